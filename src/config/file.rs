@@ -1,0 +1,1 @@
+//! The serde mirror of gateway.toml; unknown keys refused.

@@ -1,0 +1,328 @@
+//! What the operator wishes: checked, typed, immutable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::oauth::{Brand, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
+
+mod check;
+mod file;
+mod problem;
+mod secret_source;
+
+pub use problem::Problem;
+
+/// A whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from, if any.
+    pub file: Option<PathBuf>,
+    /// Where store, keys and certificates live.
+    pub data_dir: PathBuf,
+    /// The issuer: `https://host[:port]`, no path, no trailing slash, the one string used everywhere.
+    pub public_url: String,
+    /// Further authorities (`host[:port]`, lower case) accepted in Host besides that of `public_url`.
+    pub extra_hosts: Vec<String>,
+    /// The public listener.
+    pub public: Listener,
+    /// The operator listener; plain HTTP, loopback by default.
+    pub operator: SocketAddr,
+    /// Worker threads, one runtime each.
+    pub workers: usize,
+    /// The brand of tokens.
+    pub brand: Brand,
+    /// The upstreams, longest path first.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Token lifetimes.
+    pub tokens: TokenPolicy,
+    /// Login, sessions, consent.
+    pub login: LoginPolicy,
+    /// Dynamic client registration.
+    pub registration: RegistrationConfig,
+    /// Client ID Metadata Documents.
+    pub metadata_documents: MetadataDocumentConfig,
+    /// What the gateway may fetch on behalf of others.
+    pub outbound: OutboundConfig,
+    /// Browser origins allowed on `/mcp` besides our own.
+    pub allowed_origins: Vec<String>,
+    /// Size and count limits (security.md 5.7).
+    pub limits: Limits,
+    /// Rates (security.md 5.6).
+    pub rates: Rates,
+    /// Timeouts (security.md 5.8).
+    pub timeouts: Timeouts,
+    /// Logging.
+    pub log: LogConfig,
+    /// Reload when the file or a certificate changes.
+    pub watch: bool,
+    /// How long cached tokens are trusted while the change log cannot be read.
+    pub max_stale: Lifetime,
+}
+
+/// The public listener.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// TLS.
+    pub tls: TlsConfig,
+    /// Peers whose X-Forwarded-For (and PROXY header) is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections from trusted proxies begin with a PROXY header.
+    pub proxy_protocol: bool,
+}
+
+/// TLS of the public listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsConfig {
+    /// Certificate chain and key in PEM files.
+    Files {
+        /// Chain.
+        certificate: PathBuf,
+        /// Key.
+        key: PathBuf,
+    },
+    /// The development CA under the data directory, made when missing.
+    Development,
+    /// A load balancer in front ends TLS.
+    Off,
+}
+
+/// One upstream MCP server (or plain HTTP service).
+#[derive(Debug, Clone)]
+pub struct UpstreamConfig {
+    /// Its name in commands, metrics, logs: `a-z0-9-`.
+    pub name: String,
+    /// Whose.
+    pub tenant: TenantId,
+    /// The public path: `/mcp`, `/mcp/{server}`, … without trailing slash.
+    pub path: String,
+    /// MCP or plain HTTP below a prefix.
+    pub kind: UpstreamKind,
+    /// `public_url` + `path`: the audience of its tokens.
+    pub resource: ResourceIndicator,
+    /// Where it is.
+    pub url: url::Url,
+    /// CA file for its TLS besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Headers added to every request (its own credential, say).
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Shown on the consent page and in metadata.
+    pub display_name: String,
+    /// Documentation URL for the metadata.
+    pub documentation: Option<String>,
+    /// The scope catalogue.
+    pub scopes: Vec<ScopeConfig>,
+    /// Scopes for a client that asks for none; also the minimum in metadata and challenges.
+    pub default_scopes: ScopeSet,
+    /// Scopes every request to it needs.
+    pub required_scopes: ScopeSet,
+    /// Access-token lifetime here, if it differs.
+    pub access_lifetime: Option<Lifetime>,
+    /// Connections in flight at most, per worker.
+    pub max_connections: usize,
+    /// Connect timeout.
+    pub connect_timeout: Duration,
+    /// Time to the response head.
+    pub first_byte_timeout: Duration,
+    /// Longest stream.
+    pub max_stream: Duration,
+    /// Whether header and body of modern requests are compared (the body is read, up to a limit).
+    pub check_envelope: bool,
+}
+
+/// What speaks behind the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamKind {
+    /// Streamable HTTP at exactly one path.
+    Mcp,
+    /// Any method and any sub-path.
+    Http,
+}
+
+/// One scope in words.
+#[derive(Debug, Clone)]
+pub struct ScopeConfig {
+    /// The scope.
+    pub name: ScopeToken,
+    /// A short title for the consent page.
+    pub title: String,
+    /// What it allows.
+    pub description: String,
+}
+
+/// Token lifetimes (security.md 5.1, architecture decisions 8 and 9).
+#[derive(Debug, Clone)]
+pub struct TokenPolicy {
+    /// Access token; default 1 h, 1 min to 24 h.
+    pub access: Lifetime,
+    /// Code; default 60 s, 10 to 600 s.
+    pub code: Lifetime,
+    /// Refresh token unused; default 30 d.
+    pub refresh_idle: Lifetime,
+    /// Refresh family in all; default 90 d.
+    pub refresh_absolute: Lifetime,
+    /// Retry of the preceding generation; default 30 s, 0 to 120 s.
+    pub refresh_grace: Lifetime,
+    /// Overlap of client secrets after a rotation; default 24 h, 0 to 7 d.
+    pub secret_overlap: Lifetime,
+}
+
+/// Login, sessions, consent.
+#[derive(Debug, Clone)]
+pub struct LoginPolicy {
+    /// Session unused; default 1 h.
+    pub session_idle: Lifetime,
+    /// Session in all; default 24 h.
+    pub session_absolute: Lifetime,
+    /// Pending authorization; default 10 min.
+    pub interaction: Lifetime,
+    /// Set-password link; default 1 h.
+    pub setup_link: Lifetime,
+    /// Shortest password; default 12.
+    pub min_password: usize,
+    /// Concurrent argon2 computations; default 2.
+    pub hash_slots: usize,
+    /// argon2 memory in KiB; default 65536.
+    pub argon2_memory_kib: u32,
+    /// argon2 passes; default 3.
+    pub argon2_passes: u32,
+    /// Name shown on the pages.
+    pub product_name: String,
+}
+
+/// RFC 7591.
+#[derive(Debug, Clone)]
+pub struct RegistrationConfig {
+    /// Whether anybody may register.
+    pub enabled: bool,
+    /// Exact private-use redirect URIs allowed without a dot in the scheme.
+    pub extra_redirect_uris: Vec<String>,
+    /// Clients per tenant; default 10000.
+    pub max_clients: u64,
+    /// A registration never used is removed after this; default 24 h.
+    pub unused_after: Lifetime,
+}
+
+/// Client ID Metadata Documents.
+#[derive(Debug, Clone)]
+pub struct MetadataDocumentConfig {
+    /// Which URLs are fetched.
+    pub mode: MetadataDocumentMode,
+    /// Bytes read at most; default 5120... see CI-07.
+    pub max_bytes: usize,
+    /// Cache at least; default 5 min.
+    pub min_cache: Lifetime,
+    /// Cache at most; default 24 h.
+    pub max_cache: Lifetime,
+}
+
+/// Which client-id URLs are honoured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetadataDocumentMode {
+    /// None.
+    Off,
+    /// These exact URLs or hosts.
+    Allowlist(Vec<String>),
+    /// Any public one.
+    Open,
+}
+
+/// What may be fetched on behalf of others.
+#[derive(Debug, Clone, Default)]
+pub struct OutboundConfig {
+    /// Addresses allowed although they are not globally routable.
+    pub allow_addresses: Vec<IpNet>,
+    /// CA file besides the system's.
+    pub extra_ca_file: Option<PathBuf>,
+}
+
+/// Size and count limits (security.md 5.7).
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "named in security.md 5.7; documented in config/file.rs")]
+pub struct Limits {
+    pub request_target: usize,
+    pub header_fields: usize,
+    pub head_bytes: usize,
+    pub oauth_body: usize,
+    pub mcp_body: usize,
+    pub inspect_body: usize,
+    pub sse_event: usize,
+    pub connections: usize,
+    pub connections_per_address: usize,
+    pub h2_streams: u32,
+    pub streams_per_principal: usize,
+    pub tokens_in_memory: usize,
+}
+
+/// Rates (security.md 5.6); a request over one is answered 429 with `Retry-After`.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "named in security.md 5.6; documented in config/file.rs")]
+pub struct Rates {
+    pub authorize_per_second: u32,
+    pub token_per_second: u32,
+    pub client_failures_per_minute: u32,
+    pub registrations_per_hour: u32,
+    pub fetches_per_host_per_minute: u32,
+    pub mcp_per_second: u32,
+    pub mcp_burst: u32,
+    pub store_reads_per_second: u32,
+    pub login_free_failures: u32,
+    pub login_pause_failures: u32,
+}
+
+/// Timeouts (security.md 5.8).
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "named in security.md 5.8; documented in config/file.rs")]
+pub struct Timeouts {
+    pub tls_handshake: Duration,
+    pub request_head: Duration,
+    pub oauth_body: Duration,
+    pub mcp_body: Duration,
+    pub write_stall: Duration,
+    pub keep_alive: Duration,
+    pub sse_keep_alive: Duration,
+    pub expired_stream: Duration,
+    pub drain: Duration,
+}
+
+/// Logging.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// Text or JSON lines.
+    pub json: bool,
+    /// A tracing filter, e.g. `info` or `mcpgate=debug`.
+    pub filter: String,
+}
+
+/// What the command line adds to, or puts in place of, a file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--data`.
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--operator-listen`.
+    pub operator_listen: Option<SocketAddr>,
+    /// `--public-url`.
+    pub public_url: Option<String>,
+    /// `--workers`.
+    pub workers: Option<usize>,
+    /// `up UPSTREAM_URL`: one upstream at `/mcp`.
+    pub upstream: Option<String>,
+    /// `up`: defaults for one machine (development certificate, loopback) and no file needed.
+    pub up: bool,
+}
+
+impl Config {
+    /// Reads and checks a configuration; every problem at once.
+    ///
+    /// # Errors
+    /// All problems, each with file, line, key, fault and remedy.
+    pub fn load(file: Option<&std::path::Path>, overrides: &Overrides) -> Result<Self, Vec<Problem>> {
+        check::load(file, overrides)
+    }
+}

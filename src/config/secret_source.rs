@@ -1,0 +1,1 @@
+//! `${ENV}` and `${file:…}` references in string values; the only reader of the environment.

@@ -1,0 +1,1 @@
+//! The built-in demo upstream: a small, honest MCP server.

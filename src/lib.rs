@@ -1,0 +1,18 @@
+//! mcpgate: an auth gateway in front of MCP servers.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod endpoints;
+pub mod entropy;
+pub mod issuer;
+pub mod mcp;
+pub mod oauth;
+pub mod outbound;
+pub mod proxy;
+pub mod server;
+pub mod store;
+pub mod telemetry;
+pub mod token_cache;
+pub mod web;

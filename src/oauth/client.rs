@@ -1,0 +1,104 @@
+//! `Client`: a registered application (RFC 6749 2), whichever way it came.
+
+use std::sync::Arc;
+
+use super::{ClientMetadata, ResourceIndicator, TenantId, Timestamp, TokenHash};
+
+/// A client identifier: one we made (`mcp_client_…`), or the https URL of a metadata document.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(Arc<str>);
+
+impl ClientId {
+    /// Reads a client id: 1 to 2048 printable ASCII characters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty() && text.len() <= 2048 && text.bytes().all(|b| b.is_ascii_graphic()))
+            .then(|| Self(text.into()))
+    }
+    /// Makes an id from 32 random bytes: brand, `_client_`, 29 base62 characters (about 172 bits).
+    #[must_use]
+    pub fn mint(_random: [u8; 32], _brand: &super::Brand) -> Self {
+        todo!()
+    }
+    /// Returns the id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    /// Returns whether it has the shape of a metadata document's URL (begins with `https://`).
+    #[must_use]
+    pub fn is_url(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+}
+
+/// How the client came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientOrigin {
+    /// An operator added it by hand.
+    Manual,
+    /// RFC 7591 registration.
+    Registered,
+    /// A Client ID Metadata Document.
+    MetadataDocument,
+}
+
+/// How a client proves itself at the token endpoint (RFC 7591 2, `token_endpoint_auth_method`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// A public client.
+    None,
+    /// HTTP Basic.
+    ClientSecretBasic,
+    /// Secret in the form body.
+    ClientSecretPost,
+}
+
+impl AuthMethod {
+    /// Returns the registered spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+    /// Reads the registered spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost].into_iter().find(|m| m.as_str() == text)
+    }
+}
+
+/// The hash of a client secret, and how long it is honoured (`None`: until replaced).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientSecretHash {
+    /// SHA-256 of the secret, which has 256 random bits.
+    pub hash: TokenHash,
+    /// The end of the overlap after a rotation.
+    pub until: Option<Timestamp>,
+}
+
+/// A registered application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its identifier.
+    pub id: ClientId,
+    /// How it came.
+    pub origin: ClientOrigin,
+    /// What it says of itself.
+    pub metadata: ClientMetadata,
+    /// Its secrets; empty for a public client.
+    pub secrets: Vec<ClientSecretHash>,
+    /// The one resource it is bound to, if an operator bound it.
+    pub resource: Option<ResourceIndicator>,
+    /// Whether an operator switched it off.
+    pub disabled: bool,
+    /// When it was made known.
+    pub created_at: Timestamp,
+    /// When a token was last issued to it.
+    pub last_used_at: Option<Timestamp>,
+}

@@ -1,0 +1,111 @@
+//! `Grant`: what one user consented to for one client at one resource, and the refresh family that lives on it.
+
+use std::sync::Arc;
+
+use super::{ClientId, Lifetime, ResourceIndicator, ScopeSet, TenantId, Timestamp};
+
+/// Who consented: the account's stable id, never reused, never a name. Printable ASCII without space, 1 to 128.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// Reads a subject.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(text.into()))
+    }
+    /// Returns the id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// 128 random bits naming a grant, which is also the family of its refresh tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GrantId(pub [u8; 16]);
+
+impl std::fmt::Display for GrantId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl GrantId {
+    /// Reads the 32 hexadecimal digits that `Display` writes.
+    #[must_use]
+    pub fn parse(_text: &str) -> Option<Self> {
+        todo!()
+    }
+}
+
+/// The grant types of RFC 6749 that this server knows; a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GrantType {
+    /// RFC 6749 4.1.
+    AuthorizationCode,
+    /// RFC 6749 6.
+    RefreshToken,
+}
+
+impl GrantType {
+    /// Returns the registered spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+    /// Reads the registered spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::AuthorizationCode, Self::RefreshToken].into_iter().find(|g| g.as_str() == text)
+    }
+}
+
+/// What was consented to, for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The grant and refresh family.
+    pub id: GrantId,
+    /// Whose.
+    pub tenant: TenantId,
+    /// For which client.
+    pub client: ClientId,
+    /// By whom.
+    pub subject: Subject,
+    /// At which resource.
+    pub resource: ResourceIndicator,
+    /// With which scopes.
+    pub scopes: ScopeSet,
+    /// When the user logged in.
+    pub authenticated_at: Timestamp,
+    /// When the code was redeemed.
+    pub created_at: Timestamp,
+    /// The absolute end; refreshing never moves it.
+    pub expires_at: Timestamp,
+    /// The idle end; each refresh moves it.
+    pub idle_until: Timestamp,
+    /// Whether the client may refresh.
+    pub may_refresh: bool,
+    /// The generation of the live refresh token; 0 for the first.
+    pub generation: u32,
+    /// When the live refresh token was made.
+    pub rotated_at: Timestamp,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Grant {
+    /// Returns whether it stands: not revoked, and before its absolute end.
+    #[must_use]
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at
+    }
+    /// Returns how long an access token made now may live at most.
+    #[must_use]
+    pub fn remaining(&self, now: Timestamp) -> Lifetime {
+        self.expires_at.since(now)
+    }
+}

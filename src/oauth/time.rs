@@ -1,0 +1,79 @@
+//! `Timestamp` and `Lifetime`: time as data. The clock that reads it is elsewhere.
+
+/// A moment: milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// Makes a moment from milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Makes a moment from whole seconds since the Unix epoch; saturates.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Returns milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Returns whole seconds since the Unix epoch (rounded down), the unit of OAuth's own fields.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// Returns the moment `lifetime` later; saturates.
+    #[must_use]
+    pub const fn plus(self, lifetime: Lifetime) -> Self {
+        Self(self.0.saturating_add(lifetime.as_millis()))
+    }
+
+    /// Returns how long after `earlier` this moment is; zero when it is not after it.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Lifetime {
+        Lifetime::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A span of time, at millisecond precision; never negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Lifetime(u64);
+
+impl Lifetime {
+    /// Makes a span of milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Makes a span of whole seconds; saturates.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Returns the span in milliseconds.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the span in whole seconds (rounded down), as `expires_in` wants it.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// Returns the span as the standard library's type.
+    #[must_use]
+    pub const fn as_duration(self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0)
+    }
+}

@@ -1,0 +1,1 @@
+//! The one place where all is wired: sockets, TLS, dispatch, drain.

@@ -1,0 +1,325 @@
+//! What outlives the process. Traits whose methods are named by their effect and are atomic; a deed and its audit row
+//! share a transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+mod change;
+pub mod embedded;
+pub mod memory;
+mod migrate;
+mod record;
+
+pub use change::{Change, ChangeSeq};
+pub use record::{
+    Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, NewAccessToken,
+    RedeemCode, RotateRefresh, SetupLink, StoreStats,
+};
+
+use crate::oauth::{
+    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp,
+    TokenHash,
+};
+
+/// Why the store could not do as asked: always the machine's fault, never the caller's.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, is locked, full or read-only; nothing was changed; later it may work.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// Two writers met and ours lost; nothing was changed.
+    #[error("the store refused a conflicting write: {0}")]
+    Conflict(String),
+    /// What was read is not what was written.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// Whether an insertion happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Insertion {
+    /// It did.
+    Inserted,
+    /// The key is taken.
+    Exists,
+    /// The tenant's cap is reached.
+    Full,
+}
+
+/// Whether an update found its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// The row was changed.
+    Done,
+    /// There is no such row (or, for compare-and-set, it is no longer as expected).
+    NotFound,
+}
+
+/// The outcome of presenting a code.
+#[derive(Debug, Clone)]
+pub enum Redemption {
+    /// The code is now used, the grant stands, the access token is stored.
+    Redeemed(Box<Grant>, Box<AccessTokenRecord>),
+    /// It was used before and everything else held: its grant is now revoked.
+    Replayed(GrantId),
+    /// Nothing was redeemed, for this reason.
+    Refused(crate::oauth::CodeVerdict),
+    /// No such code.
+    Unknown,
+}
+
+/// The outcome of presenting a refresh token.
+#[derive(Debug, Clone)]
+pub enum Rotation {
+    /// The family moved on to the generation in the grant; the access token is stored.
+    Rotated(Box<Grant>, Box<AccessTokenRecord>),
+    /// A retry within the grace: the same live generation again; the access token is stored.
+    Retried(Box<Grant>, Box<AccessTokenRecord>),
+    /// Reuse: the family is now revoked.
+    Reused(GrantId),
+    /// Nothing was done, for this reason.
+    Refused(crate::oauth::RefreshVerdict),
+    /// No such family.
+    Unknown,
+}
+
+/// Clients.
+#[async_trait]
+pub trait ClientStore {
+    /// Adds a client unless its id is taken or the tenant has `cap` clients.
+    async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError>;
+    /// Finds one.
+    async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError>;
+    /// Lists all of a tenant, oldest first.
+    async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError>;
+    /// Stores a client known by its metadata document, new or changed. `void_consents` drops remembered consent.
+    async fn put_document_client(&self, client: Client, void_consents: bool, audit: AuditRow)
+    -> Result<(), StoreError>;
+    /// Switches a client off or on; off emits `Change::ClientDisabled`, and its tokens are refused while it is off.
+    async fn set_client_disabled(
+        &self,
+        tenant: &TenantId,
+        id: &ClientId,
+        disabled: bool,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+    /// Removes a client with its grants, codes, tokens and consents; emits `Change::ClientDeleted`.
+    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update, StoreError>;
+    /// Puts a new secret first; the others are honoured until `previous_until`.
+    async fn rotate_client_secret(
+        &self,
+        tenant: &TenantId,
+        id: &ClientId,
+        new: ClientSecretHash,
+        previous_until: Timestamp,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+}
+
+/// Codes, grants, tokens.
+#[async_trait]
+pub trait GrantStore {
+    /// Adds a code (and moves its interaction to the end in the same transaction: `Update::NotFound` when the
+    /// interaction is not at `consent` any more, so a double click makes one code).
+    async fn insert_code(
+        &self,
+        code: CodeRecord,
+        interaction: TokenHash,
+        remember: Option<Consent>,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+    /// Reads a code without using it (for the policy that is asked before redemption).
+    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError>;
+    /// Judges and redeems a code in one transaction.
+    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError>;
+    /// Reads a grant.
+    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError>;
+    /// Lists grants that stand, newest first, of a subject and/or client.
+    async fn list_grants(
+        &self,
+        tenant: &TenantId,
+        subject: Option<&Subject>,
+        client: Option<&ClientId>,
+        now: Timestamp,
+    ) -> Result<Vec<Grant>, StoreError>;
+    /// Judges and rotates a refresh token in one transaction.
+    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError>;
+    /// Stores a grant and an access token that an operator issued, without code or refresh.
+    async fn insert_operator_token(
+        &self,
+        grant: Grant,
+        token: AccessTokenRecord,
+        audit: AuditRow,
+    ) -> Result<(), StoreError>;
+    /// Finds an access token whose grant stands, whose client and account are enabled. For the cache only.
+    async fn find_access_token(
+        &self,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<AccessTokenRecord>, StoreError>;
+    /// Reads all live access tokens after `after` (row order), at most `limit`, for filling the cache at start:
+    /// the records and the position to go on from; `None` at the end.
+    async fn live_access_tokens(
+        &self,
+        after: u64,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError>;
+    /// Revokes a grant with all its tokens; emits `Change::GrantRevoked`.
+    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError>;
+    /// Revokes one access token; emits `Change::AccessTokenRevoked`.
+    async fn revoke_access_token(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+    /// Revokes all grants of a subject and/or client; returns how many. Emits a change for each.
+    async fn revoke_grants(
+        &self,
+        tenant: &TenantId,
+        subject: Option<&Subject>,
+        client: Option<&ClientId>,
+        audit: AuditRow,
+    ) -> Result<u64, StoreError>;
+}
+
+/// Browser sessions, pending authorizations, remembered consent.
+#[async_trait]
+pub trait SessionStore {
+    /// Adds a login session.
+    async fn insert_session(
+        &self,
+        session: LoginSession,
+        replaces: Option<TokenHash>,
+        audit: AuditRow,
+    ) -> Result<(), StoreError>;
+    /// Finds a session that has not ended and whose account is enabled; moves its idle end.
+    async fn touch_session(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>, StoreError>;
+    /// Ends a session.
+    async fn delete_session(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError>;
+    /// Starts a pending authorization.
+    async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError>;
+    /// Finds one that has not ended or expired.
+    async fn find_interaction(&self, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>, StoreError>;
+    /// Moves it from `expected` to `next` (compare and set), binding it to a login session.
+    async fn advance_interaction(
+        &self,
+        id: &TokenHash,
+        expected: InteractionStep,
+        next: InteractionStep,
+        session: Option<TokenHash>,
+        now: Timestamp,
+    ) -> Result<Update, StoreError>;
+    /// Finds remembered consent.
+    async fn find_consent(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        client: &ClientId,
+        resource: &crate::oauth::ResourceIndicator,
+    ) -> Result<Option<Consent>, StoreError>;
+}
+
+/// Accounts of the people who log in.
+#[async_trait]
+pub trait AccountStore {
+    /// Adds an account unless the name is taken.
+    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError>;
+    /// Finds one by its login name (compared in lower case).
+    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError>;
+    /// Finds one by subject.
+    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError>;
+    /// Lists all of a tenant.
+    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>, StoreError>;
+    /// Switches an account off or on; off ends its sessions and grants and emits `Change::AccountDisabled`.
+    async fn set_account_disabled(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        disabled: bool,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+    /// Sets the password hash (PHC string); ends all sessions and grants of the account (RT-14).
+    async fn set_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        phc: String,
+        now: Timestamp,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+    /// Replaces the hash of the same password by one with stronger parameters; ends nothing.
+    async fn rehash_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        old_phc: &str,
+        new_phc: String,
+    ) -> Result<Update, StoreError>;
+    /// Counts a failed login; returns the count since the last success.
+    async fn record_login_failure(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        audit: AuditRow,
+    ) -> Result<u32, StoreError>;
+    /// Resets the count.
+    async fn record_login_success(&self, tenant: &TenantId, subject: &Subject) -> Result<(), StoreError>;
+    /// Adds a one-time set-password link; earlier ones of the account die.
+    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError>;
+    /// Finds a link that is unused and not expired.
+    async fn find_setup_link(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>, StoreError>;
+    /// Uses a link and sets the password in one transaction.
+    async fn redeem_setup_link(
+        &self,
+        hash: &TokenHash,
+        phc: String,
+        now: Timestamp,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+}
+
+/// Audit, changes, upkeep.
+#[async_trait]
+pub trait AuditStore {
+    /// Appends a row for something that changed nothing else (a refusal).
+    async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError>;
+    /// Reads rows after `after`, oldest first, at most `limit`, with their numbers.
+    async fn audit_after(
+        &self,
+        tenant: Option<&TenantId>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, AuditRow)>, StoreError>;
+    /// Reads the number of the newest audit row (0 when none).
+    async fn newest_audit(&self) -> Result<u64, StoreError>;
+    /// A cheap mark that moves whenever anything may have changed (`PRAGMA data_version`).
+    async fn change_mark(&self) -> Result<u64, StoreError>;
+    /// Reads the change log after `after`, oldest first, at most 1000.
+    async fn changes_after(&self, after: ChangeSeq) -> Result<Vec<(ChangeSeq, Change)>, StoreError>;
+    /// Reads the newest number of the change log.
+    async fn newest_change(&self) -> Result<ChangeSeq, StoreError>;
+    /// Removes what has expired, in batches; returns how many rows went.
+    async fn sweep(&self, now: Timestamp, unused_client_after: crate::oauth::Lifetime) -> Result<u64, StoreError>;
+    /// Writes a consistent copy of the store into a new file.
+    async fn backup(&self, to: &std::path::Path) -> Result<(), StoreError>;
+    /// Returns figures for the metrics.
+    fn stats(&self) -> StoreStats;
+    /// Checks the whole store; the problems found.
+    async fn check(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// Everything a store must do.
+pub trait Store: ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + Send + Sync + 'static {}
+
+impl<T: ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + Send + Sync + 'static> Store for T {}
+
+/// Opens the store that the configuration names.
+///
+/// # Errors
+/// `StoreError` when it cannot be opened, is damaged or newer than this program.
+pub fn open(data_dir: &std::path::Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(embedded::EmbeddedStore::open(&data_dir.join("mcpgate.db"))?))
+}

@@ -1,0 +1,1 @@
+//! The bound on entries, and who is dropped first.

@@ -1,0 +1,245 @@
+//! The rules of the house as a test: who may know whom, how long a file may be, which words may not stand in it.
+//! A failure means that the structure described in `src/lib.rs` is no longer true.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Module, and the modules it may name. `docs/architecture.md` says why.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("oauth", &[]),
+    ("mcp", &[]),
+    ("clock", &["oauth"]),
+    ("entropy", &["oauth"]),
+    ("config", &["oauth", "mcp"]),
+    ("telemetry", &["config"]),
+    ("web", &["config", "telemetry"]),
+    ("store", &["oauth", "config"]),
+    ("outbound", &["config", "clock"]),
+    ("token_cache", &["oauth", "store", "clock", "config"]),
+    ("issuer", &["oauth", "store", "token_cache", "clock", "entropy", "config", "outbound", "telemetry"]),
+    ("proxy", &["oauth", "mcp", "token_cache", "web", "config", "clock", "telemetry"]),
+    ("endpoints", &["oauth", "issuer", "web", "config", "telemetry"]),
+    ("demo", &["web", "mcp"]),
+    (
+        "server",
+        &[
+            "oauth",
+            "mcp",
+            "clock",
+            "entropy",
+            "config",
+            "telemetry",
+            "web",
+            "store",
+            "outbound",
+            "token_cache",
+            "issuer",
+            "proxy",
+            "endpoints",
+            "demo",
+        ],
+    ),
+    ("cli", &["server", "issuer", "store", "config", "clock", "entropy", "oauth", "outbound", "telemetry", "demo"]),
+    ("main", &["cli"]),
+];
+
+/// Words that a module of rules must not contain: it takes values and `now`, nothing else.
+const IMPURE: &[&str] = &["tokio", "hyper", "async fn", "SystemTime", "std::fs", "std::net::Tcp", "std::env"];
+
+/// Words that may not stand anywhere in the sources, and why.
+const BANNED: &[(&str, &str)] = &[
+    ("todo!(", "an unfinished function is a defect"),
+    ("unimplemented!(", "an unfinished function is a defect"),
+    ("FIXME", "mend it or write it down in docs"),
+    ("XXX", "mend it or write it down in docs"),
+    ("use crate::*", "it hides who knows whom"),
+    ("#[ignore", "an ignored test is a defect"),
+];
+
+/// The only files that may take a secret's text out of its type.
+const MAY_REVEAL: &[&str] = &["src/oauth/", "src/issuer/", "src/endpoints/", "src/cli/", "src/store/"];
+
+const MAX_LINES: usize = 400;
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).expect("a source folder can be read") {
+            let path = entry.expect("a source folder can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source file can be read");
+                let short = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("below the manifest").to_owned();
+                found.push((short, text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn module_of(path: &Path) -> String {
+    let mut parts = path.components().skip(1).map(|c| c.as_os_str().to_string_lossy().into_owned());
+    let first = parts.next().unwrap_or_default();
+    first.strip_suffix(".rs").unwrap_or(&first).to_owned()
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn named_modules(text: &str) -> BTreeSet<String> {
+    let code = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    code.match_indices("crate::")
+        .map(|(at, word)| code[at + word.len()..].chars().take_while(|c| is_name(*c)).collect::<String>())
+        .filter(|name| LAYERS.iter().any(|(module, _)| module == name))
+        .collect()
+}
+
+#[test]
+fn a_module_names_only_those_it_may_know() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        let module = module_of(&path);
+        if module == "lib" {
+            continue;
+        }
+        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == module) else {
+            wrong.push(format!("{}: the module `{module}` has no row in LAYERS", path.display()));
+            continue;
+        };
+        for named in named_modules(&text) {
+            if named != module && !allowed.contains(&named.as_str()) {
+                wrong.push(format!("{}: `{module}` must not know `{named}`", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn rules_are_pure() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        if matches!(module_of(&path).as_str(), "oauth" | "mcp") {
+            for word in IMPURE {
+                if text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains(word)) {
+                    wrong.push(format!("{}: a rule takes values and `now`; it has `{word}`", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn issuer_and_store_are_free_of_http() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        if matches!(module_of(&path).as_str(), "issuer" | "store" | "token_cache")
+            && text.lines().any(|l| !l.trim_start().starts_with("//") && (l.contains("hyper") || l.contains("http::")))
+        {
+            wrong.push(format!("{}: use cases and stores do not know HTTP", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_file_holds_one_thing() {
+    let long: Vec<_> = sources("src")
+        .into_iter()
+        .map(|(path, text)| (text.lines().count(), path))
+        .filter(|(lines, _)| *lines > MAX_LINES)
+        .map(|(lines, path)| {
+            format!(
+                "{}: {lines} lines; the ceiling is {MAX_LINES}: cut it where its second subject begins",
+                path.display()
+            )
+        })
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<_> = ["src", "tests", "benches"]
+        .into_iter()
+        .flat_map(sources)
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert!(silent.is_empty(), "no first line `//! ...` in:\n{}", silent.join("\n"));
+}
+
+#[test]
+fn banned_words_do_not_stand() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src").into_iter().chain(sources("tests")).chain(sources("benches")) {
+        if path.ends_with("tidy.rs") {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            for (word, why) in BANNED {
+                if line.contains(word) {
+                    wrong.push(format!("{}:{}: `{word}`: {why}", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn secrets_leave_their_type_only_where_they_are_handed_over() {
+    let wrong: Vec<_> = sources("src")
+        .into_iter()
+        .filter(|(path, text)| {
+            text.contains(".reveal()") && !MAY_REVEAL.iter().any(|ok| path.to_string_lossy().starts_with(ok))
+        })
+        .map(|(path, _)| format!("{}: calls reveal()", path.display()))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_switch_weakens_the_protocol() {
+    // G15: no configuration key turns PKCE off, allows `plain`, takes tokens in a URL, matches redirects by pattern
+    // or passes a client's token on.
+    let forbidden = ["pkce", "plain", "query_token", "wildcard", "passthrough", "pass_through"];
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/file.rs"))
+        .expect("the configuration's mirror can be read");
+    let keys: Vec<_> = text
+        .lines()
+        .filter_map(|l| l.trim().trim_start_matches("pub ").trim_start_matches("pub(super) ").split_once(':'))
+        .map(|(key, _)| key.trim().to_owned())
+        .filter(|key| key.chars().all(is_name))
+        .filter(|key| forbidden.iter().any(|f| key.contains(f)))
+        .collect();
+    assert!(keys.is_empty(), "these keys would weaken the protocol: {keys:?}");
+}
+
+#[test]
+fn the_top_level_is_as_wished() {
+    let wished = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "src",
+        "gateway.toml.example",
+        "certs",
+        "tests",
+        "benches",
+        "docs",
+        "LICENSE",
+        "README.md",
+        "target",
+    ];
+    let strange: Vec<_> = std::fs::read_dir(env!("CARGO_MANIFEST_DIR"))
+        .expect("the top level can be read")
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| !name.starts_with('.') && !wished.contains(&name.as_str()))
+        .collect();
+    assert!(strange.is_empty(), "these do not belong at the top level: {strange:?}");
+}
