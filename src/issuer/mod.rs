@@ -17,6 +17,9 @@ use crate::outbound::Fetch;
 use crate::store::Store;
 use crate::token_cache::TokenCache;
 
+mod administration;
+mod password;
+
 /// Everything the use cases need.
 pub struct Issuer {
     /// The store.

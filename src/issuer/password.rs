@@ -1,0 +1,258 @@
+//! Passwords: which are acceptable, how they are hashed (argon2id) and compared. Slow on purpose: callers run `hash` and
+//! `verify` off the runtime's threads, few at a time (`LoginPolicy::hash_slots`).
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::password_hash::{Error as PhcError, PasswordHasher, PasswordVerifier};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+use super::PasswordRefused;
+use crate::config::LoginPolicy;
+
+/// Longest password in bytes: room for any passphrase, and a bound on what one attempt costs.
+const MAX_BYTES: usize = 1024;
+
+/// Characters that must remain when everything that guessing programs try first is taken away: with 36 kinds of them,
+/// six are 31 bits, far more guesses than the login throttle admits in years.
+const MIN_REMAINDER: usize = 6;
+
+/// Different characters that a password must have: fewer is a pattern.
+const MIN_DISTINCT: usize = 5;
+
+/// argon2 output in bytes (RFC 9106 4 recommends 256 bits).
+const OUTPUT: usize = 32;
+
+/// The words of the most common passwords, in lower case, one a line.
+const COMMON_WORDS: &str = include_str!("common_words.txt");
+
+/// Rows of keys and the alphabet, whose parts are guessed first.
+const WALKS: [&str; 6] =
+    ["abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "1qaz2wsx3edc4rfv5tgb6yhn"];
+
+/// The password could not be hashed: the machine's fault (memory), never the user's.
+#[derive(Debug, thiserror::Error)]
+#[error("argon2 failed: {0}")]
+pub(crate) struct HashError(#[from] PhcError);
+
+/// The outcome of comparing a password with a stored hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verified {
+    /// It is the password.
+    Yes,
+    /// It is the password, hashed with other parameters than the policy's: hash it again.
+    NeedsRehash,
+    /// It is not.
+    No,
+}
+
+/// Hashes a password into a PHC string.
+///
+/// # Errors
+/// `HashError` when argon2 cannot have the memory.
+pub(crate) fn hash(password: &str, policy: &LoginPolicy, salt: [u8; 16]) -> Result<String, HashError> {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params(policy)?);
+    let hashed: PasswordHash = argon2.hash_password_with_salt(normal(password).as_bytes(), &salt)?;
+    Ok(hashed.to_string())
+}
+
+/// Compares a password with a stored PHC string, in the time that the string's parameters take.
+pub(crate) fn verify(phc: &str, password: &str, policy: &LoginPolicy) -> Verified {
+    let Ok(stored) = PasswordHash::new(phc) else {
+        tracing::error!("a stored password hash is damaged: the account cannot log in until its password is set");
+        return Verified::No;
+    };
+    match Argon2::default().verify_password(normal(password).as_bytes(), &stored) {
+        Ok(()) if is_current(&stored, policy) => Verified::Yes,
+        Ok(()) => Verified::NeedsRehash,
+        Err(PhcError::PasswordInvalid) => Verified::No,
+        Err(fault) => {
+            tracing::error!(%fault, "a password could not be compared");
+            Verified::No
+        }
+    }
+}
+
+/// Returns a hash that no password has, with the policy's parameters: verifying against it takes the time of a real one,
+/// so that an unknown name is not told from a wrong password (LI-04).
+///
+/// # Errors
+/// `HashError` when the policy's parameters are out of argon2's range.
+pub(crate) fn dummy_phc(policy: &LoginPolicy) -> Result<String, HashError> {
+    let dummy = PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params(policy)?)?,
+        salt: Some(Salt::new(&[0; 16]).map_err(PhcError::from)?),
+        hash: Some(Output::new(&[0; OUTPUT]).map_err(PhcError::from)?),
+    };
+    Ok(dummy.to_string())
+}
+
+/// Judges a new password for the account `name`: length, and nothing that is guessed first. No rules of composition
+/// (NIST SP 800-63B 5.1.1.2).
+///
+/// # Errors
+/// `PasswordRefused` says why.
+pub(crate) fn acceptable(password: &str, name: &str, policy: &LoginPolicy) -> Result<(), PasswordRefused> {
+    let password = normal(password);
+    if password.chars().count() < policy.min_password {
+        return Err(PasswordRefused::TooShort(policy.min_password));
+    }
+    if password.len() > MAX_BYTES {
+        return Err(PasswordRefused::TooLong);
+    }
+    let lower = Zeroizing::new(password.to_lowercase());
+    let plain: Zeroizing<String> = Zeroizing::new(lower.chars().map(without_leet).collect());
+    let own = [name.to_lowercase(), policy.product_name.to_lowercase()];
+    let distinct = lower.chars().collect::<std::collections::BTreeSet<_>>().len();
+    let remainder = unguessed(&lower, &own).min(unguessed(&plain, &own));
+    if distinct < MIN_DISTINCT || remainder < MIN_REMAINDER { Err(PasswordRefused::TooCommon) } else { Ok(()) }
+}
+
+/// Counts the letters and digits that are left of `text` without common words, the account's own names, and runs on the
+/// keyboard or in the alphabet.
+fn unguessed(text: &str, own: &[String]) -> usize {
+    let mut words: Vec<&str> = COMMON_WORDS.lines().chain(own.iter().map(String::as_str)).collect();
+    words.retain(|w| w.chars().count() >= 4 && text.contains(w));
+    // Longest first, or `pass` would leave `word` standing.
+    words.sort_by_key(|w| std::cmp::Reverse(w.len()));
+    let rest = words.iter().fold(Zeroizing::new(text.to_owned()), |rest, w| Zeroizing::new(rest.replace(w, " ")));
+    let rest: Zeroizing<Vec<char>> = Zeroizing::new(rest.chars().collect());
+    let new = |i: usize| {
+        let (Some(&now), Some(&before)) = (rest.get(i), i.checked_sub(1).and_then(|b| rest.get(b))) else {
+            return true;
+        };
+        now != before && !WALKS.iter().any(|walk| adjacent(walk, before, now))
+    };
+    (0..rest.len()).filter(|&i| rest.get(i).is_some_and(|c| c.is_alphanumeric()) && new(i)).count()
+}
+
+fn adjacent(walk: &str, a: char, b: char) -> bool {
+    walk.chars().zip(walk.chars().skip(1)).any(|pair| pair == (a, b) || pair == (b, a))
+}
+
+/// Undoes the usual replacements of letters by signs.
+fn without_leet(c: char) -> char {
+    match c {
+        '0' => 'o',
+        '1' | '!' => 'i',
+        '3' => 'e',
+        '4' | '@' => 'a',
+        '5' | '$' => 's',
+        '7' => 't',
+        other => other,
+    }
+}
+
+/// RFC 8265 4.2: the same characters typed on another machine are the same password.
+fn normal(password: &str) -> Zeroizing<String> {
+    Zeroizing::new(password.nfc().collect())
+}
+
+fn params(policy: &LoginPolicy) -> Result<Params, HashError> {
+    // One lane: a second would take another core from those who are served meanwhile.
+    Params::new(policy.argon2_memory_kib, policy.argon2_passes, 1, Some(OUTPUT)).map_err(|e| HashError(e.into()))
+}
+
+fn is_current(stored: &PasswordHash, policy: &LoginPolicy) -> bool {
+    let found = Params::try_from(stored).ok();
+    stored.algorithm == ARGON2ID_IDENT
+        && params(policy).ok().zip(found).is_some_and(|(wished, found)| {
+            (found.m_cost(), found.t_cost(), found.p_cost()) == (wished.m_cost(), wished.t_cost(), wished.p_cost())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::Lifetime;
+
+    fn policy() -> LoginPolicy {
+        LoginPolicy {
+            session_idle: Lifetime::from_secs(3600),
+            session_absolute: Lifetime::from_secs(86_400),
+            interaction: Lifetime::from_secs(600),
+            setup_link: Lifetime::from_secs(3600),
+            min_password: 12,
+            hash_slots: 2,
+            argon2_memory_kib: 64,
+            argon2_passes: 1,
+            product_name: "Example Portal".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_hash_accepts_its_password_only() {
+        let phc = hash("glazed-teapot-41", &policy(), [7; 16]).unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{phc}");
+        assert_eq!(verify(&phc, "glazed-teapot-41", &policy()), Verified::Yes);
+        assert_eq!(verify(&phc, "glazed-teapot-42", &policy()), Verified::No);
+        assert_eq!(verify("not a hash", "glazed-teapot-41", &policy()), Verified::No);
+    }
+
+    #[test]
+    fn other_parameters_ask_for_a_new_hash() {
+        let phc = hash("glazed-teapot-41", &policy(), [7; 16]).unwrap();
+        let stronger = LoginPolicy { argon2_passes: 2, ..policy() };
+        assert_eq!(verify(&phc, "glazed-teapot-41", &stronger), Verified::NeedsRehash);
+        assert_eq!(verify(&phc, "glazed-teapot-42", &stronger), Verified::No);
+    }
+
+    #[test]
+    fn composed_and_decomposed_letters_are_the_same_password() {
+        let phc = hash("caf\u{e9}-on-the-quay", &policy(), [7; 16]).unwrap();
+        assert_eq!(verify(&phc, "cafe\u{301}-on-the-quay", &policy()), Verified::Yes);
+    }
+
+    #[test]
+    fn li_04_the_dummy_costs_the_same_and_accepts_nothing() {
+        let dummy = dummy_phc(&policy()).unwrap();
+        let real = hash("glazed-teapot-41", &policy(), [7; 16]).unwrap();
+        let head = |phc: &str| phc.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(head(&dummy), head(&real));
+        for guess in ["", "\0", "glazed-teapot-41"] {
+            assert_eq!(verify(&dummy, guess, &policy()), Verified::No);
+        }
+    }
+
+    #[test]
+    fn li_07_guessable_passwords_are_refused_with_the_reason() {
+        assert_eq!(acceptable("Password1!", "ada", &policy()), Err(PasswordRefused::TooShort(12)));
+        assert_eq!(acceptable(&"long-".repeat(205), "ada", &policy()), Err(PasswordRefused::TooLong));
+        for guess in [
+            "Password1234",
+            "passwordpassword",
+            "P@ssw0rd!2024",
+            "qwertyuiop12",
+            "123456789012",
+            "aaaaaaaaaaaa",
+            "abcdefghijkl",
+            "Welcome123456",
+            "correct horse battery staple",
+            "Example Portal",
+            "example portal 1",
+            "adalovelace12",
+            "1qaz2wsx3edc",
+            "LetMeInPlease",
+            "iloveyou2024",
+            "zxcvbnm,./12",
+            "dragonmonkey1",
+        ] {
+            assert_eq!(acceptable(guess, "adalovelace", &policy()), Err(PasswordRefused::TooCommon), "{guess}");
+        }
+    }
+
+    #[test]
+    fn ordinary_passphrases_are_accepted() {
+        for good in [
+            "glazed-teapot-41",
+            "kV7#tq0wLm2z",
+            "Der Mond ist aufgegangen",
+            "湖の上に浮かぶ小さな船の灯り",
+            "wxbe2jf8hmrq",
+        ] {
+            assert_eq!(acceptable(good, "ada", &policy()), Ok(()), "{good}");
+        }
+    }
+}
