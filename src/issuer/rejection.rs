@@ -1,0 +1,36 @@
+//! Why a use case refused, and where the refusal may go: a page, a redirect, or an OAuth answer.
+
+use crate::oauth::{Lifetime, OAuthError};
+
+/// Why an authorization step was refused.
+#[derive(Debug)]
+pub enum AuthorizeRejection {
+    /// Shown as a page on our own origin, status 400 (503 when `code` is `temporarily_unavailable`): never a redirect.
+    Page(OAuthError),
+    /// Sent to the client: the complete Location.
+    Redirect(String),
+    /// Too many requests: 429 with `Retry-After`.
+    Throttled(Lifetime),
+    /// The transaction is unknown, expired, ended, or another browser's: a page saying to start again.
+    Gone,
+    /// The store cannot answer: 503 with `Retry-After`.
+    Unavailable,
+}
+
+/// Why `/token`, `/revoke` or `/register` refused.
+#[derive(Debug)]
+pub enum TokenRejection {
+    /// In OAuth's words; `basic`: answer with a Basic challenge.
+    Refused {
+        /// Why.
+        error: OAuthError,
+        /// Whether Basic was attempted.
+        basic: bool,
+    },
+    /// 429 with `Retry-After`.
+    Throttled(Lifetime),
+    /// 503 with `Retry-After`, body `temporarily_unavailable`.
+    Unavailable,
+    /// The feature is switched off: 404.
+    Absent,
+}

@@ -1,0 +1,175 @@
+//! What the use cases hand to the faces: the next step, the content of each page, the outcome of each deed.
+
+use crate::oauth::{Client, ClientSecret, GrantId, Lifetime, ScopeSet, ScopeToken, SessionSecret, Timestamp};
+
+/// What the browser is told next.
+#[derive(Debug)]
+pub enum Step {
+    /// Show the login page of this transaction.
+    LogIn,
+    /// Show the consent page of this transaction.
+    Consent,
+    /// Show the account page.
+    Account,
+    /// Go there (a client's redirect URI with code or error; already complete).
+    Redirect(String),
+}
+
+/// A browser's two handles on a pending authorization: `id` travels in URLs and forms, `cookie` in
+/// `__Host-<brand>_t_<id>`. Both are needed at every step.
+#[derive(Debug)]
+pub struct Transaction {
+    /// The id (a revealed `SessionSecret`).
+    pub id: String,
+    /// The cookie's value.
+    pub cookie: SessionSecret,
+}
+
+/// A started authorization.
+#[derive(Debug)]
+pub struct Started {
+    /// What is next.
+    pub step: Step,
+    /// The transaction that was begun; `None` when the step is a redirect.
+    pub transaction: Option<Transaction>,
+}
+
+/// What an HTTP request brings along to act on a transaction; all unverified.
+#[derive(Debug, Clone, Default)]
+pub struct Handles {
+    /// The transaction id from the URL or form.
+    pub transaction: String,
+    /// The value of its transaction cookie, if it came exactly once.
+    pub cookie: Option<String>,
+    /// The value of the session cookie, if it came exactly once.
+    pub session: Option<String>,
+}
+
+/// What the login page shows.
+#[derive(Debug, Clone)]
+pub struct LoginView {
+    /// The client's display name, or `None` for the account page.
+    pub client_name: Option<String>,
+    /// The upstream's display name.
+    pub resource_name: Option<String>,
+}
+
+/// What the consent page shows (protocol.md 3.2).
+#[derive(Debug, Clone)]
+pub struct ConsentView {
+    /// Self-asserted name of the client, cleaned and cut; the id when it has none.
+    pub client_name: String,
+    /// Whether an operator vouches for the client (added by hand).
+    pub client_is_vouched_for: bool,
+    /// The host of the client-id URL, for metadata documents.
+    pub client_host: Option<String>,
+    /// Where the code goes: host, or scheme of a private-use URI.
+    pub redirect_host: String,
+    /// Whether any program of the user's machine can be the receiver: show the warning (S-9).
+    pub redirect_is_local: bool,
+    /// The upstream's display name.
+    pub resource_name: String,
+    /// The upstream's URL.
+    pub resource: String,
+    /// Scope, title, description.
+    pub scopes: Vec<(ScopeToken, String, String)>,
+    /// The account's login name.
+    pub account: String,
+    /// How long the access lasts at most.
+    pub lifetime: Lifetime,
+}
+
+/// What a transaction's page shows now.
+#[derive(Debug, Clone)]
+pub enum View {
+    /// The login form.
+    LogIn(LoginView),
+    /// The consent form.
+    Consent(ConsentView),
+    /// The account page is open to this session: go there.
+    Account,
+}
+
+/// The outcome of a login attempt.
+#[derive(Debug)]
+pub enum LoginOutcome {
+    /// Logged in: set the session cookie, then go on. The old session is dead (CN-05).
+    LoggedIn {
+        /// The new session cookie's value.
+        session: SessionSecret,
+        /// What is next.
+        step: Step,
+    },
+    /// Unknown name, wrong password or account switched off: one answer for all (LI-04).
+    Refused,
+    /// Too many failures: try again after this.
+    Throttled(Lifetime),
+}
+
+/// What the user decided on the consent page.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    /// Approved, with the scopes left ticked (`None`: all).
+    Approve(Option<ScopeSet>),
+    /// Denied.
+    Deny,
+}
+
+/// One connected application on the account page.
+#[derive(Debug, Clone)]
+pub struct ConnectedApp {
+    /// The grant.
+    pub grant: GrantId,
+    /// The client's name or id.
+    pub client_name: String,
+    /// The upstream's display name.
+    pub resource_name: String,
+    /// Scope titles.
+    pub scopes: Vec<String>,
+    /// When it was connected.
+    pub since: Timestamp,
+    /// When the live refresh token was made.
+    pub last_used: Timestamp,
+    /// When it ends at the latest.
+    pub until: Timestamp,
+}
+
+/// The account page.
+#[derive(Debug, Clone)]
+pub struct AccountView {
+    /// The login name.
+    pub name: String,
+    /// Connected applications, newest first.
+    pub apps: Vec<ConnectedApp>,
+}
+
+/// Why a new password was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordRefused {
+    /// Shorter than the configured minimum.
+    TooShort(usize),
+    /// Longer than 1024 bytes.
+    TooLong,
+    /// Among the commonly used, or the name of account or product.
+    TooCommon,
+}
+
+/// The outcome of using a set-password link.
+#[derive(Debug)]
+pub enum SetupOutcome {
+    /// The password is set.
+    Done,
+    /// Unknown, used or expired link.
+    Gone,
+    /// The password is not acceptable.
+    Refused(PasswordRefused),
+}
+
+/// A successful registration (RFC 7591 3.2.1).
+#[derive(Debug)]
+pub struct Registered {
+    /// The client.
+    pub client: Client,
+    /// Its secret, for a confidential one; shown this once.
+    pub secret: Option<ClientSecret>,
+}
