@@ -1,8 +1,16 @@
-//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the peer's address, rates.
+//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS.
+//!
+//! It has no opinions: which path sets which cookie, and who may be limited how, is said by the faces. It knows
+//! `config` and `telemetry` and nothing of OAuth. Start with `reply.rs`.
 
 mod body;
+pub mod cookie;
+pub mod cors;
+mod csrf;
+pub mod reply;
 
-pub use body::{Body, BodyError, read_bounded};
+pub use body::{Body, BodyError, Relayed, read_bounded};
+pub use csrf::{FormKey, is_cross_site};
 
 /// A response of any face.
 pub type Response = http::Response<Body>;

@@ -1,0 +1,101 @@
+//! Was this form ours? A token bound to the browser's cookies, and a look at where the request says it comes from.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::header::ORIGIN;
+use ring::hmac;
+
+/// Makes and checks form tokens for one browser. The key is what only that browser and we know: its secret cookies.
+/// Nothing is stored, and a token dies with its cookies.
+pub struct FormKey(hmac::Key);
+
+impl FormKey {
+    /// Takes the secret values of the cookies that the form hangs on; `None` when any is empty, since a key that
+    /// everybody knows would make every token good.
+    #[must_use]
+    pub fn new(cookies: &[&str]) -> Option<Self> {
+        if cookies.is_empty() || cookies.iter().any(|c| c.is_empty()) {
+            return None;
+        }
+        // NUL cannot stand in a header, so no two lists of cookies give one key.
+        Some(Self(hmac::Key::new(hmac::HMAC_SHA256, cookies.join("\0").as_bytes())))
+    }
+
+    /// Returns the token for the forms of one `purpose`.
+    #[must_use]
+    pub fn token(&self, purpose: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, purpose.as_bytes()))
+    }
+
+    /// Returns whether `presented` is this browser's token for `purpose`; takes the same time for every wrong one.
+    #[must_use]
+    pub fn accepts(&self, purpose: &str, presented: &str) -> bool {
+        URL_SAFE_NO_PAD.decode(presented).is_ok_and(|tag| hmac::verify(&self.0, purpose.as_bytes(), &tag).is_ok())
+    }
+}
+
+/// Returns whether a form post was sent by a page that is not ours; `is_ours` judges an origin.
+#[must_use]
+pub fn is_cross_site(headers: &HeaderMap, is_ours: impl Fn(&str) -> bool) -> bool {
+    // Fetch Metadata: a sibling subdomain (`same-site`) is as foreign as any; `none` is the user's own doing.
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    if sites.any(|site| site != "same-origin" && site != "none") {
+        return true;
+    }
+    // Our pages say `Referrer-Policy: no-referrer`, and under it browsers write `Origin: null` on their own posts
+    // (Fetch 3.1). `null` proves nothing either way: Sec-Fetch-Site and the form token decide.
+    headers.get_all(ORIGIN).iter().any(|origin| origin != "null" && !origin.to_str().is_ok_and(&is_ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FormKey, is_cross_site};
+    use http::HeaderMap;
+
+    #[test]
+    fn cn_01_a_token_is_good_for_its_cookies_and_its_purpose_only() {
+        let key = FormKey::new(&["transaction", "session"]).unwrap();
+        let token = key.token("consent");
+        assert!(key.accepts("consent", &token));
+        assert!(!key.accepts("login", &token));
+        assert!(!key.accepts("consent", ""));
+        assert!(!key.accepts("consent", &token[1..]));
+        for other in [&["transaction"][..], &["session", "transaction"], &["transactionsession"], &["transaction", "s"]]
+        {
+            assert!(!FormKey::new(other).unwrap().accepts("consent", &token), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn without_secret_cookies_there_is_no_key() {
+        assert!(FormKey::new(&[]).is_none());
+        assert!(FormKey::new(&["transaction", ""]).is_none());
+    }
+
+    fn cross(fields: &[(&'static str, &str)]) -> bool {
+        let headers: HeaderMap =
+            fields.iter().map(|(n, v)| (http::HeaderName::from_static(n), v.parse().unwrap())).collect();
+        is_cross_site(&headers, |origin| origin == "https://gw")
+    }
+
+    #[test]
+    fn cn_02_posts_from_elsewhere_are_seen() {
+        assert!(cross(&[("origin", "https://evil")]));
+        assert!(cross(&[("sec-fetch-site", "cross-site")]));
+        assert!(cross(&[("sec-fetch-site", "same-site"), ("origin", "null")]));
+        assert!(cross(&[("sec-fetch-site", "same-origin"), ("origin", "https://evil")]));
+        assert!(cross(&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]));
+        assert!(cross(&[("origin", "https://gw.evil")]));
+        assert!(cross(&[("origin", "http://gw")]));
+    }
+
+    #[test]
+    fn own_posts_pass() {
+        assert!(!cross(&[("origin", "https://gw"), ("sec-fetch-site", "same-origin")]));
+        assert!(!cross(&[("origin", "null"), ("sec-fetch-site", "same-origin")]));
+        assert!(!cross(&[("origin", "https://gw")]));
+        assert!(!cross(&[("sec-fetch-site", "none")]));
+        assert!(!cross(&[]));
+    }
+}

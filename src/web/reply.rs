@@ -1,0 +1,139 @@
+//! Replies: JSON, HTML, redirects, and the protecting fields that every one of them carries.
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, PRAGMA, REFERRER_POLICY, RETRY_AFTER,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::{Body, Response};
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+
+/// For everything that is not a page: it may load nothing and be framed by nobody.
+const CLOSED_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+/// Only names that browsers know: an unknown one is a warning in the console.
+const NO_PERMISSIONS: HeaderValue = HeaderValue::from_static(
+    "camera=(), display-capture=(), fullscreen=(), geolocation=(), microphone=(), midi=(), payment=(), usb=()",
+);
+/// Two years, the least that preload lists take.
+const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+/// Makes a reply without a body.
+#[must_use]
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+/// Makes a reply with a body that no cache may keep.
+#[must_use]
+pub fn uncached(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Body::from(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    forbid_caching(response.headers_mut());
+    response
+}
+
+/// Makes a JSON reply that no cache may keep.
+#[must_use]
+pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    uncached(status, "application/json", body)
+}
+
+/// Makes a reply that sends the browser elsewhere with a GET. 303 and no other: 307 and 308 would send the posted
+/// password on to that place (OAuth 2.1 "HTTP 307 Redirect").
+#[must_use]
+pub fn see_other(location: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(location) else {
+        tracing::error!("a redirect's target cannot stand in a header");
+        return empty(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let mut response = empty(StatusCode::SEE_OTHER);
+    response.headers_mut().insert(LOCATION, location);
+    forbid_caching(response.headers_mut());
+    response
+}
+
+/// Makes the answer to a method that a path does not know (RFC 9110 15.5.6).
+#[must_use]
+pub fn method_not_allowed(allowed: &'static str) -> Response {
+    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Keeps every cache out; `Pragma` for those that know nothing newer (RFC 6749 5.1).
+pub fn forbid_caching(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+}
+
+/// Says when to come again.
+pub fn retry_after(headers: &mut HeaderMap, seconds: u64) {
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+}
+
+/// Adds the protecting fields of security.md 5.5 where the reply has not said otherwise. `public_url` is the issuer.
+pub fn protect(headers: &mut HeaderMap, public_url: &str) {
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(CLOSED_POLICY);
+    headers.entry(CROSS_ORIGIN_RESOURCE_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(PERMISSIONS_POLICY, NO_PERMISSIONS);
+    // HSTS holds for a host with all its ports. On localhost it would turn the callbacks of native clients
+    // (`http://localhost:…`, RFC 8252 7.3) into https, and no sign-in would ever come back.
+    if !is_loopback(public_url) {
+        headers.insert(STRICT_TRANSPORT_SECURITY, TWO_YEARS);
+    }
+}
+
+/// Lets pages of other origins embed what they may read anyway (metadata, answers to clients).
+pub fn share(headers: &mut HeaderMap) {
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+}
+
+fn is_loopback(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{protect, see_other};
+    use http::{HeaderMap, StatusCode};
+
+    #[test]
+    fn hsts_is_for_real_hosts_only() {
+        for (url, wanted) in [
+            ("https://gw.example", true),
+            ("https://localhost.example:8443", true),
+            ("https://localhost:8443", false),
+            ("https://gw.localhost", false),
+            ("https://127.0.0.1:8443", false),
+            ("https://[::1]:8443", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            protect(&mut headers, url);
+            assert_eq!(headers.contains_key("strict-transport-security"), wanted, "{url}");
+            assert_eq!(headers["x-frame-options"], "DENY");
+        }
+    }
+
+    #[test]
+    fn az_17_a_target_with_a_line_break_never_becomes_a_header() {
+        let response = see_other("https://c.example/cb?state=a\r\nSet-Cookie: x");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.headers().is_empty());
+    }
+}
