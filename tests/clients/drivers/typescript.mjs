@@ -1,0 +1,186 @@
+// One run of an official TypeScript SDK client (argument: v1 or v2) against MCP_URL.
+// Prints one JSON line per step; sdk.test.mjs says which steps must appear.
+import { loopbackCallback, openBrowser, revokeGrant, settings, step } from './driver.mjs';
+
+const { url, full } = settings;
+const generation = process.argv[2];
+
+async function sdkV1() {
+  const [{ Client }, { StreamableHTTPClientTransport }, { UnauthorizedError }, types] = await Promise.all([
+    import('@modelcontextprotocol/sdk/client/index.js'),
+    import('@modelcontextprotocol/sdk/client/streamableHttp.js'),
+    import('@modelcontextprotocol/sdk/client/auth.js'),
+    import('@modelcontextprotocol/sdk/types.js'),
+  ]);
+  return {
+    newClient: () => new Client({ name: 'driver', version: '1' }, { capabilities: { sampling: {}, elicitation: {} } }),
+    newTransport: (provider) => new StreamableHTTPClientTransport(new URL(url), { authProvider: provider }),
+    finish: (transport, answer) => transport.finishAuth(answer.get('code')),
+    call: (client, request, options) => client.callTool(request, undefined, options),
+    onSampling: (client, handler) => client.setRequestHandler(types.CreateMessageRequestSchema, handler),
+    UnauthorizedError,
+  };
+}
+
+async function sdkV2() {
+  const { Client, StreamableHTTPClientTransport, UnauthorizedError } = await import('@modelcontextprotocol/client');
+  return {
+    newClient: () =>
+      new Client(
+        { name: 'driver', version: '2' },
+        { capabilities: { sampling: {}, elicitation: {} }, versionNegotiation: { mode: 'auto' } },
+      ),
+    newTransport: (provider) => new StreamableHTTPClientTransport(new URL(url), { authProvider: provider }),
+    finish: (transport, answer) => transport.finishAuth(answer),
+    call: (client, request, options) => client.callTool(request, options),
+    onSampling: (client, handler) => client.setRequestHandler('sampling/createMessage', handler),
+    UnauthorizedError,
+  };
+}
+
+/** What an application has to supply: where it listens, what it remembers, how it opens a browser. */
+class Memory {
+  constructor(callback) {
+    this.callback = callback;
+    this.openings = 0;
+  }
+  get redirectUrl() {
+    return this.callback.url;
+  }
+  get clientMetadata() {
+    return {
+      client_name: `TypeScript SDK ${generation}`,
+      redirect_uris: [this.callback.url],
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'none',
+    };
+  }
+  state() {
+    this.expected = crypto.randomUUID();
+    return this.expected;
+  }
+  clientInformation() {
+    return this.client;
+  }
+  saveClientInformation(client) {
+    this.client = client;
+    step('registered', { client_id: client.client_id });
+  }
+  tokens() {
+    return this.held;
+  }
+  saveTokens(tokens) {
+    this.held = tokens;
+    step('tokens', { scope: tokens.scope, expires_in: tokens.expires_in, refresh: Boolean(tokens.refresh_token) });
+  }
+  async redirectToAuthorization(target) {
+    this.openings += 1;
+    step('browser', { resource: target.searchParams.get('resource') });
+    await openBrowser(target.href);
+  }
+  saveCodeVerifier(verifier) {
+    this.verifier = verifier;
+  }
+  codeVerifier() {
+    return this.verifier;
+  }
+  saveDiscoveryState(state) {
+    this.discovery = state;
+  }
+  discoveryState() {
+    return this.discovery;
+  }
+  invalidateCredentials(what) {
+    if (what === 'all' || what === 'tokens') this.held = undefined;
+    if (what === 'all' || what === 'client') this.client = undefined;
+    if (what === 'all' || what === 'discovery') this.discovery = undefined;
+  }
+  async answer() {
+    const parameters = await this.callback.next();
+    if (parameters.get('state') !== this.expected) throw new Error('the callback carries another state');
+    return parameters;
+  }
+}
+
+const sdk = generation === 'v1' ? await sdkV1() : await sdkV2();
+const callback = await loopbackCallback();
+const memory = new Memory(callback);
+
+async function connect() {
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    const transport = sdk.newTransport(memory);
+    const client = sdk.newClient();
+    sdk.onSampling(client, () => ({ role: 'assistant', model: 'none', content: { type: 'text', text: 'sampled' } }));
+    try {
+      await client.connect(transport);
+      return { client, transport };
+    } catch (error) {
+      if (!(error instanceof sdk.UnauthorizedError)) throw error;
+      await sdk.finish(transport, await memory.answer());
+    }
+  }
+  throw new Error('still unauthorized after a login');
+}
+
+const text = (result) => result.content.find((part) => part.type === 'text')?.text ?? '';
+
+let { client, transport } = await connect();
+const { tools } = await client.listTools();
+step('connected', { server: client.getServerVersion()?.name, tools: tools.map((tool) => tool.name).sort() });
+
+if (!full) {
+  const called = await sdk.call(client, { name: settings.tool, arguments: settings.arguments });
+  step('called', { text: text(called) });
+  if (settings.progressTool) {
+    const seen = [];
+    const slow = await sdk.call(client, settings.progressTool, { onprogress: () => seen.push(Date.now()) });
+    step('progress', { events: seen.length, spread: seen.at(-1) - seen[0], text: text(slow) });
+  }
+  if (settings.samplingTool) {
+    step('sampled', { text: text(await sdk.call(client, settings.samplingTool)) });
+  }
+  await client.close();
+  callback.close();
+  process.exit(0);
+}
+
+step('echo', { text: text(await sdk.call(client, { name: 'echo', arguments: { text: 'Grüße ✓' } })) });
+step('add', { text: text(await sdk.call(client, { name: 'add', arguments: { a: 19, b: 23 } })) });
+step('whoami', { text: text(await sdk.call(client, { name: 'whoami', arguments: {} })) });
+const { resources } = await client.listResources();
+await client.readResource({ uri: resources[0].uri });
+const { prompts } = await client.listPrompts();
+step('catalogue', { resources: resources.length, prompts: prompts.length });
+
+const seen = [];
+const counted = await sdk.call(
+  client,
+  { name: 'count', arguments: { to: 5 } },
+  { onprogress: ({ progress }) => seen.push({ progress, at: Date.now() }) },
+);
+step('progress', { events: seen.length, spread: seen.at(-1).at - seen[0].at, text: text(counted) });
+
+const before = memory.held.access_token;
+await new Promise((resolve) => setTimeout(resolve, (memory.held.expires_in + 1) * 1000));
+await sdk.call(client, { name: 'echo', arguments: { text: 'after expiry' } });
+step('refreshed', { changed: memory.held.access_token !== before, openings: memory.openings });
+
+for (const how of ['RFC 7009', 'operator']) {
+  await revokeGrant(how, memory.client, memory.held.refresh_token);
+  const opened = memory.openings;
+  const again = async () => text(await sdk.call(client, { name: 'echo', arguments: { text: how } }));
+  let answer;
+  try {
+    answer = await again();
+  } catch (error) {
+    if (!(error instanceof sdk.UnauthorizedError)) throw error;
+    await sdk.finish(transport, await memory.answer());
+    ({ client, transport } = await connect());
+    answer = await again();
+  }
+  step('revoked', { how, reopened: memory.openings - opened, text: answer });
+}
+await client.close();
+callback.close();
+process.exit(0);

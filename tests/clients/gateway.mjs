@@ -1,0 +1,89 @@
+// Starts mcpgate as a separate process with its own data directory, and the servers that stand behind it.
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+export const BINARY = process.env.MCPGATE_BIN ?? join(ROOT, 'target/debug/mcpgate');
+
+export const ACCOUNT = { name: 'admin', password: 'correct-horse-battery-staple' };
+
+/** A port nobody listens on at the moment. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Polls until `probe` answers without throwing. */
+export async function until(what, probe, seconds = 20) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    try {
+      return await probe();
+    } catch (error) {
+      if (Date.now() > end) throw new Error(`${what}: ${error.message}`, { cause: error });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** A child process whose output is kept for the report of a failure. */
+export function child(command, args, options = {}) {
+  const running = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  running.output = '';
+  for (const stream of [running.stdout, running.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => (running.output += text));
+  }
+  running.ended = new Promise((resolve) => running.on('close', (code, signal) => resolve(code ?? signal)));
+  running.stop = async () => {
+    running.kill('SIGTERM');
+    return running.ended;
+  };
+  return running;
+}
+
+/** Starts the gateway; `config` is the text of a gateway.toml added to the defaults of `mcpgate up`. */
+export async function startGateway({ config = '', upstream } = {}) {
+  const home = mkdtempSync(join(tmpdir(), 'mcpgate-clients-'));
+  const [port, operatorPort] = [await freePort(), await freePort()];
+  const data = join(home, 'data');
+  writeFileSync(join(home, 'password'), ACCOUNT.password);
+  writeFileSync(join(home, 'gateway.toml'), config);
+  const args = ['up', ...(upstream ? [upstream] : []), '--data', data, '--workers', '2'];
+  args.push('--listen', `127.0.0.1:${port}`, '--operator-listen', `127.0.0.1:${operatorPort}`);
+  args.push('--public-url', `https://localhost:${port}`, '--admin-password-file', join(home, 'password'));
+  args.push('--config', join(home, 'gateway.toml'));
+  const process = child(BINARY, args);
+  await until('mcpgate does not start', async () => {
+    if (process.exitCode !== null) throw new Error(process.output);
+    const answer = await fetch(`http://127.0.0.1:${operatorPort}/healthz`);
+    if (!answer.ok) throw new Error(`/healthz answers ${answer.status}`);
+  }).catch((error) => {
+    process.kill('SIGKILL');
+    throw new Error(`${error.message}\n${process.output}`);
+  });
+  return {
+    process,
+    data,
+    origin: `https://localhost:${port}`,
+    operator: `http://127.0.0.1:${operatorPort}`,
+    ca: join(data, 'certs/ca.pem'),
+    /** Runs a command of mcpgate on the same data, beside the running server. */
+    async command(...words) {
+      const run = promisify(execFile);
+      const { stdout } = await run(BINARY, [...words, '--data', data, '--json']);
+      return stdout.trim() ? JSON.parse(stdout) : undefined;
+    },
+    async stop() {
+      const status = await process.stop();
+      rmSync(home, { recursive: true, force: true });
+      return status;
+    },
+  };
+}
