@@ -1,81 +1,330 @@
-//! Counters and histograms with fixed labels, per worker on the data path, and their Prometheus exposition.
+//! Counters and histograms with fixed labels. Each worker writes its own, so that no cache line travels between cores
+//! on the data path; they are summed when somebody asks.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Something the control path did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each name says it")]
-pub enum ControlEvent {
-    AuthorizationDenied,
-    ClientRegistered,
-    CodeReplayed,
-    LoginFailed,
-    LoginSucceeded,
-    LoginThrottled,
-    RefreshReused,
-    TokenIssued,
-    TokenRefreshed,
-    TokenRefused,
-    TokenRevoked,
-}
+use super::{ConnectionEvent, ControlEvent, Exposition, Kind, Outcome};
 
-/// How a request to an upstream's path ended; the metric label. A closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each name says it")]
-pub enum Outcome {
-    Forwarded,
-    Preflight,
-    NoCredentials,
-    MalformedCredentials,
-    InvalidToken,
-    WrongAudience,
-    InsufficientScope,
-    BadOrigin,
-    BadSession,
-    BadRequest,
-    MethodNotAllowed,
-    UnsupportedMediaType,
-    TooLarge,
-    HeaderMismatch,
-    RateLimited,
-    Overloaded,
-    Unprovable,
-    UpstreamUnreachable,
-    UpstreamSlow,
-    UpstreamRefused,
-    UpstreamProtocol,
-    Internal,
-}
+/// Upper bounds of the latency buckets: from a warm gateway's 100 µs to the longest answer that is not a stream.
+const BOUNDS: [Duration; 16] = [
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_millis(2500),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+];
+
+/// The first and the number of the statuses that HTTP knows (RFC 9110 15).
+const FIRST_STATUS: u16 = 100;
+const STATUSES: usize = 500;
 
 /// All metrics of the process.
-#[derive(Debug, Default)]
-pub struct Metrics {}
+#[derive(Debug)]
+pub struct Metrics {
+    upstreams: Vec<String>,
+    workers: Mutex<Vec<Arc<Worker>>>,
+    control: Counters,
+    connections: Counters,
+}
 
 /// One worker's own counters: written without contention, summed at exposition.
 #[derive(Debug, Clone)]
-pub struct WorkerMetrics {}
+pub struct WorkerMetrics {
+    worker: Arc<Worker>,
+    upstreams: Arc<[Arc<Upstream>]>,
+}
+
+/// Aligned so that two workers never share a cache line (two lines, for the prefetcher takes pairs).
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Worker {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    by_name: Mutex<BTreeMap<String, Arc<Upstream>>>,
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Upstream {
+    outcomes: Counters,
+    statuses: Counters,
+    latency: Counters,
+    micros: AtomicU64,
+    in_use: AtomicU64,
+    idle: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Counters(Box<[AtomicU64]>);
+
+impl Counters {
+    fn new(len: usize) -> Self {
+        Self((0..len).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn add(&self, n: usize) {
+        if let Some(counter) = self.0.get(n) {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn add_to(&self, sums: &mut [u64]) {
+        for (sum, counter) in sums.iter_mut().zip(&self.0) {
+            *sum += counter.load(Relaxed);
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            upstreams: Vec::new(),
+            workers: Mutex::default(),
+            control: Counters::new(ControlEvent::ALL.len()),
+            connections: Counters::new(ConnectionEvent::ALL.len()),
+        }
+    }
+}
 
 impl Metrics {
     /// Makes the metrics for these upstream names.
     #[must_use]
-    pub fn new(_upstreams: &[String]) -> Arc<Self> {
-        Arc::new(Self {})
+    pub fn new(upstreams: &[String]) -> Arc<Self> {
+        Arc::new(Self { upstreams: upstreams.to_vec(), ..Self::default() })
     }
+
     /// Adds a worker.
     #[must_use]
     pub fn worker(self: &Arc<Self>) -> WorkerMetrics {
-        WorkerMetrics {}
+        let worker = Arc::<Worker>::default();
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&worker));
+        WorkerMetrics::over(worker, &self.upstreams)
     }
+
     /// Counts an event of the control path.
-    pub fn control(&self, _event: ControlEvent) {}
+    pub fn control(&self, event: ControlEvent) {
+        self.control.add(event.place());
+    }
+
+    /// Counts an event of a connection.
+    pub fn connection(&self, event: ConnectionEvent) {
+        self.connections.add(event.place());
+    }
+
+    /// Writes everything that is counted here.
+    pub fn expose(&self, out: &mut Exposition) {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        expose_upstreams(&sum(&workers), out);
+        let total = |pick: fn(&Worker) -> &AtomicU64| workers.iter().map(|w| pick(w).load(Relaxed)).sum::<u64>();
+        let (hits, misses) = (total(|w| &w.hits), total(|w| &w.misses));
+        drop(workers);
+        out.family("mcpgate_token_cache_lookups_total", Kind::Counter, "Lookups of presented tokens in memory.");
+        out.sample("mcpgate_token_cache_lookups_total", &[("result", "hit")], hits);
+        out.sample("mcpgate_token_cache_lookups_total", &[("result", "miss")], misses);
+        let name = "mcpgate_authorization_events_total";
+        out.family(name, Kind::Counter, "What the authorization server did.");
+        for (event, counter) in ControlEvent::ALL.iter().zip(&self.control.0) {
+            out.sample(name, &[("event", event.label())], counter.load(Relaxed));
+        }
+        let name = "mcpgate_connection_events_total";
+        out.family(name, Kind::Counter, "What befell connections and the listener.");
+        for (event, counter) in ConnectionEvent::ALL.iter().zip(&self.connections.0) {
+            out.sample(name, &[("event", event.label())], counter.load(Relaxed));
+        }
+    }
 }
 
 impl WorkerMetrics {
-    /// Counts a finished request: `upstream` is its index in the configuration's order of names given to `Metrics::new`.
-    pub fn request(&self, _upstream: usize, _outcome: Outcome, _status: u16, _elapsed: Duration) {}
+    fn over(worker: Arc<Worker>, upstreams: &[String]) -> Self {
+        let mut by_name = worker.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstreams = upstreams.iter().map(|n| Arc::clone(by_name.entry(n.clone()).or_default())).collect();
+        drop(by_name);
+        Self { worker, upstreams }
+    }
+
+    /// Returns the same worker's metrics for another list of upstreams: counts go on where a name stays.
+    #[must_use]
+    pub fn for_upstreams(&self, upstreams: &[String]) -> Self {
+        Self::over(Arc::clone(&self.worker), upstreams)
+    }
+
+    /// Counts a finished request: `upstream` is its index in the list of names these metrics were made for.
+    pub fn request(&self, upstream: usize, outcome: Outcome, status: u16, elapsed: Duration) {
+        let Some(upstream) = self.upstreams.get(upstream) else { return };
+        upstream.outcomes.add(outcome.place());
+        upstream.statuses.add(usize::from(status.saturating_sub(FIRST_STATUS)));
+        upstream.latency.add(BOUNDS.partition_point(|bound| *bound < elapsed));
+        upstream.micros.fetch_add(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
     /// Counts token cache lookups.
-    pub fn cache(&self, _hit: bool) {}
+    pub fn cache(&self, hit: bool) {
+        let counter = if hit { &self.worker.hits } else { &self.worker.misses };
+        counter.fetch_add(1, Relaxed);
+    }
+
     /// Tells how many upstream connections this worker holds: in use, idle.
-    pub fn pool(&self, _upstream: usize, _in_use: usize, _idle: usize) {}
+    pub fn pool(&self, upstream: usize, in_use: usize, idle: usize) {
+        let Some(upstream) = self.upstreams.get(upstream) else { return };
+        upstream.in_use.store(u64::try_from(in_use).unwrap_or(u64::MAX), Relaxed);
+        upstream.idle.store(u64::try_from(idle).unwrap_or(u64::MAX), Relaxed);
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            outcomes: Counters::new(Outcome::ALL.len()),
+            statuses: Counters::new(STATUSES),
+            latency: Counters::new(BOUNDS.len() + 1),
+            micros: AtomicU64::new(0),
+            in_use: AtomicU64::new(0),
+            idle: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The sum over all workers.
+struct Sum {
+    outcomes: Vec<u64>,
+    statuses: Vec<u64>,
+    latency: Vec<u64>,
+    micros: u64,
+    in_use: u64,
+    idle: u64,
+}
+
+fn sum(workers: &[Arc<Worker>]) -> BTreeMap<String, Sum> {
+    let mut sums = BTreeMap::new();
+    for worker in workers {
+        for (name, upstream) in worker.by_name.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let sum = sums.entry(name.clone()).or_insert_with(|| Sum {
+                outcomes: vec![0; Outcome::ALL.len()],
+                statuses: vec![0; STATUSES],
+                latency: vec![0; BOUNDS.len() + 1],
+                micros: 0,
+                in_use: 0,
+                idle: 0,
+            });
+            upstream.outcomes.add_to(&mut sum.outcomes);
+            upstream.statuses.add_to(&mut sum.statuses);
+            upstream.latency.add_to(&mut sum.latency);
+            sum.micros += upstream.micros.load(Relaxed);
+            sum.in_use += upstream.in_use.load(Relaxed);
+            sum.idle += upstream.idle.load(Relaxed);
+        }
+    }
+    sums
+}
+
+fn expose_upstreams(sums: &BTreeMap<String, Sum>, out: &mut Exposition) {
+    let name = "mcpgate_requests_total";
+    out.family(name, Kind::Counter, "Requests to an upstream's path by how they ended.");
+    for (upstream, sum) in sums {
+        for (outcome, count) in Outcome::ALL.iter().zip(&sum.outcomes) {
+            out.sample(name, &[("upstream", upstream), ("outcome", outcome.label())], count);
+        }
+    }
+    let name = "mcpgate_responses_total";
+    out.family(name, Kind::Counter, "Answers to requests to an upstream's path by status.");
+    for (upstream, sum) in sums {
+        for (status, count) in (FIRST_STATUS..).zip(&sum.statuses).filter(|(_, count)| **count > 0) {
+            out.sample(name, &[("upstream", upstream), ("status", &status.to_string())], count);
+        }
+    }
+    let name = "mcpgate_request_duration_seconds";
+    out.family(name, Kind::Histogram, "From the request's head to the end of the answer.");
+    let bounds = BOUNDS.map(|bound| bound.as_secs_f64());
+    for (upstream, sum) in sums {
+        let seconds = Duration::from_micros(sum.micros).as_secs_f64();
+        out.histogram(name, &[("upstream", upstream)], &bounds, &sum.latency, seconds);
+    }
+    let name = "mcpgate_upstream_connections";
+    out.family(name, Kind::Gauge, "Connections to an upstream.");
+    for (upstream, sum) in sums {
+        out.sample(name, &[("upstream", upstream), ("state", "in_use")], sum.in_use);
+        out.sample(name, &[("upstream", upstream), ("state", "idle")], sum.idle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Exposition, Metrics, Outcome};
+    use crate::telemetry::{ConnectionEvent, ControlEvent};
+    use std::time::Duration;
+
+    fn text(metrics: &Metrics) -> String {
+        let mut out = Exposition::default();
+        metrics.expose(&mut out);
+        out.finish()
+    }
+
+    #[test]
+    fn workers_are_summed() {
+        let metrics = Metrics::new(&["one".to_owned(), "two".to_owned()]);
+        let (a, b) = (metrics.worker(), metrics.worker());
+        a.request(0, Outcome::Forwarded, 200, Duration::from_micros(90));
+        b.request(0, Outcome::Forwarded, 404, Duration::from_millis(3));
+        b.request(1, Outcome::InvalidToken, 401, Duration::from_secs(70));
+        a.cache(true);
+        b.cache(false);
+        b.pool(1, 3, 4);
+        metrics.control(ControlEvent::TokenIssued);
+        metrics.connection(ConnectionEvent::Accepted);
+        let text = text(&metrics);
+        for line in [
+            "mcpgate_requests_total{upstream=\"one\",outcome=\"forwarded\"} 2",
+            "mcpgate_requests_total{upstream=\"two\",outcome=\"invalid_token\"} 1",
+            "mcpgate_responses_total{upstream=\"one\",status=\"404\"} 1",
+            "mcpgate_request_duration_seconds_bucket{upstream=\"one\",le=\"0.0001\"} 1",
+            "mcpgate_request_duration_seconds_bucket{upstream=\"one\",le=\"0.005\"} 2",
+            "mcpgate_request_duration_seconds_bucket{upstream=\"two\",le=\"60\"} 0",
+            "mcpgate_request_duration_seconds_bucket{upstream=\"two\",le=\"+Inf\"} 1",
+            "mcpgate_request_duration_seconds_sum{upstream=\"one\"} 0.00309",
+            "mcpgate_token_cache_lookups_total{result=\"hit\"} 1",
+            "mcpgate_upstream_connections{upstream=\"two\",state=\"idle\"} 4",
+            "mcpgate_authorization_events_total{event=\"token_issued\"} 1",
+            "mcpgate_connection_events_total{event=\"accepted\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_reload_that_reorders_upstreams_counts_on() {
+        let metrics = Metrics::new(&["one".to_owned(), "two".to_owned()]);
+        let before = metrics.worker();
+        before.request(0, Outcome::Forwarded, 200, Duration::ZERO);
+        let after = before.for_upstreams(&["two".to_owned(), "one".to_owned()]);
+        after.request(1, Outcome::Forwarded, 200, Duration::ZERO);
+        before.request(0, Outcome::Forwarded, 200, Duration::ZERO);
+        assert!(text(&metrics).contains("mcpgate_requests_total{upstream=\"one\",outcome=\"forwarded\"} 3\n"));
+    }
+
+    #[test]
+    fn ds_09_series_do_not_grow_with_what_strangers_send() {
+        let metrics = Metrics::new(&["one".to_owned()]);
+        let worker = metrics.worker();
+        worker.request(0, Outcome::BadRequest, 400, Duration::ZERO);
+        let before = text(&metrics).lines().count();
+        for status in 0..u16::MAX {
+            worker.request(7, Outcome::BadRequest, status, Duration::ZERO);
+            worker.request(0, Outcome::BadRequest, 400, Duration::from_millis(u64::from(status)));
+        }
+        assert_eq!(text(&metrics).lines().count(), before);
+    }
 }

@@ -1,0 +1,91 @@
+//! What is counted: three closed sets, each with its words for the label. A new event without a word does not compile.
+
+macro_rules! closed_set {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident => $label:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "each name says it")]
+        pub enum $name { $($variant,)+ }
+
+        impl $name {
+            pub(super) const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Returns the word that stands for it in metrics and logs.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+
+            #[expect(clippy::as_conversions, reason = "a variant's place in ALL, in the order of declaration")]
+            pub(super) const fn place(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+closed_set! {
+    /// Something the control path did.
+    ControlEvent {
+        AuthorizationDenied => "authorization_denied",
+        ClientRegistered => "client_registered",
+        CodeReplayed => "code_replayed",
+        LoginFailed => "login_failed",
+        LoginSucceeded => "login_succeeded",
+        LoginThrottled => "login_throttled",
+        RefreshReused => "refresh_reused",
+        TokenIssued => "token_issued",
+        TokenRefreshed => "token_refreshed",
+        TokenRefused => "token_refused",
+        TokenRevoked => "token_revoked",
+    }
+}
+
+closed_set! {
+    /// How a request to an upstream's path ended.
+    Outcome {
+        Forwarded => "forwarded",
+        Preflight => "preflight",
+        NoCredentials => "no_credentials",
+        MalformedCredentials => "malformed_credentials",
+        InvalidToken => "invalid_token",
+        WrongAudience => "wrong_audience",
+        InsufficientScope => "insufficient_scope",
+        BadOrigin => "bad_origin",
+        BadSession => "bad_session",
+        BadRequest => "bad_request",
+        MethodNotAllowed => "method_not_allowed",
+        UnsupportedMediaType => "unsupported_media_type",
+        TooLarge => "too_large",
+        HeaderMismatch => "header_mismatch",
+        RateLimited => "rate_limited",
+        Overloaded => "overloaded",
+        Unprovable => "unprovable",
+        UpstreamUnreachable => "upstream_unreachable",
+        UpstreamSlow => "upstream_slow",
+        UpstreamRefused => "upstream_refused",
+        UpstreamProtocol => "upstream_protocol",
+        Internal => "internal",
+    }
+}
+
+closed_set! {
+    /// What befell a connection, or the listener as a whole.
+    ConnectionEvent {
+        Accepted => "accepted",
+        RefusedTotal => "refused_total",
+        RefusedAddress => "refused_address",
+        RefusedProxyHeader => "refused_proxy_header",
+        HandshakeFailed => "handshake_failed",
+        UnknownServerName => "unknown_server_name",
+        HeadTimeout => "head_timeout",
+        IdleTimeout => "idle_timeout",
+        WriteStalled => "write_stalled",
+        WrongHost => "wrong_host",
+        BadTarget => "bad_target",
+        HandlerPanicked => "handler_panicked",
+        AcceptFailed => "accept_failed",
+        ConfigurationReloaded => "configuration_reloaded",
+        ConfigurationRejected => "configuration_rejected",
+    }
+}

@@ -1,0 +1,160 @@
+//! Where log lines go: a buffer in memory that one thread empties to standard error, so that a worker never waits for
+//! a terminal or a pipe. A full buffer drops lines and says how many.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Bytes that may wait; some ten thousand lines.
+const CAPACITY: usize = 2 << 20;
+/// How long lines may gather before they are written together: a write per line costs more than the line.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// The shared buffer.
+#[derive(Debug, Clone)]
+pub(super) struct Sink(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    written: Condvar,
+    keep_escapes: bool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    dropped: u64,
+    writing: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink {
+    /// Makes the buffer and starts the thread that writes to `out`. `keep_escapes`: colours are wanted.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub(super) fn start(mut out: impl Write + Send + 'static, keep_escapes: bool) -> io::Result<Self> {
+        let shared = Arc::new(Shared { keep_escapes, ..Shared::default() });
+        let writer = Arc::clone(&shared);
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+            loop {
+                let mut waiting = writer.lock();
+                while waiting.lines.is_empty() {
+                    waiting = writer.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                }
+                drop(waiting);
+                std::thread::sleep(GATHER);
+                let mut waiting = writer.lock();
+                let lines = std::mem::take(&mut waiting.lines);
+                let dropped = std::mem::take(&mut waiting.dropped);
+                waiting.writing = true;
+                drop(waiting);
+                // There is nowhere to report that standard error is closed.
+                drop(out.write_all(&lines));
+                if dropped > 0 {
+                    drop(writeln!(out, "{dropped} log lines were dropped: standard error was too slow"));
+                }
+                drop(out.flush());
+                writer.lock().writing = false;
+                writer.written.notify_all();
+            }
+        })?;
+        Ok(Self(shared))
+    }
+
+    /// Waits until everything that was logged is written, a second at most.
+    pub(super) fn flush(&self) {
+        let (guard, _timed_out) = self
+            .0
+            .written
+            .wait_timeout_while(self.0.lock(), Duration::from_secs(1), |w| w.writing || !w.lines.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(guard);
+    }
+}
+
+/// One event on its way into the buffer.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    sink: &'a Sink,
+    text: Vec<u8>,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        let shared = &self.sink.0;
+        let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
+        let mut waiting = shared.lock();
+        if waiting.lines.len() + text.len() > CAPACITY {
+            waiting.dropped += 1;
+            return;
+        }
+        let first = waiting.lines.is_empty();
+        // A value that a stranger chose must not start a line of its own or speak to the terminal.
+        for byte in text {
+            let harmless = !byte.is_ascii_control() || (*byte == 0x1b && shared.keep_escapes);
+            waiting.lines.push(if harmless { *byte } else { b' ' });
+        }
+        waiting.lines.push(b'\n');
+        drop(waiting);
+        if first {
+            shared.arrived.notify_one();
+        }
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Sink {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { sink: self, text: Vec::with_capacity(256) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sink;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::fmt::MakeWriter;
+
+    #[derive(Clone, Default)]
+    struct Collected(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Collected {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lk_04_a_value_cannot_start_a_line() {
+        let out = Collected::default();
+        let sink = Sink::start(out.clone(), false).unwrap();
+        sink.make_writer().write_all(b"user=eve\nlevel=INFO \x1b[2Jforged\r\n").unwrap();
+        sink.make_writer().write_all(b"next\n").unwrap();
+        sink.flush();
+        assert_eq!(String::from_utf8_lossy(&out.0.lock().unwrap()), "user=eve level=INFO  [2Jforged \nnext\n");
+    }
+}
