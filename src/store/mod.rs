@@ -5,84 +5,29 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+mod audit_row;
 mod change;
 pub mod embedded;
+mod issuance;
+mod limits;
 pub mod memory;
 mod migrate;
+mod outcome;
 mod record;
 
+pub use audit_row::{AuditEvent, AuditRow};
 pub use change::{Change, ChangeSeq};
-pub use record::{
-    Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, NewAccessToken,
-    RedeemCode, RotateRefresh, SetupLink, StoreStats,
-};
+pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh};
+pub use outcome::{Insertion, Redemption, Rotation, StoreError, Update};
+pub use record::{Account, AccountStatus, Consent, Interaction, InteractionStep, LoginSession, SetupLink, StoreStats};
 
 use crate::oauth::{
-    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp,
-    TokenHash,
+    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, Grant, GrantId, Lifetime, ResourceIndicator,
+    Subject, TenantId, Timestamp, TokenHash,
 };
 
-/// Why the store could not do as asked: always the machine's fault, never the caller's.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, is locked, full or read-only; nothing was changed; later it may work.
-    #[error("the store is unavailable: {0}")]
-    Unavailable(String),
-    /// Two writers met and ours lost; nothing was changed.
-    #[error("the store refused a conflicting write: {0}")]
-    Conflict(String),
-    /// What was read is not what was written.
-    #[error("the store is damaged: {0}")]
-    Corrupt(String),
-}
-
-/// Whether an insertion happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Insertion {
-    /// It did.
-    Inserted,
-    /// The key is taken.
-    Exists,
-    /// The tenant's cap is reached.
-    Full,
-}
-
-/// Whether an update found its row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Update {
-    /// The row was changed.
-    Done,
-    /// There is no such row (or, for compare-and-set, it is no longer as expected).
-    NotFound,
-}
-
-/// The outcome of presenting a code.
-#[derive(Debug, Clone)]
-pub enum Redemption {
-    /// The code is now used, the grant stands, the access token is stored.
-    Redeemed(Box<Grant>, Box<AccessTokenRecord>),
-    /// It was used before and everything else held: its grant is now revoked.
-    Replayed(GrantId),
-    /// Nothing was redeemed, for this reason.
-    Refused(crate::oauth::CodeVerdict),
-    /// No such code.
-    Unknown,
-}
-
-/// The outcome of presenting a refresh token.
-#[derive(Debug, Clone)]
-pub enum Rotation {
-    /// The family moved on to the generation in the grant; the access token is stored.
-    Rotated(Box<Grant>, Box<AccessTokenRecord>),
-    /// A retry within the grace: the same live generation again; the access token is stored.
-    Retried(Box<Grant>, Box<AccessTokenRecord>),
-    /// Reuse: the family is now revoked.
-    Reused(GrantId),
-    /// Nothing was done, for this reason.
-    Refused(crate::oauth::RefreshVerdict),
-    /// No such family.
-    Unknown,
-}
+/// How many changes `changes_after` returns at most: enough to catch up quickly, too few to hold a reader up.
+const CHANGES_AT_ONCE: usize = 1000;
 
 /// Clients.
 #[async_trait]
@@ -218,7 +163,7 @@ pub trait SessionStore {
         tenant: &TenantId,
         subject: &Subject,
         client: &ClientId,
-        resource: &crate::oauth::ResourceIndicator,
+        resource: &ResourceIndicator,
     ) -> Result<Option<Consent>, StoreError>;
 }
 
@@ -302,7 +247,7 @@ pub trait AuditStore {
     /// Reads the newest number of the change log.
     async fn newest_change(&self) -> Result<ChangeSeq, StoreError>;
     /// Removes what has expired, in batches; returns how many rows went.
-    async fn sweep(&self, now: Timestamp, unused_client_after: crate::oauth::Lifetime) -> Result<u64, StoreError>;
+    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError>;
     /// Writes a consistent copy of the store into a new file.
     async fn backup(&self, to: &std::path::Path) -> Result<(), StoreError>;
     /// Returns figures for the metrics.

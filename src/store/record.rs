@@ -1,8 +1,7 @@
 //! What is stored, as plain types; secrets only as hashes.
 
 use crate::oauth::{
-    AccessTokenRecord, ClientId, GrantId, Lifetime, PresentedCode, PresentedRefresh, ResourceIndicator, ScopeSet,
-    Subject, TenantId, Timestamp, TokenHash,
+    ClientId, ClientSecretHash, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
 
 /// A person who can log in.
@@ -77,6 +76,18 @@ pub struct LoginSession {
     pub expires_at: Timestamp,
 }
 
+impl LoginSession {
+    /// Returns whether it has not ended.
+    pub(super) fn is_live(&self, now: Timestamp) -> bool {
+        now < self.idle_until && now < self.expires_at
+    }
+
+    /// Returns the session after a use: the idle end moves, the absolute end does not.
+    pub(super) fn touched(&self, now: Timestamp) -> Self {
+        Self { idle_until: now.plus(self.idle).min(self.expires_at), ..self.clone() }
+    }
+}
+
 /// Where a pending authorization stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InteractionStep {
@@ -132,123 +143,46 @@ pub struct Consent {
     pub expires_at: Timestamp,
 }
 
-/// A new access token inside `RedeemCode` and `RotateRefresh`.
-#[derive(Debug, Clone)]
-pub struct NewAccessToken {
-    /// SHA-256 of the token.
-    pub hash: TokenHash,
-    /// How long it lives at most (never beyond the grant).
-    pub lifetime: Lifetime,
-    /// Its scopes; `None`: all of the grant.
-    pub scopes: Option<ScopeSet>,
+impl Consent {
+    /// Returns whether `other` replaces it.
+    pub(super) fn is_about_the_same(&self, other: &Self) -> bool {
+        self.tenant == other.tenant
+            && self.subject == other.subject
+            && self.client == other.client
+            && self.resource == other.resource
+    }
 }
 
-/// The one store call of the code grant.
-#[derive(Debug, Clone)]
-pub struct RedeemCode {
-    /// Whose.
-    pub tenant: TenantId,
-    /// SHA-256 of the code.
-    pub code: TokenHash,
-    /// What came with it.
-    pub presented: PresentedCode,
-    /// The token to store on success.
-    pub access: NewAccessToken,
-    /// Whether the grant may refresh.
-    pub may_refresh: bool,
-    /// The grant's absolute life.
-    pub grant_lifetime: Lifetime,
-    /// The grant's idle life.
-    pub idle: Lifetime,
-    /// Now.
-    pub now: Timestamp,
-    /// The audit row of success; on replay the store writes `AuditEvent::CodeReplayed` with the same context, on a
-    /// wrong verifier `AuditEvent::CodeRefused`.
-    pub audit: AuditRow,
+/// How long rows of the change log are kept: longer than any server would run on without reading it.
+pub(super) const CHANGE_KEPT: Lifetime = Lifetime::from_secs(24 * 3600);
+
+/// How long a revoked grant stays, so that reuse of what lived on it is still told apart from invention.
+pub(super) const REVOKED_GRANT_KEPT: Lifetime = Lifetime::from_secs(24 * 3600);
+
+/// How long a client that came by itself stays after its last token: as long as a grant may live.
+pub(super) const CLIENT_KEPT_UNUSED: Lifetime = Lifetime::from_secs(90 * 24 * 3600);
+
+/// Returns whether `last_used_at` is recent enough to be left alone. A client's row is some kilobytes; writing it with
+/// every token would double the write load, and nobody needs the moment to the second.
+pub(super) fn was_just_used(last_used_at: Option<Timestamp>, now: Timestamp) -> bool {
+    last_used_at.is_some_and(|used| now < used.plus(Lifetime::from_secs(60)))
 }
 
-/// The one store call of the refresh grant.
-#[derive(Debug, Clone)]
-pub struct RotateRefresh {
-    /// Whose.
-    pub tenant: TenantId,
-    /// The family.
-    pub grant: GrantId,
-    /// What came with it.
-    pub presented: PresentedRefresh,
-    /// The token to store on success.
-    pub access: NewAccessToken,
-    /// The idle life that success renews.
-    pub idle: Lifetime,
-    /// Now.
-    pub now: Timestamp,
-    /// The audit row of success; on reuse the store writes `AuditEvent::RefreshReused` with the same context.
-    pub audit: AuditRow,
+/// Returns a client's secrets after a rotation: the new one first, the others until `previous_until` at the latest,
+/// those that ended before `now` gone.
+pub(super) fn rotated_secrets(
+    secrets: &[ClientSecretHash],
+    new: ClientSecretHash,
+    previous_until: Timestamp,
+    now: Timestamp,
+) -> Vec<ClientSecretHash> {
+    let limited = |s: &ClientSecretHash| ClientSecretHash {
+        until: Some(s.until.map_or(previous_until, |until| until.min(previous_until))),
+        ..*s
+    };
+    let previous = secrets.iter().map(limited).filter(|s| s.until.is_some_and(|until| now < until));
+    std::iter::once(new).chain(previous).collect()
 }
-
-/// What happened; a closed set, with stable names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each name says it")]
-pub enum AuditEvent {
-    AccountAdded,
-    AccountDisabled,
-    AccountEnabled,
-    AuthorizationDenied,
-    AuthorizationRefused,
-    ClientAdded,
-    ClientDeleted,
-    ClientDisabled,
-    ClientDocumentChanged,
-    ClientEnabled,
-    ClientRegistered,
-    ClientRegistrationRefused,
-    ClientSecretRotated,
-    CodeIssued,
-    CodeRedeemed,
-    CodeRefused,
-    CodeReplayed,
-    ConsentGiven,
-    GrantRevoked,
-    LoginFailed,
-    LoginSucceeded,
-    LoginThrottled,
-    LoggedOut,
-    OperatorTokenIssued,
-    PasswordSet,
-    RefreshAhead,
-    RefreshRefused,
-    RefreshReused,
-    SetupLinkMade,
-    TokenRefreshed,
-    TokenRefused,
-    TokenRevoked,
-}
-
-/// One row of the audit trail. Never holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditRow {
-    /// When.
-    pub at: Timestamp,
-    /// Whose.
-    pub tenant: TenantId,
-    /// What.
-    pub event: AuditEvent,
-    /// Who did it: a subject, `operator` for the command line, or none.
-    pub actor: Option<String>,
-    /// The client concerned.
-    pub client: Option<ClientId>,
-    /// From which address.
-    pub address: Option<std::net::IpAddr>,
-    /// The object concerned: a grant, subject or client, in words without secrets; at most 256 characters.
-    pub target: Option<String>,
-    /// Why it was refused, in registered words.
-    pub reason: Option<String>,
-    /// The request.
-    pub request_id: Option<String>,
-}
-
-#[expect(dead_code, reason = "contract stage")]
-fn keep(_: AccessTokenRecord) {}
 
 /// Figures of the store for the metrics; all since start.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,0 +1,148 @@
+//! The requests of the two token grants, and what a granted one puts into the store: the same for every store.
+
+use crate::oauth::{
+    AccessTokenRecord, CodeRecord, CodeVerdict, Grant, GrantId, Lifetime, PresentedCode, PresentedRefresh,
+    RefreshVerdict, ScopeSet, TenantId, Timestamp, TokenHash,
+};
+
+use super::{AuditEvent, AuditRow};
+
+/// A new access token inside `RedeemCode` and `RotateRefresh`.
+#[derive(Debug, Clone)]
+pub struct NewAccessToken {
+    /// SHA-256 of the token.
+    pub hash: TokenHash,
+    /// How long it lives at most (never beyond the grant).
+    pub lifetime: Lifetime,
+    /// Its scopes; `None`: all of the grant.
+    pub scopes: Option<ScopeSet>,
+}
+
+/// The one store call of the code grant.
+#[derive(Debug, Clone)]
+pub struct RedeemCode {
+    /// Whose.
+    pub tenant: TenantId,
+    /// SHA-256 of the code.
+    pub code: TokenHash,
+    /// What came with it.
+    pub presented: PresentedCode,
+    /// The token to store on success.
+    pub access: NewAccessToken,
+    /// Whether the grant may refresh.
+    pub may_refresh: bool,
+    /// The grant's absolute life.
+    pub grant_lifetime: Lifetime,
+    /// The grant's idle life.
+    pub idle: Lifetime,
+    /// Now.
+    pub now: Timestamp,
+    /// The audit row of success. Every other outcome writes a row with the same context instead: `CodeReplayed`, or
+    /// `CodeRefused` with the reason.
+    pub audit: AuditRow,
+}
+
+/// The one store call of the refresh grant.
+#[derive(Debug, Clone)]
+pub struct RotateRefresh {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The family.
+    pub grant: GrantId,
+    /// What came with it.
+    pub presented: PresentedRefresh,
+    /// The token to store on success.
+    pub access: NewAccessToken,
+    /// The idle life that success renews.
+    pub idle: Lifetime,
+    /// Now.
+    pub now: Timestamp,
+    /// The audit row of success. Every other outcome writes a row with the same context instead: `RefreshReused`,
+    /// `RefreshAhead`, or `RefreshRefused` with the reason.
+    pub audit: AuditRow,
+}
+
+impl NewAccessToken {
+    /// Returns the token as stored on `grant`. It never outlives the grant's idle end, which is never after the
+    /// absolute end, and never allows more than the grant: so a grant that is past its idle end has no live token.
+    pub(super) fn record(&self, grant: &Grant, now: Timestamp) -> AccessTokenRecord {
+        AccessTokenRecord {
+            hash: self.hash,
+            tenant: grant.tenant.clone(),
+            grant: grant.id,
+            client: grant.client.clone(),
+            subject: grant.subject.clone(),
+            resource: grant.resource.clone(),
+            scopes: self.scopes.as_ref().map_or_else(|| grant.scopes.clone(), |s| s.intersection(&grant.scopes)),
+            issued_at: now,
+            expires_at: now.plus(self.lifetime).min(grant.idle_until),
+        }
+    }
+}
+
+impl RedeemCode {
+    /// Returns the grant that redeeming `code` makes. One that cannot refresh ends with its only access token.
+    pub(super) fn grant(&self, code: &CodeRecord) -> Grant {
+        let alive = if self.may_refresh { self.grant_lifetime } else { self.grant_lifetime.min(self.access.lifetime) };
+        let expires_at = self.now.plus(alive);
+        let idle = if self.may_refresh { self.idle } else { alive };
+        Grant {
+            id: code.grant,
+            tenant: code.tenant.clone(),
+            client: code.client.clone(),
+            subject: code.subject.clone(),
+            resource: code.resource.clone(),
+            scopes: code.scopes.clone(),
+            authenticated_at: code.authenticated_at,
+            created_at: self.now,
+            expires_at,
+            idle_until: self.now.plus(idle).min(expires_at),
+            may_refresh: self.may_refresh,
+            generation: 0,
+            rotated_at: self.now,
+            revoked_at: None,
+        }
+    }
+
+    /// Returns the audit row of a refusal; `None` stands for a code that is not in the store.
+    pub(super) fn refusal(&self, grant: Option<GrantId>, verdict: Option<CodeVerdict>) -> AuditRow {
+        let (event, reason) = match verdict {
+            None => (AuditEvent::CodeRefused, "unknown"),
+            Some(CodeVerdict::Redeem) => (AuditEvent::CodeRedeemed, "redeemed"),
+            Some(CodeVerdict::Replayed) => (AuditEvent::CodeReplayed, "replayed"),
+            Some(CodeVerdict::Dead) => (AuditEvent::CodeRefused, "dead"),
+            Some(CodeVerdict::WrongVerifier) => (AuditEvent::CodeRefused, "wrong_verifier"),
+            Some(CodeVerdict::WrongClient) => (AuditEvent::CodeRefused, "wrong_client"),
+            Some(CodeVerdict::WrongRedirect) => (AuditEvent::CodeRefused, "wrong_redirect_uri"),
+            Some(CodeVerdict::WrongResource) => (AuditEvent::CodeRefused, "wrong_resource"),
+        };
+        self.audit.instead(event, grant, reason)
+    }
+}
+
+impl RotateRefresh {
+    /// Returns the grant after a rotation: next generation, idle end moved, absolute end kept.
+    pub(super) fn rotated(&self, grant: &Grant) -> Grant {
+        Grant {
+            generation: grant.generation.saturating_add(1),
+            rotated_at: self.now,
+            idle_until: self.now.plus(self.idle).min(grant.expires_at),
+            ..grant.clone()
+        }
+    }
+
+    /// Returns the audit row of a refusal; `None` stands for a family that is not in the store.
+    pub(super) fn refusal(&self, verdict: Option<RefreshVerdict>) -> AuditRow {
+        let (event, reason) = match verdict {
+            None => (AuditEvent::RefreshRefused, "unknown"),
+            Some(RefreshVerdict::Rotate) => (AuditEvent::TokenRefreshed, "rotated"),
+            Some(RefreshVerdict::Retry) => (AuditEvent::TokenRefreshed, "retried"),
+            Some(RefreshVerdict::Reused) => (AuditEvent::RefreshReused, "reused"),
+            Some(RefreshVerdict::Ahead) => (AuditEvent::RefreshAhead, "ahead_of_store"),
+            Some(RefreshVerdict::Dead) => (AuditEvent::RefreshRefused, "dead"),
+            Some(RefreshVerdict::WrongClient) => (AuditEvent::RefreshRefused, "wrong_client"),
+            Some(RefreshVerdict::NotAllowed) => (AuditEvent::RefreshRefused, "not_allowed"),
+        };
+        self.audit.instead(event, Some(self.grant), reason)
+    }
+}

@@ -1,0 +1,65 @@
+//! How long a text may be that enters the store. The rules above refuse over-long input long before; these bounds keep
+//! a forgotten check from filling the disk.
+
+use crate::oauth::Client;
+
+use super::{Account, AuditRow, StoreError};
+
+/// A login name.
+const NAME: usize = 256;
+/// An argon2id PHC string needs about 100 bytes.
+const PASSWORD_HASH: usize = 512;
+/// A resource is the URL of an upstream.
+const RESOURCE: usize = 2048;
+/// Client metadata, or a pending request: as much as a form body may carry (64 KiB).
+const DOCUMENT: usize = 64 * 1024;
+/// A field of the audit trail; longer ones are cut, because a refusal must be recorded even if its input was monstrous.
+const AUDIT_FIELD: usize = 256;
+
+fn within(what: &str, text: &str, limit: usize) -> Result<(), StoreError> {
+    if text.len() > limit {
+        return Err(StoreError::Conflict(format!("{what} has {} bytes, {limit} are allowed", text.len())));
+    }
+    // SQL functions and shells stop at a NUL where SQLite's own comparison does not: two names would look equal.
+    if text.contains('\0') {
+        return Err(StoreError::Conflict(format!("{what} has a NUL character")));
+    }
+    Ok(())
+}
+
+pub(super) fn account(account: &Account) -> Result<(), StoreError> {
+    within("the login name", &account.name, NAME)?;
+    account.password.as_deref().map_or(Ok(()), password_hash)
+}
+
+/// Returns the client's metadata as stored.
+pub(super) fn client(client: &Client) -> Result<String, StoreError> {
+    let metadata = serde_json::Value::Object(client.metadata.to_json()).to_string();
+    within("the client's metadata", &metadata, DOCUMENT)?;
+    client.resource.as_ref().map_or(Ok(()), |r| resource(r.as_str()))?;
+    Ok(metadata)
+}
+
+pub(super) fn password_hash(phc: &str) -> Result<(), StoreError> {
+    within("the password hash", phc, PASSWORD_HASH)
+}
+
+pub(super) fn resource(resource: &str) -> Result<(), StoreError> {
+    within("the resource", resource, RESOURCE)
+}
+
+pub(super) fn document(document: &str) -> Result<(), StoreError> {
+    within("the document", document, DOCUMENT)
+}
+
+/// Cuts the free texts of an audit row.
+pub(super) fn audit(row: AuditRow) -> AuditRow {
+    let cut = |text: Option<String>| text.map(|t| t.chars().filter(|c| *c != '\0').take(AUDIT_FIELD).collect());
+    AuditRow {
+        actor: cut(row.actor),
+        target: cut(row.target),
+        reason: cut(row.reason),
+        request_id: cut(row.request_id),
+        ..row
+    }
+}

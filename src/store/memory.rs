@@ -1,1 +1,0 @@
-//! The model: a store in memory, behind one lock, whose behaviour the others must equal.

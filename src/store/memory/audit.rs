@@ -1,0 +1,120 @@
+//! Audit trail, change log and upkeep in memory.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::super::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, REVOKED_GRANT_KEPT};
+use super::super::{AuditRow, AuditStore, Change, ChangeSeq, StoreError, StoreStats};
+use super::{MemoryStore, State};
+use crate::oauth::{Client, ClientOrigin, Lifetime, TenantId, Timestamp};
+
+impl State {
+    /// Whether a client that came by itself may be forgotten: unused for long, and nothing hangs on it.
+    fn is_abandoned(&self, client: &Client, now: Timestamp, unused_client_after: Lifetime) -> bool {
+        let forgotten_at = match client.last_used_at {
+            Some(used) => used.plus(CLIENT_KEPT_UNUSED),
+            None => client.created_at.plus(unused_client_after),
+        };
+        client.origin != ClientOrigin::Manual
+            && !client.disabled
+            && forgotten_at <= now
+            && !self.grants.iter().any(|g| g.tenant == client.tenant && g.client == client.id)
+            && !self.codes.iter().any(|c| c.tenant == client.tenant && c.client == client.id)
+            && !self.interactions.iter().any(|i| i.tenant == client.tenant && i.client.as_ref() == Some(&client.id))
+    }
+
+    fn remove_abandoned(&mut self, now: Timestamp, unused_client_after: Lifetime) -> usize {
+        let abandoned = self.clients.iter().filter(|c| self.is_abandoned(c, now, unused_client_after));
+        let abandoned: Vec<_> = abandoned.map(|c| (c.tenant.clone(), c.id.clone())).collect();
+        for (tenant, id) in &abandoned {
+            self.remove_client(tenant, id, now);
+            self.record(AuditRow::unused_client(tenant, id, now));
+        }
+        abandoned.len()
+    }
+}
+
+/// Keeps what `keep` says; how many went.
+fn prune<T>(rows: &mut Vec<T>, keep: impl FnMut(&T) -> bool) -> usize {
+    let before = rows.len();
+    rows.retain(keep);
+    before - rows.len()
+}
+
+#[async_trait]
+impl AuditStore for MemoryStore {
+    async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
+        self.write().record(audit);
+        Ok(())
+    }
+
+    async fn audit_after(
+        &self,
+        tenant: Option<&TenantId>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, AuditRow)>, StoreError> {
+        let state = self.read();
+        let numbered = (1u64..).zip(state.audit.iter());
+        let wanted = numbered.filter(|(n, row)| *n > after && tenant.is_none_or(|t| row.tenant == *t));
+        Ok(wanted.take(usize::try_from(limit).unwrap_or(usize::MAX)).map(|(n, row)| (n, row.clone())).collect())
+    }
+
+    async fn newest_audit(&self) -> Result<u64, StoreError> {
+        Ok(u64::try_from(self.read().audit.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn change_mark(&self) -> Result<u64, StoreError> {
+        Ok(self.read().operations)
+    }
+
+    async fn changes_after(&self, after: ChangeSeq) -> Result<Vec<(ChangeSeq, Change)>, StoreError> {
+        let state = self.read();
+        let newer = state.changes.iter().filter(|(seq, _, _)| *seq > after).take(super::super::CHANGES_AT_ONCE);
+        Ok(newer.map(|(seq, _, change)| (*seq, change.clone())).collect())
+    }
+
+    async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
+        Ok(self.read().last_change)
+    }
+
+    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
+        let mut state = self.write();
+        let state = &mut *state;
+        let mut gone = prune(&mut state.tokens, |(_, t)| now < t.expires_at);
+        gone += prune(&mut state.codes, |c| c.used_at.is_some() || now < c.expires_at);
+        let ended: Vec<_> = state
+            .grants
+            .iter()
+            .filter(|g| g.idle_until <= now || g.revoked_at.is_some_and(|at| at.plus(REVOKED_GRANT_KEPT) <= now))
+            .map(|g| (g.tenant.clone(), g.id))
+            .collect();
+        let has_ended = |tenant: &TenantId, id| ended.iter().any(|(t, ended)| t == tenant && *ended == id);
+        gone += prune(&mut state.grants, |g| !has_ended(&g.tenant, g.id));
+        // ST-18: a used code lives as long as its grant, so that its replay is recognised.
+        state.codes.retain(|c| c.used_at.is_none() || !has_ended(&c.tenant, c.grant));
+        gone += prune(&mut state.interactions, |i| now < i.expires_at);
+        gone += prune(&mut state.sessions, |s| s.is_live(now));
+        gone += prune(&mut state.links, |l| now < l.expires_at);
+        gone += prune(&mut state.consents, |c| now < c.expires_at);
+        gone += prune(&mut state.changes, |(_, at, _)| now < at.plus(CHANGE_KEPT));
+        gone += state.remove_abandoned(now, unused_client_after);
+        Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+    }
+
+    async fn backup(&self, _to: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("a store in memory has no file to copy".to_owned()))
+    }
+
+    fn stats(&self) -> StoreStats {
+        let operations = self.read().operations;
+        StoreStats { commits: operations, operations, ..StoreStats::default() }
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        let state = self.read();
+        let orphans = state.tokens.iter().filter(|(_, t)| state.grant(&t.tenant, t.grant).is_none());
+        Ok(orphans.map(|(number, _)| format!("access token {number} has no grant")).collect())
+    }
+}

@@ -1,0 +1,103 @@
+//! Clients in memory.
+
+use async_trait::async_trait;
+
+use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
+use super::MemoryStore;
+use crate::oauth::{Client, ClientId, ClientOrigin, ClientSecretHash, TenantId, Timestamp};
+
+#[async_trait]
+impl ClientStore for MemoryStore {
+    async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError> {
+        limits::client(&client)?;
+        let mut state = self.write();
+        if state.client(&client.tenant, &client.id).is_some() {
+            return Ok(Insertion::Exists);
+        }
+        let count = state.clients.iter().filter(|c| c.tenant == client.tenant).count();
+        if u64::try_from(count).is_ok_and(|count| count >= cap) {
+            return Ok(Insertion::Full);
+        }
+        state.clients.push(client);
+        state.record(audit);
+        Ok(Insertion::Inserted)
+    }
+
+    async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        Ok(self.read().client(tenant, id).cloned())
+    }
+
+    async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+        Ok(self.read().clients.iter().filter(|c| c.tenant == *tenant).cloned().collect())
+    }
+
+    async fn put_document_client(
+        &self,
+        client: Client,
+        void_consents: bool,
+        audit: AuditRow,
+    ) -> Result<(), StoreError> {
+        limits::client(&client)?;
+        let mut state = self.write();
+        let known = state.client(&client.tenant, &client.id);
+        if known.is_some_and(|k| k.origin != ClientOrigin::MetadataDocument) {
+            return Err(StoreError::Conflict("the id belongs to a client that is not known by a document".to_owned()));
+        }
+        if void_consents {
+            state.consents.retain(|c| c.tenant != client.tenant || c.client != client.id);
+        }
+        match state.clients.iter_mut().find(|c| c.tenant == client.tenant && c.id == client.id) {
+            // What an operator decided about a client (disabled, bound to a resource) outlives its document.
+            Some(known) => known.metadata = client.metadata,
+            None => state.clients.push(client),
+        }
+        state.record(audit);
+        Ok(())
+    }
+
+    async fn set_client_disabled(
+        &self,
+        tenant: &TenantId,
+        id: &ClientId,
+        disabled: bool,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        let Some(client) = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id) else {
+            return Ok(Update::NotFound);
+        };
+        client.disabled = disabled;
+        if disabled {
+            state.announce(audit.at, Change::ClientDisabled(tenant.clone(), id.clone()));
+        }
+        state.record(audit);
+        Ok(Update::Done)
+    }
+
+    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        if state.client(tenant, id).is_none() {
+            return Ok(Update::NotFound);
+        }
+        state.remove_client(tenant, id, audit.at);
+        state.record(audit);
+        Ok(Update::Done)
+    }
+
+    async fn rotate_client_secret(
+        &self,
+        tenant: &TenantId,
+        id: &ClientId,
+        new: ClientSecretHash,
+        previous_until: Timestamp,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        let Some(client) = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id) else {
+            return Ok(Update::NotFound);
+        };
+        client.secrets = super::super::record::rotated_secrets(&client.secrets, new, previous_until, audit.at);
+        state.record(audit);
+        Ok(Update::Done)
+    }
+}

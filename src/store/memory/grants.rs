@@ -1,0 +1,261 @@
+//! Codes, grants and tokens in memory. The lock stands for the transaction.
+
+use async_trait::async_trait;
+
+use super::super::record::was_just_used;
+use super::super::{
+    AuditRow, Change, Consent, GrantStore, InteractionStep, RedeemCode, Redemption, RotateRefresh, Rotation,
+    StoreError, Update, limits,
+};
+use super::{MemoryStore, State};
+use crate::oauth::{
+    AccessTokenRecord, ClientId, CodeRecord, CodeVerdict, Grant, GrantId, RefreshVerdict, Subject, TenantId, Timestamp,
+    TokenHash,
+};
+
+impl State {
+    /// Remembers when the client was last used, at most once a minute.
+    fn used(&mut self, tenant: &TenantId, id: &ClientId, now: Timestamp) {
+        let client = self.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id);
+        if let Some(client) = client.filter(|c| !was_just_used(c.last_used_at, now)) {
+            client.last_used_at = Some(now);
+        }
+    }
+
+    fn refuse_code(&mut self, request: &RedeemCode, code: &CodeRecord, verdict: CodeVerdict) -> Redemption {
+        self.record(request.refusal(Some(code.grant), Some(verdict)));
+        Redemption::Refused(verdict)
+    }
+
+    fn refuse_refresh(&mut self, request: &RotateRefresh, verdict: RefreshVerdict) -> Rotation {
+        self.record(request.refusal(Some(verdict)));
+        Rotation::Refused(verdict)
+    }
+}
+
+#[async_trait]
+impl GrantStore for MemoryStore {
+    async fn insert_code(
+        &self,
+        code: CodeRecord,
+        interaction: TokenHash,
+        remember: Option<Consent>,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        limits::resource(code.resource.as_str())?;
+        let mut state = self.write();
+        let waiting = state.interaction(&interaction, code.issued_at);
+        let waiting = waiting.filter(|i| i.step == InteractionStep::Consent && i.tenant == code.tenant);
+        let Some(session) = waiting.map(|i| i.session) else { return Ok(Update::NotFound) };
+        // Logging out or a new password between showing the page and approving it takes the approval back.
+        if session.is_some_and(|hash| !state.sessions.iter().any(|s| s.hash == hash && s.subject == code.subject)) {
+            return Ok(Update::NotFound);
+        }
+        if !state.parties_enabled(&code.tenant, &code.client, &code.subject) {
+            return Ok(Update::NotFound);
+        }
+        if let Some(consent) = &remember {
+            state.parties_known(&consent.tenant, &consent.client, &consent.subject)?;
+        }
+        if let Some(waiting) = state.interaction(&interaction, code.issued_at) {
+            waiting.step = InteractionStep::Ended;
+        }
+        if let Some(consent) = remember {
+            state.consents.retain(|c| !c.is_about_the_same(&consent));
+            state.consents.push(consent);
+        }
+        state.codes.push(code);
+        state.record(audit);
+        Ok(Update::Done)
+    }
+
+    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError> {
+        Ok(self.read().codes.iter().find(|c| c.tenant == *tenant && c.hash == *hash).cloned())
+    }
+
+    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError> {
+        let mut state = self.write();
+        let state = &mut *state;
+        let Some(code) = state.codes.iter_mut().find(|c| c.tenant == request.tenant && c.hash == request.code) else {
+            state.record(request.refusal(None, None));
+            return Ok(Redemption::Unknown);
+        };
+        let verdict = code.judge(&request.presented, request.now);
+        if verdict == CodeVerdict::WrongVerifier {
+            code.failures = code.failures.saturating_add(1);
+        }
+        let code = code.clone();
+        Ok(match verdict {
+            CodeVerdict::Redeem if !state.parties_enabled(&code.tenant, &code.client, &code.subject) => {
+                state.refuse_code(&request, &code, CodeVerdict::Dead)
+            }
+            CodeVerdict::Redeem => {
+                let grant = request.grant(&code);
+                let token = request.access.record(&grant, request.now);
+                state
+                    .codes
+                    .iter_mut()
+                    .filter(|c| c.tenant == code.tenant && c.hash == code.hash)
+                    .for_each(|c| c.used_at = Some(request.now));
+                state.grants.push(grant.clone());
+                state.add_token(token.clone());
+                state.used(&code.tenant, &code.client, request.now);
+                state.record(request.audit);
+                Redemption::Redeemed(Box::new(grant), Box::new(token))
+            }
+            CodeVerdict::Replayed => {
+                state.end_grant(&code.tenant, code.grant, request.now);
+                state.record(request.refusal(Some(code.grant), Some(verdict)));
+                Redemption::Replayed(code.grant)
+            }
+            CodeVerdict::Dead
+            | CodeVerdict::WrongVerifier
+            | CodeVerdict::WrongClient
+            | CodeVerdict::WrongRedirect
+            | CodeVerdict::WrongResource => state.refuse_code(&request, &code, verdict),
+        })
+    }
+
+    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError> {
+        Ok(self.read().grant(tenant, id).cloned())
+    }
+
+    async fn list_grants(
+        &self,
+        tenant: &TenantId,
+        subject: Option<&Subject>,
+        client: Option<&ClientId>,
+        now: Timestamp,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let wanted = |g: &&Grant| {
+            g.tenant == *tenant
+                && subject.is_none_or(|s| g.subject == *s)
+                && client.is_none_or(|c| g.client == *c)
+                && g.is_active(now)
+                && now < g.idle_until
+        };
+        Ok(self.read().grants.iter().rev().filter(wanted).cloned().collect())
+    }
+
+    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
+        let mut state = self.write();
+        let state = &mut *state;
+        let Some(grant) = state.grant(&request.tenant, request.grant).cloned() else {
+            state.record(request.refusal(None));
+            return Ok(Rotation::Unknown);
+        };
+        let verdict = grant.judge_refresh(&request.presented, request.now);
+        let enabled = state.parties_enabled(&grant.tenant, &grant.client, &grant.subject);
+        Ok(match verdict {
+            RefreshVerdict::Rotate | RefreshVerdict::Retry if !enabled => {
+                state.refuse_refresh(&request, RefreshVerdict::Dead)
+            }
+            RefreshVerdict::Rotate => {
+                let grant = request.rotated(&grant);
+                let token = request.access.record(&grant, request.now);
+                state
+                    .grants
+                    .iter_mut()
+                    .filter(|g| g.tenant == grant.tenant && g.id == grant.id)
+                    .for_each(|g| *g = grant.clone());
+                state.add_token(token.clone());
+                state.used(&grant.tenant, &grant.client, request.now);
+                state.record(request.audit);
+                Rotation::Rotated(Box::new(grant), Box::new(token))
+            }
+            RefreshVerdict::Retry => {
+                let token = request.access.record(&grant, request.now);
+                state.add_token(token.clone());
+                state.record(request.audit);
+                Rotation::Retried(Box::new(grant), Box::new(token))
+            }
+            RefreshVerdict::Reused => {
+                state.end_grant(&grant.tenant, grant.id, request.now);
+                state.record(request.refusal(Some(verdict)));
+                Rotation::Reused(grant.id)
+            }
+            RefreshVerdict::Ahead | RefreshVerdict::Dead | RefreshVerdict::WrongClient | RefreshVerdict::NotAllowed => {
+                state.refuse_refresh(&request, verdict)
+            }
+        })
+    }
+
+    async fn insert_operator_token(
+        &self,
+        grant: Grant,
+        token: AccessTokenRecord,
+        audit: AuditRow,
+    ) -> Result<(), StoreError> {
+        limits::resource(grant.resource.as_str())?;
+        let mut state = self.write();
+        state.parties_known(&grant.tenant, &grant.client, &grant.subject)?;
+        state.used(&grant.tenant, &grant.client, grant.created_at);
+        state.grants.push(grant);
+        state.add_token(token);
+        state.record(audit);
+        Ok(())
+    }
+
+    async fn find_access_token(
+        &self,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<AccessTokenRecord>, StoreError> {
+        let state = self.read();
+        let found = state.tokens.iter().map(|(_, t)| t).find(|t| t.hash == *hash);
+        Ok(found.filter(|t| state.is_live(t, now)).cloned())
+    }
+
+    async fn live_access_tokens(
+        &self,
+        after: u64,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError> {
+        let state = self.read();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let live = state.tokens.iter().filter(|(n, t)| *n > after && state.is_live(t, now)).take(limit);
+        let page: Vec<_> = live.cloned().collect();
+        let next = page.last().map(|(number, _)| *number).filter(|_| page.len() == limit);
+        Ok((page.into_iter().map(|(_, token)| token).collect(), next))
+    }
+
+    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        if !state.end_grant(tenant, id, audit.at) {
+            return Ok(Update::NotFound);
+        }
+        state.record(audit);
+        Ok(Update::Done)
+    }
+
+    async fn revoke_access_token(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        let before = state.tokens.len();
+        state.tokens.retain(|(_, t)| t.tenant != *tenant || t.hash != *hash);
+        if state.tokens.len() == before {
+            return Ok(Update::NotFound);
+        }
+        state.announce(audit.at, Change::AccessTokenRevoked(tenant.clone(), *hash));
+        state.record(audit);
+        Ok(Update::Done)
+    }
+
+    async fn revoke_grants(
+        &self,
+        tenant: &TenantId,
+        subject: Option<&Subject>,
+        client: Option<&ClientId>,
+        audit: AuditRow,
+    ) -> Result<u64, StoreError> {
+        let mut state = self.write();
+        let ended = state.end_grants(tenant, subject, client, audit.at);
+        state.record(audit);
+        Ok(ended)
+    }
+}

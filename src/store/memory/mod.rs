@@ -1,0 +1,173 @@
+//! The model: a store in memory, behind one lock, whose behaviour the others must equal.
+//!
+//! It is the executable specification for the contract suite and serves the tests of the modules above. It keeps
+//! plain lists and walks them, because being obviously right is its only purpose; it is not for production. It knows
+//! `oauth` and its own folder's parent. Start with `State`, then `grants.rs`.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{
+    Account, AccountStatus, AuditRow, Change, ChangeSeq, Consent, Interaction, LoginSession, SetupLink, StoreError,
+    limits,
+};
+use crate::oauth::{
+    AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash,
+};
+
+mod accounts;
+mod audit;
+mod clients;
+mod grants;
+mod sessions;
+
+/// A store that forgets everything with the process.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MemoryStore(..)")
+    }
+}
+
+/// All tables, each in the order of insertion.
+#[derive(Default)]
+struct State {
+    clients: Vec<Client>,
+    accounts: Vec<Account>,
+    codes: Vec<CodeRecord>,
+    grants: Vec<Grant>,
+    /// Each with its number, from 1.
+    tokens: Vec<(u64, AccessTokenRecord)>,
+    last_token: u64,
+    consents: Vec<Consent>,
+    sessions: Vec<LoginSession>,
+    interactions: Vec<Interaction>,
+    links: Vec<SetupLink>,
+    audit: Vec<AuditRow>,
+    changes: Vec<(ChangeSeq, Timestamp, Change)>,
+    last_change: ChangeSeq,
+    /// Operations so far, which is also the change mark.
+    operations: u64,
+}
+
+impl MemoryStore {
+    /// Makes an empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn read(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> MutexGuard<'_, State> {
+        let mut state = self.read();
+        state.operations += 1;
+        state
+    }
+}
+
+impl State {
+    fn record(&mut self, row: AuditRow) {
+        self.audit.push(limits::audit(row));
+    }
+
+    fn announce(&mut self, at: Timestamp, change: Change) {
+        self.last_change += 1;
+        self.changes.push((self.last_change, at, change));
+    }
+
+    fn client(&self, tenant: &TenantId, id: &ClientId) -> Option<&Client> {
+        self.clients.iter().find(|c| c.tenant == *tenant && c.id == *id)
+    }
+
+    fn account(&self, tenant: &TenantId, subject: &Subject) -> Option<&Account> {
+        self.accounts.iter().find(|a| a.tenant == *tenant && a.subject == *subject)
+    }
+
+    fn grant(&self, tenant: &TenantId, id: GrantId) -> Option<&Grant> {
+        self.grants.iter().find(|g| g.tenant == *tenant && g.id == id)
+    }
+
+    /// Whether both parties of a grant or code may act now.
+    fn parties_enabled(&self, tenant: &TenantId, client: &ClientId, subject: &Subject) -> bool {
+        self.client(tenant, client).is_some_and(|c| !c.disabled)
+            && self.account(tenant, subject).is_some_and(|a| a.status == AccountStatus::Enabled)
+    }
+
+    /// Whether both parties of a new grant, code or consent are known (a foreign key, in the other stores).
+    fn parties_known(&self, tenant: &TenantId, client: &ClientId, subject: &Subject) -> Result<(), StoreError> {
+        match (self.client(tenant, client), self.account(tenant, subject)) {
+            (Some(_), Some(_)) => Ok(()),
+            (None, _) => Err(StoreError::Conflict("the client is not in the store".to_owned())),
+            (_, None) => Err(StoreError::Conflict("the account is not in the store".to_owned())),
+        }
+    }
+
+    fn add_token(&mut self, token: AccessTokenRecord) {
+        self.last_token += 1;
+        self.tokens.push((self.last_token, token));
+    }
+
+    /// Whether `/mcp` may honour the token.
+    fn is_live(&self, token: &AccessTokenRecord, now: Timestamp) -> bool {
+        now < token.expires_at
+            && self.grant(&token.tenant, token.grant).is_some_and(|g| g.is_active(now))
+            && self.parties_enabled(&token.tenant, &token.client, &token.subject)
+    }
+
+    /// Marks a grant revoked and removes its tokens; whether it stood. The row stays for a while, so that reuse of
+    /// its code and refresh tokens is still recognised.
+    fn end_grant(&mut self, tenant: &TenantId, id: GrantId, at: Timestamp) -> bool {
+        let stood = self.grants.iter_mut().find(|g| g.tenant == *tenant && g.id == id && g.revoked_at.is_none());
+        let Some(grant) = stood else { return false };
+        grant.revoked_at = Some(at);
+        self.tokens.retain(|(_, t)| t.tenant != *tenant || t.grant != id);
+        self.announce(at, Change::GrantRevoked(tenant.clone(), id));
+        true
+    }
+
+    /// Ends all grants of a subject and/or client, and the codes that would have become grants; how many grants.
+    fn end_grants(
+        &mut self,
+        tenant: &TenantId,
+        subject: Option<&Subject>,
+        client: Option<&ClientId>,
+        at: Timestamp,
+    ) -> u64 {
+        let concerns = |t: &TenantId, s: &Subject, c: &ClientId| {
+            t == tenant && subject.is_none_or(|wanted| wanted == s) && client.is_none_or(|wanted| wanted == c)
+        };
+        self.codes.retain(|c| c.used_at.is_some() || !concerns(&c.tenant, &c.subject, &c.client));
+        let ending: Vec<GrantId> =
+            self.grants.iter().filter(|g| concerns(&g.tenant, &g.subject, &g.client)).map(|g| g.id).collect();
+        ending.into_iter().map(|id| u64::from(self.end_grant(tenant, id, at))).sum()
+    }
+
+    /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes.
+    fn end_access(&mut self, tenant: &TenantId, subject: &Subject, at: Timestamp) {
+        self.sessions.retain(|s| s.tenant != *tenant || s.subject != *subject);
+        self.links.retain(|l| l.tenant != *tenant || l.subject != *subject);
+        self.end_grants(tenant, Some(subject), None, at);
+    }
+
+    /// Removes a client and everything that hangs on it.
+    fn remove_client(&mut self, tenant: &TenantId, id: &ClientId, at: Timestamp) {
+        let other = |t: &TenantId, c: &ClientId| t != tenant || c != id;
+        self.clients.retain(|c| other(&c.tenant, &c.id));
+        self.codes.retain(|c| other(&c.tenant, &c.client));
+        self.tokens.retain(|(_, t)| other(&t.tenant, &t.client));
+        self.grants.retain(|g| other(&g.tenant, &g.client));
+        self.consents.retain(|c| other(&c.tenant, &c.client));
+        self.interactions.retain(|i| i.client.as_ref().is_none_or(|c| other(&i.tenant, c)));
+        self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
+    }
+
+    fn interaction(&mut self, id: &TokenHash, now: Timestamp) -> Option<&mut Interaction> {
+        self.interactions.iter_mut().find(|i| i.id == *id && now < i.expires_at)
+    }
+}

@@ -1,0 +1,101 @@
+//! Browser sessions, pending authorizations and remembered consent in memory.
+
+use async_trait::async_trait;
+
+use super::super::{
+    AccountStatus, AuditRow, Consent, Interaction, InteractionStep, LoginSession, SessionStore, StoreError, Update,
+    limits,
+};
+use super::MemoryStore;
+use crate::oauth::{ClientId, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn insert_session(
+        &self,
+        session: LoginSession,
+        replaces: Option<TokenHash>,
+        audit: AuditRow,
+    ) -> Result<(), StoreError> {
+        let mut state = self.write();
+        if state.account(&session.tenant, &session.subject).is_none() {
+            return Err(StoreError::Conflict("the account is not in the store".to_owned()));
+        }
+        state.sessions.retain(|s| Some(s.hash) != replaces);
+        state.sessions.push(session);
+        state.record(audit);
+        Ok(())
+    }
+
+    async fn touch_session(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>, StoreError> {
+        let mut state = self.write();
+        let Some(at) = state.sessions.iter().position(|s| s.hash == *hash && s.is_live(now)) else { return Ok(None) };
+        let Some(session) = state.sessions.get(at).cloned() else { return Ok(None) };
+        let account = state.account(&session.tenant, &session.subject);
+        if account.is_none_or(|a| a.status != AccountStatus::Enabled) {
+            return Ok(None);
+        }
+        let touched = session.touched(now);
+        state.sessions.iter_mut().filter(|s| s.hash == *hash).for_each(|s| *s = touched.clone());
+        Ok(Some(touched))
+    }
+
+    async fn delete_session(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        let before = state.sessions.len();
+        state.sessions.retain(|s| s.hash != *hash);
+        if state.sessions.len() == before {
+            return Ok(Update::NotFound);
+        }
+        state.record(audit);
+        Ok(Update::Done)
+    }
+
+    async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError> {
+        interaction.request.as_deref().map_or(Ok(()), limits::document)?;
+        let mut state = self.write();
+        if let Some(client) = &interaction.client
+            && state.client(&interaction.tenant, client).is_none()
+        {
+            return Err(StoreError::Conflict("the client is not in the store".to_owned()));
+        }
+        state.interactions.push(interaction);
+        Ok(())
+    }
+
+    async fn find_interaction(&self, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>, StoreError> {
+        let mut state = self.read();
+        Ok(state.interaction(id, now).filter(|i| i.step != InteractionStep::Ended).cloned())
+    }
+
+    async fn advance_interaction(
+        &self,
+        id: &TokenHash,
+        expected: InteractionStep,
+        next: InteractionStep,
+        session: Option<TokenHash>,
+        now: Timestamp,
+    ) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        let Some(interaction) = state.interaction(id, now).filter(|i| i.step == expected) else {
+            return Ok(Update::NotFound);
+        };
+        interaction.step = next;
+        interaction.session = session.or(interaction.session);
+        Ok(Update::Done)
+    }
+
+    async fn find_consent(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        client: &ClientId,
+        resource: &ResourceIndicator,
+    ) -> Result<Option<Consent>, StoreError> {
+        let state = self.read();
+        let same = |c: &&Consent| {
+            c.tenant == *tenant && c.subject == *subject && c.client == *client && c.resource == *resource
+        };
+        Ok(state.consents.iter().find(same).cloned())
+    }
+}

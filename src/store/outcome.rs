@@ -1,0 +1,65 @@
+//! What the atomic operations answer: closed enums, matched exhaustively, and the store's one error.
+
+use crate::oauth::{AccessTokenRecord, CodeVerdict, Grant, GrantId, RefreshVerdict};
+
+/// Why the store could not do as asked: always the machine's fault, never the caller's.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, is locked, full or read-only; nothing was changed; later it may work.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// Two writers met and ours lost; nothing was changed.
+    #[error("the store refused a conflicting write: {0}")]
+    Conflict(String),
+    /// What was read is not what was written.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// Whether an insertion happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Insertion {
+    /// It did.
+    Inserted,
+    /// The key is taken.
+    Exists,
+    /// The tenant's cap is reached.
+    Full,
+}
+
+/// Whether an update found its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// The row was changed.
+    Done,
+    /// There is no such row (or, for compare-and-set, it is no longer as expected).
+    NotFound,
+}
+
+/// The outcome of presenting a code.
+#[derive(Debug, Clone)]
+pub enum Redemption {
+    /// The code is now used, the grant stands, the access token is stored.
+    Redeemed(Box<Grant>, Box<AccessTokenRecord>),
+    /// It was used before and everything else held: its grant is now revoked.
+    Replayed(GrantId),
+    /// Nothing was redeemed, for this reason.
+    Refused(CodeVerdict),
+    /// No such code.
+    Unknown,
+}
+
+/// The outcome of presenting a refresh token.
+#[derive(Debug, Clone)]
+pub enum Rotation {
+    /// The family moved on to the generation in the grant; the access token is stored.
+    Rotated(Box<Grant>, Box<AccessTokenRecord>),
+    /// A retry within the grace: the same live generation again; the access token is stored.
+    Retried(Box<Grant>, Box<AccessTokenRecord>),
+    /// Reuse: the family is now revoked.
+    Reused(GrantId),
+    /// Nothing was done, for this reason.
+    Refused(RefreshVerdict),
+    /// No such family.
+    Unknown,
+}
