@@ -1,8 +1,13 @@
 //! What the gateway knows of MCP: versions, routing headers, the envelope of a JSON-RPC message. Pure.
+//!
+//! It reads as little as a gateway needs to be sure that it and the upstream understand the same bytes in the same
+//! way. It does not know tools, results or sessions, and it never translates between revisions: an upstream speaks for
+//! itself. It knows no other module. Start at [`ProtocolVersion`], then [`Envelope::read`].
 
 mod envelope;
 mod headers;
 mod refusal;
+mod strict_json;
 mod version;
 
 pub use envelope::{Envelope, EnvelopeError, MessageKind};

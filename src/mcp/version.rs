@@ -16,11 +16,27 @@ pub enum ProtocolVersion {
     Unreadable,
 }
 
+/// The first revision without sessions, GET and batches.
+const FIRST_MODERN: &[u8] = b"2026-07-28";
+/// The last revision with batches.
+const LAST_WITH_BATCHES: &[u8] = b"2025-03-26";
+
 impl ProtocolVersion {
     /// Reads the header's value.
     #[must_use]
-    pub fn read(_header: Option<&[u8]>) -> Self {
-        todo!()
+    pub fn read(header: Option<&[u8]>) -> Self {
+        let Some(value) = header.map(<[u8]>::trim_ascii) else { return Self::Absent };
+        let is_date = value.len() == FIRST_MODERN.len()
+            && value
+                .iter()
+                .zip(FIRST_MODERN)
+                .all(|(b, like)| if *like == b'-' { *b == b'-' } else { b.is_ascii_digit() });
+        // ISO 8601 dates of one length sort as bytes do.
+        match is_date {
+            false => Self::Unreadable,
+            true if value >= FIRST_MODERN => Self::Modern,
+            true => Self::Legacy { batches: value <= LAST_WITH_BATCHES },
+        }
     }
     /// Returns whether the revision is stateless (2026-07-28 on).
     #[must_use]
@@ -31,5 +47,32 @@ impl ProtocolVersion {
     #[must_use]
     pub fn allows_batch(self) -> bool {
         matches!(self, Self::Absent | Self::Legacy { batches: true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ProtocolVersion::{self, Absent, Legacy, Modern, Unreadable};
+
+    #[test]
+    fn the_date_alone_decides_the_era() {
+        let cases: &[(Option<&[u8]>, ProtocolVersion)] = &[
+            (None, Absent),
+            (Some(b"2024-11-05"), Legacy { batches: true }),
+            (Some(b"2025-03-26"), Legacy { batches: true }),
+            (Some(b"2025-06-18"), Legacy { batches: false }),
+            (Some(b" 2025-11-25 "), Legacy { batches: false }),
+            (Some(b"2026-07-27"), Legacy { batches: false }),
+            (Some(b"2026-07-28"), Modern),
+            (Some(b"2027-01-01"), Modern),
+            (Some(b""), Unreadable),
+            (Some(b"draft"), Unreadable),
+            (Some(b"2026-07-28x"), Unreadable),
+            (Some(b"2026/07/28"), Unreadable),
+            (Some("２026-07".as_bytes()), Unreadable),
+        ];
+        for (header, expected) in cases {
+            assert_eq!(ProtocolVersion::read(*header), *expected, "{header:?}");
+        }
     }
 }
