@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-/// A resource in canonical form: lower-case scheme and host, no default port, no fragment, no trailing slash.
+use super::{ErrorCode, OAuthError};
+
+/// As long as a redirect URI may be.
+const MAX_LENGTH: usize = 2048;
+
+/// A resource in canonical form: lower-case scheme and host, no default port, no query, no fragment, no trailing slash.
+/// The path is kept byte for byte: two spellings that only a decoder would call equal are two resources.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceIndicator(Arc<str>);
 
@@ -23,8 +29,12 @@ impl ResourceIndicator {
     ///
     /// # Errors
     /// `InvalidResource` when it is relative or has a fragment.
-    pub fn parse(_text: &str) -> Result<Self, InvalidResource> {
-        todo!()
+    pub fn parse(text: &str) -> Result<Self, InvalidResource> {
+        if text.contains('#') {
+            return Err(InvalidResource::Fragment);
+        }
+        let canonical = canonical(text).ok_or(InvalidResource::NotAbsolute)?;
+        Ok(Self(canonical.into()))
     }
     /// Takes a canonical form that was stored.
     #[must_use]
@@ -35,5 +45,98 @@ impl ResourceIndicator {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+fn canonical(text: &str) -> Option<String> {
+    // Only printable ASCII, so that no parser behind us strips or folds what this one has read.
+    if text.len() > MAX_LENGTH || !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains('\\') {
+        return None;
+    }
+    let (scheme, rest) = text.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let default_port = match scheme.as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    // protocol.md A-31: a query is ignored for the look-up.
+    let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let authority = authority.to_ascii_lowercase();
+    let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
+    // Exactly one slash: a path that ends in two is another path and stays as it is.
+    let path = if path.ends_with("//") { path } else { path.strip_suffix('/').unwrap_or(path) };
+    let canonical = format!("{scheme}://{authority}{path}");
+    let readable = !authority.is_empty() && !authority.contains('@') && url::Url::parse(&canonical).is_ok();
+    readable.then_some(canonical)
+}
+
+impl From<InvalidResource> for OAuthError {
+    fn from(cause: InvalidResource) -> Self {
+        match cause {
+            InvalidResource::NotAbsolute => {
+                Self::new(ErrorCode::InvalidTarget, "the resource must be the absolute https URL of an MCP server")
+            }
+            // RFC 8707 2: the resource must not have a fragment.
+            InvalidResource::Fragment => Self::new(ErrorCode::InvalidTarget, "the resource must not have a fragment"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn az_24_spellings_of_one_resource_have_one_canonical_form() {
+        for text in [
+            "https://gw.example/mcp/acme",
+            "HTTPS://GW.Example/mcp/acme",
+            "https://gw.example:443/mcp/acme",
+            "https://gw.example/mcp/acme/",
+            "https://gw.example/mcp/acme?x=y",
+            "https://gw.example/mcp/acme/?x=/",
+        ] {
+            assert_eq!(ResourceIndicator::parse(text).unwrap().as_str(), "https://gw.example/mcp/acme", "{text}");
+        }
+        assert_eq!(ResourceIndicator::parse("https://gw/").unwrap().as_str(), "https://gw");
+        assert_eq!(ResourceIndicator::parse("https://gw:8443/a").unwrap().as_str(), "https://gw:8443/a");
+        assert_eq!(ResourceIndicator::parse("http://[::1]:80/a").unwrap().as_str(), "http://[::1]/a");
+    }
+
+    #[test]
+    fn other_paths_are_other_resources() {
+        let acme = ResourceIndicator::parse("https://gw/mcp/acme").unwrap();
+        for other in
+            ["https://gw/mcp/ACME", "https://gw/mcp/%61cme", "https://gw/x/../mcp/acme", "https://gw/mcp//acme"]
+        {
+            assert_ne!(ResourceIndicator::parse(other).unwrap(), acme, "{other}");
+        }
+    }
+
+    #[test]
+    fn az_23_relative_or_with_a_fragment_is_refused() {
+        assert_eq!(ResourceIndicator::parse("https://gw/mcp#x"), Err(InvalidResource::Fragment));
+        assert_eq!(ResourceIndicator::parse("https://gw/mcp#"), Err(InvalidResource::Fragment));
+        for bad in [
+            "",
+            "/mcp",
+            "gw/mcp",
+            "//gw/mcp",
+            "https:/gw",
+            "https://",
+            "https:///mcp",
+            "ftp://gw/mcp",
+            "https://u@gw/mcp",
+            "https://gw\\mcp",
+            "https://g w/mcp",
+            "https://gw/m\tcp",
+            "https://b\u{fc}cher.example/",
+            "https://gw:x/",
+            "https://gw:99999/",
+        ] {
+            assert_eq!(ResourceIndicator::parse(bad), Err(InvalidResource::NotAbsolute), "{bad:?}");
+        }
     }
 }

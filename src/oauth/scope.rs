@@ -3,7 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// One scope: one or more of %x21 %x23-5B %x5D-7E (RFC 6749 3.3).
+use super::{ErrorCode, OAuthError};
+
+/// Longer ones only serve to fill the store.
+const MAX_TOKEN: usize = 256;
+/// security.md 5.7: room for every scope of a large catalogue.
+const MAX_PARAMETER: usize = 2048;
+const MAX_SCOPES: usize = 100;
+
+/// One scope: one or more of %x21 %x23-5B %x5D-7E (RFC 6749 3.3), the comma excepted, which some clients put between
+/// scopes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopeToken(Arc<str>);
 
@@ -27,8 +36,14 @@ impl ScopeToken {
     ///
     /// # Errors
     /// `InvalidScope` when it is empty, longer than 256 bytes or has a forbidden character.
-    pub fn parse(_text: &str) -> Result<Self, InvalidScope> {
-        todo!()
+    pub fn parse(text: &str) -> Result<Self, InvalidScope> {
+        let allowed = |b: u8| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E) && b != b',';
+        match text.len() {
+            0 => Err(InvalidScope::Character),
+            1..=MAX_TOKEN if text.bytes().all(allowed) => Ok(Self(text.into())),
+            1..=MAX_TOKEN => Err(InvalidScope::Character),
+            _ => Err(InvalidScope::TooLong),
+        }
     }
     /// Returns the scope as written.
     #[must_use]
@@ -42,8 +57,13 @@ impl ScopeSet {
     ///
     /// # Errors
     /// `InvalidScope` when a scope is malformed or the whole is too long.
-    pub fn parse(_text: &str) -> Result<Self, InvalidScope> {
-        todo!()
+    pub fn parse(text: &str) -> Result<Self, InvalidScope> {
+        if text.len() > MAX_PARAMETER {
+            return Err(InvalidScope::TooLong);
+        }
+        let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+        let scopes = words.map(ScopeToken::parse).collect::<Result<BTreeSet<_>, _>>()?;
+        if scopes.len() > MAX_SCOPES { Err(InvalidScope::TooLong) } else { Ok(Self(scopes)) }
     }
     /// Returns whether every scope of `self` is in `other`.
     #[must_use]
@@ -97,5 +117,43 @@ impl std::fmt::Display for ScopeSet {
             f.write_str(scope.as_str())?;
         }
         Ok(())
+    }
+}
+
+impl From<InvalidScope> for OAuthError {
+    fn from(cause: InvalidScope) -> Self {
+        match cause {
+            InvalidScope::Character => Self::new(
+                ErrorCode::InvalidScope,
+                "a scope has a character that is not allowed: separate scopes by single spaces",
+            ),
+            InvalidScope::TooLong => Self::new(ErrorCode::InvalidScope, "the scope parameter is too long"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_repeats_and_commas_do_not_matter() {
+        let set = ScopeSet::parse("b a,c  a").unwrap();
+        assert_eq!(set.to_string(), "a b c");
+        assert_eq!(ScopeSet::parse(" a , b c").unwrap(), set);
+        assert!(ScopeSet::parse(" , ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn az_25_malformed_or_endless_scopes_are_refused() {
+        for bad in ["a\"b", "a\\b", "a\tb", "a\u{7f}", "a \u{e9}", "a\0"] {
+            assert_eq!(ScopeSet::parse(bad), Err(InvalidScope::Character), "{bad:?}");
+        }
+        let many: Vec<_> = (0..10_000).map(|n| n.to_string()).collect();
+        assert_eq!(ScopeSet::parse(&many.join(" ")), Err(InvalidScope::TooLong));
+        assert_eq!(ScopeSet::parse(&many[..101].join(" ")), Err(InvalidScope::TooLong));
+        assert_eq!(ScopeSet::parse(&"s".repeat(257)), Err(InvalidScope::TooLong));
+        assert_eq!(ScopeToken::parse(""), Err(InvalidScope::Character));
+        assert_eq!(ScopeToken::parse("a,b"), Err(InvalidScope::Character));
     }
 }
