@@ -1,6 +1,14 @@
 //! `CodeChallenge` and `CodeVerifier` (RFC 7636): S256 and nothing else.
 
-use super::OAuthError;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::{ErrorCode, OAuthError};
+
+/// 256 bits in base64url without padding.
+const CHALLENGE_LENGTH: usize = 43;
 
 /// base64url(SHA-256(verifier)), exactly 43 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +24,28 @@ impl CodeChallenge {
     /// # Errors
     /// `invalid_request` when the challenge is absent or not 43 base64url characters, or the method is not `S256`
     /// (absent means `plain`, RFC 7636 4.3, which is refused).
-    pub fn parse(_challenge: Option<&str>, _method: Option<&str>) -> Result<Self, OAuthError> {
-        todo!()
+    pub fn parse(challenge: Option<&str>, method: Option<&str>) -> Result<Self, OAuthError> {
+        let refuse = |description| Err(OAuthError::new(ErrorCode::InvalidRequest, description));
+        // OAuth 2.1 4.1.1: every client must use PKCE, confidential ones too.
+        let Some(challenge) = challenge else {
+            return refuse("code_challenge is missing: PKCE with S256 is required");
+        };
+        match method {
+            Some("S256") => {}
+            // RFC 7636 4.3: an absent method means `plain`, which shows the verifier to whoever sees the request.
+            None => return refuse("code_challenge_method is missing: send S256"),
+            Some(_) => return refuse("code_challenge_method must be S256"),
+        }
+        Self::from_stored(challenge).map_or_else(
+            || refuse("code_challenge must be the 43 base64url characters of a SHA-256 hash, without padding"),
+            Ok,
+        )
     }
     /// Reads a challenge that was stored; `None` when it is not one.
     #[must_use]
-    pub fn from_stored(_text: &str) -> Option<Self> {
-        todo!()
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let base64url = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        (text.len() == CHALLENGE_LENGTH && text.bytes().all(base64url)).then(|| Self(text.to_owned()))
     }
     /// Returns the 43 characters.
     #[must_use]
@@ -31,21 +54,82 @@ impl CodeChallenge {
     }
     /// Returns whether `verifier` hashes to this challenge; constant time (RFC 7636 4.6).
     #[must_use]
-    pub fn is_met_by(&self, _verifier: &CodeVerifier) -> bool {
-        todo!()
+    pub fn is_met_by(&self, verifier: &CodeVerifier) -> bool {
+        let mut expected = [0; CHALLENGE_LENGTH];
+        // RFC 7636 4.6: base64url(SHA-256(ASCII(verifier))) is compared with the challenge.
+        let hash = Sha256::digest(verifier.0.as_bytes());
+        URL_SAFE_NO_PAD.encode_slice(hash, &mut expected).is_ok() && bool::from(expected.ct_eq(self.0.as_bytes()))
     }
 }
 
 impl CodeVerifier {
     /// Reads a verifier; `None` unless it has 43 to 128 unreserved characters (RFC 7636 4.1).
     #[must_use]
-    pub fn parse(_text: &str) -> Option<Self> {
-        todo!()
+    pub fn parse(text: &str) -> Option<Self> {
+        let unreserved = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+        ((43..=128).contains(&text.len()) && text.bytes().all(unreserved)).then(|| Self(text.to_owned()))
     }
 }
 
 impl std::fmt::Debug for CodeVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CodeVerifier(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 7636 appendix B.
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    #[test]
+    fn the_example_of_rfc_7636_holds() {
+        let challenge = CodeChallenge::parse(Some(CHALLENGE), Some("S256")).unwrap();
+        assert!(challenge.is_met_by(&CodeVerifier::parse(VERIFIER).unwrap()));
+        assert!(!challenge.is_met_by(&CodeVerifier::parse(&VERIFIER.replace('X', "Y")).unwrap()));
+    }
+
+    #[test]
+    fn pk_01_pk_02_pk_03_no_challenge_no_method_or_another_method_is_refused() {
+        for (challenge, method) in [
+            (None, Some("S256")),
+            (Some(CHALLENGE), None),
+            (Some(CHALLENGE), Some("plain")),
+            (Some(CHALLENGE), Some("S512")),
+            (Some(CHALLENGE), Some("s256")),
+            (Some(CHALLENGE), Some("")),
+        ] {
+            let error = CodeChallenge::parse(challenge, method).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidRequest, "{challenge:?} {method:?}");
+        }
+    }
+
+    #[test]
+    fn pk_04_a_challenge_has_exactly_43_base64url_characters() {
+        for bad in
+            [&CHALLENGE[1..], &format!("{CHALLENGE}A"), &CHALLENGE.replace('-', "="), &CHALLENGE.replace('-', "+")]
+                .into_iter()
+                .chain([CHALLENGE.replace('-', " ").as_str()])
+        {
+            assert!(CodeChallenge::parse(Some(bad), Some("S256")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pk_07_a_verifier_has_43_to_128_unreserved_characters() {
+        assert!(CodeVerifier::parse(&"a".repeat(42)).is_none());
+        assert!(CodeVerifier::parse(&"~".repeat(43)).is_some());
+        assert!(CodeVerifier::parse(&"a".repeat(128)).is_some());
+        assert!(CodeVerifier::parse(&"a".repeat(129)).is_none());
+        assert!(CodeVerifier::parse(&VERIFIER.replace('J', "+")).is_none());
+    }
+
+    #[test]
+    fn pk_10_the_challenge_is_no_verifier() {
+        let challenge = CodeChallenge::from_stored(CHALLENGE).unwrap();
+        assert!(!challenge.is_met_by(&CodeVerifier::parse(CHALLENGE).unwrap()));
     }
 }
