@@ -1,8 +1,11 @@
-//! Redirect URIs: what may be registered, and the exact match that yields a `VerifiedRedirect`.
+//! The redirect URIs of one client, and the exact match that yields a `VerifiedRedirect`.
 
-/// A redirect URI that obeys the rules for registration, exactly as written by the client.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RedirectUri(String);
+use super::form::encode;
+use super::redirect_uri::loopback;
+use super::{InvalidRedirect, RedirectUri};
+
+/// security.md 5.7: Cursor registers three, VS Code four.
+const MAX_COUNT: usize = 20;
 
 /// The redirect URIs of one client; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,78 +19,21 @@ pub struct VerifiedRedirect {
     was_sent: bool,
 }
 
-/// Why a redirect URI may not be registered or used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidRedirect {
-    /// Not an absolute URI in plain printable ASCII.
-    #[error("a redirect URI must be an absolute URI in printable ASCII")]
-    Malformed,
-    /// Longer than 2048 bytes.
-    #[error("a redirect URI is longer than 2048 bytes")]
-    TooLong,
-    /// Has a fragment (RFC 6749 3.1.2).
-    #[error("a redirect URI must not have a fragment")]
-    Fragment,
-    /// Has a user name or password.
-    #[error("a redirect URI must not have a user name or password")]
-    UserInfo,
-    /// http to another host than loopback, or a scheme that a browser would run or open.
-    #[error("a redirect URI must be https, http to loopback, or a private-use scheme with a dot")]
-    Scheme,
-    /// The list is empty or has more than 20 entries.
-    #[error("between 1 and 20 redirect URIs are needed")]
-    Count,
-    /// Not among the registered ones.
-    #[error("the redirect URI is not registered for this client")]
-    NotRegistered,
-    /// Absent, and not exactly one is registered.
-    #[error("the redirect URI is missing")]
-    Missing,
-}
-
-impl RedirectUri {
-    /// Reads a redirect URI for registration: https, http to 127.0.0.0/8, `[::1]` or `localhost`, or a private-use
-    /// scheme with a dot or on `extra_schemes_or_uris` (exact known exceptions such as Cursor's).
-    ///
-    /// # Errors
-    /// `InvalidRedirect` says which rule it breaks.
-    pub fn parse(_text: &str, _extra_uris: &[String]) -> Result<Self, InvalidRedirect> {
-        todo!()
-    }
-    /// Takes a redirect URI that was checked before it was stored.
-    #[must_use]
-    pub fn from_stored(text: String) -> Self {
-        Self(text)
-    }
-    /// Returns the URI as written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-    /// Returns the host to show on the consent page, or the scheme for a private-use URI.
-    #[must_use]
-    pub fn display_host(&self) -> String {
-        todo!()
-    }
-    /// Returns whether any program of this machine can be the receiver (loopback or private-use scheme).
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        todo!()
-    }
-}
-
 impl RegisteredRedirects {
     /// Reads the list of a registration.
     ///
     /// # Errors
     /// `InvalidRedirect` of the first entry that breaks a rule, or `Count`.
-    pub fn parse(_uris: &[String], _extra_uris: &[String]) -> Result<Self, InvalidRedirect> {
-        todo!()
+    pub fn parse(uris: &[String], extra_uris: &[String]) -> Result<Self, InvalidRedirect> {
+        if !(1..=MAX_COUNT).contains(&uris.len()) {
+            return Err(InvalidRedirect::Count);
+        }
+        uris.iter().map(|uri| RedirectUri::parse(uri, extra_uris)).collect::<Result<_, _>>().map(Self)
     }
     /// Takes a list that was checked before it was stored.
     #[must_use]
     pub fn from_stored(uris: Vec<String>) -> Self {
-        Self(uris.into_iter().map(RedirectUri).collect())
+        Self(uris.into_iter().map(RedirectUri::from_stored).collect())
     }
     /// Returns the list.
     #[must_use]
@@ -98,8 +44,25 @@ impl RegisteredRedirects {
     ///
     /// # Errors
     /// `NotRegistered` or `Missing`.
-    pub fn verify(&self, _requested: Option<&str>) -> Result<VerifiedRedirect, InvalidRedirect> {
-        todo!()
+    pub fn verify(&self, requested: Option<&str>) -> Result<VerifiedRedirect, InvalidRedirect> {
+        let Some(requested) = requested else {
+            // OAuth 2.1 4.1.1: it may be left out only where there is nothing to choose.
+            return match self.0.as_slice() {
+                [only] => Ok(VerifiedRedirect { uri: only.clone(), was_sent: false }),
+                _ => Err(InvalidRedirect::Missing),
+            };
+        };
+        // RFC 9700 2.1: simple string comparison; RFC 8252 7.3: any port of a loopback address.
+        let same = |registered: &RedirectUri| {
+            registered.as_str() == requested
+                || loopback(registered.as_str()).is_some_and(|known| loopback(requested) == Some(known))
+        };
+        let uri = || RedirectUri::from_stored(requested.to_owned());
+        self.0
+            .iter()
+            .any(same)
+            .then(|| VerifiedRedirect { uri: uri(), was_sent: true })
+            .ok_or(InvalidRedirect::NotRegistered)
     }
     /// Returns whether every URI is local (loopback or private-use scheme).
     #[must_use]
@@ -122,11 +85,152 @@ impl VerifiedRedirect {
     /// Rebuilds the proof from a stored pending authorization, which was made from one.
     #[must_use]
     pub fn from_stored(uri: String, was_sent: bool) -> Self {
-        Self { uri: RedirectUri(uri), was_sent }
+        Self { uri: RedirectUri::from_stored(uri), was_sent }
     }
     /// Returns the Location value: the URI, its own query kept, with `pairs` added and percent-encoded.
     #[must_use]
-    pub fn location(&self, _pairs: &[(&str, &str)]) -> String {
-        todo!()
+    pub fn location(&self, pairs: &[(&str, &str)]) -> String {
+        let mut location = self.uri.as_str().to_owned();
+        for (name, value) in pairs {
+            // RFC 6749 3.1.2: the client's own query is kept.
+            if !location.contains('?') {
+                location.push('?');
+            } else if !location.ends_with(['?', '&']) {
+                location.push('&');
+            }
+            location.push_str(name);
+            location.push('=');
+            encode(value, &mut location);
+        }
+        location
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registered(uris: &[&str]) -> RegisteredRedirects {
+        RegisteredRedirects::parse(&uris.iter().map(|u| (*u).to_owned()).collect::<Vec<_>>(), &[]).unwrap()
+    }
+
+    #[test]
+    fn az_04_only_the_same_bytes_match() {
+        let known = registered(&["https://c.example/cb", "https://c.example/q?a=1&b=2"]);
+        assert_eq!(known.verify(Some("https://c.example/cb")).unwrap().uri().as_str(), "https://c.example/cb");
+        for other in [
+            "https://c.example/cb/",
+            "https://c.example/CB",
+            "https://c.example/cb/../x",
+            "https://c.example/x/../cb",
+            "https://c.example/cb%2F",
+            "https://c.example/%63b",
+            "https://c.example/cb;x",
+            "https://c.example/cb?x=1",
+            "https://c.example/q?b=2&a=1",
+            "https://c.example/cb#f",
+            "https://c.example:443/cb",
+            "http://c.example/cb",
+            "HTTPS://c.example/cb",
+            "https://u@c.example/cb",
+            "https://c.example./cb",
+            "https://x.c.example/cb",
+            "https://example/cb",
+            "https://c.example\\cb",
+            "https://c.example/\tcb",
+            "https://c.example/cb\r",
+            "https://c.example/cb\n",
+            "https://c.example/cb\0",
+            " https://c.example/cb",
+            "https://c\u{ff0e}example/cb",
+            "https://xn--c-example-x.example/cb",
+            "https://c.example/cb ",
+            "",
+        ] {
+            assert_eq!(known.verify(Some(other)), Err(InvalidRedirect::NotRegistered), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn az_07_nothing_but_loopback_passes_for_loopback() {
+        let known = registered(&["http://127.0.0.1/cb", "http://localhost/cb", "http://[::1]/cb"]);
+        for other in [
+            "http://127.0.0.1.evil.example/cb",
+            "http://127.0.0.1@evil.example/cb",
+            "http://localhost.evil.example/cb",
+            "http://localhost@evil.example/cb",
+            "http://localhost:1@evil.example/cb",
+            "http://0x7f.1/cb",
+            "http://2130706433/cb",
+            "http://0177.0.0.1/cb",
+            "http://127.1/cb",
+            "http://127.0.0.2/cb",
+            "http://[::ffff:127.0.0.1]/cb",
+            "http://[0:0:0:0:0:0:0:1]/cb",
+            "http://0.0.0.0/cb",
+            "http://LOCALHOST/cb",
+            "http://localhost./cb",
+            "http://localhost:/cb",
+            "http://localhost:0/cb",
+            "http://localhost:08/cb",
+            "http://localhost:+8/cb",
+            "http://localhost:65536/cb",
+            "http://localhost:80:80/cb",
+            "http://localhost:8080/cb/",
+            "http://localhost:8080/cb?x",
+            "http://localhost:8080",
+            "https://localhost/cb",
+            "http://localhost\\@evil.example/cb",
+        ] {
+            assert_eq!(known.verify(Some(other)), Err(InvalidRedirect::NotRegistered), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn az_08_only_the_port_of_loopback_may_differ() {
+        let known = registered(&["http://localhost/cb", "http://127.0.0.1:33418/", "http://[::1]:1/x?y=z"]);
+        for (asked, matches) in [
+            ("http://localhost:51763/cb", true),
+            ("http://localhost/cb", true),
+            ("http://127.0.0.1:59656/", true),
+            ("http://127.0.0.1/", true),
+            ("http://[::1]:65535/x?y=z", true),
+            ("http://127.0.0.1:51763/cb", false),
+            ("http://localhost:33418/", false),
+        ] {
+            let verified = known.verify(Some(asked));
+            assert_eq!(verified.is_ok(), matches, "{asked}");
+            assert!(verified.is_err() || verified.unwrap().uri().as_str() == asked);
+        }
+    }
+
+    #[test]
+    fn it_may_be_left_out_only_when_there_is_one() {
+        let one = registered(&["https://c.example/cb"]).verify(None).unwrap();
+        assert!(!one.was_sent() && one.uri().as_str() == "https://c.example/cb");
+        let two = registered(&["https://c.example/cb", "https://c.example/b"]);
+        assert_eq!(two.verify(None), Err(InvalidRedirect::Missing));
+    }
+
+    #[test]
+    fn a_client_has_1_to_20() {
+        let parse = |count| RegisteredRedirects::parse(&vec!["https://c.example/".to_owned(); count], &[]);
+        assert_eq!(parse(0), Err(InvalidRedirect::Count));
+        assert!(parse(20).is_ok());
+        assert_eq!(parse(21), Err(InvalidRedirect::Count));
+    }
+
+    #[test]
+    fn az_17_location_keeps_the_query_and_one_line() {
+        let known = registered(&["https://c.example/cb?a=1"]).verify(None).unwrap();
+        assert_eq!(
+            known.location(&[("state", "x\r\nSet-Cookie: <y>&+\u{e9}")]),
+            "https://c.example/cb?a=1&state=x%0D%0ASet-Cookie%3A%20%3Cy%3E%26%2B%C3%A9"
+        );
+        let bare = registered(&["com.example.app:/cb"]).verify(None).unwrap();
+        assert_eq!(
+            bare.location(&[("code", "a"), ("iss", "https://gw")]),
+            "com.example.app:/cb?code=a&iss=https%3A%2F%2Fgw"
+        );
     }
 }

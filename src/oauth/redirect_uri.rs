@@ -1,0 +1,229 @@
+//! `RedirectUri`: what may be registered as a place to send codes to.
+
+/// security.md 5.7: longer than any that a client was seen to use, short enough for every browser.
+const MAX_LENGTH: usize = 2048;
+
+/// Schemes that a browser runs, opens or connects to instead of handing the code to a program that registered them.
+const RUN_OR_OPENED: &[&str] = &["about", "blob", "data", "file", "ftp", "javascript", "vbscript", "ws", "wss"];
+
+/// Exact private-use URIs without a dot in the scheme that widely used clients register (protocol.md A-23, 5.1).
+const KNOWN_URIS: &[&str] =
+    &["cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-retrieval/oauth/callback"];
+
+/// What an authorization response adds; in a registered query they would stand there twice (RFC 6749 3.1).
+const RESPONSE_PARAMETERS: &[&str] = &["code", "error", "error_description", "error_uri", "iss", "state"];
+
+/// A redirect URI that obeys the rules for registration, exactly as written by the client.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RedirectUri(String);
+
+/// Why a redirect URI may not be registered or used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRedirect {
+    /// Not an absolute URI in plain printable ASCII.
+    #[error("a redirect URI must be an absolute URI in printable ASCII")]
+    Malformed,
+    /// Longer than 2048 bytes.
+    #[error("a redirect URI is longer than 2048 bytes")]
+    TooLong,
+    /// Has a fragment (RFC 6749 3.1.2).
+    #[error("a redirect URI must not have a fragment")]
+    Fragment,
+    /// Has a user name or password.
+    #[error("a redirect URI must not have a user name or password")]
+    UserInfo,
+    /// Its query has a parameter of the authorization response.
+    #[error("a redirect URI must not contain a parameter of the authorization response")]
+    Reserved,
+    /// http to another host than loopback, or a scheme that a browser would run or open.
+    #[error("a redirect URI must be https, http to loopback, or a private-use scheme with a dot")]
+    Scheme,
+    /// The list is empty or has more than 20 entries.
+    #[error("between 1 and 20 redirect URIs are needed")]
+    Count,
+    /// Not among the registered ones.
+    #[error("the redirect URI is not registered for this client")]
+    NotRegistered,
+    /// Absent, and not exactly one is registered.
+    #[error("the redirect URI is missing")]
+    Missing,
+}
+
+impl RedirectUri {
+    /// Reads a redirect URI for registration: https, http to 127.0.0.0/8, `[::1]` or `localhost`, or a private-use
+    /// scheme with a dot or on `extra_schemes_or_uris` (exact known exceptions such as Cursor's).
+    ///
+    /// # Errors
+    /// `InvalidRedirect` says which rule it breaks.
+    pub fn parse(text: &str, extra_uris: &[String]) -> Result<Self, InvalidRedirect> {
+        if text.len() > MAX_LENGTH {
+            return Err(InvalidRedirect::TooLong);
+        }
+        // RFC 6749 3.1.2: no fragment, not even an empty one.
+        if text.contains('#') {
+            return Err(InvalidRedirect::Fragment);
+        }
+        let (scheme, rest) = text.split_once(':').ok_or(InvalidRedirect::Malformed)?;
+        let scheme = scheme.to_ascii_lowercase();
+        if !text.bytes().all(is_uri_character) || !is_scheme(&scheme) {
+            return Err(InvalidRedirect::Malformed);
+        }
+        let authority = rest.strip_prefix("//").map(|rest| split_authority(rest).0);
+        if authority.is_some_and(|authority| authority.contains('@')) {
+            return Err(InvalidRedirect::UserInfo);
+        }
+        if has_response_parameter(text) {
+            return Err(InvalidRedirect::Reserved);
+        }
+        match scheme.as_str() {
+            "https" if authority.is_some_and(|authority| browsers_agree(text, authority)) => Ok(Self(text.to_owned())),
+            "https" => Err(InvalidRedirect::Malformed),
+            // RFC 8252 7.3: plain http only where it does not leave the machine.
+            "http" if loopback(text).is_some() => Ok(Self(text.to_owned())),
+            scheme if RUN_OR_OPENED.contains(&scheme) => Err(InvalidRedirect::Scheme),
+            // RFC 8252 7.1: a private-use scheme is a domain name turned round; the others are named one by one.
+            scheme
+                if scheme.contains('.') || KNOWN_URIS.contains(&text) || extra_uris.iter().any(|uri| uri == text) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(InvalidRedirect::Scheme),
+        }
+    }
+    /// Takes a redirect URI that was checked before it was stored.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+    /// Returns the URI as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    /// Returns the host to show on the consent page, or the scheme for a private-use URI.
+    #[must_use]
+    pub fn display_host(&self) -> String {
+        let (scheme, rest) = self.0.split_once(':').unwrap_or((&self.0, ""));
+        let web = ["https", "http"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        match rest.strip_prefix("//") {
+            Some(rest) if web => split_port(split_authority(rest).0).0.to_ascii_lowercase(),
+            _ => scheme.to_ascii_lowercase(),
+        }
+    }
+    /// Returns whether any program of this machine can be the receiver (loopback or private-use scheme).
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        // What is not https is http to loopback or a private-use scheme: `parse` lets nothing else in.
+        !self.0.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
+    }
+}
+
+/// RFC 3986 2: reserved, unreserved and percent; no space, control, quote, backslash, brace or byte above ASCII, which
+/// browsers fold or strip.
+fn is_uri_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
+}
+
+fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.'))
+}
+
+/// Splits what follows `//` into the authority and the rest.
+fn split_authority(text: &str) -> (&str, &str) {
+    text.split_at(text.find(['/', '?', '#']).unwrap_or(text.len()))
+}
+
+/// Splits an authority into host and port, the colon with the port.
+fn split_port(authority: &str) -> (&str, &str) {
+    let bracket = authority.rfind(']').unwrap_or(0);
+    authority.split_at(authority.rfind(':').filter(|colon| *colon > bracket).unwrap_or(authority.len()))
+}
+
+/// Whether a browser goes to the host that is written there: the consent page shows what we read.
+fn browsers_agree(text: &str, authority: &str) -> bool {
+    let written = split_port(authority).0.to_ascii_lowercase();
+    url::Url::parse(text).is_ok_and(|url| url.host_str() == Some(written.as_str()))
+}
+
+/// Takes an http URI to a loopback host apart: the host as written, path and query; the port is left out.
+pub(super) fn loopback(text: &str) -> Option<(&str, &str)> {
+    let (authority, rest) = split_authority(text.strip_prefix("http://")?);
+    let (host, port) = split_port(authority);
+    // The standard library reads four decimal numbers without leading zeros and nothing else.
+    let is_loopback =
+        matches!(host, "localhost" | "[::1]") || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+    let port_is_sound = match port.strip_prefix(':') {
+        None => true,
+        Some(digits) => {
+            digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0') && digits.parse::<u16>().is_ok()
+        }
+    };
+    (is_loopback && port_is_sound).then_some((host, rest))
+}
+
+fn has_response_parameter(text: &str) -> bool {
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| RESPONSE_PARAMETERS.contains(&name.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn az_09_az_10_what_may_be_registered() {
+        use InvalidRedirect as No;
+        for (uri, expected) in [
+            ("https://c.example/cb", None),
+            ("https://c.example:8443/cb?a=b", None),
+            ("http://127.0.0.1:3000/callback", None),
+            ("com.example.app:/cb", None),
+            ("cursor://anysphere.cursor-mcp/oauth/callback", None),
+            ("javascript:alert(1)", Some(No::Scheme)),
+            ("JaVaScRiPt:alert(1)", Some(No::Scheme)),
+            ("java\nscript:alert(1)", Some(No::Malformed)),
+            ("\u{1}javascript:alert(1)", Some(No::Malformed)),
+            ("data:text/html,x", Some(No::Scheme)),
+            ("vbscript:x", Some(No::Scheme)),
+            ("file:///etc/passwd", Some(No::Scheme)),
+            ("blob:https://c.example/x", Some(No::Scheme)),
+            ("about:blank", Some(No::Scheme)),
+            ("wss://c.example/", Some(No::Scheme)),
+            ("myapp:/cb", Some(No::Scheme)),
+            ("cursor://other/cb", Some(No::Scheme)),
+            ("http://evil/cb", Some(No::Scheme)),
+            ("http://c.example/cb", Some(No::Scheme)),
+            ("http://0x7f.1/cb", Some(No::Scheme)),
+            ("https://c.example/cb#", Some(No::Fragment)),
+            ("https://u:p@c.example/cb", Some(No::UserInfo)),
+            ("com.example.app://u@h/cb", Some(No::UserInfo)),
+            ("https://c.example/cb?iss=x", Some(No::Reserved)),
+            ("https://c.example/cb?%73tate=x", Some(No::Reserved)),
+            ("https://", Some(No::Malformed)),
+            ("https:c.example/cb", Some(No::Malformed)),
+            ("https://0x7f.1/cb", Some(No::Malformed)),
+            ("https://c.example\\@evil.example/", Some(No::Malformed)),
+            ("https://b\u{fc}cher.example/", Some(No::Malformed)),
+            ("/cb", Some(No::Malformed)),
+            ("", Some(No::Malformed)),
+        ] {
+            assert_eq!(RedirectUri::parse(uri, &[]).err(), expected, "{uri:?}");
+        }
+        assert!(RedirectUri::parse("myapp:/cb", &["myapp:/cb".to_owned()]).is_ok());
+        assert_eq!(RedirectUri::parse(&format!("https://c.example/{}", "x".repeat(2048)), &[]), Err(No::TooLong));
+    }
+
+    #[test]
+    fn the_page_shows_the_host_or_the_scheme() {
+        for (uri, host, local) in [
+            ("https://C.example:8443/cb", "c.example", false),
+            ("http://[::1]:9/cb", "[::1]", true),
+            ("http://localhost/cb", "localhost", true),
+            ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor", true),
+        ] {
+            let uri = RedirectUri::parse(uri, &[]).unwrap();
+            assert_eq!((uri.display_host().as_str(), uri.is_local()), (host, local));
+        }
+    }
+}
