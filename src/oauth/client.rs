@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientMetadata, ResourceIndicator, TenantId, Timestamp, TokenHash};
+use super::{ClientMetadata, ResourceIndicator, TenantId, Timestamp, TokenHash, base62};
 
 /// A client identifier: one we made (`mcp_client_…`), or the https URL of a metadata document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,8 +17,10 @@ impl ClientId {
     }
     /// Makes an id from 32 random bytes: brand, `_client_`, 29 base62 characters (about 172 bits).
     #[must_use]
-    pub fn mint(_random: [u8; 32], _brand: &super::Brand) -> Self {
-        todo!()
+    pub fn mint(random: [u8; 32], brand: &super::Brand) -> Self {
+        let digits: [u8; 29] = base62::encode(random);
+        let digits = digits.map(char::from).into_iter();
+        Self(format!("{}_client_{}", brand.as_str(), digits.collect::<String>()).into())
     }
     /// Returns the id.
     #[must_use]

@@ -34,8 +34,12 @@ impl std::fmt::Display for GrantId {
 impl GrantId {
     /// Reads the 32 hexadecimal digits that `Display` writes.
     #[must_use]
-    pub fn parse(_text: &str) -> Option<Self> {
-        todo!()
+    pub fn parse(text: &str) -> Option<Self> {
+        // `from_str_radix` alone would take a sign and capitals: the length and the alphabet are checked first.
+        let digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        (text.len() == 32 && text.bytes().all(digit))
+            .then(|| u128::from_str_radix(text, 16).ok())?
+            .map(|number| Self(number.to_be_bytes()))
     }
 }
 
@@ -107,5 +111,19 @@ impl Grant {
     #[must_use]
     pub fn remaining(&self, now: Timestamp) -> Lifetime {
         self.expires_at.since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_id_has_one_spelling() {
+        let id = GrantId([0x0a; 16]);
+        assert_eq!(GrantId::parse(&id.to_string()), Some(id));
+        for bad in ["", "0a", &id.to_string().to_uppercase(), &format!("+{}", &id.to_string()[1..])] {
+            assert_eq!(GrantId::parse(bad), None, "{bad}");
+        }
     }
 }

@@ -4,7 +4,21 @@
 //! MAC under a server key) + 6 base62 characters (CRC-32 of all before it). A refresh token is
 //! `<brand>_refresh_` + base62(family 16 bytes, generation 4, key number 1, HMAC-SHA-256 cut to 24) + CRC-32.
 
-use super::GrantId;
+use ring::hmac;
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use super::{GrantId, base62};
+
+/// Base62 digits of the parts: 256 random bits, a 64-bit MAC, a CRC-32, and the 45 bytes of a refresh token.
+const RANDOM_DIGITS: usize = 43;
+const MAC_DIGITS: usize = 11;
+const CRC_DIGITS: usize = 6;
+const REFRESH_DIGITS: usize = 61;
+
+/// Family, generation, key number; then the MAC cut to 192 bits, beyond any search (security.md 5.2).
+const CLAIMS_BYTES: usize = 21;
+const REFRESH_BYTES: usize = CLAIMS_BYTES + 24;
 
 /// SHA-256 of a secret: the only form in which it is stored or used as a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,8 +35,8 @@ impl std::fmt::Debug for TokenHash {
 impl TokenHash {
     /// Hashes a secret as presented.
     #[must_use]
-    pub fn of(_presented: &[u8]) -> Self {
-        todo!()
+    pub fn of(presented: &[u8]) -> Self {
+        Self(Sha256::digest(presented).into())
     }
 }
 
@@ -46,13 +60,14 @@ impl Brand {
 /// The server's token keys: number and 256 bits each. The first makes, all are accepted.
 #[derive(Clone)]
 pub struct TokenKeys {
-    keys: Vec<(u8, [u8; 32])>,
+    making: (u8, hmac::Key),
+    accepted: Vec<(u8, hmac::Key)>,
     brand: Brand,
 }
 
 impl std::fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TokenKeys({} keys)", self.keys.len())
+        write!(f, "TokenKeys({} keys)", self.accepted.len())
     }
 }
 
@@ -60,13 +75,85 @@ impl TokenKeys {
     /// Takes the keys, the one that makes new tokens first; `None` when there is none.
     #[must_use]
     pub fn new(keys: Vec<(u8, [u8; 32])>, brand: Brand) -> Option<Self> {
-        (!keys.is_empty()).then_some(Self { keys, brand })
+        let accepted: Vec<_> =
+            keys.into_iter().map(|(number, key)| (number, hmac::Key::new(hmac::HMAC_SHA256, &key))).collect();
+        Some(Self { making: accepted.first()?.clone(), accepted, brand })
     }
     /// Returns the brand.
     #[must_use]
     pub fn brand(&self) -> &Brand {
         &self.brand
     }
+
+    fn mint(&self, kind: &str, random: [u8; 32]) -> String {
+        let mut text = self.begin(kind, RANDOM_DIGITS + MAC_DIGITS + CRC_DIGITS);
+        text.extend(base62::encode::<32, RANDOM_DIGITS>(random).map(char::from));
+        text.extend(mac(&self.making.1, text.as_bytes()).map(char::from));
+        text.extend(crc(text.as_bytes()).map(char::from));
+        text
+    }
+
+    /// Allocates nothing, and asks the cheap question first: strangers' inventions arrive by the million (TV-07).
+    fn recognise(&self, kind: &str, presented: &[u8]) -> Option<TokenHash> {
+        let text = self.checked(kind, presented, RANDOM_DIGITS + MAC_DIGITS)?;
+        let (signed, sent) = text.split_last_chunk::<MAC_DIGITS>()?;
+        // The text carries no key number; all keys are tried, whichever fits, so that time says nothing about them.
+        let genuine =
+            self.accepted.iter().fold(Choice::from(0), |any, (_, key)| any | mac(key, signed).as_slice().ct_eq(sent));
+        bool::from(genuine).then(|| TokenHash::of(presented))
+    }
+
+    /// Begins a secret: brand and kind. Both stand in what the MAC covers, so that no kind passes for another.
+    fn begin(&self, kind: &str, digits: usize) -> String {
+        let mut text = String::with_capacity(self.brand.0.len() + kind.len() + 2 + digits);
+        for part in [self.brand.as_str(), "_", kind, "_"] {
+            text.push_str(part);
+        }
+        text
+    }
+
+    /// Checks prefix, length and CRC; the text without its CRC.
+    fn checked<'a>(&self, kind: &str, presented: &'a [u8], digits: usize) -> Option<&'a [u8]> {
+        let rest = presented.strip_prefix(self.brand.0.as_bytes())?.strip_prefix(b"_")?;
+        let body = rest.strip_prefix(kind.as_bytes())?.strip_prefix(b"_")?;
+        let (text, sent) = presented.split_last_chunk::<CRC_DIGITS>()?;
+        (body.len() == digits + CRC_DIGITS && crc(text) == *sent).then_some(text)
+    }
+
+    fn sign_claims(&self, key: &hmac::Key, claims: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(key);
+        for part in [self.brand.0.as_bytes(), b"_", REFRESH.as_bytes(), b"_", claims] {
+            context.update(part);
+        }
+        context.sign()
+    }
+}
+
+fn mac(key: &hmac::Key, text: &[u8]) -> [u8; MAC_DIGITS] {
+    let mut cut = [0; 8];
+    cut.iter_mut().zip(hmac::sign(key, text).as_ref()).for_each(|(to, from)| *to = *from);
+    base62::encode(cut)
+}
+
+fn crc(text: &[u8]) -> [u8; CRC_DIGITS] {
+    base62::encode(crc32fast::hash(text).to_be_bytes())
+}
+
+/// What every secret owes: it prints nothing and leaves nothing behind.
+macro_rules! guarded {
+    ($name:ident) => {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                zeroize::Zeroize::zeroize(&mut self.0);
+            }
+        }
+    };
 }
 
 macro_rules! opaque {
@@ -77,13 +164,13 @@ macro_rules! opaque {
         impl $name {
             /// Makes one from 256 random bits.
             #[must_use]
-            pub fn mint(_random: [u8; 32], _keys: &TokenKeys) -> Self {
-                todo!()
+            pub fn mint(random: [u8; 32], keys: &TokenKeys) -> Self {
+                Self(keys.mint($kind, random))
             }
             /// Checks prefix, length, CRC and MAC of a presented secret without any store; its hash when all hold.
             #[must_use]
-            pub fn recognise(_presented: &[u8], _keys: &TokenKeys) -> Option<TokenHash> {
-                todo!()
+            pub fn recognise(presented: &[u8], keys: &TokenKeys) -> Option<TokenHash> {
+                keys.recognise($kind, presented)
             }
             /// Returns the hash.
             #[must_use]
@@ -97,17 +184,7 @@ macro_rules! opaque {
             }
         }
 
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
-
-        impl Drop for $name {
-            fn drop(&mut self) {
-                zeroize::Zeroize::zeroize(&mut self.0);
-            }
-        }
+        guarded!($name);
     };
 }
 
@@ -130,8 +207,14 @@ pub struct ClientSecret(String);
 impl ClientSecret {
     /// Makes one from 256 random bits.
     #[must_use]
-    pub fn mint(_random: [u8; 32], _brand: &Brand) -> Self {
-        todo!()
+    pub fn mint(random: [u8; 32], brand: &Brand) -> Self {
+        let mut text = String::with_capacity(brand.0.len() + "_secret_".len() + 64);
+        text.push_str(&brand.0);
+        text.push_str("_secret_");
+        for half in random.into_iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+            text.extend(char::from_digit(u32::from(half), 16));
+        }
+        Self(text)
     }
     /// Returns the hash.
     #[must_use]
@@ -145,11 +228,9 @@ impl ClientSecret {
     }
 }
 
-impl std::fmt::Debug for ClientSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ClientSecret(..)")
-    }
-}
+guarded!(ClientSecret);
+
+const REFRESH: &str = "refresh";
 
 /// `mcp_refresh_…`, derived from its family and generation: the same inputs give the same token.
 pub struct RefreshToken(String);
@@ -166,13 +247,33 @@ pub struct RefreshClaims {
 impl RefreshToken {
     /// Derives the refresh token of a generation.
     #[must_use]
-    pub fn derive(_claims: RefreshClaims, _keys: &TokenKeys) -> Self {
-        todo!()
+    pub fn derive(claims: RefreshClaims, keys: &TokenKeys) -> Self {
+        let (number, key) = &keys.making;
+        let mut block = [0; REFRESH_BYTES];
+        let parts = claims.grant.0.into_iter().chain(claims.generation.to_be_bytes()).chain([*number]);
+        block.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        let (said, mac) = block.split_at_mut(CLAIMS_BYTES);
+        let tag = keys.sign_claims(key, said);
+        mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+        let mut text = keys.begin(REFRESH, REFRESH_DIGITS + CRC_DIGITS);
+        text.extend(base62::encode::<REFRESH_BYTES, REFRESH_DIGITS>(block).map(char::from));
+        text.extend(crc(text.as_bytes()).map(char::from));
+        Self(text)
     }
     /// Checks prefix, CRC and HMAC of a presented refresh token; its claims when all hold.
     #[must_use]
-    pub fn recognise(_presented: &str, _keys: &TokenKeys) -> Option<RefreshClaims> {
-        todo!()
+    pub fn recognise(presented: &str, keys: &TokenKeys) -> Option<RefreshClaims> {
+        let text = keys.checked(REFRESH, presented.as_bytes(), REFRESH_DIGITS)?;
+        let (_, digits) = text.split_last_chunk::<REFRESH_DIGITS>()?;
+        let block: [u8; REFRESH_BYTES] = base62::decode(digits)?;
+        let (said, mac) = block.split_first_chunk::<CLAIMS_BYTES>()?;
+        let (grant, rest) = said.split_first_chunk::<16>()?;
+        let (generation, number) = rest.split_first_chunk::<4>()?;
+        let (_, key) = keys.accepted.iter().find(|(known, _)| [*known] == number)?;
+        let tag = keys.sign_claims(key, said);
+        let genuine = tag.as_ref().get(..mac.len())?.ct_eq(mac);
+        bool::from(genuine)
+            .then_some(RefreshClaims { grant: GrantId(*grant), generation: u32::from_be_bytes(*generation) })
     }
     /// Gives the secret away: to its owner.
     #[must_use]
@@ -181,8 +282,85 @@ impl RefreshToken {
     }
 }
 
-impl std::fmt::Debug for RefreshToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RefreshToken(..)")
+guarded!(RefreshToken);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(numbers: &[u8]) -> TokenKeys {
+        let keys = numbers.iter().map(|n| (*n, [*n; 32])).collect();
+        TokenKeys::new(keys, Brand::parse("mcp").unwrap()).unwrap()
+    }
+
+    const CLAIMS: RefreshClaims = RefreshClaims { grant: GrantId([7; 16]), generation: 3 };
+
+    #[test]
+    fn a_minted_token_is_recognised_and_has_its_shape() {
+        let keys = keys(&[1]);
+        let token = AccessToken::mint([9; 32], &keys);
+        assert_eq!(token.reveal().len(), "mcp_access_".len() + 60);
+        assert_eq!(AccessToken::recognise(token.reveal().as_bytes(), &keys), Some(token.hash()));
+        assert_eq!(AccessToken::recognise(b"", &keys), None);
+        assert_eq!(AccessToken::recognise(&token.reveal().as_bytes()[..70], &keys), None);
+    }
+
+    #[test]
+    fn rt_18_tv_13_no_kind_passes_for_another() {
+        let keys = keys(&[1]);
+        let access = AccessToken::mint([9; 32], &keys);
+        assert_eq!(AuthorizationCode::recognise(access.reveal().as_bytes(), &keys), None);
+        assert_eq!(RefreshToken::recognise(access.reveal(), &keys), None);
+        // The same digits under another kind, with the CRC made to fit.
+        let digits = access.reveal().strip_prefix("mcp_access_").unwrap();
+        let mut forged = format!("mcp_session_{}", &digits[..54]);
+        forged.extend(crc(forged.as_bytes()).map(char::from));
+        assert_eq!(SessionSecret::recognise(forged.as_bytes(), &keys), None);
+        let refresh = RefreshToken::derive(CLAIMS, &keys);
+        assert_eq!(AccessToken::recognise(refresh.reveal().as_bytes(), &keys), None);
+    }
+
+    #[test]
+    fn keys_are_rotated_by_number() {
+        let (old, both, new) = (keys(&[1]), keys(&[2, 1]), keys(&[2]));
+        let access = AccessToken::mint([9; 32], &old);
+        let refresh = RefreshToken::derive(CLAIMS, &old);
+        assert!(AccessToken::recognise(access.reveal().as_bytes(), &both).is_some());
+        assert!(AccessToken::recognise(access.reveal().as_bytes(), &new).is_none());
+        assert_eq!(RefreshToken::recognise(refresh.reveal(), &both), Some(CLAIMS));
+        assert_eq!(RefreshToken::recognise(refresh.reveal(), &new), None);
+        let successor = RefreshToken::derive(CLAIMS, &both);
+        assert_eq!(RefreshToken::recognise(successor.reveal(), &new), Some(CLAIMS));
+    }
+
+    #[test]
+    fn a_refresh_token_is_the_same_each_time_it_is_derived() {
+        let keys = keys(&[1]);
+        let token = RefreshToken::derive(CLAIMS, &keys);
+        assert_eq!(token.reveal(), RefreshToken::derive(CLAIMS, &keys).reveal());
+        assert_eq!(RefreshToken::recognise(token.reveal(), &keys), Some(CLAIMS));
+        let next = RefreshClaims { generation: 4, ..CLAIMS };
+        assert_ne!(token.reveal(), RefreshToken::derive(next, &keys).reveal());
+    }
+
+    #[test]
+    fn client_secrets_and_ids_have_their_shape() {
+        let brand = Brand::parse("mcp").unwrap();
+        let secret = ClientSecret::mint([0xa5; 32], &brand);
+        assert_eq!(secret.reveal(), format!("mcp_secret_{}", "a5".repeat(32)));
+        let id = crate::oauth::ClientId::mint([0xa5; 32], &brand);
+        assert_eq!(id.as_str().len(), "mcp_client_".len() + 29);
+    }
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let keys = keys(&[1]);
+        let printed = format!(
+            "{:?} {:?} {:?} {keys:?}",
+            AccessToken::mint([9; 32], &keys),
+            RefreshToken::derive(CLAIMS, &keys),
+            ClientSecret::mint([9; 32], keys.brand()),
+        );
+        assert_eq!(printed, "AccessToken(..) RefreshToken(..) ClientSecret(..) TokenKeys(1 keys)");
     }
 }
