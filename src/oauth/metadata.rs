@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::{AuthMethod, GrantType};
+
 /// RFC 8414 2: what clients learn of the authorization server.
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "the members are RFC 8414's own names")]
@@ -25,10 +27,33 @@ pub struct AuthorizationServerMetadata {
 }
 
 impl AuthorizationServerMetadata {
-    /// Builds the document for an issuer; every endpoint at the origin root.
+    /// Builds the document for an issuer; every endpoint at the origin root, where clients of 2025-03-26 look for
+    /// them without a document. `offline_access` is added to `scopes`.
     #[must_use]
-    pub fn new(_issuer: &str, _scopes: Vec<String>, _registration: bool, _metadata_documents: bool) -> Self {
-        todo!()
+    pub fn new(issuer: &str, scopes: Vec<String>, registration: bool, metadata_documents: bool) -> Self {
+        let at = |path| format!("{issuer}{path}");
+        // MCP 2026-07-28 authorization, refresh tokens: clients ask for `offline_access` only where it is listed here.
+        let offline = (!scopes.iter().any(|s| s == "offline_access")).then(|| "offline_access".to_owned());
+        let methods = [AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
+        Self {
+            issuer: issuer.to_owned(),
+            authorization_endpoint: at("/authorize"),
+            token_endpoint: at("/token"),
+            // Clients decide on registration by the presence of this member.
+            registration_endpoint: registration.then(|| at("/register")),
+            revocation_endpoint: at("/revoke"),
+            response_types_supported: vec!["code"],
+            // RFC 8414 2: the defaults of these two would also claim `fragment` and `implicit`.
+            response_modes_supported: vec!["query"],
+            grant_types_supported: vec![GrantType::AuthorizationCode.as_str(), GrantType::RefreshToken.as_str()],
+            code_challenge_methods_supported: vec!["S256"],
+            token_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),
+            revocation_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),
+            scopes_supported: scopes.into_iter().chain(offline).collect(),
+            // RFC 9207 3.
+            authorization_response_iss_parameter_supported: true,
+            client_id_metadata_document_supported: metadata_documents,
+        }
     }
 }
 
@@ -45,4 +70,38 @@ pub struct ProtectedResourceMetadata {
     pub resource_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_documentation: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_switched_off_is_left_out() {
+        let on = AuthorizationServerMetadata::new("https://gw", vec!["read".into()], true, true);
+        let on = serde_json::to_value(on).unwrap();
+        assert_eq!(on["registration_endpoint"], "https://gw/register");
+        assert_eq!(on["scopes_supported"], serde_json::json!(["read", "offline_access"]));
+        assert_eq!(on["token_endpoint_auth_methods_supported"][0], "none");
+        let off = AuthorizationServerMetadata::new("https://gw", Vec::new(), false, false);
+        let off = serde_json::to_value(off).unwrap();
+        assert!(off.get("registration_endpoint").is_none());
+        assert_eq!(off["client_id_metadata_document_supported"], false);
+    }
+
+    #[test]
+    fn a_resource_without_scopes_names_none() {
+        let document = ProtectedResourceMetadata {
+            resource: "https://gw/mcp".into(),
+            authorization_servers: vec!["https://gw".into()],
+            scopes_supported: Vec::new(),
+            bearer_methods_supported: vec!["header"],
+            resource_name: None,
+            resource_documentation: None,
+        };
+        assert_eq!(
+            serde_json::to_string(&document).unwrap(),
+            r#"{"resource":"https://gw/mcp","authorization_servers":["https://gw"],"bearer_methods_supported":["header"]}"#
+        );
+    }
 }
