@@ -1,6 +1,8 @@
-//! What a client says of itself, and the rules for it: RFC 7591 registration and Client ID Metadata Documents.
+//! `ClientMetadata`: what a client says of itself (RFC 7591 2), and its form in responses and in the store.
 
-use super::{AuthMethod, GrantType, OAuthError, RegisteredRedirects, ScopeSet};
+use serde_json::{Map, Value};
+
+use super::{AuthMethod, GrantType, RegisteredRedirects, ScopeSet, json};
 
 /// Effective client metadata (RFC 7591 2): what was accepted, not what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,70 +33,119 @@ pub struct ClientMetadata {
     pub software_version: Option<String>,
 }
 
-/// What the operator allows at registration.
-#[derive(Debug, Clone, Default)]
-pub struct RegistrationPolicy {
-    /// Exact private-use redirect URIs that are allowed although their scheme has no dot.
-    pub extra_redirect_uris: Vec<String>,
-    /// Scopes a self-registered client may ever hold; others are trimmed.
-    pub scopes: ScopeSet,
-}
-
-/// The https URL of a Client ID Metadata Document, checked (CIMD "Client Identifier").
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct MetadataDocumentUrl(String);
-
-impl MetadataDocumentUrl {
-    /// Reads a client id that is such a URL: https, a path, no dot segments, query, fragment, user name; no IP
-    /// literal, no single-label host (unless `allow_internal_hosts`); compared as the exact string.
-    #[must_use]
-    pub fn parse(_client_id: &str, _allow_internal_hosts: bool) -> Option<Self> {
-        todo!()
-    }
-    /// Returns the exact string.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-    /// Returns the host to show on the consent page.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        todo!()
-    }
-}
-
 impl ClientMetadata {
-    /// Reads an RFC 7591 registration request body (JSON).
-    ///
-    /// # Errors
-    /// `invalid_redirect_uri`, `invalid_client_metadata`, `invalid_software_statement` or `unapproved_software_statement`.
-    pub fn from_registration(_body: &[u8], _policy: &RegistrationPolicy) -> Result<Self, OAuthError> {
-        todo!()
-    }
-    /// Reads a Client ID Metadata Document fetched from `url`.
-    ///
-    /// # Errors
-    /// `invalid_client_metadata` naming the rule that the document breaks.
-    pub fn from_metadata_document(
-        _body: &[u8],
-        _url: &MetadataDocumentUrl,
-        _policy: &RegistrationPolicy,
-    ) -> Result<Self, OAuthError> {
-        todo!()
-    }
-    /// Returns the metadata as the JSON members of an RFC 7591 response (and of the stored row).
+    /// Returns the metadata as the JSON members of an RFC 7591 response (and of the stored row). Members without a
+    /// value are left out.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
-        todo!()
+    pub fn to_json(&self) -> Map<String, Value> {
+        let uris: Vec<_> = self.redirect_uris.as_slice().iter().map(|uri| uri.as_str()).collect();
+        let grants: Vec<_> = self.grant_types.iter().map(|grant| grant.as_str()).collect();
+        let scope = self.scope.as_ref().map(ToString::to_string);
+        let mut members = Map::new();
+        members.insert("redirect_uris".into(), uris.into());
+        members.insert("grant_types".into(), grants.into());
+        members.insert("response_types".into(), vec!["code"].into());
+        members.insert("token_endpoint_auth_method".into(), self.token_endpoint_auth_method.as_str().into());
+        for (name, value) in self.texts().into_iter().chain([("scope", &scope)]) {
+            if let Some(value) = value {
+                members.insert(name.into(), value.as_str().into());
+            }
+        }
+        members
     }
     /// Reads what `to_json` wrote into a store; `None` when the row is damaged.
     #[must_use]
-    pub fn from_stored(_json: &str) -> Option<Self> {
-        todo!()
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let members = json::object(text.as_bytes())?;
+        let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
+        let list = |name: &str| {
+            let entries = members.get(name)?.as_array()?.iter();
+            entries.map(|entry| entry.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        };
+        Some(Self {
+            client_name: text("client_name"),
+            redirect_uris: RegisteredRedirects::from_stored(list("redirect_uris").filter(|uris| !uris.is_empty())?),
+            grant_types: list("grant_types")?.iter().map(|grant| GrantType::parse(grant)).collect::<Option<_>>()?,
+            token_endpoint_auth_method: AuthMethod::parse(&text("token_endpoint_auth_method")?)?,
+            scope: text("scope").map(|scope| ScopeSet::parse(&scope)).transpose().ok()?,
+            application_type: text("application_type"),
+            client_uri: text("client_uri"),
+            logo_uri: text("logo_uri"),
+            tos_uri: text("tos_uri"),
+            policy_uri: text("policy_uri"),
+            software_id: text("software_id"),
+            software_version: text("software_version"),
+        })
     }
-    /// Returns whether a change from `self` to `newer` must void remembered consent (CIMD "changes").
+    /// Returns whether a change from `self` to `newer` must void remembered consent (CIMD "changes"): what the user saw,
+    /// where the code goes, what the client may do.
     #[must_use]
-    pub fn security_relevant_change(&self, _newer: &Self) -> bool {
-        todo!()
+    pub fn security_relevant_change(&self, newer: &Self) -> bool {
+        self.client_name != newer.client_name
+            || self.logo_uri != newer.logo_uri
+            || self.redirect_uris != newer.redirect_uris
+            || self.grant_types != newer.grant_types
+            || self.token_endpoint_auth_method != newer.token_endpoint_auth_method
+            || self.scope != newer.scope
+    }
+
+    fn texts(&self) -> [(&'static str, &Option<String>); 8] {
+        [
+            ("client_name", &self.client_name),
+            ("application_type", &self.application_type),
+            ("client_uri", &self.client_uri),
+            ("logo_uri", &self.logo_uri),
+            ("tos_uri", &self.tos_uri),
+            ("policy_uri", &self.policy_uri),
+            ("software_id", &self.software_id),
+            ("software_version", &self.software_version),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata() -> ClientMetadata {
+        ClientMetadata {
+            client_name: Some("A \"b\" <c>".into()),
+            redirect_uris: RegisteredRedirects::parse(&["http://localhost/cb".into()], &[]).unwrap(),
+            grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            token_endpoint_auth_method: AuthMethod::None,
+            scope: Some(ScopeSet::parse("b a").unwrap()),
+            application_type: Some("native".into()),
+            client_uri: None,
+            logo_uri: None,
+            tos_uri: None,
+            policy_uri: None,
+            software_id: None,
+            software_version: Some("1".into()),
+        }
+    }
+
+    #[test]
+    fn the_stored_form_reads_back() {
+        let stored = Value::Object(metadata().to_json()).to_string();
+        assert_eq!(ClientMetadata::from_stored(&stored), Some(metadata()));
+        for damaged in ["", "{}", &stored.replace("\"none\"", "\"x\""), &stored.replace("authorization_code", "x")] {
+            assert_eq!(ClientMetadata::from_stored(damaged), None, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn members_without_a_value_are_left_out() {
+        let members = metadata().to_json();
+        assert!(!members.contains_key("client_uri") && members.values().all(|value| !value.is_null()));
+        assert_eq!(members["scope"], "a b");
+    }
+
+    #[test]
+    fn ci_14_a_new_redirect_or_name_voids_consent_a_new_version_does_not() {
+        let old = metadata();
+        assert!(!old.security_relevant_change(&ClientMetadata { software_version: None, ..metadata() }));
+        assert!(old.security_relevant_change(&ClientMetadata { client_name: None, ..metadata() }));
+        let moved = RegisteredRedirects::parse(&["https://c.example/cb".into()], &[]).unwrap();
+        assert!(old.security_relevant_change(&ClientMetadata { redirect_uris: moved, ..metadata() }));
     }
 }

@@ -1,0 +1,113 @@
+//! `MetadataDocumentUrl`: a client id that is the https URL of a Client ID Metadata Document.
+
+/// As long as any client id may be.
+const MAX_LENGTH: usize = 2048;
+
+/// The https URL of a Client ID Metadata Document, checked (CIMD "Client Identifier").
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MetadataDocumentUrl(String);
+
+impl MetadataDocumentUrl {
+    /// Reads a client id that is such a URL: https, a path, no dot segments, query, fragment, user name; no IP
+    /// literal, no single-label host (unless `allow_internal_hosts`); compared as the exact string.
+    #[must_use]
+    pub fn parse(client_id: &str, allow_internal_hosts: bool) -> Option<Self> {
+        let has_path = client_id.strip_prefix("https://")?.split_once('/').is_some_and(|(_, path)| !path.is_empty());
+        if client_id.len() > MAX_LENGTH || !has_path || client_id.contains(['?', '#', '@', '\\']) {
+            return None;
+        }
+        // Only the spelling that a URL parser writes itself: no dot segments, capitals in the host, default port,
+        // white space, or number that is an address in disguise. What is fetched, compared and shown is one string.
+        let url = url::Url::parse(client_id).ok().filter(|url| url.as_str() == client_id)?;
+        let is_public_name = |name: &str| name.contains('.') && !name.ends_with('.');
+        let host_is_sound = match url.host()? {
+            url::Host::Domain(name) => allow_internal_hosts || is_public_name(name),
+            url::Host::Ipv4(_) | url::Host::Ipv6(_) => allow_internal_hosts,
+        };
+        host_is_sound.then(|| Self(client_id.to_owned()))
+    }
+    /// Returns the exact string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    /// Returns the host to show on the consent page.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.0.strip_prefix("https://").unwrap_or(&self.0);
+        let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+        let bracket = authority.rfind(']').unwrap_or(0);
+        authority.rfind(':').filter(|colon| *colon > bracket).map_or(authority, |colon| authority.split_at(colon).0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_of_known_clients_are_accepted() {
+        for (id, host) in [
+            ("https://claude.ai/oauth/mcp-oauth-client-metadata", "claude.ai"),
+            ("https://vscode.dev/oauth/client-metadata.json", "vscode.dev"),
+            ("https://client.example:8443/a/b", "client.example"),
+        ] {
+            assert_eq!(MetadataDocumentUrl::parse(id, false).map(|url| url.host().to_owned()).as_deref(), Some(host));
+        }
+    }
+
+    #[test]
+    fn ci_01_ci_03_what_is_no_client_id_url() {
+        for id in [
+            "http://c.example/x",
+            "https://c.example",
+            "https://c.example/",
+            "https:/c.example/x",
+            "https:c.example/x",
+            "HTTPS://c.example/x",
+            "https://C.example/x",
+            "https://c.example/a/../x",
+            "https://c.example/./x",
+            "https://c.example/%2e%2e/x",
+            "https://c.example/x/..",
+            "https://c.example/x#",
+            "https://c.example/x?",
+            "https://c.example/x?y",
+            "https://u@c.example/x",
+            "https://u:p@c.example/x",
+            "https://c.example\\x/y",
+            "https://c.example:443/x",
+            "https://c.example./x",
+            "https://c.example/x ",
+            " https://c.example/x",
+            "https://c.exa\tmple/x",
+            "https://b\u{fc}cher.example/x",
+            "https:///c.example/x",
+            "https://localhost/x",
+            "https://intranet/x",
+            "https://127.0.0.1/x",
+            "https://0x7f.1/x",
+            "https://0177.0.0.1/x",
+            "https://2130706433/x",
+            "https://8.8.8.8/x",
+            "https://[::1]/x",
+            "https://[fe80::1%25eth0]/x",
+            "",
+        ] {
+            assert_eq!(MetadataDocumentUrl::parse(id, false), None, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn an_operators_hosts_may_be_opened() {
+        for (id, host) in [
+            ("https://localhost:8443/x", "localhost"),
+            ("https://127.0.0.1/x", "127.0.0.1"),
+            ("https://[::1]:9/x", "[::1]"),
+        ] {
+            assert_eq!(MetadataDocumentUrl::parse(id, true).unwrap().host(), host);
+        }
+        assert_eq!(MetadataDocumentUrl::parse("https://0x7f.1/x", true), None);
+        assert_eq!(MetadataDocumentUrl::parse("http://localhost/x", true), None);
+    }
+}
