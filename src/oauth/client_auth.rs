@@ -1,6 +1,13 @@
 //! Client authentication at `/token` and `/revoke`: none, `client_secret_post`, `client_secret_basic` (RFC 6749 2.3).
 
-use super::{Client, ClientId, Form, OAuthError, Timestamp};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use subtle::{Choice, ConstantTimeEq as _};
+
+use super::{AuthMethod, Client, ClientId, ErrorCode, Form, OAuthError, Timestamp, TokenHash, form};
+
+/// What an unknown client's secret is compared with, so that the answer takes as long as for a known one.
+const NOBODY: TokenHash = TokenHash([0; 32]);
 
 /// What the request presented; not yet believed.
 #[derive(Debug, Clone)]
@@ -11,11 +18,10 @@ pub struct ClientCredentials {
 }
 
 #[derive(Clone)]
-#[expect(dead_code, reason = "contract stage")]
 enum Presented {
     Nothing,
     Post(String),
-    /// The raw value and, where it differs, the form-decoded one.
+    /// The raw value, and the form-decoded one, which RFC 6749 2.3.1 means and not every client sends.
     Basic(String, String),
 }
 
@@ -45,8 +51,31 @@ impl ClientCredentials {
     ///
     /// # Errors
     /// `invalid_request` for more than one mechanism, `invalid_client` for a malformed header or none at all.
-    pub fn read(_authorization: Option<&[u8]>, _form: &Form) -> Result<Self, CredentialError> {
-        todo!()
+    pub fn read(authorization: Option<&[u8]>, form: &Form) -> Result<Self, CredentialError> {
+        let basic = authorization.is_some();
+        let request =
+            |words| CredentialError { error: OAuthError::new(ErrorCode::InvalidRequest, words), basic: false };
+        if form.is_repeated("client_id") || form.is_repeated("client_secret") {
+            return Err(request("client_id or client_secret is repeated"));
+        }
+        if form.get("client_assertion").is_some() {
+            return Err(failed(basic));
+        }
+        let (named, secret) = (form.get("client_id"), form.get("client_secret"));
+        let Some(header) = authorization else {
+            let client_id = named.and_then(ClientId::parse).ok_or_else(|| failed(false))?;
+            let presented = secret.map_or(Presented::Nothing, |secret| Presented::Post(secret.to_owned()));
+            return Ok(Self { client_id, presented });
+        };
+        // RFC 6749 2.3: a client must not use more than one method in a request.
+        if secret.is_some() {
+            return Err(request("client credentials came in the header and in the body: send them once"));
+        }
+        let (client_id, presented) = read_basic(header).ok_or_else(|| failed(true))?;
+        if named.is_some_and(|named| named != client_id.as_str()) {
+            return Err(request("client_id differs from the user name of the Authorization header"));
+        }
+        Ok(Self { client_id, presented })
     }
     /// Returns whether HTTP Basic was used.
     #[must_use]
@@ -58,13 +87,53 @@ impl ClientCredentials {
     ///
     /// # Errors
     /// `invalid_client`, always with the same words.
-    pub fn authenticate(
-        &self,
-        _client: Option<Client>,
-        _now: Timestamp,
-    ) -> Result<AuthenticatedClient, CredentialError> {
-        todo!()
+    pub fn authenticate(&self, client: Option<Client>, now: Timestamp) -> Result<AuthenticatedClient, CredentialError> {
+        let (raw, decoded) = match &self.presented {
+            Presented::Nothing => ("", ""),
+            Presented::Post(secret) => (secret.as_str(), secret.as_str()),
+            Presented::Basic(raw, decoded) => (raw.as_str(), decoded.as_str()),
+        };
+        let presented = [raw, decoded].map(|secret| TokenHash::of(secret.as_bytes()));
+        let known = client.iter().flat_map(|client| &client.secrets);
+        let honoured = known.filter(|secret| secret.until.is_none_or(|until| now < until)).map(|secret| &secret.hash);
+        // Every pair is compared to the end, and one pair always: time tells neither which clients exist nor which
+        // secret of a rotation it was.
+        let mut matches = Choice::from(0);
+        for candidate in &presented {
+            for hash in honoured.clone() {
+                matches |= candidate.0.ct_eq(&hash.0);
+            }
+            std::hint::black_box(candidate.0.ct_eq(&NOBODY.0));
+        }
+        let client = client.filter(|client| client.id == self.client_id && !client.disabled).filter(|client| {
+            match (client.metadata.token_endpoint_auth_method, &self.presented) {
+                (AuthMethod::None, Presented::Nothing) => true,
+                // CA-02: the registered method and no other, though the secret be right.
+                (AuthMethod::ClientSecretPost, Presented::Post(_))
+                | (AuthMethod::ClientSecretBasic, Presented::Basic(..)) => bool::from(matches),
+                (AuthMethod::None | AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic, _) => false,
+            }
+        });
+        client.map(|client| AuthenticatedClient { client }).ok_or_else(|| failed(self.used_basic()))
     }
+}
+
+/// One answer for every failure: it does not tell an unknown client from a wrong secret.
+fn failed(basic: bool) -> CredentialError {
+    CredentialError { error: OAuthError::new(ErrorCode::InvalidClient, "client authentication failed"), basic }
+}
+
+/// Reads an Authorization header (RFC 7617 2); `None` unless it is sound Basic.
+fn read_basic(header: &[u8]) -> Option<(ClientId, Presented)> {
+    let (scheme, encoded) = std::str::from_utf8(header).ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(encoded.trim_matches(' ')).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    // A value that cannot be decoded was not encoded: then only the raw one is tried.
+    let decoded = |text: &str| form::decode(text.as_bytes()).unwrap_or_else(|_| text.to_owned());
+    Some((ClientId::parse(&decoded(id))?, Presented::Basic(secret.to_owned(), decoded(secret))))
 }
 
 impl AuthenticatedClient {
