@@ -1,6 +1,17 @@
 //! The authorization request and response (RFC 6749 4.1, RFC 9207, RFC 8707).
 
-use super::{Client, CodeChallenge, Form, OAuthError, ResourceIndicator, ScopeSet, VerifiedRedirect};
+use serde_json::{Value, json};
+
+use super::{
+    Client, ClientId, ClientOrigin, CodeChallenge, ErrorCode, Form, OAuthError, ResourceIndicator, ScopeSet,
+    VerifiedRedirect,
+};
+
+/// security.md 5.7: some clients keep JSON in it.
+const MAX_STATE: usize = 4096;
+
+/// Not a permission at a resource: it asks for a refresh token (OpenID Connect Core 11).
+const OFFLINE_ACCESS: &str = "offline_access";
 
 /// An authorization request as sent; nothing of it is believed yet.
 #[derive(Debug, Clone)]
@@ -22,7 +33,7 @@ pub struct Prompt {
 /// What a validated request is checked against: what this client may ask of which resources.
 #[derive(Debug, Clone)]
 pub struct RequestPolicy {
-    /// Every resource of the gateway with its allowed and default scopes.
+    /// Every resource of the tenant with the scopes that may be asked there and its default ones.
     pub resources: Vec<(ResourceIndicator, ScopeSet, ScopeSet)>,
 }
 
@@ -70,15 +81,23 @@ impl AuthorizationRequest {
     ///
     /// # Errors
     /// `invalid_request`: shown as a page, never redirected.
-    pub fn client_id(&self) -> Result<super::ClientId, OAuthError> {
-        todo!()
+    pub fn client_id(&self) -> Result<ClientId, OAuthError> {
+        if self.form.is_repeated("client_id") {
+            return Err(invalid_request("client_id is repeated"));
+        }
+        let text = self.form.get("client_id").ok_or_else(|| invalid_request("client_id is missing"))?;
+        ClientId::parse(text).ok_or_else(|| invalid_request("client_id is not a client identifier"))
     }
     /// Finds the redirect URI among the client's.
     ///
     /// # Errors
     /// `invalid_request`: shown as a page, never redirected.
-    pub fn verify_redirect(&self, _client: &Client) -> Result<VerifiedRedirect, OAuthError> {
-        todo!()
+    pub fn verify_redirect(&self, client: &Client) -> Result<VerifiedRedirect, OAuthError> {
+        if self.form.is_repeated("redirect_uri") {
+            return Err(invalid_request("redirect_uri is repeated"));
+        }
+        let verified = client.metadata.redirect_uris.verify(self.form.get("redirect_uri"));
+        verified.map_err(|cause| OAuthError::new(ErrorCode::InvalidRequest, cause.to_string()))
     }
     /// Checks all the rest. From here on every error travels by redirect.
     ///
@@ -86,25 +105,140 @@ impl AuthorizationRequest {
     /// `RefusedRequest`.
     pub fn validate(
         &self,
-        _client: &Client,
-        _redirect: VerifiedRedirect,
-        _policy: &RequestPolicy,
+        client: &Client,
+        redirect: VerifiedRedirect,
+        policy: &RequestPolicy,
     ) -> Result<ValidatedRequest, Box<RefusedRequest>> {
-        let _ = &self.form;
-        todo!()
+        // RFC 6749 4.1.2.1: the state goes back with every answer, unless it is itself at fault.
+        let (state, state_is_sound) = self.state();
+        match self.check(client, policy, state_is_sound) {
+            Ok((challenge, resource, scopes, offline_access, prompt)) => {
+                Ok(ValidatedRequest { redirect, state, challenge, resource, scopes, offline_access, prompt })
+            }
+            Err(error) => Err(Box::new(RefusedRequest { redirect, state, error })),
+        }
     }
+
+    fn state(&self) -> (Option<String>, bool) {
+        let state = self.form.get("state");
+        let is_sound = !self.form.is_repeated("state") && state.is_none_or(|state| state.len() <= MAX_STATE);
+        (state.filter(|_| is_sound).map(str::to_owned), is_sound)
+    }
+
+    fn check(&self, client: &Client, policy: &RequestPolicy, state_is_sound: bool) -> Result<Checked, OAuthError> {
+        if !state_is_sound {
+            return Err(invalid_request("state is repeated or longer than 4096 bytes"));
+        }
+        // RFC 6749 3.1: no parameter may come twice, known or not.
+        if self.form.first_repeated().is_some() {
+            return Err(invalid_request("a parameter is repeated"));
+        }
+        // OpenID Connect Core 3.1.2.6: parameters that would replace the ones read here are refused, never ignored.
+        if self.form.get("request").is_some() {
+            return Err(OAuthError::new(ErrorCode::RequestNotSupported, "the request parameter is not supported"));
+        }
+        if self.form.get("request_uri").is_some() {
+            return Err(OAuthError::new(ErrorCode::RequestUriNotSupported, "request_uri is not supported"));
+        }
+        match self.form.get("response_type") {
+            Some("code") => {}
+            None => return Err(invalid_request("response_type is missing: send code")),
+            Some(_) => {
+                return Err(OAuthError::new(ErrorCode::UnsupportedResponseType, "response_type must be code"));
+            }
+        }
+        if self.form.get("response_mode").is_some_and(|mode| mode != "query") {
+            return Err(invalid_request("response_mode must be query"));
+        }
+        let challenge = CodeChallenge::parse(self.form.get("code_challenge"), self.form.get("code_challenge_method"))?;
+        let prompt = self.prompt()?;
+        let (resource, allowed, default) = self.resource(client, policy)?;
+        let asked = self.form.get("scope").map(ScopeSet::parse).transpose()?.unwrap_or_default();
+        let offline_access = asked.contains(OFFLINE_ACCESS);
+        let scopes = grantable(&asked.without(OFFLINE_ACCESS), client, allowed, default)?;
+        Ok((challenge, resource.clone(), scopes, offline_access, prompt))
+    }
+
+    fn prompt(&self) -> Result<Prompt, OAuthError> {
+        let words: Vec<_> = self.form.get("prompt").unwrap_or_default().split(' ').filter(|w| !w.is_empty()).collect();
+        let has = |word| words.contains(&word);
+        // OpenID Connect Core 3.1.2.1: none excludes every other value.
+        if has("none") && words.len() > 1 {
+            return Err(invalid_request("prompt none cannot be combined with another value"));
+        }
+        Ok(Prompt { none: has("none"), login: has("login") || has("select_account"), consent: has("consent") })
+    }
+
+    /// Finds the one resource of the request (RFC 8707 2): a token here has one audience. Unknown resources and those of
+    /// other tenants are one case.
+    fn resource<'a>(&self, client: &Client, policy: &'a RequestPolicy) -> Result<&'a PolicyRow, OAuthError> {
+        let refuse = |words| OAuthError::new(ErrorCode::InvalidTarget, words);
+        if self.form.is_repeated("resource") {
+            return Err(refuse("send exactly one resource: a token is good for one MCP server"));
+        }
+        let sent = self.form.get("resource").map(ResourceIndicator::parse).transpose()?;
+        let row = match (sent, &client.resource) {
+            (Some(sent), Some(bound)) if sent != *bound => None,
+            (Some(wanted), _) => policy.resources.iter().find(|(resource, ..)| *resource == wanted),
+            (None, Some(bound)) => policy.resources.iter().find(|(resource, ..)| resource == bound),
+            // Clients of 2025-03-26 know no resource: they are served where there is nothing to choose.
+            (None, None) => match policy.resources.as_slice() {
+                [only] => Some(only),
+                _ => return Err(refuse("the resource parameter is missing: send the URL of the MCP server")),
+            },
+        };
+        row.ok_or_else(|| refuse("the resource is not an MCP server that this client may use: send the URL of one"))
+    }
+}
+
+type PolicyRow = (ResourceIndicator, ScopeSet, ScopeSet);
+type Checked = (CodeChallenge, ResourceIndicator, ScopeSet, bool, Prompt);
+
+/// Returns what may be granted of what is asked.
+///
+/// Scopes that the resource does not know are dropped, and when none is left the default set is meant: clients send
+/// `openid`, `claudeai` and the like (RFC 6749 3.3 lets the server ignore them; the token response names what was
+/// granted). A scope that the resource knows but an operator keeps from this client is refused. The scope that a client
+/// registered for itself is no such limit: SDKs register what the first challenge names and ask for more at a step-up,
+/// which the user then decides.
+fn grantable(
+    asked: &ScopeSet,
+    client: &Client,
+    allowed: &ScopeSet,
+    default: &ScopeSet,
+) -> Result<ScopeSet, OAuthError> {
+    let limit = client.metadata.scope.as_ref().filter(|_| client.origin == ClientOrigin::Manual);
+    let within = |scopes: &ScopeSet| limit.map_or_else(|| scopes.clone(), |limit| scopes.intersection(limit));
+    let known = asked.intersection(allowed);
+    if within(&known) != known {
+        return Err(OAuthError::new(ErrorCode::InvalidScope, "the client may not ask for one of these scopes"));
+    }
+    if !known.is_empty() {
+        return Ok(known);
+    }
+    let default = within(default);
+    Ok(if default.is_empty() { limit.map(|limit| limit.intersection(allowed)).unwrap_or_default() } else { default })
+}
+
+fn invalid_request(description: &'static str) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, description)
 }
 
 impl AuthorizationResponse {
     /// Returns the Location of a success: `code`, `state`, `iss` (RFC 9207 2), each exactly once.
     #[must_use]
-    pub fn success(_redirect: &VerifiedRedirect, _code: &str, _state: Option<&str>, _issuer: &str) -> String {
-        todo!()
+    pub fn success(redirect: &VerifiedRedirect, code: &str, state: Option<&str>, issuer: &str) -> String {
+        let state = state.map(|state| ("state", state));
+        let pairs: Vec<_> = [("code", code)].into_iter().chain(state).chain([("iss", issuer)]).collect();
+        redirect.location(&pairs)
     }
     /// Returns the Location of a refusal: `error`, `error_description`, `state`, `iss`.
     #[must_use]
-    pub fn refusal(_redirect: &VerifiedRedirect, _error: &OAuthError, _state: Option<&str>, _issuer: &str) -> String {
-        todo!()
+    pub fn refusal(redirect: &VerifiedRedirect, error: &OAuthError, state: Option<&str>, issuer: &str) -> String {
+        let error = [("error", error.code().as_str()), ("error_description", error.description())];
+        let state = state.map(|state| ("state", state));
+        let pairs: Vec<_> = error.into_iter().chain(state).chain([("iss", issuer)]).collect();
+        redirect.location(&pairs)
     }
 }
 
@@ -112,11 +246,33 @@ impl ValidatedRequest {
     /// Writes the request for the store of pending authorizations (JSON).
     #[must_use]
     pub fn to_stored(&self) -> String {
-        todo!()
+        json!({
+            "redirect_uri": self.redirect.uri().as_str(),
+            "redirect_sent": self.redirect.was_sent(),
+            "state": self.state,
+            "challenge": self.challenge.as_str(),
+            "resource": self.resource.as_str(),
+            "scope": self.scopes.to_string(),
+            "offline_access": self.offline_access,
+            "prompt": [self.prompt.none, self.prompt.login, self.prompt.consent],
+        })
+        .to_string()
     }
     /// Reads what `to_stored` wrote; `None` when the row is damaged.
     #[must_use]
-    pub fn from_stored(_text: &str) -> Option<Self> {
-        todo!()
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let row: Value = serde_json::from_str(text).ok()?;
+        let text = |name: &str| row.get(name)?.as_str();
+        let flag = |name: &str| row.get(name)?.as_bool();
+        let prompt = |at: usize| row.get("prompt")?.get(at)?.as_bool();
+        Some(Self {
+            redirect: VerifiedRedirect::from_stored(text("redirect_uri")?.to_owned(), flag("redirect_sent")?),
+            state: text("state").map(str::to_owned),
+            challenge: CodeChallenge::from_stored(text("challenge")?)?,
+            resource: ResourceIndicator::from_stored(text("resource")?),
+            scopes: ScopeSet::parse(text("scope")?).ok()?,
+            offline_access: flag("offline_access")?,
+            prompt: Prompt { none: prompt(0)?, login: prompt(1)?, consent: prompt(2)? },
+        })
     }
 }

@@ -27,6 +27,10 @@ pub enum ErrorCode {
     InvalidTarget,
     /// OpenID Connect Core 3.1.2.6: `prompt=none`, but nobody is logged in.
     LoginRequired,
+    /// RFC 9101 is not supported: no `request` parameter (OpenID Connect Core 3.1.2.6).
+    RequestNotSupported,
+    /// RFC 9101 is not supported: no `request_uri` parameter (OpenID Connect Core 3.1.2.6).
+    RequestUriNotSupported,
     /// The server met an unexpected condition.
     ServerError,
     /// The server cannot answer just now.
@@ -59,6 +63,8 @@ impl ErrorCode {
             Self::InvalidSoftwareStatement => "invalid_software_statement",
             Self::InvalidTarget => "invalid_target",
             Self::LoginRequired => "login_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
