@@ -2,8 +2,8 @@
 //! inside their transaction, so that the rule and the write are one.
 
 use super::{
-    AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, Form, Grant, GrantId, GrantType, Lifetime, OAuthError,
-    RefreshToken, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
+    AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, ErrorCode, Form, Grant, GrantId, GrantType, Lifetime,
+    OAuthError, RefreshToken, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
 };
 
 /// An access token as stored.
@@ -100,8 +100,29 @@ impl CodeRecord {
 
     /// Judges a presented code.
     #[must_use]
-    pub fn judge(&self, _presented: &PresentedCode, _now: Timestamp) -> CodeVerdict {
-        todo!()
+    pub fn judge(&self, presented: &PresentedCode, now: Timestamp) -> CodeVerdict {
+        // The client comes first: who is not the code's client can neither count failures nor revoke anything (CR-06).
+        if presented.client != self.client {
+            return CodeVerdict::WrongClient;
+        }
+        // RFC 9700 4.8.2: a row without challenge is a downgrade or damage, never a licence to skip PKCE.
+        let Some(challenge) = &self.challenge else { return CodeVerdict::Dead };
+        // A used code stays recognisable after its short life: that is how a late replay is seen (CR-03).
+        if self.used_at.is_none() && (now >= self.expires_at || self.failures >= Self::MAX_FAILURES) {
+            return CodeVerdict::Dead;
+        }
+        if !presented.verifier.as_ref().is_some_and(|verifier| challenge.is_met_by(verifier)) {
+            return CodeVerdict::WrongVerifier;
+        }
+        // RFC 6749 4.1.3: the values must be identical, port included. OAuth 2.1 10.2: absent is fine.
+        if presented.redirect_uri.as_ref().is_some_and(|uri| uri != self.redirect.uri().as_str()) {
+            return CodeVerdict::WrongRedirect;
+        }
+        if presented.resource.as_ref().is_some_and(|resource| *resource != self.resource) {
+            return CodeVerdict::WrongResource;
+        }
+        // OAuth 2.1 4.1.3: last of all, so that only a request that would have been honoured revokes (CR-04).
+        if self.used_at.is_some() { CodeVerdict::Replayed } else { CodeVerdict::Redeem }
     }
 }
 
@@ -138,8 +159,26 @@ pub enum RefreshVerdict {
 impl Grant {
     /// Judges a presented refresh token.
     #[must_use]
-    pub fn judge_refresh(&self, _presented: &PresentedRefresh, _now: Timestamp) -> RefreshVerdict {
-        todo!()
+    pub fn judge_refresh(&self, presented: &PresentedRefresh, now: Timestamp) -> RefreshVerdict {
+        // Before anything is revoked: another client cannot end a family that it got hold of (RT-06).
+        if presented.client != self.client {
+            return RefreshVerdict::WrongClient;
+        }
+        if !self.is_active(now) || now >= self.idle_until {
+            return RefreshVerdict::Dead;
+        }
+        if !self.may_refresh {
+            return RefreshVerdict::NotAllowed;
+        }
+        let in_grace = presented.grace > Lifetime::default() && now.since(self.rotated_at) <= presented.grace;
+        match self.generation.checked_sub(presented.generation) {
+            Some(0) => RefreshVerdict::Rotate,
+            // protocol.md A-43: several processes share one token, answers are lost; the same successor is no new branch.
+            Some(1) if in_grace => RefreshVerdict::Retry,
+            // RFC 9700 4.14.2: whoever presents a spent token, somebody has a copy.
+            Some(_) => RefreshVerdict::Reused,
+            None => RefreshVerdict::Ahead,
+        }
     }
 }
 
@@ -173,8 +212,42 @@ impl TokenRequest {
     ///
     /// # Errors
     /// `invalid_request`, `unsupported_grant_type`, `invalid_target`, `invalid_scope`.
-    pub fn read(_form: &Form, _keys: &super::TokenKeys) -> Result<Self, OAuthError> {
-        todo!()
+    pub fn read(form: &Form, keys: &super::TokenKeys) -> Result<Self, OAuthError> {
+        let invalid_request = |words| OAuthError::new(ErrorCode::InvalidRequest, words);
+        // RFC 6749 3.2: no parameter may come twice.
+        if form.first_repeated().is_some() {
+            return Err(invalid_request("a parameter is repeated"));
+        }
+        if form.is_repeated("resource") {
+            return Err(OAuthError::new(ErrorCode::InvalidTarget, "send at most one resource"));
+        }
+        let resource = || form.get("resource").map(ResourceIndicator::parse).transpose();
+        match form.get("grant_type").map(GrantType::parse) {
+            None => Err(invalid_request("grant_type is missing")),
+            Some(None) => Err(OAuthError::new(
+                ErrorCode::UnsupportedGrantType,
+                "grant_type must be authorization_code or refresh_token",
+            )),
+            Some(Some(GrantType::AuthorizationCode)) => {
+                let code = form.get("code").ok_or_else(|| invalid_request("code is missing"))?;
+                Ok(Self::AuthorizationCode {
+                    code: AuthorizationCode::recognise(code.as_bytes(), keys),
+                    verifier: form.get("code_verifier").and_then(CodeVerifier::parse),
+                    redirect_uri: form.get("redirect_uri").map(str::to_owned),
+                    resource: resource()?,
+                })
+            }
+            Some(Some(GrantType::RefreshToken)) => {
+                let token = form.get("refresh_token").ok_or_else(|| invalid_request("refresh_token is missing"))?;
+                let asked = form.get("scope").map(ScopeSet::parse).transpose()?;
+                Ok(Self::RefreshToken {
+                    claims: RefreshToken::recognise(token, keys),
+                    // rmcp adds offline_access to every refresh; alone it asks for nothing narrower.
+                    scopes: asked.map(|scopes| scopes.without("offline_access")).filter(|scopes| !scopes.is_empty()),
+                    resource: resource()?,
+                })
+            }
+        }
     }
     /// Returns the grant type.
     #[must_use]
@@ -195,7 +268,7 @@ pub struct TokenResponse {
     pub expires_in: u64,
     /// The refresh token, if one was granted.
     pub refresh_token: Option<RefreshToken>,
-    /// What was granted; always stated.
+    /// What was granted; always stated, unless the resource has no scopes at all.
     pub scopes: ScopeSet,
 }
 
@@ -203,9 +276,25 @@ impl TokenResponse {
     /// Returns the JSON body.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        todo!()
+        #[derive(serde::Serialize)]
+        struct Members<'a> {
+            access_token: &'a str,
+            token_type: &'static str,
+            expires_in: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            refresh_token: Option<&'a str>,
+            // RFC 6749 3.3: a scope value has at least one scope, so that an empty set has no value.
+            #[serde(skip_serializing_if = "String::is_empty")]
+            scope: String,
+        }
+        let members = Members {
+            access_token: self.access_token.reveal(),
+            token_type: "Bearer",
+            expires_in: self.expires_in,
+            refresh_token: self.refresh_token.as_ref().map(RefreshToken::reveal),
+            scope: self.scopes.to_string(),
+        };
+        // Strings and a number: writing them into memory cannot fail.
+        serde_json::to_vec(&members).unwrap_or_default()
     }
 }
-
-#[expect(dead_code, reason = "contract stage")]
-fn keep(_: AuthorizationCode) {}
