@@ -1,16 +1,43 @@
 //! The law book: OAuth rules as pure functions of values and `now`. No sockets, no clock, no async.
+//!
+//! For: reading what clients send into types that cannot be wrong, and judging it. Not for: deciding what to do with a
+//! verdict (`issuer`), keeping anything (`store`), status codes and pages (`endpoints`). It knows no other module.
+//! Start with `authorization`, then `redirect`, `pkce`, `token`.
+//!
+//! The nouns, and where they are defined:
+//!
+//! | Noun | Type | Source |
+//! |---|---|---|
+//! | authorization request, response | [`AuthorizationRequest`], [`ValidatedRequest`], [`AuthorizationResponse`] | RFC 6749 4.1, RFC 9207 |
+//! | redirect URI | [`RedirectUri`], [`RegisteredRedirects`], [`VerifiedRedirect`] | RFC 6749 3.1.2, RFC 8252 7 |
+//! | code challenge, code verifier | [`CodeChallenge`], [`CodeVerifier`] | RFC 7636 |
+//! | resource | [`ResourceIndicator`] | RFC 8707 |
+//! | scope | [`ScopeToken`], [`ScopeSet`] | RFC 6749 3.3 |
+//! | client, client authentication | [`Client`], [`ClientCredentials`], [`AuthenticatedClient`] | RFC 6749 2 |
+//! | client metadata | [`ClientMetadata`], [`RegistrationPolicy`] | RFC 7591 2 |
+//! | client metadata document | [`MetadataDocumentUrl`] | OAuth Client ID Metadata Document |
+//! | grant, authorization code | [`Grant`], [`GrantType`], [`CodeRecord`] | RFC 6749 1.3, 4.1.2 |
+//! | access token, refresh token | [`AccessToken`], [`RefreshToken`], [`TokenRequest`], [`TokenResponse`] | RFC 6749 1.4, 1.5, 5.1 |
+//! | bearer challenge | [`BearerChallenge`] | RFC 6750 3, RFC 9728 5.1 |
+//! | metadata | [`AuthorizationServerMetadata`], [`ProtectedResourceMetadata`] | RFC 8414, RFC 9728 |
 
 mod authorization;
+mod base62;
 mod challenge;
 mod client;
 mod client_auth;
 mod client_metadata;
+mod display_name;
 mod error;
 mod form;
 mod grant;
+mod json;
 mod metadata;
+mod metadata_document;
 mod pkce;
 mod redirect;
+mod redirect_uri;
+mod registration;
 mod resource;
 mod scope;
 mod secret;
@@ -24,13 +51,16 @@ pub use authorization::{
 pub use challenge::BearerChallenge;
 pub use client::{AuthMethod, Client, ClientId, ClientOrigin, ClientSecretHash};
 pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
-pub use client_metadata::{ClientMetadata, MetadataDocumentUrl, RegistrationPolicy};
+pub use client_metadata::ClientMetadata;
 pub use error::{ErrorCode, OAuthError};
 pub use form::{Form, FormError};
 pub use grant::{Grant, GrantId, GrantType, Subject};
 pub use metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
+pub use metadata_document::MetadataDocumentUrl;
 pub use pkce::{CodeChallenge, CodeVerifier};
-pub use redirect::{InvalidRedirect, RedirectUri, RegisteredRedirects, VerifiedRedirect};
+pub use redirect::{RegisteredRedirects, VerifiedRedirect};
+pub use redirect_uri::{InvalidRedirect, RedirectUri};
+pub use registration::RegistrationPolicy;
 pub use resource::{InvalidResource, ResourceIndicator};
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use secret::{
