@@ -1,24 +1,145 @@
 //! OAuth over HTTP for browsers and clients: one file per URL.
+//!
+//! A file here reads the request, calls one use case of `issuer`, and turns what comes back into a page, a redirect or
+//! JSON. It decides nothing about permission, and it does not forward: `/mcp` belongs to `proxy`. It may know `oauth`,
+//! `issuer`, `web`, `config` and `telemetry`. Start with `Endpoints::serve` below, then `visit.rs`, `authorize.rs`,
+//! `rejection.rs`.
+
+mod account;
+mod assets;
+mod authorize;
+mod consent;
+mod login;
+mod logout;
+mod metadata;
+mod page;
+mod register;
+mod rejection;
+mod revoke;
+mod setup;
+mod switch_account;
+mod token;
+mod visit;
+mod welcome;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use http::header::{CONTENT_LENGTH, HeaderName};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use crate::config::Config;
 use crate::issuer::{Caller, Issuer};
-use crate::web::Response;
+use crate::web::{Response, cors, reply};
+
+use metadata::Documents;
+use rejection::{ClientRejection, PageRejection};
+use visit::Visit;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The control path.
 pub struct Endpoints {
-    #[expect(dead_code, reason = "contract stage")]
     issuer: Arc<Issuer>,
+    /// The metadata documents of the configuration last seen.
+    documents: ArcSwap<Documents>,
 }
 
 impl Endpoints {
     /// Makes the endpoints.
     #[must_use]
     pub fn new(issuer: Arc<Issuer>) -> Self {
-        Self { issuer }
+        let documents = ArcSwap::from_pointee(Documents::build(issuer.config.load_full()));
+        Self { issuer, documents }
     }
+
     /// Answers a request to any path that is not an upstream's; unknown paths get 404.
-    pub async fn serve(&self, _request: http::Request<hyper::body::Incoming>, _caller: Caller) -> Response {
-        todo!()
+    pub async fn serve(&self, request: Request<Incoming>, caller: Caller) -> Response {
+        let config = self.issuer.config.load_full();
+        let (head, body) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
+        let visit = Visit { issuer: &self.issuer, config: &config, caller: &caller, head };
+        let mut response = self.answer(&visit, body).await;
+        if is_head {
+            drop_body(&mut response);
+        }
+        reply::protect(response.headers_mut(), &config.public_url);
+        if let Some(id) = caller.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        response
+    }
+
+    /// The path is compared as it came: nothing is decoded or collapsed, so no two spellings are one resource (HS-14).
+    async fn answer(&self, visit: &Visit<'_>, body: Incoming) -> Response {
+        let page = |outcome: Result<Response, PageRejection>| outcome.unwrap_or_else(|r| r.into_response(visit));
+        let client = |outcome: Result<Response, ClientRejection>| {
+            let mut response = outcome.unwrap_or_else(|r| r.into_response(visit));
+            cors::allow_any_origin(response.headers_mut());
+            response
+        };
+        let path = visit.head.uri.path();
+        match (visit.head.method.as_str(), path) {
+            ("GET" | "HEAD", _) if path.starts_with(metadata::WELL_KNOWN) => {
+                self.documents(visit.config).answer(&visit.head)
+            }
+            ("GET", "/authorize") => page(authorize::get(visit).await),
+            ("POST", "/authorize") => page(authorize::post(visit, body).await),
+            ("GET", "/login") => page(login::get(visit).await),
+            ("POST", "/login") => page(login::post(visit, body).await),
+            ("GET", "/consent") => page(consent::get(visit).await),
+            ("POST", "/consent") => page(consent::post(visit, body).await),
+            ("POST", "/switch-account") => page(switch_account::post(visit, body).await),
+            ("GET", "/account") => page(account::get(visit).await),
+            ("POST", "/account/revoke") => page(account::revoke(visit, body).await),
+            ("POST", "/logout") => page(logout::post(visit, body).await),
+            ("GET", "/setup") => page(setup::get(visit).await),
+            ("POST", "/setup") => page(setup::post(visit, body).await),
+            ("POST", "/token") => client(token::post(visit, body).await),
+            ("POST", "/register") => client(register::post(visit, body).await),
+            ("POST", "/revoke") => client(revoke::post(visit, body).await),
+            ("GET" | "HEAD", "/") => welcome::get(visit),
+            ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => page(assets::get(path)),
+            (method, _) => match allowed_methods(path) {
+                Some(allowed) if method == "OPTIONS" && allowed.ends_with("OPTIONS") => cors::preflight(allowed),
+                Some(allowed) => reply::method_not_allowed(allowed),
+                None => page(Err(PageRejection::NotFound)),
+            },
+        }
+    }
+
+    /// Returns the documents of this configuration, building them when it is a new one.
+    fn documents(&self, config: &Arc<Config>) -> Arc<Documents> {
+        let known = self.documents.load_full();
+        if known.are_of(config) {
+            return known;
+        }
+        let built = Arc::new(Documents::build(Arc::clone(config)));
+        self.documents.store(Arc::clone(&built));
+        built
+    }
+}
+
+/// Returns what a path answers to, or `None` for an unknown one. Those that any origin may use end in OPTIONS.
+fn allowed_methods(path: &str) -> Option<&'static str> {
+    match path {
+        "/" => Some("GET, HEAD"),
+        "/account" => Some("GET"),
+        "/authorize" | "/consent" | "/login" | "/setup" => Some("GET, POST"),
+        "/account/revoke" | "/logout" | "/switch-account" => Some("POST"),
+        "/register" | "/revoke" | "/token" => Some("POST, OPTIONS"),
+        _ if path.starts_with(metadata::WELL_KNOWN) => Some("GET, HEAD, OPTIONS"),
+        _ if path.starts_with(assets::FOLDER) => Some("GET, HEAD"),
+        _ => None,
+    }
+}
+
+/// Turns the answer to a GET into that to a HEAD: all fields, the length included, and no content (RFC 9110 9.3.2).
+fn drop_body(response: &mut Response) {
+    let content = std::mem::take(response.body_mut());
+    if let Some(length) = content.size_hint().exact().filter(|_| response.status() != StatusCode::NOT_MODIFIED) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 }

@@ -1,0 +1,52 @@
+//! GET /assets/…: the style sheet and the logo, under names that change with their content, so that they may be kept.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use sha2::{Digest, Sha256};
+
+use crate::web::{Body, Response, reply};
+
+use super::rejection::PageRejection;
+
+/// Where they all are.
+pub(super) const FOLDER: &str = "/assets/";
+
+/// A file that is part of the program.
+pub(super) struct Asset {
+    /// Its path, with the beginning of its hash.
+    pub(super) path: String,
+    content_type: &'static str,
+    content: &'static [u8],
+}
+
+/// The look of every page.
+pub(super) static STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", include_bytes!("pages/style.css")));
+
+/// The mark on every page and in the browser's tab.
+pub(super) static LOGO: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("logo", "svg", "image/svg+xml", include_bytes!("pages/logo.svg")));
+
+impl Asset {
+    fn new(name: &str, extension: &str, content_type: &'static str, content: &'static [u8]) -> Self {
+        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(content));
+        let path = format!("{FOLDER}{name}-{}.{extension}", hash.get(..16).unwrap_or_default());
+        Self { path, content_type, content }
+    }
+}
+
+/// Answers with the asset of this very name.
+pub(super) fn get(path: &str) -> Result<Response, PageRejection> {
+    let asset = [&*STYLE, &*LOGO].into_iter().find(|asset| asset.path == path).ok_or(PageRejection::NotFound)?;
+    let mut response = reply::empty(StatusCode::OK);
+    *response.body_mut() = Body::from(Bytes::from_static(asset.content));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    Ok(response)
+}

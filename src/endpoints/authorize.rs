@@ -1,0 +1,47 @@
+//! GET and POST /authorize: the authorization endpoint (OAuth 2.1 4.1.1).
+
+use hyper::body::Incoming;
+
+use crate::issuer::{Started, Step};
+use crate::oauth::Form;
+use crate::web::{Response, reply};
+
+use super::rejection::PageRejection;
+use super::visit::Visit;
+
+/// The request in the query.
+pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
+    begin(visit, visit.query()?).await
+}
+
+/// The request as a form. It comes from the client's site, so no Origin is asked for; nothing is done by it but what a
+/// link could do, and the browser sends no Lax cookie along.
+pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+    begin(visit, visit.form(body).await?).await
+}
+
+async fn begin(visit: &Visit<'_>, request: Form) -> Result<Response, PageRejection> {
+    let started = visit.issuer.begin_authorization(request, visit.session()?, visit.caller).await?;
+    Ok(enter(visit, &started))
+}
+
+/// Sends the browser to the first page of what was started, with the cookie that makes it this browser's (AZ-32).
+pub(super) fn enter(visit: &Visit<'_>, started: &Started) -> Response {
+    let id = started.transaction.as_ref().map_or("", |transaction| transaction.id.as_str());
+    let mut response = go_on(&started.step, id);
+    if let Some(transaction) = &started.transaction {
+        visit.set_transaction_cookie(response.headers_mut(), &transaction.id, &transaction.cookie);
+    }
+    response
+}
+
+/// Sends the browser to the page of the next step. Our own pages are named without a host: whichever of our names the
+/// browser used, its cookies are there.
+pub(super) fn go_on(step: &Step, id: &str) -> Response {
+    match step {
+        Step::LogIn => reply::see_other(&format!("/login?t={id}")),
+        Step::Consent => reply::see_other(&format!("/consent?t={id}")),
+        Step::Account => reply::see_other("/account"),
+        Step::Redirect(location) => reply::see_other(location),
+    }
+}

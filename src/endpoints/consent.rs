@@ -1,0 +1,91 @@
+//! GET and POST /consent: what the client would be allowed to do, and the user's decision.
+
+use http::StatusCode;
+use hyper::body::Incoming;
+
+use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, Step, View};
+use crate::oauth::{ErrorCode, Form, OAuthError, ScopeSet, ScopeToken};
+use crate::web::{Response, reply};
+
+use super::authorize::go_on;
+use super::page::{self, ConsentPage, Frame, Leads};
+use super::rejection::PageRejection;
+use super::switch_account;
+use super::visit::{Visit, consent_key};
+
+const PURPOSE: &str = "consent";
+
+/// Shows the form, or the page that the transaction has meanwhile come to. A GET decides nothing (CN-04).
+pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
+    let handles = visit.handles(&visit.query()?)?;
+    show_or_go_on(visit, StatusCode::OK, &handles, None).await
+}
+
+/// Takes the decision. What is granted is what the transaction holds; of the form only ticks and button count (AZ-28).
+pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+    let form = visit.own_form(body).await?;
+    let handles = visit.handles(&form)?;
+    if handles.cookie.is_none() {
+        return Err(AuthorizeRejection::Gone.into());
+    }
+    Visit::check_token(&form, consent_key(&handles).as_ref(), PURPOSE)?;
+    let Some(decision) = decision(&form)? else {
+        let problem = "Tick at least one permission, or deny the request.";
+        return show_or_go_on(visit, StatusCode::BAD_REQUEST, &handles, Some(problem)).await;
+    };
+    let location = visit.issuer.decide(&handles, decision, visit.caller).await?;
+    let mut response = reply::see_other(&location);
+    visit.expire_transaction_cookie(response.headers_mut(), &handles.transaction);
+    Ok(response)
+}
+
+/// Reads the decision; `None` when the list of scopes came back with no tick. Neither button is a default: Enter in
+/// the form presses the first one, which is Deny.
+fn decision(form: &Form) -> Result<Option<Decision>, PageRejection> {
+    match form.get("decision") {
+        Some("deny") => Ok(Some(Decision::Deny)),
+        Some("approve") if form.get("choice").is_none() => Ok(Some(Decision::Approve(None))),
+        Some("approve") => {
+            let ticked: ScopeSet = form.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect();
+            Ok((!ticked.is_empty()).then_some(Decision::Approve(Some(ticked))))
+        }
+        _ => Err(AuthorizeRejection::Page(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            "the form says neither approve nor deny",
+        ))
+        .into()),
+    }
+}
+
+async fn show_or_go_on(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    handles: &Handles,
+    problem: Option<&str>,
+) -> Result<Response, PageRejection> {
+    match visit.issuer.view(handles, visit.caller).await? {
+        View::Consent(view) => show(visit, status, handles, &view, problem),
+        View::LogIn(_) => Ok(go_on(&Step::LogIn, &handles.transaction)),
+        View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
+    }
+}
+
+fn show(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    handles: &Handles,
+    view: &ConsentView,
+    problem: Option<&str>,
+) -> Result<Response, PageRejection> {
+    let key = consent_key(handles).ok_or(AuthorizeRejection::Gone)?;
+    let page = ConsentPage {
+        frame: Frame::new(visit.config),
+        transaction: &handles.transaction,
+        form_token: &key.token(PURPOSE),
+        switch_token: &key.token(switch_account::PURPOSE),
+        view,
+        lifetime: page::in_words(view.lifetime),
+        problem,
+    };
+    Ok(page::respond(status, &page, Leads::ToClient))
+}

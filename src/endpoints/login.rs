@@ -1,0 +1,93 @@
+//! GET and POST /login: the form for name and password of a pending authorization.
+
+use http::StatusCode;
+use hyper::body::Incoming;
+
+use crate::issuer::{AuthorizeRejection, Handles, LoginOutcome, LoginView, Step, View};
+use crate::web::{Response, reply};
+
+use super::authorize::go_on;
+use super::page::{self, Frame, Leads, LoginPage};
+use super::rejection::{PageRejection, whole_seconds};
+use super::visit::{Visit, login_key};
+
+const PURPOSE: &str = "login";
+
+/// One sentence for a wrong password, an unknown name and an account switched off (LI-04).
+const REFUSED: &str = "The user name or the password is not right. Check both and try again.";
+
+/// Shows the form, or the page that the transaction has meanwhile come to.
+pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
+    let handles = visit.handles(&visit.query()?)?;
+    match visit.issuer.view(&handles, visit.caller).await? {
+        View::LogIn(view) => show(visit, StatusCode::OK, &handles, &view, "", None),
+        View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
+        View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
+    }
+}
+
+/// Takes name and password. Only the transaction says where the browser goes next (AZ-30).
+pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+    let form = visit.own_form(body).await?;
+    let handles = visit.handles(&form)?;
+    let key = login_key(&handles).ok_or(AuthorizeRejection::Gone)?;
+    Visit::check_token(&form, Some(&key), PURPOSE)?;
+    let name = form.get("username").unwrap_or_default();
+    let password = form.get("password").unwrap_or_default();
+    match visit.issuer.log_in(&handles, name, password, visit.caller).await? {
+        LoginOutcome::LoggedIn { session, step } => {
+            let mut response = go_on(&step, &handles.transaction);
+            visit.set_session_cookie(response.headers_mut(), &session);
+            match step {
+                Step::LogIn | Step::Consent => {}
+                Step::Account | Step::Redirect(_) => {
+                    visit.expire_transaction_cookie(response.headers_mut(), &handles.transaction);
+                }
+            }
+            Ok(response)
+        }
+        LoginOutcome::Refused => again(visit, StatusCode::BAD_REQUEST, &handles, name, REFUSED).await,
+        LoginOutcome::Throttled(pause) => {
+            let problem =
+                format!("There were too many failed attempts. You can try again in {}.", page::in_words(pause));
+            let mut response = again(visit, StatusCode::TOO_MANY_REQUESTS, &handles, name, &problem).await?;
+            reply::retry_after(response.headers_mut(), whole_seconds(pause));
+            Ok(response)
+        }
+    }
+}
+
+async fn again(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    handles: &Handles,
+    name: &str,
+    problem: &str,
+) -> Result<Response, PageRejection> {
+    match visit.issuer.view(handles, visit.caller).await? {
+        View::LogIn(view) => show(visit, status, handles, &view, name, Some(problem)),
+        View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
+        View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
+    }
+}
+
+fn show(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    handles: &Handles,
+    view: &LoginView,
+    username: &str,
+    problem: Option<&str>,
+) -> Result<Response, PageRejection> {
+    let key = login_key(handles).ok_or(AuthorizeRejection::Gone)?;
+    let page = LoginPage {
+        frame: Frame::new(visit.config),
+        transaction: &handles.transaction,
+        form_token: &key.token(PURPOSE),
+        client_name: view.client_name.as_deref(),
+        resource_name: view.resource_name.as_deref(),
+        username,
+        problem,
+    };
+    Ok(page::respond(status, &page, Leads::ToClient))
+}

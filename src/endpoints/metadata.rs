@@ -1,0 +1,132 @@
+//! GET /.well-known/…: what clients learn of the authorization server (RFC 8414) and of each upstream (RFC 9728),
+//! built once per configuration and served as bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderValue, StatusCode, request::Parts};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::config::{Config, MetadataDocumentMode, UpstreamConfig};
+use crate::oauth::{AuthorizationServerMetadata, ProtectedResourceMetadata, ScopeSet};
+use crate::web::{Body, Response, cors, reply};
+
+/// Below it is nothing but metadata.
+pub(super) const WELL_KNOWN: &str = "/.well-known/";
+
+const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+
+/// Five minutes: metadata is nearly static, and hosted clients keep it about as long anyway (protocol.md A-3).
+const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// Every document of one configuration, by exact path.
+pub(super) struct Documents {
+    config: Arc<Config>,
+    by_path: HashMap<String, Document>,
+}
+
+struct Document {
+    body: Bytes,
+    etag: HeaderValue,
+}
+
+impl Documents {
+    /// Builds all documents.
+    pub(super) fn build(config: Arc<Config>) -> Self {
+        let mut by_path = HashMap::new();
+        by_path.extend(Document::new(&authorization_server(&config)).map(|d| (AUTHORIZATION_SERVER.to_owned(), d)));
+        for upstream in &config.upstreams {
+            // RFC 9728 3.1: the suffix goes between host and path, so each upstream has a document of its own; at the
+            // bare suffix is one only if an upstream is at the root, lest tokens for the whole host be asked for.
+            // A user may type the URL with one trailing slash: strict clients then want `resource` to have it too.
+            for slash in ["", "/"] {
+                let path = format!("{PROTECTED_RESOURCE}{}{slash}", upstream.path.trim_end_matches('/'));
+                let document = Document::new(&protected_resource(&config, upstream, slash));
+                by_path.extend(document.map(|d| (path, d)));
+            }
+        }
+        Self { config, by_path }
+    }
+
+    /// Returns whether these are the documents of `config`.
+    pub(super) fn are_of(&self, config: &Arc<Config>) -> bool {
+        Arc::ptr_eq(&self.config, config)
+    }
+
+    /// Answers a GET. Any other well-known path is 404: a client that takes the MCP URL for an issuer goes on to the
+    /// root only then, and an answer there would name another issuer than it asked (protocol.md 2.0).
+    pub(super) fn answer(&self, head: &Parts) -> Response {
+        let mut response = match self.by_path.get(head.uri.path()) {
+            Some(document) => document.answer(head),
+            None => reply::empty(StatusCode::NOT_FOUND),
+        };
+        cors::allow_any_origin(response.headers_mut());
+        reply::share(response.headers_mut());
+        response
+    }
+}
+
+impl Document {
+    fn new(content: &impl Serialize) -> Option<Self> {
+        let body = Bytes::from(serde_json::to_vec(content).ok()?);
+        let etag = HeaderValue::try_from(format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(&body)))).ok()?;
+        Some(Self { body, etag })
+    }
+
+    fn answer(&self, head: &Parts) -> Response {
+        let known = self.is_known_to(head);
+        let mut response = reply::empty(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, CACHING);
+        headers.insert(ETAG, self.etag.clone());
+        if !known {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *response.body_mut() = Body::from(self.body.clone());
+        }
+        response
+    }
+
+    /// RFC 9110 13.1.2: a list of tags, compared weakly.
+    fn is_known_to(&self, head: &Parts) -> bool {
+        let fields = head.headers.get_all(IF_NONE_MATCH).iter().filter_map(|field| field.to_str().ok());
+        fields
+            .flat_map(|list| list.split(','))
+            .map(str::trim_ascii)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == self.etag.as_bytes())
+    }
+}
+
+fn authorization_server(config: &Config) -> AuthorizationServerMetadata {
+    // Some clients ask for all that stands here, so it is what basic use needs; more is asked for by a challenge.
+    // `offline_access` is what makes SDKs ask for refresh tokens (protocol.md A-2).
+    let basic = config.upstreams.iter().fold(ScopeSet::default(), |all, u| all.union(&u.default_scopes));
+    let mut scopes = scope_names(&basic.without("offline_access"));
+    scopes.push("offline_access".to_owned());
+    AuthorizationServerMetadata::new(
+        &config.public_url,
+        scopes,
+        config.registration.enabled,
+        config.metadata_documents.mode != MetadataDocumentMode::Off,
+    )
+}
+
+fn protected_resource(config: &Config, upstream: &UpstreamConfig, slash: &str) -> ProtectedResourceMetadata {
+    ProtectedResourceMetadata {
+        resource: format!("{}{slash}", upstream.resource.as_str()),
+        authorization_servers: vec![config.public_url.clone()],
+        scopes_supported: scope_names(&upstream.default_scopes),
+        bearer_methods_supported: vec!["header"],
+        resource_name: Some(upstream.display_name.clone()),
+        resource_documentation: upstream.documentation.clone(),
+    }
+}
+
+fn scope_names(scopes: &ScopeSet) -> Vec<String> {
+    scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
+}

@@ -1,0 +1,195 @@
+//! The pages as templates, and how one becomes a response. askama escapes every value; there is no script.
+
+use askama::Template;
+use http::header::{CONTENT_SECURITY_POLICY, HeaderName};
+use http::{HeaderValue, StatusCode};
+
+use crate::config::Config;
+use crate::issuer::{AccountView, ConsentView};
+use crate::oauth::{Lifetime, Timestamp};
+use crate::web::{Response, reply};
+
+use super::assets;
+
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// What every page shows around its content.
+pub(super) struct Frame<'a> {
+    product: &'a str,
+    style: &'static str,
+    logo: &'static str,
+}
+
+impl<'a> Frame<'a> {
+    /// Takes the product's name from the configuration.
+    pub(super) fn new(config: &'a Config) -> Self {
+        Self { product: &config.login.product_name, style: &assets::STYLE.path, logo: &assets::LOGO.path }
+    }
+}
+
+/// Where a page's forms lead in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leads {
+    /// To other pages of ours.
+    Home,
+    /// By a redirect to the client, perhaps.
+    ToClient,
+}
+
+/// The login form.
+#[derive(Template)]
+#[template(path = "login.html", config = "src/endpoints/askama.toml")]
+pub(super) struct LoginPage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) transaction: &'a str,
+    pub(super) form_token: &'a str,
+    pub(super) client_name: Option<&'a str>,
+    pub(super) resource_name: Option<&'a str>,
+    pub(super) username: &'a str,
+    pub(super) problem: Option<&'a str>,
+}
+
+/// The consent form.
+#[derive(Template)]
+#[template(path = "consent.html", config = "src/endpoints/askama.toml")]
+pub(super) struct ConsentPage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) transaction: &'a str,
+    pub(super) form_token: &'a str,
+    pub(super) switch_token: &'a str,
+    pub(super) view: &'a ConsentView,
+    pub(super) lifetime: String,
+    pub(super) problem: Option<&'a str>,
+}
+
+/// The account with its connected applications.
+#[derive(Template)]
+#[template(path = "account.html", config = "src/endpoints/askama.toml")]
+pub(super) struct AccountPage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) form_token: &'a str,
+    pub(super) view: &'a AccountView,
+    pub(super) notice: Option<&'a str>,
+}
+
+/// The form behind a set-password link.
+#[derive(Template)]
+#[template(path = "setup.html", config = "src/endpoints/askama.toml")]
+pub(super) struct SetupPage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) link: &'a str,
+    pub(super) account: &'a str,
+    pub(super) minimum: usize,
+    pub(super) problem: Option<&'a str>,
+}
+
+/// A page that says one thing and offers one way on.
+#[derive(Template)]
+#[template(path = "welcome.html", config = "src/endpoints/askama.toml")]
+pub(super) struct WelcomePage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) heading: &'a str,
+    pub(super) text: &'a str,
+    pub(super) action: &'a str,
+}
+
+/// A refusal: what happened, and what to do now.
+#[derive(Template)]
+#[template(path = "error.html", config = "src/endpoints/askama.toml")]
+pub(super) struct ErrorPage<'a> {
+    pub(super) frame: Frame<'a>,
+    pub(super) heading: &'a str,
+    pub(super) text: &'a str,
+    pub(super) detail: Option<&'a str>,
+    pub(super) remedy: &'a str,
+    pub(super) code: Option<&'a str>,
+    pub(super) reference: Option<&'a str>,
+}
+
+/// Makes a response of a page.
+pub(super) fn respond(status: StatusCode, page: &impl Template, leads: Leads) -> Response {
+    let Ok(html) = page.render() else {
+        tracing::error!("a page could not be rendered");
+        return reply::empty(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let mut response = reply::uncached(status, "text/html; charset=utf-8", html);
+    let headers = response.headers_mut();
+    match leads {
+        Leads::Home => {
+            headers.insert(
+                CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static(
+                    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+                     frame-ancestors 'none'",
+                ),
+            );
+            headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
+        }
+        // No form-action: Chromium and Safari hold it against every hop of the redirect that follows the post. With
+        // 'self' no answer would reach a client, and with the redirect's own origin none that hops on to an app's
+        // scheme from there (protocol.md A-10). No form of these pages names another target than ours, and nothing
+        // of a client's goes into them unescaped.
+        // No Cross-Origin-Opener-Policy: a client that opened us in a pop-up waits for its window to come back.
+        Leads::ToClient => {
+            headers.insert(
+                CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static(
+                    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+                ),
+            );
+        }
+    }
+    response
+}
+
+/// Writes a span of time in words, rounded up: what is promised as the most must not be less than the truth.
+pub(super) fn in_words(lifetime: Lifetime) -> String {
+    let seconds = lifetime.as_millis().div_ceil(1_000);
+    let (count, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3_600 => (seconds.div_ceil(60), "minute"),
+        3_600..86_400 => (seconds.div_ceil(3_600), "hour"),
+        _ => (seconds.div_ceil(86_400), "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Writes the day of a moment, in UTC: `21 November 2026`.
+fn date(moment: &Timestamp) -> String {
+    const DAY: &[time::format_description::FormatItem<'_>] =
+        time::macros::format_description!("[day padding:none] [month repr:long] [year]");
+    i64::try_from(moment.as_millis() / 1_000)
+        .ok()
+        .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|moment| moment.format(DAY).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{date, in_words};
+    use crate::oauth::{Lifetime, Timestamp};
+
+    #[test]
+    fn spans_are_said_in_whole_units_never_too_few() {
+        for (seconds, words) in [
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "1 minute"),
+            (61, "2 minutes"),
+            (3_600, "1 hour"),
+            (5_400, "2 hours"),
+            (86_400, "1 day"),
+            (7_776_000, "90 days"),
+        ] {
+            assert_eq!(in_words(Lifetime::from_secs(seconds)), words);
+        }
+        assert_eq!(in_words(Lifetime::from_millis(1)), "1 second");
+    }
+
+    #[test]
+    fn days_are_written_out() {
+        assert_eq!(date(&Timestamp::from_secs(1_795_219_200)), "21 November 2026");
+        assert_eq!(date(&Timestamp::from_millis(u64::MAX)), "");
+    }
+}

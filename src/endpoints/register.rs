@@ -1,0 +1,38 @@
+//! POST /register: dynamic client registration (RFC 7591).
+
+use http::StatusCode;
+use hyper::body::Incoming;
+use serde_json::json;
+
+use crate::issuer::Registered;
+use crate::oauth::ErrorCode;
+use crate::web::{Response, reply};
+
+use super::rejection::{ClientRejection, InputRejection};
+use super::visit::Visit;
+
+/// Registers a client. JSON only (RG-15): no form of another site can send that without a preflight.
+pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, ClientRejection> {
+    let bytes = visit.body(body, "application/json").await.map_err(unreadable)?;
+    let registered = visit.issuer.register(&bytes, visit.caller).await?;
+    Ok(reply::json(StatusCode::CREATED, body_of(&registered)))
+}
+
+/// RFC 7591 3.2.1: all that was registered, whatever was asked for; members without a value are left out.
+fn body_of(registered: &Registered) -> Vec<u8> {
+    let mut members = registered.client.metadata.to_json();
+    members.insert("client_id".to_owned(), json!(registered.client.id.as_str()));
+    members.insert("client_id_issued_at".to_owned(), json!(registered.client.created_at.as_secs()));
+    members.entry("response_types").or_insert_with(|| json!(["code"]));
+    if let Some(secret) = &registered.secret {
+        members.insert("client_secret".to_owned(), json!(secret.reveal()));
+        // Required beside a secret; 0 says that it does not expire.
+        members.insert("client_secret_expires_at".to_owned(), json!(0));
+    }
+    serde_json::to_vec(&members).unwrap_or_default()
+}
+
+/// RFC 7591 3.2.2: its word for a request that is not well formed.
+fn unreadable(cause: InputRejection) -> ClientRejection {
+    ClientRejection::Input(cause, ErrorCode::InvalidClientMetadata)
+}

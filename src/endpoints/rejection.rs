@@ -1,0 +1,341 @@
+//! The one place where a refusal becomes status, page or JSON.
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::issuer::{AuthorizeRejection, TokenRejection};
+use crate::oauth::{ErrorCode, FormError, Lifetime, OAuthError};
+use crate::web::{BodyError, Response, reply};
+
+use super::page::{self, ErrorPage, Frame, Leads};
+use super::visit::Visit;
+
+/// When to come again after a fault of ours.
+const PAUSE_SECONDS: u64 = 5;
+
+/// Why a request could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InputRejection {
+    /// Not the media type that the endpoint takes.
+    #[error("the content type is not the one that this endpoint takes")]
+    ContentType,
+    /// A compressed body.
+    #[error("this endpoint takes no encoded content")]
+    ContentEncoding,
+    /// More than one Authorization field.
+    #[error("the request has more than one Authorization header")]
+    RepeatedAuthorization,
+    /// The body itself.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// What is in it.
+    #[error(transparent)]
+    Form(#[from] FormError),
+}
+
+/// Why a browser gets an error page.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PageRejection {
+    /// There is nothing at this path.
+    #[error("no such page")]
+    NotFound,
+    /// CN-02: the post comes from a page that is not ours.
+    #[error("posted from another site")]
+    CrossSite,
+    /// CN-01: the form's token is missing, or for other cookies.
+    #[error("the form token is missing or not this browser's")]
+    StaleForm,
+    /// CN-06: one cookie name with two values.
+    #[error("a cookie came twice")]
+    RepeatedCookie,
+    /// LI-08: an unknown, used or expired set-password link.
+    #[error("the set-password link is unknown, used or expired")]
+    DeadLink,
+    /// The request could not be read.
+    #[error(transparent)]
+    Input(#[from] InputRejection),
+    /// The use case refused.
+    #[error("refused by the authorization server")]
+    Issuer(AuthorizeRejection),
+}
+
+/// Why a client gets an OAuth error.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientRejection {
+    /// The request could not be read; `ErrorCode` is the endpoint's word for that.
+    #[error("{0}")]
+    Input(InputRejection, ErrorCode),
+    /// The use case refused.
+    #[error("refused by the authorization server")]
+    Issuer(TokenRejection),
+}
+
+impl From<AuthorizeRejection> for PageRejection {
+    fn from(rejection: AuthorizeRejection) -> Self {
+        Self::Issuer(rejection)
+    }
+}
+
+impl From<TokenRejection> for ClientRejection {
+    fn from(rejection: TokenRejection) -> Self {
+        Self::Issuer(rejection)
+    }
+}
+
+impl InputRejection {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::Slow) => StatusCode::REQUEST_TIMEOUT,
+            Self::RepeatedAuthorization
+            | Self::Body(BodyError::Broken)
+            | Self::Form(FormError::TooManyFields | FormError::Malformed) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl ClientRejection {
+    /// Makes the answer that security.md 2.0 calls TOK.
+    pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
+        tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller.request_id, "client refused: {self}");
+        match self {
+            Self::Input(cause, code) => {
+                // RFC 6749 5.2: a token request of another media type is `invalid_request` and so 400, not 415.
+                let status = match (&cause, code) {
+                    (InputRejection::ContentType, ErrorCode::InvalidRequest) => StatusCode::BAD_REQUEST,
+                    _ => cause.status(),
+                };
+                oauth_error(status, code, &cause.to_string())
+            }
+            Self::Issuer(TokenRejection::Refused { error, basic }) => {
+                let status = status_of(error.code());
+                let mut response = oauth_error(status, error.code(), error.description());
+                if basic && status == StatusCode::UNAUTHORIZED {
+                    // RFC 6749 5.2: a client that tried HTTP authentication gets a challenge of the scheme it tried.
+                    let challenge = HeaderValue::from_static("Basic realm=\"mcpgate\"");
+                    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                }
+                response
+            }
+            Self::Issuer(TokenRejection::Throttled(pause)) => {
+                let description = "there were too many requests; wait as long as Retry-After says";
+                let mut response =
+                    oauth_error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TemporarilyUnavailable, description);
+                reply::retry_after(response.headers_mut(), whole_seconds(pause));
+                response
+            }
+            Self::Issuer(TokenRejection::Unavailable) => {
+                let description = "the server cannot answer just now; try again";
+                let mut response =
+                    oauth_error(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, description);
+                reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
+                response
+            }
+            // MD-11: what is switched off does not exist.
+            Self::Issuer(TokenRejection::Absent) => reply::empty(StatusCode::NOT_FOUND),
+        }
+    }
+}
+
+impl PageRejection {
+    /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (AZ-01).
+    pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
+        tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller.request_id, "page refused: {self}");
+        match self {
+            Self::NotFound => words(
+                "Page not found",
+                "There is nothing at this address.",
+                "Check the address, or start again from the application that sent you here.",
+            )
+            .respond(visit, StatusCode::NOT_FOUND),
+            Self::CrossSite => words(
+                "This request came from another site",
+                "For your safety nothing was done: only forms on our own pages are accepted.",
+                "Go back to your application and start again from there.",
+            )
+            .respond(visit, StatusCode::FORBIDDEN),
+            Self::StaleForm => words(
+                "This form is out of date",
+                "It was opened before you signed in or out, or in another browser. Nothing was done.",
+                "Go back, reload the page, and send the form again.",
+            )
+            .respond(visit, StatusCode::FORBIDDEN),
+            Self::RepeatedCookie => words(
+                "Your browser sent two cookies of one name",
+                "It cannot be told which of them is ours, so neither is believed.",
+                "Delete the cookies of this site and start again from your application.",
+            )
+            .respond(visit, StatusCode::BAD_REQUEST),
+            Self::DeadLink => words(
+                "This link no longer works",
+                "It was used before, it has expired, or a newer one has taken its place.",
+                "Ask whoever runs this gateway for a new one.",
+            )
+            .respond(visit, StatusCode::BAD_REQUEST),
+            Self::Input(cause) => {
+                let status = cause.status();
+                Words { detail: Some(&sentence(&cause.to_string())), ..UNREADABLE }.respond(visit, status)
+            }
+            Self::Issuer(cause) => issuer_page(cause, visit),
+        }
+    }
+}
+
+fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
+    match cause {
+        AuthorizeRejection::Redirect(location) => reply::see_other(&location),
+        AuthorizeRejection::Page(error) => {
+            let status = match status_of(error.code()) {
+                StatusCode::SERVICE_UNAVAILABLE => StatusCode::SERVICE_UNAVAILABLE,
+                // A page asks no browser for credentials: `invalid_client` is a plain 400 here.
+                _ => StatusCode::BAD_REQUEST,
+            };
+            let mut response = of_client(&error, &sentence(error.description())).respond(visit, status);
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
+            }
+            response
+        }
+        AuthorizeRejection::Gone => words(
+            "This sign-in has ended",
+            "It has expired, is already finished, or was opened in another browser.",
+            "Go back to the application and try again.",
+        )
+        .respond(visit, StatusCode::BAD_REQUEST),
+        AuthorizeRejection::Throttled(pause) => {
+            let text = format!("Too many requests came from your address. Wait {}.", page::in_words(pause));
+            let mut response = words("One moment, please", &text, "Then reload this page.")
+                .respond(visit, StatusCode::TOO_MANY_REQUESTS);
+            reply::retry_after(response.headers_mut(), whole_seconds(pause));
+            response
+        }
+        AuthorizeRejection::Unavailable => {
+            let mut response = words(
+                "We cannot do this just now",
+                "Something on our side does not answer. Nothing was changed.",
+                "Reload this page in a few seconds.",
+            )
+            .respond(visit, StatusCode::SERVICE_UNAVAILABLE);
+            reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
+            response
+        }
+    }
+}
+
+/// The words of an error page.
+struct Words<'a> {
+    heading: &'a str,
+    text: &'a str,
+    detail: Option<&'a str>,
+    remedy: &'a str,
+    code: Option<&'a str>,
+}
+
+const UNREADABLE: Words<'static> = words(
+    "This request could not be read",
+    "Your browser, or the application that sent you here, made a request that is not well formed.",
+    "Go back to the application and try again. If it happens again, tell its makers what this page says.",
+);
+
+const fn words<'a>(heading: &'a str, text: &'a str, remedy: &'a str) -> Words<'a> {
+    Words { heading, text, detail: None, remedy, code: None }
+}
+
+/// The application sent something that may not be answered by a redirect to it.
+fn of_client<'a>(error: &OAuthError, detail: &'a str) -> Words<'a> {
+    let (heading, text, remedy) = match error.code() {
+        ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient => (
+            "This application is not known here",
+            "It may have been removed, or it was registered elsewhere. You have not been sent back to it.",
+            "In the application, remove this connection and add it again.",
+        ),
+        ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError => (
+            "We cannot do this just now",
+            "Something that is needed to check the application does not answer. Nothing was changed.",
+            "Reload this page in a few seconds.",
+        ),
+        ErrorCode::AccessDenied
+        | ErrorCode::ConsentRequired
+        | ErrorCode::InvalidClientMetadata
+        | ErrorCode::InvalidGrant
+        | ErrorCode::InvalidRedirectUri
+        | ErrorCode::InvalidRequest
+        | ErrorCode::InvalidScope
+        | ErrorCode::InvalidSoftwareStatement
+        | ErrorCode::InvalidTarget
+        | ErrorCode::LoginRequired
+        | ErrorCode::UnapprovedSoftwareStatement
+        | ErrorCode::UnsupportedGrantType
+        | ErrorCode::UnsupportedResponseType
+        | ErrorCode::UnsupportedTokenType => (
+            "The application's request cannot be honoured",
+            "It is not safe to send you back to the application, so this page tells you instead.",
+            "Try again from the application. If it happens again, tell its makers what this page says.",
+        ),
+    };
+    Words { heading, text, detail: Some(detail), remedy, code: Some(error.code().as_str()) }
+}
+
+impl Words<'_> {
+    fn respond(&self, visit: &Visit<'_>, status: StatusCode) -> Response {
+        let page = ErrorPage {
+            frame: Frame::new(visit.config),
+            heading: self.heading,
+            text: self.text,
+            detail: self.detail,
+            remedy: self.remedy,
+            code: self.code,
+            reference: visit.caller.request_id.as_deref(),
+        };
+        page::respond(status, &page, Leads::Home)
+    }
+}
+
+/// RFC 6749 5.2: 400 but for a client that failed to authenticate.
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+        ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::AccessDenied
+        | ErrorCode::ConsentRequired
+        | ErrorCode::InvalidClientMetadata
+        | ErrorCode::InvalidGrant
+        | ErrorCode::InvalidRedirectUri
+        | ErrorCode::InvalidRequest
+        | ErrorCode::InvalidScope
+        | ErrorCode::InvalidSoftwareStatement
+        | ErrorCode::InvalidTarget
+        | ErrorCode::LoginRequired
+        | ErrorCode::UnapprovedSoftwareStatement
+        | ErrorCode::UnauthorizedClient
+        | ErrorCode::UnsupportedGrantType
+        | ErrorCode::UnsupportedResponseType
+        | ErrorCode::UnsupportedTokenType => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn oauth_error(status: StatusCode, code: ErrorCode, description: &str) -> Response {
+    #[derive(Serialize)]
+    struct OAuthErrorBody<'a> {
+        error: &'a str,
+        error_description: &'a str,
+    }
+    let body = OAuthErrorBody { error: code.as_str(), error_description: description };
+    reply::json(status, serde_json::to_vec(&body).unwrap_or_default())
+}
+
+/// Rounds up, at least one: `Retry-After: 0` would mean at once.
+pub(super) fn whole_seconds(pause: Lifetime) -> u64 {
+    pause.as_millis().div_ceil(1_000).max(1)
+}
+
+/// Makes a sentence of a description: a capital at its beginning, a full stop at its end.
+fn sentence(description: &str) -> String {
+    let mut letters = description.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    let stop = if description.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.into_iter().chain(letters).chain(stop.chars()).collect()
+}

@@ -1,0 +1,59 @@
+//! GET and POST /setup: a new password by a one-time link.
+
+use http::StatusCode;
+use hyper::body::Incoming;
+
+use crate::issuer::{PasswordRefused, SetupOutcome};
+use crate::web::{Response, reply};
+
+use super::page::{self, Frame, Leads, SetupPage};
+use super::rejection::PageRejection;
+use super::visit::Visit;
+
+/// Shows the form of a link that still works.
+pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
+    let query = visit.query()?;
+    show(visit, StatusCode::OK, query.get("link").unwrap_or_default(), None).await
+}
+
+/// Sets the password. The link itself is what only its owner knows, so the form needs no other token.
+pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+    let form = visit.own_form(body).await?;
+    let link = form.get("link").unwrap_or_default();
+    let password = form.get("password").unwrap_or_default();
+    if form.get("repeat").unwrap_or_default() != password {
+        return show(visit, StatusCode::BAD_REQUEST, link, Some("The two passwords are not the same.")).await;
+    }
+    match visit.issuer.redeem_setup(link, password, visit.caller).await? {
+        SetupOutcome::Done => Ok(reply::see_other("/?done=password-set")),
+        SetupOutcome::Gone => Err(PageRejection::DeadLink),
+        SetupOutcome::Refused(why) => show(visit, StatusCode::BAD_REQUEST, link, Some(&problem(why))).await,
+    }
+}
+
+async fn show(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    link: &str,
+    problem: Option<&str>,
+) -> Result<Response, PageRejection> {
+    let account = visit.issuer.find_setup(link).await?.ok_or(PageRejection::DeadLink)?;
+    let page = SetupPage {
+        frame: Frame::new(visit.config),
+        link,
+        account: &account,
+        minimum: visit.config.login.min_password,
+        problem,
+    };
+    Ok(page::respond(status, &page, Leads::Home))
+}
+
+fn problem(why: PasswordRefused) -> String {
+    match why {
+        PasswordRefused::TooShort(minimum) => format!("A password needs at least {minimum} characters."),
+        PasswordRefused::TooLong => "A password can have at most 1024 bytes.".to_owned(),
+        PasswordRefused::TooCommon => {
+            "This password is among the first that anybody would try. Choose another one.".to_owned()
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! POST /switch-account: "Not you?" on the consent page.
+
+use hyper::body::Incoming;
+
+use crate::issuer::{AuthorizeRejection, Step};
+use crate::web::Response;
+
+use super::authorize::go_on;
+use super::rejection::PageRejection;
+use super::visit::{Visit, consent_key};
+
+/// What the form's token is for.
+pub(super) const PURPOSE: &str = "switch-account";
+
+/// Ends the session and goes back to the login page of the same transaction.
+pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+    let form = visit.own_form(body).await?;
+    let handles = visit.handles(&form)?;
+    if handles.cookie.is_none() {
+        return Err(AuthorizeRejection::Gone.into());
+    }
+    Visit::check_token(&form, consent_key(&handles).as_ref(), PURPOSE)?;
+    visit.issuer.switch_account(&handles, visit.caller).await?;
+    let mut response = go_on(&Step::LogIn, &handles.transaction);
+    visit.expire_session_cookie(response.headers_mut());
+    Ok(response)
+}

@@ -1,0 +1,23 @@
+//! POST /token: the token endpoint (OAuth 2.1 3.2).
+
+use http::StatusCode;
+use hyper::body::Incoming;
+
+use crate::oauth::ErrorCode;
+use crate::web::{Response, reply};
+
+use super::rejection::{ClientRejection, InputRejection};
+use super::visit::Visit;
+
+/// Exchanges a grant for tokens.
+pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, ClientRejection> {
+    let form = visit.form(body).await.map_err(unreadable)?;
+    let authorization = visit.authorization().map_err(unreadable)?;
+    let tokens = visit.issuer.token(authorization, &form, visit.caller).await?;
+    Ok(reply::json(StatusCode::OK, tokens.to_json()))
+}
+
+/// RFC 6749 5.2: the word for a request that is not well formed.
+pub(super) fn unreadable(cause: InputRejection) -> ClientRejection {
+    ClientRejection::Input(cause, ErrorCode::InvalidRequest)
+}

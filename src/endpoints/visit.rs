@@ -1,0 +1,163 @@
+//! `Visit`: one request on its way through an endpoint, and how its cookies, query and form are read.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, request::Parts};
+use hyper::body::Incoming;
+
+use crate::config::Config;
+use crate::issuer::{Caller, Handles, Issuer};
+use crate::oauth::{Form, SessionSecret};
+use crate::web::cookie::{self, Received};
+use crate::web::{FormKey, is_cross_site, read_bounded};
+
+use super::rejection::{InputRejection, PageRejection};
+
+/// As long as a pending authorization lives by default (security.md 5.5); the store is what ends it.
+const TRANSACTION_COOKIE_SECONDS: u64 = 600;
+/// Enough of the transaction's id that no two pending ones of a browser meet: 62^16.
+const TAG_LENGTH: usize = 16;
+
+/// One request: its head, by whom, under which configuration.
+pub(super) struct Visit<'a> {
+    pub(super) issuer: &'a Issuer,
+    pub(super) config: &'a Arc<Config>,
+    pub(super) caller: &'a Caller,
+    pub(super) head: Parts,
+}
+
+impl Visit<'_> {
+    /// Reads the query.
+    pub(super) fn query(&self) -> Result<Form, InputRejection> {
+        Ok(Form::parse(self.head.uri.query().unwrap_or_default().as_bytes())?)
+    }
+
+    /// Reads a urlencoded body; nothing else is a form here.
+    pub(super) async fn form(&self, body: Incoming) -> Result<Form, InputRejection> {
+        let bytes = self.body(body, "application/x-www-form-urlencoded").await?;
+        Ok(Form::parse(&bytes)?)
+    }
+
+    /// Reads the form of one of our own pages.
+    pub(super) async fn own_form(&self, body: Incoming) -> Result<Form, PageRejection> {
+        // CN-02: before anything of the request is read or done.
+        if is_cross_site(&self.head.headers, |origin| self.is_own_origin(origin)) {
+            return Err(PageRejection::CrossSite);
+        }
+        Ok(self.form(body).await?)
+    }
+
+    /// Reads a body of this media type, plain and bounded.
+    pub(super) async fn body(&self, body: Incoming, media_type: &str) -> Result<bytes::Bytes, InputRejection> {
+        let headers = &self.head.headers;
+        if !is_media_type(headers, media_type) {
+            return Err(InputRejection::ContentType);
+        }
+        // DS-08: nobody compresses a form; a decoder here would only be a bomb's door.
+        if headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity") {
+            return Err(InputRejection::ContentEncoding);
+        }
+        Ok(read_bounded(body, self.config.limits.oauth_body, self.config.timeouts.oauth_body).await?)
+    }
+
+    /// Reads the Authorization field; `Err` when it came more than once.
+    pub(super) fn authorization(&self) -> Result<Option<&[u8]>, InputRejection> {
+        let mut fields = self.head.headers.get_all(http::header::AUTHORIZATION).iter();
+        match (fields.next(), fields.next()) {
+            (field, None) => Ok(field.map(http::HeaderValue::as_bytes)),
+            (_, Some(_)) => Err(InputRejection::RepeatedAuthorization),
+        }
+    }
+
+    /// Returns the value of the session cookie, still to be believed by the issuer.
+    pub(super) fn session(&self) -> Result<Option<&str>, PageRejection> {
+        self.cookie(&self.session_cookie_name())
+    }
+
+    /// Collects what the request brings to act on the transaction `t` of this query or form.
+    pub(super) fn handles(&self, form: &Form) -> Result<Handles, PageRejection> {
+        let id = form.get("t").unwrap_or_default();
+        let cookie = match self.transaction_cookie_name(id) {
+            Some(name) => self.cookie(&name)?,
+            None => None,
+        };
+        Ok(Handles {
+            transaction: id.to_owned(),
+            cookie: cookie.map(str::to_owned),
+            session: self.session()?.map(str::to_owned),
+        })
+    }
+
+    /// Checks the form's token against the cookies it was made for.
+    pub(super) fn check_token(form: &Form, key: Option<&FormKey>, purpose: &str) -> Result<(), PageRejection> {
+        let presented = form.get("form_token").unwrap_or_default();
+        if key.is_some_and(|key| key.accepts(purpose, presented)) { Ok(()) } else { Err(PageRejection::StaleForm) }
+    }
+
+    /// Hands the transaction's cookie to the browser. Each transaction has its own, so that two tabs never mix (CN-14).
+    pub(super) fn set_transaction_cookie(&self, headers: &mut HeaderMap, id: &str, value: &SessionSecret) {
+        if let Some(name) = self.transaction_cookie_name(id) {
+            cookie::set(headers, &name, value.reveal(), Some(TRANSACTION_COOKIE_SECONDS));
+        }
+    }
+
+    /// Takes the transaction's cookie back when it has ended.
+    pub(super) fn expire_transaction_cookie(&self, headers: &mut HeaderMap, id: &str) {
+        if let Some(name) = self.transaction_cookie_name(id) {
+            cookie::expire(headers, &name);
+        }
+    }
+
+    /// Hands out the session cookie.
+    pub(super) fn set_session_cookie(&self, headers: &mut HeaderMap, value: &SessionSecret) {
+        cookie::set(headers, &self.session_cookie_name(), value.reveal(), None);
+    }
+
+    /// Takes the session cookie back.
+    pub(super) fn expire_session_cookie(&self, headers: &mut HeaderMap) {
+        cookie::expire(headers, &self.session_cookie_name());
+    }
+
+    fn cookie(&self, name: &str) -> Result<Option<&str>, PageRejection> {
+        match cookie::read(&self.head.headers, name) {
+            Received::Absent => Ok(None),
+            Received::Once(value) => Ok(Some(value).filter(|v| !v.is_empty())),
+            Received::Repeated => Err(PageRejection::RepeatedCookie),
+        }
+    }
+
+    fn session_cookie_name(&self) -> String {
+        format!("__Host-{}_s", self.config.brand.as_str())
+    }
+
+    /// The id comes from the URL: only characters that can stand in a cookie's name get into one.
+    fn transaction_cookie_name(&self, id: &str) -> Option<String> {
+        let tag = id.rsplit('_').next().and_then(|random| random.get(..TAG_LENGTH))?;
+        tag.bytes().all(|b| b.is_ascii_alphanumeric()).then(|| format!("__Host-{}_t_{tag}", self.config.brand.as_str()))
+    }
+
+    fn is_own_origin(&self, origin: &str) -> bool {
+        origin == self.config.public_url
+            || origin
+                .strip_prefix("https://")
+                .is_some_and(|authority| self.config.extra_hosts.iter().any(|host| host == authority))
+    }
+}
+
+/// The keys of the forms that hang on a transaction: before login on its cookie alone, after it on the session too.
+pub(super) fn login_key(handles: &Handles) -> Option<FormKey> {
+    FormKey::new(&[handles.cookie.as_deref()?])
+}
+
+/// See `login_key`.
+pub(super) fn consent_key(handles: &Handles) -> Option<FormKey> {
+    FormKey::new(&[handles.cookie.as_deref()?, handles.session.as_deref()?])
+}
+
+fn is_media_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let mut fields = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else { return false };
+    let essence = field.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(wanted)
+}

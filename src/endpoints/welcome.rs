@@ -1,0 +1,31 @@
+//! GET /: a word for people who come without an application, and the place where finished deeds are told.
+
+use http::StatusCode;
+
+use crate::web::Response;
+
+use super::page::{self, Frame, Leads, WelcomePage};
+use super::visit::Visit;
+
+/// Shows the page. What was done is named in the query, from a closed list: no text of a stranger gets onto it.
+pub(super) fn get(visit: &Visit<'_>) -> Response {
+    let done = visit.query().ok().and_then(|query| query.get("done").map(str::to_owned));
+    let (heading, text, action) = match done.as_deref() {
+        Some("signed-out") => (
+            "You are signed out",
+            "Applications that you have connected stay connected until you disconnect them.",
+            "Sign in again",
+        ),
+        Some("password-set") => {
+            ("Your password is set", "You can sign in with it from now on, here and from your applications.", "Sign in")
+        }
+        _ => (
+            "Welcome",
+            "This gateway lets the applications that you approve use services in your name. Connect one from the \
+             application itself; here you can see what is connected, and disconnect it.",
+            "Your account",
+        ),
+    };
+    let page = WelcomePage { frame: Frame::new(visit.config), heading, text, action };
+    page::respond(StatusCode::OK, &page, Leads::Home)
+}
