@@ -266,6 +266,8 @@ fn of_client<'a>(error: &OAuthError, detail: &'a str) -> Words<'a> {
         | ErrorCode::InvalidSoftwareStatement
         | ErrorCode::InvalidTarget
         | ErrorCode::LoginRequired
+        | ErrorCode::RequestNotSupported
+        | ErrorCode::RequestUriNotSupported
         | ErrorCode::UnapprovedSoftwareStatement
         | ErrorCode::UnsupportedGrantType
         | ErrorCode::UnsupportedResponseType
@@ -309,6 +311,8 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::InvalidSoftwareStatement
         | ErrorCode::InvalidTarget
         | ErrorCode::LoginRequired
+        | ErrorCode::RequestNotSupported
+        | ErrorCode::RequestUriNotSupported
         | ErrorCode::UnapprovedSoftwareStatement
         | ErrorCode::UnauthorizedClient
         | ErrorCode::UnsupportedGrantType
