@@ -34,3 +34,19 @@ pub enum TokenRejection {
     /// The feature is switched off: 404.
     Absent,
 }
+
+/// The store could not answer; the cause is in the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoreFailed;
+
+impl From<StoreFailed> for AuthorizeRejection {
+    fn from(StoreFailed: StoreFailed) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl From<StoreFailed> for TokenRejection {
+    fn from(StoreFailed: StoreFailed) -> Self {
+        Self::Unavailable
+    }
+}
