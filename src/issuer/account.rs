@@ -7,7 +7,6 @@ use super::consent::display_name;
 use super::{AccountView, AuthorizeRejection, Caller, ConnectedApp, Issuer};
 use crate::oauth::{ClientId, Grant, GrantId};
 use crate::store::{AuditEvent, AuditRow, Update};
-use crate::telemetry::ControlEvent;
 
 impl Issuer {
     /// Returns the account page of a session; `None` when nobody is logged in by it.
@@ -50,14 +49,14 @@ impl Issuer {
         let row = AuditRow {
             actor: Some(session.subject.as_str().to_owned()),
             client: Some(found.client),
-            target: Some(format!("grant {grant}")),
+            target: Some(grant.to_string()),
             ..self.audit(AuditEvent::GrantRevoked, caller)
         };
         let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(caller)?;
         if let Some(cache) = &self.cache {
             cache.forget_grant(&self.tenant, grant);
         }
-        self.metrics.control(ControlEvent::TokenRevoked);
+        self.count_revocation(done);
         Ok(done == Update::Done)
     }
 

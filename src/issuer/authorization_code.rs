@@ -67,25 +67,24 @@ impl Issuer {
             audit: AuditRow {
                 actor: Some(record.subject.as_str().to_owned()),
                 client: Some(client.id.clone()),
-                target: Some(format!("grant {}", record.grant)),
+                target: Some(record.grant.to_string()),
                 ..self.audit(AuditEvent::CodeRedeemed, caller)
             },
         };
+        // From here on the store has recorded whatever it answers.
         let error = match self.store.redeem_code(request).await.or_unavailable(caller)? {
             Redemption::Redeemed(grant, token) => {
                 self.metrics.control(ControlEvent::TokenIssued);
-                return Ok(self.respond(access, &grant, *token).await);
+                return Ok(self.respond(access, &grant, *token));
             }
-            // OAuth 2.1 4.1.3: the store has revoked the grant and recorded it; here its tokens leave the memory.
+            // OAuth 2.1 4.1.3: the store has revoked the grant; here its tokens leave the memory.
             Redemption::Replayed(grant) => {
                 self.metrics.control(ControlEvent::CodeReplayed);
                 self.forget_grant(grant);
-                return Err(TokenRejection::Refused { error: dead(), basic: false });
+                dead()
             }
             Redemption::Refused(CodeVerdict::WrongVerifier) => {
-                // The store counts and records it.
-                let error = OAuthError::new(ErrorCode::InvalidGrant, "the code_verifier does not match");
-                return Err(TokenRejection::Refused { error, basic: false });
+                OAuthError::new(ErrorCode::InvalidGrant, "the code_verifier is missing or does not match")
             }
             Redemption::Refused(CodeVerdict::WrongRedirect) => {
                 OAuthError::new(ErrorCode::InvalidGrant, "the redirect_uri is not that of the authorization request")
@@ -98,6 +97,6 @@ impl Issuer {
             )
             | Redemption::Unknown => dead(),
         };
-        Err(self.refuse_token(refused, client, error, caller).await)
+        Err(TokenRejection::because(error))
     }
 }

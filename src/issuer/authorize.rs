@@ -32,7 +32,7 @@ impl Issuer {
             Ok(redirect) => redirect,
             Err(error) => return Err(self.refuse_by_page(error, "redirect_uri", Some(&id), caller).await),
         };
-        match request.validate(&client, redirect, &policy.request(&client)) {
+        match request.validate(&client, redirect, &policy.request()) {
             Ok(request) => self.start(Asked { client, request }, session, caller).await,
             Err(refused) => Err(self.refuse_by_redirect(*refused, &id, caller).await),
         }

@@ -134,10 +134,13 @@ impl<K: Hash + Eq + Clone> Tally<K> {
             // Without room the key's failures stand in the shared entry.
             (entries.len() >= MAX_KEYS).then(|| entries.get(&None)).flatten()
         });
-        entry.filter(|e| now.since(e.first) < self.window).map_or((0, Lifetime::default()), |e| {
-            let rest = self.window.as_millis().saturating_sub(now.since(e.first).as_millis());
-            (e.count, whole_seconds(Duration::from_millis(rest)))
-        })
+        entry.filter(|e| now.since(e.first) < self.window).map_or_else(
+            || (0, Lifetime::default()),
+            |e| {
+                let rest = self.window.as_millis().saturating_sub(now.since(e.first).as_millis());
+                (e.count, whole_seconds(Duration::from_millis(rest)))
+            },
+        )
     }
 
     /// Takes one failure back: the attempt that was charged succeeded.

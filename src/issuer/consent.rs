@@ -107,7 +107,6 @@ impl Issuer {
 
     /// Stores a code and ends its transaction in one call, so that a double click makes one code (CN-18); returns the
     /// Location of the success.
-    #[expect(clippy::too_many_arguments, reason = "what a code is bound to")]
     async fn issue_code(
         &self,
         interaction: &Interaction,
@@ -142,7 +141,7 @@ impl Issuer {
         let row = AuditRow {
             actor: Some(session.subject.as_str().to_owned()),
             client: Some(client.id.clone()),
-            target: Some(format!("grant {grant}")),
+            target: Some(grant.to_string()),
             ..row
         };
         match self.store.insert_code(record, interaction.id, remember, row).await.or_unavailable(caller)? {

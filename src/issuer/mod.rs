@@ -96,8 +96,19 @@ impl Issuer {
         metrics: Arc<Metrics>,
     ) -> Self {
         let throttle = throttle::Throttle::new(&clock, &config.load());
-        let (documents, unrecorded) = Default::default();
-        let tenant = TenantId::default();
-        Self { store, cache, clock, entropy, keys, fetch, config, metrics, tenant, throttle, documents, unrecorded }
+        Self {
+            store,
+            cache,
+            clock,
+            entropy,
+            keys,
+            fetch,
+            config,
+            metrics,
+            tenant: TenantId::default(),
+            throttle,
+            documents: metadata_document::Documents::default(),
+            unrecorded: audit::Unrecorded::default(),
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::Issuer;
 use crate::config::{Config, UpstreamConfig};
-use crate::oauth::{Client, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
+use crate::oauth::{
+    Client, ClientOrigin, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId,
+};
 
 /// The scope by which clients ask for a refresh token; a permission without content (protocol.md A-32).
 const OFFLINE_ACCESS: &str = "offline_access";
@@ -29,25 +31,17 @@ impl Policy {
         self.upstreams().find(|u| u.resource == *resource)
     }
 
-    /// Returns what a client may ask of which resources: of the one that it is bound to, or of all.
-    pub(super) fn request(&self, client: &Client) -> RequestPolicy {
-        let bound = |u: &&UpstreamConfig| client.resource.as_ref().is_none_or(|r| *r == u.resource);
-        let resources = self.upstreams().filter(bound).map(|u| {
-            let allowed = self.allowed(client, u);
-            let default = Some(u.default_scopes.intersection(&allowed)).filter(|d| !d.is_empty());
-            (u.resource.clone(), allowed.clone(), default.unwrap_or(allowed))
-        });
-        RequestPolicy { resources: resources.collect() }
+    /// Returns what may be asked of which resources; which of them this client may ask is the request's own rule.
+    pub(super) fn request(&self) -> RequestPolicy {
+        let row = |u: &UpstreamConfig| (u.resource.clone(), catalogue(u), u.default_scopes.clone());
+        RequestPolicy { resources: self.upstreams().map(row).collect() }
     }
 
-    /// Returns the scopes of an upstream that a client may hold: the catalogue, within what the client is registered
-    /// for. A registration that names only scopes nobody here knows was not meant as a limit, and is none.
+    /// Returns the scopes of an upstream that a client may hold now: the catalogue, and for a client that an operator
+    /// added, within what he gave it. What a client registered for itself is no limit: it may ask the user for more.
     pub(super) fn allowed(&self, client: &Client, upstream: &UpstreamConfig) -> ScopeSet {
-        let limit = client.metadata.scope.as_ref().map(|s| s.intersection(&self.known()));
-        match limit.filter(|l| !l.is_empty()) {
-            Some(limit) => catalogue(upstream).intersection(&limit),
-            None => catalogue(upstream),
-        }
+        let limit = client.metadata.scope.as_ref().filter(|_| client.origin == ClientOrigin::Manual);
+        limit.map_or_else(|| catalogue(upstream), |limit| catalogue(upstream).intersection(limit))
     }
 
     /// Returns what a client may register.

@@ -61,34 +61,33 @@ impl Issuer {
             audit: AuditRow {
                 actor: Some(grant.subject.as_str().to_owned()),
                 client: Some(client.id.clone()),
-                target: Some(format!("grant {}", grant.id)),
+                target: Some(grant.id.to_string()),
                 ..self.audit(AuditEvent::TokenRefreshed, caller)
             },
         };
-        let event = match self.store.rotate_refresh_token(request).await.or_unavailable(caller)? {
+        // From here on the store has recorded whatever it answers.
+        match self.store.rotate_refresh_token(request).await.or_unavailable(caller)? {
             Rotation::Rotated(grant, token) | Rotation::Retried(grant, token) => {
                 self.metrics.control(ControlEvent::TokenRefreshed);
-                return Ok(self.respond(access, &grant, *token).await);
+                Ok(self.respond(access, &grant, *token))
             }
-            // OAuth 2.1 4.3.1: the store has revoked the family and recorded it; here its tokens leave the memory.
+            // OAuth 2.1 4.3.1: the store has revoked the family; here its tokens leave the memory.
             Rotation::Reused(grant) => {
                 self.metrics.control(ControlEvent::RefreshReused);
                 self.forget_grant(grant);
-                return Err(TokenRejection::Refused { error: dead(), basic: false });
+                Err(TokenRejection::because(dead()))
             }
-            // RT-16: the store knows less than the token, so it is an older copy of itself.
-            Rotation::Refused(RefreshVerdict::Ahead) => AuditEvent::RefreshAhead,
             Rotation::Refused(
-                RefreshVerdict::Dead
+                RefreshVerdict::Ahead
+                | RefreshVerdict::Dead
                 | RefreshVerdict::WrongClient
                 | RefreshVerdict::NotAllowed
                 | RefreshVerdict::Rotate
                 | RefreshVerdict::Retry
                 | RefreshVerdict::Reused,
             )
-            | Rotation::Unknown => refused,
-        };
-        Err(self.refuse_token(event, client, dead(), caller).await)
+            | Rotation::Unknown => Err(TokenRejection::because(dead())),
+        }
     }
 }
 

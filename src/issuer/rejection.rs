@@ -35,6 +35,13 @@ pub enum TokenRejection {
     Absent,
 }
 
+impl TokenRejection {
+    /// Makes the refusal of a client that has authenticated, so that no challenge is due.
+    pub(super) fn because(error: OAuthError) -> Self {
+        Self::Refused { error, basic: false }
+    }
+}
+
 /// The store could not answer; the cause is in the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StoreFailed;

@@ -3,7 +3,7 @@
 use super::audit::OrUnavailable;
 use super::{Caller, Issuer, TokenRejection};
 use crate::oauth::{AccessToken, Client, ClientId, ErrorCode, Form, GrantId, OAuthError, RefreshToken, TokenHash};
-use crate::store::{AuditEvent, AuditRow};
+use crate::store::{AuditEvent, AuditRow, Update};
 use crate::telemetry::ControlEvent;
 
 impl Issuer {
@@ -41,12 +41,12 @@ impl Issuer {
             return Ok(());
         };
         if found.client != client.id {
-            return self.record_foreign(client, format!("grant {grant}"), caller).await;
+            return self.record_foreign(client, grant.to_string(), caller).await;
         }
-        let row = self.revocation(&client.id, found.subject.as_str(), format!("grant {grant}"), caller);
-        self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(caller)?;
+        let row = self.revocation(&client.id, found.subject.as_str(), grant.to_string(), caller);
+        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(caller)?;
         self.forget_grant(grant);
-        self.metrics.control(ControlEvent::TokenRevoked);
+        self.count_revocation(done);
         Ok(())
     }
 
@@ -59,17 +59,25 @@ impl Issuer {
         let now = self.clock.now();
         let found = self.store.find_access_token(&hash, now).await.or_unavailable(caller)?;
         let Some(found) = found.filter(|t| t.tenant == self.tenant) else { return Ok(()) };
-        let target = format!("access token of grant {}", found.grant);
+        let target = format!("access token of {}", found.grant);
         if found.client != client.id {
             return self.record_foreign(client, target, caller).await;
         }
         let row = self.revocation(&client.id, found.subject.as_str(), target, caller);
-        self.store.revoke_access_token(&self.tenant, &hash, row).await.or_unavailable(caller)?;
+        let done = self.store.revoke_access_token(&self.tenant, &hash, row).await.or_unavailable(caller)?;
         if let Some(cache) = &self.cache {
             cache.forget_token(&hash);
         }
-        self.metrics.control(ControlEvent::TokenRevoked);
+        self.count_revocation(done);
         Ok(())
+    }
+
+    /// Counts a revocation that ended something.
+    pub(super) fn count_revocation(&self, done: Update) {
+        match done {
+            Update::Done => self.metrics.control(ControlEvent::TokenRevoked),
+            Update::NotFound => {}
+        }
     }
 
     fn revocation(&self, client: &ClientId, subject: &str, target: String, caller: &Caller) -> AuditRow {

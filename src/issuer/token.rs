@@ -1,18 +1,18 @@
 //! The token endpoint: who asks, then one match over the grant types (RFC 6749 3.2).
 
 use super::audit::OrUnavailable;
-use super::{Caller, Issuer, TokenRejection};
-use crate::oauth::{
-    AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, ErrorCode, Form,
-    Grant, OAuthError, RefreshClaims, RefreshToken, ScopeSet, Subject, TokenRequest, TokenResponse,
-};
-use crate::store::{AccountStatus, AuditEvent, AuditRow};
-use crate::telemetry::ControlEvent;
-
 use super::authorization_code::PresentedAtToken;
 use super::policy::Policy;
 use super::refresh_token::RefreshAtToken;
 use super::rejection::StoreFailed;
+use super::{Caller, Issuer, TokenRejection};
+use crate::oauth::{
+    AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, ErrorCode, Form,
+    Grant, GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, ScopeSet, Subject, TokenRequest,
+    TokenResponse,
+};
+use crate::store::{AccountStatus, AuditEvent, AuditRow};
+use crate::telemetry::ControlEvent;
 
 impl Issuer {
     /// Answers a token request.
@@ -112,7 +112,7 @@ impl Issuer {
         let reason = Some(error.code().as_str().to_owned());
         let row = AuditRow { client: Some(client.id.clone()), reason, ..self.audit(event, caller) };
         self.record_refusal(row).await;
-        TokenRejection::Refused { error, basic: false }
+        TokenRejection::because(error)
     }
 
     /// Asks the policy again what a grant may still give: every redemption and refresh does (CR-16, RT-09). `None` when
@@ -122,7 +122,7 @@ impl Issuer {
         policy: &Policy,
         client: &Client,
         subject: &Subject,
-        resource: &crate::oauth::ResourceIndicator,
+        resource: &ResourceIndicator,
         scopes: &ScopeSet,
         caller: &Caller,
     ) -> Result<Option<ScopeSet>, StoreFailed> {
@@ -137,15 +137,11 @@ impl Issuer {
     }
 
     /// Puts a new token into the cache and makes the response.
-    pub(super) async fn respond(&self, access: AccessToken, grant: &Grant, record: AccessTokenRecord) -> TokenResponse {
+    pub(super) fn respond(&self, access: AccessToken, grant: &Grant, record: AccessTokenRecord) -> TokenResponse {
         let now = self.clock.now();
         if let Some(cache) = &self.cache {
+            // A replay may have revoked the grant since our commit: the cache remembers that, and takes nothing of it.
             cache.insert(&record);
-            // A replay or revocation may have struck after our commit and told the cache to forget before the token was
-            // in it. Asking the store after the insertion leaves no such gap: whoever revokes from here on finds it.
-            if !matches!(self.store.find_access_token(&record.hash, now).await, Ok(Some(_))) {
-                cache.forget_token(&record.hash);
-            }
         }
         let claims = RefreshClaims { grant: grant.id, generation: grant.generation };
         TokenResponse {
@@ -157,7 +153,7 @@ impl Issuer {
     }
 
     /// Makes the cache forget a grant that the store has just revoked.
-    pub(super) fn forget_grant(&self, grant: crate::oauth::GrantId) {
+    pub(super) fn forget_grant(&self, grant: GrantId) {
         if let Some(cache) = &self.cache {
             cache.forget_grant(&self.tenant, grant);
         }
