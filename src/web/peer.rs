@@ -24,11 +24,7 @@ pub struct Origin {
 impl Origin {
     /// Finds the caller of a request that came from `peer` with these X-Forwarded-For fields, in their order.
     #[must_use]
-    pub fn find<'a>(
-        peer: IpAddr,
-        fields: impl DoubleEndedIterator<Item = &'a HeaderValue>,
-        trusted: &[IpNet],
-    ) -> Self {
+    pub fn find<'a>(peer: IpAddr, fields: impl DoubleEndedIterator<Item = &'a HeaderValue>, trusted: &[IpNet]) -> Self {
         let mut address = peer.to_canonical();
         let mut proxies = Vec::new();
         // A field that is not text ends the walk like any other malformed entry.
