@@ -1,9 +1,244 @@
 //! From what was written to `Config`, collecting every `Problem`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Config, Overrides, Problem};
+use ipnet::IpNet;
+use toml::de::DeTable;
+use url::Url;
 
-pub(super) fn load(_file: Option<&Path>, _overrides: &Overrides) -> Result<Config, Vec<Problem>> {
-    todo!()
+use super::file::{File, LogFormat};
+use super::policy_file::{DocumentMode, Documents};
+use super::problem::{Report, Setting};
+use super::{
+    Config, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig, Overrides, Problem,
+    RegistrationConfig, TokenPolicy,
+};
+use super::{document, file_trust, secret_source, upstream};
+use crate::oauth::{Brand, RedirectUri};
+
+/// Reads, checks and joins a file (if any) and the command line.
+pub(super) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
+    let text = match file.map(read).transpose() {
+        Ok(text) => text.unwrap_or_default(),
+        Err(why) => {
+            let report = Report::new(file, "");
+            report.add(None, "file", why, "name a readable file that only its owner may write");
+            return Err(report.finish());
+        }
+    };
+    let report = Report::new(file, &text);
+    let base = folder_of(file);
+    let tree = if file.is_some() { document::parse(&text, &base, &report) } else { Some(DeTable::new()) };
+    let read = tree.and_then(|tree| File::read(tree, &report));
+    let config = read.and_then(|written| Check { report: &report, base, overrides }.config(file, written));
+    let problems = report.finish();
+    config.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    file_trust::check(file)?;
+    std::fs::read_to_string(file).map_err(|e| e.to_string())
+}
+
+/// The folder that relative paths of a file start from.
+fn folder_of(file: Option<&Path>) -> PathBuf {
+    let folder = file.and_then(Path::parent).filter(|p| !p.as_os_str().is_empty());
+    folder.and_then(|f| f.canonicalize().ok()).unwrap_or_default()
+}
+
+/// What all rules need.
+pub(super) struct Check<'a> {
+    pub(super) report: &'a Report,
+    pub(super) base: PathBuf,
+    pub(super) overrides: &'a Overrides,
+}
+
+impl Check<'_> {
+    /// Makes the configuration. The result counts only when the report stayed empty.
+    fn config(&self, path: Option<&Path>, file: File) -> Option<Config> {
+        let public = self.listener(&file);
+        let public_url = self.public_url(&file, public.address);
+        let operator = self.operator(&file);
+        // Faults are in the report: what follows goes on with a name in their place, to find all others.
+        let public_url = public_url.unwrap_or_else(|| "https://invalid.invalid".to_owned());
+        let (upstreams, demo) = upstream::all(self, &public_url, &file.upstreams);
+        let brand = Brand::parse(&file.top.brand.value);
+        if brand.is_none() {
+            self.report.wrong(&file.top.brand, "this cannot begin a token", "write 2 to 8 letters `a-z`");
+        }
+        let brand = brand.or_else(|| Brand::parse("mcp"))?;
+        self.consistent_lifetimes(&file);
+        let config = Config {
+            file: path.map(Path::to_owned),
+            data_dir: self.data_dir(&file),
+            extra_hosts: self.extra_hosts(&file, &public_url, public.address.port()),
+            public_url,
+            public,
+            operator,
+            workers: self.workers(&file),
+            brand,
+            upstreams,
+            demo,
+            tokens: TokenPolicy {
+                access: file.tokens.access.value,
+                code: file.tokens.code.value,
+                refresh_idle: file.tokens.refresh_idle.value,
+                refresh_absolute: file.tokens.refresh_absolute.value,
+                refresh_grace: file.tokens.refresh_grace.value,
+                secret_overlap: file.tokens.secret_overlap.value,
+            },
+            login: login(&file),
+            registration: self.registration(&file),
+            metadata_documents: self.metadata_documents(&file.documents),
+            outbound: self.outbound(&file),
+            allowed_origins: self.allowed_origins(&file),
+            limits: file.limits.into(),
+            rates: file.rates.into(),
+            timeouts: file.timeouts.into(),
+            log: self.log(&file.log),
+            watch: file.reload.watch.value,
+            max_stale: file.reload.max_stale.value,
+        };
+        Some(config)
+    }
+
+    fn data_dir(&self, file: &File) -> PathBuf {
+        let written = file.top.data_dir.as_ref().map(|s| self.base.join(&s.value));
+        if let Some(path) = self.overrides.data_dir.clone().or(written) {
+            return path;
+        }
+        match secret_source::data_home() {
+            _ if !self.overrides.up => PathBuf::from("/var/lib/mcpgate"),
+            Some(home) => home.join("mcpgate"),
+            None => {
+                let remedy = "set HOME, or name the folder with --data";
+                self.report.add(None, "data_dir", "there is no home folder to keep the data in", remedy);
+                PathBuf::new()
+            }
+        }
+    }
+
+    fn workers(&self, file: &File) -> usize {
+        let written = file.top.workers.as_ref().map(|s| s.value);
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.overrides.workers.or(written).unwrap_or_else(cores).max(1)
+    }
+
+    fn consistent_lifetimes(&self, file: &File) {
+        let tokens = &file.tokens;
+        if tokens.refresh_idle.value > tokens.refresh_absolute.value {
+            self.report.wrong(&tokens.refresh_idle, "this is longer than refresh_absolute", "make it shorter");
+        }
+        if file.login.session_idle.value > file.login.session_absolute.value {
+            self.report.wrong(&file.login.session_idle, "this is longer than session_absolute", "make it shorter");
+        }
+        if file.documents.min_cache.value > file.documents.max_cache.value {
+            self.report.wrong(&file.documents.min_cache, "this is longer than max_cache", "make it shorter");
+        }
+        if file.limits.inspect_body.value > file.limits.mcp_body.value {
+            self.report.wrong(&file.limits.inspect_body, "this is larger than mcp_body", "make it smaller");
+        }
+    }
+
+    fn registration(&self, file: &File) -> RegistrationConfig {
+        let uris = &file.registration.extra_redirect_uris;
+        for uri in &uris.value {
+            if RedirectUri::parse(uri, &uris.value).is_err() {
+                self.report.wrong(uris, "one of these cannot be a redirect URI", "write exact absolute URIs");
+            }
+        }
+        RegistrationConfig {
+            enabled: file.registration.enabled.value,
+            extra_redirect_uris: uris.value.clone(),
+            max_clients: file.registration.max_clients.value,
+            unused_after: file.registration.unused_after.value,
+        }
+    }
+
+    fn metadata_documents(&self, documents: &Documents) -> MetadataDocumentConfig {
+        let allow = &documents.allow;
+        match documents.mode.value {
+            DocumentMode::Allowlist if allow.value.is_empty() => {
+                self.report.wrong(
+                    &documents.mode,
+                    "an empty list allows nobody",
+                    "fill allow, or write mode = \"off\"",
+                );
+            }
+            DocumentMode::Open | DocumentMode::Off if !allow.value.is_empty() => {
+                self.report.wrong(allow, "this has no effect", "write mode = \"allowlist\", or remove it");
+            }
+            DocumentMode::Allowlist | DocumentMode::Open | DocumentMode::Off => {}
+        }
+        for entry in &allow.value {
+            let text = if entry.starts_with("https://") { entry.clone() } else { format!("https://{entry}/") };
+            let host_only = entry.starts_with("https://") || !entry.contains(['/', '@', '?', '#', ':', '*']);
+            if !host_only || Url::parse(&text).is_err() {
+                self.report.wrong(allow, "one of these is neither a host nor an https URL", "write such");
+            }
+        }
+        MetadataDocumentConfig {
+            mode: match documents.mode.value {
+                DocumentMode::Open => MetadataDocumentMode::Open,
+                DocumentMode::Off => MetadataDocumentMode::Off,
+                DocumentMode::Allowlist => MetadataDocumentMode::Allowlist(allow.value.clone()),
+            },
+            max_bytes: documents.max_bytes.value.0,
+            min_cache: documents.min_cache.value,
+            max_cache: documents.max_cache.value,
+        }
+    }
+
+    fn outbound(&self, file: &File) -> OutboundConfig {
+        let allow = &file.outbound.allow_addresses;
+        if allow.value.iter().any(|network: &IpNet| network.prefix_len() == 0) {
+            self.report.wrong(allow, "this opens every address", "name the few hosts that you mean");
+        }
+        OutboundConfig {
+            allow_addresses: allow.value.clone(),
+            extra_ca_file: file.outbound.extra_ca_file.as_ref().map(|s| self.certificates(s)),
+        }
+    }
+
+    fn log(&self, log: &super::file::Log) -> LogConfig {
+        if tracing_subscriber::EnvFilter::builder().parse(&log.filter.value).is_err() {
+            self.report.wrong(&log.filter, "this is not a filter", "write info, warn or mcpgate=debug, say");
+        }
+        LogConfig { json: log.format.value == LogFormat::Json, filter: log.filter.value.clone() }
+    }
+
+    /// Finds a file from the folder of the configuration and holds that it can be read.
+    pub(super) fn readable(&self, setting: &Setting<PathBuf>) -> PathBuf {
+        let path = self.base.join(&setting.value);
+        if let Err(why) = std::fs::File::open(&path) {
+            self.report.wrong(setting, format!("the file cannot be read ({})", why.kind()), "name a readable PEM file");
+        }
+        path
+    }
+
+    /// Finds a file of PEM certificates.
+    pub(super) fn certificates(&self, setting: &Setting<PathBuf>) -> PathBuf {
+        use rustls_pki_types::{CertificateDer, pem::PemObject};
+        let path = self.base.join(&setting.value);
+        let found = CertificateDer::pem_file_iter(&path).and_then(|mut entries| entries.next().transpose());
+        if !matches!(found, Ok(Some(_))) {
+            self.report.wrong(setting, "no certificate can be read from it", "name a PEM file with a CA certificate");
+        }
+        path
+    }
+}
+
+fn login(file: &File) -> LoginPolicy {
+    let login = &file.login;
+    LoginPolicy {
+        session_idle: login.session_idle.value,
+        session_absolute: login.session_absolute.value,
+        interaction: login.interaction.value,
+        setup_link: login.setup_link.value,
+        min_password: login.min_password.value,
+        hash_slots: login.hash_slots.value,
+        argon2_memory_kib: u32::try_from(login.argon2_memory.value.0 / 1024).unwrap_or(u32::MAX),
+        argon2_passes: login.argon2_passes.value,
+        product_name: login.product_name.value.clone(),
+    }
 }

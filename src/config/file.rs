@@ -1,1 +1,277 @@
-//! The serde mirror of gateway.toml; unknown keys refused.
+//! The mirror of gateway.toml: every table and key with its purpose, type, default and range; those of
+//! lifetimes and limits are in `policy_file.rs`. The reference `docs/configuration.md` is made from these declarations.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::de::DeTable;
+
+use super::policy_file::{Documents, Limits, Login, Rates, Registration, Timeouts, Tokens};
+use super::problem::Report;
+use super::table::{Section, TableDeclaration, table};
+use super::value::{Entries, words};
+use crate::oauth::Lifetime;
+
+/// A whole file as written.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) top: Top,
+    pub(super) listen: Listen,
+    pub(super) operator: Operator,
+    pub(super) upstreams: Vec<(Upstream, Vec<Scope>)>,
+    pub(super) tokens: Tokens,
+    pub(super) login: Login,
+    pub(super) registration: Registration,
+    pub(super) documents: Documents,
+    pub(super) outbound: Outbound,
+    pub(super) cors: Cors,
+    pub(super) limits: Limits,
+    pub(super) rates: Rates,
+    pub(super) timeouts: Timeouts,
+    pub(super) log: Log,
+    pub(super) reload: Reload,
+}
+
+/// All tables, in the order of the reference.
+pub(super) const TABLES: &[TableDeclaration] = &[
+    Top::DECLARATION,
+    Listen::DECLARATION,
+    Operator::DECLARATION,
+    Upstream::DECLARATION,
+    Scope::DECLARATION,
+    Tokens::DECLARATION,
+    Login::DECLARATION,
+    Registration::DECLARATION,
+    Documents::DECLARATION,
+    Outbound::DECLARATION,
+    Cors::DECLARATION,
+    Limits::DECLARATION,
+    Rates::DECLARATION,
+    Timeouts::DECLARATION,
+    Log::DECLARATION,
+    Reload::DECLARATION,
+];
+
+impl File {
+    /// Reads a parsed file; `None` only when a default is declared wrongly, which a test excludes.
+    pub(super) fn read(root: DeTable<'_>, report: &Report) -> Option<Self> {
+        let mut root = Section::root(root, report);
+        macro_rules! read {
+            ($table:ident) => {{
+                let mut section = root.table($table::DECLARATION.path);
+                let read = $table::read(&mut section)?;
+                section.finish();
+                read
+            }};
+        }
+        let mut upstreams = Vec::new();
+        for mut section in root.tables(Upstream::DECLARATION.path) {
+            let mut scopes = Vec::new();
+            for mut scope in section.tables("scope") {
+                scopes.push(Scope::read(&mut scope)?);
+                scope.finish();
+            }
+            upstreams.push((Upstream::read(&mut section)?, scopes));
+            section.finish();
+        }
+        let file = Self {
+            top: Top::read(&mut root)?,
+            upstreams,
+            listen: read!(Listen),
+            operator: read!(Operator),
+            tokens: read!(Tokens),
+            login: read!(Login),
+            registration: read!(Registration),
+            documents: read!(Documents),
+            outbound: read!(Outbound),
+            cors: read!(Cors),
+            limits: read!(Limits),
+            rates: read!(Rates),
+            timeouts: read!(Timeouts),
+            log: read!(Log),
+            reload: read!(Reload),
+        };
+        root.finish();
+        Some(file)
+    }
+}
+
+table! {
+    /// The top of the file, before any table.
+    Top at "" {
+        /// The issuer: the one https origin under which clients reach the gateway. Every URL in metadata, tokens and
+        /// links is made from it; the Host header never is. `serve` needs it; `up` takes `https://localhost` and the
+        /// port of its listener. A change needs a restart, and every client must connect anew.
+        public_url: String = none;
+        /// Further authorities (`host` or `host:port`) accepted in Host, for health checks say. With a loopback
+        /// `public_url`, `localhost`, `127.0.0.1` and `[::1]` at its port are accepted in any case.
+        extra_hosts: Vec<String> = [];
+        /// The folder of the store, the keys and the development certificates. `serve` takes `/var/lib/mcpgate`, `up`
+        /// takes `mcpgate` in the user's data home. A change needs a restart.
+        data_dir: PathBuf = none;
+        /// Worker threads; by default one for each core. A change needs a restart.
+        workers: usize = none, 1 to 1024;
+        /// What all tokens, codes, client ids and client secrets begin with: 2 to 8 lower-case letters. A change
+        /// needs a restart and makes all earlier ones worthless.
+        brand: String = "mcp";
+    }
+}
+
+table! {
+    /// The public listener: OAuth, metadata and the upstreams' paths.
+    Listen at "listen" {
+        /// Where to listen. `serve` takes `0.0.0.0:8443`, `up` takes `127.0.0.1:8443`. A change needs a restart.
+        address: SocketAddr = none;
+        /// Who ends TLS: we, with a certificate from `files` (the choice of `serve`) or one of the `development` CA
+        /// below the data directory (the choice of `up`); or, with `off`, a load balancer in front, which must be
+        /// named in `trusted_proxies` beside an explicit `public_url`. A change to or from `off` needs a restart.
+        tls: TlsMode = none;
+        /// The certificate chain, PEM, the server's own certificate first. Read anew on reload.
+        certificate: PathBuf = none;
+        /// The key of the certificate, PEM, readable by nobody but its owner and group. Read anew on reload.
+        key: PathBuf = none;
+        /// Addresses or networks whose `X-Forwarded-For` (or PROXY header) is believed.
+        trusted_proxies: Vec<IpNet> = [];
+        /// Whether connections from trusted proxies begin with a PROXY header, version 1 or 2; then they must. A
+        /// change needs a restart.
+        proxy_protocol: bool = false;
+    }
+}
+
+table! {
+    /// The operator listener: health, readiness and metrics, in plain HTTP and without login.
+    Operator at "operator" {
+        /// Where to listen. A change needs a restart.
+        address: SocketAddr = "127.0.0.1:9090";
+        /// Allows an address that is not loopback. Whoever reaches it reads the metrics: keep others away by other
+        /// means.
+        danger_open_to_network: bool = false;
+    }
+}
+
+table! {
+    /// An upstream: an MCP server, or a plain HTTP service, behind a public path.
+    Upstream at "upstream" repeated {
+        /// Its name in commands, metrics and logs: `a-z`, `0-9` and `-`.
+        name: String = required;
+        /// Whose it is: accounts, clients and tokens of one tenant mean nothing to another.
+        tenant: String = "default";
+        /// Its public path: `/mcp`, `/mcp/{server}`, `/mcp/{tenant}/{server}` or any other that is not one of ours.
+        /// `public_url` and path together are the resource (RFC 8707) that its tokens are good for.
+        path: String = required;
+        /// `mcp` serves Streamable HTTP at exactly this path; `http` passes every method and every path below it.
+        kind: Kind = "mcp";
+        /// Where it is: http or https, without user name, password and fragment.
+        url: String = required;
+        /// PEM file with the CA of its certificate, besides the system's.
+        ca_file: PathBuf = none;
+        /// Headers added to every request towards it, its own credential above all.
+        headers: Entries = {};
+        /// What people call it, on the consent page and in metadata; by default its name.
+        display_name: String = none;
+        /// Where its documentation is; named in its metadata.
+        documentation: String = none;
+        /// Scopes for a client that asks for none; also what metadata and challenges recommend.
+        default_scopes: Vec<String> = [];
+        /// Scopes that every request to it needs.
+        required_scopes: Vec<String> = [];
+        /// Lifetime of its access tokens, if it differs from `tokens.access`.
+        access_lifetime: Lifetime = none, "1m" to "24h";
+        /// Connections towards it, at most, for each worker.
+        max_connections: usize = 512, 1 to 65536;
+        /// Longest wait for a connection.
+        connect_timeout: Duration = "5s", "100ms" to "60s";
+        /// Longest wait for the head of its answer.
+        first_byte_timeout: Duration = "60s", "1s" to "1h";
+        /// Longest stream.
+        max_stream: Duration = "24h", "1m" to "30d";
+        /// Whether the `Mcp-Method` and `Mcp-Name` headers of modern requests are compared with the body.
+        check_envelope: bool = true;
+    }
+}
+
+table! {
+    /// One scope of the upstream above: what its users are asked to agree to.
+    Scope at "upstream.scope" repeated {
+        /// The scope as in RFC 6749 3.3, `files:read` say.
+        name: String = required;
+        /// A short title for the consent page.
+        title: String = required;
+        /// What it allows, in a sentence that its users understand.
+        description: String = "";
+    }
+}
+
+table! {
+    /// What may be fetched on behalf of others. Addresses that are not public are refused.
+    Outbound at "outbound" {
+        /// Addresses or networks that are allowed although they are not public: your own hosts with metadata
+        /// documents.
+        allow_addresses: Vec<IpNet> = [];
+        /// PEM file with a CA, besides the system's.
+        extra_ca_file: PathBuf = none;
+    }
+}
+
+table! {
+    /// Web pages that call the upstreams from a browser.
+    Cors at "cors" {
+        /// Their origins (`https://inspector.example.com`). Metadata, token, registration and revocation are open to
+        /// all origins, without credentials, in any case.
+        allowed_origins: Vec<String> = [];
+    }
+}
+
+table! {
+    /// Logs, on standard error. They never hold a secret.
+    Log at "log" {
+        /// Lines for people (`text`) or for machines (`json`).
+        format: LogFormat = "text";
+        /// A filter in the syntax of tracing: `info`, `warn`, `mcpgate=debug`.
+        filter: String = "info";
+    }
+}
+
+table! {
+    /// What happens when the world changes under a running gateway.
+    Reload at "reload" {
+        /// Whether a changed configuration or certificate file is loaded by itself; SIGHUP does it in any case.
+        watch: bool = false;
+        /// How long tokens in memory are trusted while the store's change log cannot be read; then 503.
+        max_stale: Lifetime = "10s", "1s" to "300s";
+    }
+}
+
+words! {
+    /// Who ends TLS.
+    TlsMode {
+        /// We, with a certificate from files.
+        Files = "files",
+        /// We, with a certificate of the development CA.
+        Development = "development",
+        /// A load balancer in front.
+        Off = "off",
+    }
+}
+
+words! {
+    /// What speaks behind a path.
+    Kind {
+        /// Streamable HTTP.
+        Mcp = "mcp",
+        /// Any HTTP.
+        Http = "http",
+    }
+}
+
+words! {
+    /// How log lines look.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// For machines.
+        Json = "json",
+    }
+}

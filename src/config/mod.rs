@@ -1,4 +1,11 @@
 //! What the operator wishes: checked, typed, immutable.
+//!
+//! `Config::load` joins a file and the command line, and returns either a configuration in which every rule holds or all
+//! problems at once. Nothing here opens a socket or a store, and nothing is global: `server` hands each part to whoever
+//! needs it. It knows `oauth` (whose types it fills) and nothing above.
+//!
+//! Start with `file.rs`, which declares what may be written; `table.rs` and `value.rs` read it, `check.rs` and
+//! `upstream.rs` hold the rules.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,11 +16,21 @@ use ipnet::IpNet;
 use crate::oauth::{Brand, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
 mod check;
+mod document;
 mod file;
+mod file_trust;
+mod listener;
+mod policy_file;
 mod problem;
+mod reference;
+mod reload;
 mod secret_source;
+mod table;
+mod upstream;
+mod value;
 
 pub use problem::Problem;
+pub use reference::{keys, reference};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -36,6 +53,8 @@ pub struct Config {
     pub brand: Brand,
     /// The upstreams, longest path first.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Whether the only upstream is the built-in demo, whose URL is filled in once it listens.
+    pub demo: bool,
     /// Token lifetimes.
     pub tokens: TokenPolicy,
     /// Login, sessions, consent.
@@ -212,7 +231,7 @@ pub struct RegistrationConfig {
 pub struct MetadataDocumentConfig {
     /// Which URLs are fetched.
     pub mode: MetadataDocumentMode,
-    /// Bytes read at most; default 5120... see CI-07.
+    /// Bytes read at most; default 5120 (CI-07).
     pub max_bytes: usize,
     /// Cache at least; default 5 min.
     pub min_cache: Lifetime,

@@ -1,6 +1,11 @@
-//! `Problem`: where, what is wrong, what to write instead.
+//! `Problem`: where, what is wrong, what to write instead; and the `Report` that collects them all.
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::DeValue;
 
 /// One fault of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,5 +32,80 @@ impl std::fmt::Display for Problem {
             f.write_str(": ")?;
         }
         write!(f, "{}: {}; {}", self.key, self.fault, self.remedy)
+    }
+}
+
+/// A value together with the place that it was written at; no line for a default or an option of the command line.
+#[derive(Debug, Clone)]
+pub(super) struct Setting<T> {
+    pub(super) value: T,
+    pub(super) key: String,
+    pub(super) line: Option<usize>,
+}
+
+/// All problems found so far. A value is never echoed: it may have come from a secret.
+#[derive(Debug)]
+pub(super) struct Report {
+    file: Option<PathBuf>,
+    line_starts: Vec<usize>,
+    problems: RefCell<Vec<Problem>>,
+    /// Where values begin that are already reported.
+    set_aside: RefCell<BTreeSet<usize>>,
+}
+
+impl Report {
+    /// Starts a report on a file and its text; both are absent when there is only a command line.
+    pub(super) fn new(file: Option<&Path>, text: &str) -> Self {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1)));
+        Self {
+            file: file.map(Path::to_owned),
+            line_starts: line_starts.collect(),
+            problems: RefCell::default(),
+            set_aside: RefCell::default(),
+        }
+    }
+
+    /// Marks the value at `offset` as reported: its meaning is not judged.
+    pub(super) fn set_aside(&self, offset: usize) {
+        self.set_aside.borrow_mut().insert(offset);
+    }
+
+    /// Returns whether a value, or a part of it, is reported already.
+    pub(super) fn is_set_aside(&self, value: &Spanned<DeValue<'_>>) -> bool {
+        // The entries of a table are judged one by one.
+        !value.get_ref().is_table() && self.set_aside.borrow().range(value.span()).next().is_some()
+    }
+
+    /// Returns whether there is a problem of this key.
+    pub(super) fn names(&self, key: &str) -> bool {
+        self.problems.borrow().iter().any(|problem| problem.key == key)
+    }
+
+    /// Returns the line of a byte of the text, from 1.
+    pub(super) fn line_of(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset)
+    }
+
+    /// Adds a problem of a setting.
+    pub(super) fn wrong<T>(&self, setting: &Setting<T>, fault: impl Into<String>, remedy: impl Into<String>) {
+        self.add(setting.line, &setting.key, fault, remedy);
+    }
+
+    /// Adds a problem.
+    pub(super) fn add(&self, line: Option<usize>, key: &str, fault: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem {
+            file: self.file.clone(),
+            line,
+            key: key.to_owned(),
+            fault: fault.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    /// Returns the problems in the order of the file.
+    pub(super) fn finish(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_key(|p| p.line.unwrap_or(usize::MAX));
+        problems
     }
 }

@@ -1,0 +1,69 @@
+//! From the text of gateway.toml to a tree of values whose references are resolved; every fault with its line.
+
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::Report;
+use super::secret_source;
+
+/// Words of example files that somebody forgot to replace (CF-09).
+const PLACEHOLDERS: [&str; 9] = [
+    "changeme",
+    "change_me",
+    "change-me",
+    "replaceme",
+    "replace_me",
+    "replace-me",
+    "your-token",
+    "your_token",
+    "your-secret",
+];
+
+/// Parses the text and resolves its references; `None` when the syntax is broken, for the rest would be guesswork.
+pub(super) fn parse<'t>(text: &'t str, base: &Path, report: &Report) -> Option<DeTable<'t>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let line = error.span().map(|span| report.line_of(span.start));
+        report.add(line, "syntax", error.message(), "see https://toml.io for what a TOML file may hold");
+    }
+    let mut root = root.into_inner();
+    resolve_table(&mut root, "", base, report);
+    errors.is_empty().then_some(root)
+}
+
+fn resolve_table(table: &mut DeTable<'_>, prefix: &str, base: &Path, report: &Report) {
+    for (name, value) in table.iter_mut() {
+        let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
+        resolve(value, &key, base, report);
+    }
+}
+
+fn resolve(value: &mut Spanned<DeValue<'_>>, key: &str, base: &Path, report: &Report) {
+    let offset = value.span().start;
+    match value.get_mut() {
+        DeValue::Array(entries) => {
+            for (index, entry) in entries.iter_mut().enumerate() {
+                resolve(entry, &format!("{key}[{index}]"), base, report);
+            }
+        }
+        DeValue::Table(table) => resolve_table(table, key, base, report),
+        DeValue::String(text) => {
+            match secret_source::expand(text, base, secret_source::environment) {
+                Ok(None) => {}
+                Ok(Some(expanded)) => *text = expanded.into(),
+                Err(why) => {
+                    report.add(Some(report.line_of(offset)), key, why.to_string(), why.remedy());
+                    report.set_aside(offset);
+                }
+            }
+            let folded = text.to_ascii_lowercase();
+            if PLACEHOLDERS.iter().any(|p| folded.contains(p)) {
+                report.add(Some(report.line_of(offset)), key, "this is a placeholder", "write the real value");
+                report.set_aside(offset);
+            }
+        }
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+    }
+}

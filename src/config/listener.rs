@@ -1,0 +1,173 @@
+//! The rules for what the gateway listens on, is called, and who may call it from a browser.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::check::Check;
+use super::file::{File, TlsMode};
+use super::problem::Setting;
+use super::{Listener, TlsConfig};
+
+impl Check<'_> {
+    pub(super) fn listener(&self, file: &File) -> Listener {
+        let up = self.overrides.up;
+        let by_default = SocketAddr::from((if up { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }, 8443));
+        let written = file.listen.address.as_ref().map(|s| s.value);
+        let mode = file.listen.tls.as_ref().map(|s| s.value);
+        // A mode that could not be read is reported; what it would have needed is not asked for.
+        let fallback = if up || self.report.names("listen.tls") { TlsMode::Development } else { TlsMode::Files };
+        let mode = mode.unwrap_or(fallback);
+        for network in &file.listen.trusted_proxies.value {
+            if network.prefix_len() == 0 {
+                let remedy = "name the addresses of your load balancer";
+                self.report.wrong(&file.listen.trusted_proxies, "this believes everybody", remedy);
+            }
+        }
+        Listener {
+            address: self.overrides.listen.or(written).unwrap_or(by_default),
+            tls: match mode {
+                TlsMode::Files => self.certificate_files(file),
+                TlsMode::Development => TlsConfig::Development,
+                TlsMode::Off => self.tls_off(file),
+            },
+            trusted_proxies: file.listen.trusted_proxies.value.clone(),
+            proxy_protocol: file.listen.proxy_protocol.value,
+        }
+    }
+
+    fn certificate_files(&self, file: &File) -> TlsConfig {
+        let path = |setting: &Option<Setting<PathBuf>>, key: &str, what: &str| {
+            if setting.is_none() {
+                let remedy = format!("name the PEM file with the {what}, or write tls = \"development\" to try things");
+                self.report.add(file.listen.tls.as_ref().and_then(|s| s.line), key, "this key is missing", remedy);
+            }
+            setting.as_ref().map(|s| self.readable(s)).unwrap_or_default()
+        };
+        let certificate = path(&file.listen.certificate, "listen.certificate", "certificate chain");
+        let key = path(&file.listen.key, "listen.key", "key");
+        if let Some(setting) = &file.listen.key {
+            use std::os::unix::fs::PermissionsExt;
+            if std::fs::metadata(&key).is_ok_and(|m| m.permissions().mode() & 0o007 != 0) {
+                self.report.wrong(setting, "anybody may read this key", "chmod 0640 or 0600 it");
+            }
+        }
+        TlsConfig::Files { certificate, key }
+    }
+
+    // CF-05: without TLS of our own nothing is secret unless somebody else ends TLS before us, and says so.
+    fn tls_off(&self, file: &File) -> TlsConfig {
+        let Some(tls) = &file.listen.tls else { return TlsConfig::Off };
+        if self.overrides.public_url.is_none() && file.top.public_url.is_none() {
+            self.report.wrong(tls, "without TLS the public URL cannot be guessed", "write public_url = \"https://…\"");
+        }
+        if file.listen.trusted_proxies.value.is_empty() {
+            let remedy = "name the load balancer that ends TLS in listen.trusted_proxies, or remove this line";
+            self.report.wrong(tls, "without TLS anybody on the way reads the tokens", remedy);
+        }
+        TlsConfig::Off
+    }
+
+    pub(super) fn public_url(&self, file: &File, listen: SocketAddr) -> Option<String> {
+        let option = self.overrides.public_url.clone();
+        let option = option.map(|value| Setting { value, key: "--public-url".to_owned(), line: None });
+        let setting = match option.or_else(|| file.top.public_url.clone()) {
+            Some(setting) => setting,
+            None if self.overrides.up => return Some(origin_of("localhost", listen.port())),
+            None => {
+                let tls_off = file.listen.tls.as_ref().is_some_and(|s| s.value == TlsMode::Off);
+                if !tls_off {
+                    let remedy = "write the https origin that clients reach, \"https://mcp.example.com\" say";
+                    self.report.add(None, "public_url", "this key is missing", remedy);
+                }
+                return None;
+            }
+        };
+        let plain = |url: &Url| {
+            let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            bare && url.username().is_empty() && url.password().is_none()
+        };
+        let fault = match Url::parse(&setting.value) {
+            Err(_) => "this is not a URL",
+            // RFC 8414 2: an issuer is https; clients refuse any other.
+            Ok(url) if url.scheme() != "https" => "the public URL must be https",
+            Ok(url) if !plain(&url) => "the public URL is an origin: no path, query, fragment or user name",
+            Ok(url) => return Some(url.origin().ascii_serialization()),
+        };
+        let remedy = "write the https origin that clients reach, \"https://mcp.example.com\" say";
+        self.report.wrong(&setting, fault, remedy);
+        None
+    }
+
+    pub(super) fn extra_hosts(&self, file: &File, origin: &str, listen_port: u16) -> Vec<String> {
+        let mut hosts: Vec<String> = Vec::new();
+        let setting = &file.top.extra_hosts;
+        for host in &setting.value {
+            // What stands in Host is what stands between `https://` and the path of a URL.
+            match Url::parse(&format!("https://{host}")) {
+                Ok(url) if url.path() == "/" && !host.contains(['/', '@', '?', '#', '*']) => {
+                    hosts.push(authority(&url.origin().ascii_serialization()).to_owned());
+                }
+                Ok(_) | Err(_) => self.report.wrong(setting, "this is not a host", "write host or host:port"),
+            }
+        }
+        let url = Url::parse(origin).ok();
+        if let Some(url) = url.filter(is_loopback) {
+            for port in [url.port_or_known_default().unwrap_or(443), listen_port] {
+                hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(|h| authority(&origin_of(h, port)).to_owned()));
+            }
+        }
+        hosts.retain(|host| host != authority(origin));
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
+
+    pub(super) fn operator(&self, file: &File) -> SocketAddr {
+        let setting = &file.operator.address;
+        let address = self.overrides.operator_listen.unwrap_or(setting.value);
+        if !address.ip().is_loopback() && !file.operator.danger_open_to_network.value {
+            let remedy = "write a loopback address, or operator.danger_open_to_network = true if other means keep \
+                          everybody else away";
+            self.report.wrong(setting, "metrics and health would be open to the network", remedy);
+        }
+        address
+    }
+
+    pub(super) fn allowed_origins(&self, file: &File) -> Vec<String> {
+        let setting = &file.cors.allowed_origins;
+        let mut origins = Vec::new();
+        for text in &setting.value {
+            let web = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
+            let url = Url::parse(text).ok().filter(|url| web(url) && !text.contains('*'));
+            match url.map(|url| url.origin().ascii_serialization()) {
+                Some(origin) if origin == *text => origins.push(origin),
+                // CF-05: a wildcard would let any page act with the tokens that its scripts hold.
+                Some(_) | None => {
+                    let remedy = "write exact https origins, \"https://app.example.com\" say; there is no wildcard";
+                    self.report.wrong(setting, "one of these is not an origin", remedy);
+                }
+            }
+        }
+        origins
+    }
+}
+
+fn origin_of(host: &str, port: u16) -> String {
+    if port == 443 { format!("https://{host}") } else { format!("https://{host}:{port}") }
+}
+
+fn authority(origin: &str) -> &str {
+    origin.split_once("://").map_or(origin, |(_, authority)| authority)
+}
+
+/// Returns whether a URL's host is this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(url::Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,225 @@
+//! The mirror of gateway.toml, second part: lifetimes, accounts, clients, limits, rates, timeouts. The numbers are those
+//! of OAuth 2.1, NIST SP 800-63B and RFC 9106 where these name any.
+
+use std::time::Duration;
+
+use super::table::table;
+use super::value::{Bytes, words};
+use crate::oauth::Lifetime;
+
+table! {
+    /// Lifetimes of codes and tokens.
+    Tokens at "tokens" {
+        /// Access tokens.
+        access: Lifetime = "1h", "1m" to "24h";
+        /// Authorization codes.
+        code: Lifetime = "60s", "10s" to "600s";
+        /// Refresh tokens that are not used.
+        refresh_idle: Lifetime = "30d", "1h" to "90d";
+        /// Refresh tokens in all, however often they are used: then their user must consent again.
+        refresh_absolute: Lifetime = "90d", "1h" to "365d";
+        /// How long the preceding refresh token may be tried again with the same result; later it revokes all of its
+        /// family. Clients lose answers and refresh twice at once; `0s` is strict and logs them out.
+        refresh_grace: Lifetime = "30s", "0s" to "120s";
+        /// How long a client's earlier secret is honoured after a rotation.
+        secret_overlap: Lifetime = "24h", "0s" to "7d";
+    }
+}
+
+table! {
+    /// Accounts, their sessions, and consent.
+    Login at "login" {
+        /// Sessions that are not used.
+        session_idle: Lifetime = "1h", "1m" to "30d";
+        /// Sessions in all.
+        session_absolute: Lifetime = "24h", "1m" to "90d";
+        /// Time to log in and decide.
+        interaction: Lifetime = "10m", "1m" to "1h";
+        /// One-time links to set a password.
+        setup_link: Lifetime = "1h", "1m" to "7d";
+        /// Shortest password, in characters.
+        min_password: usize = 12, 8 to 128;
+        /// Password computations at once, in all; each needs `argon2_memory`. A change needs a restart.
+        hash_slots: usize = 2, 1 to 64;
+        /// Memory of a password computation (RFC 9106). Accounts move to a new value as they log in.
+        argon2_memory: Bytes = "64MiB", "19MiB" to "1GiB";
+        /// Passes of a password computation.
+        argon2_passes: u32 = 3, 2 to 20;
+        /// The name on the pages.
+        product_name: String = "mcpgate";
+    }
+}
+
+table! {
+    /// Dynamic client registration (RFC 7591), for clients that know nothing newer.
+    Registration at "registration" {
+        /// Whether anybody may register a client.
+        enabled: bool = true;
+        /// Exact redirect URIs of known clients that are allowed although their scheme has no dot.
+        extra_redirect_uris: Vec<String> = ["cursor://anysphere.cursor-mcp/oauth/callback"];
+        /// Clients of a tenant, at most.
+        max_clients: u64 = 10000, 1 to 10000000;
+        /// A registration that is never used is removed after this.
+        unused_after: Lifetime = "24h", "1h" to "90d";
+    }
+}
+
+table! {
+    /// Clients whose id is the https URL of their metadata (Client ID Metadata Documents).
+    Documents at "client_id_metadata_documents" {
+        /// Whether any public URL (`open`), those of `allow` (`allowlist`) or none (`off`) is honoured.
+        mode: DocumentMode = "open";
+        /// Hosts, or exact URLs, for `allowlist`.
+        allow: Vec<String> = [];
+        /// Largest document.
+        max_bytes: Bytes = 5120, 1024 to 65536;
+        /// A document is kept at least so long, whatever it says.
+        min_cache: Lifetime = "5m", "10s" to "24h";
+        /// A document is kept at most so long, whatever it says.
+        max_cache: Lifetime = "24h", "1m" to "7d";
+    }
+}
+
+table! {
+    /// Sizes and numbers, at most.
+    Limits at "limits" {
+        /// Request target (414).
+        request_target: Bytes = "8KiB", "1KiB" to "32KiB";
+        /// Header fields of a request (431).
+        header_fields: usize = 100, 16 to 1000;
+        /// Head of a request in all (431).
+        head_bytes: Bytes = "32KiB", "8KiB" to "256KiB";
+        /// Body of an OAuth request (413).
+        oauth_body: Bytes = "64KiB", "4KiB" to "1MiB";
+        /// Body of a request to an upstream (413).
+        mcp_body: Bytes = "4MiB", "1KiB" to "1GiB";
+        /// Part of it that is held back to compare headers and body.
+        inspect_body: Bytes = "256KiB", "1KiB" to "16MiB";
+        /// One event of a stream.
+        sse_event: Bytes = "4MiB", "1KiB" to "256MiB";
+        /// Public connections in all. A change needs a restart.
+        connections: usize = 4096, 1 to 1000000;
+        /// Public connections of one address.
+        connections_per_address: usize = 256, 1 to 1000000;
+        /// HTTP/2 streams of a connection.
+        h2_streams: u32 = 100, 1 to 10000;
+        /// Requests and streams of one access token's user and client at once (429).
+        streams_per_principal: usize = 200, 1 to 100000;
+        /// Access tokens held in memory; more are read from the store as they come. A change needs a restart.
+        tokens_in_memory: usize = 1000000, 1000 to 100000000;
+    }
+}
+
+table! {
+    /// Rates; what comes faster is answered 429 with Retry-After.
+    Rates at "rates" {
+        /// Authorization requests of one address; three times as many in a burst.
+        authorize_per_second: u32 = 10, 1 to 1000000;
+        /// Token requests of one client; five times as many in a burst, and from one address.
+        token_per_second: u32 = 20, 1 to 1000000;
+        /// Failed authentications of one client.
+        client_failures_per_minute: u32 = 20, 1 to 1000000;
+        /// Registrations of one address; ten times as many in a tenant.
+        registrations_per_hour: u32 = 10, 1 to 1000000;
+        /// Metadata documents fetched from one host.
+        fetches_per_host_per_minute: u32 = 10, 1 to 1000000;
+        /// Requests of one access token's user and client to an upstream.
+        mcp_per_second: u32 = 50, 1 to 10000000;
+        /// The same, in a burst.
+        mcp_burst: u32 = 200, 1 to 10000000;
+        /// Look-ups in the store of tokens that memory does not know.
+        store_reads_per_second: u32 = 100, 1 to 1000000;
+        /// Failed logins to an account from one network before each next one must wait, longer each time.
+        login_free_failures: u32 = 5, 1 to 100;
+        /// Failed logins in a row after which an account's password login pauses.
+        login_pause_failures: u32 = 100, 10 to 1000;
+    }
+}
+
+table! {
+    /// Timeouts.
+    Timeouts at "timeouts" {
+        /// TLS handshake.
+        tls_handshake: Duration = "5s", "1s" to "60s";
+        /// Head of a request.
+        request_head: Duration = "10s", "1s" to "60s";
+        /// Body of an OAuth request.
+        oauth_body: Duration = "10s", "1s" to "60s";
+        /// Body of a request to an upstream, between two pieces.
+        mcp_body: Duration = "30s", "1s" to "1h";
+        /// A client that takes nothing of its answer.
+        write_stall: Duration = "30s", "1s" to "1h";
+        /// An idle connection.
+        keep_alive: Duration = "60s", "1s" to "1h";
+        /// A silent event stream gets a comment after this.
+        sse_keep_alive: Duration = "15s", "1s" to "1h";
+        /// A stream may outlive its access token by this.
+        expired_stream: Duration = "60s", "0s" to "1h";
+        /// Time for streams to end when the process is told to stop.
+        drain: Duration = "30s", "0s" to "1h";
+    }
+}
+
+words! {
+    /// Which metadata documents are honoured.
+    DocumentMode {
+        /// Any public one.
+        Open = "open",
+        /// Those named.
+        Allowlist = "allowlist",
+        /// None.
+        Off = "off",
+    }
+}
+
+impl From<Limits> for super::Limits {
+    fn from(written: Limits) -> Self {
+        Self {
+            request_target: written.request_target.value.0,
+            header_fields: written.header_fields.value,
+            head_bytes: written.head_bytes.value.0,
+            oauth_body: written.oauth_body.value.0,
+            mcp_body: written.mcp_body.value.0,
+            inspect_body: written.inspect_body.value.0,
+            sse_event: written.sse_event.value.0,
+            connections: written.connections.value,
+            connections_per_address: written.connections_per_address.value,
+            h2_streams: written.h2_streams.value,
+            streams_per_principal: written.streams_per_principal.value,
+            tokens_in_memory: written.tokens_in_memory.value,
+        }
+    }
+}
+
+impl From<Rates> for super::Rates {
+    fn from(written: Rates) -> Self {
+        Self {
+            authorize_per_second: written.authorize_per_second.value,
+            token_per_second: written.token_per_second.value,
+            client_failures_per_minute: written.client_failures_per_minute.value,
+            registrations_per_hour: written.registrations_per_hour.value,
+            fetches_per_host_per_minute: written.fetches_per_host_per_minute.value,
+            mcp_per_second: written.mcp_per_second.value,
+            mcp_burst: written.mcp_burst.value,
+            store_reads_per_second: written.store_reads_per_second.value,
+            login_free_failures: written.login_free_failures.value,
+            login_pause_failures: written.login_pause_failures.value,
+        }
+    }
+}
+
+impl From<Timeouts> for super::Timeouts {
+    fn from(written: Timeouts) -> Self {
+        Self {
+            tls_handshake: written.tls_handshake.value,
+            request_head: written.request_head.value,
+            oauth_body: written.oauth_body.value,
+            mcp_body: written.mcp_body.value,
+            write_stall: written.write_stall.value,
+            keep_alive: written.keep_alive.value,
+            sse_keep_alive: written.sse_keep_alive.value,
+            expired_stream: written.expired_stream.value,
+            drain: written.drain.value,
+        }
+    }
+}

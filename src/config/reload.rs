@@ -1,0 +1,45 @@
+//! What a new configuration may not change under a running gateway, and what an operator should be warned of.
+
+use super::{Config, TlsConfig};
+
+impl Config {
+    /// Returns the keys in which `newer` differs and that only a restart can change.
+    #[must_use]
+    pub fn needs_restart(&self, newer: &Self) -> Vec<&'static str> {
+        let tls_off = |config: &Self| config.public.tls == TlsConfig::Off;
+        let changed = [
+            ("public_url", self.public_url != newer.public_url),
+            ("data_dir", self.data_dir != newer.data_dir),
+            ("workers", self.workers != newer.workers),
+            ("brand", self.brand != newer.brand),
+            ("listen.address", self.public.address != newer.public.address),
+            ("listen.tls", tls_off(self) != tls_off(newer)),
+            ("listen.proxy_protocol", self.public.proxy_protocol != newer.public.proxy_protocol),
+            ("operator.address", self.operator != newer.operator),
+            ("login.hash_slots", self.login.hash_slots != newer.login.hash_slots),
+            ("limits.connections", self.limits.connections != newer.limits.connections),
+            ("limits.tokens_in_memory", self.limits.tokens_in_memory != newer.limits.tokens_in_memory),
+        ];
+        changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+    }
+
+    /// Returns what is allowed but dangerous in this configuration, one sentence each (CF-05).
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let dangers = [
+            (
+                !self.operator.ip().is_loopback(),
+                "operator.danger_open_to_network: whoever reaches the operator listener reads health and metrics",
+            ),
+            (
+                self.public.tls == TlsConfig::Off && !self.public.address.ip().is_loopback(),
+                "listen.tls is off: tokens travel in clear text between the load balancer and this machine",
+            ),
+            (
+                !self.outbound.allow_addresses.is_empty(),
+                "outbound.allow_addresses: the gateway fetches metadata documents from addresses that are not public",
+            ),
+        ];
+        dangers.into_iter().filter_map(|(is_so, sentence)| is_so.then_some(sentence)).collect()
+    }
+}

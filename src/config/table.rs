@@ -1,0 +1,334 @@
+//! Reads one table of gateway.toml: its keys, their types and ranges, and what does not belong there.
+//!
+//! `table!` declares a table once, and from that come the struct, its reader, the defaults and the reference in
+//! `docs/configuration.md`: they cannot drift apart.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::file::TABLES;
+use super::problem::{Report, Setting};
+use super::value::Readable;
+
+/// What the declaration of a key says.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// The lines of its doc comment.
+    pub(super) about: &'static [&'static str],
+    pub(super) kind: fn() -> String,
+    /// As TOML, or `none`, or `required`.
+    pub(super) default: &'static str,
+    /// Smallest and largest value, as TOML.
+    pub(super) range: Option<(&'static str, &'static str)>,
+}
+
+/// What the declaration of a table says.
+#[derive(Debug)]
+pub(super) struct TableDeclaration {
+    /// Its path in the file; empty for the top level.
+    pub(super) path: &'static str,
+    /// Whether it may be repeated (`[[path]]`).
+    pub(super) repeated: bool,
+    pub(super) about: &'static [&'static str],
+    pub(super) keys: &'static [Key],
+}
+
+/// A table being read. What is not taken out of it is unknown.
+pub(super) struct Section<'t, 'r> {
+    table: DeTable<'t>,
+    prefix: String,
+    line: Option<usize>,
+    report: &'r Report,
+}
+
+impl<'t, 'r> Section<'t, 'r> {
+    /// Starts at the top level of a file.
+    pub(super) fn root(table: DeTable<'t>, report: &'r Report) -> Self {
+        Self { table, prefix: String::new(), line: None, report }
+    }
+
+    /// Takes the table `name` out of this one; an absent one is empty.
+    pub(super) fn table(&mut self, name: &str) -> Self {
+        let prefix = self.key(name);
+        let (table, line) = match self.remove(name) {
+            None => (DeTable::new(), None),
+            Some(found) => {
+                let line = Some(self.report.line_of(found.span().start));
+                match found.into_inner() {
+                    DeValue::Table(table) => (table, line),
+                    _not_a_table => {
+                        self.report.add(line, &prefix, "this is a table", format!("write [{prefix}]"));
+                        (DeTable::new(), line)
+                    }
+                }
+            }
+        };
+        Self { table, prefix, line, report: self.report }
+    }
+
+    /// Takes the repeated table `name` out of this one.
+    pub(super) fn tables(&mut self, name: &str) -> Vec<Self> {
+        let prefix = self.key(name);
+        let Some(found) = self.remove(name) else { return Vec::new() };
+        let line = Some(self.report.line_of(found.span().start));
+        let wrong = || {
+            let remedy = format!("write [[{}]]", without_indices(&prefix));
+            self.report.add(line, &prefix, "this table may be repeated", remedy);
+        };
+        let DeValue::Array(entries) = found.into_inner() else {
+            wrong();
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            let line = Some(self.report.line_of(entry.span().start));
+            match entry.into_inner() {
+                DeValue::Table(table) => {
+                    sections.push(Self { table, prefix: format!("{prefix}[{index}]"), line, report: self.report });
+                }
+                _not_a_table => wrong(),
+            }
+        }
+        sections
+    }
+
+    /// Takes an optional key.
+    pub(super) fn take<T: Readable>(&mut self, name: &str) -> Option<Setting<T>> {
+        let found = self.remove(name)?;
+        let key = self.key(name);
+        let line = Some(self.report.line_of(found.span().start));
+        if self.report.is_set_aside(&found) {
+            return None;
+        }
+        let Some(value) = T::read(found.get_ref()) else {
+            let fault = format!("this {} cannot be read", found.get_ref().type_str());
+            self.report.add(line, &key, fault, format!("write {}", T::kind()));
+            return None;
+        };
+        Some(Setting { value, key, line })
+    }
+
+    /// Takes an optional key and holds it between two values.
+    pub(super) fn take_within<T: Readable + PartialOrd>(
+        &mut self,
+        name: &str,
+        low: &str,
+        high: &str,
+    ) -> Option<Setting<T>> {
+        let setting = self.take::<T>(name)?;
+        let outside = literal::<T>(low).is_none_or(|low| setting.value < low)
+            || literal::<T>(high).is_none_or(|high| setting.value > high);
+        if outside {
+            self.report.wrong(&setting, "this is out of range", format!("write a value from {low} to {high}"));
+            return None;
+        }
+        Some(setting)
+    }
+
+    /// Takes a key that must be there.
+    pub(super) fn require<T: Readable>(&mut self, name: &str) -> Option<Setting<T>> {
+        if !self.has(name) {
+            self.report.add(self.line, &self.key(name), "this key is missing", format!("write {}", T::kind()));
+        }
+        self.take(name)
+    }
+
+    /// Returns the default of a key; `None` only when its declaration is wrong, which a test excludes.
+    pub(super) fn default<T: Readable>(&self, name: &str, default: &str) -> Option<Setting<T>> {
+        literal(default).map(|value| Setting { value, key: self.key(name), line: None })
+    }
+
+    /// Reports all that was not taken.
+    pub(super) fn finish(self) {
+        let here = without_indices(&self.prefix);
+        for name in self.table.keys() {
+            let line = Some(self.report.line_of(name.span().start));
+            self.report.add(line, &self.key(name.get_ref()), "this key is unknown", suggestion(&here, name.get_ref()));
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.table.keys().any(|key| key.get_ref() == name)
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Spanned<DeValue<'t>>> {
+        let key = self.table.keys().find(|key| key.get_ref() == name)?.clone();
+        self.table.remove(&key)
+    }
+
+    fn key(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    }
+}
+
+fn literal<T: Readable>(toml: &str) -> Option<T> {
+    T::read(DeValue::parse(toml).ok()?.get_ref())
+}
+
+/// `upstream[1].scope[0]` becomes `upstream.scope`.
+fn without_indices(path: &str) -> String {
+    path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect()
+}
+
+/// Says what was probably meant by an unknown key of the table at `path`.
+fn suggestion(path: &str, unknown: &str) -> String {
+    let full = if path.is_empty() { unknown.to_owned() } else { format!("{path}.{unknown}") };
+    let known = TABLES.iter().filter(|t| !t.path.is_empty()).map(|t| (t.path.to_owned(), t.path.to_owned()));
+    let keys = TABLES.iter().flat_map(|t| {
+        t.keys.iter().map(move |k| {
+            let full = if t.path.is_empty() { k.name.to_owned() } else { format!("{}.{}", t.path, k.name) };
+            (full, k.name.to_owned())
+        })
+    });
+    // The same word in another table is a key in the wrong place; else the nearest word of this table is a slip.
+    let nearest = known.chain(keys).filter_map(|(candidate, name)| {
+        let table = candidate.rsplit_once('.').map_or("", |(table, _)| table);
+        let distance = if name == unknown { 1 } else { distance(&full, &candidate) };
+        let limit = if table == path { 3.min(unknown.len() / 2) } else { 1 };
+        (distance <= limit).then_some((distance, candidate))
+    });
+    match nearest.min() {
+        Some((_, candidate)) => format!("did you mean {candidate}?"),
+        None => "remove it; docs/configuration.md lists all keys".to_owned(),
+    }
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i.saturating_add(1);
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (cell, to) in row.iter_mut().skip(1).zip(b.chars()) {
+            let replaced = diagonal.saturating_add(usize::from(from != to));
+            diagonal = *cell;
+            left = replaced.min(left.saturating_add(1)).min(diagonal.saturating_add(1));
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// Declares a table of gateway.toml. Each key has a doc comment, a type, and a default in TOML, `none` (optional) or
+/// `required`; a range may follow.
+macro_rules! table {
+    (
+        $(#[doc = $about:literal])*
+        $name:ident at $path:literal $($repeated:ident)? {
+            $( $(#[doc = $doc:literal])* $key:ident: $type:ty = $default:tt $(, $low:literal to $high:literal)?; )*
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug)]
+        pub(super) struct $name {
+            $( $(#[doc = $doc])* pub(super) $key: $crate::config::table::slot!($default, $type), )*
+        }
+
+        impl $name {
+            pub(super) const DECLARATION: $crate::config::table::TableDeclaration =
+                $crate::config::table::TableDeclaration {
+                    path: $path,
+                    repeated: $crate::config::table::is_repeated!($($repeated)?),
+                    about: &[$($about),*],
+                    keys: &[$( $crate::config::table::Key {
+                        name: stringify!($key),
+                        about: &[$($doc),*],
+                        kind: <$type as $crate::config::value::Readable>::kind,
+                        default: stringify!($default),
+                        range: $crate::config::table::range!($($low, $high)?),
+                    } ),*],
+                };
+
+            pub(super) fn read(section: &mut $crate::config::table::Section<'_, '_>) -> Option<Self> {
+                Some(Self { $(
+                    $key: $crate::config::table::take!(
+                        section, stringify!($key), $default, $type $(, stringify!($low), stringify!($high))?
+                    ),
+                )* })
+            }
+        }
+    };
+}
+
+/// The type of a key's field.
+macro_rules! slot {
+    (none, $type:ty) => { Option<$crate::config::problem::Setting<$type>> };
+    (required, $type:ty) => { Option<$crate::config::problem::Setting<$type>> };
+    ($default:tt, $type:ty) => { $crate::config::problem::Setting<$type> };
+}
+
+/// Takes a key out of its section.
+macro_rules! take {
+    ($section:ident, $name:expr, none, $type:ty) => { $section.take::<$type>($name) };
+    ($section:ident, $name:expr, none, $type:ty, $low:expr, $high:expr) => {
+        $section.take_within::<$type>($name, $low, $high)
+    };
+    ($section:ident, $name:expr, required, $type:ty) => { $section.require::<$type>($name) };
+    ($section:ident, $name:expr, $default:tt, $type:ty $(, $low:expr, $high:expr)?) => {
+        match $crate::config::table::take!($section, $name, none, $type $(, $low, $high)?) {
+            Some(setting) => setting,
+            None => $section.default::<$type>($name, stringify!($default))?,
+        }
+    };
+}
+
+macro_rules! range {
+    () => {
+        None
+    };
+    ($low:literal, $high:literal) => {
+        Some((stringify!($low), stringify!($high)))
+    };
+}
+
+macro_rules! is_repeated {
+    () => {
+        false
+    };
+    (repeated) => {
+        true
+    };
+}
+
+pub(super) use {is_repeated, range, slot, table, take};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_and_range_can_be_read_as_its_key() {
+        for table in TABLES {
+            for key in table.keys {
+                let toml = [key.default].into_iter().filter(|d| !matches!(*d, "none" | "required"));
+                for text in toml.chain(key.range.into_iter().flat_map(|(low, high)| [low, high])) {
+                    assert!(DeValue::parse(text).is_ok(), "{}.{}: {text}", table.path, key.name);
+                }
+            }
+        }
+        let report = Report::new(None, "");
+        assert!(super::super::file::File::read(DeTable::new(), &report).is_some());
+        assert_eq!(report.finish(), []);
+    }
+
+    #[test]
+    fn a_slip_is_recognised() {
+        assert_eq!(suggestion("", "public_ulr"), "did you mean public_url?");
+        assert_eq!(suggestion("", "listn"), "did you mean listen?");
+        assert_eq!(suggestion("listen", "public_url"), "did you mean public_url?");
+        assert_eq!(suggestion("upstream", "defualt_scopes"), "did you mean upstream.default_scopes?");
+        assert_eq!(suggestion("upstream", "scopes"), "did you mean upstream.scope?");
+        assert_eq!(suggestion("", "frobnicate"), "remove it; docs/configuration.md lists all keys");
+    }
+
+    #[test]
+    fn distances_are_levenshteins() {
+        for (a, b, wished) in [("", "", 0), ("", "abc", 3), ("kitten", "sitting", 3), ("flaw", "lawn", 2)] {
+            assert_eq!((distance(a, b), distance(b, a)), (wished, wished));
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The rules for upstreams: paths that do not meet ours or each other's, URLs, headers, scopes.
+
+use http::{HeaderName, HeaderValue};
+use url::Url;
+
+use super::check::Check;
+use super::file::{Kind, Scope, Upstream};
+use super::listener::is_loopback;
+use super::problem::Setting;
+use super::value::Entries;
+use super::{ScopeConfig, UpstreamConfig, UpstreamKind};
+use crate::oauth::{ResourceIndicator, ScopeSet, ScopeToken, TenantId};
+
+/// First segments that are ours at the origin root, now or in a later version.
+const OURS: [&str; 22] = [
+    ".well-known",
+    "account",
+    "assets",
+    "authorize",
+    "consent",
+    "dashboard",
+    "device",
+    "device_authorization",
+    "favicon.ico",
+    "healthz",
+    "introspect",
+    "jwks",
+    "login",
+    "logout",
+    "metrics",
+    "par",
+    "readyz",
+    "register",
+    "revoke",
+    "robots.txt",
+    "setup",
+    "token",
+];
+
+/// Headers towards an upstream that the gateway sets itself, or that belong to one connection (RFC 9110 7.6.1).
+const RESERVED: [&str; 17] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// Beginnings of such names.
+const RESERVED_PREFIXES: [&str; 4] = ["mcp-", "proxy-", "x-forwarded-", "x-mcpgate-"];
+
+/// Checks all upstreams and returns them longest path first, and whether the demo upstream stands in for a missing one.
+pub(super) fn all(check: &Check<'_>, origin: &str, written: &[(Upstream, Vec<Scope>)]) -> (Vec<UpstreamConfig>, bool) {
+    let mut found: Vec<(UpstreamConfig, Option<usize>)> = Vec::new();
+    if let Some(url) = &check.overrides.upstream {
+        let url = Setting { value: url.clone(), key: "UPSTREAM_URL".to_owned(), line: None };
+        found.extend(address(check, &url, origin).map(|url| (simple(origin, url, Vec::new()), None)));
+    }
+    for (upstream, scopes) in written {
+        let Some(upstream_config) = one(check, origin, upstream, scopes) else { continue };
+        unique(check, upstream, &upstream_config, &found);
+        found.push((upstream_config, upstream.path.as_ref().and_then(|p| p.line)));
+    }
+    let demo = check.overrides.up && check.overrides.upstream.is_none() && written.is_empty();
+    if demo {
+        found.extend(Url::parse("http://127.0.0.1:0/mcp").ok().map(|url| (simple(origin, url, demo_scopes()), None)));
+    }
+    if !demo && written.is_empty() && check.overrides.upstream.is_none() {
+        check.report.add(None, "upstream", "there is no upstream", "write at least one [[upstream]]");
+    }
+    let mut upstreams: Vec<_> = found.into_iter().map(|(upstream, _)| upstream).collect();
+    upstreams.sort_by(|a, b| b.path.len().cmp(&a.path.len()).then_with(|| a.path.cmp(&b.path)));
+    (upstreams, demo)
+}
+
+/// The one upstream of `up`.
+fn simple(origin: &str, url: Url, scopes: Vec<ScopeConfig>) -> UpstreamConfig {
+    UpstreamConfig {
+        name: "mcp".to_owned(),
+        tenant: TenantId::default(),
+        path: "/mcp".to_owned(),
+        kind: UpstreamKind::Mcp,
+        resource: ResourceIndicator::from_stored(&format!("{origin}/mcp")),
+        display_name: url.host_str().filter(|_| scopes.is_empty()).unwrap_or("mcpgate demo").to_owned(),
+        url,
+        ca_file: None,
+        headers: Vec::new(),
+        documentation: None,
+        default_scopes: scopes.iter().map(|s| s.name.clone()).collect(),
+        scopes,
+        required_scopes: ScopeSet::default(),
+        access_lifetime: None,
+        max_connections: 512,
+        connect_timeout: std::time::Duration::from_secs(5),
+        first_byte_timeout: std::time::Duration::from_secs(60),
+        max_stream: std::time::Duration::from_secs(86_400),
+        check_envelope: true,
+    }
+}
+
+fn demo_scopes() -> Vec<ScopeConfig> {
+    let scope = |name: &str, title: &str, description: &str| {
+        let name = ScopeToken::parse(name).ok()?;
+        Some(ScopeConfig { name, title: title.to_owned(), description: description.to_owned() })
+    };
+    let tools = scope("mcp:tools", "Use its tools", "Call echo, add, count and whoami in your name.");
+    let read = scope("mcp:read", "Read from it", "Read its resource and its prompt.");
+    tools.into_iter().chain(read).collect()
+}
+
+fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -> Option<UpstreamConfig> {
+    let report = check.report;
+    let name = upstream.name.as_ref();
+    let label = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 64
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if let Some(name) = name.filter(|n| !label(&n.value)) {
+        report.wrong(name, "this cannot be a name", "write 1 to 64 of `a-z`, `0-9` and `-`");
+    }
+    let tenant = TenantId::parse(&upstream.tenant.value);
+    if tenant.is_none() {
+        report.wrong(&upstream.tenant, "this cannot be a tenant", "write 1 to 64 of `a-z`, `0-9` and `-`");
+    }
+    let path = upstream.path.as_ref();
+    if let Some((path, (fault, remedy))) = path.and_then(|p| Some((p, path_fault(&p.value)?))) {
+        report.wrong(path, fault, remedy);
+    }
+    let url = upstream.url.as_ref().and_then(|url| address(check, url, origin));
+    let catalogue = catalogue(check, scopes);
+    let default_scopes = subset(check, &upstream.default_scopes, &catalogue);
+    let required_scopes = subset(check, &upstream.required_scopes, &catalogue);
+    if let Some(documentation) = upstream.documentation.as_ref().filter(|d| !is_web_url(&d.value)) {
+        report.wrong(documentation, "this is not a URL of a page", "write an http or https URL");
+    }
+    let headers = upstream_headers(check, &upstream.headers);
+    let ca_file = upstream.ca_file.as_ref().map(|file| check.certificates(file));
+    let (name, path) = (name?.value.clone(), path?.value.clone());
+    Some(UpstreamConfig {
+        display_name: upstream.display_name.as_ref().map_or_else(|| name.clone(), |d| d.value.clone()),
+        name,
+        tenant: tenant?,
+        kind: match upstream.kind.value {
+            Kind::Mcp => UpstreamKind::Mcp,
+            Kind::Http => UpstreamKind::Http,
+        },
+        resource: ResourceIndicator::parse(&format!("{origin}{path}")).ok()?,
+        path,
+        url: url?,
+        ca_file,
+        headers,
+        documentation: upstream.documentation.as_ref().map(|d| d.value.clone()),
+        scopes: catalogue,
+        default_scopes,
+        required_scopes,
+        access_lifetime: upstream.access_lifetime.as_ref().map(|s| s.value),
+        max_connections: upstream.max_connections.value,
+        connect_timeout: upstream.connect_timeout.value,
+        first_byte_timeout: upstream.first_byte_timeout.value,
+        max_stream: upstream.max_stream.value,
+        check_envelope: upstream.check_envelope.value,
+    })
+}
+
+/// CF-02: two upstreams never share a name, a resource or a part of the path space.
+fn unique(check: &Check<'_>, written: &Upstream, new: &UpstreamConfig, found: &[(UpstreamConfig, Option<usize>)]) {
+    for (other, line) in found {
+        let place = line.map_or_else(|| "of the command line".to_owned(), |line| format!("of line {line}"));
+        if other.name == new.name {
+            if let Some(name) = &written.name {
+                check.report.wrong(name, format!("the upstream {place} has this name"), "give each its own");
+            }
+        }
+        let Some(path) = &written.path else { continue };
+        let (ours, theirs) = (new.path.to_ascii_lowercase(), other.path.to_ascii_lowercase());
+        let below = |inner: &str, outer: &str, kind: UpstreamKind| {
+            kind == UpstreamKind::Http && inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+        };
+        if ours == theirs {
+            check.report.wrong(path, format!("the upstream {place} has this path"), "give each its own");
+        } else if below(&ours, &theirs, other.kind) || below(&theirs, &ours, new.kind) {
+            let fault = format!("this path overlaps with that of the upstream {place}, of which kind is \"http\"");
+            check.report.wrong(path, fault, "choose paths that do not begin with one another");
+        }
+    }
+}
+
+/// Returns what is wrong with a public path, and what to write.
+fn path_fault(path: &str) -> Option<(&'static str, &'static str)> {
+    let remedy = "write a path such as \"/mcp\" or \"/mcp/files\"";
+    let Some(rest) = path.strip_prefix('/') else { return Some(("this does not begin with a slash", remedy)) };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    if path.len() > 255 || rest.split('/').any(|s| s.is_empty() || s == "." || s == ".." || !s.bytes().all(plain)) {
+        let fault =
+            "a public path has plain segments (letters, digits, `-._~`) between single slashes, and none at its end";
+        return Some((fault, remedy));
+    }
+    let first = rest.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    OURS.contains(&first.as_str()).then_some(("this path is one of the gateway's own", remedy))
+}
+
+fn address(check: &Check<'_>, setting: &Setting<String>, origin: &str) -> Option<Url> {
+    let remedy = "write an http or https URL such as \"http://127.0.0.1:8000/mcp\"";
+    let fault = match Url::parse(&setting.value) {
+        Err(_) => "this is not a URL",
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => "this is neither http nor https",
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => "a URL must not hold credentials",
+        Ok(url) if url.fragment().is_some() => "a fragment never reaches a server",
+        Ok(url) if is_ourselves(check, &url, origin) => "this is the gateway itself",
+        Ok(url) => return Some(url),
+    };
+    let remedy = if fault.contains("credentials") { "write them in `headers`" } else { remedy };
+    check.report.wrong(setting, fault, remedy);
+    None
+}
+
+fn is_ourselves(check: &Check<'_>, url: &Url, origin: &str) -> bool {
+    let listen = check.overrides.listen.map(|address| address.port());
+    url.origin().ascii_serialization() == origin || (is_loopback(url) && listen.is_some() && listen == url.port())
+}
+
+fn is_web_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+fn upstream_headers(check: &Check<'_>, entries: &Setting<Entries>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    for entry in &entries.value.0 {
+        let key = format!("{}.{}", entries.key, entry.name);
+        let wrong = |fault: &str, remedy: &str| {
+            check.report.add(Some(check.report.line_of(entry.offset)), &key, fault, remedy);
+        };
+        let Ok(name) = HeaderName::try_from(&entry.name) else {
+            wrong("this is not the name of a header", "write letters, digits and `-`");
+            continue;
+        };
+        let text = name.as_str();
+        if RESERVED.contains(&text) || RESERVED_PREFIXES.iter().any(|p| text.starts_with(p)) {
+            wrong("the gateway sets this header itself, or it belongs to one connection", "remove it");
+        }
+        if headers.iter().any(|(other, _)| *other == name) {
+            wrong("this header is there twice", "keep one");
+        }
+        let Ok(mut value) = HeaderValue::try_from(&entry.value) else {
+            wrong("its value has characters that a header must not have", "write printable text in one line");
+            continue;
+        };
+        value.set_sensitive(true);
+        headers.push((name, value));
+    }
+    headers
+}
+
+fn catalogue(check: &Check<'_>, scopes: &[Scope]) -> Vec<ScopeConfig> {
+    let mut catalogue: Vec<ScopeConfig> = Vec::new();
+    for scope in scopes {
+        let (Some(name), Some(title)) = (&scope.name, &scope.title) else { continue };
+        let Ok(token) = ScopeToken::parse(&name.value) else {
+            check.report.wrong(name, "this cannot be a scope (RFC 6749 3.3)", "write printable ASCII without spaces");
+            continue;
+        };
+        if token.as_str() == "offline_access" || token.as_str().contains(',') {
+            let fault = "this scope has a meaning of its own, or a comma that clients use as a separator";
+            check.report.wrong(name, fault, "choose another name");
+        }
+        if catalogue.iter().any(|other| other.name == token) {
+            check.report.wrong(name, "this scope is there twice", "keep one");
+        }
+        let description = scope.description.value.clone();
+        catalogue.push(ScopeConfig { name: token, title: title.value.clone(), description });
+    }
+    catalogue
+}
+
+fn subset(check: &Check<'_>, names: &Setting<Vec<String>>, catalogue: &[ScopeConfig]) -> ScopeSet {
+    let find = |name: &String| {
+        let found = catalogue.iter().find(|scope| scope.name.as_str() == name).map(|scope| scope.name.clone());
+        if found.is_none() {
+            check.report.wrong(names, "one of these is not among the upstream's scopes", "add an [[upstream.scope]]");
+        }
+        found
+    };
+    names.value.iter().filter_map(find).collect()
+}

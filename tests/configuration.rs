@@ -1,0 +1,327 @@
+//! The configuration as an operator meets it. A failure means that the example or the reference no longer tells the
+//! truth, or that a fault is no longer reported with its line and remedy.
+
+use std::path::{Path, PathBuf};
+
+use mcpgate::config::{Config, MetadataDocumentMode, Overrides, Problem, TlsConfig, UpstreamKind};
+
+#[path = "support/golden.rs"]
+mod golden;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn problems_of(text: &str, overrides: &Overrides) -> Vec<Problem> {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, text).expect("a temporary file can be written");
+    Config::load(Some(&file), overrides).err().unwrap_or_default()
+}
+
+fn load(text: &str, overrides: &Overrides) -> Config {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, text).expect("a temporary file can be written");
+    Config::load(Some(&file), overrides).expect("the configuration is good")
+}
+
+fn lines(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(|p| Problem { file: Some("gateway.toml".into()), ..p.clone() }.to_string()).collect()
+}
+
+fn up() -> Overrides {
+    Overrides { up: true, ..Overrides::default() }
+}
+
+const GOOD: &str = "public_url = \"https://mcp.example.com\"\nlisten = { tls = \"development\" }\n\
+                    [[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/mcp\"\n";
+
+/// The one problem of the good configuration with some lines added.
+fn only_problem(addition: &str) -> String {
+    let found = lines(&problems_of(&format!("{GOOD}{addition}"), &Overrides::default()));
+    assert_eq!(found.len(), 1, "{addition}: {found:?}");
+    found.into_iter().next().unwrap_or_default()
+}
+
+#[test]
+fn the_example_loads_and_names_every_key() {
+    let example = root().join("gateway.toml.example");
+    let config =
+        Config::load(Some(&example), &Overrides::default()).unwrap_or_else(|p| panic!("{}", lines(&p).join("\n")));
+    assert_eq!(config.upstreams.len(), 2);
+    let text = std::fs::read_to_string(example).expect("the example can be read");
+    assert!(text.lines().count() <= 250, "the example has {} lines", text.lines().count());
+    let mut table = String::new();
+    let mut named = std::collections::BTreeSet::new();
+    for line in text.lines().map(|l| l.strip_prefix("# ").unwrap_or(l)) {
+        if let Some(header) = line.trim_start_matches('[').split(']').next().filter(|_| line.starts_with('[')) {
+            table = header.to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            named.insert(if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") });
+        }
+    }
+    let missing: Vec<_> = mcpgate::config::keys().filter(|key| !named.contains(key)).collect();
+    assert!(missing.is_empty(), "the example says nothing of {missing:?}");
+}
+
+#[test]
+fn the_values_of_the_example_are_the_defaults() {
+    let example = Config::load(Some(&root().join("gateway.toml.example")), &Overrides::default()).expect("it loads");
+    let bare = load(GOOD, &Overrides::default());
+    let policies = |c: &Config| {
+        (
+            format!("{:?} {:?} {:?} {:?}", c.tokens, c.login, c.registration, c.metadata_documents),
+            format!("{:?} {:?} {:?} {:?} {:?}", c.limits, c.rates, c.timeouts, c.log, c.max_stale),
+            (c.data_dir.clone(), c.public.address, c.operator, c.brand.clone(), c.watch),
+        )
+    };
+    assert_eq!(policies(&example), policies(&bare));
+}
+
+#[test]
+fn the_reference_is_what_the_declarations_say() {
+    golden::check(&root().join("docs/configuration.md"), &mcpgate::config::reference());
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_line_and_remedy() {
+    let text = std::fs::read_to_string(root().join("tests/golden/many-problems.toml")).expect("it can be read");
+    let report = lines(&problems_of(&text, &Overrides::default())).join("\n") + "\n";
+    golden::check(&root().join("tests/golden/many-problems.txt"), &report);
+}
+
+#[test]
+fn cf_01_broken_syntax_names_its_lines() {
+    let found = lines(&problems_of("public_url = \nworkers = 1\n[listen\naddress = 3 3\n", &Overrides::default()));
+    for line in ["gateway.toml:1: syntax", "gateway.toml:3: syntax"] {
+        assert!(found.iter().any(|p| p.starts_with(line)), "{line}: {found:?}");
+    }
+}
+
+#[test]
+fn cf_02_what_is_bad_in_meaning_is_refused() {
+    let serve = Overrides::default();
+    for (text, wished) in [
+        (
+            GOOD.replace("https://mcp.example.com", "http://mcp.example.com"),
+            "gateway.toml:1: public_url: the public URL must be https",
+        ),
+        (
+            GOOD.replace("https://mcp.example.com", "https://mcp.example.com/x"),
+            "gateway.toml:1: public_url: the public URL is an origin",
+        ),
+        (
+            format!("{GOOD}[[upstream]]\nname = \"b\"\npath = \"/MCP\"\nurl = \"http://127.0.0.1:2/\"\n"),
+            "gateway.toml:9: upstream[1].path: the upstream of line 5 has this path",
+        ),
+        (
+            format!("{GOOD}[[upstream]]\nname = \"a\"\npath = \"/b\"\nurl = \"http://127.0.0.1:2/\"\n"),
+            "gateway.toml:8: upstream[1].name: the upstream of line 5 has this name",
+        ),
+        (
+            format!(
+                "{GOOD}[[upstream]]\nname = \"b\"\nkind = \"http\"\npath = \"/mcp/x\"\nurl = \"http://127.0.0.1:2/\"\n[[upstream]]\nname = \"c\"\npath = \"/mcp/x/y\"\nurl = \"http://127.0.0.1:2/\"\n"
+            ),
+            "gateway.toml:14: upstream[2].path: this path overlaps",
+        ),
+        (GOOD.replace("development", "files"), "gateway.toml:2: listen.certificate: this key is missing"),
+        (
+            GOOD.replace("\"development\"", "\"files\", certificate = \"absent.pem\", key = \"absent.pem\""),
+            "gateway.toml:2: listen.certificate: the file cannot be read",
+        ),
+    ] {
+        let found = lines(&problems_of(&text, &serve));
+        assert!(found.iter().any(|p| p.starts_with(wished)), "{wished}: {found:?}");
+    }
+}
+
+#[test]
+fn cf_02_a_public_path_is_plain_and_not_ours() {
+    for path in [
+        "mcp",
+        "/",
+        "/mcp/",
+        "//mcp",
+        "/mcp//x",
+        "/mcp/../x",
+        "/m%63p",
+        "/mcp?x",
+        "/token",
+        "/.well-known/x",
+        "/Assets/x",
+    ] {
+        let text = GOOD.replace("\"/mcp\"", &format!("{path:?}"));
+        let found = lines(&problems_of(&text, &Overrides::default()));
+        assert!(found.len() == 1 && found[0].starts_with("gateway.toml:5: upstream[0].path"), "{path}: {found:?}");
+    }
+    for path in ["/mcp", "/mcp/acme/sales-api", "/tools", "/tokens"] {
+        assert_eq!(problems_of(&GOOD.replace("\"/mcp\"", &format!("{path:?}")), &Overrides::default()), [], "{path}");
+    }
+}
+
+#[test]
+fn an_upstream_url_holds_no_credentials_and_is_not_the_gateway() {
+    for url in ["http://user:pass@h/", "http://h/#x", "ftp://h/", "h:1/mcp", "https://mcp.example.com/other"] {
+        let found = lines(&problems_of(&GOOD.replace("http://127.0.0.1:1/mcp", url), &Overrides::default()));
+        assert!(found.len() == 1 && found[0].starts_with("gateway.toml:6: upstream[0].url"), "{url}: {found:?}");
+        assert!(!found[0].contains("pass"), "{found:?}");
+    }
+}
+
+#[test]
+fn headers_are_valid_and_leave_the_connection_alone() {
+    for (headers, wished) in [
+        ("{ Connection = \"close\" }", "headers.Connection"),
+        ("{ X-Mcpgate-Subject = \"admin\" }", "headers.X-Mcpgate-Subject"),
+        ("{ \"bad name\" = \"x\" }", "headers.bad name"),
+        ("{ X-Key = \"a\\nb\" }", "headers.X-Key"),
+        ("{ X-Key = \"a\", x-key = \"b\" }", "twice"),
+        ("{ X-Key = 3 }", "upstream[0].headers"),
+    ] {
+        let problem = only_problem(&format!("headers = {headers}\n"));
+        assert!(problem.starts_with("gateway.toml:7: ") && problem.contains(wished), "{problem}");
+    }
+    let config = load(&format!("{GOOD}headers = {{ Authorization = \"Bearer k7\" }}\n"), &Overrides::default());
+    assert!(config.upstreams[0].headers[0].1.is_sensitive());
+    assert!(!format!("{config:?}").contains("k7"));
+}
+
+#[test]
+fn scopes_come_from_the_catalogue() {
+    assert!(
+        only_problem("default_scopes = [\"x\"]\n").contains("upstream[0].default_scopes: one of these is not among")
+    );
+    let scope = "[[upstream.scope]]\nname = \"x\"\ntitle = \"X\"\n";
+    assert_eq!(problems_of(&format!("{GOOD}default_scopes = [\"x\"]\n{scope}"), &Overrides::default()), []);
+    assert!(only_problem(&format!("{scope}{scope}")).contains("twice"));
+    assert!(only_problem("[[upstream.scope]]\nname = \"a b\"\ntitle = \"X\"\n").contains("cannot be a scope"));
+}
+
+#[test]
+fn cf_05_dangerous_combinations_need_their_named_key_and_warn() {
+    let open = "operator = { address = \"0.0.0.0:9090\" }\n";
+    let found = lines(&problems_of(&format!("{open}{GOOD}"), &Overrides::default()));
+    assert!(found[0].contains("operator.address") && found[0].contains("danger_open_to_network"), "{found:?}");
+    let open = open.replace(" }", ", danger_open_to_network = true }");
+    assert_eq!(load(&format!("{open}{GOOD}"), &Overrides::default()).warnings().len(), 1);
+
+    let off = GOOD.replace("development", "off");
+    assert!(lines(&problems_of(&off, &Overrides::default()))[0].contains("anybody on the way reads the tokens"));
+    let off = off.replace("\"off\"", "\"off\", trusted_proxies = [\"10.0.0.7\"]");
+    let config = load(&off, &Overrides::default());
+    assert_eq!((config.public.tls.clone(), config.warnings().len()), (TlsConfig::Off, 1));
+    let everybody = off.replace("10.0.0.7", "0.0.0.0/0");
+    assert!(lines(&problems_of(&everybody, &Overrides::default()))[0].contains("this believes everybody"));
+    let guessed = off.replace("public_url = \"https://mcp.example.com\"\n", "");
+    assert!(
+        lines(&problems_of(&guessed, &Overrides::default()))[0]
+            .contains("without TLS the public URL cannot be guessed")
+    );
+
+    for origin in ["*", "null", "https://*.example.com", "https://app.example.com/", "http://app.example.com"] {
+        assert!(only_problem(&format!("[cors]\nallowed_origins = [{origin:?}]\n")).contains("there is no wildcard"));
+    }
+}
+
+#[test]
+fn cf_06_the_environment_sets_nothing_by_itself() {
+    // Only a reference in the file reads a variable; a name that looks like a key's has no effect.
+    let with = "public_url = \"https://mcp.example.com\"\nextra_hosts = [\"${MCPGATE_TEST_ABSENT}\"]\n";
+    let text = GOOD.replace("public_url = \"https://mcp.example.com\"\n", with);
+    let found = lines(&problems_of(&text, &Overrides::default()));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("gateway.toml:2: extra_hosts[0]: the environment variable MCPGATE_TEST_ABSENT is not set")
+    );
+}
+
+#[test]
+fn cf_07_a_file_that_others_may_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, GOOD).expect("it can be written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("its mode can be set");
+    let problems = Config::load(Some(&file), &Overrides::default()).expect_err("it is refused");
+    assert_eq!(problems[0].fault, "anybody may write it");
+}
+
+#[test]
+fn cf_09_placeholders_are_refused_wherever_they_come_from() {
+    for value in ["Bearer changeme", "__REPLACE_ME__", "your-token-here"] {
+        assert!(only_problem(&format!("headers = {{ X-Key = {value:?} }}\n")).contains("this is a placeholder"));
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let secret = dir.path().join("key");
+    std::fs::write(&secret, "ChangeMe\n").expect("it can be written");
+    let problem = only_problem(&format!("headers = {{ X-Key = \"${{file:{}}}\" }}\n", secret.display()));
+    assert!(problem.contains("this is a placeholder"), "{problem}");
+}
+
+#[test]
+fn secrets_are_never_echoed() {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let secret = dir.path().join("key");
+    std::fs::write(&secret, "s3cret words\u{7}\n").expect("it can be written");
+    let reference = format!("${{file:{}}}", secret.display());
+    let text = format!(
+        "public_url = {reference:?}\nbrand = {reference:?}\n[listen]\naddress = {reference:?}\ntls = {reference:?}\n\
+         [[upstream]]\nname = {reference:?}\npath = {reference:?}\nurl = {reference:?}\nheaders = {{ X = {reference:?} }}\n\
+         [log]\nfilter = {reference:?}\n[cors]\nallowed_origins = [{reference:?}]\n"
+    );
+    let found = lines(&problems_of(&text, &Overrides::default()));
+    assert!(found.len() >= 8, "{found:?}");
+    assert!(!found.join("\n").contains("s3cret"), "{found:?}");
+}
+
+#[test]
+fn up_needs_no_file() {
+    let config = Config::load(None, &Overrides { data_dir: Some("/x".into()), ..up() }).expect("it is complete");
+    assert_eq!(config.public_url, "https://localhost:8443");
+    assert_eq!(config.extra_hosts, ["127.0.0.1:8443", "[::1]:8443"]);
+    assert_eq!(config.public.address.to_string(), "127.0.0.1:8443");
+    assert_eq!(config.operator.to_string(), "127.0.0.1:9090");
+    assert_eq!((config.public.tls, config.demo), (TlsConfig::Development, true));
+    let upstream = &config.upstreams[0];
+    assert_eq!((upstream.name.as_str(), upstream.path.as_str(), upstream.kind), ("mcp", "/mcp", UpstreamKind::Mcp));
+    assert_eq!(upstream.resource.as_str(), "https://localhost:8443/mcp");
+    assert_eq!(config.metadata_documents.mode, MetadataDocumentMode::Open);
+}
+
+#[test]
+fn up_takes_its_options_and_adds_a_file() {
+    let overrides = Overrides {
+        data_dir: Some("/x".into()),
+        listen: Some("127.0.0.1:9443".parse().expect("an address")),
+        upstream: Some("http://127.0.0.1:7000/mcp".to_owned()),
+        workers: Some(3),
+        ..up()
+    };
+    let config = load("[tokens]\naccess = \"5m\"\n", &overrides);
+    assert_eq!(config.public_url, "https://localhost:9443");
+    assert_eq!(config.upstreams[0].url.as_str(), "http://127.0.0.1:7000/mcp");
+    assert_eq!((config.demo, config.workers, config.tokens.access.as_secs()), (false, 3, 300));
+    let clash = problems_of("[[upstream]]\nname = \"b\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n", &overrides);
+    assert!(lines(&clash)[0].contains("the upstream of the command line has this path"));
+    let bad = Config::load(None, &Overrides { upstream: Some("stdio:x".into()), ..up() }).expect_err("not http");
+    assert_eq!(bad[0].key, "UPSTREAM_URL");
+}
+
+#[test]
+fn relative_paths_start_from_the_file() {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, format!("data_dir = \"data\"\n{GOOD}")).expect("it can be written");
+    let config = Config::load(Some(&file), &Overrides::default()).expect("it is good");
+    assert_eq!(config.data_dir, dir.path().canonicalize().map(|d| d.join("data")).unwrap_or_else(|_| PathBuf::new()));
+}
+
+#[test]
+fn a_reload_names_the_keys_that_need_a_restart() {
+    let before = load(GOOD, &Overrides::default());
+    let after =
+        load(&format!("brand = \"abc\"\nworkers = 77\n{GOOD}[tokens]\naccess = \"5m\"\n"), &Overrides::default());
+    assert_eq!(before.needs_restart(&after), ["workers", "brand"]);
+    assert_eq!(before.needs_restart(&before), [""; 0]);
+}

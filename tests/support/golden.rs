@@ -1,0 +1,16 @@
+//! Golden files: what is printed is compared with a file, and `MCPGATE_BLESS=1` writes the file anew.
+
+use std::path::Path;
+
+/// Compares `text` with the file.
+pub fn check(file: &Path, text: &str) {
+    if std::env::var_os("MCPGATE_BLESS").is_some() {
+        std::fs::write(file, text).expect("a golden file can be written");
+    }
+    let golden = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        golden == text,
+        "{} differs; if that is wished, run again with MCPGATE_BLESS=1. It is now:\n{text}",
+        file.display()
+    );
+}
