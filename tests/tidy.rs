@@ -1,6 +1,15 @@
 //! The rules of the house as a test: who may know whom, how long a file may be, which words may not stand in it.
 //! A failure means that the structure described in `src/lib.rs` is no longer true.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test may stop at the first surprise"
+)]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("issuer", &["oauth", "store", "token_cache", "clock", "entropy", "config", "outbound", "telemetry"]),
     ("proxy", &["oauth", "mcp", "token_cache", "web", "config", "clock", "telemetry"]),
     ("endpoints", &["oauth", "issuer", "web", "config", "telemetry"]),
-    ("demo", &["web", "mcp"]),
+    ("demo", &["entropy"]),
     (
         "server",
         &[
@@ -65,7 +74,8 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(&next).expect("a source folder can be read") {
+        let Ok(entries) = std::fs::read_dir(&next) else { continue };
+        for entry in entries {
             let path = entry.expect("a source folder can be read").path();
             if path.is_dir() {
                 folders.push(path);

@@ -1,1 +1,53 @@
-//! The built-in demo upstream: a small, honest MCP server.
+//! The built-in demo upstream: a small, honest MCP server for the first minute with mcpgate and for its tests.
+//!
+//! It speaks streamable HTTP of 2025-03-26, 2025-06-18 and 2025-11-25 (handshake, sessions, batches) and of 2026-07-28
+//! (stateless). It has no authentication of its own: it stands behind the gateway, on loopback. It knows no other
+//! module but `entropy`, for session ids. Start with `transport.rs`; `features.rs` holds what it offers.
+
+mod count;
+mod features;
+mod message;
+mod modern;
+mod sessions;
+mod transport;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::watch;
+
+use transport::Transport;
+
+/// Serves until `shutdown` resolves, then lets open streams end.
+///
+/// # Errors
+/// Fails when the listener can accept no more connections.
+pub async fn serve(listener: tokio::net::TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let transport = Arc::new(Transport::new(stopped));
+    tokio::pin!(shutdown);
+    loop {
+        let (socket, _) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            () = &mut shutdown => break,
+        };
+        let transport = Arc::clone(&transport);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let transport = Arc::clone(&transport);
+                async move { Ok::<_, Infallible>(transport.answer(request).await) }
+            });
+            let connection =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), service);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the demo upstream broke");
+            }
+        });
+    }
+    stop.send_replace(true);
+    Ok(())
+}

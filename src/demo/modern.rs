@@ -1,0 +1,99 @@
+//! 2026-07-28: every request stands alone and says in `_meta` and in headers what it is.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::features;
+use super::message::{LEGACY, MODERN, Message, RpcError};
+
+const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES_META: &str = "io.modelcontextprotocol/clientCapabilities";
+const SERVER_INFO_META: &str = "io.modelcontextprotocol/serverInfo";
+/// What lists and reads say about caching: the content is the same for everybody and changes only with the program.
+const TTL_MS: u64 = 300_000;
+
+/// Whether a request is of the stateless era: by its header, or by its own claim.
+pub(super) fn is_modern(headers: &HeaderMap, body: &Value) -> bool {
+    let header = headers.get("mcp-protocol-version").and_then(|v| v.to_str().ok()).map(str::trim);
+    let claimed = body.pointer("/params/_meta").and_then(|meta| meta.get(VERSION_META)).is_some();
+    match header {
+        Some(version) => !LEGACY.contains(&version) && (version >= MODERN || claimed),
+        None => claimed,
+    }
+}
+
+/// Answers a request whose method is not the tool `count`.
+pub(super) fn answer(message: &Message, headers: &HeaderMap) -> Result<Value, RpcError> {
+    if message.method == "server/discover" {
+        let mut versions = LEGACY.to_vec();
+        versions.push(MODERN);
+        let result = json!({
+            "supportedVersions": versions,
+            "capabilities": features::capabilities(),
+            "instructions": features::INSTRUCTIONS,
+        });
+        return Ok(complete(&message.method, result));
+    }
+    match features::answer(message, headers) {
+        Some(result) => result.map(|r| complete(&message.method, r)),
+        None => Err(RpcError::new(-32601, "method not found").with_status(StatusCode::NOT_FOUND)),
+    }
+}
+
+/// Adds what every result of this revision carries.
+pub(super) fn complete(method: &str, mut result: Value) -> Value {
+    if let Some(members) = result.as_object_mut() {
+        members.insert("resultType".to_owned(), "complete".into());
+        members.insert("_meta".to_owned(), json!({ SERVER_INFO_META: features::server_info() }));
+        if method.ends_with("/list") || matches!(method, "resources/read" | "server/discover") {
+            members.insert("ttlMs".to_owned(), TTL_MS.into());
+            members.insert("cacheScope".to_owned(), "public".into());
+        }
+    }
+    result
+}
+
+/// Checks what a request of this revision must say of itself, in `_meta` and in headers that agree with it.
+pub(super) fn check(message: &Message, headers: &HeaderMap) -> Result<(), RpcError> {
+    let bad = |code, text: &str| RpcError::new(code, text).with_status(StatusCode::BAD_REQUEST);
+    let claimed = message.meta(VERSION_META).and_then(Value::as_str);
+    if message.id.is_some() {
+        if claimed.is_none() {
+            return Err(bad(-32602, "_meta lacks io.modelcontextprotocol/protocolVersion"));
+        }
+        if !message.meta(CAPABILITIES_META).is_some_and(Value::is_object) {
+            return Err(bad(-32602, "_meta lacks io.modelcontextprotocol/clientCapabilities"));
+        }
+    }
+    let header = header_text(headers, "mcp-protocol-version");
+    if header.is_none() || (claimed.is_some() && header.as_deref() != claimed) {
+        return Err(bad(-32020, "MCP-Protocol-Version is missing or differs from _meta"));
+    }
+    if header.as_deref() != Some(MODERN) {
+        let data = json!({ "supported": [LEGACY[0], LEGACY[1], LEGACY[2], MODERN], "requested": header });
+        return Err(RpcError { data: Some(data), ..bad(-32022, "unsupported protocol version") });
+    }
+    if header_text(headers, "mcp-method").as_deref() != Some(message.method.as_str()) {
+        return Err(bad(-32020, "Mcp-Method is missing or differs from the body"));
+    }
+    let mirrored = match message.method.as_str() {
+        "tools/call" | "prompts/get" => message.text("name"),
+        "resources/read" => message.text("uri"),
+        _ => return Ok(()),
+    };
+    if mirrored.is_some() && header_text(headers, "mcp-name").as_deref() != mirrored {
+        return Err(bad(-32020, "Mcp-Name is missing or differs from the body"));
+    }
+    Ok(())
+}
+
+/// A header's text: white space around it dropped, the Base64 form for values that a header cannot hold decoded.
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    match text.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+        None => Some(text.to_owned()),
+    }
+}

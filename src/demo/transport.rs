@@ -1,0 +1,232 @@
+//! Streamable HTTP: which method and which era, then one message or a batch.
+
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::count::{Count, DemoBody, event_response, idle_stream, json_response};
+use super::message::{LEGACY, Message, RpcError, success};
+use super::sessions::Sessions;
+use super::{features, modern};
+
+/// The gateway lets no more through by default.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+const SESSION_ID: &str = "mcp-session-id";
+
+/// The state behind one listener.
+#[derive(Debug)]
+pub(super) struct Transport {
+    sessions: Sessions,
+    stopped: watch::Receiver<bool>,
+}
+
+type Answer = Response<DemoBody>;
+
+fn empty(status: StatusCode) -> Answer {
+    let mut response = Response::new(DemoBody::Full(None));
+    *response.status_mut() = status;
+    response
+}
+
+fn refusal(error: &RpcError, id: Option<&Value>) -> Answer {
+    json_response(error.status, &error.to_json(id))
+}
+
+fn accepts_events(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .any(|v| v.contains("text/event-stream") || v.contains("*/*"))
+}
+
+impl Transport {
+    /// Makes the state; `stopped` ends standalone streams.
+    pub(super) fn new(stopped: watch::Receiver<bool>) -> Self {
+        Self { sessions: Sessions::default(), stopped }
+    }
+
+    /// Answers any request.
+    pub(super) async fn answer(&self, request: Request<hyper::body::Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        if head.uri.path() != "/mcp" && head.uri.path() != "/" {
+            return empty(StatusCode::NOT_FOUND);
+        }
+        match head.method {
+            Method::POST => {}
+            Method::GET | Method::DELETE if !modern::is_modern(&head.headers, &Value::Null) => {
+                return self.session_method(&head.method, &head.headers);
+            }
+            _ => {
+                let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+                return response;
+            }
+        }
+        let content_type = head.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if !content_type.trim_start().starts_with("application/json") {
+            return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+            return empty(StatusCode::PAYLOAD_TOO_LARGE);
+        };
+        let Ok(body) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
+            let error = RpcError::new(-32700, "not JSON").with_status(StatusCode::BAD_REQUEST);
+            return refusal(&error, None);
+        };
+        if modern::is_modern(&head.headers, &body) {
+            Self::modern(&body, &head.headers)
+        } else {
+            self.legacy(&body, &head.headers)
+        }
+    }
+
+    fn modern(body: &Value, headers: &HeaderMap) -> Answer {
+        let message = match Message::read(body) {
+            Ok(Some(message)) => message,
+            // 2026-07-28: a client posts requests and notifications, never responses.
+            Ok(None) => {
+                return refusal(&RpcError::new(-32600, "not a request").with_status(StatusCode::BAD_REQUEST), None);
+            }
+            Err(error) => return refusal(&error, None),
+        };
+        if let Err(error) = modern::check(&message, headers) {
+            return refusal(&error, message.id.as_ref());
+        }
+        let Some(id) = &message.id else {
+            return empty(StatusCode::ACCEPTED);
+        };
+        match Count::of(&message) {
+            Some(Ok(count)) => {
+                return event_response(count.stream(&message, |result| modern::complete("tools/call", result)));
+            }
+            Some(Err(error)) => return refusal(&error, Some(id)),
+            None => {}
+        }
+        match modern::answer(&message, headers) {
+            Ok(result) => json_response(StatusCode::OK, &success(id, result)),
+            Err(error) => refusal(&error, Some(id)),
+        }
+    }
+
+    fn legacy(&self, body: &Value, headers: &HeaderMap) -> Answer {
+        if body.get("method").and_then(Value::as_str) == Some("initialize") {
+            return self.initialize(body);
+        }
+        let version = match self.session(headers) {
+            Ok((version, _)) => version,
+            Err(status) => {
+                let error = RpcError::new(-32000, "no such session; initialize first").with_status(status);
+                return refusal(&error, body.get("id"));
+            }
+        };
+        let header = headers.get("mcp-protocol-version").map(HeaderValue::as_bytes);
+        if header.is_some_and(|v| !LEGACY.iter().any(|known| known.as_bytes() == v)) {
+            let error = RpcError::new(-32000, "unsupported protocol version").with_status(StatusCode::BAD_REQUEST);
+            return refusal(&error, body.get("id"));
+        }
+        match body.as_array() {
+            // JSON-RPC batches exist in 2025-03-26 only.
+            Some(batch) if version == LEGACY[0] && !batch.is_empty() => Self::batch(batch, headers),
+            Some(_) => refusal(&RpcError::new(-32600, "no batches here").with_status(StatusCode::BAD_REQUEST), None),
+            None => Self::single(body, headers),
+        }
+    }
+
+    fn initialize(&self, body: &Value) -> Answer {
+        let message = match Message::read(body) {
+            Ok(Some(message)) => message,
+            Ok(None) => return empty(StatusCode::BAD_REQUEST),
+            Err(error) => return refusal(&error, None),
+        };
+        let Some(id) = &message.id else { return empty(StatusCode::BAD_REQUEST) };
+        let asked = message.text("protocolVersion");
+        let [.., newest] = LEGACY;
+        let version = LEGACY.into_iter().find(|known| Some(*known) == asked).unwrap_or(newest);
+        let result = json!({
+            "protocolVersion": version,
+            "capabilities": features::capabilities(),
+            "serverInfo": features::server_info(),
+            "instructions": features::INSTRUCTIONS,
+        });
+        let mut response = json_response(StatusCode::OK, &success(id, result));
+        if let Ok(session) = HeaderValue::from_str(&self.sessions.open(version)) {
+            response.headers_mut().insert(SESSION_ID, session);
+        }
+        response
+    }
+
+    fn session(&self, headers: &HeaderMap) -> Result<(&'static str, watch::Receiver<bool>), StatusCode> {
+        let id = headers.get(SESSION_ID).and_then(|v| v.to_str().ok()).ok_or(StatusCode::BAD_REQUEST)?;
+        self.sessions.find(id).ok_or(StatusCode::NOT_FOUND)
+    }
+
+    fn session_method(&self, method: &Method, headers: &HeaderMap) -> Answer {
+        let ended = match self.session(headers) {
+            Ok((_, ended)) => ended,
+            Err(status) => return empty(status),
+        };
+        if *method == Method::DELETE {
+            let id = headers.get(SESSION_ID).and_then(|v| v.to_str().ok()).unwrap_or_default();
+            return empty(if self.sessions.end(id) { StatusCode::OK } else { StatusCode::NOT_FOUND });
+        }
+        if !accepts_events(headers) {
+            return empty(StatusCode::NOT_ACCEPTABLE);
+        }
+        event_response(idle_stream(self.stopped.clone(), ended))
+    }
+
+    fn single(body: &Value, headers: &HeaderMap) -> Answer {
+        let message = match Message::read(body) {
+            Ok(Some(message)) => message,
+            Ok(None) => return empty(StatusCode::ACCEPTED),
+            Err(error) => return refusal(&error, None),
+        };
+        let Some(id) = &message.id else { return empty(StatusCode::ACCEPTED) };
+        match Count::of(&message) {
+            Some(Ok(_)) if !accepts_events(headers) => return empty(StatusCode::NOT_ACCEPTABLE),
+            Some(Ok(count)) => return event_response(count.stream(&message, |result| result)),
+            Some(Err(error)) => return refusal(&error, Some(id)),
+            None => {}
+        }
+        json_response(StatusCode::OK, &Self::legacy_reply(&message, id, headers))
+    }
+
+    fn legacy_reply(message: &Message, id: &Value, headers: &HeaderMap) -> Value {
+        let result = match message.method.as_str() {
+            "ping" => Some(Ok(json!({}))),
+            _ => features::answer(message, headers),
+        };
+        match result {
+            Some(Ok(result)) => success(id, result),
+            Some(Err(error)) => error.to_json(Some(id)),
+            None => RpcError::new(-32601, "method not found").to_json(Some(id)),
+        }
+    }
+
+    fn batch(batch: &[Value], headers: &HeaderMap) -> Answer {
+        let mut replies = Vec::new();
+        for member in batch {
+            match Message::read(member) {
+                Ok(Some(message)) => {
+                    let Some(id) = &message.id else { continue };
+                    replies.push(match Count::of(&message) {
+                        Some(_) => {
+                            RpcError::new(-32602, "count streams: call it alone, not in a batch").to_json(Some(id))
+                        }
+                        None => Self::legacy_reply(&message, id, headers),
+                    });
+                }
+                Ok(None) => {}
+                Err(error) => replies.push(error.to_json(member.get("id"))),
+            }
+        }
+        if replies.is_empty() {
+            empty(StatusCode::ACCEPTED)
+        } else {
+            json_response(StatusCode::OK, &Value::Array(replies))
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The demo upstream over a real socket. A failure means that the first minute with mcpgate shows a server that
+//! breaks the protocol which the gateway stands for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test may stop at the first surprise"
+)]
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+
+struct Reply {
+    status: StatusCode,
+    session: Option<String>,
+    text: String,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).expect("the demo answers with JSON")
+    }
+
+    fn events(&self) -> Vec<Value> {
+        let data = self.text.lines().filter_map(|l| l.strip_prefix("data: "));
+        data.map(|d| serde_json::from_str(d).expect("an event carries JSON")).collect()
+    }
+}
+
+async fn demo() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(mcpgate::demo::serve(listener, std::future::pending()));
+    address
+}
+
+async fn send(to: std::net::SocketAddr, method: Method, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    let socket = TcpStream::connect(to).await.expect("the demo listens");
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.expect("HTTP");
+    tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri("/mcp").header("host", "demo");
+    request =
+        request.header("content-type", "application/json").header("accept", "application/json, text/event-stream");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response =
+        sender.send_request(request.body(Full::new(body.into())).expect("a request")).await.expect("a response");
+    let (head, body) = response.into_parts();
+    let session = head.headers.get("mcp-session-id").map(|v| v.to_str().expect("ASCII").to_owned());
+    let text = String::from_utf8(body.collect().await.expect("a body").to_bytes().to_vec()).expect("UTF-8");
+    Reply { status: head.status, session, text }
+}
+
+async fn post(to: std::net::SocketAddr, headers: &[(&str, &str)], body: &Value) -> Reply {
+    send(to, Method::POST, headers, body.to_string()).await
+}
+
+async fn initialize(to: std::net::SocketAddr, version: &str) -> (Reply, String) {
+    let params =
+        json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    let reply = post(to, &[], &json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params })).await;
+    let session = reply.session.clone().expect("initialize opens a session");
+    (reply, session)
+}
+
+fn call(id: u32, name: &str, arguments: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": name, "arguments": arguments } })
+}
+
+fn modern(method: &str, mut params: Value) -> Value {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "progressToken": "p",
+    });
+    json!({ "jsonrpc": "2.0", "id": "m", "method": method, "params": params })
+}
+
+#[tokio::test]
+async fn each_legacy_revision_is_negotiated_and_called() {
+    let demo = demo().await;
+    for version in ["2025-03-26", "2025-06-18", "2025-11-25"] {
+        let (reply, session) = initialize(demo, version).await;
+        assert_eq!(reply.json()["result"]["protocolVersion"], version);
+        let headers = [("mcp-session-id", session.as_str()), ("mcp-protocol-version", version)];
+        let sum = post(demo, &headers, &call(2, "add", &json!({ "a": 1.5, "b": 2 }))).await;
+        assert_eq!(sum.json()["result"]["content"][0]["text"], "3.5");
+        assert_eq!(sum.json()["id"], 2);
+    }
+    let (unknown, _) = initialize(demo, "1999-01-01").await;
+    assert_eq!(unknown.json()["result"]["protocolVersion"], "2025-11-25", "the newest it can offer");
+}
+
+#[tokio::test]
+async fn a_session_is_needed_ends_and_stays_ended() {
+    let demo = demo().await;
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    assert_eq!(post(demo, &[], &list).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(post(demo, &[("mcp-session-id", "x")], &list).await.status, StatusCode::NOT_FOUND);
+    let (_, session) = initialize(demo, "2025-06-18").await;
+    let headers = [("mcp-session-id", session.as_str())];
+    assert_eq!(post(demo, &headers, &list).await.json()["result"]["tools"].as_array().map(Vec::len), Some(4));
+    let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    assert_eq!(post(demo, &headers, &initialized).await.status, StatusCode::ACCEPTED);
+    assert_eq!(send(demo, Method::DELETE, &headers, "").await.status, StatusCode::OK);
+    assert_eq!(post(demo, &headers, &list).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn batches_belong_to_2025_03_26() {
+    let demo = demo().await;
+    let batch = json!([call(1, "echo", &json!({ "text": "a" })), { "jsonrpc": "2.0", "id": 2, "method": "ping" }]);
+    let (_, old) = initialize(demo, "2025-03-26").await;
+    let replies = post(demo, &[("mcp-session-id", &old)], &batch).await.json();
+    assert_eq!((&replies[0]["result"]["content"][0]["text"], &replies[1]["id"]), (&json!("a"), &json!(2)));
+    let (_, newer) = initialize(demo, "2025-06-18").await;
+    assert_eq!(post(demo, &[("mcp-session-id", &newer)], &batch).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn count_streams_progress_and_then_its_result() {
+    let demo = demo().await;
+    let params = json!({ "name": "count", "arguments": { "to": 3, "delay_ms": 1 } });
+    let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "count")];
+    let events = post(demo, &headers, &modern("tools/call", params)).await.events();
+    let steps: Vec<_> = events.iter().filter_map(|e| e["params"]["progress"].as_u64()).collect();
+    assert_eq!(steps, [1, 2, 3]);
+    let last = events.last().expect("a result");
+    assert_eq!((&last["id"], &last["result"]["resultType"]), (&json!("m"), &json!("complete")));
+}
+
+#[tokio::test]
+async fn the_stateless_revision_is_strict_about_what_a_request_says_of_itself() {
+    let demo = demo().await;
+    let list = modern("tools/list", json!({}));
+    let ok = post(demo, &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list")], &list).await;
+    assert_eq!((ok.status, &ok.json()["result"]["cacheScope"]), (StatusCode::OK, &json!("public")));
+    assert!(ok.session.is_none(), "no session is ever minted");
+
+    for (headers, body, status, code) in [
+        (vec![("mcp-method", "tools/list")], list.clone(), 400, -32020),
+        (vec![("mcp-protocol-version", "2026-07-28")], list.clone(), 400, -32020),
+        (vec![("mcp-protocol-version", "2026-07-28"), ("mcp-method", "prompts/list")], list.clone(), 400, -32020),
+        (
+            vec![("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/list")],
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }),
+            400,
+            -32602,
+        ),
+        (
+            vec![("mcp-protocol-version", "2026-07-28"), ("mcp-method", "no/such")],
+            modern("no/such", json!({})),
+            404,
+            -32601,
+        ),
+        (
+            vec![("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "echo")],
+            modern("tools/call", json!({ "name": "add", "arguments": {} })),
+            400,
+            -32020,
+        ),
+    ] {
+        let reply = post(demo, &headers, &body).await;
+        assert_eq!(
+            (reply.status.as_u16(), &reply.json()["error"]["code"]),
+            (status, &json!(code)),
+            "{headers:?} {body}"
+        );
+    }
+    let mut ahead = modern("tools/list", json!({}));
+    ahead["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2099-01-01".into();
+    let reply = post(demo, &[("mcp-protocol-version", "2099-01-01"), ("mcp-method", "tools/list")], &ahead).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (StatusCode::BAD_REQUEST, &json!(-32022)));
+    assert_eq!(send(demo, Method::GET, &[("mcp-protocol-version", "2026-07-28")], "").await.status, 405);
+}
+
+#[tokio::test]
+async fn whoami_tells_what_the_gateway_passed_on() {
+    let demo = demo().await;
+    let (_, session) = initialize(demo, "2025-11-25").await;
+    let headers = [("mcp-session-id", session.as_str()), ("x-mcpgate-subject", "user_1"), ("cookie", "secret")];
+    let text =
+        post(demo, &headers, &call(1, "whoami", &json!({}))).await.json()["result"]["content"][0]["text"].clone();
+    assert_eq!(text, r#"{"x-mcpgate-subject":"user_1"}"#);
+}
