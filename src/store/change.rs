@@ -19,3 +19,81 @@ pub enum Change {
     /// An account was switched off: forget its tokens.
     AccountDisabled(TenantId, Subject),
 }
+
+impl Change {
+    /// Returns whose it is.
+    pub(super) const fn tenant(&self) -> &TenantId {
+        match self {
+            Self::GrantRevoked(tenant, _)
+            | Self::AccessTokenRevoked(tenant, _)
+            | Self::ClientDisabled(tenant, _)
+            | Self::ClientDeleted(tenant, _)
+            | Self::AccountDisabled(tenant, _) => tenant,
+        }
+    }
+
+    /// Returns its stored word.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::GrantRevoked(..) => "grant_revoked",
+            Self::AccessTokenRevoked(..) => "access_token_revoked",
+            Self::ClientDisabled(..) => "client_disabled",
+            Self::ClientDeleted(..) => "client_deleted",
+            Self::AccountDisabled(..) => "account_disabled",
+        }
+    }
+
+    /// Returns what it is about, as text: ids as they are, hashes in hexadecimal.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::GrantRevoked(_, grant) => grant.to_string(),
+            Self::AccessTokenRevoked(_, hash) => hash.0.iter().map(|b| format!("{b:02x}")).collect(),
+            Self::ClientDisabled(_, client) | Self::ClientDeleted(_, client) => client.as_str().to_owned(),
+            Self::AccountDisabled(_, subject) => subject.as_str().to_owned(),
+        }
+    }
+
+    /// Reads what `kind` and `key` wrote.
+    pub(super) fn parse(tenant: TenantId, kind: &str, key: &str) -> Option<Self> {
+        Some(match kind {
+            "grant_revoked" => Self::GrantRevoked(tenant, GrantId::parse(key)?),
+            "access_token_revoked" => Self::AccessTokenRevoked(tenant, TokenHash(bytes_of_hex(key)?)),
+            "client_disabled" => Self::ClientDisabled(tenant, ClientId::parse(key)?),
+            "client_deleted" => Self::ClientDeleted(tenant, ClientId::parse(key)?),
+            "account_disabled" => Self::AccountDisabled(tenant, Subject::parse(key)?),
+            _ => return None,
+        })
+    }
+}
+
+fn bytes_of_hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let tenant = TenantId::default();
+        let client = ClientId::parse("https://app.example/client.json").unwrap();
+        for change in [
+            Change::GrantRevoked(tenant.clone(), GrantId([7; 16])),
+            Change::AccessTokenRevoked(tenant.clone(), TokenHash([0xa5; 32])),
+            Change::ClientDisabled(tenant.clone(), client.clone()),
+            Change::ClientDeleted(tenant.clone(), client),
+            Change::AccountDisabled(tenant.clone(), Subject::parse("u1").unwrap()),
+        ] {
+            assert_eq!(Change::parse(tenant.clone(), change.kind(), &change.key()), Some(change));
+        }
+        assert_eq!(Change::parse(tenant, "access_token_revoked", "a5"), None);
+    }
+}

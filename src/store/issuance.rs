@@ -80,13 +80,17 @@ impl NewAccessToken {
     }
 }
 
+/// Returns a grant as it is stored: one that cannot refresh has no idle end of its own, and none idles beyond its end.
+pub(super) fn settled(grant: Grant) -> Grant {
+    let idle_until = if grant.may_refresh { grant.idle_until.min(grant.expires_at) } else { grant.expires_at };
+    Grant { idle_until, ..grant }
+}
+
 impl RedeemCode {
     /// Returns the grant that redeeming `code` makes. One that cannot refresh ends with its only access token.
     pub(super) fn grant(&self, code: &CodeRecord) -> Grant {
         let alive = if self.may_refresh { self.grant_lifetime } else { self.grant_lifetime.min(self.access.lifetime) };
-        let expires_at = self.now.plus(alive);
-        let idle = if self.may_refresh { self.idle } else { alive };
-        Grant {
+        settled(Grant {
             id: code.grant,
             tenant: code.tenant.clone(),
             client: code.client.clone(),
@@ -95,13 +99,13 @@ impl RedeemCode {
             scopes: code.scopes.clone(),
             authenticated_at: code.authenticated_at,
             created_at: self.now,
-            expires_at,
-            idle_until: self.now.plus(idle).min(expires_at),
+            expires_at: self.now.plus(alive),
+            idle_until: self.now.plus(self.idle),
             may_refresh: self.may_refresh,
             generation: 0,
             rotated_at: self.now,
             revoked_at: None,
-        }
+        })
     }
 
     /// Returns the audit row of a refusal; `None` stands for a code that is not in the store.
@@ -123,12 +127,12 @@ impl RedeemCode {
 impl RotateRefresh {
     /// Returns the grant after a rotation: next generation, idle end moved, absolute end kept.
     pub(super) fn rotated(&self, grant: &Grant) -> Grant {
-        Grant {
+        settled(Grant {
             generation: grant.generation.saturating_add(1),
             rotated_at: self.now,
-            idle_until: self.now.plus(self.idle).min(grant.expires_at),
+            idle_until: self.now.plus(self.idle),
             ..grant.clone()
-        }
+        })
     }
 
     /// Returns the audit row of a refusal; `None` stands for a family that is not in the store.

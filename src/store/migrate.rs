@@ -1,1 +1,108 @@
 //! The numbered SQL files, their order and checksums.
+
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+
+/// One step of the schema.
+#[derive(Debug)]
+pub(super) struct Migration {
+    /// Its place; the first is 1, without gaps.
+    pub(super) number: u32,
+    /// The file's name without number and ending.
+    pub(super) name: &'static str,
+    /// What it does.
+    pub(super) sql: &'static str,
+}
+
+/// All steps, in order. A released file is never edited again: a change is a new file.
+pub(super) const MIGRATIONS: &[Migration] =
+    &[Migration { number: 1, name: "core", sql: include_str!("migrations/0001_core.sql") }];
+
+/// A step that a store has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Applied {
+    /// Its place.
+    pub(super) number: u64,
+    /// Its name.
+    pub(super) name: String,
+    /// SHA-256 of the SQL at that time.
+    pub(super) checksum: Vec<u8>,
+}
+
+impl Migration {
+    /// Returns SHA-256 of the SQL.
+    pub(super) fn checksum(&self) -> [u8; 32] {
+        Sha256::digest(self.sql).into()
+    }
+
+    fn is(&self, applied: &Applied) -> bool {
+        u64::from(self.number) == applied.number && self.checksum() == *applied.checksum
+    }
+}
+
+/// Returns the steps that a store has still to take, given those it has taken, in order.
+///
+/// # Errors
+/// `Unavailable` when the store was made by a newer program, `Corrupt` when a step it took is not the one known here.
+pub(super) fn outstanding<'m>(known: &'m [Migration], applied: &[Applied]) -> Result<&'m [Migration], StoreError> {
+    if let Some(newer) = applied.get(known.len()) {
+        return Err(StoreError::Unavailable(format!(
+            "its schema was made by a newer program: it has migration {} ({}), this program knows {}; start the newer \
+             program, or restore a backup made before the upgrade",
+            newer.number,
+            newer.name,
+            known.len()
+        )));
+    }
+    if let Some((known, applied)) = known.iter().zip(applied).find(|(known, applied)| !known.is(applied)) {
+        return Err(StoreError::Corrupt(format!(
+            "migration {} ({}) was applied with other contents than this program's {} ({})",
+            applied.number, applied.name, known.number, known.name
+        )));
+    }
+    Ok(known.get(applied.len()..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[Migration] = &[
+        Migration { number: 1, name: "one", sql: "CREATE TABLE a (b)" },
+        Migration { number: 2, name: "two", sql: "CREATE TABLE c (d)" },
+    ];
+
+    fn applied(migration: &Migration) -> Applied {
+        Applied {
+            number: migration.number.into(),
+            name: migration.name.to_owned(),
+            checksum: migration.checksum().to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_outstanding_in_order() {
+        assert_eq!(outstanding(KNOWN, &[]).unwrap().len(), 2);
+        assert_eq!(outstanding(KNOWN, &[applied(&KNOWN[0])]).unwrap()[0].name, "two");
+        assert!(outstanding(KNOWN, &[applied(&KNOWN[0]), applied(&KNOWN[1])]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_with_a_remedy() {
+        let newer = Applied { number: 3, name: "three".to_owned(), checksum: vec![] };
+        let refused = outstanding(KNOWN, &[applied(&KNOWN[0]), applied(&KNOWN[1]), newer]).unwrap_err().to_string();
+        assert!(refused.contains("migration 3 (three)") && refused.contains("newer program"), "{refused}");
+    }
+
+    #[test]
+    fn a_changed_migration_is_refused() {
+        let changed = Applied { checksum: vec![0; 32], ..applied(&KNOWN[0]) };
+        assert!(matches!(outstanding(KNOWN, &[changed]), Err(StoreError::Corrupt(_))));
+    }
+
+    #[test]
+    fn the_files_are_numbered_without_gaps() {
+        assert!((1u32..).zip(MIGRATIONS).all(|(number, migration)| migration.number == number));
+    }
+}

@@ -3,7 +3,7 @@
 use crate::oauth::{AccessTokenRecord, CodeVerdict, Grant, GrantId, RefreshVerdict};
 
 /// Why the store could not do as asked: always the machine's fault, never the caller's.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// It cannot be reached, is locked, full or read-only; nothing was changed; later it may work.
     #[error("the store is unavailable: {0}")]

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::super::record::rotated_secrets;
 use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
 use super::MemoryStore;
 use crate::oauth::{Client, ClientId, ClientOrigin, ClientSecretHash, TenantId, Timestamp};
@@ -96,7 +97,7 @@ impl ClientStore for MemoryStore {
         let Some(client) = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id) else {
             return Ok(Update::NotFound);
         };
-        client.secrets = super::super::record::rotated_secrets(&client.secrets, new, previous_until, audit.at);
+        client.secrets = rotated_secrets(&client.secrets, new, previous_until, audit.at);
         state.record(audit);
         Ok(Update::Done)
     }

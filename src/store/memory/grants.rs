@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::super::issuance::settled;
 use super::super::record::was_just_used;
 use super::super::{
     AuditRow, Change, Consent, GrantStore, InteractionStep, RedeemCode, Redemption, RotateRefresh, Rotation,
@@ -190,7 +191,7 @@ impl GrantStore for MemoryStore {
         let mut state = self.write();
         state.parties_known(&grant.tenant, &grant.client, &grant.subject)?;
         state.used(&grant.tenant, &grant.client, grant.created_at);
-        state.grants.push(grant);
+        state.grants.push(settled(grant));
         state.add_token(token);
         state.record(audit);
         Ok(())

@@ -145,7 +145,11 @@ impl State {
         self.codes.retain(|c| c.used_at.is_some() || !concerns(&c.tenant, &c.subject, &c.client));
         let ending: Vec<GrantId> =
             self.grants.iter().filter(|g| concerns(&g.tenant, &g.subject, &g.client)).map(|g| g.id).collect();
-        ending.into_iter().map(|id| u64::from(self.end_grant(tenant, id, at))).sum()
+        let mut ended = 0;
+        for id in ending {
+            ended += u64::from(self.end_grant(tenant, id, at));
+        }
+        ended
     }
 
     /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes.

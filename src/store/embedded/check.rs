@@ -1,0 +1,134 @@
+//! Looking the whole file over, and copying it: slow work, each on a thread and connection of its own.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use super::super::StoreError;
+use super::row::{self, Columns};
+use super::{accounts, clients, codes, connection, grants, interactions, sessions, tokens};
+
+/// Problems told of one table at most: enough to see the extent.
+const TOLD: usize = 20;
+
+/// What must never be, counted; and how it is told.
+const INVARIANTS: [(&str, &str); 7] = [
+    (
+        "SELECT count(*) FROM access_token t LEFT JOIN grants g ON g.no = t.grant_no WHERE g.no IS NULL",
+        "access tokens have no grant",
+    ),
+    (
+        "SELECT count(*) FROM access_token t JOIN grants g ON g.no = t.grant_no WHERE g.revoked_at IS NOT NULL",
+        "access tokens live on revoked grants",
+    ),
+    (
+        "SELECT count(*) FROM access_token t JOIN grants g ON g.no = t.grant_no WHERE t.tenant <> g.tenant",
+        "access tokens belong to another tenant than their grant",
+    ),
+    (
+        "SELECT count(*) FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no
+            WHERE g.tenant <> c.tenant OR g.tenant <> a.tenant",
+        "grants belong to another tenant than their client or account",
+    ),
+    ("SELECT count(*) FROM grants WHERE idle_until > expires_at", "grants idle beyond their end"),
+    ("SELECT count(*) FROM code WHERE used_at IS NOT NULL AND grant_no IS NULL", "used codes have no grant"),
+    ("SELECT count(*) FROM code WHERE challenge IS NULL", "codes have no PKCE challenge"),
+];
+
+/// Runs `work` on a thread with its own connection.
+pub(super) async fn on_own_thread<T, F>(file: &Path, work: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
+    let (caller, answer) = oneshot::channel();
+    let file = file.to_owned();
+    let run = move || {
+        let outcome = connection::open(&file).and_then(|db| work(&db));
+        if caller.send(outcome).is_err() {
+            tracing::debug!("the caller left before its work on the store was done");
+        }
+    };
+    let spawned = std::thread::Builder::new().name("store-upkeep".to_owned()).spawn(run);
+    spawned.map_err(|e| StoreError::Unavailable(format!("cannot start a thread: {e}")))?;
+    answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the thread has stopped".to_owned())))
+}
+
+/// Reads every row of a query; what cannot be read is told.
+pub(super) fn unreadable(
+    db: &Connection,
+    sql: &str,
+    what: &str,
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<(), StoreError>,
+) -> Result<Vec<String>, StoreError> {
+    let mut told = Vec::new();
+    let all = row::all(db, sql, [], |c| {
+        if let Err(error) = read(c)
+            && told.len() < TOLD
+        {
+            told.push(format!("{what}: {error}"));
+        }
+        Ok(())
+    });
+    if let Err(error) = all {
+        told.push(format!("{what}: {error}"));
+    }
+    Ok(told)
+}
+
+/// Checks the file's structure, its references, its history, every row's seal, and what must never be.
+pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut problems = row::all(db, "PRAGMA integrity_check(20)", [], |c| Ok(c.text()?.to_owned()))?;
+    problems.retain(|line| line != "ok");
+    problems.extend(row::all(db, "PRAGMA foreign_key_check", [], |c| {
+        Ok(format!("a row of `{}` points to a row that is not there", c.text()?))
+    })?);
+    problems.extend(connection::check_migrations(db)?);
+    for table in [
+        clients::check,
+        accounts::check,
+        sessions::check,
+        interactions::check,
+        grants::check,
+        codes::check,
+        tokens::check,
+    ] {
+        problems.extend(table(db)?);
+    }
+    for (sql, what) in INVARIANTS {
+        match row::number(db, sql)? {
+            0 => {}
+            count => problems.push(format!("{count} {what}")),
+        }
+    }
+    Ok(problems)
+}
+
+/// Copies the store into a new file of mode 0600: one consistent state, while others read and write.
+pub(super) fn backup(db: &Connection, to: &Path) -> Result<(), StoreError> {
+    // `create_new`: a backup never overwrites, least of all an earlier backup.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    made.map_err(|e| StoreError::Unavailable(format!("cannot make {}: {e}", to.display())))?;
+    let copied = copy(db, to);
+    if copied.is_err()
+        && let Err(error) = std::fs::remove_file(to)
+    {
+        tracing::warn!(%error, file = %to.display(), "an unfinished backup could not be removed");
+    }
+    copied
+}
+
+fn copy(db: &Connection, to: &Path) -> Result<(), StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut target = Connection::open_with_flags(to, flags)?;
+    // All pages in one step: in steps, each write from elsewhere would make the copy start again.
+    if Backup::new(db, &mut target)?.step(-1)? != StepResult::Done {
+        return Err(StoreError::Unavailable("the store was locked during the copy".to_owned()));
+    }
+    // A copy is one file: without this it would want a write-ahead log beside it.
+    Ok(target.pragma_update(None, "journal_mode", "DELETE")?)
+}

@@ -1,0 +1,251 @@
+//! Client rows.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+
+use super::super::record::{rotated_secrets, was_just_used};
+use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
+use super::row::{self, Columns, execute, execute_once};
+use super::seal::{Sealed, StoredClient, opened};
+use super::{EmbeddedStore, audit};
+use crate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, TenantId, Timestamp};
+
+const COLUMNS: &str =
+    "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, seal FROM client";
+
+pub(super) const fn origin_word(origin: ClientOrigin) -> &'static str {
+    match origin {
+        ClientOrigin::Manual => "manual",
+        ClientOrigin::Registered => "registered",
+        ClientOrigin::MetadataDocument => "document",
+    }
+}
+
+fn parse_origin(word: &str) -> Option<ClientOrigin> {
+    [ClientOrigin::Manual, ClientOrigin::Registered, ClientOrigin::MetadataDocument]
+        .into_iter()
+        .find(|origin| origin_word(*origin) == word)
+}
+
+/// Words instead of 0 and 1: no single flipped bit turns one into the other.
+pub(super) const fn status_word(disabled: bool) -> &'static str {
+    if disabled { "disabled" } else { "enabled" }
+}
+
+pub(super) fn parse_disabled(word: &str) -> Option<bool> {
+    [true, false].into_iter().find(|disabled| status_word(*disabled) == word)
+}
+
+/// A client and its row.
+struct Found {
+    no: i64,
+    client: Client,
+    metadata: String,
+}
+
+fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreError> {
+    let no = c.no()?;
+    let secrets =
+        row::all(db, "SELECT hash, until FROM client_secret WHERE client_no = ?1 ORDER BY position", [no], |c| {
+            Ok(ClientSecretHash { hash: c.hash()?, until: c.optional_moment()? })
+        })?;
+    let (tenant, id, origin) = (c.tenant()?, c.client()?, c.word(parse_origin)?);
+    let metadata = c.text()?.to_owned();
+    let client = Client {
+        tenant,
+        id,
+        origin,
+        metadata: ClientMetadata::from_stored(&metadata)
+            .ok_or_else(|| StoreError::Corrupt("the metadata of a client cannot be read".to_owned()))?,
+        secrets,
+        resource: c.optional_resource()?,
+        disabled: c.word(parse_disabled)?,
+        created_at: c.moment()?,
+        last_used_at: c.optional_moment()?,
+    };
+    opened(StoredClient(&client, &metadata), c.number()?, "a client")?;
+    Ok(Found { no, client, metadata })
+}
+
+fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<Found>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND client_id = ?2");
+    row::one(db, &sql, params![tenant, id], |c| read(db, c))
+}
+
+/// Reads every client, to see whether it can be read.
+pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    super::check::unreadable(db, &format!("SELECT {COLUMNS}"), "client", |c| read(db, c).map(drop))
+}
+
+/// Returns the number of the client that a new row is about.
+pub(super) fn number(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<i64, StoreError> {
+    let sql = "SELECT no FROM client WHERE tenant = ?1 AND client_id = ?2";
+    row::one(db, sql, params![tenant, id], |c| c.no())?
+        .ok_or_else(|| StoreError::Conflict("the client is not in the store".to_owned()))
+}
+
+/// Remembers when the client was last used, at most once a minute.
+pub(super) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<(), StoreError> {
+    let last = row::one(db, "SELECT last_used_at FROM client WHERE no = ?1", [no], |c| c.optional_moment())?;
+    if !was_just_used(last.flatten(), now) {
+        execute(db, "UPDATE client SET last_used_at = ?2 WHERE no = ?1", params![no, now])?;
+    }
+    Ok(())
+}
+
+fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreError> {
+    execute_once(
+        db,
+        "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            client.tenant,
+            client.id,
+            origin_word(client.origin),
+            metadata,
+            client.resource,
+            status_word(client.disabled),
+            client.created_at,
+            client.last_used_at,
+            StoredClient(client, metadata).seal()
+        ],
+    )?;
+    put_secrets(db, db.last_insert_rowid(), client)
+}
+
+fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<(), StoreError> {
+    execute(db, "DELETE FROM client_secret WHERE client_no = ?1", [no])?;
+    for (position, secret) in (0u32..).zip(&client.secrets) {
+        execute_once(
+            db,
+            "INSERT INTO client_secret (client_no, position, tenant, hash, until) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![no, position, client.tenant, secret.hash, secret.until],
+        )?;
+    }
+    Ok(())
+}
+
+fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(), StoreError> {
+    execute_once(
+        db,
+        "UPDATE client SET metadata = ?2, status = ?3, seal = ?4 WHERE no = ?1",
+        params![no, metadata, status_word(client.disabled), StoredClient(client, metadata).seal()],
+    )
+}
+
+fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: bool) -> Result<(), StoreError> {
+    let Some(found) = find(db, &client.tenant, &client.id)? else { return insert(db, &client, metadata) };
+    if found.client.origin != ClientOrigin::MetadataDocument {
+        return Err(StoreError::Conflict("the id belongs to a client that is not known by a document".to_owned()));
+    }
+    if void_consents {
+        execute(db, "DELETE FROM consent WHERE client_no = ?1", [found.no])?;
+    }
+    // What an operator decided about a client (disabled, bound to a resource) outlives its document.
+    update(db, found.no, &Client { metadata: client.metadata, ..found.client }, metadata)
+}
+
+/// Removes a client; its grants, codes, tokens, consents and interactions go with it by foreign key.
+pub(super) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &AuditRow) -> Result<Update, StoreError> {
+    let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
+    if execute(db, sql, params![tenant, id])? == 0 {
+        return Ok(Update::NotFound);
+    }
+    audit::announce(db, row.at, &Change::ClientDeleted(tenant.clone(), id.clone()))?;
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+#[async_trait]
+impl ClientStore for EmbeddedStore {
+    async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError> {
+        let metadata = limits::client(&client)?;
+        self.write(move |db| {
+            if find(db, &client.tenant, &client.id)?.is_some() {
+                return Ok(Insertion::Exists);
+            }
+            let count = "SELECT count(*) FROM client WHERE tenant = ?1";
+            if row::one(db, count, [&client.tenant], |c| c.number())?.is_some_and(|count| count >= cap) {
+                return Ok(Insertion::Full);
+            }
+            insert(db, &client, &metadata)?;
+            audit::append(db, &audit)?;
+            Ok(Insertion::Inserted)
+        })
+        .await
+    }
+
+    async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.read(move |db| Ok(find(db, &tenant, &id)?.map(|found| found.client))).await
+    }
+
+    async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |db| {
+            let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no");
+            row::all(db, &sql, [&tenant], |c| Ok(read(db, c)?.client))
+        })
+        .await
+    }
+
+    async fn put_document_client(
+        &self,
+        client: Client,
+        void_consents: bool,
+        audit: AuditRow,
+    ) -> Result<(), StoreError> {
+        let metadata = limits::client(&client)?;
+        self.write(move |db| {
+            put_document(db, client, &metadata, void_consents)?;
+            audit::append(db, &audit)
+        })
+        .await
+    }
+
+    async fn set_client_disabled(
+        &self,
+        tenant: &TenantId,
+        id: &ClientId,
+        disabled: bool,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.write(move |db| {
+            let Some(found) = find(db, &tenant, &id)? else { return Ok(Update::NotFound) };
+            update(db, found.no, &Client { disabled, ..found.client }, &found.metadata)?;
+            if disabled {
+                audit::announce(db, audit.at, &Change::ClientDisabled(tenant, id))?;
+            }
+            audit::append(db, &audit)?;
+            Ok(Update::Done)
+        })
+        .await
+    }
+
+    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.write(move |db| remove(db, &tenant, &id, &audit)).await
+    }
+
+    async fn rotate_client_secret(
+        &self,
+        tenant: &TenantId,
+        id: &ClientId,
+        new: ClientSecretHash,
+        previous_until: Timestamp,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.write(move |db| {
+            let Some(found) = find(db, &tenant, &id)? else { return Ok(Update::NotFound) };
+            let secrets = rotated_secrets(&found.client.secrets, new, previous_until, audit.at);
+            let client = Client { secrets, ..found.client };
+            put_secrets(db, found.no, &client)?;
+            update(db, found.no, &client, &found.metadata)?;
+            audit::append(db, &audit)?;
+            Ok(Update::Done)
+        })
+        .await
+    }
+}

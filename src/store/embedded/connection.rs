@@ -1,0 +1,146 @@
+//! The file itself: who may read it, how a connection to it is set up, and bringing its schema up to date.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+
+use super::super::StoreError;
+use super::super::migrate::{self, Applied, MIGRATIONS};
+use super::row;
+
+/// `mcpg`: tells our file from any other SQLite file.
+const APPLICATION_ID: i64 = 0x6d63_7067;
+
+/// How long to wait for another process's write. The command line's transactions take milliseconds; a request that
+/// waited longer than this is better answered with 503 than kept (security.md 5.8: database wait 2 s).
+const BUSY: Duration = Duration::from_secs(2);
+
+fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{what} {}: {error}", path.display()))
+}
+
+/// Makes the file if it is absent, and its folder; both for the owner alone (ST-07).
+pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
+    if let Some(folder) = file.parent().filter(|f| !f.as_os_str().is_empty()) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|e| unavailable("cannot make the folder", folder, &e))?;
+    }
+    let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file);
+    let opened = opened.map_err(|e| unavailable("cannot open", file, &e))?;
+    let metadata = opened.metadata().map_err(|e| unavailable("cannot look at", file, &e))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        tracing::warn!(file = %file.display(), "others could read the store; its mode is set to 0600");
+        let forced = opened.set_permissions(fs::Permissions::from_mode(0o600));
+        forced.map_err(|e| unavailable("others can read the store and it belongs to another user:", file, &e))?;
+    }
+    Ok(())
+}
+
+/// Opens one connection.
+pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
+    // Without CREATE: the file was made by `prepare` with the right mode. Each connection stays on one thread at a
+    // time, so SQLite's own mutexes are not needed.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    let settings: [(&str, &str); 8] = [
+        ("journal_mode", "WAL"),
+        // Each commit is on the disk before it is acknowledged.
+        ("synchronous", "FULL"),
+        ("foreign_keys", "ON"),
+        // Nothing in the schema may call functions with side effects, whoever edited it.
+        ("trusted_schema", "OFF"),
+        // Notices damaged pages when they are read.
+        ("cell_size_check", "ON"),
+        // 16 MB between checkpoints; and the log file is cut back to 64 MB after a peak.
+        ("wal_autocheckpoint", "4000"),
+        ("journal_size_limit", "67108864"),
+        // Savepoints spill to memory, never into files beside ours.
+        ("temp_store", "MEMORY"),
+    ];
+    for (name, value) in settings {
+        connection.pragma_update(None, name, value)?;
+    }
+    Ok(connection)
+}
+
+fn applied(connection: &Connection) -> Result<Vec<Applied>, StoreError> {
+    row::all(connection, "SELECT number, name, sha256 FROM migration ORDER BY number", [], |c| {
+        Ok(Applied { number: c.number()?, name: c.text()?.to_owned(), checksum: c.bytes()?.to_vec() })
+    })
+}
+
+/// Refuses a file that is not ours, and brings the schema of one that is up to date.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    // Immediate: two processes that start at once must not both migrate.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tables = row::number(&transaction, "SELECT count(*) FROM sqlite_schema")?;
+    let id: i64 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if tables > 0 && id != APPLICATION_ID {
+        return Err(StoreError::Corrupt("the file is a SQLite database, but not one of mcpgate".to_owned()));
+    }
+    if tables == 0 {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.execute_batch(
+            "CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL) STRICT",
+        )?;
+    }
+    for migration in migrate::outstanding(MIGRATIONS, &applied(&transaction)?)? {
+        transaction.execute_batch(migration.sql)?;
+        transaction.execute(
+            "INSERT INTO migration (number, name, sha256) VALUES (?1, ?2, ?3)",
+            params![migration.number, migration.name, migration.checksum()],
+        )?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Returns what is wrong with the schema's history; nothing when all is well.
+pub(super) fn check_migrations(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let outstanding = migrate::outstanding(MIGRATIONS, &applied(connection)?);
+    Ok(match outstanding {
+        Ok([]) => None,
+        Ok(missing) => Some(format!("{} migrations are not applied", missing.len())),
+        Err(error) => Some(error.to_string()),
+    })
+}
+
+/// Held by the one server of a data folder for as long as it runs. The command line does not need it: SQLite lets it
+/// write beside the server, and the change log tells the server.
+#[derive(Debug)]
+pub struct ServerLock {
+    /// Locked as long as it is open; the system lets go even after a kill.
+    _file: File,
+}
+
+impl ServerLock {
+    /// Takes the lock of a data folder.
+    ///
+    /// # Errors
+    /// `Unavailable` when another server runs on the folder (ST-05), or it cannot be written.
+    pub fn acquire(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join("server.lock");
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = opened.map_err(|e| unavailable("cannot open", &path, &e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                return Err(StoreError::Unavailable(format!(
+                    "another server (process {}) runs on {}: stop it, or give this one another data folder",
+                    holder.trim(),
+                    data_dir.display()
+                )));
+            }
+            Err(TryLockError::Error(e)) => return Err(unavailable("cannot lock", &path, &e)),
+        }
+        let noted = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        noted.map_err(|e| unavailable("cannot write", &path, &e))?;
+        Ok(Self { _file: file })
+    }
+}

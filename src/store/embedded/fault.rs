@@ -1,0 +1,30 @@
+//! SQLite's errors as `StoreError`: what happened, and whether a retry can help.
+
+use rusqlite::{Error, ffi};
+
+use super::super::StoreError;
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        // The extended code's low byte is the primary code.
+        match error.sqlite_error().map(|e| e.extended_code & 0xff) {
+            Some(ffi::SQLITE_FULL) => Self::Unavailable(format!("the disk is full: {error}")),
+            Some(ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) => {
+                Self::Unavailable(format!("another process holds the file locked: {error}"))
+            }
+            Some(ffi::SQLITE_READONLY) => Self::Unavailable(format!("the file or its folder is read-only: {error}")),
+            Some(ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => Self::Corrupt(error.to_string()),
+            Some(ffi::SQLITE_CONSTRAINT) => Self::Conflict(error.to_string()),
+            Some(_) => Self::Unavailable(error.to_string()),
+            // Not from SQLite but from reading its answer: a value of another type than the schema says.
+            None => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
+/// Returns whether the disk refused to make written data durable. The system may have dropped that data from its
+/// cache and report success next time, so nothing written from then on can be vouched for (ST-06).
+pub(super) fn is_failed_sync(error: &Error) -> bool {
+    let code = error.sqlite_error().map(|e| e.extended_code);
+    matches!(code, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC))
+}

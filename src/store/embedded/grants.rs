@@ -1,0 +1,268 @@
+//! Grant rows, and the door to codes, tokens and rotation.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+
+use super::super::issuance::settled;
+use super::super::{
+    AuditRow, Change, Consent, GrantStore, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, Update, limits,
+};
+use super::row::{self, Columns, execute, execute_once};
+use super::seal::{Sealed, opened};
+use super::{EmbeddedStore, accounts, audit, clients, codes, refresh, tokens};
+use crate::oauth::{AccessTokenRecord, ClientId, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash};
+
+const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
+        g.id, g.tenant, c.client_id, a.subject, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
+        g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.revoked_at, g.seal
+    FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
+
+/// A grant and its row.
+pub(super) struct Found {
+    pub(super) no: i64,
+    pub(super) client_no: i64,
+    /// Whether client and account are both enabled.
+    pub(super) enabled: bool,
+    pub(super) grant: Grant,
+}
+
+fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
+    let (no, client_no, enabled) = (c.no()?, c.no()?, c.flag()?);
+    let grant = Grant {
+        id: c.grant()?,
+        tenant: c.tenant()?,
+        client: c.client()?,
+        subject: c.subject()?,
+        resource: c.resource()?,
+        scopes: c.scopes()?,
+        authenticated_at: c.moment()?,
+        created_at: c.moment()?,
+        expires_at: c.moment()?,
+        idle_until: c.moment()?,
+        may_refresh: c.flag()?,
+        generation: c.small()?,
+        rotated_at: c.moment()?,
+        revoked_at: c.optional_moment()?,
+    };
+    Ok(Found { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
+}
+
+pub(super) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Option<Found>, StoreError> {
+    row::one(db, &format!("{SELECT} WHERE g.tenant = ?1 AND g.id = ?2"), params![tenant, id], read)
+}
+
+/// Reads every grant, to see whether it can be read.
+pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    super::check::unreadable(db, SELECT, "grant", |c| read(c).map(drop))
+}
+
+/// Adds a grant; its number.
+pub(super) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no: i64) -> Result<i64, StoreError> {
+    execute_once(
+        db,
+        "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, authenticated_at, created_at,
+             expires_at, idle_until, may_refresh, generation, rotated_at, revoked_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        params![
+            grant.tenant,
+            grant.id,
+            client_no,
+            account_no,
+            grant.resource,
+            grant.scopes,
+            grant.authenticated_at,
+            grant.created_at,
+            grant.expires_at,
+            grant.idle_until,
+            grant.may_refresh,
+            grant.generation,
+            grant.rotated_at,
+            grant.revoked_at,
+            grant.seal()
+        ],
+    )?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Revokes a grant that was just read and not yet revoked: tokens out, change out.
+fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<(), StoreError> {
+    let ended = Grant { revoked_at: Some(at), ..found.grant };
+    execute_once(
+        db,
+        "UPDATE grants SET revoked_at = ?2, seal = ?3 WHERE no = ?1 AND revoked_at IS NULL",
+        params![found.no, at, ended.seal()],
+    )?;
+    execute(db, "DELETE FROM access_token WHERE grant_no = ?1", [found.no])?;
+    audit::announce(db, at, &Change::GrantRevoked(ended.tenant, ended.id))
+}
+
+/// Revokes a grant; whether it stood.
+pub(super) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp) -> Result<bool, StoreError> {
+    match find(db, tenant, id)?.filter(|found| found.grant.revoked_at.is_none()) {
+        Some(found) => end_found(db, found, at).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// The part of a WHERE clause that selects by ?2 (subject) and ?3 (client), either of which may be NULL: written so that
+/// an index serves it.
+const fn of_parties(has_subject: bool) -> &'static str {
+    if has_subject {
+        "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
+         AND client_no IN (SELECT no FROM client WHERE tenant = ?1 AND (?3 IS NULL OR client_id = ?3))"
+    } else {
+        "client_no IN (SELECT no FROM client WHERE tenant = ?1 AND (?3 IS NULL OR client_id = ?3)) AND ?2 IS NULL"
+    }
+}
+
+/// Revokes all grants of a subject and/or client, and removes the codes that would have become grants; how many grants.
+pub(super) fn end_all(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: Option<&Subject>,
+    client: Option<&ClientId>,
+    at: Timestamp,
+) -> Result<u64, StoreError> {
+    let parties = of_parties(subject.is_some());
+    let params = params![tenant, subject, client];
+    execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {parties}"), params)?;
+    let standing = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.{parties}");
+    let standing = row::all(db, &standing, params, read)?;
+    let count = u64::try_from(standing.len()).unwrap_or(u64::MAX);
+    standing.into_iter().try_for_each(|found| end_found(db, found, at))?;
+    Ok(count)
+}
+
+#[async_trait]
+impl GrantStore for EmbeddedStore {
+    async fn insert_code(
+        &self,
+        code: CodeRecord,
+        interaction: TokenHash,
+        remember: Option<Consent>,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        limits::resource(code.resource.as_str())?;
+        self.write(move |db| codes::insert(db, &code, &interaction, remember.as_ref(), &audit)).await
+    }
+
+    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError> {
+        let (tenant, hash) = (tenant.clone(), *hash);
+        self.read(move |db| Ok(codes::find(db, &tenant, &hash)?.map(|found| found.code))).await
+    }
+
+    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError> {
+        self.write(move |db| codes::redeem(db, &request)).await
+    }
+
+    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |db| Ok(find(db, &tenant, id)?.map(|found| found.grant))).await
+    }
+
+    async fn list_grants(
+        &self,
+        tenant: &TenantId,
+        subject: Option<&Subject>,
+        client: Option<&ClientId>,
+        now: Timestamp,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
+        self.read(move |db| {
+            let parties = of_parties(subject.is_some());
+            let sql = format!(
+                "{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?4 AND g.idle_until > ?4
+                 AND g.{parties} ORDER BY g.no DESC"
+            );
+            row::all(db, &sql, params![tenant, subject, client, now], |c| Ok(read(c)?.grant))
+        })
+        .await
+    }
+
+    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
+        self.write(move |db| refresh::rotate(db, &request)).await
+    }
+
+    async fn insert_operator_token(
+        &self,
+        grant: Grant,
+        token: AccessTokenRecord,
+        audit: AuditRow,
+    ) -> Result<(), StoreError> {
+        limits::resource(grant.resource.as_str())?;
+        let grant = settled(grant);
+        self.write(move |db| {
+            let client_no = clients::number(db, &grant.tenant, &grant.client)?;
+            let account_no = accounts::number(db, &grant.tenant, &grant.subject)?;
+            let grant_no = insert(db, &grant, client_no, account_no)?;
+            tokens::insert(db, grant_no, &grant, &token)?;
+            clients::used(db, client_no, grant.created_at)?;
+            audit::append(db, &audit)
+        })
+        .await
+    }
+
+    async fn find_access_token(
+        &self,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<AccessTokenRecord>, StoreError> {
+        let hash = *hash;
+        self.read(move |db| tokens::find_live(db, &hash, now)).await
+    }
+
+    async fn live_access_tokens(
+        &self,
+        after: u64,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError> {
+        self.read(move |db| tokens::live(db, after, limit, now)).await
+    }
+
+    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError> {
+        let tenant = tenant.clone();
+        self.write(move |db| {
+            if !end(db, &tenant, id, audit.at)? {
+                return Ok(Update::NotFound);
+            }
+            audit::append(db, &audit)?;
+            Ok(Update::Done)
+        })
+        .await
+    }
+
+    async fn revoke_access_token(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let (tenant, hash) = (tenant.clone(), *hash);
+        self.write(move |db| {
+            if !tokens::remove(db, &tenant, &hash)? {
+                return Ok(Update::NotFound);
+            }
+            audit::announce(db, audit.at, &Change::AccessTokenRevoked(tenant, hash))?;
+            audit::append(db, &audit)?;
+            Ok(Update::Done)
+        })
+        .await
+    }
+
+    async fn revoke_grants(
+        &self,
+        tenant: &TenantId,
+        subject: Option<&Subject>,
+        client: Option<&ClientId>,
+        audit: AuditRow,
+    ) -> Result<u64, StoreError> {
+        let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
+        self.write(move |db| {
+            let ended = end_all(db, &tenant, subject.as_ref(), client.as_ref(), audit.at)?;
+            audit::append(db, &audit)?;
+            Ok(ended)
+        })
+        .await
+    }
+}

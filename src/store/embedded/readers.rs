@@ -1,0 +1,80 @@
+//! Readers: threads with a connection each. WAL lets them read beside the writer, each from one consistent state.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::super::StoreError;
+
+/// Reads that may wait; beyond that the caller is told at once.
+const QUEUE: usize = 1024;
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The handle by which reads are handed in.
+#[derive(Debug)]
+pub(super) struct Readers {
+    queue: Option<SyncSender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    /// Starts one thread for each connection.
+    pub(super) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
+        let (queue, waiting) = sync_channel::<Job>(QUEUE);
+        let waiting = Arc::new(Mutex::new(waiting));
+        let start = |db: Connection| {
+            let waiting = Arc::clone(&waiting);
+            std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || run(&db, &waiting))
+        };
+        let threads = connections.into_iter().map(start).collect::<Result<_, _>>();
+        let threads = threads.map_err(|e| StoreError::Unavailable(format!("cannot start a reader: {e}")))?;
+        Ok(Self { queue: Some(queue), threads })
+    }
+
+    /// Reads from one consistent state of the store.
+    pub(super) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let job: Job = Box::new(move |db| {
+            if caller.is_closed() {
+                return;
+            }
+            // The transaction is what makes several statements see one state; it ends by being dropped.
+            let outcome = db.unchecked_transaction().map_err(StoreError::from).and_then(|state| work(&state));
+            if caller.send(outcome).is_err() {
+                tracing::trace!("the caller left before its read was done");
+            }
+        });
+        if self.queue.as_ref().is_none_or(|queue| queue.try_send(job).is_err()) {
+            return Err(StoreError::Unavailable("too many reads wait for the disk".to_owned()));
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the readers have stopped".to_owned())))
+    }
+}
+
+fn run(db: &Connection, waiting: &Mutex<Receiver<Job>>) {
+    loop {
+        // Whoever holds the lock waits for the next job; the others wait for the lock.
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        job(db);
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a reader of the store ended by a panic");
+            }
+        }
+    }
+}

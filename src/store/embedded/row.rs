@@ -1,0 +1,223 @@
+//! Between SQL values and the types of the rules. What does not parse is damage, never a default.
+
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, Params, Row, ToSql};
+
+use super::super::StoreError;
+use crate::oauth::{
+    ClientId, GrantId, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, Subject, TenantId, Timestamp, TokenHash,
+};
+
+macro_rules! stored_as_text {
+    ($($name:ident),*) => {
+        $(impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.as_str().as_bytes())))
+            }
+        })*
+    };
+}
+
+macro_rules! stored_as_bytes {
+    ($($name:ident),*) => {
+        $(impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::Borrowed(ValueRef::Blob(&self.0)))
+            }
+        })*
+    };
+}
+
+macro_rules! stored_as_millis {
+    ($($name:ident),*) => {
+        $(impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::Owned(Value::Integer(storable(self.as_millis()))))
+            }
+        })*
+    };
+}
+
+/// Returns a number as SQLite can hold it. Only an end "never" is above its range; it stays "never" for practical purposes.
+pub(super) fn storable(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+stored_as_text!(ClientId, ResourceIndicator, Subject, TenantId);
+stored_as_bytes!(GrantId, TokenHash);
+stored_as_millis!(Lifetime, Timestamp);
+
+impl ToSql for ScopeSet {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Owned(Value::Text(self.to_string())))
+    }
+}
+
+/// The columns of one row, read from left to right, so that a reader stands beside its SELECT list.
+pub(super) struct Columns<'r> {
+    row: &'r Row<'r>,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    fn value(&mut self) -> Result<ValueRef<'r>, StoreError> {
+        let value = self.row.get_ref(self.next)?;
+        self.next += 1;
+        Ok(value)
+    }
+
+    fn damaged(&self, wanted: &str) -> StoreError {
+        let column = self.next.saturating_sub(1);
+        let name = self.row.as_ref().column_name(column).unwrap_or("?");
+        StoreError::Corrupt(format!("the column `{name}` does not hold {wanted}"))
+    }
+
+    pub(super) fn optional_text(&mut self) -> Result<Option<&'r str>, StoreError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(text) => std::str::from_utf8(text).map(Some).map_err(|_| self.damaged("UTF-8")),
+            ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => Err(self.damaged("a text")),
+        }
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'r str, StoreError> {
+        self.optional_text()?.ok_or_else(|| self.damaged("a text"))
+    }
+
+    pub(super) fn optional_bytes(&mut self) -> Result<Option<&'r [u8]>, StoreError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Ok(Some(bytes)),
+            ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Text(_) => Err(self.damaged("bytes")),
+        }
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<&'r [u8], StoreError> {
+        self.optional_bytes()?.ok_or_else(|| self.damaged("bytes"))
+    }
+
+    pub(super) fn optional_number(&mut self) -> Result<Option<u64>, StoreError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(n) => u64::try_from(n).map(Some).map_err(|_| self.damaged("a natural number")),
+            ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => Err(self.damaged("a number")),
+        }
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, StoreError> {
+        self.optional_number()?.ok_or_else(|| self.damaged("a number"))
+    }
+
+    pub(super) fn small<N: TryFrom<u64>>(&mut self) -> Result<N, StoreError> {
+        N::try_from(self.number()?).map_err(|_| self.damaged("a small number"))
+    }
+
+    /// The number of a row, as it goes back into a query.
+    pub(super) fn no(&mut self) -> Result<i64, StoreError> {
+        i64::try_from(self.number()?).map_err(|_| self.damaged("a row number"))
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, StoreError> {
+        match self.number()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.damaged("0 or 1")),
+        }
+    }
+
+    pub(super) fn optional_moment(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.optional_number()?.map(Timestamp::from_millis))
+    }
+
+    pub(super) fn moment(&mut self) -> Result<Timestamp, StoreError> {
+        self.number().map(Timestamp::from_millis)
+    }
+
+    pub(super) fn optional_hash(&mut self) -> Result<Option<TokenHash>, StoreError> {
+        let Some(bytes) = self.optional_bytes()? else { return Ok(None) };
+        bytes.try_into().map(|hash| Some(TokenHash(hash))).map_err(|_| self.damaged("a SHA-256"))
+    }
+
+    pub(super) fn hash(&mut self) -> Result<TokenHash, StoreError> {
+        self.optional_hash()?.ok_or_else(|| self.damaged("a SHA-256"))
+    }
+
+    pub(super) fn grant(&mut self) -> Result<GrantId, StoreError> {
+        self.bytes()?.try_into().map(GrantId).map_err(|_| self.damaged("a grant id"))
+    }
+
+    /// Reads a text by a parser that answers `None` for what cannot be.
+    pub(super) fn word<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+        parse(self.text()?).ok_or_else(|| self.damaged("one of its words"))
+    }
+
+    pub(super) fn tenant(&mut self) -> Result<TenantId, StoreError> {
+        self.word(TenantId::parse)
+    }
+
+    pub(super) fn client(&mut self) -> Result<ClientId, StoreError> {
+        self.word(ClientId::parse)
+    }
+
+    pub(super) fn subject(&mut self) -> Result<Subject, StoreError> {
+        self.word(Subject::parse)
+    }
+
+    pub(super) fn optional_resource(&mut self) -> Result<Option<ResourceIndicator>, StoreError> {
+        Ok(self.optional_text()?.map(ResourceIndicator::from_stored))
+    }
+
+    pub(super) fn resource(&mut self) -> Result<ResourceIndicator, StoreError> {
+        self.text().map(ResourceIndicator::from_stored)
+    }
+
+    pub(super) fn scopes(&mut self) -> Result<ScopeSet, StoreError> {
+        self.word(|text| text.split(' ').filter(|s| !s.is_empty()).map(|s| ScopeToken::parse(s).ok()).collect())
+    }
+}
+
+/// Reads the first row of a query.
+pub(super) fn one<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(|row| read(&mut Columns { row, next: 0 })).transpose()
+}
+
+/// Reads all rows of a query.
+pub(super) fn all<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(&mut Columns { row, next: 0 })?);
+    }
+    Ok(found)
+}
+
+/// Reads the one number that a query without parameters yields.
+pub(super) fn number(db: &Connection, sql: &str) -> Result<u64, StoreError> {
+    one(db, sql, [], |c| c.number())?.ok_or_else(|| StoreError::Corrupt(format!("no answer to: {sql}")))
+}
+
+/// Changes rows; how many.
+pub(super) fn execute(db: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+    Ok(db.prepare_cached(sql)?.execute(params)?)
+}
+
+/// Changes exactly one row. Another number means that the row is not what was read in this very transaction.
+pub(super) fn execute_once(db: &Connection, sql: &str, params: impl Params) -> Result<(), StoreError> {
+    match execute(db, sql, params)? {
+        1 => Ok(()),
+        n => Err(StoreError::Conflict(format!("{n} rows changed where one was expected"))),
+    }
+}

@@ -1,0 +1,192 @@
+//! Browser sessions, pending authorizations, remembered consent.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+
+use super::super::{
+    AuditRow, Consent, Interaction, InteractionStep, LoginSession, SessionStore, StoreError, Update, limits,
+};
+use super::row::{self, Columns, execute, execute_once};
+use super::seal::{Sealed, opened};
+use super::{EmbeddedStore, accounts, audit, interactions};
+use crate::oauth::{ClientId, Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
+
+const SELECT: &str =
+    "SELECT s.hash, s.tenant, a.subject, s.authenticated_at, s.idle_until, s.idle, s.expires_at, s.seal,
+        a.status = 'enabled'
+    FROM login_session s JOIN account a ON a.no = s.account_no";
+
+const SELECT_CONSENT: &str = "SELECT o.tenant, a.subject, c.client_id, o.resource, o.scopes, o.client_fingerprint,
+        o.given_at, o.expires_at, o.seal
+    FROM consent o JOIN account a ON a.no = o.account_no JOIN client c ON c.no = o.client_no";
+
+/// Reads a session, and whether its account is enabled.
+fn read(c: &mut Columns<'_>) -> Result<(LoginSession, bool), StoreError> {
+    let session = LoginSession {
+        hash: c.hash()?,
+        tenant: c.tenant()?,
+        subject: c.subject()?,
+        authenticated_at: c.moment()?,
+        idle_until: c.moment()?,
+        idle: Lifetime::from_millis(c.number()?),
+        expires_at: c.moment()?,
+    };
+    Ok((opened(session, c.number()?, "a login session")?, c.flag()?))
+}
+
+fn read_consent(c: &mut Columns<'_>) -> Result<Consent, StoreError> {
+    let consent = Consent {
+        tenant: c.tenant()?,
+        subject: c.subject()?,
+        client: c.client()?,
+        resource: c.resource()?,
+        scopes: c.scopes()?,
+        client_fingerprint: c.hash()?,
+        given_at: c.moment()?,
+        expires_at: c.moment()?,
+    };
+    opened(consent, c.number()?, "a consent")
+}
+
+/// Finds a session of an enabled account, ended or not.
+pub(super) fn find(db: &Connection, hash: &TokenHash) -> Result<Option<LoginSession>, StoreError> {
+    let found = row::one(db, &format!("{SELECT} WHERE s.hash = ?1"), [hash], read)?;
+    Ok(found.and_then(|(session, enabled)| enabled.then_some(session)))
+}
+
+fn touch(db: &Connection, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>, StoreError> {
+    let Some(session) = find(db, hash)?.filter(|s| s.is_live(now)) else { return Ok(None) };
+    let touched = session.touched(now);
+    let sql = "UPDATE login_session SET idle_until = ?2, seal = ?3 WHERE hash = ?1";
+    execute_once(db, sql, params![hash, touched.idle_until, touched.seal()])?;
+    Ok(Some(touched))
+}
+
+/// Puts a remembered consent in the place of an earlier one about the same.
+pub(super) fn put_consent(
+    db: &Connection,
+    consent: &Consent,
+    client_no: i64,
+    account_no: i64,
+) -> Result<(), StoreError> {
+    execute_once(
+        db,
+        "INSERT OR REPLACE INTO consent (account_no, client_no, resource, tenant, scopes, client_fingerprint, given_at,
+             expires_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            account_no,
+            client_no,
+            consent.resource,
+            consent.tenant,
+            consent.scopes,
+            consent.client_fingerprint,
+            consent.given_at,
+            consent.expires_at,
+            consent.seal()
+        ],
+    )
+}
+
+/// Reads every session and consent, to see whether it can be read.
+pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut found = super::check::unreadable(db, SELECT, "login session", |c| read(c).map(drop))?;
+    found.extend(super::check::unreadable(db, SELECT_CONSENT, "consent", |c| read_consent(c).map(drop))?);
+    Ok(found)
+}
+
+#[async_trait]
+impl SessionStore for EmbeddedStore {
+    async fn insert_session(
+        &self,
+        session: LoginSession,
+        replaces: Option<TokenHash>,
+        audit: AuditRow,
+    ) -> Result<(), StoreError> {
+        self.write(move |db| {
+            let account_no = accounts::number(db, &session.tenant, &session.subject)?;
+            if let Some(old) = replaces {
+                execute(db, "DELETE FROM login_session WHERE hash = ?1", [old])?;
+            }
+            execute_once(
+                db,
+                "INSERT INTO login_session (hash, tenant, account_no, authenticated_at, idle_until, idle, expires_at, seal)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
+                    session.hash,
+                    session.tenant,
+                    account_no,
+                    session.authenticated_at,
+                    session.idle_until,
+                    session.idle,
+                    session.expires_at,
+                    session.seal()
+                ],
+            )?;
+            audit::append(db, &audit)
+        })
+        .await
+    }
+
+    async fn touch_session(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>, StoreError> {
+        let hash = *hash;
+        self.write(move |db| touch(db, &hash, now)).await
+    }
+
+    async fn delete_session(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
+        let hash = *hash;
+        self.write(move |db| {
+            if execute(db, "DELETE FROM login_session WHERE hash = ?1", [hash])? == 0 {
+                return Ok(Update::NotFound);
+            }
+            audit::append(db, &audit)?;
+            Ok(Update::Done)
+        })
+        .await
+    }
+
+    async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError> {
+        interaction.request.as_deref().map_or(Ok(()), limits::document)?;
+        self.write(move |db| interactions::insert(db, &interaction)).await
+    }
+
+    async fn find_interaction(&self, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>, StoreError> {
+        let id = *id;
+        let found = self.read(move |db| interactions::find(db, &id, now)).await?;
+        Ok(found.filter(|i| i.step != InteractionStep::Ended))
+    }
+
+    async fn advance_interaction(
+        &self,
+        id: &TokenHash,
+        expected: InteractionStep,
+        next: InteractionStep,
+        session: Option<TokenHash>,
+        now: Timestamp,
+    ) -> Result<Update, StoreError> {
+        let id = *id;
+        self.write(move |db| match interactions::find(db, &id, now)?.filter(|i| i.step == expected) {
+            Some(interaction) => interactions::advance(db, &interaction, next, session),
+            None => Ok(Update::NotFound),
+        })
+        .await
+    }
+
+    async fn find_consent(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        client: &ClientId,
+        resource: &ResourceIndicator,
+    ) -> Result<Option<Consent>, StoreError> {
+        let (tenant, subject, client, resource) = (tenant.clone(), subject.clone(), client.clone(), resource.clone());
+        self.read(move |db| {
+            let sql = format!(
+                "{SELECT_CONSENT} WHERE a.tenant = ?1 AND a.subject = ?2 AND c.tenant = ?1 AND c.client_id = ?3
+                 AND o.resource = ?4"
+            );
+            row::one(db, &sql, params![tenant, subject, client, resource], read_consent)
+        })
+        .await
+    }
+}

@@ -1,0 +1,96 @@
+//! Access token rows: small, in issue order, hanging on their grant.
+
+use rusqlite::{Connection, params};
+
+use super::super::StoreError;
+use super::row::{self, Columns, execute, execute_once};
+use super::seal::{Sealed, opened};
+use crate::oauth::{AccessTokenRecord, Grant, TenantId, Timestamp, TokenHash};
+
+/// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
+const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, g.resource,
+        coalesce(t.scopes, g.scopes), t.issued_at, t.expires_at, t.seal
+    FROM access_token t CROSS JOIN grants g ON g.no = t.grant_no
+        CROSS JOIN client c ON c.no = g.client_no CROSS JOIN account a ON a.no = g.account_no";
+
+/// What must hold at ?1 for `/mcp` to honour a token.
+const LIVE: &str = "t.expires_at > ?1 AND g.revoked_at IS NULL AND g.expires_at > ?1
+    AND c.status = 'enabled' AND a.status = 'enabled'";
+
+fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord, StoreError> {
+    let token = AccessTokenRecord {
+        hash: c.hash()?,
+        tenant: c.tenant()?,
+        grant: c.grant()?,
+        client: c.client()?,
+        subject: c.subject()?,
+        resource: c.resource()?,
+        scopes: c.scopes()?,
+        issued_at: c.moment()?,
+        expires_at: c.moment()?,
+    };
+    opened(token, c.number()?, "an access token")
+}
+
+pub(super) fn insert(
+    db: &Connection,
+    grant_no: i64,
+    grant: &Grant,
+    token: &AccessTokenRecord,
+) -> Result<(), StoreError> {
+    // Scopes are written only when they are fewer than the grant's: most rows then need none.
+    let own_scopes = Some(&token.scopes).filter(|scopes| **scopes != grant.scopes);
+    execute_once(
+        db,
+        "INSERT INTO access_token (tenant, hash, grant_no, scopes, issued_at, expires_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![token.tenant, token.hash, grant_no, own_scopes, token.issued_at, token.expires_at, token.seal()],
+    )
+}
+
+pub(super) fn find_live(
+    db: &Connection,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<AccessTokenRecord>, StoreError> {
+    let sql = format!("{SELECT} WHERE substr(t.hash, 1, 8) = substr(?2, 1, 8) AND t.hash = ?2 AND {LIVE}");
+    row::one(db, &sql, params![now, hash], |c| {
+        c.no()?;
+        read(c)
+    })
+}
+
+/// One page of live tokens, and where the next begins. A damaged token is left out: it will be refused, and one
+/// flipped bit must not keep the gateway from starting.
+pub(super) fn live(
+    db: &Connection,
+    after: u64,
+    limit: u32,
+    now: Timestamp,
+) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError> {
+    let sql = format!("{SELECT} WHERE {LIVE} AND t.no > ?2 ORDER BY t.no LIMIT ?3");
+    let mut tokens = Vec::new();
+    let numbers = row::all(db, &sql, params![now, row::storable(after), limit], |c| {
+        let no = c.number()?;
+        match read(c) {
+            Ok(token) => tokens.push(token),
+            Err(error) => tracing::error!(%error, no, "an access token is damaged and will not be honoured"),
+        }
+        Ok(no)
+    })?;
+    let page_is_full = u32::try_from(numbers.len()).is_ok_and(|n| n == limit);
+    Ok((tokens, numbers.last().copied().filter(|_| page_is_full)))
+}
+
+pub(super) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM access_token WHERE substr(hash, 1, 8) = substr(?2, 1, 8) AND hash = ?2 AND tenant = ?1";
+    Ok(execute(db, sql, params![tenant, hash])? > 0)
+}
+
+/// Reads every access token, to see whether it can be read.
+pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    super::check::unreadable(db, SELECT, "access token", |c| {
+        c.no()?;
+        read(c).map(drop)
+    })
+}

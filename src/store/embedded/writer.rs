@@ -1,0 +1,252 @@
+//! The one writer: a thread that gathers what waits into one transaction, commits it, and only then answers.
+//!
+//! A commit costs one flush of the disk however many operations it carries, so under load the cost is shared; a lone
+//! operation never waits for company.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::super::{StoreError, StoreStats};
+use super::fault::is_failed_sync;
+use super::row::execute;
+
+/// Operations in one transaction at most: beyond this the flush is no longer what costs.
+const GROUP: usize = 256;
+
+/// How long a transaction takes in what arrives while it runs: about as long as a flush takes.
+const GROUP_TIME: Duration = Duration::from_millis(2);
+
+/// Operations that may wait: some seconds' worth on a slow disk. Beyond that the caller is told at once.
+const QUEUE: usize = 4096;
+
+/// What one caller wants done.
+trait Operation: Send {
+    /// Does it inside a savepoint; whether its changes are to stay.
+    fn perform(&mut self, db: &Connection) -> bool;
+    /// Tells the caller, after the commit or after its failure.
+    fn answer(self: Box<Self>, failure: Option<&StoreError>);
+}
+
+/// An operation and whom to tell.
+struct Pending<T, F> {
+    work: Option<F>,
+    outcome: Result<T, StoreError>,
+    caller: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Operation for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
+{
+    fn perform(&mut self, db: &Connection) -> bool {
+        if let Some(work) = self.work.take() {
+            self.outcome = work(db);
+        }
+        self.outcome.is_ok()
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
+        // What the operation itself found wrong is nearer to the cause than the failure of its group.
+        let outcome = match failure {
+            Some(failure) => self.outcome.and_then(|_| Err(failure.clone())),
+            None => self.outcome,
+        };
+        if self.caller.send(outcome).is_err() {
+            tracing::trace!("the caller left before its operation was done");
+        }
+    }
+}
+
+/// Counts for the metrics.
+#[derive(Debug, Default)]
+struct Figures {
+    commits: AtomicU64,
+    operations: AtomicU64,
+    commit_micros: AtomicU64,
+    commit_buckets: [AtomicU64; 6],
+    failures: AtomicU64,
+}
+
+impl Figures {
+    /// Upper bounds of the first five buckets; the sixth has none.
+    const BOUNDS: [Duration; 5] = [
+        Duration::from_millis(1),
+        Duration::from_millis(5),
+        Duration::from_millis(25),
+        Duration::from_millis(100),
+        Duration::from_millis(500),
+    ];
+
+    fn committed(&self, operations: usize, took: Duration) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.operations.fetch_add(u64::try_from(operations).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let bucket = Self::BOUNDS.iter().take_while(|bound| took > **bound).count();
+        self.commit_buckets.get(bucket).into_iter().for_each(|b| {
+            b.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+}
+
+/// The handle by which operations are handed in.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<SyncSender<Box<dyn Operation>>>,
+    thread: Option<JoinHandle<()>>,
+    figures: Arc<Figures>,
+}
+
+impl std::fmt::Debug for dyn Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Operation(..)")
+    }
+}
+
+impl Writer {
+    /// Starts the thread, which owns the connection from now on.
+    pub(super) fn start(db: Connection) -> Result<Self, StoreError> {
+        let (queue, waiting) = sync_channel(QUEUE);
+        let figures = Arc::new(Figures::default());
+        let mut worker = Worker { db, figures: Arc::clone(&figures), broken: None };
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || worker.run(&waiting));
+        let thread = thread.map_err(|e| StoreError::Unavailable(format!("cannot start the writer: {e}")))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), figures })
+    }
+
+    /// Does `work` in a transaction. The answer comes after the commit; an error means that nothing was changed.
+    pub(super) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let unanswered = Err(StoreError::Unavailable("the operation was not reached".to_owned()));
+        let operation = Box::new(Pending { work: Some(work), outcome: unanswered, caller });
+        if self.queue.as_ref().is_none_or(|queue| queue.try_send(operation).is_err()) {
+            self.figures.failures.fetch_add(1, Ordering::Relaxed);
+            return Err(StoreError::Unavailable("too many operations wait for the disk".to_owned()));
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the writer has stopped".to_owned())))
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StoreStats {
+            commits: read(&self.figures.commits),
+            operations: read(&self.figures.operations),
+            commit_micros: read(&self.figures.commit_micros),
+            commit_buckets: self.figures.commit_buckets.each_ref().map(read),
+            failures: read(&self.figures.failures),
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Lets what waits be done, and the file be closed, before the process goes on.
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's writer ended by a panic");
+        }
+    }
+}
+
+/// The thread's own side.
+struct Worker {
+    db: Connection,
+    figures: Arc<Figures>,
+    /// Why nothing more is written in this process's life.
+    broken: Option<StoreError>,
+}
+
+impl Worker {
+    fn run(&mut self, waiting: &Receiver<Box<dyn Operation>>) {
+        while let Ok(first) = waiting.recv() {
+            let mut group = vec![first];
+            let outcome = match &self.broken {
+                Some(broken) => Err(broken.clone()),
+                None => self.commit_group(&mut group, waiting),
+            };
+            if let Err(failure) = &outcome {
+                tracing::error!(%failure, operations = group.len(), "a group of store operations was not committed");
+                // Those behind have waited as long and would meet the same fault, each after its own timeout.
+                group.extend(waiting.try_iter());
+                self.figures.failures.fetch_add(u64::try_from(group.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+            group.into_iter().for_each(|operation| operation.answer(outcome.as_ref().err()));
+        }
+    }
+
+    /// One transaction: the group, and what arrives meanwhile.
+    fn commit_group(
+        &mut self,
+        group: &mut Vec<Box<dyn Operation>>,
+        waiting: &Receiver<Box<dyn Operation>>,
+    ) -> Result<(), StoreError> {
+        execute(&self.db, "BEGIN IMMEDIATE", [])?;
+        let began = Instant::now();
+        let mut done = 0;
+        loop {
+            while let Some(operation) = group.get_mut(done) {
+                if let Err(error) = self.perform(operation.as_mut()) {
+                    self.roll_back();
+                    return Err(error);
+                }
+                done += 1;
+            }
+            if done >= GROUP || began.elapsed() >= GROUP_TIME {
+                break;
+            }
+            let Ok(next) = waiting.try_recv() else { break };
+            group.push(next);
+        }
+        self.commit(done)
+    }
+
+    /// Each operation has its own savepoint, so that one which fails leaves the others unharmed. An error is one of the
+    /// transaction as a whole.
+    fn perform(&self, operation: &mut dyn Operation) -> Result<(), StoreError> {
+        execute(&self.db, "SAVEPOINT operation", [])?;
+        if !operation.perform(&self.db) {
+            self.figures.failures.fetch_add(1, Ordering::Relaxed);
+            // A full disk makes SQLite roll the whole transaction back by itself; what was done before is lost too.
+            if self.db.is_autocommit() {
+                return Err(StoreError::Unavailable("the transaction was rolled back".to_owned()));
+            }
+            execute(&self.db, "ROLLBACK TO operation", [])?;
+        }
+        execute(&self.db, "RELEASE operation", [])?;
+        Ok(())
+    }
+
+    fn commit(&mut self, operations: usize) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let committed = self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        if let Err(error) = committed {
+            if is_failed_sync(&error) {
+                self.broken = Some(StoreError::Unavailable(format!(
+                    "the disk could not make data durable ({error}); nothing more is written until a restart"
+                )));
+            }
+            self.roll_back();
+            return Err(error.into());
+        }
+        self.figures.committed(operations, began.elapsed());
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a rollback failed");
+        }
+    }
+}
