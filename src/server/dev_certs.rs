@@ -1,0 +1,252 @@
+//! The development CA and a certificate of it for this machine's own names: TLS for trying things, without a browser
+//! warning for whoever trusts `ca.pem`. Never for a public name.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, NameConstraints,
+};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use time::OffsetDateTime;
+
+use super::private_file;
+use crate::oauth::Timestamp;
+
+/// Browsers refuse certificates of more than 398 days.
+const SERVER_DAYS: i64 = 365;
+/// Long enough that nobody has to trust a new one soon.
+const CA_DAYS: i64 = 5 * 365;
+/// A certificate is made anew so long before it ends.
+const RENEW_BEFORE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Clocks of containers and virtual machines lag.
+const BACKDATE: time::Duration = time::Duration::days(1);
+
+/// The files of the development certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevelopmentFiles {
+    /// The CA to trust: `ca.pem`.
+    pub ca: PathBuf,
+    /// The chain to serve: `server.pem`.
+    pub certificate: PathBuf,
+    /// Its key: `server-key.pem`.
+    pub key: PathBuf,
+}
+
+/// Why there are no development certificates.
+#[derive(Debug, thiserror::Error)]
+pub enum DevCertsError {
+    /// A file cannot be made or read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A certificate cannot be made.
+    #[error("a certificate cannot be made: {0}")]
+    Making(#[from] rcgen::Error),
+    /// The CA is damaged, has ended, or does not allow a name.
+    #[error("{}: certificates of this CA are not accepted ({why}); remove it to have a new one made", path.display())]
+    Ca {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Makes what is missing or ends soon of the CA and the certificate for `localhost`, `127.0.0.1`, `::1` and `host`.
+/// The CA is kept as long as it is there.
+///
+/// # Errors
+/// `DevCertsError`.
+pub fn ensure(folder: &Path, host: &str, now: Timestamp) -> Result<DevelopmentFiles, DevCertsError> {
+    let files = DevelopmentFiles {
+        ca: folder.join("ca.pem"),
+        certificate: folder.join("server.pem"),
+        key: folder.join("server-key.pem"),
+    };
+    let names = names(host);
+    let ca_key_file = folder.join("ca-key.pem");
+    private_file::make_folder(folder).map_err(|source| DevCertsError::File { path: folder.to_owned(), source })?;
+    if !files.ca.exists() || !ca_key_file.exists() {
+        make_ca(&files.ca, &ca_key_file, &names, now)?;
+    }
+    if accepted(&files, &names, now).is_err() {
+        make_server(&files, &ca_key_file, &names, now)?;
+        accepted(&files, &names, now).map_err(|why| DevCertsError::Ca { path: files.ca.clone(), why })?;
+    }
+    Ok(files)
+}
+
+fn names(host: &str) -> Vec<String> {
+    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    if !names.contains(&host) {
+        names.push(host);
+    }
+    names
+}
+
+fn make_ca(file: &Path, key_file: &Path, names: &[String], now: Timestamp) -> Result<(), DevCertsError> {
+    // rcgen has its own source of randomness for keys: that of ring, as `SystemEntropy`.
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let mut params = ca_params(&key);
+    (params.not_before, params.not_after) = validity(now, CA_DAYS);
+    // Whoever steals the key of a CA that people trust can be everybody; this one can only be this machine.
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: names.iter().map(|name| subtree(name)).collect(),
+        excluded_subtrees: Vec::new(),
+    });
+    let certificate = params.self_signed(&key)?;
+    write(key_file, 0o600, &key.serialize_pem())?;
+    write(file, 0o644, &certificate.pem())
+}
+
+/// The CA as far as it can be told from its key, so that the issuer of a later certificate equals the subject of a CA
+/// that was made earlier.
+fn ca_params(key: &KeyPair) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    // Two CAs of one name confuse verifiers that choose by name.
+    let id: String = params.key_identifier(key).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    params.distinguished_name.push(DnType::CommonName, format!("mcpgate development CA {id}"));
+    params
+}
+
+fn make_server(files: &DevelopmentFiles, ca_key: &Path, names: &[String], now: Timestamp) -> Result<(), DevCertsError> {
+    let ca_key_pem = private_file::read(ca_key)
+        .map(zeroize::Zeroizing::new)
+        .map_err(|source| DevCertsError::File { path: ca_key.to_owned(), source })?;
+    let ca_key = KeyPair::from_pem(&ca_key_pem)?;
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "mcpgate development");
+    (params.not_before, params.not_after) = validity(now, SERVER_DAYS);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // Python's strict verification asks for it.
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params.signed_by(&key, &Issuer::new(ca_params(&ca_key), &ca_key))?;
+    write(&files.key, 0o600, &key.serialize_pem())?;
+    write(&files.certificate, 0o644, &certificate.pem())
+}
+
+/// Asks what a client asks, of the day on which the certificate would be too old.
+fn accepted(files: &DevelopmentFiles, names: &[String], now: Timestamp) -> Result<(), String> {
+    let certificate = |path| CertificateDer::from_pem_file(path).map_err(|e| e.to_string());
+    let (ca, server) = (certificate(&files.ca)?, certificate(&files.certificate)?);
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| e.to_string())?;
+    let provider = Arc::new(ring::default_provider());
+    // Fails unless key and certificate belong together: a crash may have come between the two files.
+    CertifiedKey::from_der(vec![server.clone()], key, &provider).map_err(|e| e.to_string())?;
+    let mut roots = RootCertStore::empty();
+    roots.add(ca).map_err(|e| e.to_string())?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = verifier.map_err(|e| e.to_string())?;
+    let then = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()).saturating_add(RENEW_BEFORE));
+    for name in names {
+        let name = ServerName::try_from(name.as_str()).map_err(|e| e.to_string())?;
+        verifier.verify_server_cert(&server, &[], &name, &[], then).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+fn subtree(name: &str) -> GeneralSubtree {
+    match name.parse() {
+        Ok(IpAddr::V4(address)) if address == Ipv4Addr::LOCALHOST => {
+            GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([127, 0, 0, 0], 8))
+        }
+        Ok(IpAddr::V4(address)) => GeneralSubtree::IpAddress(CidrSubnet::V4(address.octets(), [255; 4])),
+        Ok(IpAddr::V6(address)) => GeneralSubtree::IpAddress(CidrSubnet::V6(address.octets(), [255; 16])),
+        Err(_) => GeneralSubtree::DnsName(name.to_owned()),
+    }
+}
+
+fn validity(now: Timestamp, days: i64) -> (OffsetDateTime, OffsetDateTime) {
+    let seconds = i64::try_from(now.as_secs()).unwrap_or_default();
+    let now = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    (now.saturating_sub(BACKDATE), now.saturating_add(time::Duration::days(days)))
+}
+
+fn write(path: &Path, mode: u32, pem: &str) -> Result<(), DevCertsError> {
+    private_file::replace(path, mode, pem.as_bytes())
+        .map_err(|source| DevCertsError::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::Lifetime;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn days(days: u64) -> Timestamp {
+        NOW.plus(Lifetime::from_secs(days * 86_400))
+    }
+
+    fn read(files: &DevelopmentFiles) -> [String; 3] {
+        [&files.ca, &files.certificate, &files.key].map(|f| std::fs::read_to_string(f).unwrap())
+    }
+
+    #[test]
+    fn certificates_are_kept_until_they_end_soon_and_the_ca_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ensure(dir.path(), "localhost", NOW).unwrap();
+        let first = read(&files);
+        ensure(dir.path(), "localhost", days(357)).unwrap();
+        assert_eq!(read(&files), first);
+        ensure(dir.path(), "localhost", days(359)).unwrap();
+        let renewed = read(&files);
+        assert_eq!(renewed[0], first[0]);
+        assert_ne!((&renewed[1], &renewed[2]), (&first[1], &first[2]));
+    }
+
+    #[test]
+    fn keys_are_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        ensure(dir.path(), "localhost", NOW).unwrap();
+        for file in ["ca-key.pem", "server-key.pem"] {
+            assert_eq!(std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_lost_or_foreign_half_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ensure(dir.path(), "localhost", NOW).unwrap();
+        std::fs::remove_file(&files.key).unwrap();
+        ensure(dir.path(), "localhost", NOW).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let foreign = ensure(other.path(), "localhost", NOW).unwrap();
+        std::fs::copy(&foreign.certificate, &files.certificate).unwrap();
+        ensure(dir.path(), "localhost", NOW).unwrap();
+        assert_eq!(accepted(&files, &names("localhost"), NOW), Ok(()));
+    }
+
+    #[test]
+    fn the_ca_vouches_for_this_machine_only() {
+        let dir = tempfile::tempdir().unwrap();
+        ensure(dir.path(), "[::1]", NOW).unwrap();
+        let error = ensure(dir.path(), "mcp.example.com", NOW).unwrap_err().to_string();
+        assert!(error.contains("remove it to have a new one made"), "{error}");
+        let fresh = tempfile::tempdir().unwrap();
+        assert!(ensure(fresh.path(), "gateway.test", NOW).is_ok());
+    }
+}

@@ -1,0 +1,197 @@
+//! The keys of a data directory: made on the first run, kept for ever after, and never less than private.
+//!
+//! `keys/token` makes and recognises tokens, `keys/session` binds the sessions of older MCP revisions to their user.
+//! Each holds lines of a number and 256 bits in hexadecimal. The first line makes, all are accepted: to rotate, put a
+//! line with a new number first and remove the last one when everything it made has ended.
+
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::private_file;
+use crate::entropy::Entropy;
+use crate::oauth::{Brand, TokenKeys};
+
+/// The keys of a server.
+pub struct Keys {
+    /// Makes and recognises tokens.
+    pub token: TokenKeys,
+    /// Binds sessions of older MCP revisions to user, client and upstream.
+    pub session: [u8; 32],
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+/// Why the keys cannot be used; names the file and never its content.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The file cannot be made or read, or others may read it.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line is not a number from 0 to 255 and 64 hexadecimal digits, or a number is there twice.
+    #[error("{}:{line}: a line holds a number and 64 hexadecimal digits, each number once", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+    },
+    /// A key that anybody would try first.
+    #[error("{}:{line}: this key is not random", path.display())]
+    Guessable {
+        /// Which.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+    },
+    /// There is no key.
+    #[error("{}: there is no key in it", path.display())]
+    Empty {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// Reads the keys of a data directory, and makes those that are missing.
+///
+/// # Errors
+/// `KeysError`.
+pub fn load_or_make(data_dir: &Path, brand: &Brand, entropy: &dyn Entropy) -> Result<Keys, KeysError> {
+    let folder = data_dir.join("keys");
+    private_file::make_folder(&folder).map_err(|source| KeysError::File { path: folder.clone(), source })?;
+    let (token_file, session_file) = (folder.join("token"), folder.join("session"));
+    let token = load_or_make_file(&token_file, entropy)?;
+    let session = load_or_make_file(&session_file, entropy)?;
+    let empty = |path| KeysError::Empty { path };
+    Ok(Keys {
+        token: TokenKeys::new(token.to_vec(), brand.clone()).ok_or_else(|| empty(token_file))?,
+        session: session.first().ok_or_else(|| empty(session_file))?.1,
+    })
+}
+
+type NumberedKeys = Zeroizing<Vec<(u8, [u8; 32])>>;
+
+fn load_or_make_file(path: &Path, entropy: &dyn Entropy) -> Result<NumberedKeys, KeysError> {
+    let file = |source| KeysError::File { path: path.to_owned(), source };
+    let text = match private_file::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let line = Zeroizing::new(format!("1 {}\n", *hexadecimal(&entropy.random_32())));
+            private_file::create(path, line.as_bytes()).map_err(file)?;
+            private_file::read(path).map_err(file)?
+        }
+        read => read.map_err(file)?,
+    };
+    parse(&Zeroizing::new(text), path)
+}
+
+fn parse(text: &str, path: &Path) -> Result<NumberedKeys, KeysError> {
+    let mut keys = Zeroizing::new(Vec::new());
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let (path, line_number) = (path.to_owned(), index.saturating_add(1));
+        let Some((number, key)) = line.split_once(' ').and_then(|(n, key)| Some((n.parse().ok()?, key_of(key)?)))
+        else {
+            return Err(KeysError::Malformed { path, line: line_number });
+        };
+        if keys.iter().any(|(other, _)| *other == number) {
+            return Err(KeysError::Malformed { path, line: line_number });
+        }
+        let [first, ..] = key;
+        if key.iter().all(|byte| *byte == first) {
+            return Err(KeysError::Guessable { path, line: line_number });
+        }
+        keys.push((number, key));
+    }
+    Ok(keys)
+}
+
+fn key_of(digits: &str) -> Option<[u8; 32]> {
+    if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut key = [0; 32];
+    for (index, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(index * 2..index * 2 + 2)?, 16).ok()?;
+    }
+    Some(key)
+}
+
+fn hexadecimal(bytes: &[u8]) -> Zeroizing<String> {
+    use std::fmt::Write;
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len().saturating_mul(2)));
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _infallible = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SeededEntropy;
+    use crate::oauth::AccessToken;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn brand() -> Brand {
+        Brand::parse("mcp").unwrap()
+    }
+
+    #[test]
+    fn keys_are_made_once_and_privately() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("new/data");
+        let first = load_or_make(&data, &brand(), &SeededEntropy::new(1)).unwrap();
+        let again = load_or_make(&data, &brand(), &SeededEntropy::new(2)).unwrap();
+        assert_eq!(first.session, again.session);
+        let made = |keys: &Keys| AccessToken::mint([7; 32], &keys.token).hash();
+        assert_eq!(made(&first), made(&again));
+        for (path, mode) in [("keys", 0o700), ("keys/token", 0o600), ("keys/session", 0o600), (".", 0o700)] {
+            let found = std::fs::metadata(data.join(path)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{path}");
+        }
+        assert_eq!(std::fs::read_dir(data.join("keys")).unwrap().count(), 2, "nothing temporary stays");
+    }
+
+    #[test]
+    fn the_first_line_makes_and_all_are_accepted() {
+        let line = |number: u8, last: &str| format!("{number} {}{last}\n", "5a".repeat(31));
+        let keys = parse(&(line(2, "01") + "\n" + &line(1, "02")), Path::new("token")).unwrap();
+        assert_eq!(keys.iter().map(|(number, key)| (*number, key[31])).collect::<Vec<_>>(), [(2, 1), (1, 2)]);
+        let twice = parse(&(line(1, "01") + &line(1, "02")), Path::new("token"));
+        assert!(matches!(twice, Err(KeysError::Malformed { line: 2, .. })));
+    }
+
+    #[test]
+    fn what_others_may_read_is_refused() {
+        for mode in [0o640, 0o604, 0o660] {
+            let dir = tempfile::tempdir().unwrap();
+            load_or_make(dir.path(), &brand(), &SeededEntropy::new(1)).unwrap();
+            std::fs::set_permissions(dir.path().join("keys/token"), std::fs::Permissions::from_mode(mode)).unwrap();
+            let error = load_or_make(dir.path(), &brand(), &SeededEntropy::new(1)).unwrap_err();
+            assert!(error.to_string().contains("0600"), "{error}");
+        }
+    }
+
+    #[test]
+    fn cf_09_guessable_and_malformed_keys_are_refused_without_being_shown() {
+        let zero = format!("1 {}", "0".repeat(64));
+        for (text, wished) in
+            [(zero.as_str(), "not random"), ("1 abcdef", "64 hexadecimal"), ("300 ", "64 hexadecimal"), ("", "no key")]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            load_or_make(dir.path(), &brand(), &SeededEntropy::new(1)).unwrap();
+            std::fs::write(dir.path().join("keys/token"), text).unwrap();
+            let error = load_or_make(dir.path(), &brand(), &SeededEntropy::new(1)).unwrap_err().to_string();
+            assert!(error.contains(wished) && !error.contains("abcdef"), "{error}");
+        }
+    }
+}
