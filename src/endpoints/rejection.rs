@@ -272,7 +272,7 @@ fn of_client<'a>(error: &OAuthError, detail: &'a str) -> Words<'a> {
         | ErrorCode::UnsupportedGrantType
         | ErrorCode::UnsupportedResponseType
         | ErrorCode::UnsupportedTokenType => (
-            "The application's request cannot be honoured",
+            "The application’s request cannot be honoured",
             "It is not safe to send you back to the application, so this page tells you instead.",
             "Try again from the application. If it happens again, tell its makers what this page says.",
         ),
