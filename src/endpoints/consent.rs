@@ -28,7 +28,9 @@ pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, 
     if handles.cookie.is_none() {
         return Err(AuthorizeRejection::Gone.into());
     }
-    Visit::check_token(&form, consent_key(&handles).as_ref(), PURPOSE)?;
+    if Visit::check_token(&form, consent_key(&handles).as_ref(), PURPOSE).is_err() {
+        return refuse_stale(visit, &handles).await;
+    }
     let Some(decision) = decision(&form)? else {
         let problem = "Tick at least one permission, or deny the request.";
         return show_or_go_on(visit, StatusCode::BAD_REQUEST, &handles, Some(problem)).await;
@@ -54,6 +56,18 @@ fn decision(form: &Form) -> Result<Option<Decision>, PageRejection> {
             "the form says neither approve nor deny",
         ))
         .into()),
+    }
+}
+
+/// CN-01: the form was made for another session, or by nobody. Often it is the user who signed in again in another tab:
+/// so the page is shown anew, naming the account as it is now, and nothing is decided.
+async fn refuse_stale(visit: &Visit<'_>, handles: &Handles) -> Result<Response, PageRejection> {
+    match visit.issuer.view(handles, visit.caller).await? {
+        View::Consent(view) => {
+            let problem = "You have signed in again since this page was opened. Look at it once more, then decide.";
+            show(visit, StatusCode::FORBIDDEN, handles, &view, Some(problem))
+        }
+        View::LogIn(_) | View::Account => Err(PageRejection::StaleForm),
     }
 }
 
