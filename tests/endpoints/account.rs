@@ -1,0 +1,116 @@
+//! The account page: what is connected, how it is disconnected, and how a session ends (CN-19, CN-20).
+
+use mcpgate::store::AuditEvent;
+
+use super::authorize::{REDIRECT, VERIFIER, request};
+use super::browser::{Browser, Page};
+use super::site::{RESOURCE, Site, only};
+
+async fn at_account(site: &Site) -> (Browser<'_>, Page) {
+    let mut browser = Browser::new(site);
+    let answer = browser.get("/account").await;
+    assert_eq!(answer.status, 303);
+    let login = browser.page(answer.header("location")).await;
+    let account = browser.log_in(&login).await;
+    assert_eq!(account.at, "/account");
+    let transactions = browser.cookies.keys().filter(|name| name.starts_with("__Host-mcp_t_"));
+    assert_eq!(transactions.count(), 0, "the transaction has ended");
+    (browser, account)
+}
+
+/// Connects an application; its refresh token.
+async fn connect(site: &Site, browser: &mut Browser<'_>) -> (String, String) {
+    let client = site.register(REDIRECT).await;
+    let consent = browser.open(&request(&client, &[])).await;
+    let pairs = browser.post("/consent", &consent.form(&[("decision", "approve")])).await.redirected(REDIRECT);
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", client.as_str()),
+        ("code", only(&pairs, "code")),
+        ("code_verifier", VERIFIER),
+        ("resource", RESOURCE),
+    ];
+    let tokens = site.submit("/token", &form, &[]).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    (client, tokens.json()["refresh_token"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn the_page_lists_what_is_connected() {
+    let site = Site::start().await;
+    let (mut browser, empty) = at_account(&site).await;
+    assert!(empty.html.contains("No application is connected"));
+    connect(&site, &mut browser).await;
+    let page = browser.page("/account").await;
+    for said in ["Tea &#60;img", "Acme sales", "Read sales data", "Change orders", "21 November 2026", ">Disconnect<"] {
+        assert!(page.html.contains(said), "{said} in {page}");
+    }
+}
+
+#[tokio::test]
+async fn cn_20_a_disconnected_application_is_out_at_once() {
+    let site = Site::start().await;
+    let (mut browser, _) = at_account(&site).await;
+    let (client, refresh) = connect(&site, &mut browser).await;
+    let page = browser.page("/account").await;
+    let (token, grant) = (page.hidden("form_token"), page.hidden("grant"));
+
+    assert_eq!(browser.post("/account/revoke", &[("grant", grant)]).await.status, 403);
+    assert_eq!(site.count(AuditEvent::GrantRevoked).await, 0);
+    let foreign = browser.post("/account/revoke", &[("form_token", token), ("grant", &"0".repeat(32))]).await;
+    assert_eq!((foreign.status, foreign.header("location")), (303, "/account"));
+
+    let answer = browser.post("/account/revoke", &[("form_token", token), ("grant", grant)]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/account?done=disconnected"));
+    let page = browser.page(answer.header("location")).await;
+    assert!(page.html.contains("role=\"status\"") && page.html.contains("No application is connected"));
+    let form = [("grant_type", "refresh_token"), ("client_id", client.as_str()), ("refresh_token", refresh.as_str())];
+    site.submit("/token", &form, &[]).await.assert_tok(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn one_users_grant_is_not_anothers_to_end() {
+    let site = Site::start().await;
+    site.add_account("grace").await;
+    let (mut ada, _) = at_account(&site).await;
+    connect(&site, &mut ada).await;
+    let grant = ada.page("/account").await.hidden("grant").to_owned();
+
+    let mut grace = Browser::new(&site);
+    let answer = grace.get("/account").await;
+    let login = grace.page(answer.header("location")).await;
+    let form = login.form(&[("username", "grace"), ("password", super::site::PASSWORD)]);
+    assert_eq!(grace.post("/login", &form).await.header("location"), "/account");
+    let page = grace.page("/account").await;
+    assert!(!page.html.contains("Acme sales"));
+    let form = [("form_token", page.hidden("form_token")), ("grant", grant.as_str())];
+    assert_eq!(grace.post("/account/revoke", &form).await.header("location"), "/account");
+    assert_eq!(site.count(AuditEvent::GrantRevoked).await, 0);
+}
+
+#[tokio::test]
+async fn cn_19_only_the_form_signs_out() {
+    let site = Site::start().await;
+    let (mut browser, page) = at_account(&site).await;
+    assert_eq!(browser.get("/logout").await.status, 405);
+    assert_eq!(browser.post("/logout", &[]).await.status, 403);
+    assert_eq!(browser.get("/account").await.status, 200);
+
+    let old = browser.session().unwrap().clone();
+    let answer = browser.post("/logout", &[("form_token", page.hidden("form_token"))]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/?done=signed-out"));
+    assert!(browser.session().is_none());
+    assert!(browser.page("/?done=signed-out").await.html.contains("You are signed out"));
+    let mut thief = Browser::new(&site);
+    thief.cookies.insert("__Host-mcp_s".to_owned(), old);
+    assert_eq!(thief.get("/account").await.status, 303, "the session is dead, not only its cookie");
+}
+
+#[tokio::test]
+async fn what_the_query_says_is_never_shown() {
+    let site = Site::start().await;
+    let (mut browser, _) = at_account(&site).await;
+    for target in ["/?done=evil-words", "/account?done=evil-words"] {
+        assert!(!browser.page(target).await.html.contains("evil-words"));
+    }
+}

@@ -1,0 +1,250 @@
+//! The authorization endpoint (AZ): which errors are pages, which travel, and what every answer to a client carries.
+
+use mcpgate::oauth::Lifetime;
+use mcpgate::store::AuditEvent;
+
+use super::browser::Browser;
+use super::site::{ISSUER, RESOURCE, Site, encode, only};
+
+pub const REDIRECT: &str = "https://c.example/cb";
+/// RFC 7636 Appendix B.
+pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// An authorization request, with parameters put in place of the usual ones (an empty value leaves one out).
+pub fn request(client: &str, changes: &[(&str, &str)]) -> String {
+    let usual = [
+        ("response_type", "code"),
+        ("client_id", client),
+        ("redirect_uri", REDIRECT),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+        ("state", "s 1"),
+        ("scope", "sales:read sales:write"),
+        ("resource", RESOURCE),
+    ];
+    let kept = usual.into_iter().filter(|(name, _)| changes.iter().all(|(n, _)| n != name));
+    let pairs: Vec<_> = kept.chain(changes.iter().copied().filter(|(_, value)| !value.is_empty())).collect();
+    format!("/authorize?{}", encode(&pairs))
+}
+
+async fn with_client(redirect: &str) -> (Site, String) {
+    let site = Site::start().await;
+    let client = site.register(redirect).await;
+    (site, client)
+}
+
+#[tokio::test]
+async fn az_01_an_unknown_client_gets_a_page() {
+    let site = Site::start().await;
+    for id in ["nobody", "mcp_client_00000000000000000000000000000", "https://"] {
+        let answer = site.ask("GET", &request(id, &[]), &[]).await;
+        answer.assert_local();
+        assert!(!answer.body.contains("c.example"), "the redirect URI is not shown, least of all as a link");
+    }
+    site.ask("GET", "/authorize", &[]).await.assert_local();
+}
+
+#[tokio::test]
+async fn az_02_az_04_only_the_registered_redirect_uri_is_one() {
+    let (site, client) = with_client(REDIRECT).await;
+    for uri in [
+        "https://evil.example/cb",
+        "https://c.example/cb/",
+        "https://c.example/CB",
+        "https://c.example/cb/../x",
+        "https://c.example/cb%2F",
+        "https://c.example/%63b",
+        "https://c.example/cb;x",
+        "https://c.example/cb?x=1",
+        "https://c.example/cb?",
+        "https://c.example/cb#f",
+        "https://c.example:443/cb",
+        "http://c.example/cb",
+        "https://u@c.example/cb",
+        "https://c.example./cb",
+        "https://sub.c.example/cb",
+        "https://example/cb",
+        "https://c.example\\cb",
+        "https:\\\\c.example/cb",
+        "https://c.example/\tcb",
+        "https://c.example/cb\r\n",
+        "https://c.example/cb\0",
+        " https://c.example/cb",
+        "https://c\u{ff0e}example/cb",
+        "https://xn--c-example/cb",
+        "HTTPS://c.example/cb",
+    ] {
+        site.ask("GET", &request(&client, &[("redirect_uri", uri)]), &[]).await.assert_local();
+    }
+}
+
+#[tokio::test]
+async fn az_07_what_only_looks_like_loopback_is_not() {
+    let (site, client) = with_client("http://127.0.0.1/cb").await;
+    for uri in [
+        "http://127.0.0.1.evil.example/cb",
+        "http://127.0.0.1@evil.example/cb",
+        "http://localhost.evil.example/cb",
+        "http://localhost/cb",
+        "http://0x7f.1/cb",
+        "http://2130706433/cb",
+        "http://[::ffff:127.0.0.1]/cb",
+        "http://0.0.0.0/cb",
+        "https://127.0.0.1/cb",
+    ] {
+        site.ask("GET", &request(&client, &[("redirect_uri", uri)]), &[]).await.assert_local();
+    }
+}
+
+#[tokio::test]
+async fn az_08_a_loopback_port_may_differ_and_the_page_warns() {
+    let (site, client) = with_client("http://localhost/cb").await;
+    let mut browser = Browser::new(&site);
+    let login = browser.open(&request(&client, &[("redirect_uri", "http://localhost:51763/cb")])).await;
+    let consent = browser.log_in(&login).await;
+    assert!(consent.html.contains("Did you start this yourself?"));
+    assert!(consent.html.contains("<strong class=\"host\">localhost"));
+    let answer = browser.post("/consent", &consent.form(&[("decision", "approve")])).await;
+    only(&answer.redirected("http://localhost:51763/cb"), "code");
+}
+
+#[tokio::test]
+async fn az_09_az_10_schemes_that_run_or_that_nobody_owns_are_refused() {
+    let (site, client) = with_client(REDIRECT).await;
+    for uri in
+        ["javascript:alert(1)", "data:text/html,x", "JavaScript:x", "file:///x", "blob:x", "about:blank", "myapp:/cb"]
+    {
+        let body = serde_json::json!({ "redirect_uris": [uri], "token_endpoint_auth_method": "none" });
+        site.post_json("/register", &body.to_string()).await.assert_tok(400, "invalid_redirect_uri");
+        site.ask("GET", &request(&client, &[("redirect_uri", uri)]), &[]).await.assert_local();
+    }
+}
+
+#[tokio::test]
+async fn errors_after_the_redirect_is_verified_travel_with_state_and_one_iss() {
+    let (site, client) = with_client(REDIRECT).await;
+    for (id, changes, error) in [
+        ("AZ-12", &[("response_type", "token")][..], "unsupported_response_type"),
+        ("AZ-12", &[("response_type", "CODE")], "unsupported_response_type"),
+        ("AZ-12", &[("response_type", "code token")], "unsupported_response_type"),
+        ("AZ-13", &[("response_mode", "fragment")], "invalid_request"),
+        ("AZ-21", &[("prompt", "none")], "login_required"),
+        ("AZ-21", &[("prompt", "none login")], "invalid_request"),
+        ("AZ-23", &[("resource", "https://gw.example/mcp/nobody")], "invalid_target"),
+        ("AZ-23", &[("resource", "https://gw.example/mcp/acme/sales#f")], "invalid_target"),
+        ("AZ-23", &[("resource", "/mcp/acme/sales")], "invalid_target"),
+        ("AZ-23", &[("resource", "")], "invalid_target"),
+        ("AZ-25", &[("scope", "a\"b")], "invalid_scope"),
+        ("PK", &[("code_challenge_method", "plain")], "invalid_request"),
+        ("PK", &[("code_challenge", "")], "invalid_request"),
+    ] {
+        let answer = site.ask("GET", &request(&client, changes), &[]).await;
+        let pairs = answer.redirected(REDIRECT);
+        assert_eq!(only(&pairs, "error"), error, "{id} {changes:?}");
+        assert_eq!(only(&pairs, "state"), "s 1");
+        assert_eq!(only(&pairs, "iss"), ISSUER, "AZ-18");
+        assert!(pairs.iter().all(|(name, _)| name != "code"));
+        assert!(!answer.headers.contains_key("set-cookie"));
+    }
+    assert_eq!(site.count(AuditEvent::CodeIssued).await, 0);
+}
+
+#[tokio::test]
+async fn az_14_az_15_a_repeated_parameter_is_refused_where_it_belongs() {
+    let (site, client) = with_client(REDIRECT).await;
+    for name in ["client_id", "redirect_uri"] {
+        let value = if name == "client_id" { client.as_str() } else { REDIRECT };
+        let target = format!("{}&{}", request(&client, &[]), encode(&[(name, value)]));
+        site.ask("GET", &target, &[]).await.assert_local();
+    }
+    for name in ["scope", "state", "code_challenge", "response_type"] {
+        let target = format!("{}&{}", request(&client, &[]), encode(&[(name, "code")]));
+        let pairs = site.ask("GET", &target, &[]).await.redirected(REDIRECT);
+        assert_eq!(only(&pairs, "error"), "invalid_request", "{name}");
+        assert_eq!(pairs.iter().filter(|(n, _)| n == "state").count(), usize::from(name != "state"));
+    }
+}
+
+#[tokio::test]
+async fn az_16_az_17_state_comes_back_byte_for_byte() {
+    let (site, client) = with_client(REDIRECT).await;
+    let mut browser = Browser::new(&site);
+    let long = "x".repeat(1024);
+    for state in
+        [long.as_str(), "\r\nSet-Cookie:x=1", "\"'<script>", "gr\u{fc}\u{df}e \u{1f511}", "a+b&c=d%20#e", "{\"a\":[1]}"]
+    {
+        let page = browser.open(&request(&client, &[("state", state)])).await;
+        let consent = if page.at.starts_with("/login") { browser.log_in(&page).await } else { page };
+        let answer = browser.post("/consent", &consent.form(&[("decision", "deny")])).await;
+        assert!(answer.header("location").bytes().all(|b| b.is_ascii_graphic()));
+        assert_eq!(only(&answer.redirected(REDIRECT), "state"), state);
+    }
+    let pairs = site.ask("GET", &request(&client, &[("state", &"x".repeat(4097))]), &[]).await.redirected(REDIRECT);
+    assert_eq!(only(&pairs, "error"), "invalid_request");
+    assert!(pairs.iter().all(|(name, _)| name != "state"));
+}
+
+#[tokio::test]
+async fn az_24_a_resource_in_another_spelling_is_the_same() {
+    let (site, client) = with_client(REDIRECT).await;
+    for resource in ["HTTPS://GW.Example/mcp/acme/sales", "https://gw.example:443/mcp/acme/sales/"] {
+        let answer = site.ask("GET", &request(&client, &[("resource", resource)]), &[]).await;
+        assert!(answer.header("location").starts_with("/login?t="), "{resource}");
+    }
+}
+
+#[tokio::test]
+async fn az_27_a_client_switched_off_in_between_gets_no_code() {
+    let (site, client) = with_client(REDIRECT).await;
+    let mut browser = Browser::new(&site);
+    let login = browser.open(&request(&client, &[])).await;
+    let consent = browser.log_in(&login).await;
+    site.disable_client(&client).await;
+    site.ask("GET", &request(&client, &[]), &[]).await.assert_local();
+    let answer = browser.post("/consent", &consent.form(&[("decision", "approve")])).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(!answer.headers.contains_key("location"));
+    assert_eq!(browser.get(&consent.at).await.status, 400, "the transaction is destroyed");
+    assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
+}
+
+#[tokio::test]
+async fn az_29_az_32_a_transaction_is_one_browsers_and_ends() {
+    let (site, client) = with_client(REDIRECT).await;
+    let mut browser = Browser::new(&site);
+    let login = browser.open(&request(&client, &[])).await;
+    for at in [login.at.clone(), login.at.replace("/login", "/consent")] {
+        Browser::new(&site).get(&at).await.assert_local();
+    }
+    let stolen = Browser::new(&site).post("/login", &login.form(&[("username", "ada"), ("password", "x")])).await;
+    stolen.assert_local();
+    site.clock.advance(Lifetime::from_secs(601));
+    browser.get(&login.at).await.assert_local();
+    browser.post("/login", &login.form(&[("username", "ada"), ("password", "x")])).await.assert_local();
+}
+
+#[tokio::test]
+async fn the_request_may_come_as_a_form_of_the_clients_site() {
+    let (site, client) = with_client(REDIRECT).await;
+    let (_, query) = request(&client, &[]).split_once('?').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let pairs: Vec<_> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let from = [("origin", "https://c.example"), ("sec-fetch-site", "cross-site")];
+    let answer = site.submit("/authorize", &pairs, &from).await;
+    assert!(answer.header("location").starts_with("/login?t="), "{answer:?}");
+    let json = [("content-type", "application/json")];
+    assert_eq!(site.ask("POST", "/authorize", &json).await.status, 415);
+}
+
+#[tokio::test]
+async fn too_many_requests_are_told_when_to_come_again() {
+    let site = Site::with("[rates]\nauthorize_per_second = 1\n").await;
+    let mut last = site.ask("GET", &request("nobody", &[]), &[]).await;
+    for _ in 0..10 {
+        last = site.ask("GET", &request("nobody", &[]), &[]).await;
+    }
+    assert_eq!(last.status, 429);
+    assert!(last.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(last.body.contains("One moment, please"));
+}

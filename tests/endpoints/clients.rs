@@ -1,0 +1,184 @@
+//! What programs call: /token, /register, /revoke. Media types, sizes, challenges, words (TOK, CA, RG, DS).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::site::{Answer, Site, encode, request};
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+async fn post(site: &Site, path: &str, fields: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    site.send(request("POST", path, fields, body.into())).await
+}
+
+#[tokio::test]
+async fn a_38_only_a_form_is_a_token_request() {
+    let site = Site::start().await;
+    for path in ["/token", "/revoke"] {
+        for fields in [
+            &[("content-type", "application/json")][..],
+            &[],
+            &[("content-type", "text/plain")],
+            &[("content-type", "multipart/form-data; boundary=x")],
+            &[FORM, FORM],
+        ] {
+            post(&site, path, fields, b"{}".to_vec()).await.assert_tok(400, "invalid_request");
+        }
+        let spelled = [("content-type", "Application/X-WWW-Form-Urlencoded; charset=UTF-8")];
+        let answer =
+            post(&site, path, &spelled, b"client_id=nobody&grant_type=refresh_token&refresh_token=x&token=x".to_vec())
+                .await;
+        answer.assert_tok(401, "invalid_client");
+    }
+}
+
+#[tokio::test]
+async fn ds_07_bodies_have_a_size() {
+    let site = Site::start().await;
+    let long = [b"a=".to_vec(), vec![b'x'; 65_535]].concat();
+    post(&site, "/token", &[FORM], long.clone()).await.assert_tok(413, "invalid_request");
+    post(&site, "/revoke", &[FORM], long).await.assert_tok(413, "invalid_request");
+    let json = [("content-type", "application/json")];
+    post(&site, "/register", &json, vec![b' '; 1_000_000]).await.assert_tok(413, "invalid_client_metadata");
+    let fields: Vec<_> = (0..65).map(|i| (format!("f{i}"), "x".to_owned())).collect();
+    let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    site.submit("/token", &fields, &[]).await.assert_tok(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn ds_08_no_encoded_content_is_read() {
+    let site = Site::start().await;
+    for path in ["/token", "/revoke", "/login", "/consent", "/authorize"] {
+        for coding in ["gzip", "br", "gzip, gzip"] {
+            let answer = post(&site, path, &[FORM, ("content-encoding", coding)], b"x".to_vec()).await;
+            assert_eq!(answer.status, 415, "{path} {coding}");
+        }
+    }
+    let json = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    post(&site, "/register", &json, b"x".to_vec()).await.assert_tok(415, "invalid_client_metadata");
+}
+
+#[tokio::test]
+async fn ca_04_a_failed_basic_attempt_is_challenged_for_basic() {
+    let site = Site::start().await;
+    let grant = encode(&[("grant_type", "refresh_token"), ("refresh_token", "x")]);
+    for authorization in ["Basic !!!", "Basic bm9ib2R5", "basic bm9ib2R5OnNlY3JldA==", "Basic OnNlY3JldA=="] {
+        let fields = [FORM, ("authorization", authorization)];
+        let answer = post(&site, "/token", &fields, grant.clone().into_bytes()).await;
+        answer.assert_tok(401, "invalid_client");
+        assert!(answer.header("www-authenticate").starts_with("Basic realm=\""), "{authorization}");
+    }
+    let answer = post(&site, "/token", &[FORM], format!("{grant}&client_id=nobody").into_bytes()).await;
+    answer.assert_tok(401, "invalid_client");
+    assert!(!answer.headers.contains_key("www-authenticate"), "nobody tried Basic");
+    let twice = [FORM, ("authorization", "Basic YTpi"), ("authorization", "Basic YTpi")];
+    post(&site, "/token", &twice, grant.into_bytes()).await.assert_tok(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn no_error_echoes_what_was_sent() {
+    let site = Site::start().await;
+    for form in [
+        &[("grant_type", "evil-grant"), ("client_id", "evil-client")][..],
+        &[("grant_type", "authorization_code"), ("client_id", "evil\"client\\"), ("code", "evil-code")],
+    ] {
+        let answer = site.submit("/token", form, &[]).await;
+        assert!(!answer.body.contains("evil"), "{answer:?}");
+        let words = answer.json()["error_description"].as_str().unwrap().to_owned();
+        // RFC 6749 5.2: %x20-21 / %x23-5B / %x5D-7E.
+        assert!(words.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_13_a_registration_comes_back_whole() {
+    let site = Site::start().await;
+    let asked = serde_json::json!({
+        "client_name": "Notes",
+        "redirect_uris": ["http://127.0.0.1:33418/", "https://c.example/cb"],
+        "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
+        "application_type": "native",
+        "unknown_member": true,
+    });
+    let answer = site.post_json("/register", &asked.to_string()).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
+    let body = answer.json();
+    assert!(body["client_id"].as_str().unwrap().starts_with("mcp_client_"));
+    assert_eq!(body["client_id_issued_at"], 1_795_219_200);
+    assert!(body["client_secret"].as_str().unwrap().starts_with("mcp_secret_"));
+    assert_eq!(body["client_secret_expires_at"], 0);
+    assert_eq!(body["token_endpoint_auth_method"], "client_secret_basic");
+    assert_eq!(body["redirect_uris"], asked["redirect_uris"]);
+    assert_eq!(body["grant_types"], serde_json::json!(["authorization_code", "refresh_token"]));
+    assert_eq!(body["response_types"], serde_json::json!(["code"]));
+    assert_eq!(body["client_name"], "Notes");
+    assert!(body.as_object().unwrap().values().all(|v| !v.is_null()), "{body}");
+}
+
+#[tokio::test]
+async fn a_public_client_gets_no_secret() {
+    let site = Site::start().await;
+    let asked = r#"{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"none"}"#;
+    let body = site.post_json("/register", asked).await.json();
+    assert_eq!(body["token_endpoint_auth_method"], "none");
+    assert!(body.get("client_secret").is_none() && body.get("client_secret_expires_at").is_none());
+}
+
+#[tokio::test]
+async fn rg_02_registrations_of_one_address_are_counted() {
+    let site = Site::with("[rates]\nregistrations_per_hour = 2\n").await;
+    let asked = r#"{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"none"}"#;
+    let mut last = site.post_json("/register", asked).await;
+    for _ in 0..5 {
+        last = site.post_json("/register", asked).await;
+    }
+    assert_eq!(last.status, 429);
+    assert!(last.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(last.json()["error"].is_string());
+}
+
+#[tokio::test]
+async fn rg_15_a_registration_is_json() {
+    let site = Site::start().await;
+    let body = r#"{"redirect_uris":["https://c.example/cb"]}"#.as_bytes().to_vec();
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
+        let answer = post(&site, "/register", &[("content-type", content_type)], body.clone()).await;
+        answer.assert_tok(415, "invalid_client_metadata");
+    }
+    let spelled = [("content-type", "application/json; charset=utf-8")];
+    assert_eq!(post(&site, "/register", &spelled, body).await.status, 201);
+    for body in ["", "[]", "{", "null", "{\"redirect_uris\":1}"] {
+        let answer = site.post_json("/register", body).await;
+        assert_eq!(answer.status, 400, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_47_revoking_what_nobody_knows_is_done() {
+    let site = Site::start().await;
+    let client = site.register("https://c.example/cb").await;
+    for token in ["x", "mcp_access_x", "mcp_refresh_x"] {
+        let answer = site.submit("/revoke", &[("client_id", &client), ("token", token)], &[]).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{token}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    site.submit("/revoke", &[("client_id", &client)], &[]).await.assert_tok(400, "invalid_request");
+    site.submit("/revoke", &[("client_id", "nobody"), ("token", "x")], &[]).await.assert_tok(401, "invalid_client");
+}
+
+#[tokio::test]
+async fn cookies_count_for_nothing_here() {
+    let site = Site::start().await;
+    let cookies = [("cookie", "__Host-mcp_s=x; __Host-mcp_s=y")];
+    for path in ["/token", "/revoke"] {
+        site.submit(path, &[("client_id", "nobody"), ("token", "x")], &cookies).await.assert_tok(
+            if path == "/token" { 400 } else { 401 },
+            if path == "/token" { "invalid_request" } else { "invalid_client" },
+        );
+    }
+    let basic = format!("Basic {}", STANDARD.encode("nobody:x"));
+    let fields = [("authorization", basic.as_str()), ("cookie", "a=b")];
+    let form = [("grant_type", "refresh_token"), ("refresh_token", "x")];
+    site.submit("/token", &form, &fields).await.assert_tok(401, "invalid_client");
+}

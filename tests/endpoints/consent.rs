@@ -1,0 +1,215 @@
+//! The consent page: what it shows, and that nothing but this user's own press of a button approves (CN).
+
+use mcpgate::store::AuditEvent;
+
+use super::authorize::{REDIRECT, VERIFIER, request};
+use super::browser::{Browser, Page};
+use super::site::{ISSUER, NAME, RESOURCE, Site, only};
+
+async fn at_consent(site: &Site) -> (Browser<'_>, Page, String) {
+    let client = site.register(REDIRECT).await;
+    let mut browser = Browser::new(site);
+    let login = browser.open(&request(&client, &[])).await;
+    let consent = browser.log_in(&login).await;
+    (browser, consent, client)
+}
+
+const APPROVE: [(&str, &str); 4] =
+    [("choice", "scopes"), ("scope", "sales:read"), ("scope", "sales:write"), ("decision", "approve")];
+
+async fn redeem(site: &Site, client: &str, code: &str) -> super::site::Answer {
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", client),
+        ("code", code),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", REDIRECT),
+        ("resource", RESOURCE),
+    ];
+    site.submit("/token", &form, &[]).await
+}
+
+#[tokio::test]
+async fn approving_leads_to_a_code_that_works_once() {
+    let site = Site::start().await;
+    let (mut browser, consent, client) = at_consent(&site).await;
+    let answer = browser.post("/consent", &consent.form(&APPROVE)).await;
+    let pairs = answer.redirected(REDIRECT);
+    assert_eq!((only(&pairs, "state"), only(&pairs, "iss")), ("s 1", ISSUER));
+    let transactions = browser.cookies.keys().filter(|name| name.starts_with("__Host-mcp_t_"));
+    assert_eq!(transactions.count(), 0, "the transaction's cookie is taken back");
+    let tokens = redeem(&site, &client, only(&pairs, "code")).await;
+    assert_eq!(tokens.status, 200, "{tokens:?}");
+    assert_eq!((tokens.header("cache-control"), tokens.header("pragma")), ("no-store", "no-cache"));
+    let body = tokens.json();
+    assert_eq!((body["token_type"].as_str(), body["scope"].as_str()), (Some("Bearer"), Some("sales:read sales:write")));
+    assert_eq!(body["expires_in"], 3600);
+    assert!(body["access_token"].as_str().unwrap().starts_with("mcp_access_"));
+    assert!(body["refresh_token"].as_str().unwrap().starts_with("mcp_refresh_"));
+    redeem(&site, &client, only(&pairs, "code")).await.assert_tok(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn cn_10_cn_17_the_page_says_all_and_runs_nothing() {
+    let site = Site::start().await;
+    let (_, consent, _) = at_consent(&site).await;
+    for said in [
+        "Tea &#60;img src=x onerror=alert(1)&#62; {{7*7}}",
+        "Unverified",
+        "c.example",
+        "Acme sales",
+        RESOURCE,
+        "Read sales data",
+        "See customers &#60;b&#62;and&#60;/b&#62; orders.",
+        "Change orders",
+        "90 days at most",
+        &format!("Signed in as <strong>{NAME}</strong>"),
+        "Not you?",
+        ">Deny<",
+        ">Approve<",
+    ] {
+        assert!(consent.html.contains(said), "{said} in {consent}");
+    }
+    assert!(!consent.html.contains("<img src=x"));
+    assert!(!consent.html.contains("Did you start this yourself?"), "an https redirect needs no such warning");
+}
+
+#[tokio::test]
+async fn cn_01_without_this_forms_token_nothing_is_approved() {
+    let site = Site::start().await;
+    let (mut browser, consent, _) = at_consent(&site).await;
+    let (_, other, _) = at_consent(&site).await;
+    for token in
+        ["", "x", other.hidden("form_token"), consent.hidden("form_token").trim_end_matches(char::is_alphanumeric)]
+    {
+        let form = [&[("t", consent.transaction()), ("form_token", token)], &APPROVE[..]].concat();
+        let answer = browser.post("/consent", &form).await;
+        assert_eq!(answer.status, 403, "{token}");
+        assert!(!answer.headers.contains_key("location"));
+    }
+    assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
+    let answer = browser.post("/consent", &consent.form(&APPROVE)).await;
+    assert_eq!(answer.status, 303, "nothing has changed");
+}
+
+#[tokio::test]
+async fn cn_01_a_form_from_before_a_new_login_is_shown_anew() {
+    let site = Site::start().await;
+    let (mut browser, consent, client) = at_consent(&site).await;
+    let second = browser.open(&request(&client, &[("prompt", "login")])).await;
+    browser.log_in(&second).await;
+    let answer = browser.post("/consent", &consent.form(&APPROVE)).await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.body.contains("You have signed in again"));
+    let anew = Page { at: consent.at.clone(), html: answer.body };
+    only(&browser.post("/consent", &anew.form(&APPROVE)).await.redirected(REDIRECT), "code");
+}
+
+#[tokio::test]
+async fn cn_04_a_get_approves_nothing() {
+    let site = Site::start().await;
+    let (mut browser, consent, _) = at_consent(&site).await;
+    let form = super::site::encode(&consent.form(&APPROVE));
+    let answer = browser.get(&format!("/consent?{form}")).await;
+    assert_eq!(answer.status, 200, "the form is shown, whatever the query says");
+    assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
+}
+
+#[tokio::test]
+async fn cn_14_two_tabs_keep_their_transactions_apart() {
+    let site = Site::start().await;
+    let (mut browser, first, client) = at_consent(&site).await;
+    let second = browser.open(&request(&client, &[("state", "s 2")])).await;
+    assert!(second.at.starts_with("/consent"));
+    let crossed = [("t", first.transaction()), ("form_token", second.hidden("form_token"))];
+    assert_eq!(browser.post("/consent", &[&crossed, &APPROVE[..]].concat()).await.status, 403);
+    for (page, state) in [(&second, "s 2"), (&first, "s 1")] {
+        let pairs = browser.post("/consent", &page.form(&APPROVE)).await.redirected(REDIRECT);
+        assert_eq!(only(&pairs, "state"), state);
+    }
+}
+
+#[tokio::test]
+async fn cn_15_denying_ends_the_transaction() {
+    let site = Site::start().await;
+    let (mut browser, consent, _) = at_consent(&site).await;
+    let pairs = browser.post("/consent", &consent.form(&[("decision", "deny")])).await.redirected(REDIRECT);
+    assert_eq!((only(&pairs, "error"), only(&pairs, "state"), only(&pairs, "iss")), ("access_denied", "s 1", ISSUER));
+    browser.get(&consent.at).await.assert_local();
+    assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
+}
+
+#[tokio::test]
+async fn cn_16_unticked_scopes_are_not_granted() {
+    let site = Site::start().await;
+    let (mut browser, consent, client) = at_consent(&site).await;
+    let none = browser.post("/consent", &consent.form(&[("choice", "scopes"), ("decision", "approve")])).await;
+    assert_eq!(none.status, 400);
+    assert!(none.body.contains("Tick at least one permission"));
+    let one = [("choice", "scopes"), ("scope", "sales:read"), ("scope", "admin"), ("decision", "approve")];
+    let pairs = browser.post("/consent", &consent.form(&one)).await.redirected(REDIRECT);
+    let body = redeem(&site, &client, only(&pairs, "code")).await.json();
+    assert_eq!(body["scope"], "sales:read");
+}
+
+#[tokio::test]
+async fn cn_18_a_double_click_makes_one_code() {
+    let site = Site::start().await;
+    let (mut browser, consent, _) = at_consent(&site).await;
+    let mut twin = Browser::new(&site);
+    twin.cookies = browser.cookies.clone();
+    let form = consent.form(&APPROVE);
+    let (one, other) = tokio::join!(browser.post("/consent", &form), twin.post("/consent", &form));
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [303, 400]);
+    assert_eq!(site.count(AuditEvent::ConsentGiven).await, 1);
+}
+
+#[tokio::test]
+async fn az_28_only_ticks_and_button_of_the_form_count() {
+    let site = Site::start().await;
+    let (mut browser, consent, client) = at_consent(&site).await;
+    let edited = [
+        ("client_id", "nobody"),
+        ("redirect_uri", "https://evil.example/cb"),
+        ("resource", "https://gw.example/mcp/notes"),
+        ("response_type", "token"),
+        ("code_challenge", "x"),
+    ];
+    let form = [consent.form(&APPROVE), edited.to_vec()].concat();
+    let pairs = browser.post("/consent", &form).await.redirected(REDIRECT);
+    assert_eq!(redeem(&site, &client, only(&pairs, "code")).await.status, 200);
+}
+
+#[tokio::test]
+async fn neither_button_is_no_decision() {
+    let site = Site::start().await;
+    let (mut browser, consent, _) = at_consent(&site).await;
+    for decision in [&[][..], &[("decision", "maybe")]] {
+        browser.post("/consent", &consent.form(decision)).await.assert_local();
+    }
+    assert_eq!(browser.get(&consent.at).await.status, 200, "it can still be decided");
+}
+
+#[tokio::test]
+async fn not_you_goes_back_to_the_login_of_the_same_transaction() {
+    let site = Site::start().await;
+    let (mut browser, consent, _) = at_consent(&site).await;
+    let switch = consent.html.split("id=\"switch-account\"").nth(1).unwrap();
+    let token = switch.split("name=\"form_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let wrong = browser.post("/switch-account", &consent.form(&[])).await;
+    assert_eq!(wrong.status, 403, "the consent form's token is not the switch's");
+    let old = browser.session().unwrap().clone();
+    let answer = browser.post("/switch-account", &[("t", consent.transaction()), ("form_token", &token)]).await;
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, format!("/login?t={}", consent.transaction()).as_str())
+    );
+    assert!(browser.session().is_none());
+    let mut thief = Browser::new(&site);
+    thief.cookies.insert("__Host-mcp_s".to_owned(), old);
+    assert_eq!(thief.get("/account").await.status, 303, "the session is ended here, not only forgotten there");
+    let login = browser.page(answer.header("location")).await;
+    assert!(browser.log_in(&login).await.html.contains(">Approve<"));
+}

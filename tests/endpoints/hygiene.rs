@@ -1,0 +1,191 @@
+//! What every answer has in common: protecting fields, methods, CORS, assets, unknown paths.
+
+use super::browser::Browser;
+use super::site::{REQUEST_ID, Site};
+
+/// Every path with its methods, as clients may rely on them.
+const PATHS: &[(&str, &str)] = &[
+    ("/", "GET, HEAD"),
+    ("/.well-known/oauth-authorization-server", "GET, HEAD, OPTIONS"),
+    ("/account", "GET"),
+    ("/account/revoke", "POST"),
+    ("/authorize", "GET, POST"),
+    ("/consent", "GET, POST"),
+    ("/login", "GET, POST"),
+    ("/logout", "POST"),
+    ("/register", "POST, OPTIONS"),
+    ("/revoke", "POST, OPTIONS"),
+    ("/setup", "GET, POST"),
+    ("/switch-account", "POST"),
+    ("/token", "POST, OPTIONS"),
+];
+
+#[tokio::test]
+async fn a_path_answers_to_its_methods_and_names_them() {
+    let site = Site::start().await;
+    for (path, allowed) in PATHS {
+        for method in ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "BREW"] {
+            let answer = site.ask(method, path, &[]).await;
+            if allowed.split(", ").any(|m| m == method) {
+                assert!(!matches!(answer.status, 404 | 405), "{method} {path}: {}", answer.status);
+            } else {
+                assert_eq!(answer.status, 405, "{method} {path}");
+                assert_eq!(answer.header("allow"), *allowed);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_are_404_in_every_spelling() {
+    let site = Site::start().await;
+    for path in [
+        "/nothing",
+        "/authorize/",
+        "/Token",
+        "/token;x",
+        "/%74oken",
+        "/./token",
+        "//token",
+        "/token%00",
+        "/login%2f",
+        "/admin",
+        "/metrics",
+        "/healthz",
+        "/favicon.ico",
+        "/assets/",
+        "/assets/style.css",
+        "/assets/../token",
+    ] {
+        assert_eq!(site.ask("GET", path, &[]).await.status, 404, "GET {path}");
+        assert!(matches!(site.ask("POST", path, &[]).await.status, 404 | 405), "POST {path}");
+    }
+}
+
+#[tokio::test]
+async fn cn_03_every_answer_is_protected() {
+    let site = Site::start().await;
+    let statuses: Vec<u16> = {
+        let mut seen = Vec::new();
+        for (method, path) in PATHS
+            .iter()
+            .flat_map(|(path, _)| ["GET", "POST", "OPTIONS", "PUT"].map(|method| (method, *path)))
+            .chain([("GET", "/nothing"), ("GET", "/.well-known/nothing")])
+        {
+            let answer = site.ask(method, path, &[]).await;
+            let policy = answer.header("content-security-policy");
+            assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+            assert!(policy.contains("base-uri 'none'") && !policy.contains("script-src"), "{policy}");
+            assert_eq!(answer.header("x-frame-options"), "DENY");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff");
+            assert_eq!(answer.header("referrer-policy"), "no-referrer");
+            assert_eq!(answer.header("strict-transport-security"), "max-age=63072000; includeSubDomains");
+            assert!(answer.header("permissions-policy").contains("camera=()"));
+            assert_eq!(answer.header("x-request-id"), REQUEST_ID);
+            assert!(!answer.headers.contains_key("server"));
+            if answer.headers.get("content-type").is_some_and(|t| t == "text/html; charset=utf-8") {
+                assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+                assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
+            }
+            seen.push(answer.status);
+        }
+        seen
+    };
+    for status in [200, 204, 303, 400, 404, 405] {
+        assert!(statuses.contains(&status), "no answer with {status} was looked at");
+    }
+}
+
+#[tokio::test]
+async fn on_localhost_no_browser_is_told_to_use_https_for_callbacks() {
+    let site = Site::start().await;
+    let mut config = super::site::config("");
+    config.public_url = "https://localhost:8443".to_owned();
+    site.config.store(std::sync::Arc::new(config));
+    assert!(!site.ask("GET", "/", &[]).await.headers.contains_key("strict-transport-security"));
+}
+
+#[tokio::test]
+async fn a_5_programs_in_pages_may_call_what_clients_call_and_nothing_else() {
+    let site = Site::start().await;
+    let asking = [
+        ("origin", "https://inspector.example"),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "content-type,mcp-protocol-version"),
+    ];
+    for (path, methods) in [
+        ("/token", "POST, OPTIONS"),
+        ("/register", "POST, OPTIONS"),
+        ("/revoke", "POST, OPTIONS"),
+        ("/.well-known/oauth-authorization-server", "GET, HEAD, OPTIONS"),
+        ("/.well-known/oauth-protected-resource/mcp/acme/sales", "GET, HEAD, OPTIONS"),
+        ("/.well-known/openid-configuration", "GET, HEAD, OPTIONS"),
+    ] {
+        let answer = site.ask("OPTIONS", path, &asking).await;
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert_eq!(answer.header("access-control-allow-methods"), methods);
+        assert_eq!(
+            answer.header("access-control-allow-headers"),
+            "Content-Type, Authorization, MCP-Protocol-Version, DPoP"
+        );
+        assert_eq!(answer.header("access-control-max-age"), "86400");
+        assert!(!answer.headers.contains_key("access-control-allow-credentials"));
+    }
+    for path in ["/token", "/register", "/revoke"] {
+        let answer = site.submit(path, &[], &[("origin", "https://inspector.example")]).await;
+        assert_eq!(answer.header("access-control-allow-origin"), "*", "errors can be read too");
+        assert_eq!(answer.header("access-control-expose-headers"), "WWW-Authenticate, Retry-After");
+    }
+    for path in ["/authorize", "/login", "/consent", "/account", "/setup", "/logout", "/"] {
+        for method in ["OPTIONS", "GET"] {
+            let answer = site.ask(method, path, &asking).await;
+            assert!(!answer.headers.contains_key("access-control-allow-origin"), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn assets_have_names_that_change_with_their_content() {
+    let site = Site::start().await;
+    let page = Browser::new(&site).page("/").await;
+    for (attribute, content_type) in [("stylesheet", "text/css; charset=utf-8"), ("icon", "image/svg+xml")] {
+        let link = page.html.lines().find(|l| l.contains(&format!("rel=\"{attribute}\""))).unwrap();
+        let path = link.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
+        let answer = site.ask("GET", path, &[]).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("content-type"), content_type);
+        assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(site.ask("HEAD", path, &[]).await.status, 200);
+        assert_eq!(site.ask("POST", path, &[]).await.status, 405);
+        assert_eq!(site.ask("GET", &format!("{path}x"), &[]).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn an_error_page_names_the_request_and_echoes_nothing() {
+    let site = Site::start().await;
+    let answer = site.ask("GET", "/authorize?client_id=%3Cscript%3Eevil", &[]).await;
+    answer.assert_local();
+    assert!(answer.body.contains(REQUEST_ID));
+    assert!(!answer.body.contains("evil"));
+    assert!(answer.body.contains("role=\"alert\""));
+}
+
+#[tokio::test]
+async fn az_31_pages_ask_nobody_else_and_carry_no_script() {
+    let site = Site::start().await;
+    let mut browser = Browser::new(&site);
+    let account = browser.get("/account").await.header("location").to_owned();
+    let link = site.invite("grace").await;
+    for at in ["/", account.as_str(), &format!("/setup?link={link}"), "/nothing"] {
+        let html = browser.get(at).await.body;
+        for word in ["<script", "style=", "javascript:", "http://", "https://", "@import", "url("] {
+            assert!(!html.contains(word), "{at}: {word}");
+        }
+        let handlers = html
+            .match_indices(" on")
+            .filter(|(i, _)| html[i + 1..].trim_start_matches(|c: char| c.is_ascii_alphabetic()).starts_with('='));
+        assert_eq!(handlers.count(), 0, "{at}");
+    }
+}

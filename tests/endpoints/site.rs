@@ -1,0 +1,304 @@
+//! `Site`: the endpoints behind a loopback socket, with a store in memory, a clock that stands still, and an account.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use mcpgate::clock::{Clock, ManualClock};
+use mcpgate::config::{Config, Overrides};
+use mcpgate::endpoints::Endpoints;
+use mcpgate::entropy::{Entropy, SeededEntropy};
+use mcpgate::issuer::{Caller, Issuer};
+use mcpgate::oauth::{Brand, Lifetime, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
+use mcpgate::outbound::{Fetch, FetchError, Fetched};
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow, AuditStore, ClientStore, SetupLink};
+use mcpgate::telemetry::Metrics;
+use tokio::net::{TcpListener, TcpStream};
+
+pub const ISSUER: &str = "https://gw.example";
+pub const RESOURCE: &str = "https://gw.example/mcp/acme/sales";
+pub const NAME: &str = "ada";
+pub const PASSWORD: &str = "nine lives and a teapot";
+pub const REQUEST_ID: &str = "req-0123456789";
+
+const UPSTREAMS: &str = r#"
+public_url = "https://gw.example"
+extra_hosts = ["other.example"]
+
+[[upstream]]
+name = "sales"
+path = "/mcp/acme/sales"
+url = "http://127.0.0.1:1/mcp"
+display_name = "Acme sales"
+documentation = "https://docs.example/sales"
+default_scopes = ["sales:read"]
+
+[[upstream.scope]]
+name = "sales:read"
+title = "Read sales data"
+description = "See customers <b>and</b> orders."
+
+[[upstream.scope]]
+name = "sales:write"
+title = "Change orders"
+description = "Create and cancel orders."
+
+[[upstream]]
+name = "notes"
+path = "/mcp/notes"
+url = "http://127.0.0.1:1/notes"
+"#;
+
+const LOGIN: &str = r#"
+[login]
+argon2_memory = "19MiB"
+argon2_passes = 2
+"#;
+
+const GENEROUS: &str = r#"
+[rates]
+authorize_per_second = 100000
+token_per_second = 100000
+registrations_per_hour = 100000
+"#;
+
+/// Nobody fetches anything here.
+struct NoFetch;
+
+#[async_trait::async_trait]
+impl Fetch for NoFetch {
+    async fn fetch_json(&self, _: &str, _: usize) -> Result<Fetched, FetchError> {
+        Err(FetchError::Dns)
+    }
+}
+
+pub struct Site {
+    pub address: SocketAddr,
+    pub store: Arc<MemoryStore>,
+    pub clock: Arc<ManualClock>,
+    pub config: Arc<ArcSwap<Config>>,
+    entropy: Arc<SeededEntropy>,
+    keys: Arc<TokenKeys>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next().unwrap_or_else(|| panic!("no {name} in {self:?}"));
+        assert!(values.next().is_none(), "{name} twice in {self:?}");
+        value.to_str().unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        assert_eq!(self.header("content-type"), "application/json");
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// security.md 2.0 LOCAL: a page of ours, leading nowhere.
+    pub fn assert_local(&self) {
+        assert_eq!(self.status, 400, "{self:?}");
+        assert_eq!(self.header("content-type"), "text/html; charset=utf-8");
+        assert!(!self.headers.contains_key("location"));
+        assert!(!self.headers.contains_key("set-cookie"), "a transaction was created");
+    }
+
+    /// security.md 2.0 TOK.
+    pub fn assert_tok(&self, status: u16, error: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        let body = self.json();
+        assert_eq!(body["error"], error, "{self:?}");
+        assert!(body["error_description"].is_string());
+        assert_eq!(self.header("cache-control"), "no-store");
+        assert_eq!(self.header("pragma"), "no-cache");
+        assert!(!self.headers.contains_key("set-cookie"));
+    }
+
+    /// The parameters that a redirect to the client carries.
+    pub fn redirected(&self, to: &str) -> Vec<(String, String)> {
+        assert_eq!(self.status, 303, "{self:?}");
+        let location = self.header("location");
+        assert!(location.starts_with(&format!("{to}?")), "{location}");
+        url::Url::parse(location).unwrap().query_pairs().into_owned().collect()
+    }
+}
+
+/// The one value of a parameter.
+pub fn only<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
+    let values: Vec<_> = pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
+    assert_eq!(values.len(), 1, "{name} in {pairs:?}");
+    values[0]
+}
+
+pub fn config(extra: &str) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let login = if extra.contains("[login]") { "" } else { LOGIN };
+    let rates = if extra.contains("[rates]") { "" } else { GENEROUS };
+    std::fs::write(&file, format!("{UPSTREAMS}{login}{rates}{extra}")).unwrap();
+    let overrides = Overrides { data_dir: Some(folder.path().to_owned()), up: true, ..Overrides::default() };
+    Config::load(Some(&file), &overrides).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// Starts with more configuration.
+    pub async fn with(extra: &str) -> Self {
+        let config = Arc::new(ArcSwap::from_pointee(config(extra)));
+        let store = Arc::new(MemoryStore::new());
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_795_219_200)));
+        let entropy = Arc::new(SeededEntropy::new(7));
+        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let issuer = Issuer::new(
+            Arc::clone(&store) as _,
+            None,
+            Arc::clone(&clock) as _,
+            Arc::clone(&entropy) as _,
+            Arc::clone(&keys),
+            Arc::new(NoFetch),
+            Arc::clone(&config),
+            Metrics::new(&[]),
+        );
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(accept(listener, Arc::new(Endpoints::new(Arc::new(issuer)))));
+        let site = Self { address, store, clock, config, entropy, keys };
+        site.add_account(NAME).await;
+        site
+    }
+
+    /// Sends one request over its own connection.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let io = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status.as_u16(), headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// A request without a body, as a program sends it.
+    pub async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send(request(method, target, fields, Bytes::new())).await
+    }
+
+    /// A form, as a program sends it.
+    pub async fn submit(&self, path: &str, pairs: &[(&str, &str)], fields: &[(&str, &str)]) -> Answer {
+        let fields = [&[("content-type", "application/x-www-form-urlencoded")], fields].concat();
+        self.send(request("POST", path, &fields, encode(pairs).into())).await
+    }
+
+    /// Registers a public client with this redirect URI; its id.
+    pub async fn register(&self, redirect: &str) -> String {
+        let body = serde_json::json!({
+            "client_name": "Tea <img src=x onerror=alert(1)> {{7*7}}",
+            "redirect_uris": [redirect],
+            "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token"],
+        });
+        let answer = self.post_json("/register", &body.to_string()).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["client_id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn post_json(&self, path: &str, body: &str) -> Answer {
+        self.send(request("POST", path, &[("content-type", "application/json")], body.to_owned().into())).await
+    }
+
+    /// Adds an account with the password of these tests.
+    pub async fn add_account(&self, name: &str) {
+        let link = self.invite(name).await;
+        let form = [("link", link.as_str()), ("password", PASSWORD), ("repeat", PASSWORD)];
+        let answer = self.submit("/setup", &form, &[]).await;
+        assert_eq!((answer.status, answer.header("location")), (303, "/?done=password-set"), "{answer:?}");
+    }
+
+    /// Adds an account without a password; the secret of its set-password link.
+    pub async fn invite(&self, name: &str) -> String {
+        let now = self.clock.now();
+        let subject = Subject::parse(&format!("user-{name}")).unwrap();
+        let account = Account {
+            tenant: TenantId::default(),
+            subject: subject.clone(),
+            name: name.to_owned(),
+            password: None,
+            status: AccountStatus::Enabled,
+            failed_logins: 0,
+            created_at: now,
+            password_set_at: None,
+        };
+        self.store.insert_account(account, self.row(AuditEvent::AccountAdded)).await.unwrap();
+        let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
+        let expires_at = now.plus(Lifetime::from_secs(3600));
+        let link = SetupLink { hash: secret.hash(), tenant: TenantId::default(), subject, expires_at };
+        self.store.insert_setup_link(link, self.row(AuditEvent::AccountAdded)).await.unwrap();
+        secret.reveal().to_owned()
+    }
+
+    pub async fn disable_client(&self, id: &str) {
+        let id = mcpgate::oauth::ClientId::parse(id).unwrap();
+        let row = self.row(AuditEvent::ClientDisabled);
+        self.store.set_client_disabled(&TenantId::default(), &id, true, row).await.unwrap();
+    }
+
+    /// How often this happened.
+    pub async fn count(&self, event: AuditEvent) -> usize {
+        let rows = self.store.audit_after(None, 0, 10_000).await.unwrap();
+        rows.iter().filter(|(_, row)| row.event == event).count()
+    }
+
+    fn row(&self, event: AuditEvent) -> AuditRow {
+        AuditRow {
+            at: self.clock.now(),
+            tenant: TenantId::default(),
+            event,
+            actor: None,
+            client: None,
+            address: None,
+            target: None,
+            reason: None,
+            request_id: None,
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>) {
+    while let Ok((stream, peer)) = listener.accept().await {
+        let endpoints = Arc::clone(&endpoints);
+        let caller = Caller { address: Some(peer.ip()), request_id: Some(REQUEST_ID.to_owned()) };
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (endpoints, caller) = (Arc::clone(&endpoints), caller.clone());
+            async move { Ok::<Response<_>, std::convert::Infallible>(endpoints.serve(request, caller).await) }
+        });
+        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+pub fn request(method: &str, target: &str, fields: &[(&str, &str)], body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(target).header("host", "gw.example");
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::new(body)).unwrap()
+}
+
+pub fn encode(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
