@@ -1,7 +1,31 @@
 //! The use cases of the authorization server: each loads from the store, asks the rule, commits with one store call.
-//! Free of hyper.
+//!
+//! It does not speak HTTP and renders no page: faces hand in what was sent and turn steps, views and rejections into
+//! answers. It knows the rules (`oauth`), the store, the token cache (to fill it and to make it forget), the clock,
+//! randomness, the configuration and the one outbound fetcher. Begin with `authorize.rs`, then `interaction.rs`,
+//! `login.rs`, `consent.rs`; and `token.rs` with a file for each grant.
 
+mod account;
+mod administration;
+mod audit;
+mod authorization_code;
+mod authorize;
+mod budget;
+mod client_lookup;
+mod consent;
+mod interaction;
+mod login;
+mod metadata_document;
+mod password;
+mod policy;
+mod refresh_token;
+mod register;
 mod rejection;
+mod revoke;
+mod setup_link;
+mod sweep;
+mod throttle;
+mod token;
 mod view;
 
 pub use rejection::{AuthorizeRejection, TokenRejection};
@@ -18,14 +42,11 @@ use arc_swap::ArcSwap;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::oauth::{Form, GrantId, TokenKeys, TokenResponse};
+use crate::oauth::{TenantId, TokenKeys};
 use crate::outbound::Fetch;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
-
-mod administration;
-mod password;
 
 /// Everything the use cases need.
 pub struct Issuer {
@@ -45,6 +66,11 @@ pub struct Issuer {
     pub(crate) config: Arc<ArcSwap<Config>>,
     /// Counts what is done and refused.
     pub(crate) metrics: Arc<Metrics>,
+    /// Whose issuer this is; all that it reads and writes is this tenant's.
+    pub(crate) tenant: TenantId,
+    throttle: throttle::Throttle,
+    documents: metadata_document::Documents,
+    unrecorded: audit::Unrecorded,
 }
 
 /// Who asks: for audit, throttling and logs.
@@ -69,104 +95,20 @@ impl Issuer {
         config: Arc<ArcSwap<Config>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, cache, clock, entropy, keys, fetch, config, metrics }
-    }
-}
-
-#[expect(clippy::todo, reason = "contract stage")]
-#[expect(unused_variables, reason = "contract stage")]
-#[expect(missing_docs, reason = "contract stage: each moves to its own file and gets its docs there")]
-#[expect(clippy::missing_errors_doc, reason = "contract stage")]
-impl Issuer {
-    // authorize.rs, interaction.rs
-    pub async fn begin_authorization(
-        &self,
-        query: Form,
-        session: Option<&str>,
-        caller: &Caller,
-    ) -> Result<Started, AuthorizeRejection> {
-        todo!()
-    }
-    pub async fn begin_account(&self, session: Option<&str>, caller: &Caller) -> Result<Started, AuthorizeRejection> {
-        todo!()
-    }
-    pub async fn view(&self, handles: &Handles, caller: &Caller) -> Result<View, AuthorizeRejection> {
-        todo!()
-    }
-    // login.rs
-    pub async fn log_in(
-        &self,
-        handles: &Handles,
-        name: &str,
-        password: &str,
-        caller: &Caller,
-    ) -> Result<LoginOutcome, AuthorizeRejection> {
-        todo!()
-    }
-    /// "Not you?": ends the session and moves the transaction back to the login step.
-    pub async fn switch_account(&self, handles: &Handles, caller: &Caller) -> Result<(), AuthorizeRejection> {
-        todo!()
-    }
-    pub async fn log_out(&self, session: &str, caller: &Caller) -> Result<(), AuthorizeRejection> {
-        todo!()
-    }
-    pub async fn find_setup(&self, link: &str) -> Result<Option<String>, AuthorizeRejection> {
-        todo!()
-    }
-    pub async fn redeem_setup(
-        &self,
-        link: &str,
-        password: &str,
-        caller: &Caller,
-    ) -> Result<SetupOutcome, AuthorizeRejection> {
-        todo!()
-    }
-    // consent.rs
-    pub async fn decide(
-        &self,
-        handles: &Handles,
-        decision: Decision,
-        caller: &Caller,
-    ) -> Result<String, AuthorizeRejection> {
-        todo!()
-    }
-    // account.rs
-    pub async fn account(&self, session: &str, caller: &Caller) -> Result<Option<AccountView>, AuthorizeRejection> {
-        todo!()
-    }
-    pub async fn revoke_own_grant(
-        &self,
-        session: &str,
-        grant: GrantId,
-        caller: &Caller,
-    ) -> Result<bool, AuthorizeRejection> {
-        todo!()
-    }
-    // register.rs
-    pub async fn register(&self, body: &[u8], caller: &Caller) -> Result<Registered, TokenRejection> {
-        todo!()
-    }
-    // token.rs
-    pub async fn token(
-        &self,
-        authorization: Option<&[u8]>,
-        form: &Form,
-        caller: &Caller,
-    ) -> Result<TokenResponse, TokenRejection> {
-        todo!()
-    }
-    // revoke.rs
-    pub async fn revoke(
-        &self,
-        authorization: Option<&[u8]>,
-        form: &Form,
-        caller: &Caller,
-    ) -> Result<(), TokenRejection> {
-        todo!()
-    }
-    // sweep.rs
-    /// Removes what has expired, now and then, until the process ends.
-    pub async fn sweep_forever(&self) {
-        todo!()
+        let throttle = throttle::Throttle::new(&clock, &config.load());
+        Self {
+            store,
+            cache,
+            clock,
+            entropy,
+            keys,
+            fetch,
+            config,
+            metrics,
+            tenant: TenantId::default(),
+            throttle,
+            documents: metadata_document::Documents::default(),
+            unrecorded: audit::Unrecorded::default(),
+        }
     }
 }

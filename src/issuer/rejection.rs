@@ -34,3 +34,26 @@ pub enum TokenRejection {
     /// The feature is switched off: 404.
     Absent,
 }
+
+impl TokenRejection {
+    /// Makes the refusal of a client that has authenticated, so that no challenge is due.
+    pub(super) fn because(error: OAuthError) -> Self {
+        Self::Refused { error, basic: false }
+    }
+}
+
+/// The store could not answer; the cause is in the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoreFailed;
+
+impl From<StoreFailed> for AuthorizeRejection {
+    fn from(StoreFailed: StoreFailed) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl From<StoreFailed> for TokenRejection {
+    fn from(StoreFailed: StoreFailed) -> Self {
+        Self::Unavailable
+    }
+}

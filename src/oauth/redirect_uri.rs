@@ -68,6 +68,8 @@ impl RedirectUri {
         if !text.bytes().all(is_uri_character) || !is_scheme(&scheme) {
             return Err(InvalidRedirect::Malformed);
         }
+        // What a browser cannot open would strand the user after consent.
+        let opened = url::Url::parse(text).map_err(|_| InvalidRedirect::Malformed)?;
         let authority = rest.strip_prefix("//").map(|rest| split_authority(rest).0);
         if authority.is_some_and(|authority| authority.contains('@')) {
             return Err(InvalidRedirect::UserInfo);
@@ -76,7 +78,9 @@ impl RedirectUri {
             return Err(InvalidRedirect::Reserved);
         }
         match scheme.as_str() {
-            "https" if authority.is_some_and(|authority| browsers_agree(text, authority)) => Ok(Self(text.to_owned())),
+            "https" if authority.is_some_and(|authority| browsers_agree(&opened, authority)) => {
+                Ok(Self(text.to_owned()))
+            }
             "https" => Err(InvalidRedirect::Malformed),
             // RFC 8252 7.3: plain http only where it does not leave the machine.
             "http" if loopback(text).is_some() => Ok(Self(text.to_owned())),
@@ -141,9 +145,9 @@ fn split_port(authority: &str) -> (&str, &str) {
 }
 
 /// Whether a browser goes to the host that is written there: the consent page shows what we read.
-fn browsers_agree(text: &str, authority: &str) -> bool {
+fn browsers_agree(opened: &url::Url, authority: &str) -> bool {
     let written = split_port(authority).0.to_ascii_lowercase();
-    url::Url::parse(text).is_ok_and(|url| url.host_str() == Some(written.as_str()))
+    opened.host_str() == Some(written.as_str())
 }
 
 /// Takes an http URI to a loopback host apart: the host as written, path and query; the port is left out.

@@ -1,6 +1,10 @@
 //! `Principal`: what a hit hands out. Interned: all tokens of one (tenant, client, subject, resource, scopes) share it.
 
-use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, TenantId};
+use std::collections::HashMap;
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use crate::oauth::{AccessTokenRecord, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
 
 /// Who is calling, for what, with which rights.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,4 +19,99 @@ pub struct Principal {
     pub resource: ResourceIndicator,
     /// With which scopes.
     pub scopes: ScopeSet,
+}
+
+impl From<&AccessTokenRecord> for Principal {
+    fn from(token: &AccessTokenRecord) -> Self {
+        Self {
+            tenant: token.tenant.clone(),
+            client: token.client.clone(),
+            subject: token.subject.clone(),
+            resource: token.resource.clone(),
+            scopes: token.scopes.clone(),
+        }
+    }
+}
+
+/// What is kept of a token: 32 bytes beside its hash, so that a million of them take some 135 MB.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) principal: Arc<Principal>,
+    pub(super) grant: GrantId,
+    pub(super) expires: Timestamp,
+}
+
+/// Hashes a SHA-256 by its first eight bytes: it is uniform already, and only tokens of our own making are inserted, so
+/// nobody can choose keys that collide.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct PrefixHasher(u64);
+
+impl Hasher for PrefixHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(prefix) = bytes.first_chunk() {
+            self.0 = u64::from_ne_bytes(*prefix);
+        }
+    }
+    /// The length that std writes before an array; it is always 32.
+    fn write_usize(&mut self, _: usize) {}
+}
+
+/// The principals of the tokens in memory, found by subject and by client.
+#[derive(Debug, Default)]
+pub(super) struct Principals {
+    by_subject: HashMap<(TenantId, Subject), Vec<Arc<Principal>>>,
+    by_client: HashMap<(TenantId, ClientId), Vec<Arc<Principal>>>,
+}
+
+impl Principals {
+    /// Returns the one shared value that equals `wanted`.
+    pub(super) fn intern(&mut self, wanted: Principal) -> Arc<Principal> {
+        let of_subject = self.by_subject.entry((wanted.tenant.clone(), wanted.subject.clone())).or_default();
+        if let Some(known) = of_subject.iter().find(|p| ***p == wanted) {
+            return Arc::clone(known);
+        }
+        let of_client = self.by_client.entry((wanted.tenant.clone(), wanted.client.clone())).or_default();
+        let new = Arc::new(wanted);
+        of_subject.push(Arc::clone(&new));
+        of_client.push(Arc::clone(&new));
+        new
+    }
+
+    /// Removes all of a subject, so that its later tokens get new values; returns the removed.
+    pub(super) fn take_subject(&mut self, tenant: &TenantId, subject: &Subject) -> Vec<Arc<Principal>> {
+        let taken = self.by_subject.remove(&(tenant.clone(), subject.clone())).unwrap_or_default();
+        for principal in &taken {
+            if let Some(of_client) = self.by_client.get_mut(&(tenant.clone(), principal.client.clone())) {
+                of_client.retain(|p| !Arc::ptr_eq(p, principal));
+            }
+        }
+        taken
+    }
+
+    /// Removes all of a client; returns the removed.
+    pub(super) fn take_client(&mut self, tenant: &TenantId, client: &ClientId) -> Vec<Arc<Principal>> {
+        let taken = self.by_client.remove(&(tenant.clone(), client.clone())).unwrap_or_default();
+        for principal in &taken {
+            if let Some(of_subject) = self.by_subject.get_mut(&(tenant.clone(), principal.subject.clone())) {
+                of_subject.retain(|p| !Arc::ptr_eq(p, principal));
+            }
+        }
+        taken
+    }
+
+    /// Forgets those that no token refers to any more.
+    pub(super) fn forget_unused(&mut self) {
+        // Each list holds one reference.
+        self.by_subject.retain(|_, list| {
+            list.retain(|p| Arc::strong_count(p) > 2);
+            !list.is_empty()
+        });
+        self.by_client.retain(|_, list| {
+            list.retain(|p| Arc::strong_count(p) > 1);
+            !list.is_empty()
+        });
+    }
 }

@@ -1,1 +1,66 @@
-//! The bound on entries, and who is dropped first.
+//! The bound on entries, and who is dropped first: what was revoked, what has expired, then what expires soonest.
+
+use std::sync::atomic::Ordering;
+
+use super::{TokenCache, lock, read, write};
+use crate::oauth::{Lifetime, Timestamp};
+
+/// Expired tokens stay this long, so that an open stream of an expired token can still be told from one of a revoked.
+const EXPIRED_KEPT: Lifetime = Lifetime::from_secs(120);
+/// Expiries sampled to guess which tokens end soonest. Entries lie in the order of their hash, so any run is a sample.
+const SAMPLE: usize = 1024;
+
+impl TokenCache {
+    /// Returns whether there is revoked matter in the map, or too little room.
+    pub(super) fn wants_sweep(&self) -> bool {
+        self.condemned_len.load(Ordering::Acquire) > 0 || self.is_crowded()
+    }
+
+    /// Removes what is revoked or long expired, and makes room when it is scarce. One pass over everything: call it
+    /// off the data path.
+    pub(super) fn sweep(&self) {
+        let now = self.clock.now();
+        let swept = read(&self.condemned).clone();
+        self.retain(|entry| now.since(entry.expires) < EXPIRED_KEPT && !swept.contains(entry));
+        if self.is_crowded() {
+            self.make_room();
+        }
+        let mut condemned = write(&self.condemned);
+        condemned.subtract(&swept);
+        self.condemned_len.store(condemned.len(), Ordering::Release);
+        drop(condemned);
+        lock(&self.tombstones).forget_old(now);
+        lock(&self.principals).forget_unused();
+        self.loading.forget_old(now);
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.len() > self.bound - self.bound / 16
+    }
+
+    /// Drops an eighth of the bound, those that end soonest as far as a sample tells.
+    fn make_room(&self) {
+        let mut ends: Vec<Timestamp> = self.entries.iter().take(SAMPLE).map(|e| e.expires).collect();
+        ends.sort_unstable();
+        let surplus = self.len().saturating_sub(self.bound - self.bound / 8);
+        let rank = ends.len().saturating_mul(surplus) / self.len().max(1);
+        let Some(limit) = ends.get(rank).copied() else { return };
+        // Many tokens may share one expiry: the count is bounded as well.
+        let mut left = surplus;
+        self.retain(|entry| {
+            let drop_it = left > 0 && entry.expires <= limit;
+            left -= usize::from(drop_it);
+            !drop_it
+        });
+    }
+
+    fn retain(&self, mut keep: impl FnMut(&super::entry::Entry) -> bool) {
+        let mut removed = 0_usize;
+        self.entries.retain(|_, entry| {
+            let kept = keep(entry);
+            removed += usize::from(!kept);
+            kept
+        });
+        self.count.fetch_sub(removed, Ordering::Relaxed);
+    }
+}

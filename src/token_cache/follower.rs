@@ -1,8 +1,21 @@
 //! Follows the change log of the store and applies it; when it cannot be read for `max_stale`, the cache stops vouching.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::TokenCache;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::{TokenCache, lock};
+use crate::store::{ChangeSeq, StoreError};
+
+/// How often the mark is looked at: a revocation by another process is in force within this and a read.
+const POLL: Duration = Duration::from_millis(100);
+/// How often revoked and expired entries are removed, if there are any.
+const SWEEP_REVOKED: Duration = Duration::from_secs(10);
+/// How often expired entries are removed in any case.
+const SWEEP_EXPIRED: Duration = Duration::from_secs(60);
+/// Tokens read at once when the cache is filled.
+const PAGE: u32 = 4096;
 
 /// The task that follows the change log.
 #[derive(Debug)]
@@ -10,7 +23,104 @@ pub struct Follower;
 
 impl Follower {
     /// Runs until the process ends. Call from one runtime.
-    pub async fn run(_cache: Arc<TokenCache>) {
-        todo!()
+    pub async fn run(cache: Arc<TokenCache>) {
+        let mut ticks = tokio::time::interval(POLL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut mark = None;
+        let mut failing = false;
+        let mut swept = Instant::now();
+        loop {
+            ticks.tick().await;
+            let followed = cache.follow(&mut mark).await;
+            match &followed {
+                Ok(()) if failing => tracing::info!("the change log can be read again"),
+                Err(error) if !failing => tracing::warn!(%error, "the change log cannot be read"),
+                Ok(()) | Err(_) => {}
+            }
+            failing = followed.is_err();
+            if swept.elapsed() >= SWEEP_EXPIRED || (swept.elapsed() >= SWEEP_REVOKED && cache.wants_sweep()) {
+                let sweeping = Arc::clone(&cache);
+                // The pass takes tens of milliseconds for a million tokens: not on a runtime that serves requests.
+                if let Err(error) = tokio::task::spawn_blocking(move || sweeping.sweep()).await {
+                    tracing::error!(%error, "removing old tokens from memory failed");
+                }
+                swept = Instant::now();
+            }
+        }
+    }
+}
+
+impl TokenCache {
+    /// Applies what is new in the change log, then vouches for the entries.
+    async fn follow(&self, mark: &mut Option<u64>) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        // A store that hangs is as silent as one that fails.
+        let caught_up = tokio::time::timeout(self.max_stale, self.catch_up(mark)).await;
+        if !caught_up.map_err(|_| StoreError::Unavailable("it does not answer in time".to_owned()))?? {
+            self.refill().await?;
+        }
+        // What was revoked after `begun` may not have been seen.
+        self.vouch(begun);
+        Ok(())
+    }
+
+    /// Applies what is new in the change log; false when the log does not go on from where the cache stands.
+    async fn catch_up(&self, mark: &mut Option<u64>) -> Result<bool, StoreError> {
+        let seen = self.store.change_mark().await?;
+        let Some(mut position) = *lock(&self.position) else { return Ok(false) };
+        if *mark == Some(seen) {
+            return Ok(true);
+        }
+        loop {
+            let changes = self.store.changes_after(position).await?;
+            let Some((first, _)) = changes.first() else { break };
+            if *first != position.saturating_add(1) {
+                tracing::warn!(position, first, "the change log has a gap: the token cache is filled anew");
+                return Ok(false);
+            }
+            for (number, change) in &changes {
+                self.apply(change);
+                position = *number;
+            }
+            *lock(&self.position) = Some(position);
+        }
+        *mark = Some(seen);
+        // Behind its own end only when an older store was put in place of the one that was followed.
+        Ok(self.store.newest_change().await? >= position)
+    }
+
+    /// Empties the cache and fills it from the store.
+    async fn refill(&self) -> Result<(), StoreError> {
+        *lock(&self.position) = None;
+        self.clear();
+        let filled = self.fill().await;
+        // Open streams look their tokens up again: after the filling, so that good ones are found.
+        self.announce();
+        filled.map(drop)
+    }
+
+    /// Fills the cache from the store; called once at start, before listening.
+    ///
+    /// # Errors
+    /// `StoreError` when the store cannot be read.
+    pub async fn fill(&self) -> Result<usize, StoreError> {
+        let begun = Instant::now();
+        // Read first: what is revoked while the tokens are read is then applied after them.
+        let position: ChangeSeq = self.store.newest_change().await?;
+        let mut after = 0;
+        loop {
+            let generation = self.generation.load(std::sync::atomic::Ordering::SeqCst);
+            let (tokens, next) = self.store.live_access_tokens(after, PAGE, self.clock.now()).await?;
+            for token in &tokens {
+                self.admit(token, generation);
+            }
+            match next {
+                Some(next) if self.len() < self.bound => after = next,
+                Some(_) | None => break,
+            }
+        }
+        *lock(&self.position) = Some(position);
+        self.vouch(begun);
+        Ok(self.len())
     }
 }

@@ -1,18 +1,36 @@
 //! What a warm request needs: token hash → principal, in memory, sharded; filled from the store at start and by
 //! issuance; emptied by changes. Lookup is synchronous; a miss loads once for all waiters.
+//!
+//! It never says that a token is good when that cannot be proven: [`Lookup::Stale`] and [`Load::Unknown`] become 503.
+//! It does not know who asks, or over which protocol. It may name `oauth`, `store`, `clock` and `config`. Start at
+//! [`TokenCache::lookup`] and [`TokenCache::load`], then `condemned.rs` (revocation) and `follower.rs` (others' changes).
 
-use std::sync::Arc;
+use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as Slot;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+mod condemned;
 mod entry;
 mod eviction;
 mod follower;
+mod loading;
 
 pub use entry::Principal;
 pub use follower::Follower;
 
 use crate::clock::Clock;
 use crate::oauth::{AccessTokenRecord, ClientId, GrantId, Subject, TenantId, Timestamp, TokenHash, TokenKeys};
-use crate::store::{Change, Store};
+use crate::store::{Change, ChangeSeq, Store};
+
+use condemned::{Condemned, Tombstones};
+use entry::{Entry, PrefixHasher, Principals};
+use loading::Loading;
 
 /// The answer of a lookup.
 #[derive(Debug, Clone)]
@@ -38,73 +56,238 @@ pub enum Load {
     Unknown,
 }
 
+/// Shards of the map: many, so that removing what has expired holds each lock for microseconds only.
+const SHARDS: usize = 256;
+
 /// The token cache.
-pub struct TokenCache {}
+pub struct TokenCache {
+    store: Arc<dyn Store>,
+    keys: Arc<TokenKeys>,
+    clock: Arc<dyn Clock>,
+    entries: DashMap<TokenHash, Entry, BuildHasherDefault<PrefixHasher>>,
+    count: AtomicUsize,
+    bound: usize,
+    principals: Mutex<Principals>,
+    condemned: RwLock<Condemned>,
+    /// Its size, so that a lookup takes no lock while nothing is condemned.
+    condemned_len: AtomicUsize,
+    tombstones: Mutex<Tombstones>,
+    /// Grows with every revocation, before it takes effect.
+    generation: AtomicU64,
+    /// Tells of every revocation, after it has taken effect.
+    revoked: watch::Sender<u64>,
+    loading: Loading,
+    /// The last change that was applied; `None` before the first filling.
+    position: Mutex<Option<ChangeSeq>>,
+    max_stale: Duration,
+    made: Instant,
+    /// When the change log was last read, in milliseconds after `made`.
+    vouched: AtomicU64,
+}
+
+impl std::fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TokenCache({} tokens)", self.len())
+    }
+}
+
+/// What became of a token that was to be put in. The principal serves the request that asked.
+enum Admission {
+    /// It is in (or there is no room, which only costs another read).
+    Admitted(Arc<Principal>),
+    /// Something was revoked since `generation`: it is not in.
+    Outdated(Arc<Principal>),
+    /// It was itself revoked.
+    Revoked,
+}
 
 impl TokenCache {
     /// Makes an empty cache.
     #[must_use]
     pub fn new(
-        _store: Arc<dyn Store>,
-        _keys: Arc<TokenKeys>,
-        _clock: Arc<dyn Clock>,
-        _config: &crate::config::Config,
+        store: Arc<dyn Store>,
+        keys: Arc<TokenKeys>,
+        clock: Arc<dyn Clock>,
+        config: &crate::config::Config,
     ) -> Arc<Self> {
-        todo!()
+        Arc::new(Self {
+            store,
+            keys,
+            clock,
+            entries: DashMap::with_capacity_and_hasher_and_shard_amount(0, BuildHasherDefault::default(), SHARDS),
+            count: AtomicUsize::new(0),
+            bound: config.limits.tokens_in_memory,
+            principals: Mutex::default(),
+            condemned: RwLock::default(),
+            condemned_len: AtomicUsize::new(0),
+            tombstones: Mutex::default(),
+            generation: AtomicU64::new(0),
+            revoked: watch::Sender::new(0),
+            loading: Loading::new(config.rates.store_reads_per_second),
+            position: Mutex::default(),
+            max_stale: config.max_stale.as_duration(),
+            made: Instant::now(),
+            vouched: AtomicU64::new(0),
+        })
     }
-    /// Fills the cache from the store; called once at start, before listening.
-    ///
-    /// # Errors
-    /// `StoreError` when the store cannot be read.
-    pub async fn fill(&self) -> Result<usize, crate::store::StoreError> {
-        todo!()
-    }
+
     /// Looks a token up; never waits.
     #[must_use]
-    pub fn lookup(&self, _hash: &TokenHash, _now: Timestamp) -> Lookup {
-        todo!()
+    pub fn lookup(&self, hash: &TokenHash, now: Timestamp) -> Lookup {
+        let Some(entry) = self.entries.get(hash).map(|e| Entry::clone(&e)) else { return Lookup::Absent };
+        if self.condemned_len.load(Ordering::Acquire) > 0 && read(&self.condemned).contains(&entry) {
+            return Lookup::Absent;
+        }
+        if now >= entry.expires {
+            return Lookup::Expired;
+        }
+        if !self.is_vouched() {
+            return Lookup::Stale;
+        }
+        Lookup::Hit(entry.principal, entry.expires)
     }
-    /// Asks the store for a token that is not in memory: format and MAC first, then one read for all waiters.
-    pub async fn load(&self, _presented: &[u8], _hash: TokenHash) -> Load {
-        todo!()
-    }
+
     /// Puts in a token that was just issued (write-through).
-    pub fn insert(&self, _token: &AccessTokenRecord) {
-        todo!()
+    pub fn insert(&self, token: &AccessTokenRecord) {
+        let generation = self.generation.load(Ordering::SeqCst);
+        // A client or subject that was switched off after the commit and before this call.
+        if !lock(&self.tombstones).cover_parties(token) {
+            self.admit(token, generation);
+        }
     }
+
+    /// Puts in a token that stood in the store when `generation` was current. Whoever adds a source of tokens must
+    /// read the generation before that source: else a revocation in between would be lost.
+    fn admit(&self, token: &AccessTokenRecord, generation: u64) -> Admission {
+        let principal = lock(&self.principals).intern(Principal::from(token));
+        if lock(&self.tombstones).cover(token) {
+            return Admission::Revoked;
+        }
+        let entry = Entry { principal: Arc::clone(&principal), grant: token.grant, expires: token.expires_at };
+        let slot = self.entries.entry(token.hash);
+        // Compared while the shard is locked: a revocation that raises it later sweeps this shard later.
+        if self.generation.load(Ordering::SeqCst) != generation {
+            return Admission::Outdated(principal);
+        }
+        match slot {
+            Slot::Occupied(mut slot) => drop(slot.insert(entry)),
+            Slot::Vacant(_) if self.len() >= self.bound => {}
+            Slot::Vacant(slot) => {
+                drop(slot.insert(entry));
+                self.count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.loading.forget_no(&token.hash);
+        Admission::Admitted(principal)
+    }
+
     /// Forgets all tokens of a grant, at once.
-    pub fn forget_grant(&self, _tenant: &TenantId, _grant: GrantId) {
-        todo!()
+    pub fn forget_grant(&self, _tenant: &TenantId, grant: GrantId) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        lock(&self.tombstones).grants.insert(grant, self.clock.now());
+        self.condemn(|condemned| condemned.add_grant(grant));
     }
+
     /// Forgets one token.
-    pub fn forget_token(&self, _hash: &TokenHash) {
-        todo!()
+    pub fn forget_token(&self, hash: &TokenHash) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        lock(&self.tombstones).tokens.insert(*hash, self.clock.now());
+        if self.entries.remove(hash).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.announce();
     }
+
     /// Forgets all tokens of a client.
-    pub fn forget_client(&self, _tenant: &TenantId, _client: &ClientId) {
-        todo!()
+    pub fn forget_client(&self, tenant: &TenantId, client: &ClientId) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        lock(&self.tombstones).clients.insert((tenant.clone(), client.clone()), self.clock.now());
+        let theirs = lock(&self.principals).take_client(tenant, client);
+        self.condemn(|condemned| condemned.add_principals(theirs));
     }
+
     /// Forgets all tokens of a subject.
-    pub fn forget_subject(&self, _tenant: &TenantId, _subject: &Subject) {
-        todo!()
+    pub fn forget_subject(&self, tenant: &TenantId, subject: &Subject) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        lock(&self.tombstones).subjects.insert((tenant.clone(), subject.clone()), self.clock.now());
+        let theirs = lock(&self.principals).take_subject(tenant, subject);
+        self.condemn(|condemned| condemned.add_principals(theirs));
     }
+
+    fn condemn(&self, add: impl FnOnce(&mut Condemned)) {
+        let mut condemned = write(&self.condemned);
+        add(&mut condemned);
+        self.condemned_len.store(condemned.len(), Ordering::Release);
+        drop(condemned);
+        self.announce();
+    }
+
+    fn announce(&self) {
+        self.revoked.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    fn clear(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.entries.retain(|_, _| {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            false
+        });
+    }
+
     /// Applies a change read from the store.
-    pub fn apply(&self, _change: &Change) {
-        todo!()
+    pub fn apply(&self, change: &Change) {
+        match change {
+            Change::GrantRevoked(tenant, grant) => self.forget_grant(tenant, *grant),
+            Change::AccessTokenRevoked(_, hash) => self.forget_token(hash),
+            Change::ClientDisabled(tenant, client) | Change::ClientDeleted(tenant, client) => {
+                self.forget_client(tenant, client);
+            }
+            Change::AccountDisabled(tenant, subject) => self.forget_subject(tenant, subject),
+        }
     }
+
     /// Returns a receiver that moves whenever something was revoked; open streams look their token up again then.
     #[must_use]
-    pub fn revocations(&self) -> tokio::sync::watch::Receiver<u64> {
-        todo!()
+    pub fn revocations(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
     }
+
     /// Returns the number of tokens in memory.
     #[must_use]
     pub fn len(&self) -> usize {
-        todo!()
+        self.count.load(Ordering::Relaxed)
     }
+
     /// Returns whether no token is in memory.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    fn vouch(&self, at: Instant) {
+        self.vouched.store(millis(at.saturating_duration_since(self.made)), Ordering::Release);
+    }
+
+    fn is_vouched(&self) -> bool {
+        // Measured by the monotonic clock: a wall clock that jumps must neither stop traffic nor hide a dead follower.
+        let age = millis(self.made.elapsed()).saturating_sub(self.vouched.load(Ordering::Acquire));
+        age <= millis(self.max_stale)
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whoever panicked while holding one of these locks left whole values behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS.
+//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address.
 //!
 //! It has no opinions: which path sets which cookie, and who may be limited how, is said by the faces. It knows
 //! `config` and `telemetry` and nothing of OAuth. Start with `reply.rs`.
@@ -7,6 +7,7 @@ mod body;
 pub mod cookie;
 pub mod cors;
 mod csrf;
+pub mod peer;
 pub mod reply;
 
 pub use body::{Body, BodyError, Relayed, read_bounded};

@@ -1,0 +1,80 @@
+//! What a user sees and ends on the account page: the applications that act for them (protocol.md A-50).
+
+use std::collections::HashMap;
+
+use super::audit::OrUnavailable;
+use super::consent::display_name;
+use super::{AccountView, AuthorizeRejection, Caller, ConnectedApp, Issuer};
+use crate::oauth::{ClientId, Grant, GrantId};
+use crate::store::{AuditEvent, AuditRow, Update};
+
+impl Issuer {
+    /// Returns the account page of a session; `None` when nobody is logged in by it.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn account(&self, session: &str, caller: &Caller) -> Result<Option<AccountView>, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(None) };
+        let found = self.store.find_account(&self.tenant, &session.subject).await;
+        let Some(account) = found.or_unavailable(caller)? else { return Ok(None) };
+        let now = self.clock.now();
+        let grants = self.store.list_grants(&self.tenant, Some(&session.subject), None, now).await;
+        let mut names: HashMap<ClientId, String> = HashMap::new();
+        let mut apps = Vec::new();
+        for grant in grants.or_unavailable(caller)? {
+            if !names.contains_key(&grant.client) {
+                let client = self.store.find_client(&self.tenant, &grant.client).await.or_unavailable(caller)?;
+                let name = client.map_or_else(|| grant.client.as_str().to_owned(), |c| display_name(&c));
+                names.insert(grant.client.clone(), name);
+            }
+            let name = names.get(&grant.client).cloned().unwrap_or_default();
+            apps.push(self.connected_app(grant, name));
+        }
+        Ok(Some(AccountView { name: account.name, apps }))
+    }
+
+    /// Ends one of the user's own grants (CN-20); `false` when it is not theirs or has ended.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn revoke_own_grant(
+        &self,
+        session: &str,
+        grant: GrantId,
+        caller: &Caller,
+    ) -> Result<bool, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
+        let found = self.store.find_grant(&self.tenant, grant).await.or_unavailable(caller)?;
+        let Some(found) = found.filter(|g| g.subject == session.subject) else { return Ok(false) };
+        let row = AuditRow {
+            actor: Some(session.subject.as_str().to_owned()),
+            client: Some(found.client),
+            target: Some(grant.to_string()),
+            ..self.audit(AuditEvent::GrantRevoked, caller)
+        };
+        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(caller)?;
+        if let Some(cache) = &self.cache {
+            cache.forget_grant(&self.tenant, grant);
+        }
+        self.count_revocation(done);
+        Ok(done == Update::Done)
+    }
+
+    fn connected_app(&self, grant: Grant, client_name: String) -> ConnectedApp {
+        let policy = self.policy();
+        let upstream = policy.upstream(&grant.resource);
+        let title = |name: &str| {
+            let known = upstream.and_then(|u| u.scopes.iter().find(|s| s.name.as_str() == name));
+            known.map_or_else(|| name.to_owned(), |s| s.title.clone())
+        };
+        ConnectedApp {
+            grant: grant.id,
+            client_name,
+            resource_name: upstream.map_or_else(|| grant.resource.as_str().to_owned(), |u| u.display_name.clone()),
+            scopes: grant.scopes.iter().map(|s| title(s.as_str())).collect(),
+            since: grant.created_at,
+            last_used: grant.rotated_at,
+            until: grant.expires_at,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! `Budget` (so many per time) and `Tally` (so many failures, then delays): both keyed, both bounded in memory.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use governor::clock::Clock as _;
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::clock::Clock;
+use crate::oauth::{Lifetime, Timestamp};
+
+/// Keys held at most, about 10 MB; further ones share one entry, so that a flood of invented keys can neither fill the
+/// memory nor push out the entries of others.
+const MAX_KEYS: usize = 100_000;
+
+/// Our clock as governor wants it: time since the first look, which a wall clock set back does not turn back.
+#[derive(Clone)]
+struct Elapsed {
+    clock: Arc<dyn Clock>,
+    seen: Arc<Mutex<(Timestamp, Duration)>>,
+}
+
+impl governor::clock::Clock for Elapsed {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        let now = self.clock.now();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = (now, seen.1.saturating_add(now.since(seen.0).as_duration()));
+        seen.1
+    }
+}
+
+type Limiter<K> = RateLimiter<Option<K>, DashMapStateStore<Option<K>>, Elapsed, NoOpMiddleware<Duration>>;
+
+/// A token bucket for each key. The quota comes with each call, so that a reloaded configuration acts at once.
+pub(super) struct Budget<K: Hash + Eq + Clone> {
+    clock: Elapsed,
+    limiter: ArcSwap<(Quota, Limiter<K>)>,
+    tidied_at: AtomicU64,
+}
+
+impl<K: Hash + Eq + Clone> Budget<K> {
+    pub(super) fn new(clock: &Arc<dyn Clock>, quota: Quota) -> Self {
+        let seen = Arc::new(Mutex::new((clock.now(), Duration::ZERO)));
+        let clock = Elapsed { clock: Arc::clone(clock), seen };
+        let limiter = ArcSwap::from_pointee((quota, RateLimiter::dashmap_with_clock(quota, clock.clone())));
+        Self { clock, limiter, tidied_at: AtomicU64::new(0) }
+    }
+
+    /// Takes one from the budget of `key`, or says how long to wait.
+    pub(super) fn take(&self, key: K, quota: Quota) -> Result<(), Lifetime> {
+        if self.limiter.load().0 != quota {
+            self.limiter.store(Arc::new((quota, RateLimiter::dashmap_with_clock(quota, self.clock.clone()))));
+        }
+        let limiter = self.limiter.load_full();
+        let key = (limiter.1.len() < MAX_KEYS || self.tidy(&limiter.1)).then_some(key);
+        limiter.1.check_key(&key).map_err(|until| whole_seconds(until.wait_time_from(self.clock.now())))
+    }
+
+    /// Drops keys that are as good as fresh, at most once a second; says whether there is room now.
+    fn tidy(&self, limiter: &Limiter<K>) -> bool {
+        let now = self.clock.now().as_secs();
+        if self.tidied_at.swap(now, Ordering::Relaxed) != now {
+            limiter.retain_recent();
+        }
+        limiter.len() < MAX_KEYS
+    }
+}
+
+/// Rounds up to whole seconds, at least one: the unit of `Retry-After`, and never an invitation to come too early.
+fn whole_seconds(wait: Duration) -> Lifetime {
+    Lifetime::from_secs(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
+}
+
+/// Makes a quota of `rate` per `period` with this burst; a rate of zero counts as one.
+pub(super) fn quota(rate: u32, period: Duration, burst: u32) -> Quota {
+    let at_least_one = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+    let each = period / at_least_one(rate).get();
+    Quota::with_period(each).unwrap_or_else(|| Quota::per_second(NonZeroU32::MAX)).allow_burst(at_least_one(burst))
+}
+
+/// What is known of one key's failures.
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// Counts failures of each key over a window that begins with the first.
+pub(super) struct Tally<K> {
+    window: Lifetime,
+    entries: Mutex<HashMap<Option<K>, Failures>>,
+}
+
+impl<K: Hash + Eq + Clone> Tally<K> {
+    pub(super) fn new(window: Lifetime) -> Self {
+        Self { window, entries: Mutex::default() }
+    }
+
+    /// Counts an attempt as a failure beforehand, unless `delay` (of the failures so far) is not over yet: then says how
+    /// long to wait. Counting comes first because a hundred attempts at once would otherwise all find the same count.
+    pub(super) fn charge(&self, key: K, now: Timestamp, delay: impl Fn(u32) -> Lifetime) -> Result<(), Lifetime> {
+        self.with(key, now, |entry| {
+            let wait = delay(entry.count).as_millis().saturating_sub(now.since(entry.last).as_millis());
+            if entry.count > 0 && wait > 0 {
+                return Err(whole_seconds(Duration::from_millis(wait)));
+            }
+            *entry = Failures { count: entry.count.saturating_add(1), first: entry.first, last: now };
+            Ok(())
+        })
+    }
+
+    /// Counts a failure; returns how many there are.
+    pub(super) fn add(&self, key: K, now: Timestamp) -> u32 {
+        self.with(key, now, |entry| {
+            *entry = Failures { count: entry.count.saturating_add(1), first: entry.first, last: now };
+            entry.count
+        })
+    }
+
+    /// Returns how many failures there are, and when they are forgotten.
+    pub(super) fn read(&self, key: &K, now: Timestamp) -> (u32, Lifetime) {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.get(&Some(key.clone())).or_else(|| {
+            // Without room the key's failures stand in the shared entry.
+            (entries.len() >= MAX_KEYS).then(|| entries.get(&None)).flatten()
+        });
+        entry.filter(|e| now.since(e.first) < self.window).map_or_else(
+            || (0, Lifetime::default()),
+            |e| {
+                let rest = self.window.as_millis().saturating_sub(now.since(e.first).as_millis());
+                (e.count, whole_seconds(Duration::from_millis(rest)))
+            },
+        )
+    }
+
+    /// Takes one failure back: the attempt that was charged succeeded.
+    pub(super) fn refund(&self, key: K, now: Timestamp) {
+        self.with(key, now, |entry| entry.count = entry.count.saturating_sub(1));
+    }
+
+    /// Forgets the failures of a key.
+    pub(super) fn forget(&self, key: K) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&Some(key));
+    }
+
+    fn with<T>(&self, key: K, now: Timestamp, act: impl FnOnce(&mut Failures) -> T) -> T {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = Some(key);
+        if entries.len() >= MAX_KEYS && !entries.contains_key(&key) {
+            entries.retain(|_, e| now.since(e.first) < self.window);
+            key = key.filter(|_| entries.len() < MAX_KEYS);
+        }
+        let fresh = Failures { count: 0, first: now, last: now };
+        let entry = entries.entry(key).or_insert(fresh);
+        // A clock set back must not stretch a delay: what lies in the future happened now.
+        entry.first = entry.first.min(now);
+        entry.last = entry.last.min(now);
+        if now.since(entry.first) >= self.window {
+            *entry = fresh;
+        }
+        act(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const START: Timestamp = Timestamp::from_secs(1_000_000);
+
+    #[test]
+    fn a_budget_refuses_the_one_too_many_says_when_and_refills() {
+        let clock = Arc::new(ManualClock::new(START));
+        let shared: Arc<dyn Clock> = clock.clone();
+        let ten_an_hour = quota(10, Duration::from_secs(3600), 10);
+        let budget = Budget::new(&shared, ten_an_hour);
+        for _ in 0..10 {
+            assert!(budget.take(1, ten_an_hour).is_ok());
+        }
+        let wait = budget.take(1, ten_an_hour).expect_err("the eleventh");
+        assert_eq!(wait, Lifetime::from_secs(360));
+        assert!(budget.take(2, ten_an_hour).is_ok(), "another key has its own");
+        clock.advance(wait);
+        assert!(budget.take(1, ten_an_hour).is_ok());
+        let twenty = quota(20, Duration::from_secs(3600), 20);
+        assert!(budget.take(1, twenty).is_ok(), "a reloaded quota acts at once");
+    }
+
+    #[test]
+    fn a_budget_stays_bounded_and_the_surplus_shares_one_entry() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(START));
+        let one = quota(1, Duration::from_secs(3600), 1);
+        let budget = Budget::new(&clock, one);
+        for key in 0..MAX_KEYS {
+            assert!(budget.take(key, one).is_ok());
+        }
+        assert!(budget.take(MAX_KEYS, one).is_ok(), "the first surplus key uses the shared entry");
+        assert!(budget.take(MAX_KEYS + 1, one).is_err(), "which is empty then");
+        assert!(budget.limiter.load().1.len() <= MAX_KEYS + 1);
+    }
+
+    #[test]
+    fn ck_a_clock_set_back_does_not_lengthen_a_delay() {
+        let tally = Tally::new(Lifetime::from_secs(3600));
+        let delay = |_| Lifetime::from_secs(30);
+        assert!(tally.charge("key", START, delay).is_ok());
+        let hour_before = Timestamp::from_secs(START.as_secs() - 3600);
+        assert_eq!(tally.charge("key", hour_before, delay), Err(Lifetime::from_secs(30)));
+        assert!(tally.charge("key", hour_before.plus(Lifetime::from_secs(30)), delay).is_ok());
+    }
+
+    #[test]
+    fn a_tally_forgets_after_its_window_and_on_success() {
+        let tally = Tally::new(Lifetime::from_secs(60));
+        assert_eq!((tally.add("key", START), tally.add("key", START)), (1, 2));
+        assert_eq!(tally.read(&"key", START), (2, Lifetime::from_secs(60)));
+        assert_eq!(tally.read(&"key", START.plus(Lifetime::from_secs(60))).0, 0);
+        tally.refund("key", START);
+        assert_eq!(tally.read(&"key", START).0, 1);
+        tally.forget("key");
+        assert_eq!(tally.read(&"key", START).0, 0);
+    }
+}

@@ -1,0 +1,67 @@
+//! Finds the client of a request: added, registered, or described by a metadata document.
+
+use super::audit::OrUnavailable;
+use super::rejection::StoreFailed;
+use super::{AuthorizeRejection, Caller, Issuer};
+use crate::oauth::{Client, ClientId, ClientOrigin, ErrorCode, Lifetime, OAuthError};
+
+/// Why no client was found for an authorization request; the detail is for the audit trail alone (CI-18).
+#[derive(Debug)]
+pub(super) enum LookupFailure {
+    /// There is none, or its document is no good, or it is switched off.
+    NotAClient(&'static str),
+    /// Its document cannot be had just now.
+    TryLater(&'static str),
+    /// Too many are asked for.
+    Throttled(Lifetime),
+    /// The store failed.
+    Unavailable(StoreFailed),
+}
+
+impl From<StoreFailed> for LookupFailure {
+    fn from(failed: StoreFailed) -> Self {
+        Self::Unavailable(failed)
+    }
+}
+
+impl Issuer {
+    /// Finds a client that is stored and switched on. This is all that `/token`, `/revoke` and the later steps of an
+    /// authorization use: they never make the gateway fetch anything.
+    pub(super) async fn enabled_client(&self, id: &ClientId, caller: &Caller) -> Result<Option<Client>, StoreFailed> {
+        let client = self.store.find_client(&self.tenant, id).await.or_unavailable(caller)?;
+        Ok(client.filter(|c| !c.disabled))
+    }
+
+    /// Finds the client of an authorization request; a metadata document is fetched when no fresh copy is at hand.
+    ///
+    /// # Errors
+    /// A page: as long as the client is unknown, so is where it might be redirected to.
+    pub(super) async fn client_for_authorization(
+        &self,
+        id: &ClientId,
+        caller: &Caller,
+    ) -> Result<Client, AuthorizeRejection> {
+        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(caller)?;
+        let found = match stored {
+            Some(client) if client.disabled => Err(LookupFailure::NotAClient("client_disabled")),
+            Some(client) if client.origin != ClientOrigin::MetadataDocument => Ok(client),
+            Some(_) | None if id.is_url() => self.described_client(id, caller).await,
+            Some(_) | None => Err(LookupFailure::NotAClient("unknown_client")),
+        };
+        let (code, detail, words) = match found {
+            Ok(client) => return Ok(client),
+            Err(LookupFailure::Unavailable(failed)) => return Err(failed.into()),
+            Err(LookupFailure::Throttled(wait)) => return Err(AuthorizeRejection::Throttled(wait)),
+            Err(LookupFailure::NotAClient(detail)) => (
+                ErrorCode::InvalidClient,
+                detail,
+                "This application is not known here. Connect it again from its start.",
+            ),
+            Err(LookupFailure::TryLater(detail)) => {
+                let words = "What this application says of itself cannot be read just now. Try again in a minute.";
+                (ErrorCode::TemporarilyUnavailable, detail, words)
+            }
+        };
+        Err(self.refuse_by_page(OAuthError::new(code, words), detail, None, caller).await)
+    }
+}

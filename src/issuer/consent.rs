@@ -1,0 +1,239 @@
+//! Consent: what the page shows, what is decided, what is remembered, and the code that follows.
+
+use super::audit::OrUnavailable;
+use super::interaction::{Asked, Purpose};
+use super::{AuthorizeRejection, Caller, ConsentView, Decision, Handles, Issuer, LoginView, View};
+use crate::oauth::{
+    AuthorizationCode, AuthorizationResponse, Client, ClientOrigin, CodeRecord, ErrorCode, GrantId, GrantType,
+    MetadataDocumentUrl, OAuthError, RedirectUri, RefusedRequest, ScopeSet, TokenHash,
+};
+use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
+use crate::telemetry::ControlEvent;
+
+impl Issuer {
+    /// Carries out what the user decided; returns where the browser goes: to the client, with a code or a refusal.
+    ///
+    /// # Errors
+    /// `Gone` when the transaction has ended or is another session's; `Page` when its client is no longer welcome;
+    /// `Unavailable`.
+    pub async fn decide(
+        &self,
+        handles: &Handles,
+        decision: Decision,
+        caller: &Caller,
+    ) -> Result<String, AuthorizeRejection> {
+        let pending = self.pending(handles, caller).await?;
+        let session = self.live_session(handles.session.as_deref(), caller).await?;
+        // The very session that saw the page: another one, even of the same user, has not seen it.
+        let bound = session.filter(|s| pending.interaction.session == Some(s.hash));
+        let (Some(session), Purpose::Authorization(asked)) = (bound, pending.purpose) else {
+            return Err(AuthorizeRejection::Gone);
+        };
+        if pending.interaction.step != InteractionStep::Consent {
+            return Err(AuthorizeRejection::Gone);
+        }
+        let asked_scopes = &asked.request.scopes;
+        let granted = match decision {
+            Decision::Deny => None,
+            Decision::Approve(None) => Some(asked_scopes.clone()),
+            // AZ-28: a form can take scopes away, never add any. With every scope taken away nothing is approved.
+            Decision::Approve(Some(ticked)) => {
+                Some(ticked.intersection(asked_scopes)).filter(|s| asked_scopes.is_empty() || !s.is_empty())
+            }
+        };
+        let Some(scopes) = granted else { return self.deny(&pending.interaction, *asked, &session, caller).await };
+        let remember = is_assured(&asked.client).then(|| self.remembered(&asked, &session, scopes.clone()));
+        let row = self.audit(AuditEvent::ConsentGiven, caller);
+        self.issue_code(&pending.interaction, &asked, &session, scopes, remember, row, caller).await
+    }
+
+    async fn deny(
+        &self,
+        interaction: &Interaction,
+        asked: Asked,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<String, AuthorizeRejection> {
+        if !self.end(interaction, caller).await? {
+            return Err(AuthorizeRejection::Gone);
+        }
+        self.metrics.control(ControlEvent::AuthorizationDenied);
+        self.record_refusal(AuditRow {
+            actor: Some(session.subject.as_str().to_owned()),
+            client: Some(asked.client.id),
+            target: Some(asked.request.resource.as_str().to_owned()),
+            ..self.audit(AuditEvent::AuthorizationDenied, caller)
+        })
+        .await;
+        let error = OAuthError::new(ErrorCode::AccessDenied, "the user denied the request");
+        let RefusedRequest { redirect, state, error } =
+            RefusedRequest { redirect: asked.request.redirect, state: asked.request.state, error };
+        let issuer = &self.config.load().public_url;
+        Ok(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
+    }
+
+    /// Returns whether this user's consent to this request is remembered and may stand for a new one.
+    pub(super) async fn consent_is_remembered(
+        &self,
+        asked: &Asked,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<bool, AuthorizeRejection> {
+        let (client, request) = (&asked.client, &asked.request);
+        if !is_assured(client) || request.prompt.consent || request.prompt.login {
+            return Ok(false);
+        }
+        let found = self.store.find_consent(&self.tenant, &session.subject, &client.id, &request.resource).await;
+        let covers = |c: Consent| {
+            // CN-09: another name or another set of redirect URIs is another application to the user.
+            self.clock.now() < c.expires_at
+                && request.scopes.is_subset(&c.scopes)
+                && c.client_fingerprint == fingerprint(client)
+        };
+        Ok(found.or_unavailable(caller)?.is_some_and(covers))
+    }
+
+    /// Issues a code on remembered consent.
+    pub(super) async fn issue_code_silently(
+        &self,
+        interaction: &Interaction,
+        asked: &Asked,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<String, AuthorizeRejection> {
+        let row = self.audit(AuditEvent::CodeIssued, caller);
+        self.issue_code(interaction, asked, session, asked.request.scopes.clone(), None, row, caller).await
+    }
+
+    /// Stores a code and ends its transaction in one call, so that a double click makes one code (CN-18); returns the
+    /// Location of the success.
+    async fn issue_code(
+        &self,
+        interaction: &Interaction,
+        asked: &Asked,
+        session: &LoginSession,
+        scopes: ScopeSet,
+        remember: Option<Consent>,
+        row: AuditRow,
+        caller: &Caller,
+    ) -> Result<String, AuthorizeRejection> {
+        let config = self.config.load_full();
+        let (client, request) = (&asked.client, &asked.request);
+        let code = AuthorizationCode::mint(self.entropy.random_32(), &self.keys);
+        let grant = GrantId(self.entropy.random_16());
+        let now = self.clock.now();
+        let record = CodeRecord {
+            hash: code.hash(),
+            tenant: self.tenant.clone(),
+            grant,
+            client: client.id.clone(),
+            subject: session.subject.clone(),
+            redirect: request.redirect.clone(),
+            challenge: Some(request.challenge.clone()),
+            resource: request.resource.clone(),
+            scopes,
+            authenticated_at: session.authenticated_at,
+            issued_at: now,
+            expires_at: now.plus(config.tokens.code),
+            used_at: None,
+            failures: 0,
+        };
+        let row = AuditRow {
+            actor: Some(session.subject.as_str().to_owned()),
+            client: Some(client.id.clone()),
+            target: Some(grant.to_string()),
+            ..row
+        };
+        match self.store.insert_code(record, interaction.id, remember, row).await.or_unavailable(caller)? {
+            Update::NotFound => Err(AuthorizeRejection::Gone),
+            Update::Done => {
+                let (state, issuer) = (request.state.as_deref(), &config.public_url);
+                Ok(AuthorizationResponse::success(&request.redirect, code.reveal(), state, issuer))
+            }
+        }
+    }
+
+    fn remembered(&self, asked: &Asked, session: &LoginSession, scopes: ScopeSet) -> Consent {
+        let now = self.clock.now();
+        Consent {
+            tenant: self.tenant.clone(),
+            subject: session.subject.clone(),
+            client: asked.client.id.clone(),
+            resource: asked.request.resource.clone(),
+            scopes,
+            client_fingerprint: fingerprint(&asked.client),
+            given_at: now,
+            // As long as the grant itself could live: nobody is asked more seldom than the access ends.
+            expires_at: now.plus(self.config.load().tokens.refresh_absolute),
+        }
+    }
+
+    /// Returns what the login page of a transaction shows.
+    pub(super) fn login_view(&self, asked: Option<&Asked>) -> View {
+        let policy = self.policy();
+        View::LogIn(LoginView {
+            client_name: asked.map(|a| display_name(&a.client)),
+            resource_name: asked.and_then(|a| policy.upstream(&a.request.resource)).map(|u| u.display_name.clone()),
+        })
+    }
+
+    /// Returns what the consent page of a transaction shows.
+    pub(super) async fn consent_view(
+        &self,
+        asked: &Asked,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<ConsentView, AuthorizeRejection> {
+        let (client, request) = (&asked.client, &asked.request);
+        let policy = self.policy();
+        let found = self.store.find_account(&self.tenant, &session.subject).await;
+        // Neither can be missing but by a change in this moment; then the transaction has no ground any more.
+        let (Some(account), Some(upstream)) = (found.or_unavailable(caller)?, policy.upstream(&request.resource))
+        else {
+            return Err(AuthorizeRejection::Gone);
+        };
+        let tokens = &policy.config.tokens;
+        let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
+        let internal = !policy.config.outbound.allow_addresses.is_empty();
+        let described = client.origin == ClientOrigin::MetadataDocument;
+        let scopes = upstream.scopes.iter().filter(|s| request.scopes.contains(s.name.as_str()));
+        Ok(ConsentView {
+            client_name: display_name(client),
+            client_is_vouched_for: client.origin == ClientOrigin::Manual,
+            client_host: MetadataDocumentUrl::parse(client.id.as_str(), internal)
+                .filter(|_| described)
+                .map(|url| url.host().to_owned()),
+            redirect_host: request.redirect.uri().display_host(),
+            redirect_is_local: request.redirect.uri().is_local(),
+            resource_name: upstream.display_name.clone(),
+            resource: request.resource.as_str().to_owned(),
+            scopes: scopes.map(|s| (s.name.clone(), s.title.clone(), s.description.clone())).collect(),
+            account: account.name,
+            lifetime: if may_refresh {
+                tokens.refresh_absolute
+            } else {
+                upstream.access_lifetime.unwrap_or(tokens.access)
+            },
+        })
+    }
+}
+
+/// Returns whether remembered consent may stand for a new one: an operator vouches for the client, and no program on the
+/// user's machine can receive its codes (protocol.md S-11, RFC 8252 8.6). Everybody else is asked each time.
+fn is_assured(client: &Client) -> bool {
+    let remote = |uri: &RedirectUri| !uri.is_local() && uri.as_str().starts_with("https://");
+    client.origin == ClientOrigin::Manual && client.metadata.redirect_uris.as_slice().iter().all(remote)
+}
+
+/// Hashes what the user went by when he consented: the name, and where codes go.
+fn fingerprint(client: &Client) -> TokenHash {
+    let uris = client.metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str);
+    // Neither a name nor a URI contains a line feed, so no two clients write the same text.
+    let lines: Vec<&str> =
+        std::iter::once(client.metadata.client_name.as_deref().unwrap_or_default()).chain(uris).collect();
+    TokenHash::of(lines.join("\n").as_bytes())
+}
+
+pub(super) fn display_name(client: &Client) -> String {
+    client.metadata.client_name.clone().unwrap_or_else(|| client.id.as_str().to_owned())
+}

@@ -1,0 +1,197 @@
+//! A pending authorization between requests: begun, found again by its two handles, moved on by compare and set.
+
+use super::audit::OrUnavailable;
+use super::{AuthorizeRejection, Caller, Handles, Issuer, Started, Step, Transaction, View};
+use crate::oauth::{Client, ErrorCode, OAuthError, SessionSecret, TokenHash, ValidatedRequest};
+use crate::store::{Interaction, InteractionStep, LoginSession, Update};
+
+/// Who asks for what.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The client, as stored now.
+    pub(super) client: Client,
+    /// The request, as validated when it came.
+    pub(super) request: ValidatedRequest,
+}
+
+/// What a pending transaction is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// Somebody wants to see the account page.
+    Account,
+    /// A client wants a code.
+    Authorization(Box<Asked>),
+}
+
+/// A transaction found again.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// Its row.
+    pub(super) interaction: Interaction,
+    /// What it is for.
+    pub(super) purpose: Purpose,
+}
+
+impl Issuer {
+    /// Begins a login for the account page, unless the session is alive.
+    ///
+    /// # Errors
+    /// `Throttled`, `Unavailable`.
+    pub async fn begin_account(&self, session: Option<&str>, caller: &Caller) -> Result<Started, AuthorizeRejection> {
+        let config = self.config.load_full();
+        self.throttle.authorize(caller, &config.rates).map_err(AuthorizeRejection::Throttled)?;
+        if self.live_session(session, caller).await?.is_some() {
+            return Ok(Started { step: Step::Account, transaction: None });
+        }
+        let (_, transaction) = self.begin_transaction(None, None, caller).await?;
+        Ok(Started { step: Step::LogIn, transaction: Some(transaction) })
+    }
+
+    /// Returns what the page of a transaction shows now.
+    ///
+    /// # Errors
+    /// `Gone`, `Page` when its client is no longer welcome, `Unavailable`.
+    pub async fn view(&self, handles: &Handles, caller: &Caller) -> Result<View, AuthorizeRejection> {
+        let pending = self.pending(handles, caller).await?;
+        let session = self.live_session(handles.session.as_deref(), caller).await?;
+        let asked = match (&pending.purpose, &session) {
+            (Purpose::Account, Some(_)) => return Ok(View::Account),
+            (Purpose::Account, None) => return Ok(self.login_view(None)),
+            (Purpose::Authorization(asked), _) => asked,
+        };
+        let Some(session) = session.filter(|s| satisfies_login(s, asked, &pending.interaction)) else {
+            self.back_to_login(&pending.interaction, caller).await?;
+            return Ok(self.login_view(Some(asked)));
+        };
+        // Somebody logged in from another tab of this browser: the page names the account, so the user sees as whom.
+        if pending.interaction.step == InteractionStep::LogIn || pending.interaction.session != Some(session.hash) {
+            self.bind(&pending.interaction, &session, caller).await?;
+        }
+        Ok(View::Consent(self.consent_view(asked, &session, caller).await?))
+    }
+
+    /// "Not you?": ends the session and moves the transaction back to the login step.
+    ///
+    /// # Errors
+    /// `Gone`, `Page`, `Unavailable`.
+    pub async fn switch_account(&self, handles: &Handles, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        let pending = self.pending(handles, caller).await?;
+        if let Some(session) = &handles.session {
+            self.log_out(session, caller).await?;
+        }
+        self.back_to_login(&pending.interaction, caller).await
+    }
+
+    /// Finds the session of a cookie, if somebody is logged in by it.
+    pub(super) async fn live_session(
+        &self,
+        cookie: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Option<LoginSession>, AuthorizeRejection> {
+        let Some(hash) = cookie.and_then(|c| SessionSecret::recognise(c.as_bytes(), &self.keys)) else {
+            return Ok(None);
+        };
+        let session = self.store.touch_session(&hash, self.clock.now()).await.or_unavailable(caller)?;
+        Ok(session.filter(|s| s.tenant == self.tenant))
+    }
+
+    /// Begins a transaction: at the login step, or at the consent step of a session.
+    pub(super) async fn begin_transaction(
+        &self,
+        asked: Option<&Asked>,
+        session: Option<&LoginSession>,
+        caller: &Caller,
+    ) -> Result<(Interaction, Transaction), AuthorizeRejection> {
+        let mint = || SessionSecret::mint(self.entropy.random_32(), &self.keys);
+        let (id, cookie, now) = (mint(), mint(), self.clock.now());
+        let interaction = Interaction {
+            id: id.hash(),
+            cookie: cookie.hash(),
+            tenant: self.tenant.clone(),
+            client: asked.map(|a| a.client.id.clone()),
+            request: asked.map(|a| a.request.to_stored()),
+            step: if session.is_some() { InteractionStep::Consent } else { InteractionStep::LogIn },
+            session: session.map(|s| s.hash),
+            created_at: now,
+            expires_at: now.plus(self.config.load().login.interaction),
+        };
+        self.store.begin_interaction(interaction.clone()).await.or_unavailable(caller)?;
+        Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie }))
+    }
+
+    /// Finds a transaction by its two handles. One handle without the other is another browser's (AZ-32): the id may
+    /// have been seen in an address bar, the cookie never leaves the browser that began.
+    pub(super) async fn pending(&self, handles: &Handles, caller: &Caller) -> Result<Pending, AuthorizeRejection> {
+        let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.keys);
+        let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))
+        else {
+            return Err(AuthorizeRejection::Gone);
+        };
+        let found = self.store.find_interaction(&id, self.clock.now()).await.or_unavailable(caller)?;
+        let interaction =
+            found.filter(|i| i.cookie == cookie && i.tenant == self.tenant).ok_or(AuthorizeRejection::Gone)?;
+        let Some(client) = &interaction.client else {
+            return Ok(Pending { interaction, purpose: Purpose::Account });
+        };
+        let Some(request) = interaction.request.as_deref().and_then(ValidatedRequest::from_stored) else {
+            tracing::error!("a stored authorization request is damaged; its user must start again");
+            return Err(AuthorizeRejection::Gone);
+        };
+        // AZ-27, S-3: the client may have been switched off, or its redirect URIs changed, since it asked.
+        let client = self.enabled_client(client, caller).await?;
+        let welcome = |c: &Client| c.metadata.redirect_uris.verify(Some(request.redirect.uri().as_str())).is_ok();
+        let Some(client) = client.filter(welcome) else {
+            self.end(&interaction, caller).await?;
+            let error = OAuthError::new(ErrorCode::InvalidClient, "This application is no longer welcome here.");
+            return Err(self.refuse_by_page(error, "client_disabled_or_changed", None, caller).await);
+        };
+        let asked = Box::new(Asked { client, request });
+        Ok(Pending { interaction, purpose: Purpose::Authorization(asked) })
+    }
+
+    /// Moves a transaction to the consent step of a session.
+    pub(super) async fn bind(
+        &self,
+        interaction: &Interaction,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<(), AuthorizeRejection> {
+        // From the login step; or from the consent step, when the form was sent twice or from the page before.
+        for expected in [InteractionStep::LogIn, InteractionStep::Consent] {
+            if self.advance(interaction, expected, InteractionStep::Consent, Some(session.hash), caller).await? {
+                return Ok(());
+            }
+        }
+        Err(AuthorizeRejection::Gone)
+    }
+
+    /// Ends a transaction that has come this far; whether it had not ended before.
+    pub(super) async fn end(&self, interaction: &Interaction, caller: &Caller) -> Result<bool, AuthorizeRejection> {
+        self.advance(interaction, interaction.step, InteractionStep::Ended, interaction.session, caller).await
+    }
+
+    async fn back_to_login(&self, interaction: &Interaction, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        if interaction.step == InteractionStep::Consent {
+            self.advance(interaction, InteractionStep::Consent, InteractionStep::LogIn, None, caller).await?;
+        }
+        Ok(())
+    }
+
+    async fn advance(
+        &self,
+        interaction: &Interaction,
+        expected: InteractionStep,
+        next: InteractionStep,
+        session: Option<TokenHash>,
+        caller: &Caller,
+    ) -> Result<bool, AuthorizeRejection> {
+        let now = self.clock.now();
+        let moved = self.store.advance_interaction(&interaction.id, expected, next, session, now).await;
+        Ok(moved.or_unavailable(caller)? == Update::Done)
+    }
+}
+
+/// Returns whether a session will do: `prompt=login` wants a login that came after the request.
+fn satisfies_login(session: &LoginSession, asked: &Asked, interaction: &Interaction) -> bool {
+    !asked.request.prompt.login || session.authenticated_at >= interaction.created_at
+}

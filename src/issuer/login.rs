@@ -1,0 +1,225 @@
+//! Login of resource owners: throttled, in equal time for every wrong answer, and always into a new session.
+
+use zeroize::Zeroizing;
+
+use super::audit::OrUnavailable;
+use super::interaction::{Pending, Purpose};
+use super::password::{self, Verified};
+use super::throttle::LoginAttempt;
+use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, Step};
+use crate::config::LoginPolicy;
+use crate::oauth::{Lifetime, SessionSecret};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
+use crate::telemetry::ControlEvent;
+
+impl Issuer {
+    /// Checks name and password, and moves the transaction on.
+    ///
+    /// # Errors
+    /// `Gone`, `Page` when its client is no longer welcome, `Unavailable`.
+    pub async fn log_in(
+        &self,
+        handles: &Handles,
+        name: &str,
+        password: &str,
+        caller: &Caller,
+    ) -> Result<LoginOutcome, AuthorizeRejection> {
+        let pending = self.pending(handles, caller).await?;
+        let config = self.config.load_full();
+        let name = name.trim().to_lowercase();
+        let attempt = match self.throttle.login(&name, caller, &config.rates) {
+            Ok(attempt) => attempt,
+            Err(wait) => return Ok(self.login_throttled(None, wait, caller).await),
+        };
+        let account = self.store.find_account_by_name(&self.tenant, &name).await.or_unavailable(caller)?;
+        let failures = account.as_ref().map(|a| a.failed_logins);
+        if let Err(wait) = self.throttle.account(&attempt, failures, &config.rates) {
+            self.throttle.login_unheard(&attempt);
+            return Ok(self.login_throttled(account.as_ref(), wait, caller).await);
+        }
+        let stored = account.as_ref().and_then(|a| a.password.clone());
+        let verified = match self.verify(stored, password, &config.login).await? {
+            Ok(verified) => verified,
+            Err(wait) => {
+                self.throttle.login_unheard(&attempt);
+                return Ok(self.login_throttled(account.as_ref(), wait, caller).await);
+            }
+        };
+        match account {
+            Some(account) if verified != Verified::No && account.status == AccountStatus::Enabled => {
+                if verified == Verified::NeedsRehash {
+                    self.rehash(&account, password, &config.login).await;
+                }
+                self.logged_in(&pending, handles, &attempt, account, caller).await
+            }
+            account => self.login_failed(&attempt, account, caller).await,
+        }
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn log_out(&self, session: &str, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        if let Some(session) = self.live_session(Some(session), caller).await? {
+            let actor = Some(session.subject.as_str().to_owned());
+            let row = AuditRow { actor, ..self.audit(AuditEvent::LoggedOut, caller) };
+            self.store.delete_session(&session.hash, row).await.or_unavailable(caller)?;
+        }
+        Ok(())
+    }
+
+    async fn logged_in(
+        &self,
+        pending: &Pending,
+        handles: &Handles,
+        attempt: &LoginAttempt,
+        account: Account,
+        caller: &Caller,
+    ) -> Result<LoginOutcome, AuthorizeRejection> {
+        self.throttle.login_succeeded(attempt);
+        if account.failed_logins > 0 {
+            self.store.record_login_success(&self.tenant, &account.subject).await.or_unavailable(caller)?;
+        }
+        let policy = self.config.load().login.clone();
+        let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
+        let now = self.clock.now();
+        let session = LoginSession {
+            hash: secret.hash(),
+            tenant: self.tenant.clone(),
+            subject: account.subject,
+            authenticated_at: now,
+            idle_until: now.plus(policy.session_idle),
+            idle: policy.session_idle,
+            expires_at: now.plus(policy.session_absolute),
+        };
+        // CN-05: whatever session this browser had, planted or its own, ends here.
+        let replaces = handles.session.as_deref().and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys));
+        let actor = Some(session.subject.as_str().to_owned());
+        let row = AuditRow { actor, ..self.audit(AuditEvent::LoginSucceeded, caller) };
+        self.store.insert_session(session.clone(), replaces, row).await.or_unavailable(caller)?;
+        self.metrics.control(ControlEvent::LoginSucceeded);
+        let step = self.after_login(pending, &session, caller).await?;
+        Ok(LoginOutcome::LoggedIn { session: secret, step })
+    }
+
+    async fn after_login(
+        &self,
+        pending: &Pending,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<Step, AuthorizeRejection> {
+        let Purpose::Authorization(asked) = &pending.purpose else {
+            self.end(&pending.interaction, caller).await?;
+            return Ok(Step::Account);
+        };
+        self.bind(&pending.interaction, session, caller).await?;
+        if self.consent_is_remembered(asked, session, caller).await? {
+            let location = self.issue_code_silently(&pending.interaction, asked, session, caller).await?;
+            return Ok(Step::Redirect(location));
+        }
+        Ok(Step::Consent)
+    }
+
+    async fn login_failed(
+        &self,
+        attempt: &LoginAttempt,
+        account: Option<Account>,
+        caller: &Caller,
+    ) -> Result<LoginOutcome, AuthorizeRejection> {
+        self.metrics.control(ControlEvent::LoginFailed);
+        let row = self.audit(AuditEvent::LoginFailed, caller);
+        // Both branches write one row before they answer, so that the time does not tell a name that exists (LI-04).
+        // The typed name is not recorded: people type passwords there. The hash slots bound how often this happens.
+        let failures = match account {
+            Some(account) => {
+                let off = account.status == AccountStatus::Disabled;
+                let reason = Some(if off { "account_disabled" } else { "wrong_password" }.to_owned());
+                let row = AuditRow { actor: Some(account.subject.as_str().to_owned()), reason, ..row };
+                self.store.record_login_failure(&self.tenant, &account.subject, row).await.or_unavailable(caller)?
+            }
+            None => {
+                let row = AuditRow { reason: Some("unknown_account".to_owned()), ..row };
+                self.store.append_audit(row).await.or_unavailable(caller)?;
+                self.throttle.unknown_account_failed(attempt)
+            }
+        };
+        self.throttle.account_failed(attempt, failures, &self.config.load().rates);
+        Ok(LoginOutcome::Refused)
+    }
+
+    async fn login_throttled(&self, account: Option<&Account>, wait: Lifetime, caller: &Caller) -> LoginOutcome {
+        self.metrics.control(ControlEvent::LoginThrottled);
+        let actor = account.map(|a| a.subject.as_str().to_owned());
+        self.record_refusal(AuditRow { actor, ..self.audit(AuditEvent::LoginThrottled, caller) }).await;
+        LoginOutcome::Throttled(wait)
+    }
+
+    /// Compares a password off the runtime's thread; the inner error says how long to wait when all slots are taken.
+    /// Without a stored hash the dummy takes the same time.
+    async fn verify(
+        &self,
+        stored: Option<String>,
+        password: &str,
+        policy: &LoginPolicy,
+    ) -> Result<Result<Verified, Lifetime>, AuthorizeRejection> {
+        let slot = match self.throttle.hash_slot().await {
+            Ok(slot) => slot,
+            Err(wait) => return Ok(Err(wait)),
+        };
+        let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
+        let verified = tokio::task::spawn_blocking(move || {
+            // The slot goes along: a browser that hangs up does not free it while the hash is still being computed.
+            let _slot = slot;
+            match stored {
+                Some(phc) => Ok(password::verify(&phc, &password, &policy)),
+                None => password::dummy_phc(&policy).map(|phc| {
+                    password::verify(&phc, &password, &policy);
+                    Verified::No
+                }),
+            }
+        });
+        match verified.await {
+            Ok(Ok(verified)) => Ok(Ok(verified)),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a password could not be hashed");
+                Err(AuthorizeRejection::Unavailable)
+            }
+            Err(error) => {
+                tracing::error!(%error, "hashing a password was broken off");
+                Err(AuthorizeRejection::Unavailable)
+            }
+        }
+    }
+
+    /// Hashes a password off the runtime's thread.
+    pub(super) async fn hash(&self, password: &str, policy: &LoginPolicy) -> Result<String, AuthorizeRejection> {
+        let slot = self.throttle.hash_slot().await.map_err(AuthorizeRejection::Throttled)?;
+        let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
+        let salt = self.entropy.random_16();
+        let hashed = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            password::hash(&password, &policy, salt)
+        });
+        match hashed.await {
+            Ok(Ok(phc)) => Ok(phc),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a password could not be hashed");
+                Err(AuthorizeRejection::Unavailable)
+            }
+            Err(error) => {
+                tracing::error!(%error, "hashing a password was broken off");
+                Err(AuthorizeRejection::Unavailable)
+            }
+        }
+    }
+
+    /// Hashes a right password again with the present parameters. When that fails the old hash goes on serving.
+    async fn rehash(&self, account: &Account, password: &str, policy: &LoginPolicy) {
+        let (Some(old), Ok(new)) = (&account.password, self.hash(password, policy).await) else { return };
+        match self.store.rehash_password(&self.tenant, &account.subject, old, new).await {
+            Ok(Update::Done | Update::NotFound) => {}
+            Err(error) => tracing::warn!(%error, "a password hash could not be renewed"),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the configuration allows at this moment: which resources there are, and which of their scopes a client may hold.
+
+use std::sync::Arc;
+
+use super::Issuer;
+use crate::config::{Config, UpstreamConfig};
+use crate::oauth::{
+    Client, ClientOrigin, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId,
+};
+
+/// The scope by which clients ask for a refresh token; a permission without content (protocol.md A-32).
+const OFFLINE_ACCESS: &str = "offline_access";
+
+/// The configuration as one request sees it from beginning to end, whatever is reloaded meanwhile.
+pub(super) struct Policy {
+    /// All of it.
+    pub(super) config: Arc<Config>,
+    tenant: TenantId,
+}
+
+impl Issuer {
+    /// Returns the policy of this moment.
+    pub(super) fn policy(&self) -> Policy {
+        Policy { config: self.config.load_full(), tenant: self.tenant.clone() }
+    }
+}
+
+impl Policy {
+    /// Finds the upstream whose tokens have this audience, among the tenant's own.
+    pub(super) fn upstream(&self, resource: &ResourceIndicator) -> Option<&UpstreamConfig> {
+        self.upstreams().find(|u| u.resource == *resource)
+    }
+
+    /// Returns what may be asked of which resources; which of them this client may ask is the request's own rule.
+    pub(super) fn request(&self) -> RequestPolicy {
+        let row = |u: &UpstreamConfig| (u.resource.clone(), catalogue(u), u.default_scopes.clone());
+        RequestPolicy { resources: self.upstreams().map(row).collect() }
+    }
+
+    /// Returns the scopes of an upstream that a client may hold now: the catalogue, and for a client that an operator
+    /// added, within what he gave it. What a client registered for itself is no limit: it may ask the user for more.
+    pub(super) fn allowed(&self, client: &Client, upstream: &UpstreamConfig) -> ScopeSet {
+        let limit = client.metadata.scope.as_ref().filter(|_| client.origin == ClientOrigin::Manual);
+        limit.map_or_else(|| catalogue(upstream), |limit| catalogue(upstream).intersection(limit))
+    }
+
+    /// Returns what a client may register.
+    pub(super) fn registration(&self) -> RegistrationPolicy {
+        let offline = ScopeToken::parse(OFFLINE_ACCESS).into_iter().collect();
+        RegistrationPolicy {
+            extra_redirect_uris: self.config.registration.extra_redirect_uris.clone(),
+            scopes: self.known().union(&offline),
+        }
+    }
+
+    fn known(&self) -> ScopeSet {
+        self.upstreams().flat_map(|u| &u.scopes).map(|s| s.name.clone()).collect()
+    }
+
+    fn upstreams(&self) -> impl Iterator<Item = &UpstreamConfig> {
+        self.config.upstreams.iter().filter(|u| u.tenant == self.tenant)
+    }
+}
+
+fn catalogue(upstream: &UpstreamConfig) -> ScopeSet {
+    upstream.scopes.iter().map(|s| s.name.clone()).collect()
+}

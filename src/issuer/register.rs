@@ -1,0 +1,74 @@
+//! Dynamic client registration (RFC 7591): open when the operator lets it be, limited by address and by number.
+
+use super::audit::OrUnavailable;
+use super::{Caller, Issuer, Registered, TokenRejection};
+use crate::oauth::{
+    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, Lifetime,
+};
+use crate::store::{AuditEvent, AuditRow, Insertion};
+use crate::telemetry::ControlEvent;
+
+/// When a full gateway may have room again: unused registrations are removed as they age.
+const FULL: Lifetime = Lifetime::from_secs(3600);
+
+impl Issuer {
+    /// Registers a client from the body of an RFC 7591 3.1 request.
+    ///
+    /// # Errors
+    /// `Absent` while registration is switched off, `Refused` in the words of RFC 7591 3.2.2, `Throttled` for too many
+    /// from one address or in all, `Unavailable`.
+    pub async fn register(&self, body: &[u8], caller: &Caller) -> Result<Registered, TokenRejection> {
+        let policy = self.policy();
+        let (registration, rates) = (&policy.config.registration, &policy.config.rates);
+        if !registration.enabled {
+            return Err(TokenRejection::Absent);
+        }
+        // Before the body is read, so that refused bodies count too.
+        if let Err(wait) = self.throttle.registration(caller, rates) {
+            self.refuse_registration("rate_limited", caller).await;
+            return Err(TokenRejection::Throttled(wait));
+        }
+        let metadata = match ClientMetadata::from_registration(body, &policy.registration()) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                self.refuse_registration(error.code().as_str(), caller).await;
+                return Err(TokenRejection::Refused { error, basic: false });
+            }
+        };
+        let secret = (metadata.token_endpoint_auth_method != AuthMethod::None)
+            .then(|| ClientSecret::mint(self.entropy.random_32(), self.keys.brand()));
+        let client = Client {
+            tenant: self.tenant.clone(),
+            // RG-09: ours, whatever the request says; it never begins like the URL of a document.
+            id: ClientId::mint(self.entropy.random_32(), self.keys.brand()),
+            origin: ClientOrigin::Registered,
+            metadata,
+            secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
+            resource: None,
+            disabled: false,
+            created_at: self.clock.now(),
+            last_used_at: None,
+        };
+        let row = AuditRow { client: Some(client.id.clone()), ..self.audit(AuditEvent::ClientRegistered, caller) };
+        let inserted = self.store.insert_client(client.clone(), registration.max_clients, row).await;
+        match inserted.or_unavailable(caller)? {
+            Insertion::Inserted => {
+                self.metrics.control(ControlEvent::ClientRegistered);
+                Ok(Registered { client, secret })
+            }
+            Insertion::Full => {
+                self.refuse_registration("too_many_clients", caller).await;
+                Err(TokenRejection::Throttled(FULL))
+            }
+            Insertion::Exists => {
+                tracing::error!("a new client id of 172 random bits is taken: is the generator of randomness broken?");
+                Err(TokenRejection::Unavailable)
+            }
+        }
+    }
+
+    async fn refuse_registration(&self, reason: &'static str, caller: &Caller) {
+        let row = self.audit(AuditEvent::ClientRegistrationRefused, caller);
+        self.record_refusal(AuditRow { reason: Some(reason.to_owned()), ..row }).await;
+    }
+}

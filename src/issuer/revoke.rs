@@ -1,0 +1,103 @@
+//! Token revocation (RFC 7009).
+
+use super::audit::OrUnavailable;
+use super::{Caller, Issuer, TokenRejection};
+use crate::oauth::{AccessToken, Client, ClientId, ErrorCode, Form, GrantId, OAuthError, RefreshToken, TokenHash};
+use crate::store::{AuditEvent, AuditRow, Update};
+use crate::telemetry::ControlEvent;
+
+impl Issuer {
+    /// Revokes a token of the authenticated client: a refresh token with its whole grant, an access token alone. Any
+    /// other text is answered alike, without effect (RFC 7009 2.2), and so is another client's token (RV-02).
+    ///
+    /// # Errors
+    /// `Refused`: `invalid_client`, `invalid_request`; `Throttled`; `Unavailable`, and never a false success (RV-05).
+    pub async fn revoke(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+        caller: &Caller,
+    ) -> Result<(), TokenRejection> {
+        let client = self.authenticate(authorization, form, caller).await?;
+        let client = client.client();
+        let token = form.get("token").filter(|_| form.first_repeated().is_none());
+        let Some(token) = token else {
+            let error =
+                OAuthError::new(ErrorCode::InvalidRequest, "the parameter token is needed, and each one only once");
+            return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
+        };
+        // RFC 7009 2.1: token_type_hint is a hint. Our tokens say by themselves what they are, so it is not read.
+        if let Some(claims) = RefreshToken::recognise(token, &self.keys) {
+            return self.revoke_family(client, claims.grant, caller).await;
+        }
+        match AccessToken::recognise(token.as_bytes(), &self.keys) {
+            Some(hash) => self.revoke_access_token(client, hash, caller).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn revoke_family(&self, client: &Client, grant: GrantId, caller: &Caller) -> Result<(), TokenRejection> {
+        let Some(found) = self.store.find_grant(&self.tenant, grant).await.or_unavailable(caller)? else {
+            return Ok(());
+        };
+        if found.client != client.id {
+            return self.record_foreign(client, grant.to_string(), caller).await;
+        }
+        let row = self.revocation(&client.id, found.subject.as_str(), grant.to_string(), caller);
+        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(caller)?;
+        self.forget_grant(grant);
+        self.count_revocation(done);
+        Ok(())
+    }
+
+    async fn revoke_access_token(
+        &self,
+        client: &Client,
+        hash: TokenHash,
+        caller: &Caller,
+    ) -> Result<(), TokenRejection> {
+        let now = self.clock.now();
+        let found = self.store.find_access_token(&hash, now).await.or_unavailable(caller)?;
+        let Some(found) = found.filter(|t| t.tenant == self.tenant) else { return Ok(()) };
+        let target = format!("access token of {}", found.grant);
+        if found.client != client.id {
+            return self.record_foreign(client, target, caller).await;
+        }
+        let row = self.revocation(&client.id, found.subject.as_str(), target, caller);
+        let done = self.store.revoke_access_token(&self.tenant, &hash, row).await.or_unavailable(caller)?;
+        if let Some(cache) = &self.cache {
+            cache.forget_token(&hash);
+        }
+        self.count_revocation(done);
+        Ok(())
+    }
+
+    /// Counts a revocation that ended something.
+    pub(super) fn count_revocation(&self, done: Update) {
+        match done {
+            Update::Done => self.metrics.control(ControlEvent::TokenRevoked),
+            Update::NotFound => {}
+        }
+    }
+
+    fn revocation(&self, client: &ClientId, subject: &str, target: String, caller: &Caller) -> AuditRow {
+        AuditRow {
+            actor: Some(subject.to_owned()),
+            client: Some(client.clone()),
+            target: Some(target),
+            ..self.audit(AuditEvent::TokenRevoked, caller)
+        }
+    }
+
+    /// A client that holds another's token is worth a row; the answer must not tell it that the token is real.
+    async fn record_foreign(&self, client: &Client, target: String, caller: &Caller) -> Result<(), TokenRejection> {
+        let row = AuditRow {
+            client: Some(client.id.clone()),
+            target: Some(target),
+            reason: Some("token_of_another_client".to_owned()),
+            ..self.audit(AuditEvent::TokenRefused, caller)
+        };
+        self.record_refusal(row).await;
+        Ok(())
+    }
+}

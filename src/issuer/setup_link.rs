@@ -1,0 +1,59 @@
+//! One-time links by which a person sets a password: the first one, or a new one.
+
+use super::audit::OrUnavailable;
+use super::{AuthorizeRejection, Caller, Issuer, SetupOutcome, password};
+use crate::oauth::SessionSecret;
+use crate::store::{Account, AuditEvent, AuditRow, SetupLink, Update};
+
+impl Issuer {
+    /// Finds the login name that a link is for; `None` when it is unknown, used or expired.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn find_setup(&self, link: &str) -> Result<Option<String>, AuthorizeRejection> {
+        Ok(self.account_of_link(link, &Caller::default()).await?.map(|(_, account)| account.name))
+    }
+
+    /// Uses a link to set a password. All sessions and grants of the account end (RT-14).
+    ///
+    /// # Errors
+    /// `Throttled` when all hash slots are taken, `Unavailable`.
+    pub async fn redeem_setup(
+        &self,
+        link: &str,
+        password: &str,
+        caller: &Caller,
+    ) -> Result<SetupOutcome, AuthorizeRejection> {
+        let policy = self.config.load().login.clone();
+        let Some((link, account)) = self.account_of_link(link, caller).await? else { return Ok(SetupOutcome::Gone) };
+        // Judged before the link is used: a password that is too short must not cost the link.
+        if let Err(refused) = password::acceptable(password, &account.name, &policy) {
+            return Ok(SetupOutcome::Refused(refused));
+        }
+        let phc = self.hash(password, &policy).await?;
+        let subject = account.subject;
+        let actor = Some(subject.as_str().to_owned());
+        let row = AuditRow { actor, ..self.audit(AuditEvent::PasswordSet, caller) };
+        match self.store.redeem_setup_link(&link.hash, phc, self.clock.now(), row).await.or_unavailable(caller)? {
+            Update::NotFound => Ok(SetupOutcome::Gone),
+            Update::Done => {
+                if let Some(cache) = &self.cache {
+                    cache.forget_subject(&self.tenant, &subject);
+                }
+                Ok(SetupOutcome::Done)
+            }
+        }
+    }
+
+    async fn account_of_link(
+        &self,
+        link: &str,
+        caller: &Caller,
+    ) -> Result<Option<(SetupLink, Account)>, AuthorizeRejection> {
+        let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.keys) else { return Ok(None) };
+        let found = self.store.find_setup_link(&hash, self.clock.now()).await.or_unavailable(caller)?;
+        let Some(link) = found.filter(|l| l.tenant == self.tenant) else { return Ok(None) };
+        let account = self.store.find_account(&self.tenant, &link.subject).await.or_unavailable(caller)?;
+        Ok(account.map(|account| (link, account)))
+    }
+}

@@ -1,0 +1,23 @@
+//! Removes what has expired.
+
+use std::time::Duration;
+
+use super::Issuer;
+
+/// Pending authorizations live ten minutes and codes one; a minute keeps the store near what is alive.
+const EVERY: Duration = Duration::from_secs(60);
+
+impl Issuer {
+    /// Removes what has expired, once a minute, until the process ends. A failure waits for the next time.
+    pub async fn sweep_forever(&self) {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let unused_after = self.config.load().registration.unused_after;
+            match self.store.sweep(self.clock.now(), unused_after).await {
+                Ok(0) => {}
+                Ok(rows) => tracing::debug!(rows, "expired rows were removed from the store"),
+                Err(error) => tracing::warn!(%error, "expired rows could not be removed from the store"),
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What strangers may ask of the control path, by address, client and account (security.md 5.6): the numbers, and what
+//! each protects. All of it lives in memory; only the count of failed logins is in the store.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::Quota;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Caller;
+use super::budget::{Budget, Tally, quota};
+use crate::clock::Clock;
+use crate::config::{Config, Rates};
+use crate::oauth::{ClientId, Lifetime, TokenHash};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Audit rows for refusals: a stranger can cause them, so 5 a second in the long run (about 90 MB a day at most), with
+/// a burst that a person or a test suite does not reach.
+const REFUSALS_PER_SECOND: u32 = 5;
+const REFUSALS_BURST: u32 = 500;
+
+/// Failed logins of one network in an hour, over all accounts: one password tried on many accounts ends here (LI-03),
+/// an office behind one address does not.
+const NETWORK_FAILURES_PER_HOUR: u32 = 100;
+
+/// The longest of the delays between failed logins.
+const LONGEST_DELAY_SECS: u64 = 30;
+
+/// A pause of password login for one account: 4 guesses an hour are left to whoever guesses, and to the owner.
+const PAUSE: Lifetime = Lifetime::from_secs(15 * 60);
+
+/// How long a login may wait for its turn to be hashed.
+const HASH_WAIT: Duration = Duration::from_secs(4);
+
+/// The budgets and tallies of the control path.
+pub(super) struct Throttle {
+    clock: Arc<dyn Clock>,
+    authorize: Budget<IpAddr>,
+    token_by_address: Budget<IpAddr>,
+    token_by_client: Budget<(TokenHash, IpAddr)>,
+    registrations: Budget<IpAddr>,
+    refusals: Budget<()>,
+    logins: Tally<(TokenHash, IpAddr)>,
+    login_networks: Tally<IpAddr>,
+    unknown_names: Tally<TokenHash>,
+    paused: Tally<TokenHash>,
+    failing_clients: Tally<TokenHash>,
+    failing_sources: Tally<(TokenHash, IpAddr)>,
+    failing_addresses: Tally<IpAddr>,
+    slots: Arc<Semaphore>,
+}
+
+/// A login attempt that is counted as failed until it succeeds.
+pub(super) struct LoginAttempt {
+    key: (TokenHash, IpAddr),
+}
+
+impl Throttle {
+    /// Makes the throttle; the number of hash slots is fixed from then on.
+    pub(super) fn new(clock: &Arc<dyn Clock>, config: &Config) -> Self {
+        let (hour, minute) = (Lifetime::from_secs(3600), Lifetime::from_secs(60));
+        Self {
+            clock: Arc::clone(clock),
+            authorize: Budget::new(clock, authorize_quota(&config.rates)),
+            token_by_address: Budget::new(clock, token_address_quota(&config.rates)),
+            token_by_client: Budget::new(clock, token_client_quota(&config.rates)),
+            registrations: Budget::new(clock, registration_quota(&config.rates)),
+            refusals: Budget::new(clock, refusal_quota()),
+            logins: Tally::new(hour),
+            login_networks: Tally::new(hour),
+            unknown_names: Tally::new(Lifetime::from_secs(24 * 3600)),
+            paused: Tally::new(hour),
+            failing_clients: Tally::new(minute),
+            failing_sources: Tally::new(minute),
+            failing_addresses: Tally::new(minute),
+            slots: Arc::new(Semaphore::new(config.login.hash_slots.max(1))),
+        }
+    }
+
+    /// Takes one authorization request.
+    pub(super) fn authorize(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        self.authorize.take(source(caller), authorize_quota(rates))
+    }
+
+    /// Takes one new client, registered or first met by its metadata document.
+    pub(super) fn registration(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        self.registrations.take(source(caller), registration_quota(rates))
+    }
+
+    /// Takes one audit row for a refusal.
+    pub(super) fn refusal(&self) -> Result<(), Lifetime> {
+        self.refusals.take((), refusal_quota())
+    }
+
+    /// Takes one request to `/token` or `/revoke`, before anything of it is read.
+    pub(super) fn token_address(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        let (failures, rest) = self.failing_addresses.read(&source(caller), self.clock.now());
+        // Five clients behind one address may fail as often as a client may.
+        if failures >= rates.client_failures_per_minute.saturating_mul(5) {
+            return Err(rest);
+        }
+        self.token_by_address.take(source(caller), token_address_quota(rates))
+    }
+
+    /// Takes one request of a client. The budget is that of the client at one address: anybody can send the id of a
+    /// public client, and must not be able to use up what its real users need.
+    pub(super) fn token_client(&self, client: &ClientId, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        let (client, source) = (TokenHash::of(client.as_str().as_bytes()), source(caller));
+        let now = self.clock.now();
+        let (of_client, rest) = self.failing_clients.read(&client, now);
+        // CA-14: once a client's secret is being guessed, those who guessed wait; others are still heard.
+        if of_client >= rates.client_failures_per_minute && self.failing_sources.read(&(client, source), now).0 > 0 {
+            return Err(rest);
+        }
+        self.token_by_client.take((client, source), token_client_quota(rates))
+    }
+
+    /// Counts a failed client authentication; `Err` when this one is to be told to wait.
+    pub(super) fn client_failed(&self, client: &ClientId, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        let (client, source) = (TokenHash::of(client.as_str().as_bytes()), source(caller));
+        let now = self.clock.now();
+        self.failing_addresses.add(source, now);
+        self.failing_sources.add((client, source), now);
+        if self.failing_clients.add(client, now) <= rates.client_failures_per_minute {
+            return Ok(());
+        }
+        Err(self.failing_clients.read(&client, now).1)
+    }
+
+    /// Counts a login attempt beforehand, or says how long to wait.
+    pub(super) fn login(&self, name: &str, caller: &Caller, rates: &Rates) -> Result<LoginAttempt, Lifetime> {
+        let now = self.clock.now();
+        let network = network(caller);
+        let (failures, rest) = self.login_networks.read(&network, now);
+        if failures >= NETWORK_FAILURES_PER_HOUR {
+            return Err(rest);
+        }
+        let key = (TokenHash::of(name.as_bytes()), network);
+        self.logins.charge(key, now, |failures| delay(failures, rates.login_free_failures))?;
+        self.login_networks.add(network, now);
+        Ok(LoginAttempt { key })
+    }
+
+    /// Takes back what a login attempt was charged.
+    pub(super) fn login_succeeded(&self, attempt: &LoginAttempt) {
+        let (name, network) = attempt.key;
+        self.logins.forget(attempt.key);
+        self.login_networks.refund(network, self.clock.now());
+        self.paused.forget(name);
+    }
+
+    /// Takes back what an attempt was charged that was not heard at all.
+    pub(super) fn login_unheard(&self, attempt: &LoginAttempt) {
+        let now = self.clock.now();
+        self.logins.refund(attempt.key, now);
+        self.login_networks.refund(attempt.key.1, now);
+    }
+
+    /// Asks whether a name with this many failures in a row (`None`: no account has it) may be tried now. A try arms the
+    /// next pause, so that of many at once one is heard. A name that nobody has is paused as one that somebody has.
+    pub(super) fn account(&self, attempt: &LoginAttempt, failures: Option<u32>, rates: &Rates) -> Result<(), Lifetime> {
+        let (name, now) = (attempt.key.0, self.clock.now());
+        let failures = failures.unwrap_or_else(|| self.unknown_names.read(&name, now).0);
+        if failures < rates.login_pause_failures {
+            return Ok(());
+        }
+        self.paused.charge(name, now, |_| PAUSE)
+    }
+
+    /// Counts a failure of a name that no account has; returns how many there are. Accounts are counted in the store.
+    pub(super) fn unknown_account_failed(&self, attempt: &LoginAttempt) -> u32 {
+        self.unknown_names.add(attempt.key.0, self.clock.now())
+    }
+
+    /// Pauses password login for a name that has failed this often in a row (LI-02). Each pause ends by itself.
+    pub(super) fn account_failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) {
+        if failures >= rates.login_pause_failures {
+            self.paused.add(attempt.key.0, self.clock.now());
+        }
+    }
+
+    /// Waits for the turn to compute one password hash; each takes 64 MiB and a core for a tenth of a second.
+    pub(super) async fn hash_slot(&self) -> Result<OwnedSemaphorePermit, Lifetime> {
+        match tokio::time::timeout(HASH_WAIT, Arc::clone(&self.slots).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(Lifetime::from_secs(HASH_WAIT.as_secs())),
+        }
+    }
+}
+
+/// The delay after this many failures: none while they are free, then 1, 2, 4 … 30 s.
+fn delay(failures: u32, free: u32) -> Lifetime {
+    let Some(beyond) = failures.checked_sub(free) else { return Lifetime::default() };
+    Lifetime::from_secs(1_u64.checked_shl(beyond).map_or(LONGEST_DELAY_SECS, |secs| secs.min(LONGEST_DELAY_SECS)))
+}
+
+fn authorize_quota(rates: &Rates) -> Quota {
+    quota(rates.authorize_per_second, SECOND, rates.authorize_per_second.saturating_mul(3))
+}
+
+fn token_client_quota(rates: &Rates) -> Quota {
+    quota(rates.token_per_second, SECOND, rates.token_per_second.saturating_mul(5))
+}
+
+fn token_address_quota(rates: &Rates) -> Quota {
+    let rate = rates.token_per_second.saturating_mul(5);
+    quota(rate, SECOND, rate.saturating_mul(2))
+}
+
+fn registration_quota(rates: &Rates) -> Quota {
+    quota(rates.registrations_per_hour, HOUR, rates.registrations_per_hour)
+}
+
+fn refusal_quota() -> Quota {
+    quota(REFUSALS_PER_SECOND, SECOND, REFUSALS_BURST)
+}
+
+/// One caller as far as rates go: an IPv4 address, or the /64 that one IPv6 host commonly owns.
+fn source(caller: &Caller) -> IpAddr {
+    masked(caller, 32, 64)
+}
+
+/// One caller as far as guessing goes: /24 and /56, what one attacker easily owns.
+fn network(caller: &Caller) -> IpAddr {
+    masked(caller, 24, 56)
+}
+
+fn masked(caller: &Caller, v4_bits: u32, v6_bits: u32) -> IpAddr {
+    match caller.address.map(|a| a.to_canonical()) {
+        Some(IpAddr::V4(a)) => Ipv4Addr::from_bits(a.to_bits() & !(u32::MAX.checked_shr(v4_bits).unwrap_or(0))).into(),
+        Some(IpAddr::V6(a)) => Ipv6Addr::from_bits(a.to_bits() & !(u128::MAX.checked_shr(v6_bits).unwrap_or(0))).into(),
+        None => Ipv4Addr::UNSPECIFIED.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(address: &str) -> Caller {
+        Caller { address: Some(address.parse().expect("an address")), request_id: None }
+    }
+
+    #[test]
+    fn five_failures_are_free_then_delays_double_up_to_thirty_seconds() {
+        let delays: Vec<u64> = (0..13).map(|failures| delay(failures, 5).as_secs()).collect();
+        assert_eq!(delays, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(delay(u32::MAX, 5).as_secs(), 30);
+    }
+
+    #[test]
+    fn addresses_are_grouped_by_what_one_caller_owns() {
+        assert_eq!(source(&caller("192.0.2.7")), source(&caller("::ffff:192.0.2.7")));
+        assert_ne!(source(&caller("192.0.2.7")), source(&caller("192.0.2.8")));
+        assert_eq!(network(&caller("192.0.2.7")), network(&caller("192.0.2.200")));
+        assert_ne!(network(&caller("192.0.2.7")), network(&caller("192.0.3.7")));
+        assert_eq!(source(&caller("2001:db8::1")), source(&caller("2001:db8::ffff")));
+        assert_eq!(network(&caller("2001:db8:0:a0::1")), network(&caller("2001:db8:0:af::1")));
+        assert_ne!(network(&caller("2001:db8:0:a0::1")), network(&caller("2001:db8:1:a0::1")));
+    }
+}

@@ -1,0 +1,161 @@
+//! The token endpoint: who asks, then one match over the grant types (RFC 6749 3.2).
+
+use super::audit::OrUnavailable;
+use super::authorization_code::PresentedAtToken;
+use super::policy::Policy;
+use super::refresh_token::RefreshAtToken;
+use super::rejection::StoreFailed;
+use super::{Caller, Issuer, TokenRejection};
+use crate::oauth::{
+    AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, ErrorCode, Form,
+    Grant, GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, ScopeSet, Subject, TokenRequest,
+    TokenResponse,
+};
+use crate::store::{AccountStatus, AuditEvent, AuditRow};
+use crate::telemetry::ControlEvent;
+
+impl Issuer {
+    /// Answers a token request.
+    ///
+    /// # Errors
+    /// `Refused` in the words of RFC 6749 5.2, `Throttled`, `Unavailable`.
+    pub async fn token(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+        caller: &Caller,
+    ) -> Result<TokenResponse, TokenRejection> {
+        let answer = self.answer_token(authorization, form, caller).await;
+        if matches!(answer, Err(TokenRejection::Refused { .. })) {
+            self.metrics.control(ControlEvent::TokenRefused);
+        }
+        answer
+    }
+
+    async fn answer_token(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+        caller: &Caller,
+    ) -> Result<TokenResponse, TokenRejection> {
+        let client = self.authenticate(authorization, form, caller).await?;
+        let client = client.client();
+        let request = match TokenRequest::read(form, &self.keys) {
+            Ok(request) => request,
+            Err(error) => return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await),
+        };
+        if !client.metadata.grant_types.contains(&request.grant_type()) {
+            let error =
+                OAuthError::new(ErrorCode::UnauthorizedClient, "the client is not registered for this grant type");
+            return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
+        }
+        match request {
+            TokenRequest::AuthorizationCode { code, verifier, redirect_uri, resource } => {
+                let presented = PresentedAtToken { code, verifier, redirect_uri, resource };
+                self.redeem_authorization_code(client, presented, caller).await
+            }
+            TokenRequest::RefreshToken { claims, scopes, resource } => {
+                self.refresh(client, RefreshAtToken { claims, scopes, resource }, caller).await
+            }
+        }
+    }
+
+    /// Authenticates the client of a request to `/token` or `/revoke`, within its budgets.
+    pub(super) async fn authenticate(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+        caller: &Caller,
+    ) -> Result<AuthenticatedClient, TokenRejection> {
+        let config = self.config.load_full();
+        let rates = &config.rates;
+        self.throttle.token_address(caller, rates).map_err(TokenRejection::Throttled)?;
+        let refused = |CredentialError { error, basic }| TokenRejection::Refused { error, basic };
+        let credentials = match ClientCredentials::read(authorization, form) {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                self.record_unauthenticated(&error, None, caller).await;
+                return Err(refused(error));
+            }
+        };
+        self.throttle.token_client(&credentials.client_id, caller, rates).map_err(TokenRejection::Throttled)?;
+        let client = self.enabled_client(&credentials.client_id, caller).await?;
+        // The id of a client nobody knows is a stranger's text, and stays out of the audit trail.
+        let known = client.as_ref().map(|c| c.id.clone());
+        match credentials.authenticate(client, self.clock.now()) {
+            Ok(client) => Ok(client),
+            Err(error) => {
+                let row = AuditRow { client: known, ..self.audit(AuditEvent::TokenRefused, caller) };
+                self.record_unauthenticated(&error, Some(row), caller).await;
+                // CA-14: guessing one client's secret, from wherever, ends in waiting.
+                match self.throttle.client_failed(&credentials.client_id, caller, rates) {
+                    Ok(()) => Err(refused(error)),
+                    Err(wait) => Err(TokenRejection::Throttled(wait)),
+                }
+            }
+        }
+    }
+
+    async fn record_unauthenticated(&self, error: &CredentialError, row: Option<AuditRow>, caller: &Caller) {
+        let row = row.unwrap_or_else(|| self.audit(AuditEvent::TokenRefused, caller));
+        self.record_refusal(AuditRow { reason: Some(error.error.code().as_str().to_owned()), ..row }).await;
+    }
+
+    /// Records a refusal to an authenticated client, and makes it.
+    pub(super) async fn refuse_token(
+        &self,
+        event: AuditEvent,
+        client: &Client,
+        error: OAuthError,
+        caller: &Caller,
+    ) -> TokenRejection {
+        let reason = Some(error.code().as_str().to_owned());
+        let row = AuditRow { client: Some(client.id.clone()), reason, ..self.audit(event, caller) };
+        self.record_refusal(row).await;
+        TokenRejection::because(error)
+    }
+
+    /// Asks the policy again what a grant may still give: every redemption and refresh does (CR-16, RT-09). `None` when
+    /// nothing is left: the user is switched off, the resource is gone, or none of its scopes remains.
+    pub(super) async fn still_allowed(
+        &self,
+        policy: &Policy,
+        client: &Client,
+        subject: &Subject,
+        resource: &ResourceIndicator,
+        scopes: &ScopeSet,
+        caller: &Caller,
+    ) -> Result<Option<ScopeSet>, StoreFailed> {
+        let account = self.store.find_account(&self.tenant, subject).await.or_unavailable(caller)?;
+        if account.is_none_or(|a| a.status == AccountStatus::Disabled) {
+            return Ok(None);
+        }
+        let bound_elsewhere = client.resource.as_ref().is_some_and(|r| r != resource);
+        let Some(upstream) = policy.upstream(resource).filter(|_| !bound_elsewhere) else { return Ok(None) };
+        let left = scopes.intersection(&policy.allowed(client, upstream));
+        Ok(Some(left).filter(|l| scopes.is_empty() || !l.is_empty()))
+    }
+
+    /// Puts a new token into the cache and makes the response.
+    pub(super) fn respond(&self, access: AccessToken, grant: &Grant, record: AccessTokenRecord) -> TokenResponse {
+        let now = self.clock.now();
+        if let Some(cache) = &self.cache {
+            // A replay may have revoked the grant since our commit: the cache remembers that, and takes nothing of it.
+            cache.insert(&record);
+        }
+        let claims = RefreshClaims { grant: grant.id, generation: grant.generation };
+        TokenResponse {
+            access_token: access,
+            expires_in: record.expires_at.since(now).as_secs(),
+            refresh_token: grant.may_refresh.then(|| RefreshToken::derive(claims, &self.keys)),
+            scopes: record.scopes,
+        }
+    }
+
+    /// Makes the cache forget a grant that the store has just revoked.
+    pub(super) fn forget_grant(&self, grant: GrantId) {
+        if let Some(cache) = &self.cache {
+            cache.forget_grant(&self.tenant, grant);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a connection is doing, told by its bytes and its requests.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_util::task::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What is known of a connection. All of it is touched by one thread at a time; the atomics are for the type.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    requests: AtomicU32,
+    in_flight: AtomicU32,
+    head_begun: AtomicBool,
+    fragment: AtomicBool,
+    write_waits: AtomicBool,
+    ending: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Activity {
+    /// A request's head is complete. Returns whether its target had a fragment.
+    pub(super) fn begin_request(&self) -> bool {
+        self.requests.fetch_add(1, Relaxed);
+        self.in_flight.fetch_add(1, Relaxed);
+        self.head_begun.store(false, Relaxed);
+        self.fragment.swap(false, Relaxed)
+    }
+
+    /// A request's answer has left, or was given up.
+    pub(super) fn end_request(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Asks the connection to end when its requests have ended.
+    pub(super) fn wind_down(&self) {
+        self.ending.store(true, Relaxed);
+        self.waker.wake();
+    }
+
+    /// Leaves the waker of the connection's task, which `wind_down` wakes.
+    pub(super) fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Returns whether `wind_down` was asked.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Relaxed)
+    }
+
+    /// Returns how many requests have begun.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Returns what it is doing.
+    pub(super) fn phase(&self) -> Phase {
+        if self.write_waits.load(Relaxed) {
+            Phase::Stalled
+        } else if self.in_flight.load(Relaxed) > 0 {
+            Phase::Busy
+        } else if self.head_begun.load(Relaxed) {
+            Phase::Head
+        } else {
+            Phase::Idle
+        }
+    }
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing.
+    Idle,
+    /// A request's head is coming in.
+    Head,
+    /// At least one request is under way.
+    Busy,
+    /// Bytes wait to be written and the peer takes none.
+    Stalled,
+}
+
+/// A stream that tells `Activity` when a head begins and when a write waits.
+#[derive(Debug)]
+pub(super) struct Observed<S, A> {
+    inner: S,
+    activity: A,
+    lines: Lines,
+}
+
+/// Where in HTTP/1 text the reader is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// Not HTTP/1.
+    Frames,
+    /// In a request line.
+    Target,
+    /// Beyond it.
+    Rest,
+}
+
+impl<S, A: AsRef<Activity>> Observed<S, A> {
+    /// Watches `inner`. `lines`: `Frames` for HTTP/2, else `Rest`.
+    pub(super) fn new(inner: S, activity: A, lines: Lines) -> Self {
+        Self { inner, activity, lines }
+    }
+
+    /// Returns the stream.
+    pub(super) fn into_inner(self) -> S {
+        self.inner
+    }
+
+    fn heard(&mut self, bytes: &[u8]) {
+        let activity = self.activity.as_ref();
+        if self.lines == Lines::Frames || activity.in_flight.load(Relaxed) > 0 {
+            return;
+        }
+        if !activity.head_begun.swap(true, Relaxed) {
+            self.lines = Lines::Target;
+        }
+        if self.lines == Lines::Target {
+            let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+            // RFC 9112 3.2: no form of a target has a fragment. The parser cuts it off in silence.
+            activity.fragment.fetch_or(line.contains(&b'#'), Relaxed);
+            if line.len() < bytes.len() {
+                self.lines = Lines::Rest;
+            }
+        }
+    }
+
+    fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
+        self.activity.as_ref().write_waits.store(result.is_pending(), Relaxed);
+        result
+    }
+}
+
+impl<S: AsyncRead + Unpin, A: AsRef<Activity> + Unpin> AsyncRead for Observed<S, A> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        if let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
+            self.heard(bytes);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite for Observed<S, A> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
+        self.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let result = Pin::new(&mut self.inner).poll_flush(cx);
+        self.wrote(result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let result = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.wrote(result)
+    }
+}

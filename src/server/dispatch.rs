@@ -1,0 +1,206 @@
+//! One request: is it for us, and whose is its path? Then the proxy or an endpoint answers.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use http::header::{CONNECTION, EXPECT, HOST};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+
+use super::connection::{Answered, Connection};
+use super::host::{self, Hosts};
+use super::stream::{Flight, Progress, Tracked};
+use super::worker::Current;
+use crate::config::Limits;
+use crate::issuer::Caller;
+use crate::proxy::Peer;
+use crate::telemetry::ConnectionEvent;
+use crate::web::peer::{self, Origin};
+use crate::web::{Response as Reply, reply};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The longest field value: what no token, cookie or trace comes near.
+const LONGEST_VALUE: usize = 16 << 10;
+
+/// Answers a request. Never fails: a panic of a handler is answered 500, and only its connection ends (LK-02).
+pub(super) async fn serve(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+    progress: Option<Arc<Progress>>,
+) -> Answered<Response<Tracked>> {
+    let (flight, fragment) = Flight::begin(connection);
+    let connection = flight.connection();
+    let current = connection.worker.current();
+    let id = connection.worker.request_id();
+    let version = request.version();
+    let answer = AssertUnwindSafe(answer(connection, &current, request, fragment, &id)).catch_unwind().await;
+    let mut response = answer.unwrap_or_else(|_panic| {
+        connection.worker.process.metrics.connection(ConnectionEvent::HandlerPanicked);
+        tracing::error!(request_id = id.to_str().unwrap_or_default(), "the handler of a request panicked");
+        refuse(Refusal::Internal, version)
+    });
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    Ok(response.map(|body| Tracked::new(body, flight, progress)))
+}
+
+async fn answer(
+    connection: &Connection,
+    current: &Current,
+    request: Request<Incoming>,
+    fragment: bool,
+    id: &HeaderValue,
+) -> Reply {
+    let snapshot = &current.snapshot;
+    let checked = if fragment {
+        Err(Refusal::Target)
+    } else {
+        check(&request, connection, &snapshot.hosts, &snapshot.config.limits)
+    };
+    if let Err(refusal) = checked {
+        let event = if refusal == Refusal::Host { ConnectionEvent::WrongHost } else { ConnectionEvent::BadTarget };
+        connection.worker.process.metrics.connection(event);
+        return refuse(refusal, request.version());
+    }
+    let (address, forwarded_for) = origin(connection, current, &request);
+    match snapshot.table.find(request.uri().path()) {
+        Some(route) => {
+            let peer = Peer { address, forwarded_for, request_id: id.clone() };
+            current.proxy.serve(&snapshot.table, route, &snapshot.config, request, peer).await
+        }
+        None => {
+            let request_id = id.to_str().ok().map(str::to_owned);
+            let caller = Caller { address: Some(address), request_id };
+            // Boxed: the control path's state is large and its requests are few; the data path need not carry it.
+            Box::pin(connection.worker.process.endpoints.serve(request, caller)).await
+        }
+    }
+}
+
+/// Who calls: the peer, unless a trusted proxy says otherwise.
+fn origin(connection: &Connection, current: &Current, request: &Request<Incoming>) -> (IpAddr, HeaderValue) {
+    let public = &current.snapshot.config.public;
+    // With a PROXY header the client has been named already, and its own fields are not to be believed.
+    if public.proxy_protocol || !peer::is_trusted(connection.peer, &public.trusted_proxies) {
+        return (connection.peer, connection.forwarded_for.clone());
+    }
+    let fields = request.headers().get_all(&X_FORWARDED_FOR);
+    let origin = Origin::find(connection.peer, fields.iter(), &public.trusted_proxies);
+    (origin.address, origin.forwarded_for())
+}
+
+/// Why a request is refused before anybody looks at what it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Connect,
+    Expectation,
+    FieldsTooLarge,
+    Host,
+    HostMalformed,
+    Internal,
+    Target,
+    TargetTooLong,
+    Trace,
+}
+
+impl Refusal {
+    /// Returns status, word and description.
+    const fn words(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Connect => (StatusCode::NOT_IMPLEMENTED, "not_implemented", "this is not a forward proxy"),
+            Self::Expectation => (StatusCode::EXPECTATION_FAILED, "expectation_failed", "only 100-continue is known"),
+            Self::FieldsTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "fields_too_large", "the header fields are too large")
+            }
+            Self::Host => (StatusCode::MISDIRECTED_REQUEST, "misdirected_request", "this host is not served here"),
+            Self::HostMalformed => {
+                (StatusCode::BAD_REQUEST, "invalid_request", "exactly one well-formed Host is needed")
+            }
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "something went wrong here"),
+            Self::Target => (StatusCode::BAD_REQUEST, "invalid_request", "the request target is malformed"),
+            Self::TargetTooLong => (StatusCode::URI_TOO_LONG, "target_too_long", "the request target is too long"),
+            Self::Trace => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not served"),
+        }
+    }
+}
+
+fn refuse(refusal: Refusal, version: Version) -> Reply {
+    let (status, word, description) = refusal.words();
+    let body = format!(r#"{{"error":"{word}","error_description":"{description}"}}"#);
+    let mut response = reply::json(status, body);
+    if refusal == Refusal::Trace {
+        response
+            .headers_mut()
+            .insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
+    }
+    // Whoever is misunderstood here may be misunderstood about where the next request begins. HTTP/2 frames its
+    // streams, and knows no such field (RFC 9113 8.2.2).
+    if version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn check(request: &Request<Incoming>, connection: &Connection, hosts: &Hosts, limits: &Limits) -> Result<(), Refusal> {
+    match *request.method() {
+        Method::CONNECT => return Err(Refusal::Connect),
+        Method::TRACE => return Err(Refusal::Trace),
+        _ => {}
+    }
+    let uri = request.uri();
+    if uri.path().len() + uri.query().map_or(0, |query| query.len() + 1) > limits.request_target {
+        return Err(Refusal::TargetTooLong);
+    }
+    // RFC 9112 3.2: `*` and a bare authority are for OPTIONS and CONNECT, which have no use for them here.
+    if !uri.path().starts_with('/') || (uri.authority().is_some() && !is_web(uri.scheme_str())) {
+        return Err(Refusal::Target);
+    }
+    let mut size = 0;
+    let mut named = None;
+    for (name, value) in request.headers() {
+        // As on the wire: name, colon, blank, value, line end.
+        size += name.as_str().len() + value.len() + 4;
+        if value.len() > LONGEST_VALUE {
+            return Err(Refusal::FieldsTooLarge);
+        }
+        if name == HOST {
+            // RFC 9112 3.2: more than one, or one that is none, is answered 400.
+            let host = value.to_str().map_err(|_| Refusal::HostMalformed)?;
+            if named.replace(host).is_some() {
+                return Err(Refusal::HostMalformed);
+            }
+        } else if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+            return Err(Refusal::Expectation);
+        }
+    }
+    if size > limits.head_bytes || request.headers().len() > limits.header_fields {
+        return Err(Refusal::FieldsTooLarge);
+    }
+    let target = uri.authority().map(http::uri::Authority::as_str);
+    let authority = match (target, named) {
+        // RFC 9113 8.3.1: a Host field must say what `:authority` says.
+        (Some(target), Some(host)) if request.version() == Version::HTTP_2 && !target.eq_ignore_ascii_case(host) => {
+            return Err(Refusal::HostMalformed);
+        }
+        (Some(target), None) if request.version() == Version::HTTP_2 => target,
+        // RFC 9112 3.2.2: the target's authority wins; the Host field must be there all the same.
+        (target, Some(host)) => {
+            host::split(host).ok_or(Refusal::HostMalformed)?;
+            target.unwrap_or(host)
+        }
+        (_, None) => return Err(Refusal::HostMalformed),
+    };
+    let (name, _) = host::split(authority).ok_or(Refusal::HostMalformed)?;
+    // RFC 9110 7.4: for another host than the certificate was shown for, this connection is the wrong one.
+    let misdirected = connection.server_name.as_deref().is_some_and(|sni| !sni.eq_ignore_ascii_case(name));
+    if misdirected || !hosts.has(authority) { Err(Refusal::Host) } else { Ok(()) }
+}
+
+fn is_web(scheme: Option<&str>) -> bool {
+    matches!(scheme, Some("http" | "https"))
+}

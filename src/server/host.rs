@@ -1,0 +1,123 @@
+//! Which authorities are ours: the check of Host, `:authority` and the TLS server name.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use crate::config::Config;
+
+/// The authorities that requests may name, in every spelling, in lower case.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    authorities: Vec<String>,
+    names: Vec<String>,
+}
+
+impl Hosts {
+    /// Collects them: the public URL's, the configured ones, and on a loopback listener the loopback names.
+    pub(super) fn new(config: &Config, listening: SocketAddr) -> Self {
+        let mut hosts = Self { authorities: Vec::new(), names: Vec::new() };
+        let (scheme, authority) = config.public_url.split_once("://").unwrap_or(("https", &config.public_url));
+        let default_port = if scheme == "http" { 80 } else { 443 };
+        hosts.add(authority, default_port);
+        for authority in &config.extra_hosts {
+            hosts.add(authority, default_port);
+        }
+        // Whoever reaches a loopback listener is on this machine, and a name of its own for it is no rebinding.
+        if listening.ip().is_loopback() {
+            for name in ["localhost", "127.0.0.1", "[::1]"] {
+                hosts.add(&format!("{name}:{}", listening.port()), default_port);
+            }
+        }
+        hosts
+    }
+
+    fn add(&mut self, authority: &str, default_port: u16) {
+        let authority = authority.to_ascii_lowercase();
+        let Some((name, port)) = split(&authority) else { return };
+        self.names.push(name.to_owned());
+        // RFC 9110 4.2.3: an absent port and the scheme's own are the same.
+        match port {
+            None => self.authorities.push(format!("{name}:{default_port}")),
+            Some(port) if port == default_port => self.authorities.push(name.to_owned()),
+            Some(_) => {}
+        }
+        self.authorities.push(authority);
+    }
+
+    /// Returns whether an authority is ours.
+    pub(super) fn has(&self, authority: &str) -> bool {
+        self.authorities.iter().any(|ours| ours.eq_ignore_ascii_case(authority))
+    }
+
+    /// Returns whether a TLS server name is ours.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Splits `host[:port]`; `None` when it is malformed: user information, blanks, a zone, a port beyond 65535.
+pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+    let host_ends = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
+    let (host, rest) = authority.split_at_checked(host_ends)?;
+    let well_formed = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')),
+    };
+    let port = match rest.strip_prefix(':') {
+        None if rest.is_empty() => None,
+        // `parse` would take a sign.
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+        _ => return None,
+    };
+    well_formed.then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hosts, split};
+
+    #[test]
+    fn md_05_malformed_authorities() {
+        for good in ["gw.example", "gw.example:443", "127.0.0.1:8443", "[::1]", "[2001:db8::1]:8443", "a_b"] {
+            assert!(split(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            ":443",
+            "user@gw.example",
+            "gw example",
+            "gw.example:99999",
+            "gw.example:",
+            "gw.example:+1",
+            "gw.example:44x",
+            "[fe80::1%25eth0]",
+            "[fe80::1%eth0]",
+            "[::1",
+            "[::1]x",
+            "[]",
+            "gw.example,evil.example",
+            "gw.example/",
+            "gw\u{e9}",
+        ] {
+            assert!(split(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn default_port_and_case_do_not_matter() {
+        let mut hosts = Hosts { authorities: Vec::new(), names: Vec::new() };
+        hosts.add("gw.example", 443);
+        hosts.add("Other.Example:8443", 443);
+        hosts.add("third.example:443", 443);
+        for ours in ["gw.example", "GW.example:443", "other.example:8443", "third.example", "third.example:443"] {
+            assert!(hosts.has(ours), "{ours}");
+        }
+        for strange in ["gw.example:8443", "other.example", "evil.example", "gw.example.evil.example", "gw.example."] {
+            assert!(!hosts.has(strange), "{strange}");
+        }
+        assert!(hosts.has_name("OTHER.example") && !hosts.has_name("other.example:8443"));
+    }
+}

@@ -1,0 +1,107 @@
+//! The public listener: accepts, counts, and hands each connection to the worker that has the fewest.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+use super::admission::Permit;
+use super::worker::{Process, Worker};
+use crate::telemetry::ConnectionEvent;
+use crate::web::peer;
+
+/// Connections that the kernel keeps for us while we are busy; what nginx and others ask for.
+const BACKLOG: u32 = 1024;
+/// Connections on their way to one worker. A worker that has so many to begin is overloaded.
+pub(super) const HAND_OVER: usize = 256;
+/// Between two tries after the system refused a connection; doubled until the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection on its way to a worker: registered with no runtime yet.
+pub(super) struct Accepted {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) permit: Permit,
+}
+
+/// A worker and the way to it.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) worker: Arc<Worker>,
+    pub(super) hand_over: Sender<Accepted>,
+}
+
+/// Listens at an address.
+///
+/// # Errors
+/// The address is in use, or not this machine's.
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // So that a restart need not wait for the last connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts until `stop`.
+pub(super) async fn run(listener: TcpListener, desks: Vec<Desk>, process: Arc<Process>, stop: CancellationToken) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                pause = FIRST_PAUSE;
+                if let Err(event) = hand_over(stream, peer, &desks, &process) {
+                    process.metrics.connection(event);
+                }
+            }
+            Err(error) if is_the_peers(&error) => {}
+            Err(error) => {
+                // DS-12: without file descriptors the connection stays in the kernel's queue, and the listener is
+                // ready again at once: only a pause keeps this from spinning.
+                process.metrics.connection(ConnectionEvent::AcceptFailed);
+                if pause == FIRST_PAUSE {
+                    tracing::error!(%error, "no connection can be accepted; trying again");
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn is_the_peers(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&error.kind())
+}
+
+fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Process) -> Result<(), ConnectionEvent> {
+    let overloaded = || ConnectionEvent::RefusedTotal;
+    let first = desks.first().ok_or_else(overloaded)?;
+    let current = first.worker.current();
+    let config = &current.snapshot.config;
+    let mut permit = process.admission.admit(config.limits.connections)?;
+    // Behind a trusted proxy the address is not the caller's, and one address has them all.
+    if !peer::is_trusted(peer.ip(), &config.public.trusted_proxies) {
+        permit.claim(peer.ip(), config.limits.connections_per_address)?;
+    }
+    // Each small answer would wait for the acknowledgement of the one before.
+    stream.set_nodelay(true).map_err(|_| ConnectionEvent::AcceptFailed)?;
+    let stream = stream.into_std().map_err(|_| ConnectionEvent::AcceptFailed)?;
+    let desk = desks.iter().min_by_key(|desk| desk.worker.open()).unwrap_or(first);
+    desk.worker.expect();
+    desk.hand_over.try_send(Accepted { stream, peer, permit }).map_err(|_| {
+        desk.worker.forget();
+        ConnectionEvent::RefusedTotal
+    })?;
+    process.metrics.connection(ConnectionEvent::Accepted);
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! TLS of the public listener: rustls with ring, stateless tickets, and the answer to names that are not ours.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::{Acceptor, NoServerSessionStorage, ProducesTickets};
+use rustls::sign::SingleCertAndKey;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::certificate::Certificate;
+use super::host::Hosts;
+
+/// A fatal `unrecognized_name` alert (RFC 6066 3) in a record of its own. rustls would say `access_denied`.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// What stays over reloads: the provider, and the ticket keys, so that a reload costs nobody a full handshake.
+#[derive(Debug, Clone)]
+pub(super) struct TlsBase {
+    pub(super) provider: Arc<CryptoProvider>,
+    ticketer: Arc<dyn ProducesTickets>,
+}
+
+impl TlsBase {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// No randomness for the ticket keys.
+    pub(super) fn new() -> Result<Self, rustls::Error> {
+        Ok(Self { provider: Arc::new(ring::default_provider()), ticketer: ring::Ticketer::new()? })
+    }
+
+    /// Makes the configuration around a certificate.
+    ///
+    /// # Errors
+    /// The provider does not know TLS 1.2 and 1.3.
+    pub(super) fn config(&self, certificate: &Certificate) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let resolver = SingleCertAndKey::from(Arc::clone(&certificate.key));
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // RFC 8446 4.6.1: a ticket holds the session, so that we hold nothing. Early data stays off: it can be
+        // replayed (RFC 8446 8).
+        config.ticketer = Arc::clone(&self.ticketer);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.max_early_data_size = 0;
+        Ok(Arc::new(config))
+    }
+}
+
+/// Why a handshake failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HandshakeError {
+    /// It took too long.
+    #[error("the handshake took too long")]
+    Slow,
+    /// The client asked for a host that is not ours.
+    #[error("the client asked for a name that is not ours")]
+    UnknownName,
+    /// The client speaks plain HTTP.
+    #[error("the client speaks plain HTTP")]
+    Plain,
+    /// TLS says why.
+    #[error("{0}")]
+    Failed(#[from] std::io::Error),
+}
+
+/// Shakes hands, within `limit` in all.
+pub(super) async fn accept(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    hosts: &Hosts,
+    limit: Duration,
+) -> Result<TlsStream<TcpStream>, HandshakeError> {
+    tokio::time::timeout(limit, shake_hands(stream, config, hosts)).await.map_err(|_| HandshakeError::Slow)?
+}
+
+async fn shake_hands(
+    mut stream: TcpStream,
+    config: Arc<ServerConfig>,
+    hosts: &Hosts,
+) -> Result<TlsStream<TcpStream>, HandshakeError> {
+    // A record of a handshake begins with 22; a letter is somebody who wrote http:// for https://.
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+        return Err(refuse_plain(stream).await);
+    }
+    let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    // No name, or an address for one (which RFC 6066 3 forbids and rustls ignores), gets our one certificate.
+    if start.client_hello().server_name().is_some_and(|name| !hosts.has_name(name)) {
+        start.io.write_all(&UNRECOGNIZED_NAME).await?;
+        start.io.shutdown().await?;
+        return Err(HandshakeError::UnknownName);
+    }
+    Ok(start.into_stream(config).await?)
+}
+
+async fn refuse_plain(mut stream: TcpStream) -> HandshakeError {
+    const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+        Content-Length: 51\r\n\r\nThis port speaks HTTPS: write https:// in the URL.\n";
+    // What was sent is read first: closing over unread bytes would reset the connection and lose the answer.
+    let mut head = vec![0; 8192];
+    match stream.read(&mut head).await {
+        Ok(_) => match stream.write_all(ANSWER).await {
+            Ok(()) => HandshakeError::Plain,
+            Err(error) => error.into(),
+        },
+        Err(error) => error.into(),
+    }
+}

@@ -1,0 +1,214 @@
+//! One worker: a thread with a runtime of its own, its connections, its upstream connections, its counters. Nothing
+//! that a request touches is written by another core.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use rustls::ServerConfig;
+use tokio::sync::mpsc::Receiver;
+
+use super::admission::Admission;
+use super::connection::{self, Connection};
+use super::host::Hosts;
+use super::listener::Accepted;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::endpoints::Endpoints;
+use crate::entropy::Entropy;
+use crate::proxy::{Proxy, RouteTable};
+use crate::telemetry::{Metrics, WorkerMetrics};
+use crate::token_cache::TokenCache;
+
+/// What all workers share, and none writes while it serves.
+pub(super) struct Process {
+    pub(super) endpoints: Endpoints,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) cache: Arc<TokenCache>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) session_key: [u8; 32],
+    pub(super) draining: AtomicBool,
+}
+
+/// A configuration with all that was made of it; replaced whole, so that no request sees two of them (CF-03).
+#[derive(Clone)]
+pub(super) struct Snapshot {
+    pub(super) config: Arc<Config>,
+    pub(super) table: Arc<RouteTable>,
+    pub(super) hosts: Arc<Hosts>,
+    pub(super) tls: Option<Arc<ServerConfig>>,
+}
+
+/// What a worker serves with: the snapshot, and its own proxy for it.
+pub(super) struct Current {
+    pub(super) snapshot: Snapshot,
+    pub(super) proxy: Arc<Proxy>,
+}
+
+/// One worker.
+pub(super) struct Worker {
+    pub(super) process: Arc<Process>,
+    /// Of its own, so that taking it counts up in no other core's cache line.
+    current: ArcSwap<Current>,
+    metrics: WorkerMetrics,
+    ids: RequestIds,
+    open: AtomicUsize,
+    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+}
+
+impl Worker {
+    /// Makes a worker that serves with this snapshot.
+    pub(super) fn new(process: Arc<Process>, snapshot: Snapshot, entropy: &dyn Entropy) -> Self {
+        let metrics = process.metrics.worker();
+        let proxy = Arc::new(new_proxy(&process, &metrics));
+        Self {
+            process,
+            current: ArcSwap::from_pointee(Current { snapshot, proxy }),
+            metrics,
+            ids: RequestIds::new(entropy.random_16()),
+            open: AtomicUsize::new(0),
+            connections: Mutex::default(),
+        }
+    }
+
+    /// Serves with another snapshot from the next request on.
+    pub(super) fn adopt(&self, snapshot: Snapshot) {
+        let before = self.current.load_full();
+        let (old, new) = (upstream_names(&before.snapshot.config), upstream_names(&snapshot.config));
+        // Counters go by an upstream's place in the list; requests under way keep the proxy that knows the old one.
+        let proxy = if old == new {
+            Arc::clone(&before.proxy)
+        } else {
+            Arc::new(new_proxy(&self.process, &self.metrics.for_upstreams(&new)))
+        };
+        self.current.store(Arc::new(Current { snapshot, proxy }));
+    }
+
+    /// Returns what to serve a request with.
+    pub(super) fn current(&self) -> Arc<Current> {
+        self.current.load_full()
+    }
+
+    /// Returns a new request id.
+    pub(super) fn request_id(&self) -> HeaderValue {
+        self.ids.next()
+    }
+
+    /// Returns a number from 0 to 99 that differs from one call to the next.
+    pub(super) fn jitter(&self) -> u32 {
+        u32::try_from(self.ids.place().wrapping_mul(37) % 100).unwrap_or(0)
+    }
+
+    /// Returns the number of its connections.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// Counts a connection that is on its way to this worker.
+    pub(super) fn expect(&self) {
+        self.open.fetch_add(1, Relaxed);
+    }
+
+    /// Forgets one that did not arrive, or has ended.
+    pub(super) fn forget(&self) {
+        self.open.fetch_sub(1, Relaxed);
+    }
+
+    /// Enters a connection, so that it can be told to end.
+    pub(super) fn enter(&self, connection: &Arc<Connection>) -> u64 {
+        let key = self.ids.place();
+        self.lock().insert(key, Arc::clone(connection));
+        // Draining may have begun between accepting and here: then nobody else will tell it.
+        if self.process.draining.load(Relaxed) {
+            connection.activity.wind_down();
+        }
+        key
+    }
+
+    /// Takes a connection out.
+    pub(super) fn leave(&self, key: u64) {
+        let left = self.lock().remove(&key);
+        drop(left);
+    }
+
+    /// Tells all connections to end when their requests have ended. `Process::draining` is set before.
+    pub(super) fn wind_down(&self) {
+        for connection in self.lock().values() {
+            connection.activity.wind_down();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves the connections that are handed over, until nobody can hand over any more. Those still open are cut then.
+pub(super) async fn run(worker: Arc<Worker>, mut accepted: Receiver<Accepted>) {
+    while let Some(accepted) = accepted.recv().await {
+        let worker = Arc::clone(&worker);
+        tokio::spawn(async move {
+            connection::serve(accepted, Arc::clone(&worker)).await;
+            worker.forget();
+        });
+    }
+}
+
+fn new_proxy(process: &Process, metrics: &WorkerMetrics) -> Proxy {
+    Proxy::new(Arc::clone(&process.cache), Arc::clone(&process.clock), metrics.clone(), process.session_key)
+}
+
+/// Returns the names by which the metrics of a configuration go.
+pub(super) fn upstream_names(config: &Config) -> Vec<String> {
+    config.upstreams.iter().map(|u| u.name.clone()).collect()
+}
+
+/// Makes request ids: 128 bits that nobody else has, without asking the system each time. They are no secrets.
+#[derive(Debug)]
+struct RequestIds {
+    prefix: [u8; 8],
+    offset: u64,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    fn new(random: [u8; 16]) -> Self {
+        let (mut prefix, mut offset) = ([0; 8], [0; 8]);
+        prefix.iter_mut().chain(&mut offset).zip(random).for_each(|(to, from)| *to = from);
+        Self { prefix, offset: u64::from_be_bytes(offset), count: AtomicU64::new(0) }
+    }
+
+    /// Returns a number that no other connection of this worker has.
+    fn place(&self) -> u64 {
+        self.count.fetch_add(1, Relaxed)
+    }
+
+    fn next(&self) -> HeaderValue {
+        // An odd factor makes every counter value a different number that looks like none of its neighbours.
+        let number = self.offset ^ self.place().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut text = [0; 32];
+        let nibbles = self.prefix.into_iter().chain(number.to_be_bytes()).flat_map(|byte| [byte >> 4, byte & 15]);
+        for (to, nibble) in text.iter_mut().zip(nibbles) {
+            *to = if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+        }
+        // Hexadecimal digits always make a header; the default is never reached.
+        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RequestIds;
+    use std::collections::HashSet;
+
+    #[test]
+    fn request_ids_differ() {
+        let (one, two) = (RequestIds::new([7; 16]), RequestIds::new([8; 16]));
+        let ids: HashSet<_> = (0..1000).flat_map(|_| [one.next(), two.next()]).collect();
+        assert_eq!(ids.len(), 2000);
+        assert!(ids.iter().all(|id| id.len() == 32 && id.as_bytes().iter().all(u8::is_ascii_hexdigit)));
+    }
+}

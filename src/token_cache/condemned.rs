@@ -1,0 +1,82 @@
+//! What was revoked: refused at once by membership in a small set, removed from the large map later in one pass for
+//! many. So a revocation takes constant time, and no index from grants to tokens is kept.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
+
+use super::entry::{Entry, Principal};
+use crate::oauth::{AccessTokenRecord, ClientId, GrantId, Lifetime, Subject, TenantId, Timestamp, TokenHash};
+
+/// Entries that are still in the map and must not be honoured.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Condemned {
+    grants: HashSet<GrantId>,
+    /// By address. The value keeps the address from being used again.
+    principals: HashMap<usize, Arc<Principal>>,
+}
+
+fn address(principal: &Arc<Principal>) -> usize {
+    Arc::as_ptr(principal).addr()
+}
+
+impl Condemned {
+    pub(super) fn add_grant(&mut self, grant: GrantId) {
+        self.grants.insert(grant);
+    }
+
+    pub(super) fn add_principals(&mut self, principals: Vec<Arc<Principal>>) {
+        self.principals.extend(principals.into_iter().map(|p| (address(&p), p)));
+    }
+
+    pub(super) fn contains(&self, entry: &Entry) -> bool {
+        self.grants.contains(&entry.grant) || self.principals.contains_key(&address(&entry.principal))
+    }
+
+    /// Forgets what is in `swept`: no entry of it is in the map any more.
+    pub(super) fn subtract(&mut self, swept: &Self) {
+        self.grants.retain(|g| !swept.grants.contains(g));
+        self.principals.retain(|p, _| !swept.principals.contains_key(p));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.grants.len().saturating_add(self.principals.len())
+    }
+}
+
+/// How long a revocation is remembered for issuance that overlapped it: far longer than a commit takes.
+const REMEMBERED: Lifetime = Lifetime::from_secs(120);
+
+/// What was revoked of late, for tokens that were stored before and arrive after.
+#[derive(Debug, Default)]
+pub(super) struct Tombstones {
+    pub(super) grants: HashMap<GrantId, Timestamp>,
+    pub(super) tokens: HashMap<TokenHash, Timestamp>,
+    pub(super) clients: HashMap<(TenantId, ClientId), Timestamp>,
+    pub(super) subjects: HashMap<(TenantId, Subject), Timestamp>,
+}
+
+impl Tombstones {
+    /// Returns whether the token, or the grant it lives on, was revoked. Neither ever comes back.
+    pub(super) fn cover(&self, token: &AccessTokenRecord) -> bool {
+        self.grants.contains_key(&token.grant) || self.tokens.contains_key(&token.hash)
+    }
+
+    /// Returns whether the token's client or subject was switched off when or after it was issued. They may be
+    /// switched on again: then the store is asked.
+    pub(super) fn cover_parties(&self, token: &AccessTokenRecord) -> bool {
+        let after_issue = |at: Option<&Timestamp>| at.is_some_and(|at| token.issued_at <= *at);
+        after_issue(self.clients.get(&(token.tenant.clone(), token.client.clone())))
+            || after_issue(self.subjects.get(&(token.tenant.clone(), token.subject.clone())))
+    }
+
+    pub(super) fn forget_old(&mut self, now: Timestamp) {
+        fn keep<K: Eq + Hash>(map: &mut HashMap<K, Timestamp>, now: Timestamp) {
+            map.retain(|_, at| now.since(*at) < REMEMBERED);
+        }
+        keep(&mut self.grants, now);
+        keep(&mut self.tokens, now);
+        keep(&mut self.clients, now);
+        keep(&mut self.subjects, now);
+    }
+}

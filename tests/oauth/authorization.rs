@@ -1,0 +1,180 @@
+//! Authorization requests. A failure means that a request is accepted that must not start an interaction, or refused in the
+//! wrong place.
+
+use mcpgate::oauth::{
+    AuthorizationRequest, AuthorizationResponse, Client, ClientId, ClientMetadata, ClientOrigin, ErrorCode, Form,
+    OAuthError, Prompt, RefusedRequest, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, TenantId,
+    Timestamp, ValidatedRequest,
+};
+
+const CHALLENGE: &str = "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+const CB: &str = "https://c.example/cb";
+
+fn scopes(text: &str) -> ScopeSet {
+    ScopeSet::parse(text).unwrap()
+}
+
+fn resource(text: &str) -> ResourceIndicator {
+    ResourceIndicator::parse(text).unwrap()
+}
+
+fn policy(resources: &[&str]) -> RequestPolicy {
+    let rows = resources.iter().map(|r| (resource(r), scopes("read write admin"), scopes("read")));
+    RequestPolicy { resources: rows.collect() }
+}
+
+fn client() -> Client {
+    let body = format!(r#"{{"redirect_uris":["{CB}"]}}"#);
+    Client {
+        tenant: TenantId::default(),
+        id: ClientId::parse("c1").unwrap(),
+        origin: ClientOrigin::Registered,
+        metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap(),
+        secrets: Vec::new(),
+        resource: None,
+        disabled: false,
+        created_at: Timestamp::from_secs(1),
+        last_used_at: None,
+    }
+}
+
+fn ask(client: &Client, query: &str, policy: &RequestPolicy) -> Result<ValidatedRequest, Box<RefusedRequest>> {
+    let request = AuthorizationRequest::new(Form::parse(query.as_bytes()).unwrap());
+    request.validate(client, request.verify_redirect(client).unwrap(), policy)
+}
+
+/// A sound request with `extra` added, for a gateway with one resource.
+fn sound(extra: &str) -> Result<ValidatedRequest, Box<RefusedRequest>> {
+    ask(&client(), &format!("response_type=code&{CHALLENGE}&state=s&{extra}"), &policy(&["https://gw/mcp"]))
+}
+
+fn refusal(extra: &str) -> ErrorCode {
+    sound(extra).unwrap_err().error.code()
+}
+
+#[test]
+fn az_14_what_identifies_client_and_redirect_comes_once() {
+    let request = |query: &str| AuthorizationRequest::new(Form::parse(query.as_bytes()).unwrap());
+    assert_eq!(request("client_id=c1").client_id().unwrap().as_str(), "c1");
+    for bad in ["", "client_id=", "client_id=c1&client_id=c1", "client_id=a%20b"] {
+        assert_eq!(request(bad).client_id().unwrap_err().code(), ErrorCode::InvalidRequest, "{bad}");
+    }
+    let twice = format!("redirect_uri={CB}&redirect_uri={CB}");
+    for bad in [&twice, "redirect_uri=https://evil.example/cb"] {
+        assert_eq!(request(bad).verify_redirect(&client()).unwrap_err().code(), ErrorCode::InvalidRequest);
+    }
+}
+
+#[test]
+fn az_12_az_13_only_code_by_query() {
+    for kind in ["token", "id_token", "code%20token", "none", "CODE"] {
+        let query = format!("response_type={kind}&{CHALLENGE}");
+        let refused = ask(&client(), &query, &policy(&["https://gw/mcp"])).unwrap_err();
+        assert_eq!(refused.error.code(), ErrorCode::UnsupportedResponseType, "{kind}");
+    }
+    let refused = ask(&client(), CHALLENGE, &policy(&["https://gw/mcp"])).unwrap_err();
+    assert_eq!(refused.error.code(), ErrorCode::InvalidRequest);
+    assert_eq!(refusal("response_mode=fragment"), ErrorCode::InvalidRequest);
+    assert_eq!(refusal("response_mode=web_message"), ErrorCode::InvalidRequest);
+    assert!(sound("response_mode=query").is_ok());
+    assert_eq!(refusal("request=x"), ErrorCode::RequestNotSupported);
+    assert_eq!(refusal("request_uri=x"), ErrorCode::RequestUriNotSupported);
+}
+
+#[test]
+fn az_15_az_16_repeats_and_a_long_state_are_refused() {
+    for twice in ["scope=a&scope=a", "code_challenge=x", "response_type=code", "x=1&x=1"] {
+        let refused = sound(twice).unwrap_err();
+        assert_eq!((refused.error.code(), refused.state.as_deref()), (ErrorCode::InvalidRequest, Some("s")));
+    }
+    let refused = sound("state=t").unwrap_err();
+    assert_eq!((refused.error.code(), refused.state), (ErrorCode::InvalidRequest, None));
+    let with_state = |length: usize| {
+        let query = format!("response_type=code&{CHALLENGE}&state={}", "s".repeat(length));
+        ask(&client(), &query, &policy(&["https://gw/mcp"]))
+    };
+    assert_eq!(with_state(4096).unwrap().state.unwrap().len(), 4096);
+    let refused = with_state(4097).unwrap_err();
+    assert_eq!((refused.error.code(), refused.state), (ErrorCode::InvalidRequest, None));
+}
+
+#[test]
+fn az_21_prompt_none_stands_alone() {
+    assert_eq!(refusal("prompt=none%20login"), ErrorCode::InvalidRequest);
+    assert_eq!(sound("prompt=none").unwrap().prompt, Prompt { none: true, ..Prompt::default() });
+    let both = Prompt { none: false, login: true, consent: true };
+    assert_eq!(sound("prompt=select_account%20consent").unwrap().prompt, both);
+}
+
+#[test]
+fn az_23_one_known_resource() {
+    for bad in ["https://gw/x", "https://gw/mcp%23f", "mcp", "https://gw/mcp&resource=https://gw/mcp"] {
+        assert_eq!(refusal(&format!("resource={bad}")), ErrorCode::InvalidTarget, "{bad}");
+    }
+    assert_eq!(sound("resource=HTTPS://GW/mcp/").unwrap().resource, resource("https://gw/mcp"));
+}
+
+#[test]
+fn a_31_an_absent_resource_is_clear_when_there_is_one_or_the_client_is_bound() {
+    let query = format!("response_type=code&{CHALLENGE}");
+    let two = policy(&["https://gw/a", "https://gw/b"]);
+    assert_eq!(ask(&client(), &query, &two).unwrap_err().error.code(), ErrorCode::InvalidTarget);
+    let bound = Client { resource: Some(resource("https://gw/b")), ..client() };
+    assert_eq!(ask(&bound, &query, &two).unwrap().resource, resource("https://gw/b"));
+    let other = format!("{query}&resource=https://gw/a");
+    assert_eq!(ask(&bound, &other, &two).unwrap_err().error.code(), ErrorCode::InvalidTarget);
+    let removed = policy(&["https://gw/a"]);
+    assert_eq!(ask(&bound, &query, &removed).unwrap_err().error.code(), ErrorCode::InvalidTarget);
+}
+
+#[test]
+fn a_32_unknown_scopes_are_dropped_and_none_left_means_the_default() {
+    for (asked, granted) in [
+        ("", "read"),
+        ("scope=write", "write"),
+        ("scope=write,admin", "admin write"),
+        ("scope=write%20claudeai", "write"),
+        ("scope=openid%20profile", "read"),
+        ("scope=offline_access", "read"),
+    ] {
+        let request = sound(asked).unwrap();
+        assert_eq!(request.scopes, scopes(granted), "{asked}");
+        assert_eq!(request.offline_access, asked.contains("offline"));
+    }
+}
+
+#[test]
+fn az_25_az_26_malformed_scopes_and_those_an_operator_keeps_back() {
+    assert_eq!(refusal("scope=a%22b"), ErrorCode::InvalidScope);
+    let limited = |origin, limit: &str, asked: &str| {
+        let mut client = Client { origin, ..client() };
+        client.metadata.scope = Some(scopes(limit));
+        let query = format!("response_type=code&{CHALLENGE}&scope={asked}");
+        ask(&client, &query, &policy(&["https://gw/mcp"])).map(|r| r.scopes).map_err(|r| r.error.code())
+    };
+    assert_eq!(limited(ClientOrigin::Manual, "read", "read%20admin"), Err(ErrorCode::InvalidScope));
+    assert_eq!(limited(ClientOrigin::Manual, "write", ""), Ok(scopes("write")));
+    assert_eq!(limited(ClientOrigin::Manual, "read", "openid"), Ok(scopes("read")));
+    assert_eq!(limited(ClientOrigin::Registered, "read", "read%20write"), Ok(scopes("read write")));
+}
+
+#[test]
+fn az_17_az_18_responses_carry_state_as_received_and_iss_once() {
+    let request = sound("").unwrap();
+    let state = "x\r\n\"<script>\u{e9}+&=";
+    let url = AuthorizationResponse::success(&request.redirect, "mcp_code_x", Some(state), "https://gw");
+    let pairs: Vec<_> = url::Url::parse(&url).unwrap().query_pairs().into_owned().collect();
+    let expected = [("code", "mcp_code_x"), ("state", state), ("iss", "https://gw")];
+    assert_eq!(pairs, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    let error = OAuthError::new(ErrorCode::AccessDenied, "denied");
+    let url = AuthorizationResponse::refusal(&request.redirect, &error, None, "https://gw");
+    assert_eq!(url, format!("{CB}?error=access_denied&error_description=denied&iss=https%3A%2F%2Fgw"));
+}
+
+#[test]
+fn the_stored_form_reads_back() {
+    let request = sound("scope=write%20offline_access&prompt=login").unwrap();
+    assert_eq!(ValidatedRequest::from_stored(&request.to_stored()), Some(request.clone()));
+    assert_eq!(ValidatedRequest::from_stored(&request.to_stored().replace("S256", "").replace("cM\"", "c\"")), None);
+    assert_eq!(ValidatedRequest::from_stored("{}"), None);
+}

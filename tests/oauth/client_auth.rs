@@ -1,0 +1,131 @@
+//! Client authentication. A failure means that somebody passes for a client, or learns which clients exist.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mcpgate::oauth::{
+    AuthMethod, Client, ClientCredentials, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, CredentialError,
+    ErrorCode, Form, RegistrationPolicy, TenantId, Timestamp, TokenHash,
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1000);
+
+fn client(method: AuthMethod, secrets: &[(&str, Option<Timestamp>)]) -> Client {
+    let body =
+        format!(r#"{{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"{}"}}"#, method.as_str());
+    Client {
+        tenant: TenantId::default(),
+        id: ClientId::parse("c1").unwrap(),
+        origin: ClientOrigin::Registered,
+        metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap(),
+        secrets: secrets
+            .iter()
+            .map(|(secret, until)| ClientSecretHash { hash: TokenHash::of(secret.as_bytes()), until: *until })
+            .collect(),
+        resource: None,
+        disabled: false,
+        created_at: NOW,
+        last_used_at: None,
+    }
+}
+
+fn basic(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+fn present(header: Option<&str>, form: &str) -> Result<ClientCredentials, CredentialError> {
+    ClientCredentials::read(header.map(str::as_bytes), &Form::parse(form.as_bytes()).unwrap())
+}
+
+fn accepts(client: &Client, header: Option<&str>, form: &str) -> bool {
+    present(header, form).and_then(|sent| sent.authenticate(Some(client.clone()), NOW)).is_ok()
+}
+
+#[test]
+fn ca_02_only_the_registered_method_is_accepted() {
+    let (header, body) = (basic("c1:s3cret"), "client_id=c1&client_secret=s3cret");
+    for (method, by_basic, by_post, by_none) in [
+        (AuthMethod::ClientSecretBasic, true, false, false),
+        (AuthMethod::ClientSecretPost, false, true, false),
+        (AuthMethod::None, false, false, true),
+    ] {
+        let client = client(method, &[("s3cret", None)]);
+        assert_eq!(accepts(&client, Some(&header), ""), by_basic, "{method:?}");
+        assert_eq!(accepts(&client, None, body), by_post, "{method:?}");
+        assert_eq!(accepts(&client, None, "client_id=c1"), by_none, "{method:?}");
+    }
+}
+
+#[test]
+fn ca_04_malformed_basic_is_invalid_client_with_a_challenge() {
+    for header in
+        ["Basic ???", "Basic", &basic("no colon"), &basic(":s3cret"), &basic("c1:%zz"), "Bearer x", "Basic  \u{e9}"]
+    {
+        let refused = present(Some(header), "").and_then(|sent| {
+            let client = client(AuthMethod::ClientSecretBasic, &[("s3cret", None)]);
+            sent.authenticate(Some(client), NOW).map(|_| ())
+        });
+        let refused = refused.unwrap_err();
+        assert!(refused.basic && refused.error.code() == ErrorCode::InvalidClient, "{header}");
+    }
+    let header = basic("c1:s3cret").replace("Basic", "bAsIc");
+    assert!(accepts(&client(AuthMethod::ClientSecretBasic, &[("s3cret", None)]), Some(&header), ""));
+}
+
+#[test]
+fn basic_is_read_raw_and_form_decoded() {
+    let client = client(AuthMethod::ClientSecretBasic, &[("a+b%2Fc", None)]);
+    assert!(accepts(&client, Some(&basic("c1:a+b%2Fc")), "client_id=c1"));
+    assert!(accepts(&client, Some(&basic("c1:a%2Bb%252Fc")), ""));
+    assert!(!accepts(&client, Some(&basic("c1:a b/c")), ""));
+}
+
+#[test]
+fn ca_05_a_public_client_sends_no_secret() {
+    let client = client(AuthMethod::None, &[]);
+    assert!(accepts(&client, None, "client_id=c1&client_secret="));
+    assert!(!accepts(&client, None, "client_id=c1&client_secret=x"));
+    assert!(!accepts(&client, Some(&basic("c1:")), ""));
+}
+
+#[test]
+fn ca_15_both_secrets_of_a_rotation_until_the_old_one_ends() {
+    let rotated = |until| client(AuthMethod::ClientSecretPost, &[("new", None), ("old", Some(until))]);
+    let old = "client_id=c1&client_secret=old";
+    assert!(accepts(&rotated(Timestamp::from_secs(1001)), None, old));
+    assert!(accepts(&rotated(NOW), None, "client_id=c1&client_secret=new"));
+    assert!(!accepts(&rotated(NOW), None, old));
+}
+
+#[test]
+fn unknown_disabled_and_other_clients_get_the_same_words() {
+    let sent = present(None, "client_id=c1&client_secret=s3cret").unwrap();
+    let known = client(AuthMethod::ClientSecretPost, &[("s3cret", None)]);
+    assert!(sent.authenticate(Some(known.clone()), NOW).is_ok());
+    let disabled = Client { disabled: true, ..known.clone() };
+    let other = Client { id: ClientId::parse("c2").unwrap(), ..known.clone() };
+    let wrong = Client { secrets: Vec::new(), ..known };
+    let refused = [None, Some(disabled), Some(other), Some(wrong)].map(|c| sent.authenticate(c, NOW).unwrap_err());
+    assert!(refused.iter().all(|error| *error == refused[0]));
+    assert_eq!(refused[0].error.code(), ErrorCode::InvalidClient);
+}
+
+#[test]
+fn one_mechanism_one_client() {
+    for (header, form, code) in [
+        (Some(basic("c1:x")), "client_secret=x", ErrorCode::InvalidRequest),
+        (Some(basic("c1:x")), "client_id=c2", ErrorCode::InvalidRequest),
+        (None, "client_id=c1&client_id=c1", ErrorCode::InvalidRequest),
+        (None, "", ErrorCode::InvalidClient),
+        (None, "client_secret=x", ErrorCode::InvalidClient),
+        (None, "client_id=%C3%A9", ErrorCode::InvalidClient),
+        (None, "client_id=c1&client_assertion=x", ErrorCode::InvalidClient),
+    ] {
+        assert_eq!(present(header.as_deref(), form).unwrap_err().error.code(), code, "{form}");
+    }
+}
+
+#[test]
+fn nothing_presented_is_printed() {
+    let sent = present(None, "client_id=c1&client_secret=s3cret").unwrap();
+    assert!(!format!("{sent:?}").contains("s3cret"));
+}

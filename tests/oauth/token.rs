@@ -1,0 +1,222 @@
+//! Judging codes and refresh tokens, reading token requests. A failure means that a replay, a theft or a wrong client would
+//! be treated as something else.
+
+use mcpgate::oauth::{
+    AccessToken, AuthorizationCode, Brand, ClientId, CodeChallenge, CodeRecord, CodeVerdict, CodeVerifier, ErrorCode,
+    Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh, RefreshClaims, RefreshToken,
+    RefreshVerdict, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenRequest,
+    TokenResponse, VerifiedRedirect,
+};
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+const MADE: Timestamp = Timestamp::from_secs(1000);
+
+fn at(secs: u64) -> Timestamp {
+    MADE.plus(Lifetime::from_secs(secs))
+}
+
+fn client(id: &str) -> ClientId {
+    ClientId::parse(id).unwrap()
+}
+
+fn resource(text: &str) -> ResourceIndicator {
+    ResourceIndicator::parse(text).unwrap()
+}
+
+fn code() -> CodeRecord {
+    CodeRecord {
+        hash: TokenHash::of(b"code"),
+        tenant: TenantId::default(),
+        grant: GrantId([1; 16]),
+        client: client("c1"),
+        subject: Subject::parse("u1").unwrap(),
+        redirect: VerifiedRedirect::from_stored("http://localhost:51763/cb".into(), true),
+        challenge: CodeChallenge::from_stored(CHALLENGE),
+        resource: resource("https://gw/mcp"),
+        scopes: ScopeSet::parse("read").unwrap(),
+        authenticated_at: MADE,
+        issued_at: MADE,
+        expires_at: at(60),
+        used_at: None,
+        failures: 0,
+    }
+}
+
+fn presented() -> PresentedCode {
+    PresentedCode {
+        client: client("c1"),
+        verifier: CodeVerifier::parse(VERIFIER),
+        redirect_uri: Some("http://localhost:51763/cb".into()),
+        resource: Some(resource("https://gw/mcp/")),
+    }
+}
+
+fn wrong_verifier() -> PresentedCode {
+    PresentedCode { verifier: CodeVerifier::parse(&"a".repeat(43)), ..presented() }
+}
+
+#[test]
+fn cr_05_a_code_lives_until_its_end_and_not_at_it() {
+    assert_eq!(code().judge(&presented(), at(59)), CodeVerdict::Redeem);
+    assert_eq!(code().judge(&presented(), at(60)), CodeVerdict::Dead);
+    let bare = PresentedCode { redirect_uri: None, resource: None, ..presented() };
+    assert_eq!(code().judge(&bare, at(1)), CodeVerdict::Redeem);
+}
+
+#[test]
+fn pk_05_pk_06_pk_08_the_verifier_must_be_right_and_the_challenge_there() {
+    let absent = PresentedCode { verifier: None, ..presented() };
+    assert_eq!(code().judge(&absent, at(1)), CodeVerdict::WrongVerifier);
+    assert_eq!(code().judge(&wrong_verifier(), at(1)), CodeVerdict::WrongVerifier);
+    let after = |failures| CodeRecord { failures, ..code() }.judge(&presented(), at(1));
+    assert_eq!((after(2), after(3)), (CodeVerdict::Redeem, CodeVerdict::Dead));
+    let damaged = CodeRecord { challenge: None, ..code() };
+    assert_eq!(damaged.judge(&presented(), at(1)), CodeVerdict::Dead);
+}
+
+#[test]
+fn cr_06_cr_07_cr_10_another_client_redirect_or_resource() {
+    for (sent, verdict) in [
+        (PresentedCode { client: client("c2"), ..wrong_verifier() }, CodeVerdict::WrongClient),
+        (
+            PresentedCode { redirect_uri: Some("http://localhost:1/cb".into()), ..presented() },
+            CodeVerdict::WrongRedirect,
+        ),
+        (PresentedCode { resource: Some(resource("https://gw/x")), ..presented() }, CodeVerdict::WrongResource),
+    ] {
+        assert_eq!(code().judge(&sent, at(1)), verdict);
+        let used = CodeRecord { used_at: Some(at(1)), ..code() };
+        assert_eq!(used.judge(&sent, at(2)), verdict, "such a replay revokes nothing");
+    }
+}
+
+#[test]
+fn cr_03_cr_04_only_a_fully_valid_replay_is_one_even_a_late_one() {
+    let used = CodeRecord { used_at: Some(at(1)), ..code() };
+    assert_eq!(used.judge(&presented(), at(2)), CodeVerdict::Replayed);
+    assert_eq!(used.judge(&presented(), at(3600)), CodeVerdict::Replayed);
+    assert_eq!(used.judge(&wrong_verifier(), at(2)), CodeVerdict::WrongVerifier);
+}
+
+fn grant() -> Grant {
+    Grant {
+        id: GrantId([1; 16]),
+        tenant: TenantId::default(),
+        client: client("c1"),
+        subject: Subject::parse("u1").unwrap(),
+        resource: resource("https://gw/mcp"),
+        scopes: ScopeSet::parse("read").unwrap(),
+        authenticated_at: MADE,
+        created_at: MADE,
+        expires_at: at(1000),
+        idle_until: at(500),
+        may_refresh: true,
+        generation: 5,
+        rotated_at: at(100),
+        revoked_at: None,
+    }
+}
+
+fn refresh(generation: u32, grace: u64) -> PresentedRefresh {
+    PresentedRefresh { client: client("c1"), generation, grace: Lifetime::from_secs(grace) }
+}
+
+#[test]
+fn rt_01_rt_02_rt_16_generations_decide() {
+    for (generation, grace, now, verdict) in [
+        (5, 30, 101, RefreshVerdict::Rotate),
+        (4, 30, 130, RefreshVerdict::Retry),
+        (4, 30, 131, RefreshVerdict::Reused),
+        (4, 0, 100, RefreshVerdict::Reused),
+        (3, 30, 101, RefreshVerdict::Reused),
+        (0, 30, 101, RefreshVerdict::Reused),
+        (6, 30, 101, RefreshVerdict::Ahead),
+    ] {
+        assert_eq!(grant().judge_refresh(&refresh(generation, grace), at(now)), verdict, "{generation} at {now}");
+    }
+}
+
+#[test]
+fn rt_06_rt_10_rt_14_another_client_changes_nothing_and_dead_stays_dead() {
+    let other = PresentedRefresh { client: client("c2"), ..refresh(0, 30) };
+    assert_eq!(grant().judge_refresh(&other, at(101)), RefreshVerdict::WrongClient);
+    assert_eq!(grant().judge_refresh(&refresh(5, 30), at(500)), RefreshVerdict::Dead);
+    let busy = Grant { idle_until: at(2000), ..grant() };
+    assert_eq!(busy.judge_refresh(&refresh(5, 30), at(999)), RefreshVerdict::Rotate);
+    assert_eq!(busy.judge_refresh(&refresh(5, 30), at(1000)), RefreshVerdict::Dead);
+    let revoked = Grant { revoked_at: Some(at(1)), ..grant() };
+    assert_eq!(revoked.judge_refresh(&refresh(0, 30), at(101)), RefreshVerdict::Dead);
+    let without = Grant { may_refresh: false, ..grant() };
+    assert_eq!(without.judge_refresh(&refresh(0, 30), at(101)), RefreshVerdict::NotAllowed);
+}
+
+fn keys() -> TokenKeys {
+    TokenKeys::new(vec![(1, [1; 32])], Brand::parse("mcp").unwrap()).unwrap()
+}
+
+fn read(form: &str) -> Result<TokenRequest, OAuthError> {
+    TokenRequest::read(&Form::parse(form.as_bytes()).unwrap(), &keys())
+}
+
+#[test]
+fn cr_14_the_form_of_a_token_request() {
+    for (form, code) in [
+        ("", ErrorCode::InvalidRequest),
+        ("grant_type=", ErrorCode::InvalidRequest),
+        ("grant_type=password", ErrorCode::UnsupportedGrantType),
+        ("grant_type=refresh_token&grant_type=refresh_token", ErrorCode::InvalidRequest),
+        ("grant_type=authorization_code", ErrorCode::InvalidRequest),
+        ("grant_type=refresh_token", ErrorCode::InvalidRequest),
+        ("grant_type=authorization_code&code=x&code=x", ErrorCode::InvalidRequest),
+        ("grant_type=authorization_code&code=x&resource=a", ErrorCode::InvalidTarget),
+        ("grant_type=authorization_code&code=x&resource=https://gw&resource=https://gw", ErrorCode::InvalidTarget),
+        ("grant_type=refresh_token&refresh_token=x&scope=%22", ErrorCode::InvalidScope),
+    ] {
+        assert_eq!(read(form).unwrap_err().code(), code, "{form}");
+    }
+}
+
+#[test]
+fn cr_08_rt_18_what_is_not_ours_is_known_without_the_store() {
+    let keys = keys();
+    let (code, access) = (AuthorizationCode::mint([2; 32], &keys), AccessToken::mint([2; 32], &keys));
+    let request = read(&format!("grant_type=authorization_code&code={}", code.reveal())).unwrap();
+    assert!(matches!(request, TokenRequest::AuthorizationCode { code: Some(hash), .. } if hash == code.hash()));
+    let flipped = code.reveal().replacen("code_", "code_x", 1);
+    for junk in [access.reveal(), &flipped, &code.reveal()[1..], &"x".repeat(50_000)] {
+        let request = read(&format!("grant_type=authorization_code&code={junk}")).unwrap();
+        assert!(matches!(request, TokenRequest::AuthorizationCode { code: None, verifier: None, .. }));
+    }
+    let request = read(&format!("grant_type=refresh_token&refresh_token={}", access.reveal())).unwrap();
+    assert!(matches!(request, TokenRequest::RefreshToken { claims: None, .. }));
+}
+
+#[test]
+fn a_surplus_offline_access_narrows_nothing() {
+    let claims = RefreshClaims { grant: GrantId([7; 16]), generation: 1 };
+    let token = RefreshToken::derive(claims, &keys());
+    let scopes = |asked: &str| {
+        let form = format!("grant_type=refresh_token&refresh_token={}&scope={asked}", token.reveal());
+        match read(&form).unwrap() {
+            TokenRequest::RefreshToken { claims: found, scopes, .. } => (found, scopes.map(|s| s.to_string())),
+            TokenRequest::AuthorizationCode { .. } => panic!("another grant"),
+        }
+    };
+    assert_eq!(scopes("offline_access"), (Some(claims), None));
+    assert_eq!(scopes("read+offline_access"), (Some(claims), Some("read".into())));
+}
+
+#[test]
+fn the_response_has_rfc_6749_s_members() {
+    let response = TokenResponse {
+        access_token: AccessToken::mint([2; 32], &keys()),
+        expires_in: 3600,
+        refresh_token: None,
+        scopes: ScopeSet::parse("b a").unwrap(),
+    };
+    let json: serde_json::Value = serde_json::from_slice(&response.to_json()).unwrap();
+    let expected = serde_json::json!({ "access_token": response.access_token.reveal(), "token_type": "Bearer",
+        "expires_in": 3600, "scope": "a b" });
+    assert_eq!(json, expected);
+}
