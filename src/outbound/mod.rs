@@ -1,8 +1,27 @@
 //! The one outbound dialer for URLs that others name: https only, public addresses only, no redirects, bounded.
+//!
+//! For: Client ID Metadata Documents, and later key sets and federated metadata. Not for: configured upstreams, which are
+//! the operator's word. It may know `config` and `clock`. Start with `Dialer`; `guard` holds the table of addresses.
+
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
+mod budget;
+mod exchange;
+mod freshness;
 mod guard;
+mod target;
+mod trust;
+
+use budget::Budget;
+use guard::Guard;
+use target::Target;
 
 /// What a fetch brought.
 #[derive(Debug, Clone)]
@@ -71,23 +90,72 @@ pub trait Fetch: Send + Sync + 'static {
     async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError>;
 }
 
-/// The implementation over hyper and rustls.
-#[derive(Debug)]
-pub struct Dialer {}
+/// Time for the whole fetch (CI-08): somebody waits in front of a browser.
+const TOTAL_TIME: Duration = Duration::from_secs(5);
+/// Of which the resolver (CI-20), and each attempt to connect so that a dead address leaves time for the next.
+const DNS_TIME: Duration = Duration::from_secs(3);
+const CONNECT_TIME: Duration = Duration::from_millis(1500);
+
+/// The implementation over hyper and rustls. It reads no proxy variables (CI-19).
+pub struct Dialer {
+    guard: Guard,
+    budget: Budget,
+    tls: TlsConnector,
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialer").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
 
 impl Dialer {
     /// Makes the dialer.
     ///
     /// # Errors
-    /// Says why the CA file or the system's roots could not be read.
-    pub fn new(_config: &crate::config::OutboundConfig, _rates: &crate::config::Rates) -> Result<Self, String> {
-        todo!()
+    /// Says why the operator's CA file could not be read.
+    pub fn new(config: &crate::config::OutboundConfig, rates: &crate::config::Rates) -> Result<Self, String> {
+        Ok(Self {
+            guard: Guard::new(config.allow_addresses.clone()),
+            budget: Budget::new(rates.fetches_per_host_per_minute),
+            tls: TlsConnector::from(trust::client_config(config.extra_ca_file.as_deref())?),
+        })
+    }
+
+    /// Resolves once, checks every address, and connects to exactly a checked one: there is no second look at the
+    /// name that could be answered differently (CI-04).
+    async fn connect(&self, target: &Target) -> Result<TcpStream, FetchError> {
+        let addresses = match target.literal {
+            Some(address) => self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?,
+            None => {
+                let answer = timeout(DNS_TIME, tokio::net::lookup_host((target.host.as_str(), target.port))).await;
+                self.guard.admit(answer.map_err(|_| FetchError::Dns)?.map_err(|_| FetchError::Dns)?)?
+            }
+        };
+        for address in addresses {
+            if let Ok(Ok(stream)) = timeout(CONNECT_TIME, TcpStream::connect(address)).await {
+                return Ok(stream);
+            }
+        }
+        Err(FetchError::Connect)
+    }
+
+    async fn fetch(&self, target: &Target, max_bytes: usize) -> Result<Fetched, FetchError> {
+        let stream = self.connect(target).await?;
+        let name = ServerName::try_from(target.host.clone()).map_err(|_| FetchError::Refused)?;
+        let secured = self.tls.connect(name, stream).await.map_err(|cause| match cause.get_ref() {
+            Some(inner) if inner.is::<rustls::Error>() => FetchError::Tls,
+            _ => FetchError::Connect,
+        })?;
+        exchange::get(secured, target, max_bytes).await
     }
 }
 
 #[async_trait]
 impl Fetch for Dialer {
-    async fn fetch_json(&self, _url: &str, _max_bytes: usize) -> Result<Fetched, FetchError> {
-        todo!()
+    async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        let target = Target::parse(url)?;
+        let _leave = self.budget.take(&target.host)?;
+        timeout(TOTAL_TIME, self.fetch(&target, max_bytes)).await.unwrap_or(Err(FetchError::Slow))
     }
 }

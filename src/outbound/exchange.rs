@@ -1,0 +1,77 @@
+//! One GET over one connection: 200, plain JSON, of bounded size, or an error.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HOST, USER_AGENT};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Body as _, Incoming};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::freshness::Freshness;
+use super::{FetchError, Fetched, Target};
+
+/// security.md 5.7: head of an answer.
+const MAX_FIELDS: usize = 64;
+const MAX_HEAD: usize = 32 * 1024;
+/// Entity tags are a few dozen characters; a longer one is not worth keeping.
+const MAX_ETAG: usize = 256;
+
+/// Fetches the target over a connection that is secured already.
+pub(super) async fn get(
+    secured: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    target: &Target,
+    max_bytes: usize,
+) -> Result<Fetched, FetchError> {
+    let request = Request::get(&target.path)
+        .header(HOST, &target.authority)
+        .header(ACCEPT, "application/json")
+        // Encoded answers are refused below; saying so first is only polite (CI-07).
+        .header(ACCEPT_ENCODING, "identity")
+        .header(USER_AGENT, concat!("mcpgate/", env!("CARGO_PKG_VERSION")))
+        .header(CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| FetchError::Refused)?;
+    let mut connection = hyper::client::conn::http1::Builder::new();
+    connection.max_headers(MAX_FIELDS).max_buf_size(MAX_HEAD);
+    let (mut sender, driver) = connection.handshake(TokioIo::new(secured)).await.map_err(|_| FetchError::Protocol)?;
+    // The connection dies with this call, however it ends.
+    let _driver = AbortOnDropHandle::new(tokio::spawn(driver));
+    let answer = sender.send_request(request).await.map_err(|_| FetchError::Protocol)?;
+    // CIMD "Client Information Document": 200 is the only success; a redirect is not followed (CI-06).
+    if answer.status() != StatusCode::OK {
+        return Err(FetchError::Status(answer.status().as_u16()));
+    }
+    check_type(answer.headers())?;
+    let Freshness { max_age, no_store } = Freshness::read(answer.headers());
+    let etag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.len() <= MAX_ETAG);
+    let etag = etag.map(str::to_owned);
+    let body = read_bounded(answer.into_body(), max_bytes).await?;
+    Ok(Fetched { body, max_age, no_store, etag })
+}
+
+/// `application/json` or `application/*+json`, in the clear.
+fn check_type(headers: &HeaderMap) -> Result<(), FetchError> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let subtype = essence.strip_prefix("application/").unwrap_or_default();
+    let plain = headers.get_all(CONTENT_ENCODING).iter().all(|encoding| encoding.as_bytes() == b"identity");
+    if plain && (subtype == "json" || subtype.ends_with("+json")) { Ok(()) } else { Err(FetchError::ContentType) }
+}
+
+/// Reads until the end or the limit; what the length header claims is only believed when it is too much.
+async fn read_bounded(mut body: Incoming, max_bytes: usize) -> Result<Bytes, FetchError> {
+    if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > max_bytes {
+        return Err(FetchError::TooLarge);
+    }
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| FetchError::Protocol)?.into_data() else { continue };
+        if read.len() + data.len() > max_bytes {
+            return Err(FetchError::TooLarge);
+        }
+        read.extend_from_slice(&data);
+    }
+    Ok(read.freeze())
+}

@@ -1,0 +1,98 @@
+//! Where a fetch goes: an https URL in the one spelling that every parser reads alike.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use super::FetchError;
+
+/// As long as a client id may be.
+const MAX_LENGTH: usize = 2048;
+
+/// A checked URL, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The host as in the URL, without brackets: for TLS, for the resolver and as the key of the budget.
+    pub(super) host: String,
+    /// The address, when the host is one.
+    pub(super) literal: Option<IpAddr>,
+    pub(super) port: u16,
+    /// The `Host` header.
+    pub(super) authority: String,
+    /// The request target.
+    pub(super) path: String,
+}
+
+impl Target {
+    /// Reads a URL. One that a parser would write otherwise is refused: so numbers that are addresses in octal,
+    /// hexadecimal or one piece, zone ids, capitals, white space, backslashes and dot segments never get here (CI-03).
+    pub(super) fn parse(text: &str) -> Result<Self, FetchError> {
+        let url = Url::parse(text).map_err(|_| FetchError::Refused)?;
+        let sound = text.len() <= MAX_LENGTH
+            && url.as_str() == text
+            && url.scheme() == "https"
+            && url.fragment().is_none()
+            && !text.contains('@');
+        let host = url.host().filter(|_| sound).ok_or(FetchError::Refused)?;
+        let literal = match &host {
+            Host::Domain(_) => None,
+            Host::Ipv4(address) => Some(IpAddr::V4(*address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(*address)),
+        };
+        let port = url.port_or_known_default().ok_or(FetchError::Refused)?;
+        Ok(Self {
+            host: literal.map_or_else(|| host.to_string(), |address| address.to_string()),
+            literal,
+            port,
+            authority: url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}")),
+            path: url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let target = Target::parse("https://c.example:8443/a/b?x=y").unwrap();
+        assert_eq!((target.host.as_str(), target.port, target.literal), ("c.example", 8443, None));
+        assert_eq!((target.authority.as_str(), target.path.as_str()), ("c.example:8443", "/a/b?x=y"));
+        let target = Target::parse("https://[::1]/").unwrap();
+        assert_eq!((target.host.as_str(), target.authority.as_str(), target.port), ("::1", "[::1]", 443));
+        assert!(target.literal.is_some());
+    }
+
+    #[test]
+    fn ci_01_ci_03_only_https_in_one_spelling() {
+        for bad in [
+            "http://c.example/",
+            "ftp://c.example/",
+            "https://c.example",
+            "https:/c.example/",
+            "HTTPS://c.example/",
+            "https://C.example/",
+            "https://c.example:443/",
+            "https://c.example/a/../b",
+            "https://c.example/#f",
+            "https://u@c.example/",
+            "https://c.example\\@d.example/",
+            "https://c.exam\tple/",
+            " https://c.example/",
+            "https://0x7f.1/",
+            "https://0177.0.0.1/",
+            "https://2130706433/",
+            "https://127.1/",
+            "https://[::FFFF:127.0.0.1]/",
+            "https://[0:0:0:0:0:0:0:1]/",
+            "https://[fe80::1%25eth0]/",
+            "https://\u{ff11}27.0.0.1/",
+            "https:///c.example/",
+            "c.example",
+            "",
+        ] {
+            assert_eq!(Target::parse(bad), Err(FetchError::Refused), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The outbound dialer against a real TLS server. A failure means that whoever names a URL can make the gateway reach
+//! an inner host, follow a redirect, read without end or wait without end.
+
+#![cfg(test)]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mcpgate::config::{OutboundConfig, Rates};
+use mcpgate::outbound::{Dialer, Fetch as _, FetchError, Fetched};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+const MAX: usize = 5120;
+
+/// A certificate for `name`, made by an authority whose own certificate lies in a file.
+struct Certificates {
+    ca_file: PathBuf,
+    acceptor: TlsAcceptor,
+    _folder: tempfile::TempDir,
+}
+
+fn certificates(name: &str, expired: bool) -> Certificates {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    if expired {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+    }
+    let leaf = params.signed_by(&key, &ca).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, ca.pem()).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .unwrap();
+    Certificates { ca_file, acceptor: TlsAcceptor::from(Arc::new(tls)), _folder: folder }
+}
+
+/// What the server sends: these pieces, with a pause between them, then (perhaps) nothing more without closing.
+#[derive(Clone)]
+struct Answer {
+    pieces: Vec<Vec<u8>>,
+    pause: Duration,
+    stay_open: bool,
+}
+
+fn answer(text: impl Into<Vec<u8>>) -> Answer {
+    Answer { pieces: vec![text.into()], pause: Duration::ZERO, stay_open: false }
+}
+
+fn ok(headers: &str, body: &str) -> Answer {
+    answer(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
+}
+
+const JSON: &str = "content-type: application/json\r\n";
+
+struct Server {
+    address: SocketAddr,
+    /// TCP connections accepted.
+    connections: Arc<AtomicUsize>,
+    /// The request heads, one after another.
+    requests: Arc<std::sync::Mutex<String>>,
+    certificates: Certificates,
+}
+
+async fn serve_as(certificates: Certificates, answer: Answer) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::Mutex::new(String::new())));
+    let (counted, recorded, acceptor) =
+        (Arc::clone(&connections), Arc::clone(&requests), certificates.acceptor.clone());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            let (answer, recorded, acceptor) = (answer.clone(), Arc::clone(&recorded), acceptor.clone());
+            tokio::spawn(async move {
+                let mut stream = acceptor.accept(stream).await?;
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await?);
+                }
+                recorded.lock().unwrap().push_str(&String::from_utf8_lossy(&head));
+                for piece in answer.pieces {
+                    stream.write_all(&piece).await?;
+                    stream.flush().await?;
+                    tokio::time::sleep(answer.pause).await;
+                }
+                if answer.stay_open {
+                    std::future::pending::<()>().await;
+                }
+                stream.shutdown().await
+            });
+        }
+    });
+    Server { address, connections, requests, certificates }
+}
+
+async fn serve(answer: Answer) -> Server {
+    serve_as(certificates("localhost", false), answer).await
+}
+
+fn rates(fetches_per_host_per_minute: u32) -> Rates {
+    Rates {
+        authorize_per_second: 1,
+        token_per_second: 1,
+        client_failures_per_minute: 1,
+        registrations_per_hour: 1,
+        fetches_per_host_per_minute,
+        mcp_per_second: 1,
+        mcp_burst: 1,
+        store_reads_per_second: 1,
+        login_free_failures: 1,
+        login_pause_failures: 1,
+    }
+}
+
+impl Server {
+    /// A dialer to which an operator opened loopback and this server's authority.
+    fn dialer(&self) -> Dialer {
+        let loopback = ["127.0.0.0/8", "::1/128"].map(|block| block.parse().unwrap()).to_vec();
+        let extra_ca_file = Some(self.certificates.ca_file.clone());
+        Dialer::new(&OutboundConfig { allow_addresses: loopback, extra_ca_file }, &rates(10)).unwrap()
+    }
+
+    fn url(&self) -> String {
+        format!("https://localhost:{}/client.json?v=1", self.address.port())
+    }
+
+    async fn fetch(&self) -> Result<Fetched, FetchError> {
+        self.dialer().fetch_json(&self.url(), MAX).await
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_fetched_with_what_was_said_about_it() {
+    let headers = format!("{JSON}cache-control: max-age=600\r\netag: \"x\"\r\n");
+    let server = serve(ok(&headers, "{\"a\":1}")).await;
+    let fetched = server.fetch().await.unwrap();
+    assert_eq!(fetched.body, "{\"a\":1}");
+    assert_eq!((fetched.max_age, fetched.no_store, fetched.etag.as_deref()), (Some(600), false, Some("\"x\"")));
+    let request = server.requests.lock().unwrap().to_ascii_lowercase();
+    assert!(request.starts_with("get /client.json?v=1 http/1.1\r\n"), "{request}");
+    for line in [
+        "accept: application/json\r\n",
+        "accept-encoding: identity\r\n",
+        &format!("host: localhost:{}\r\n", server.address.port()),
+    ] {
+        assert!(request.contains(line), "{line} in {request}");
+    }
+    assert!(!request.contains("authorization:") && !request.contains("cookie:"));
+}
+
+#[tokio::test]
+async fn ci_02_ci_03_an_address_that_is_not_public_sees_no_connection() {
+    let server = serve(ok(JSON, "{}")).await;
+    let closed = Dialer::new(
+        &OutboundConfig { allow_addresses: Vec::new(), extra_ca_file: Some(server.certificates.ca_file.clone()) },
+        &rates(100),
+    )
+    .unwrap();
+    let port = server.address.port();
+    for host in ["localhost", "127.0.0.1", "[::ffff:7f00:1]", "0x7f.1", "0177.0.0.1", "2130706433", "127.1"] {
+        let fetched = closed.fetch_json(&format!("https://{host}:{port}/x"), MAX).await;
+        assert_eq!(fetched.unwrap_err(), FetchError::Refused, "{host}");
+    }
+    let plain = format!("http://localhost:{port}/x");
+    assert_eq!(server.dialer().fetch_json(&plain, MAX).await.unwrap_err(), FetchError::Refused);
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn ci_17_an_operators_address_may_stand_in_the_url() {
+    let server = serve_as(certificates("127.0.0.1", false), ok(JSON, "{}")).await;
+    let url = format!("https://127.0.0.1:{}/x", server.address.port());
+    assert!(server.dialer().fetch_json(&url, MAX).await.is_ok());
+}
+
+#[tokio::test]
+async fn ci_06_redirects_are_not_followed_and_only_200_counts() {
+    let elsewhere = serve(ok(JSON, "{}")).await;
+    for status in [301, 302, 303, 307, 308, 201, 204, 304, 403, 404, 429, 500, 503] {
+        let text = format!("HTTP/1.1 {status} X\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", elsewhere.url());
+        let server = serve(answer(text)).await;
+        assert_eq!(server.fetch().await.unwrap_err(), FetchError::Status(status));
+        assert_eq!(server.connections(), 1);
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test]
+async fn ci_07_what_is_larger_than_the_limit_is_refused() {
+    assert_eq!(serve(ok(JSON, &"x".repeat(MAX))).await.fetch().await.unwrap().body.len(), MAX);
+    assert_eq!(serve(ok(JSON, &"x".repeat(MAX + 1))).await.fetch().await.unwrap_err(), FetchError::TooLarge);
+    let head = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n{JSON}\r\n");
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
+    let endless = Answer { pieces: vec![(head + &chunk.repeat(64)).into_bytes()], ..answer("") };
+    let endless = Answer { stay_open: true, ..endless };
+    assert_eq!(serve(endless).await.fetch().await.unwrap_err(), FetchError::TooLarge);
+    let until_close = answer(format!("HTTP/1.1 200 OK\r\n{JSON}\r\n{}", "x".repeat(MAX + 1)));
+    assert_eq!(serve(until_close).await.fetch().await.unwrap_err(), FetchError::TooLarge);
+}
+
+#[tokio::test]
+async fn ci_07_ci_11_only_plain_json_is_taken() {
+    for headers in [
+        "",
+        "content-type: text/html\r\n",
+        "content-type: text/json\r\n",
+        "content-type: application/jsonp\r\n",
+        "content-type: application/json\r\ncontent-encoding: gzip\r\n",
+        "content-type: application/json\r\ncontent-encoding: br\r\n",
+    ] {
+        assert_eq!(serve(ok(headers, "{}")).await.fetch().await.unwrap_err(), FetchError::ContentType, "{headers}");
+    }
+    for kind in ["Application/JSON; charset=utf-8", "application/cimd+json"] {
+        assert!(serve(ok(&format!("content-type: {kind}\r\n"), "{}")).await.fetch().await.is_ok(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn ci_08_slow_answers_end_after_five_seconds() {
+    let head = ok(JSON, &"x".repeat(100)).pieces.remove(0);
+    let drip =
+        Answer { pieces: head.chunks(1).map(<[u8]>::to_vec).collect(), pause: Duration::from_secs(1), stay_open: true };
+    let silent = Answer { pieces: Vec::new(), pause: Duration::ZERO, stay_open: true };
+    let body = Answer { pieces: vec![head[..head.len() - 1].to_vec()], pause: Duration::ZERO, stay_open: true };
+    let timed = |answer: Answer| async {
+        let server = serve(answer).await;
+        let start = Instant::now();
+        assert_eq!(server.fetch().await.unwrap_err(), FetchError::Slow);
+        let took = start.elapsed();
+        assert!(took > Duration::from_millis(4900) && took < Duration::from_millis(5900), "{took:?}");
+    };
+    tokio::join!(timed(drip), timed(silent), timed(body));
+}
+
+#[tokio::test]
+async fn ci_12_certificates_are_checked() {
+    let unknown = serve(ok(JSON, "{}")).await;
+    let another = serve(ok(JSON, "{}")).await;
+    let fetched = another.dialer().fetch_json(&unknown.url(), MAX).await;
+    assert_eq!(fetched.unwrap_err(), FetchError::Tls, "an unknown authority");
+    let wrong = serve_as(certificates("c.example", false), ok(JSON, "{}")).await;
+    assert_eq!(wrong.fetch().await.unwrap_err(), FetchError::Tls, "another name");
+    let expired = serve_as(certificates("localhost", true), ok(JSON, "{}")).await;
+    assert_eq!(expired.fetch().await.unwrap_err(), FetchError::Tls, "expired");
+    assert!(unknown.requests.lock().unwrap().is_empty() && wrong.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn ci_15_one_fetch_of_a_host_at_a_time_and_ten_a_minute() {
+    let server = serve(Answer { stay_open: true, ..answer("") }).await;
+    let dialer = server.dialer();
+    let url = server.url();
+    let (first, second) = tokio::join!(dialer.fetch_json(&url, MAX), dialer.fetch_json(&url, MAX));
+    assert_eq!((first.unwrap_err(), second.unwrap_err()), (FetchError::Slow, FetchError::Busy));
+
+    let server = serve(ok(JSON, "{}")).await;
+    let dialer = server.dialer();
+    for _ in 0..10 {
+        assert!(dialer.fetch_json(&server.url(), MAX).await.is_ok());
+    }
+    assert_eq!(dialer.fetch_json(&server.url(), MAX).await.unwrap_err(), FetchError::Busy);
+    assert_eq!(server.connections(), 10);
+}
+
+#[tokio::test]
+async fn ci_12_what_cannot_be_reached_is_told_apart() {
+    let server = serve(ok(JSON, "{}")).await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let refused = server.dialer().fetch_json(&format!("https://127.0.0.1:{}/x", gone.port()), MAX).await;
+    assert_eq!(refused.unwrap_err(), FetchError::Connect);
+    let unknown = server.dialer().fetch_json("https://no-such-name.invalid/x", MAX).await;
+    assert_eq!(unknown.unwrap_err(), FetchError::Dns);
+    let broken = serve(answer("SSH-2.0-x\r\n")).await;
+    assert_eq!(broken.fetch().await.unwrap_err(), FetchError::Protocol);
+    let headers = (0..65).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
+    assert_eq!(serve(ok(&(headers + JSON), "{}")).await.fetch().await.unwrap_err(), FetchError::Protocol);
+}
+
+#[test]
+fn a_ca_file_that_cannot_be_used_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let open = |file: PathBuf| {
+        Dialer::new(&OutboundConfig { allow_addresses: Vec::new(), extra_ca_file: Some(file) }, &rates(10)).unwrap_err()
+    };
+    assert!(open(folder.path().join("none.pem")).contains("none.pem"));
+    std::fs::write(&file, "no certificate").unwrap();
+    assert!(open(file).contains("holds no certificate"));
+}
