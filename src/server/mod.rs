@@ -1,17 +1,31 @@
-//! The one place where all is wired: sockets, TLS, dispatch, drain.
+//! The assembly: sockets, TLS, dispatch, drain, reload, and the one place where all is wired (`run`).
+//!
+//! It decides nothing about permission or protocol: a request that is for us goes to `proxy` or `endpoints`. It may
+//! name everything but `cli`. Start with `run` below; a connection's way is `listener.rs`, `connection.rs`, `watch.rs`,
+//! `dispatch.rs`; a changed configuration's is `reload.rs` and `build.rs`.
 
 mod activity;
 mod admission;
+mod build;
 mod certificate;
 mod connection;
 pub mod dev_certs;
 mod dispatch;
+mod error;
+mod harden;
 mod host;
 pub mod keys;
 mod listener;
+mod operator;
 mod private_file;
 mod proxy_header;
+mod reload;
+mod run;
 mod stream;
 mod tls;
 mod watch;
 mod worker;
+
+pub use certificate::CertificateError;
+pub use error::RunError;
+pub use run::{Ready, RunOptions, run};

@@ -268,7 +268,9 @@ impl TokenCache {
         self.vouched.store(millis(at.saturating_duration_since(self.made)), Ordering::Release);
     }
 
-    fn is_vouched(&self) -> bool {
+    /// Returns whether the change log was read lately enough to vouch for the entries.
+    #[must_use]
+    pub fn is_vouched(&self) -> bool {
         // Measured by the monotonic clock: a wall clock that jumps must neither stop traffic nor hide a dead follower.
         let age = millis(self.made.elapsed()).saturating_sub(self.vouched.load(Ordering::Acquire));
         age <= millis(self.max_stale)

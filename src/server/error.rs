@@ -1,0 +1,110 @@
+//! Why the gateway did not start, in words that say what to do.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::certificate::CertificateError;
+use super::dev_certs::DevCertsError;
+use super::keys::KeysError;
+use crate::config::Problem;
+use crate::store::StoreError;
+
+/// Why the gateway did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration has problems.
+    #[error("{}", lines(.0))]
+    Configuration(Vec<Problem>),
+    /// The configured certificate cannot be used.
+    #[error("listen.tls: {0}")]
+    Certificate(#[from] CertificateError),
+    /// An upstream's or the outbound CA file, or the system's roots, cannot be read.
+    #[error("{0}")]
+    Roots(String),
+    /// The data directory cannot be used.
+    #[error("{}: {}; choose another with --data or data_dir", .0.display(), .1)]
+    DataDirectory(PathBuf, std::io::Error),
+    /// Another gateway runs with this data directory.
+    #[error("{}: another mcpgate serves this data directory; stop it, or choose another with --data", .0.display())]
+    Occupied(PathBuf),
+    /// The keys cannot be made or read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The development certificates cannot be made or read.
+    #[error(transparent)]
+    DevelopmentCertificates(#[from] DevCertsError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An address cannot be listened at.
+    #[error("{key}: cannot listen at {address}: {}; change it with {option} or {key}", reason(.source))]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The option of the command line.
+        option: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The first account could not be made.
+    #[error("the first account: {0}")]
+    FirstAccount(String),
+    /// The system refused threads, signals or randomness.
+    #[error("the system refused: {0}")]
+    System(String),
+}
+
+impl RunError {
+    /// Returns the exit code: 78 (EX_CONFIG) when the configuration must be changed, else 1.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) | Self::Certificate(_) | Self::Roots(_) => 78,
+            Self::DataDirectory(..)
+            | Self::Occupied(_)
+            | Self::Keys(_)
+            | Self::DevelopmentCertificates(_)
+            | Self::Store(_)
+            | Self::Listen { .. }
+            | Self::FirstAccount(_)
+            | Self::System(_) => 1,
+        }
+    }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
+        std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 need a right that this user lacks".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RunError;
+
+    #[test]
+    fn an_address_in_use_names_the_key_to_change() {
+        let error = RunError::Listen {
+            key: "listen.address",
+            option: "--listen",
+            address: "127.0.0.1:8443".parse().unwrap(),
+            source: std::io::ErrorKind::AddrInUse.into(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "listen.address: cannot listen at 127.0.0.1:8443: another program listens there; change it with --listen \
+             or listen.address"
+        );
+        assert_eq!(error.exit_code(), 1);
+        assert_eq!(RunError::Configuration(Vec::new()).exit_code(), 78);
+    }
+}

@@ -1,0 +1,175 @@
+//! The operator listener: health, readiness and metrics over plain HTTP, on loopback unless configured otherwise.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
+
+use http::header::HOST;
+use http::{HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::host;
+use super::worker::Process;
+use crate::oauth::Timestamp;
+use crate::store::Store;
+use crate::telemetry::{Exposition, Kind};
+use crate::web::{Response, is_cross_site, reply};
+
+/// Connections at once: a scraper, a probe, a person.
+const CONNECTIONS: usize = 32;
+/// How long a head may take, and a store to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the operator listener reports on.
+pub(super) struct Operator {
+    pub(super) process: Arc<Process>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) started: Timestamp,
+    /// Whether it listens on loopback only.
+    pub(super) loopback: bool,
+    /// When the certificate ends, in seconds of the epoch; 0 without TLS.
+    pub(super) certificate_ends: AtomicI64,
+}
+
+/// Answers until `stop`.
+pub(super) async fn run(listener: TcpListener, operator: Arc<Operator>, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    // DS-12: a file kept open, to be let go when there are none left, so that a probe is answered all the same.
+    let mut reserve = open_reserve();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "the operator listener cannot accept");
+                drop(reserve.take());
+                match tokio::time::timeout(PATIENCE, listener.accept()).await {
+                    // One at a time, so that the reserve comes back.
+                    Ok(Ok((stream, _))) => serve(stream, Arc::clone(&operator)).await,
+                    Ok(Err(_)) | Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+                reserve = open_reserve();
+                continue;
+            }
+        };
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let operator = Arc::clone(&operator);
+            tokio::spawn(async move {
+                serve(stream, operator).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+fn open_reserve() -> Option<std::fs::File> {
+    std::fs::File::open("/dev/null").ok()
+}
+
+async fn serve(stream: TcpStream, operator: Arc<Operator>) {
+    let service = service_fn(move |request| {
+        let operator = Arc::clone(&operator);
+        async move { Ok::<_, Infallible>(operator.answer(&request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(16 << 10);
+    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a connection to the operator listener broke");
+    }
+}
+
+/// A name that an attacker made point to loopback (DNS rebinding) makes any page a page of the same site.
+fn names_this_machine(request: &Request<Incoming>) -> bool {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    host::split(host).is_some_and(|(name, _)| {
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+    })
+}
+
+impl Operator {
+    async fn answer(&self, request: &Request<Incoming>) -> Response {
+        // A page in the operator's browser must not be able to use that browser's way in.
+        if is_cross_site(request.headers(), |_| false) {
+            return reply::uncached(StatusCode::FORBIDDEN, "text/plain", "not for other sites\n");
+        }
+        if self.loopback && !names_this_machine(request) {
+            return reply::uncached(StatusCode::MISDIRECTED_REQUEST, "text/plain", "use localhost or the address\n");
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return reply::method_not_allowed("GET, HEAD");
+        }
+        let mut response = match request.uri().path() {
+            "/healthz" => reply::uncached(StatusCode::OK, "text/plain", "ok\n"),
+            "/readyz" => match self.readiness().await {
+                Ok(()) => reply::uncached(StatusCode::OK, "text/plain", "ready\n"),
+                Err(reason) => reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{reason}\n")),
+            },
+            "/metrics" => reply::uncached(StatusCode::OK, Exposition::CONTENT_TYPE, self.metrics()),
+            _ => reply::uncached(StatusCode::NOT_FOUND, "text/plain", "/healthz, /readyz, /metrics\n"),
+        };
+        response.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    /// Says whether requests should be sent here, and if not, why not.
+    async fn readiness(&self) -> Result<(), &'static str> {
+        if self.process.draining.load(Relaxed) {
+            return Err("going down");
+        }
+        match tokio::time::timeout(PATIENCE, self.store.change_mark()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "not ready");
+                return Err("the store cannot be read");
+            }
+            Err(_) => return Err("the store does not answer"),
+        }
+        if self.process.cache.is_vouched() { Ok(()) } else { Err("the change log is too old to vouch for tokens") }
+    }
+
+    fn metrics(&self) -> String {
+        let mut out = Exposition::default();
+        self.process.metrics.expose(&mut out);
+        let tokens = self.process.cache.len();
+        out.single("mcpgate_token_cache_entries", Kind::Gauge, "Tokens in memory.", tokens);
+        let open = self.process.admission.open();
+        out.single("mcpgate_connections", Kind::Gauge, "Open connections of the public listener.", open);
+        let ends = self.certificate_ends.load(Relaxed);
+        if ends > 0 {
+            out.single("mcpgate_certificate_not_after_seconds", Kind::Gauge, "When our certificate ends.", ends);
+        }
+        self.expose_store(&mut out);
+        out.family("mcpgate_build_info", Kind::Gauge, "The version; always 1.");
+        out.sample("mcpgate_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        let started = Duration::from_millis(self.started.as_millis()).as_secs_f64();
+        out.single("process_start_time_seconds", Kind::Gauge, "When the process started.", started);
+        out.finish()
+    }
+
+    fn expose_store(&self, out: &mut Exposition) {
+        /// What `StoreStats::commit_buckets` counts, in seconds.
+        const BOUNDS: [f64; 5] = [0.001, 0.005, 0.025, 0.1, 0.5];
+        let stats = self.store.stats();
+        let name = "mcpgate_store_commit_duration_seconds";
+        out.family(name, Kind::Histogram, "How long transactions took to become durable.");
+        let sum = Duration::from_micros(stats.commit_micros).as_secs_f64();
+        out.histogram(name, &[], &BOUNDS, &stats.commit_buckets, sum);
+        let help = "Operations of the store, many to a transaction.";
+        out.single("mcpgate_store_operations_total", Kind::Counter, help, stats.operations);
+        let help = "Operations of the store that failed.";
+        out.single("mcpgate_store_failures_total", Kind::Counter, help, stats.failures);
+    }
+}

@@ -1,0 +1,140 @@
+//! A new configuration under a running gateway: read whole, checked whole, adopted whole or not at all (CF-01, CF-02).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::build::Builder;
+use super::operator::Operator;
+use super::worker::Worker;
+use crate::config::{Config, Overrides, TlsConfig};
+use crate::telemetry::ConnectionEvent;
+
+/// A folder that never comes to rest must not keep a change from being seen.
+const LONGEST: Duration = Duration::from_secs(5);
+/// A file is seldom written in one go, and certificate and key are two: wait until nothing has changed for this long.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// What a reload needs.
+pub(super) struct Reloader {
+    pub(super) file: Option<PathBuf>,
+    pub(super) overrides: Overrides,
+    pub(super) builder: Builder,
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) workers: Vec<Arc<Worker>>,
+    pub(super) operator: Arc<Operator>,
+}
+
+impl Reloader {
+    /// Reads the configuration and all files it names anew, and serves with it; or says in the log why not.
+    pub(super) fn reload(&self) {
+        let metrics = &self.operator.process.metrics;
+        match self.adopt() {
+            Ok(()) => {
+                metrics.connection(ConnectionEvent::ConfigurationReloaded);
+                tracing::info!(event = "config.reloaded", "the new configuration is in force");
+            }
+            Err(problems) => {
+                metrics.connection(ConnectionEvent::ConfigurationRejected);
+                for problem in &problems {
+                    tracing::error!(event = "config.rejected", %problem, "the new configuration is refused");
+                }
+                tracing::error!(event = "config.rejected", "the configuration before stays in force, unchanged");
+            }
+        }
+    }
+
+    fn adopt(&self) -> Result<(), Vec<String>> {
+        let words = |problems: Vec<_>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let config = Config::load(self.file.as_deref(), &self.overrides).map_err(words)?;
+        let fixed = self.config.load().needs_restart(&config);
+        if !fixed.is_empty() {
+            return Err(fixed.iter().map(|key| format!("{key}: only a restart can change it")).collect());
+        }
+        let (snapshot, _ca, ends) = self.builder.snapshot(config).map_err(|error| vec![error.to_string()])?;
+        // Nothing fails from here on. Endpoints first: a client may be sent to an upstream only when it is known.
+        self.config.store(Arc::clone(&snapshot.config));
+        for worker in &self.workers {
+            worker.adopt(snapshot.clone());
+        }
+        self.operator.certificate_ends.store(ends, Relaxed);
+        Ok(())
+    }
+
+    /// Returns the files whose change means a reload.
+    fn files(&self) -> Vec<PathBuf> {
+        let config = self.config.load();
+        let mut files: Vec<_> = self.file.iter().cloned().collect();
+        files.extend(config.upstreams.iter().filter_map(|u| u.ca_file.clone()));
+        match &config.public.tls {
+            TlsConfig::Files { certificate, key } => files.extend([certificate.clone(), key.clone()]),
+            TlsConfig::Development | TlsConfig::Off => {}
+        }
+        files
+    }
+
+    /// Returns a digest of what the files hold now.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for file in self.files() {
+            // An absent file is a state like any other.
+            let content = std::fs::read(&file).unwrap_or_default();
+            hash.update(u64::try_from(content.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(content);
+        }
+        hash.finalize().into()
+    }
+}
+
+/// Watches the folders of the files that a reload reads. The files themselves are replaced, not written, by editors
+/// and by Kubernetes, and a watch on a file ends with it.
+pub(super) struct Watch {
+    changed: mpsc::Receiver<()>,
+    _watcher: RecommendedWatcher,
+}
+
+impl Watch {
+    /// Starts watching.
+    ///
+    /// # Errors
+    /// The system has no watches left, or a folder cannot be opened.
+    pub(super) fn start(reloader: &Reloader) -> notify::Result<Self> {
+        let (tell, changed) = mpsc::channel(1);
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                // Full: it has been told already.
+                drop(tell.try_send(()));
+            }
+        })?;
+        let mut folders: Vec<PathBuf> = reloader.files().iter().map(|file| folder(file).to_owned()).collect();
+        folders.sort();
+        folders.dedup();
+        for folder in &folders {
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        }
+        Ok(Self { changed, _watcher: watcher })
+    }
+
+    /// Waits until something has changed in the folders, and then not for a while.
+    pub(super) async fn settled(&mut self) {
+        if self.changed.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        let rest = async { while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.changed.recv()).await {} };
+        // Either way it is time to look.
+        drop(tokio::time::timeout(LONGEST, rest).await);
+    }
+}
+
+fn folder(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
