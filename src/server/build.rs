@@ -37,8 +37,8 @@ impl Builder {
     /// `RunError` when a certificate or CA file cannot be used.
     pub(super) fn snapshot(&self, mut config: Config) -> Result<(Snapshot, Option<PathBuf>, i64), RunError> {
         if let (Some(demo), Some(upstream)) = (self.demo, config.upstreams.first_mut()) {
-            // An address is a valid host and a port a valid port: neither can be refused.
-            drop((upstream.url.set_ip_host(demo.ip()), upstream.url.set_port(Some(demo.port()))));
+            // The URL has a host, so it takes a port.
+            let _infallible = upstream.url.set_port(Some(demo.port()));
         }
         let table = Arc::new(RouteTable::build(&config).map_err(RunError::Roots)?);
         let hosts = Arc::new(Hosts::new(&config, self.listening));

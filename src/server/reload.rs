@@ -109,7 +109,7 @@ impl Watch {
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
                 // Full: it has been told already.
-                drop(tell.try_send(()));
+                let _told = tell.try_send(());
             }
         })?;
         let mut folders: Vec<PathBuf> = reloader.files().iter().map(|file| folder(file).to_owned()).collect();

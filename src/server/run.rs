@@ -26,7 +26,7 @@ use crate::endpoints::Endpoints;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::issuer::Issuer;
 use crate::outbound::Dialer;
-use crate::store::{self, Store};
+use crate::store;
 use crate::telemetry::{self, Metrics};
 use crate::token_cache::{Follower, TokenCache};
 

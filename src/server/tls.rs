@@ -82,7 +82,7 @@ pub(super) async fn accept(
 }
 
 async fn shake_hands(
-    mut stream: TcpStream,
+    stream: TcpStream,
     config: Arc<ServerConfig>,
     hosts: &Hosts,
 ) -> Result<TlsStream<TcpStream>, HandshakeError> {

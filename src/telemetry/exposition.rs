@@ -81,8 +81,8 @@ impl Exposition {
     }
 
     fn push(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing to a String cannot fail.
-        drop(self.text.write_fmt(text));
+        // Writing to a string cannot fail.
+        let _infallible = self.text.write_fmt(text);
     }
 }
 
