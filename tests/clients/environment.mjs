@@ -1,0 +1,86 @@
+// What all the suites stand on, started once: the servers behind, the gateway, Chromium, the desk.
+import { readFileSync } from 'node:fs';
+import { after } from 'node:test';
+import tls from 'node:tls';
+import { launch, openDesk } from './browser.mjs';
+import { ACCOUNT, BINARY, child, freePort, startGateway, until } from './gateway.mjs';
+
+const here = (path) => new URL(path, import.meta.url).pathname;
+export const PYTHON = { v1: process.env.PYTHON_SDK_V1, v2: process.env.PYTHON_SDK_V2 };
+
+// An access token lives as briefly as the configuration allows, so that a test can outlive one.
+const CONFIG = (upstreams) => `
+[tokens]
+access = "60s"
+
+[rates]
+registrations_per_hour = 1000
+
+${upstreams.map(({ name, url }) => `
+[[upstreams]]
+name = "${name}"
+path = "/mcp/${name}"
+url = "${url}"
+`).join('')}`;
+
+const started = [];
+after(async () => {
+  for (const stop of started.reverse()) await stop();
+});
+
+/** Starts a server on a free port and waits until it takes connections. */
+async function serve(name, path, command, args, variables = {}) {
+  const port = await freePort();
+  const variable = { PORT: String(port), ...variables };
+  const running = child(command, args.map((arg) => arg.replace('{port}', port)), { env: { ...process.env, ...variable } });
+  started.push(() => running.stop());
+  const url = `http://127.0.0.1:${port}${path}`;
+  await until(`${name} does not start`, async () => {
+    if (running.exitCode !== null) throw new Error(running.output);
+    await (await fetch(url, { method: 'OPTIONS' })).arrayBuffer();
+  }).catch((error) => {
+    throw new Error(`${error.message}\n${running.output}`);
+  });
+  return { name, url };
+}
+
+export const upstreams = await Promise.all([
+  serve('demo', '/mcp', BINARY, ['demo-upstream', '--listen', '127.0.0.1:{port}']),
+  serve('everything', '/mcp', process.execPath, [here('servers/everything.mjs')]),
+  serve('reference', '/mcp', process.execPath, [
+    here('node_modules/@modelcontextprotocol/server-everything/dist/index.js'),
+    'streamableHttp',
+  ]),
+  serve('python', '/mcp', PYTHON.v2, [here('servers/python_server.py')]),
+]);
+
+export const gateway = await startGateway({ config: CONFIG(upstreams) });
+started.push(async () => {
+  const status = await gateway.stop();
+  if (status !== 0) throw new Error(`mcpgate ended with ${status}\n${gateway.process.output}`);
+});
+tls.setDefaultCACertificates([...tls.getCACertificates(), readFileSync(gateway.ca, 'utf8')]);
+
+export const browser = await launch(gateway.ca);
+started.push(() => browser.close());
+
+export const desk = await openDesk(browser, ACCOUNT, {
+  '/revoke': ({ client_id }) => gateway.command('session', 'revoke', '--client', client_id),
+});
+started.push(() => desk.close());
+
+/** The public address of an upstream. */
+export const resource = (name) => `${gateway.origin}/mcp/${name}`;
+
+/** The environment for a foreign program that must trust the gateway's CA. */
+export const trusting = { ...process.env, NODE_EXTRA_CA_CERTS: gateway.ca, SSL_CERT_FILE: gateway.ca };
+
+/** Runs a program to its end; its output, or an error that holds it. */
+export async function run(command, args, { env = trusting, seconds = 180 } = {}) {
+  const running = child(command, args, { env });
+  const timer = setTimeout(() => running.kill('SIGKILL'), seconds * 1000);
+  const status = await running.ended;
+  clearTimeout(timer);
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ended with ${status}\n${running.output}`);
+  return running.output;
+}

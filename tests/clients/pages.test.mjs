@@ -1,0 +1,211 @@
+// The pages in a real browser: what a person sees, and what may not happen behind it. Pictures go to tests/artefacts.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import { after, before, describe, test } from 'node:test';
+import { authorize, consent, logIn, picture } from './browser.mjs';
+import { browser, gateway, resource } from './environment.mjs';
+import { ACCOUNT } from './gateway.mjs';
+
+let callback;
+let client;
+const arrived = [];
+
+before(async () => {
+  callback = createServer((request, response) => {
+    const url = new URL(request.url, 'http://127.0.0.1');
+    if (url.pathname === '/callback') arrived.push(url.searchParams);
+    response.end('<!doctype html><title>Back at the application</title>');
+  });
+  await new Promise((resolve) => callback.listen(0, '127.0.0.1', resolve));
+  const uri = `http://127.0.0.1:${callback.address().port}/callback`;
+  const answer = await fetch(`${gateway.origin}/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ client_name: 'Notes <b>&</b> more', redirect_uris: [uri], token_endpoint_auth_method: 'none' }),
+  });
+  client = await answer.json();
+});
+
+after(() => {
+  callback.closeAllConnections();
+  callback.close();
+});
+
+function authorization(changes = {}) {
+  const verifier = randomBytes(32).toString('base64url');
+  const url = new URL('/authorize', gateway.origin);
+  const parameters = {
+    response_type: 'code',
+    client_id: client.client_id,
+    redirect_uri: client.redirect_uris[0],
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+    state: randomBytes(8).toString('hex'),
+    resource: resource('demo'),
+    ...changes,
+  };
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return { href: url.href, state: parameters.state, verifier };
+}
+
+/**
+ * A page of a person without history. Afterwards it must have broken no content security policy, thrown nothing, and
+ * spoken to nobody but the gateway and the application.
+ */
+async function visit(options, deed) {
+  const context = await browser.chrome.newContext(options);
+  const page = await context.newPage();
+  const faults = [];
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('request', (request) => {
+    const { origin, hostname } = new URL(request.url());
+    if (origin !== gateway.origin && hostname !== '127.0.0.1') faults.push(`asks ${origin}`);
+  });
+  if (options?.javaScriptEnabled !== false) {
+    await page.exposeFunction('reportViolation', (text) => faults.push(text));
+    await page.addInitScript(() => {
+      addEventListener('securitypolicyviolation', (event) => {
+        globalThis.reportViolation(`${event.violatedDirective} ${event.blockedURI}`);
+      });
+    });
+  }
+  const expected = (pattern) => {
+    // Chromium reports a 4xx document as a console error; a test that provokes one says so.
+    const at = faults.findIndex((fault) => pattern.test(fault));
+    if (at >= 0) faults.splice(at, 1);
+  };
+  try {
+    await deed(page, { context, expected });
+    assert.deepEqual(faults, []);
+  } catch (error) {
+    await picture(page, `failed-page-${Date.now()}`);
+    throw error;
+  } finally {
+    await context.close();
+  }
+}
+
+const reaches = (page) => page.waitForURL((url) => url.href.startsWith(client.redirect_uris[0]));
+
+describe('pages in Chromium', () => {
+  test('login, a wrong password, consent', () => visit({}, async (page, { expected }) => {
+    const asked = authorization();
+    await page.goto(asked.href);
+    await picture(page, 'login');
+    await logIn(page, { name: ACCOUNT.name, password: 'not the password' });
+    await page.getByRole('alert').waitFor();
+    await picture(page, 'login-wrong-password');
+    expected(/status of 4\d\d/);
+    assert.equal(await page.getByLabel(/password/i).inputValue(), '');
+    await logIn(page, ACCOUNT);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    const shown = await page.locator('main').innerText();
+    assert.ok(shown.includes('Notes <b>&</b> more'), 'the name is text, not markup');
+    for (const fact of ['127.0.0.1', ACCOUNT.name]) assert.ok(shown.includes(fact), `the page names ${fact}`);
+    await picture(page, 'consent');
+    const left = reaches(page);
+    await consent(page);
+    await left;
+    const answer = arrived.at(-1);
+    assert.equal(answer.get('state'), asked.state);
+    assert.equal(answer.get('iss'), gateway.origin);
+    assert.equal(answer.getAll('code').length, 1);
+  }));
+
+  test('deny', () => visit({}, async (page) => {
+    const asked = authorization();
+    await page.goto(asked.href);
+    await logIn(page, ACCOUNT);
+    const left = reaches(page);
+    await consent(page, 'deny');
+    await left;
+    const answer = arrived.at(-1);
+    assert.equal(answer.get('error'), 'access_denied');
+    assert.equal(answer.get('state'), asked.state);
+    assert.equal(answer.get('iss'), gateway.origin);
+    assert.equal(answer.get('code'), null);
+  }));
+
+  test('two tabs keep their transactions apart', () => visit({}, async (page, { context }) => {
+    const [first, second] = [authorization(), authorization()];
+    await page.goto(first.href);
+    const other = await context.newPage();
+    await other.goto(second.href);
+    await logIn(page, ACCOUNT);
+    await page.getByRole('button', { name: /approve/i }).waitFor();
+    await logIn(other, ACCOUNT);
+    for (const [tab, asked] of [[other, second], [page, first]]) {
+      const left = reaches(tab);
+      await consent(tab);
+      await left;
+      assert.equal(arrived.at(-1).get('state'), asked.state);
+      assert.ok(arrived.at(-1).get('code'));
+    }
+  }));
+
+  test('the back button gives no second code', () => visit({}, async (page, { expected }) => {
+    const before = arrived.length;
+    await authorize(page, authorization().href, ACCOUNT);
+    assert.equal(arrived.length, before + 1);
+    await page.goBack();
+    const again = page.getByRole('button', { name: /approve/i });
+    if (await again.count()) {
+      await again.click();
+      await page.waitForLoadState();
+    }
+    expected(/status of 4\d\d/);
+    await picture(page, 'back-button');
+    assert.equal(arrived.slice(before).filter((answer) => answer.get('code')).length, 1);
+    assert.equal(new URL(page.url()).origin, gateway.origin, 'the reader stays with the gateway and is told');
+  }));
+
+  test('an unknown client is told on a page, never by redirect', () => visit({}, async (page, { expected }) => {
+    const answer = await page.goto(authorization({ client_id: 'nobody' }).href);
+    expected(/status of 400/);
+    assert.equal(answer.status(), 400);
+    await page.getByRole('alert').waitFor();
+    await picture(page, 'error');
+  }));
+
+  test('without script', () => visit({ javaScriptEnabled: false }, async (page) => {
+    await authorize(page, authorization().href, ACCOUNT);
+    assert.ok(arrived.at(-1).get('code'));
+  }));
+
+  const looks = {
+    phone: { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
+    dark: { colorScheme: 'dark' },
+    'forced-colours': { forcedColors: 'active' },
+  };
+  for (const [look, options] of Object.entries(looks)) {
+    test(`looks: ${look}`, () => visit(options, async (page) => {
+      const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+      await page.goto(authorization().href);
+      await picture(page, `login-${look}`);
+      assert.ok(await fits(), 'login: nothing to scroll sideways');
+      await logIn(page, ACCOUNT);
+      await page.getByRole('button', { name: /approve/i }).waitFor();
+      await picture(page, `consent-${look}`);
+      assert.ok(await fits(), 'consent: nothing to scroll sideways');
+    }));
+  }
+
+  test('readable by a screen reader', () => visit({}, async (page) => {
+    await page.goto(authorization().href);
+    const named = async () => {
+      for (const field of await page.locator('input:visible, button:visible, select:visible').all()) {
+        const name = await field.evaluate((element) => element.labels?.[0]?.innerText || element.ariaLabel || element.innerText);
+        assert.ok(name?.trim(), `a control without a name: ${await field.evaluate((element) => element.outerHTML)}`);
+      }
+      assert.equal(await page.getByRole('heading', { level: 1 }).count(), 1);
+      assert.equal(await page.getByRole('main').count(), 1);
+      assert.ok(await page.locator('html').getAttribute('lang'));
+    };
+    await named();
+    await logIn(page, ACCOUNT);
+    await page.getByRole('button', { name: /approve/i }).waitFor();
+    await named();
+  }));
+});

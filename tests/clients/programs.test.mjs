@@ -1,0 +1,71 @@
+// Foreign programs as their users start them: MCP Inspector's command line, mcp-remote, and the Rust SDK's client.
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Client } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { desk, gateway, resource, run, trusting } from './environment.mjs';
+import { freePort } from './gateway.mjs';
+
+const here = (path) => new URL(path, import.meta.url).pathname;
+const INSPECTOR = here('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js');
+
+/** An environment in which a program finds no memory of earlier runs and "opens the browser" at the desk. */
+function fresh(profile) {
+  const home = mkdtempSync(join(tmpdir(), 'mcpgate-program-'));
+  return { ...trusting, HOME: home, BROWSER: here('open.mjs'), DESK: desk.url, PROFILE: profile, DISPLAY: '' };
+}
+
+const inspector = (url, ...words) => ['--cli', url, '--transport', 'http', '--format', 'json', ...words];
+
+test('Inspector with a bearer header', async () => {
+  const { access_token } = await gateway.command('token', 'issue', '--user', 'admin', '--upstream', 'demo');
+  const words = ['--method', 'tools/call', '--tool-name', 'echo', '--tool-arg', 'text=inspected'];
+  const bearer = ['--header', `Authorization: Bearer ${access_token}`, '--stored-auth-only'];
+  for (const era of ['legacy', 'modern']) {
+    const command = [INSPECTOR, ...inspector(resource('demo'), ...words, ...bearer, '--protocol-era', era)];
+    assert.match(await run(process.execPath, command, { env: fresh('inspector') }), /inspected/);
+  }
+});
+
+test('Inspector logs in by itself', async () => {
+  const callback = `http://127.0.0.1:${await freePort()}/oauth/callback`;
+  const words = ['--method', 'tools/list', '--callback-url', callback];
+  const output = await run(process.execPath, [INSPECTOR, ...inspector(resource('demo'), ...words)], {
+    env: fresh('inspector login'),
+  });
+  for (const tool of ['add', 'count', 'echo', 'whoami']) assert.match(output, new RegExp(tool));
+});
+
+test('mcp-remote stands between a local client and the gateway', async () => {
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [here('node_modules/mcp-remote/dist/proxy.js'), resource('demo'), String(await freePort())],
+    env: fresh('mcp-remote'),
+    stderr: 'pipe',
+  });
+  let said = '';
+  transport.stderr.on('data', (text) => (said += text));
+  const client = new Client({ name: 'local', version: '1' });
+  try {
+    await client.connect(transport, { timeout: 60_000 });
+    const { tools } = await client.listTools();
+    assert.deepEqual(tools.map(({ name }) => name).sort(), ['add', 'count', 'echo', 'whoami']);
+    const seen = [];
+    const count = { name: 'count', arguments: { to: 4 } };
+    await client.callTool(count, { onprogress: () => seen.push(Date.now()) });
+    assert.ok(seen.length >= 4, `progress events: ${seen.length}`);
+  } catch (error) {
+    throw new Error(`${error.message}\n${said}`, { cause: error });
+  } finally {
+    await client.close();
+  }
+});
+
+test('rmcp, through the same Chromium', { skip: !process.env.RMCP_TEST }, async () => {
+  assert.ok(existsSync(process.env.RMCP_TEST));
+  const env = { ...trusting, MCPGATE_DESK: desk.url, MCPGATE_URL: resource('demo'), MCPGATE_CA: gateway.ca };
+  assert.match(await run(process.env.RMCP_TEST, ['--test-threads=1', 'chromium'], { env }), /1 passed/);
+});

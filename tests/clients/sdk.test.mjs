@@ -1,0 +1,96 @@
+// The official SDK clients, each through discovery, registration, login and consent in Chromium, calls, progress,
+// refresh after expiry, revocation by the client and by the operator. They run beside one another: each waits a minute
+// for its access token to expire.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { desk, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
+
+const here = (path) => new URL(path, import.meta.url).pathname;
+const CLIENTS = [
+  ['TypeScript SDK v1', process.execPath, [here('drivers/typescript.mjs'), 'v1']],
+  ['TypeScript SDK v2', process.execPath, [here('drivers/typescript.mjs'), 'v2']],
+  ['Python SDK v1', PYTHON.v1, [here('drivers/python_sdk.py'), 'v1']],
+  ['Python SDK v2', PYTHON.v2, [here('drivers/python_sdk.py'), 'v2']],
+];
+
+async function drive([name, command, args], upstream, wishes) {
+  const settings = { url: resource(upstream), desk: desk.url, profile: `${name} ${upstream}`, ...wishes };
+  const output = await run(command, args, { env: { ...trusting, DRIVER: JSON.stringify(settings) } });
+  const steps = output.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  return {
+    steps,
+    one(step, where = () => true) {
+      const found = steps.filter((seen) => seen.step === step && where(seen));
+      assert.ok(found.length > 0, `no step "${step}" in\n${output}`);
+      return found[0];
+    },
+  };
+}
+
+describe('SDK clients before the demo upstream', { concurrency: true }, () => {
+  for (const client of CLIENTS) {
+    test(client[0], async () => {
+      const { steps, one } = await drive(client, 'demo', { full: true });
+      assert.match(one('registered').client_id, /^mcp_client_/);
+      assert.equal(one('browser').resource, resource('demo'));
+      const tokens = one('tokens');
+      assert.ok(tokens.refresh, 'a refresh token comes with the access token');
+      assert.equal(tokens.expires_in, 60);
+      assert.deepEqual(one('connected').tools, ['add', 'count', 'echo', 'whoami']);
+      assert.equal(one('echo').text, 'Grüße ✓');
+      assert.match(one('add').text, /42/);
+      const identity = one('whoami').text.toLowerCase();
+      assert.ok(identity.includes(one('registered').client_id), 'the upstream is told the client');
+      assert.ok(!identity.includes('bearer'), 'the upstream is not given the token');
+      assert.ok(one('catalogue').resources >= 1 && one('catalogue').prompts >= 1);
+      const progress = one('progress');
+      assert.ok(progress.events >= 5, `five progress events, not ${progress.events}`);
+      assert.ok(progress.spread >= 200, `events arrive as they happen, not within ${progress.spread} ms`);
+      assert.deepEqual(one('refreshed'), { step: 'refreshed', changed: true, openings: 1 });
+      for (const how of ['RFC 7009', 'operator']) {
+        const revoked = one('revoked', (seen) => seen.how === how);
+        assert.equal(revoked.reopened, 1, `${how}: the next request is refused and the user asked again`);
+        assert.equal(revoked.text, how);
+      }
+      assert.equal(steps.filter((seen) => seen.step === 'browser').length, 3);
+    });
+  }
+});
+
+const SERVERS = [
+  ['everything', {
+    tool: 'test_simple_text',
+    arguments: {},
+    progressTool: { name: 'test_tool_with_progress', arguments: {} },
+  }],
+  ['reference', {
+    tool: 'echo',
+    arguments: { message: 'hello' },
+    progressTool: { name: 'trigger-long-running-operation', arguments: { duration: 1, steps: 4 } },
+    samplingTool: { name: 'trigger-sampling-request', arguments: { prompt: 'hello', maxTokens: 10 } },
+  }],
+  ['python', {
+    tool: 'reverse',
+    arguments: { text: 'hello' },
+    progressTool: { name: 'slow', arguments: { steps: 4 } },
+  }],
+];
+const SAID = { everything: /simple text response/, reference: /hello/, python: /olleh/ };
+
+describe('SDK clients before the SDKs\' own servers', { concurrency: 2 }, () => {
+  for (const client of CLIENTS) {
+    for (const [upstream, wishes] of SERVERS) {
+      test(`${client[0]}: ${upstream}`, async () => {
+        const { one } = await drive(client, upstream, { full: false, ...wishes });
+        assert.match(one('called').text, SAID[upstream]);
+        assert.ok(one('progress').events >= 3);
+        // The server asks the client during a call: a request on the stream, answered by a POST of its own.
+        if (wishes.samplingTool) assert.match(one('sampled').text, /sampled/);
+      });
+    }
+  }
+});
+
+test('the gateway logged no secret', () => {
+  assert.doesNotMatch(gateway.process.output, /mcp_(access|refresh|secret)_[A-Za-z0-9]{8}|code_verifier|correct-horse/);
+});
