@@ -11,13 +11,14 @@ export const PYTHON = { v1: process.env.PYTHON_SDK_V1, v2: process.env.PYTHON_SD
 // An access token lives as briefly as the configuration allows, so that a test can outlive one.
 const CONFIG = (upstreams) => `
 [tokens]
-access = "60s"
+access = "1m"
 
 [rates]
+authorize_per_second = 1000
 registrations_per_hour = 1000
 
 ${upstreams.map(({ name, url }) => `
-[[upstreams]]
+[[upstream]]
 name = "${name}"
 path = "/mcp/${name}"
 url = "${url}"

@@ -1,0 +1,190 @@
+//! A small HTTP client that trusts the gateway's development CA and hides nothing: no redirects, no retries.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper::{HeaderMap, Method, Request};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::gateway::Home;
+
+/// An answer, read to its end.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// The only value of a header; empty if there is none. Two are a fault of their own.
+    pub fn header(&self, name: &str) -> &str {
+        let values: Vec<_> = self.headers.get_all(name).iter().collect();
+        assert!(values.len() < 2, "{name} comes {} times", values.len());
+        values.first().map_or("", |value| value.to_str().expect("a readable header"))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
+    }
+
+    /// A string member of the JSON body; empty if there is none.
+    pub fn member(&self, name: &str) -> String {
+        self.json()[name].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Where a redirect leads.
+    pub fn location(&self) -> url::Url {
+        url::Url::parse(self.header("location")).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
+    }
+}
+
+/// A client; it keeps one connection alive.
+pub struct Client {
+    address: SocketAddr,
+    authority: String,
+    tls: TlsConnector,
+    connection: Option<http1::SendRequest<Full<Bytes>>>,
+}
+
+fn trusting(ca: &Path) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca).expect("the CA file") {
+        roots.add(certificate.expect("a certificate")).expect("a CA certificate");
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
+impl Client {
+    pub fn new(home: &Home) -> Self {
+        Self {
+            address: home.public,
+            authority: format!("localhost:{}", home.public.port()),
+            tls: trusting(&home.data().join("certs/ca.pem")),
+            connection: None,
+        }
+    }
+
+    /// A TLS connection of its own, for what a well-behaved client would not send.
+    pub async fn raw(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(self.address).await?;
+        tcp.set_nodelay(true)?;
+        self.tls.connect(ServerName::try_from("localhost").expect("a name"), tcp).await
+    }
+
+    /// Sends bytes on a connection of its own and reads until the gateway closes it, at most five seconds.
+    pub async fn raw_exchange(&self, bytes: &[u8]) -> String {
+        let mut stream = self.raw().await.expect("a TLS connection");
+        stream.write_all(bytes).await.expect("the bytes can be sent");
+        let mut answer = Vec::new();
+        // What was read before the time is up, or before a reset, is the answer.
+        let _ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Sends a request whose target is a path, on the connection that is kept.
+    ///
+    /// # Errors
+    /// Whatever broke the connection; the next request opens another.
+    pub async fn try_send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+        let kept = self.connection.take().filter(|kept| !kept.is_closed());
+        let mut connection = match kept {
+            Some(kept) => kept,
+            None => {
+                let (sender, driver) = http1::handshake(TokioIo::new(self.raw().await?)).await?;
+                tokio::spawn(driver);
+                sender
+            }
+        };
+        if !request.headers().contains_key("host") {
+            request.headers_mut().insert("host", self.authority.parse()?);
+        }
+        let (head, body) = connection.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        self.connection = Some(connection);
+        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
+        let what = format!("{} {}", request.method(), request.uri());
+        self.try_send(request).await.unwrap_or_else(|fault| panic!("{what}: {fault}"))
+    }
+
+    pub async fn get(&mut self, target: &str) -> Reply {
+        self.send(request(Method::GET, target, &[], Bytes::new())).await
+    }
+
+    pub async fn post_form(&mut self, target: &str, form: &[(&str, &str)]) -> Reply {
+        self.send(post_form(target, form)).await
+    }
+
+    pub async fn post_json(&mut self, target: &str, body: &serde_json::Value) -> Reply {
+        let headers = [("content-type", "application/json")];
+        self.send(request(Method::POST, target, &headers, body.to_string())).await
+    }
+
+    /// Calls the upstream at `path` as a client of revision 2025-11-25 does; `marker` is the JSON-RPC id.
+    pub async fn call(&mut self, path: &str, token: &str, marker: &str) -> Reply {
+        self.send(call(path, token, marker)).await
+    }
+}
+
+pub fn request(method: Method, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let mut builder = Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(Full::new(body.into())).expect("a request")
+}
+
+pub fn encoded(form: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
+}
+
+pub fn post_form(target: &str, form: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    request(Method::POST, target, &[("content-type", "application/x-www-form-urlencoded")], encoded(form))
+}
+
+pub fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>> {
+    let authorization = format!("Bearer {token}");
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", "2025-11-25"),
+    ];
+    let body = serde_json::json!({"jsonrpc": "2.0", "id": marker, "method": "ping"});
+    request(Method::POST, path, &headers, body.to_string())
+}
+
+/// Whether the operator listener answers `/healthz` with 200.
+pub async fn is_healthy(operator: SocketAddr) -> bool {
+    let ask = async {
+        let (mut sender, driver) = http1::handshake(TokioIo::new(TcpStream::connect(operator).await?)).await?;
+        tokio::spawn(driver);
+        let asked = request(Method::GET, "/healthz", &[("host", "localhost")], Bytes::new());
+        Ok::<_, Box<dyn std::error::Error>>(sender.send_request(asked).await?.status().is_success())
+    };
+    ask.await.unwrap_or(false)
+}

@@ -1,0 +1,204 @@
+//! Starts the real binary with its own data directory, as an operator does, and ends it with the test.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The password of the account `admin`.
+pub const PASSWORD: &str = "correct-horse-battery-staple";
+
+/// Cheap passwords and generous rates, so that a suite is quick; a test of a rate writes its own.
+pub const QUICK: &str = r#"
+[login]
+argon2_memory = "19MiB"
+argon2_passes = 2
+
+[rates]
+authorize_per_second = 100000
+token_per_second = 100000
+client_failures_per_minute = 100000
+registrations_per_hour = 100000
+mcp_per_second = 100000
+mcp_burst = 100000
+"#;
+
+/// A gateway that is not running, or not yet.
+pub struct Home {
+    folder: TempDir,
+    /// Where the public listener is.
+    pub public: SocketAddr,
+    /// Where the operator listener is.
+    pub operator: SocketAddr,
+    /// The upstream at `/mcp`, if not those of the configuration or the demo.
+    upstream: Option<String>,
+}
+
+/// A running gateway; dropping it kills it.
+pub struct Gateway {
+    // Dropped first: the process must not outlive its data.
+    process: Process,
+    /// Its data, ports and configuration, for a restart.
+    pub home: Home,
+}
+
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the test has then seen.
+        let _ended = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("a bound socket has an address")
+}
+
+impl Home {
+    /// Makes a data directory and a configuration of [`QUICK`] and `config`.
+    pub fn new(config: &str, upstream: Option<String>) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        std::fs::write(folder.path().join("password"), PASSWORD).expect("the password file");
+        std::fs::write(folder.path().join("gateway.toml"), format!("{QUICK}\n{config}")).expect("the configuration");
+        Self { folder, public: free_address(), operator: free_address(), upstream }
+    }
+
+    /// The issuer.
+    pub fn origin(&self) -> String {
+        format!("https://localhost:{}", self.public.port())
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("gateway.toml")
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let file = |name: &str| self.folder.path().join(name).display().to_string();
+        let mut words = vec!["up".to_owned()];
+        words.extend(self.upstream.clone());
+        for (name, value) in [
+            ("--data", file("data")),
+            ("--config", file("gateway.toml")),
+            ("--admin-password-file", file("password")),
+            ("--listen", self.public.to_string()),
+            ("--operator-listen", self.operator.to_string()),
+            ("--public-url", self.origin()),
+            ("--workers", "1".to_owned()),
+        ] {
+            words.extend([name.to_owned(), value]);
+        }
+        words
+    }
+
+    /// Starts the process without waiting for it. Its output goes to `gateway.log` beside the data.
+    pub fn spawn(&self) -> Child {
+        let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("the log file");
+        Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+            .args(self.arguments())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("mcpgate starts")
+    }
+
+    /// Where its output is.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("gateway.log")
+    }
+
+    /// Waits until the operator listener says that it is healthy.
+    pub async fn wait_until_healthy(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !super::client::is_healthy(self.operator).await {
+            let said = std::fs::read_to_string(self.log()).unwrap_or_default();
+            assert!(Instant::now() < deadline, "mcpgate is not healthy after 20 s:\n{said}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Starts and waits.
+    pub async fn start(self) -> Gateway {
+        let process = Process(self.spawn());
+        self.wait_until_healthy().await;
+        Gateway { process, home: self }
+    }
+
+    /// Runs a command of mcpgate on this data and reads its JSON.
+    pub fn command(&self, words: &[&str]) -> serde_json::Value {
+        let output = Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+            .args(words)
+            .arg("--data")
+            .arg(self.data())
+            .arg("--json")
+            .output()
+            .expect("mcpgate runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "mcpgate {words:?}: {said}");
+        serde_json::from_slice(&output.stdout).unwrap_or(serde_json::Value::Null)
+    }
+}
+
+impl Gateway {
+    /// Starts a gateway with the demo upstream and [`QUICK`].
+    pub async fn start() -> Self {
+        Home::new("", None).start().await
+    }
+
+    /// Kills the process as `kill -9` does; its data remain.
+    pub fn kill(self) -> Home {
+        drop(self.process);
+        self.home
+    }
+
+    /// Sends a signal by its name and, for `TERM`, waits for the exit status.
+    pub fn signal(&mut self, name: &str) {
+        let pid = self.process.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(sent.success(), "kill -s {name}");
+    }
+
+    /// The exit status, once the process has ended.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        loop {
+            if let Some(status) = self.process.0.try_wait().expect("the process can be waited for") {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What the process has said so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.log()).expect("the log")
+    }
+}
+
+/// A gateway for all tests of a binary. Nobody drops a static, so a shell watches: when this process ends, by whatever
+/// means, the pipe closes and the shell ends the gateway.
+pub fn shared(config: &str, upstream: Option<String>) -> Home {
+    let home = Home::new(config, upstream);
+    let log = std::fs::File::create(home.log()).expect("the log file");
+    let watchdog = Command::new("sh")
+        .args(["-c", r#"folder=$1; shift; "$@" & cat >/dev/null; kill -9 $!; rm -rf "$folder""#, "watchdog"])
+        .arg(home.folder.path())
+        .arg(env!("CARGO_BIN_EXE_mcpgate"))
+        .args(home.arguments())
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("a shell starts");
+    std::mem::forget(watchdog);
+    home
+}

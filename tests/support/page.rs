@@ -1,0 +1,152 @@
+//! A person: a client with a cookie jar that reads the gateway's forms and fills them in, and follows its redirects as
+//! long as they stay at the gateway.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Request};
+
+use super::client::{Client, Reply, post_form, request};
+use super::gateway::{Home, PASSWORD};
+
+/// A form of a page: where it goes and what it holds.
+#[derive(Debug, Clone)]
+pub struct Form {
+    pub action: String,
+    pub fields: Vec<(String, String)>,
+}
+
+impl Form {
+    /// Puts a value in place of the field's own, or adds it.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.fields.retain(|(known, _)| known != name);
+        self.fields.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn unescaped(text: &str) -> String {
+    let mut plain = text.to_owned();
+    for (entity, character) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&#39;", "'"), ("&#x27;", "'")] {
+        plain = plain.replace(entity, character);
+    }
+    plain.replace("&#38;", "&").replace("&amp;", "&")
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let start = tag.find(&format!(" {name}=\""))? + name.len() + 3;
+    let rest = tag.get(start..)?;
+    rest.split_once('"').map(|(value, _)| unescaped(value))
+}
+
+/// The forms of a page, without its buttons: pressing one is the caller's deed.
+pub fn forms(html: &str) -> Vec<Form> {
+    html.split("<form")
+        .skip(1)
+        .map(|rest| {
+            let inside = rest.split("</form>").next().unwrap_or_default();
+            let fields = inside.split("<input").skip(1).filter_map(|tag| {
+                let tag = tag.split('>').next().unwrap_or_default();
+                let unticked = tag.contains("type=\"checkbox\"") && !tag.contains(" checked");
+                let name = attribute(tag, "name").filter(|_| !unticked)?;
+                Some((name, attribute(tag, "value").unwrap_or_default()))
+            });
+            Form { action: attribute(inside, "action").unwrap_or_default(), fields: fields.collect() }
+        })
+        .collect()
+}
+
+/// The person.
+pub struct Browser {
+    pub client: Client,
+    pub origin: String,
+    pub cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    pub fn new(home: &Home) -> Self {
+        Self { client: Client::new(home), origin: home.origin(), cookies: BTreeMap::new() }
+    }
+
+    /// Sends a request with the cookies and keeps what is set; follows nothing.
+    pub async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Reply {
+        if !self.cookies.is_empty() && !request.headers().contains_key("cookie") {
+            let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            request.headers_mut().insert("cookie", pairs.join("; ").parse().expect("cookies"));
+        }
+        let reply = self.client.send(request).await;
+        for set in reply.headers.get_all("set-cookie") {
+            let text = set.to_str().expect("a readable cookie");
+            let (pair, attributes) = text.split_once(';').unwrap_or((text, ""));
+            let (name, value) = pair.split_once('=').expect("a cookie has a name");
+            if value.is_empty() || attributes.to_ascii_lowercase().contains("max-age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        reply
+    }
+
+    /// Follows redirects until a page, or until one leads away from the gateway.
+    pub async fn settle(&mut self, mut reply: Reply) -> Reply {
+        for _ in 0..5 {
+            let target = match reply.header("location") {
+                at if at.starts_with('/') => at.to_owned(),
+                at => match at.strip_prefix(&self.origin) {
+                    Some(path) => path.to_owned(),
+                    None => return reply,
+                },
+            };
+            reply = self.send(request(Method::GET, &target, &[], Bytes::new())).await;
+        }
+        panic!("the gateway redirects in a circle: {reply:?}");
+    }
+
+    pub async fn open(&mut self, target: &str) -> Reply {
+        let reply = self.send(request(Method::GET, target, &[], Bytes::new())).await;
+        self.settle(reply).await
+    }
+
+    /// Submits a form as a browser would from the gateway's own page; follows nothing.
+    pub async fn submit(&mut self, form: &Form) -> Reply {
+        let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut request = post_form(&form.action, &fields);
+        let headers = request.headers_mut();
+        headers.insert("origin", self.origin.parse().expect("an origin"));
+        headers.insert("sec-fetch-site", "same-origin".parse().expect("a value"));
+        self.send(request).await
+    }
+
+    /// Fills in the login page and goes on to what follows.
+    pub async fn log_in(&mut self, page: &Reply, name: &str, password: &str) -> Reply {
+        let mut form = form_to(page, "/login");
+        form.set("username", name);
+        form.set("password", password);
+        let reply = self.submit(&form).await;
+        self.settle(reply).await
+    }
+
+    /// Opens an authorization URL and logs in as `admin` if asked; ends at the consent page or wherever else.
+    pub async fn ask(&mut self, target: &str) -> Reply {
+        let page = self.open(target).await;
+        if page.text().contains("action=\"/login\"") { self.log_in(&page, "admin", PASSWORD).await } else { page }
+    }
+
+    /// Presses a button of the consent page: `approve` or `deny`.
+    pub async fn decide(&mut self, page: &Reply, decision: &str) -> Reply {
+        let mut form = form_to(page, "/consent");
+        form.set("decision", decision);
+        self.submit(&form).await
+    }
+}
+
+/// The form of a page that goes to `action`.
+pub fn form_to(page: &Reply, action: &str) -> Form {
+    let found = forms(&page.text()).into_iter().find(|form| form.action == action);
+    found.unwrap_or_else(|| panic!("no form to {action} in {} {:?}\n{}", page.status, page.headers, page.text()))
+}

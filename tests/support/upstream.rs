@@ -1,0 +1,70 @@
+//! An upstream that remembers every request that reached it and answers any JSON-RPC call with an empty result.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+/// What arrived.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub line: String,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+/// The upstream; it runs on a thread of its own as long as the test binary.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    pub url: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Upstream {
+    pub fn start() -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (tell, told) = std::sync::mpsc::channel();
+        let shared = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                tell.send(listener.local_addr().expect("an address")).expect("the test waits");
+                loop {
+                    let (stream, _) = listener.accept().await.expect("a connection");
+                    let seen = Arc::clone(&shared);
+                    let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
+                    // A gateway that is killed leaves broken connections; they are no concern of the upstream.
+                    tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                }
+            });
+        });
+        let address = told.recv().expect("the upstream listens");
+        Self { url: format!("http://{address}/mcp"), seen }
+    }
+
+    /// The requests whose body or target holds `marker`.
+    pub fn seen(&self, marker: &str) -> Vec<Seen> {
+        let seen = self.seen.lock().expect("no test panics while it looks");
+        seen.iter().filter(|one| one.body.contains(marker) || one.line.contains(marker)).cloned().collect()
+    }
+}
+
+async fn answer(request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let asked: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let line = format!("{} {}", head.method, head.uri);
+    seen.lock().expect("no test panics while it looks").push(Seen { line, headers: head.headers, body: text });
+    let answer = serde_json::json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}}).to_string();
+    let response = Response::builder().header("content-type", "application/json").body(Full::from(answer));
+    Ok(response.expect("a response"))
+}
