@@ -9,42 +9,42 @@ use super::client::{Client, Reply, encoded};
 use super::gateway::Home;
 use super::page::Browser;
 
-pub fn random() -> String {
+pub(crate) fn random() -> String {
     let mut bytes = [0; 32];
     ring::rand::SystemRandom::new().fill(&mut bytes).expect("randomness");
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// RFC 7636 4.2.
-pub fn challenge(verifier: &str) -> String {
+pub(crate) fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }
 
 /// A registered client.
 #[derive(Debug, Clone)]
-pub struct Application {
-    pub client_id: String,
-    pub secret: Option<String>,
-    pub redirect_uri: String,
-    pub resource: String,
+pub(crate) struct Application {
+    pub(crate) client_id: String,
+    pub(crate) secret: Option<String>,
+    pub(crate) redirect_uri: String,
+    pub(crate) resource: String,
 }
 
 /// What came back to the redirect URI, and what belongs to it.
 #[derive(Debug, Clone)]
-pub struct Authorized {
-    pub code: String,
-    pub verifier: String,
+pub(crate) struct Authorized {
+    pub(crate) code: String,
+    pub(crate) verifier: String,
 }
 
 /// An access token and the refresh token beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tokens {
-    pub access: String,
-    pub refresh: String,
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
 }
 
 impl Tokens {
-    pub fn from(reply: &Reply) -> Self {
+    pub(crate) fn from(reply: &Reply) -> Self {
         assert_eq!(reply.status, 200, "{reply:?}");
         Self { access: reply.member("access_token"), refresh: reply.member("refresh_token") }
     }
@@ -52,7 +52,7 @@ impl Tokens {
 
 impl Application {
     /// Registers a public client with one redirect URI.
-    pub async fn register(home: &Home, redirect_uri: &str) -> Self {
+    pub(crate) async fn register(home: &Home, redirect_uri: &str) -> Self {
         let body = serde_json::json!({
             "client_name": "Test application",
             "redirect_uris": [redirect_uri],
@@ -63,7 +63,7 @@ impl Application {
     }
 
     /// Registers one that authenticates with `method`.
-    pub async fn register_confidential(home: &Home, redirect_uri: &str, method: &str) -> Self {
+    pub(crate) async fn register_confidential(home: &Home, redirect_uri: &str, method: &str) -> Self {
         let body = serde_json::json!({
             "client_name": "Confidential application",
             "redirect_uris": [redirect_uri],
@@ -84,7 +84,7 @@ impl Application {
     }
 
     /// The authorization request, with `changes` in place of or beside the usual parameters; an empty value removes one.
-    pub fn request(&self, verifier: &str, changes: &[(&str, &str)]) -> String {
+    pub(crate) fn request(&self, verifier: &str, changes: &[(&str, &str)]) -> String {
         let challenge = challenge(verifier);
         let usual = [
             ("response_type", "code"),
@@ -101,7 +101,7 @@ impl Application {
     }
 
     /// Sends the user through login and consent.
-    pub async fn authorize(&self, browser: &mut Browser) -> Authorized {
+    pub(crate) async fn authorize(&self, browser: &mut Browser) -> Authorized {
         let verifier = random();
         let page = browser.ask(&self.request(&verifier, &[])).await;
         let answer = browser.decide(&page, "approve").await;
@@ -109,7 +109,7 @@ impl Application {
     }
 
     /// The token request for a code.
-    pub fn redemption<'a>(&'a self, authorized: &'a Authorized) -> Vec<(&'a str, &'a str)> {
+    pub(crate) fn redemption<'a>(&'a self, authorized: &'a Authorized) -> Vec<(&'a str, &'a str)> {
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", authorized.code.as_str()),
@@ -121,30 +121,31 @@ impl Application {
         form
     }
 
-    pub async fn redeem(&self, client: &mut Client, authorized: &Authorized) -> Reply {
+    pub(crate) async fn redeem(&self, client: &mut Client, authorized: &Authorized) -> Reply {
         client.post_form("/token", &self.redemption(authorized)).await
     }
 
-    pub async fn refresh(&self, client: &mut Client, token: &str) -> Reply {
+    pub(crate) async fn refresh(&self, client: &mut Client, token: &str) -> Reply {
         let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &self.client_id)];
         form.extend(self.secret.as_deref().map(|secret| ("client_secret", secret)));
         client.post_form("/token", &form).await
     }
 
-    pub async fn revoke(&self, client: &mut Client, token: &str) -> Reply {
+    pub(crate) async fn revoke(&self, client: &mut Client, token: &str) -> Reply {
         client.post_form("/revoke", &[("token", token), ("client_id", &self.client_id)]).await
     }
 
     /// The whole way: login, consent, code, tokens.
-    pub async fn tokens(&self, home: &Home) -> Tokens {
+    pub(crate) async fn tokens(&self, home: &Home) -> Tokens {
         let authorized = self.authorize(&mut Browser::new(home)).await;
         Tokens::from(&self.redeem(&mut Client::new(home), &authorized).await)
     }
 }
 
 /// A parameter of the address that a redirect leads to; it must come exactly once.
-pub fn parameter(reply: &Reply, name: &str) -> String {
-    let values: Vec<_> = reply.location().query_pairs().filter(|(known, _)| known == name).map(|(_, v)| v.into_owned()).collect();
+pub(crate) fn parameter(reply: &Reply, name: &str) -> String {
+    let values: Vec<_> =
+        reply.location().query_pairs().filter(|(known, _)| known == name).map(|(_, v)| v.into_owned()).collect();
     assert_eq!(values.len(), 1, "{name} in {:?}", reply.headers);
     values.into_iter().next().unwrap_or_default()
 }

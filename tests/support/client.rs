@@ -21,41 +21,41 @@ use super::gateway::Home;
 
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Reply {
     /// The only value of a header; empty if there is none. Two are a fault of their own.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let values: Vec<_> = self.headers.get_all(name).iter().collect();
         assert!(values.len() < 2, "{name} comes {} times", values.len());
         values.first().map_or("", |value| value.to_str().expect("a readable header"))
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
     }
 
     /// A string member of the JSON body; empty if there is none.
-    pub fn member(&self, name: &str) -> String {
+    pub(crate) fn member(&self, name: &str) -> String {
         self.json()[name].as_str().unwrap_or_default().to_owned()
     }
 
     /// Where a redirect leads.
-    pub fn location(&self) -> url::Url {
+    pub(crate) fn location(&self) -> url::Url {
         url::Url::parse(self.header("location")).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
     }
 }
 
 /// A client; it keeps one connection alive.
-pub struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     authority: String,
     tls: TlsConnector,
@@ -77,7 +77,7 @@ fn trusting(ca: &Path) -> TlsConnector {
 }
 
 impl Client {
-    pub fn new(home: &Home) -> Self {
+    pub(crate) fn new(home: &Home) -> Self {
         Self {
             address: home.public,
             authority: format!("localhost:{}", home.public.port()),
@@ -87,14 +87,14 @@ impl Client {
     }
 
     /// A TLS connection of its own, for what a well-behaved client would not send.
-    pub async fn raw(&self) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn raw(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
         self.tls.connect(ServerName::try_from("localhost").expect("a name"), tcp).await
     }
 
     /// Sends bytes on a connection of its own and reads until the gateway closes it, at most five seconds.
-    pub async fn raw_exchange(&self, bytes: &[u8]) -> String {
+    pub(crate) async fn raw_exchange(&self, bytes: &[u8]) -> String {
         let mut stream = self.raw().await.expect("a TLS connection");
         stream.write_all(bytes).await.expect("the bytes can be sent");
         let mut answer = Vec::new();
@@ -107,7 +107,10 @@ impl Client {
     ///
     /// # Errors
     /// Whatever broke the connection; the next request opens another.
-    pub async fn try_send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) async fn try_send(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
         let kept = self.connection.take().filter(|kept| !kept.is_closed());
         let mut connection = match kept {
             Some(kept) => kept,
@@ -126,31 +129,36 @@ impl Client {
         Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
     }
 
-    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
+    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
         let what = format!("{} {}", request.method(), request.uri());
         self.try_send(request).await.unwrap_or_else(|fault| panic!("{what}: {fault}"))
     }
 
-    pub async fn get(&mut self, target: &str) -> Reply {
+    pub(crate) async fn get(&mut self, target: &str) -> Reply {
         self.send(request(Method::GET, target, &[], Bytes::new())).await
     }
 
-    pub async fn post_form(&mut self, target: &str, form: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn post_form(&mut self, target: &str, form: &[(&str, &str)]) -> Reply {
         self.send(post_form(target, form)).await
     }
 
-    pub async fn post_json(&mut self, target: &str, body: &serde_json::Value) -> Reply {
+    pub(crate) async fn post_json(&mut self, target: &str, body: &serde_json::Value) -> Reply {
         let headers = [("content-type", "application/json")];
         self.send(request(Method::POST, target, &headers, body.to_string())).await
     }
 
     /// Calls the upstream at `path` as a client of revision 2025-11-25 does; `marker` is the JSON-RPC id.
-    pub async fn call(&mut self, path: &str, token: &str, marker: &str) -> Reply {
+    pub(crate) async fn call(&mut self, path: &str, token: &str, marker: &str) -> Reply {
         self.send(call(path, token, marker)).await
     }
 }
 
-pub fn request(method: Method, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+pub(crate) fn request(
+    method: Method,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Request<Full<Bytes>> {
     let mut builder = Request::builder().method(method).uri(target);
     for (name, value) in headers {
         builder = builder.header(*name, *value);
@@ -158,15 +166,15 @@ pub fn request(method: Method, target: &str, headers: &[(&str, &str)], body: imp
     builder.body(Full::new(body.into())).expect("a request")
 }
 
-pub fn encoded(form: &[(&str, &str)]) -> String {
+pub(crate) fn encoded(form: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
 }
 
-pub fn post_form(target: &str, form: &[(&str, &str)]) -> Request<Full<Bytes>> {
+pub(crate) fn post_form(target: &str, form: &[(&str, &str)]) -> Request<Full<Bytes>> {
     request(Method::POST, target, &[("content-type", "application/x-www-form-urlencoded")], encoded(form))
 }
 
-pub fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>> {
+pub(crate) fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>> {
     let authorization = format!("Bearer {token}");
     let headers = [
         ("authorization", authorization.as_str()),
@@ -179,7 +187,7 @@ pub fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>> {
 }
 
 /// Whether the operator listener answers `/healthz` with 200.
-pub async fn is_healthy(operator: SocketAddr) -> bool {
+pub(crate) async fn is_healthy(operator: SocketAddr) -> bool {
     let ask = async {
         let (mut sender, driver) = http1::handshake(TokioIo::new(TcpStream::connect(operator).await?)).await?;
         tokio::spawn(driver);

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The password of the account `admin`.
-pub const PASSWORD: &str = "correct-horse-battery-staple";
+pub(crate) const PASSWORD: &str = "correct-horse-battery-staple";
 
 /// Cheap passwords and generous rates, so that a suite is quick; a test of a rate writes its own.
-pub const QUICK: &str = r#"
+pub(crate) const QUICK: &str = r#"
 [login]
 argon2_memory = "19MiB"
 argon2_passes = 2
@@ -26,22 +26,22 @@ mcp_burst = 100000
 "#;
 
 /// A gateway that is not running, or not yet.
-pub struct Home {
+pub(crate) struct Home {
     folder: TempDir,
     /// Where the public listener is.
-    pub public: SocketAddr,
+    pub(crate) public: SocketAddr,
     /// Where the operator listener is.
-    pub operator: SocketAddr,
+    pub(crate) operator: SocketAddr,
     /// The upstream at `/mcp`, if not those of the configuration or the demo.
     upstream: Option<String>,
 }
 
 /// A running gateway; dropping it kills it.
-pub struct Gateway {
+pub(crate) struct Gateway {
     // Dropped first: the process must not outlive its data.
     process: Process,
     /// Its data, ports and configuration, for a restart.
-    pub home: Home,
+    pub(crate) home: Home,
 }
 
 struct Process(Child);
@@ -60,7 +60,7 @@ fn free_address() -> SocketAddr {
 
 impl Home {
     /// Makes a data directory and a configuration of [`QUICK`] and `config`.
-    pub fn new(config: &str, upstream: Option<String>) -> Self {
+    pub(crate) fn new(config: &str, upstream: Option<String>) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::write(folder.path().join("password"), PASSWORD).expect("the password file");
         std::fs::write(folder.path().join("gateway.toml"), format!("{QUICK}\n{config}")).expect("the configuration");
@@ -68,17 +68,17 @@ impl Home {
     }
 
     /// The issuer.
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!("https://localhost:{}", self.public.port())
     }
 
     /// The data directory.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// The configuration file.
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("gateway.toml")
     }
 
@@ -101,7 +101,7 @@ impl Home {
     }
 
     /// Starts the process without waiting for it. Its output goes to `gateway.log` beside the data.
-    pub fn spawn(&self) -> Child {
+    pub(crate) fn spawn(&self) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("the log file");
         Command::new(env!("CARGO_BIN_EXE_mcpgate"))
             .args(self.arguments())
@@ -113,12 +113,12 @@ impl Home {
     }
 
     /// Where its output is.
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("gateway.log")
     }
 
     /// Waits until the operator listener says that it is healthy.
-    pub async fn wait_until_healthy(&self) {
+    pub(crate) async fn wait_until_healthy(&self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !super::client::is_healthy(self.operator).await {
             let said = std::fs::read_to_string(self.log()).unwrap_or_default();
@@ -128,14 +128,14 @@ impl Home {
     }
 
     /// Starts and waits.
-    pub async fn start(self) -> Gateway {
+    pub(crate) async fn start(self) -> Gateway {
         let process = Process(self.spawn());
         self.wait_until_healthy().await;
         Gateway { process, home: self }
     }
 
     /// Runs a command of mcpgate on this data and reads its JSON.
-    pub fn command(&self, words: &[&str]) -> serde_json::Value {
+    pub(crate) fn command(&self, words: &[&str]) -> serde_json::Value {
         let output = Command::new(env!("CARGO_BIN_EXE_mcpgate"))
             .args(words)
             .arg("--data")
@@ -151,25 +151,25 @@ impl Home {
 
 impl Gateway {
     /// Starts a gateway with the demo upstream and [`QUICK`].
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Home::new("", None).start().await
     }
 
     /// Kills the process as `kill -9` does; its data remain.
-    pub fn kill(self) -> Home {
+    pub(crate) fn kill(self) -> Home {
         drop(self.process);
         self.home
     }
 
     /// Sends a signal by its name and, for `TERM`, waits for the exit status.
-    pub fn signal(&mut self, name: &str) {
+    pub(crate) fn signal(&mut self, name: &str) {
         let pid = self.process.0.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
         assert!(sent.success(), "kill -s {name}");
     }
 
     /// The exit status, once the process has ended.
-    pub async fn ended(&mut self) -> std::process::ExitStatus {
+    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
         loop {
             if let Some(status) = self.process.0.try_wait().expect("the process can be waited for") {
                 return status;
@@ -179,14 +179,14 @@ impl Gateway {
     }
 
     /// What the process has said so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.home.log()).expect("the log")
     }
 }
 
 /// A gateway for all tests of a binary. Nobody drops a static, so a shell watches: when this process ends, by whatever
 /// means, the pipe closes and the shell ends the gateway.
-pub fn shared(config: &str, upstream: Option<String>) -> Home {
+pub(crate) fn shared(config: &str, upstream: Option<String>) -> Home {
     let home = Home::new(config, upstream);
     let log = std::fs::File::create(home.log()).expect("the log file");
     let watchdog = Command::new("sh")

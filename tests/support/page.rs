@@ -12,26 +12,28 @@ use super::gateway::{Home, PASSWORD};
 
 /// A form of a page: where it goes and what it holds.
 #[derive(Debug, Clone)]
-pub struct Form {
-    pub action: String,
-    pub fields: Vec<(String, String)>,
+pub(crate) struct Form {
+    pub(crate) action: String,
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 impl Form {
     /// Puts a value in place of the field's own, or adds it.
-    pub fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.fields.retain(|(known, _)| known != name);
         self.fields.push((name.to_owned(), value.to_owned()));
     }
 
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 fn unescaped(text: &str) -> String {
     let mut plain = text.to_owned();
-    for (entity, character) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&#39;", "'"), ("&#x27;", "'")] {
+    for (entity, character) in
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&#39;", "'"), ("&#x27;", "'")]
+    {
         plain = plain.replace(entity, character);
     }
     plain.replace("&#38;", "&").replace("&amp;", "&")
@@ -44,7 +46,7 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
 }
 
 /// The forms of a page, without its buttons: pressing one is the caller's deed.
-pub fn forms(html: &str) -> Vec<Form> {
+pub(crate) fn forms(html: &str) -> Vec<Form> {
     html.split("<form")
         .skip(1)
         .map(|rest| {
@@ -61,19 +63,19 @@ pub fn forms(html: &str) -> Vec<Form> {
 }
 
 /// The person.
-pub struct Browser {
-    pub client: Client,
-    pub origin: String,
-    pub cookies: BTreeMap<String, String>,
+pub(crate) struct Browser {
+    pub(crate) client: Client,
+    pub(crate) origin: String,
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 impl Browser {
-    pub fn new(home: &Home) -> Self {
+    pub(crate) fn new(home: &Home) -> Self {
         Self { client: Client::new(home), origin: home.origin(), cookies: BTreeMap::new() }
     }
 
     /// Sends a request with the cookies and keeps what is set; follows nothing.
-    pub async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Reply {
+    pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Reply {
         if !self.cookies.is_empty() && !request.headers().contains_key("cookie") {
             let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request.headers_mut().insert("cookie", pairs.join("; ").parse().expect("cookies"));
@@ -93,7 +95,7 @@ impl Browser {
     }
 
     /// Follows redirects until a page, or until one leads away from the gateway.
-    pub async fn settle(&mut self, mut reply: Reply) -> Reply {
+    pub(crate) async fn settle(&mut self, mut reply: Reply) -> Reply {
         for _ in 0..5 {
             let target = match reply.header("location") {
                 at if at.starts_with('/') => at.to_owned(),
@@ -107,13 +109,13 @@ impl Browser {
         panic!("the gateway redirects in a circle: {reply:?}");
     }
 
-    pub async fn open(&mut self, target: &str) -> Reply {
+    pub(crate) async fn open(&mut self, target: &str) -> Reply {
         let reply = self.send(request(Method::GET, target, &[], Bytes::new())).await;
         self.settle(reply).await
     }
 
     /// Submits a form as a browser would from the gateway's own page; follows nothing.
-    pub async fn submit(&mut self, form: &Form) -> Reply {
+    pub(crate) async fn submit(&mut self, form: &Form) -> Reply {
         let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut request = post_form(&form.action, &fields);
         let headers = request.headers_mut();
@@ -123,7 +125,7 @@ impl Browser {
     }
 
     /// Fills in the login page and goes on to what follows.
-    pub async fn log_in(&mut self, page: &Reply, name: &str, password: &str) -> Reply {
+    pub(crate) async fn log_in(&mut self, page: &Reply, name: &str, password: &str) -> Reply {
         let mut form = form_to(page, "/login");
         form.set("username", name);
         form.set("password", password);
@@ -132,13 +134,13 @@ impl Browser {
     }
 
     /// Opens an authorization URL and logs in as `admin` if asked; ends at the consent page or wherever else.
-    pub async fn ask(&mut self, target: &str) -> Reply {
+    pub(crate) async fn ask(&mut self, target: &str) -> Reply {
         let page = self.open(target).await;
         if page.text().contains("action=\"/login\"") { self.log_in(&page, "admin", PASSWORD).await } else { page }
     }
 
     /// Presses a button of the consent page: `approve` or `deny`.
-    pub async fn decide(&mut self, page: &Reply, decision: &str) -> Reply {
+    pub(crate) async fn decide(&mut self, page: &Reply, decision: &str) -> Reply {
         let mut form = form_to(page, "/consent");
         form.set("decision", decision);
         self.submit(&form).await
@@ -146,7 +148,7 @@ impl Browser {
 }
 
 /// The form of a page that goes to `action`.
-pub fn form_to(page: &Reply, action: &str) -> Form {
+pub(crate) fn form_to(page: &Reply, action: &str) -> Form {
     let found = forms(&page.text()).into_iter().find(|form| form.action == action);
     found.unwrap_or_else(|| panic!("no form to {action} in {} {:?}\n{}", page.status, page.headers, page.text()))
 }

@@ -14,21 +14,21 @@ use tokio::net::TcpListener;
 
 /// What arrived.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub line: String,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Seen {
+    pub(crate) line: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 /// The upstream; it runs on a thread of its own as long as the test binary.
 #[derive(Debug, Clone)]
-pub struct Upstream {
-    pub url: String,
+pub(crate) struct Upstream {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Upstream {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (tell, told) = std::sync::mpsc::channel();
         let shared = Arc::clone(&seen);
@@ -51,7 +51,7 @@ impl Upstream {
     }
 
     /// The requests whose body or target holds `marker`.
-    pub fn seen(&self, marker: &str) -> Vec<Seen> {
+    pub(crate) fn seen(&self, marker: &str) -> Vec<Seen> {
         let seen = self.seen.lock().expect("no test panics while it looks");
         seen.iter().filter(|one| one.body.contains(marker) || one.line.contains(marker)).cloned().collect()
     }

@@ -1,0 +1,291 @@
+//! CA and RG: how clients authenticate, and how they register.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::expect;
+use crate::shared::{self, CALLBACK};
+use crate::support::application::Application;
+use crate::support::client::{Client, Reply, post_form, request};
+use crate::support::gateway::Home;
+use crate::support::page::Browser;
+
+const CONFIDENTIAL: &str = "https://c.example/cb";
+
+fn basic(id: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
+}
+
+/// A refresh request that is only about who asks.
+async fn ask(home: &Home, authorization: Option<&str>, form: &[(&str, &str)]) -> Reply {
+    let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", "none")];
+    fields.extend(form);
+    let mut asked = post_form("/token", &fields);
+    if let Some(value) = authorization {
+        asked.headers_mut().insert("authorization", value.parse().expect("a value"));
+    }
+    Client::new(home).send(asked).await
+}
+
+#[tokio::test]
+async fn ca_02_a_secret_is_sent_as_registered_or_not_at_all() {
+    let shared = shared::gateway().await;
+    let post = Application::register_confidential(&shared.home, CONFIDENTIAL, "client_secret_post").await;
+    let by_basic = Application::register_confidential(&shared.home, CONFIDENTIAL, "client_secret_basic").await;
+    let secret = |one: &Application| one.secret.clone().expect("a secret");
+    let header = basic(&post.client_id, &secret(&post));
+    let reply = ask(&shared.home, Some(&header), &[]).await;
+    expect::refused(&reply, "invalid_client");
+    assert!(reply.header("www-authenticate").starts_with("Basic "), "{reply:?}");
+    let form = [("client_id", by_basic.client_id.as_str()), ("client_secret", &secret(&by_basic))];
+    expect::refused(&ask(&shared.home, None, &form).await, "invalid_client");
+    // As registered, only the token is wrong.
+    let form = [("client_id", post.client_id.as_str()), ("client_secret", &secret(&post))];
+    expect::refused(&ask(&shared.home, None, &form).await, "invalid_grant");
+    let header = basic(&by_basic.client_id, &secret(&by_basic));
+    expect::refused(&ask(&shared.home, Some(&header), &[]).await, "invalid_grant");
+    let both = [("client_id", by_basic.client_id.as_str()), ("client_secret", &secret(&by_basic))];
+    expect::refused(&ask(&shared.home, Some(&header), &both).await, "invalid_request");
+    expect::refused(&ask(&shared.home, None, &[("client_id", &post.client_id)]).await, "invalid_client");
+}
+
+#[tokio::test]
+async fn ca_04_malformed_basic_is_an_unknown_client() {
+    let shared = shared::gateway().await;
+    let application = Application::register_confidential(&shared.home, CONFIDENTIAL, "client_secret_basic").await;
+    let secret = application.secret.clone().expect("a secret");
+    let no_colon = format!("Basic {}", STANDARD.encode("no-colon"));
+    let bad_percent = basic("%zz", "%1");
+    let empty = basic("", &secret);
+    for header in ["Basic !!!", "Basic", no_colon.as_str(), &bad_percent, &empty] {
+        let reply = ask(&shared.home, Some(header), &[]).await;
+        expect::refused(&reply, "invalid_client");
+        assert!(reply.header("www-authenticate").starts_with("Basic "), "{header}: {reply:?}");
+    }
+    let lower = basic(&application.client_id, &secret).replacen("Basic", "basic", 1);
+    expect::refused(&ask(&shared.home, Some(&lower), &[]).await, "invalid_grant");
+    let encoded: String = application.client_id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    expect::refused(&ask(&shared.home, Some(&basic(&encoded, &secret)), &[]).await, "invalid_grant");
+}
+
+#[tokio::test]
+async fn ca_05_a_public_client_has_no_secret_to_send() {
+    let (shared, application) = shared::application(CALLBACK).await;
+    let form = [("client_id", application.client_id.as_str()), ("client_secret", "guessed")];
+    expect::refused(&ask(&shared.home, None, &form).await, "invalid_client");
+    expect::refused(&ask(&shared.home, Some(&basic(&application.client_id, "guessed")), &[]).await, "invalid_client");
+    expect::refused(&ask(&shared.home, None, &[("client_id", "mcp_client_gone")]).await, "invalid_client");
+}
+
+#[tokio::test]
+async fn ca_14_guessing_a_secret_is_slowed_down() {
+    let gateway = Home::new("", None);
+    let text = std::fs::read_to_string(gateway.config()).expect("the configuration");
+    let strict = text.replace("client_failures_per_minute = 100000", "client_failures_per_minute = 20");
+    std::fs::write(gateway.config(), strict).expect("the configuration");
+    let gateway = gateway.start().await;
+    let application = Application::register_confidential(&gateway.home, CONFIDENTIAL, "client_secret_post").await;
+    let form = [("client_id", application.client_id.as_str()), ("client_secret", "guessed")];
+    for _ in 0..20 {
+        expect::refused(&ask(&gateway.home, None, &form).await, "invalid_client");
+    }
+    let reply = ask(&gateway.home, None, &form).await;
+    assert_eq!(reply.status, 429, "{reply:?}");
+    assert!(reply.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds >= 1));
+}
+
+#[tokio::test]
+async fn ca_15_both_secrets_work_while_one_replaces_the_other() {
+    let shared = shared::gateway().await;
+    let application = Application::register_confidential(&shared.home, CONFIDENTIAL, "client_secret_post").await;
+    let old = application.secret.clone().expect("a secret");
+    let rotated = shared.home.command(&["client", "rotate-secret", &application.client_id]);
+    let new = rotated["client_secret"].as_str().expect("the new secret");
+    for secret in [old.as_str(), new] {
+        let form = [("client_id", application.client_id.as_str()), ("client_secret", secret)];
+        expect::refused(&ask(&shared.home, None, &form).await, "invalid_grant");
+    }
+}
+
+async fn register(body: serde_json::Value) -> Reply {
+    Client::new(&shared::gateway().await.home).post_json("/register", &body).await
+}
+
+#[tokio::test]
+async fn rg_01_md_11_registration_that_is_off_does_not_exist() {
+    let gateway = Home::new("[registration]\nenabled = false", None).start().await;
+    let mut client = Client::new(&gateway.home);
+    let body = serde_json::json!({"redirect_uris": [CALLBACK]});
+    assert_eq!(client.post_json("/register", &body).await.status, 404);
+    let metadata = client.get("/.well-known/oauth-authorization-server").await.json();
+    assert!(metadata.get("registration_endpoint").is_none(), "{metadata}");
+}
+
+#[tokio::test]
+async fn rg_02_registrations_of_one_address_are_counted() {
+    let home = Home::new("", None);
+    let text = std::fs::read_to_string(home.config()).expect("the configuration");
+    std::fs::write(home.config(), text.replace("registrations_per_hour = 100000", "registrations_per_hour = 10"))
+        .expect("the configuration");
+    let gateway = home.start().await;
+    let mut client = Client::new(&gateway.home);
+    let body = serde_json::json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"});
+    for _ in 0..10 {
+        assert_eq!(client.post_json("/register", &body).await.status, 201);
+    }
+    let reply = client.post_json("/register", &body).await;
+    assert_eq!(reply.status, 429, "{reply:?}");
+    assert!(reply.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds >= 1));
+}
+
+#[tokio::test]
+async fn rg_03_outsized_registrations_are_refused() {
+    let many: Vec<_> = (0..100).map(|n| format!("https://c.example/{n}")).collect();
+    expect::refused(&register(serde_json::json!({"redirect_uris": many})).await, "invalid_client_metadata");
+    let long = serde_json::json!({"redirect_uris": [CALLBACK], "client_name": "n".repeat(10_000)});
+    expect::refused(&register(long).await, "invalid_client_metadata");
+    let shared = shared::gateway().await;
+    let json = [("content-type", "application/json")];
+    let send = async |body: String| {
+        Client::new(&shared.home).send(request(hyper::Method::POST, "/register", &json, body)).await
+    };
+    assert_eq!(send(format!("{{\"x\":\"{}\"}}", "x".repeat(1_000_000))).await.status, 413);
+    let deep = format!("{{\"redirect_uris\":[\"{CALLBACK}\"],\"x\":{}{}}}", "[".repeat(1000), "]".repeat(1000));
+    expect::refused(&send(deep).await, "invalid_client_metadata");
+    let doubled = format!("{{\"redirect_uris\":[\"{CALLBACK}\"],\"redirect_uris\":[\"https://evil.example/cb\"]}}");
+    expect::refused(&send(doubled).await, "invalid_client_metadata");
+}
+
+#[tokio::test]
+async fn rg_04_addresses_that_pages_show_must_be_public_https() {
+    for member in ["logo_uri", "client_uri", "tos_uri", "policy_uri", "jwks_uri"] {
+        for value in
+            ["javascript:alert(1)", "http://c.example/x", "data:text/html,x", "https://127.0.0.1/x", "https://[::1]/x"]
+        {
+            let body =
+                serde_json::json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", member: value});
+            expect::refused(&register(body).await, "invalid_client_metadata");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rg_05_a_name_is_kept_without_its_tricks() {
+    let body = serde_json::json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", "client_name": "A\u{202e}dmin\u{200b} \u{7}e\u{301}"});
+    assert_eq!(register(body).await.member("client_name"), "Admin \u{e9}");
+}
+
+#[tokio::test]
+async fn rg_06_grants_that_do_not_exist_are_refused() {
+    for (member, value) in [("grant_types", "password"), ("grant_types", "implicit"), ("response_types", "token")] {
+        let body =
+            serde_json::json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", member: [value]});
+        expect::refused(&register(body).await, "invalid_client_metadata");
+    }
+}
+
+#[tokio::test]
+async fn rg_07_scopes_are_trimmed_to_what_exists() {
+    let body = serde_json::json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", "scope": "files:read admin *"});
+    let reply = register(body).await;
+    assert_eq!((reply.status, reply.member("scope").as_str()), (201, "files:read"));
+}
+
+#[tokio::test]
+async fn rg_08_software_statements_of_strangers_are_refused() {
+    for (statement, error) in [
+        ("eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl", "unapproved_software_statement"),
+        ("eyJhbGciOiJub25lIn0.eyJpc3MiOiJ4In0.", "invalid_software_statement"),
+        ("junk", "invalid_software_statement"),
+    ] {
+        let body = serde_json::json!({"redirect_uris": [CALLBACK], "software_statement": statement});
+        expect::refused(&register(body).await, error);
+    }
+}
+
+#[tokio::test]
+async fn rg_09_a_client_does_not_choose_its_id() {
+    let body = serde_json::json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", "client_id": "https://evil.example/id"});
+    let id = register(body).await.member("client_id");
+    assert!(id.starts_with("mcp_client_"), "{id}");
+}
+
+#[tokio::test]
+async fn rg_15_a_web_page_elsewhere_registers_without_credentials_or_not_at_all() {
+    let shared = shared::gateway().await;
+    let mut client = Client::new(&shared.home);
+    let plain = request(
+        hyper::Method::POST,
+        "/register",
+        &[("content-type", "text/plain"), ("origin", "https://evil.example")],
+        "{}",
+    );
+    assert_eq!(client.send(plain).await.status, 415);
+    let headers = [("content-type", "application/json"), ("origin", "https://app.example")];
+    let body = serde_json::json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}).to_string();
+    let reply = client.send(request(hyper::Method::POST, "/register", &headers, body)).await;
+    assert_eq!((reply.status, reply.header("access-control-allow-origin")), (201, "*"));
+    assert_eq!(reply.header("access-control-allow-credentials"), "");
+}
+
+/// protocol.md appendix B: what real clients send, and what they must be able to do afterwards.
+#[tokio::test]
+async fn rg_16_real_clients_can_register_and_use_what_they_registered() {
+    let shared = shared::gateway().await;
+    let vectors: &[(&str, &[&str], &str, &str)] = &[
+        (
+            "VS Code",
+            &[
+                "https://insiders.vscode.dev/redirect",
+                "https://vscode.dev/redirect",
+                "http://127.0.0.1/",
+                "http://127.0.0.1:33418/",
+            ],
+            "native",
+            "http://127.0.0.1:59656/",
+        ),
+        ("Claude", &["https://claude.ai/api/mcp/auth_callback"], "", "https://claude.ai/api/mcp/auth_callback"),
+        ("Claude Code", &["http://localhost:3118/callback"], "native", "http://localhost:51763/callback"),
+        ("Codex", &["http://127.0.0.1:37819/callback/x"], "native", "http://127.0.0.1:40000/callback/x"),
+        (
+            "Cursor",
+            &[
+                "cursor://anysphere.cursor-mcp/oauth/callback",
+                "https://www.cursor.com/agents/mcp/oauth/callback",
+                "http://localhost:8787/callback",
+            ],
+            "web",
+            "cursor://anysphere.cursor-mcp/oauth/callback",
+        ),
+        ("OpenCode", &["http://127.0.0.1:19876/mcp/oauth/callback"], "", "http://127.0.0.1:19876/mcp/oauth/callback"),
+        ("mcp-remote", &["http://localhost:14532/oauth/callback"], "", "http://localhost:3334/oauth/callback"),
+    ];
+    for (name, redirects, kind, used) in vectors {
+        let mut body = serde_json::json!({
+            "client_name": name, "redirect_uris": redirects, "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
+            "response_types": ["code"], "software_id": "x", "software_version": "1", "something_new": {"a": 1},
+        });
+        if !kind.is_empty() {
+            body["application_type"] = (*kind).into();
+        }
+        let reply = register(body).await;
+        assert_eq!(reply.status, 201, "{name}: {reply:?}");
+        let registered = reply.json();
+        assert_eq!(registered["redirect_uris"], serde_json::json!(redirects), "{name}");
+        assert_eq!(registered["grant_types"], serde_json::json!(["authorization_code", "refresh_token"]), "{name}");
+        assert!(registered.get("client_secret").is_none(), "{name}: {registered}");
+        let application = Application {
+            client_id: reply.member("client_id"),
+            secret: None,
+            redirect_uri: (*used).to_owned(),
+            resource: format!("{}/mcp", shared.home.origin()),
+        };
+        let mut browser = Browser::new(&shared.home);
+        let authorized = application.authorize(&mut browser).await;
+        assert_eq!(application.redeem(&mut Client::new(&shared.home), &authorized).await.status, 200, "{name}");
+    }
+    let reply = register(serde_json::json!({"redirect_uris": [CALLBACK], "application_type": "native"})).await.json();
+    assert!(reply["client_secret"].is_string() && reply["client_secret_expires_at"].is_number(), "{reply}");
+    assert_eq!(reply["token_endpoint_auth_method"], "client_secret_basic");
+}

@@ -1,0 +1,74 @@
+//! CI: client ids that are URLs, as far as a stranger can reach them; the dialer's own tests hold the rest.
+
+use crate::expect;
+use crate::shared::{self, CALLBACK, application};
+use crate::support::application::random;
+use crate::support::client::Client;
+
+async fn refuses(ids: &[&str]) {
+    let (shared, application) = application(CALLBACK).await;
+    for id in ids {
+        let reply = Client::new(&shared.home).get(&application.request(&random(), &[("client_id", id)])).await;
+        expect::local(&reply);
+        // CI-18: what was found out about the host stays in the audit trail.
+        for told in ["refused", "resolve", "DNS", "address", "timed out", "certificate"] {
+            assert!(!reply.text().contains(told), "{id}: the page says \"{told}\"");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ci_01_what_is_no_metadata_url_is_no_client() {
+    refuses(&[
+        "http://c.example/client",
+        "https://c.example",
+        "https://c.example/",
+        "https://c.example/a/../b",
+        "https://c.example/./a",
+        "https://c.example/a#f",
+        "https://u:p@c.example/a",
+        "https:/x",
+        "HTTPS://c.example/a",
+        "https://c.example/%2e%2e/a",
+        "https://c.example/a?q=1",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn ci_02_ci_03_addresses_in_any_spelling_are_no_clients() {
+    refuses(&[
+        "https://127.0.0.1/c",
+        "https://10.0.0.1/c",
+        "https://169.254.169.254/latest",
+        "https://[::1]/c",
+        "https://[fd00::1]/c",
+        "https://[::ffff:127.0.0.1]/c",
+        "https://0177.0.0.1/c",
+        "https://0x7f000001/c",
+        "https://2130706433/c",
+        "https://[fe80::1%25lo]/c",
+        "https://localhost/c",
+        "https://gateway.localhost/c",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn ci_02_a_metadata_url_makes_the_gateway_speak_to_no_local_service() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let (shared, application) = application(CALLBACK).await;
+    for host in ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]"] {
+        let id = format!("https://{host}:{port}/client");
+        expect::local(&Client::new(&shared.home).get(&application.request(&random(), &[("client_id", &id)])).await);
+    }
+    let heard = tokio::time::timeout(std::time::Duration::from_millis(300), listener.accept()).await;
+    assert!(heard.is_err(), "the gateway connected to a loopback service");
+}
+
+#[tokio::test]
+async fn ci_01_the_metadata_says_that_url_clients_are_welcome() {
+    let metadata = Client::new(&shared::gateway().await.home).get("/.well-known/oauth-authorization-server").await;
+    assert_eq!(metadata.json()["client_id_metadata_document_supported"], true);
+}

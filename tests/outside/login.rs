@@ -1,0 +1,163 @@
+//! LI: passwords.
+
+use std::io::Write as _;
+
+use crate::expect;
+use crate::shared::{self, CALLBACK};
+use crate::support::application::{Application, random};
+use crate::support::client::Reply;
+use crate::support::gateway::{Gateway, Home, PASSWORD};
+use crate::support::page::{Browser, form_to};
+
+/// The password of every user that a test adds.
+pub(crate) const USER_PASSWORD: &str = "a-password-nobody-guesses";
+
+/// A file with a password, below the home of the gateway.
+pub(crate) fn password_file(home: &Home, password: &str) -> String {
+    let path = home.config().with_file_name(format!("password-{}", random()));
+    let mut file = std::fs::File::create(&path).expect("a password file");
+    file.write_all(password.as_bytes()).expect("a password file");
+    path.display().to_string()
+}
+
+/// Adds a user whose name begins with `prefix`.
+pub(crate) fn new_user(home: &Home, prefix: &str) -> String {
+    let name = format!("{prefix}-{}", &random().to_ascii_lowercase().replace(['-', '_'], "x")[..8]);
+    home.command(&["user", "add", &name, "--password-file", &password_file(home, USER_PASSWORD)]);
+    name
+}
+
+async fn login_page(home: &Home) -> (Browser, Reply) {
+    let application = Application::register(home, CALLBACK).await;
+    let mut browser = Browser::new(home);
+    let page = browser.open(&application.request(&random(), &[])).await;
+    (browser, page)
+}
+
+async fn attempt(home: &Home, name: &str, password: &str) -> Reply {
+    let (mut browser, page) = login_page(home).await;
+    let mut form = form_to(&page, "/login");
+    form.set("username", name);
+    form.set("password", password);
+    browser.submit(&form).await
+}
+
+#[tokio::test]
+async fn li_02_guessing_is_slowed_down_for_the_guessers_account_only() {
+    let gateway = Gateway::start().await;
+    let user = new_user(&gateway.home, "li-02");
+    let mut slowed = None;
+    for number in 0..8 {
+        let reply = attempt(&gateway.home, &user, "wrong-password").await;
+        match reply.status {
+            400 => {}
+            429 => {
+                assert!(reply.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds >= 1), "{reply:?}");
+                slowed = Some(number);
+                break;
+            }
+            status => panic!("{status}: {}", reply.text()),
+        }
+    }
+    assert_eq!(slowed, Some(5), "five attempts are free");
+    let (mut browser, page) = login_page(&gateway.home).await;
+    assert_eq!(browser.log_in(&page, "admin", PASSWORD).await.status, 200, "other accounts are not touched");
+}
+
+#[tokio::test]
+async fn li_03_one_password_over_many_accounts_is_stopped_by_address() {
+    let gateway = Gateway::start().await;
+    let (mut browser, page) = login_page(&gateway.home).await;
+    let mut form = form_to(&page, "/login");
+    form.set("password", "Winter2026!");
+    let mut stopped = false;
+    for number in 0..150 {
+        form.set("username", &format!("user{number}"));
+        let reply = browser.submit(&form).await;
+        stopped = reply.status == 429;
+        if stopped {
+            assert!(!reply.header("retry-after").is_empty());
+            break;
+        }
+        assert_eq!(reply.status, 400);
+    }
+    assert!(stopped, "150 accounts tried from one address");
+}
+
+#[tokio::test]
+async fn li_04_an_unknown_user_looks_like_a_wrong_password() {
+    let gateway = Gateway::start().await;
+    let (mut browser, page) = login_page(&gateway.home).await;
+    let mut answers = Vec::new();
+    for name in ["admin", "nobody"] {
+        let mut form = form_to(&page, "/login");
+        form.set("username", name);
+        form.set("password", "wrong-password");
+        let started = std::time::Instant::now();
+        let reply = browser.submit(&form).await;
+        answers.push((reply.status, reply.text().replace(name, "NAME"), started.elapsed()));
+    }
+    let (known, unknown) = (&answers[0], &answers[1]);
+    assert_eq!((known.0, &known.1), (unknown.0, &unknown.1));
+    // Both are hashed; one that is not would be a hundred times as fast.
+    let ratio = known.2.as_secs_f64() / unknown.2.as_secs_f64();
+    assert!((0.2..5.0).contains(&ratio), "{:?} against {:?}", known.2, unknown.2);
+}
+
+#[tokio::test]
+async fn li_08_a_set_password_link_works_once() {
+    let gateway = Gateway::start().await;
+    let name = new_user(&gateway.home, "li-08");
+    let made = gateway.home.command(&["user", "set-password", &name, "--link"]);
+    let link = made["link"].as_str().expect("a link").to_owned();
+    let target =
+        link.strip_prefix(&gateway.home.origin()).expect("the link's host is that of the configuration").to_owned();
+    let mut browser = Browser::new(&gateway.home);
+    let page = browser.open(&target).await;
+    let mut form = form_to(&page, "/setup");
+    for (password, status) in [("short", 400), ("password1234", 400), ("a-brand-new-password", 303)] {
+        form.set("password", password);
+        form.set("repeat", password);
+        assert_eq!(browser.submit(&form).await.status, status, "{password}");
+    }
+    expect::local(&browser.submit(&form).await);
+    expect::local(&browser.open(&target).await);
+    let (mut browser, page) = login_page(&gateway.home).await;
+    assert_eq!(browser.log_in(&page, &name, "a-brand-new-password").await.status, 200);
+    assert_eq!(attempt(&gateway.home, &name, USER_PASSWORD).await.status, 400, "the old one is gone");
+}
+
+#[tokio::test]
+async fn li_07_a_password_that_anybody_would_try_is_refused() {
+    let shared = shared::gateway().await;
+    for (number, weak) in ["Password1!", "password1234", "mcpgate-mcpgate", "qwertyuiopas"].iter().enumerate() {
+        let file = password_file(&shared.home, weak);
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+            .args(["user", "add", &format!("weak-{number}"), "--password-file", &file, "--data"])
+            .arg(shared.home.data())
+            .output()
+            .expect("mcpgate runs");
+        assert!(!output.status.success(), "{weak} was taken");
+    }
+}
+
+#[tokio::test]
+async fn li_11_nobody_knows_a_password_of_a_new_gateway() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let data = folder.path().join("data");
+    let home = Home::new("", None);
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+        .args(["up", "--listen", &home.public.to_string(), "--operator-listen", &home.operator.to_string(), "--data"])
+        .arg(&data)
+        .args(["--public-url", &home.origin()])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("mcpgate starts");
+    home.wait_until_healthy().await;
+    child.kill().expect("it can be ended");
+    let output = child.wait_with_output().expect("its words");
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let links = said.matches(&format!("{}/setup?link=", home.origin())).count();
+    assert_eq!(links, 1, "a set-password link is shown once:\n{said}");
+}

@@ -1,0 +1,29 @@
+//! The gateway from outside: the real binary as a separate process, over TLS, attacked as the catalogue of threats says.
+//! Test names carry the ids of that catalogue; docs/threat-model.md lists them. A failure means that a stranger, a
+//! client or an upstream can do what the model says they cannot.
+
+#[cfg(test)]
+mod authorize;
+#[cfg(test)]
+mod bearer;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod codes;
+#[cfg(test)]
+mod consent;
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
+mod expect;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod metadata;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
+mod shared;
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,218 @@
+//! RT: refresh tokens, their rotation, and what ends a family.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::expect;
+use crate::login::{USER_PASSWORD, new_user};
+use crate::shared::{CALLBACK, application, gateway};
+use crate::support::application::{Application, Authorized, Tokens, parameter, random};
+use crate::support::client::{Client, Reply};
+use crate::support::gateway::Home;
+use crate::support::page::Browser;
+
+async fn parallel_refreshes(home: &Home, application: &Application, token: &str, count: usize) -> Vec<Reply> {
+    let barrier = Arc::new(tokio::sync::Barrier::new(count));
+    let mut attempts = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let (mut own, application, token, barrier) =
+            (Client::new(home), application.clone(), token.to_owned(), Arc::clone(&barrier));
+        attempts.spawn(async move {
+            own.get("/.well-known/oauth-authorization-server").await;
+            barrier.wait().await;
+            application.refresh(&mut own, &token).await
+        });
+    }
+    attempts.join_all().await
+}
+
+#[tokio::test]
+async fn rt_01_a_refresh_token_is_replaced_and_its_scope_kept() {
+    let (shared, application) = application(CALLBACK).await;
+    let first = application.tokens(&shared.home).await;
+    let mut client = Client::new(&shared.home);
+    let reply = application.refresh(&mut client, &first.refresh).await;
+    let second = Tokens::from(&reply);
+    assert_eq!(reply.member("scope"), "files:read");
+    assert!(second.refresh != first.refresh && second.access != first.access);
+    assert_eq!(client.call("/mcp", &second.access, "rt-01").await.status, 200);
+}
+
+#[tokio::test]
+async fn rt_03_without_a_grace_one_of_64_wins_and_the_family_ends() {
+    let gateway = Home::new("[tokens]\nrefresh_grace = \"0s\"", None).start().await;
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let tokens = application.tokens(&gateway.home).await;
+    let replies = parallel_refreshes(&gateway.home, &application, &tokens.refresh, 64).await;
+    let won: Vec<_> = replies.iter().filter(|reply| reply.status == 200).collect();
+    assert_eq!(won.len(), 1);
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        expect::refused(reply, "invalid_grant");
+    }
+    let winner = Tokens::from(won[0]);
+    let mut client = Client::new(&gateway.home);
+    expect::refused(&application.refresh(&mut client, &winner.refresh).await, "invalid_grant");
+    let reply = client.call("/mcp", &winner.access, "rt-03").await;
+    expect::challenged(&reply, &gateway.home.origin(), "/mcp", Some("invalid_token"));
+}
+
+#[tokio::test]
+async fn rt_04_in_the_grace_20_parallel_uses_have_one_successor() {
+    let (shared, application) = application(CALLBACK).await;
+    let tokens = application.tokens(&shared.home).await;
+    let replies = parallel_refreshes(&shared.home, &application, &tokens.refresh, 20).await;
+    let pairs: Vec<_> = replies.iter().map(Tokens::from).collect();
+    let successors: BTreeSet<_> = pairs.iter().map(|pair| &pair.refresh).collect();
+    assert_eq!(successors.len(), 1, "one lineage");
+    let mut client = Client::new(&shared.home);
+    for pair in &pairs {
+        assert_eq!(client.call("/mcp", &pair.access, "rt-04").await.status, 200);
+    }
+    assert_eq!(application.refresh(&mut client, &pairs[0].refresh).await.status, 200);
+}
+
+#[tokio::test]
+async fn rt_02_rt_05_an_older_generation_ends_the_family() {
+    let (shared, application) = application(CALLBACK).await;
+    let mut client = Client::new(&shared.home);
+    let first = application.tokens(&shared.home).await;
+    let second = Tokens::from(&application.refresh(&mut client, &first.refresh).await);
+    let third = Tokens::from(&application.refresh(&mut client, &second.refresh).await);
+    // The successor was used: whoever holds the first is late, however little time has passed.
+    expect::refused(&application.refresh(&mut client, &first.refresh).await, "invalid_grant");
+    for access in [&second.access, &third.access] {
+        let reply = client.call("/mcp", access, "rt-05").await;
+        expect::challenged(&reply, &shared.home.origin(), "/mcp", Some("invalid_token"));
+    }
+    expect::refused(&application.refresh(&mut client, &third.refresh).await, "invalid_grant");
+}
+
+#[tokio::test]
+async fn rt_06_a_refresh_token_is_good_for_its_client_only() {
+    let (shared, application) = application(CALLBACK).await;
+    let tokens = application.tokens(&shared.home).await;
+    let mut client = Client::new(&shared.home);
+    for thief in [
+        Application::register(&shared.home, CALLBACK).await,
+        Application::register_confidential(&shared.home, CALLBACK, "client_secret_post").await,
+    ] {
+        expect::refused(&thief.refresh(&mut client, &tokens.refresh).await, "invalid_grant");
+    }
+    assert_eq!(application.refresh(&mut client, &tokens.refresh).await.status, 200, "the family is untouched");
+}
+
+#[tokio::test]
+async fn rt_07_a_refresh_narrows_but_never_widens() {
+    let (shared, application) = application(CALLBACK).await;
+    let mut browser = Browser::new(&shared.home);
+    let verifier = random();
+    let page = browser.ask(&application.request(&verifier, &[("scope", "files:read files:write")])).await;
+    let answer = browser.decide(&page, "approve").await;
+    let authorized = Authorized { code: parameter(&answer, "code"), verifier };
+    let mut client = Client::new(&shared.home);
+    let tokens = Tokens::from(&application.redeem(&mut client, &authorized).await);
+    let refresh = |token: String, scope: &'static str| {
+        let id = application.client_id.clone();
+        crate::support::client::post_form(
+            "/token",
+            &[("grant_type", "refresh_token"), ("refresh_token", &token), ("client_id", &id), ("scope", scope)],
+        )
+    };
+    let reply = client.send(refresh(tokens.refresh, "files:read")).await;
+    assert_eq!((reply.status, reply.member("scope").as_str()), (200, "files:read"));
+    let reply = client.send(refresh(reply.member("refresh_token"), "files:write offline_access")).await;
+    assert_eq!((reply.status, reply.member("scope").as_str()), (200, "files:write"), "the grant keeps its full scope");
+    let narrow = application.tokens(&shared.home).await;
+    expect::refused(&client.send(refresh(narrow.refresh, "files:read files:write")).await, "invalid_scope");
+}
+
+#[tokio::test]
+async fn rt_08_another_resource_is_refused_before_rotation() {
+    let (shared, application) = application(CALLBACK).await;
+    let tokens = application.tokens(&shared.home).await;
+    let mut client = Client::new(&shared.home);
+    let mail = format!("{}/mcp/mail", shared.home.origin());
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &tokens.refresh),
+        ("client_id", &application.client_id),
+        ("resource", &mail),
+    ];
+    expect::refused(&client.post_form("/token", &form).await, "invalid_target");
+    assert_eq!(application.refresh(&mut client, &tokens.refresh).await.status, 200);
+}
+
+#[tokio::test]
+async fn rt_12_reuse_is_noticed_after_a_restart() {
+    let home = Home::new("[tokens]\nrefresh_grace = \"0s\"", None);
+    let gateway = home.start().await;
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let first = application.tokens(&gateway.home).await;
+    let second = Tokens::from(&application.refresh(&mut Client::new(&gateway.home), &first.refresh).await);
+    let gateway = gateway.kill().start().await;
+    let mut client = Client::new(&gateway.home);
+    assert_eq!(client.call("/mcp", &second.access, "rt-12").await.status, 200, "nobody is logged out by a restart");
+    expect::refused(&application.refresh(&mut client, &first.refresh).await, "invalid_grant");
+    expect::refused(&application.refresh(&mut client, &second.refresh).await, "invalid_grant");
+    let reply = client.call("/mcp", &second.access, "rt-12").await;
+    expect::challenged(&reply, &gateway.home.origin(), "/mcp", Some("invalid_token"));
+}
+
+#[tokio::test]
+async fn rt_14_a_new_password_ends_what_the_old_one_began() {
+    let (shared, application) = application(CALLBACK).await;
+    let name = new_user(&shared.home, "rt-14");
+    let tokens = tokens_of(&shared.home, &application, &name).await;
+    let file = crate::login::password_file(&shared.home, "another-long-password");
+    shared.home.command(&["user", "set-password", &name, "--password-file", &file]);
+    assert_dead(&application, &tokens).await;
+}
+
+#[tokio::test]
+async fn rt_15_a_deleted_client_loses_its_families() {
+    let (shared, application) = application(CALLBACK).await;
+    let tokens = application.tokens(&shared.home).await;
+    shared.home.command(&["client", "delete", &application.client_id]);
+    let mut client = Client::new(&shared.home);
+    expect::refused(&application.refresh(&mut client, &tokens.refresh).await, "invalid_client");
+    within_a_second(&mut client, &tokens.access).await;
+}
+
+#[tokio::test]
+async fn rt_18_tokens_of_one_kind_are_nothing_as_another() {
+    let (shared, application) = application(CALLBACK).await;
+    let tokens = application.tokens(&shared.home).await;
+    let mut client = Client::new(&shared.home);
+    expect::refused(&application.refresh(&mut client, &tokens.access).await, "invalid_grant");
+    let reply = client.call("/mcp", &tokens.refresh, "rt-18").await;
+    expect::challenged(&reply, &shared.home.origin(), "/mcp", Some("invalid_token"));
+}
+
+/// Logs `name` in and takes the tokens of a whole flow.
+pub(crate) async fn tokens_of(home: &Home, application: &Application, name: &str) -> Tokens {
+    let mut browser = Browser::new(home);
+    let verifier = random();
+    let page = browser.open(&application.request(&verifier, &[])).await;
+    let page = browser.log_in(&page, name, USER_PASSWORD).await;
+    let answer = browser.decide(&page, "approve").await;
+    let authorized = Authorized { code: parameter(&answer, "code"), verifier };
+    Tokens::from(&application.redeem(&mut Client::new(home), &authorized).await)
+}
+
+/// A deed of the command line is in force in the running server within a second.
+pub(crate) async fn within_a_second(client: &mut Client, access: &str) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(1);
+    loop {
+        match client.call("/mcp", access, "revoked").await.status {
+            401 => return,
+            status => assert!(std::time::Instant::now() < deadline, "still {status} after a second"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+async fn assert_dead(application: &Application, tokens: &Tokens) {
+    let mut client = Client::new(&gateway().await.home);
+    expect::refused(&application.refresh(&mut client, &tokens.refresh).await, "invalid_grant");
+    within_a_second(&mut client, &tokens.access).await;
+}
