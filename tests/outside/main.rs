@@ -17,6 +17,8 @@ mod documents;
 #[cfg(test)]
 mod expect;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod metadata;

@@ -19,6 +19,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::gateway::Home;
 
+/// Whatever broke a connection.
+pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
+
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
@@ -107,10 +110,7 @@ impl Client {
     ///
     /// # Errors
     /// Whatever broke the connection; the next request opens another.
-    pub(crate) async fn try_send(
-        &mut self,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) async fn try_send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Reply, Fault> {
         let kept = self.connection.take().filter(|kept| !kept.is_closed());
         let mut connection = match kept {
             Some(kept) => kept,
@@ -132,6 +132,19 @@ impl Client {
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
         let what = format!("{} {}", request.method(), request.uri());
         self.try_send(request).await.unwrap_or_else(|fault| panic!("{what}: {fault}"))
+    }
+
+    /// Posts a form, or says what broke the connection.
+    ///
+    /// # Errors
+    /// As [`Self::try_send`].
+    pub(crate) async fn try_post_form(&mut self, target: &str, form: &[(&str, &str)]) -> Result<Reply, Fault> {
+        self.try_send(post_form(target, form)).await
+    }
+
+    /// Whether the gateway still answers.
+    pub(crate) async fn is_alive(&mut self) -> bool {
+        self.try_send(request(Method::GET, "/.well-known/oauth-authorization-server", &[], "")).await.is_ok()
     }
 
     pub(crate) async fn get(&mut self, target: &str) -> Reply {

@@ -161,26 +161,11 @@ impl Gateway {
         self.home
     }
 
-    /// Sends a signal by its name and, for `TERM`, waits for the exit status.
-    pub(crate) fn signal(&mut self, name: &str) {
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.0.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
         assert!(sent.success(), "kill -s {name}");
-    }
-
-    /// The exit status, once the process has ended.
-    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
-        loop {
-            if let Some(status) = self.process.0.try_wait().expect("the process can be waited for") {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// What the process has said so far.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.home.log()).expect("the log")
     }
 }
 

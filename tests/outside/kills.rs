@@ -1,0 +1,276 @@
+//! ST-02: the process is killed at random moments while codes are redeemed, tokens refreshed and revoked over real
+//! HTTP. After each restart nothing acknowledged is lost, nothing revoked is back, and no code and no refresh generation
+//! is honoured twice. `MCPGATE_KILLS` says how often in all.
+
+use std::time::Duration;
+
+use crate::expect;
+use crate::shared::CALLBACK;
+use crate::support::application::{Application, Authorized, Tokens};
+use crate::support::client::{Client, Reply};
+use crate::support::gateway::{Gateway, Home};
+use crate::support::page::Browser;
+use crate::support::upstream::Upstream;
+
+/// Gateways beside one another, each with its own data.
+const INSTANCES: usize = 4;
+/// Users of a gateway at work when it is killed.
+const WORKERS: usize = 3;
+/// Codes that each user has in hand when the work begins.
+const CODES: usize = 3;
+
+/// What a user was told of one grant.
+#[derive(Debug, Clone)]
+struct Grant {
+    code: Authorized,
+    tokens: Tokens,
+    /// Acknowledged refresh tokens before the live one, the youngest last.
+    older: Vec<String>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The last word was an acknowledgement.
+    Live,
+    /// A refresh was sent and no answer came.
+    Refreshing,
+    /// A revocation was sent and no answer came.
+    Revoking,
+    /// Acknowledged as revoked.
+    Dead,
+}
+
+/// One user with an application, and what they know.
+struct User {
+    application: Application,
+    browser: Browser,
+    codes: Vec<Authorized>,
+    /// Codes whose redemption was sent and not answered.
+    doubtful: Vec<Authorized>,
+    grants: Vec<Grant>,
+    dice: Dice,
+}
+
+/// A small generator; what counts is the moment of the kill, which nobody can repeat anyway.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a mut [T]) -> Option<&'a mut T> {
+        let count = u64::try_from(from.len()).expect("a count");
+        let at = if count == 0 { 0 } else { self.below(count) };
+        from.get_mut(usize::try_from(at).expect("an index"))
+    }
+}
+
+fn form_of_refresh<'a>(application: &'a Application, token: &'a str) -> [(&'a str, &'a str); 3] {
+    [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &application.client_id)]
+}
+
+impl User {
+    async fn new(home: &Home, seed: u64) -> Self {
+        let application = Application::register(home, CALLBACK).await;
+        let browser = Browser::new(home);
+        Self { application, browser, codes: vec![], doubtful: vec![], grants: vec![], dice: Dice(seed) }
+    }
+
+    /// Consents to a few codes. The session survives the kills, so only the first of them needs a password.
+    async fn prepare(&mut self, home: &Home) {
+        self.browser.client = Client::new(home);
+        for _ in 0..CODES {
+            self.codes.push(self.application.authorize(&mut self.browser).await);
+        }
+    }
+
+    /// Works until the gateway is gone.
+    async fn work(&mut self, home: &Home) {
+        let mut client = Client::new(home);
+        loop {
+            let goes_on = match self.dice.below(10) {
+                0..3 => self.redeem(&mut client).await,
+                3..9 => self.refresh(&mut client).await,
+                _ => self.revoke(&mut client).await,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    async fn redeem(&mut self, client: &mut Client) -> bool {
+        let Some(code) = self.codes.pop() else { return self.refresh(client).await };
+        match client.try_post_form("/token", &self.application.redemption(&code)).await {
+            Ok(reply) => {
+                let tokens = Tokens::from(&reply);
+                self.grants.push(Grant { code, tokens, older: vec![], state: State::Live });
+                true
+            }
+            Err(_) => {
+                self.doubtful.push(code);
+                false
+            }
+        }
+    }
+
+    async fn refresh(&mut self, client: &mut Client) -> bool {
+        let application = self.application.clone();
+        let mut live: Vec<_> = self.grants.iter_mut().filter(|grant| grant.state == State::Live).collect();
+        let Some(grant) = self.dice.pick(&mut live) else {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            return client.is_alive().await;
+        };
+        match client.try_post_form("/token", &form_of_refresh(&application, &grant.tokens.refresh)).await {
+            Ok(reply) => {
+                grant.advance(Tokens::from(&reply));
+                true
+            }
+            Err(_) => {
+                grant.state = State::Refreshing;
+                false
+            }
+        }
+    }
+
+    async fn revoke(&mut self, client: &mut Client) -> bool {
+        let id = self.application.client_id.clone();
+        let mut live: Vec<_> = self.grants.iter_mut().filter(|grant| grant.state == State::Live).collect();
+        let Some(grant) = self.dice.pick(&mut live) else { return true };
+        match client.try_post_form("/revoke", &[("token", &grant.tokens.refresh), ("client_id", &id)]).await {
+            Ok(reply) => {
+                assert_eq!(reply.status, 200, "{reply:?}");
+                grant.state = State::Dead;
+                true
+            }
+            Err(_) => {
+                grant.state = State::Revoking;
+                false
+            }
+        }
+    }
+
+    /// Holds what the restarted gateway does against what was acknowledged.
+    async fn check(&mut self, home: &Home) {
+        let mut client = Client::new(home);
+        // What was never answered may have happened or not, but not half.
+        for code in self.doubtful.drain(..) {
+            let reply = self.application.redeem(&mut client, &code).await;
+            match reply.status {
+                200 => {
+                    let tokens = Tokens::from(&reply);
+                    self.grants.push(Grant { code, tokens, older: vec![], state: State::Live });
+                }
+                _ => expect::refused(&reply, "invalid_grant"),
+            }
+        }
+        self.codes.clear();
+        for grant in &mut self.grants {
+            grant.check(&self.application, &mut client).await;
+        }
+        // A few are spent on the question whether anything is honoured twice; the dead are asked after once more.
+        for grant in &mut self.grants {
+            if grant.state == State::Live && self.dice.below(8) == 0 {
+                grant.misuse(&self.application, &mut client, self.dice.below(2) == 0).await;
+            }
+        }
+        let crowd = self.grants.len().saturating_sub(24);
+        self.grants.drain(..crowd);
+    }
+}
+
+impl Grant {
+    fn advance(&mut self, tokens: Tokens) {
+        self.older.push(std::mem::replace(&mut self.tokens, tokens).refresh);
+    }
+
+    async fn check(&mut self, application: &Application, client: &mut Client) {
+        match self.state {
+            State::Live => {
+                let reply = client.call("/mcp", &self.tokens.access, "kills").await;
+                assert_eq!(reply.status, 200, "an acknowledged token is lost: {reply:?}");
+            }
+            State::Refreshing => {
+                // Whether it was committed or not: within the grace the same token leads on, so nobody is logged out.
+                self.state = State::Live;
+                self.advance(Tokens::from(&application.refresh(client, &self.tokens.refresh).await));
+            }
+            State::Revoking => {
+                let reply = application.refresh(client, &self.tokens.refresh).await;
+                if reply.status == 200 {
+                    self.state = State::Live;
+                    self.advance(Tokens::from(&reply));
+                } else {
+                    expect::refused(&reply, "invalid_grant");
+                    self.state = State::Dead;
+                }
+            }
+            State::Dead => self.assert_dead(application, client).await,
+        }
+    }
+
+    /// Presents a code or a refresh token that was used up: it is refused, and the family ends.
+    async fn misuse(&mut self, application: &Application, client: &mut Client, by_code: bool) {
+        let reply: Reply = match self.older.len() {
+            // The preceding generation is still within its grace; the one before it is not.
+            count if count >= 2 && !by_code => application.refresh(client, &self.older[count - 2]).await,
+            _ => application.redeem(client, &self.code).await,
+        };
+        expect::refused(&reply, "invalid_grant");
+        self.state = State::Dead;
+        self.assert_dead(application, client).await;
+    }
+
+    async fn assert_dead(&self, application: &Application, client: &mut Client) {
+        let status = client.call("/mcp", &self.tokens.access, "kills").await.status;
+        assert_eq!(status, 401, "a revoked token is back");
+        expect::refused(&application.refresh(client, &self.tokens.refresh).await, "invalid_grant");
+    }
+}
+
+async fn survive(upstream: String, kills: u64, seed: u64) {
+    let mut gateway: Gateway = Home::new("", Some(upstream)).start().await;
+    let mut dice = Dice(seed);
+    let mut users = Vec::new();
+    for number in 0..WORKERS {
+        users.push(User::new(&gateway.home, seed ^ (u64::try_from(number).expect("a number") + 1)).await);
+    }
+    for _ in 0..kills {
+        for user in &mut users {
+            user.prepare(&gateway.home).await;
+        }
+        let moment = Duration::from_micros(dice.below(60_000));
+        let killer = async {
+            tokio::time::sleep(moment).await;
+            gateway.signal("KILL");
+        };
+        let home = &gateway.home;
+        tokio::join!(killer, futures_util::future::join_all(users.iter_mut().map(|user| user.work(home))));
+        gateway = gateway.kill().start().await;
+        for user in &mut users {
+            user.check(&gateway.home).await;
+        }
+    }
+    gateway.home.command(&["db", "check"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn st_02_kills_lose_nothing_and_bring_nothing_back() {
+    let wished = std::env::var_os("MCPGATE_KILLS").and_then(|text| text.to_str()?.parse().ok());
+    let kills: u64 = wished.unwrap_or(40);
+    let instances = u64::try_from(INSTANCES).expect("a number");
+    let upstream = Upstream::start();
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..instances {
+        let share = kills / instances + u64::from(number < kills % instances);
+        running.spawn(survive(upstream.url.clone(), share, 0x9e37_79b9_7f4a_7c15 * (number + 1)));
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.expect("an instance survived its kills");
+    }
+}
