@@ -33,7 +33,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     Ok(enter(visit, &started))
 }
 
-/// Disconnects one application (CN-20).
+/// Disconnects one application (OAuth 2.1 wants users to see and end what they granted).
 pub(super) async fn revoke(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let Some(session) = visit.session()? else { return Ok(reply::see_other("/account")) };

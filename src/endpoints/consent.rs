@@ -15,13 +15,13 @@ use super::visit::{Visit, consent_key};
 
 const PURPOSE: &str = "consent";
 
-/// Shows the form, or the page that the transaction has meanwhile come to. A GET decides nothing (CN-04).
+/// Shows the form, or the page that the transaction has meanwhile come to. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(&visit.query()?)?;
     show_or_go_on(visit, StatusCode::OK, &handles, None).await
 }
 
-/// Takes the decision. What is granted is what the transaction holds; of the form only ticks and button count (AZ-28).
+/// Takes the decision. What is granted is what the transaction holds; of the form only ticks and button count.
 pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let handles = visit.handles(&form)?;
@@ -59,7 +59,7 @@ fn decision(form: &Form) -> Result<Option<Decision>, PageRejection> {
     }
 }
 
-/// CN-01: the form was made for another session, or by nobody. Often it is the user who signed in again in another tab:
+/// The form was made for another session, or by nobody. Often it is the user who signed in again in another tab:
 /// so the page is shown anew, naming the account as it is now, and nothing is decided.
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles, visit.caller).await? {

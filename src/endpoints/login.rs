@@ -13,7 +13,7 @@ use super::visit::{Visit, login_key};
 
 const PURPOSE: &str = "login";
 
-/// One sentence for a wrong password, an unknown name and an account switched off (LI-04).
+/// One sentence for a wrong password, an unknown name and an account switched off, lest the page tell which names exist.
 const REFUSED: &str = "The user name or the password is not right. Check both and try again.";
 
 /// Shows the form, or the page that the transaction has meanwhile come to.
@@ -26,7 +26,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     }
 }
 
-/// Takes name and password. Only the transaction says where the browser goes next (AZ-30).
+/// Takes name and password. Only the transaction says where the browser goes next.
 pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let handles = visit.handles(&form)?;

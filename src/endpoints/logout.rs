@@ -8,7 +8,7 @@ use super::account;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
-/// Ends the session. Only by a form of ours: an image that points here must not (CN-19).
+/// Ends the session. Only by a form of ours: an image that points here must not.
 pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let mut response = reply::see_other("/?done=signed-out");

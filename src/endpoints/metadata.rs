@@ -22,7 +22,7 @@ pub(super) const WELL_KNOWN: &str = "/.well-known/";
 const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
-/// Five minutes: metadata is nearly static, and hosted clients keep it about as long anyway (protocol.md A-3).
+/// Five minutes: metadata is nearly static, and hosted clients keep it about as long anyway.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// Every document of one configuration, by exact path.
@@ -60,7 +60,7 @@ impl Documents {
     }
 
     /// Answers a GET. Any other well-known path is 404: a client that takes the MCP URL for an issuer goes on to the
-    /// root only then, and an answer there would name another issuer than it asked (protocol.md 2.0).
+    /// root only then, and an answer there would name another issuer than it asked (RFC 8414 3.3).
     pub(super) fn answer(&self, head: &Parts) -> Response {
         let mut response = match self.by_path.get(head.uri.path()) {
             Some(document) => document.answer(head),
@@ -104,7 +104,7 @@ impl Document {
 
 fn authorization_server(config: &Config) -> AuthorizationServerMetadata {
     // Some clients ask for all that stands here, so it is what basic use needs; more is asked for by a challenge.
-    // `offline_access` is what makes SDKs ask for refresh tokens (protocol.md A-2).
+    // `offline_access` is what makes SDKs ask for refresh tokens (MCP SEP-2207).
     let basic = config.upstreams.iter().fold(ScopeSet::default(), |all, u| all.union(&u.default_scopes));
     let mut scopes = scope_names(&basic.without("offline_access"));
     scopes.push("offline_access".to_owned());

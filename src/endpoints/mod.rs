@@ -72,7 +72,7 @@ impl Endpoints {
         response
     }
 
-    /// The path is compared as it came: nothing is decoded or collapsed, so no two spellings are one resource (HS-14).
+    /// The path is compared as it came: nothing is decoded or collapsed, so no two spellings are one resource.
     async fn answer(&self, visit: &Visit<'_>, body: Incoming) -> Response {
         let page = |outcome: Result<Response, PageRejection>| outcome.unwrap_or_else(|r| r.into_response(visit));
         let client = |outcome: Result<Response, ClientRejection>| {

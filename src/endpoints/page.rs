@@ -127,8 +127,8 @@ pub(super) fn respond(status: StatusCode, page: &impl Template, leads: Leads) ->
         }
         // No form-action: Chromium and Safari hold it against every hop of the redirect that follows the post. With
         // 'self' no answer would reach a client, and with the redirect's own origin none that hops on to an app's
-        // scheme from there (protocol.md A-10). No form of these pages names another target than ours, and nothing
-        // of a client's goes into them unescaped.
+        // scheme from there. No form of these pages names another target than ours, and nothing of a client's goes
+        // into them unescaped.
         // No Cross-Origin-Opener-Policy: a client that opened us in a pop-up waits for its window to come back.
         Leads::ToClient => {
             headers.insert(

@@ -11,7 +11,7 @@ use crate::web::{Response, reply};
 use super::rejection::{ClientRejection, InputRejection};
 use super::visit::Visit;
 
-/// Registers a client. JSON only (RG-15): no form of another site can send that without a preflight.
+/// Registers a client. JSON only (RFC 7591 3.1): no form of another site can send that without a preflight.
 pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, ClientRejection> {
     let bytes = visit.body(body, "application/json").await.map_err(unreadable)?;
     let registered = visit.issuer.register(&bytes, visit.caller).await?;

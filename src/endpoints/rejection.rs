@@ -40,16 +40,16 @@ pub(super) enum PageRejection {
     /// There is nothing at this path.
     #[error("no such page")]
     NotFound,
-    /// CN-02: the post comes from a page that is not ours.
+    /// The post comes from a page that is not ours.
     #[error("posted from another site")]
     CrossSite,
-    /// CN-01: the form's token is missing, or for other cookies.
+    /// The form's token is missing, or for other cookies.
     #[error("the form token is missing or not this browser's")]
     StaleForm,
-    /// CN-06: one cookie name with two values.
+    /// One cookie name with two values.
     #[error("a cookie came twice")]
     RepeatedCookie,
-    /// LI-08: an unknown, used or expired set-password link.
+    /// An unknown, used or expired set-password link.
     #[error("the set-password link is unknown, used or expired")]
     DeadLink,
     /// The request could not be read.
@@ -97,7 +97,7 @@ impl InputRejection {
 }
 
 impl ClientRejection {
-    /// Makes the answer that security.md 2.0 calls TOK.
+    /// Makes the answer of RFC 6749 5.2.
     pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
         tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller.request_id, "client refused: {self}");
         match self {
@@ -133,14 +133,14 @@ impl ClientRejection {
                 reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
                 response
             }
-            // MD-11: what is switched off does not exist.
+            // What is switched off does not exist.
             Self::Issuer(TokenRejection::Absent) => reply::empty(StatusCode::NOT_FOUND),
         }
     }
 }
 
 impl PageRejection {
-    /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (AZ-01).
+    /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (RFC 6749 4.1.2.1).
     pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
         tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller.request_id, "page refused: {self}");
         match self {

@@ -14,7 +14,7 @@ use crate::web::{FormKey, is_cross_site, read_bounded};
 
 use super::rejection::{InputRejection, PageRejection};
 
-/// As long as a pending authorization lives by default (security.md 5.5); the store is what ends it.
+/// As long as a pending authorization lives by default; the store is what ends it.
 const TRANSACTION_COOKIE_SECONDS: u64 = 600;
 /// Enough of the transaction's id that no two pending ones of a browser meet: 62^16.
 const TAG_LENGTH: usize = 16;
@@ -41,7 +41,7 @@ impl Visit<'_> {
 
     /// Reads the form of one of our own pages.
     pub(super) async fn own_form(&self, body: Incoming) -> Result<Form, PageRejection> {
-        // CN-02: before anything of the request is read or done.
+        // Before anything of the request is read or done.
         if is_cross_site(&self.head.headers, |origin| self.is_own_origin(origin)) {
             return Err(PageRejection::CrossSite);
         }
@@ -54,7 +54,7 @@ impl Visit<'_> {
         if !is_media_type(headers, media_type) {
             return Err(InputRejection::ContentType);
         }
-        // DS-08: nobody compresses a form; a decoder here would only be a bomb's door.
+        // Nobody compresses a form; a decoder here would only be a bomb's door.
         if headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity") {
             return Err(InputRejection::ContentEncoding);
         }
@@ -95,7 +95,7 @@ impl Visit<'_> {
         if key.is_some_and(|key| key.accepts(purpose, presented)) { Ok(()) } else { Err(PageRejection::StaleForm) }
     }
 
-    /// Hands the transaction's cookie to the browser. Each transaction has its own, so that two tabs never mix (CN-14).
+    /// Hands the transaction's cookie to the browser. Each transaction has its own, so that two tabs never mix.
     pub(super) fn set_transaction_cookie(&self, headers: &mut HeaderMap, id: &str, value: &SessionSecret) {
         if let Some(name) = self.transaction_cookie_name(id) {
             cookie::set(headers, &name, value.reveal(), Some(TRANSACTION_COOKIE_SECONDS));

@@ -80,7 +80,7 @@ pub async fn read_bounded<B>(body: B, limit: usize, time: Duration) -> Result<By
 where
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
-    // DS-06: a declared length over the limit is refused before a byte of it is read.
+    // A declared length over the limit is refused before a byte of it is read.
     if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err(BodyError::TooLarge);
     }

@@ -10,7 +10,7 @@ pub enum Received<'a> {
     Absent,
     /// One value.
     Once(&'a str),
-    /// Two or more: none is to be believed, for nobody knows which of them we set (CN-06).
+    /// Two or more: none is to be believed, for nobody knows which of them we set (RFC 6265bis 8.6).
     Repeated,
 }
 
@@ -36,7 +36,7 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Received<'a> {
 /// of our own making.
 pub fn set(headers: &mut HeaderMap, name: &str, value: &str, max_age: Option<u64>) {
     // RFC 6265bis 4.1.3.2: `__Host-` asks for Secure, Path=/ and no Domain, so that no sibling host can set it.
-    // Lax, not Strict: the authorization request arrives by a navigation from another site (protocol.md S-13).
+    // Lax, not Strict: the authorization request arrives by a navigation from another site.
     let mut cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax");
     if let Some(seconds) = max_age {
         cookie.push_str(&format!("; Max-Age={seconds}"));

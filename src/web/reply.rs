@@ -79,7 +79,7 @@ pub fn retry_after(headers: &mut HeaderMap, seconds: u64) {
     headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
-/// Adds the protecting fields of security.md 5.5 where the reply has not said otherwise. `public_url` is the issuer.
+/// Adds the protecting fields where the reply has not said otherwise. `public_url` is the issuer.
 pub fn protect(headers: &mut HeaderMap, public_url: &str) {
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(CLOSED_POLICY);
     headers.entry(CROSS_ORIGIN_RESOURCE_POLICY).or_insert(HeaderValue::from_static("same-origin"));

@@ -1,5 +1,6 @@
 //! The consent page: what it shows, and that nothing but this user's own press of a button approves (CN).
 
+use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request};
@@ -96,6 +97,7 @@ async fn cn_01_without_this_forms_token_nothing_is_approved() {
 async fn cn_01_a_form_from_before_a_new_login_is_shown_anew() {
     let site = Site::start().await;
     let (mut browser, consent, client) = at_consent(&site).await;
+    site.clock.advance(Lifetime::from_secs(1));
     let second = browser.open(&request(&client, &[("prompt", "login")])).await;
     browser.log_in(&second).await;
     let answer = browser.post("/consent", &consent.form(&APPROVE)).await;

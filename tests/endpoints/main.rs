@@ -1,5 +1,14 @@
 //! The endpoints over real sockets, with a browser's cookies and without its tolerance. A failure means that a client
-//! or a person meets other HTTP than protocol.md 2 and security.md 2 promise. Names carry the ids of the cases.
+//! or a person meets other HTTP than we promise. Names carry the ids of the cases.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod account;
 mod authorize;

@@ -1,4 +1,4 @@
-//! Metadata: the documents byte for byte, where they are, and where none may be (protocol.md 2.0 to 2.2, MD).
+//! Metadata: the documents byte for byte, where they are, and where none may be (MD).
 
 use super::site::{Site, config};
 

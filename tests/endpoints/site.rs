@@ -109,7 +109,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// security.md 2.0 LOCAL: a page of ours, leading nowhere.
+    /// A page of ours, leading nowhere.
     pub fn assert_local(&self) {
         assert_eq!(self.status, 400, "{self:?}");
         assert_eq!(self.header("content-type"), "text/html; charset=utf-8");
@@ -117,7 +117,7 @@ impl Answer {
         assert!(!self.headers.contains_key("set-cookie"), "a transaction was created");
     }
 
-    /// security.md 2.0 TOK.
+    /// The answer of RFC 6749 5.2.
     pub fn assert_tok(&self, status: u16, error: &str) {
         assert_eq!(self.status, status, "{self:?}");
         let body = self.json();
