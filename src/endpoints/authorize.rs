@@ -25,8 +25,8 @@ async fn begin(visit: &Visit<'_>, request: Form) -> Result<Response, PageRejecti
     Ok(enter(visit, &started))
 }
 
-/// Sends the browser to the first page of what was started, with the cookie that makes it this browser's: in another one its URL
-/// is worth nothing.
+/// Sends the browser to the first page of what was started, with the cookie that makes it this browser's: in another
+/// one its URL is worth nothing.
 pub(super) fn enter(visit: &Visit<'_>, started: &Started) -> Response {
     let id = started.transaction.as_ref().map_or("", |transaction| transaction.id.as_str());
     let mut response = go_on(&started.step, id);

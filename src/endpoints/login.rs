@@ -13,7 +13,8 @@ use super::visit::{Visit, login_key};
 
 const PURPOSE: &str = "login";
 
-/// One sentence for a wrong password, an unknown name and an account switched off, lest the page tell which names exist.
+/// One sentence for a wrong password, an unknown name and an account switched off: the page does not tell which names
+/// exist.
 const REFUSED: &str = "The user name or the password is not right. Check both and try again.";
 
 /// Shows the form, or the page that the transaction has meanwhile come to.

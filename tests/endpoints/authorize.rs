@@ -6,13 +6,13 @@ use mcpgate::store::AuditEvent;
 use super::browser::Browser;
 use super::site::{ISSUER, RESOURCE, Site, encode, only};
 
-pub const REDIRECT: &str = "https://c.example/cb";
+pub(crate) const REDIRECT: &str = "https://c.example/cb";
 /// RFC 7636 Appendix B.
-pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// An authorization request, with parameters put in place of the usual ones (an empty value leaves one out).
-pub fn request(client: &str, changes: &[(&str, &str)]) -> String {
+pub(crate) fn request(client: &str, changes: &[(&str, &str)]) -> String {
     let usual = [
         ("response_type", "code"),
         ("client_id", client),

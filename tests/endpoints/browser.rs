@@ -4,26 +4,26 @@ use std::collections::BTreeMap;
 
 use super::site::{Answer, NAME, PASSWORD, Site, encode, request};
 
-pub struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     site: &'a Site,
-    pub cookies: BTreeMap<String, String>,
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 impl<'a> Browser<'a> {
-    pub fn new(site: &'a Site) -> Self {
+    pub(crate) fn new(site: &'a Site) -> Self {
         Self { site, cookies: BTreeMap::new() }
     }
 
-    pub async fn get(&mut self, target: &str) -> Answer {
+    pub(crate) async fn get(&mut self, target: &str) -> Answer {
         self.send("GET", target, &[("sec-fetch-site", "cross-site")], "").await
     }
 
     /// Sends a form of one of our own pages: under `no-referrer` a browser says `Origin: null` then.
-    pub async fn post(&mut self, path: &str, pairs: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, pairs: &[(&str, &str)]) -> Answer {
         self.post_from(path, pairs, &[("origin", "null"), ("sec-fetch-site", "same-origin")]).await
     }
 
-    pub async fn post_from(&mut self, path: &str, pairs: &[(&str, &str)], from: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post_from(&mut self, path: &str, pairs: &[(&str, &str)], from: &[(&str, &str)]) -> Answer {
         let fields = [&[("content-type", "application/x-www-form-urlencoded")], from].concat();
         self.send("POST", path, &fields, &encode(pairs)).await
     }
@@ -58,12 +58,12 @@ impl<'a> Browser<'a> {
         }
     }
 
-    pub fn session(&self) -> Option<&String> {
+    pub(crate) fn session(&self) -> Option<&String> {
         self.cookies.get("__Host-mcp_s")
     }
 
     /// Opens an authorization URL and follows it to the page of ours that it leads to.
-    pub async fn open(&mut self, target: &str) -> Page {
+    pub(crate) async fn open(&mut self, target: &str) -> Page {
         let answer = self.get(target).await;
         assert_eq!(answer.status, 303, "{answer:?}");
         let at = answer.header("location").to_owned();
@@ -71,39 +71,39 @@ impl<'a> Browser<'a> {
         self.page(&at).await
     }
 
-    pub async fn page(&mut self, at: &str) -> Page {
+    pub(crate) async fn page(&mut self, at: &str) -> Page {
         let answer = self.get(at).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         Page { at: at.to_owned(), html: answer.body }
     }
 
     /// Logs in from a login page; the page that follows.
-    pub async fn log_in(&mut self, login: &Page) -> Page {
+    pub(crate) async fn log_in(&mut self, login: &Page) -> Page {
         let answer = self.post("/login", &login.form(&[("username", NAME), ("password", PASSWORD)])).await;
         assert_eq!(answer.status, 303, "{answer:?}");
-        self.page(&answer.header("location").to_owned()).await
+        self.page(answer.header("location")).await
     }
 }
 
-pub struct Page {
-    pub at: String,
-    pub html: String,
+pub(crate) struct Page {
+    pub(crate) at: String,
+    pub(crate) html: String,
 }
 
 impl Page {
     /// The transaction's id.
-    pub fn transaction(&self) -> &str {
+    pub(crate) fn transaction(&self) -> &str {
         self.at.split_once("t=").unwrap().1
     }
 
     /// The value of the first hidden field of this name.
-    pub fn hidden(&self, name: &str) -> &str {
+    pub(crate) fn hidden(&self, name: &str) -> &str {
         let at = self.html.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name} in {self}"));
         self.html[at..].split('"').nth(3).unwrap()
     }
 
     /// The form's hidden fields and these.
-    pub fn form<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    pub(crate) fn form<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         [&[("t", self.transaction()), ("form_token", self.hidden("form_token"))], more].concat()
     }
 }

@@ -22,11 +22,11 @@ use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow,
 use mcpgate::telemetry::Metrics;
 use tokio::net::{TcpListener, TcpStream};
 
-pub const ISSUER: &str = "https://gw.example";
-pub const RESOURCE: &str = "https://gw.example/mcp/acme/sales";
-pub const NAME: &str = "ada";
-pub const PASSWORD: &str = "nine lives and a teapot";
-pub const REQUEST_ID: &str = "req-0123456789";
+pub(crate) const ISSUER: &str = "https://gw.example";
+pub(crate) const RESOURCE: &str = "https://gw.example/mcp/acme/sales";
+pub(crate) const NAME: &str = "ada";
+pub(crate) const PASSWORD: &str = "nine lives and a teapot";
+pub(crate) const REQUEST_ID: &str = "req-0123456789";
 
 const UPSTREAMS: &str = r#"
 public_url = "https://gw.example"
@@ -79,38 +79,38 @@ impl Fetch for NoFetch {
     }
 }
 
-pub struct Site {
-    pub address: SocketAddr,
-    pub store: Arc<MemoryStore>,
-    pub clock: Arc<ManualClock>,
-    pub config: Arc<ArcSwap<Config>>,
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) config: Arc<ArcSwap<Config>>,
     entropy: Arc<SeededEntropy>,
     keys: Arc<TokenKeys>,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next().unwrap_or_else(|| panic!("no {name} in {self:?}"));
         assert!(values.next().is_none(), "{name} twice in {self:?}");
         value.to_str().unwrap()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         assert_eq!(self.header("content-type"), "application/json");
         serde_json::from_str(&self.body).unwrap()
     }
 
     /// A page of ours, leading nowhere.
-    pub fn assert_local(&self) {
+    pub(crate) fn assert_local(&self) {
         assert_eq!(self.status, 400, "{self:?}");
         assert_eq!(self.header("content-type"), "text/html; charset=utf-8");
         assert!(!self.headers.contains_key("location"));
@@ -118,7 +118,7 @@ impl Answer {
     }
 
     /// The answer of RFC 6749 5.2.
-    pub fn assert_tok(&self, status: u16, error: &str) {
+    pub(crate) fn assert_tok(&self, status: u16, error: &str) {
         assert_eq!(self.status, status, "{self:?}");
         let body = self.json();
         assert_eq!(body["error"], error, "{self:?}");
@@ -129,7 +129,7 @@ impl Answer {
     }
 
     /// The parameters that a redirect to the client carries.
-    pub fn redirected(&self, to: &str) -> Vec<(String, String)> {
+    pub(crate) fn redirected(&self, to: &str) -> Vec<(String, String)> {
         assert_eq!(self.status, 303, "{self:?}");
         let location = self.header("location");
         assert!(location.starts_with(&format!("{to}?")), "{location}");
@@ -138,13 +138,13 @@ impl Answer {
 }
 
 /// The one value of a parameter.
-pub fn only<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
+pub(crate) fn only<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
     let values: Vec<_> = pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
     assert_eq!(values.len(), 1, "{name} in {pairs:?}");
     values[0]
 }
 
-pub fn config(extra: &str) -> Config {
+pub(crate) fn config(extra: &str) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");
     let login = if extra.contains("[login]") { "" } else { LOGIN };
@@ -155,12 +155,12 @@ pub fn config(extra: &str) -> Config {
 }
 
 impl Site {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with("").await
     }
 
     /// Starts with more configuration.
-    pub async fn with(extra: &str) -> Self {
+    pub(crate) async fn with(extra: &str) -> Self {
         let config = Arc::new(ArcSwap::from_pointee(config(extra)));
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_795_219_200)));
@@ -185,7 +185,7 @@ impl Site {
     }
 
     /// Sends one request over its own connection.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let io = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         tokio::spawn(connection);
@@ -195,18 +195,18 @@ impl Site {
     }
 
     /// A request without a body, as a program sends it.
-    pub async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
         self.send(request(method, target, fields, Bytes::new())).await
     }
 
     /// A form, as a program sends it.
-    pub async fn submit(&self, path: &str, pairs: &[(&str, &str)], fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit(&self, path: &str, pairs: &[(&str, &str)], fields: &[(&str, &str)]) -> Answer {
         let fields = [&[("content-type", "application/x-www-form-urlencoded")], fields].concat();
         self.send(request("POST", path, &fields, encode(pairs).into())).await
     }
 
     /// Registers a public client with this redirect URI; its id.
-    pub async fn register(&self, redirect: &str) -> String {
+    pub(crate) async fn register(&self, redirect: &str) -> String {
         let body = serde_json::json!({
             "client_name": "Tea <img src=x onerror=alert(1)> {{7*7}}",
             "redirect_uris": [redirect],
@@ -218,12 +218,12 @@ impl Site {
         answer.json()["client_id"].as_str().unwrap().to_owned()
     }
 
-    pub async fn post_json(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post_json(&self, path: &str, body: &str) -> Answer {
         self.send(request("POST", path, &[("content-type", "application/json")], body.to_owned().into())).await
     }
 
     /// Adds an account with the password of these tests.
-    pub async fn add_account(&self, name: &str) {
+    pub(crate) async fn add_account(&self, name: &str) {
         let link = self.invite(name).await;
         let form = [("link", link.as_str()), ("password", PASSWORD), ("repeat", PASSWORD)];
         let answer = self.submit("/setup", &form, &[]).await;
@@ -231,7 +231,7 @@ impl Site {
     }
 
     /// Adds an account without a password; the secret of its set-password link.
-    pub async fn invite(&self, name: &str) -> String {
+    pub(crate) async fn invite(&self, name: &str) -> String {
         let now = self.clock.now();
         let subject = Subject::parse(&format!("user-{name}")).unwrap();
         let account = Account {
@@ -252,14 +252,14 @@ impl Site {
         secret.reveal().to_owned()
     }
 
-    pub async fn disable_client(&self, id: &str) {
+    pub(crate) async fn disable_client(&self, id: &str) {
         let id = mcpgate::oauth::ClientId::parse(id).unwrap();
         let row = self.row(AuditEvent::ClientDisabled);
         self.store.set_client_disabled(&TenantId::default(), &id, true, row).await.unwrap();
     }
 
     /// How often this happened.
-    pub async fn count(&self, event: AuditEvent) -> usize {
+    pub(crate) async fn count(&self, event: AuditEvent) -> usize {
         let rows = self.store.audit_after(None, 0, 10_000).await.unwrap();
         rows.iter().filter(|(_, row)| row.event == event).count()
     }
@@ -291,7 +291,7 @@ async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>) {
     }
 }
 
-pub fn request(method: &str, target: &str, fields: &[(&str, &str)], body: Bytes) -> Request<Full<Bytes>> {
+pub(crate) fn request(method: &str, target: &str, fields: &[(&str, &str)], body: Bytes) -> Request<Full<Bytes>> {
     let mut request = Request::builder().method(method).uri(target).header("host", "gw.example");
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -299,6 +299,6 @@ pub fn request(method: &str, target: &str, fields: &[(&str, &str)], body: Bytes)
     request.body(Full::new(body)).unwrap()
 }
 
-pub fn encode(pairs: &[(&str, &str)]) -> String {
+pub(crate) fn encode(pairs: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
