@@ -28,6 +28,7 @@ mod throttle;
 mod token;
 mod view;
 
+pub use administration::{Administration, AdministrationError, FirstAccount, NewAccount, NewClient, OperatorToken};
 pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use view::{
     AccountView, ConnectedApp, ConsentView, Decision, Handles, LoginOutcome, LoginView, PasswordRefused, Registered,

@@ -1,0 +1,169 @@
+//! Accounts: adding, listing, switching off, passwords and the links to set them.
+
+use super::{Administration, AdministrationError, done};
+use crate::issuer::password;
+use crate::oauth::{SessionSecret, Subject};
+use crate::store::{Account, AccountStatus, AuditEvent, Insertion, SetupLink};
+
+/// The name of the first account.
+const FIRST: &str = "admin";
+
+/// An account that was added.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// The account.
+    pub account: Account,
+    /// The URL at which its password is set, once; `None` when it has one.
+    pub link: Option<String>,
+}
+
+/// What there was to do for the first account.
+#[derive(Debug)]
+pub enum FirstAccount {
+    /// Nothing: somebody can log in.
+    Ready,
+    /// Its password is set now.
+    PasswordSet,
+    /// Its password is set at this URL, once.
+    Link(String),
+}
+
+impl Administration {
+    /// Adds an account: with a password, or with a one-time link to set one.
+    ///
+    /// # Errors
+    /// `BadName`, `NameTaken`, `Password`, `Hash`, `Store`.
+    pub async fn add_account(&self, name: &str, password: Option<&str>) -> Result<NewAccount, AdministrationError> {
+        let name = login_name(name)?;
+        let phc = match password {
+            Some(password) => Some(self.hash(&name, password).await?),
+            None => None,
+        };
+        let now = self.clock.now();
+        // 128 random bits: never the id of an earlier account, whatever its name was.
+        let id: String = self.entropy.random_16().iter().map(|byte| format!("{byte:02x}")).collect();
+        let account = Account {
+            tenant: self.tenant.clone(),
+            subject: Subject::parse(&format!("user_{id}")).ok_or(AdministrationError::BadName)?,
+            name,
+            password_set_at: phc.is_some().then_some(now),
+            password: phc,
+            status: AccountStatus::Enabled,
+            failed_logins: 0,
+            created_at: now,
+        };
+        let row = self.audit(AuditEvent::AccountAdded, None, account.subject.as_str());
+        match self.store.insert_account(account.clone(), row).await? {
+            Insertion::Inserted => {}
+            Insertion::Exists | Insertion::Full => return Err(AdministrationError::NameTaken),
+        }
+        let link = match password {
+            Some(_) => None,
+            None => Some(self.make_link(&account).await?),
+        };
+        Ok(NewAccount { account, link })
+    }
+
+    /// Lists all accounts.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn accounts(&self) -> Result<Vec<Account>, AdministrationError> {
+        Ok(self.store.list_accounts(&self.tenant).await?)
+    }
+
+    /// Finds an account by its login name.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `Store`.
+    pub async fn account(&self, name: &str) -> Result<Account, AdministrationError> {
+        let found = self.store.find_account_by_name(&self.tenant, &name.to_lowercase()).await?;
+        found.ok_or(AdministrationError::NoSuchAccount)
+    }
+
+    /// Switches an account off, which ends its sessions and revokes its grants, or on again.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `Store`.
+    pub async fn set_account_disabled(&self, name: &str, disabled: bool) -> Result<(), AdministrationError> {
+        let account = self.account(name).await?;
+        let event = if disabled { AuditEvent::AccountDisabled } else { AuditEvent::AccountEnabled };
+        let row = self.audit(event, None, account.subject.as_str());
+        let update = self.store.set_account_disabled(&self.tenant, &account.subject, disabled, row).await?;
+        done(update, AdministrationError::NoSuchAccount)
+    }
+
+    /// Sets a password, which ends the account's sessions and revokes its grants.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `Password`, `Hash`, `Store`.
+    pub async fn set_password(&self, name: &str, password: &str) -> Result<(), AdministrationError> {
+        let account = self.account(name).await?;
+        let phc = self.hash(&account.name, password).await?;
+        let row = self.audit(AuditEvent::PasswordSet, None, account.subject.as_str());
+        let now = self.clock.now();
+        let update = self.store.set_password(&self.tenant, &account.subject, phc, now, row).await?;
+        done(update, AdministrationError::NoSuchAccount)
+    }
+
+    /// Makes a one-time link at which an account's password is set; earlier ones die.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `Store`.
+    pub async fn password_link(&self, name: &str) -> Result<String, AdministrationError> {
+        let account = self.account(name).await?;
+        self.make_link(&account).await
+    }
+
+    /// Sees to it that somebody can log in: the first account is added when there is none, and while it has no password
+    /// it is given `password`, or a new link.
+    ///
+    /// # Errors
+    /// `Password`, `Hash`, `Store`.
+    pub async fn first_account(&self, password: Option<&str>) -> Result<FirstAccount, AdministrationError> {
+        let accounts = self.accounts().await?;
+        let without_password = accounts.iter().find(|a| a.name == FIRST && a.password.is_none());
+        match (without_password, password) {
+            (None, _) if !accounts.is_empty() => Ok(FirstAccount::Ready),
+            (None, _) => {
+                let added = self.add_account(FIRST, password).await?;
+                Ok(added.link.map_or(FirstAccount::PasswordSet, FirstAccount::Link))
+            }
+            (Some(account), Some(password)) => {
+                self.set_password(&account.name, password).await?;
+                Ok(FirstAccount::PasswordSet)
+            }
+            (Some(account), None) => Ok(FirstAccount::Link(self.make_link(account).await?)),
+        }
+    }
+
+    async fn make_link(&self, account: &Account) -> Result<String, AdministrationError> {
+        let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
+        let link = SetupLink {
+            hash: secret.hash(),
+            tenant: self.tenant.clone(),
+            subject: account.subject.clone(),
+            expires_at: self.clock.now().plus(self.config.login.setup_link),
+        };
+        let row = self.audit(AuditEvent::SetupLinkMade, None, account.subject.as_str());
+        self.store.insert_setup_link(link, row).await?;
+        // The host is that of the configuration, never of a request.
+        Ok(format!("{}/setup?link={}", self.config.public_url, secret.reveal()))
+    }
+
+    async fn hash(&self, name: &str, password: &str) -> Result<String, AdministrationError> {
+        let policy = self.config.login.clone();
+        password::acceptable(password, name, &policy).map_err(AdministrationError::Password)?;
+        let (password, salt) = (zeroize::Zeroizing::new(password.to_owned()), self.entropy.random_16());
+        let hashed = tokio::task::spawn_blocking(move || password::hash(&password, &policy, salt));
+        Ok(hashed.await.map_err(|broken_off| AdministrationError::Hash(broken_off.to_string()))??)
+    }
+}
+
+/// Reads a login name. A narrow alphabet: two names that look alike would be two people.
+fn login_name(name: &str) -> Result<String, AdministrationError> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b'@' | b'+');
+    let name = name.to_ascii_lowercase();
+    let good = (1..=128).contains(&name.len()) && name.bytes().all(allowed);
+    if good { Ok(name) } else { Err(AdministrationError::BadName) }
+}

@@ -1,0 +1,125 @@
+//! Clients: adding by hand, listing, switching off, removing, new secrets.
+
+use serde_json::json;
+
+use super::{Administration, AdministrationError, done};
+use crate::issuer::Registered;
+use crate::oauth::{
+    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType,
+    RegistrationPolicy,
+};
+use crate::store::{AuditEvent, Insertion};
+
+/// What an operator says of a new client.
+#[derive(Debug, Clone)]
+pub struct NewClient {
+    /// Its display name; an operator vouches for it.
+    pub name: String,
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<String>,
+    /// What it may present at the token endpoint.
+    pub grant_types: Vec<GrantType>,
+    /// How it authenticates; `None` for a public client.
+    pub auth_method: AuthMethod,
+    /// The name of the one upstream that it is bound to.
+    pub upstream: Option<String>,
+}
+
+impl Administration {
+    /// Adds a client; its secret, if it has one, is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// `BadClient`, `NoSuchUpstream`, `TooManyClients`, `Store`.
+    pub async fn add_client(&self, new: &NewClient) -> Result<Registered, AdministrationError> {
+        let bound = new.upstream.as_deref().map(|name| self.upstream(name)).transpose()?;
+        // The same rules as for those who register themselves: an operator may slip too.
+        let grants: Vec<_> = new.grant_types.iter().map(|g| g.as_str()).collect();
+        let body = json!({
+            "client_name": new.name,
+            "redirect_uris": new.redirect_uris,
+            "grant_types": grants,
+            "token_endpoint_auth_method": new.auth_method.as_str(),
+        });
+        let scopes = self.config.upstreams.iter().flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
+        let extra_redirect_uris = self.config.registration.extra_redirect_uris.clone();
+        let policy = RegistrationPolicy { extra_redirect_uris, scopes };
+        let metadata = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
+            .map_err(AdministrationError::BadClient)?;
+        let secret = (new.auth_method != AuthMethod::None)
+            .then(|| ClientSecret::mint(self.entropy.random_32(), self.keys.brand()));
+        let client = Client {
+            tenant: self.tenant.clone(),
+            id: ClientId::mint(self.entropy.random_32(), self.keys.brand()),
+            origin: ClientOrigin::Manual,
+            metadata,
+            secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
+            resource: bound.map(|upstream| upstream.resource.clone()),
+            disabled: false,
+            created_at: self.clock.now(),
+            last_used_at: None,
+        };
+        let row = self.audit(AuditEvent::ClientAdded, Some(&client.id), client.id.as_str());
+        match self.store.insert_client(client.clone(), self.config.registration.max_clients, row).await? {
+            Insertion::Inserted => Ok(Registered { client, secret }),
+            Insertion::Exists | Insertion::Full => Err(AdministrationError::TooManyClients),
+        }
+    }
+
+    /// Lists all clients, oldest first.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn clients(&self) -> Result<Vec<Client>, AdministrationError> {
+        Ok(self.store.list_clients(&self.tenant).await?)
+    }
+
+    /// Finds a client.
+    ///
+    /// # Errors
+    /// `NoSuchClient`, `Store`.
+    pub async fn client(&self, id: &str) -> Result<Client, AdministrationError> {
+        let id = ClientId::parse(id).ok_or(AdministrationError::NoSuchClient)?;
+        self.store.find_client(&self.tenant, &id).await?.ok_or(AdministrationError::NoSuchClient)
+    }
+
+    /// Switches a client off, so that its tokens are refused, or on again.
+    ///
+    /// # Errors
+    /// `NoSuchClient`, `Store`.
+    pub async fn set_client_disabled(&self, id: &str, disabled: bool) -> Result<(), AdministrationError> {
+        let client = self.client(id).await?;
+        let event = if disabled { AuditEvent::ClientDisabled } else { AuditEvent::ClientEnabled };
+        let row = self.audit(event, Some(&client.id), client.id.as_str());
+        let update = self.store.set_client_disabled(&self.tenant, &client.id, disabled, row).await?;
+        done(update, AdministrationError::NoSuchClient)
+    }
+
+    /// Removes a client with all that was granted to it.
+    ///
+    /// # Errors
+    /// `NoSuchClient`, `Store`.
+    pub async fn delete_client(&self, id: &str) -> Result<(), AdministrationError> {
+        let client = self.client(id).await?;
+        let row = self.audit(AuditEvent::ClientDeleted, Some(&client.id), client.id.as_str());
+        let update = self.store.delete_client(&self.tenant, &client.id, row).await?;
+        done(update, AdministrationError::NoSuchClient)
+    }
+
+    /// Gives a confidential client a new secret; the earlier one is honoured for `tokens.secret_overlap`.
+    ///
+    /// # Errors
+    /// `NoSuchClient`, `NoSecret`, `Store`.
+    pub async fn rotate_client_secret(&self, id: &str) -> Result<ClientSecret, AdministrationError> {
+        let client = self.client(id).await?;
+        if client.metadata.token_endpoint_auth_method == AuthMethod::None {
+            return Err(AdministrationError::NoSecret);
+        }
+        let secret = ClientSecret::mint(self.entropy.random_32(), self.keys.brand());
+        let new = ClientSecretHash { hash: secret.hash(), until: None };
+        let until = self.clock.now().plus(self.config.tokens.secret_overlap);
+        let row = self.audit(AuditEvent::ClientSecretRotated, Some(&client.id), client.id.as_str());
+        let update = self.store.rotate_client_secret(&self.tenant, &client.id, new, until, row).await?;
+        done(update, AdministrationError::NoSuchClient)?;
+        Ok(secret)
+    }
+}

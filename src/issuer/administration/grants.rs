@@ -1,0 +1,177 @@
+//! Grants, which are what people call sessions of an application: listing, revoking, and tokens that an operator issues
+//! for scripts and probes.
+
+use super::{Administration, AdministrationError, done};
+use crate::oauth::{
+    AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, Grant, GrantId,
+    Lifetime, RegisteredRedirects, ScopeSet,
+};
+use crate::store::{Account, AccountStatus, AuditEvent};
+
+/// Shortest and longest life of an operator's token: it is not refreshed, so a script can need it for a night.
+const OPERATOR_TOKEN: (Lifetime, Lifetime) = (Lifetime::from_secs(60), Lifetime::from_secs(86_400));
+
+/// A token that an operator issued.
+#[derive(Debug)]
+pub struct OperatorToken {
+    /// The token; it is nowhere else.
+    pub token: AccessToken,
+    /// What it is good for.
+    pub record: AccessTokenRecord,
+}
+
+impl Administration {
+    /// Issues an access token for a user at an upstream, without refresh. Without `scopes` it has the default ones,
+    /// without `lifetime` that of the upstream's other tokens.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `NoSuchUpstream`, `NoSuchScope`, `Disabled`, `BadLifetime`, `Store`.
+    pub async fn issue_token(
+        &self,
+        user: &str,
+        upstream: &str,
+        scopes: &[String],
+        lifetime: Option<Lifetime>,
+    ) -> Result<OperatorToken, AdministrationError> {
+        let account = self.account(user).await?;
+        if account.status == AccountStatus::Disabled {
+            return Err(AdministrationError::Disabled);
+        }
+        let upstream = self.upstream(upstream)?;
+        let catalogue = |name: &String| {
+            let found = upstream.scopes.iter().find(|scope| scope.name.as_str() == name);
+            found.map(|scope| scope.name.clone()).ok_or(AdministrationError::NoSuchScope)
+        };
+        let scopes = match scopes {
+            [] => upstream.default_scopes.clone(),
+            named => named.iter().map(catalogue).collect::<Result<ScopeSet, _>>()?,
+        };
+        let lifetime = lifetime.or(upstream.access_lifetime).unwrap_or(self.config.tokens.access);
+        if lifetime < OPERATOR_TOKEN.0 || lifetime > OPERATOR_TOKEN.1 {
+            return Err(AdministrationError::BadLifetime);
+        }
+        let client = self.operator_client().await?;
+        let now = self.clock.now();
+        let expires_at = now.plus(lifetime);
+        let grant = Grant {
+            id: GrantId(self.entropy.random_16()),
+            tenant: self.tenant.clone(),
+            client: client.clone(),
+            subject: account.subject.clone(),
+            resource: upstream.resource.clone(),
+            scopes: scopes.clone(),
+            authenticated_at: now,
+            created_at: now,
+            expires_at,
+            idle_until: expires_at,
+            may_refresh: false,
+            generation: 0,
+            rotated_at: now,
+            revoked_at: None,
+        };
+        let token = AccessToken::mint(self.entropy.random_32(), &self.keys);
+        let record = AccessTokenRecord {
+            hash: token.hash(),
+            tenant: self.tenant.clone(),
+            grant: grant.id,
+            client: client.clone(),
+            subject: account.subject,
+            resource: upstream.resource.clone(),
+            scopes,
+            issued_at: now,
+            expires_at,
+        };
+        let row = self.audit(AuditEvent::OperatorTokenIssued, Some(&client), &grant.id.to_string());
+        self.store.insert_operator_token(grant, record.clone(), row).await?;
+        Ok(OperatorToken { token, record })
+    }
+
+    /// Lists the grants that stand, newest first, of a user, a client, or all.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `NoSuchClient`, `Store`.
+    pub async fn grants(&self, user: Option<&str>, client: Option<&str>) -> Result<Vec<Grant>, AdministrationError> {
+        let (account, client) = self.parties(user, client).await?;
+        let (subject, client) = (account.as_ref().map(|a| &a.subject), client.as_ref().map(|c| &c.id));
+        Ok(self.store.list_grants(&self.tenant, subject, client, self.clock.now()).await?)
+    }
+
+    /// Revokes one grant with all its tokens.
+    ///
+    /// # Errors
+    /// `NoSuchGrant`, `Store`.
+    pub async fn revoke_grant(&self, id: &str) -> Result<(), AdministrationError> {
+        let id = GrantId::parse(id).ok_or(AdministrationError::NoSuchGrant)?;
+        let row = self.audit(AuditEvent::GrantRevoked, None, &id.to_string());
+        done(self.store.revoke_grant(&self.tenant, id, row).await?, AdministrationError::NoSuchGrant)
+    }
+
+    /// Revokes all grants of a user and/or client; returns how many.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `NoSuchClient`, `Store`.
+    pub async fn revoke_grants(&self, user: Option<&str>, client: Option<&str>) -> Result<u64, AdministrationError> {
+        let (account, client) = self.parties(user, client).await?;
+        let (subject, client) = (account.as_ref().map(|a| &a.subject), client.as_ref().map(|c| &c.id));
+        let target = subject.map(|s| s.as_str()).or_else(|| client.map(ClientId::as_str)).unwrap_or_default();
+        let row = self.audit(AuditEvent::GrantRevoked, client, target);
+        Ok(self.store.revoke_grants(&self.tenant, subject, client, row).await?)
+    }
+
+    async fn parties(
+        &self,
+        user: Option<&str>,
+        client: Option<&str>,
+    ) -> Result<(Option<Account>, Option<Client>), AdministrationError> {
+        let account = match user {
+            Some(name) => Some(self.account(name).await?),
+            None => None,
+        };
+        let client = match client {
+            Some(id) => Some(self.client(id).await?),
+            None => None,
+        };
+        Ok((account, client))
+    }
+
+    /// The client of operators' tokens, made when first needed. Nobody can connect as it: it has no grant type, and its
+    /// redirect URI is in a domain that never resolves (RFC 2606 2).
+    async fn operator_client(&self) -> Result<ClientId, AdministrationError> {
+        let id = ClientId::parse(&format!("{}_client_operator", self.keys.brand().as_str()));
+        let id = id.ok_or(AdministrationError::NoSuchClient)?;
+        let client = Client {
+            tenant: self.tenant.clone(),
+            id: id.clone(),
+            origin: ClientOrigin::Manual,
+            metadata: ClientMetadata {
+                client_name: Some("Tokens issued by an operator".to_owned()),
+                redirect_uris: RegisteredRedirects::from_stored(vec!["https://operator.invalid/".to_owned()]),
+                grant_types: Vec::new(),
+                token_endpoint_auth_method: AuthMethod::None,
+                scope: None,
+                application_type: None,
+                client_uri: None,
+                logo_uri: None,
+                tos_uri: None,
+                policy_uri: None,
+                software_id: None,
+                software_version: None,
+            },
+            secrets: Vec::new(),
+            resource: None,
+            disabled: false,
+            created_at: self.clock.now(),
+            last_used_at: None,
+        };
+        match self.store.find_client(&self.tenant, &id).await? {
+            Some(known) if known.disabled => return Err(AdministrationError::Disabled),
+            Some(_) => {}
+            None => {
+                let row = self.audit(AuditEvent::ClientAdded, Some(&id), id.as_str());
+                // Another command may have been first: then it is there all the same.
+                self.store.insert_client(client, u64::MAX, row).await?;
+            }
+        }
+        Ok(id)
+    }
+}
