@@ -228,7 +228,7 @@ async fn rg_15_a_web_page_elsewhere_registers_without_credentials_or_not_at_all(
     assert_eq!(reply.header("access-control-allow-credentials"), "");
 }
 
-/// protocol.md appendix B: what real clients send, and what they must be able to do afterwards.
+/// What real clients send, and what they must be able to do afterwards.
 #[tokio::test]
 async fn rg_16_real_clients_can_register_and_use_what_they_registered() {
     let shared = shared::gateway().await;

@@ -25,6 +25,8 @@ mod metadata;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod rmcp;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
