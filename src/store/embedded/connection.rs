@@ -16,7 +16,7 @@ use super::row;
 const APPLICATION_ID: i64 = 0x6d63_7067;
 
 /// How long to wait for another process's write. The command line's transactions take milliseconds; a request that
-/// waited longer than this is better answered with 503 than kept (security.md 5.8: database wait 2 s).
+/// waited longer than this is better answered with 503 than kept.
 const BUSY: Duration = Duration::from_secs(2);
 
 fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> StoreError {

@@ -1,0 +1,186 @@
+//! Accounts: names, passwords, counted failures, one-time links; and what ends when an operator steps in.
+
+use std::sync::Arc;
+
+use mcpgate::oauth::{Lifetime, TenantId, Timestamp};
+use mcpgate::store::{Account, AccountStatus, AuditEvent, Change, Insertion, SetupLink, Store, StoreError, Update};
+
+use crate::world::*;
+
+crate::on_every_store! {
+    an_account_is_found_by_name_and_subject,
+    a_name_and_a_subject_are_taken_once_in_a_tenant,
+    disabling_ends_sessions_and_grants_for_good,
+    rt_14_a_new_password_ends_sessions_and_grants,
+    rehashing_ends_nothing,
+    failures_are_counted_until_a_success,
+    a_link_sets_the_password_once,
+    st_15_monstrous_names_are_refused,
+}
+
+async fn an_account_is_found_by_name_and_subject(store: Arc<dyn Store>) {
+    let without = Account { name: "zoë".to_owned(), password: None, password_set_at: None, ..account("zoe") };
+    for account in [account("alice"), without.clone()] {
+        let inserted = store.insert_account(account, row(AuditEvent::AccountAdded, START)).await.unwrap();
+        assert_eq!(inserted, Insertion::Inserted);
+    }
+    assert_eq!(store.find_account_by_name(&tenant(), "ALICE").await.unwrap(), Some(account("alice")));
+    assert_eq!(store.find_account_by_name(&tenant(), "ZOË").await.unwrap(), Some(without.clone()));
+    assert_eq!(store.find_account(&tenant(), &subject("alice")).await.unwrap(), Some(account("alice")));
+    assert_eq!(store.find_account_by_name(&tenant(), "nobody").await.unwrap(), None);
+    assert_eq!(store.list_accounts(&tenant()).await.unwrap(), [account("alice"), without]);
+    let other = TenantId::parse("other").unwrap();
+    assert_eq!(store.find_account_by_name(&other, "alice").await.unwrap(), None);
+    assert!(store.list_accounts(&other).await.unwrap().is_empty());
+}
+
+async fn a_name_and_a_subject_are_taken_once_in_a_tenant(store: Arc<dyn Store>) {
+    let insert = |account| store.insert_account(account, row(AuditEvent::AccountAdded, START));
+    assert_eq!(insert(account("alice")).await.unwrap(), Insertion::Inserted);
+    assert_eq!(insert(Account { subject: subject("two"), ..account("alice") }).await.unwrap(), Insertion::Exists);
+    assert_eq!(insert(Account { name: "two".to_owned(), ..account("alice") }).await.unwrap(), Insertion::Exists);
+    let elsewhere = Account { tenant: TenantId::parse("other").unwrap(), ..account("alice") };
+    assert_eq!(insert(elsewhere).await.unwrap(), Insertion::Inserted);
+    assert_eq!(events(&store, 0).await.len(), 2);
+}
+
+/// Alice, logged in twice, with a grant and a link; bob, logged in.
+async fn busy_accounts(store: &Arc<dyn Store>) {
+    settle(store).await;
+    for (name, of) in [("s1", "alice"), ("s2", "alice"), ("s3", "bob")] {
+        let audit = row(AuditEvent::LoginSucceeded, START);
+        store.insert_session(session(name, of, START), None, audit).await.unwrap();
+    }
+    grant(store, "g", START).await;
+    store.insert_setup_link(link("l", START), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
+}
+
+fn link(name: &str, at: Timestamp) -> SetupLink {
+    SetupLink { hash: hash(name), tenant: tenant(), subject: subject("alice"), expires_at: at.plus(HOUR) }
+}
+
+async fn assert_ended(store: &Arc<dyn Store>) {
+    for (name, lives) in [("s1", false), ("s2", false), ("s3", true)] {
+        assert_eq!(store.touch_session(&hash(name), START).await.unwrap().is_some(), lives, "{name}");
+    }
+    assert!(!is_live(store, "g token", START).await);
+    assert!(store.find_grant(&tenant(), grant_id("g")).await.unwrap().unwrap().revoked_at.is_some());
+    assert_eq!(store.find_setup_link(&hash("l"), START).await.unwrap(), None);
+}
+
+async fn disabling_ends_sessions_and_grants_for_good(store: Arc<dyn Store>) {
+    busy_accounts(&store).await;
+    let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
+    let off = row(AuditEvent::AccountDisabled, START);
+    assert_eq!(store.set_account_disabled(&tenant(), &subject("alice"), true, off).await.unwrap(), Update::Done);
+    assert_ended(&store).await;
+    let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
+    assert_eq!(found.status, AccountStatus::Disabled);
+    assert_eq!(events(&store, audit).await, [AuditEvent::AccountDisabled]);
+    let changes: Vec<_> = store.changes_after(change).await.unwrap().into_iter().map(|(_, c)| c).collect();
+    assert!(changes.contains(&Change::AccountDisabled(tenant(), subject("alice"))), "{changes:?}");
+    let on = row(AuditEvent::AccountEnabled, START);
+    store.set_account_disabled(&tenant(), &subject("alice"), false, on).await.unwrap();
+    assert_ended(&store).await;
+    let unknown = row(AuditEvent::AccountDisabled, START);
+    assert_eq!(store.set_account_disabled(&tenant(), &subject("x"), true, unknown).await.unwrap(), Update::NotFound);
+}
+
+async fn rt_14_a_new_password_ends_sessions_and_grants(store: Arc<dyn Store>) {
+    busy_accounts(&store).await;
+    let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
+    let later = START.plus(MINUTE);
+    let set = row(AuditEvent::PasswordSet, later);
+    let update = store.set_password(&tenant(), &subject("alice"), "$new".to_owned(), later, set).await.unwrap();
+    assert_eq!(update, Update::Done);
+    assert_ended(&store).await;
+    let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
+    assert_eq!((found.password.as_deref(), found.password_set_at), (Some("$new"), Some(later)));
+    assert_eq!(events(&store, audit).await, [AuditEvent::PasswordSet]);
+    let changes: Vec<_> = store.changes_after(change).await.unwrap().into_iter().map(|(_, c)| c).collect();
+    assert_eq!(changes, [Change::GrantRevoked(tenant(), grant_id("g"))]);
+    let unknown = row(AuditEvent::PasswordSet, later);
+    let update = store.set_password(&tenant(), &subject("x"), "$new".to_owned(), later, unknown).await.unwrap();
+    assert_eq!(update, Update::NotFound);
+}
+
+async fn rehashing_ends_nothing(store: Arc<dyn Store>) {
+    busy_accounts(&store).await;
+    let old = account("alice").password.unwrap();
+    let rehash = |old: &str, new: &str| {
+        let (store, old, new) = (Arc::clone(&store), old.to_owned(), new.to_owned());
+        async move { store.rehash_password(&tenant(), &subject("alice"), &old, new).await.unwrap() }
+    };
+    assert_eq!(rehash(&old, "$stronger").await, Update::Done);
+    // Somebody set another password meanwhile: the rehash of the old one must not undo that.
+    assert_eq!(rehash(&old, "$late").await, Update::NotFound);
+    let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
+    assert_eq!((found.password.as_deref(), found.password_set_at), (Some("$stronger"), Some(START)));
+    assert!(store.touch_session(&hash("s1"), START).await.unwrap().is_some());
+    assert!(is_live(&store, "g token", START).await);
+}
+
+async fn failures_are_counted_until_a_success(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let fail = || {
+        let store = Arc::clone(&store);
+        async move {
+            let audit = row(AuditEvent::LoginFailed, START);
+            store.record_login_failure(&tenant(), &subject("alice"), audit).await.unwrap()
+        }
+    };
+    let before = store.newest_audit().await.unwrap();
+    assert_eq!((fail().await, fail().await), (1, 2));
+    assert_eq!(events(&store, before).await, [AuditEvent::LoginFailed; 2]);
+    assert_eq!(store.find_account(&tenant(), &subject("bob")).await.unwrap().unwrap().failed_logins, 0);
+    store.record_login_success(&tenant(), &subject("alice")).await.unwrap();
+    assert_eq!(fail().await, 1);
+    let set = row(AuditEvent::PasswordSet, START);
+    store.set_password(&tenant(), &subject("alice"), "$new".to_owned(), START, set).await.unwrap();
+    assert_eq!(fail().await, 1);
+}
+
+async fn a_link_sets_the_password_once(store: Arc<dyn Store>) {
+    busy_accounts(&store).await;
+    let made = || row(AuditEvent::SetupLinkMade, START);
+    store.insert_setup_link(link("newer", START), made()).await.unwrap();
+    assert_eq!(store.find_setup_link(&hash("l"), START).await.unwrap(), None);
+    assert_eq!(store.find_setup_link(&hash("newer"), START).await.unwrap(), Some(link("newer", START)));
+    assert_eq!(store.find_setup_link(&hash("newer"), START.plus(HOUR)).await.unwrap(), None);
+    let redeem = |name: &str, at: Timestamp| {
+        let (store, hash) = (Arc::clone(&store), hash(name));
+        async move {
+            let set = row(AuditEvent::PasswordSet, at);
+            store.redeem_setup_link(&hash, "$chosen".to_owned(), at, set).await.unwrap()
+        }
+    };
+    let before = store.newest_audit().await.unwrap();
+    assert_eq!(redeem("l", START).await, Update::NotFound);
+    assert_eq!(redeem("newer", START.plus(HOUR)).await, Update::NotFound);
+    assert_eq!(redeem("newer", START.plus(Lifetime::from_secs(1))).await, Update::Done);
+    assert_eq!(redeem("newer", START.plus(Lifetime::from_secs(1))).await, Update::NotFound);
+    let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
+    assert_eq!(found.password.as_deref(), Some("$chosen"));
+    assert_ended(&store).await;
+    assert_eq!(events(&store, before).await, [AuditEvent::PasswordSet]);
+    let unknown = SetupLink { subject: subject("x"), ..link("y", START) };
+    assert!(matches!(store.insert_setup_link(unknown, made()).await, Err(StoreError::Conflict(_))));
+}
+
+async fn st_15_monstrous_names_are_refused(store: Arc<dyn Store>) {
+    for name in ["x".repeat(70_000), "nul\0".to_owned()] {
+        let monster = Account { name, ..account("m") };
+        let refused = store.insert_account(monster, row(AuditEvent::AccountAdded, START)).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    }
+    let odd = Account { name: "o'brien\"; drop--".to_owned(), ..account("o") };
+    store.insert_account(odd.clone(), row(AuditEvent::AccountAdded, START)).await.unwrap();
+    assert_eq!(store.find_account_by_name(&tenant(), &odd.name).await.unwrap(), Some(odd));
+    // A refusal is on record however long its texts are; they are cut.
+    let mut long = row(AuditEvent::LoginFailed, START);
+    long.target = Some("ü".repeat(70_000));
+    store.append_audit(long).await.unwrap();
+    let newest = store.newest_audit().await.unwrap();
+    let read = store.audit_after(None, newest - 1, 1).await.unwrap();
+    assert_eq!(read[0].1.target.as_ref().unwrap().chars().count(), 256);
+}

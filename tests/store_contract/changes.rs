@@ -1,0 +1,102 @@
+//! The audit trail and the change log: in order, complete, by tenant.
+
+use std::sync::Arc;
+
+use mcpgate::oauth::{Lifetime, TenantId};
+use mcpgate::store::{AuditEvent, AuditRow, Store};
+
+use crate::world::*;
+
+crate::on_every_store! {
+    audit_rows_come_back_as_they_were_written,
+    audit_is_read_in_pages_and_by_tenant,
+    the_mark_moves_with_every_change_and_stands_still_otherwise,
+    change_numbers_never_go_back,
+    many_changes_are_read_in_order,
+}
+
+async fn audit_rows_come_back_as_they_were_written(store: Arc<dyn Store>) {
+    let full = AuditRow {
+        target: Some("grant 7".to_owned()),
+        reason: Some("invalid_grant".to_owned()),
+        address: Some("2001:db8::1".parse().unwrap()),
+        ..row(AuditEvent::TokenRefused, START)
+    };
+    let empty = AuditRow {
+        actor: None,
+        client: None,
+        address: None,
+        request_id: None,
+        ..row(AuditEvent::LoginThrottled, START.plus(MINUTE))
+    };
+    assert_eq!(store.newest_audit().await.unwrap(), 0);
+    for row in [full.clone(), empty.clone()] {
+        store.append_audit(row).await.unwrap();
+    }
+    assert_eq!(store.audit_after(None, 0, 10).await.unwrap(), [(1, full), (2, empty)]);
+    assert_eq!(store.newest_audit().await.unwrap(), 2);
+}
+
+async fn audit_is_read_in_pages_and_by_tenant(store: Arc<dyn Store>) {
+    let other = TenantId::parse("other").unwrap();
+    for n in 0..10u64 {
+        let tenant = if n % 2 == 0 { tenant() } else { other.clone() };
+        let at = START.plus(Lifetime::from_secs(n));
+        store.append_audit(AuditRow { tenant, ..row(AuditEvent::LoginFailed, at) }).await.unwrap();
+    }
+    let numbers = |tenant: Option<TenantId>, after, limit| {
+        let store = Arc::clone(&store);
+        async move {
+            let rows = store.audit_after(tenant.as_ref(), after, limit).await.unwrap();
+            rows.into_iter().map(|(number, _)| number).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(numbers(None, 0, 3).await, [1, 2, 3]);
+    assert_eq!(numbers(None, 8, 100).await, [9, 10]);
+    assert_eq!(numbers(Some(other), 2, 2).await, [4, 6]);
+    assert_eq!(numbers(Some(tenant()), 10, 2).await, [0; 0]);
+}
+
+async fn the_mark_moves_with_every_change_and_stands_still_otherwise(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let mark = store.change_mark().await.unwrap();
+    store.find_client(&tenant(), &client_id("app")).await.unwrap();
+    assert_eq!(store.change_mark().await.unwrap(), mark);
+    grant(&store, "g", START).await;
+    let issued = store.change_mark().await.unwrap();
+    store.revoke_grant(&tenant(), grant_id("g"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    let revoked = store.change_mark().await.unwrap();
+    assert!(mark != issued && issued != revoked && mark != revoked);
+    assert_eq!(store.change_mark().await.unwrap(), revoked);
+}
+
+async fn change_numbers_never_go_back(store: Arc<dyn Store>) {
+    settle(&store).await;
+    assert_eq!(store.newest_change().await.unwrap(), 0);
+    let mut last = 0;
+    for (round, name) in ["a", "b", "c"].into_iter().enumerate() {
+        let at = START.plus(Lifetime::from_secs(round as u64 * 3 * 86_400));
+        grant(&store, name, at).await;
+        store.revoke_grant(&tenant(), grant_id(name), row(AuditEvent::GrantRevoked, at)).await.unwrap();
+        let newest = store.newest_change().await.unwrap();
+        assert!(newest > last);
+        let later = at.plus(DAY);
+        store.sweep(later, Lifetime::from_secs(365 * 86_400)).await.unwrap();
+        assert!(store.changes_after(0).await.unwrap().is_empty(), "the row was swept after a day");
+        assert_eq!(store.newest_change().await.unwrap(), newest, "its number was not");
+        last = newest;
+    }
+}
+
+async fn many_changes_are_read_in_order(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for _ in 0..1005 {
+        let off = row(AuditEvent::ClientDisabled, START);
+        store.set_client_disabled(&tenant(), &client_id("app"), true, off).await.unwrap();
+    }
+    let first = store.changes_after(0).await.unwrap();
+    assert_eq!(first.len(), 1000);
+    assert!(first.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    let rest = store.changes_after(first[999].0).await.unwrap();
+    assert_eq!((rest.len(), rest[4].0), (5, store.newest_change().await.unwrap()));
+}

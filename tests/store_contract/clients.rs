@@ -1,0 +1,166 @@
+//! Clients: registered once, found by tenant, changed by operators and by their documents.
+
+use std::sync::Arc;
+
+use mcpgate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, RegisteredRedirects, TenantId};
+use mcpgate::store::{AuditEvent, Change, Insertion, Store, StoreError, Update};
+
+use crate::world::*;
+
+crate::on_every_store! {
+    a_client_is_found_as_it_was_added,
+    an_id_is_taken_once_and_the_cap_holds,
+    clients_of_tenants_are_apart,
+    a_document_replaces_what_the_client_says_of_itself,
+    a_document_cannot_take_over_a_registered_client,
+    secrets_overlap_after_a_rotation,
+    rt_15_a_deleted_client_takes_everything_along,
+    st_15_monstrous_metadata_is_refused,
+}
+
+fn added() -> mcpgate::store::AuditRow {
+    row(AuditEvent::ClientAdded, START)
+}
+
+async fn a_client_is_found_as_it_was_added(store: Arc<dyn Store>) {
+    let full = Client {
+        origin: ClientOrigin::Manual,
+        secrets: vec![
+            ClientSecretHash { hash: hash("new"), until: None },
+            ClientSecretHash { hash: hash("old"), until: Some(START.plus(DAY)) },
+        ],
+        resource: Some(resource()),
+        disabled: true,
+        last_used_at: Some(START),
+        ..client("full", ClientOrigin::Manual)
+    };
+    assert_eq!(store.insert_client(full.clone(), 10, added()).await.unwrap(), Insertion::Inserted);
+    let plain = client("plain", ClientOrigin::Registered);
+    store.insert_client(plain.clone(), 10, added()).await.unwrap();
+    assert_eq!(store.find_client(&tenant(), &full.id).await.unwrap().as_ref(), Some(&full));
+    assert_eq!(store.list_clients(&tenant()).await.unwrap(), [full, plain]);
+    assert_eq!(events(&store, 0).await, [AuditEvent::ClientAdded; 2]);
+}
+
+async fn an_id_is_taken_once_and_the_cap_holds(store: Arc<dyn Store>) {
+    let insert = |name: &str, cap| store.insert_client(client(name, ClientOrigin::Registered), cap, added());
+    assert_eq!(insert("a", 2).await.unwrap(), Insertion::Inserted);
+    assert_eq!(insert("a", 2).await.unwrap(), Insertion::Exists);
+    assert_eq!(insert("b", 2).await.unwrap(), Insertion::Inserted);
+    assert_eq!(insert("c", 2).await.unwrap(), Insertion::Full);
+    assert_eq!(insert("c", 3).await.unwrap(), Insertion::Inserted);
+    // Only what happened is on record.
+    assert_eq!(events(&store, 0).await.len(), 3);
+}
+
+async fn clients_of_tenants_are_apart(store: Arc<dyn Store>) {
+    let other = TenantId::parse("other").unwrap();
+    let theirs = Client { tenant: other.clone(), ..client("a", ClientOrigin::Manual) };
+    store.insert_client(client("a", ClientOrigin::Registered), 1, added()).await.unwrap();
+    assert_eq!(store.insert_client(theirs.clone(), 1, added()).await.unwrap(), Insertion::Inserted);
+    assert_eq!(store.find_client(&other, &theirs.id).await.unwrap(), Some(theirs.clone()));
+    assert_eq!(store.list_clients(&other).await.unwrap(), [theirs.clone()]);
+    store.delete_client(&other, &theirs.id, added()).await.unwrap();
+    assert!(store.find_client(&tenant(), &theirs.id).await.unwrap().is_some());
+}
+
+async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let id = ClientId::parse("https://app.example/client.json").unwrap();
+    let first = Client { id: id.clone(), ..client("x", ClientOrigin::MetadataDocument) };
+    store.put_document_client(first.clone(), false, added()).await.unwrap();
+    assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(first.clone()));
+    store.set_client_disabled(&tenant(), &id, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
+    let page = interaction("page", START);
+    store.begin_interaction(page.clone()).await.unwrap();
+    let of_document = mcpgate::store::Consent { client: id.clone(), ..consent(START) };
+    store.insert_code(code("c", START), page.id, Some(of_document.clone()), added()).await.unwrap();
+    let find = || async { store.find_consent(&tenant(), &subject("alice"), &id, &resource()).await.unwrap() };
+
+    let redirects = RegisteredRedirects::parse(&["https://app.example/new".to_owned()], &[]).unwrap();
+    let changed = ClientMetadata { redirect_uris: redirects, ..metadata() };
+    let later = Client { metadata: changed, created_at: START.plus(DAY), ..first.clone() };
+    store.put_document_client(later.clone(), false, added()).await.unwrap();
+    assert_eq!(find().await, Some(of_document));
+    store.put_document_client(later.clone(), true, added()).await.unwrap();
+    assert_eq!(find().await, None);
+    // What an operator decided stays, and so does the day it was first seen.
+    let expected = Client { disabled: true, created_at: START, ..later };
+    assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(expected));
+}
+
+async fn a_document_cannot_take_over_a_registered_client(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let takeover = client("app", ClientOrigin::MetadataDocument);
+    let refused = store.put_document_client(takeover, true, added()).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+}
+
+async fn secrets_overlap_after_a_rotation(store: Arc<dyn Store>) {
+    let with_secret = Client {
+        secrets: vec![ClientSecretHash { hash: hash("one"), until: None }],
+        ..client("app", ClientOrigin::Manual)
+    };
+    store.insert_client(with_secret, 10, added()).await.unwrap();
+    let rotate = |name: &str, at: mcpgate::oauth::Timestamp| {
+        let new = ClientSecretHash { hash: hash(name), until: None };
+        let (store, audit) = (Arc::clone(&store), row(AuditEvent::ClientSecretRotated, at));
+        async move { store.rotate_client_secret(&tenant(), &client_id("app"), new, at.plus(DAY), audit).await.unwrap() }
+    };
+    let secrets = || async {
+        let found = store.find_client(&tenant(), &client_id("app")).await.unwrap().unwrap();
+        found.secrets.into_iter().map(|s| (s.hash, s.until)).collect::<Vec<_>>()
+    };
+    assert_eq!(rotate("two", START).await, Update::Done);
+    assert_eq!(secrets().await, [(hash("two"), None), (hash("one"), Some(START.plus(DAY)))]);
+    // A second rotation does not lengthen the first one's overlap.
+    let second = START.plus(HOUR);
+    rotate("three", second).await;
+    let (day_two, day_one) = (Some(second.plus(DAY)), Some(START.plus(DAY)));
+    assert_eq!(secrets().await, [(hash("three"), None), (hash("two"), day_two), (hash("one"), day_one)]);
+    rotate("four", second.plus(DAY)).await;
+    assert_eq!(secrets().await, [(hash("four"), None), (hash("three"), Some(second.plus(DAY).plus(DAY)))]);
+    let new = ClientSecretHash { hash: hash("x"), until: None };
+    let unknown = store.rotate_client_secret(&tenant(), &client_id("nobody"), new, START, added()).await.unwrap();
+    assert_eq!(unknown, Update::NotFound);
+}
+
+async fn rt_15_a_deleted_client_takes_everything_along(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    issue(&store, code("pending", START)).await;
+    let page = interaction("page", START);
+    store.begin_interaction(page.clone()).await.unwrap();
+    let second = interaction("second page", START);
+    store.begin_interaction(second.clone()).await.unwrap();
+    store.insert_code(code("c", START), second.id, Some(consent(START)), added()).await.unwrap();
+    let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
+    let (of, app) = (tenant(), client_id("app"));
+    let delete = || store.delete_client(&of, &app, row(AuditEvent::ClientDeleted, START));
+    assert_eq!(delete().await.unwrap(), Update::Done);
+    assert_eq!(delete().await.unwrap(), Update::NotFound);
+    assert!(!is_live(&store, "g token", START).await);
+    assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), None);
+    assert_eq!(store.find_code(&tenant(), &hash("pending")).await.unwrap(), None);
+    assert_eq!(store.find_interaction(&page.id, START).await.unwrap(), None);
+    let remembered = store.find_consent(&tenant(), &subject("alice"), &client_id("app"), &resource()).await.unwrap();
+    assert_eq!(remembered, None);
+    assert_eq!(events(&store, audit).await, [AuditEvent::ClientDeleted]);
+    let changes = store.changes_after(change).await.unwrap();
+    assert_eq!(
+        changes.into_iter().map(|(_, c)| c).collect::<Vec<_>>(),
+        [Change::ClientDeleted(tenant(), client_id("app"))]
+    );
+}
+
+async fn st_15_monstrous_metadata_is_refused(store: Arc<dyn Store>) {
+    let long = ClientMetadata { software_id: Some("x".repeat(70_000)), ..metadata() };
+    let monster = Client { metadata: long, ..client("monster", ClientOrigin::Registered) };
+    let refused = store.insert_client(monster, 10, added()).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    // Quotes, NUL and everything else arrive as they were sent: values are never part of a statement.
+    let odd = ClientMetadata { software_id: Some("'; DROP TABLE client; --\"\\\0🦀".to_owned()), ..metadata() };
+    let odd = Client { metadata: odd, ..client("odd", ClientOrigin::Registered) };
+    store.insert_client(odd.clone(), 10, added()).await.unwrap();
+    assert_eq!(store.find_client(&tenant(), &odd.id).await.unwrap(), Some(odd));
+}

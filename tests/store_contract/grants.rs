@@ -1,0 +1,234 @@
+//! Grants and access tokens: what is found, listed, filled into the cache, and what revocation reaches.
+
+use std::sync::Arc;
+
+use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, Grant, Lifetime, TenantId, Timestamp};
+use mcpgate::store::{AuditEvent, Change, Store, StoreError, Update};
+
+use crate::world::*;
+
+crate::on_every_store! {
+    a_revoked_grant_takes_its_tokens_along,
+    a_revoked_token_leaves_its_grant,
+    revoking_by_user_and_client_reaches_just_those,
+    tokens_are_found_only_while_everybody_is_enabled,
+    live_tokens_come_in_pages_in_order,
+    grants_are_listed_newest_first_while_they_stand,
+    an_operators_token_lives_without_code_and_refresh,
+    a_grant_needs_client_and_account,
+}
+
+async fn changes(store: &Arc<dyn Store>, after: u64) -> Vec<Change> {
+    store.changes_after(after).await.unwrap().into_iter().map(|(_, change)| change).collect()
+}
+
+async fn a_revoked_grant_takes_its_tokens_along(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "a", START).await;
+    grant(&store, "b", START).await;
+    rotated(store.rotate_refresh_token(rotate("a", 0, "a two", START)).await.unwrap());
+    let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
+    let of = tenant();
+    let revoke = || store.revoke_grant(&of, grant_id("a"), row(AuditEvent::GrantRevoked, START));
+    assert_eq!(revoke().await.unwrap(), Update::Done);
+    assert_eq!(revoke().await.unwrap(), Update::NotFound);
+    assert!(!is_live(&store, "a token", START).await && !is_live(&store, "a two", START).await);
+    assert!(is_live(&store, "b token", START).await);
+    assert_eq!(events(&store, audit).await, [AuditEvent::GrantRevoked]);
+    assert_eq!(changes(&store, change).await, [Change::GrantRevoked(tenant(), grant_id("a"))]);
+    let other = TenantId::parse("other").unwrap();
+    let foreign = store.revoke_grant(&other, grant_id("b"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    assert_eq!((foreign, is_live(&store, "b token", START).await), (Update::NotFound, true));
+}
+
+async fn a_revoked_token_leaves_its_grant(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "a", START).await;
+    let change = store.newest_change().await.unwrap();
+    let other = TenantId::parse("other").unwrap();
+    for (whose, expected) in [(other, Update::NotFound), (tenant(), Update::Done), (tenant(), Update::NotFound)] {
+        let audit = row(AuditEvent::TokenRevoked, START);
+        assert_eq!(store.revoke_access_token(&whose, &hash("a token"), audit).await.unwrap(), expected);
+    }
+    assert!(!is_live(&store, "a token", START).await);
+    assert_eq!(changes(&store, change).await, [Change::AccessTokenRevoked(tenant(), hash("a token"))]);
+    rotated(store.rotate_refresh_token(rotate("a", 0, "a two", START)).await.unwrap());
+    assert!(is_live(&store, "a two", START).await);
+}
+
+/// Grants of alice and bob at `app` and `two`, named after both.
+async fn four_grants(store: &Arc<dyn Store>) {
+    settle(store).await;
+    let second = client("two", ClientOrigin::Registered);
+    store.insert_client(second, 100, row(AuditEvent::ClientRegistered, START)).await.unwrap();
+    for (user, app) in [("alice", "app"), ("alice", "two"), ("bob", "app"), ("bob", "two")] {
+        let name = format!("{user} {app}");
+        issue(
+            store,
+            mcpgate::oauth::CodeRecord { client: client_id(app), subject: subject(user), ..code(&name, START) },
+        )
+        .await;
+        let mut request = redeem(&name, &format!("{name} token"), START);
+        request.presented.client = client_id(app);
+        store.redeem_code(request).await.unwrap();
+    }
+}
+
+async fn living(store: &Arc<dyn Store>) -> Vec<&'static str> {
+    let mut living = Vec::new();
+    for name in ["alice app", "alice two", "bob app", "bob two"] {
+        if is_live(store, &format!("{name} token"), START).await {
+            living.push(name);
+        }
+    }
+    living
+}
+
+async fn revoking_by_user_and_client_reaches_just_those(store: Arc<dyn Store>) {
+    four_grants(&store).await;
+    let (alice, app) = (subject("alice"), client_id("app"));
+    let revoked = || row(AuditEvent::GrantRevoked, START);
+    let other = TenantId::parse("other").unwrap();
+    assert_eq!(store.revoke_grants(&other, None, None, revoked()).await.unwrap(), 0);
+    assert_eq!(store.revoke_grants(&tenant(), Some(&alice), Some(&app), revoked()).await.unwrap(), 1);
+    assert_eq!(living(&store).await, ["alice two", "bob app", "bob two"]);
+    let change = store.newest_change().await.unwrap();
+    assert_eq!(store.revoke_grants(&tenant(), None, Some(&app), revoked()).await.unwrap(), 1);
+    assert_eq!(changes(&store, change).await, [Change::GrantRevoked(tenant(), grant_id("bob app"))]);
+    assert_eq!(store.revoke_grants(&tenant(), Some(&alice), None, revoked()).await.unwrap(), 1);
+    assert_eq!(living(&store).await, ["bob two"]);
+    assert_eq!(store.revoke_grants(&tenant(), None, None, revoked()).await.unwrap(), 1);
+    assert!(living(&store).await.is_empty());
+}
+
+async fn tokens_are_found_only_while_everybody_is_enabled(store: Arc<dyn Store>) {
+    four_grants(&store).await;
+    let app = client_id("app");
+    let change = store.newest_change().await.unwrap();
+    store.set_client_disabled(&tenant(), &app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
+    assert_eq!(living(&store).await, ["alice two", "bob two"]);
+    assert_eq!(changes(&store, change).await, [Change::ClientDisabled(tenant(), app.clone())]);
+    assert_eq!(store.live_access_tokens(0, 100, START).await.unwrap().0.len(), 2);
+    store.set_client_disabled(&tenant(), &app, false, row(AuditEvent::ClientEnabled, START)).await.unwrap();
+    assert_eq!(living(&store).await.len(), 4);
+    let off = row(AuditEvent::AccountDisabled, START);
+    store.set_account_disabled(&tenant(), &subject("bob"), true, off).await.unwrap();
+    assert_eq!(living(&store).await, ["alice app", "alice two"]);
+    store.delete_client(&tenant(), &app, row(AuditEvent::ClientDeleted, START)).await.unwrap();
+    assert_eq!(living(&store).await, ["alice two"]);
+    assert_eq!(store.find_grant(&tenant(), grant_id("alice app")).await.unwrap(), None);
+    assert_eq!(store.find_code(&tenant(), &hash("alice app")).await.unwrap(), None);
+}
+
+async fn live_tokens_come_in_pages_in_order(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    for generation in 0..9 {
+        rotated(store.rotate_refresh_token(rotate("g", generation, &format!("t{generation}"), START)).await.unwrap());
+    }
+    store.revoke_access_token(&tenant(), &hash("t3"), row(AuditEvent::TokenRevoked, START)).await.unwrap();
+    let mut names = vec!["g token".to_owned()];
+    names.extend((0..9).filter(|n| *n != 3).map(|n| format!("t{n}")));
+    let expected: Vec<_> = names.iter().map(|name| hash(name)).collect();
+    for limit in [1, 2, 4, 9, 10] {
+        let (mut read, mut after) = (Vec::new(), 0);
+        loop {
+            let (page, next) = store.live_access_tokens(after, limit, START).await.unwrap();
+            assert!(page.len() <= usize::try_from(limit).unwrap());
+            read.extend(page.into_iter().map(|token| token.hash));
+            let Some(next) = next else { break };
+            assert!(next > after);
+            after = next;
+        }
+        assert_eq!(read, expected, "in pages of {limit}");
+    }
+    assert!(store.live_access_tokens(0, 100, START.plus(HOUR)).await.unwrap().0.is_empty());
+}
+
+async fn grants_are_listed_newest_first_while_they_stand(store: Arc<dyn Store>) {
+    four_grants(&store).await;
+    let list = |subject: Option<&'static str>, client: Option<&'static str>, at: Timestamp| {
+        let store = Arc::clone(&store);
+        async move {
+            let (subject, client) = (subject.map(crate::world::subject), client.map(client_id));
+            let found = store.list_grants(&tenant(), subject.as_ref(), client.as_ref(), at).await.unwrap();
+            found.into_iter().map(|g| format!("{} {}", g.subject.as_str(), g.client.as_str())).collect::<Vec<_>>()
+        }
+    };
+    let all = ["u-bob mcp_client_two", "u-bob mcp_client_app", "u-alice mcp_client_two", "u-alice mcp_client_app"];
+    assert_eq!(list(None, None, START).await, all);
+    assert_eq!(list(Some("alice"), None, START).await, all[2..]);
+    assert_eq!(list(None, Some("two"), START).await, [all[0], all[2]]);
+    assert_eq!(list(Some("bob"), Some("app"), START).await, [all[1]]);
+    assert!(list(Some("nobody"), None, START).await.is_empty());
+    store.revoke_grant(&tenant(), grant_id("bob app"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    assert!(list(Some("bob"), Some("app"), START).await.is_empty());
+    assert!(list(None, None, START.plus(Lifetime::from_secs(30 * 86_400))).await.is_empty());
+    let other = TenantId::parse("other").unwrap();
+    assert!(store.list_grants(&other, None, None, START).await.unwrap().is_empty());
+}
+
+fn operators(name: &str) -> (Grant, AccessTokenRecord) {
+    let grant = Grant {
+        id: grant_id(name),
+        tenant: tenant(),
+        client: client_id("app"),
+        subject: subject("alice"),
+        resource: resource(),
+        scopes: scopes("read"),
+        authenticated_at: START,
+        created_at: START,
+        expires_at: START.plus(HOUR),
+        idle_until: START,
+        may_refresh: false,
+        generation: 0,
+        rotated_at: START,
+        revoked_at: None,
+    };
+    let token = AccessTokenRecord {
+        hash: hash(name),
+        tenant: tenant(),
+        grant: grant.id,
+        client: grant.client.clone(),
+        subject: grant.subject.clone(),
+        resource: grant.resource.clone(),
+        scopes: grant.scopes.clone(),
+        issued_at: START,
+        expires_at: grant.expires_at,
+    };
+    (grant, token)
+}
+
+async fn an_operators_token_lives_without_code_and_refresh(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (grant, token) = operators("ops");
+    let before = store.newest_audit().await.unwrap();
+    let issued = row(AuditEvent::OperatorTokenIssued, START);
+    store.insert_operator_token(grant.clone(), token.clone(), issued).await.unwrap();
+    assert_eq!(store.find_access_token(&hash("ops"), START).await.unwrap(), Some(token));
+    assert_eq!(store.list_grants(&tenant(), None, None, START).await.unwrap().len(), 1);
+    assert_eq!(events(&store, before).await, [AuditEvent::OperatorTokenIssued]);
+    // Whatever idle end it came with: the sweep must not take it before its end.
+    store.sweep(START.plus(MINUTE), DAY).await.unwrap();
+    assert!(is_live(&store, "ops", START.plus(MINUTE)).await);
+    let revoked = row(AuditEvent::GrantRevoked, START);
+    assert_eq!(store.revoke_grant(&tenant(), grant.id, revoked).await.unwrap(), Update::Done);
+    assert!(!is_live(&store, "ops", START).await);
+}
+
+async fn a_grant_needs_client_and_account(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (grant, token) = operators("ops");
+    for wrong in [
+        Grant { client: client_id("unknown"), ..grant.clone() },
+        Grant { subject: subject("unknown"), ..grant.clone() },
+        Grant { tenant: TenantId::parse("other").unwrap(), ..grant },
+    ] {
+        let before = store.newest_audit().await.unwrap();
+        let issued = row(AuditEvent::OperatorTokenIssued, START);
+        let refused = store.insert_operator_token(wrong, token.clone(), issued).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+        assert!(!is_live(&store, "ops", START).await);
+        assert!(events(&store, before).await.is_empty());
+    }
+}

@@ -1,0 +1,59 @@
+//! The store's contract: one suite, every store. A failure means that a store breaks a promise that the use cases rely
+//! on: single use, atomic deeds, revocation that reaches every token, an audit row beside every deed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::sync::Arc;
+
+use mcpgate::store::Store;
+use mcpgate::store::embedded::EmbeddedStore;
+use mcpgate::store::memory::MemoryStore;
+
+mod accounts;
+mod changes;
+mod clients;
+mod codes;
+mod grants;
+mod races;
+mod refresh;
+mod sessions;
+mod sweep;
+mod world;
+
+/// Makes a test of each case for each store.
+#[macro_export]
+macro_rules! on_every_store {
+    ($($case:ident),+ $(,)?) => {
+        mod on_memory {
+            $(#[test] fn $case() { $crate::run_on_memory(super::$case); })+
+        }
+        mod on_embedded {
+            $(#[test] fn $case() { $crate::run_on_embedded(super::$case); })+
+        }
+    };
+}
+
+/// Lets a future run to its end on this thread.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+pub fn run_on_memory<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F) {
+    wait(case(Arc::new(MemoryStore::new())));
+}
+
+/// Besides the case itself, the whole file must stand every check afterwards.
+pub fn run_on_embedded<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&folder.path().join("mcpgate.db")).unwrap());
+    wait(async {
+        case(Arc::clone(&store)).await;
+        assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    });
+}

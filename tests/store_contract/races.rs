@@ -1,0 +1,140 @@
+//! Many threads at once: whoever wins, exactly one wins.
+
+use std::sync::{Arc, Barrier};
+
+use mcpgate::store::{AuditEvent, Redemption, Rotation, Store, Update};
+
+use crate::wait;
+use crate::world::*;
+
+crate::on_every_store! {
+    cr_01_of_64_redemptions_exactly_one_wins,
+    rt_03_of_64_strict_rotations_exactly_one_wins,
+    rt_04_of_64_rotations_in_the_grace_all_get_one_successor,
+    one_approval_of_many_makes_a_code,
+    redemption_and_revocation_leave_no_token_behind,
+}
+
+const THREADS: usize = 64;
+
+/// Runs `deed` on many threads that start together; all answers.
+fn race<T: Send + 'static>(deed: impl Fn(usize) -> T + Send + Sync + 'static) -> Vec<T> {
+    let (deed, barrier) = (Arc::new(deed), Arc::new(Barrier::new(THREADS)));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|n| {
+            let (deed, barrier) = (Arc::clone(&deed), Arc::clone(&barrier));
+            std::thread::spawn(move || {
+                barrier.wait();
+                deed(n)
+            })
+        })
+        .collect();
+    threads.into_iter().map(|t| t.join().unwrap()).collect()
+}
+
+async fn cr_01_of_64_redemptions_exactly_one_wins(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for round in 0..100 {
+        let name = format!("code {round}");
+        issue(&store, code(&name, START)).await;
+        let (racing, of) = (Arc::clone(&store), name.clone());
+        let answers = tokio::task::spawn_blocking(move || {
+            race(move |n| wait(racing.redeem_code(redeem(&of, &format!("{of} {n}"), START))).unwrap())
+        });
+        let answers = answers.await.unwrap();
+        let winners = answers.iter().filter(|a| matches!(a, Redemption::Redeemed(..))).count();
+        let replays = answers.iter().filter(|a| matches!(a, Redemption::Replayed(_))).count();
+        assert_eq!((winners, replays), (1, THREADS - 1), "round {round}");
+        for n in 0..THREADS {
+            assert!(!is_live(&store, &format!("{name} {n}"), START).await, "every replay was fully valid");
+        }
+    }
+}
+
+async fn rt_03_of_64_strict_rotations_exactly_one_wins(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for round in 0..20 {
+        let name = format!("family {round}");
+        grant(&store, &name, START).await;
+        let (racing, of) = (Arc::clone(&store), name.clone());
+        let answers = tokio::task::spawn_blocking(move || {
+            race(move |n| {
+                let mut request = rotate(&of, 0, &format!("{of} {n}"), START);
+                request.presented.grace = mcpgate::oauth::Lifetime::default();
+                wait(racing.rotate_refresh_token(request)).unwrap()
+            })
+        });
+        let winners = answers.await.unwrap().iter().filter(|a| matches!(a, Rotation::Rotated(..))).count();
+        assert_eq!(winners, 1, "round {round}");
+        assert!(store.find_grant(&tenant(), grant_id(&name)).await.unwrap().unwrap().revoked_at.is_some());
+        for n in 0..THREADS {
+            assert!(!is_live(&store, &format!("{name} {n}"), START).await);
+        }
+    }
+}
+
+async fn rt_04_of_64_rotations_in_the_grace_all_get_one_successor(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for round in 0..20 {
+        let name = format!("family {round}");
+        grant(&store, &name, START).await;
+        let (racing, of) = (Arc::clone(&store), name.clone());
+        let answers = tokio::task::spawn_blocking(move || {
+            race(move |n| wait(racing.rotate_refresh_token(rotate(&of, 0, &format!("{of} {n}"), START))).unwrap())
+        });
+        let (mut rotations, mut retries) = (0, 0);
+        for answer in answers.await.unwrap() {
+            let grant = match answer {
+                Rotation::Rotated(grant, _) => {
+                    rotations += 1;
+                    grant
+                }
+                Rotation::Retried(grant, _) => {
+                    retries += 1;
+                    grant
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(grant.generation, 1, "one and the same successor");
+        }
+        assert_eq!((rotations, retries), (1, THREADS - 1));
+        assert_eq!(store.find_grant(&tenant(), grant_id(&name)).await.unwrap().unwrap().generation, 1);
+    }
+}
+
+async fn one_approval_of_many_makes_a_code(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let page = interaction("page", START);
+    store.begin_interaction(page.clone()).await.unwrap();
+    let racing = Arc::clone(&store);
+    let answers = tokio::task::spawn_blocking(move || {
+        race(move |n| {
+            let issued = row(AuditEvent::CodeIssued, START);
+            wait(racing.insert_code(code(&format!("c{n}"), START), page.id, None, issued)).unwrap()
+        })
+    });
+    assert_eq!(answers.await.unwrap().iter().filter(|a| **a == Update::Done).count(), 1);
+}
+
+async fn redemption_and_revocation_leave_no_token_behind(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for round in 0..20 {
+        let name = format!("c{round}");
+        grant(&store, &name, START).await;
+        let (racing, of) = (Arc::clone(&store), name.clone());
+        let race = tokio::task::spawn_blocking(move || {
+            race(move |n| {
+                if n % 8 == 0 {
+                    wait(racing.revoke_grant(&tenant(), grant_id(&of), row(AuditEvent::GrantRevoked, START))).unwrap();
+                } else {
+                    wait(racing.rotate_refresh_token(rotate(&of, 0, &format!("{of} {n}"), START))).unwrap();
+                }
+            })
+        });
+        race.await.unwrap();
+        assert!(store.find_grant(&tenant(), grant_id(&name)).await.unwrap().unwrap().revoked_at.is_some());
+        for n in 0..THREADS {
+            assert!(!is_live(&store, &format!("{name} {n}"), START).await);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Refresh families: generations move on, a retry in the grace gets the same, reuse ends the family.
+
+use std::sync::Arc;
+
+use mcpgate::oauth::{Lifetime, RefreshVerdict, Timestamp};
+use mcpgate::store::{AuditEvent, Change, RotateRefresh, Rotation, Store};
+
+use crate::world::*;
+
+crate::on_every_store! {
+    rt_01_a_rotation_moves_the_generation_and_the_idle_end,
+    rt_02_reuse_after_the_grace_revokes_the_family,
+    rt_05_a_retry_after_the_successor_was_used_revokes_the_family,
+    rt_06_another_client_changes_nothing,
+    rt_07_a_narrower_token_leaves_the_grant_as_it_was,
+    rt_10_idle_and_absolute_ends_hold,
+    rt_12_the_first_generation_is_recognised_after_many_rotations,
+    rt_16_a_generation_from_the_future_is_refused,
+    a_retry_in_the_grace_gets_the_live_generation_again,
+    a_disabled_client_cannot_refresh_until_it_is_enabled,
+    an_unknown_family_is_refused_and_recorded,
+    a_token_never_outlives_its_grant,
+}
+
+async fn refused(store: &Arc<dyn Store>, request: RotateRefresh) -> RefreshVerdict {
+    match store.rotate_refresh_token(request).await.unwrap() {
+        Rotation::Refused(verdict) => verdict,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn rt_01_a_rotation_moves_the_generation_and_the_idle_end(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (first, _) = grant(&store, "g", START).await;
+    let before = store.newest_audit().await.unwrap();
+    let at = START.plus(HOUR);
+    let (second, token) = rotated(store.rotate_refresh_token(rotate("g", 0, "t1", at)).await.unwrap());
+    assert_eq!((second.generation, second.rotated_at), (1, at));
+    assert_eq!(second.idle_until, at.plus(Lifetime::from_secs(30 * 86_400)));
+    assert_eq!((second.expires_at, &second.scopes), (first.expires_at, &first.scopes));
+    assert_eq!(store.find_grant(&tenant(), first.id).await.unwrap(), Some(second));
+    assert_eq!(store.find_access_token(&hash("t1"), at).await.unwrap(), Some(token));
+    assert_eq!(events(&store, before).await, [AuditEvent::TokenRefreshed]);
+}
+
+async fn rt_02_reuse_after_the_grace_revokes_the_family(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    rotated(store.rotate_refresh_token(rotate("g", 0, "t1", START)).await.unwrap());
+    let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
+    let late = START.plus(GRACE).plus(Lifetime::from_millis(1));
+    let reused = store.rotate_refresh_token(rotate("g", 0, "t2", late)).await.unwrap();
+    assert!(matches!(reused, Rotation::Reused(id) if id == grant_id("g")), "{reused:?}");
+    for token in ["g token", "t1", "t2"] {
+        assert!(!is_live(&store, token, START).await, "{token}");
+    }
+    // The thief's successor is as dead as the victim's.
+    assert_eq!(refused(&store, rotate("g", 1, "t3", late)).await, RefreshVerdict::Dead);
+    assert_eq!(events(&store, audit).await, [AuditEvent::RefreshReused, AuditEvent::RefreshRefused]);
+    let changes = store.changes_after(change).await.unwrap();
+    assert_eq!(
+        changes.into_iter().map(|(_, c)| c).collect::<Vec<_>>(),
+        [Change::GrantRevoked(tenant(), grant_id("g"))]
+    );
+}
+
+async fn rt_05_a_retry_after_the_successor_was_used_revokes_the_family(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    rotated(store.rotate_refresh_token(rotate("g", 0, "t1", START)).await.unwrap());
+    rotated(store.rotate_refresh_token(rotate("g", 1, "t2", START)).await.unwrap());
+    let reused = store.rotate_refresh_token(rotate("g", 0, "t3", START)).await.unwrap();
+    assert!(matches!(reused, Rotation::Reused(_)), "{reused:?}");
+    assert!(!is_live(&store, "t2", START).await);
+}
+
+async fn a_retry_in_the_grace_gets_the_live_generation_again(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    let (live, _) = rotated(store.rotate_refresh_token(rotate("g", 0, "t1", START)).await.unwrap());
+    for n in 0..3 {
+        let token = format!("retry {n}");
+        let Rotation::Retried(again, record) =
+            store.rotate_refresh_token(rotate("g", 0, &token, START.plus(GRACE))).await.unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(*again, live);
+        assert_eq!(store.find_access_token(&hash(&token), START.plus(GRACE)).await.unwrap(), Some(*record));
+    }
+    assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), Some(live));
+}
+
+async fn rt_06_another_client_changes_nothing(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (before, _) = grant(&store, "g", START).await;
+    for generation in [0, 7] {
+        let mut request = rotate("g", generation, "stolen", START);
+        request.presented.client = client_id("evil");
+        assert_eq!(refused(&store, request).await, RefreshVerdict::WrongClient);
+    }
+    assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), Some(before));
+    assert!(is_live(&store, "g token", START).await && !is_live(&store, "stolen", START).await);
+}
+
+async fn rt_07_a_narrower_token_leaves_the_grant_as_it_was(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    let mut request = rotate("g", 0, "narrow", START);
+    request.access.scopes = Some(scopes("read"));
+    let (after, token) = rotated(store.rotate_refresh_token(request).await.unwrap());
+    assert_eq!((token.scopes, after.scopes), (scopes("read"), scopes("read write")));
+    assert_eq!(store.find_access_token(&hash("narrow"), START).await.unwrap().unwrap().scopes, scopes("read"));
+    let (_, wide) = rotated(store.rotate_refresh_token(rotate("g", 1, "wide", START)).await.unwrap());
+    assert_eq!(wide.scopes, scopes("read write"));
+}
+
+async fn rt_10_idle_and_absolute_ends_hold(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (idle, _) = grant(&store, "idle", START).await;
+    assert_eq!(refused(&store, rotate("idle", 0, "x", idle.idle_until)).await, RefreshVerdict::Dead);
+    let (mut used, _) = grant(&store, "used", START).await;
+    let absolute = used.expires_at;
+    while used.idle_until < absolute {
+        let at = Timestamp::from_millis(used.idle_until.as_millis() - 1);
+        used = rotated(store.rotate_refresh_token(rotate("used", used.generation, "x", at)).await.unwrap()).0;
+        assert_eq!(used.expires_at, absolute);
+    }
+    assert_eq!(used.idle_until, absolute);
+    assert_eq!(refused(&store, rotate("used", used.generation, "x", absolute)).await, RefreshVerdict::Dead);
+}
+
+async fn rt_12_the_first_generation_is_recognised_after_many_rotations(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    for generation in 0..200 {
+        rotated(store.rotate_refresh_token(rotate("g", generation, &format!("t{generation}"), START)).await.unwrap());
+    }
+    let reused = store.rotate_refresh_token(rotate("g", 0, "x", START)).await.unwrap();
+    assert!(matches!(reused, Rotation::Reused(_)), "{reused:?}");
+    assert!(!is_live(&store, "t199", START).await);
+}
+
+async fn rt_16_a_generation_from_the_future_is_refused(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (before, _) = grant(&store, "g", START).await;
+    let audit = store.newest_audit().await.unwrap();
+    assert_eq!(refused(&store, rotate("g", 3, "x", START)).await, RefreshVerdict::Ahead);
+    assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), Some(before));
+    assert_eq!(events(&store, audit).await, [AuditEvent::RefreshAhead]);
+}
+
+async fn a_disabled_client_cannot_refresh_until_it_is_enabled(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    let app = client_id("app");
+    store.set_client_disabled(&tenant(), &app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
+    assert_eq!(refused(&store, rotate("g", 0, "x", START)).await, RefreshVerdict::Dead);
+    store.set_client_disabled(&tenant(), &app, false, row(AuditEvent::ClientEnabled, START)).await.unwrap();
+    rotated(store.rotate_refresh_token(rotate("g", 0, "t1", START)).await.unwrap());
+}
+
+async fn an_unknown_family_is_refused_and_recorded(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let before = store.newest_audit().await.unwrap();
+    assert!(matches!(store.rotate_refresh_token(rotate("nothing", 0, "x", START)).await.unwrap(), Rotation::Unknown));
+    let rows = store.audit_after(None, before, 10).await.unwrap();
+    assert_eq!((rows.len(), rows[0].1.event), (1, AuditEvent::RefreshRefused));
+    assert_eq!(rows[0].1.reason.as_deref(), Some("unknown"));
+    assert_eq!(rows[0].1.request_id.as_deref(), Some("r-1"));
+}
+
+async fn a_token_never_outlives_its_grant(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (start, _) = grant(&store, "g", START).await;
+    let mut grant = start;
+    while grant.idle_until < grant.expires_at {
+        let at = Timestamp::from_millis(grant.idle_until.as_millis() - 1);
+        grant = rotated(store.rotate_refresh_token(rotate("g", grant.generation, "x", at)).await.unwrap()).0;
+    }
+    let at = Timestamp::from_millis(grant.expires_at.as_millis() - 5000);
+    let (_, token) = rotated(store.rotate_refresh_token(rotate("g", grant.generation, "last", at)).await.unwrap());
+    assert_eq!(token.expires_at, grant.expires_at);
+}

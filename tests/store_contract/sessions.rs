@@ -1,0 +1,114 @@
+//! Login sessions and pending authorizations: they end on time, and each step is taken once.
+
+use std::sync::Arc;
+
+use mcpgate::oauth::{Lifetime, TenantId, Timestamp};
+use mcpgate::store::{AuditEvent, Interaction, InteractionStep, LoginSession, Store, StoreError, Update};
+
+use crate::world::*;
+
+crate::on_every_store! {
+    a_session_lives_while_it_is_used,
+    cn_05_a_new_session_replaces_the_old,
+    a_session_ends_with_its_account,
+    an_interaction_is_found_until_it_ends,
+    a_step_is_taken_once,
+    consent_is_told_apart_by_all_it_is_about,
+}
+
+async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let login = session("s", "alice", START);
+    store.insert_session(login.clone(), None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
+    let mut now = START;
+    let almost_idle = Lifetime::from_millis(HOUR.as_millis() - 1);
+    while now.plus(almost_idle) < login.expires_at {
+        now = now.plus(almost_idle);
+        let touched = store.touch_session(&login.hash, now).await.unwrap().unwrap();
+        let idle_until = now.plus(HOUR).min(login.expires_at);
+        assert_eq!(touched, LoginSession { idle_until, ..login.clone() });
+    }
+    assert_eq!(store.touch_session(&login.hash, login.expires_at).await.unwrap(), None);
+    store.insert_session(session("idle", "alice", START), None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
+    assert_eq!(store.touch_session(&hash("idle"), START.plus(HOUR)).await.unwrap(), None);
+    let logged_out = || row(AuditEvent::LoggedOut, START);
+    assert_eq!(store.delete_session(&hash("idle"), logged_out()).await.unwrap(), Update::Done);
+    assert_eq!(store.delete_session(&hash("idle"), logged_out()).await.unwrap(), Update::NotFound);
+    assert_eq!(store.touch_session(&hash("idle"), START).await.unwrap(), None);
+}
+
+async fn cn_05_a_new_session_replaces_the_old(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let logged_in = || row(AuditEvent::LoginSucceeded, START);
+    store.insert_session(session("old", "alice", START), None, logged_in()).await.unwrap();
+    store.insert_session(session("new", "bob", START), Some(hash("old")), logged_in()).await.unwrap();
+    assert_eq!(store.touch_session(&hash("old"), START).await.unwrap(), None);
+    assert_eq!(store.touch_session(&hash("new"), START).await.unwrap().unwrap().subject, subject("bob"));
+}
+
+async fn a_session_ends_with_its_account(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let unknown = session("x", "nobody", START);
+    let refused = store.insert_session(unknown, None, row(AuditEvent::LoginSucceeded, START)).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    let off = row(AuditEvent::AccountDisabled, START);
+    store.set_account_disabled(&tenant(), &subject("alice"), true, off).await.unwrap();
+    // A login that was under way when the account was switched off.
+    let late = session("late", "alice", START);
+    store.insert_session(late, None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
+    assert_eq!(store.touch_session(&hash("late"), START).await.unwrap(), None);
+}
+
+async fn an_interaction_is_found_until_it_ends(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let account_page = Interaction { client: None, request: None, ..interaction("account", START) };
+    for page in [interaction("page", START), account_page] {
+        store.begin_interaction(page.clone()).await.unwrap();
+        assert_eq!(store.find_interaction(&page.id, START).await.unwrap().as_ref(), Some(&page));
+        assert_eq!(store.find_interaction(&page.id, page.expires_at).await.unwrap(), None);
+        let end = InteractionStep::Ended;
+        let ended = store.advance_interaction(&page.id, page.step, end, None, START).await.unwrap();
+        assert_eq!(ended, Update::Done);
+        assert_eq!(store.find_interaction(&page.id, START).await.unwrap(), None);
+    }
+    let unknown = Interaction { client: Some(client_id("unknown")), ..interaction("unknown", START) };
+    assert!(matches!(store.begin_interaction(unknown).await, Err(StoreError::Conflict(_))));
+    let monster = Interaction { request: Some("x".repeat(70_000)), ..interaction("monster", START) };
+    assert!(matches!(store.begin_interaction(monster).await, Err(StoreError::Conflict(_))));
+}
+
+async fn a_step_is_taken_once(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let page = Interaction { step: InteractionStep::LogIn, ..interaction("page", START) };
+    store.begin_interaction(page.clone()).await.unwrap();
+    let advance = |from, to, session, at: Timestamp| {
+        let (store, id) = (Arc::clone(&store), page.id);
+        async move { store.advance_interaction(&id, from, to, session, at).await.unwrap() }
+    };
+    let (log_in, consent) = (InteractionStep::LogIn, InteractionStep::Consent);
+    assert_eq!(advance(log_in, consent, Some(hash("s")), page.expires_at).await, Update::NotFound);
+    assert_eq!(advance(log_in, consent, Some(hash("s")), START).await, Update::Done);
+    assert_eq!(advance(log_in, consent, Some(hash("other")), START).await, Update::NotFound);
+    let found = store.find_interaction(&page.id, START).await.unwrap().unwrap();
+    assert_eq!((found.step, found.session), (consent, Some(hash("s"))));
+    // Going on without naming a session keeps the one it is bound to.
+    assert_eq!(advance(consent, log_in, None, START).await, Update::Done);
+    let found = store.find_interaction(&page.id, START).await.unwrap().unwrap();
+    assert_eq!((found.step, found.session), (log_in, Some(hash("s"))));
+}
+
+async fn consent_is_told_apart_by_all_it_is_about(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let page = interaction("page", START);
+    store.begin_interaction(page.clone()).await.unwrap();
+    let issued = row(AuditEvent::CodeIssued, START);
+    store.insert_code(code("a", START), page.id, Some(consent(START)), issued).await.unwrap();
+    let (alice, app) = (subject("alice"), client_id("app"));
+    let elsewhere = mcpgate::oauth::ResourceIndicator::parse("https://gate.example/two").unwrap();
+    let other = TenantId::parse("other").unwrap();
+    assert!(store.find_consent(&tenant(), &alice, &app, &resource()).await.unwrap().is_some());
+    assert!(store.find_consent(&tenant(), &subject("bob"), &app, &resource()).await.unwrap().is_none());
+    assert!(store.find_consent(&tenant(), &alice, &client_id("two"), &resource()).await.unwrap().is_none());
+    assert!(store.find_consent(&tenant(), &alice, &app, &elsewhere).await.unwrap().is_none());
+    assert!(store.find_consent(&other, &alice, &app, &resource()).await.unwrap().is_none());
+}

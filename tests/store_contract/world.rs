@@ -1,0 +1,247 @@
+//! One client, one account, one resource, and the shortest way to a code, a grant and a token.
+
+use std::sync::Arc;
+
+use mcpgate::oauth::{
+    AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
+    CodeVerifier, Grant, GrantId, GrantType, Lifetime, PresentedCode, PresentedRefresh, RegisteredRedirects,
+    ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
+};
+use mcpgate::store::{
+    Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, NewAccessToken,
+    RedeemCode, Redemption, RotateRefresh, Rotation, Store, Update,
+};
+
+/// The moment at which every case begins.
+pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub const MINUTE: Lifetime = Lifetime::from_secs(60);
+pub const HOUR: Lifetime = Lifetime::from_secs(3600);
+pub const DAY: Lifetime = Lifetime::from_secs(86_400);
+pub const GRACE: Lifetime = Lifetime::from_secs(30);
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+pub fn tenant() -> TenantId {
+    TenantId::default()
+}
+
+pub fn client_id(name: &str) -> ClientId {
+    ClientId::parse(&format!("mcp_client_{name}")).unwrap()
+}
+
+pub fn subject(name: &str) -> Subject {
+    Subject::parse(&format!("u-{name}")).unwrap()
+}
+
+pub fn resource() -> ResourceIndicator {
+    ResourceIndicator::parse("https://gate.example/mcp").unwrap()
+}
+
+pub fn scopes(text: &str) -> ScopeSet {
+    ScopeSet::parse(text).unwrap()
+}
+
+pub fn hash(name: &str) -> TokenHash {
+    TokenHash::of(name.as_bytes())
+}
+
+/// A grant's id from the name of its code.
+pub fn grant_id(name: &str) -> GrantId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash(name).0[..16]);
+    GrantId(id)
+}
+
+pub fn metadata() -> ClientMetadata {
+    ClientMetadata {
+        client_name: Some("Example".to_owned()),
+        redirect_uris: RegisteredRedirects::parse(&["https://app.example/cb".to_owned()], &[]).unwrap(),
+        grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+        token_endpoint_auth_method: AuthMethod::None,
+        scope: None,
+        application_type: None,
+        client_uri: None,
+        logo_uri: None,
+        tos_uri: None,
+        policy_uri: None,
+        software_id: None,
+        software_version: None,
+    }
+}
+
+pub fn client(name: &str, origin: ClientOrigin) -> Client {
+    Client {
+        tenant: tenant(),
+        id: client_id(name),
+        origin,
+        metadata: metadata(),
+        secrets: Vec::new(),
+        resource: None,
+        disabled: false,
+        created_at: START,
+        last_used_at: None,
+    }
+}
+
+pub fn account(name: &str) -> Account {
+    Account {
+        tenant: tenant(),
+        subject: subject(name),
+        name: name.to_owned(),
+        password: Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g".to_owned()),
+        status: AccountStatus::Enabled,
+        failed_logins: 0,
+        created_at: START,
+        password_set_at: Some(START),
+    }
+}
+
+pub fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
+    AuditRow {
+        at,
+        tenant: tenant(),
+        event,
+        actor: Some("u-alice".to_owned()),
+        client: Some(client_id("app")),
+        address: Some("192.0.2.7".parse().unwrap()),
+        target: None,
+        reason: None,
+        request_id: Some("r-1".to_owned()),
+    }
+}
+
+/// A consent page waiting for an answer.
+pub fn interaction(name: &str, at: Timestamp) -> Interaction {
+    Interaction {
+        id: hash(&format!("interaction {name}")),
+        cookie: hash(&format!("cookie {name}")),
+        tenant: tenant(),
+        client: Some(client_id("app")),
+        request: Some(r#"{"state":"s"}"#.to_owned()),
+        step: InteractionStep::Consent,
+        session: None,
+        created_at: at,
+        expires_at: at.plus(Lifetime::from_secs(600)),
+    }
+}
+
+pub fn session(name: &str, of: &str, at: Timestamp) -> LoginSession {
+    LoginSession {
+        hash: hash(name),
+        tenant: tenant(),
+        subject: subject(of),
+        authenticated_at: at,
+        idle_until: at.plus(HOUR),
+        idle: HOUR,
+        expires_at: at.plus(DAY),
+    }
+}
+
+pub fn consent(at: Timestamp) -> Consent {
+    Consent {
+        tenant: tenant(),
+        subject: subject("alice"),
+        client: client_id("app"),
+        resource: resource(),
+        scopes: scopes("read"),
+        client_fingerprint: hash("fingerprint"),
+        given_at: at,
+        expires_at: at.plus(DAY),
+    }
+}
+
+pub fn code(name: &str, at: Timestamp) -> CodeRecord {
+    let challenge = CodeChallenge::parse(Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), Some("S256")).unwrap();
+    CodeRecord {
+        hash: hash(name),
+        tenant: tenant(),
+        grant: grant_id(name),
+        client: client_id("app"),
+        subject: subject("alice"),
+        redirect: VerifiedRedirect::from_stored("https://app.example/cb".to_owned(), true),
+        challenge: Some(challenge),
+        resource: resource(),
+        scopes: scopes("read write"),
+        authenticated_at: at,
+        issued_at: at,
+        expires_at: at.plus(MINUTE),
+        used_at: None,
+        failures: 0,
+    }
+}
+
+pub fn redeem(code: &str, token: &str, at: Timestamp) -> RedeemCode {
+    RedeemCode {
+        tenant: tenant(),
+        code: hash(code),
+        presented: PresentedCode {
+            client: client_id("app"),
+            verifier: CodeVerifier::parse(VERIFIER),
+            redirect_uri: Some("https://app.example/cb".to_owned()),
+            resource: Some(resource()),
+        },
+        access: NewAccessToken { hash: hash(token), lifetime: HOUR, scopes: None },
+        may_refresh: true,
+        grant_lifetime: Lifetime::from_secs(90 * 86_400),
+        idle: Lifetime::from_secs(30 * 86_400),
+        now: at,
+        audit: row(AuditEvent::CodeRedeemed, at),
+    }
+}
+
+pub fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) -> RotateRefresh {
+    RotateRefresh {
+        tenant: tenant(),
+        grant: grant_id(family),
+        presented: PresentedRefresh { client: client_id("app"), generation, grace: GRACE },
+        access: NewAccessToken { hash: hash(token), lifetime: HOUR, scopes: None },
+        idle: Lifetime::from_secs(30 * 86_400),
+        now: at,
+        audit: row(AuditEvent::TokenRefreshed, at),
+    }
+}
+
+/// Adds the client `app` and the accounts `alice` and `bob`.
+pub async fn settle(store: &Arc<dyn Store>) {
+    store
+        .insert_client(client("app", ClientOrigin::Registered), 100, row(AuditEvent::ClientRegistered, START))
+        .await
+        .unwrap();
+    for name in ["alice", "bob"] {
+        store.insert_account(account(name), row(AuditEvent::AccountAdded, START)).await.unwrap();
+    }
+}
+
+/// Issues a code by way of a consent page.
+pub async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
+    let name = format!("{:?}", record.hash);
+    let page = interaction(&name, record.issued_at);
+    store.begin_interaction(page.clone()).await.unwrap();
+    let audit = row(AuditEvent::CodeIssued, record.issued_at);
+    assert_eq!(store.insert_code(record, page.id, None, audit).await.unwrap(), Update::Done);
+}
+
+/// Issues and redeems a code; the grant and its first token.
+pub async fn grant(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> (Grant, AccessTokenRecord) {
+    issue(store, code(name, at)).await;
+    match store.redeem_code(redeem(name, &format!("{name} token"), at)).await.unwrap() {
+        Redemption::Redeemed(grant, token) => (*grant, *token),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn rotated(rotation: Rotation) -> (Grant, AccessTokenRecord) {
+    match rotation {
+        Rotation::Rotated(grant, token) => (*grant, *token),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn is_live(store: &Arc<dyn Store>, token: &str, at: Timestamp) -> bool {
+    store.find_access_token(&hash(token), at).await.unwrap().is_some()
+}
+
+/// The audit trail after `after`, by event.
+pub async fn events(store: &Arc<dyn Store>, after: u64) -> Vec<AuditEvent> {
+    store.audit_after(None, after, 1000).await.unwrap().into_iter().map(|(_, row)| row.event).collect()
+}
