@@ -20,8 +20,6 @@ use crate::proxy::RouteTable;
 pub(super) struct Builder {
     pub(super) tls: TlsBase,
     pub(super) clock: Arc<dyn Clock>,
-    /// Where the public listener is; the configuration may have left the port to the system.
-    pub(super) listening: SocketAddr,
     /// Where the built-in demo upstream is, if it runs.
     pub(super) demo: Option<SocketAddr>,
 }
@@ -41,7 +39,7 @@ impl Builder {
             let _infallible = upstream.url.set_port(Some(demo.port()));
         }
         let table = Arc::new(RouteTable::build(&config).map_err(RunError::Roots)?);
-        let hosts = Arc::new(Hosts::new(&config, self.listening));
+        let hosts = Arc::new(Hosts::new(&config));
         let (tls, ca, ends) = self.tls(&config)?;
         Ok((Snapshot { config: Arc::new(config), table, hosts, tls }, ca, ends))
     }

@@ -132,7 +132,7 @@ pub(super) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
     drop(permit);
 }
 
-/// HD-08: only a listed proxy may say who the client is, and it must.
+/// Only a listed proxy may say who the client is, and it must.
 async fn client_behind_proxy(stream: &mut TcpStream, peer: IpAddr, config: &Config) -> Option<IpAddr> {
     if !peer::is_trusted(peer, &config.public.trusted_proxies) {
         tracing::debug!(%peer, "a connection that does not come from a trusted proxy");
@@ -196,7 +196,7 @@ where
 }
 
 /// Reads on for a moment after the answer: closing over unread bytes would reset the connection, and the answer with
-/// it (HS-08).
+/// it (RFC 9112 9.6).
 async fn linger(mut stream: impl AsyncRead + Unpin) {
     let read = async {
         let mut bytes = vec![0; 4096];

@@ -25,7 +25,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The longest field value: what no token, cookie or trace comes near.
 const LONGEST_VALUE: usize = 16 << 10;
 
-/// Answers a request. Never fails: a panic of a handler is answered 500, and only its connection ends (LK-02).
+/// Answers a request. Never fails: a panic of a handler is answered 500, and only its connection ends.
 pub(super) async fn serve(
     connection: Arc<Connection>,
     request: Request<Incoming>,

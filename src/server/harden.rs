@@ -1,4 +1,4 @@
-//! What the process gives up, and what it asks of the system, before it opens anything (security.md 5.10).
+//! What the process gives up, and what it asks of the system, before it opens anything.
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};

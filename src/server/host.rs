@@ -1,6 +1,6 @@
 //! Which authorities are ours: the check of Host, `:authority` and the TLS server name.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::Ipv6Addr;
 
 use crate::config::Config;
 
@@ -12,20 +12,14 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    /// Collects them: the public URL's, the configured ones, and on a loopback listener the loopback names.
-    pub(super) fn new(config: &Config, listening: SocketAddr) -> Self {
+    /// Collects them: the public URL's and the configured ones.
+    pub(super) fn new(config: &Config) -> Self {
         let mut hosts = Self { authorities: Vec::new(), names: Vec::new() };
         let (scheme, authority) = config.public_url.split_once("://").unwrap_or(("https", &config.public_url));
         let default_port = if scheme == "http" { 80 } else { 443 };
         hosts.add(authority, default_port);
         for authority in &config.extra_hosts {
             hosts.add(authority, default_port);
-        }
-        // Whoever reaches a loopback listener is on this machine, and a name of its own for it is no rebinding.
-        if listening.ip().is_loopback() {
-            for name in ["localhost", "127.0.0.1", "[::1]"] {
-                hosts.add(&format!("{name}:{}", listening.port()), default_port);
-            }
         }
         hosts
     }

@@ -65,7 +65,7 @@ pub(super) async fn run(listener: TcpListener, desks: Vec<Desk>, process: Arc<Pr
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
-                // DS-12: without file descriptors the connection stays in the kernel's queue, and the listener is
+                // Without file descriptors the connection stays in the kernel's queue, and the listener is
                 // ready again at once: only a pause keeps this from spinning.
                 process.metrics.connection(ConnectionEvent::AcceptFailed);
                 if pause == FIRST_PAUSE {

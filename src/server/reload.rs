@@ -1,4 +1,4 @@
-//! A new configuration under a running gateway: read whole, checked whole, adopted whole or not at all (CF-01, CF-02).
+//! A new configuration under a running gateway: read whole, checked whole, adopted whole or not at all.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

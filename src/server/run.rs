@@ -126,7 +126,6 @@ impl Gateway {
         let builder = Builder {
             tls: TlsBase::new().map_err(system)?,
             clock: Arc::clone(&clock),
-            listening: public.local_addr().map_err(system)?,
             demo: start_demo(&config, &ended).await?,
         };
         let (snapshot, ca, certificate_ends) = builder.snapshot(config)?;
@@ -164,7 +163,7 @@ impl Gateway {
         });
         let ready = Ready {
             config: snapshot.config,
-            public: builder.listening,
+            public: public.local_addr().map_err(system)?,
             operator: operator_listener.local_addr().map_err(system)?,
             ca,
             setup_link,

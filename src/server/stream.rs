@@ -81,7 +81,7 @@ impl http_body::Body for Tracked {
 }
 
 /// hyper's task of one HTTP/2 stream, ended when the peer's window has let no frame through for too long. Flow control
-/// is per stream, so the connection's own stall is not enough (H2-07).
+/// is per stream, so the connection's own stall is not enough.
 pub(super) struct Guarded<F> {
     stream: F,
     progress: Arc<Progress>,

@@ -33,7 +33,7 @@ pub(super) struct Process {
     pub(super) draining: AtomicBool,
 }
 
-/// A configuration with all that was made of it; replaced whole, so that no request sees two of them (CF-03).
+/// A configuration with all that was made of it; replaced whole, so that no request sees two of them.
 #[derive(Clone)]
 pub(super) struct Snapshot {
     pub(super) config: Arc<Config>,

@@ -35,7 +35,7 @@ pub fn flush() {
     }
 }
 
-/// Logs where a panic happened and nothing else: its message may hold a value that must not be logged (LK-02).
+/// Logs where a panic happened and nothing else: its message may hold a value that must not be logged.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

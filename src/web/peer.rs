@@ -2,7 +2,7 @@
 //!
 //! X-Forwarded-For is read from the right, for each proxy appends on the right what it saw itself. Only what a trusted
 //! proxy wrote is believed, so the walk ends at the first address that is not trusted: everything left of it was in
-//! the request as that address sent it, and anybody can write anything there (HD-07).
+//! the request as that address sent it, and anybody can write anything there.
 
 use std::net::{IpAddr, SocketAddr};
 
