@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-
 use super::certificate;
 use super::dev_certs;
 use super::error::RunError;
@@ -24,29 +22,32 @@ pub(super) struct Builder {
     pub(super) demo: Option<SocketAddr>,
 }
 
-/// TLS of the public listener, the CA to trust if it is ours, and the end of the certificate in seconds of the epoch.
-type Tls = (Option<Arc<ServerConfig>>, Option<PathBuf>, i64);
+/// What was made of a configuration.
+pub(super) struct Built {
+    pub(super) snapshot: Snapshot,
+    /// The CA file that clients must trust, when the certificate is a development one.
+    pub(super) ca: Option<PathBuf>,
+    /// When the certificate ends, in seconds of the epoch; 0 without TLS.
+    pub(super) certificate_ends: i64,
+}
 
 impl Builder {
-    /// Makes the snapshot of a configuration; also the CA file that clients need, and when the certificate ends
-    /// (seconds of the epoch, 0 without TLS).
+    /// Makes the snapshot of a configuration.
     ///
     /// # Errors
     /// `RunError` when a certificate or CA file cannot be used.
-    pub(super) fn snapshot(&self, mut config: Config) -> Result<(Snapshot, Option<PathBuf>, i64), RunError> {
+    pub(super) fn snapshot(&self, mut config: Config) -> Result<Built, RunError> {
         if let (Some(demo), Some(upstream)) = (self.demo, config.upstreams.first_mut()) {
             // The URL has a host, so it takes a port.
             let _infallible = upstream.url.set_port(Some(demo.port()));
         }
         let table = Arc::new(RouteTable::build(&config).map_err(RunError::Roots)?);
         let hosts = Arc::new(Hosts::new(&config));
-        let (tls, ca, ends) = self.tls(&config)?;
-        Ok((Snapshot { config: Arc::new(config), table, hosts, tls }, ca, ends))
-    }
-
-    fn tls(&self, config: &Config) -> Result<Tls, RunError> {
         let (chain, key, ca) = match &config.public.tls {
-            TlsConfig::Off => return Ok((None, None, 0)),
+            TlsConfig::Off => {
+                let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls: None };
+                return Ok(Built { snapshot, ca: None, certificate_ends: 0 });
+            }
             TlsConfig::Files { certificate, key } => (certificate.clone(), key.clone(), None),
             TlsConfig::Development => {
                 let (_, authority) = config.public_url.split_once("://").unwrap_or(("", &config.public_url));
@@ -56,8 +57,8 @@ impl Builder {
             }
         };
         let certificate = certificate::load(&chain, &key, &self.tls.provider, self.clock.now())?;
-        let ends = i64::try_from(certificate.not_after.as_millis() / 1000).unwrap_or(i64::MAX);
-        let server = self.tls.config(&certificate).map_err(|error| RunError::System(error.to_string()))?;
-        Ok((Some(server), ca, ends))
+        let certificate_ends = i64::try_from(certificate.not_after.as_millis() / 1000).unwrap_or(i64::MAX);
+        let tls = Some(self.tls.config(&certificate).map_err(|error| RunError::System(error.to_string()))?);
+        Ok(Built { snapshot: Snapshot { config: Arc::new(config), table, hosts, tls }, ca, certificate_ends })
     }
 }

@@ -7,6 +7,7 @@ use super::certificate::CertificateError;
 use super::dev_certs::DevCertsError;
 use super::keys::KeysError;
 use crate::config::Problem;
+use crate::issuer::AdministrationError;
 use crate::store::StoreError;
 
 /// Why the gateway did not start, or stopped.
@@ -49,8 +50,11 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// The first account could not be made.
-    #[error("the first account: {0}")]
-    FirstAccount(String),
+    #[error("the account admin: {0}")]
+    FirstAccount(#[from] AdministrationError),
+    /// Its password cannot be read.
+    #[error("--admin-password-file {}: {}", .0.display(), .1)]
+    PasswordFile(PathBuf, std::io::Error),
     /// The system refused threads, signals or randomness.
     #[error("the system refused: {0}")]
     System(String),
@@ -69,6 +73,7 @@ impl RunError {
             | Self::Store(_)
             | Self::Listen { .. }
             | Self::FirstAccount(_)
+            | Self::PasswordFile(..)
             | Self::System(_) => 1,
         }
     }

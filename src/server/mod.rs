@@ -1,7 +1,7 @@
-//! The assembly: sockets, TLS, dispatch, drain, reload, and the one place where all is wired (`run`).
+//! The assembly: sockets, TLS, dispatch, drain, reload, and the one place where all is wired (`start.rs`).
 //!
 //! It decides nothing about permission or protocol: a request that is for us goes to `proxy` or `endpoints`. It may
-//! name everything but `cli`. Start with `run` below; a connection's way is `listener.rs`, `connection.rs`, `watch.rs`,
+//! name everything but `cli`. Start with `run.rs`, then `start.rs`; a connection's way is `listener.rs`, `connection.rs`, `watch.rs`,
 //! `dispatch.rs`; a changed configuration's is `reload.rs` and `build.rs`.
 
 mod activity;
@@ -21,6 +21,8 @@ mod private_file;
 mod proxy_header;
 mod reload;
 mod run;
+mod signals;
+mod start;
 mod stream;
 mod tls;
 mod watch;

@@ -57,13 +57,13 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(fixed.iter().map(|key| format!("{key}: only a restart can change it")).collect());
         }
-        let (snapshot, _ca, ends) = self.builder.snapshot(config).map_err(|error| vec![error.to_string()])?;
+        let built = self.builder.snapshot(config).map_err(|error| vec![error.to_string()])?;
         // Nothing fails from here on. Endpoints first: a client may be sent to an upstream only when it is known.
-        self.config.store(Arc::clone(&snapshot.config));
+        self.config.store(Arc::clone(&built.snapshot.config));
         for worker in &self.workers {
-            worker.adopt(snapshot.clone());
+            worker.adopt(built.snapshot.clone());
         }
-        self.operator.certificate_ends.store(ends, Relaxed);
+        self.operator.certificate_ends.store(built.certificate_ends, Relaxed);
         Ok(())
     }
 

@@ -1,0 +1,46 @@
+//! The signals that the process knows.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What a signal wishes.
+pub(super) enum Wish {
+    /// End: SIGTERM, SIGINT.
+    End,
+    /// Read the configuration anew: SIGHUP.
+    Reload,
+}
+
+/// Receives them.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from the system, which would end the process.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal.
+    pub(super) async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.reload.recv() => Wish::Reload,
+        }
+    }
+
+    /// Waits for a signal to end.
+    pub(super) async fn end(&mut self) {
+        while matches!(self.next().await, Wish::Reload) {}
+    }
+}

@@ -1,0 +1,227 @@
+//! The wiring: keys, store, cache, listeners, snapshot, use cases, workers, in the order in which each needs the one
+//! before.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::admission::Admission;
+use super::build::Builder;
+use super::error::RunError;
+use super::keys::{self, Keys};
+use super::listener::{self, Accepted, Desk};
+use super::operator::{self, Operator};
+use super::reload::Reloader;
+use super::run::{Ready, RunOptions};
+use super::tls::TlsBase;
+use super::worker::{self, Process, Snapshot, Worker};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::endpoints::Endpoints;
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::issuer::{Administration, FirstAccount, Issuer};
+use crate::oauth::{TenantId, TokenKeys};
+use crate::outbound::Dialer;
+use crate::store::{self, Store};
+use crate::telemetry::Metrics;
+use crate::token_cache::{Follower, TokenCache};
+
+/// What is there after the start.
+pub(super) struct Gateway {
+    pub(super) process: Arc<Process>,
+    pub(super) reloader: Arc<Reloader>,
+    pub(super) desks: Vec<Desk>,
+    pub(super) threads: Vec<std::thread::JoinHandle<()>>,
+    /// Ends the public listener.
+    pub(super) closing: CancellationToken,
+    pub(super) listening: JoinHandle<()>,
+    /// Ends everything else.
+    pub(super) ended: CancellationToken,
+    /// Kept locked while the process lives.
+    _lock: std::fs::File,
+}
+
+/// What everything stands on.
+struct Ground {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    keys: Arc<TokenKeys>,
+    session_key: [u8; 32],
+    store: Arc<dyn Store>,
+    cache: Arc<TokenCache>,
+}
+
+impl Ground {
+    async fn prepare(config: &Config) -> Result<Self, RunError> {
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let Keys { token, session } = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref())?;
+        let keys = Arc::new(token);
+        let store = store::open(&config.data_dir)?;
+        let cache = TokenCache::new(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), config);
+        // Before listening: no good token must be asked of the store because we have just started.
+        let tokens = cache.fill().await?;
+        tracing::info!(tokens, "live tokens are in memory");
+        Ok(Self { clock, entropy, keys, session_key: session, store, cache })
+    }
+
+    fn issuer(&self, config: &Arc<ArcSwap<Config>>, metrics: &Arc<Metrics>) -> Result<Issuer, RunError> {
+        let policy = config.load();
+        let fetch = Dialer::new(&policy.outbound, &policy.rates).map_err(RunError::Roots)?;
+        Ok(Issuer::new(
+            Arc::clone(&self.store),
+            Some(Arc::clone(&self.cache)),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+            Arc::clone(&self.keys),
+            Arc::new(fetch),
+            Arc::clone(config),
+            Arc::clone(metrics),
+        ))
+    }
+
+    fn administration(&self, config: &Arc<Config>) -> Administration {
+        Administration::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+            Arc::clone(&self.keys),
+            Arc::clone(config),
+            TenantId::default(),
+        )
+    }
+}
+
+/// Starts everything; connections are accepted when it returns.
+pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gateway, RunError> {
+    for warning in config.warnings() {
+        tracing::warn!(warning, "the configuration allows something dangerous");
+    }
+    let lock = occupy(&config.data_dir)?;
+    let ground = Ground::prepare(&config).await?;
+    let public = listen(config.public.address, "listen.address", "--listen")?;
+    let for_operator = listen(config.operator, "operator.address", "--operator-listen")?;
+    let ended = CancellationToken::new();
+    let demo = if config.demo { Some(start_demo(&ended).await?) } else { None };
+    let builder = Builder { tls: TlsBase::new().map_err(system)?, clock: Arc::clone(&ground.clock), demo };
+    let built = builder.snapshot(config)?;
+    let snapshot = built.snapshot;
+    let config = Arc::new(ArcSwap::new(Arc::clone(&snapshot.config)));
+    let metrics = Metrics::new(&worker::upstream_names(&snapshot.config));
+    let issuer = Arc::new(ground.issuer(&config, &metrics)?);
+    let administration = ground.administration(&snapshot.config);
+    let setup_link =
+        if options.up { first_account(&administration, options.admin_password_file.as_deref()).await? } else { None };
+    let process = Arc::new(Process {
+        endpoints: Endpoints::new(Arc::clone(&issuer)),
+        metrics,
+        admission: Arc::new(Admission::default()),
+        cache: Arc::clone(&ground.cache),
+        clock: Arc::clone(&ground.clock),
+        session_key: ground.session_key,
+        draining: false.into(),
+    });
+    let (desks, threads) = start_workers(&process, &snapshot, ground.entropy.as_ref())?;
+    let ready = Ready {
+        config: snapshot.config,
+        public: public.local_addr().map_err(system)?,
+        operator: for_operator.local_addr().map_err(system)?,
+        ca: built.ca,
+        setup_link,
+    };
+    let operator = Arc::new(Operator {
+        process: Arc::clone(&process),
+        store: ground.store,
+        started: ground.clock.now(),
+        loopback: ready.operator.ip().is_loopback(),
+        certificate_ends: built.certificate_ends.into(),
+    });
+    let closing = ended.child_token();
+    tokio::spawn(Follower::run(ground.cache));
+    tokio::spawn(async move { issuer.sweep_forever().await });
+    tokio::spawn(operator::run(for_operator, Arc::clone(&operator), ended.clone()));
+    let listening = tokio::spawn(listener::run(public, desks.clone(), Arc::clone(&process), closing.clone()));
+    tracing::info!(public = %ready.public, operator = %ready.operator, "accepting connections");
+    if let Some(tell) = options.on_ready.take() {
+        tell(&ready);
+    }
+    let workers = desks.iter().map(|desk| Arc::clone(&desk.worker)).collect();
+    let reloader =
+        Reloader { file: options.config_file, overrides: options.overrides, builder, config, workers, operator };
+    Ok(Gateway { process, reloader: Arc::new(reloader), desks, threads, closing, listening, ended, _lock: lock })
+}
+
+pub(super) fn system(error: impl std::fmt::Display) -> RunError {
+    RunError::System(error.to_string())
+}
+
+/// Makes the data directory and takes it for this process: two servers would keep two token caches over one store,
+/// each deaf to the other for a moment.
+fn occupy(folder: &Path) -> Result<std::fs::File, RunError> {
+    let wrap = |error| RunError::DataDirectory(folder.to_owned(), error);
+    std::fs::create_dir_all(folder).map_err(wrap)?;
+    let lock = std::fs::File::create(folder.join("server.lock")).map_err(wrap)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Occupied(folder.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(wrap(error)),
+    }
+}
+
+fn listen(address: SocketAddr, key: &'static str, option: &'static str) -> Result<TcpListener, RunError> {
+    listener::bind(address).map_err(|source| RunError::Listen { key, option, address, source })
+}
+
+fn start_workers(
+    process: &Arc<Process>,
+    snapshot: &Snapshot,
+    entropy: &dyn Entropy,
+) -> Result<(Vec<Desk>, Vec<std::thread::JoinHandle<()>>), RunError> {
+    let mut desks = Vec::new();
+    let mut threads = Vec::new();
+    for number in 0..snapshot.config.workers {
+        let worker = Arc::new(Worker::new(Arc::clone(process), snapshot.clone(), entropy));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+        let (hand_over, accepted) = mpsc::channel::<Accepted>(listener::HAND_OVER);
+        let serving = Arc::clone(&worker);
+        let body = move || runtime.block_on(worker::run(serving, accepted));
+        threads.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(body).map_err(system)?);
+        desks.push(Desk { worker, hand_over });
+    }
+    Ok((desks, threads))
+}
+
+/// Starts the built-in demo upstream.
+async fn start_demo(ended: &CancellationToken) -> Result<SocketAddr, RunError> {
+    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.map_err(system)?;
+    let address = listener.local_addr().map_err(system)?;
+    let ended = ended.clone();
+    tokio::spawn(async move {
+        if let Err(error) = crate::demo::serve(listener, ended.cancelled_owned()).await {
+            tracing::error!(%error, "the demo upstream ended");
+        }
+    });
+    Ok(address)
+}
+
+/// Makes the first account when there is none; returns the link by which its password is set, unless a file has it.
+async fn first_account(operator: &Administration, password: Option<&Path>) -> Result<Option<String>, RunError> {
+    let read = |file: &Path| {
+        let text = std::fs::read_to_string(file);
+        text.map(Zeroizing::new).map_err(|error| RunError::PasswordFile(file.to_owned(), error))
+    };
+    let password = password.map(read).transpose()?;
+    // Editors end a file with a line end that nobody types at the login.
+    let password = password.as_ref().map(|text| text.trim_end_matches(['\r', '\n']));
+    match operator.first_account(password).await? {
+        FirstAccount::Ready | FirstAccount::PasswordSet => Ok(None),
+        FirstAccount::Link(link) => Ok(Some(link)),
+    }
+}
