@@ -102,7 +102,7 @@ impl Endpoints {
             ("POST", "/revoke") => client(revoke::post(visit, body).await),
             ("GET" | "HEAD", "/") => welcome::get(visit),
             ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => page(assets::get(path)),
-            (method, _) => match allowed_methods(path) {
+            (method, _) => match allowed_methods(path, visit.config) {
                 Some(allowed) if method == "OPTIONS" && allowed.ends_with("OPTIONS") => cors::preflight(allowed),
                 Some(allowed) => reply::method_not_allowed(allowed),
                 None => page(Err(PageRejection::NotFound)),
@@ -123,8 +123,9 @@ impl Endpoints {
 }
 
 /// Returns what a path answers to, or `None` for an unknown one. Those that any origin may use end in OPTIONS.
-fn allowed_methods(path: &str) -> Option<&'static str> {
+fn allowed_methods(path: &str, config: &Config) -> Option<&'static str> {
     match path {
+        "/register" if !config.registration.enabled => None,
         "/" => Some("GET, HEAD"),
         "/account" => Some("GET"),
         "/authorize" | "/consent" | "/login" | "/setup" => Some("GET, POST"),

@@ -14,8 +14,6 @@ use crate::web::{FormKey, is_cross_site, read_bounded};
 
 use super::rejection::{InputRejection, PageRejection};
 
-/// As long as a pending authorization lives by default; the store is what ends it.
-const TRANSACTION_COOKIE_SECONDS: u64 = 600;
 /// Enough of the transaction's id that no two pending ones of a browser meet: 62^16.
 const TAG_LENGTH: usize = 16;
 
@@ -98,7 +96,8 @@ impl Visit<'_> {
     /// Hands the transaction's cookie to the browser. Each transaction has its own, so that two tabs never mix.
     pub(super) fn set_transaction_cookie(&self, headers: &mut HeaderMap, id: &str, value: &SessionSecret) {
         if let Some(name) = self.transaction_cookie_name(id) {
-            cookie::set(headers, &name, value.reveal(), Some(TRANSACTION_COOKIE_SECONDS));
+            // No longer than the transaction itself, so that a browser does not collect them.
+            cookie::set(headers, &name, value.reveal(), Some(self.config.login.interaction.as_secs()));
         }
     }
 

@@ -4,7 +4,7 @@ use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
 
 use super::browser::Browser;
-use super::site::{ISSUER, RESOURCE, Site, encode, only};
+use super::site::{DOCUMENT, ISSUER, RESOURCE, Site, encode, only};
 
 pub(crate) const REDIRECT: &str = "https://c.example/cb";
 /// RFC 7636 Appendix B.
@@ -222,6 +222,27 @@ async fn az_29_az_32_a_transaction_is_one_browsers_and_ends() {
     site.clock.advance(Lifetime::from_secs(601));
     browser.get(&login.at).await.assert_local();
     browser.post("/login", &login.form(&[("username", "ada"), ("password", "x")])).await.assert_local();
+}
+
+#[tokio::test]
+async fn a_client_known_by_its_document_is_shown_with_the_documents_host() {
+    let site = Site::start().await;
+    let mut browser = Browser::new(&site);
+    let login = browser.open(&request(DOCUMENT, &[("redirect_uri", "http://127.0.0.1:4711/cb")])).await;
+    let consent = browser.log_in(&login).await;
+    for said in ["Teapot", "Unverified", "<strong>app.example</strong>", "127.0.0.1", "Did you start this yourself?"] {
+        assert!(consent.html.contains(said), "{said} in {consent}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_fetched_now_is_a_fault_of_the_moment() {
+    let site = Site::start().await;
+    let answer = site.ask("GET", &request("https://gone.example/client.json", &[]), &[]).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.header("retry-after"), "5");
+    assert!(answer.body.contains("Reload this page"));
+    assert!(!answer.headers.contains_key("location"));
 }
 
 #[tokio::test]

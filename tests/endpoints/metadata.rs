@@ -111,6 +111,9 @@ async fn md_11_what_is_off_is_neither_named_nor_there() {
     assert_eq!(metadata["client_id_metadata_document_supported"], false);
     let answer = site.post_json("/register", r#"{"redirect_uris":["https://c.example/cb"]}"#).await;
     assert_eq!(answer.status, 404);
+    for method in ["GET", "OPTIONS"] {
+        assert_eq!(site.ask(method, "/register", &[]).await.status, 404, "{method}");
+    }
 }
 
 #[tokio::test]
