@@ -191,3 +191,37 @@ async fn whoami_tells_what_the_gateway_passed_on() {
         post(demo, &headers, &call(1, "whoami", &json!({}))).await.json()["result"]["content"][0]["text"].clone();
     assert_eq!(text, r#"{"x-mcpgate-subject":"user_1"}"#);
 }
+
+#[tokio::test]
+async fn a_page_of_another_machine_is_refused() {
+    let demo = demo().await;
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {} });
+    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    for (origin, status) in [
+        ("http://localhost:6274", StatusCode::OK),
+        ("http://127.0.0.1", StatusCode::OK),
+        ("http://[::1]:9", StatusCode::OK),
+        ("http://evil.example.com", StatusCode::FORBIDDEN),
+        ("http://localhost.evil.example", StatusCode::FORBIDDEN),
+        ("null", StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(post(demo, &[("origin", origin)], &initialize).await.status, status, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn unsound_arguments_are_the_tools_own_error() {
+    let demo = demo().await;
+    let (_, session) = initialize(demo, "2025-11-25").await;
+    let headers = [("mcp-session-id", session.as_str())];
+    for (tool, arguments) in [("echo", json!({})), ("add", json!({ "a": "x" })), ("count", json!({ "to": 0 }))] {
+        let reply = post(demo, &headers, &call(1, tool, &arguments)).await;
+        assert_eq!(reply.json()["result"]["isError"], true, "{tool}");
+        let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", tool)];
+        let message = modern("tools/call", json!({ "name": tool, "arguments": arguments }));
+        let reply = post(demo, &headers, &message).await.json();
+        assert_eq!((&reply["result"]["isError"], &reply["result"]["resultType"]), (&json!(true), &json!("complete")));
+    }
+    let unknown = post(demo, &headers, &call(1, "no-such-tool", &json!({}))).await;
+    assert_eq!(unknown.json()["error"]["code"], -32602);
+}

@@ -10,7 +10,8 @@ use http_body::Frame;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::message::{Message, RpcError, success};
+use super::features::tool_error;
+use super::message::{Message, success};
 
 const MAX_STEPS: u64 = 1000;
 const MAX_DELAY_MS: u64 = 60_000;
@@ -51,8 +52,9 @@ pub(super) struct Count {
 }
 
 impl Count {
-    /// Reads the arguments of a call; `None` when the message does not call `count`.
-    pub(super) fn of(message: &Message) -> Option<Result<Self, RpcError>> {
+    /// Reads the arguments of a call; `None` when the message does not call `count`, the tool's error when they are
+    /// unsound.
+    pub(super) fn of(message: &Message) -> Option<Result<Self, Value>> {
         if message.method != "tools/call" || message.text("name") != Some("count") {
             return None;
         }
@@ -63,7 +65,7 @@ impl Count {
         let read = number("to", 5, MAX_STEPS).filter(|to| *to > 0).zip(number("delay_ms", 500, MAX_DELAY_MS));
         Some(
             read.map(|(to, delay)| Self { to, delay: Duration::from_millis(delay) })
-                .ok_or_else(|| RpcError::new(-32602, "count takes to (1 to 1000) and delay_ms (0 to 60000)")),
+                .ok_or_else(|| tool_error("count takes to (1 to 1000) and delay_ms (0 to 60000)")),
         )
     }
 

@@ -26,6 +26,12 @@ fn text_result(text: impl Into<String>) -> Value {
     json!({ "content": [{ "type": "text", "text": text.into() }], "isError": false })
 }
 
+/// The result of a tool that was called wrongly. MCP 2025-11-25, tools: unsound arguments are the tool's own error, which
+/// a model can read and mend; only an unknown tool is an error of the protocol.
+pub(super) fn tool_error(text: &str) -> Value {
+    json!({ "content": [{ "type": "text", "text": text }], "isError": true })
+}
+
 fn schema(properties: &Value, required: &[&str]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
@@ -90,12 +96,12 @@ fn call(message: &Message, headers: &HeaderMap) -> Result<Value, RpcError> {
     match message.text("name") {
         Some("echo") => {
             let text = given.get("text").and_then(Value::as_str);
-            text.map(text_result).ok_or_else(|| RpcError::new(-32602, "echo needs a text"))
+            Ok(text.map_or_else(|| tool_error("echo needs a text"), text_result))
         }
         Some("add") => {
             let number = |key| given.get(key).and_then(Value::as_f64);
             let (Some(a), Some(b)) = (number("a"), number("b")) else {
-                return Err(RpcError::new(-32602, "add needs two numbers, a and b"));
+                return Ok(tool_error("add needs two numbers, a and b"));
             };
             Ok(text_result((a + b).to_string()))
         }

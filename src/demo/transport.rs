@@ -1,6 +1,6 @@
 //! Streamable HTTP: which method and which era, then one message or a batch.
 
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
@@ -42,6 +42,17 @@ fn accepts_events(headers: &HeaderMap) -> bool {
         .any(|v| v.contains("text/event-stream") || v.contains("*/*"))
 }
 
+/// Whether a request comes from no web page or from one of this machine. MCP 2025-11-25, transports: a server checks
+/// `Origin`, or any page could reach it by a name that it lets point here.
+fn origin_is_local(headers: &HeaderMap) -> bool {
+    let local = |origin: &HeaderValue| match url::Url::parse(origin.to_str().unwrap_or_default()).ok()?.host()? {
+        url::Host::Domain(name) => Some(name == "localhost"),
+        url::Host::Ipv4(address) => Some(address.is_loopback()),
+        url::Host::Ipv6(address) => Some(address.is_loopback()),
+    };
+    headers.get_all(ORIGIN).iter().all(|origin| local(origin) == Some(true))
+}
+
 impl Transport {
     /// Makes the state; `stopped` ends standalone streams.
     pub(super) fn new(stopped: watch::Receiver<bool>) -> Self {
@@ -53,6 +64,9 @@ impl Transport {
         let (head, body) = request.into_parts();
         if head.uri.path() != "/mcp" && head.uri.path() != "/" {
             return empty(StatusCode::NOT_FOUND);
+        }
+        if !origin_is_local(&head.headers) {
+            return empty(StatusCode::FORBIDDEN);
         }
         match head.method {
             Method::POST => {}
@@ -102,7 +116,9 @@ impl Transport {
             Some(Ok(count)) => {
                 return event_response(count.stream(&message, |result| modern::complete("tools/call", result)));
             }
-            Some(Err(error)) => return refusal(&error, Some(id)),
+            Some(Err(result)) => {
+                return json_response(StatusCode::OK, &success(id, modern::complete("tools/call", result)));
+            }
             None => {}
         }
         match modern::answer(&message, headers) {
@@ -188,7 +204,7 @@ impl Transport {
         match Count::of(&message) {
             Some(Ok(_)) if !accepts_events(headers) => return empty(StatusCode::NOT_ACCEPTABLE),
             Some(Ok(count)) => return event_response(count.stream(&message, |result| result)),
-            Some(Err(error)) => return refusal(&error, Some(id)),
+            Some(Err(result)) => return json_response(StatusCode::OK, &success(id, result)),
             None => {}
         }
         json_response(StatusCode::OK, &Self::legacy_reply(&message, id, headers))
