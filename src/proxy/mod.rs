@@ -1,31 +1,67 @@
 //! The data path: one function of named stages. Knows neither issuer nor store.
+//!
+//! Each stage returns a value that a later one needs, or a [`Rejection`](rejection::Rejection), which one table turns
+//! into an answer. It parses no more of a message than it must and changes none. It may name `oauth`, `mcp`,
+//! `token_cache`, `web`, `config`, `clock` and `telemetry`. Start at [`Proxy::serve`], then `permit.rs`, `headers.rs`
+//! and `rejection.rs`.
 
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::telemetry::WorkerMetrics;
+use crate::config::{Config, UpstreamKind};
+use crate::mcp::ProtocolVersion;
+use crate::telemetry::{Outcome, WorkerMetrics};
 use crate::token_cache::TokenCache;
-use crate::web::Response;
+use crate::web::{Body, Response, reply};
 
-/// The route table: built when configuration is loaded, replaced whole.
-#[derive(Debug)]
-pub struct RouteTable {}
+mod answer;
+mod authenticate;
+mod budget;
+mod caller;
+mod connect;
+mod events;
+mod gather;
+mod headers;
+mod message;
+mod origin;
+mod outgoing;
+mod permit;
+mod record;
+mod rejection;
+mod relay;
+mod route;
+mod session;
+mod trace;
+mod upstream;
+mod watch;
 
-impl RouteTable {
-    /// Builds the table.
-    ///
-    /// # Errors
-    /// Says why an upstream's CA file or the system's roots could not be read.
-    pub fn build(_config: &Config) -> Result<Self, String> {
-        todo!()
-    }
-    /// Returns the index of the upstream that owns a raw path (never decoded, never normalised), if one does.
-    #[must_use]
-    pub fn find(&self, _raw_path: &str) -> Option<usize> {
-        todo!()
-    }
-}
+pub use route::RouteTable;
+
+use answer::Form;
+use authenticate::authenticate;
+use caller::{Caller, Callers};
+use gather::{Gathered, Stop};
+use headers::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, Session};
+use permit::{Addressed, Permit};
+use record::Record;
+use rejection::{Refused, Rejection};
+use relay::Relay;
+use route::Route;
+use session::SessionKey;
+use trace::Traces;
+use upstream::{Ask, Lease, Pool};
+use watch::{Limits, Order, Watch};
+
+/// Answers up to this size that are here with their head are passed on whole: four TLS records.
+const WHOLE: usize = 64 * 1024;
 
 /// Who is at the other end of the connection.
 #[derive(Debug, Clone)]
@@ -33,34 +69,252 @@ pub struct Peer {
     /// The client's address, behind trusted proxies.
     pub address: std::net::IpAddr,
     /// X-Forwarded-For as this gateway sends it on.
-    pub forwarded_for: http::HeaderValue,
+    pub forwarded_for: HeaderValue,
     /// The request id.
-    pub request_id: http::HeaderValue,
+    pub request_id: HeaderValue,
 }
 
 /// One worker's proxy with its own upstream connections.
-pub struct Proxy {}
+pub struct Proxy {
+    cache: Arc<TokenCache>,
+    clock: Arc<dyn Clock>,
+    metrics: WorkerMetrics,
+    session_key: SessionKey,
+    watch: Arc<Watch>,
+    traces: Traces,
+    large_bodies: Semaphore,
+    station: Mutex<Option<Arc<Station>>>,
+}
+
+/// What a worker keeps for one route table; made anew when configuration is loaded.
+struct Station {
+    table: Arc<RouteTable>,
+    pools: Vec<Arc<Pool>>,
+    callers: Mutex<Callers>,
+    metrics: WorkerMetrics,
+}
+
+/// A request on its way through the stages.
+struct Exchange<'a> {
+    station: &'a Station,
+    route: &'a Arc<Route>,
+    config: &'a Config,
+    parts: &'a Parts,
+    peer: &'a Peer,
+    version: ProtocolVersion,
+    /// Ends with the answer's body: here, or with the stream that takes it along.
+    record: Option<Record>,
+    /// What was read of the body; an answer of our own takes the request's id from it.
+    seen: Option<Bytes>,
+}
 
 impl Proxy {
     /// Makes a worker's proxy. `session_key` binds legacy MCP session ids to their user (the same on every replica).
     #[must_use]
-    pub fn new(
-        _cache: Arc<TokenCache>,
-        _clock: Arc<dyn Clock>,
-        _metrics: WorkerMetrics,
-        _session_key: [u8; 32],
-    ) -> Self {
-        todo!()
+    pub fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, metrics: WorkerMetrics, session_key: [u8; 32]) -> Self {
+        Self {
+            watch: Watch::new(Arc::clone(&cache), Arc::clone(&clock)),
+            cache,
+            clock,
+            metrics,
+            session_key: SessionKey::new(&session_key),
+            traces: Traces::default(),
+            large_bodies: Semaphore::new(message::LARGE_BODIES),
+            station: Mutex::default(),
+        }
     }
+
     /// Answers a request to the upstream `route` of `table`. The caller has checked Host.
     pub async fn serve(
         &self,
-        _table: &Arc<RouteTable>,
-        _route: usize,
-        _config: &Arc<Config>,
-        _request: http::Request<hyper::body::Incoming>,
-        _peer: Peer,
+        table: &Arc<RouteTable>,
+        route: usize,
+        config: &Arc<Config>,
+        request: http::Request<Incoming>,
+        peer: Peer,
     ) -> Response {
-        todo!()
+        let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
+        let station = self.station(table);
+        let (parts, body) = request.into_parts();
+        let mut exchange = Exchange {
+            station: &station,
+            route,
+            config,
+            parts: &parts,
+            peer: &peer,
+            version: ProtocolVersion::read(parts.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
+            record: Some(Record::begin(&station.metrics, route, &parts.method, &peer.request_id)),
+            seen: None,
+        };
+        // before authentication, so that a page that may not call learns nothing.
+        let origin = table.origins.check(&parts.headers);
+        let answered = match &origin {
+            Ok(_) => self.answer(&mut exchange, body).await,
+            Err(_) => Err(Rejection::BadOrigin),
+        };
+        let (mut response, outcome) =
+            answered.unwrap_or_else(|rejection| (exchange.reject(&rejection), rejection.outcome()));
+        if let Some(record) = &mut exchange.record {
+            record.answer(outcome, response.status());
+        }
+        if let Ok(Some(origin)) = origin {
+            origin::allow(response.headers_mut(), origin);
+        }
+        response
     }
+
+    /// The stages, in the order of their cost and of what each may give away.
+    async fn answer(&self, exchange: &mut Exchange<'_>, body: Incoming) -> Result<(Response, Outcome), Rejection> {
+        let Exchange { station, route, config, parts, peer, version, .. } = *exchange;
+        let (method, fields) = (&parts.method, &parts.headers);
+        let target = route.target(&parts.uri).ok_or(Rejection::AmbiguousPath)?;
+        if *method == Method::OPTIONS {
+            return Ok((origin::preflight(fields), Outcome::Preflight));
+        }
+        // before anything that depends on what is asked, so that probes of every kind see the same 401.
+        let now = self.clock.now();
+        let token = authenticate(fields, &parts.uri, &self.cache, now, &station.metrics).await?;
+        let token = Addressed::check(token, route)?;
+        let caller = station.caller(&token, route)?;
+        station.table.budgets.spend(&caller.budget)?;
+        check_method(route.kind, version, method)?;
+        if caller.budget.open_streams() >= config.limits.streams_per_principal {
+            return Err(Rejection::TooManyStreams);
+        }
+        headers::check_names(fields)?;
+        message::check_headers(route, method, fields, &body, config)?;
+        let message = message::read(route, method, fields, version, body, config, &self.large_bodies).await;
+        let message = message.map_err(|(rejection, seen)| {
+            exchange.seen = seen;
+            rejection
+        })?;
+        exchange.seen = message.seen;
+        let session = self.session(exchange, &caller)?;
+        let permit = Permit::grant(caller)?;
+        let headers = headers::build(route, &station.table, fields, permit.caller(), peer, session, &self.traces);
+        let ask = Ask { method: method.clone(), target, headers, body: message.body };
+        let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?;
+        let (response, lease) = pool.send(&permit, ask).await?;
+        let response = self.deliver(exchange, response, lease, &token, permit.caller()).await?;
+        Ok((response, Outcome::Forwarded))
+    }
+
+    /// Checks the session that a legacy request names.
+    fn session(&self, exchange: &Exchange<'_>, caller: &Caller) -> Result<Session, Rejection> {
+        let mut ids = exchange.parts.headers.get_all(MCP_SESSION_ID).iter();
+        let (route, fields) = (exchange.route, &exchange.parts.headers);
+        if route.kind == UpstreamKind::Http || exchange.version.is_modern() {
+            return Ok(Session::default());
+        }
+        match (ids.next(), ids.next()) {
+            (None, _) => Ok(Session::default()),
+            (Some(id), None) => {
+                let id = self.session_key.unwrap(route, &caller.principal, id)?;
+                // P-14: events are replayed only to whom they were first sent.
+                Ok(Session { id: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned() })
+            }
+            (Some(_), Some(_)) => Err(Rejection::UnknownSession),
+        }
+    }
+
+    /// Passes the upstream's answer on: whole if it is here, as a stream if not.
+    async fn deliver(
+        &self,
+        exchange: &mut Exchange<'_>,
+        response: http::Response<Incoming>,
+        mut lease: Lease,
+        token: &Addressed,
+        caller: &Caller,
+    ) -> Result<Response, Rejection> {
+        let (route, config) = (exchange.route, exchange.config);
+        let (head, mut body) = response.into_parts();
+        answer::judge(route.kind, head.status)?;
+        let mut read = Gathered::default();
+        let stop = poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, WHOLE, cx))).await;
+        if stop == Poll::Ready(Stop::Broken) {
+            return Err(Rejection::UpstreamProtocol);
+        }
+        let form = answer::form(&head.headers);
+        let keeps_session = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
+        let session = head.headers.get(MCP_SESSION_ID).filter(|_| keeps_session);
+        let session = session.and_then(|id| self.session_key.wrap(route, &caller.principal, id));
+        let headers = answer::build(route.kind, form, head.headers, exchange.parts.method == Method::HEAD, session);
+        let body = if stop == Poll::Ready(Stop::End) {
+            lease.finish();
+            Body::from(read.take())
+        } else {
+            let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
+            record.answer(Outcome::Forwarded, head.status);
+            let is_events = form == Form::Events;
+            if is_events {
+                lease.leave_queue();
+            }
+            let silence = if is_events { config.timeouts.sse_keep_alive } else { route.first_byte_timeout };
+            let limits = Limits {
+                max_age: route.max_stream,
+                silence,
+                on_silence: if is_events { Order::KeepAlive } else { Order::TooSilent },
+                grace: config.timeouts.expired_stream,
+            };
+            let ward = self.watch.over(token.token(), limits);
+            let slot = is_events.then(|| caller.budget.open_stream());
+            let event_limit = is_events.then_some(config.limits.sse_event);
+            Body::Relayed(Box::pin(Relay::new(body, lease, read, event_limit, ward, record, slot)))
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    /// Returns what this worker keeps for `table`; makes it when the table is new.
+    fn station(&self, table: &Arc<RouteTable>) -> Arc<Station> {
+        let mut station = self.station.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*station {
+            Some(current) if Arc::ptr_eq(&current.table, table) => Arc::clone(current),
+            Some(_) | None => Arc::clone(station.insert(Arc::new(Station::new(table, &self.metrics)))),
+        }
+    }
+}
+
+impl Station {
+    fn new(table: &Arc<RouteTable>, metrics: &WorkerMetrics) -> Self {
+        let names: Vec<String> = table.routes.iter().map(|route| route.name.clone()).collect();
+        let metrics = metrics.for_upstreams(&names);
+        let pools = table.routes.iter().map(|route| Pool::new(route, metrics.clone())).collect();
+        Self { table: Arc::clone(table), pools, callers: Mutex::default(), metrics }
+    }
+
+    fn caller(&self, token: &Addressed, route: &Route) -> Result<Arc<Caller>, Rejection> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner).get(token, &self.table, route)
+    }
+}
+
+impl Exchange<'_> {
+    fn reject(&self, rejection: &Rejection) -> Response {
+        let path = self.parts.uri.path();
+        let refused = Refused {
+            route: self.route,
+            slash: path.len() > self.route.path.len() && path.ends_with('/'),
+            version: self.parts.version,
+            request_id: &self.peer.request_id,
+        };
+        let id = self.seen.as_deref().and_then(message::id_of);
+        rejection.respond(&refused, id.as_deref())
+    }
+}
+
+/// Checks the method by the era of the request.
+fn check_method(kind: UpstreamKind, version: ProtocolVersion, method: &Method) -> Result<(), Rejection> {
+    let (allowed, list) = match kind {
+        UpstreamKind::Mcp if version.is_modern() => (*method == Method::POST, "POST, OPTIONS"),
+        UpstreamKind::Mcp => {
+            ([Method::GET, Method::POST, Method::DELETE].contains(method), "GET, POST, DELETE, OPTIONS")
+        }
+        // HS-11: neither is meant for what lies behind a gateway.
+        UpstreamKind::Http => {
+            (![Method::CONNECT, Method::TRACE].contains(method), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+        }
+    };
+    if allowed { Ok(()) } else { Err(Rejection::MethodNotAllowed(list)) }
 }

@@ -1,0 +1,116 @@
+//! The egress builder's twin: heads of answers to clients, from an empty one, and the judgement of the upstream's
+//! status. What an upstream says about this origin, its cookies or its logins does not pass.
+
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, RETRY_AFTER, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::headers::MCP_SESSION_ID;
+use super::message::{essence, is_json};
+use super::rejection::Rejection;
+use crate::config::UpstreamKind;
+
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const NO: HeaderValue = HeaderValue::from_static("no");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// UP-11: whatever it is, it runs no script and is of no origin.
+const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
+/// Fields of an ordinary answer.
+const USUAL_FIELDS: usize = 8;
+
+/// Judges the upstream's status: what must not reach a client becomes a 502.
+pub(super) fn judge(kind: UpstreamKind, status: StatusCode) -> Result<(), Rejection> {
+    match (kind, status) {
+        // UP-07: a client that saw this would log in elsewhere, or here again for ever. The operator must act.
+        (_, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) => Err(Rejection::UpstreamRefused),
+        (UpstreamKind::Http, StatusCode::NOT_MODIFIED) => Ok(()),
+        // UP-06, P-15: never followed, never passed on.
+        (_, status) if status.is_redirection() => Err(Rejection::UpstreamRefused),
+        (_, status) if status.is_informational() => Err(Rejection::UpstreamProtocol),
+        (UpstreamKind::Mcp | UpstreamKind::Http, _) => Ok(()),
+    }
+}
+
+/// What kind of body an answer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Json,
+    Events,
+    Other,
+}
+
+/// Says what an answer declares to be; never looks at it (SS-09).
+pub(super) fn form(headers: &HeaderMap) -> Form {
+    match headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes) {
+        Some(declared) if is_json(declared) => Form::Json,
+        Some(declared) if essence(declared).eq_ignore_ascii_case(b"text/event-stream") => Form::Events,
+        Some(_) | None => Form::Other,
+    }
+}
+
+/// Builds the head of an answer. `session` is the bound form of the upstream's session id.
+pub(super) fn build(
+    kind: UpstreamKind,
+    form: Form,
+    from: HeaderMap,
+    is_head: bool,
+    session: Option<HeaderValue>,
+) -> HeaderMap {
+    let mut to = HeaderMap::with_capacity(USUAL_FIELDS);
+    let passes = match kind {
+        UpstreamKind::Mcp => passes_from_mcp,
+        UpstreamKind::Http => passes_from_http,
+    };
+    let mut current = None;
+    for (name, value) in from {
+        // A name is given once for all its values.
+        current = name.or(current);
+        let Some(name) = &current else { continue };
+        if passes(name) || (is_head && *name == CONTENT_LENGTH) {
+            to.append(name.clone(), value);
+        }
+    }
+    to.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if form == Form::Other && to.contains_key(CONTENT_TYPE) {
+        to.insert(CONTENT_SECURITY_POLICY, SANDBOX);
+        if kind == UpstreamKind::Mcp {
+            to.insert(CONTENT_TYPE, OCTETS);
+        }
+    }
+    if form == Form::Events {
+        // P-10: whatever stands between us and the client must not hold events back.
+        to.insert(X_ACCEL_BUFFERING, NO);
+    }
+    if kind == UpstreamKind::Mcp || form == Form::Events {
+        // P-17: an answer to one user is nobody else's.
+        to.insert(CACHE_CONTROL, NO_STORE);
+    }
+    if let Some(session) = session {
+        to.insert(MCP_SESSION_ID, session);
+    }
+    to
+}
+
+/// What describes the content, what MCP defines, and when to come again.
+fn passes_from_mcp(name: &HeaderName) -> bool {
+    [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, DATE, ALLOW, RETRY_AFTER].contains(name)
+        || (name.as_str().starts_with("mcp-") && *name != MCP_SESSION_ID)
+}
+
+/// The same for a plain HTTP interface, and what caching and paging need.
+fn passes_from_http(name: &HeaderName) -> bool {
+    [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, DATE, ALLOW, RETRY_AFTER].contains(name)
+        || [ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EXPIRES, LAST_MODIFIED, VARY]
+            .contains(name)
+        || matches!(
+            name.as_str(),
+            "link" | "content-digest" | "repr-digest" | "deprecation" | "sunset" | "x-total-count"
+        )
+        || name.as_str().starts_with("ratelimit")
+        || name.as_str().starts_with("x-ratelimit-")
+}

@@ -1,0 +1,140 @@
+//! The Authorization header → a principal.
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Uri};
+
+use super::rejection::Rejection;
+use crate::oauth::{Timestamp, TokenHash};
+use crate::telemetry::WorkerMetrics;
+use crate::token_cache::{Load, Lookup, Principal, TokenCache};
+
+/// The longest field value that is looked at (security.md 5.7); our own tokens have 71 bytes.
+const MAX_FIELD: usize = 16 * 1024;
+
+/// A token that was good when it was looked up.
+pub(super) struct Authenticated {
+    pub(super) principal: Arc<Principal>,
+    pub(super) hash: TokenHash,
+    pub(super) expires: Timestamp,
+}
+
+/// Checks the bearer token of a request.
+pub(super) async fn authenticate(
+    headers: &HeaderMap,
+    uri: &Uri,
+    cache: &TokenCache,
+    now: Timestamp,
+    metrics: &WorkerMetrics,
+) -> Result<Authenticated, Rejection> {
+    let presented = presented(headers, uri)?;
+    let hash = TokenHash::of(presented);
+    let found = cache.lookup(&hash, now);
+    metrics.cache(!matches!(found, Lookup::Absent));
+    let (principal, expires) = match found {
+        Lookup::Hit(principal, expires) => (principal, expires),
+        Lookup::Expired => return Err(Rejection::InvalidToken),
+        Lookup::Stale => return Err(Rejection::Unprovable),
+        Lookup::Absent => match cache.load(presented, hash).await {
+            Load::Active(principal, expires) => (principal, expires),
+            Load::Inactive => return Err(Rejection::InvalidToken),
+            Load::Unknown => return Err(Rejection::Unprovable),
+        },
+    };
+    Ok(Authenticated { principal, hash, expires })
+}
+
+/// Returns the token that a request presents: in one Authorization field and nowhere else (OAuth 2.1 5.1).
+fn presented<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<&'a [u8], Rejection> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Err(Rejection::NoCredentials) };
+    if fields.next().is_some() {
+        return Err(Rejection::MalformedCredentials);
+    }
+    if field.len() > MAX_FIELD {
+        return Err(Rejection::OversizedCredentials);
+    }
+    let field = field.as_bytes();
+    let end = field.iter().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(field.len());
+    let (scheme, rest) = field.split_at_checked(end).unwrap_or((field, &[]));
+    // RFC 9110 11.1: schemes are compared without regard to case. Another scheme is no attempt at ours.
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(Rejection::NoCredentials);
+    }
+    // RFC 6750 2: whoever uses two ways at once is refused, so that it never matters which one we would read.
+    if has_token_in_query(uri) {
+        return Err(Rejection::MalformedCredentials);
+    }
+    rest.strip_prefix(b" ").filter(|token| is_token68(token)).ok_or(Rejection::MalformedCredentials)
+}
+
+/// RFC 9110 11.2: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_token68(token: &[u8]) -> bool {
+    let letter = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    let padding = token.iter().rev().take_while(|b| **b == b'=').count();
+    let letters = token.get(..token.len() - padding).unwrap_or_default();
+    !letters.is_empty() && letters.iter().all(letter)
+}
+
+fn has_token_in_query(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| {
+        url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name.eq_ignore_ascii_case("access_token"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, Uri};
+
+    use super::presented;
+    use crate::telemetry::Outcome;
+
+    fn outcome(fields: &[&[u8]], uri: &'static str) -> Result<Vec<u8>, Outcome> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append("authorization", HeaderValue::from_bytes(field).unwrap());
+        }
+        presented(&headers, &Uri::from_static(uri)).map(<[u8]>::to_vec).map_err(|r| r.outcome())
+    }
+
+    #[test]
+    fn tv_01_tv_02_absent_and_other_schemes_are_no_credentials() {
+        assert_eq!(outcome(&[], "/mcp"), Err(Outcome::NoCredentials));
+        for field in ["Basic Zm9v", "Token abc", "BearerX abc", ""] {
+            assert_eq!(outcome(&[field.as_bytes()], "/mcp"), Err(Outcome::NoCredentials), "{field:?}");
+        }
+        for scheme in ["Bearer", "bearer", "BEARER"] {
+            assert_eq!(outcome(&[format!("{scheme} a.b-c_d~e+f/0==").as_bytes()], "/mcp").unwrap(), b"a.b-c_d~e+f/0==");
+        }
+    }
+
+    #[test]
+    fn tv_03_tv_04_what_is_not_one_token_is_malformed() {
+        for field in [
+            &b"Bearer"[..],
+            b"Bearer ",
+            b"Bearer  abc",
+            b"Bearer\tabc",
+            b"Bearer abc,",
+            b"Bearer \"abc\"",
+            b"Bearer a b",
+            b"Bearer a, Bearer b",
+            b"Bearer ab\xff",
+            b"Bearer ===",
+            b"Bearer a=b",
+        ] {
+            assert_eq!(outcome(&[field], "/mcp"), Err(Outcome::MalformedCredentials), "{field:?}");
+        }
+        assert_eq!(outcome(&[b"Bearer a", b"Bearer a"], "/mcp"), Err(Outcome::MalformedCredentials));
+    }
+
+    #[test]
+    fn tv_05_a_token_in_the_query_is_never_taken() {
+        assert_eq!(outcome(&[], "/mcp?access_token=a"), Err(Outcome::NoCredentials));
+        for uri in ["/mcp?access_token=a", "/mcp?x=1&access%5Ftoken=a", "/mcp?access_token"] {
+            assert_eq!(outcome(&[b"Bearer a"], uri), Err(Outcome::MalformedCredentials), "{uri}");
+        }
+        assert!(outcome(&[b"Bearer a"], "/mcp?token=a").is_ok());
+    }
+}

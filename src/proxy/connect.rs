@@ -1,0 +1,111 @@
+//! Dialling a configured upstream: name, TCP, and TLS where its URL says https.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::ServerName;
+use rustls_pki_types::pem::PemObject;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::rejection::Rejection;
+use super::route::UpstreamOrigin;
+
+/// A connection, before HTTP.
+pub(super) enum Dialled {
+    Plain(TokioIo<TcpStream>),
+    Tls(TokioIo<TlsStream<TcpStream>>),
+    /// ALPN chose HTTP/2.
+    Http2(TokioIo<TlsStream<TcpStream>>),
+}
+
+/// Connects.
+pub(super) async fn dial(origin: &UpstreamOrigin) -> Result<Dialled, Rejection> {
+    tokio::time::timeout(origin.connect_timeout, dial_unbounded(origin))
+        .await
+        .map_err(|_| Rejection::UpstreamSlow)?
+        .map_err(
+            // UP-01: the address stays in the log.
+            |error| {
+                tracing::warn!(upstream = %origin.authority, %error, "the upstream cannot be reached");
+                Rejection::UpstreamUnreachable
+            },
+        )
+}
+
+async fn dial_unbounded(origin: &UpstreamOrigin) -> std::io::Result<Dialled> {
+    let tcp = match &origin.host {
+        url::Host::Domain(name) => TcpStream::connect((name.as_str(), origin.port)).await,
+        url::Host::Ipv4(address) => TcpStream::connect((*address, origin.port)).await,
+        url::Host::Ipv6(address) => TcpStream::connect((*address, origin.port)).await,
+    }?;
+    // Requests and events are small and must not wait for each other.
+    tcp.set_nodelay(true)?;
+    let Some(tls) = &origin.tls else { return Ok(Dialled::Plain(TokioIo::new(tcp))) };
+    let name = match &origin.host {
+        url::Host::Domain(name) => ServerName::try_from(name.clone()).map_err(std::io::Error::other)?,
+        url::Host::Ipv4(address) => ServerName::from(std::net::IpAddr::from(*address)),
+        url::Host::Ipv6(address) => ServerName::from(std::net::IpAddr::from(*address)),
+    };
+    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await?;
+    let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = TokioIo::new(stream);
+    Ok(if chosen { Dialled::Http2(stream) } else { Dialled::Tls(stream) })
+}
+
+/// TLS configurations while a route table is built: the system's roots are read once, and only if somebody needs them.
+#[derive(Default)]
+pub(super) struct Roots {
+    system: Option<RootCertStore>,
+    clients: Vec<(Option<PathBuf>, Arc<ClientConfig>)>,
+}
+
+impl Roots {
+    /// Returns a configuration that trusts the system's roots and those in `extra`.
+    pub(super) fn client(&mut self, extra: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+        if let Some((_, known)) = self.clients.iter().find(|(path, _)| path.as_deref() == extra) {
+            return Ok(Arc::clone(known));
+        }
+        let mut roots = self.system()?;
+        if let Some(path) = extra {
+            let fault = |error: &dyn std::fmt::Display| format!("the CA file {}: {error}", path.display());
+            let mut added = 0_usize;
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|e| fault(&e))? {
+                roots.add(certificate.map_err(|e| fault(&e))?).map_err(|e| fault(&e))?;
+                added += 1;
+            }
+            if added == 0 {
+                return Err(fault(&"it has no certificate"));
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| e.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let client = Arc::new(client);
+        self.clients.push((extra.map(Path::to_owned), Arc::clone(&client)));
+        Ok(client)
+    }
+
+    fn system(&mut self) -> Result<RootCertStore, String> {
+        if let Some(roots) = &self.system {
+            return Ok(roots.clone());
+        }
+        let read = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        let (added, _) = roots.add_parsable_certificates(read.certs);
+        // A machine without any root is told apart from one with an odd certificate among many.
+        if let (0, Some(error)) = (added, read.errors.first()) {
+            return Err(format!("the system's root certificates: {error}"));
+        }
+        self.system = Some(roots.clone());
+        Ok(roots)
+    }
+}

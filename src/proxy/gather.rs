@@ -1,0 +1,76 @@
+//! Reading a body without waiting: small messages have come whole by the time somebody looks, and need no stream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use hyper::body::Incoming;
+
+/// What has been read of a body.
+#[derive(Default)]
+pub(super) struct Gathered {
+    /// One frame, the common case, is kept as it came.
+    first: Option<Bytes>,
+    more: BytesMut,
+}
+
+/// Why reading stopped.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The body has ended.
+    End,
+    /// As many bytes as were wished, or more, are here.
+    Full,
+    /// The body broke off.
+    Broken,
+}
+
+impl Gathered {
+    pub(super) fn len(&self) -> usize {
+        self.first.as_ref().map_or(0, Bytes::len).saturating_add(self.more.len())
+    }
+
+    pub(super) fn is_blank(&self) -> bool {
+        let blank = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_whitespace);
+        self.first.as_deref().is_none_or(blank) && blank(&self.more)
+    }
+
+    pub(super) fn push(&mut self, data: Bytes) {
+        match self.first.take() {
+            None if self.more.is_empty() => self.first = Some(data),
+            first => {
+                self.more.extend_from_slice(&first.unwrap_or_default());
+                self.more.extend_from_slice(&data);
+            }
+        }
+    }
+
+    /// Takes what was read.
+    pub(super) fn take(&mut self) -> Bytes {
+        self.first.take().unwrap_or_else(|| self.more.split().freeze())
+    }
+
+    /// Reads until `enough` bytes are here; trailers are dropped.
+    pub(super) fn poll_read(&mut self, body: &mut Incoming, enough: usize, cx: &mut Context<'_>) -> Poll<Stop> {
+        while !body.is_end_stream() {
+            if self.len() >= enough {
+                return Poll::Ready(Stop::Full);
+            }
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.push(data);
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(%error, "a body broke off");
+                    return Poll::Ready(Stop::Broken);
+                }
+                Poll::Ready(None) => break,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Stop::End)
+    }
+}

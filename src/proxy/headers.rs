@@ -1,0 +1,136 @@
+//! The egress builder: heads of requests to upstreams, from an empty one. Nothing takes a client's head whole: fields
+//! are copied if they are on a list, then ours come, so that no field of a client's can stand where ours belongs.
+
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HOST,
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Peer;
+use super::caller::Caller;
+use super::rejection::Rejection;
+use super::route::{Route, RouteTable};
+use super::trace::Traces;
+use crate::config::UpstreamKind;
+
+pub(super) const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(super) const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(super) const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const SUBJECT: HeaderName = HeaderName::from_static("x-mcpgate-subject");
+const CLIENT: HeaderName = HeaderName::from_static("x-mcpgate-client");
+const SCOPES: HeaderName = HeaderName::from_static("x-mcpgate-scopes");
+const TENANT: HeaderName = HeaderName::from_static("x-mcpgate-tenant");
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-mcpgate-request-id");
+
+/// P-16: what servers of every revision ask for, whatever the client wrote.
+const BOTH_TYPES: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+/// P-10: an encoder holds events back.
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+/// Fields of an ordinary request to an upstream; more make the map grow.
+const USUAL_FIELDS: usize = 24;
+
+/// What of a legacy session goes upstream.
+#[derive(Default)]
+pub(super) struct Session {
+    /// The upstream's own id, checked.
+    pub(super) id: Option<HeaderValue>,
+    /// Where a broken stream of this session is to go on.
+    pub(super) last_event: Option<HeaderValue>,
+}
+
+/// Checks that no field can be taken for another one: CGI and its heirs read `-` and `_` alike (HD-04).
+pub(super) fn check_names(headers: &HeaderMap) -> Result<(), Rejection> {
+    if headers.keys().any(|name| name.as_str().as_bytes().contains(&b'_')) {
+        return Err(Rejection::AmbiguousField);
+    }
+    Ok(())
+}
+
+/// Builds the head of a request to an upstream.
+pub(super) fn build(
+    route: &Route,
+    table: &RouteTable,
+    from: &HeaderMap,
+    caller: &Caller,
+    peer: &Peer,
+    session: Session,
+    traces: &Traces,
+) -> HeaderMap {
+    let mut to = HeaderMap::with_capacity(USUAL_FIELDS);
+    to.insert(HOST, route.origin.host_header.clone());
+    let passes = match route.kind {
+        UpstreamKind::Mcp => passes_to_mcp,
+        UpstreamKind::Http => passes_to_http,
+    };
+    for (name, value) in from {
+        if passes(name) {
+            to.append(name.clone(), value.clone());
+        }
+    }
+    if route.kind == UpstreamKind::Mcp {
+        to.insert(ACCEPT, BOTH_TYPES);
+        to.insert(ACCEPT_ENCODING, IDENTITY);
+        if let Some(id) = session.id {
+            to.insert(MCP_SESSION_ID, id);
+        }
+        if let Some(event) = session.last_event {
+            to.insert(LAST_EVENT_ID, event);
+        }
+    }
+    traces.forward(from, &mut to);
+    to.insert(FORWARDED_FOR, peer.forwarded_for.clone());
+    to.insert(FORWARDED_PROTO, table.public_scheme.clone());
+    to.insert(FORWARDED_HOST, table.public_host.clone());
+    // HD-01: ours come last, after everything that a client could have removed or doubled.
+    for (name, value) in &route.static_headers {
+        to.insert(name.clone(), value.clone());
+    }
+    to.insert(SUBJECT, caller.subject.clone());
+    to.insert(CLIENT, caller.client.clone());
+    to.insert(SCOPES, caller.scopes.clone());
+    to.insert(TENANT, caller.tenant.clone());
+    to.insert(UPSTREAM_REQUEST_ID, peer.request_id.clone());
+    to
+}
+
+/// Fields that say something about the content, and those that MCP defines. `Mcp-Session-Id` and `Last-Event-ID` are
+/// not among them: they go through the session's check.
+fn passes_to_mcp(name: &HeaderName) -> bool {
+    [CONTENT_TYPE, ACCEPT_LANGUAGE, USER_AGENT, MCP_PROTOCOL_VERSION, MCP_METHOD, MCP_NAME].contains(name)
+        // P-1: parameters that only the upstream's tool definitions explain.
+        || name.as_str().starts_with("mcp-param-")
+}
+
+/// What a plain HTTP interface may need; credentials, cookies and everything about the connection are not among it.
+fn passes_to_http(name: &HeaderName) -> bool {
+    const LISTED: [HeaderName; 16] = [
+        ACCEPT,
+        ACCEPT_ENCODING,
+        ACCEPT_LANGUAGE,
+        CACHE_CONTROL,
+        CONTENT_ENCODING,
+        CONTENT_LANGUAGE,
+        CONTENT_TYPE,
+        IF_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_NONE_MATCH,
+        IF_RANGE,
+        IF_UNMODIFIED_SINCE,
+        PRAGMA,
+        RANGE,
+        USER_AGENT,
+        HeaderName::from_static("content-disposition"),
+    ];
+    LISTED.contains(name)
+        || matches!(name.as_str(), "prefer" | "idempotency-key" | "content-digest" | "repr-digest" | "x-requested-with")
+}

@@ -1,0 +1,170 @@
+//! The request's body: its type and size, and for MCP the envelope and its agreement with the headers.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
+use http::{HeaderMap, HeaderName, Method};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::gather::{Gathered, Stop};
+use super::headers::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
+use super::outgoing::Outgoing;
+use super::rejection::Rejection;
+use super::route::Route;
+use crate::config::{Config, UpstreamKind};
+use crate::mcp::{Envelope, EnvelopeError, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders};
+
+/// Bodies beyond `limits.inspect_body` that one worker holds at a time: at 4 MiB each, 64 MiB.
+pub(super) const LARGE_BODIES: usize = 16;
+
+/// What is to be sent, and what was read of it.
+pub(super) struct Message {
+    pub(super) body: Outgoing,
+    /// The bytes that were looked at: an answer of our own takes the id from them.
+    pub(super) seen: Option<Bytes>,
+}
+
+/// Checks what the headers say of the body (415, 413, 417), before a byte of it is read.
+pub(super) fn check_headers(
+    route: &Route,
+    method: &Method,
+    headers: &HeaderMap,
+    body: &Incoming,
+    config: &Config,
+) -> Result<(), Rejection> {
+    // RFC 9110 10.1.1: hyper answers 100-continue; nothing else can be expected.
+    if headers.get_all(EXPECT).iter().any(|v| !v.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Rejection::UnknownExpectation);
+    }
+    if body.size_hint().lower() > u64::try_from(config.limits.mcp_body).unwrap_or(u64::MAX) {
+        return Err(Rejection::TooLarge);
+    }
+    let bodiless = match route.kind {
+        UpstreamKind::Mcp => *method != Method::POST,
+        UpstreamKind::Http => *method == Method::GET || *method == Method::HEAD,
+    };
+    if bodiless {
+        // HS-07: what one program skips, another takes for the next request.
+        return if body.is_end_stream() { Ok(()) } else { Err(Rejection::BadBody("the method takes no body")) };
+    }
+    if route.kind == UpstreamKind::Http {
+        return Ok(());
+    }
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (Some(one), None) if is_json(one.as_bytes()) => {}
+        (Some(_) | None, _) => return Err(Rejection::UnsupportedMediaType("the body must be application/json")),
+    }
+    let plain = |v: &http::HeaderValue| v.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().any(|v| !plain(v)) {
+        return Err(Rejection::UnsupportedMediaType("the body must not be encoded"));
+    }
+    Ok(())
+}
+
+/// Returns whether a Content-Type is JSON, whatever its parameters.
+pub(super) fn is_json(content_type: &[u8]) -> bool {
+    essence(content_type).eq_ignore_ascii_case(b"application/json")
+}
+
+/// Returns a Content-Type without its parameters.
+pub(super) fn essence(content_type: &[u8]) -> &[u8] {
+    content_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii()
+}
+
+/// Reads and checks the message of an MCP request; anything else becomes a stream. A refusal comes with the bytes that
+/// were read.
+pub(super) async fn read(
+    route: &Route,
+    method: &Method,
+    headers: &HeaderMap,
+    version: ProtocolVersion,
+    body: Incoming,
+    config: &Config,
+    large: &Semaphore,
+) -> Result<Message, (Rejection, Option<Bytes>)> {
+    let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
+    if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
+        let body = if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(body, limit, time) };
+        return Ok(Message { body, seen: None });
+    }
+    let read = read_whole(body, limit, config.limits.inspect_body, time, large).await;
+    let bytes = read.map_err(|rejection| (rejection, None))?;
+    if let Err(rejection) = check(&bytes, version, headers) {
+        return Err((rejection, Some(bytes)));
+    }
+    Ok(Message { body: Outgoing::Whole(Some(bytes.clone())), seen: Some(bytes) })
+}
+
+fn check(body: &[u8], version: ProtocolVersion, headers: &HeaderMap) -> Result<(), Rejection> {
+    let messages = Envelope::read(body, version.allows_batch()).map_err(Rejection::Envelope)?;
+    if !version.is_modern() {
+        // P-3, MC-04: older revisions do not promise that the headers agree with the body, so nobody may rely on them.
+        return Ok(());
+    }
+    let one = |name: HeaderName| {
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
+            (_, Some(_)) => Err(Rejection::HeaderMismatch(HeaderMismatch { message: "a routing header occurs twice" })),
+        }
+    };
+    let routing =
+        RoutingHeaders { version: one(MCP_PROTOCOL_VERSION)?, method: one(MCP_METHOD)?, name: one(MCP_NAME)? };
+    for message in &messages {
+        if message.kind == MessageKind::Response {
+            let message = "a client of this revision sends no responses";
+            return Err(Rejection::Envelope(EnvelopeError { code: -32600, message, id: None }));
+        }
+        routing.agree_with(message).map_err(Rejection::HeaderMismatch)?;
+    }
+    Ok(())
+}
+
+/// Reads a body of at most `limit` bytes within `time`. Beyond `small`, it waits for one of a few places.
+async fn read_whole(
+    mut body: Incoming,
+    limit: usize,
+    small: usize,
+    time: Duration,
+    large: &Semaphore,
+) -> Result<Bytes, Rejection> {
+    let mut read = Gathered::default();
+    let enough = small.min(limit).saturating_add(1);
+    // One look without a timer: a small body has come with its head.
+    let mut stop = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
+        Poll::Ready(stop) => stop,
+        Poll::Pending => in_time(time, poll_fn(|cx| read.poll_read(&mut body, enough, cx))).await?,
+    };
+    if stop == Stop::Full {
+        // MC-12: a message that has not begun by now is not waited for.
+        if read.is_blank() {
+            return Err(Rejection::Envelope(EnvelopeError { code: -32700, message: "the body is not JSON", id: None }));
+        }
+        let _place = in_time(time, large.acquire()).await?.map_err(|_| Rejection::Internal)?;
+        stop = in_time(time, poll_fn(|cx| read.poll_read(&mut body, limit.saturating_add(1), cx))).await?;
+    }
+    match stop {
+        Stop::Broken => Err(Rejection::BadBody("the body broke off")),
+        Stop::End | Stop::Full if read.len() > limit => Err(Rejection::TooLarge),
+        Stop::End | Stop::Full => Ok(read.take()),
+    }
+}
+
+async fn in_time<T>(time: Duration, wish: impl Future<Output = T>) -> Result<T, Rejection> {
+    timeout(time, wish).await.map_err(|_| Rejection::SlowBody)
+}
+
+/// Returns the id of the one request that was read, as raw JSON.
+pub(super) fn id_of(seen: &[u8]) -> Option<String> {
+    match Envelope::read(seen, false).ok()?.as_slice() {
+        [message] => message.id.map(str::to_owned),
+        _ => None,
+    }
+}

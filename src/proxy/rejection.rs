@@ -1,0 +1,284 @@
+//! `Rejection`: why a request was not forwarded, or its answer not passed on. One table: status, challenge, body, label.
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+
+use super::headers::REQUEST_ID;
+use super::route::{Challenge, Route};
+use crate::config::UpstreamKind;
+use crate::mcp::{EnvelopeError, HeaderMismatch, Refusal};
+use crate::telemetry::Outcome;
+use crate::web::{Body, Response};
+
+/// Why, and thereby whose fault: the caller's down to `InsufficientScope`, ours at `Unprovable` and `Overloaded`, the
+/// upstream's in the rest.
+#[derive(Debug)]
+pub(super) enum Rejection {
+    /// The path could mean another one to the upstream.
+    AmbiguousPath,
+    /// A web page of an origin that is not allowed.
+    BadOrigin,
+    /// No bearer token.
+    NoCredentials,
+    /// Not one well-formed bearer token.
+    MalformedCredentials,
+    /// The field is longer than any token.
+    OversizedCredentials,
+    /// Unknown, revoked or expired.
+    InvalidToken,
+    /// Good for another resource.
+    WrongAudience,
+    /// Whether the token is good cannot be said now.
+    Unprovable,
+    /// Too many requests; seconds until the next is allowed.
+    RateLimited(u64),
+    /// Too many open streams.
+    TooManyStreams,
+    /// The path does not know the method; those it knows.
+    MethodNotAllowed(&'static str),
+    /// Only `100-continue` can be expected.
+    UnknownExpectation,
+    /// A field name that other programs read as a different one.
+    AmbiguousField,
+    /// The body is not what the path takes.
+    UnsupportedMediaType(&'static str),
+    /// The body is longer than allowed.
+    TooLarge,
+    /// The body came too slowly.
+    SlowBody,
+    /// The body broke off, or came where none belongs.
+    BadBody(&'static str),
+    /// The body is no message.
+    Envelope(EnvelopeError),
+    /// The routing headers are not those of the message.
+    HeaderMismatch(HeaderMismatch),
+    /// The session does not exist, or is not the caller's.
+    UnknownSession,
+    /// The token lacks a scope.
+    InsufficientScope,
+    /// No connection is free and too many wait.
+    Overloaded,
+    /// No connection.
+    UpstreamUnreachable,
+    /// No connection, or no answer, in time.
+    UpstreamSlow,
+    /// A redirect, or a demand for credentials.
+    UpstreamRefused,
+    /// Not HTTP, or beyond the limits.
+    UpstreamProtocol,
+    /// A fault of ours.
+    Internal,
+}
+
+/// JSON-RPC 2.0 5.1: not the message's fault.
+const INTERNAL_ERROR: i32 = -32603;
+/// JSON-RPC 2.0 5.1: the message's fault.
+const INVALID_REQUEST: i32 = -32600;
+/// What SDKs say of a session that is gone; of the range that the revision of 2026-07-28 calls meaningless.
+const SESSION_NOT_FOUND: i32 = -32001;
+/// Words that stand in the body and in the challenge.
+pub(super) const MALFORMED_CREDENTIALS: &str = "send one bearer token in one Authorization field";
+pub(super) const INVALID_TOKEN: &str = "the token is unknown, expired or revoked, or not for this resource";
+pub(super) const INSUFFICIENT_SCOPE: &str = "the token lacks a scope that this resource needs";
+/// How long a client waits after 503, in seconds: long enough for a store to come back, short enough for a person.
+const COME_AGAIN: u64 = 5;
+
+impl Rejection {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::AmbiguousPath
+            | Self::MalformedCredentials
+            | Self::AmbiguousField
+            | Self::BadBody(_)
+            | Self::Envelope(_)
+            | Self::HeaderMismatch(_) => StatusCode::BAD_REQUEST,
+            Self::NoCredentials | Self::InvalidToken | Self::WrongAudience => StatusCode::UNAUTHORIZED,
+            Self::BadOrigin | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::UnknownSession => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
+            Self::RateLimited(_) | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
+            Self::OversizedCredentials => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UpstreamUnreachable | Self::UpstreamRefused | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
+            Self::Unprovable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamSlow => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Returns the label.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::AmbiguousPath
+            | Self::UnknownExpectation
+            | Self::AmbiguousField
+            | Self::SlowBody
+            | Self::BadBody(_)
+            | Self::Envelope(_) => Outcome::BadRequest,
+            Self::BadOrigin => Outcome::BadOrigin,
+            Self::NoCredentials => Outcome::NoCredentials,
+            Self::MalformedCredentials | Self::OversizedCredentials => Outcome::MalformedCredentials,
+            Self::InvalidToken => Outcome::InvalidToken,
+            Self::WrongAudience => Outcome::WrongAudience,
+            Self::Unprovable => Outcome::Unprovable,
+            Self::RateLimited(_) | Self::TooManyStreams => Outcome::RateLimited,
+            Self::MethodNotAllowed(_) => Outcome::MethodNotAllowed,
+            Self::UnsupportedMediaType(_) => Outcome::UnsupportedMediaType,
+            Self::TooLarge => Outcome::TooLarge,
+            Self::HeaderMismatch(_) => Outcome::HeaderMismatch,
+            Self::UnknownSession => Outcome::BadSession,
+            Self::InsufficientScope => Outcome::InsufficientScope,
+            Self::Overloaded => Outcome::Overloaded,
+            Self::UpstreamUnreachable => Outcome::UpstreamUnreachable,
+            Self::UpstreamSlow => Outcome::UpstreamSlow,
+            Self::UpstreamRefused => Outcome::UpstreamRefused,
+            Self::UpstreamProtocol => Outcome::UpstreamProtocol,
+            Self::Internal => Outcome::Internal,
+        }
+    }
+
+    /// What the caller is told, in words that name neither him nor anything behind the gateway.
+    fn description(&self) -> &'static str {
+        match self {
+            Self::AmbiguousPath => "the path has an encoded or repeated separator",
+            Self::BadOrigin => "pages of this origin may not call",
+            Self::NoCredentials => "a bearer token is needed",
+            Self::MalformedCredentials => MALFORMED_CREDENTIALS,
+            Self::OversizedCredentials => "the Authorization field is too long",
+            // RFC 6750 3.1: the same bytes for both, so that a stolen token does not tell where it is good.
+            Self::InvalidToken | Self::WrongAudience => INVALID_TOKEN,
+            Self::Unprovable => "tokens cannot be checked at present",
+            Self::RateLimited(_) => "too many requests",
+            Self::TooManyStreams => "too many open streams",
+            Self::MethodNotAllowed(_) => "the method is not allowed here",
+            Self::UnknownExpectation => "the expectation is not known",
+            Self::AmbiguousField => "a field name has an underscore",
+            Self::UnsupportedMediaType(what) | Self::BadBody(what) => what,
+            Self::TooLarge => "the body is larger than allowed",
+            Self::SlowBody => "the body came too slowly",
+            Self::Envelope(fault) => fault.message,
+            Self::HeaderMismatch(fault) => fault.message,
+            Self::UnknownSession => "Session not found",
+            Self::InsufficientScope => INSUFFICIENT_SCOPE,
+            Self::Overloaded => "too many requests are under way",
+            Self::UpstreamUnreachable => "the upstream cannot be reached",
+            Self::UpstreamSlow => "the upstream does not answer in time",
+            Self::UpstreamRefused => "the upstream does not serve this gateway",
+            Self::UpstreamProtocol => "the upstream's answer cannot be read",
+            Self::Internal => "a fault of the gateway",
+        }
+    }
+
+    /// Returns OAuth's word, or, where the fault is not in the authorization, the JSON-RPC code. R-12: no code of the
+    /// specification's own range beside 401, 403 and 429, which clients would take for a modern server's.
+    fn word(&self) -> Result<&'static str, i32> {
+        match self {
+            Self::AmbiguousPath
+            | Self::NoCredentials
+            | Self::MalformedCredentials
+            | Self::OversizedCredentials
+            | Self::MethodNotAllowed(_)
+            | Self::UnknownExpectation
+            | Self::UnsupportedMediaType(_)
+            | Self::TooLarge
+            | Self::SlowBody => Ok("invalid_request"),
+            Self::BadOrigin => Ok("access_denied"),
+            Self::InvalidToken | Self::WrongAudience => Ok("invalid_token"),
+            Self::InsufficientScope => Ok("insufficient_scope"),
+            Self::RateLimited(_) | Self::TooManyStreams => Ok("slow_down"),
+            Self::AmbiguousField | Self::BadBody(_) => Err(INVALID_REQUEST),
+            Self::Envelope(fault) => Err(fault.code),
+            Self::HeaderMismatch(_) => Err(HeaderMismatch::CODE),
+            Self::UnknownSession => Err(SESSION_NOT_FOUND),
+            Self::Unprovable
+            | Self::Overloaded
+            | Self::UpstreamUnreachable
+            | Self::UpstreamSlow
+            | Self::UpstreamRefused
+            | Self::UpstreamProtocol
+            | Self::Internal => Err(INTERNAL_ERROR),
+        }
+    }
+
+    /// Makes the answer. `id` is the raw JSON-RPC id of the request, if it was read.
+    pub(super) fn respond(&self, to: &Refused<'_>, id: Option<&str>) -> Response {
+        let body = match (self.word(), to.route.kind) {
+            (Err(code), UpstreamKind::Mcp) => {
+                let id = if let Self::Envelope(fault) = self { fault.id.as_deref() } else { id };
+                Refusal { code, message: self.description(), id }.to_json()
+            }
+            (word, _) => {
+                let word = word.unwrap_or(match self.status() {
+                    StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+                    status if status.is_client_error() => "invalid_request",
+                    _ => "server_error",
+                });
+                format!(r#"{{"error":"{word}","error_description":"{}"}}"#, self.description()).into_bytes()
+            }
+        };
+        let mut response = Response::new(Body::from(bytes::Bytes::from(body)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REQUEST_ID, to.request_id.clone());
+        self.add_fields(headers, to);
+        response
+    }
+
+    /// Adds what only some rejections carry.
+    fn add_fields(&self, headers: &mut HeaderMap, to: &Refused<'_>) {
+        let mut challenge = |which| headers.insert(WWW_AUTHENTICATE, to.route.challenge(which, to.slash));
+        let mut extra: Option<(HeaderName, HeaderValue)> = None;
+        match self {
+            // RFC 6750 3.1: no error code for a request that lacks credentials.
+            Self::NoCredentials => drop(challenge(Challenge::Bare)),
+            Self::MalformedCredentials | Self::OversizedCredentials => drop(challenge(Challenge::InvalidRequest)),
+            Self::InvalidToken | Self::WrongAudience => drop(challenge(Challenge::InvalidToken)),
+            Self::InsufficientScope => drop(challenge(Challenge::InsufficientScope)),
+            Self::RateLimited(seconds) => extra = Some((RETRY_AFTER, (*seconds).into())),
+            Self::TooManyStreams | Self::Unprovable | Self::Overloaded => {
+                extra = Some((RETRY_AFTER, COME_AGAIN.into()))
+            }
+            Self::MethodNotAllowed(allowed) => extra = Some((ALLOW, HeaderValue::from_static(allowed))),
+            // DS-06, DS-02: what is left of the body is not worth reading; `Connection` does not exist in HTTP/2.
+            Self::TooLarge | Self::SlowBody if to.version <= Version::HTTP_11 => {
+                extra = Some((CONNECTION, HeaderValue::from_static("close")));
+            }
+            Self::AmbiguousPath
+            | Self::BadOrigin
+            | Self::UnknownExpectation
+            | Self::AmbiguousField
+            | Self::UnsupportedMediaType(_)
+            | Self::TooLarge
+            | Self::SlowBody
+            | Self::BadBody(_)
+            | Self::Envelope(_)
+            | Self::HeaderMismatch(_)
+            | Self::UnknownSession
+            | Self::UpstreamUnreachable
+            | Self::UpstreamSlow
+            | Self::UpstreamRefused
+            | Self::UpstreamProtocol
+            | Self::Internal => {}
+        }
+        if let Some((name, value)) = extra {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// To what a rejection is the answer.
+pub(super) struct Refused<'a> {
+    pub(super) route: &'a Route,
+    /// Whether the path came with a trailing slash.
+    pub(super) slash: bool,
+    pub(super) version: Version,
+    pub(super) request_id: &'a HeaderValue,
+}

@@ -1,0 +1,256 @@
+//! `RouteTable`: which upstream owns a path, and all of it that can be prepared before a request comes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Uri};
+use rustls::ClientConfig;
+
+use super::budget::Budgets;
+use super::connect;
+use super::origin::Origins;
+use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
+use crate::config::{Config, UpstreamConfig, UpstreamKind};
+use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
+
+/// The route table: built when configuration is loaded, replaced whole.
+pub struct RouteTable {
+    pub(super) routes: Vec<Arc<Route>>,
+    /// Paths that are served whole.
+    exact: HashMap<Box<str>, usize>,
+    /// Paths below which everything is served, longest first.
+    prefixes: Vec<(Box<str>, usize)>,
+    pub(super) origins: Origins,
+    pub(super) budgets: Budgets,
+    /// `X-Forwarded-Host` and `X-Forwarded-Proto`: what the client asked for.
+    pub(super) public_host: HeaderValue,
+    pub(super) public_scheme: HeaderValue,
+}
+
+impl std::fmt::Debug for RouteTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.routes.iter().map(|r| &r.path)).finish()
+    }
+}
+
+/// One upstream.
+pub(super) struct Route {
+    pub(super) index: usize,
+    pub(super) name: String,
+    pub(super) kind: UpstreamKind,
+    pub(super) tenant: TenantId,
+    pub(super) resource: ResourceIndicator,
+    pub(super) required_scopes: ScopeSet,
+    pub(super) check_envelope: bool,
+    /// The public path.
+    pub(super) path: String,
+    challenges: [[HeaderValue; 2]; 4],
+    pub(super) origin: UpstreamOrigin,
+    /// The upstream's path and query, for a request that names the public path itself.
+    target: PathAndQuery,
+    /// The upstream's path without trailing slash, and whether its URL has a query.
+    base: String,
+    has_query: bool,
+    pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) max_connections: usize,
+    pub(super) first_byte_timeout: Duration,
+    pub(super) max_stream: Duration,
+}
+
+/// Where an upstream is.
+pub(super) struct UpstreamOrigin {
+    pub(super) host: url::Host,
+    pub(super) port: u16,
+    pub(super) scheme: Scheme,
+    pub(super) authority: Authority,
+    pub(super) host_header: HeaderValue,
+    /// For https.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) connect_timeout: Duration,
+}
+
+/// Which challenge.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Challenge {
+    Bare,
+    InvalidRequest,
+    InvalidToken,
+    InsufficientScope,
+}
+
+impl RouteTable {
+    /// Builds the table.
+    ///
+    /// # Errors
+    /// Says why an upstream's CA file or the system's roots could not be read.
+    pub fn build(config: &Config) -> Result<Self, String> {
+        let mut roots = connect::Roots::default();
+        let mut routes = Vec::with_capacity(config.upstreams.len());
+        let mut exact = HashMap::new();
+        let mut prefixes = Vec::new();
+        for (index, upstream) in config.upstreams.iter().enumerate() {
+            let route = Route::build(index, upstream, config, &mut roots)?;
+            let path: Box<str> = route.path.as_str().into();
+            match route.kind {
+                UpstreamKind::Mcp => {
+                    // Served with and without one trailing slash, never redirected: clients lose their token on the way.
+                    exact.insert(format!("{path}/").into(), index);
+                    exact.insert(path, index);
+                }
+                UpstreamKind::Http => prefixes.push((path, index)),
+            }
+            routes.push(Arc::new(route));
+        }
+        prefixes.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        let public: Uri = config.public_url.parse().map_err(|e| format!("the public URL cannot be read: {e}"))?;
+        let text = |t: Option<&str>| HeaderValue::from_str(t.unwrap_or_default()).map_err(|e| e.to_string());
+        Ok(Self {
+            routes,
+            exact,
+            prefixes,
+            origins: Origins::new(config),
+            budgets: Budgets::new(&config.rates),
+            public_host: text(public.authority().map(Authority::as_str))?,
+            public_scheme: text(public.scheme_str())?,
+        })
+    }
+
+    /// Returns the index of the upstream that owns a raw path (never decoded, never normalised), if one does.
+    #[must_use]
+    pub fn find(&self, raw_path: &str) -> Option<usize> {
+        self.exact.get(raw_path).copied().or_else(|| {
+            let owns = |prefix: &str| raw_path.strip_prefix(prefix).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+            self.prefixes.iter().find(|(prefix, _)| owns(prefix)).map(|(_, index)| *index)
+        })
+    }
+}
+
+impl Route {
+    fn build(
+        index: usize,
+        upstream: &UpstreamConfig,
+        config: &Config,
+        roots: &mut connect::Roots,
+    ) -> Result<Self, String> {
+        let fault = |what: &str| format!("upstream {}: {what}", upstream.name);
+        let url = &upstream.url;
+        let host = url.host().ok_or_else(|| fault("its URL has no host"))?.to_owned();
+        let port = url.port_or_known_default().ok_or_else(|| fault("its URL has no port"))?;
+        let authority: Authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_string(),
+        }
+        .parse()
+        .map_err(|_| fault("its host cannot stand in a request"))?;
+        let (scheme, tls) = match url.scheme() {
+            "https" => (Scheme::HTTPS, Some(roots.client(upstream.ca_file.as_deref()).map_err(|e| fault(&e))?)),
+            _ => (Scheme::HTTP, None),
+        };
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        Ok(Self {
+            index,
+            name: upstream.name.clone(),
+            kind: upstream.kind,
+            tenant: upstream.tenant.clone(),
+            resource: upstream.resource.clone(),
+            required_scopes: upstream.required_scopes.clone(),
+            check_envelope: upstream.check_envelope,
+            path: upstream.path.clone(),
+            challenges: challenges(upstream, &config.public_url).map_err(|e| fault(&e))?,
+            origin: UpstreamOrigin {
+                host,
+                port,
+                scheme,
+                host_header: HeaderValue::from_str(authority.as_str()).map_err(|e| fault(&e.to_string()))?,
+                authority,
+                tls,
+                connect_timeout: upstream.connect_timeout,
+            },
+            target: target.parse().map_err(|_| fault("its path cannot stand in a request"))?,
+            base: url.path().trim_end_matches('/').to_owned(),
+            has_query: url.query().is_some(),
+            static_headers: upstream.headers.clone(),
+            max_connections: upstream.max_connections,
+            first_byte_timeout: upstream.first_byte_timeout,
+            max_stream: upstream.max_stream,
+        })
+    }
+
+    /// Returns the challenge of this upstream; the URL in it carries the slash that the request's path had, since
+    /// strict clients compare the document's resource with the URL they called (RFC 9728 3.3).
+    pub(super) fn challenge(&self, which: Challenge, slash: bool) -> HeaderValue {
+        let [bare, request, token, scope] = &self.challenges;
+        let [plain, slashed] = match which {
+            Challenge::Bare => bare,
+            Challenge::InvalidRequest => request,
+            Challenge::InvalidToken => token,
+            Challenge::InsufficientScope => scope,
+        };
+        if slash { slashed.clone() } else { plain.clone() }
+    }
+
+    /// Returns what is asked of the upstream for a request to `uri`; `None` when the path could mean another one there.
+    pub(super) fn target(&self, uri: &Uri) -> Option<PathAndQuery> {
+        let rest = match self.kind {
+            UpstreamKind::Mcp => "",
+            UpstreamKind::Http => uri.path().strip_prefix(&*self.path).filter(|rest| is_plain(rest))?,
+        };
+        match (self.kind, uri.query()) {
+            // A query of the operator's own (a key, perhaps) is never joined by the client's.
+            (UpstreamKind::Mcp, _) if self.has_query => Some(self.target.clone()),
+            (UpstreamKind::Mcp, None) => Some(self.target.clone()),
+            (UpstreamKind::Mcp, Some(query)) => format!("{}?{query}", self.target.path()).parse().ok(),
+            (UpstreamKind::Http, None) if rest.is_empty() && self.base.is_empty() => {
+                Some(PathAndQuery::from_static("/"))
+            }
+            (UpstreamKind::Http, None) => format!("{}{rest}", self.base).parse().ok(),
+            (UpstreamKind::Http, Some(query)) => format!("{}{rest}?{query}", self.base).parse().ok(),
+        }
+    }
+}
+
+/// HS-14: the prefix was matched on raw bytes, so nothing behind it may lead out of it once somebody decodes it (even
+/// twice), collapses it or cuts path parameters off.
+fn is_plain(path: &str) -> bool {
+    let decoded_once = path.replace("%25", "%");
+    let hides = |text: &str| {
+        text.as_bytes().windows(3).any(|w| matches!(w, b"%2f" | b"%2F" | b"%2e" | b"%2E" | b"%5c" | b"%5C" | b"%00"))
+    };
+    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let name = segment.split(';').next().unwrap_or_default();
+        if name == "." || name == ".." || (segment.is_empty() && segments.peek().is_some()) {
+            return false;
+        }
+    }
+    !path.contains('\\') && !hides(path) && !hides(&decoded_once)
+}
+
+fn challenges(upstream: &UpstreamConfig, public_url: &str) -> Result<[[HeaderValue; 2]; 4], String> {
+    let make = |error: Option<&'static str>,
+                description: Option<&str>,
+                scope: &ScopeSet|
+     -> Result<[HeaderValue; 2], String> {
+        let one = |slash: &str| {
+            let resource_metadata =
+                format!("{public_url}/.well-known/oauth-protected-resource{}{slash}", upstream.path);
+            let scope = (!scope.is_empty()).then_some(scope);
+            let challenge =
+                BearerChallenge { error, error_description: description, scope, resource_metadata: &resource_metadata };
+            HeaderValue::try_from(challenge.to_header()).map_err(|e| e.to_string())
+        };
+        Ok([one("")?, one("/")?])
+    };
+    let (default, required) = (&upstream.default_scopes, &upstream.required_scopes);
+    Ok([
+        make(None, None, default)?,
+        make(Some("invalid_request"), Some(MALFORMED_CREDENTIALS), default)?,
+        make(Some("invalid_token"), Some(INVALID_TOKEN), default)?,
+        make(Some("insufficient_scope"), Some(INSUFFICIENT_SCOPE), required)?,
+    ])
+}

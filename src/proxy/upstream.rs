@@ -1,0 +1,333 @@
+//! The connections of one worker to one upstream: HTTP/1.1, last used first used again, or one shared HTTP/2 connection
+//! where ALPN offers it. A bounded number of requests is under way, a bounded number waits.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+use super::connect::{self, Dialled};
+use super::outgoing::Outgoing;
+use super::permit::Permit;
+use super::rejection::Rejection;
+use super::route::Route;
+use crate::telemetry::WorkerMetrics;
+
+/// Common servers close a connection that was idle for 5 s without saying so; one second less avoids the race that
+/// ends in a 502, and a new connection costs a loopback or data-centre upstream next to nothing.
+const IDLE: Duration = Duration::from_secs(4);
+/// The longest answer head (security.md 5.7).
+const MAX_HEAD: usize = 32 * 1024;
+/// The most fields of an answer (security.md 5.7).
+const MAX_FIELDS: usize = 64;
+/// The read buffer of a connection at most: four TLS records.
+const MAX_BUFFER: usize = 64 * 1024;
+/// Requests that wait for a connection, as a multiple of the connections.
+const WAITING_PER_CONNECTION: usize = 4;
+/// How long one waits.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// HTTP/2: a connection whose peer is silent is given up after twice this.
+const PING: Duration = Duration::from_secs(20);
+
+/// One worker's connections to one upstream.
+pub(super) struct Pool {
+    route: Arc<Route>,
+    metrics: WorkerMetrics,
+    idle: Mutex<Vec<Idle>>,
+    shared: Mutex<Option<http2::SendRequest<Outgoing>>>,
+    places: Semaphore,
+    in_use: AtomicUsize,
+    waiting: AtomicUsize,
+    /// Whether a task looks after the idle ones.
+    tended: AtomicBool,
+}
+
+struct Idle {
+    line: http1::SendRequest<Outgoing>,
+    since: Instant,
+}
+
+/// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    line: Option<http1::SendRequest<Outgoing>>,
+    holds_place: bool,
+}
+
+/// What is asked of an upstream.
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) target: PathAndQuery,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Outgoing,
+}
+
+impl Pool {
+    pub(super) fn new(route: &Arc<Route>, metrics: WorkerMetrics) -> Arc<Self> {
+        Arc::new(Self {
+            route: Arc::clone(route),
+            metrics,
+            idle: Mutex::default(),
+            shared: Mutex::default(),
+            places: Semaphore::new(route.max_connections),
+            in_use: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            tended: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a request that is permitted, and returns the head of the answer.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        _permit: &Permit,
+        ask: Ask,
+    ) -> Result<(Response<Incoming>, Lease), Rejection> {
+        let mut lease = self.enter().await?;
+        let mut request = Request::new(ask.body);
+        *request.method_mut() = ask.method;
+        *request.headers_mut() = ask.headers;
+        *request.uri_mut() = Uri::from(ask.target);
+        // A connection that was closed while idle gives the request back unsent. Nothing else is ever sent twice: the
+        // upstream may have acted (UP-13).
+        while let Some(line) = self.take_idle() {
+            match self.exchange(lease.line.insert(line), request).await {
+                Ok(response) => return checked(response).map(|r| (r, lease)),
+                Err(Failure::Unsent(again)) => request = *again,
+                Err(Failure::Refused(rejection)) => return Err(rejection),
+            }
+        }
+        let shared = match self.take_shared() {
+            Some(line) => self.exchange_shared(line, request).await,
+            None => Err(Failure::Unsent(Box::new(request))),
+        };
+        let sent = match shared {
+            Err(Failure::Unsent(again)) => self.connect_and_send(&mut lease, *again).await,
+            Ok(_) | Err(Failure::Refused(_)) => shared,
+        };
+        match sent {
+            Ok(response) => checked(response).map(|r| (r, lease)),
+            Err(Failure::Unsent(_)) => Err(Rejection::UpstreamUnreachable),
+            Err(Failure::Refused(rejection)) => Err(rejection),
+        }
+    }
+
+    async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>) -> Sent {
+        let line = match connect::dial(&self.route.origin).await.map_err(Failure::Refused)? {
+            Dialled::Plain(io) => open(io).await,
+            Dialled::Tls(io) => open(io).await,
+            Dialled::Http2(io) => {
+                let (line, connection) = http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .keep_alive_interval(PING)
+                    .keep_alive_timeout(PING)
+                    .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+                    .handshake(io)
+                    .await
+                    .map_err(|e| Failure::Refused(fault(&e)))?;
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "an upstream connection ended");
+                    }
+                });
+                *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.clone());
+                return self.exchange_shared(line, request).await;
+            }
+        };
+        if request.version() == Version::HTTP_2 {
+            // It was meant for a shared connection that has gone.
+            let target = request.uri().path_and_query().cloned().map(Uri::from);
+            *request.uri_mut() = target.unwrap_or_default();
+            *request.version_mut() = Version::HTTP_11;
+            request.headers_mut().insert(HOST, self.route.origin.host_header.clone());
+        }
+        self.exchange(lease.line.insert(line.map_err(|e| Failure::Refused(fault(&e)))?), request).await
+    }
+
+    async fn exchange(&self, line: &mut http1::SendRequest<Outgoing>, request: Request<Outgoing>) -> Sent {
+        if line.ready().await.is_err() {
+            return Err(Failure::Unsent(Box::new(request)));
+        }
+        match timeout(self.route.first_byte_timeout, line.try_send_request(request)).await {
+            Ok(answer) => answer.map_err(Failure::from),
+            Err(_) => Err(Failure::Refused(Rejection::UpstreamSlow)),
+        }
+    }
+
+    async fn exchange_shared(&self, mut line: http2::SendRequest<Outgoing>, mut request: Request<Outgoing>) -> Sent {
+        let origin = &self.route.origin;
+        // RFC 9113 8.3.1: the authority stands in its pseudo-field.
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(origin.scheme.clone());
+        parts.authority = Some(origin.authority.clone());
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Failure::Refused(Rejection::Internal))?;
+        request.headers_mut().remove(HOST);
+        *request.version_mut() = Version::HTTP_2;
+        let answer = async {
+            line.ready().await.map_err(|e| Failure::Refused(fault(&e)))?;
+            line.try_send_request(request).await.map_err(Failure::from)
+        };
+        timeout(self.route.first_byte_timeout, answer).await.map_err(|_| Failure::Refused(Rejection::UpstreamSlow))?
+    }
+
+    /// Takes a place among the requests under way; waits for one if the queue is not too long.
+    async fn enter(self: &Arc<Self>) -> Result<Lease, Rejection> {
+        if let Ok(place) = self.places.try_acquire() {
+            place.forget();
+        } else {
+            let limit = self.route.max_connections.saturating_mul(WAITING_PER_CONNECTION);
+            let waiting = Waiting::join(&self.waiting, limit).ok_or(Rejection::Overloaded)?;
+            let place = timeout(MAX_WAIT, self.places.acquire()).await.map_err(|_| Rejection::Overloaded)?;
+            place.map_err(|_| Rejection::Internal)?.forget();
+            drop(waiting);
+        }
+        self.in_use.fetch_add(1, Ordering::Relaxed);
+        Ok(Lease { pool: Arc::clone(self), line: None, holds_place: true })
+    }
+
+    fn take_idle(&self) -> Option<http1::SendRequest<Outgoing>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one used last is the warmest; those below it rest until they are too old.
+        while let Some(last) = idle.pop() {
+            if !last.line.is_closed() && last.since.elapsed() < IDLE {
+                self.tell(idle.len());
+                return Some(last.line);
+            }
+        }
+        None
+    }
+
+    fn take_shared(&self) -> Option<http2::SendRequest<Outgoing>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|line| !line.is_closed())
+    }
+
+    fn put_back(self: &Arc<Self>, line: http1::SendRequest<Outgoing>) {
+        if line.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(Idle { line, since: Instant::now() });
+        self.tell(idle.len());
+        let tended = self.tended.swap(true, Ordering::Relaxed);
+        drop(idle);
+        if !tended {
+            tokio::spawn(Arc::clone(self).close_old());
+        }
+    }
+
+    /// Closes connections that nobody has used for long; ends when there are none.
+    async fn close_old(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(IDLE).await;
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.retain(|i| !i.line.is_closed() && i.since.elapsed() < IDLE);
+            self.tell(idle.len());
+            if idle.is_empty() {
+                // Told while the list is locked, so that who adds to it next starts another.
+                self.tended.store(false, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+
+    fn tell(&self, idle: usize) {
+        self.metrics.pool(self.route.index, self.in_use.load(Ordering::Relaxed), idle);
+    }
+}
+
+impl Lease {
+    /// The answer was read to its end: the connection may serve again.
+    pub(super) fn finish(mut self) {
+        if let Some(line) = self.line.take() {
+            self.pool.put_back(line);
+        }
+    }
+
+    /// The answer is a stream that may stay open for hours: it no longer counts as a request under way.
+    pub(super) fn leave_queue(&mut self) {
+        if std::mem::take(&mut self.holds_place) {
+            self.pool.places.add_permits(1);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.leave_queue();
+        self.pool.in_use.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that waits for its place.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn join(count: &'a AtomicUsize, limit: usize) -> Option<Self> {
+        let joined = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < limit).then_some(joined)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+type Sent = Result<Response<Incoming>, Failure>;
+
+/// Why there is no answer.
+enum Failure {
+    /// Nothing was sent: here is the request again.
+    Unsent(Box<Request<Outgoing>>),
+    Refused(Rejection),
+}
+
+impl From<TrySendError<Request<Outgoing>>> for Failure {
+    fn from(mut error: TrySendError<Request<Outgoing>>) -> Self {
+        match error.take_message() {
+            Some(request) => Self::Unsent(Box::new(request)),
+            None => Self::Refused(fault(error.error())),
+        }
+    }
+}
+
+/// Says whose fault an error of hyper's is.
+fn fault(error: &hyper::Error) -> Rejection {
+    let kind =
+        std::error::Error::source(error).and_then(|e| e.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    tracing::debug!(%error, ?kind, "an exchange with an upstream failed");
+    match kind {
+        // The client's own body; see `Upload`.
+        Some(std::io::ErrorKind::FileTooLarge) => Rejection::TooLarge,
+        Some(std::io::ErrorKind::TimedOut) if error.is_user() => Rejection::SlowBody,
+        Some(std::io::ErrorKind::ConnectionAborted) if error.is_user() => Rejection::BadBody("the body broke off"),
+        Some(_) | None => Rejection::UpstreamProtocol,
+    }
+}
+
+async fn open<T>(io: T) -> hyper::Result<http1::SendRequest<Outgoing>>
+where
+    T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (line, connection) =
+        http1::Builder::new().max_buf_size(MAX_BUFFER).max_header_size(MAX_HEAD).handshake(io).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "an upstream connection ended");
+        }
+    });
+    Ok(line)
+}
+
+/// UP-05: an answer beyond the limits is none, and its connection goes with it.
+fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Rejection> {
+    if response.headers().len() > MAX_FIELDS { Err(Rejection::UpstreamProtocol) } else { Ok(response) }
+}

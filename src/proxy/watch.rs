@@ -1,0 +1,193 @@
+//! Watching over the open answers of one worker: their tokens, their age, their silence. One task looks at all of them
+//! once in a while, so that an idle stream costs no timer of its own.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::time::Instant;
+
+use super::authenticate::Authenticated;
+use crate::clock::Clock;
+use crate::oauth::{Lifetime, Timestamp, TokenHash};
+use crate::token_cache::{Lookup, TokenCache};
+
+/// What the watch says to a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Show a sign of life.
+    KeepAlive,
+    /// The token is revoked, or has expired and the time of grace is over.
+    TokenEnded,
+    /// Open for as long as a stream may be.
+    TooOld,
+    /// Nothing came for as long as an answer may pause.
+    TooSilent,
+}
+
+const NONE: u8 = 0;
+
+impl Order {
+    const ALL: [Self; 4] = [Self::KeepAlive, Self::TokenEnded, Self::TooOld, Self::TooSilent];
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::KeepAlive => 1,
+            Self::TokenEnded => 2,
+            Self::TooOld => 3,
+            Self::TooSilent => 4,
+        }
+    }
+}
+
+/// The side of the watch that a stream holds.
+pub(super) struct Ward {
+    order: AtomicU8,
+    active: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Ward {
+    /// Takes the order, if there is one.
+    pub(super) fn order(&self) -> Option<Order> {
+        if self.order.load(Ordering::Relaxed) == NONE {
+            return None;
+        }
+        let code = self.order.swap(NONE, Ordering::Acquire);
+        Order::ALL.into_iter().find(|o| o.code() == code)
+    }
+
+    /// Wants to be woken when there is an order.
+    pub(super) fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Says that something came from the upstream.
+    pub(super) fn is_alive(&self) {
+        self.active.store(true, Ordering::Relaxed);
+    }
+
+    fn tell(&self, order: Order) {
+        self.order.store(order.code(), Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+/// How long an answer may last and pause.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) max_age: Duration,
+    /// Silence after which a sign of life is due (event streams), or the answer is given up (others).
+    pub(super) silence: Duration,
+    pub(super) on_silence: Order,
+    /// How long an answer may go on after its token has expired.
+    pub(super) grace: Duration,
+}
+
+struct Watched {
+    ward: Arc<Ward>,
+    hash: TokenHash,
+    /// When the token has expired and the time of grace is over.
+    end: Timestamp,
+    opened: Instant,
+    heard: Instant,
+    limits: Limits,
+    /// Whether the token has not been looked up yet since the answer began.
+    unseen: bool,
+}
+
+/// All open answers of a worker.
+pub(super) struct Watch {
+    cache: Arc<TokenCache>,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    watched: Vec<Watched>,
+    running: bool,
+}
+
+/// How often the watch looks, unless shorter limits ask for more.
+const LOOK: Duration = Duration::from_secs(1);
+/// How soon after a look it looks again because something was revoked: storms of revocations are taken together.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Watch {
+    pub(super) fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { cache, clock, state: Mutex::default() })
+    }
+
+    /// Watches an answer until its ward is dropped.
+    pub(super) fn over(self: &Arc<Self>, token: &Authenticated, limits: Limits) -> Arc<Ward> {
+        let ward =
+            Arc::new(Ward { order: AtomicU8::new(NONE), active: AtomicBool::new(false), waker: AtomicWaker::new() });
+        let now = Instant::now();
+        let grace = Lifetime::from_millis(u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX));
+        let (hash, end) = (token.hash, token.expires.plus(grace));
+        let watched = Watched { ward: Arc::clone(&ward), hash, end, opened: now, heard: now, limits, unseen: true };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.watched.push(watched);
+        if !std::mem::replace(&mut state.running, true) {
+            tokio::spawn(Arc::clone(self).run());
+        }
+        ward
+    }
+
+    /// Looks after the answers until none is open.
+    async fn run(self: Arc<Self>) {
+        let mut revocations = self.cache.revocations();
+        let mut revoked = true;
+        while let Some(pause) = self.look(revoked) {
+            tokio::time::sleep(PAUSE.min(pause)).await;
+            revoked = matches!(tokio::time::timeout(pause, revocations.changed()).await, Ok(Ok(())));
+        }
+    }
+
+    /// Looks at all answers once; returns when to look again, or `None` when there is nothing to look at.
+    fn look(&self, revoked: bool) -> Option<Duration> {
+        let (now, time) = (Instant::now(), self.clock.now());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pause = LOOK;
+        state.watched.retain_mut(|watched| {
+            // The other half is held by the answer itself.
+            if Arc::strong_count(&watched.ward) == 1 {
+                return false;
+            }
+            pause = pause.min(watched.limits.silence / 4);
+            if let Some(order) = watched.judge(now, time, revoked, &self.cache) {
+                watched.ward.tell(order);
+                return order == Order::KeepAlive;
+            }
+            true
+        });
+        state.running = !state.watched.is_empty();
+        state.running.then_some(pause.max(Duration::from_millis(5)))
+    }
+}
+
+impl Watched {
+    fn judge(&mut self, now: Instant, time: Timestamp, revoked: bool, cache: &TokenCache) -> Option<Order> {
+        // TV-15: a token that expires in the middle of an answer lets it end in peace, for a while.
+        if time >= self.end {
+            return Some(Order::TokenEnded);
+        }
+        // TV-14, SS-06. A token that is no longer in memory may be revoked: closing is right, for a client that comes
+        // again is checked against the store. Expired ones stay in memory for longer than the grace.
+        if (std::mem::take(&mut self.unseen) || revoked) && matches!(cache.lookup(&self.hash, time), Lookup::Absent) {
+            return Some(Order::TokenEnded);
+        }
+        if now.saturating_duration_since(self.opened) >= self.limits.max_age {
+            return Some(Order::TooOld);
+        }
+        if self.ward.active.swap(false, Ordering::Relaxed) {
+            self.heard = now;
+        } else if now.saturating_duration_since(self.heard) >= self.limits.silence {
+            self.heard = now;
+            return Some(self.limits.on_silence);
+        }
+        None
+    }
+}
