@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_budget_refuses_the_one_too_many_says_when_and_refills() {
         let clock = Arc::new(ManualClock::new(START));
-        let shared: Arc<dyn Clock> = clock.clone();
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let ten_an_hour = quota(10, Duration::from_secs(3600), 10);
         let budget = Budget::new(&shared, ten_an_hour);
         for _ in 0..10 {

@@ -191,7 +191,9 @@ impl Issuer {
     }
 }
 
-/// Returns whether a session will do: `prompt=login` wants a login that came after the request.
+/// Returns whether a session will do: `prompt=login` wants a login that came after the request, or by its own page.
 fn satisfies_login(session: &LoginSession, asked: &Asked, interaction: &Interaction) -> bool {
-    !asked.request.prompt.login || session.authenticated_at >= interaction.created_at
+    !asked.request.prompt.login
+        || interaction.session == Some(session.hash)
+        || session.authenticated_at > interaction.created_at
 }

@@ -1,0 +1,203 @@
+//! AZ and PK: authorization requests, as they come and as they are refused.
+
+use mcpgate::issuer::{AuthorizeRejection, Handles, Step, View};
+use mcpgate::oauth::{ClientId, ErrorCode, ResourceIndicator, TenantId};
+use mcpgate::store::AuditEvent;
+
+use super::config::{FOREIGN, ISSUER, NOTES, SALES};
+use super::driver::*;
+
+#[tokio::test]
+async fn az_01_an_unknown_client_gets_a_page() {
+    let world = World::new().await;
+    let unknown = ClientId::parse("mcp_client_unknown").unwrap();
+    assert_eq!(paged(world.begin(&unknown, &[], None).await), ErrorCode::InvalidClient);
+    assert_eq!(world.last_event().await, AuditEvent::AuthorizationRefused);
+}
+
+#[tokio::test]
+async fn az_02_an_unregistered_redirect_uri_gets_a_page() {
+    let world = World::new().await;
+    let client = world.public_client(CALLBACK).await;
+    for other in ["https://client.example/callback/", "https://evil.example/callback", "javascript:alert(1)"] {
+        let outcome = world.begin(&client.id, &[("redirect_uri", other)], None).await;
+        assert_eq!(paged(outcome), ErrorCode::InvalidRequest, "{other}");
+    }
+    assert_eq!(world.last_event().await, AuditEvent::AuthorizationRefused);
+}
+
+#[tokio::test]
+async fn az_08_another_loopback_port_is_accepted_and_shown_as_local() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(LOOPBACK).await;
+    let mut browser = world.browser(&client.id, &[("redirect_uri", "http://127.0.0.1:51763/callback")]).await;
+    assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
+    let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
+    assert!(page.redirect_is_local && !page.client_is_vouched_for);
+    assert_eq!(page.redirect_host, "127.0.0.1");
+}
+
+#[tokio::test]
+async fn az_12_to_az_25_and_pk_faults_of_a_request_go_back_to_the_client_with_iss() {
+    let world = World::new().await;
+    let client = world.public_client(CALLBACK).await;
+    let long = "s".repeat(5000);
+    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        ("AZ-12", &[("response_type", "token")], "unsupported_response_type"),
+        ("AZ-12", &[("response_type", "CODE")], "unsupported_response_type"),
+        ("AZ-13", &[("response_mode", "fragment")], "invalid_request"),
+        ("AZ-15", &[("scope", "sales:read"), ("scope", "sales:read")], "invalid_request"),
+        ("AZ-15", &[("response_type", "code"), ("response_type", "code")], "invalid_request"),
+        ("AZ-16", &[("state", &long)], "invalid_request"),
+        ("AZ-21", &[("prompt", "none")], "login_required"),
+        ("AZ-21", &[("prompt", "none login")], "invalid_request"),
+        ("AZ-23", &[("resource", "https://elsewhere.example/mcp")], "invalid_target"),
+        ("AZ-23", &[("resource", FOREIGN)], "invalid_target"),
+        ("AZ-23", &[("resource", "https://gate.example/mcp/sales#part")], "invalid_target"),
+        ("AZ-23", &[("resource", "/mcp/sales")], "invalid_target"),
+        ("AZ-23", &[("resource", SALES), ("resource", NOTES)], "invalid_target"),
+        ("A-31", &[("resource", "")], "invalid_target"),
+        ("AZ-25", &[("scope", "sales:read \"quoted\"")], "invalid_scope"),
+        ("PK-01", &[("code_challenge", ""), ("code_challenge_method", "")], "invalid_request"),
+        ("PK-02", &[("code_challenge_method", "plain")], "invalid_request"),
+        ("PK-02", &[("code_challenge_method", "")], "invalid_request"),
+        ("PK-03", &[("code_challenge_method", "s256")], "invalid_request"),
+        ("PK-04", &[("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-c")], "invalid_request"),
+    ];
+    for (i, (id, extra, expected)) in cases.iter().enumerate() {
+        let from = caller(u8::try_from(i + 10).unwrap());
+        let outcome = world.begin_from(&from, &client.id, extra, None).await;
+        assert_eq!(redirected(outcome), *expected, "{id} {extra:?}");
+    }
+    assert_eq!(world.count(AuditEvent::AuthorizationRefused).await, cases.len());
+}
+
+#[tokio::test]
+async fn az_14_a_repeated_client_id_or_redirect_uri_gets_a_page() {
+    let world = World::new().await;
+    let client = world.public_client(CALLBACK).await;
+    let id = client.id.as_str();
+    for extra in [[("client_id", id), ("client_id", id)], [("redirect_uri", CALLBACK), ("redirect_uri", CALLBACK)]] {
+        assert_eq!(paged(world.begin(&client.id, &extra, None).await), ErrorCode::InvalidRequest, "{extra:?}");
+    }
+}
+
+#[tokio::test]
+async fn az_17_az_18_the_state_comes_back_as_sent_and_iss_once() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let state = "\r\nSet-Cookie: x=\"<script>\"&+é=%0d";
+    let location = world.approve(&client.id, &[("state", state)], "ada").await;
+    assert!(!location.contains(['\r', '\n', '"', '<']), "{location}");
+    assert_eq!(parameter(&location, "state").as_deref(), Some(state));
+    assert_eq!(parameter(&location, "iss").as_deref(), Some(ISSUER));
+    assert!(parameter(&location, "code").is_some());
+    let denied = redirected(world.begin(&client.id, &[("state", state), ("response_type", "x")], None).await);
+    assert_eq!(denied, "unsupported_response_type");
+}
+
+#[tokio::test]
+async fn az_21_prompt_none_with_a_session_but_without_consent_says_so() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let mut browser = world.browser(&client.id, &[]).await;
+    world.log_in(&mut browser, "ada").await;
+    let outcome = world.begin(&client.id, &[("prompt", "none")], browser.session.as_deref()).await;
+    assert_eq!(redirected(outcome), "consent_required");
+}
+
+#[tokio::test]
+async fn az_24_a_resource_in_upper_case_is_stored_canonically() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let tokens = world.sign_in(&client.id, &[("resource", "HTTPS://GATE.EXAMPLE:443/mcp/sales/")], "ada").await;
+    let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap().unwrap();
+    assert_eq!(grant.resource, ResourceIndicator::from_stored(SALES));
+}
+
+#[tokio::test]
+async fn az_26_a_scope_that_an_operator_keeps_from_a_client_is_refused_and_an_unknown_one_dropped() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let limited = world.manual_client("Limited", CALLBACK, Some("sales:read")).await;
+    let outcome = world.begin(&limited.id, &[("scope", "sales:write")], None).await;
+    assert_eq!(redirected(outcome), "invalid_scope");
+    let client = world.public_client(CALLBACK).await;
+    let tokens = world.sign_in(&client.id, &[("scope", "openid sales:write offline_access")], "ada").await;
+    assert_eq!(tokens.scopes, "sales:write");
+    let tokens = world.sign_in(&client.id, &[("scope", "claudeai")], "ada").await;
+    assert_eq!(tokens.scopes, "sales:read", "the default set");
+}
+
+#[tokio::test]
+async fn az_27_a_client_switched_off_ends_the_transaction() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let mut browser = world.browser(&client.id, &[]).await;
+    world.log_in(&mut browser, "ada").await;
+    world.inner().set_client_disabled(&client.tenant, &client.id, true, world.row()).await.unwrap();
+    assert_eq!(paged(world.begin(&client.id, &[], None).await), ErrorCode::InvalidClient);
+    let refused = world.issuer.view(&browser, &caller(1)).await;
+    assert!(matches!(refused, Err(AuthorizeRejection::Page(_))), "{refused:?}");
+    // It stays dead when the client is switched on again.
+    world.inner().set_client_disabled(&client.tenant, &client.id, false, world.row()).await.unwrap();
+    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Err(AuthorizeRejection::Gone)));
+}
+
+#[tokio::test]
+async fn az_29_a_transaction_older_than_ten_minutes_is_gone() {
+    let world = World::new().await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    world.pass(599);
+    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Ok(View::LogIn(_))));
+    world.pass(1);
+    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Err(AuthorizeRejection::Gone)));
+}
+
+#[tokio::test]
+async fn az_32_a_transaction_needs_its_own_cookie() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let mine = world.browser(&client.id, &[]).await;
+    let theirs = world.browser(&client.id, &[]).await;
+    let swapped = Handles { cookie: theirs.cookie.clone(), ..mine.clone() };
+    let without = Handles { cookie: None, ..mine.clone() };
+    for stranger in [swapped, without] {
+        assert!(matches!(world.issuer.view(&stranger, &caller(1)).await, Err(AuthorizeRejection::Gone)));
+        let tried = world.issuer.log_in(&stranger, "ada", PASSWORD, &caller(1)).await;
+        assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
+    }
+    assert!(matches!(world.issuer.view(&mine, &caller(1)).await, Ok(View::LogIn(_))));
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_from_one_address_is_slowed_and_others_are_not() {
+    let world = World::new().await;
+    let client = world.public_client(CALLBACK).await;
+    for _ in 0..30 {
+        world.begin(&client.id, &[], None).await.unwrap();
+    }
+    let outcome = world.begin(&client.id, &[], None).await;
+    let Err(AuthorizeRejection::Throttled(wait)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(wait.as_secs(), 1);
+    world.begin_from(&caller(2), &client.id, &[], None).await.unwrap();
+    world.pass(1);
+    world.begin(&client.id, &[], None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_without_resource_is_served_where_there_is_only_one() {
+    let world = World::with(|config| config.upstreams.retain(|u| u.name != "notes")).await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let tokens = world.sign_in(&client.id, &[("resource", "")], "ada").await;
+    let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap().unwrap();
+    assert_eq!(grant.resource.as_str(), SALES);
+}

@@ -1,0 +1,132 @@
+//! CA: client authentication at `/token`, and what becomes of those who guess.
+
+use base64::Engine as _;
+use mcpgate::issuer::TokenRejection;
+use mcpgate::oauth::{Client, ClientSecretHash, Lifetime, TokenHash};
+
+use super::driver::*;
+
+async fn confidential(world: &World, method: &str) -> (Client, String) {
+    let body = serde_json::json!({"client_name": "Confidential", "redirect_uris": [CALLBACK],
+        "token_endpoint_auth_method": method});
+    let registered = world.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap();
+    (registered.client, registered.secret.expect("a secret").reveal().to_owned())
+}
+
+fn basic(id: &str, secret: &str) -> Vec<u8> {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}"))).into_bytes()
+}
+
+async fn redeem(
+    world: &World,
+    code: &str,
+    header: Option<&[u8]>,
+    extra: &[(&str, &str)],
+    from: u8,
+) -> Result<Tokens, TokenRejection> {
+    let mut pairs = vec![("grant_type", "authorization_code"), ("code", code), ("code_verifier", VERIFIER)];
+    pairs.extend(extra);
+    let response = world.issuer.token(header, &form(&pairs), &caller(from)).await?;
+    Ok(world.tokens(&response))
+}
+
+#[tokio::test]
+async fn ca_02_only_the_registered_method_is_accepted() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let (post, secret) = confidential(&world, "client_secret_post").await;
+    let code = world.code(&post.id, &[], "ada").await;
+    let id = post.id.as_str();
+    let header = basic(id, &secret);
+    let outcome = redeem(&world, &code, Some(&header), &[], 1).await;
+    assert!(matches!(outcome, Err(TokenRejection::Refused { basic: true, .. })), "{outcome:?}");
+    assert_eq!(refused(redeem(&world, &code, None, &[("client_id", id)], 1).await), "invalid_client");
+    assert!(redeem(&world, &code, None, &[("client_id", id), ("client_secret", &secret)], 1).await.is_ok());
+
+    let (by_basic, secret) = confidential(&world, "client_secret_basic").await;
+    let code = world.code(&by_basic.id, &[], "ada").await;
+    let id = by_basic.id.as_str();
+    let posted = [("client_id", id), ("client_secret", secret.as_str())];
+    assert_eq!(refused(redeem(&world, &code, None, &posted, 1).await), "invalid_client");
+    let both = redeem(&world, &code, Some(&basic(id, &secret)), &[("client_secret", &secret)], 1).await;
+    assert_eq!(refused(both), "invalid_request");
+    assert!(redeem(&world, &code, Some(&basic(id, &secret)), &[], 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn ca_05_a_public_client_has_no_secret_to_send() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let code = world.code(&client.id, &[], "ada").await;
+    let extra = [("client_id", client.id.as_str()), ("client_secret", "anything")];
+    assert_eq!(refused(redeem(&world, &code, None, &extra, 1).await), "invalid_client");
+}
+
+#[tokio::test]
+async fn a_19_a_client_switched_off_or_unknown_is_invalid_client() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let tokens = world.sign_in(&client.id, &[], "ada").await;
+    world.inner().set_client_disabled(&client.tenant, &client.id, true, world.row()).await.unwrap();
+    assert_eq!(refused(world.refresh(&client.id, &tokens.refresh).await), "invalid_client");
+}
+
+#[tokio::test]
+async fn ca_14_guessing_ends_in_waiting_and_the_right_secret_is_still_heard() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let (client, secret) = confidential(&world, "client_secret_post").await;
+    let id = client.id.as_str();
+    let code = world.code(&client.id, &[], "ada").await;
+    for n in 0..20 {
+        let wrong = [("client_id", id), ("client_secret", "wrong")];
+        assert_eq!(refused(redeem(&world, &code, None, &wrong, 100 + n).await), "invalid_client", "guess {n}");
+    }
+    // The twenty-first, from an address never seen, and one that has failed before: both wait.
+    for from in [200, 100] {
+        let outcome = redeem(&world, &code, None, &[("client_id", id), ("client_secret", "wrong")], from).await;
+        let Err(TokenRejection::Throttled(wait)) = outcome else { panic!("{outcome:?}") };
+        assert!((1..=60).contains(&wait.as_secs()), "{wait:?}");
+    }
+    let right = [("client_id", id), ("client_secret", secret.as_str())];
+    assert!(redeem(&world, &code, None, &right, 1).await.is_ok(), "the owner is still heard");
+    world.pass(61);
+    let wrong = [("client_id", id), ("client_secret", "wrong")];
+    assert_eq!(refused(redeem(&world, &code, None, &wrong, 100).await), "invalid_client", "a new minute");
+}
+
+#[tokio::test]
+async fn ca_15_both_secrets_of_a_rotation_are_good_until_the_overlap_ends() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let (client, old) = confidential(&world, "client_secret_post").await;
+    let new = "mcp_secret_of_the_test";
+    let hash = ClientSecretHash { hash: TokenHash::of(new.as_bytes()), until: None };
+    let until = world.now().plus(Lifetime::from_secs(86_400));
+    world.inner().rotate_client_secret(&client.tenant, &client.id, hash, until, world.row()).await.unwrap();
+    let id = client.id.as_str();
+    for (secret, after, good) in [(old.as_str(), 0, true), (new, 0, true), (&old, 86_400, false), (new, 0, true)] {
+        world.pass(after);
+        let code = world.code(&client.id, &[], "ada").await;
+        let outcome = redeem(&world, &code, None, &[("client_id", id), ("client_secret", secret)], 1).await;
+        assert_eq!(outcome.is_ok(), good, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_at_one_address_has_its_own_budget() {
+    let world = World::new().await;
+    let client = world.public_client(CALLBACK).await;
+    let pairs = [("grant_type", "unknown"), ("client_id", client.id.as_str())];
+    for _ in 0..100 {
+        assert_eq!(refused(world.token(&pairs).await), "unsupported_grant_type");
+    }
+    let outcome = world.token(&pairs).await;
+    assert!(matches!(outcome, Err(TokenRejection::Throttled(_))), "{outcome:?}");
+    // A stranger who sends a public client's id uses up nobody's budget but his own.
+    assert_eq!(refused(world.token_from(&caller(2), &pairs).await), "unsupported_grant_type");
+    world.pass(1);
+    assert_eq!(refused(world.token(&pairs).await), "unsupported_grant_type");
+}

@@ -1,0 +1,257 @@
+//! CN: consent, and the sessions around it.
+
+use mcpgate::issuer::{AuthorizeRejection, Decision, Handles, Step, View};
+use mcpgate::oauth::{Client, ClientMetadata, RegisteredRedirects, ScopeSet};
+use mcpgate::store::AuditEvent;
+
+use super::config::{ISSUER, NOTES, SALES};
+use super::driver::*;
+
+async fn at_consent(world: &World, client: &Client, extra: &[(&str, &str)]) -> Handles {
+    let mut browser = world.browser(&client.id, extra).await;
+    assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
+    browser
+}
+
+#[tokio::test]
+async fn cn_05_every_login_makes_a_new_session_and_the_old_one_is_dead() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let mut browser = at_consent(&world, &client, &[]).await;
+    let first = browser.session.clone().unwrap();
+    world.log_in(&mut browser, "ada").await;
+    assert_ne!(browser.session.as_ref(), Some(&first));
+    assert!(world.issuer.account(&first, &caller(1)).await.unwrap().is_none());
+    assert!(world.issuer.account(browser.session.as_deref().unwrap(), &caller(1)).await.unwrap().is_some());
+    // A planted cookie that is nobody's session is not taken over either.
+    let mut planted = world.browser(&client.id, &[]).await;
+    planted.session = planted.cookie.clone();
+    world.log_in(&mut planted, "ada").await;
+    assert_ne!(planted.session, planted.cookie);
+}
+
+#[tokio::test]
+async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let vouched = world.manual_client("Vouched", CALLBACK, None).await;
+    let browser = at_consent(&world, &vouched, &[("scope", "sales:read sales:write")]).await;
+    world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    let session = browser.session.as_deref();
+
+    let narrower = world.begin(&vouched.id, &[("scope", "sales:read")], session).await.unwrap();
+    let Step::Redirect(location) = narrower.step else { panic!("{narrower:?}") };
+    assert!(narrower.transaction.is_none());
+    let tokens = world.redeem(&vouched.id, &parameter(&location, "code").unwrap()).await.unwrap();
+    assert_eq!(tokens.scopes, "sales:read");
+    let silent = world.begin(&vouched.id, &[("prompt", "none")], session).await.unwrap();
+    assert!(matches!(silent.step, Step::Redirect(_)));
+
+    for client in [world.public_client(CALLBACK).await, world.manual_client("Local", LOOPBACK, None).await] {
+        let redirect = client.metadata.redirect_uris.as_slice()[0].as_str().to_owned();
+        let browser = at_consent(&world, &client, &[("redirect_uri", &redirect)]).await;
+        world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+        let again = world.begin(&client.id, &[("redirect_uri", &redirect)], browser.session.as_deref()).await.unwrap();
+        assert!(matches!(again.step, Step::Consent), "{:?} {:?}", client.origin, again.step);
+    }
+}
+
+#[tokio::test]
+async fn cn_09_anything_new_asks_again() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.manual_client("Vouched", CALLBACK, None).await;
+    let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
+    world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    let session = browser.session.as_deref();
+    let new: [&[(&str, &str)]; 4] = [
+        &[("scope", "sales:read sales:write")],
+        &[("resource", NOTES)],
+        &[("prompt", "consent")],
+        &[("prompt", "login")],
+    ];
+    for extra in new {
+        let started = world.begin(&client.id, extra, session).await.unwrap();
+        assert!(matches!(started.step, Step::Consent | Step::LogIn), "{extra:?} {started:?}");
+    }
+    // prompt=login asks for the password, whoever is logged in; and consent is asked anew after it.
+    let login = world.begin(&client.id, &[("prompt", "login")], session).await.unwrap();
+    let mut again = Handles { session: browser.session.clone(), ..handles(login) };
+    assert!(matches!(world.issuer.view(&again, &caller(1)).await.unwrap(), View::LogIn(_)));
+    assert!(matches!(world.log_in(&mut again, "ada").await, Step::Consent));
+    // After its 90 days it is remembered no more.
+    world.pass(90 * 86_400);
+    let mut later = world.browser(&client.id, &[("scope", "sales:read")]).await;
+    assert!(matches!(world.log_in(&mut later, "ada").await, Step::Consent));
+}
+
+#[tokio::test]
+async fn cn_09_another_name_or_redirect_set_asks_again() {
+    for changed in ["name", "redirects"] {
+        let world = World::new().await;
+        world.account("ada").await;
+        let client = world.manual_client("Vouched", CALLBACK, None).await;
+        let browser = at_consent(&world, &client, &[]).await;
+        world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+        let mut metadata = client.metadata.clone();
+        if changed == "name" {
+            metadata.client_name = Some("Another".to_owned());
+        } else {
+            let uris = [CALLBACK, "https://client.example/other"].map(str::to_owned).to_vec();
+            metadata = ClientMetadata { redirect_uris: RegisteredRedirects::from_stored(uris), ..metadata };
+        }
+        world.inner().delete_client(&client.tenant, &client.id, world.row()).await.unwrap();
+        world.inner().insert_client(Client { metadata, ..client.clone() }, 100, world.row()).await.unwrap();
+        let started = world.begin(&client.id, &[], browser.session.as_deref()).await.unwrap();
+        assert!(matches!(started.step, Step::Consent), "{changed}");
+    }
+}
+
+#[tokio::test]
+async fn cn_10_the_page_says_everything() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = at_consent(&world, &client, &[("scope", "sales:write sales:read")]).await;
+    let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
+    assert_eq!(page.client_name, "Some client");
+    assert_eq!((page.redirect_host.as_str(), page.redirect_is_local), ("client.example", false));
+    assert_eq!((page.resource_name.as_str(), page.resource.as_str()), ("The sales server", SALES));
+    assert_eq!((page.account.as_str(), page.lifetime.as_secs()), ("ada", 90 * 86_400));
+    let scopes: Vec<_> = page.scopes.iter().map(|(name, title, words)| (name.as_str(), &**title, &**words)).collect();
+    assert_eq!(
+        scopes,
+        [
+            ("sales:read", "Title of sales:read", "What sales:read allows"),
+            ("sales:write", "Title of sales:write", "What sales:write allows")
+        ]
+    );
+    assert_eq!((page.client_is_vouched_for, page.client_host), (false, None));
+}
+
+#[tokio::test]
+async fn cn_15_deny_goes_back_to_the_client_and_ends_the_transaction() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = at_consent(&world, &client, &[]).await;
+    let location = world.issuer.decide(&browser, Decision::Deny, &caller(1)).await.unwrap();
+    assert_eq!(parameter(&location, "error").as_deref(), Some("access_denied"));
+    assert_eq!(parameter(&location, "state").as_deref(), Some("the state"));
+    assert_eq!(parameter(&location, "iss").as_deref(), Some(ISSUER));
+    assert_eq!(parameter(&location, "code"), None);
+    for decision in [Decision::Approve(None), Decision::Deny] {
+        let again = world.issuer.decide(&browser, decision, &caller(1)).await;
+        assert!(matches!(again, Err(AuthorizeRejection::Gone)), "{again:?}");
+    }
+    assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
+}
+
+#[tokio::test]
+async fn cn_16_az_28_a_form_takes_scopes_away_and_adds_none() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let both = [("scope", "sales:read sales:write")];
+    let browser = at_consent(&world, &client, &both).await;
+    let ticked = Decision::Approve(Some(ScopeSet::parse("sales:write").unwrap()));
+    let location = world.issuer.decide(&browser, ticked, &caller(1)).await.unwrap();
+    let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
+    assert_eq!(tokens.scopes, "sales:write");
+
+    let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
+    let more = Decision::Approve(Some(ScopeSet::parse("sales:read sales:write notes:read").unwrap()));
+    let location = world.issuer.decide(&browser, more, &caller(1)).await.unwrap();
+    let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
+    assert_eq!(tokens.scopes, "sales:read");
+
+    let browser = at_consent(&world, &client, &both).await;
+    let none = Decision::Approve(Some(ScopeSet::default()));
+    let location = world.issuer.decide(&browser, none, &caller(1)).await.unwrap();
+    assert_eq!(parameter(&location, "error").as_deref(), Some("access_denied"));
+}
+
+#[tokio::test]
+async fn cn_18_a_double_click_makes_one_code() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = at_consent(&world, &client, &[]).await;
+    let decide = || world.issuer.decide(&browser, Decision::Approve(None), &CALLER);
+    let outcomes: [Result<_, _>; 2] = tokio::join!(decide(), decide()).into();
+    assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1, "{outcomes:?}");
+    assert_eq!(world.count(AuditEvent::ConsentGiven).await, 1);
+}
+
+static CALLER: mcpgate::issuer::Caller = mcpgate::issuer::Caller { address: None, request_id: None };
+
+#[tokio::test]
+async fn only_the_session_that_saw_the_page_decides() {
+    let world = World::new().await;
+    world.account("ada").await;
+    world.account("bob").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = at_consent(&world, &client, &[]).await;
+    let mut elsewhere = world.browser(&client.id, &[]).await;
+    world.log_in(&mut elsewhere, "bob").await;
+    for session in [None, elsewhere.session.clone()] {
+        let stranger = Handles { session, ..browser.clone() };
+        let tried = world.issuer.decide(&stranger, Decision::Approve(None), &caller(1)).await;
+        assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
+    }
+    // The same browser, after Bob logged in in another tab: the page names him before he can decide.
+    let bob = Handles { session: elsewhere.session.clone(), ..browser.clone() };
+    let View::Consent(page) = world.issuer.view(&bob, &caller(1)).await.unwrap() else { panic!("consent") };
+    assert_eq!(page.account, "bob");
+    assert!(matches!(
+        world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await,
+        Err(AuthorizeRejection::Gone)
+    ));
+    assert!(world.issuer.decide(&bob, Decision::Approve(None), &caller(1)).await.is_ok());
+}
+
+#[tokio::test]
+async fn not_you_ends_the_session_and_asks_for_another_login() {
+    let world = World::new().await;
+    world.account("ada").await;
+    world.account("bob").await;
+    let client = world.public_client(CALLBACK).await;
+    let mut browser = at_consent(&world, &client, &[]).await;
+    let ada = browser.session.clone().unwrap();
+    world.issuer.switch_account(&browser, &caller(1)).await.unwrap();
+    assert!(world.issuer.account(&ada, &caller(1)).await.unwrap().is_none());
+    assert!(matches!(world.issuer.view(&browser, &caller(1)).await.unwrap(), View::LogIn(_)));
+    assert!(matches!(world.log_in(&mut browser, "bob").await, Step::Consent));
+    let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
+    assert_eq!(page.account, "bob");
+}
+
+#[tokio::test]
+async fn logging_out_takes_the_approval_back() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = at_consent(&world, &client, &[]).await;
+    world.issuer.log_out(browser.session.as_deref().unwrap(), &caller(1)).await.unwrap();
+    let tried = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await;
+    assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
+    assert!(matches!(world.issuer.view(&browser, &caller(1)).await.unwrap(), View::LogIn(_)));
+}
+
+#[tokio::test]
+async fn a_session_ends_idle_after_an_hour_and_absolutely_after_a_day() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let session = at_consent(&world, &client, &[]).await.session.unwrap();
+    for _ in 0..24 {
+        world.pass(3599);
+        assert!(world.issuer.account(&session, &caller(1)).await.unwrap().is_some());
+    }
+    world.pass(24);
+    assert!(world.issuer.account(&session, &caller(1)).await.unwrap().is_none(), "24 h");
+    let session = at_consent(&world, &client, &[]).await.session.unwrap();
+    world.pass(3600);
+    assert!(world.issuer.account(&session, &caller(1)).await.unwrap().is_none(), "1 h idle");
+}

@@ -1,0 +1,228 @@
+//! CI: clients described by a metadata document.
+
+use mcpgate::config::MetadataDocumentMode;
+use mcpgate::issuer::{AuthorizeRejection, Decision, Step, View};
+use mcpgate::oauth::{ClientId, ErrorCode, TenantId};
+use mcpgate::outbound::FetchError;
+use mcpgate::store::AuditEvent;
+
+use super::driver::*;
+
+const DOCUMENT: &str = "https://app.example/client.json";
+
+fn document(redirect: &str) -> serde_json::Value {
+    serde_json::json!({"client_id": DOCUMENT, "client_name": "An app", "redirect_uris": [redirect],
+        "token_endpoint_auth_method": "none", "grant_types": ["authorization_code", "refresh_token"]})
+}
+
+fn id() -> ClientId {
+    ClientId::parse(DOCUMENT).unwrap()
+}
+
+#[tokio::test]
+async fn a_document_makes_a_client_whose_host_is_shown() {
+    let world = World::new().await;
+    world.account("ada").await;
+    world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    let mut browser = world.browser(&id(), &[]).await;
+    assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
+    let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
+    assert_eq!((page.client_name.as_str(), page.client_host.as_deref()), ("An app", Some("app.example")));
+    assert!(!page.client_is_vouched_for);
+    let location = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    let tokens = world.redeem(&id(), &parameter(&location, "code").unwrap()).await.unwrap();
+    assert!(world.refresh(&id(), &tokens.refresh).await.is_ok());
+    assert_eq!(world.fetch.calls(), 1, "only the authorization request fetches");
+}
+
+#[tokio::test]
+async fn ci_01_what_is_no_document_url_is_never_fetched() {
+    let world = World::new().await;
+    for bad in [
+        "https://app.example",
+        "https://app.example/",
+        "https://app.example/a/../b",
+        "https://app.example/x#y",
+        "https://user@app.example/x",
+        "https://10.0.0.1/x",
+        "https://single/x",
+        "http://app.example/x",
+    ] {
+        let client = ClientId::parse(bad).unwrap();
+        assert_eq!(paged(world.begin(&client, &[], None).await), ErrorCode::InvalidClient, "{bad}");
+    }
+    assert_eq!(world.fetch.calls(), 0);
+}
+
+#[tokio::test]
+async fn the_mode_decides_which_urls_are_fetched() {
+    let list = |entry: &str| MetadataDocumentMode::Allowlist(vec![entry.to_owned()]);
+    let cases = [
+        (MetadataDocumentMode::Off, false),
+        (list("https://app.example/other.json"), false),
+        (list(DOCUMENT), true),
+        (list("app.example"), true),
+        (list("example"), false),
+        (MetadataDocumentMode::Open, true),
+    ];
+    for (mode, good) in cases {
+        let world = World::with(|config| config.metadata_documents.mode = mode.clone()).await;
+        world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+        assert_eq!(world.begin(&id(), &[], None).await.is_ok(), good, "{mode:?}");
+        assert_eq!(world.fetch.calls(), usize::from(good), "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn ci_09_to_ci_11_a_bad_document_is_a_page_and_is_not_kept() {
+    let mut other_id = document(CALLBACK);
+    other_id["client_id"] = "https://app.example/Client.json".into();
+    let mut secret_method = document(CALLBACK);
+    secret_method["token_endpoint_auth_method"] = "client_secret_post".into();
+    let mut no_name = document(CALLBACK);
+    no_name.as_object_mut().unwrap().remove("client_name");
+    for bad in [other_id, secret_method, no_name, serde_json::json!([]), serde_json::json!("text")] {
+        let world = World::new().await;
+        world.fetch.serve(DOCUMENT, &bad, Some(86_400), false);
+        assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient, "{bad}");
+        assert_eq!(world.inner().find_client(&TenantId::default(), &id()).await.unwrap(), None);
+        let row = world.audit().await.pop().unwrap();
+        assert_eq!(row.event, AuditEvent::AuthorizationRefused);
+        // Within the back-off nothing is fetched; after it the mended document is seen.
+        world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+        world.pass(9);
+        assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient);
+        assert_eq!(world.fetch.calls(), 1);
+        world.pass(1);
+        assert!(world.begin(&id(), &[], None).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn ci_12_ci_18_failures_are_not_cached_and_the_page_tells_no_details() {
+    let cases = [
+        (FetchError::Dns, ErrorCode::TemporarilyUnavailable),
+        (FetchError::Connect, ErrorCode::TemporarilyUnavailable),
+        (FetchError::Slow, ErrorCode::TemporarilyUnavailable),
+        (FetchError::Status(500), ErrorCode::TemporarilyUnavailable),
+        (FetchError::Status(404), ErrorCode::InvalidClient),
+        (FetchError::Refused, ErrorCode::InvalidClient),
+        (FetchError::Tls, ErrorCode::InvalidClient),
+        (FetchError::TooLarge, ErrorCode::InvalidClient),
+    ];
+    for (error, expected) in cases {
+        let world = World::new().await;
+        world.fetch.fail(DOCUMENT, error);
+        let Err(AuthorizeRejection::Page(shown)) = world.begin(&id(), &[], None).await else { panic!("{error}") };
+        assert_eq!(shown.code(), expected, "{error}");
+        assert!(!shown.description().contains(&error.to_string()), "{}", shown.description());
+        world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+        world.pass(10);
+        assert!(world.begin(&id(), &[], None).await.is_ok(), "{error}");
+        assert_eq!(world.fetch.calls(), 2);
+    }
+}
+
+#[tokio::test]
+async fn ci_13_cache_headers_are_clamped() {
+    // (max-age, no-store) and how long no second fetch happens.
+    let cases = [
+        ((None, false), 3600),
+        ((Some(0), false), 300),
+        ((Some(600), false), 600),
+        ((Some(31_536_000), false), 86_400),
+        ((Some(600), true), 300),
+    ];
+    for ((max_age, no_store), fresh) in cases {
+        let world = World::new().await;
+        world.fetch.serve(DOCUMENT, &document(CALLBACK), max_age, no_store);
+        world.begin(&id(), &[], None).await.unwrap();
+        world.pass(fresh - 1);
+        world.begin(&id(), &[], None).await.unwrap();
+        assert_eq!(world.fetch.calls(), 1, "{max_age:?} {no_store}");
+        world.pass(1);
+        world.begin(&id(), &[], None).await.unwrap();
+        assert_eq!(world.fetch.calls(), 2, "{max_age:?} {no_store}");
+    }
+}
+
+#[tokio::test]
+async fn ci_14_a_changed_document_acts_at_the_next_authorization() {
+    let world = World::new().await;
+    world.account("ada").await;
+    world.fetch.serve(DOCUMENT, &document(CALLBACK), Some(0), false);
+    let mut browser = world.browser(&id(), &[]).await;
+    world.log_in(&mut browser, "ada").await;
+    world.fetch.serve(DOCUMENT, &document("https://client.example/moved"), Some(0), false);
+    world.pass(300);
+    assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidRequest, "the old redirect is no more");
+    assert!(world.begin(&id(), &[("redirect_uri", "https://client.example/moved")], None).await.is_ok());
+    let row = world.audit().await.into_iter().find(|r| r.event == AuditEvent::ClientDocumentChanged).expect("a row");
+    assert_eq!(row.reason.as_deref(), Some("consents_voided"));
+    // S-3: a transaction begun with the old redirect ends rather than send a code there.
+    let decided = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await;
+    assert!(matches!(decided, Err(AuthorizeRejection::Page(_))), "{decided:?}");
+}
+
+#[tokio::test]
+async fn ci_15_many_who_wait_share_one_fetch() {
+    let world = World::with(|config| config.rates.authorize_per_second = 1000).await;
+    world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    let client = id();
+    let all = futures_util::future::join_all((0..50).map(|_| world.begin(&client, &[], None))).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(world.fetch.calls(), 1);
+}
+
+#[tokio::test]
+async fn ci_15_too_many_fetches_are_told_to_wait() {
+    let world = World::new().await;
+    world.fetch.fail(DOCUMENT, FetchError::Busy);
+    let outcome = world.begin(&id(), &[], None).await;
+    assert!(matches!(outcome, Err(AuthorizeRejection::Throttled(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn ci_15_new_documents_from_one_address_count_like_registrations() {
+    let world = World::new().await;
+    for n in 0..11 {
+        let url = format!("https://app-{n}.example/client.json");
+        let mut document = document(CALLBACK);
+        document["client_id"] = url.as_str().into();
+        world.fetch.serve(&url, &document, None, false);
+        let outcome = world.begin(&ClientId::parse(&url).unwrap(), &[], None).await;
+        if n < 10 {
+            assert!(outcome.is_ok(), "{outcome:?}");
+        } else {
+            assert!(matches!(outcome, Err(AuthorizeRejection::Throttled(_))), "{outcome:?}");
+        }
+    }
+    assert_eq!(world.inner().list_clients(&TenantId::default()).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn an_outage_is_bridged_for_a_week_for_clients_already_known() {
+    let world = World::new().await;
+    world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    world.begin(&id(), &[], None).await.unwrap();
+    world.fetch.fail(DOCUMENT, FetchError::Status(403));
+    world.pass(7 * 86_400);
+    assert!(world.begin(&id(), &[], None).await.is_ok());
+    world.pass(11);
+    assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::TemporarilyUnavailable);
+    // A document that is gone for good is no outage.
+    world.fetch.fail(DOCUMENT, FetchError::Status(404));
+    world.pass(11);
+    assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient);
+}
+
+#[tokio::test]
+async fn a_document_client_switched_off_stays_off() {
+    let world = World::new().await;
+    world.fetch.serve(DOCUMENT, &document(CALLBACK), Some(0), false);
+    world.begin(&id(), &[], None).await.unwrap();
+    world.inner().set_client_disabled(&TenantId::default(), &id(), true, world.row()).await.unwrap();
+    world.pass(300);
+    assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient);
+    assert_eq!(world.fetch.calls(), 1);
+}

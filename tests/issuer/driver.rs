@@ -1,0 +1,429 @@
+//! `World`: an issuer with everything around it, and the steps that a client, a browser and an operator take with it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use base64::Engine as _;
+use mcpgate::clock::{Clock, ManualClock};
+use mcpgate::config::Config;
+use mcpgate::entropy::SeededEntropy;
+use mcpgate::issuer::{
+    AuthorizeRejection, Caller, Decision, Handles, Issuer, LoginOutcome, SetupOutcome, Started, Step, TokenRejection,
+};
+use mcpgate::oauth::{
+    AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, ErrorCode, Form, GrantId, Lifetime,
+    RefreshToken, RegistrationPolicy, ScopeSet, SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
+    TokenResponse,
+};
+use mcpgate::outbound::{Fetch, FetchError, Fetched};
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, SetupLink, Store};
+use mcpgate::telemetry::Metrics;
+use mcpgate::token_cache::{Load, Lookup, TokenCache};
+use sha2::{Digest, Sha256};
+
+use super::config::{ISSUER, SALES, config};
+use super::faulty::FaultyStore;
+
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(crate) const PASSWORD: &str = "glazed-teapot-41";
+pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub(crate) const CALLBACK: &str = "https://client.example/callback";
+pub(crate) const LOOPBACK: &str = "http://127.0.0.1/callback";
+
+/// A network that answers from a script.
+#[derive(Default)]
+pub(crate) struct ScriptedFetch {
+    answers: Mutex<HashMap<String, Result<Fetched, FetchError>>>,
+    calls: AtomicUsize,
+}
+
+impl ScriptedFetch {
+    pub(crate) fn serve(&self, url: &str, body: &serde_json::Value, max_age: Option<u64>, no_store: bool) {
+        let body = bytes::Bytes::from(body.to_string());
+        let fetched = Fetched { body, max_age, no_store, etag: None };
+        self.answers.lock().unwrap().insert(url.to_owned(), Ok(fetched));
+    }
+    pub(crate) fn fail(&self, url: &str, error: FetchError) {
+        self.answers.lock().unwrap().insert(url.to_owned(), Err(error));
+    }
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Fetch for ScriptedFetch {
+    async fn fetch_json(&self, url: &str, _max_bytes: usize) -> Result<Fetched, FetchError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        // Lets others come in between, as a network does.
+        tokio::task::yield_now().await;
+        self.answers.lock().unwrap().get(url).cloned().unwrap_or(Err(FetchError::Dns))
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) cache: Arc<TokenCache>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) fetch: Arc<ScriptedFetch>,
+    pub(crate) config: Arc<ArcSwap<Config>>,
+}
+
+/// What a client holds after a successful token request.
+#[derive(Debug, Clone)]
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+    pub(crate) scopes: String,
+    pub(crate) expires_in: u64,
+    pub(crate) grant: GrantId,
+    pub(crate) generation: u32,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        change(&mut config);
+        let store = Arc::new(FaultyStore::new(MemoryStore::new()));
+        let shared: Arc<dyn Store> = store.clone();
+        let clock = Arc::new(ManualClock::new(START));
+        let shared_clock: Arc<dyn Clock> = clock.clone();
+        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let cache = TokenCache::new(shared.clone(), keys.clone(), shared_clock.clone(), &config);
+        cache.fill().await.unwrap();
+        let fetch = Arc::new(ScriptedFetch::default());
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let issuer = Issuer::new(
+            shared,
+            Some(cache.clone()),
+            shared_clock,
+            Arc::new(SeededEntropy::new(42)),
+            keys.clone(),
+            fetch.clone(),
+            config.clone(),
+            Metrics::new(&[]),
+        );
+        Self { issuer: Arc::new(issuer), store, cache, clock, keys, fetch, config }
+    }
+
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut Config)) {
+        let mut config = Config::clone(&self.config.load());
+        change(&mut config);
+        self.config.store(Arc::new(config));
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn pass(&self, secs: u64) {
+        self.clock.advance(Lifetime::from_secs(secs));
+    }
+
+    pub(crate) fn row(&self) -> AuditRow {
+        AuditRow {
+            at: self.now(),
+            tenant: TenantId::default(),
+            event: AuditEvent::AccountAdded,
+            actor: Some("operator".to_owned()),
+            client: None,
+            address: None,
+            target: None,
+            reason: None,
+            request_id: None,
+        }
+    }
+
+    /// Adds an account and sets its password through a link, as a person does.
+    pub(crate) async fn account(&self, name: &str) -> Subject {
+        let subject = Subject::parse(&format!("subject-{name}")).unwrap();
+        let account = Account {
+            tenant: TenantId::default(),
+            subject: subject.clone(),
+            name: name.to_owned(),
+            password: None,
+            status: AccountStatus::Enabled,
+            failed_logins: 0,
+            created_at: self.now(),
+            password_set_at: None,
+        };
+        self.inner().insert_account(account, self.row()).await.unwrap();
+        let link = self.link(&subject, name).await;
+        let outcome = self.issuer.redeem_setup(link.reveal(), PASSWORD, &caller(1)).await.unwrap();
+        assert!(matches!(outcome, SetupOutcome::Done), "{outcome:?}");
+        subject
+    }
+
+    pub(crate) async fn link(&self, subject: &Subject, seed: &str) -> SessionSecret {
+        let link = SessionSecret::mint(Sha256::digest(format!("{seed} {}", self.now().as_millis())).into(), &self.keys);
+        let row = SetupLink {
+            hash: link.hash(),
+            tenant: TenantId::default(),
+            subject: subject.clone(),
+            expires_at: self.now().plus(Lifetime::from_secs(3600)),
+        };
+        self.inner().insert_setup_link(row, self.row()).await.unwrap();
+        link
+    }
+
+    pub(crate) fn inner(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Registers a public client as MCP clients do.
+    pub(crate) async fn public_client(&self, redirect: &str) -> Client {
+        let body = serde_json::json!({
+            "client_name": "Some client", "redirect_uris": [redirect], "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token"],
+        });
+        self.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client
+    }
+
+    /// Adds a client by hand, as an operator does.
+    pub(crate) async fn manual_client(&self, name: &str, redirect: &str, scope: Option<&str>) -> Client {
+        let body = serde_json::json!({
+            "client_name": name, "redirect_uris": [redirect], "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token"],
+        });
+        let metadata =
+            ClientMetadata::from_registration(body.to_string().as_bytes(), &RegistrationPolicy::default()).unwrap();
+        let client = Client {
+            tenant: TenantId::default(),
+            id: ClientId::parse(&format!("mcp_client_{}", name.replace(' ', "_"))).unwrap(),
+            origin: ClientOrigin::Manual,
+            metadata: ClientMetadata { scope: scope.map(|s| ScopeSet::parse(s).unwrap()), ..metadata },
+            secrets: Vec::new(),
+            resource: None,
+            disabled: false,
+            created_at: self.now(),
+            last_used_at: None,
+        };
+        self.inner().insert_client(client.clone(), u64::MAX, self.row()).await.unwrap();
+        client
+    }
+
+    /// Begins an authorization; `extra` replaces parameters of the ordinary request, an empty value leaves one out.
+    pub(crate) async fn begin(
+        &self,
+        client: &ClientId,
+        extra: &[(&str, &str)],
+        session: Option<&str>,
+    ) -> Result<Started, AuthorizeRejection> {
+        self.begin_from(&caller(1), client, extra, session).await
+    }
+
+    pub(crate) async fn begin_from(
+        &self,
+        caller: &Caller,
+        client: &ClientId,
+        extra: &[(&str, &str)],
+        session: Option<&str>,
+    ) -> Result<Started, AuthorizeRejection> {
+        let challenge = challenge();
+        let mut pairs = vec![
+            ("response_type", "code"),
+            ("client_id", client.as_str()),
+            ("redirect_uri", CALLBACK),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+            ("state", "the state"),
+            ("resource", SALES),
+        ];
+        pairs.retain(|(name, _)| !extra.iter().any(|(n, _)| n == name));
+        pairs.extend(extra.iter().filter(|(_, value)| !value.is_empty()));
+        self.issuer.begin_authorization(form(&pairs), session, caller).await
+    }
+
+    /// A browser that has begun this authorization and is at its login page.
+    pub(crate) async fn browser(&self, client: &ClientId, extra: &[(&str, &str)]) -> Handles {
+        let started = self.begin(client, extra, None).await.unwrap();
+        assert!(matches!(started.step, Step::LogIn), "{started:?}");
+        handles(started)
+    }
+
+    /// Logs in; the handles get the new session cookie.
+    pub(crate) async fn log_in(&self, browser: &mut Handles, name: &str) -> Step {
+        match self.issuer.log_in(browser, name, PASSWORD, &caller(1)).await.unwrap() {
+            LoginOutcome::LoggedIn { session, step } => {
+                browser.session = Some(session.reveal().to_owned());
+                step
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Logs in and approves everything; returns the Location.
+    pub(crate) async fn approve(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> String {
+        let mut browser = self.browser(client, extra).await;
+        match self.log_in(&mut browser, name).await {
+            Step::Consent => self.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap(),
+            Step::Redirect(location) => location,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn code(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> String {
+        parameter(&self.approve(client, extra, name).await, "code").unwrap()
+    }
+
+    pub(crate) async fn token(&self, pairs: &[(&str, &str)]) -> Result<Tokens, TokenRejection> {
+        self.token_from(&caller(1), pairs).await
+    }
+
+    pub(crate) async fn token_from(&self, caller: &Caller, pairs: &[(&str, &str)]) -> Result<Tokens, TokenRejection> {
+        let response = self.issuer.token(None, &form(pairs), caller).await?;
+        Ok(self.tokens(&response))
+    }
+
+    pub(crate) fn tokens(&self, response: &TokenResponse) -> Tokens {
+        let refresh = response.refresh_token.as_ref().map(RefreshToken::reveal).unwrap_or_default().to_owned();
+        let claims = RefreshToken::recognise(&refresh, &self.keys);
+        Tokens {
+            access: response.access_token.reveal().to_owned(),
+            refresh,
+            scopes: response.scopes.to_string(),
+            expires_in: response.expires_in,
+            grant: claims.map_or(GrantId([0; 16]), |c| c.grant),
+            generation: claims.map_or(u32::MAX, |c| c.generation),
+        }
+    }
+
+    pub(crate) async fn redeem(&self, client: &ClientId, code: &str) -> Result<Tokens, TokenRejection> {
+        self.redeem_with(client, code, &[]).await
+    }
+
+    /// Redeems a code; `extra` as in `begin`.
+    pub(crate) async fn redeem_with(
+        &self,
+        client: &ClientId,
+        code: &str,
+        extra: &[(&str, &str)],
+    ) -> Result<Tokens, TokenRejection> {
+        let mut pairs = vec![
+            ("grant_type", "authorization_code"),
+            ("client_id", client.as_str()),
+            ("code", code),
+            ("code_verifier", VERIFIER),
+        ];
+        pairs.retain(|(name, _)| !extra.iter().any(|(n, _)| n == name));
+        pairs.extend(extra.iter().filter(|(_, value)| !value.is_empty()));
+        self.token(&pairs).await
+    }
+
+    pub(crate) async fn refresh(&self, client: &ClientId, refresh: &str) -> Result<Tokens, TokenRejection> {
+        self.refresh_with(client, refresh, &[]).await
+    }
+
+    pub(crate) async fn refresh_with(
+        &self,
+        client: &ClientId,
+        refresh: &str,
+        extra: &[(&str, &str)],
+    ) -> Result<Tokens, TokenRejection> {
+        let mut pairs =
+            vec![("grant_type", "refresh_token"), ("client_id", client.as_str()), ("refresh_token", refresh)];
+        pairs.extend(extra);
+        self.token(&pairs).await
+    }
+
+    /// The whole way, from `/authorize` to tokens.
+    pub(crate) async fn sign_in(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> Tokens {
+        let code = self.code(client, extra, name).await;
+        self.redeem(client, &code).await.unwrap()
+    }
+
+    /// What `/mcp` would say of an access token: memory first, then the store.
+    pub(crate) async fn is_live(&self, access: &str) -> bool {
+        let hash = TokenHash::of(access.as_bytes());
+        match self.cache.lookup(&hash, self.now()) {
+            Lookup::Hit(..) => true,
+            Lookup::Expired => false,
+            Lookup::Absent => match self.cache.load(access.as_bytes(), hash).await {
+                Load::Active(..) => true,
+                Load::Inactive => false,
+                Load::Unknown => panic!("the store did not answer"),
+            },
+            Lookup::Stale => panic!("the cache vouches for nothing"),
+        }
+    }
+
+    pub(crate) async fn audit(&self) -> Vec<AuditRow> {
+        let rows = self.inner().audit_after(None, 0, u32::MAX).await.unwrap();
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    pub(crate) async fn count(&self, event: AuditEvent) -> usize {
+        self.audit().await.iter().filter(|row| row.event == event).count()
+    }
+
+    pub(crate) async fn last_event(&self) -> AuditEvent {
+        self.audit().await.last().expect("a row").event
+    }
+}
+
+/// A caller from its own network: `caller(1)` and `caller(2)` share nothing.
+pub(crate) fn caller(n: u8) -> Caller {
+    Caller { address: Some([198, 51, n, 7].into()), request_id: Some(format!("request-{n}")) }
+}
+
+pub(crate) fn form(pairs: &[(&str, &str)]) -> Form {
+    let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    Form::parse(text.as_bytes()).unwrap()
+}
+
+pub(crate) fn challenge() -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER))
+}
+
+pub(crate) fn handles(started: Started) -> Handles {
+    let transaction = started.transaction.expect("a transaction");
+    Handles { transaction: transaction.id, cookie: Some(transaction.cookie.reveal().to_owned()), session: None }
+}
+
+/// A parameter of a Location, which must have it at most once.
+pub(crate) fn parameter(location: &str, name: &str) -> Option<String> {
+    let url = url::Url::parse(location).expect("a Location is a URL");
+    let mut found = url.query_pairs().filter(|(n, _)| n == name).map(|(_, v)| v.into_owned());
+    let first = found.next();
+    assert_eq!(found.next(), None, "{name} stands twice in {location}");
+    first
+}
+
+/// The error of a refusal by redirect, which must carry state and issuer (AZ-18).
+pub(crate) fn redirected(outcome: Result<Started, AuthorizeRejection>) -> String {
+    let Err(AuthorizeRejection::Redirect(location)) = outcome else { panic!("{outcome:?}") };
+    assert!(location.starts_with(CALLBACK), "{location}");
+    assert_eq!(parameter(&location, "iss").as_deref(), Some(ISSUER));
+    assert_eq!(parameter(&location, "code"), None);
+    parameter(&location, "error").expect("an error")
+}
+
+/// The error of a refusal by a page.
+pub(crate) fn paged(outcome: Result<Started, AuthorizeRejection>) -> ErrorCode {
+    match outcome {
+        Err(AuthorizeRejection::Page(error)) => error.code(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The error of a refused token request.
+pub(crate) fn refused<T: std::fmt::Debug>(outcome: Result<T, TokenRejection>) -> &'static str {
+    match outcome {
+        Err(TokenRejection::Refused { error, .. }) => error.code().as_str(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn method(client: &Client) -> AuthMethod {
+    client.metadata.token_endpoint_auth_method
+}

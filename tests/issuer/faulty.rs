@@ -1,0 +1,183 @@
+//! A store that fails at the call one names: before the deed (nothing is changed) or after it (the acknowledgement is
+//! lost).
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use mcpgate::oauth::{
+    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, Grant, GrantId, Lifetime, ResourceIndicator,
+    Subject, TenantId, Timestamp, TokenHash,
+};
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{
+    Account, AccountStore, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore, Insertion,
+    Interaction, InteractionStep, LoginSession, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
+    SetupLink, StoreError, StoreStats, Update,
+};
+
+/// When the fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Before,
+    After,
+}
+
+pub(crate) struct FaultyStore {
+    inner: MemoryStore,
+    /// Calls until the fault, and its moment.
+    fault: Mutex<Option<(usize, Moment)>>,
+}
+
+impl FaultyStore {
+    pub(crate) fn new(inner: MemoryStore) -> Self {
+        Self { inner, fault: Mutex::new(None) }
+    }
+
+    /// The `n`-th call from now on (0 is the next) fails, once.
+    pub(crate) fn fail_at(&self, n: usize, moment: Moment) {
+        *self.fault.lock().unwrap() = Some((n, moment));
+    }
+
+    /// Takes the fault away; whether it has struck.
+    pub(crate) fn mend(&self) -> bool {
+        self.fault.lock().unwrap().take().is_none()
+    }
+
+    fn strikes(&self) -> Option<Moment> {
+        let mut fault = self.fault.lock().unwrap();
+        match fault.as_mut() {
+            Some((0, moment)) => {
+                let moment = *moment;
+                *fault = None;
+                Some(moment)
+            }
+            Some((n, _)) => {
+                *n -= 1;
+                None
+            }
+            None => None,
+        }
+    }
+}
+
+fn fault() -> StoreError {
+    StoreError::Unavailable("a fault of the test".to_owned())
+}
+
+macro_rules! faulty {
+    ($($trait:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)* })*) => {
+        $(#[async_trait]
+        impl $trait for FaultyStore {
+            $(async fn $name(&self, $($arg: $type),*) -> Result<$out, StoreError> {
+                let struck = self.strikes();
+                if struck == Some(Moment::Before) {
+                    return Err(fault());
+                }
+                let answer = self.inner.$name($($arg),*).await?;
+                if struck.is_some() { Err(fault()) } else { Ok(answer) }
+            })*
+        })*
+    };
+}
+
+faulty! {
+    ClientStore {
+        fn insert_client(client: Client, cap: u64, audit: AuditRow) -> Insertion;
+        fn find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>;
+        fn list_clients(tenant: &TenantId) -> Vec<Client>;
+        fn put_document_client(client: Client, void_consents: bool, audit: AuditRow) -> ();
+        fn set_client_disabled(tenant: &TenantId, id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
+        fn delete_client(tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Update;
+        fn rotate_client_secret(
+            tenant: &TenantId, id: &ClientId, new: ClientSecretHash, until: Timestamp, audit: AuditRow
+        ) -> Update;
+    }
+    GrantStore {
+        fn insert_code(code: CodeRecord, at: TokenHash, remember: Option<Consent>, audit: AuditRow) -> Update;
+        fn find_code(tenant: &TenantId, hash: &TokenHash) -> Option<CodeRecord>;
+        fn redeem_code(request: RedeemCode) -> Redemption;
+        fn find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>;
+        fn list_grants(
+            tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, now: Timestamp
+        ) -> Vec<Grant>;
+        fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
+        fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
+        fn find_access_token(hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
+        fn live_access_tokens(after: u64, limit: u32, now: Timestamp) -> (Vec<AccessTokenRecord>, Option<u64>);
+        fn revoke_grant(tenant: &TenantId, id: GrantId, audit: AuditRow) -> Update;
+        fn revoke_access_token(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
+        fn revoke_grants(
+            tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, audit: AuditRow
+        ) -> u64;
+    }
+    SessionStore {
+        fn insert_session(session: LoginSession, replaces: Option<TokenHash>, audit: AuditRow) -> ();
+        fn touch_session(hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
+        fn delete_session(hash: &TokenHash, audit: AuditRow) -> Update;
+        fn begin_interaction(interaction: Interaction) -> ();
+        fn find_interaction(id: &TokenHash, now: Timestamp) -> Option<Interaction>;
+        fn advance_interaction(
+            id: &TokenHash, expected: InteractionStep, next: InteractionStep, session: Option<TokenHash>, now: Timestamp
+        ) -> Update;
+        fn find_consent(
+            tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator
+        ) -> Option<Consent>;
+    }
+    AccountStore {
+        fn insert_account(account: Account, audit: AuditRow) -> Insertion;
+        fn find_account_by_name(tenant: &TenantId, name: &str) -> Option<Account>;
+        fn find_account(tenant: &TenantId, subject: &Subject) -> Option<Account>;
+        fn list_accounts(tenant: &TenantId) -> Vec<Account>;
+        fn set_account_disabled(tenant: &TenantId, subject: &Subject, disabled: bool, audit: AuditRow) -> Update;
+        fn set_password(
+            tenant: &TenantId, subject: &Subject, phc: String, now: Timestamp, audit: AuditRow
+        ) -> Update;
+        fn rehash_password(tenant: &TenantId, subject: &Subject, old_phc: &str, new_phc: String) -> Update;
+        fn record_login_failure(tenant: &TenantId, subject: &Subject, audit: AuditRow) -> u32;
+        fn record_login_success(tenant: &TenantId, subject: &Subject) -> ();
+        fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
+        fn find_setup_link(hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
+        fn redeem_setup_link(hash: &TokenHash, phc: String, now: Timestamp, audit: AuditRow) -> Update;
+    }
+}
+
+/// The upkeep is not what fails here, and the driver reads the audit trail through it; only refusals' rows may fail.
+#[async_trait]
+impl AuditStore for FaultyStore {
+    async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
+        if self.strikes().is_some() { Err(fault()) } else { self.inner.append_audit(audit).await }
+    }
+    async fn audit_after(
+        &self,
+        tenant: Option<&TenantId>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, AuditRow)>, StoreError> {
+        self.inner.audit_after(tenant, after, limit).await
+    }
+    async fn newest_audit(&self) -> Result<u64, StoreError> {
+        self.inner.newest_audit().await
+    }
+    async fn change_mark(&self) -> Result<u64, StoreError> {
+        self.inner.change_mark().await
+    }
+    async fn changes_after(&self, after: ChangeSeq) -> Result<Vec<(ChangeSeq, Change)>, StoreError> {
+        self.inner.changes_after(after).await
+    }
+    async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
+        self.inner.newest_change().await
+    }
+    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
+        self.inner.sweep(now, unused_client_after).await
+    }
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.inner.backup(to).await
+    }
+    fn stats(&self) -> StoreStats {
+        self.inner.stats()
+    }
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.check().await
+    }
+}

@@ -1,0 +1,238 @@
+//! LI: login, its throttling, and the links that set a password.
+
+use mcpgate::issuer::{AuthorizeRejection, Caller, Handles, LoginOutcome, PasswordRefused, SetupOutcome, Step, View};
+use mcpgate::oauth::TenantId;
+use mcpgate::store::{AccountStatus, AuditEvent};
+
+use super::driver::*;
+
+async fn attempt(world: &World, browser: &Handles, name: &str, password: &str, from: &Caller) -> LoginOutcome {
+    world.issuer.log_in(browser, name, password, from).await.unwrap()
+}
+
+fn wait(outcome: &LoginOutcome) -> Option<u64> {
+    match outcome {
+        LoginOutcome::Throttled(wait) => Some(wait.as_secs()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn names_are_compared_without_case_and_a_success_is_recorded() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    let outcome = attempt(&world, &browser, " ADA ", PASSWORD, &caller(1)).await;
+    assert!(matches!(outcome, LoginOutcome::LoggedIn { step: Step::Consent, .. }), "{outcome:?}");
+    assert_eq!(world.last_event().await, AuditEvent::LoginSucceeded);
+}
+
+#[tokio::test]
+async fn li_04_unknown_name_wrong_password_and_disabled_account_get_one_answer() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let off = world.account("off").await;
+    world.inner().set_account_disabled(&TenantId::default(), &off, true, world.row()).await.unwrap();
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    for (name, password) in [("nobody", PASSWORD), ("ada", "wrong"), ("off", PASSWORD), ("", ""), ("ada", "")] {
+        let outcome = attempt(&world, &browser, name, password, &caller(1)).await;
+        assert!(matches!(outcome, LoginOutcome::Refused), "{name}: {outcome:?}");
+        assert_eq!(world.last_event().await, AuditEvent::LoginFailed);
+    }
+    let rows = world.audit().await;
+    assert!(rows.iter().all(|r| !format!("{r:?}").contains("nobody")), "a typed name is not recorded");
+}
+
+#[tokio::test]
+async fn li_01_delays_grow_after_five_failures_and_end_with_a_success() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    for _ in 0..5 {
+        let outcome = attempt(&world, &browser, "ada", "wrong", &caller(1)).await;
+        assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
+    }
+    for expected in [1, 2, 4, 8, 16, 30, 30] {
+        // Even the right password waits; waiting shorter than told does not help.
+        let outcome = attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await;
+        assert_eq!(wait(&outcome), Some(expected));
+        world.pass(expected - 1);
+        assert_eq!(wait(&attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await), Some(1));
+        world.pass(1);
+        let outcome = attempt(&world, &browser, "ada", "wrong", &caller(1)).await;
+        assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
+    }
+    // Another network is another pair; and the owner's success clears his own.
+    let outcome = attempt(&world, &browser, "ada", "wrong", &caller(2)).await;
+    assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
+    world.pass(30);
+    let outcome = attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await;
+    assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
+    let second = world.browser(&client.id, &[]).await;
+    let outcome = attempt(&world, &second, "ada", "wrong", &caller(1)).await;
+    assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
+    assert!(world.count(AuditEvent::LoginThrottled).await >= 14);
+}
+
+#[tokio::test]
+async fn li_01_a_hundred_attempts_at_once_are_five_attempts() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    let attempts = (0..100).map(|_| world.issuer.log_in(&browser, "ada", "wrong", &ONE));
+    let outcomes = futures_util::future::join_all(attempts).await;
+    let heard = outcomes.iter().filter(|o| matches!(o, Ok(LoginOutcome::Refused))).count();
+    assert_eq!(heard, 5);
+}
+
+static ONE: Caller = Caller { address: None, request_id: None };
+
+#[tokio::test]
+async fn li_02_a_hundred_failures_pause_the_account_for_a_quarter_of_an_hour_and_never_for_good() {
+    for name in ["ada", "nobody"] {
+        let world = World::new().await;
+        world.account("ada").await;
+        let client = world.public_client(CALLBACK).await;
+        let browser = world.browser(&client.id, &[]).await;
+        for n in 0..100 {
+            let outcome = attempt(&world, &browser, name, "wrong", &caller(100 + n)).await;
+            assert!(matches!(outcome, LoginOutcome::Refused), "{n}: {outcome:?}");
+        }
+        let outcome = attempt(&world, &browser, name, PASSWORD, &caller(2)).await;
+        assert_eq!(wait(&outcome), Some(900), "{name}: {outcome:?}");
+        world.pass(900);
+        let browser = world.browser(&client.id, &[]).await;
+        // One attempt is heard; a failure arms the next pause, a success ends them all.
+        let outcome = attempt(&world, &browser, name, "wrong", &caller(3)).await;
+        assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
+        assert_eq!(wait(&attempt(&world, &browser, name, PASSWORD, &caller(4)).await), Some(900));
+        world.pass(900);
+        let browser = world.browser(&client.id, &[]).await;
+        let outcome = attempt(&world, &browser, name, PASSWORD, &caller(5)).await;
+        assert_eq!(matches!(outcome, LoginOutcome::LoggedIn { .. }), name == "ada", "{name}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn li_02_the_count_of_failures_outlives_a_restart() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    for _ in 0..100 {
+        world.inner().record_login_failure(&TenantId::default(), &subject, world.row()).await.unwrap();
+    }
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    // The pause itself is in memory: one attempt is heard, then it is armed again.
+    assert!(matches!(attempt(&world, &browser, "ada", "wrong", &caller(2)).await, LoginOutcome::Refused));
+    assert_eq!(wait(&attempt(&world, &browser, "ada", PASSWORD, &caller(3)).await), Some(900));
+}
+
+#[tokio::test]
+async fn li_03_one_password_over_many_accounts_ends_at_the_networks_budget() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    for n in 0..100 {
+        let outcome = attempt(&world, &browser, &format!("user-{n}"), "Summer2026!!", &caller(2)).await;
+        assert!(matches!(outcome, LoginOutcome::Refused), "{n}: {outcome:?}");
+    }
+    assert!(wait(&attempt(&world, &browser, "user-100", "Summer2026!!", &caller(2)).await).is_some());
+    assert!(matches!(attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await, LoginOutcome::LoggedIn { .. }));
+}
+
+#[tokio::test]
+async fn successful_logins_cost_the_network_nothing() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    for _ in 0..150 {
+        let mut browser = world.browser(&client.id, &[]).await;
+        assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
+        world.pass(1);
+    }
+}
+
+#[tokio::test]
+async fn li_06_a_hash_with_old_parameters_is_renewed_at_login() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    let before = world.inner().find_account(&TenantId::default(), &subject).await.unwrap().unwrap().password;
+    world.reload(|config| config.login.argon2_passes = 2);
+    let client = world.public_client(CALLBACK).await;
+    let mut browser = world.browser(&client.id, &[]).await;
+    let tokens = world.sign_in(&client.id, &[], "ada").await;
+    world.log_in(&mut browser, "ada").await;
+    let after = world.inner().find_account(&TenantId::default(), &subject).await.unwrap().unwrap().password;
+    assert_ne!(before, after);
+    assert!(after.unwrap().contains("t=2"));
+    assert!(world.is_live(&tokens.access).await, "nothing ends by it");
+}
+
+#[tokio::test]
+async fn li_07_a_poor_password_is_refused_and_does_not_cost_the_link() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    let link = world.link(&subject, "next").await;
+    assert_eq!(world.issuer.find_setup(link.reveal()).await.unwrap().as_deref(), Some("ada"));
+    for (password, why) in [("short", PasswordRefused::TooShort(12)), ("Password1234!", PasswordRefused::TooCommon)] {
+        match world.issuer.redeem_setup(link.reveal(), password, &caller(1)).await.unwrap() {
+            SetupOutcome::Refused(refused) => assert_eq!(refused, why),
+            other => panic!("{other:?}"),
+        }
+    }
+    let done = world.issuer.redeem_setup(link.reveal(), "another-teapot-42", &caller(1)).await.unwrap();
+    assert!(matches!(done, SetupOutcome::Done), "{done:?}");
+}
+
+#[tokio::test]
+async fn li_08_a_link_works_once_and_for_an_hour() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    let link = world.link(&subject, "once").await;
+    world.issuer.redeem_setup(link.reveal(), "another-teapot-42", &caller(1)).await.unwrap();
+    let again = world.issuer.redeem_setup(link.reveal(), "another-teapot-43", &caller(1)).await.unwrap();
+    assert!(matches!(again, SetupOutcome::Gone), "{again:?}");
+    assert_eq!(world.issuer.find_setup(link.reveal()).await.unwrap(), None);
+
+    let older = world.link(&subject, "older").await;
+    let newer = world.link(&subject, "newer").await;
+    assert_eq!(world.issuer.find_setup(older.reveal()).await.unwrap(), None, "a newer link replaces it");
+    world.pass(3600);
+    assert_eq!(world.issuer.find_setup(newer.reveal()).await.unwrap(), None, "expired");
+    let invented = world.issuer.redeem_setup("mcp_session_invented", "another-teapot-44", &caller(1)).await.unwrap();
+    assert!(matches!(invented, SetupOutcome::Gone), "{invented:?}");
+}
+
+#[tokio::test]
+async fn the_account_page_has_its_own_transaction() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let started = world.issuer.begin_account(None, &caller(1)).await.unwrap();
+    assert!(matches!(started.step, Step::LogIn));
+    let mut browser = handles(started);
+    let View::LogIn(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("login") };
+    assert_eq!((page.client_name, page.resource_name), (None, None));
+    assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Account));
+    let session = browser.session.as_deref();
+    assert!(matches!(world.issuer.begin_account(session, &caller(1)).await.unwrap().step, Step::Account));
+    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Err(AuthorizeRejection::Gone)));
+}
+
+#[tokio::test]
+async fn an_account_switched_off_loses_its_session() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let mut browser = world.browser(&client.id, &[]).await;
+    world.log_in(&mut browser, "ada").await;
+    world.inner().set_account_disabled(&TenantId::default(), &subject, true, world.row()).await.unwrap();
+    let account = world.inner().find_account(&TenantId::default(), &subject).await.unwrap().unwrap();
+    assert_eq!(account.status, AccountStatus::Disabled);
+    assert!(world.issuer.account(browser.session.as_deref().unwrap(), &caller(1)).await.unwrap().is_none());
+    assert!(matches!(world.issuer.view(&browser, &caller(1)).await.unwrap(), View::LogIn(_)));
+}

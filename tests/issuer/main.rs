@@ -1,0 +1,27 @@
+//! The use cases in one process: store and cache in memory, a clock that is moved by hand, repeatable randomness, and a
+//! scripted network. A failure here means that a rule of the authorization server does not hold, whatever the faces do.
+
+#![expect(
+    clippy::clone_on_ref_ptr,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::type_complexity,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that panics has failed, which is what it is for; tables and worlds are read, not exported"
+)]
+
+mod authorize;
+mod client_auth;
+mod codes;
+mod config;
+mod consent;
+mod documents;
+mod driver;
+mod faulty;
+mod login;
+mod races;
+mod refresh;
+mod register;
+mod revoke;

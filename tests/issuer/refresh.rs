@@ -1,0 +1,216 @@
+//! RT: refresh tokens, their rotation and reuse.
+
+use mcpgate::issuer::{SetupOutcome, TokenRejection};
+use mcpgate::oauth::{Lifetime, TenantId};
+use mcpgate::store::AuditEvent;
+
+use super::config::{NOTES, SALES};
+use super::driver::*;
+use super::faulty::Moment;
+
+async fn signed_in() -> (World, mcpgate::oauth::Client, Tokens) {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let tokens = world.sign_in(&client.id, &[("scope", "sales:read sales:write")], "ada").await;
+    (world, client, tokens)
+}
+
+#[tokio::test]
+async fn rt_01_each_use_gives_a_new_token_with_the_same_scope_and_end() {
+    let (world, client, first) = signed_in().await;
+    let end = world.inner().find_grant(&TenantId::default(), first.grant).await.unwrap().unwrap().expires_at;
+    world.pass(3600);
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert_eq!((second.generation, second.scopes.as_str()), (1, "sales:read sales:write"));
+    assert_ne!(second.access, first.access);
+    assert!(world.is_live(&second.access).await);
+    let grant = world.inner().find_grant(&TenantId::default(), first.grant).await.unwrap().unwrap();
+    assert_eq!((grant.expires_at, grant.generation), (end, 1));
+}
+
+#[tokio::test]
+async fn rt_02_a_used_token_after_the_grace_ends_the_family() {
+    let (world, client, first) = signed_in().await;
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    world.pass(31);
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+    assert!(!world.is_live(&first.access).await && !world.is_live(&second.access).await);
+    assert_eq!(refused(world.refresh(&client.id, &second.refresh).await), "invalid_grant");
+    assert_eq!(world.count(AuditEvent::RefreshReused).await, 1);
+}
+
+#[tokio::test]
+async fn rt_04_a_retry_within_the_grace_gets_the_same_successor() {
+    let (world, client, first) = signed_in().await;
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    world.pass(30);
+    let again = world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert_eq!(again.refresh, second.refresh);
+    assert!(world.is_live(&again.access).await && world.is_live(&second.access).await);
+}
+
+#[tokio::test]
+async fn rt_05_a_predecessor_whose_successor_was_used_ends_the_family() {
+    let (world, client, first) = signed_in().await;
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    let third = world.refresh(&client.id, &second.refresh).await.unwrap();
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+    assert!(!world.is_live(&third.access).await);
+    assert_eq!(refused(world.refresh(&client.id, &third.refresh).await), "invalid_grant");
+}
+
+#[tokio::test]
+async fn rt_06_another_clients_use_leaves_the_family_alone() {
+    let (world, client, first) = signed_in().await;
+    let other = world.public_client(CALLBACK).await;
+    assert_eq!(refused(world.refresh(&other.id, &first.refresh).await), "invalid_grant");
+    assert!(world.is_live(&first.access).await);
+    assert_eq!(world.refresh(&client.id, &first.refresh).await.unwrap().generation, 1);
+}
+
+#[tokio::test]
+async fn rt_07_rt_08_more_scope_or_another_resource_is_refused_before_the_rotation() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let first = world.sign_in(&client.id, &[("scope", "sales:read")], "ada").await;
+    let more = [("scope", "sales:read sales:write")];
+    assert_eq!(refused(world.refresh_with(&client.id, &first.refresh, &more).await), "invalid_scope");
+    assert_eq!(refused(world.refresh_with(&client.id, &first.refresh, &[("resource", NOTES)]).await), "invalid_target");
+    let same = [("scope", "sales:read offline_access"), ("resource", SALES)];
+    let second = world.refresh_with(&client.id, &first.refresh, &same).await.unwrap();
+    assert_eq!((second.generation, second.scopes.as_str()), (1, "sales:read"));
+}
+
+#[tokio::test]
+async fn rt_07_less_scope_narrows_the_access_token_only() {
+    let (world, client, first) = signed_in().await;
+    let narrow = world.refresh_with(&client.id, &first.refresh, &[("scope", "sales:read")]).await.unwrap();
+    assert_eq!(narrow.scopes, "sales:read");
+    let full = world.refresh(&client.id, &narrow.refresh).await.unwrap();
+    assert_eq!(full.scopes, "sales:read sales:write");
+}
+
+#[tokio::test]
+async fn rt_09_the_policy_is_asked_at_every_refresh() {
+    let (world, client, first) = signed_in().await;
+    world.reload(|c| c.upstreams.iter_mut().for_each(|u| u.scopes.retain(|s| s.name.as_str() != "sales:write")));
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert_eq!(second.scopes, "sales:read");
+    world.reload(|c| c.upstreams.iter_mut().for_each(|u| u.scopes.clear()));
+    assert_eq!(refused(world.refresh(&client.id, &second.refresh).await), "invalid_grant");
+    world.reload(|c| c.upstreams.clear());
+    assert_eq!(refused(world.refresh(&client.id, &second.refresh).await), "invalid_grant");
+}
+
+#[tokio::test]
+async fn rt_09_a_user_switched_off_refreshes_no_more() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let first = world.sign_in(&client.id, &[], "ada").await;
+    world.inner().set_account_disabled(&TenantId::default(), &subject, true, world.row()).await.unwrap();
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+}
+
+#[tokio::test]
+async fn rt_10_idle_and_absolute_ends() {
+    let (world, client, first) = signed_in().await;
+    world.pass(30 * 86_400 + 1);
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+
+    let (world, client, mut tokens) = signed_in().await;
+    for _ in 0..4 {
+        world.pass(20 * 86_400);
+        tokens = world.refresh(&client.id, &tokens.refresh).await.unwrap();
+    }
+    world.pass(10 * 86_400 - 600);
+    let last = world.refresh(&client.id, &tokens.refresh).await.unwrap();
+    assert_eq!(last.expires_in, 600, "never beyond the absolute end");
+    world.pass(601);
+    assert_eq!(refused(world.refresh(&client.id, &last.refresh).await), "invalid_grant");
+}
+
+#[tokio::test]
+async fn rt_11_a_store_that_fails_leaves_exactly_one_live_generation() {
+    let (world, client, mut tokens) = signed_in().await;
+    let mut places = 0;
+    loop {
+        world.store.fail_at(places, Moment::Before);
+        let outcome = world.refresh(&client.id, &tokens.refresh).await;
+        if !world.store.mend() {
+            assert!(outcome.is_ok());
+            break;
+        }
+        assert!(matches!(outcome, Err(TokenRejection::Unavailable)), "at {places}: {outcome:?}");
+        let generation = tokens.generation;
+        tokens = world.refresh(&client.id, &tokens.refresh).await.expect("the old token still works");
+        assert_eq!(tokens.generation, generation + 1);
+        places += 1;
+    }
+    assert_eq!(places, 4, "client, grant, account, rotation");
+    // A lost acknowledgement: the retry within the grace finds the successor that nobody was told of.
+    let (world, client, tokens) = signed_in().await;
+    world.store.fail_at(3, Moment::After);
+    let outcome = world.refresh(&client.id, &tokens.refresh).await;
+    assert!(matches!(outcome, Err(TokenRejection::Unavailable)), "{outcome:?}");
+    assert_eq!(world.refresh(&client.id, &tokens.refresh).await.unwrap().generation, 1);
+}
+
+#[tokio::test]
+async fn rt_14_a_new_password_ends_every_grant_at_once() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let tokens = world.sign_in(&client.id, &[], "ada").await;
+    let link = world.link(&subject, "second").await;
+    let outcome = world.issuer.redeem_setup(link.reveal(), "another-teapot-42", &caller(1)).await.unwrap();
+    assert!(matches!(outcome, SetupOutcome::Done));
+    assert!(!world.is_live(&tokens.access).await);
+    assert_eq!(refused(world.refresh(&client.id, &tokens.refresh).await), "invalid_grant");
+}
+
+#[tokio::test]
+async fn rt_17_the_first_generation_is_recognised_after_many() {
+    let world = World::with(|c| c.rates.token_per_second = 10_000).await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let first = world.sign_in(&client.id, &[], "ada").await;
+    let mut tokens = first.clone();
+    for _ in 0..1000 {
+        tokens = world.refresh(&client.id, &tokens.refresh).await.unwrap();
+    }
+    assert_eq!(tokens.generation, 1000);
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+    assert_eq!(refused(world.refresh(&client.id, &tokens.refresh).await), "invalid_grant");
+}
+
+#[tokio::test]
+async fn rt_18_an_access_token_is_no_refresh_token() {
+    let (world, client, tokens) = signed_in().await;
+    assert_eq!(refused(world.refresh(&client.id, &tokens.access).await), "invalid_grant");
+    assert!(!world.is_live(&tokens.refresh).await);
+    assert!(world.is_live(&tokens.access).await);
+}
+
+#[tokio::test]
+async fn a_strict_gateway_has_no_grace() {
+    let world = World::with(|c| c.tokens.refresh_grace = Lifetime::default()).await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let first = world.sign_in(&client.id, &[], "ada").await;
+    world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+}
+
+#[tokio::test]
+async fn an_upstream_may_have_its_own_access_lifetime() {
+    let world =
+        World::with(|c| c.upstreams.iter_mut().for_each(|u| u.access_lifetime = Some(Lifetime::from_secs(120)))).await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let first = world.sign_in(&client.id, &[], "ada").await;
+    assert_eq!(first.expires_in, 120);
+    assert_eq!(world.refresh(&client.id, &first.refresh).await.unwrap().expires_in, 120);
+}

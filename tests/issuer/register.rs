@@ -1,0 +1,89 @@
+//! RG: dynamic client registration.
+
+use mcpgate::issuer::TokenRejection;
+use mcpgate::oauth::{AuthMethod, Client, ClientOrigin};
+use mcpgate::store::AuditEvent;
+
+use super::driver::*;
+
+fn body(extra: &[(&str, serde_json::Value)]) -> Vec<u8> {
+    let mut body = serde_json::json!({"client_name": "Some client", "redirect_uris": [CALLBACK]});
+    for (name, value) in extra {
+        body[*name] = value.clone();
+    }
+    body.to_string().into_bytes()
+}
+
+#[tokio::test]
+async fn a_15_a_client_that_says_nothing_gets_a_secret_and_a_public_one_none() {
+    let world = World::new().await;
+    let confidential = world.issuer.register(&body(&[]), &caller(1)).await.unwrap();
+    assert_eq!(method(&confidential.client), AuthMethod::ClientSecretBasic);
+    let secret = confidential.secret.expect("a secret");
+    assert!(secret.reveal().starts_with("mcp_secret_"));
+    assert_eq!(confidential.client.secrets.len(), 1);
+    let public = [("token_endpoint_auth_method", "none".into())];
+    let public = world.issuer.register(&body(&public), &caller(1)).await.unwrap();
+    assert!(public.secret.is_none() && public.client.secrets.is_empty());
+    assert_eq!(world.count(AuditEvent::ClientRegistered).await, 2);
+}
+
+#[tokio::test]
+async fn rg_01_switched_off_it_is_absent() {
+    let world = World::with(|config| config.registration.enabled = false).await;
+    let outcome = world.issuer.register(&body(&[]), &caller(1)).await;
+    assert!(matches!(outcome, Err(TokenRejection::Absent)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn rg_02_the_eleventh_in_an_hour_from_one_address_waits() {
+    let world = World::new().await;
+    for _ in 0..10 {
+        world.issuer.register(&body(&[]), &caller(1)).await.unwrap();
+    }
+    let outcome = world.issuer.register(&body(&[]), &caller(1)).await;
+    let Err(TokenRejection::Throttled(wait)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(wait.as_secs(), 360);
+    assert_eq!(world.last_event().await, AuditEvent::ClientRegistrationRefused);
+    world.issuer.register(&body(&[]), &caller(2)).await.unwrap();
+    world.pass(360);
+    world.issuer.register(&body(&[]), &caller(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn rg_02_a_full_gateway_says_so() {
+    let world = World::with(|config| config.registration.max_clients = 2).await;
+    for n in 1..=2 {
+        world.issuer.register(&body(&[]), &caller(n)).await.unwrap();
+    }
+    let outcome = world.issuer.register(&body(&[]), &caller(3)).await;
+    assert!(matches!(outcome, Err(TokenRejection::Throttled(_))), "{outcome:?}");
+    let row = world.audit().await.pop().unwrap();
+    assert_eq!((row.event, row.reason.as_deref()), (AuditEvent::ClientRegistrationRefused, Some("too_many_clients")));
+}
+
+#[tokio::test]
+async fn rg_07_rg_09_scopes_are_trimmed_and_the_id_is_ours() {
+    let world = World::new().await;
+    let wishes = [("client_id", "https://mine.example/x".into()), ("scope", "sales:read admin foreign:read *".into())];
+    let Client { id, origin, metadata, .. } = world.issuer.register(&body(&wishes), &caller(1)).await.unwrap().client;
+    assert!(id.as_str().starts_with("mcp_client_"), "{}", id.as_str());
+    assert_eq!(origin, ClientOrigin::Registered);
+    assert_eq!(metadata.scope.unwrap().to_string(), "sales:read");
+}
+
+#[tokio::test]
+async fn rg_refused_metadata_is_recorded_and_stores_nothing() {
+    let world = World::new().await;
+    let cases: [(&[(&str, serde_json::Value)], &str); 4] = [
+        (&[("redirect_uris", serde_json::json!(["javascript:alert(1)"]))], "invalid_redirect_uri"),
+        (&[("grant_types", serde_json::json!(["password"]))], "invalid_client_metadata"),
+        (&[("logo_uri", "http://plain.example/logo".into())], "invalid_client_metadata"),
+        (&[("redirect_uris", serde_json::json!([]))], "invalid_redirect_uri"),
+    ];
+    for (extra, expected) in cases {
+        assert_eq!(refused(world.issuer.register(&body(extra), &caller(1)).await), expected, "{extra:?}");
+        assert_eq!(world.last_event().await, AuditEvent::ClientRegistrationRefused);
+    }
+    assert_eq!(world.inner().list_clients(&mcpgate::oauth::TenantId::default()).await.unwrap(), []);
+}
