@@ -1,4 +1,4 @@
-//! What a user sees and ends on the account page: the applications that act for them (protocol.md A-50).
+//! What a user sees and ends on the account page: the applications that act for them.
 
 use std::collections::HashMap;
 

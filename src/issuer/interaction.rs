@@ -137,7 +137,7 @@ impl Issuer {
             tracing::error!("a stored authorization request is damaged; its user must start again");
             return Err(AuthorizeRejection::Gone);
         };
-        // AZ-27, S-3: the client may have been switched off, or its redirect URIs changed, since it asked.
+        // AZ-27: the client may have been switched off, or its redirect URIs changed, since it asked.
         let client = self.enabled_client(client, caller).await?;
         let welcome = |c: &Client| c.metadata.redirect_uris.verify(Some(request.redirect.uri().as_str())).is_ok();
         let Some(client) = client.filter(welcome) else {

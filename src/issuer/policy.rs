@@ -8,7 +8,7 @@ use crate::oauth::{
     Client, ClientOrigin, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId,
 };
 
-/// The scope by which clients ask for a refresh token; a permission without content (protocol.md A-32).
+/// The scope by which clients ask for a refresh token; a permission without content here.
 const OFFLINE_ACCESS: &str = "offline_access";
 
 /// The configuration as one request sees it from beginning to end, whatever is reloaded meanwhile.

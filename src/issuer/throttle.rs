@@ -1,4 +1,4 @@
-//! What strangers may ask of the control path, by address, client and account (security.md 5.6): the numbers, and what
+//! What strangers may ask of the control path, by address, client and account: the numbers, and what
 //! each protects. All of it lives in memory; only the count of failed logins is in the store.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -54,7 +54,7 @@ pub struct LoginView {
     pub resource_name: Option<String>,
 }
 
-/// What the consent page shows (protocol.md 3.2).
+/// What the consent page shows: who asks, where the answer goes, what would be allowed, and as whom.
 #[derive(Debug, Clone)]
 pub struct ConsentView {
     /// Self-asserted name of the client, cleaned and cut; the id when it has none.
@@ -65,7 +65,7 @@ pub struct ConsentView {
     pub client_host: Option<String>,
     /// Where the code goes: host, or scheme of a private-use URI.
     pub redirect_host: String,
-    /// Whether any program of the user's machine can be the receiver: show the warning (S-9).
+    /// Whether any program of the user's machine can be the receiver: show the warning.
     pub redirect_is_local: bool,
     /// The upstream's display name.
     pub resource_name: String,

@@ -33,6 +33,7 @@ pub(crate) fn config() -> Config {
             upstream("notes", "default", &["notes:read"], "notes:read"),
             upstream("foreign", "other", &["foreign:read"], "foreign:read"),
         ],
+        demo: false,
         tokens: TokenPolicy {
             access: Lifetime::from_secs(3600),
             code: Lifetime::from_secs(60),

@@ -159,7 +159,7 @@ async fn ci_14_a_changed_document_acts_at_the_next_authorization() {
     assert!(world.begin(&id(), &[("redirect_uri", "https://client.example/moved")], None).await.is_ok());
     let row = world.audit().await.into_iter().find(|r| r.event == AuditEvent::ClientDocumentChanged).expect("a row");
     assert_eq!(row.reason.as_deref(), Some("consents_voided"));
-    // S-3: a transaction begun with the old redirect ends rather than send a code there.
+    // A transaction begun with the old redirect ends rather than send a code there.
     let decided = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await;
     assert!(matches!(decided, Err(AuthorizeRejection::Page(_))), "{decided:?}");
 }
