@@ -3,6 +3,7 @@
 
 use super::interaction::Asked;
 use super::{AuthorizeRejection, Caller, Issuer, Started, Step};
+use crate::config::Rates;
 use crate::oauth::{
     AuthorizationRequest, AuthorizationResponse, ClientId, ErrorCode, Form, OAuthError, RefusedRequest,
 };
@@ -20,7 +21,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<Started, AuthorizeRejection> {
         let policy = self.policy();
-        self.throttle.authorize(caller, &policy.config.rates).map_err(AuthorizeRejection::Throttled)?;
+        self.within_budget(&policy.config.rates, caller).await?;
         let request = AuthorizationRequest::new(query);
         // RFC 6749 4.1.2.1: client and redirect URI first. Until both hold nobody is redirected anywhere.
         let id = match request.client_id() {
@@ -73,6 +74,19 @@ impl Issuer {
         self.refuse_by_redirect(refused, &asked.client.id, caller).await
     }
 
+    /// Takes one request from the budget of its address.
+    pub(super) async fn within_budget(&self, rates: &Rates, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        let Err(wait) = self.throttle.authorize(caller, rates) else { return Ok(()) };
+        self.record_refused_authorization("rate_limited".to_owned(), None, caller).await;
+        Err(AuthorizeRejection::Throttled(wait))
+    }
+
+    /// Records that a transaction cannot go on; `detail` says why, which the page does not.
+    pub(super) async fn gone(&self, detail: &'static str, caller: &Caller) -> AuthorizeRejection {
+        self.record_refused_authorization(detail.to_owned(), None, caller).await;
+        AuthorizeRejection::Gone
+    }
+
     /// Records a refusal that is shown on our own origin. `detail` is for the audit trail, never for the page.
     pub(super) async fn refuse_by_page(
         &self,
@@ -98,7 +112,12 @@ impl Issuer {
         AuthorizeRejection::Redirect(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
     }
 
-    async fn record_refused_authorization(&self, reason: String, client: Option<&ClientId>, caller: &Caller) {
+    pub(super) async fn record_refused_authorization(
+        &self,
+        reason: String,
+        client: Option<&ClientId>,
+        caller: &Caller,
+    ) {
         let row = self.audit(AuditEvent::AuthorizationRefused, caller);
         self.record_refusal(AuditRow { client: client.cloned(), reason: Some(reason), ..row }).await;
     }

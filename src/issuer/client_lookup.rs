@@ -51,7 +51,10 @@ impl Issuer {
         let (code, detail, words) = match found {
             Ok(client) => return Ok(client),
             Err(LookupFailure::Unavailable(failed)) => return Err(failed.into()),
-            Err(LookupFailure::Throttled(wait)) => return Err(AuthorizeRejection::Throttled(wait)),
+            Err(LookupFailure::Throttled(wait)) => {
+                self.record_refused_authorization("too_many_metadata_documents".to_owned(), None, caller).await;
+                return Err(AuthorizeRejection::Throttled(wait));
+            }
             Err(LookupFailure::NotAClient(detail)) => (
                 ErrorCode::InvalidClient,
                 detail,

@@ -27,10 +27,10 @@ impl Issuer {
         // The very session that saw the page: another one, even of the same user, has not seen it.
         let bound = session.filter(|s| pending.interaction.session == Some(s.hash));
         let (Some(session), Purpose::Authorization(asked)) = (bound, pending.purpose) else {
-            return Err(AuthorizeRejection::Gone);
+            return Err(self.gone("transaction_of_another_session", caller).await);
         };
         if pending.interaction.step != InteractionStep::Consent {
-            return Err(AuthorizeRejection::Gone);
+            return Err(self.gone("transaction_not_at_consent", caller).await);
         }
         let asked_scopes = &asked.request.scopes;
         let granted = match decision {
@@ -55,7 +55,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<String, AuthorizeRejection> {
         if !self.end(interaction, caller).await? {
-            return Err(AuthorizeRejection::Gone);
+            return Err(self.gone("transaction_ended", caller).await);
         }
         self.metrics.control(ControlEvent::AuthorizationDenied);
         self.record_refusal(AuditRow {
@@ -145,7 +145,7 @@ impl Issuer {
             ..row
         };
         match self.store.insert_code(record, interaction.id, remember, row).await.or_unavailable(caller)? {
-            Update::NotFound => Err(AuthorizeRejection::Gone),
+            Update::NotFound => Err(self.gone("transaction_ended", caller).await),
             Update::Done => {
                 let (state, issuer) = (request.state.as_deref(), &config.public_url);
                 Ok(AuthorizationResponse::success(&request.redirect, code.reveal(), state, issuer))
@@ -190,7 +190,7 @@ impl Issuer {
         // Neither can be missing but by a change in this moment; then the transaction has no ground any more.
         let (Some(account), Some(upstream)) = (found.or_unavailable(caller)?, policy.upstream(&request.resource))
         else {
-            return Err(AuthorizeRejection::Gone);
+            return Err(self.gone("account_or_resource_gone", caller).await);
         };
         let tokens = &policy.config.tokens;
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);

@@ -38,8 +38,7 @@ impl Issuer {
     /// # Errors
     /// `Throttled`, `Unavailable`.
     pub async fn begin_account(&self, session: Option<&str>, caller: &Caller) -> Result<Started, AuthorizeRejection> {
-        let config = self.config.load_full();
-        self.throttle.authorize(caller, &config.rates).map_err(AuthorizeRejection::Throttled)?;
+        self.within_budget(&self.config.load_full().rates, caller).await?;
         if self.live_session(session, caller).await?.is_some() {
             return Ok(Started { step: Step::Account, transaction: None });
         }
@@ -125,17 +124,18 @@ impl Issuer {
         let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.keys);
         let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))
         else {
-            return Err(AuthorizeRejection::Gone);
+            return Err(self.gone("transaction_handles", caller).await);
         };
         let found = self.store.find_interaction(&id, self.clock.now()).await.or_unavailable(caller)?;
-        let interaction =
-            found.filter(|i| i.cookie == cookie && i.tenant == self.tenant).ok_or(AuthorizeRejection::Gone)?;
+        let Some(interaction) = found.filter(|i| i.cookie == cookie && i.tenant == self.tenant) else {
+            return Err(self.gone("transaction_unknown", caller).await);
+        };
         let Some(client) = &interaction.client else {
             return Ok(Pending { interaction, purpose: Purpose::Account });
         };
         let Some(request) = interaction.request.as_deref().and_then(ValidatedRequest::from_stored) else {
             tracing::error!("a stored authorization request is damaged; its user must start again");
-            return Err(AuthorizeRejection::Gone);
+            return Err(self.gone("transaction_damaged", caller).await);
         };
         // AZ-27: the client may have been switched off, or its redirect URIs changed, since it asked.
         let client = self.enabled_client(client, caller).await?;
@@ -162,7 +162,7 @@ impl Issuer {
                 return Ok(());
             }
         }
-        Err(AuthorizeRejection::Gone)
+        Err(self.gone("transaction_ended", caller).await)
     }
 
     /// Ends a transaction that has come this far; whether it had not ended before.

@@ -37,6 +37,7 @@ impl Issuer {
         match self.store.redeem_setup_link(&link.hash, phc, self.clock.now(), row).await.or_unavailable(caller)? {
             Update::NotFound => Ok(SetupOutcome::Gone),
             Update::Done => {
+                self.throttle.password_was_set(&account.name);
                 if let Some(cache) = &self.cache {
                     cache.forget_subject(&self.tenant, &subject);
                 }

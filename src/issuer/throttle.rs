@@ -182,6 +182,11 @@ impl Throttle {
         }
     }
 
+    /// Ends the pause of a name: its password was just set by a link.
+    pub(super) fn password_was_set(&self, name: &str) {
+        self.paused.forget(TokenHash::of(name.as_bytes()));
+    }
+
     /// Waits for the turn to compute one password hash; each takes 64 MiB and a core for a tenth of a second.
     pub(super) async fn hash_slot(&self) -> Result<OwnedSemaphorePermit, Lifetime> {
         match tokio::time::timeout(HASH_WAIT, Arc::clone(&self.slots).acquire_owned()).await {

@@ -8,8 +8,8 @@ use super::rejection::StoreFailed;
 use super::{Caller, Issuer, TokenRejection};
 use crate::oauth::{
     AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, ErrorCode, Form,
-    Grant, GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, ScopeSet, Subject, TokenRequest,
-    TokenResponse,
+    Grant, GrantId, Lifetime, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, ScopeSet, Subject,
+    TokenRequest, TokenResponse,
 };
 use crate::store::{AccountStatus, AuditEvent, AuditRow};
 use crate::telemetry::ControlEvent;
@@ -69,7 +69,9 @@ impl Issuer {
     ) -> Result<AuthenticatedClient, TokenRejection> {
         let config = self.config.load_full();
         let rates = &config.rates;
-        self.throttle.token_address(caller, rates).map_err(TokenRejection::Throttled)?;
+        if let Err(wait) = self.throttle.token_address(caller, rates) {
+            return Err(self.slow_down(wait, caller).await);
+        }
         let refused = |CredentialError { error, basic }| TokenRejection::Refused { error, basic };
         let credentials = match ClientCredentials::read(authorization, form) {
             Ok(credentials) => credentials,
@@ -78,7 +80,9 @@ impl Issuer {
                 return Err(refused(error));
             }
         };
-        self.throttle.token_client(&credentials.client_id, caller, rates).map_err(TokenRejection::Throttled)?;
+        if let Err(wait) = self.throttle.token_client(&credentials.client_id, caller, rates) {
+            return Err(self.slow_down(wait, caller).await);
+        }
         let client = self.enabled_client(&credentials.client_id, caller).await?;
         // The id of a client nobody knows is a stranger's text, and stays out of the audit trail.
         let known = client.as_ref().map(|c| c.id.clone());
@@ -94,6 +98,12 @@ impl Issuer {
                 }
             }
         }
+    }
+
+    async fn slow_down(&self, wait: Lifetime, caller: &Caller) -> TokenRejection {
+        let reason = Some("rate_limited".to_owned());
+        self.record_refusal(AuditRow { reason, ..self.audit(AuditEvent::TokenRefused, caller) }).await;
+        TokenRejection::Throttled(wait)
     }
 
     async fn record_unauthenticated(&self, error: &CredentialError, row: Option<AuditRow>, caller: &Caller) {

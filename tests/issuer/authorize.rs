@@ -173,6 +173,7 @@ async fn az_32_a_transaction_needs_its_own_cookie() {
         assert!(matches!(world.issuer.view(&stranger, &caller(1)).await, Err(AuthorizeRejection::Gone)));
         let tried = world.issuer.log_in(&stranger, "ada", PASSWORD, &caller(1)).await;
         assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
+        assert_eq!(world.last_event().await, AuditEvent::AuthorizationRefused);
     }
     assert!(matches!(world.issuer.view(&mine, &caller(1)).await, Ok(View::LogIn(_))));
 }

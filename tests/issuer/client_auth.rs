@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use mcpgate::issuer::TokenRejection;
 use mcpgate::oauth::{Client, ClientSecretHash, Lifetime, TokenHash};
+use mcpgate::store::AuditEvent;
 
 use super::driver::*;
 
@@ -129,4 +130,20 @@ async fn a_client_at_one_address_has_its_own_budget() {
     assert_eq!(refused(world.token_from(&caller(2), &pairs).await), "unsupported_grant_type");
     world.pass(1);
     assert_eq!(refused(world.token(&pairs).await), "unsupported_grant_type");
+}
+
+#[tokio::test]
+async fn a_stranger_fills_neither_the_disk_nor_the_audit_trail() {
+    let world = World::with(|config| config.rates.token_per_second = 1_000_000).await;
+    let client = world.public_client(CALLBACK).await;
+    let refusal = [("grant_type", "unknown"), ("client_id", client.id.as_str())];
+    for _ in 0..600 {
+        assert_eq!(refused(world.token(&refusal).await), "unsupported_grant_type", "a refusal stays one");
+    }
+    assert_eq!(world.count(AuditEvent::TokenRefused).await, 500);
+    world.pass(1);
+    for _ in 0..600 {
+        assert_eq!(refused(world.token(&refusal).await), "unsupported_grant_type");
+    }
+    assert_eq!(world.count(AuditEvent::TokenRefused).await, 505, "five a second from then on");
 }

@@ -141,11 +141,11 @@ async fn cn_15_deny_goes_back_to_the_client_and_ends_the_transaction() {
     assert_eq!(parameter(&location, "state").as_deref(), Some("the state"));
     assert_eq!(parameter(&location, "iss").as_deref(), Some(ISSUER));
     assert_eq!(parameter(&location, "code"), None);
+    assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
     for decision in [Decision::Approve(None), Decision::Deny] {
         let again = world.issuer.decide(&browser, decision, &caller(1)).await;
         assert!(matches!(again, Err(AuthorizeRejection::Gone)), "{again:?}");
     }
-    assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
 }
 
 #[tokio::test]

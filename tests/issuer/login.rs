@@ -129,6 +129,11 @@ async fn li_02_the_count_of_failures_outlives_a_restart() {
     // The pause itself is in memory: one attempt is heard, then it is armed again.
     assert!(matches!(attempt(&world, &browser, "ada", "wrong", &caller(2)).await, LoginOutcome::Refused));
     assert_eq!(wait(&attempt(&world, &browser, "ada", PASSWORD, &caller(3)).await), Some(900));
+    // An operator's link ends it: whoever holds that has nothing to guess.
+    let link = world.link(&subject, "pause").await;
+    world.issuer.redeem_setup(link.reveal(), "another-teapot-42", &caller(1)).await.unwrap();
+    let outcome = attempt(&world, &browser, "ada", "another-teapot-42", &caller(4)).await;
+    assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
 }
 
 #[tokio::test]
