@@ -39,13 +39,18 @@ impl FormKey {
 #[must_use]
 pub fn is_cross_site(headers: &HeaderMap, is_ours: impl Fn(&str) -> bool) -> bool {
     // Fetch Metadata: a sibling subdomain (`same-site`) is as foreign as any; `none` is the user's own doing.
-    let mut sites = headers.get_all("sec-fetch-site").iter();
+    let mut sites = headers.get_all("sec-fetch-site").iter().peekable();
+    let says_whence = sites.peek().is_some();
     if sites.any(|site| site != "same-origin" && site != "none") {
         return true;
     }
     // Our pages say `Referrer-Policy: no-referrer`, and under it browsers write `Origin: null` on their own posts
-    // (Fetch 3.1). `null` proves nothing either way: Sec-Fetch-Site and the form token decide.
-    headers.get_all(ORIGIN).iter().any(|origin| origin != "null" && !origin.to_str().is_ok_and(&is_ours))
+    // (Fetch 3.1). So do sandboxed frames of strangers: `null` passes only where Sec-Fetch-Site has spoken for it.
+    headers.get_all(ORIGIN).iter().any(|origin| match origin.to_str() {
+        Ok("null") => !says_whence,
+        Ok(origin) => !is_ours(origin),
+        Err(_) => true,
+    })
 }
 
 #[cfg(test)]
@@ -88,6 +93,7 @@ mod tests {
         assert!(cross(&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]));
         assert!(cross(&[("origin", "https://gw.evil")]));
         assert!(cross(&[("origin", "http://gw")]));
+        assert!(cross(&[("origin", "null")]));
     }
 
     #[test]

@@ -128,7 +128,7 @@ describe('pages in Chromium', () => {
     assert.equal(answer.get('code'), null);
   }));
 
-  test('two tabs keep their transactions apart', () => visit({}, async (page, { context }) => {
+  test('two tabs keep their transactions apart', () => visit({}, async (page, { context, expected }) => {
     const [first, second] = [authorization(), authorization()];
     await page.goto(first.href);
     const other = await context.newPage();
@@ -136,6 +136,10 @@ describe('pages in Chromium', () => {
     await logIn(page, ACCOUNT);
     await page.getByRole('button', { name: /approve/i }).waitFor();
     await logIn(other, ACCOUNT);
+    // The second login ended the first session, so the page that was shown under it asks once more.
+    await consent(page);
+    await page.getByRole('alert').waitFor();
+    expected(/status of 403/);
     for (const [tab, asked] of [[other, second], [page, first]]) {
       const left = reaches(tab);
       await consent(tab);

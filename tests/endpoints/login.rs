@@ -106,6 +106,7 @@ async fn cn_02_a_post_from_elsewhere_is_refused_before_anything_happens() {
         &[("sec-fetch-site", "cross-site"), ("origin", "null")],
         &[("sec-fetch-site", "same-site"), ("origin", "https://sub.gw.example")],
         &[("origin", "http://gw.example")],
+        &[("origin", "null")],
     ] {
         for path in ["/login", "/consent", "/switch-account", "/account/revoke", "/logout", "/setup"] {
             let form = login.form(&[("username", NAME), ("password", PASSWORD)]);
