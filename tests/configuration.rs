@@ -1,6 +1,8 @@
 //! The configuration as an operator meets it. A failure means that the example or the reference no longer tells the
 //! truth, or that a fault is no longer reported with its line and remedy.
 
+#![expect(clippy::expect_used, reason = "a test may stop at the first surprise")]
+
 use std::path::{Path, PathBuf};
 
 use mcpgate::config::{Config, MetadataDocumentMode, Overrides, Problem, TlsConfig, UpstreamKind};

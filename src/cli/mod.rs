@@ -1,9 +1,112 @@
-//! The grammar of the command line.
+//! The grammar of the command line, and what becomes of a command's outcome.
+//!
+//! Commands about data open the store themselves, beside a running server or without one; the server learns of their
+//! deeds from the change log. A command holds no rule: it reads its options, calls `config`, `server` or
+//! `issuer::Administration`, and prints. Each command has its file; `output.rs` prints, `failure.rs` has the exit codes.
+
+mod audit;
+mod certs;
+mod client;
+mod data;
+mod db;
+mod demo_upstream;
+mod failure;
+mod output;
+mod password;
+mod remember;
+mod serve;
+mod session;
+mod token;
+mod up;
+mod user;
+mod welcome;
 
 use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use failure::Failure;
+use output::Output;
+
+/// An auth gateway in front of MCP servers: TLS, OAuth 2.1, token checks and forwarding in one program.
+#[derive(Debug, Parser)]
+#[command(name = "mcpgate", version, max_term_width = 100, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start with everything that is needed on one machine; no configuration file required
+    Up(up::Arguments),
+    /// Serve as a configuration file says
+    Serve(serve::Arguments),
+    /// Report every problem of a configuration file at once
+    Check(serve::CheckArguments),
+    /// Run the built-in demo MCP server alone
+    DemoUpstream(demo_upstream::Arguments),
+    /// Make certificates
+    #[command(subcommand)]
+    Certs(certs::Command),
+    /// Add people who may log in, and manage their accounts
+    #[command(subcommand)]
+    User(user::Command),
+    /// Issue tokens for scripts and probes
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Register applications by hand, and manage all that are known
+    #[command(subcommand)]
+    Client(client::Command),
+    /// List and revoke what people have granted to applications
+    #[command(subcommand)]
+    Session(session::Command),
+    /// Read the audit trail
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Back up and check the store
+    #[command(subcommand)]
+    Db(db::Command),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
 
 /// Runs the command line.
 #[must_use]
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    let outcome = match Arguments::try_parse() {
+        Ok(arguments) => execute(arguments.command),
+        Err(refusal) => failure::refused(&refusal),
+    };
+    outcome.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}
+
+fn execute(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Up(arguments) => up::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Check(arguments) => serve::check(&arguments),
+        Command::DemoUpstream(arguments) => demo_upstream::run(&arguments),
+        Command::Certs(command) => certs::run(command),
+        Command::User(command) => user::run(command),
+        Command::Token(command) => token::run(command),
+        Command::Client(command) => client::run(command),
+        Command::Session(command) => session::run(command),
+        Command::Audit(command) => audit::run(command),
+        Command::Db(command) => db::run(command),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "mcpgate", &mut script);
+            Output::text().raw(&script)
+        }
+    }
+}
+
+/// Runs the async part of a command on this thread.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
+    runtime.block_on(work)
 }

@@ -31,6 +31,7 @@ mod value;
 
 pub use problem::Problem;
 pub use reference::{keys, reference};
+pub use value::duration;
 
 /// A whole configuration.
 #[derive(Debug, Clone)]

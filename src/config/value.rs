@@ -89,10 +89,7 @@ impl Readable for Lifetime {
         "a duration such as `\"30s\"`, `\"10m\"`, `\"1h\"` or `\"90d\"`".into()
     }
     fn read(value: &DeValue<'_>) -> Option<Self> {
-        let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-        let text = value.as_str()?;
-        let (number, unit) = units.iter().find_map(|(name, unit)| Some((digits(text.strip_suffix(name)?)?, *unit)))?;
-        number.checked_mul(unit).map(Self::from_millis)
+        value.as_str().and_then(duration)
     }
 }
 
@@ -177,6 +174,14 @@ macro_rules! words {
     };
 }
 pub(super) use words;
+
+/// Reads a duration as gateway.toml has it: a number and `ms`, `s`, `m`, `h` or `d`.
+#[must_use]
+pub fn duration(text: &str) -> Option<Lifetime> {
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let (number, unit) = units.iter().find_map(|(name, unit)| Some((digits(text.strip_suffix(name)?)?, *unit)))?;
+    number.checked_mul(unit).map(Lifetime::from_millis)
+}
 
 fn digits(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()

@@ -17,7 +17,7 @@ mod host;
 pub mod keys;
 mod listener;
 mod operator;
-mod private_file;
+pub(crate) mod private_file;
 mod proxy_header;
 mod reload;
 mod run;

@@ -17,7 +17,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// Those of the file system.
-pub(super) fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), Error> {
+pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), Error> {
     let temporary = write_beside(path, mode, content)?;
     std::fs::rename(&temporary, path)?;
     sync_folder(path)

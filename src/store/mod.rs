@@ -261,10 +261,13 @@ pub trait Store: ClientStore + GrantStore + SessionStore + AccountStore + AuditS
 
 impl<T: ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + Send + Sync + 'static> Store for T {}
 
+/// The name of the embedded store's file in the data folder.
+pub const FILE: &str = "mcpgate.db";
+
 /// Opens the store that the configuration names.
 ///
 /// # Errors
 /// `StoreError` when it cannot be opened, is damaged or newer than this program.
 pub fn open(data_dir: &std::path::Path) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(Arc::new(embedded::EmbeddedStore::open(&data_dir.join("mcpgate.db"))?))
+    Ok(Arc::new(embedded::EmbeddedStore::open(&data_dir.join(FILE))?))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Compares `text` with the file.
-pub fn check(file: &Path, text: &str) {
+pub(crate) fn check(file: &Path, text: &str) {
     if std::env::var_os("MCPGATE_BLESS").is_some() {
         std::fs::write(file, text).expect("a golden file can be written");
     }

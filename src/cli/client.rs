@@ -1,0 +1,158 @@
+//! `mcpgate client`: applications, however they came to be known.
+
+use serde_json::{Value, json};
+
+use super::block_on;
+use super::data::{Data, DataArguments, Missing};
+use super::failure::Failure;
+use super::output::moment;
+use crate::issuer::NewClient;
+use crate::oauth::{AuthMethod, Client, ClientOrigin, GrantType};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Register an application by hand; its secret, if it has one, is shown once
+    Add(AddArguments),
+    /// List all applications
+    List {
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Show all that is known of an application
+    Show {
+        #[command(flatten)]
+        client: ClientArguments,
+    },
+    /// Switch an application off: its tokens are refused within a second
+    Disable {
+        #[command(flatten)]
+        client: ClientArguments,
+    },
+    /// Switch an application on again
+    Enable {
+        #[command(flatten)]
+        client: ClientArguments,
+    },
+    /// Remove an application with all that was granted to it
+    Delete {
+        #[command(flatten)]
+        client: ClientArguments,
+    },
+    /// Make a new secret, shown once; the earlier one works for tokens.secret_overlap longer
+    RotateSecret {
+        #[command(flatten)]
+        client: ClientArguments,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AddArguments {
+    /// Display name
+    #[arg(long)]
+    name: String,
+    /// A redirect URI; repeat for more
+    #[arg(long, required = true, value_name = "URI")]
+    redirect_uri: Vec<String>,
+    /// Bind it to one upstream
+    #[arg(long)]
+    upstream: Option<String>,
+    /// It can keep a secret, and gets one
+    #[arg(long, conflicts_with = "public")]
+    confidential: bool,
+    /// It cannot keep a secret (the default)
+    #[arg(long)]
+    public: bool,
+    /// How a confidential application authenticates
+    #[arg(long, value_name = "METHOD", requires = "confidential", default_value = "client_secret_basic")]
+    #[arg(value_parser = ["client_secret_basic", "client_secret_post"])]
+    auth_method: String,
+    /// A grant type; repeat for more
+    #[arg(long, value_name = "TYPE", value_parser = ["authorization_code", "refresh_token"])]
+    #[arg(default_values = ["authorization_code", "refresh_token"])]
+    grant: Vec<String>,
+    #[command(flatten)]
+    data: DataArguments,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ClientArguments {
+    /// The client id
+    id: String,
+    #[command(flatten)]
+    data: DataArguments,
+}
+
+pub(super) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Add(arguments) => add(arguments),
+        Command::List { data } => {
+            let data = data.open(Missing::Refuse)?;
+            let clients = block_on(async { Ok(data.administration.clients().await?) })?;
+            let columns = [("ID", "client_id"), ("NAME", "client_name"), ("ORIGIN", "origin"), ("STATUS", "status")];
+            let columns: Vec<_> = columns.into_iter().chain([("LAST USED", "last_used_at")]).collect();
+            data.output.list(&columns, &clients.iter().map(describe).collect::<Vec<_>>())
+        }
+        Command::Show { client } => {
+            let data = client.data.open(Missing::Refuse)?;
+            let value = describe(&block_on(async { Ok(data.administration.client(&client.id).await?) })?);
+            data.output.one(&format!("{value:#}"), &value)
+        }
+        Command::Disable { client } => switch(&client, true),
+        Command::Enable { client } => switch(&client, false),
+        Command::Delete { client } => {
+            let data = client.data.open(Missing::Refuse)?;
+            block_on(async { Ok(data.administration.delete_client(&client.id).await?) })?;
+            let text = format!("{} is deleted", client.id);
+            data.output.one(&text, &json!({ "client_id": client.id, "status": "deleted" }))
+        }
+        Command::RotateSecret { client } => {
+            let data = client.data.open(Missing::Refuse)?;
+            let secret = block_on(async { Ok(data.administration.rotate_client_secret(&client.id).await?) })?;
+            let value = json!({ "client_id": client.id, "client_secret": secret.reveal() });
+            data.output.one(secret.reveal(), &value)
+        }
+    }
+}
+
+fn add(arguments: AddArguments) -> Result<(), Failure> {
+    let auth_method = if arguments.confidential { AuthMethod::parse(&arguments.auth_method) } else { None };
+    let new = NewClient {
+        name: arguments.name,
+        redirect_uris: arguments.redirect_uri,
+        grant_types: arguments.grant.iter().filter_map(|grant| GrantType::parse(grant)).collect(),
+        auth_method: auth_method.unwrap_or(AuthMethod::None),
+        upstream: arguments.upstream,
+    };
+    let data = arguments.data.open(Missing::Make)?;
+    let added = block_on(async { Ok(data.administration.add_client(&new).await?) })?;
+    let mut value = describe(&added.client);
+    let mut text = format!("client_id      {}", added.client.id.as_str());
+    if let (Some(secret), Some(object)) = (&added.secret, value.as_object_mut()) {
+        object.insert("client_secret".to_owned(), json!(secret.reveal()));
+        text.push_str(&format!("\nclient_secret  {}\nThe secret is not shown again.", secret.reveal()));
+    }
+    data.output.one(&text, &value)
+}
+
+fn switch(client: &ClientArguments, disabled: bool) -> Result<(), Failure> {
+    let data: Data = client.data.open(Missing::Refuse)?;
+    block_on(async { Ok(data.administration.set_client_disabled(&client.id, disabled).await?) })?;
+    let word = if disabled { "disabled" } else { "enabled" };
+    data.output.one(&format!("{} is {word}", client.id), &json!({ "client_id": client.id, "status": word }))
+}
+
+fn describe(client: &Client) -> Value {
+    let mut members = client.metadata.to_json();
+    members.insert("client_id".to_owned(), json!(client.id.as_str()));
+    let origin = match client.origin {
+        ClientOrigin::Manual => "manual",
+        ClientOrigin::Registered => "registered",
+        ClientOrigin::MetadataDocument => "metadata_document",
+    };
+    members.insert("origin".to_owned(), json!(origin));
+    members.insert("status".to_owned(), json!(if client.disabled { "disabled" } else { "enabled" }));
+    members.insert("resource".to_owned(), json!(client.resource.as_ref().map(|r| r.as_str())));
+    members.insert("created_at".to_owned(), json!(moment(client.created_at)));
+    members.insert("last_used_at".to_owned(), json!(client.last_used_at.map(moment)));
+    Value::Object(members)
+}

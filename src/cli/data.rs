@@ -1,0 +1,91 @@
+//! Which data a command works on: the options that name it, and the open store with the use cases over it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::failure::Failure;
+use super::output::Output;
+use super::remember;
+use crate::clock::SystemClock;
+use crate::config::{Config, Overrides};
+use crate::entropy::SystemEntropy;
+use crate::issuer::Administration;
+use crate::oauth::TenantId;
+use crate::server::keys;
+use crate::store::{self, Store};
+
+/// The options of all commands about data.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct DataArguments {
+    /// The configuration of `mcpgate serve`
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder of `mcpgate up` [default: mcpgate in the user's data home]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The tenant
+    #[arg(long, default_value = TenantId::DEFAULT)]
+    tenant: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whether a command may begin a data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It may: the first account or client can come before the first start.
+    Make,
+    /// It may not: a mistyped folder must not look like an empty one.
+    Refuse,
+}
+
+/// An open store.
+pub(super) struct Data {
+    pub(super) config: Arc<Config>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) administration: Administration,
+    pub(super) output: Output,
+}
+
+impl DataArguments {
+    /// Opens the data.
+    pub(super) fn open(&self, missing: Missing) -> Result<Data, Failure> {
+        let tenant = TenantId::parse(&self.tenant)
+            .ok_or_else(|| Failure::Usage("--tenant: a tenant is 1 to 64 of a-z, 0-9 and -".to_owned()))?;
+        let config = Arc::new(self.load()?);
+        if missing == Missing::Refuse && !config.data_dir.join(store::FILE).exists() {
+            let text = "there is no store here; name its folder with --data, or its configuration with --config";
+            return Err(Failure::other(anyhow::anyhow!("{}: {text}", config.data_dir.display())));
+        }
+        let entropy = Arc::new(SystemEntropy::new());
+        let keys = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref()).map_err(Failure::other)?;
+        let store = store::open(&config.data_dir)?;
+        let administration = Administration::new(
+            Arc::clone(&store),
+            Arc::new(SystemClock),
+            entropy,
+            Arc::new(keys.token),
+            Arc::clone(&config),
+            tenant,
+        );
+        Ok(Data { config, store, administration, output: self.output() })
+    }
+
+    /// Returns how to print.
+    pub(super) fn output(&self) -> Output {
+        Output::new(self.json)
+    }
+
+    fn load(&self) -> Result<Config, Failure> {
+        let serve = self.config.is_some() && self.data.is_none();
+        let overrides = Overrides { data_dir: self.data.clone(), up: !serve, ..Overrides::default() };
+        if serve || self.config.is_some() {
+            return Config::load(self.config.as_deref(), &overrides).map_err(Failure::Configuration);
+        }
+        // The folder of `up`: what it was started with last time is noted there.
+        let bare = Config::load(None, &overrides).map_err(Failure::Configuration)?;
+        let (file, overrides) = remember::recall(&bare.data_dir, overrides)?;
+        Config::load(file.as_deref(), &overrides).map_err(Failure::Configuration)
+    }
+}

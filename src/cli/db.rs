@@ -1,0 +1,44 @@
+//! `mcpgate db`: the store as a whole.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::block_on;
+use super::data::{DataArguments, Missing};
+use super::failure::Failure;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Write a consistent copy of the store, beside a running server too; keep the keys folder with it
+    Backup {
+        /// The new file
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Check the store from end to end
+    Check {
+        #[command(flatten)]
+        data: DataArguments,
+    },
+}
+
+pub(super) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Backup { file, data } => {
+            let data = data.open(Missing::Refuse)?;
+            block_on(async { Ok(data.store.backup(&file).await?) })?;
+            let keys = data.config.data_dir.join("keys");
+            let text = format!("wrote {}; keep {} with it", file.display(), keys.display());
+            data.output.one(&text, &json!({ "file": file.display().to_string(), "keys": keys.display().to_string() }))
+        }
+        Command::Check { data } => {
+            let data = data.open(Missing::Refuse)?;
+            let problems = block_on(async { Ok(data.store.check().await?) })?;
+            let text = if problems.is_empty() { "the store is sound".to_owned() } else { problems.join("\n") };
+            data.output.one(&text, &json!({ "sound": problems.is_empty(), "problems": problems }))?;
+            if problems.is_empty() { Ok(()) } else { Err(Failure::Told(1)) }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `mcpgate demo-upstream`: the built-in MCP server, alone.
+
+use std::net::SocketAddr;
+
+use super::block_on;
+use super::failure::Failure;
+use super::output::Output;
+use crate::demo;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Where to listen; anybody who reaches it may use it
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    block_on(async {
+        let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
+        let address = listener.local_addr()?;
+        Output::text().raw(format!("the demo MCP server is at http://{address}/mcp\n").as_bytes())?;
+        let stop = async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        Ok(demo::serve(listener, stop).await?)
+    })
+}

@@ -1,0 +1,48 @@
+//! How `mcpgate up` was last started on a data folder, so that commands given that folder speak of the same public URL
+//! and upstreams.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use crate::config::Overrides;
+
+const FILE: &str = "up.toml";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Noted {
+    public_url: String,
+    upstream: Option<String>,
+    config: Option<PathBuf>,
+}
+
+/// Notes the start in the data folder.
+pub(super) fn note(
+    data_dir: &Path,
+    public_url: &str,
+    upstream: Option<&str>,
+    config: Option<&Path>,
+) -> Result<(), Failure> {
+    let noted = Noted {
+        public_url: public_url.to_owned(),
+        upstream: upstream.map(str::to_owned),
+        config: config.map(|c| c.canonicalize().unwrap_or_else(|_| c.to_owned())),
+    };
+    let text = toml::to_string(&noted).map_err(Failure::other)?;
+    let text = format!("# How `mcpgate up` was last started; read by the commands that are given this folder.\n{text}");
+    crate::server::private_file::replace(&data_dir.join(FILE), 0o600, text.as_bytes()).map_err(Failure::other)
+}
+
+/// Puts what was noted, if anything was, into `overrides`; returns the configuration file too.
+pub(super) fn recall(data_dir: &Path, overrides: Overrides) -> Result<(Option<PathBuf>, Overrides), Failure> {
+    let path = data_dir.join(FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((None, overrides)),
+        read => read?,
+    };
+    let noted: Noted = toml::from_str(&text)
+        .map_err(|e| Failure::other(anyhow::anyhow!("{}: {}; remove it", path.display(), e.message())))?;
+    Ok((noted.config, Overrides { public_url: Some(noted.public_url), upstream: noted.upstream, ..overrides }))
+}

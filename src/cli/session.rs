@@ -1,0 +1,99 @@
+//! `mcpgate session`: what people have granted to applications, and how to take it back.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::block_on;
+use super::data::{DataArguments, Missing};
+use super::failure::Failure;
+use super::output::moment;
+use crate::oauth::{Grant, ScopeToken};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List what stands, newest first
+    List {
+        /// Only of this user
+        #[arg(long)]
+        user: Option<String>,
+        /// Only of this application
+        #[arg(long, value_name = "ID")]
+        client: Option<String>,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Revoke; the tokens are refused within a second
+    Revoke(RevokeArguments),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
+pub(super) struct RevokeArguments {
+    /// One session, as listed
+    #[arg(long, group = "which", conflicts_with_all = ["user", "client", "all"])]
+    id: Option<String>,
+    /// All of this user
+    #[arg(long, group = "which")]
+    user: Option<String>,
+    /// All of this application (with --user: of both)
+    #[arg(long, value_name = "ID", group = "which")]
+    client: Option<String>,
+    /// All of the tenant
+    #[arg(long, group = "which", conflicts_with_all = ["user", "client"])]
+    all: bool,
+    #[command(flatten)]
+    data: DataArguments,
+}
+
+pub(super) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List { user, client, data } => {
+            let data = data.open(Missing::Refuse)?;
+            let values = block_on(async {
+                let grants = data.administration.grants(user.as_deref(), client.as_deref()).await?;
+                let accounts = data.administration.accounts().await?;
+                let clients = data.administration.clients().await?;
+                let users: HashMap<_, _> = accounts.iter().map(|a| (a.subject.as_str(), a.name.as_str())).collect();
+                let names: HashMap<_, _> =
+                    clients.iter().map(|c| (c.id.as_str(), c.metadata.client_name.as_deref())).collect();
+                let describe = |grant: &Grant| {
+                    let client_name = names.get(grant.client.as_str()).copied().flatten();
+                    describe(grant, users.get(grant.subject.as_str()).copied(), client_name)
+                };
+                Ok(grants.iter().map(describe).collect::<Vec<_>>())
+            })?;
+            let columns = [("ID", "id"), ("USER", "user"), ("APPLICATION", "client_name"), ("RESOURCE", "resource")];
+            let columns: Vec<_> = columns.into_iter().chain([("SCOPES", "scopes"), ("UNTIL", "expires_at")]).collect();
+            data.output.list(&columns, &values)
+        }
+        Command::Revoke(arguments) => {
+            let data = arguments.data.open(Missing::Refuse)?;
+            let revoked = block_on(async {
+                if let Some(id) = &arguments.id {
+                    data.administration.revoke_grant(id).await?;
+                    return Ok(1);
+                }
+                let (user, client) = (arguments.user.as_deref(), arguments.client.as_deref());
+                Ok(data.administration.revoke_grants(user, client).await?)
+            })?;
+            data.output.one(&format!("revoked {revoked}"), &json!({ "revoked": revoked }))
+        }
+    }
+}
+
+fn describe(grant: &Grant, user: Option<&str>, client_name: Option<&str>) -> Value {
+    json!({
+        "id": grant.id.to_string(),
+        "user": user,
+        "subject": grant.subject.as_str(),
+        "client_id": grant.client.as_str(),
+        "client_name": client_name.unwrap_or(grant.client.as_str()),
+        "resource": grant.resource.as_str(),
+        "scopes": grant.scopes.iter().map(ScopeToken::as_str).collect::<Vec<_>>(),
+        "created_at": moment(grant.created_at),
+        "refreshed_at": moment(grant.rotated_at),
+        "expires_at": moment(grant.expires_at),
+        "may_refresh": grant.may_refresh,
+    })
+}

@@ -1,0 +1,74 @@
+//! `mcpgate up`: the gateway on one machine, with everything it needs made on the first run.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::failure::Failure;
+use super::output::Output;
+use super::{remember, welcome};
+use crate::config::{Config, Overrides};
+use crate::server::{self, Ready, RunOptions};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The MCP server to put the gateway in front of, http://127.0.0.1:8000/mcp say [default: a built-in demo]
+    #[arg(value_name = "UPSTREAM_URL")]
+    upstream: Option<String>,
+    /// Where store, keys and certificates live [default: mcpgate in the user's data home]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The public listener [default: 127.0.0.1:8443]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The listener for health and metrics [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS")]
+    operator_listen: Option<SocketAddr>,
+    /// The https origin that clients use [default: https://localhost and the port of --listen]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Worker threads [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = workers)]
+    workers: Option<usize>,
+    /// Read the password of the first account from a file, instead of printing a link to set it
+    #[arg(long, value_name = "FILE")]
+    admin_password_file: Option<PathBuf>,
+    /// Add a configuration file to the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Serves until told to stop.
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let overrides = Overrides {
+        data_dir: arguments.data,
+        listen: arguments.listen,
+        operator_listen: arguments.operator_listen,
+        public_url: arguments.public_url,
+        workers: arguments.workers,
+        upstream: arguments.upstream,
+        up: true,
+    };
+    let config = Config::load(arguments.config.as_deref(), &overrides).map_err(Failure::Configuration)?;
+    let (upstream, file) = (overrides.upstream.clone(), arguments.config.clone());
+    let ready = move |ready: &Ready| {
+        let noted =
+            remember::note(&ready.config.data_dir, &ready.config.public_url, upstream.as_deref(), file.as_deref());
+        if let Err(failure) = noted {
+            tracing::warn!(?failure, "how this server was started could not be noted for the data commands");
+        }
+        // A closed standard output is no reason to stop serving.
+        let _closed = Output::text().raw(welcome::text(ready).as_bytes());
+    };
+    let options = RunOptions {
+        up: true,
+        admin_password_file: arguments.admin_password_file,
+        config_file: arguments.config,
+        overrides,
+        on_ready: Some(Box::new(ready)),
+    };
+    Ok(server::run(config, options)?)
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| "write a number from 1 to 1024".to_owned())
+}

@@ -1,0 +1,116 @@
+//! `mcpgate user`: accounts of the people who log in.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::data::{Data, DataArguments, Missing};
+use super::failure::Failure;
+use super::output::moment;
+use super::{block_on, password};
+use crate::store::{Account, AccountStatus};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Add an account; without a password, print a one-time link to set one
+    Add {
+        /// Login name
+        name: String,
+        /// Read the password from a file; - is standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// List all accounts
+    List {
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Switch an account off: its sessions end and its tokens are refused within a second
+    Disable {
+        /// Login name
+        name: String,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Switch an account on again; what was revoked stays revoked
+    Enable {
+        /// Login name
+        name: String,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Set a password, from standard input by default; all sessions of the account end
+    SetPassword {
+        /// Login name
+        name: String,
+        /// Read the password from a file; - is standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// Print a one-time link to set it in a browser instead
+        #[arg(long, conflicts_with = "password_file")]
+        link: bool,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+}
+
+pub(super) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Add { name, password_file, data } => {
+            let password = password_file.as_deref().map(password::from_file).transpose()?;
+            let data = data.open(Missing::Make)?;
+            let added = block_on(async {
+                Ok(data.administration.add_account(&name, password.as_ref().map(|p| p.as_str())).await?)
+            })?;
+            let link = added.link.as_ref().map(|link| format!("; set its password at\n{link}")).unwrap_or_default();
+            let mut value = account(&added.account);
+            if let (Some(object), Some(link)) = (value.as_object_mut(), &added.link) {
+                object.insert("link".to_owned(), json!(link));
+            }
+            data.output.one(&format!("added {}{link}", added.account.name), &value)
+        }
+        Command::List { data } => {
+            let data = data.open(Missing::Refuse)?;
+            let accounts = block_on(async { Ok(data.administration.accounts().await?) })?;
+            let columns =
+                [("NAME", "name"), ("STATUS", "status"), ("PASSWORD", "password_set_at"), ("ADDED", "created_at")];
+            data.output.list(&columns, &accounts.iter().map(account).collect::<Vec<_>>())
+        }
+        Command::Disable { name, data } => switch(&name, &data.open(Missing::Refuse)?, true),
+        Command::Enable { name, data } => switch(&name, &data.open(Missing::Refuse)?, false),
+        Command::SetPassword { name, password_file, link: true, data } => {
+            debug_assert!(password_file.is_none(), "clap excludes both");
+            let data = data.open(Missing::Refuse)?;
+            let link = block_on(async { Ok(data.administration.password_link(&name).await?) })?;
+            data.output.one(&link, &json!({ "name": name, "link": link }))
+        }
+        Command::SetPassword { name, password_file, link: false, data } => {
+            let password = password_file.as_deref().map_or_else(password::from_input, password::from_file)?;
+            let data = data.open(Missing::Refuse)?;
+            block_on(async { Ok(data.administration.set_password(&name, &password).await?) })?;
+            data.output.one(&format!("the password of {name} is set"), &json!({ "name": name, "password_set": true }))
+        }
+    }
+}
+
+fn switch(name: &str, data: &Data, disabled: bool) -> Result<(), Failure> {
+    block_on(async { Ok(data.administration.set_account_disabled(name, disabled).await?) })?;
+    let word = if disabled { "disabled" } else { "enabled" };
+    data.output.one(&format!("{name} is {word}"), &json!({ "name": name, "status": word }))
+}
+
+fn account(account: &Account) -> Value {
+    json!({
+        "name": account.name,
+        "subject": account.subject.as_str(),
+        "status": match account.status {
+            AccountStatus::Enabled => "enabled",
+            AccountStatus::Disabled => "disabled",
+        },
+        "created_at": moment(account.created_at),
+        "password_set_at": account.password_set_at.map(moment),
+        "failed_logins": account.failed_logins,
+    })
+}

@@ -1,0 +1,459 @@
+//! The command line as operators and scripts meet it: the real program, a real store in a temporary folder. A failure
+//! means that a command, its output or its exit code has changed, or that a deed no longer does what it says.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[path = "support/golden.rs"]
+mod golden;
+
+const PASSWORD: &str = "glazed-teapot-41";
+const REDIRECT: &str = "https://app.example.com/callback";
+
+fn golden_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn mcpgate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpgate"));
+    // Nothing of the developer's own environment: neither their data nor their terminal.
+    command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    mcpgate(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A data folder as `mcpgate up` would have it, without a server.
+struct Data {
+    folder: TempDir,
+}
+
+impl Data {
+    fn new() -> Self {
+        let data = Self { folder: tempfile::tempdir().unwrap() };
+        let added = data.json_with_input(&["user", "add", "ada", "--password-file", "-"], PASSWORD);
+        assert_eq!(added["name"], "ada");
+        data
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = mcpgate(arguments);
+        command.arg("--data").arg(self.folder.path());
+        command
+    }
+
+    fn text(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.text(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    fn json_with_input(&self, arguments: &[&str], input: &str) -> Value {
+        let output = with_input(self.command(arguments).arg("--json"), input);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What a command that fails says, and its exit code.
+    fn refused(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(arguments).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?} was done");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        (output.status.code().unwrap(), text(&output.stderr))
+    }
+
+    fn events(&self) -> Vec<String> {
+        let rows = self.text(&["audit", "tail", "-n", "1000", "--json"]);
+        let event = |line: &str| serde_json::from_str::<Value>(line).unwrap()["event"].as_str().unwrap().to_owned();
+        rows.lines().map(event).collect()
+    }
+
+    fn add_client(&self, more: &[&str]) -> Value {
+        self.json(&[&["client", "add", "--name", "Wiki", "--redirect-uri", REDIRECT], more].concat())
+    }
+}
+
+fn with_input(command: &mut Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn help_is_as_agreed() {
+    let commands: [&[&str]; 26] = [
+        &[],
+        &["up"],
+        &["serve"],
+        &["check"],
+        &["demo-upstream"],
+        &["certs"],
+        &["certs", "dev"],
+        &["user"],
+        &["user", "add"],
+        &["user", "list"],
+        &["user", "disable"],
+        &["user", "set-password"],
+        &["token"],
+        &["token", "issue"],
+        &["client"],
+        &["client", "add"],
+        &["client", "show"],
+        &["client", "rotate-secret"],
+        &["session"],
+        &["session", "list"],
+        &["session", "revoke"],
+        &["audit"],
+        &["audit", "tail"],
+        &["db"],
+        &["db", "backup"],
+        &["db", "check"],
+    ];
+    let help = |words: &&[&str]| {
+        let output = run(&[*words, &["--help"]].concat());
+        assert!(output.status.success(), "{words:?}");
+        format!("$ mcpgate {}\n{}\n", [*words, &["--help"]].concat().join(" "), text(&output.stdout))
+    };
+    golden::check(&golden_file("help.txt"), &commands.iter().map(help).collect::<String>());
+}
+
+#[test]
+fn what_is_not_understood_exits_64() {
+    for arguments in [
+        &["frobnicate"][..],
+        &["user", "add"],
+        &["serve"],
+        &["up", "--workers", "0"],
+        &["session", "revoke"],
+        &["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--confidential", "--public"],
+        &["token", "issue", "--user", "a", "--upstream", "b", "--lifetime", "90"],
+        &["user", "list", "--tenant", "No Tenant"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    }
+    assert!(text(&run(&["--version"]).stdout).starts_with("mcpgate "));
+}
+
+#[test]
+fn cf_01_check_reports_every_problem_and_exits_78() {
+    let file = golden_file("many-problems.toml");
+    let check = |more: &[&str]| run(&[&["check", "--config", file.to_str().unwrap()], more].concat());
+    let (people, programs) = (check(&[]), check(&["--json"]));
+    assert_eq!((people.status.code(), programs.status.code()), (Some(78), Some(78)));
+    let reported = text(&people.stdout).replace(file.to_str().unwrap(), "gateway.toml");
+    assert_eq!(reported, std::fs::read_to_string(golden_file("many-problems.txt")).unwrap());
+    let parsed: Value = serde_json::from_slice(&programs.stdout).unwrap();
+    assert_eq!(parsed["problems"].as_array().unwrap().len(), reported.lines().count());
+    assert_eq!(parsed["problems"][0]["line"], 1);
+}
+
+#[test]
+fn cf_01_serve_refuses_a_bad_file_with_78() {
+    let output = run(&["serve", "--config", golden_file("many-problems.toml").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("many-problems.toml:1: public_ulr: this key is unknown"));
+}
+
+#[test]
+fn cf_05_check_warns_of_what_is_dangerous() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    let config = "[operator]\naddress = \"0.0.0.0:9090\"\ndanger_open_to_network = true\n";
+    std::fs::write(&file, config).unwrap();
+    let output =
+        mcpgate(&["check", "--up", "--config", file.to_str().unwrap()]).env("HOME", dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).starts_with("warning: operator.danger_open_to_network"));
+}
+
+#[test]
+fn cf_06_the_environment_overrides_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = |variables: &[(&str, &str)]| {
+        let name = format!("u{}", variables.len());
+        let mut command = mcpgate(&["user", "add", &name, "--data", dir.path().to_str().unwrap()]);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert!(link(&[]).contains("https://localhost:8443/setup?link="));
+    assert!(link(&[("MCPGATE_PUBLIC_URL", "https://evil.example")]).contains("https://localhost:8443/setup?link="));
+}
+
+#[test]
+fn accounts_are_added_listed_and_switched() {
+    let data = Data::new();
+    let added = data.json(&["user", "add", "Grace"]);
+    assert_eq!((&added["name"], &added["password_set_at"]), (&Value::from("grace"), &Value::Null));
+    assert!(added["link"].as_str().unwrap().starts_with("https://localhost:8443/setup?link=mcp_session_"));
+    let listed = data.json(&["user", "list"]);
+    let statuses: Vec<_> = listed.as_array().unwrap().iter().map(|a| (&a["name"], &a["status"])).collect();
+    assert_eq!(statuses, [(&"ada".into(), &"enabled".into()), (&"grace".into(), &"enabled".into())]);
+    assert_eq!(data.json(&["user", "disable", "ada"])["status"], "disabled");
+    assert_eq!(data.json(&["user", "list"])[0]["status"], "disabled");
+    assert_eq!(data.json(&["user", "enable", "ada"])["status"], "enabled");
+    assert!(data.text(&["user", "list"]).starts_with("NAME   STATUS   PASSWORD"));
+    assert_eq!(data.refused(&["user", "add", "ada"]).0, 1);
+    assert_eq!(data.refused(&["user", "add", "a b"]).0, 1);
+    assert_eq!(data.refused(&["user", "disable", "nobody"]), (1, "mcpgate: there is no account of this name\n".into()));
+    let wished = ["account.added", "account.added", "account.setup_link_made", "account.disabled", "account.enabled"];
+    assert_eq!(data.events(), wished);
+}
+
+#[test]
+fn li_07_guessable_passwords_are_refused() {
+    let data = Data::new();
+    for (password, reason) in [("short", "at least 12 characters"), ("Password1234", "guessed first")] {
+        let output = with_input(&mut data.command(&["user", "set-password", "ada"]), password);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(reason) && !text(&output.stderr).contains(password));
+    }
+    let set = data.json_with_input(&["user", "set-password", "ada"], "another-kettle-77\n");
+    assert_eq!(set["password_set"], true);
+    let file = data.folder.path().join("password");
+    std::fs::write(&file, "third-saucer-12\n").unwrap();
+    data.json(&["user", "set-password", "ada", "--password-file", file.to_str().unwrap()]);
+    assert!(data.json(&["user", "set-password", "ada", "--link"])["link"].as_str().unwrap().contains("/setup?link="));
+    assert_eq!(data.events()[1..], ["account.password_set", "account.password_set", "account.setup_link_made"]);
+}
+
+#[test]
+fn passwords_are_nowhere_in_the_data_folder() {
+    let data = Data::new();
+    for entry in std::fs::read_dir(data.folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let content = std::fs::read(&path).unwrap();
+            let found = content.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes());
+            assert!(!found, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn tokens_are_issued_for_scripts() {
+    let data = Data::new();
+    let issued = data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp", "--lifetime", "10m"]);
+    assert!(issued["access_token"].as_str().unwrap().starts_with("mcp_access_"));
+    assert_eq!((&issued["expires_in"], &issued["scope"]), (&600.into(), &"mcp:read mcp:tools".into()));
+    assert_eq!(issued["resource"], "https://localhost:8443/mcp");
+    let one = data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp", "--scope", "mcp:read"]);
+    assert_eq!(one["scope"], "mcp:read");
+    let bare = data.text(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
+    assert!(bare.starts_with("mcp_access_") && bare.lines().count() == 1);
+    for (more, reason) in [
+        (&["--user", "nobody", "--upstream", "mcp"][..], "no account"),
+        (&["--user", "ada", "--upstream", "nothing"], "no upstream"),
+        (&["--user", "ada", "--upstream", "mcp", "--scope", "admin"], "no scope"),
+        (&["--user", "ada", "--upstream", "mcp", "--lifetime", "30d"], "24 hours"),
+    ] {
+        let (code, said) = data.refused(&[&["token", "issue"], more].concat());
+        assert!(code == 1 && said.contains(reason), "{said}");
+    }
+    data.json(&["user", "disable", "ada"]);
+    assert!(data.refused(&["token", "issue", "--user", "ada", "--upstream", "mcp"]).1.contains("disabled"));
+}
+
+#[test]
+fn sessions_are_listed_and_revoked() {
+    let data = Data::new();
+    let issue = || data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp"])["session"].clone();
+    let (first, second) = (issue(), issue());
+    let listed = data.json(&["session", "list"]);
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    assert_eq!((&listed[0]["user"], &listed[0]["may_refresh"]), (&"ada".into(), &false.into()));
+    assert_eq!(data.json(&["session", "revoke", "--id", first.as_str().unwrap()])["revoked"], 1);
+    assert_eq!(data.json(&["session", "list", "--user", "ada"])[0]["id"], second);
+    assert_eq!(data.refused(&["session", "revoke", "--id", first.as_str().unwrap()]).0, 1);
+    assert_eq!(data.refused(&["session", "revoke", "--id", "x"]).0, 1);
+    issue();
+    assert_eq!(data.json(&["session", "revoke", "--client", "mcp_client_operator"])["revoked"], 2);
+    issue();
+    assert_eq!(data.json(&["session", "revoke", "--user", "ada"])["revoked"], 1);
+    issue();
+    assert_eq!(data.json(&["session", "revoke", "--all"])["revoked"], 1);
+    assert_eq!(data.json(&["session", "list"]), Value::Array(Vec::new()));
+}
+
+#[test]
+fn nobody_can_connect_as_the_operator_of_tokens() {
+    let data = Data::new();
+    data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
+    let client = data.json(&["client", "show", "mcp_client_operator"]);
+    assert_eq!(client["grant_types"], Value::Array(Vec::new()));
+    assert_eq!(client["redirect_uris"], Value::from(vec!["https://operator.invalid/"]));
+    data.json(&["client", "disable", "mcp_client_operator"]);
+    assert!(data.refused(&["token", "issue", "--user", "ada", "--upstream", "mcp"]).1.contains("disabled"));
+}
+
+#[test]
+fn public_clients_are_added_shown_switched_and_deleted() {
+    let data = Data::new();
+    let added = data.add_client(&[]);
+    let id = added["client_id"].as_str().unwrap();
+    assert_eq!((&added["token_endpoint_auth_method"], &added["client_secret"]), (&"none".into(), &Value::Null));
+    assert_eq!((&added["origin"], &added["status"]), (&"manual".into(), &"enabled".into()));
+    assert_eq!(data.json(&["client", "show", id]), added);
+    assert_eq!(data.json(&["client", "disable", id])["status"], "disabled");
+    assert_eq!(data.json(&["client", "list"])[0]["status"], "disabled");
+    assert_eq!(data.json(&["client", "enable", id])["status"], "enabled");
+    assert!(data.refused(&["client", "rotate-secret", id]).1.contains("no secret"));
+    assert_eq!(data.json(&["client", "delete", id])["status"], "deleted");
+    assert_eq!(data.refused(&["client", "show", id]).0, 1);
+    let bound = data.add_client(&["--upstream", "mcp", "--grant", "authorization_code"]);
+    assert_eq!(bound["resource"], "https://localhost:8443/mcp");
+    assert_eq!(bound["grant_types"], Value::from(vec!["authorization_code"]));
+    let wished = ["client.added", "client.disabled", "client.enabled", "client.deleted", "client.added"];
+    assert_eq!(data.events()[1..], wished);
+}
+
+#[test]
+fn bad_clients_are_refused_by_the_rules_of_registration() {
+    let data = Data::new();
+    for uri in ["javascript:alert(1)", "http://evil.example/", "https://app.example.com/#x"] {
+        let (code, said) = data.refused(&["client", "add", "--name", "x", "--redirect-uri", uri]);
+        assert!(code == 1 && said.contains("redirect"), "{uri}: {said}");
+    }
+    assert!(
+        data.refused(&["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--upstream", "y"])
+            .1
+            .contains("upstream")
+    );
+}
+
+#[test]
+fn ca_15_a_secret_is_shown_once_and_rotated() {
+    let data = Data::new();
+    let added = data.add_client(&["--confidential", "--auth-method", "client_secret_post"]);
+    assert_eq!(added["token_endpoint_auth_method"], "client_secret_post");
+    let (id, secret) = (added["client_id"].as_str().unwrap(), added["client_secret"].as_str().unwrap());
+    assert!(secret.starts_with("mcp_secret_") && secret.len() == "mcp_secret_".len() + 64);
+    assert!(!data.text(&["client", "show", id]).contains("mcp_secret_"));
+    let rotated = data.json(&["client", "rotate-secret", id]);
+    assert!(rotated["client_secret"].as_str().unwrap() != secret);
+    assert!(data.text(&["client", "rotate-secret", id]).starts_with("mcp_secret_"));
+    let trail = data.text(&["audit", "tail", "--json"]);
+    assert!(trail.contains("client.secret_rotated") && !trail.contains("mcp_secret_"));
+}
+
+#[test]
+fn the_trail_ends_quietly_when_nobody_reads() {
+    let data = Data::new();
+    let mut tail =
+        data.command(&["audit", "tail", "--follow"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(tail.stdout.take());
+    data.json(&["user", "disable", "ada"]);
+    let output = tail.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn rows_of_the_trail_say_who_and_what() {
+    let data = Data::new();
+    let line = data.text(&["audit", "tail", "-n", "1"]);
+    assert!(line.contains("  account.added  actor=operator  target=user_"), "{line}");
+    data.json(&["user", "disable", "ada"]);
+    assert_eq!(data.text(&["audit", "tail", "-n", "1"]).lines().count(), 1);
+}
+
+#[test]
+fn the_store_is_backed_up_and_checked() {
+    let data = Data::new();
+    assert_eq!(data.json(&["db", "check"])["sound"], true);
+    let other = tempfile::tempdir().unwrap();
+    let copy = other.path().join("mcpgate.db");
+    data.json(&["db", "backup", copy.to_str().unwrap()]);
+    let listed = run(&["user", "list", "--json", "--data", other.path().to_str().unwrap()]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed[0]["name"], "ada");
+    assert_eq!(data.refused(&["db", "backup", copy.to_str().unwrap()]).0, 1, "a backup never overwrites");
+}
+
+#[test]
+fn a_mistyped_folder_is_not_taken_for_an_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let absent = dir.path().join("absent");
+    let output = run(&["user", "list", "--data", absent.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("there is no store here"));
+    assert!(!absent.exists());
+}
+
+#[test]
+fn data_commands_take_the_configuration_of_serve() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    let config = "public_url = \"https://mcp.example.com\"\ndata_dir = \"data\"\nbrand = \"acme\"\n\
+                  listen = { tls = \"development\" }\n[[upstream]]\nname = \"files\"\npath = \"/files\"\n\
+                  url = \"http://127.0.0.1:1/\"\n";
+    std::fs::write(&file, config).unwrap();
+    let with = |arguments: &[&str]| {
+        let output = mcpgate(arguments).arg("--json").arg("--config").arg(&file).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let added = with(&["user", "add", "ada"]);
+    assert!(added["link"].as_str().unwrap().starts_with("https://mcp.example.com/setup?link=acme_session_"));
+    let issued = with(&["token", "issue", "--user", "ada", "--upstream", "files"]);
+    assert_eq!(issued["resource"], "https://mcp.example.com/files");
+    assert!(dir.path().join("data/mcpgate.db").exists());
+}
+
+#[test]
+fn development_certificates_are_made_where_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("certs");
+    let made = run(&["certs", "dev", "--json", "--dir", folder.to_str().unwrap()]);
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    for file in ["ca", "certificate", "key"] {
+        let pem = std::fs::read_to_string(made[file].as_str().unwrap()).unwrap();
+        assert!(pem.starts_with("-----BEGIN "), "{file}");
+    }
+    assert!(folder.join("ca-key.pem").exists());
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = run(&["completions", shell]);
+        assert!(output.status.success() && text(&output.stdout).contains("rotate-secret"), "{shell}");
+    }
+}
+
+#[test]
+fn the_demo_upstream_runs_alone() {
+    use std::io::{BufRead, BufReader, Read};
+    let mut demo = mcpgate(&["demo-upstream", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(demo.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("the demo MCP server is at http://").unwrap().strip_suffix("/mcp").unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+    let head =
+        format!("POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+    let head = format!("{head}Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("serverInfo"), "{answer}");
+}
