@@ -17,6 +17,10 @@ mod documents;
 #[cfg(test)]
 mod expect;
 #[cfg(test)]
+mod framing;
+#[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod login;
@@ -28,6 +32,10 @@ mod refresh;
 mod rmcp;
 #[cfg(test)]
 mod shared;
+#[cfg(test)]
+mod slow;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;

@@ -96,6 +96,20 @@ impl Client {
         self.tls.connect(ServerName::try_from("localhost").expect("a name"), tcp).await
     }
 
+    /// How it shakes hands.
+    pub(crate) fn config(&self) -> Arc<rustls::ClientConfig> {
+        Arc::clone(self.tls.config())
+    }
+
+    /// As [`Self::raw`], offering these protocols (ALPN).
+    pub(crate) async fn raw_with(&self, protocols: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = rustls::ClientConfig::clone(self.tls.config());
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let tcp = TcpStream::connect(self.address).await?;
+        tcp.set_nodelay(true)?;
+        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").expect("a name"), tcp).await
+    }
+
     /// Sends bytes on a connection of its own and reads until the gateway closes it, at most five seconds.
     pub(crate) async fn raw_exchange(&self, bytes: &[u8]) -> String {
         let mut stream = self.raw().await.expect("a TLS connection");

@@ -134,6 +134,17 @@ impl Home {
         Gateway { process, home: self }
     }
 
+    /// Starts with at most `files` open files, and waits.
+    pub(crate) async fn start_with_files(self, files: u32) -> Gateway {
+        let log = std::fs::File::create(self.log()).expect("the log file");
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"ulimit -n "$0"; exec "$@""#, &files.to_string(), env!("CARGO_BIN_EXE_mcpgate")]);
+        command.args(self.arguments()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let process = Process(command.spawn().expect("a shell starts"));
+        self.wait_until_healthy().await;
+        Gateway { process, home: self }
+    }
+
     /// Runs a command of mcpgate on this data and reads its JSON.
     pub(crate) fn command(&self, words: &[&str]) -> serde_json::Value {
         let output = Command::new(env!("CARGO_BIN_EXE_mcpgate"))
@@ -159,6 +170,27 @@ impl Gateway {
     pub(crate) fn kill(self) -> Home {
         drop(self.process);
         self.home
+    }
+
+    /// The CPU time that the process has spent.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.0.id())).expect("it runs");
+        // Fields 14 and 15 of proc(5), in ticks of 10 ms; the second field ends with the last parenthesis.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// Waits until the process ends by itself, at most ten seconds; its exit code.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(status) = self.process.0.try_wait().expect("the process is ours") {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "the gateway does not end");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Sends a signal by its name.

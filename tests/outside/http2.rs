@@ -1,0 +1,369 @@
+//! H2: attacks on HTTP/2, framed by hand where no library would send such a thing. Each ends the stream or the
+//! connection, and somebody else is served meanwhile.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::shared;
+use crate::support::client::Client;
+use crate::support::gateway::{Gateway, Home};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const PROTOCOL_ERROR: u32 = 1;
+const REFUSED_STREAM: u32 = 7;
+const ENHANCE_YOUR_CALM: u32 = 11;
+const CSS: &str = "/assets/style.css";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+/// Literal fields without indexing (RFC 7541 6.2.2), names and values below 127 bytes.
+fn fields(list: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in list {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).unwrap());
+            block.extend(text.as_bytes());
+        }
+    }
+    block
+}
+
+fn get<'a>(authority: &'a str, path: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![(":method", "GET"), (":scheme", "https"), (":authority", authority), (":path", path)]
+}
+
+/// What came back: kind, flags, stream, payload.
+type Frame = (u8, u8, u32, Vec<u8>);
+
+async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.ok()?;
+    let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+    let mut payload = vec![0; length];
+    stream.read_exact(&mut payload).await.ok()?;
+    Some((head[3], head[4], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
+}
+
+struct Peer {
+    stream: TlsStream<TcpStream>,
+    authority: String,
+}
+
+impl Peer {
+    async fn connect(home: &Home, settings: &[u8]) -> Self {
+        let mut stream = Client::new(home).raw_with(&[b"h2"]).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        stream.write_all(PREFACE).await.unwrap();
+        stream.write_all(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
+        Self { stream, authority: format!("localhost:{}", home.public.port()) }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok() && self.stream.flush().await.is_ok()
+    }
+
+    async fn ask(&mut self, stream: u32, list: &[(&str, &str)]) {
+        let block = fields(list);
+        assert!(self.send(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &block)).await);
+    }
+
+    /// Reads until a frame fits, for at most `seconds`.
+    async fn until(&mut self, seconds: u64, fits: impl Fn(&Frame) -> bool) -> Option<Frame> {
+        let search = async {
+            while let Some(frame) = read_frame(&mut self.stream).await {
+                if fits(&frame) {
+                    return Some(frame);
+                }
+            }
+            None
+        };
+        tokio::time::timeout(Duration::from_secs(seconds), search).await.unwrap_or(None)
+    }
+
+    /// The code of the RST_STREAM of a stream or of the GOAWAY, whichever comes.
+    async fn refusal(&mut self, stream: u32) -> Option<u32> {
+        let fits = |f: &Frame| (f.0 == RST_STREAM && f.2 == stream) || (f.0 == GOAWAY && code(&f.3[4..8]) != 0);
+        let found = self.until(5, fits).await?;
+        Some(if found.0 == GOAWAY { code(&found.3[4..8]) } else { code(&found.3) })
+    }
+
+    /// The first byte of the header block of the answer: RFC 7541 indexes the common statuses.
+    async fn status(&mut self, stream: u32) -> Option<u16> {
+        let (_, _, _, block) = self.until(5, |f| f.0 == HEADERS && f.2 == stream).await?;
+        Some(match block.first()? {
+            0x88 => 200,
+            0x8c => 400,
+            0x8d => 404,
+            // A literal value with the indexed name `:status`, plain or in Huffman's code.
+            _ => 0,
+        })
+    }
+}
+
+fn code(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(bytes.try_into().unwrap())
+}
+
+async fn assert_alive(home: &Home) {
+    let began = Instant::now();
+    let mut other = Client::new(home);
+    assert_eq!(other.get("/.well-known/oauth-authorization-server").await.status, 200);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn h2_01_rapid_reset_ends_the_connection() {
+    let shared = shared::gateway().await;
+    let mut peer = Peer::connect(&shared.home, &[]).await;
+    let block = fields(&get(&peer.authority, "/mcp"));
+    let mut open = true;
+    for burst in 0..100 {
+        let mut bytes = Vec::new();
+        for n in 0..100 {
+            let stream = 2 * (burst * 100 + n) + 1;
+            bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, stream, &block));
+            bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+        }
+        open = peer.send(&bytes).await;
+        if !open {
+            break;
+        }
+    }
+    let gone = peer.until(5, |f| f.0 == GOAWAY && code(&f.3[4..8]) != 0).await;
+    assert!(gone.is_some() || !open, "the connection stands after 10000 resets");
+    if let Some(gone) = gone {
+        assert_eq!(code(&gone.3[4..8]), ENHANCE_YOUR_CALM);
+    }
+    assert_alive(&shared.home).await;
+}
+
+#[tokio::test]
+async fn h2_03_a_flood_of_continuations_ends_the_connection() {
+    let shared = shared::gateway().await;
+    for size in [1, 10_000] {
+        let mut peer = Peer::connect(&shared.home, &[]).await;
+        let block = fields(&get(&peer.authority, "/mcp"));
+        assert!(peer.send(&frame(HEADERS, END_STREAM, 1, &block)).await);
+        // A field that never ends, in pieces.
+        let mut piece = vec![0, 1, b'x', 0x7f, 0xff, 0xff, 0xff, 0x7f];
+        piece.resize(size.max(1), b'a');
+        let began = Instant::now();
+        let mut open = true;
+        while open && began.elapsed() < Duration::from_secs(5) {
+            open = peer.send(&frame(CONTINUATION, 0, 1, &piece[..size]).repeat(64)).await;
+        }
+        assert!(!open, "the connection takes continuations of {size} for ever");
+        assert_alive(&shared.home).await;
+    }
+}
+
+#[tokio::test]
+async fn h2_05_floods_of_control_frames_harm_nobody_else() {
+    let shared = shared::gateway().await;
+    for flood in [
+        frame(SETTINGS, 0, 0, &[]),
+        frame(PING, 0, 0, &[0; 8]),
+        frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]),
+        frame(WINDOW_UPDATE, 0, 0, &0_u32.to_be_bytes()),
+    ] {
+        let mut peer = Peer::connect(&shared.home, &[]).await;
+        let began = Instant::now();
+        // Nothing is read: what has to be acknowledged must not pile up.
+        let many = flood.repeat(1000);
+        while began.elapsed() < Duration::from_secs(1) {
+            if tokio::time::timeout(Duration::from_millis(200), peer.send(&many)).await != Ok(true) {
+                break;
+            }
+        }
+        assert_alive(&shared.home).await;
+    }
+}
+
+#[tokio::test]
+async fn h2_07_a_stream_whose_window_never_opens_ends() {
+    let gateway = Home::new("[timeouts]\nwrite_stall = \"1s\"\n", None).start().await;
+    // SETTINGS_HEADER_TABLE_SIZE 2^32-1, SETTINGS_INITIAL_WINDOW_SIZE 0, SETTINGS_MAX_FRAME_SIZE 2^24-1.
+    let settings = [0, 1, 255, 255, 255, 255, 0, 4, 0, 0, 0, 0, 0, 5, 0, 255, 255, 255];
+    let mut peer = Peer::connect(&gateway.home, &settings).await;
+    let authority = peer.authority.clone();
+    peer.ask(1, &get(&authority, CSS)).await;
+    assert_eq!(peer.status(1).await, Some(200));
+    let began = Instant::now();
+    assert!(peer.until(4, |f| f.0 == RST_STREAM && f.2 == 1).await.is_some(), "the stream stands");
+    assert!(began.elapsed() > Duration::from_millis(500));
+    // The connection is the peer's still: an answer without a body comes through.
+    peer.ask(3, &[(":method", "HEAD"), (":scheme", "https"), (":authority", &authority), (":path", CSS)]).await;
+    assert_eq!(peer.status(3).await, Some(200));
+}
+
+#[tokio::test]
+async fn h2_08_the_stream_beyond_the_limit_is_refused_and_the_connection_lives() {
+    let gateway = Gateway::start().await;
+    let mut peer = Peer::connect(&gateway.home, &[]).await;
+    let authority = peer.authority.clone();
+    let list = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", authority.as_str()),
+        (":path", "/token"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let mut bytes = Vec::new();
+    for n in 0..101 {
+        // Without END_STREAM: the form still comes, so each stays open.
+        bytes.extend(frame(HEADERS, END_HEADERS, 2 * n + 1, &fields(&list)));
+    }
+    assert!(peer.send(&bytes).await);
+    assert_eq!(peer.refusal(201).await, Some(REFUSED_STREAM));
+    assert!(peer.send(&frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())).await);
+    peer.ask(203, &get(&authority, "/")).await;
+    assert_eq!(peer.status(203).await, Some(200));
+}
+
+#[tokio::test]
+async fn h2_10_what_is_not_http2_is_closed() {
+    let shared = shared::gateway().await;
+    let wrong = [
+        PREFACE[..16].to_vec(),
+        b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
+        [&b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &[])].concat(),
+    ];
+    for (n, bytes) in wrong.iter().enumerate().skip(1) {
+        let mut stream = Client::new(&shared.home).raw_with(&[b"h2"]).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+        assert!(closed.is_ok(), "case {n} stands");
+        assert!(!answer.starts_with(b"HTTP/1"), "case {n}");
+    }
+    // HTTP/2 on a connection that agreed to HTTP/1.1.
+    let mut stream = Client::new(&shared.home).raw_with(&[b"http/1.1"]).await.unwrap();
+    stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    assert!(closed.is_ok(), "HTTP/2 without ALPN stands");
+}
+
+#[tokio::test]
+async fn h2_12_push_and_extended_connect_are_protocol_errors() {
+    let shared = shared::gateway().await;
+    let mut peer = Peer::connect(&shared.home, &[]).await;
+    let block = [&2_u32.to_be_bytes()[..], &fields(&get("localhost", "/"))].concat();
+    assert!(peer.send(&frame(PUSH_PROMISE, END_HEADERS, 1, &block)).await);
+    assert_eq!(peer.refusal(1).await, Some(PROTOCOL_ERROR));
+
+    let mut peer = Peer::connect(&shared.home, &[]).await;
+    let authority = peer.authority.clone();
+    let mut list = get(&authority, "/mcp");
+    list[0] = (":method", "CONNECT");
+    list.push((":protocol", "websocket"));
+    peer.ask(1, &list).await;
+    assert_eq!(peer.refusal(1).await, Some(PROTOCOL_ERROR));
+}
+
+#[tokio::test]
+async fn hd_10_malformed_fields_end_the_stream_and_reach_nobody() {
+    let shared = shared::gateway().await;
+    let authority = format!("localhost:{}", shared.home.public.port());
+    let path = "/mcp?hd-10";
+    let with = |extra: (&'static str, &'static str)| {
+        let mut list = get(&authority, path);
+        list.push(extra);
+        list
+    };
+    let mut late = get(&authority, path);
+    late.insert(1, ("x", "a"));
+    let mut empty_path = get(&authority, path);
+    empty_path[3].1 = "";
+    for (name, list) in [
+        ("connection", with(("connection", "close"))),
+        ("transfer-encoding", with(("transfer-encoding", "chunked"))),
+        ("upgrade", with(("upgrade", "h2c"))),
+        ("te", with(("te", "gzip"))),
+        ("upper case", with(("X-Upper", "a"))),
+        ("CR LF", with(("x", "a\r\nhost: evil"))),
+        ("NUL", with(("x", "a\0b"))),
+        ("pseudo after regular", late),
+        ("duplicate pseudo", with((":path", "/other"))),
+        ("unknown pseudo", with((":x", "a"))),
+        ("empty path", empty_path),
+        ("no path", get(&authority, path)[..3].to_vec()),
+    ] {
+        let mut peer = Peer::connect(&shared.home, &[]).await;
+        peer.ask(1, &list).await;
+        let refused = peer.refusal(1).await;
+        assert_eq!(refused, Some(PROTOCOL_ERROR), "{name}");
+    }
+    assert!(shared.upstream.seen("hd-10").is_empty());
+}
+
+#[tokio::test]
+async fn hd_11_a_length_that_is_not_the_datas_ends_the_stream() {
+    let shared = shared::gateway().await;
+    let issued = shared.home.command(&["token", "issue", "--user", "admin", "--upstream", "files"]);
+    let authorization = format!("Bearer {}", issued["access_token"].as_str().unwrap());
+    let body = br#"{"jsonrpc":"2.0","id":"hd-11","method":"ping"}"#;
+    for length in ["10", "1000"] {
+        let mut peer = Peer::connect(&shared.home, &[]).await;
+        let authority = peer.authority.clone();
+        let list = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", authority.as_str()),
+            (":path", "/mcp"),
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("content-length", length),
+        ];
+        let mut block = fields(&list);
+        // The token is longer than the short form holds: RFC 7541 5.1 goes on in a second byte.
+        block.extend([0, 13]);
+        block.extend(b"authorization");
+        block.extend([0x7f, u8::try_from(authorization.len() - 0x7f).unwrap_or(0)]);
+        if authorization.len() < 0x7f {
+            block.truncate(block.len() - 2);
+            block.push(u8::try_from(authorization.len()).unwrap());
+        }
+        block.extend(authorization.as_bytes());
+        assert!(peer.send(&frame(HEADERS, END_HEADERS, 1, &block)).await);
+        assert!(peer.send(&frame(DATA, END_STREAM, 1, body)).await);
+        assert_eq!(peer.refusal(1).await, Some(PROTOCOL_ERROR), "{length}");
+    }
+}
+
+#[tokio::test]
+async fn md_07_host_and_authority_must_agree() {
+    let shared = shared::gateway().await;
+    let mut peer = Peer::connect(&shared.home, &[]).await;
+    let authority = peer.authority.clone();
+    let path = "/.well-known/oauth-authorization-server";
+    let mut list = get(&authority, path);
+    list.push(("host", "evil.example"));
+    peer.ask(1, &list).await;
+    assert_eq!(peer.status(1).await, Some(400));
+    list[4].1 = &authority;
+    peer.ask(3, &list).await;
+    assert_eq!(peer.status(3).await, Some(200));
+}

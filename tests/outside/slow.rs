@@ -1,0 +1,130 @@
+//! DS: slow and many. Who holds still is closed in time, who is too many is refused, and others are served meanwhile.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::client::Client;
+use crate::support::gateway::{Gateway, Home};
+
+const SERVER: &str = "/.well-known/oauth-authorization-server";
+
+async fn start(config: &str) -> Gateway {
+    Home::new(config, None).start().await
+}
+
+fn head(home: &Home) -> String {
+    format!("GET {SERVER} HTTP/1.1\r\nhost: localhost:{}\r\n", home.public.port())
+}
+
+/// Waits until the other side closes; the time it took.
+async fn closed(stream: &mut (impl tokio::io::AsyncRead + Unpin), within: Duration) -> Duration {
+    let began = Instant::now();
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(within, stream.read_to_end(&mut rest)).await;
+    assert!(end.is_ok(), "not closed within {within:?}");
+    began.elapsed()
+}
+
+#[tokio::test]
+async fn ds_01_a_head_has_a_time_in_all_and_not_for_each_byte() {
+    let gateway = start("[timeouts]\nrequest_head = \"2s\"\n").await;
+    let mut trickles = Vec::new();
+    for _ in 0..100 {
+        trickles.push(Client::new(&gateway.home).raw().await.unwrap());
+    }
+    let began = Instant::now();
+    for byte in head(&gateway.home).bytes() {
+        let mut open = false;
+        for stream in &mut trickles {
+            open |= stream.write_all(&[byte]).await.is_ok() && stream.flush().await.is_ok();
+        }
+        if !open || began.elapsed() > Duration::from_secs(6) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    for stream in &mut trickles {
+        closed(stream, Duration::from_secs(2)).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert!(Client::new(&gateway.home).is_alive().await);
+}
+
+#[tokio::test]
+async fn ds_01_a_connection_that_never_asks_is_closed() {
+    let gateway = start("[timeouts]\nrequest_head = \"1s\"\ntls_handshake = \"1s\"\n").await;
+    let mut silent = Client::new(&gateway.home).raw().await.unwrap();
+    let mut before_tls = TcpStream::connect(gateway.home.public).await.unwrap();
+    assert!(closed(&mut silent, Duration::from_secs(4)).await > Duration::from_millis(500));
+    closed(&mut before_tls, Duration::from_secs(4)).await;
+}
+
+#[tokio::test]
+async fn ds_04_who_never_reads_is_closed() {
+    let gateway = start("[timeouts]\nwrite_stall = \"1s\"\n").await;
+    let mut stream = Client::new(&gateway.home).raw().await.unwrap();
+    let request = format!("{}\r\n", head(&gateway.home)).repeat(1000);
+    let began = Instant::now();
+    // Answers pile up in the sockets' buffers until none takes more; then the gateway's patience begins.
+    let mut open = true;
+    while open && began.elapsed() < Duration::from_secs(15) {
+        let sent = tokio::time::timeout(Duration::from_secs(5), stream.write_all(request.as_bytes())).await;
+        open = matches!(sent, Ok(Ok(())));
+    }
+    let mut rest = vec![0; 1 << 16];
+    while tokio::time::timeout(Duration::from_secs(3), stream.read(&mut rest)).await.expect("closed").is_ok_and(|n| n > 0) {}
+    assert!(Client::new(&gateway.home).is_alive().await);
+}
+
+#[tokio::test]
+async fn ds_05_idle_connections_are_closed_and_too_many_are_refused() {
+    let limits = "[limits]\nconnections = 40\nconnections_per_address = 20\n[timeouts]\nkeep_alive = \"2s\"\n";
+    let gateway = start(limits).await;
+    let mut kept = Vec::new();
+    let mut refused = 0;
+    for _ in 0..30 {
+        match Client::new(&gateway.home).raw().await {
+            Ok(mut stream) => {
+                stream.write_all(format!("{}\r\n", head(&gateway.home)).as_bytes()).await.unwrap();
+                let mut answer = [0; 12];
+                match stream.read_exact(&mut answer).await {
+                    Ok(_) => kept.push(stream),
+                    Err(_) => refused += 1,
+                }
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!((kept.len(), refused), (20, 10));
+    for stream in &mut kept {
+        closed(stream, Duration::from_secs(5)).await;
+    }
+    assert!(Client::new(&gateway.home).is_alive().await);
+}
+
+#[tokio::test]
+async fn ds_12_without_file_descriptors_the_probe_is_answered_and_the_rest_recovers() {
+    let home = Home::new("", None);
+    let gateway = home.start_with_files(64).await;
+    let mut taken = Vec::new();
+    for _ in 0..200 {
+        match tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(gateway.home.public)).await {
+            Ok(Ok(stream)) => taken.push(stream),
+            Ok(Err(_)) | Err(_) => break,
+        }
+    }
+    let before = gateway.cpu_time();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let spent = gateway.cpu_time() - before;
+    assert!(spent < Duration::from_millis(300), "the listener spins: {spent:?}");
+    assert!(crate::support::client::is_healthy(gateway.home.operator).await, "the probe gets no answer");
+    drop(taken);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Client::new(&gateway.home).raw().await.is_err() {
+        assert!(Instant::now() < deadline, "the listener does not recover");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(Client::new(&gateway.home).is_alive().await);
+}

@@ -1,0 +1,155 @@
+//! TL: the handshake, from below.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::shared;
+use crate::support::client::Client;
+use crate::support::gateway::Home;
+
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const UNRECOGNIZED_NAME: u8 = 112;
+
+/// Sends bytes and returns what comes back until the connection is closed.
+async fn exchange(home: &Home, chunks: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut stream = TcpStream::connect(home.public).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for chunk in chunks {
+        if stream.write_all(&chunk).await.is_err() {
+            break;
+        }
+    }
+    let mut answer = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(8), stream.read_to_end(&mut answer)).await;
+    assert!(ended.is_ok(), "not closed");
+    answer
+}
+
+/// The ClientHello that rustls would send to `name`.
+fn hello(home: &Home, name: ServerName<'static>, change: impl FnOnce(&mut ClientConfig)) -> Vec<u8> {
+    let mut config = ClientConfig::clone(&Client::new(home).config());
+    change(&mut config);
+    let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut bytes = Vec::new();
+    connection.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+/// A ClientHello with this version and these cipher suites, and nothing newer.
+fn old_hello(version: [u8; 2], suites: &[[u8; 2]]) -> Vec<u8> {
+    let mut body = version.to_vec();
+    body.extend([7; 32]);
+    body.push(0);
+    body.extend(u16::try_from(suites.len() * 2).unwrap().to_be_bytes());
+    body.extend(suites.concat());
+    body.extend([1, 0]);
+    let mut message = vec![1];
+    message.extend(&u32::try_from(body.len()).unwrap().to_be_bytes()[1..]);
+    message.extend(body);
+    let mut record = vec![HANDSHAKE, 3, 1];
+    record.extend(u16::try_from(message.len()).unwrap().to_be_bytes());
+    record.extend(message);
+    record
+}
+
+#[tokio::test]
+async fn tl_01_old_versions_and_weak_suites_get_an_alert() {
+    let shared = shared::gateway().await;
+    let modern = [[0xc0, 0x2b], [0xc0, 0x2f], [0x13, 0x01]];
+    for (name, hello) in [
+        ("SSL 3.0", old_hello([3, 0], &modern)),
+        ("TLS 1.0", old_hello([3, 1], &modern)),
+        ("TLS 1.1", old_hello([3, 2], &modern)),
+        ("CBC", old_hello([3, 3], &[[0xc0, 0x13], [0xc0, 0x09]])),
+        ("RC4", old_hello([3, 3], &[[0x00, 0x05]])),
+        ("static RSA", old_hello([3, 3], &[[0x00, 0x9c], [0x00, 0x2f]])),
+    ] {
+        let answer = exchange(&shared.home, [hello]).await;
+        assert_eq!(answer.first(), Some(&ALERT), "{name}: {answer:?}");
+        assert_eq!(answer.len(), 7, "{name}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn tl_03_odd_hellos() {
+    let shared = shared::gateway().await;
+    let home = &shared.home;
+    let ours = || ServerName::try_from("localhost").unwrap();
+    // Byte by byte: the answer to a good hello is a handshake, however it came.
+    let whole = hello(home, ours(), |_| {});
+    let mut stream = TcpStream::connect(home.public).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for byte in &whole {
+        stream.write_all(&[*byte]).await.unwrap();
+    }
+    assert_eq!(stream.read_u8().await.unwrap(), HANDSHAKE);
+    // In records of one byte each.
+    let tiny: Vec<u8> = whole[5..].iter().flat_map(|byte| [HANDSHAKE, 3, 1, 0, 1, *byte]).collect();
+    let mut stream = TcpStream::connect(home.public).await.unwrap();
+    stream.write_all(&tiny).await.unwrap();
+    let first = stream.read_u8().await;
+    assert!(matches!(first, Ok(HANDSHAKE | ALERT) | Err(_)), "{first:?}");
+    // 64 KB that never become a hello.
+    let mut endless = vec![vec![HANDSHAKE, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff]];
+    endless.push(vec![0; (16 << 10) - 4]);
+    endless.extend((0..3).map(|_| [vec![HANDSHAKE, 3, 1, 0x40, 0], vec![0; 16 << 10]].concat()));
+    exchange(home, endless).await;
+    // A name that is not ours.
+    let answer = exchange(home, [hello(home, ServerName::try_from("evil.example").unwrap(), |_| {})]).await;
+    assert_eq!(answer, [ALERT, 3, 3, 0, 2, 2, UNRECOGNIZED_NAME]);
+    // No name, and an address, which rustls sends no name for.
+    for name in [ours(), ServerName::try_from("127.0.0.1").unwrap()] {
+        let mut stream = TcpStream::connect(home.public).await.unwrap();
+        stream.write_all(&hello(home, name, |config| config.enable_sni = false)).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), HANDSHAKE);
+    }
+    assert!(Client::new(home).is_alive().await);
+}
+
+#[tokio::test]
+async fn tl_04_no_ticket_allows_early_data_and_sessions_are_resumed() {
+    let shared = shared::gateway().await;
+    let mut config = ClientConfig::clone(&Client::new(&shared.home).config());
+    config.enable_early_data = true;
+    let tls = tokio_rustls::TlsConnector::from(Arc::new(config));
+    for round in 0..2 {
+        let tcp = TcpStream::connect(shared.home.public).await.unwrap();
+        let mut stream = tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+        let request = format!("GET / HTTP/1.1\r\nhost: localhost:{}\r\nconnection: close\r\n\r\n", shared.home.public.port());
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let session = stream.get_ref().1;
+        assert!(!session.is_early_data_accepted());
+        let wanted = if round == 0 { rustls::HandshakeKind::Full } else { rustls::HandshakeKind::Resumed };
+        assert_eq!(session.handshake_kind(), Some(wanted), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_is_told_so() {
+    let shared = shared::gateway().await;
+    let answer = exchange(&shared.home, [b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec()]).await;
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.starts_with("HTTP/1.1 400 ") && text.contains("https://"), "{text}");
+}
+
+#[tokio::test]
+async fn md_12_a_host_that_the_certificate_was_not_shown_for_is_misdirected() {
+    let home = Home::new("", None);
+    let config = std::fs::read_to_string(home.config()).unwrap();
+    std::fs::write(home.config(), format!("extra_hosts = [\"gw.example\"]\n{config}")).unwrap();
+    let gateway = home.start().await;
+    let ask = |host: &str| format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    let port = gateway.home.public.port();
+    let answer = Client::new(&gateway.home).raw_exchange(ask("gw.example").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    let answer = Client::new(&gateway.home).raw_exchange(ask(&format!("localhost:{port}")).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
