@@ -137,9 +137,8 @@ async fn hs_08_an_early_refusal_arrives_although_the_body_still_comes() {
 #[tokio::test]
 async fn hs_09_expectations() {
     let shared = shared::gateway().await;
-    let request = |value: &str| {
-        format!("GET {SERVER} HTTP/1.1\r\n{}expect: {value}\r\nconnection: close\r\n\r\n", host(shared))
-    };
+    let request =
+        |value: &str| format!("GET {SERVER} HTTP/1.1\r\n{}expect: {value}\r\nconnection: close\r\n\r\n", host(shared));
     for strange in ["200-ok", "100-continue, x", "x 100-continue"] {
         assert_eq!(statuses(shared, request(strange).as_bytes()).await, [417], "{strange}");
     }
@@ -151,7 +150,8 @@ async fn hs_09_expectations() {
 async fn hs_10_there_is_no_upgrade_and_pipelined_bytes_stand_for_themselves() {
     let shared = shared::gateway().await;
     for protocol in ["h2c", "websocket"] {
-        let upgrading = format!("GET {SERVER} HTTP/1.1\r\n{}connection: upgrade\r\nupgrade: {protocol}\r\n\r\n", host(shared));
+        let upgrading =
+            format!("GET {SERVER} HTTP/1.1\r\n{}connection: upgrade\r\nupgrade: {protocol}\r\n\r\n", host(shared));
         let next = format!("POST /mcp HTTP/1.1\r\n{}content-length: 0\r\nconnection: close\r\n\r\n", host(shared));
         assert_eq!(statuses(shared, format!("{upgrading}{next}").as_bytes()).await, [200, 401], "{protocol}");
     }
@@ -229,10 +229,23 @@ async fn hs_13_heads_beyond_the_limits() {
 async fn hs_14_a_path_is_what_its_bytes_say() {
     let shared = shared::gateway().await;
     for target in [
-        "//evil/mcp", "/mcp/../admin", "/%2e%2e/mcp", "/mcp%2fadmin", "/mcp;/admin", "/mcp%00", "/MCP", "/./mcp", "/mcp//x",
-        "\\mcp", "/%252e/mcp", "/mcp%20", "/mcp%2f", "/%6dcp",
+        "//evil/mcp",
+        "/mcp/../admin",
+        "/%2e%2e/mcp",
+        "/mcp%2fadmin",
+        "/mcp;/admin",
+        "/mcp%00",
+        "/MCP",
+        "/./mcp",
+        "/mcp//x",
+        "\\mcp",
+        "/%252e/mcp",
+        "/mcp%20",
+        "/mcp%2f",
+        "/%6dcp",
     ] {
-        let request = format!("POST {target} HTTP/1.1\r\n{}content-length: 0\r\nconnection: close\r\n\r\n", host(shared));
+        let request =
+            format!("POST {target} HTTP/1.1\r\n{}content-length: 0\r\nconnection: close\r\n\r\n", host(shared));
         let got = statuses(shared, request.as_bytes()).await;
         assert!(got == [404] || got == [400], "{target}: {got:?}");
     }

@@ -35,7 +35,7 @@ mod shared;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]
-mod tls;
-#[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(test)]
+mod tls;

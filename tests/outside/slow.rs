@@ -74,7 +74,11 @@ async fn ds_04_who_never_reads_is_closed() {
         open = matches!(sent, Ok(Ok(())));
     }
     let mut rest = vec![0; 1 << 16];
-    while tokio::time::timeout(Duration::from_secs(3), stream.read(&mut rest)).await.expect("closed").is_ok_and(|n| n > 0) {}
+    while tokio::time::timeout(Duration::from_secs(3), stream.read(&mut rest))
+        .await
+        .expect("closed")
+        .is_ok_and(|n| n > 0)
+    {}
     assert!(Client::new(&gateway.home).is_alive().await);
 }
 

@@ -121,7 +121,8 @@ async fn tl_04_no_ticket_allows_early_data_and_sessions_are_resumed() {
     for round in 0..2 {
         let tcp = TcpStream::connect(shared.home.public).await.unwrap();
         let mut stream = tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
-        let request = format!("GET / HTTP/1.1\r\nhost: localhost:{}\r\nconnection: close\r\n\r\n", shared.home.public.port());
+        let request =
+            format!("GET / HTTP/1.1\r\nhost: localhost:{}\r\nconnection: close\r\n\r\n", shared.home.public.port());
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
