@@ -100,7 +100,6 @@ pub(super) struct ErrorPage<'a> {
     pub(super) frame: Frame<'a>,
     pub(super) heading: &'a str,
     pub(super) text: &'a str,
-    pub(super) detail: Option<&'a str>,
     pub(super) remedy: &'a str,
     pub(super) code: Option<&'a str>,
     pub(super) reference: Option<&'a str>,

@@ -176,7 +176,7 @@ impl PageRejection {
             .respond(visit, StatusCode::BAD_REQUEST),
             Self::Input(cause) => {
                 let status = cause.status();
-                Words { detail: Some(&sentence(&cause.to_string())), ..UNREADABLE }.respond(visit, status)
+                words("This request could not be read", &sentence(&cause.to_string()), TRY_AGAIN).respond(visit, status)
             }
             Self::Issuer(cause) => issuer_page(cause, visit),
         }
@@ -228,34 +228,28 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
 struct Words<'a> {
     heading: &'a str,
     text: &'a str,
-    detail: Option<&'a str>,
     remedy: &'a str,
     code: Option<&'a str>,
 }
 
-const UNREADABLE: Words<'static> = words(
-    "This request could not be read",
-    "Your browser, or the application that sent you here, made a request that is not well formed.",
-    "Go back to the application and try again. If it happens again, tell its makers what this page says.",
-);
+const TRY_AGAIN: &str =
+    "Go back to the application and try again. If it happens again, tell its makers what this page says.";
 
 const fn words<'a>(heading: &'a str, text: &'a str, remedy: &'a str) -> Words<'a> {
-    Words { heading, text, detail: None, remedy, code: None }
+    Words { heading, text, remedy, code: None }
 }
 
 /// The application sent something that may not be answered by a redirect to it.
-fn of_client<'a>(error: &OAuthError, detail: &'a str) -> Words<'a> {
-    let (heading, text, remedy) = match error.code() {
+fn of_client<'a>(error: &OAuthError, text: &'a str) -> Words<'a> {
+    let (heading, remedy) = match error.code() {
         ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient => (
-            "This application is not known here",
-            "It may have been removed, or it was registered elsewhere. You have not been sent back to it.",
-            "In the application, remove this connection and add it again.",
+            "This application cannot connect",
+            "It may have been removed, or have registered elsewhere. In the application, remove this connection and add \
+             it again.",
         ),
-        ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError => (
-            "We cannot do this just now",
-            "Something that is needed to check the application does not answer. Nothing was changed.",
-            "Reload this page in a few seconds.",
-        ),
+        ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError => {
+            ("We cannot do this just now", "Nothing was changed. Reload this page in a few seconds.")
+        }
         ErrorCode::AccessDenied
         | ErrorCode::ConsentRequired
         | ErrorCode::InvalidClientMetadata
@@ -271,13 +265,9 @@ fn of_client<'a>(error: &OAuthError, detail: &'a str) -> Words<'a> {
         | ErrorCode::UnapprovedSoftwareStatement
         | ErrorCode::UnsupportedGrantType
         | ErrorCode::UnsupportedResponseType
-        | ErrorCode::UnsupportedTokenType => (
-            "The application’s request cannot be honoured",
-            "It is not safe to send you back to the application, so this page tells you instead.",
-            "Try again from the application. If it happens again, tell its makers what this page says.",
-        ),
+        | ErrorCode::UnsupportedTokenType => ("The application’s request cannot be honoured", TRY_AGAIN),
     };
-    Words { heading, text, detail: Some(detail), remedy, code: Some(error.code().as_str()) }
+    Words { heading, text, remedy, code: Some(error.code().as_str()) }
 }
 
 impl Words<'_> {
@@ -286,7 +276,6 @@ impl Words<'_> {
             frame: Frame::new(visit.config),
             heading: self.heading,
             text: self.text,
-            detail: self.detail,
             remedy: self.remedy,
             code: self.code,
             reference: visit.caller.request_id.as_deref(),
