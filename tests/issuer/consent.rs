@@ -195,7 +195,9 @@ async fn only_the_session_that_saw_the_page_decides() {
     let browser = at_consent(&world, &client, &[]).await;
     let mut elsewhere = world.browser(&client.id, &[]).await;
     world.log_in(&mut elsewhere, "bob").await;
-    for session in [None, elsewhere.session.clone()] {
+    let mut second = world.browser(&client.id, &[]).await;
+    world.log_in(&mut second, "ada").await;
+    for session in [None, elsewhere.session.clone(), second.session] {
         let stranger = Handles { session, ..browser.clone() };
         let tried = world.issuer.decide(&stranger, Decision::Approve(None), &caller(1)).await;
         assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");

@@ -161,6 +161,8 @@ impl World {
         let link = self.link(&subject, name).await;
         let outcome = self.issuer.redeem_setup(link.reveal(), PASSWORD, &caller(1)).await.unwrap();
         assert!(matches!(outcome, SetupOutcome::Done), "{outcome:?}");
+        // A new password ends what was issued up to this moment; what follows is issued after it.
+        self.pass(1);
         subject
     }
 

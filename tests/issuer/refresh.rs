@@ -64,7 +64,10 @@ async fn rt_05_a_predecessor_whose_successor_was_used_ends_the_family() {
 async fn rt_06_another_clients_use_leaves_the_family_alone() {
     let (world, client, first) = signed_in().await;
     let other = world.public_client(CALLBACK).await;
-    assert_eq!(refused(world.refresh(&other.id, &first.refresh).await), "invalid_grant");
+    // Nor is it told anything of the grant: whatever it asks, the answer is the same.
+    for extra in [&[][..], &[("scope", "sales:admin")], &[("resource", NOTES)]] {
+        assert_eq!(refused(world.refresh_with(&other.id, &first.refresh, extra).await), "invalid_grant", "{extra:?}");
+    }
     assert!(world.is_live(&first.access).await);
     assert_eq!(world.refresh(&client.id, &first.refresh).await.unwrap().generation, 1);
 }
