@@ -20,6 +20,8 @@ use crate::telemetry::Outcome;
 
 /// One TLS record.
 const JOINED: usize = 16 * 1024;
+/// The server looks twice at a body before it lets other tasks run; after a third look in vain they have run.
+const ENOUGH_LOOKS: u8 = 2;
 /// P-10: a line that every client ignores.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 /// TV-15: why the stream ends, for whoever reads it with his own eyes.
@@ -30,10 +32,10 @@ const TOO_OLD: Bytes = Bytes::from_static(b": the stream is too old\n\n");
 pub(super) struct Relay {
     upstream: Option<(Incoming, Lease)>,
     read: Gathered,
-    /// How the upstream's body ended, once it has, while bytes of it are still here.
-    stop: Option<Stop>,
-    /// Whether the upstream's task was given a chance to bring more.
-    asked_for_more: bool,
+    /// Whether the upstream's body broke off; its last bytes may still be here.
+    broken: bool,
+    /// How often nothing new was found since the upstream's task was last given a chance to bring more.
+    idle_looks: u8,
     events: Option<(Events, usize)>,
     ward: Arc<Ward>,
     record: Record,
@@ -54,8 +56,8 @@ impl Relay {
         Self {
             upstream: Some((body, lease)),
             read,
-            stop: None,
-            asked_for_more: false,
+            broken: false,
+            idle_looks: 0,
             events: events.map(|limit| (Events::default(), limit)),
             ward,
             record,
@@ -93,7 +95,7 @@ impl Relay {
     /// Gives away what was read.
     fn pass(&mut self) -> io::Result<Bytes> {
         let data = self.read.take();
-        self.asked_for_more = false;
+        self.idle_looks = 0;
         self.ward.is_alive();
         if let Some((events, limit)) = &mut self.events
             && !events.pass(&data, *limit)
@@ -109,38 +111,44 @@ impl Relay {
         if let Some(frame) = self.ward.order().and_then(|order| self.obey(order)) {
             return Poll::Ready(Some(frame));
         }
-        let Some((body, _)) = &mut self.upstream else { return Poll::Ready(None) };
         let before = self.read.len();
-        match self.read.poll_read(body, JOINED, cx) {
-            Poll::Ready(stop) => self.stop = Some(stop),
+        match self.poll_upstream(cx) {
+            Poll::Ready(()) => {}
             Poll::Pending if self.read.len() == 0 => {
                 self.ward.register(cx.waker());
                 return Poll::Pending;
             }
-            // The upstream's task hands over one frame at a time. Let it run once: it may have the next.
-            Poll::Pending if self.read.len() > before || !self.asked_for_more => {
-                self.asked_for_more = true;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+            // The upstream's task hands over one frame at a time. Let it run: it may have the next.
+            Poll::Pending => {
+                self.idle_looks = if self.read.len() > before { 0 } else { self.idle_looks.saturating_add(1) };
+                if self.idle_looks < ENOUGH_LOOKS {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             }
-            Poll::Pending => return Poll::Ready(Some(self.pass())),
         }
         if self.read.len() > 0 {
             return Poll::Ready(Some(self.pass()));
         }
-        match self.stop.take() {
-            Some(Stop::Broken) => {
-                // UP-03: a part must not look like the whole.
+        // UP-03: a part must not look like the whole.
+        let broken = std::mem::take(&mut self.broken);
+        Poll::Ready(broken.then(|| Err(io::ErrorKind::UnexpectedEof.into())))
+    }
+
+    /// Reads what is ready; ready itself when that is enough, or all there will be.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((body, _)) = &mut self.upstream else { return Poll::Ready(()) };
+        match self.read.poll_read(body, JOINED, cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Stop::Full) => {}
+            // At once, not at the next look: who knows the length of a body does not look again after its last byte.
+            Poll::Ready(Stop::End) => drop(self.upstream.take().map(|(_, lease)| lease.finish())),
+            Poll::Ready(Stop::Broken) => {
+                self.broken = true;
                 self.break_off(Outcome::UpstreamProtocol);
-                Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())))
-            }
-            Some(Stop::End | Stop::Full) | None => {
-                if let Some((_, lease)) = self.upstream.take() {
-                    lease.finish();
-                }
-                Poll::Ready(None)
             }
         }
+        Poll::Ready(())
     }
 }
 
@@ -153,17 +161,17 @@ impl Body for Relay {
     }
 
     fn is_end_stream(&self) -> bool {
-        false
+        self.upstream.is_none() && self.read.len() == 0 && !self.broken
     }
 
     fn size_hint(&self) -> SizeHint {
-        let Some((body, _)) = &self.upstream else { return SizeHint::with_exact(0) };
-        match (&self.events, body.size_hint().exact()) {
-            // A comment may be added to a stream of events.
-            (None, Some(rest)) => {
-                SizeHint::with_exact(rest.saturating_add(u64::try_from(self.read.len()).unwrap_or(u64::MAX)))
-            }
-            (Some(_), _) | (None, None) => SizeHint::default(),
-        }
+        let rest = match (&self.upstream, &self.events) {
+            (Some((body, _)), None) => body.size_hint().exact(),
+            // A comment may be added to a stream of events, and one that broke off has no length.
+            (Some(_), Some(_)) => None,
+            (None, _) => (!self.broken).then_some(0),
+        };
+        let here = u64::try_from(self.read.len()).unwrap_or(u64::MAX);
+        rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest.saturating_add(here)))
     }
 }

@@ -217,9 +217,11 @@ impl Route {
 /// HS-14: the prefix was matched on raw bytes, so nothing behind it may lead out of it once somebody decodes it (even
 /// twice), collapses it or cuts path parameters off.
 fn is_plain(path: &str) -> bool {
-    let decoded_once = path.replace("%25", "%");
+    let decoded = path.replace("%25", "%");
     let hides = |text: &str| {
-        text.as_bytes().windows(3).any(|w| matches!(w, b"%2f" | b"%2F" | b"%2e" | b"%2E" | b"%5c" | b"%5C" | b"%00"))
+        text.as_bytes()
+            .windows(3)
+            .any(|w| matches!(w, b"%25" | b"%2f" | b"%2F" | b"%2e" | b"%2E" | b"%5c" | b"%5C" | b"%00"))
     };
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -228,7 +230,7 @@ fn is_plain(path: &str) -> bool {
             return false;
         }
     }
-    !path.contains('\\') && !hides(path) && !hides(&decoded_once)
+    !path.contains('\\') && !hides(&decoded)
 }
 
 fn challenges(upstream: &UpstreamConfig, public_url: &str) -> Result<[[HeaderValue; 2]; 4], String> {

@@ -18,7 +18,7 @@ impl TokenCache {
 
     /// Removes what is revoked or long expired, and makes room when it is scarce. One pass over everything: call it
     /// off the data path.
-    pub(super) fn sweep(&self) {
+    pub fn sweep(&self) {
         let now = self.clock.now();
         let swept = read(&self.condemned).clone();
         self.retain(|entry| now.since(entry.expires) < EXPIRED_KEPT && !swept.contains(entry));

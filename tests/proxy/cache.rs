@@ -1,0 +1,241 @@
+//! The token cache by itself: races with revocation, single flight, staleness, the change log, its bound.
+
+use std::time::Duration;
+
+use mcpgate::clock::Clock;
+use mcpgate::oauth::{Lifetime, TokenHash};
+use mcpgate::store::{AuditEvent, GrantStore};
+use mcpgate::token_cache::{Load, Lookup};
+
+use super::gate::State;
+use super::upstream::soon;
+use super::world::{MCP, World};
+
+impl World {
+    fn is_hit(&self, hash: &TokenHash) -> bool {
+        matches!(self.cache.lookup(hash, self.clock.now()), Lookup::Hit(..))
+    }
+    async fn load(&self, made: &super::world::Made) -> Load {
+        self.cache.load(made.text.as_bytes(), made.record.hash).await
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_the_store_is_in_memory_after_the_start() {
+    let world = World::new().await;
+    let mut all = Vec::new();
+    for _ in 0..20 {
+        all.push(world.stored(MCP).await);
+    }
+    assert_eq!(world.cache.fill().await.unwrap(), 20);
+    assert!(all.iter().all(|made| world.is_hit(&made.record.hash)));
+    assert_eq!(world.store.calls("find_access_token"), 0);
+}
+
+#[tokio::test]
+async fn tv_22_all_of_the_hash_is_compared() {
+    let world = World::new().await;
+    let made = world.token(MCP);
+    let mut twin = made.record.hash;
+    twin.0[31] ^= 1;
+    assert!(world.is_hit(&made.record.hash) && !world.is_hit(&twin));
+}
+
+#[tokio::test]
+async fn one_read_serves_all_that_wait_for_the_same_token() {
+    let world = World::new().await;
+    let made = world.stored(MCP).await;
+    world.store.set(State::Held);
+    let loads = futures_util::future::join_all((0..100).map(|_| world.load(&made)));
+    let open = async {
+        tokio::task::yield_now().await;
+        world.store.set(State::Open);
+    };
+    let (answers, ()) = tokio::join!(loads, open);
+    assert!(answers.iter().all(|a| matches!(a, Load::Active(..))));
+    assert_eq!(world.store.calls("find_access_token"), 1);
+}
+
+#[tokio::test]
+async fn a_leader_that_gives_up_is_followed_by_another() {
+    let world = World::new().await;
+    let made = world.stored(MCP).await;
+    world.store.set(State::Held);
+    let leader = tokio::time::timeout(Duration::from_millis(20), world.load(&made));
+    let follower = async {
+        tokio::task::yield_now().await;
+        world.load(&made).await
+    };
+    let open = async {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        world.store.set(State::Open);
+    };
+    let (led, followed, ()) = tokio::join!(leader, follower, open);
+    assert!(led.is_err() && matches!(followed, Load::Active(..)));
+    assert_eq!(world.store.calls("find_access_token"), 2);
+}
+
+#[tokio::test]
+async fn tv_24_a_revocation_between_read_and_insertion_wins() {
+    let world = World::new().await;
+    let made = world.stored(MCP).await;
+    let (tenant, grant) = (made.record.tenant.clone(), made.record.grant);
+    world.store.set(State::Held);
+    let revoke = async {
+        tokio::task::yield_now().await;
+        // The token was read already; now it dies, in the store and in memory.
+        let audit = world.audit(AuditEvent::GrantRevoked);
+        world.store.inner.revoke_grant(&tenant, grant, audit).await.unwrap();
+        world.cache.forget_grant(&tenant, grant);
+        world.store.set(State::Open);
+    };
+    let (answer, ()) = tokio::join!(world.load(&made), revoke);
+    assert!(matches!(answer, Load::Inactive), "{answer:?}");
+    assert!(!world.is_hit(&made.record.hash));
+}
+
+#[tokio::test]
+async fn tv_24_an_unrelated_revocation_costs_a_second_read_only() {
+    let world = World::new().await;
+    let (made, other) = (world.stored(MCP).await, world.stored(MCP).await);
+    world.store.set(State::Held);
+    let revoke = async {
+        tokio::task::yield_now().await;
+        world.cache.forget_grant(&other.record.tenant, other.record.grant);
+        world.store.set(State::Open);
+    };
+    let (answer, ()) = tokio::join!(world.load(&made), revoke);
+    assert!(matches!(answer, Load::Active(..)));
+    assert!(world.is_hit(&made.record.hash));
+    assert_eq!(world.store.calls("find_access_token"), 2);
+}
+
+#[tokio::test]
+async fn tv_24_issuance_that_is_overtaken_by_a_revocation_leaves_nothing() {
+    let world = World::new().await;
+    let (of_grant, of_token, of_client, of_subject) =
+        (world.make(MCP, "a"), world.make(MCP, "a"), world.make(MCP, "a"), world.make_for(MCP, "a", "bob"));
+    let tenant = of_grant.record.tenant.clone();
+    world.cache.forget_grant(&tenant, of_grant.record.grant);
+    world.cache.forget_token(&of_token.record.hash);
+    world.cache.forget_subject(&tenant, &of_subject.record.subject);
+    for made in [&of_grant, &of_token, &of_subject] {
+        world.cache.insert(&made.record);
+        assert!(!world.is_hit(&made.record.hash));
+    }
+    world.cache.forget_client(&tenant, &of_client.record.client);
+    world.cache.insert(&of_client.record);
+    assert!(!world.is_hit(&of_client.record.hash));
+    world.clock.advance(Lifetime::from_millis(1));
+    assert!(world.is_hit(&world.token(MCP).record.hash), "what is issued after it is enabled again is good");
+}
+
+#[tokio::test]
+async fn each_way_of_forgetting_spares_the_others() {
+    let world = World::new().await;
+    let (a, b) = (world.token(MCP), world.make_for(MCP, "use", "bob"));
+    world.cache.insert(&b.record);
+    world.cache.forget_subject(&b.record.tenant, &b.record.subject);
+    assert!(world.is_hit(&a.record.hash) && !world.is_hit(&b.record.hash));
+    let c = world.token(MCP);
+    world.cache.forget_grant(&a.record.tenant, a.record.grant);
+    assert!(!world.is_hit(&a.record.hash) && world.is_hit(&c.record.hash));
+    world.cache.forget_client(&c.record.tenant, &c.record.client);
+    assert!(!world.is_hit(&c.record.hash));
+}
+
+#[tokio::test]
+async fn a_cache_that_nobody_keeps_current_stops_vouching_and_begins_again() {
+    let world = World::with(|config| config.max_stale = Lifetime::from_millis(300)).await;
+    let made = world.stored(MCP).await;
+    world.cache.fill().await.unwrap();
+    world.follow();
+    let state_is = async |wanted: bool| {
+        soon(async {
+            while world.is_hit(&made.record.hash) != wanted {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    };
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(world.is_hit(&made.record.hash), "it is followed");
+    for state in [State::Down, State::Held] {
+        world.store.set(state);
+        state_is(false).await;
+        assert!(matches!(world.cache.lookup(&made.record.hash, world.clock.now()), Lookup::Stale));
+        world.store.set(State::Open);
+        state_is(true).await;
+    }
+}
+
+#[tokio::test]
+async fn a_gap_in_the_change_log_fills_the_cache_anew() {
+    let world = World::new().await;
+    let gone = world.stored(MCP).await;
+    world.cache.fill().await.unwrap();
+    // What the follower will never read: the log is swept after a day.
+    for made in [&world.stored(MCP).await, &gone] {
+        let audit = world.audit(AuditEvent::GrantRevoked);
+        world.store.inner.revoke_grant(&made.record.tenant, made.record.grant, audit).await.unwrap();
+    }
+    world.clock.advance(Lifetime::from_secs(3000));
+    use mcpgate::store::AuditStore;
+    world
+        .store
+        .inner
+        .sweep(world.clock.now().plus(Lifetime::from_secs(30 * 3600)), Lifetime::from_secs(1 << 30))
+        .await
+        .unwrap();
+    let third = world.stored(MCP).await;
+    let audit = world.audit(AuditEvent::GrantRevoked);
+    world.store.inner.revoke_grant(&third.record.tenant, third.record.grant, audit).await.unwrap();
+    assert!(world.is_hit(&gone.record.hash), "nobody has followed yet");
+    world.follow();
+    soon(async {
+        while world.is_hit(&gone.record.hash) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_bound_holds_and_what_ends_soonest_makes_room() {
+    let world = World::with(|config| config.limits.tokens_in_memory = 1000).await;
+    let mut all = Vec::new();
+    for n in 0..1000_u64 {
+        let mut made = world.make(MCP, "use");
+        made.record.expires_at = made.record.issued_at.plus(Lifetime::from_secs(100 + (n * 7) % 1000));
+        world.cache.insert(&made.record);
+        all.push(made.record);
+    }
+    assert_eq!(world.cache.len(), 1000);
+    world.token(MCP);
+    assert_eq!(world.cache.len(), 1000);
+    world.cache.sweep();
+    assert_eq!(world.cache.len(), 875);
+    all.sort_by_key(|record| record.expires_at);
+    let kept_early = all[..100].iter().filter(|r| world.is_hit(&r.hash)).count();
+    assert_eq!(kept_early, 0, "those that end soonest are gone");
+    assert!(all[200..].iter().all(|r| world.is_hit(&r.hash)));
+}
+
+#[tokio::test]
+async fn what_is_revoked_or_long_expired_leaves_memory() {
+    let world = World::new().await;
+    let (revoked, expired) = (world.token(MCP), world.token(MCP));
+    world.clock.advance(Lifetime::from_secs(10));
+    let live = world.token(MCP);
+    world.cache.forget_grant(&revoked.record.tenant, revoked.record.grant);
+    assert_eq!(world.cache.len(), 3);
+    world.clock.advance(Lifetime::from_secs(3590));
+    world.cache.sweep();
+    assert_eq!(world.cache.len(), 2);
+    assert!(matches!(world.cache.lookup(&expired.record.hash, world.clock.now()), Lookup::Expired));
+    world.clock.advance(Lifetime::from_secs(125));
+    world.cache.sweep();
+    assert_eq!(world.cache.len(), 1);
+    assert!(matches!(world.cache.lookup(&live.record.hash, world.clock.now()), Lookup::Expired));
+    assert!(!world.is_hit(&revoked.record.hash));
+}

@@ -1,0 +1,215 @@
+//! HD: what of a head reaches the upstream, and what of its answer comes back.
+
+use super::client::Ask;
+use super::upstream::answer;
+use super::world::{API, MCP, PING, World};
+
+#[tokio::test]
+async fn the_head_that_goes_upstream_holds_what_is_listed_and_nothing_else() {
+    let world = World::new().await;
+    let made = world.token(MCP);
+    let ask = Ask::post(PING)
+        .bearer(&made.text)
+        .field("Accept", "*/*")
+        .field("Accept-Encoding", "gzip, br")
+        .field("User-Agent", "test/1")
+        .field("MCP-Protocol-Version", "2025-06-18")
+        .field("Mcp-Param-Region", "us-west1")
+        .field("X-Custom", "gone")
+        .field("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        .field("tracestate", "a=b");
+    assert_eq!(world.ask(&ask).await.status, 200);
+    let seen = world.mcp.last();
+    let mut fields: Vec<(String, String)> =
+        seen.fields.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).filter(|(n, _)| n != "host").collect();
+    fields.sort();
+    let expected = [
+        ("accept", "application/json, text/event-stream"),
+        ("accept-encoding", "identity"),
+        ("content-length", "40"),
+        ("content-type", "application/json"),
+        ("mcp-param-region", "us-west1"),
+        ("mcp-protocol-version", "2025-06-18"),
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        ("tracestate", "a=b"),
+        ("user-agent", "test/1"),
+        ("x-forwarded-for", "192.0.2.7"),
+        ("x-forwarded-host", "gw.example"),
+        ("x-forwarded-proto", "https"),
+        ("x-mcpgate-client", "mcp_client_test"),
+        ("x-mcpgate-request-id", "req-1"),
+        ("x-mcpgate-scopes", "use"),
+        ("x-mcpgate-subject", made.record.subject.as_str()),
+        ("x-mcpgate-tenant", "default"),
+        ("x-upstream-key", "s3cret"),
+    ];
+    assert_eq!(fields, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    assert_eq!(seen.field("host"), Some(&*world.mcp.address.to_string()));
+    assert_eq!((seen.line.as_str(), seen.body.as_slice()), ("POST /upstream HTTP/1.1", PING.as_bytes()));
+}
+
+#[tokio::test]
+async fn a_trace_is_begun_where_none_came_and_a_broken_one_is_replaced() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    for broken in [None, Some("00-zz-1-01")] {
+        let ask = Ask::post(PING).bearer(&token).field("tracestate", "a=b");
+        world.ask(&broken.into_iter().fold(ask, |ask, b| ask.field("traceparent", b))).await;
+        let seen = world.mcp.last();
+        let parent = seen.field("traceparent").unwrap();
+        assert_eq!((parent.len(), parent.starts_with("00-"), seen.field("tracestate")), (55, true, None), "{parent}");
+    }
+}
+
+#[tokio::test]
+async fn hd_01_hd_02_connection_cannot_remove_what_is_ours() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let lists = ["close, Authorization", "X-Mcpgate-Subject, X-Forwarded-For, MCP-Protocol-Version, X-Upstream-Key"];
+    for list in lists {
+        let reply = world.ask(&Ask::post(PING).bearer(&token).field("Connection", list)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let seen = world.mcp.last();
+        assert_eq!(seen.field("x-upstream-key"), Some("s3cret"));
+        assert_eq!(seen.field("x-forwarded-for"), Some("192.0.2.7"));
+        assert!(seen.field("x-mcpgate-subject").is_some());
+        assert_eq!(seen.field("connection"), None);
+    }
+}
+
+#[tokio::test]
+async fn hd_03_hd_04_identity_fields_of_a_client_never_arrive() {
+    let world = World::new().await;
+    let made = world.token(MCP);
+    let mut ask = Ask::post(PING).bearer(&made.text);
+    for name in ["Subject", "Client", "Scopes", "Tenant", "Request-Id"] {
+        ask = ask.field(&format!("X-Mcpgate-{name}"), "admin").field(&format!("x-MCPGATE-{name}"), "root");
+    }
+    ask =
+        ask.field("X.Mcpgate.Subject", "admin").field("XMcpgateSubject", "admin").field("X-Mcpgate--Subject", "admin");
+    assert_eq!(world.ask(&ask).await.status, 200);
+    let seen = world.mcp.last();
+    assert!(seen.fields.iter().all(|(_, v)| v != "admin" && v != "root"), "{seen:?}");
+    assert_eq!(seen.field("x-mcpgate-subject"), Some(made.record.subject.as_str()));
+    let before = world.mcp.seen().len();
+    for name in ["X_Mcpgate_Subject", "x-mcpgate_subject", "Some_Field"] {
+        let reply = world.ask(&Ask::post(PING).bearer(&made.text).field(name, "admin")).await;
+        assert_eq!(reply.status, 400, "{name}: {reply:?}");
+    }
+    assert_eq!(world.mcp.seen().len(), before);
+}
+
+const NEVER_FORWARDED: [&str; 24] = [
+    "Cookie",
+    "Proxy-Authorization",
+    "DPoP",
+    "Forwarded",
+    "X-Real-IP",
+    "X-Original-URL",
+    "X-Original-Host",
+    "X-Rewrite-URL",
+    "X-HTTP-Method-Override",
+    "CF-Connecting-IP",
+    "True-Client-IP",
+    "X-Client-Cert",
+    "Proxy-Connection",
+    "Keep-Alive",
+    "TE",
+    "Trailer",
+    "Via",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+    "Sec-Fetch-Site",
+    "Referer",
+];
+
+#[tokio::test]
+async fn hd_05_hd_06_hd_09_credentials_addresses_and_hops_of_a_client_never_arrive() {
+    let world = World::new().await;
+    for (resource, target, upstream) in [(MCP, "/mcp", &world.mcp), (API, "/api/x", &world.api)] {
+        let token = world.token(resource).text;
+        let ask = Ask::new("POST", target).field("Content-Type", "application/json").body(PING).bearer(&token);
+        let ask = NEVER_FORWARDED.iter().fold(ask, |ask, name| ask.field(name, "trailers"));
+        assert_eq!(world.ask(&ask).await.status, 200);
+        let seen = upstream.last();
+        assert_eq!(seen.field("authorization"), None);
+        assert!(seen.fields.iter().all(|(_, value)| value != "trailers" && !value.contains(&token)), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn hd_14_an_answer_says_nothing_about_this_origin() {
+    let world = World::new().await;
+    let removed = [
+        ("Set-Cookie", "a=b"),
+        ("WWW-Authenticate", "Bearer realm=\"x\""),
+        ("Server", "node"),
+        ("X-Powered-By", "Express"),
+        ("Strict-Transport-Security", "max-age=0"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Alt-Svc", "h3=\":443\""),
+        ("Clear-Site-Data", "\"*\""),
+        ("Content-Security-Policy", "default-src *"),
+        ("Location", "http://10.0.0.1/"),
+        ("Keep-Alive", "timeout=5"),
+        ("Refresh", "0; url=http://evil.example/"),
+    ];
+    for (resource, target, upstream) in [(MCP, "/mcp", &world.mcp), (API, "/api/x", &world.api)] {
+        let token = world.token(resource).text;
+        let fields: String = removed.iter().map(|(n, v)| format!("\r\n{n}: {v}")).collect();
+        upstream.then([answer(&format!("200 OK\r\nContent-Type: application/json{fields}\r\nRetry-After: 3"), "{}")]);
+        let ask = Ask::new("POST", target).field("Content-Type", "application/json").body(PING).bearer(&token);
+        let reply = world.ask(&ask).await;
+        assert_eq!((reply.status, reply.text()), (200, "{}"));
+        for (name, _) in removed {
+            assert_eq!(reply.field(name), None, "{name}");
+        }
+        assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
+        assert_eq!(reply.field("retry-after"), Some("3"));
+    }
+}
+
+#[tokio::test]
+async fn mc_01_pages_of_other_origins_are_refused_before_anything_else() {
+    let world = World::with(|config| config.allowed_origins = vec!["https://page.example".to_owned()]).await;
+    let token = world.token(MCP).text;
+    for origin in ["https://evil.example", "null", "http://gw.example", "https://page.example.evil.example", ""] {
+        for ask in [Ask::post(PING), Ask::post(PING).bearer(&token), Ask::new("OPTIONS", "/mcp")] {
+            let reply = world.ask(&ask.field("Origin", origin)).await;
+            assert_eq!(reply.status, 403, "{origin}: {reply:?}");
+            assert_eq!(reply.field("www-authenticate"), None);
+            assert_eq!(reply.field("access-control-allow-origin"), None);
+        }
+    }
+    world.mcp.assert_nothing();
+    for origin in ["https://page.example", "https://gw.example"] {
+        for (ask, status) in [(Ask::post(PING).bearer(&token), 200), (Ask::post(PING), 401)] {
+            let reply = world.ask(&ask.field("Origin", origin)).await;
+            assert_eq!((reply.status, reply.field("access-control-allow-origin")), (status, Some(origin)));
+            let exposed = reply.field("access-control-expose-headers").unwrap();
+            assert!(exposed.contains("WWW-Authenticate") && exposed.contains("Mcp-Session-Id"), "{exposed}");
+            assert_eq!(reply.field("access-control-allow-credentials"), None);
+            assert_eq!(reply.field("vary"), Some("Origin"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn up_11_what_is_neither_json_nor_events_is_inert() {
+    let world = World::new().await;
+    let (mcp, api) = (world.token(MCP).text, world.token(API).text);
+    let page = || answer("200 OK\r\nContent-Type: text/html; charset=utf-8", "<script>alert(1)</script>");
+    world.mcp.then([page()]);
+    let reply = world.ask(&Ask::post(PING).bearer(&mcp)).await;
+    assert_eq!(reply.field("content-type"), Some("application/octet-stream"));
+    assert!(reply.field("content-security-policy").unwrap().starts_with("sandbox"));
+    world.api.then([page()]);
+    let reply = world.ask(&Ask::new("GET", "/api/page").bearer(&api)).await;
+    assert_eq!(reply.field("content-type"), Some("text/html; charset=utf-8"));
+    assert!(reply.field("content-security-policy").unwrap().starts_with("sandbox"));
+    assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
+}

@@ -1,0 +1,132 @@
+//! `Gate`: a store whose methods can be made to fail or to hang, and that counts its calls.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use mcpgate::oauth::{
+    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, Grant, GrantId, Lifetime, ResourceIndicator,
+    Subject, TenantId, Timestamp, TokenHash,
+};
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{
+    Account, AccountStore, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore, Insertion,
+    Interaction, InteractionStep, LoginSession, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
+    SetupLink, StoreError, StoreStats, Update,
+};
+use tokio::sync::watch;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Open,
+    /// Every call fails.
+    Down,
+    /// Every call waits until the state changes; those of `find_access_token` after they have read.
+    Held,
+}
+
+pub(crate) struct Gate {
+    pub(crate) inner: MemoryStore,
+    state: watch::Sender<State>,
+    calls: Mutex<HashMap<&'static str, usize>>,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self { inner: MemoryStore::new(), state: watch::Sender::new(State::Open), calls: Mutex::default() }
+    }
+
+    pub(crate) fn set(&self, state: State) {
+        self.state.send_replace(state);
+    }
+
+    pub(crate) fn calls(&self, name: &str) -> usize {
+        self.calls.lock().unwrap().get(name).copied().unwrap_or_default()
+    }
+
+    async fn pass(&self, name: &'static str) -> Result<(), StoreError> {
+        *self.calls.lock().unwrap().entry(name).or_default() += 1;
+        let mut state = self.state.subscribe();
+        match *state.wait_for(|s| *s != State::Held).await.unwrap() {
+            State::Open => Ok(()),
+            State::Down | State::Held => Err(StoreError::Unavailable("the test says so".to_owned())),
+        }
+    }
+}
+
+macro_rules! delegate {
+    ($trait:ident { $(fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty;)* } $($rest:tt)*) => {
+        #[async_trait]
+        impl $trait for Gate {
+            $(async fn $name(&self, $($arg: $ty),*) -> Result<$ret, StoreError> {
+                let answer = self.inner.$name($($arg),*).await;
+                self.pass(stringify!($name)).await?;
+                answer
+            })*
+            $($rest)*
+        }
+    };
+}
+
+delegate! { ClientStore {
+    fn insert_client(client: Client, cap: u64, audit: AuditRow) -> Insertion;
+    fn find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>;
+    fn list_clients(tenant: &TenantId) -> Vec<Client>;
+    fn put_document_client(client: Client, void_consents: bool, audit: AuditRow) -> ();
+    fn set_client_disabled(tenant: &TenantId, id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
+    fn delete_client(tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Update;
+    fn rotate_client_secret(tenant: &TenantId, id: &ClientId, new: ClientSecretHash, until: Timestamp, audit: AuditRow) -> Update;
+} }
+
+delegate! { GrantStore {
+    fn insert_code(code: CodeRecord, interaction: TokenHash, remember: Option<Consent>, audit: AuditRow) -> Update;
+    fn find_code(tenant: &TenantId, hash: &TokenHash) -> Option<CodeRecord>;
+    fn redeem_code(request: RedeemCode) -> Redemption;
+    fn find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>;
+    fn list_grants(tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, now: Timestamp) -> Vec<Grant>;
+    fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
+    fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
+    fn find_access_token(hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
+    fn live_access_tokens(after: u64, limit: u32, now: Timestamp) -> (Vec<AccessTokenRecord>, Option<u64>);
+    fn revoke_grant(tenant: &TenantId, id: GrantId, audit: AuditRow) -> Update;
+    fn revoke_access_token(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
+    fn revoke_grants(tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, audit: AuditRow) -> u64;
+} }
+
+delegate! { SessionStore {
+    fn insert_session(session: LoginSession, replaces: Option<TokenHash>, audit: AuditRow) -> ();
+    fn touch_session(hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
+    fn delete_session(hash: &TokenHash, audit: AuditRow) -> Update;
+    fn begin_interaction(interaction: Interaction) -> ();
+    fn find_interaction(id: &TokenHash, now: Timestamp) -> Option<Interaction>;
+    fn advance_interaction(id: &TokenHash, expected: InteractionStep, next: InteractionStep, session: Option<TokenHash>, now: Timestamp) -> Update;
+    fn find_consent(tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator) -> Option<Consent>;
+} }
+
+delegate! { AccountStore {
+    fn insert_account(account: Account, audit: AuditRow) -> Insertion;
+    fn find_account_by_name(tenant: &TenantId, name: &str) -> Option<Account>;
+    fn find_account(tenant: &TenantId, subject: &Subject) -> Option<Account>;
+    fn list_accounts(tenant: &TenantId) -> Vec<Account>;
+    fn set_account_disabled(tenant: &TenantId, subject: &Subject, disabled: bool, audit: AuditRow) -> Update;
+    fn set_password(tenant: &TenantId, subject: &Subject, phc: String, now: Timestamp, audit: AuditRow) -> Update;
+    fn rehash_password(tenant: &TenantId, subject: &Subject, old: &str, new: String) -> Update;
+    fn record_login_failure(tenant: &TenantId, subject: &Subject, audit: AuditRow) -> u32;
+    fn record_login_success(tenant: &TenantId, subject: &Subject) -> ();
+    fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
+    fn find_setup_link(hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
+    fn redeem_setup_link(hash: &TokenHash, phc: String, now: Timestamp, audit: AuditRow) -> Update;
+} }
+
+delegate! { AuditStore {
+    fn append_audit(audit: AuditRow) -> ();
+    fn audit_after(tenant: Option<&TenantId>, after: u64, limit: u32) -> Vec<(u64, AuditRow)>;
+    fn newest_audit() -> u64;
+    fn change_mark() -> u64;
+    fn changes_after(after: ChangeSeq) -> Vec<(ChangeSeq, Change)>;
+    fn newest_change() -> ChangeSeq;
+    fn sweep(now: Timestamp, unused_client_after: Lifetime) -> u64;
+    fn backup(to: &Path) -> ();
+    fn check() -> Vec<String>;
+} fn stats(&self) -> StoreStats { self.inner.stats() } }

@@ -1,0 +1,205 @@
+//! MC: what a message must be, and that it agrees with its headers.
+
+use serde_json::{Value, json};
+
+use super::client::Ask;
+use super::world::{MCP, PING, World};
+
+fn call(name: &str) -> String {
+    json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {
+        "name": name, "arguments": {}, "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+    }})
+    .to_string()
+}
+
+#[tokio::test]
+async fn modern_headers_must_agree_with_the_body() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let ask = || Ask::modern(call("add")).bearer(&token);
+    let good = ask().field("Mcp-Method", "tools/call").field("Mcp-Name", "add");
+    assert_eq!(world.ask(&good).await.status, 200);
+    assert_eq!(world.mcp.last().field("mcp-name"), Some("add"));
+    let encoded = ask().field("Mcp-Method", "tools/call").field("Mcp-Name", "=?base64?YWRk?=");
+    assert_eq!(world.ask(&encoded).await.status, 200);
+    let before = world.mcp.seen().len();
+    for bad in [
+        ask(),
+        ask().field("Mcp-Method", "tools/call"),
+        ask().field("Mcp-Name", "add"),
+        ask().field("Mcp-Method", "tools/list").field("Mcp-Name", "add"),
+        ask().field("Mcp-Method", "tools/call").field("Mcp-Name", "sub"),
+        ask().field("Mcp-Method", "tools/call").field("Mcp-Name", "=?base64?YWR?="),
+        ask().field("Mcp-Method", "tools/call").field("Mcp-Name", "add").field("Mcp-Name", "sub"),
+        Ask::post(call("add"))
+            .bearer(&token)
+            .field("MCP-Protocol-Version", "2026-08-01")
+            .field("Mcp-Method", "tools/call")
+            .field("Mcp-Name", "add"),
+    ] {
+        world.ask(&bad).await.assert_rpc(400, -32020, json!(9));
+    }
+    assert_eq!(world.mcp.seen().len(), before);
+}
+
+#[tokio::test]
+async fn mc_04_older_revisions_promise_nothing_about_the_headers() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    for version in [None, Some("2025-06-18")] {
+        let ask = Ask::post(call("add")).bearer(&token).field("Mcp-Method", "tools/list").field("Mcp-Name", "sub");
+        let ask = version.into_iter().fold(ask, |ask, v| ask.field("MCP-Protocol-Version", v));
+        assert_eq!(world.ask(&ask).await.status, 200);
+        assert_eq!(world.mcp.last().body, call("add").as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn mc_05_mc_06_what_could_be_read_in_two_ways_is_refused_in_every_revision() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let cases: [(&[u8], i32); 8] = [
+        (br#"{"jsonrpc":"2.0","id":9,"method":"ping","method":"tools/call"}"#, -32600),
+        (br#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"a","name":"b"}}"#, -32600),
+        (br#"{"jsonrpc":"2.0","id":9,"method":"ping","\u006dethod":"tools/call"}"#, -32600),
+        (b"\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"ping\"}", -32700),
+        (br#"{"jsonrpc":"2.0","id":9,"method":"ping"} x"#, -32700),
+        (br#"{"jsonrpc":"2.0","id":9,"method":"ping","params":{"a":NaN}}"#, -32700),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"pi\xffng\"}", -32700),
+        (b"", -32700),
+    ];
+    for (body, code) in cases {
+        for version in ["2025-03-26", "2025-11-25", "2026-07-28"] {
+            let reply = world.ask(&Ask::post(body).bearer(&token).field("MCP-Protocol-Version", version)).await;
+            assert_eq!((reply.status, reply.json()["error"]["code"].as_i64()), (400, Some(code.into())), "{reply:?}");
+        }
+    }
+    world.mcp.assert_nothing();
+}
+
+#[tokio::test]
+async fn batches_live_and_die_with_their_revision() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let batch = format!("[{PING},{PING}]");
+    for (version, status) in
+        [(None, 200), (Some("2025-03-26"), 200), (Some("2025-06-18"), 400), (Some("2026-07-28"), 400)]
+    {
+        let ask = Ask::post(&batch).bearer(&token);
+        let reply = world.ask(&version.into_iter().fold(ask, |ask, v| ask.field("MCP-Protocol-Version", v))).await;
+        assert_eq!(reply.status, status, "{version:?}: {reply:?}");
+    }
+    assert_eq!(world.mcp.seen().len(), 2);
+    assert_eq!(world.mcp.last().body, batch.as_bytes());
+}
+
+#[tokio::test]
+async fn responses_are_posted_in_legacy_sessions_only() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let response = r#"{"jsonrpc":"2.0","id":"s-1","result":{}}"#;
+    assert_eq!(
+        world.ask(&Ask::post(response).bearer(&token).field("MCP-Protocol-Version", "2025-11-25")).await.status,
+        200
+    );
+    world.ask(&Ask::modern(response).bearer(&token)).await.assert_rpc(400, -32600, Value::Null);
+    assert_eq!(world.mcp.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn mc_12_a_body_that_does_not_begin_is_not_waited_for() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let late = format!("{}{PING}", " ".repeat(2 << 20));
+    let reply = world.ask(&Ask::post(late).bearer(&token)).await;
+    assert_eq!(reply.json()["error"]["code"], -32700, "{reply:?}");
+    let large = json!({"jsonrpc": "2.0", "id": 9, "method": "ping", "params": {"x": "y".repeat(3 << 20)}}).to_string();
+    assert_eq!(world.ask(&Ask::post(&large).bearer(&token)).await.status, 200);
+    assert_eq!(world.mcp.last().body, large.as_bytes());
+}
+
+#[tokio::test]
+async fn mc_13_ds_08_only_plain_json_is_taken() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let with =
+        |content_type: &str| Ask::new("POST", "/mcp").body(PING).bearer(&token).field("Content-Type", content_type);
+    for odd in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", "text/json"]
+    {
+        assert_eq!(world.ask(&with(odd)).await.status, 415, "{odd}");
+    }
+    assert_eq!(world.ask(&Ask::new("POST", "/mcp").body(PING).bearer(&token)).await.status, 415);
+    assert_eq!(world.ask(&with("application/json").field("Content-Type", "text/plain")).await.status, 415);
+    assert_eq!(world.ask(&with("application/json").field("Content-Encoding", "gzip")).await.status, 415);
+    world.mcp.assert_nothing();
+    for fine in ["application/json; charset=utf-8", "Application/JSON", "application/json;"] {
+        assert_eq!(world.ask(&with(fine)).await.status, 200, "{fine}");
+    }
+}
+
+#[tokio::test]
+async fn ds_06_a_body_over_the_limit_is_refused_declared_or_not() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let head = Ask::new("POST", "/mcp").field("Content-Type", "application/json").bearer(&token);
+    for length in ["4194305", "10737418240"] {
+        let mut client = world.connect().await;
+        client.send(&head.clone().field("Content-Length", length).bytes()).await;
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.field("connection")), (413, Some("close")));
+        client.assert_closed().await;
+    }
+    let mut client = world.connect().await;
+    client.send(&head.field("Transfer-Encoding", "chunked").bytes()).await;
+    let piece = [b"10000\r\n".as_slice(), &vec![b'x'; 65536], b"\r\n"].concat();
+    for _ in 0..64 {
+        client.send(&piece).await;
+    }
+    client.send(b"1\r\nx\r\n").await;
+    assert_eq!(client.reply().await.status, 413);
+    world.mcp.assert_nothing();
+}
+
+#[tokio::test]
+async fn ds_02_a_body_that_drips_is_given_up() {
+    let world = World::with(|config| config.timeouts.mcp_body = std::time::Duration::from_millis(100)).await;
+    let token = world.token(MCP).text;
+    let mut client = world.connect().await;
+    client
+        .send(
+            &Ask::new("POST", "/mcp")
+                .field("Content-Type", "application/json")
+                .bearer(&token)
+                .field("Content-Length", "40")
+                .bytes(),
+        )
+        .await;
+    client.send(b"{").await;
+    assert_eq!(client.reply().await.status, 408);
+    world.mcp.assert_nothing();
+}
+
+#[tokio::test]
+async fn mc_08_answers_reach_who_asked_though_all_ids_are_the_same() {
+    let world = World::new().await;
+    let tokens: Vec<String> = (0..50)
+        .map(|n| {
+            let made = world.make_for(MCP, "use", &format!("user-{n}"));
+            world.cache.insert(&made.record);
+            made.text
+        })
+        .collect();
+    let asks = (0..500_usize).map(|n| {
+        let (world, token) = (&world, &tokens[n % tokens.len()]);
+        async move {
+            let ask = Ask::new("POST", &format!("/mcp?canary={n}"))
+                .field("Content-Type", "application/json")
+                .body(PING)
+                .bearer(token);
+            let reply = world.ask(&ask).await;
+            assert_eq!(reply.json()["result"]["line"], format!("POST /upstream?canary={n} HTTP/1.1"));
+        }
+    });
+    futures_util::future::join_all(asks).await;
+}

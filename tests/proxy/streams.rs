@@ -1,0 +1,213 @@
+//! SS: streams, both ways: what is joined, bounded, kept alive and cut.
+
+use std::time::Duration;
+
+use mcpgate::oauth::Lifetime;
+
+use super::client::{Ask, Client};
+use super::upstream::{Act, EVENTS, chunk, send};
+use super::world::{MCP, PING, World};
+
+async fn listen(world: &World, token: &str) -> Client {
+    let mut client = world.connect().await;
+    client.send(&Ask::new("GET", "/mcp").bearer(token).field("Accept", "text/event-stream").bytes()).await;
+    let head = client.head().await;
+    assert_eq!((head.status, head.field("content-type")), (200, Some("text/event-stream")), "{head:?}");
+    assert_eq!(head.field("x-accel-buffering"), Some("no"));
+    assert_eq!(head.field("cache-control"), Some("no-store"));
+    client
+}
+
+#[tokio::test]
+async fn ss_08_events_pass_at_once_and_byte_for_byte() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let wait = || Act::Wait(Duration::from_millis(50));
+    let events = ["\u{feff}: open\r\n\r\n", "id: 1\rdata: a\r\r", "retry: 10\ndata: b", "\n\ndata: c\n\n"];
+    world.mcp.then([
+        send(EVENTS),
+        chunk(events[0]),
+        wait(),
+        chunk(events[1]),
+        wait(),
+        chunk(events[2]),
+        chunk(events[3]),
+        chunk(""),
+    ]);
+    let mut client = listen(&world, &token).await;
+    let first = client.chunks_until("\r\n\r\n").await;
+    assert_eq!(first, events[0], "the first event does not wait for the second");
+    assert_eq!(client.chunks_until("c\n\n").await, events[1..].concat());
+    assert_eq!(client.chunk().await, Some(vec![]));
+}
+
+#[tokio::test]
+async fn a_burst_of_events_is_joined() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let burst: Vec<u8> = (0..200)
+        .flat_map(|n| match chunk(&format!("data: {n}\n\n")) {
+            Act::Send(bytes) => bytes,
+            _ => vec![],
+        })
+        .collect();
+    world.mcp.then([
+        send(EVENTS),
+        Act::Wait(Duration::from_millis(50)),
+        send(burst),
+        Act::Wait(Duration::from_millis(50)),
+        chunk(""),
+    ]);
+    let mut client = listen(&world, &token).await;
+    let mut chunks = Vec::new();
+    while let Some(data) = client.chunk().await.filter(|data| !data.is_empty()) {
+        chunks.push(data);
+    }
+    let expected: String = (0..200).map(|n| format!("data: {n}\n\n")).collect();
+    assert_eq!(String::from_utf8(chunks.concat()).unwrap(), expected);
+    assert!(chunks.len() < 20, "{} chunks for 200 events", chunks.len());
+}
+
+#[tokio::test]
+async fn ss_02_an_endless_event_is_cut() {
+    let world = World::with(|config| config.limits.sse_event = 100_000).await;
+    let token = world.token(MCP).text;
+    let line = "x".repeat(20_000);
+    world.mcp.then(
+        [send(EVENTS), chunk("data: ok\n\n"), chunk("data: ")]
+            .into_iter()
+            .chain((0..8).map(|_| chunk(&line)))
+            .chain([Act::Hang]),
+    );
+    let mut client = listen(&world, &token).await;
+    let mut length = 0;
+    while let Some(data) = client.chunk().await {
+        assert!(!data.is_empty(), "it must not look like an end");
+        length += data.len();
+    }
+    assert!(length < 120_000, "{length}");
+    world.mcp.wait_for_closed(1).await;
+}
+
+#[tokio::test]
+async fn ss_04_a_silent_stream_is_kept_alive_between_events_only() {
+    let world = World::with(|config| config.timeouts.sse_keep_alive = Duration::from_millis(40)).await;
+    let token = world.token(MCP).text;
+    world.mcp.then([
+        send(EVENTS),
+        chunk("data: a\n\n"),
+        Act::Wait(Duration::from_millis(400)),
+        chunk("data: half"),
+        Act::Wait(Duration::from_millis(400)),
+        chunk(" whole\n\n"),
+        Act::Hang,
+    ]);
+    let mut client = listen(&world, &token).await;
+    let text = client.chunks_until("whole\n\n").await;
+    assert!(text.starts_with("data: a\n\n:\n\n:\n\n"), "{text:?}");
+    assert!(text.ends_with(":\n\ndata: half whole\n\n"), "{text:?}");
+    client.chunks_until(":\n\n").await;
+}
+
+#[tokio::test]
+async fn a_stream_has_a_longest_age() {
+    let world = World::with(|config| {
+        config.timeouts.sse_keep_alive = Duration::from_millis(40);
+        config.upstreams.iter_mut().for_each(|u| u.max_stream = Duration::from_millis(100));
+    });
+    let world = world.await;
+    let token = world.token(MCP).text;
+    world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    let mut client = listen(&world, &token).await;
+    let text = client.chunks_until("the stream is too old\n\n").await;
+    assert!(text.starts_with("data: a\n\n"), "{text:?}");
+    assert_eq!(client.chunk().await, Some(vec![]));
+    world.mcp.wait_for_closed(1).await;
+}
+
+#[tokio::test]
+async fn ss_05_a_client_that_leaves_cancels_at_the_upstream() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    let mut client = listen(&world, &token).await;
+    client.chunks_until("a\n\n").await;
+    drop(client);
+    world.mcp.wait_for_closed(1).await;
+    // Before the head of the answer as well.
+    world.mcp.then([Act::Hang]);
+    let mut client = world.connect().await;
+    client.send(&Ask::post(PING).bearer(&token).bytes()).await;
+    world.mcp.wait_for_requests(2).await;
+    drop(client);
+    world.mcp.wait_for_closed(2).await;
+}
+
+#[tokio::test]
+async fn ss_06_tv_14_a_revocation_ends_open_streams() {
+    let world = World::new().await;
+    let made = world.token(MCP);
+    let other = world.token(MCP).text;
+    for _ in 0..2 {
+        world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    }
+    let mut ended = listen(&world, &made.text).await;
+    let mut kept = listen(&world, &other).await;
+    ended.chunks_until("a\n\n").await;
+    kept.chunks_until("a\n\n").await;
+    world.cache.forget_grant(&made.record.tenant, made.record.grant);
+    assert_eq!(ended.chunks_until("ended\n\n").await, ": the access token has ended\n\n");
+    assert_eq!(ended.chunk().await, Some(vec![]));
+    world.mcp.wait_for_closed(1).await;
+    assert!(tokio::time::timeout(Duration::from_millis(300), kept.chunk()).await.is_err(), "the other stays");
+}
+
+#[tokio::test]
+async fn tv_15_an_expired_token_ends_its_stream_after_a_grace() {
+    let world = World::with(|config| {
+        config.timeouts.sse_keep_alive = Duration::from_millis(40);
+        config.timeouts.expired_stream = Duration::from_secs(60);
+    });
+    let world = world.await;
+    let token = world.token(MCP).text;
+    world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    let mut client = listen(&world, &token).await;
+    world.clock.advance(Lifetime::from_secs(3600 + 59));
+    client.chunks_until(":\n\n").await;
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 401, "no new request");
+    world.clock.advance(Lifetime::from_secs(1));
+    client.chunks_until("ended\n\n").await;
+    assert_eq!(client.chunk().await, Some(vec![]));
+}
+
+#[tokio::test]
+async fn ss_09_the_declared_type_counts_not_the_bytes() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    world.mcp.then([super::upstream::answer("200 OK\r\nContent-Type: text/event-stream", "{}")]);
+    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    assert_eq!((reply.field("content-type"), reply.text()), (Some("text/event-stream"), "{}"));
+    world.mcp.then([super::upstream::answer("200 OK\r\nContent-Type: application/json", "data: a\n\n")]);
+    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    assert_eq!((reply.field("content-type"), reply.text()), (Some("application/json"), "data: a\n\n"));
+    assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
+}
+
+#[tokio::test]
+async fn ss_10_open_streams_are_counted_per_person() {
+    let world = World::with(|config| config.limits.streams_per_principal = 3).await;
+    let token = world.token(MCP).text;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+        open.push(listen(&world, &token).await);
+    }
+    let ask = Ask::new("GET", "/mcp").bearer(&token);
+    let reply = world.ask(&ask).await;
+    assert_eq!((reply.status, reply.field("retry-after")), (429, Some("5")), "{reply:?}");
+    assert_eq!(world.mcp.seen().len(), 3);
+    open.pop();
+    world.mcp.wait_for_closed(1).await;
+    world.mcp.then([send(EVENTS), Act::Hang]);
+    listen(&world, &token).await;
+}

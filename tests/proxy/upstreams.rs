@@ -1,0 +1,206 @@
+//! UP: upstreams that are absent, slow, or wrong.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::client::Ask;
+use super::upstream::{Act, EVENTS, answer, chunk, send};
+use super::world::{MCP, PING, World};
+
+#[tokio::test]
+async fn up_01_an_absent_upstream_is_named_without_its_address() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = |host: String| {
+        move |c: &mut mcpgate::config::Config| c.upstreams.iter_mut().for_each(|u| u.url = host.parse().unwrap())
+    };
+    for host in [format!("http://{closed}/"), "http://nowhere.invalid/".to_owned(), format!("https://{closed}/")] {
+        let world = World::with(url(host)).await;
+        let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
+        reply.assert_rpc(502, -32603, json!(7));
+        assert!(!reply.text().contains("127.0.0.1") && !reply.text().contains("nowhere"), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn up_01_a_slow_upstream_is_given_up() {
+    let world =
+        World::with(|c| c.upstreams.iter_mut().for_each(|u| u.first_byte_timeout = Duration::from_millis(50))).await;
+    world.mcp.then([Act::Hang]);
+    let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
+    reply.assert_rpc(504, -32603, json!(7));
+    world.mcp.wait_for_closed(1).await;
+}
+
+#[tokio::test]
+async fn up_03_a_part_never_looks_like_the_whole() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let json = "Content-Type: application/json";
+    let wait = Act::Wait(Duration::from_millis(50));
+    for part in [
+        vec![
+            send(format!("HTTP/1.1 200 OK\r\n{json}\r\nContent-Length: 100\r\n\r\n{{\"a\":")),
+            wait.clone(),
+            Act::Close,
+        ],
+        vec![
+            send(format!("HTTP/1.1 200 OK\r\n{json}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{{\"a\":")),
+            wait.clone(),
+            Act::Close,
+        ],
+        vec![send(EVENTS), chunk("data: a\n\n"), wait.clone(), send("5\r\nda"), Act::Close],
+    ] {
+        world.mcp.then(part);
+        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        assert!(reply.status == 502 || !reply.complete, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn up_04_excess_bytes_are_discarded_with_their_connection() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let excess = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
+    world.mcp.then([send(excess)]);
+    let mut client = world.connect().await;
+    let reply = client.ask(&Ask::post(PING).bearer(&token)).await;
+    assert_eq!((reply.status, reply.text()), (200, "{}"));
+    let reply = client.ask(&Ask::post(PING).bearer(&token)).await;
+    assert_eq!((reply.status, &reply.json()["id"]), (200, &json!(7)), "{reply:?}");
+    assert_eq!(world.mcp.connections(), 2);
+}
+
+#[tokio::test]
+async fn up_05_hs_17_answers_that_are_not_http_or_too_large_become_502() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let fields = |n: usize| (0..n).map(|i| format!("x-{i}: y\r\n")).collect::<String>();
+    for odd in [
+        format!("HTTP/1.1 200 OK\r\n{}Content-Length: 2\r\n\r\n{{}}", fields(101)),
+        format!("HTTP/1.1 200 OK\r\n{}Content-Length: 2\r\n\r\n{{}}", fields(65)),
+        format!("HTTP/1.1 200 OK\r\nx: {}\r\nContent-Length: 2\r\n\r\n{{}}", "y".repeat(70_000)),
+        format!("HTTP/1.1 200 OK\r\nx: {}\r\nContent-Length: 2\r\n\r\n{{}}", "y".repeat(1 << 20)),
+        "HTTP/1.1 200 OK\r\nLocation: a\rb\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n{}".to_owned(),
+        "SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(),
+        "HTTP/1.1 999999 No\r\n\r\n".to_owned(),
+    ] {
+        world.mcp.then([send(&odd), Act::Close]);
+        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        reply.assert_rpc(502, -32603, json!(7));
+    }
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
+}
+
+#[tokio::test]
+async fn up_06_redirects_are_neither_followed_nor_passed_on() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let to = format!("{status}\r\nLocation: http://{}/elsewhere", world.alpha.address);
+        world.mcp.then([answer(&to, "")]);
+        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        reply.assert_rpc(502, -32603, json!(7));
+        assert_eq!(reply.field("location"), None);
+    }
+    world.alpha.assert_nothing();
+}
+
+#[tokio::test]
+async fn up_07_an_upstreams_logins_do_not_pass() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let challenge = "WWW-Authenticate: Bearer resource_metadata=\"https://evil.example/\"";
+    for status in ["401 Unauthorized", "407 Proxy Authentication Required"] {
+        world.mcp.then([answer(&format!("{status}\r\n{challenge}"), "log in")]);
+        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        reply.assert_rpc(502, -32603, json!(7));
+        assert_eq!(reply.field("www-authenticate"), None);
+    }
+    world.mcp.then([answer(&format!("403 Forbidden\r\nContent-Type: application/json\r\n{challenge}"), "{}")]);
+    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    assert_eq!((reply.status, reply.field("www-authenticate"), reply.text()), (403, None, "{}"));
+}
+
+#[tokio::test]
+async fn statuses_and_bodies_pass_as_they_are() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let error =
+        r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32022,"message":"no","data":{"supported":["2025-06-18"]}}}"#;
+    for status in ["400 Bad Request", "404 Not Found", "405 Method Not Allowed", "429 Too Many", "500 Oops", "503 Busy"]
+    {
+        world.mcp.then([answer(&format!("{status}\r\nContent-Type: application/json"), error)]);
+        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        assert_eq!((reply.status.to_string().as_str(), reply.text()), (&status[..3], error));
+    }
+    world.mcp.then([send("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")]);
+    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    assert_eq!((reply.status, reply.body.len(), reply.field("content-type")), (202, 0, None));
+}
+
+#[tokio::test]
+async fn connections_are_used_again_and_large_answers_pass_whole() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let mut client = world.connect().await;
+    let body = "x".repeat(1 << 20);
+    for n in 0..10 {
+        if n % 2 == 0 {
+            world.mcp.then([answer("200 OK\r\nContent-Type: application/json", &body)]);
+        }
+        let reply = client.ask(&Ask::post(PING).bearer(&token)).await;
+        assert!(reply.complete && (n % 2 == 1 || reply.text() == body));
+    }
+    assert_eq!(world.mcp.connections(), 1);
+}
+
+#[tokio::test]
+async fn up_13_a_connection_closed_while_idle_costs_no_error_and_nothing_is_sent_twice() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let ok = || answer("200 OK\r\nContent-Type: application/json", "{}");
+    world.mcp.then([ok(), Act::Close]);
+    let mut client = world.connect().await;
+    assert_eq!(client.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
+    world.mcp.wait_for_closed(1).await;
+    assert_eq!(client.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
+    world.mcp.then([Act::Close]);
+    assert_eq!(client.ask(&Ask::post(PING).bearer(&token)).await.status, 502);
+    assert_eq!(world.mcp.seen().len(), 3, "it may have acted: it is not asked again");
+}
+
+#[tokio::test]
+async fn hs_19_mc_09_an_abandoned_exchange_takes_its_connection_along() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    world.mcp.then([Act::Wait(Duration::from_millis(200)), answer("200 OK\r\nContent-Type: application/json", "late")]);
+    let mut first = world.connect().await;
+    first.send(&Ask::post(PING).bearer(&token).bytes()).await;
+    world.mcp.wait_for_requests(1).await;
+    drop(first);
+    world.mcp.wait_for_closed(1).await;
+    let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+    assert_eq!(reply.json()["id"], 7);
+    assert_eq!(world.mcp.last().connection, 1);
+}
+
+#[tokio::test]
+async fn too_many_at_once_wait_and_beyond_that_are_refused() {
+    let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.max_connections = 2)).await;
+    let token = world.token(MCP).text;
+    for _ in 0..10 {
+        world
+            .mcp
+            .then([Act::Wait(Duration::from_millis(100)), answer("200 OK\r\nContent-Type: application/json", "{}")]);
+    }
+    let ask = Ask::post(PING).bearer(&token);
+    let replies = futures_util::future::join_all((0..14).map(|_| world.ask(&ask))).await;
+    let served = replies.iter().filter(|r| r.status == 200).count();
+    assert_eq!(served, 10, "two at a time, eight wait");
+    for refused in replies.iter().filter(|r| r.status != 200) {
+        assert_eq!((refused.status, refused.field("retry-after")), (503, Some("5")));
+    }
+    assert_eq!(world.mcp.connections(), 2);
+}

@@ -1,0 +1,284 @@
+//! `World`: the proxy behind a loopback socket, a store that can fail, a clock that stands still, three upstreams.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use mcpgate::clock::{Clock, ManualClock};
+use mcpgate::config::{Config, Overrides};
+use mcpgate::oauth::{
+    AccessToken, AccessTokenRecord, Brand, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, Grant,
+    GrantId, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenKeys,
+};
+use mcpgate::proxy::{Peer, Proxy, RouteTable};
+use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow, ClientStore, GrantStore};
+use mcpgate::telemetry::Metrics;
+use mcpgate::token_cache::{Follower, TokenCache};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::client::{Ask, Client, Reply};
+use super::gate::Gate;
+use super::upstream::Upstream;
+
+pub(crate) const MCP: &str = "https://gw.example/mcp";
+pub(crate) const ALPHA: &str = "https://gw.example/mcp/alpha";
+pub(crate) const API: &str = "https://gw.example/api";
+const ADA: &str = "ada-lovelace-0001";
+
+pub(crate) struct World {
+    pub(crate) mcp: Upstream,
+    pub(crate) alpha: Upstream,
+    pub(crate) api: Upstream,
+    pub(crate) store: Arc<Gate>,
+    pub(crate) cache: Arc<TokenCache>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    address: SocketAddr,
+    made: AtomicU64,
+}
+
+/// A token, and what it stands for.
+pub(crate) struct Made {
+    pub(crate) text: String,
+    pub(crate) record: AccessTokenRecord,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// A world whose configuration was changed.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let (mcp, alpha, api) = (Upstream::start().await, Upstream::start().await, Upstream::start().await);
+        let mut config = configuration(mcp.address, alpha.address, api.address);
+        change(&mut config);
+        let config = Arc::new(config);
+        let store = Arc::new(Gate::new());
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let cache = TokenCache::new(store.clone(), keys.clone(), clock.clone(), &config);
+        let table = Arc::new(RouteTable::build(&config).unwrap());
+        let metrics = Metrics::new(&config.upstreams.iter().map(|u| u.name.clone()).collect::<Vec<_>>());
+        let proxy = Arc::new(Proxy::new(cache.clone(), clock.clone(), metrics.worker(), [9; 32]));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(listen(listener, proxy, table, config));
+        let world = Self { mcp, alpha, api, store, cache, clock, keys, address, made: AtomicU64::new(0) };
+        world.populate().await;
+        world
+    }
+
+    /// Follows the change log, as the server does.
+    pub(crate) fn follow(&self) {
+        tokio::spawn(Follower::run(self.cache.clone()));
+    }
+
+    async fn populate(&self) {
+        let now = self.clock.now();
+        let account = Account {
+            tenant: TenantId::default(),
+            subject: Subject::parse(ADA).unwrap(),
+            name: "ada".to_owned(),
+            password: None,
+            status: AccountStatus::Enabled,
+            failed_logins: 0,
+            created_at: now,
+            password_set_at: None,
+        };
+        self.store.inner.insert_account(account, self.audit(AuditEvent::AccountAdded)).await.unwrap();
+        let client = OAuthClient {
+            tenant: TenantId::default(),
+            id: client(),
+            origin: ClientOrigin::Manual,
+            metadata: ClientMetadata::from_stored(r#"{"redirect_uris":["https://app.example/cb"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"none"}"#).unwrap(),
+            secrets: vec![],
+            resource: None,
+            disabled: false,
+            created_at: now,
+            last_used_at: None,
+        };
+        self.store.inner.insert_client(client, 10, self.audit(AuditEvent::ClientAdded)).await.unwrap();
+    }
+
+    pub(crate) fn audit(&self, event: AuditEvent) -> AuditRow {
+        AuditRow {
+            at: self.clock.now(),
+            tenant: TenantId::default(),
+            event,
+            actor: None,
+            client: None,
+            address: None,
+            target: None,
+            reason: None,
+            request_id: None,
+        }
+    }
+
+    /// Makes a token that lives an hour, and tells nobody.
+    pub(crate) fn make(&self, resource: &str, scopes: &str) -> Made {
+        self.make_for(resource, scopes, ADA)
+    }
+
+    pub(crate) fn make_for(&self, resource: &str, scopes: &str, subject: &str) -> Made {
+        let n = self.made.fetch_add(1, Ordering::Relaxed);
+        let mut random = [0; 32];
+        random[..8].copy_from_slice(&n.to_be_bytes());
+        let token = AccessToken::mint(random, &self.keys);
+        let mut grant = [0; 16];
+        grant[..8].copy_from_slice(&n.to_be_bytes());
+        let now = self.clock.now();
+        let record = AccessTokenRecord {
+            hash: token.hash(),
+            tenant: TenantId::default(),
+            grant: GrantId(grant),
+            client: client(),
+            subject: Subject::parse(subject).unwrap(),
+            resource: ResourceIndicator::parse(resource).unwrap(),
+            scopes: ScopeSet::parse(scopes).unwrap(),
+            issued_at: now,
+            expires_at: now.plus(Lifetime::from_secs(3600)),
+        };
+        Made { text: token.reveal().to_owned(), record }
+    }
+
+    /// Makes a token and puts it into memory only.
+    pub(crate) fn token(&self, resource: &str) -> Made {
+        let made = self.make(resource, "use");
+        self.cache.insert(&made.record);
+        made
+    }
+
+    /// Makes a token and puts it into the store only.
+    pub(crate) async fn stored(&self, resource: &str) -> Made {
+        let made = self.make(resource, "use");
+        let record = made.record.clone();
+        let grant = Grant {
+            id: record.grant,
+            tenant: record.tenant.clone(),
+            client: record.client.clone(),
+            subject: record.subject.clone(),
+            resource: record.resource.clone(),
+            scopes: record.scopes.clone(),
+            authenticated_at: record.issued_at,
+            created_at: record.issued_at,
+            expires_at: record.issued_at.plus(Lifetime::from_secs(7200)),
+            idle_until: record.issued_at.plus(Lifetime::from_secs(7200)),
+            may_refresh: false,
+            generation: 0,
+            rotated_at: record.issued_at,
+            revoked_at: None,
+        };
+        self.store
+            .inner
+            .insert_operator_token(grant, record, self.audit(AuditEvent::OperatorTokenIssued))
+            .await
+            .unwrap();
+        made
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client::new(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// Asks over a connection of its own.
+    pub(crate) async fn ask(&self, ask: &Ask) -> Reply {
+        self.connect().await.ask(ask).await
+    }
+
+    /// Sends raw bytes over a connection of its own.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Reply {
+        let mut client = self.connect().await;
+        client.send(bytes).await;
+        client.reply().await
+    }
+}
+
+pub(crate) fn client() -> ClientId {
+    ClientId::parse("mcp_client_test").unwrap()
+}
+
+pub(crate) const PING: &str = r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#;
+
+fn configuration(mcp: SocketAddr, alpha: SocketAddr, api: SocketAddr) -> Config {
+    let text = format!(
+        r#"
+public_url = "https://gw.example"
+data_dir = "."
+
+[listen]
+tls = "development"
+
+[[upstream]]
+name = "main"
+path = "/mcp"
+url = "http://{mcp}/upstream"
+default_scopes = ["use"]
+
+[upstream.headers]
+x-upstream-key = "s3cret"
+
+[[upstream.scope]]
+name = "use"
+title = "Use"
+description = "Use it."
+
+[[upstream]]
+name = "alpha"
+path = "/mcp/alpha"
+url = "http://{alpha}/a"
+required_scopes = ["admin"]
+
+[[upstream.scope]]
+name = "admin"
+title = "Admin"
+description = "Administer it."
+
+[[upstream]]
+name = "api"
+path = "/api"
+kind = "http"
+url = "http://{api}/base"
+"#
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, text).unwrap();
+    let overrides = Overrides { data_dir: Some(folder.path().to_owned()), ..Overrides::default() };
+    let mut config = Config::load(Some(&file), &overrides).unwrap_or_else(|problems| {
+        panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    });
+    config.rates.mcp_per_second = 100_000;
+    config.rates.mcp_burst = 100_000;
+    config.max_stale = Lifetime::from_secs(3600);
+    config.timeouts.mcp_body = Duration::from_secs(5);
+    config
+}
+
+async fn listen(listener: TcpListener, proxy: Arc<Proxy>, table: Arc<RouteTable>, config: Arc<Config>) {
+    loop {
+        let (stream, address) = listener.accept().await.unwrap();
+        let (proxy, table, config) = (proxy.clone(), table.clone(), config.clone());
+        let service = service_fn(move |request| {
+            let (proxy, table, config) = (proxy.clone(), table.clone(), config.clone());
+            async move {
+                let peer = Peer {
+                    address: address.ip(),
+                    forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
+                    request_id: http::HeaderValue::from_static("req-1"),
+                };
+                Ok::<_, std::convert::Infallible>(match table.find(http::Request::uri(&request).path()) {
+                    Some(route) => proxy.serve(&table, route, &config, request, peer).await,
+                    None => mcpgate::web::reply::empty(http::StatusCode::NOT_FOUND),
+                })
+            }
+        });
+        tokio::spawn(async move {
+            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+        });
+    }
+}
