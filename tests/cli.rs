@@ -1,7 +1,12 @@
 //! The command line as operators and scripts meet it: the real program, a real store in a temporary folder. A failure
 //! means that a command, its output or its exit code has changed, or that a deed no longer does what it says.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

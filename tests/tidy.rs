@@ -215,6 +215,16 @@ fn secrets_leave_their_type_only_where_they_are_handed_over() {
 }
 
 #[test]
+fn the_environment_is_read_in_one_place() {
+    let wrong: Vec<_> = sources("src")
+        .into_iter()
+        .filter(|(path, text)| text.contains("env::var") && path != Path::new("src/config/secret_source.rs"))
+        .map(|(path, _)| format!("{}: what the environment decides stands in the configuration", path.display()))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn no_switch_weakens_the_protocol() {
     // G15: no configuration key turns PKCE off, allows `plain`, takes tokens in a URL, matches redirects by pattern
     // or passes a client's token on.

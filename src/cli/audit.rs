@@ -38,17 +38,20 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         })
     };
     block_on(async {
+        // Before the rows are read: what comes meanwhile is printed below, not lost.
         let mut last = data.store.newest_audit().await?;
         let rows = data.administration.audit_last(lines).await?;
         print(&rows)?;
+        if !follow {
+            return Ok(());
+        }
         last = rows.last().map_or(last, |(number, _)| *number);
-        while follow {
+        loop {
             tokio::time::sleep(FOLLOW).await;
             let rows = data.administration.audit_after(last, 1000).await?;
             print(&rows)?;
             last = rows.last().map_or(last, |(number, _)| *number);
         }
-        Ok(())
     })
 }
 

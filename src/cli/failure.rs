@@ -82,9 +82,6 @@ impl From<StoreError> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        match error {
-            RunError::Configuration(problems) => Self::Configuration(problems),
-            other => Self::other(other),
-        }
+        if let RunError::Configuration(problems) = error { Self::Configuration(problems) } else { Self::other(error) }
     }
 }

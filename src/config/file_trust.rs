@@ -24,7 +24,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     if has(&file, OTHERS_WRITE) {
         return Err("anybody may write it".to_owned());
     }
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let folder = folder.canonicalize().map_err(|e| e.to_string())?;
     if !real.starts_with(&folder) {
         return Err("it is a symbolic link that leaves its folder".to_owned());

@@ -68,11 +68,11 @@ pub struct Config {
     pub outbound: OutboundConfig,
     /// Browser origins allowed on `/mcp` besides our own.
     pub allowed_origins: Vec<String>,
-    /// Size and count limits (security.md 5.7).
+    /// Size and count limits.
     pub limits: Limits,
-    /// Rates (security.md 5.6).
+    /// Rates.
     pub rates: Rates,
-    /// Timeouts (security.md 5.8).
+    /// Timeouts.
     pub timeouts: Timeouts,
     /// Logging.
     pub log: LogConfig,
@@ -174,7 +174,7 @@ pub struct ScopeConfig {
     pub description: String,
 }
 
-/// Token lifetimes (security.md 5.1, architecture decisions 8 and 9).
+/// Token lifetimes.
 #[derive(Debug, Clone)]
 pub struct TokenPolicy {
     /// Access token; default 1 h, 1 min to 24 h.
@@ -260,9 +260,9 @@ pub struct OutboundConfig {
     pub extra_ca_file: Option<PathBuf>,
 }
 
-/// Size and count limits (security.md 5.7).
+/// Size and count limits.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "named in security.md 5.7; documented in config/file.rs")]
+#[expect(missing_docs, reason = "each is documented where it is declared, in policy_file.rs")]
 pub struct Limits {
     pub request_target: usize,
     pub header_fields: usize,
@@ -278,9 +278,9 @@ pub struct Limits {
     pub tokens_in_memory: usize,
 }
 
-/// Rates (security.md 5.6); a request over one is answered 429 with `Retry-After`.
+/// Rates; a request over one is answered 429 with `Retry-After`.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "named in security.md 5.6; documented in config/file.rs")]
+#[expect(missing_docs, reason = "each is documented where it is declared, in policy_file.rs")]
 pub struct Rates {
     pub authorize_per_second: u32,
     pub token_per_second: u32,
@@ -294,9 +294,9 @@ pub struct Rates {
     pub login_pause_failures: u32,
 }
 
-/// Timeouts (security.md 5.8).
+/// Timeouts.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "named in security.md 5.8; documented in config/file.rs")]
+#[expect(missing_docs, reason = "each is documented where it is declared, in policy_file.rs")]
 pub struct Timeouts {
     pub tls_handshake: Duration,
     pub request_head: Duration,

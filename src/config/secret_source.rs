@@ -33,7 +33,6 @@ impl Unresolved {
 }
 
 /// Reads one variable of the process's environment.
-#[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]
 pub(super) fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

@@ -55,12 +55,11 @@ impl<'t, 'r> Section<'t, 'r> {
             None => (DeTable::new(), None),
             Some(found) => {
                 let line = Some(self.report.line_of(found.span().start));
-                match found.into_inner() {
-                    DeValue::Table(table) => (table, line),
-                    _not_a_table => {
-                        self.report.add(line, &prefix, "this is a table", format!("write [{prefix}]"));
-                        (DeTable::new(), line)
-                    }
+                if let DeValue::Table(table) = found.into_inner() {
+                    (table, line)
+                } else {
+                    self.report.add(line, &prefix, "this is a table", format!("write [{prefix}]"));
+                    (DeTable::new(), line)
                 }
             }
         };
@@ -83,11 +82,10 @@ impl<'t, 'r> Section<'t, 'r> {
         let mut sections = Vec::new();
         for (index, entry) in entries.into_iter().enumerate() {
             let line = Some(self.report.line_of(entry.span().start));
-            match entry.into_inner() {
-                DeValue::Table(table) => {
-                    sections.push(Self { table, prefix: format!("{prefix}[{index}]"), line, report: self.report });
-                }
-                _not_a_table => wrong(),
+            if let DeValue::Table(table) = entry.into_inner() {
+                sections.push(Self { table, prefix: format!("{prefix}[{index}]"), line, report: self.report });
+            } else {
+                wrong();
             }
         }
         sections

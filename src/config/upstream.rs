@@ -179,10 +179,8 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
 fn unique(check: &Check<'_>, written: &Upstream, new: &UpstreamConfig, found: &[(UpstreamConfig, Option<usize>)]) {
     for (other, line) in found {
         let place = line.map_or_else(|| "of the command line".to_owned(), |line| format!("of line {line}"));
-        if other.name == new.name {
-            if let Some(name) = &written.name {
-                check.report.wrong(name, format!("the upstream {place} has this name"), "give each its own");
-            }
+        if let Some(name) = written.name.as_ref().filter(|_| other.name == new.name) {
+            check.report.wrong(name, format!("the upstream {place} has this name"), "give each its own");
         }
         let Some(path) = &written.path else { continue };
         let (ours, theirs) = (new.path.to_ascii_lowercase(), other.path.to_ascii_lowercase());

@@ -67,5 +67,5 @@ fn write_beside(path: &Path, mode: u32, content: &[u8]) -> Result<std::path::Pat
 }
 
 fn sync_folder(path: &Path) -> Result<(), Error> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
 }

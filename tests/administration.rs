@@ -1,0 +1,213 @@
+//! What operators may do, over the model store and a clock that tests move. A failure means that a deed does less, or
+//! more, than it says.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::sync::Arc;
+
+use mcpgate::clock::{Clock, ManualClock};
+use mcpgate::config::{Config, Overrides};
+use mcpgate::entropy::SeededEntropy;
+use mcpgate::issuer::{Administration, AdministrationError, FirstAccount, NewClient, PasswordRefused};
+use mcpgate::oauth::{
+    AuthMethod, Brand, GrantType, Lifetime, SessionSecret, TenantId, Timestamp, TokenHash, TokenKeys,
+};
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{AuditEvent, Store};
+
+const PASSWORD: &str = "glazed-teapot-41";
+
+struct World {
+    clock: Arc<ManualClock>,
+    store: Arc<dyn Store>,
+    keys: Arc<TokenKeys>,
+    config: Arc<Config>,
+    operator: Administration,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(Overrides { up: true, data_dir: Some("/nowhere".into()), ..Overrides::default() })
+    }
+
+    fn with(overrides: Overrides) -> Self {
+        let mut config = Config::load(None, &overrides).unwrap();
+        config.login.argon2_memory_kib = 64;
+        config.login.argon2_passes = 1;
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let config = Arc::new(config);
+        let operator = administration(&store, &clock, &keys, &config, TenantId::default());
+        Self { clock, store, keys, config, operator }
+    }
+
+    fn of_tenant(&self, name: &str) -> Administration {
+        administration(&self.store, &self.clock, &self.keys, &self.config, TenantId::parse(name).unwrap())
+    }
+
+    async fn link_works(&self, link: &str) -> bool {
+        let (_, secret) = link.split_once("?link=").unwrap();
+        let hash = SessionSecret::recognise(secret.as_bytes(), &self.keys).unwrap();
+        self.store.find_setup_link(&hash, self.clock.now()).await.unwrap().is_some()
+    }
+
+    async fn events(&self) -> Vec<AuditEvent> {
+        self.operator.audit_last(1000).await.unwrap().into_iter().map(|(_, row)| row.event).collect()
+    }
+}
+
+fn administration(
+    store: &Arc<dyn Store>,
+    clock: &Arc<ManualClock>,
+    keys: &Arc<TokenKeys>,
+    config: &Arc<Config>,
+    tenant: TenantId,
+) -> Administration {
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
+    // A seed for each tenant: two tenants with the same random bytes would hide what a missing tenant in a key does.
+    let entropy = Arc::new(SeededEntropy::new(tenant.as_str().bytes().map(u64::from).sum()));
+    Administration::new(Arc::clone(store), clock, entropy, Arc::clone(keys), Arc::clone(config), tenant)
+}
+
+fn wiki(auth_method: AuthMethod) -> NewClient {
+    NewClient {
+        name: "Wiki".to_owned(),
+        redirect_uris: vec!["https://app.example.com/callback".to_owned()],
+        grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+        auth_method,
+        upstream: None,
+    }
+}
+
+#[tokio::test]
+async fn li_11_the_first_account_has_no_default_password() {
+    let world = World::new();
+    let FirstAccount::Link(link) = world.operator.first_account(None).await.unwrap() else { panic!("a link is made") };
+    let account = world.operator.account("admin").await.unwrap();
+    assert!(account.password.is_none());
+    assert!(link.starts_with("https://localhost:8443/setup?link=mcp_session_"));
+    assert!(world.link_works(&link).await);
+    world.clock.advance(Lifetime::from_secs(3601));
+    assert!(!world.link_works(&link).await, "it ends after an hour");
+}
+
+#[tokio::test]
+async fn li_11_a_new_start_makes_a_new_link_until_there_is_a_password() {
+    let world = World::new();
+    let FirstAccount::Link(first) = world.operator.first_account(None).await.unwrap() else { panic!("a link") };
+    let FirstAccount::Link(second) = world.operator.first_account(None).await.unwrap() else { panic!("a link") };
+    assert!(!world.link_works(&first).await && world.link_works(&second).await);
+    world.operator.set_password("admin", PASSWORD).await.unwrap();
+    assert!(matches!(world.operator.first_account(None).await.unwrap(), FirstAccount::Ready));
+    assert_eq!(world.operator.accounts().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_password_file_sets_the_first_password_and_never_a_second() {
+    let world = World::new();
+    assert!(matches!(world.operator.first_account(Some(PASSWORD)).await.unwrap(), FirstAccount::PasswordSet));
+    let before = world.operator.account("admin").await.unwrap();
+    assert!(matches!(world.operator.first_account(Some("another-kettle-77")).await.unwrap(), FirstAccount::Ready));
+    assert_eq!(world.operator.account("admin").await.unwrap(), before);
+    assert_eq!(world.events().await, [AuditEvent::AccountAdded]);
+}
+
+#[tokio::test]
+async fn a_renamed_operator_is_not_given_a_second_admin() {
+    let world = World::new();
+    world.operator.add_account("grace", Some(PASSWORD)).await.unwrap();
+    assert!(matches!(world.operator.first_account(None).await.unwrap(), FirstAccount::Ready));
+    assert!(world.operator.account("admin").await.is_err());
+}
+
+#[tokio::test]
+async fn li_07_the_name_of_the_account_is_no_password() {
+    let world = World::new();
+    let refused = world.operator.add_account("grace.hopper", Some("grace.hopper1")).await;
+    assert!(matches!(refused, Err(AdministrationError::Password(PasswordRefused::TooCommon))));
+    assert!(world.operator.accounts().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn ca_15_the_old_secret_is_honoured_until_its_end() {
+    let world = World::new();
+    let added = world.operator.add_client(&wiki(AuthMethod::ClientSecretBasic)).await.unwrap();
+    let (id, old) = (added.client.id.as_str().to_owned(), added.secret.unwrap().hash());
+    let new = world.operator.rotate_client_secret(&id).await.unwrap().hash();
+    let secrets = world.operator.client(&id).await.unwrap().secrets;
+    let honoured = |hash: TokenHash, at: Timestamp| {
+        secrets.iter().any(|secret| secret.hash == hash && secret.until.is_none_or(|until| at < until))
+    };
+    let now = world.clock.now();
+    let (last, after) = (now.plus(Lifetime::from_secs(86_399)), now.plus(Lifetime::from_secs(86_400)));
+    assert!(honoured(new, now) && honoured(old, now) && honoured(old, last));
+    assert!(!honoured(old, after) && honoured(new, after));
+}
+
+#[tokio::test]
+async fn a_token_lives_and_dies_with_its_grant() {
+    let world = World::new();
+    world.operator.add_account("ada", Some(PASSWORD)).await.unwrap();
+    let issued = world.operator.issue_token("ADA", "mcp", &[], Some(Lifetime::from_secs(600))).await.unwrap();
+    let found = || async { world.store.find_access_token(&issued.record.hash, world.clock.now()).await.unwrap() };
+    assert_eq!(found().await.as_ref(), Some(&issued.record));
+    let grants = world.operator.grants(Some("ada"), None).await.unwrap();
+    assert!(grants.iter().all(|grant| !grant.may_refresh && grant.expires_at == issued.record.expires_at));
+    world.operator.revoke_grant(&issued.record.grant.to_string()).await.unwrap();
+    assert_eq!(found().await, None);
+}
+
+#[tokio::test]
+async fn ad_04_tenants_do_not_meet() {
+    let world = World::new();
+    let other = world.of_tenant("acme");
+    world.operator.add_account("ada", Some(PASSWORD)).await.unwrap();
+    other.add_account("ada", Some(PASSWORD)).await.unwrap();
+    let client = world.operator.add_client(&wiki(AuthMethod::None)).await.unwrap().client;
+    assert!(matches!(other.client(client.id.as_str()).await, Err(AdministrationError::NoSuchClient)));
+    assert!(other.clients().await.unwrap().is_empty());
+    let issued = world.operator.issue_token("ada", "mcp", &[], None).await.unwrap();
+    let grant = issued.record.grant.to_string();
+    assert!(matches!(other.revoke_grant(&grant).await, Err(AdministrationError::NoSuchGrant)));
+    assert_eq!(other.revoke_grants(Some("ada"), None).await.unwrap(), 0);
+    assert!(matches!(other.issue_token("ada", "mcp", &[], None).await, Err(AdministrationError::NoSuchUpstream)));
+    let rows = other.audit_last(1000).await.unwrap();
+    let wished = [AuditEvent::AccountAdded, AuditEvent::GrantRevoked];
+    assert_eq!(rows.iter().map(|(_, row)| row.event).collect::<Vec<_>>(), wished);
+}
+
+#[tokio::test]
+async fn the_last_rows_are_found_behind_those_of_others() {
+    let world = World::new();
+    world.operator.add_account("ada", Some(PASSWORD)).await.unwrap();
+    let other = world.of_tenant("acme");
+    for name in 0..50 {
+        other.add_account(&format!("user{name}"), None).await.unwrap();
+    }
+    let rows = world.operator.audit_last(5).await.unwrap();
+    assert_eq!(rows.iter().map(|(_, row)| row.event).collect::<Vec<_>>(), [AuditEvent::AccountAdded]);
+    assert_eq!(other.audit_last(5).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn each_deed_leaves_one_row_of_the_operator() {
+    let world = World::new();
+    world.operator.add_account("ada", Some(PASSWORD)).await.unwrap();
+    world.operator.set_account_disabled("ada", true).await.unwrap();
+    world.operator.set_account_disabled("ada", false).await.unwrap();
+    let client = world.operator.add_client(&wiki(AuthMethod::None)).await.unwrap().client;
+    world.operator.set_client_disabled(client.id.as_str(), true).await.unwrap();
+    world.operator.delete_client(client.id.as_str()).await.unwrap();
+    let rows = world.operator.audit_last(1000).await.unwrap();
+    assert!(rows.iter().all(|(_, row)| row.actor.as_deref() == Some("operator")));
+    let wished = [
+        AuditEvent::AccountAdded,
+        AuditEvent::AccountDisabled,
+        AuditEvent::AccountEnabled,
+        AuditEvent::ClientAdded,
+        AuditEvent::ClientDisabled,
+        AuditEvent::ClientDeleted,
+    ];
+    assert_eq!(world.events().await, wished);
+}
