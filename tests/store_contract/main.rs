@@ -40,16 +40,16 @@ macro_rules! on_every_store {
 }
 
 /// Lets a future run to its end on this thread.
-pub fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-pub fn run_on_memory<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F) {
+pub(crate) fn run_on_memory<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F) {
     wait(case(Arc::new(MemoryStore::new())));
 }
 
 /// Besides the case itself, the whole file must stand every check afterwards.
-pub fn run_on_embedded<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F) {
+pub(crate) fn run_on_embedded<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F) {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&folder.path().join("mcpgate.db")).unwrap());
     wait(async {

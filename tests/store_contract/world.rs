@@ -13,46 +13,46 @@ use mcpgate::store::{
 };
 
 /// The moment at which every case begins.
-pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
-pub const MINUTE: Lifetime = Lifetime::from_secs(60);
-pub const HOUR: Lifetime = Lifetime::from_secs(3600);
-pub const DAY: Lifetime = Lifetime::from_secs(86_400);
-pub const GRACE: Lifetime = Lifetime::from_secs(30);
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(crate) const MINUTE: Lifetime = Lifetime::from_secs(60);
+pub(crate) const HOUR: Lifetime = Lifetime::from_secs(3600);
+pub(crate) const DAY: Lifetime = Lifetime::from_secs(86_400);
+pub(crate) const GRACE: Lifetime = Lifetime::from_secs(30);
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
-pub fn tenant() -> TenantId {
+pub(crate) fn tenant() -> TenantId {
     TenantId::default()
 }
 
-pub fn client_id(name: &str) -> ClientId {
+pub(crate) fn client_id(name: &str) -> ClientId {
     ClientId::parse(&format!("mcp_client_{name}")).unwrap()
 }
 
-pub fn subject(name: &str) -> Subject {
+pub(crate) fn subject(name: &str) -> Subject {
     Subject::parse(&format!("u-{name}")).unwrap()
 }
 
-pub fn resource() -> ResourceIndicator {
+pub(crate) fn resource() -> ResourceIndicator {
     ResourceIndicator::parse("https://gate.example/mcp").unwrap()
 }
 
-pub fn scopes(text: &str) -> ScopeSet {
+pub(crate) fn scopes(text: &str) -> ScopeSet {
     ScopeSet::parse(text).unwrap()
 }
 
-pub fn hash(name: &str) -> TokenHash {
+pub(crate) fn hash(name: &str) -> TokenHash {
     TokenHash::of(name.as_bytes())
 }
 
 /// A grant's id from the name of its code.
-pub fn grant_id(name: &str) -> GrantId {
+pub(crate) fn grant_id(name: &str) -> GrantId {
     let mut id = [0; 16];
     id.copy_from_slice(&hash(name).0[..16]);
     GrantId(id)
 }
 
-pub fn metadata() -> ClientMetadata {
+pub(crate) fn metadata() -> ClientMetadata {
     ClientMetadata {
         client_name: Some("Example".to_owned()),
         redirect_uris: RegisteredRedirects::parse(&["https://app.example/cb".to_owned()], &[]).unwrap(),
@@ -69,7 +69,7 @@ pub fn metadata() -> ClientMetadata {
     }
 }
 
-pub fn client(name: &str, origin: ClientOrigin) -> Client {
+pub(crate) fn client(name: &str, origin: ClientOrigin) -> Client {
     Client {
         tenant: tenant(),
         id: client_id(name),
@@ -83,7 +83,7 @@ pub fn client(name: &str, origin: ClientOrigin) -> Client {
     }
 }
 
-pub fn account(name: &str) -> Account {
+pub(crate) fn account(name: &str) -> Account {
     Account {
         tenant: tenant(),
         subject: subject(name),
@@ -96,7 +96,7 @@ pub fn account(name: &str) -> Account {
     }
 }
 
-pub fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
+pub(crate) fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
     AuditRow {
         at,
         tenant: tenant(),
@@ -111,7 +111,7 @@ pub fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
 }
 
 /// A consent page waiting for an answer.
-pub fn interaction(name: &str, at: Timestamp) -> Interaction {
+pub(crate) fn interaction(name: &str, at: Timestamp) -> Interaction {
     Interaction {
         id: hash(&format!("interaction {name}")),
         cookie: hash(&format!("cookie {name}")),
@@ -125,7 +125,7 @@ pub fn interaction(name: &str, at: Timestamp) -> Interaction {
     }
 }
 
-pub fn session(name: &str, of: &str, at: Timestamp) -> LoginSession {
+pub(crate) fn session(name: &str, of: &str, at: Timestamp) -> LoginSession {
     LoginSession {
         hash: hash(name),
         tenant: tenant(),
@@ -137,7 +137,7 @@ pub fn session(name: &str, of: &str, at: Timestamp) -> LoginSession {
     }
 }
 
-pub fn consent(at: Timestamp) -> Consent {
+pub(crate) fn consent(at: Timestamp) -> Consent {
     Consent {
         tenant: tenant(),
         subject: subject("alice"),
@@ -150,7 +150,7 @@ pub fn consent(at: Timestamp) -> Consent {
     }
 }
 
-pub fn code(name: &str, at: Timestamp) -> CodeRecord {
+pub(crate) fn code(name: &str, at: Timestamp) -> CodeRecord {
     let challenge = CodeChallenge::parse(Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), Some("S256")).unwrap();
     CodeRecord {
         hash: hash(name),
@@ -170,7 +170,7 @@ pub fn code(name: &str, at: Timestamp) -> CodeRecord {
     }
 }
 
-pub fn redeem(code: &str, token: &str, at: Timestamp) -> RedeemCode {
+pub(crate) fn redeem(code: &str, token: &str, at: Timestamp) -> RedeemCode {
     RedeemCode {
         tenant: tenant(),
         code: hash(code),
@@ -189,7 +189,7 @@ pub fn redeem(code: &str, token: &str, at: Timestamp) -> RedeemCode {
     }
 }
 
-pub fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) -> RotateRefresh {
+pub(crate) fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) -> RotateRefresh {
     RotateRefresh {
         tenant: tenant(),
         grant: grant_id(family),
@@ -202,7 +202,7 @@ pub fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) -> Rota
 }
 
 /// Adds the client `app` and the accounts `alice` and `bob`.
-pub async fn settle(store: &Arc<dyn Store>) {
+pub(crate) async fn settle(store: &Arc<dyn Store>) {
     store
         .insert_client(client("app", ClientOrigin::Registered), 100, row(AuditEvent::ClientRegistered, START))
         .await
@@ -213,7 +213,7 @@ pub async fn settle(store: &Arc<dyn Store>) {
 }
 
 /// Issues a code by way of a consent page.
-pub async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
+pub(crate) async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
     let name = format!("{:?}", record.hash);
     let page = interaction(&name, record.issued_at);
     store.begin_interaction(page.clone()).await.unwrap();
@@ -222,7 +222,7 @@ pub async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
 }
 
 /// Issues and redeems a code; the grant and its first token.
-pub async fn grant(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> (Grant, AccessTokenRecord) {
+pub(crate) async fn grant(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> (Grant, AccessTokenRecord) {
     issue(store, code(name, at)).await;
     match store.redeem_code(redeem(name, &format!("{name} token"), at)).await.unwrap() {
         Redemption::Redeemed(grant, token) => (*grant, *token),
@@ -230,18 +230,18 @@ pub async fn grant(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> (Grant,
     }
 }
 
-pub fn rotated(rotation: Rotation) -> (Grant, AccessTokenRecord) {
+pub(crate) fn rotated(rotation: Rotation) -> (Grant, AccessTokenRecord) {
     match rotation {
         Rotation::Rotated(grant, token) => (*grant, *token),
         other => panic!("{other:?}"),
     }
 }
 
-pub async fn is_live(store: &Arc<dyn Store>, token: &str, at: Timestamp) -> bool {
+pub(crate) async fn is_live(store: &Arc<dyn Store>, token: &str, at: Timestamp) -> bool {
     store.find_access_token(&hash(token), at).await.unwrap().is_some()
 }
 
 /// The audit trail after `after`, by event.
-pub async fn events(store: &Arc<dyn Store>, after: u64) -> Vec<AuditEvent> {
+pub(crate) async fn events(store: &Arc<dyn Store>, after: u64) -> Vec<AuditEvent> {
     store.audit_after(None, after, 1000).await.unwrap().into_iter().map(|(_, row)| row.event).collect()
 }
