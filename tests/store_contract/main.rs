@@ -19,6 +19,7 @@ mod accounts;
 mod changes;
 mod clients;
 mod codes;
+mod embedded;
 mod grants;
 mod races;
 mod refresh;

@@ -214,8 +214,7 @@ pub(crate) async fn settle(store: &Arc<dyn Store>) {
 
 /// Issues a code by way of a consent page.
 pub(crate) async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
-    let name = format!("{:?}", record.hash);
-    let page = interaction(&name, record.issued_at);
+    let page = interaction(&record.grant.to_string(), record.issued_at);
     store.begin_interaction(page.clone()).await.unwrap();
     let audit = row(AuditEvent::CodeIssued, record.issued_at);
     assert_eq!(store.insert_code(record, page.id, None, audit).await.unwrap(), Update::Done);

@@ -36,7 +36,7 @@ trait Operation: Send {
 /// An operation and whom to tell.
 struct Pending<T, F> {
     work: Option<F>,
-    outcome: Result<T, StoreError>,
+    outcome: Option<Result<T, StoreError>>,
     caller: oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -46,17 +46,19 @@ where
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
 {
     fn perform(&mut self, db: &Connection) -> bool {
-        if let Some(work) = self.work.take() {
-            self.outcome = work(db);
-        }
-        self.outcome.is_ok()
+        let outcome = self.work.take().map(|work| work(db));
+        let stays = outcome.as_ref().is_some_and(Result::is_ok);
+        self.outcome = outcome;
+        stays
     }
 
     fn answer(self: Box<Self>, failure: Option<&StoreError>) {
-        // What the operation itself found wrong is nearer to the cause than the failure of its group.
-        let outcome = match failure {
-            Some(failure) => self.outcome.and_then(|_| Err(failure.clone())),
-            None => self.outcome,
+        let outcome = match (self.outcome, failure) {
+            // What the operation itself found wrong is nearer to the cause than the failure of its group.
+            (Some(Err(own)), _) => Err(own),
+            (_, Some(failure)) => Err(failure.clone()),
+            (Some(done), None) => done,
+            (None, None) => Err(StoreError::Unavailable("the operation was not reached".to_owned())),
         };
         if self.caller.send(outcome).is_err() {
             tracing::trace!("the caller left before its operation was done");
@@ -127,8 +129,7 @@ impl Writer {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let unanswered = Err(StoreError::Unavailable("the operation was not reached".to_owned()));
-        let operation = Box::new(Pending { work: Some(work), outcome: unanswered, caller });
+        let operation = Box::new(Pending { work: Some(work), outcome: None, caller });
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(operation).is_err()) {
             self.figures.failures.fetch_add(1, Ordering::Relaxed);
             return Err(StoreError::Unavailable("too many operations wait for the disk".to_owned()));

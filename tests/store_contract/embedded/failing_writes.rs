@@ -1,0 +1,177 @@
+//! A write that fails takes its whole operation back, and only that; a lock that is held too long is told in time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mcpgate::store::{AuditEvent, Redemption, Rotation, StoreError};
+
+use super::{Opened, opened, state};
+use crate::wait;
+use crate::world::*;
+
+/// Makes every write of a kind to a table fail, as a broken disk or a defect would.
+fn fail(opened: &Opened, write: &str) {
+    let (deed, table) = write.split_once(' ').unwrap();
+    let trigger = format!("CREATE TRIGGER fault BEFORE {deed} ON {table} BEGIN SELECT RAISE(ABORT, 'fault'); END");
+    opened.other.execute_batch(&trigger).unwrap();
+}
+
+fn mend(opened: &Opened) {
+    opened.other.execute_batch("DROP TRIGGER fault").unwrap();
+}
+
+#[test]
+fn cr_11_a_failure_at_any_write_of_the_redemption_leaves_the_code_usable() {
+    for write in ["INSERT grants", "UPDATE code", "INSERT access_token", "UPDATE client", "INSERT audit"] {
+        let opened = opened();
+        wait(async {
+            let store = &opened.store;
+            settle(store).await;
+            issue(store, code("c", START)).await;
+            let (before, audit) = (state(&opened.other), store.newest_audit().await.unwrap());
+            fail(&opened, write);
+            let failed = store.redeem_code(redeem("c", "t", START)).await;
+            assert!(failed.is_err(), "{write}: {failed:?}");
+            mend(&opened);
+            assert_eq!(state(&opened.other), before, "{write}");
+            assert_eq!(store.newest_audit().await.unwrap(), audit, "{write}");
+            let redeemed = store.redeem_code(redeem("c", "t", START)).await.unwrap();
+            assert!(matches!(redeemed, Redemption::Redeemed(..)), "{write}: {redeemed:?}");
+        });
+    }
+}
+
+#[test]
+fn cr_11_a_failure_at_any_write_of_a_replay_leaves_it_recognisable() {
+    for write in ["UPDATE grants", "DELETE access_token", "INSERT change_log", "INSERT audit"] {
+        let opened = opened();
+        wait(async {
+            let store = &opened.store;
+            settle(store).await;
+            grant(store, "c", START).await;
+            let before = state(&opened.other);
+            fail(&opened, write);
+            assert!(store.redeem_code(redeem("c", "t", START)).await.is_err(), "{write}");
+            mend(&opened);
+            assert_eq!(state(&opened.other), before, "{write}");
+            let replayed = store.redeem_code(redeem("c", "t", START)).await.unwrap();
+            assert!(matches!(replayed, Redemption::Replayed(_)), "{write}: {replayed:?}");
+            assert!(!is_live(store, "c token", START).await);
+        });
+    }
+}
+
+#[test]
+fn rt_11_a_failure_at_any_write_of_the_rotation_leaves_the_old_token_usable() {
+    for write in ["UPDATE grants", "INSERT access_token", "UPDATE client", "INSERT audit"] {
+        let opened = opened();
+        wait(async {
+            let store = &opened.store;
+            settle(store).await;
+            grant(store, "g", START).await;
+            let later = START.plus(HOUR);
+            let before = state(&opened.other);
+            fail(&opened, write);
+            assert!(store.rotate_refresh_token(rotate("g", 0, "t", later)).await.is_err(), "{write}");
+            mend(&opened);
+            assert_eq!(state(&opened.other), before, "{write}");
+            let (live, _) = rotated(store.rotate_refresh_token(rotate("g", 0, "t", later)).await.unwrap());
+            assert_eq!(live.generation, 1, "one live leaf");
+        });
+    }
+}
+
+#[test]
+fn rt_11_a_failure_at_any_write_of_a_reuse_leaves_it_recognisable() {
+    for write in ["UPDATE grants", "DELETE access_token", "INSERT change_log", "INSERT audit"] {
+        let opened = opened();
+        wait(async {
+            let store = &opened.store;
+            settle(store).await;
+            grant(store, "g", START).await;
+            rotated(store.rotate_refresh_token(rotate("g", 0, "t", START)).await.unwrap());
+            let later = START.plus(HOUR);
+            let before = state(&opened.other);
+            fail(&opened, write);
+            assert!(store.rotate_refresh_token(rotate("g", 0, "x", later)).await.is_err(), "{write}");
+            mend(&opened);
+            assert_eq!(state(&opened.other), before, "{write}");
+            let reused = store.rotate_refresh_token(rotate("g", 0, "x", later)).await.unwrap();
+            assert!(matches!(reused, Rotation::Reused(_)), "{write}: {reused:?}");
+        });
+    }
+}
+
+#[test]
+fn a_deed_without_its_audit_row_does_not_happen() {
+    let opened = opened();
+    wait(async {
+        let store = &opened.store;
+        settle(store).await;
+        grant(store, "g", START).await;
+        issue(store, code("c", START)).await;
+        let page = interaction("page", START);
+        store.begin_interaction(page.clone()).await.unwrap();
+        let (before, row) = (state(&opened.other), || row(AuditEvent::GrantRevoked, START));
+        fail(&opened, "INSERT audit");
+        let (whose, alice, app) = (tenant(), subject("alice"), client_id("app"));
+        assert!(store.insert_code(code("d", START), page.id, Some(consent(START)), row()).await.is_err());
+        assert!(store.revoke_grant(&whose, grant_id("g"), row()).await.is_err());
+        assert!(store.revoke_access_token(&whose, &hash("g token"), row()).await.is_err());
+        assert!(store.revoke_grants(&whose, Some(&alice), None, row()).await.is_err());
+        assert!(store.set_client_disabled(&whose, &app, true, row()).await.is_err());
+        assert!(store.delete_client(&whose, &app, row()).await.is_err());
+        assert!(store.set_account_disabled(&whose, &alice, true, row()).await.is_err());
+        assert!(store.set_password(&whose, &alice, "$new".to_owned(), START, row()).await.is_err());
+        assert!(store.record_login_failure(&whose, &alice, row()).await.is_err());
+        assert!(store.insert_session(session("s", "alice", START), None, row()).await.is_err());
+        mend(&opened);
+        assert_eq!(state(&opened.other), before);
+    });
+}
+
+#[test]
+fn one_failing_operation_does_not_harm_those_beside_it() {
+    let opened = opened();
+    opened
+        .other
+        .execute_batch(
+            "CREATE TRIGGER fault BEFORE INSERT ON audit WHEN NEW.target = 'odd'
+             BEGIN SELECT RAISE(ABORT, 'fault'); END",
+        )
+        .unwrap();
+    wait(async {
+        let deeds = (0..200u64).map(|n| {
+            let store = Arc::clone(&opened.store);
+            let mut row = row(AuditEvent::LoginFailed, START);
+            row.target = Some(if n % 2 == 1 { "odd" } else { "even" }.to_owned());
+            async move { store.append_audit(row).await }
+        });
+        let answers = futures_util::future::join_all(deeds).await;
+        for (n, answer) in answers.iter().enumerate() {
+            assert_eq!(answer.is_ok(), n % 2 == 0, "{n}: {answer:?}");
+        }
+        assert_eq!(opened.store.newest_audit().await.unwrap(), 100);
+        let stats = opened.store.stats();
+        assert!(stats.commits < 200, "they shared transactions: {stats:?}");
+        assert_eq!(stats.failures, 100);
+    });
+}
+
+#[test]
+fn a_lock_held_too_long_is_told_in_time_and_reading_goes_on() {
+    let opened = opened();
+    wait(async {
+        let store = &opened.store;
+        settle(store).await;
+        grant(store, "g", START).await;
+        opened.other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let began = Instant::now();
+        let refused = store.rotate_refresh_token(rotate("g", 0, "t", START)).await;
+        assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("locked")), "{refused:?}");
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        assert!(is_live(store, "g token", START).await);
+        opened.other.execute_batch("ROLLBACK").unwrap();
+        rotated(store.rotate_refresh_token(rotate("g", 0, "t", START)).await.unwrap());
+    });
+}

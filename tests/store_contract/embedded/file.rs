@@ -1,0 +1,131 @@
+//! The file: who may read it, what is refused at the door, several processes on it, copies of it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
+use mcpgate::store::{AuditEvent, StoreError};
+use rusqlite::Connection;
+
+use super::{open_store, opened};
+use crate::wait;
+use crate::world::*;
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn refusal(file: &Path) -> StoreError {
+    EmbeddedStore::open(file).expect_err("the file must be refused")
+}
+
+#[test]
+fn st_07_file_and_folder_are_for_the_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let file = data.join("mcpgate.db");
+    drop(open_store(&file));
+    assert_eq!((mode(&data), mode(&file)), (0o700, 0o600));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = open_store(&file);
+    wait(settle(&store));
+    for beside in ["mcpgate.db", "mcpgate.db-wal", "mcpgate.db-shm"] {
+        assert_eq!(mode(&data.join(beside)), 0o600, "{beside}");
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.db");
+    std::fs::write(&text, "this is not a database, and long enough to be told apart from an empty file").unwrap();
+    assert!(matches!(refusal(&text), StoreError::Corrupt(_)));
+    let foreign = folder.path().join("foreign.db");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    let refused = refusal(&foreign).to_string();
+    assert!(refused.contains("not one of mcpgate"), "{refused}");
+    let tables: u32 = Connection::open(&foreign)
+        .unwrap()
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(tables, 1);
+    assert!(matches!(refusal(folder.path()), StoreError::Unavailable(_)), "a folder is no file");
+}
+
+#[test]
+fn a_newer_or_changed_schema_is_refused() {
+    let opened = opened();
+    drop(opened.store);
+    opened.other.execute_batch("INSERT INTO migration VALUES (99, 'later', x'00')").unwrap();
+    let refused = refusal(&opened.file).to_string();
+    assert!(refused.contains("newer program") && refused.contains("later"), "{refused}");
+    opened.other.execute_batch("DELETE FROM migration WHERE number = 99; UPDATE migration SET sha256 = x'00'").unwrap();
+    let refused = refusal(&opened.file);
+    assert!(matches!(refused, StoreError::Corrupt(_)), "{refused}");
+}
+
+#[test]
+fn st_05_one_server_on_a_folder_and_the_command_line_beside_it() {
+    let opened = opened();
+    let folder = opened.file.parent().unwrap();
+    let lock = ServerLock::acquire(folder).unwrap();
+    let refused = ServerLock::acquire(folder).expect_err("a second server").to_string();
+    assert!(refused.contains(&std::process::id().to_string()), "it names the other: {refused}");
+    wait(async {
+        settle(&opened.store).await;
+        grant(&opened.store, "g", START).await;
+        let (mark, newest) = (opened.store.change_mark().await.unwrap(), opened.store.newest_change().await.unwrap());
+        let beside = open_store(&opened.file);
+        beside.revoke_grant(&tenant(), grant_id("g"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+        assert_ne!(opened.store.change_mark().await.unwrap(), mark);
+        assert_eq!(opened.store.changes_after(newest).await.unwrap().len(), 1);
+        assert!(!is_live(&opened.store, "g token", START).await);
+    });
+    drop(lock);
+    ServerLock::acquire(folder).expect("the first has gone");
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_opening_again() {
+    let opened = opened();
+    wait(async {
+        settle(&opened.store).await;
+        grant(&opened.store, "a", START).await;
+        grant(&opened.store, "b", START).await;
+        rotated(opened.store.rotate_refresh_token(rotate("a", 0, "t", START)).await.unwrap());
+        opened.store.revoke_grant(&tenant(), grant_id("b"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+        drop(opened.store);
+        let again = open_store(&opened.file);
+        assert!(is_live(&again, "t", START).await && !is_live(&again, "b token", START).await);
+        assert_eq!(again.find_grant(&tenant(), grant_id("a")).await.unwrap().unwrap().generation, 1);
+        // RT-12: the old token is recognised by another process, too.
+        let late = START.plus(DAY);
+        let reused = again.rotate_refresh_token(rotate("a", 0, "x", late)).await.unwrap();
+        assert!(matches!(reused, mcpgate::store::Rotation::Reused(_)), "{reused:?}");
+    });
+}
+
+#[test]
+fn a_backup_is_whole_private_and_never_overwrites() {
+    let opened = opened();
+    let copy = opened.file.with_file_name("backup.db");
+    wait(async {
+        settle(&opened.store).await;
+        grant(&opened.store, "g", START).await;
+        opened.store.backup(&copy).await.unwrap();
+        rotated(opened.store.rotate_refresh_token(rotate("g", 0, "later", START)).await.unwrap());
+        let again = opened.store.backup(&copy).await;
+        assert!(matches!(again, Err(StoreError::Unavailable(_))), "{again:?}");
+        let nowhere = opened.store.backup(Path::new("/nowhere/backup.db")).await;
+        assert!(matches!(nowhere, Err(StoreError::Unavailable(_))), "{nowhere:?}");
+        assert_eq!(mode(&copy), 0o600);
+        assert!(!copy.with_file_name("backup.db-wal").exists(), "a backup is one file");
+        let restored = open_store(&copy);
+        assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+        assert!(is_live(&restored, "g token", START).await && !is_live(&restored, "later", START).await);
+        // RT-16: a generation issued after the backup is ahead of it.
+        let ahead = restored.rotate_refresh_token(rotate("g", 1, "x", START)).await.unwrap();
+        let expected = mcpgate::oauth::RefreshVerdict::Ahead;
+        assert!(matches!(ahead, mcpgate::store::Rotation::Refused(verdict) if verdict == expected), "{ahead:?}");
+    });
+}
