@@ -92,9 +92,13 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::over(Arc::new(MemoryStore::new()), change).await
+    }
+
+    pub(crate) async fn over(store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config();
         change(&mut config);
-        let store = Arc::new(FaultyStore::new(MemoryStore::new()));
+        let store = Arc::new(FaultyStore::new(store));
         let shared: Arc<dyn Store> = store.clone();
         let clock = Arc::new(ManualClock::new(START));
         let shared_clock: Arc<dyn Clock> = clock.clone();

@@ -2,18 +2,17 @@
 //! lost).
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use mcpgate::oauth::{
     AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, Grant, GrantId, Lifetime, ResourceIndicator,
     Subject, TenantId, Timestamp, TokenHash,
 };
-use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
     Account, AccountStore, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore, Insertion,
     Interaction, InteractionStep, LoginSession, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
-    SetupLink, StoreError, StoreStats, Update,
+    SetupLink, Store, StoreError, StoreStats, Update,
 };
 
 /// When the fault strikes.
@@ -24,13 +23,13 @@ pub(crate) enum Moment {
 }
 
 pub(crate) struct FaultyStore {
-    inner: MemoryStore,
+    inner: Arc<dyn Store>,
     /// Calls until the fault, and its moment.
     fault: Mutex<Option<(usize, Moment)>>,
 }
 
 impl FaultyStore {
-    pub(crate) fn new(inner: MemoryStore) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner, fault: Mutex::new(None) }
     }
 
