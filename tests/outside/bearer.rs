@@ -243,7 +243,7 @@ async fn tv_20_only_the_public_list_answers_strangers() {
         }
     }
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/public_routes.txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("MCPGATE_BLESS").is_some() {
         std::fs::write(golden, &answered).expect("the golden file");
     }
     assert_eq!(answered, std::fs::read_to_string(golden).expect("the golden file"));
