@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 const ROOT = new URL('../../', import.meta.url).pathname;
 export const BINARY = process.env.MCPGATE_BIN ?? join(ROOT, 'target/debug/mcpgate');
 
-export const ACCOUNT = { name: 'admin', password: 'correct-horse-battery-staple' };
+export const ACCOUNT = { name: 'admin', password: 'seven-boats-on-a-quiet-lake' };
 
 /** A port nobody listens on at the moment. */
 export async function freePort() {

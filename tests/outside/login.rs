@@ -10,7 +10,7 @@ use crate::support::gateway::{Gateway, Home, PASSWORD};
 use crate::support::page::{Browser, form_to};
 
 /// The password of every user that a test adds.
-pub(crate) const USER_PASSWORD: &str = "a-password-nobody-guesses";
+pub(crate) const USER_PASSWORD: &str = "nine-otters-under-the-bridge";
 
 /// A file with a password, below the home of the gateway.
 pub(crate) fn password_file(home: &Home, password: &str) -> String {
@@ -115,7 +115,7 @@ async fn li_08_a_set_password_link_works_once() {
     let mut browser = Browser::new(&gateway.home);
     let page = browser.open(&target).await;
     let mut form = form_to(&page, "/setup");
-    for (password, status) in [("short", 400), ("password1234", 400), ("a-brand-new-password", 303)] {
+    for (password, status) in [("short", 400), ("password1234", 400), ("six-gulls-above-the-harbour", 303)] {
         form.set("password", password);
         form.set("repeat", password);
         assert_eq!(browser.submit(&form).await.status, status, "{password}");
@@ -123,7 +123,7 @@ async fn li_08_a_set_password_link_works_once() {
     expect::local(&browser.submit(&form).await);
     expect::local(&browser.open(&target).await);
     let (mut browser, page) = login_page(&gateway.home).await;
-    assert_eq!(browser.log_in(&page, &name, "a-brand-new-password").await.status, 200);
+    assert_eq!(browser.log_in(&page, &name, "six-gulls-above-the-harbour").await.status, 200);
     assert_eq!(attempt(&gateway.home, &name, USER_PASSWORD).await.status, 400, "the old one is gone");
 }
 

@@ -163,7 +163,7 @@ async fn rt_14_a_new_password_ends_what_the_old_one_began() {
     let (shared, application) = application(CALLBACK).await;
     let name = new_user(&shared.home, "rt-14");
     let tokens = tokens_of(&shared.home, &application, &name).await;
-    let file = crate::login::password_file(&shared.home, "another-long-password");
+    let file = crate::login::password_file(&shared.home, "eight-lanterns-in-the-fog");
     shared.home.command(&["user", "set-password", &name, "--password-file", &file]);
     assert_dead(&application, &tokens).await;
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The password of the account `admin`.
-pub(crate) const PASSWORD: &str = "correct-horse-battery-staple";
+pub(crate) const PASSWORD: &str = "seven-boats-on-a-quiet-lake";
 
 /// Cheap passwords and generous rates, so that a suite is quick; a test of a rate writes its own.
 pub(crate) const QUICK: &str = r#"
