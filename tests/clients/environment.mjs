@@ -22,6 +22,13 @@ ${upstreams.map(({ name, url }) => `
 name = "${name}"
 path = "/mcp/${name}"
 url = "${url}"
+display_name = "The ${name} server"
+default_scopes = ["${name}:use"]
+
+[[upstream.scope]]
+name = "${name}:use"
+title = "Use its tools"
+description = "Call every tool of this server in your name."
 `).join('')}`;
 
 const started = [];
