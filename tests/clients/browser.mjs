@@ -69,6 +69,8 @@ export async function authorize(page, url, account) {
   const target = new URL(url);
   const back = target.searchParams.get('redirect_uri');
   const left = page.waitForURL((at) => at.href.startsWith(back), { waitUntil: 'commit', timeout: 60_000 });
+  // Whoever fails first is reported; the other must not fail unheard.
+  left.catch(() => {});
   await page.goto(url);
   if (await page.getByLabel(/password/i).count()) await logIn(page, account);
   // A client that is already trusted may be sent back without a question.

@@ -35,7 +35,7 @@ describe('SDK clients before the demo upstream', { concurrency: true }, () => {
       assert.equal(one('browser').resource, resource('demo'));
       const tokens = one('tokens');
       assert.ok(tokens.refresh, 'a refresh token comes with the access token');
-      assert.equal(tokens.expires_in, 60);
+      assert.ok(tokens.expires_in === 60 || tokens.expires_in === 59, `${tokens.expires_in} s of a minute are left`);
       assert.deepEqual(one('connected').tools, ['add', 'count', 'echo', 'whoami']);
       assert.equal(one('echo').text, 'Grüße ✓');
       assert.match(one('add').text, /42/);

@@ -5,6 +5,15 @@ import { loopbackCallback, openBrowser, revokeGrant, settings, step } from './dr
 const { url, full } = settings;
 const generation = process.argv[2];
 
+// A revocation cuts the session's own stream too. The SDK would reopen it at once and start a login for that as well,
+// beside the one for the call; an application with one user wants one.
+const reconnectionOptions = {
+  maxRetries: 0,
+  initialReconnectionDelay: 1000,
+  maxReconnectionDelay: 30000,
+  reconnectionDelayGrowFactor: 1.5,
+};
+
 async function sdkV1() {
   const [{ Client }, { StreamableHTTPClientTransport }, { UnauthorizedError }, types] = await Promise.all([
     import('@modelcontextprotocol/sdk/client/index.js'),
@@ -14,7 +23,7 @@ async function sdkV1() {
   ]);
   return {
     newClient: () => new Client({ name: 'driver', version: '1' }, { capabilities: { sampling: {}, elicitation: {} } }),
-    newTransport: (provider) => new StreamableHTTPClientTransport(new URL(url), { authProvider: provider }),
+    newTransport: (authProvider) => new StreamableHTTPClientTransport(new URL(url), { authProvider, reconnectionOptions }),
     finish: (transport, answer) => transport.finishAuth(answer.get('code')),
     call: (client, request, options) => client.callTool(request, undefined, options),
     onSampling: (client, handler) => client.setRequestHandler(types.CreateMessageRequestSchema, handler),
@@ -30,7 +39,7 @@ async function sdkV2() {
         { name: 'driver', version: '2' },
         { capabilities: { sampling: {}, elicitation: {} }, versionNegotiation: { mode: 'auto' } },
       ),
-    newTransport: (provider) => new StreamableHTTPClientTransport(new URL(url), { authProvider: provider }),
+    newTransport: (authProvider) => new StreamableHTTPClientTransport(new URL(url), { authProvider, reconnectionOptions }),
     finish: (transport, answer) => transport.finishAuth(answer),
     call: (client, request, options) => client.callTool(request, options),
     onSampling: (client, handler) => client.setRequestHandler('sampling/createMessage', handler),
