@@ -34,7 +34,8 @@ test('Inspector logs in by itself', async () => {
   const callback = `http://127.0.0.1:${await freePort()}/oauth/callback`;
   const words = ['--method', 'tools/list', '--callback-url', callback];
   const output = await run(process.execPath, [INSPECTOR, ...inspector(resource('demo'), ...words)], {
-    env: fresh('inspector login'),
+    // Without a terminal it asks for this before it opens a browser.
+    env: { ...fresh('inspector login'), MCP_AUTO_OPEN_ENABLED: 'true' },
   });
   for (const tool of ['add', 'count', 'echo', 'whoami']) assert.match(output, new RegExp(tool));
 });
