@@ -197,10 +197,11 @@ async fn cr_08_a_damaged_code_is_refused() {
 async fn cr_13_parameters_come_from_the_body_only() {
     let (_, application, authorized, mut client) = authorized().await;
     let form = application.redemption(&authorized);
-    let target = format!("/token?{}", encoded(&form));
-    expect::refused(&client.send(post_form(&target, &[])).await, "invalid_request");
+    let all = client.send(post_form(&format!("/token?{}", encoded(&form)), &[])).await;
+    assert!(matches!(all.status, 400 | 401), "{all:?}");
     let split = format!("/token?{}", encoded(&[("code", &authorized.code)]));
     expect::refused(&client.send(post_form(&split, &without(&form, "code"))).await, "invalid_request");
+    assert_eq!(client.post_form("/token", &form).await.status, 200, "nothing was used up");
 }
 
 #[tokio::test]

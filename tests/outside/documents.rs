@@ -9,6 +9,7 @@ async fn refuses(ids: &[&str]) {
     let (shared, application) = application(CALLBACK).await;
     for id in ids {
         let reply = Client::new(&shared.home).get(&application.request(&random(), &[("client_id", id)])).await;
+        assert_eq!(reply.status, 400, "{id}: {}", reply.text());
         expect::local(&reply);
         // CI-18: what was found out about the host stays in the audit trail.
         for told in ["refused", "resolve", "DNS", "address", "timed out", "certificate"] {

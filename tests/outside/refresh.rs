@@ -10,6 +10,7 @@ use crate::support::application::{Application, Authorized, Tokens, parameter, ra
 use crate::support::client::{Client, Reply};
 use crate::support::gateway::Home;
 use crate::support::page::Browser;
+use crate::support::upstream::Upstream;
 
 async fn parallel_refreshes(home: &Home, application: &Application, token: &str, count: usize) -> Vec<Reply> {
     let barrier = Arc::new(tokio::sync::Barrier::new(count));
@@ -144,8 +145,8 @@ async fn rt_08_another_resource_is_refused_before_rotation() {
 
 #[tokio::test]
 async fn rt_12_reuse_is_noticed_after_a_restart() {
-    let home = Home::new("[tokens]\nrefresh_grace = \"0s\"", None);
-    let gateway = home.start().await;
+    let upstream = Upstream::start();
+    let gateway = Home::new("[tokens]\nrefresh_grace = \"0s\"", Some(upstream.url)).start().await;
     let application = Application::register(&gateway.home, CALLBACK).await;
     let first = application.tokens(&gateway.home).await;
     let second = Tokens::from(&application.refresh(&mut Client::new(&gateway.home), &first.refresh).await);

@@ -125,10 +125,9 @@ impl Client {
     /// # Errors
     /// Whatever broke the connection; the next request opens another.
     pub(crate) async fn try_send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Reply, Fault> {
-        let kept = self.connection.take().filter(|kept| !kept.is_closed());
-        let mut connection = match kept {
-            Some(kept) => kept,
-            None => {
+        let mut connection = match self.connection.take() {
+            Some(mut kept) if kept.ready().await.is_ok() => kept,
+            _ => {
                 let (sender, driver) = http1::handshake(TokioIo::new(self.raw().await?)).await?;
                 tokio::spawn(driver);
                 sender
