@@ -125,9 +125,16 @@ impl Client {
     /// # Errors
     /// Whatever broke the connection; the next request opens another.
     pub(crate) async fn try_send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Reply, Fault> {
-        let mut connection = match self.connection.take() {
-            Some(mut kept) if kept.ready().await.is_ok() => kept,
-            _ => {
+        let mut kept = self.connection.take();
+        // The gateway may have closed it after its last answer.
+        if let Some(connection) = &mut kept
+            && connection.ready().await.is_err()
+        {
+            kept = None;
+        }
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => {
                 let (sender, driver) = http1::handshake(TokioIo::new(self.raw().await?)).await?;
                 tokio::spawn(driver);
                 sender
