@@ -149,7 +149,7 @@ async fn tv_09_a_revocation_by_the_operator_holds_within_a_second() {
     let (shared, application) = application(CALLBACK).await;
     let tokens = application.tokens(&shared.home).await;
     let mut client = Client::new(&shared.home);
-    assert_eq!(client.call("/mcp", &tokens.access, "tv-09-operator").await.status, 200);
+    assert_eq!(client.call("/mcp", &tokens.access, "operator-revokes").await.status, 200);
     shared.home.command(&["session", "revoke", "--client", &application.client_id]);
     within_a_second(&mut client, &tokens.access).await;
 }

@@ -50,7 +50,6 @@ async fn ci_02_ci_03_addresses_in_any_spelling_are_no_clients() {
         "https://2130706433/c",
         "https://[fe80::1%25lo]/c",
         "https://localhost/c",
-        "https://gateway.localhost/c",
     ])
     .await;
 }
