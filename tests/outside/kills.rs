@@ -268,7 +268,7 @@ async fn st_02_kills_lose_nothing_and_bring_nothing_back() {
     let mut running = tokio::task::JoinSet::new();
     for number in 0..instances {
         let share = kills / instances + u64::from(number < kills % instances);
-        running.spawn(survive(upstream.url.clone(), share, 0x9e37_79b9_7f4a_7c15 * (number + 1)));
+        running.spawn(survive(upstream.url.clone(), share, 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number + 1)));
     }
     while let Some(ended) = running.join_next().await {
         ended.expect("an instance survived its kills");
