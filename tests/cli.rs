@@ -8,7 +8,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -38,6 +38,47 @@ fn run(arguments: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A running `mcpgate up`.
+struct Up {
+    child: std::process::Child,
+    welcome: String,
+}
+
+impl Up {
+    /// Starts one and reads what it prints until it is ready.
+    fn start(data: &Path, port: u16, more: &[&str]) -> Self {
+        let (data, listen) = (data.to_str().unwrap(), format!("127.0.0.1:{port}"));
+        let arguments = ["up", "--data", data, "--listen", &listen, "--operator-listen", "127.0.0.1:0"];
+        let mut command = mcpgate(&[&arguments, more].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut welcome = String::new();
+        for line in lines {
+            welcome.push_str(&line);
+            welcome.push('\n');
+            if line.contains("Inspector") {
+                break;
+            }
+        }
+        assert!(welcome.contains("mcpgate is ready."), "{welcome}");
+        Self { child, welcome }
+    }
+
+    /// Tells it to stop; returns its exit code.
+    fn stop(mut self) -> Option<i32> {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // Already ended, unless an assertion failed meanwhile.
+        let _ended = self.child.kill();
+    }
 }
 
 /// A data folder as `mcpgate up` would have it, without a server.
@@ -444,8 +485,45 @@ fn completions_are_printed_for_every_shell() {
 }
 
 #[test]
+fn li_11_up_makes_everything_once_and_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let password = dir.path().join("password");
+    std::fs::write(&password, PASSWORD).unwrap();
+    // Free a moment ago; nothing else on this machine takes one by number.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let origin = format!("https://localhost:{port}");
+    let keys = || std::fs::read_to_string(data.join("keys/token")).unwrap();
+    let command = |arguments: &[&str]| {
+        let output = mcpgate(arguments).arg("--json").arg("--data").arg(&data).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+
+    let first = Up::start(&data, port, &[]);
+    assert!(first.welcome.contains(&format!("{origin}/setup?link=mcp_session_")), "{}", first.welcome);
+    assert!(first.welcome.contains(&format!("claude mcp add --transport http mcp {origin}/mcp")));
+    let made = keys();
+    // Beside the running server, and knowing how it was started.
+    let listed = command(&["user", "list"]);
+    assert_eq!((&listed[0]["name"], &listed[0]["password_set_at"]), (&"admin".into(), &Value::Null));
+    let issued = command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    assert_eq!(issued["resource"], format!("{origin}/mcp"));
+    assert_eq!(first.stop(), Some(0));
+
+    let second = Up::start(&data, port, &["--admin-password-file", password.to_str().unwrap()]);
+    assert!(!second.welcome.contains("/setup"), "{}", second.welcome);
+    assert_eq!(keys(), made);
+    assert!(command(&["user", "list"])[0]["password_set_at"].is_string());
+    assert_eq!(second.stop(), Some(0));
+
+    let third = Up::start(&data, port, &[]);
+    assert!(!third.welcome.contains("/setup"), "{}", third.welcome);
+    assert_eq!(third.stop(), Some(0));
+}
+
+#[test]
 fn the_demo_upstream_runs_alone() {
-    use std::io::{BufRead, BufReader, Read};
     let mut demo = mcpgate(&["demo-upstream", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(demo.stdout.take().unwrap()).read_line(&mut line).unwrap();
