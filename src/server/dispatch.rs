@@ -13,7 +13,7 @@ use super::connection::{Answered, Connection};
 use super::host::{self, Hosts};
 use super::stream::{Flight, Progress, Tracked};
 use super::worker::Current;
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::issuer::Caller;
 use crate::proxy::Peer;
 use crate::telemetry::ConnectionEvent;
@@ -40,7 +40,7 @@ pub(super) async fn serve(
     let mut response = answer.unwrap_or_else(|_panic| {
         connection.worker.process.metrics.connection(ConnectionEvent::HandlerPanicked);
         tracing::error!(request_id = id.to_str().unwrap_or_default(), "the handler of a request panicked");
-        refuse(Refusal::Internal, version)
+        refuse(Refusal::Internal, version, &current.snapshot.config)
     });
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
@@ -65,7 +65,7 @@ async fn answer(
     if let Err(refusal) = checked {
         let event = if refusal == Refusal::Host { ConnectionEvent::WrongHost } else { ConnectionEvent::BadTarget };
         connection.worker.process.metrics.connection(event);
-        return refuse(refusal, request.version());
+        return refuse(refusal, request.version(), &snapshot.config);
     }
     let (address, forwarded_for) = origin(connection, current, &request);
     match snapshot.table.find(request.uri().path()) {
@@ -129,10 +129,11 @@ impl Refusal {
     }
 }
 
-fn refuse(refusal: Refusal, version: Version) -> Reply {
+fn refuse(refusal: Refusal, version: Version, config: &Config) -> Reply {
     let (status, word, description) = refusal.words();
     let body = format!(r#"{{"error":"{word}","error_description":"{description}"}}"#);
     let mut response = reply::json(status, body);
+    reply::protect(response.headers_mut(), &config.public_url);
     if refusal == Refusal::Trace {
         response
             .headers_mut()
