@@ -2,6 +2,8 @@
 //! HTTP. After each restart nothing acknowledged is lost, nothing revoked is back, and no code and no refresh generation
 //! is honoured twice. `MCPGATE_KILLS` says how often in all.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::expect;
@@ -41,8 +43,17 @@ enum State {
     Dead,
 }
 
+/// How much was going on: a kill that interrupts nothing proves nothing.
+#[derive(Debug, Default)]
+struct Tally {
+    acknowledged: AtomicU64,
+    interrupted: AtomicU64,
+    misused: AtomicU64,
+}
+
 /// One user with an application, and what they know.
 struct User {
+    tally: Arc<Tally>,
     application: Application,
     browser: Browser,
     codes: Vec<Authorized>,
@@ -75,10 +86,10 @@ fn form_of_refresh<'a>(application: &'a Application, token: &'a str) -> [(&'a st
 }
 
 impl User {
-    async fn new(home: &Home, seed: u64) -> Self {
+    async fn new(home: &Home, seed: u64, tally: Arc<Tally>) -> Self {
         let application = Application::register(home, CALLBACK).await;
         let browser = Browser::new(home);
-        Self { application, browser, codes: vec![], doubtful: vec![], grants: vec![], dice: Dice(seed) }
+        Self { tally, application, browser, codes: vec![], doubtful: vec![], grants: vec![], dice: Dice(seed) }
     }
 
     /// Consents to a few codes. The session survives the kills, so only the first of them needs a password.
@@ -99,8 +110,10 @@ impl User {
                 _ => self.revoke(&mut client).await,
             };
             if !goes_on {
+                self.tally.interrupted.fetch_add(1, Ordering::Relaxed);
                 return;
             }
+            self.tally.acknowledged.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -176,6 +189,7 @@ impl User {
         // A few are spent on the question whether anything is honoured twice; the dead are asked after once more.
         for grant in &mut self.grants {
             if grant.state == State::Live && self.dice.below(8) == 0 {
+                self.tally.misused.fetch_add(1, Ordering::Relaxed);
                 grant.misuse(&self.application, &mut client, self.dice.below(2) == 0).await;
             }
         }
@@ -233,18 +247,19 @@ impl Grant {
     }
 }
 
-async fn survive(upstream: String, kills: u64, seed: u64) {
+async fn survive(upstream: String, kills: u64, seed: u64, tally: Arc<Tally>) {
     let mut gateway: Gateway = Home::new("", Some(upstream)).start().await;
     let mut dice = Dice(seed);
     let mut users = Vec::new();
     for number in 0..WORKERS {
-        users.push(User::new(&gateway.home, seed ^ (u64::try_from(number).expect("a number") + 1)).await);
+        let seed = seed ^ (u64::try_from(number).expect("a number") + 1);
+        users.push(User::new(&gateway.home, seed, Arc::clone(&tally)).await);
     }
     for _ in 0..kills {
         for user in &mut users {
             user.prepare(&gateway.home).await;
         }
-        let moment = Duration::from_micros(dice.below(60_000));
+        let moment = Duration::from_micros(dice.below(150_000));
         let killer = async {
             tokio::time::sleep(moment).await;
             gateway.signal("KILL");
@@ -265,12 +280,21 @@ async fn st_02_kills_lose_nothing_and_bring_nothing_back() {
     let kills: u64 = wished.unwrap_or(40);
     let instances = u64::try_from(INSTANCES).expect("a number");
     let upstream = Upstream::start();
+    let tally = Arc::new(Tally::default());
     let mut running = tokio::task::JoinSet::new();
     for number in 0..instances {
         let share = kills / instances + u64::from(number < kills % instances);
-        running.spawn(survive(upstream.url.clone(), share, 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number + 1)));
+        running.spawn(survive(
+            upstream.url.clone(),
+            share,
+            0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number + 1),
+            Arc::clone(&tally),
+        ));
     }
     while let Some(ended) = running.join_next().await {
         ended.expect("an instance survived its kills");
     }
+    println!("{kills} kills: {tally:?}");
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    assert!(of(&tally.interrupted) >= kills && of(&tally.acknowledged) >= 3 * kills && of(&tally.misused) > 0);
 }
