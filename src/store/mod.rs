@@ -1,5 +1,14 @@
-//! What outlives the process. Traits whose methods are named by their effect and are atomic; a deed and its audit row
-//! share a transaction.
+//! What outlives the process: clients, accounts, sessions, codes, grants, tokens, the audit trail and the change log.
+//!
+//! Methods are named by their effect and are atomic: single use is the store's promise, not its caller's care. A deed
+//! and its audit row share a transaction, and so does the row of the change log that tells other processes. Secrets come
+//! in as hashes only. What is acknowledged is durable; an error means that nothing was changed.
+//!
+//! It decides nothing by itself: the rules are `judge` and `judge_refresh` of `oauth`, asked inside the transaction. It
+//! knows `oauth` and `config`, never HTTP or the use cases; `embedded` and its later twin never know each other.
+//!
+//! Start with `GrantStore`, then `memory/` (the model), then `embedded/`. `tests/store_contract` holds every store to
+//! the same promises; `docs/storage-schema.md` describes the tables.
 
 use std::sync::Arc;
 
@@ -32,13 +41,14 @@ const CHANGES_AT_ONCE: usize = 1000;
 /// Clients.
 #[async_trait]
 pub trait ClientStore {
-    /// Adds a client unless its id is taken or the tenant has `cap` clients.
+    /// Adds a client unless its id is taken or the tenant has `cap` clients. The audit row is written when it was added.
     async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError>;
     /// Finds one.
     async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError>;
     /// Lists all of a tenant, oldest first.
     async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError>;
-    /// Stores a client known by its metadata document, new or changed. `void_consents` drops remembered consent.
+    /// Stores a client known by its metadata document, new or changed; of a known one only the metadata change.
+    /// `void_consents` drops remembered consent. `StoreError::Conflict` when the id belongs to another kind of client.
     async fn put_document_client(&self, client: Client, void_consents: bool, audit: AuditRow)
     -> Result<(), StoreError>;
     /// Switches a client off or on; off emits `Change::ClientDisabled`, and its tokens are refused while it is off.
@@ -49,9 +59,9 @@ pub trait ClientStore {
         disabled: bool,
         audit: AuditRow,
     ) -> Result<Update, StoreError>;
-    /// Removes a client with its grants, codes, tokens and consents; emits `Change::ClientDeleted`.
+    /// Removes a client with its grants, codes, tokens, consents and interactions; emits `Change::ClientDeleted`.
     async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update, StoreError>;
-    /// Puts a new secret first; the others are honoured until `previous_until`.
+    /// Puts a new secret first; the others are honoured until `previous_until`, or their own end if that is earlier.
     async fn rotate_client_secret(
         &self,
         tenant: &TenantId,
@@ -65,8 +75,9 @@ pub trait ClientStore {
 /// Codes, grants, tokens.
 #[async_trait]
 pub trait GrantStore {
-    /// Adds a code (and moves its interaction to the end in the same transaction: `Update::NotFound` when the
-    /// interaction is not at `consent` any more, so a double click makes one code).
+    /// Adds a code, moves its interaction to the end and remembers the consent. `Update::NotFound` when the interaction
+    /// is not at `consent` any more (a double click makes one code), the login session it is bound to has ended or is
+    /// another user's, or client or account is switched off.
     async fn insert_code(
         &self,
         code: CodeRecord,
@@ -76,11 +87,12 @@ pub trait GrantStore {
     ) -> Result<Update, StoreError>;
     /// Reads a code without using it (for the policy that is asked before redemption).
     async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError>;
-    /// Judges and redeems a code in one transaction.
+    /// Judges and redeems a code in one transaction. Whatever the outcome, one audit row is written. A code whose client
+    /// or account is switched off is refused as dead.
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError>;
     /// Reads a grant.
     async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError>;
-    /// Lists grants that stand, newest first, of a subject and/or client.
+    /// Lists grants that stand and are not past their idle end, newest first, of a subject and/or client.
     async fn list_grants(
         &self,
         tenant: &TenantId,
@@ -88,9 +100,11 @@ pub trait GrantStore {
         client: Option<&ClientId>,
         now: Timestamp,
     ) -> Result<Vec<Grant>, StoreError>;
-    /// Judges and rotates a refresh token in one transaction.
+    /// Judges and rotates a refresh token in one transaction. Whatever the outcome, one audit row is written. A family
+    /// whose client or account is switched off is refused as dead.
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError>;
-    /// Stores a grant and an access token that an operator issued, without code or refresh.
+    /// Stores a grant and an access token that an operator issued, without code or refresh. `StoreError::Conflict` when
+    /// client or account are not in the store.
     async fn insert_operator_token(
         &self,
         grant: Grant,
@@ -120,7 +134,8 @@ pub trait GrantStore {
         hash: &TokenHash,
         audit: AuditRow,
     ) -> Result<Update, StoreError>;
-    /// Revokes all grants of a subject and/or client; returns how many. Emits a change for each.
+    /// Revokes all grants of a subject and/or client; returns how many. Emits a change for each. Codes not yet redeemed
+    /// are taken back, too.
     async fn revoke_grants(
         &self,
         tenant: &TenantId,
@@ -133,7 +148,7 @@ pub trait GrantStore {
 /// Browser sessions, pending authorizations, remembered consent.
 #[async_trait]
 pub trait SessionStore {
-    /// Adds a login session.
+    /// Adds a login session; the one it replaces ends.
     async fn insert_session(
         &self,
         session: LoginSession,
@@ -178,7 +193,8 @@ pub trait AccountStore {
     async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError>;
     /// Lists all of a tenant.
     async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>, StoreError>;
-    /// Switches an account off or on; off ends its sessions and grants and emits `Change::AccountDisabled`.
+    /// Switches an account off or on; off ends its sessions, links, codes and grants for good and emits
+    /// `Change::AccountDisabled`.
     async fn set_account_disabled(
         &self,
         tenant: &TenantId,
@@ -186,7 +202,8 @@ pub trait AccountStore {
         disabled: bool,
         audit: AuditRow,
     ) -> Result<Update, StoreError>;
-    /// Sets the password hash (PHC string); ends all sessions and grants of the account (RT-14).
+    /// Sets the password hash (PHC string) and forgets failed logins; ends all sessions, links, codes and grants of the
+    /// account (RT-14).
     async fn set_password(
         &self,
         tenant: &TenantId,
@@ -216,7 +233,7 @@ pub trait AccountStore {
     async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError>;
     /// Finds a link that is unused and not expired.
     async fn find_setup_link(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>, StoreError>;
-    /// Uses a link and sets the password in one transaction.
+    /// Uses a link and sets the password in one transaction, with all that `set_password` ends.
     async fn redeem_setup_link(
         &self,
         hash: &TokenHash,
@@ -240,19 +257,21 @@ pub trait AuditStore {
     ) -> Result<Vec<(u64, AuditRow)>, StoreError>;
     /// Reads the number of the newest audit row (0 when none).
     async fn newest_audit(&self) -> Result<u64, StoreError>;
-    /// A cheap mark that moves whenever anything may have changed (`PRAGMA data_version`).
+    /// A cheap mark that moves whenever anything may have changed, by whichever process (`PRAGMA data_version`).
     async fn change_mark(&self) -> Result<u64, StoreError>;
     /// Reads the change log after `after`, oldest first, at most 1000.
     async fn changes_after(&self, after: ChangeSeq) -> Result<Vec<(ChangeSeq, Change)>, StoreError>;
-    /// Reads the newest number of the change log.
+    /// Reads the newest number of the change log; it never goes back, even when the rows have been swept.
     async fn newest_change(&self) -> Result<ChangeSeq, StoreError>;
-    /// Removes what has expired, in batches; returns how many rows went.
+    /// Removes what has ended, in batches; returns how many rows went, not counting what hung on them. Used codes stay as
+    /// long as their grant, revoked grants and changes for a day; clients that came by themselves go when never used
+    /// for `unused_client_after` or unused for 90 days.
     async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError>;
-    /// Writes a consistent copy of the store into a new file.
+    /// Writes a consistent copy of the store into a new file (mode 0600); never overwrites one.
     async fn backup(&self, to: &std::path::Path) -> Result<(), StoreError>;
     /// Returns figures for the metrics.
     fn stats(&self) -> StoreStats;
-    /// Checks the whole store; the problems found.
+    /// Checks the whole store, every row included; the problems found.
     async fn check(&self) -> Result<Vec<String>, StoreError>;
 }
 

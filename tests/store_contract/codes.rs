@@ -28,10 +28,9 @@ crate::on_every_store! {
 }
 
 async fn verdict(store: &Arc<dyn Store>, request: mcpgate::store::RedeemCode) -> CodeVerdict {
-    match store.redeem_code(request).await.unwrap() {
-        Redemption::Refused(verdict) => verdict,
-        other => panic!("{other:?}"),
-    }
+    let answer = store.redeem_code(request).await.unwrap();
+    let Redemption::Refused(verdict) = answer else { panic!("{answer:?}") };
+    verdict
 }
 
 async fn a_code_makes_a_grant_with_its_token(store: Arc<dyn Store>) {

@@ -23,10 +23,9 @@ crate::on_every_store! {
 }
 
 async fn refused(store: &Arc<dyn Store>, request: RotateRefresh) -> RefreshVerdict {
-    match store.rotate_refresh_token(request).await.unwrap() {
-        Rotation::Refused(verdict) => verdict,
-        other => panic!("{other:?}"),
-    }
+    let answer = store.rotate_refresh_token(request).await.unwrap();
+    let Rotation::Refused(verdict) = answer else { panic!("{answer:?}") };
+    verdict
 }
 
 async fn rt_01_a_rotation_moves_the_generation_and_the_idle_end(store: Arc<dyn Store>) {

@@ -223,17 +223,14 @@ pub(crate) async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
 /// Issues and redeems a code; the grant and its first token.
 pub(crate) async fn grant(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> (Grant, AccessTokenRecord) {
     issue(store, code(name, at)).await;
-    match store.redeem_code(redeem(name, &format!("{name} token"), at)).await.unwrap() {
-        Redemption::Redeemed(grant, token) => (*grant, *token),
-        other => panic!("{other:?}"),
-    }
+    let answer = store.redeem_code(redeem(name, &format!("{name} token"), at)).await.unwrap();
+    let Redemption::Redeemed(grant, token) = answer else { panic!("{answer:?}") };
+    (*grant, *token)
 }
 
 pub(crate) fn rotated(rotation: Rotation) -> (Grant, AccessTokenRecord) {
-    match rotation {
-        Rotation::Rotated(grant, token) => (*grant, *token),
-        other => panic!("{other:?}"),
-    }
+    let Rotation::Rotated(grant, token) = rotation else { panic!("{rotation:?}") };
+    (*grant, *token)
 }
 
 pub(crate) async fn is_live(store: &Arc<dyn Store>, token: &str, at: Timestamp) -> bool {

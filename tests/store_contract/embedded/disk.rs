@@ -68,7 +68,6 @@ fn st_01_a_full_disk_at_every_write_loses_nothing_and_heals_by_itself() {
         wait(async {
             settle(&store).await;
             grant(&store, "earlier", START).await;
-            let mut refused = 0;
             for budget in 0..200 {
                 let name = format!("c{budget}");
                 issue(&store, code(&name, START)).await;
@@ -78,10 +77,9 @@ fn st_01_a_full_disk_at_every_write_loses_nothing_and_heals_by_itself() {
                 assert!(is_live(&store, "earlier token", START).await);
                 if let Ok(answer) = answer {
                     assert!(matches!(answer, Redemption::Redeemed(..)), "{answer:?}");
-                    assert!(refused >= 1, "the first write failed");
+                    assert!(budget > 0, "the first write failed");
                     return;
                 }
-                refused += 1;
                 assert!(is_told(&answer, "full"), "{answer:?}");
                 assert!(!is_live(&store, &name, START).await);
                 let again = store.redeem_code(redeem(&name, &name, START)).await.unwrap();
