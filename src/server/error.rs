@@ -22,12 +22,6 @@ pub enum RunError {
     /// An upstream's or the outbound CA file, or the system's roots, cannot be read.
     #[error("{0}")]
     Roots(String),
-    /// The data directory cannot be used.
-    #[error("{}: {}; choose another with --data or data_dir", .0.display(), .1)]
-    DataDirectory(PathBuf, std::io::Error),
-    /// Another gateway runs with this data directory.
-    #[error("{}: another mcpgate serves this data directory; stop it, or choose another with --data", .0.display())]
-    Occupied(PathBuf),
     /// The keys cannot be made or read.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -66,9 +60,7 @@ impl RunError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration(_) | Self::Certificate(_) | Self::Roots(_) => 78,
-            Self::DataDirectory(..)
-            | Self::Occupied(_)
-            | Self::Keys(_)
+            Self::Keys(_)
             | Self::DevelopmentCertificates(_)
             | Self::Store(_)
             | Self::Listen { .. }

@@ -29,6 +29,7 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::issuer::{Administration, FirstAccount, Issuer};
 use crate::oauth::{TenantId, TokenKeys};
 use crate::outbound::Dialer;
+use crate::store::embedded::ServerLock;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 use crate::token_cache::{Follower, TokenCache};
@@ -44,8 +45,9 @@ pub(super) struct Gateway {
     pub(super) listening: JoinHandle<()>,
     /// Ends everything else.
     pub(super) ended: CancellationToken,
-    /// Kept locked while the process lives.
-    _lock: std::fs::File,
+    /// Held while the process lives: two servers would keep two token caches over one store, each deaf to the other for
+    /// a moment.
+    _lock: ServerLock,
 }
 
 /// What everything stands on.
@@ -104,7 +106,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     for warning in config.warnings() {
         tracing::warn!(warning, "the configuration allows something dangerous");
     }
-    let lock = occupy(&config.data_dir)?;
+    let lock = ServerLock::acquire(&config.data_dir)?;
     let ground = Ground::prepare(&config).await?;
     let public = listen(config.public.address, "listen.address", "--listen")?;
     let for_operator = listen(config.operator, "operator.address", "--operator-listen")?;
@@ -160,19 +162,6 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
 
 pub(super) fn system(error: impl std::fmt::Display) -> RunError {
     RunError::System(error.to_string())
-}
-
-/// Makes the data directory and takes it for this process: two servers would keep two token caches over one store,
-/// each deaf to the other for a moment.
-fn occupy(folder: &Path) -> Result<std::fs::File, RunError> {
-    let wrap = |error| RunError::DataDirectory(folder.to_owned(), error);
-    std::fs::create_dir_all(folder).map_err(wrap)?;
-    let lock = std::fs::File::create(folder.join("server.lock")).map_err(wrap)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::Occupied(folder.to_owned())),
-        Err(std::fs::TryLockError::Error(error)) => Err(wrap(error)),
-    }
 }
 
 fn listen(address: SocketAddr, key: &'static str, option: &'static str) -> Result<TcpListener, RunError> {

@@ -23,12 +23,15 @@ fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unavailable(format!("{what} {}: {error}", path.display()))
 }
 
+/// Makes a folder, with those above it, for the owner alone. One that is there stays as it is.
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|e| unavailable("cannot make the folder", folder, &e))
+}
+
 /// Makes the file if it is absent, and its folder; both for the owner alone (ST-07).
 pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
-    if let Some(folder) = file.parent().filter(|f| !f.as_os_str().is_empty()) {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|e| unavailable("cannot make the folder", folder, &e))?;
-    }
+    file.parent().filter(|f| !f.as_os_str().is_empty()).map_or(Ok(()), make_folder)?;
     let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file);
     let opened = opened.map_err(|e| unavailable("cannot open", file, &e))?;
     let metadata = opened.metadata().map_err(|e| unavailable("cannot look at", file, &e))?;
@@ -119,11 +122,12 @@ pub struct ServerLock {
 }
 
 impl ServerLock {
-    /// Takes the lock of a data folder.
+    /// Takes the lock of a data folder, which is made if it is absent.
     ///
     /// # Errors
     /// `Unavailable` when another server runs on the folder (ST-05), or it cannot be written.
     pub fn acquire(data_dir: &Path) -> Result<Self, StoreError> {
+        make_folder(data_dir)?;
         let path = data_dir.join("server.lock");
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = opened.map_err(|e| unavailable("cannot open", &path, &e))?;
@@ -132,7 +136,7 @@ impl ServerLock {
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
                 return Err(StoreError::Unavailable(format!(
-                    "another server (process {}) runs on {}: stop it, or give this one another data folder",
+                    "another mcpgate (process {}) serves {}; stop it, or choose another folder with --data",
                     holder.trim(),
                     data_dir.display()
                 )));

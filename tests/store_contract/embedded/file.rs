@@ -129,3 +129,23 @@ fn a_backup_is_whole_private_and_never_overwrites() {
         assert!(matches!(ahead, mcpgate::store::Rotation::Refused(verdict) if verdict == expected), "{ahead:?}");
     });
 }
+
+#[test]
+fn the_schema_document_names_every_table_and_field() {
+    let opened = opened();
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/storage-schema.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let columns = "SELECT t.name, c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+        WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'";
+    let mut columns = opened.other.prepare(columns).unwrap();
+    let columns = columns.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+    let mut missing = Vec::new();
+    for (table, column) in columns.map(Result::unwrap) {
+        let section = document.split("\n## ").find(|section| section.lines().next() == Some(table.as_str()));
+        let explained_once = ["no", "seal"].contains(&column.as_str());
+        if !section.is_some_and(|text| explained_once || text.contains(&format!("`{column}`"))) {
+            missing.push(format!("{table}.{column}"));
+        }
+    }
+    assert!(missing.is_empty(), "docs/storage-schema.md does not describe {missing:?}");
+}
