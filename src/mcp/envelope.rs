@@ -64,7 +64,7 @@ impl<'a> Envelope<'a> {
         let Ok(text) = std::str::from_utf8(body) else {
             return Err(EnvelopeError { code: PARSE_ERROR, message: "the body is not UTF-8", id: None });
         };
-        let mut reader = Reader { walk: Walk::default(), batch, last_id: None, messages: Vec::with_capacity(1) };
+        let mut reader = Reader { walk: Walk::new(), batch, last_id: None, messages: Vec::with_capacity(1) };
         let mut json = serde_json::Deserializer::from_str(text);
         match reader.read(&mut json).and_then(|()| json.end()) {
             Ok(()) => Ok(reader.messages),

@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 64;
 const FEW: usize = 16;
 
 /// What is remembered during a walk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Walk<'a> {
     /// Names seen in the objects that are open, outermost first.
     names: Vec<Cow<'a, str>>,
@@ -24,6 +24,11 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
+    pub(super) fn new() -> Self {
+        // As many names as an ordinary message has open at a time.
+        Self { names: Vec::with_capacity(FEW), depth: 0, broken: None }
+    }
+
     /// Ends the walk because a rule is broken.
     pub(super) fn fail<E: Error>(&mut self, rule: &'static str) -> E {
         self.broken.get_or_insert(rule);

@@ -20,8 +20,6 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// UP-11: whatever it is, it runs no script and is of no origin.
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
-/// Fields of an ordinary answer.
-const USUAL_FIELDS: usize = 8;
 
 /// Judges the upstream's status: what must not reach a client becomes a 502.
 pub(super) fn judge(kind: UpstreamKind, status: StatusCode) -> Result<(), Rejection> {
@@ -53,15 +51,17 @@ pub(super) fn form(headers: &HeaderMap) -> Form {
     }
 }
 
-/// Builds the head of an answer. `session` is the bound form of the upstream's session id.
+/// Builds the head of an answer. `session` is the bound form of the upstream's session id; `to` is a map whose memory
+/// can be used.
 pub(super) fn build(
     kind: UpstreamKind,
     form: Form,
     from: HeaderMap,
     is_head: bool,
     session: Option<HeaderValue>,
+    mut to: HeaderMap,
 ) -> HeaderMap {
-    let mut to = HeaderMap::with_capacity(USUAL_FIELDS);
+    to.clear();
     let passes = match kind {
         UpstreamKind::Mcp => passes_from_mcp,
         UpstreamKind::Http => passes_from_http,

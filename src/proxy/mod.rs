@@ -99,7 +99,7 @@ struct Exchange<'a> {
     station: &'a Station,
     route: &'a Arc<Route>,
     config: &'a Config,
-    parts: &'a Parts,
+    parts: Parts,
     peer: &'a Peer,
     version: ProtocolVersion,
     /// Ends with the answer's body: here, or with the stream that takes it along.
@@ -136,18 +136,18 @@ impl Proxy {
         let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
         let station = self.station(table);
         let (parts, body) = request.into_parts();
+        // before authentication, so that a page that may not call learns nothing.
+        let origin = table.origins.check(&parts.headers);
         let mut exchange = Exchange {
             station: &station,
             route,
             config,
-            parts: &parts,
             peer: &peer,
             version: ProtocolVersion::read(parts.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
             record: Some(Record::begin(&station.metrics, route, &parts.method, &peer.request_id)),
+            parts,
             seen: None,
         };
-        // before authentication, so that a page that may not call learns nothing.
-        let origin = table.origins.check(&parts.headers);
         let answered = match &origin {
             Ok(_) => self.answer(&mut exchange, body).await,
             Err(_) => Err(Rejection::BadOrigin),
@@ -165,7 +165,7 @@ impl Proxy {
 
     /// The stages, in the order of their cost and of what each may give away.
     async fn answer(&self, exchange: &mut Exchange<'_>, body: Incoming) -> Result<(Response, Outcome), Rejection> {
-        let Exchange { station, route, config, parts, peer, version, .. } = *exchange;
+        let Exchange { station, route, config, ref parts, peer, version, .. } = *exchange;
         let (method, fields) = (&parts.method, &parts.headers);
         let target = route.target(&parts.uri).ok_or(Rejection::AmbiguousPath)?;
         if *method == Method::OPTIONS {
@@ -238,7 +238,10 @@ impl Proxy {
         let keeps_session = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
         let session = head.headers.get(MCP_SESSION_ID).filter(|_| keeps_session);
         let session = session.and_then(|id| self.session_key.wrap(route, &caller.principal, id));
-        let headers = answer::build(route.kind, form, head.headers, exchange.parts.method == Method::HEAD, session);
+        let is_head = exchange.parts.method == Method::HEAD;
+        // The request's own map has served; its memory goes on.
+        let emptied = std::mem::take(&mut exchange.parts.headers);
+        let headers = answer::build(route.kind, form, head.headers, is_head, session, emptied);
         let body = if stop == Poll::Ready(Stop::End) {
             lease.finish();
             Body::from(read.take())

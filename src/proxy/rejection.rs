@@ -213,7 +213,7 @@ impl Rejection {
                 Refusal { code, message: self.description(), id }.to_json()
             }
             (word, _) => {
-                let word = word.unwrap_or(match self.status() {
+                let word = word.unwrap_or_else(|_| match self.status() {
                     StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
                     status if status.is_client_error() => "invalid_request",
                     _ => "server_error",

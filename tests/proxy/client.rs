@@ -147,7 +147,7 @@ impl Client {
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap()[9..12].parse().unwrap();
-        let fields = lines.map(|l| l.split_once(": ").unwrap_or((l.trim_end_matches(':'), "")));
+        let fields = lines.map(|l| l.split_once(": ").unwrap_or_else(|| (l.trim_end_matches(':'), "")));
         let fields = fields.map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())).collect();
         Reply { status, fields, body: Vec::new(), complete: false }
     }

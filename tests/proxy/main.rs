@@ -1,6 +1,14 @@
 //! The data path in one process: a raw client, the proxy behind a loopback socket, a raw upstream that remembers every
 //! byte. A failure means that something reached an upstream, or a client, that must not; or that a token was honoured
 //! that must not be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::clone_on_ref_ptr,
+    reason = "a test may stop at the first surprise, and its wiring need not say which clone is cheap"
+)]
 
 mod cache;
 mod client;

@@ -1,0 +1,203 @@
+//! The allocation budget of a warm request. A failure means that the data path copies or boxes something anew, which
+//! nobody would notice otherwise until a benchmark is run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use mcpgate::clock::{Clock, SystemClock};
+use mcpgate::config::{Config, Overrides};
+use mcpgate::oauth::{
+    AccessToken, AccessTokenRecord, Brand, ClientId, GrantId, Lifetime, ScopeSet, Subject, TenantId, TokenKeys,
+};
+use mcpgate::proxy::{Peer, Proxy, RouteTable};
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::telemetry::Metrics;
+use mcpgate::token_cache::TokenCache;
+use tokio::net::TcpListener;
+
+/// Allocations of one warm request beyond those of hyper's server and client, which a forwarder of ten lines makes as
+/// well. The largest share is the head that goes upstream, made from an empty map; then the look at the message.
+const BUDGET: f64 = 8.5;
+
+const WARM_UP: usize = 100;
+const REQUESTS: usize = 500;
+
+#[test]
+fn a_warm_request_keeps_to_its_budget() {
+    let upstream = start_upstream();
+    let gateway = Gateway::new(upstream);
+    let asked = gateway.request();
+    let through_gateway = measure(&asked, move |listener| gateway.listen(listener));
+    let through_ten_lines = measure(&asked, move |listener| forward(listener, upstream));
+    let difference = through_gateway - through_ten_lines;
+    println!("a request: {through_gateway} allocations, of them hyper's {through_ten_lines}");
+    assert!(difference <= BUDGET, "{difference} allocations, {BUDGET} are allowed");
+}
+
+/// Returns how often a request allocates on the thread that serves it.
+fn measure<F>(asked: &[u8], serve: impl FnOnce(TcpListener) -> F) -> f64
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (done, mut is_done) = tokio::sync::mpsc::channel(1);
+    let (go, may_go) = std::sync::mpsc::channel();
+    let asked = asked.to_vec();
+    let client = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        for count in [WARM_UP, REQUESTS] {
+            may_go.recv().unwrap();
+            (0..count).for_each(|_| ask(&mut stream, &asked));
+            done.blocking_send(()).unwrap();
+        }
+    });
+    runtime.spawn(serve(listener));
+    let mut a_round = || {
+        go.send(()).unwrap();
+        runtime.block_on(is_done.recv()).unwrap();
+    };
+    a_round();
+    let allocated = allocation_counter::measure(a_round);
+    client.join().unwrap();
+    f64::from(u32::try_from(allocated.count_total).unwrap()) / f64::from(u32::try_from(REQUESTS).unwrap())
+}
+
+fn ask(stream: &mut TcpStream, asked: &[u8]) {
+    stream.write_all(asked).unwrap();
+    let mut answer = [0; 4096];
+    let mut have = 0;
+    while !answer[..have].ends_with(b"}}") {
+        let read = stream.read(&mut answer[have..]).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer[..have]));
+        have += read;
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..have]));
+}
+
+const ANSWER: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"ok"}]}}"#;
+
+/// An upstream on a thread of its own, whose allocations are not counted.
+fn start_upstream() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let service = service_fn(async |_: Request<Incoming>| {
+                let answer = Response::builder().header("content-type", "application/json");
+                Ok::<_, Infallible>(answer.body(Full::new(Bytes::from_static(ANSWER.as_bytes()))).unwrap())
+            });
+            let listener = TcpListener::from_std(listener).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+    });
+    address
+}
+
+/// Ten lines of forwarding over one connection.
+async fn forward(listener: TcpListener, upstream: SocketAddr) {
+    let stream = tokio::net::TcpStream::connect(upstream).await.unwrap();
+    let (line, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let line = Arc::new(tokio::sync::Mutex::new(line));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let line = Arc::clone(&line);
+        async move { line.lock().await.send_request(request).await }
+    });
+    let (stream, _) = listener.accept().await.unwrap();
+    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+}
+
+/// The proxy with one upstream and one token in memory.
+struct Gateway {
+    proxy: Arc<Proxy>,
+    table: Arc<RouteTable>,
+    config: Arc<Config>,
+    token: String,
+}
+
+impl Gateway {
+    fn new(upstream: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = Overrides {
+            data_dir: Some(folder.path().to_owned()),
+            upstream: Some(format!("http://{upstream}/mcp")),
+            up: true,
+            ..Overrides::default()
+        };
+        let mut config = Config::load(None, &overrides).unwrap();
+        config.rates.mcp_per_second = 1_000_000;
+        config.rates.mcp_burst = 1_000_000;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let cache = TokenCache::new(Arc::new(MemoryStore::new()), Arc::clone(&keys), Arc::clone(&clock), &config);
+        let token = AccessToken::mint([1; 32], &keys);
+        cache.insert(&AccessTokenRecord {
+            hash: token.hash(),
+            tenant: TenantId::default(),
+            grant: GrantId([1; 16]),
+            client: ClientId::parse("mcp_client_a").unwrap(),
+            subject: Subject::parse("ada").unwrap(),
+            resource: config.upstreams[0].resource.clone(),
+            scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
+            issued_at: clock.now(),
+            expires_at: clock.now().plus(Lifetime::from_secs(3600)),
+        });
+        let metrics = Metrics::new(&["main".to_owned()]);
+        Self {
+            proxy: Arc::new(Proxy::new(cache, clock, metrics.worker(), [9; 32])),
+            table: Arc::new(RouteTable::build(&config).unwrap()),
+            config: Arc::new(config),
+            token: token.reveal().to_owned(),
+        }
+    }
+
+    fn request(&self) -> Vec<u8> {
+        let body =
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hi"}}}"#;
+        format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, \
+             text/event-stream\r\nMCP-Protocol-Version: 2025-06-18\r\nUser-Agent: test\r\nAuthorization: Bearer {}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.token,
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    async fn listen(self, listener: TcpListener) {
+        let (stream, address) = listener.accept().await.unwrap();
+        let service = service_fn(move |request| {
+            let (proxy, table, config) = (Arc::clone(&self.proxy), Arc::clone(&self.table), Arc::clone(&self.config));
+            let peer = Peer {
+                address: address.ip(),
+                forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
+                request_id: http::HeaderValue::from_static("req-1"),
+            };
+            async move { Ok::<_, Infallible>(proxy.serve(&table, 0, &config, request, peer).await) }
+        });
+        drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+    }
+}
