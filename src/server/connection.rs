@@ -123,6 +123,7 @@ pub(super) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
             }
         }
     };
+    tracing::debug!(%address, ?end, "a connection ended");
     match end {
         End::Closed => {}
         End::Head => metrics.connection(ConnectionEvent::HeadTimeout),

@@ -23,6 +23,8 @@ mod http2;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod life;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod metadata;

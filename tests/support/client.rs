@@ -10,8 +10,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -94,6 +96,33 @@ impl Client {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
         self.tls.connect(ServerName::try_from("localhost").expect("a name"), tcp).await
+    }
+
+    /// A client that takes any certificate, to look at it.
+    pub(crate) fn trusting_anybody(home: &Home) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            .with_no_client_auth();
+        let authority = format!("localhost:{}", home.public.port());
+        Self { address: home.public, authority, tls: TlsConnector::from(Arc::new(config)), connection: None }
+    }
+
+    /// Names no host in the handshake from now on.
+    pub(crate) fn without_name(&mut self) {
+        let mut config = rustls::ClientConfig::clone(self.tls.config());
+        config.enable_sni = false;
+        self.tls = TlsConnector::from(Arc::new(config));
+    }
+
+    /// The certificate that the gateway shows, in DER.
+    pub(crate) async fn certificate(&self) -> Vec<u8> {
+        let stream = self.raw().await.expect("a TLS connection");
+        let chain = stream.get_ref().1.peer_certificates().expect("a certificate");
+        chain[0].to_vec()
     }
 
     /// How it shakes hands.
@@ -183,6 +212,47 @@ impl Client {
     /// Calls the upstream at `path` as a client of revision 2025-11-25 does; `marker` is the JSON-RPC id.
     pub(crate) async fn call(&mut self, path: &str, token: &str, marker: &str) -> Reply {
         self.send(call(path, token, marker)).await
+    }
+}
+
+/// Believes any certificate.
+#[derive(Debug)]
+struct Anybody(Arc<rustls::crypto::CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

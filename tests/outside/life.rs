@@ -1,0 +1,394 @@
+//! The life of the process: start, reload (CF), drain, the operator listener, and who calls behind proxies (HD).
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
+
+use crate::support::client::{Client, Reply, call, request};
+use crate::support::gateway::{Gateway, Home};
+use crate::support::upstream::Upstream;
+
+const SERVER: &str = "/.well-known/oauth-authorization-server";
+
+/// Asks the operator listener.
+async fn operator(home: &Home, target: &str, headers: &[(&str, &str)]) -> Reply {
+    let stream = TcpStream::connect(home.operator).await.unwrap();
+    let (mut sender, driver) = http1::handshake::<_, Full<bytes::Bytes>>(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(driver);
+    let mut asked = request(hyper::Method::GET, target, headers, "");
+    asked.headers_mut().entry("host").or_insert("localhost".parse().unwrap());
+    let (head, body) = sender.send_request(asked).await.unwrap().into_parts();
+    let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+    Reply { status: head.status.as_u16(), headers: head.headers, body }
+}
+
+/// Reads one sample of the metrics.
+async fn metric(home: &Home, sample: &str) -> u64 {
+    let text = operator(home, "/metrics", &[]).await.text();
+    let line = text.lines().find(|line| line.starts_with(sample)).unwrap_or_else(|| panic!("{sample} in {text}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+async fn reloads(home: &Home, kind: &str) -> u64 {
+    metric(home, &format!("mcpgate_connection_events_total{{event=\"configuration_{kind}\"}}")).await
+}
+
+/// Waits until a reload of this kind has happened `count` times in all.
+async fn until_reloads(home: &Home, kind: &str, count: u64) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while reloads(home, kind).await < count {
+        assert!(Instant::now() < deadline, "no reload: {}", std::fs::read_to_string(home.log()).unwrap());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until the log says something: lines are written a moment after the deed.
+async fn until_said(home: &Home, word: &str) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let said = std::fs::read_to_string(home.log()).unwrap();
+        if said.contains(word) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{word} is not in {said}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn write_config(home: &Home, top: &str, rest: &str) {
+    std::fs::write(home.config(), format!("{top}\n{}\n{rest}", crate::support::gateway::QUICK)).unwrap();
+}
+
+async fn status_for_host(gateway: &Gateway, host: &str) -> u16 {
+    let asked = request(hyper::Method::GET, SERVER, &[("host", host)], "");
+    // Without a server name, for the name in Host is none of the certificate's.
+    let mut client = Client::new(&gateway.home);
+    client.without_name();
+    client.send(asked).await.status
+}
+
+#[tokio::test]
+async fn an_empty_store_is_served_within_a_second_and_the_second_start_keeps_everything() {
+    let home = Home::new("", None);
+    let began = Instant::now();
+    let gateway = home.start().await;
+    // A debug build hashes the first password slowly; what remains is checked on the second start.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let ca = std::fs::read(gateway.home.data().join("certs/ca.pem")).unwrap();
+    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    let token = issued["access_token"].as_str().unwrap().to_owned();
+    let home = gateway.kill();
+    let began = Instant::now();
+    let gateway = home.start().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(std::fs::read(gateway.home.data().join("certs/ca.pem")).unwrap(), ca);
+    assert_ne!(Client::new(&gateway.home).call("/mcp", &token, "again").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_data_is_refused_with_its_reason() {
+    let gateway = Gateway::start().await;
+    let mut second = gateway.home.spawn();
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    let said = std::fs::read_to_string(gateway.home.log()).unwrap();
+    assert!(said.contains("another mcpgate serves this data directory"), "{said}");
+}
+
+#[tokio::test]
+async fn cf_01_cf_02_a_bad_configuration_is_refused_whole_and_said_so() {
+    let gateway = Gateway::start().await;
+    let home = &gateway.home;
+    let mut kept = Client::new(home);
+    assert_eq!(kept.get(SERVER).await.status, 200);
+    for (n, (top, rest, word)) in [
+        ("extra_hosts = [\"new.example\"", "", "gateway.toml:"),
+        ("extra_hosts = [\"new.example\"]\nunknown_key = 1", "", "unknown_key"),
+        ("extra_hosts = [\"new.example\"]\nworkers = \"many\"", "", "workers"),
+        (
+            "extra_hosts = [\"new.example\"]",
+            "[limits]\ntokens_in_memory = 5000\n",
+            "limits.tokens_in_memory: only a restart",
+        ),
+        ("extra_hosts = [\"new.example\"]\nbrand = \"other\"", "", "brand: only a restart"),
+        (
+            "extra_hosts = [\"new.example\"]",
+            "[[upstream]]\nname = \"a\"\npath = \"/a\"\nurl = \"http://127.0.0.1:1\"\nca_file = \"none.pem\"\n",
+            "none.pem",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        write_config(home, top, rest);
+        gateway.signal("HUP");
+        until_reloads(home, "rejected", u64::try_from(n).unwrap() + 1).await;
+        assert_eq!(status_for_host(&gateway, "new.example").await, 421, "{top}{rest}");
+        until_said(home, word).await;
+    }
+    write_config(home, "extra_hosts = [\"new.example\"]", "");
+    gateway.signal("HUP");
+    until_reloads(home, "reloaded", 1).await;
+    assert_eq!(status_for_host(&gateway, "new.example").await, 200);
+    assert_eq!(kept.get(SERVER).await.status, 200, "the connection of before the reloads");
+}
+
+#[tokio::test]
+async fn a_changed_file_is_loaded_by_itself_when_watched() {
+    let gateway = Home::new("[reload]\nwatch = true\n", None).start().await;
+    write_config(&gateway.home, "extra_hosts = [\"new.example\"]", "[reload]\nwatch = true\n");
+    until_reloads(&gateway.home, "reloaded", 1).await;
+    assert_eq!(status_for_host(&gateway, "new.example").await, 200);
+}
+
+#[tokio::test]
+async fn cf_03_reloads_under_load_drop_no_request() {
+    let upstream = Upstream::start();
+    let gateway = Home::new("", Some(upstream.url.clone())).start().await;
+    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    let token = issued["access_token"].as_str().unwrap().to_owned();
+    let over = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (mut client, token, over) = (Client::new(&gateway.home), token.clone(), Arc::clone(&over));
+            tokio::spawn(async move {
+                let mut calls = 0_u32;
+                while !over.load(Ordering::SeqCst) {
+                    assert_eq!(client.send(call("/mcp", &token, "cf-03")).await.status, 200);
+                    assert_eq!(client.get(SERVER).await.status, 200);
+                    calls += 1;
+                }
+                calls
+            })
+        })
+        .collect();
+    for n in 1..=40 {
+        write_config(&gateway.home, &format!("extra_hosts = [\"h{n}.example\"]"), "");
+        gateway.signal("HUP");
+        until_reloads(&gateway.home, "reloaded", n).await;
+    }
+    over.store(true, Ordering::SeqCst);
+    for caller in callers {
+        assert!(caller.await.unwrap() > 40);
+    }
+}
+
+/// Writes a self-signed certificate for localhost; its DER.
+fn write_certificate(folder: &Path) -> Vec<u8> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(folder.join("own.pem"), made.pem()).unwrap();
+    std::fs::write(folder.join("own-key.pem"), key.serialize_pem()).unwrap();
+    std::fs::set_permissions(folder.join("own-key.pem"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    made.der().to_vec()
+}
+
+#[tokio::test]
+async fn tl_07_a_certificate_is_changed_without_dropping_a_connection_and_a_bad_one_is_not_taken() {
+    let tls = "[listen]\ntls = \"files\"\ncertificate = \"own.pem\"\nkey = \"own-key.pem\"\n";
+    let home = Home::new(tls, None);
+    let folder = home.config().parent().unwrap().to_owned();
+    let first = write_certificate(&folder);
+    let gateway = home.start().await;
+    let mut old = Client::trusting_anybody(&gateway.home);
+    assert_eq!(old.get(SERVER).await.status, 200);
+    assert_eq!(Client::trusting_anybody(&gateway.home).certificate().await, first);
+
+    let second = write_certificate(&folder);
+    let whole = std::fs::read(folder.join("own.pem")).unwrap();
+    std::fs::write(folder.join("own.pem"), &whole[..whole.len() / 2]).unwrap();
+    gateway.signal("HUP");
+    until_reloads(&gateway.home, "rejected", 1).await;
+    assert_eq!(Client::trusting_anybody(&gateway.home).certificate().await, first);
+
+    std::fs::write(folder.join("own.pem"), &whole).unwrap();
+    gateway.signal("HUP");
+    until_reloads(&gateway.home, "reloaded", 1).await;
+    assert_eq!(Client::trusting_anybody(&gateway.home).certificate().await, second);
+    assert_eq!(old.get(SERVER).await.status, 200, "the connection of before");
+}
+
+/// An upstream that sends one event, and the next when told; then its stream ends.
+async fn slow_upstream() -> (String, oneshot::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let (tell, told) = oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 4096];
+        let _read = stream.read(&mut head).await.unwrap();
+        let event = |n: u8| format!("19\r\ndata: {{\"jsonrpc\":\"{n}.0\"}}\n\n\r\n");
+        let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(format!("{answer}{}", event(1)).as_bytes()).await.unwrap();
+        // The test that never tells wants a stream that does not end.
+        if told.await.is_ok() {
+            stream.write_all(format!("{}0\r\n\r\n", event(2)).as_bytes()).await.unwrap();
+        } else {
+            std::future::pending::<()>().await;
+        }
+    });
+    (url, tell)
+}
+
+/// Opens the stream; returns a reader that has seen the first event.
+async fn open_stream(gateway: &Gateway) -> BufReader<tokio_rustls::client::TlsStream<TcpStream>> {
+    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost:{}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2025-11-25\r\ncontent-length: {}\r\n\r\n{body}",
+        gateway.home.public.port(),
+        issued["access_token"].as_str().unwrap(),
+        body.len(),
+    );
+    let mut stream = Client::new(&gateway.home).raw().await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while !line.contains("1.0") {
+        line.clear();
+        assert!(reader.read_line(&mut line).await.unwrap() > 0, "the stream ended before its first event");
+    }
+    reader
+}
+
+#[tokio::test]
+async fn a_stream_under_way_ends_by_itself_while_the_gateway_drains() {
+    let (url, tell) = slow_upstream().await;
+    let mut gateway = Home::new("", Some(url)).start().await;
+    let mut idle = Client::new(&gateway.home).raw().await.unwrap();
+    idle.write_all(format!("GET / HTTP/1.1\r\nhost: localhost:{}\r\n\r\n", gateway.home.public.port()).as_bytes())
+        .await
+        .unwrap();
+    let mut reader = open_stream(&gateway).await;
+    gateway.signal("TERM");
+    // The idle connection is closed, new ones are refused, the probe says why; the stream stands.
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+    assert!(TcpStream::connect(gateway.home.public).await.is_err());
+    let probe = operator(&gateway.home, "/readyz", &[]).await;
+    assert_eq!((probe.status, probe.text().as_str()), (503, "going down\n"));
+    tell.send(()).unwrap();
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains("2.0"), "{rest}");
+    assert_eq!(gateway.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_end_is_cut_when_the_time_to_drain_is_up() {
+    let (url, _never) = slow_upstream().await;
+    let mut gateway = Home::new("[timeouts]\ndrain = \"1s\"\n", Some(url)).start().await;
+    let reader = open_stream(&gateway).await;
+    let began = Instant::now();
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
+    assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    drop(reader);
+}
+
+#[tokio::test]
+async fn the_operator_listener_answers_this_machine_and_no_page() {
+    let gateway = Gateway::start().await;
+    let home = &gateway.home;
+    for (target, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/", 404), ("/mcp", 404)] {
+        assert_eq!(operator(home, target, &[]).await.status, status, "{target}");
+    }
+    let metrics = operator(home, "/metrics", &[]).await;
+    assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    for family in [
+        "mcpgate_requests_total",
+        "mcpgate_request_duration_seconds_bucket",
+        "mcpgate_token_cache_entries",
+        "mcpgate_authorization_events_total",
+        "mcpgate_store_commit_duration_seconds_bucket",
+        "mcpgate_build_info",
+        "mcpgate_upstream_connections",
+        "mcpgate_connections",
+        "mcpgate_certificate_not_after_seconds",
+        "process_start_time_seconds",
+    ] {
+        assert!(metrics.text().contains(&format!("\n{family}")), "{family}");
+    }
+    for (name, value, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        ("origin", "https://evil.example", 403),
+        ("host", "evil.example", 421),
+        ("host", "127.0.0.1:9090", 200),
+        ("host", "[::1]:9090", 200),
+    ] {
+        assert_eq!(operator(home, "/metrics", &[(name, value)]).await.status, status, "{name}: {value}");
+    }
+    // Nothing of it is on the public listener, and nothing of that here.
+    for target in ["/metrics", "/healthz", "/readyz"] {
+        assert_eq!(Client::new(home).get(target).await.status, 404, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn hd_07_forwarded_for_counts_from_trusted_proxies_alone() {
+    let upstream = Upstream::start();
+    for (trusted, wanted) in
+        [("", "127.0.0.1"), ("[listen]\ntrusted_proxies = [\"127.0.0.1\"]\n", "1.1.1.1, 127.0.0.1")]
+    {
+        let gateway = Home::new(trusted, Some(upstream.url.clone())).start().await;
+        let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+        let marker = format!("hd-07 {}", trusted.len());
+        let mut asked = call("/mcp", issued["access_token"].as_str().unwrap(), &marker);
+        asked.headers_mut().append("x-forwarded-for", "6.6.6.6, nonsense".parse().unwrap());
+        asked.headers_mut().append("x-forwarded-for", "1.1.1.1".parse().unwrap());
+        assert_eq!(Client::new(&gateway.home).send(asked).await.status, 200);
+        let seen = upstream.seen(&marker);
+        assert_eq!(seen[0].headers.get_all("x-forwarded-for").iter().collect::<Vec<_>>(), [wanted]);
+    }
+}
+
+#[tokio::test]
+async fn hd_08_the_proxy_header_is_believed_of_its_proxy_and_of_nobody_else() {
+    let upstream = Upstream::start();
+    let ask = async |gateway: &Gateway, header: &[u8], marker: &str| -> std::io::Result<u16> {
+        let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+        let mut tcp = TcpStream::connect(gateway.home.public).await?;
+        tcp.write_all(header).await?;
+        let tls = TlsConnector::from(Client::new(&gateway.home).config());
+        let stream = tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await?;
+        let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+        tokio::spawn(driver);
+        let mut asked = call("/mcp", issued["access_token"].as_str().unwrap(), marker);
+        let host = format!("localhost:{}", gateway.home.public.port());
+        asked.headers_mut().insert("host", host.parse().unwrap());
+        asked.headers_mut().insert("x-forwarded-for", "6.6.6.6".parse().unwrap());
+        Ok(sender.send_request(asked).await.map_err(std::io::Error::other)?.status().as_u16())
+    };
+    let v1 = b"PROXY TCP4 192.0.2.7 127.0.0.1 4660 443\r\n";
+    let mut local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00".to_vec();
+    local.extend([0, 0]);
+    let mut long = b"\r\n\r\n\0\r\nQUIT\n\x21\x11".to_vec();
+    long.extend(4096_u16.to_be_bytes());
+    long.resize(16 + 4096, 0);
+
+    let listen = "[listen]\nproxy_protocol = true\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let gateway = Home::new(listen, Some(upstream.url.clone())).start().await;
+    for (marker, header, client) in [("hd-08-a", v1.to_vec(), "192.0.2.7"), ("hd-08-b", local, "127.0.0.1")] {
+        assert_eq!(ask(&gateway, &header, marker).await.unwrap(), 200);
+        assert_eq!(upstream.seen(marker)[0].headers["x-forwarded-for"], client);
+    }
+    for header in [&b""[..], &long, b"PROXY TCP4 192.0.2.7 127"] {
+        assert!(ask(&gateway, header, "hd-08-c").await.is_err());
+    }
+
+    let listen = "[listen]\nproxy_protocol = true\ntrusted_proxies = [\"192.0.2.0/24\"]\n";
+    let gateway = Home::new(listen, Some(upstream.url.clone())).start().await;
+    assert!(ask(&gateway, v1, "hd-08-d").await.is_err(), "an unlisted peer");
+    assert!(upstream.seen("hd-08-c").is_empty() && upstream.seen("hd-08-d").is_empty());
+}
