@@ -1,5 +1,6 @@
 //! Why the gateway did not start, in words that say what to do.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -76,12 +77,13 @@ fn lines(problems: &[Problem]) -> String {
 }
 
 fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
-        std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "ports below 1024 need a right that this user lacks".to_owned(),
-        _ => error.to_string(),
-    }
+    const KNOWN: [(ErrorKind, &str); 3] = [
+        (ErrorKind::AddrInUse, "another program listens there"),
+        (ErrorKind::AddrNotAvailable, "this machine does not have that address"),
+        (ErrorKind::PermissionDenied, "ports below 1024 need a right that this user lacks"),
+    ];
+    let known = KNOWN.iter().find(|(kind, _)| *kind == error.kind());
+    known.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
 }
 
 #[cfg(test)]

@@ -30,4 +30,4 @@ mod worker;
 
 pub use certificate::CertificateError;
 pub use error::RunError;
-pub use run::{Ready, RunOptions, run};
+pub use run::{OnReady, Ready, RunOptions, run};

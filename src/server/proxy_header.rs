@@ -1,6 +1,6 @@
 //! The PROXY header of a load balancer that passes TLS through (PROXY protocol, versions 1 and 2).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ppp::{HeaderResult, v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -54,8 +54,8 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
         HeaderResult::V2(Ok(header)) => Ok(match (header.command, header.addresses) {
             // A health check of the proxy itself: its own address stands.
             (v2::Command::Local, _) => None,
-            (v2::Command::Proxy, v2::Addresses::IPv4(a)) => Some(IpAddr::from(Ipv4Addr::from(a.source_address))),
-            (v2::Command::Proxy, v2::Addresses::IPv6(a)) => Some(IpAddr::from(Ipv6Addr::from(a.source_address))),
+            (v2::Command::Proxy, v2::Addresses::IPv4(a)) => Some(IpAddr::from(a.source_address)),
+            (v2::Command::Proxy, v2::Addresses::IPv6(a)) => Some(IpAddr::from(a.source_address)),
             (v2::Command::Proxy, v2::Addresses::Unspecified | v2::Addresses::Unix(_)) => None,
         }),
         HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => Err(ProxyHeaderError::Malformed),

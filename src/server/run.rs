@@ -12,6 +12,9 @@ use super::start::{Gateway, start, system};
 use crate::config::{Config, Overrides};
 use crate::telemetry;
 
+/// What is done once connections are accepted.
+pub type OnReady = Box<dyn FnOnce(&Ready) + Send>;
+
 /// How to run, besides the configuration.
 #[derive(Default)]
 pub struct RunOptions {
@@ -24,7 +27,7 @@ pub struct RunOptions {
     /// What the command line put over the file, for reloads.
     pub overrides: Overrides,
     /// Called once, when connections are accepted.
-    pub on_ready: Option<Box<dyn FnOnce(&Ready) + Send>>,
+    pub on_ready: Option<OnReady>,
 }
 
 /// What can be told once connections are accepted.

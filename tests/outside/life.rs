@@ -124,7 +124,7 @@ async fn cf_01_cf_02_a_bad_configuration_is_refused_whole_and_said_so() {
         (
             "extra_hosts = [\"new.example\"]",
             "[[upstream]]\nname = \"a\"\npath = \"/a\"\nurl = \"http://127.0.0.1:1\"\nca_file = \"none.pem\"\n",
-            "none.pem",
+            "ca_file",
         ),
     ]
     .into_iter()
