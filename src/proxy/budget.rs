@@ -1,4 +1,4 @@
-//! How much one person may ask for: requests a second, and streams open at a time, over all workers and clients.
+//! How much one user of one client may ask for: requests a second, and streams open at a time, over all workers.
 
 use std::hash::RandomState;
 use std::num::NonZeroU32;
@@ -11,7 +11,8 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::rejection::Rejection;
 use crate::config::Rates;
-use crate::oauth::{Subject, TenantId};
+use crate::oauth::{ClientId, Subject, TenantId};
+use crate::token_cache::Principal;
 
 /// Budgets beyond this are swept of those that nobody holds.
 const SWEEP_AT: usize = 16_384;
@@ -21,10 +22,10 @@ pub(super) struct Budgets {
     quota: Option<Quota>,
     clock: DefaultClock,
     // The keyed hasher of std: subjects may be chosen by strangers one day.
-    held: DashMap<(TenantId, Subject), Arc<Budget>, RandomState>,
+    held: DashMap<(TenantId, Subject, ClientId), Arc<Budget>, RandomState>,
 }
 
-/// One person's budget.
+/// The budget of one user of one client, whatever the token and its scopes.
 pub(super) struct Budget {
     limiter: Option<DefaultDirectRateLimiter>,
     streams: AtomicUsize,
@@ -41,14 +42,15 @@ impl Budgets {
         Self { quota, clock: DefaultClock::default(), held: DashMap::default() }
     }
 
-    /// Returns a person's budget.
-    pub(super) fn of(&self, tenant: &TenantId, subject: &Subject) -> Arc<Budget> {
+    /// Returns the budget of a principal.
+    pub(super) fn of(&self, whose: &Principal) -> Arc<Budget> {
         if self.held.len() > SWEEP_AT {
             self.held.retain(|_, budget| Arc::strong_count(budget) > 1);
         }
-        let budget = self.held.entry((tenant.clone(), subject.clone())).or_insert_with(|| {
-            Arc::new(Budget { limiter: self.quota.map(RateLimiter::direct), streams: AtomicUsize::new(0) })
-        });
+        let budget =
+            self.held.entry((whose.tenant.clone(), whose.subject.clone(), whose.client.clone())).or_insert_with(|| {
+                Arc::new(Budget { limiter: self.quota.map(RateLimiter::direct), streams: AtomicUsize::new(0) })
+            });
         Arc::clone(&budget)
     }
 

@@ -29,7 +29,7 @@ impl Caller {
         // would go no further.
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
         Ok(Self {
-            budget: table.budgets.of(&principal.tenant, &principal.subject),
+            budget: table.budgets.of(principal),
             has_scopes: route.required_scopes.is_subset(&principal.scopes),
             subject: value(principal.subject.as_str())?,
             client: value(principal.client.as_str())?,

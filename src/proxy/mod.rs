@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
@@ -235,6 +236,8 @@ impl Proxy {
             return Err(Rejection::UpstreamProtocol);
         }
         let form = answer::form(&head.headers);
+        // Nothing can be put between events that are not seen.
+        let is_encoded = head.headers.contains_key(CONTENT_ENCODING);
         let keeps_session = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
         let session = head.headers.get(MCP_SESSION_ID).filter(|_| keeps_session);
         let session = session.and_then(|id| self.session_key.wrap(route, &caller.principal, id));
@@ -261,7 +264,7 @@ impl Proxy {
             };
             let ward = self.watch.over(token.token(), limits);
             let slot = is_events.then(|| caller.budget.open_stream());
-            let event_limit = is_events.then_some(config.limits.sse_event);
+            let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
             Body::Relayed(Box::pin(Relay::new(body, lease, read, event_limit, ward, record, slot)))
         };
         let mut response = Response::new(body);
@@ -295,10 +298,9 @@ impl Station {
 
 impl Exchange<'_> {
     fn reject(&self, rejection: &Rejection) -> Response {
-        let path = self.parts.uri.path();
         let refused = Refused {
             route: self.route,
-            slash: path.len() > self.route.path.len() && path.ends_with('/'),
+            slash: self.parts.uri.path().strip_prefix(&*self.route.path) == Some("/"),
             version: self.parts.version,
             request_id: &self.peer.request_id,
         };

@@ -245,8 +245,11 @@ impl Pool {
 impl Lease {
     /// The answer was read to its end: the connection may serve again.
     pub(super) fn finish(mut self) {
-        if let Some(line) = self.line.take() {
-            self.pool.put_back(line);
+        let (pool, line) = (Arc::clone(&self.pool), self.line.take());
+        // First the count, so that the connection is not told to be in use while it rests.
+        drop(self);
+        if let Some(line) = line {
+            pool.put_back(line);
         }
     }
 

@@ -39,6 +39,8 @@ async fn modern_headers_must_agree_with_the_body() {
     ] {
         world.ask(&bad).await.assert_rpc(400, -32020, json!(9));
     }
+    let twice = Ask::modern(call("add")).bearer(&token).field("MCP-Protocol-Version", "2025-06-18");
+    world.ask(&twice).await.assert_rpc(400, -32020, Value::Null);
     assert_eq!(world.mcp.seen().len(), before);
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) keys: Arc<TokenKeys>,
     address: SocketAddr,
+    http2: SocketAddr,
     made: AtomicU64,
 }
 
@@ -66,9 +67,11 @@ impl World {
         let metrics = Metrics::new(&config.upstreams.iter().map(|u| u.name.clone()).collect::<Vec<_>>());
         let proxy = Arc::new(Proxy::new(cache.clone(), clock.clone(), metrics.worker(), [9; 32]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(listen(listener, proxy, table, config));
-        let world = Self { mcp, alpha, api, store, cache, clock, keys, address, made: AtomicU64::new(0) };
+        let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, http2) = (listener.local_addr().unwrap(), second.local_addr().unwrap());
+        tokio::spawn(listen(listener, false, proxy.clone(), table.clone(), config.clone()));
+        tokio::spawn(listen(second, true, proxy, table, config));
+        let world = Self { mcp, alpha, api, store, cache, clock, keys, address, http2, made: AtomicU64::new(0) };
         world.populate().await;
         world
     }
@@ -185,6 +188,11 @@ impl World {
         Client::new(TcpStream::connect(self.address).await.unwrap())
     }
 
+    /// A connection on which HTTP/2 is spoken.
+    pub(crate) async fn connect_http2(&self) -> TcpStream {
+        TcpStream::connect(self.http2).await.unwrap()
+    }
+
     /// Asks over a connection of its own.
     pub(crate) async fn ask(&self, ask: &Ask) -> Reply {
         self.connect().await.ask(ask).await
@@ -259,7 +267,7 @@ url = "http://{api}/base"
     config
 }
 
-async fn listen(listener: TcpListener, proxy: Arc<Proxy>, table: Arc<RouteTable>, config: Arc<Config>) {
+async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, table: Arc<RouteTable>, config: Arc<Config>) {
     loop {
         let (stream, address) = listener.accept().await.unwrap();
         let (proxy, table, config) = (proxy.clone(), table.clone(), config.clone());
@@ -278,7 +286,12 @@ async fn listen(listener: TcpListener, proxy: Arc<Proxy>, table: Arc<RouteTable>
             }
         });
         tokio::spawn(async move {
-            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+            let io = TokioIo::new(stream);
+            if is_http2 {
+                drop(http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await);
+            } else {
+                drop(http1::Builder::new().serve_connection(io, service).await);
+            }
         });
     }
 }

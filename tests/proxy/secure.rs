@@ -1,0 +1,158 @@
+//! Upstreams behind TLS: HTTP/1.1, and HTTP/2 where ALPN offers it; and a certificate that nobody vouches for.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::client::Ask;
+use super::upstream::soon;
+use super::world::{MCP, PING, World};
+
+struct Secure {
+    address: SocketAddr,
+    ca: PathBuf,
+    connections: watch::Receiver<usize>,
+    cancelled: watch::Receiver<usize>,
+    _folder: tempfile::TempDir,
+}
+
+/// Tells when an exchange is dropped before it was answered.
+struct Guard(watch::Sender<usize>, bool);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.send_modify(|n| *n += usize::from(!self.1));
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    cancelled: watch::Sender<usize>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let mut guard = Guard(cancelled, false);
+    if head.uri.query() == Some("slow") {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    let body = body.collect().await?.to_bytes();
+    guard.1 = true;
+    let (host, version) = (head.headers.get("host").map(|h| h.to_str().unwrap_or_default()), head.version);
+    let authority = head.uri.authority().map(ToString::to_string);
+    let seen = json!({"version": format!("{version:?}"), "host": host, "authority": authority, "path": head.uri.path(),
+        "subject": head.headers["x-mcpgate-subject"].to_str().unwrap_or_default(), "length": body.len()});
+    let response = Response::builder().header("content-type", "application/json");
+    Ok(response.body(Full::from(seen.to_string())).unwrap())
+}
+
+/// Starts an upstream behind TLS that offers these protocols.
+async fn start(protocols: &[&[u8]]) -> Secure {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, made.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut tls = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(made.cert.der().to_vec())], key)
+        .unwrap();
+    tls.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (opened, connections) = watch::channel(0);
+    let (cancels, cancelled) = watch::channel(0);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            opened.send_modify(|n| *n += 1);
+            let cancels = cancels.clone();
+            let service = service_fn(move |request| answer(request, cancels.clone()));
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                let io = TokioIo::new(stream);
+                tokio::spawn(http2::Builder::new(TokioExecutor::new()).serve_connection(io, service));
+            } else {
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        }
+    });
+    Secure { address, ca, connections, cancelled, _folder: folder }
+}
+
+async fn world_of(secure: &Secure, with_ca: bool) -> World {
+    let url = format!("https://localhost:{}/tls", secure.address.port());
+    World::with(|config| {
+        for upstream in &mut config.upstreams {
+            upstream.url = url.parse().unwrap();
+            upstream.ca_file = with_ca.then(|| secure.ca.clone());
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn https_is_spoken_in_the_version_that_alpn_chooses() {
+    for (protocols, version) in [
+        (&[b"http/1.1".as_slice()][..], Version::HTTP_11),
+        (&[], Version::HTTP_11),
+        (&[b"h2".as_slice(), b"http/1.1"], Version::HTTP_2),
+    ] {
+        let secure = start(protocols).await;
+        let world = world_of(&secure, true).await;
+        let token = world.token(MCP).text;
+        for _ in 0..5 {
+            let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+            let (seen, here) = (reply.json(), format!("localhost:{}", secure.address.port()));
+            assert_eq!(seen["version"], format!("{version:?}"));
+            assert_eq!(seen[if version == Version::HTTP_2 { "authority" } else { "host" }], here);
+            assert_eq!((&seen["path"], &seen["length"]), (&json!("/tls"), &json!(PING.len())));
+            assert_eq!(seen["subject"], "ada-lovelace-0001");
+        }
+        assert_eq!(*secure.connections.borrow(), 1, "one connection serves all");
+    }
+}
+
+#[tokio::test]
+async fn many_requests_share_one_http_2_connection_and_each_can_be_cancelled() {
+    let mut secure = start(&[b"h2"]).await;
+    let world = world_of(&secure, true).await;
+    let token = world.token(MCP).text;
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
+    let ask = Ask::post(PING).bearer(&token);
+    let replies = futures_util::future::join_all((0..50).map(|_| world.ask(&ask))).await;
+    assert!(replies.iter().all(|r| r.status == 200));
+    let mut client = world.connect().await;
+    let slow = Ask::new("POST", "/mcp?slow").field("Content-Type", "application/json").body(PING).bearer(&token);
+    client.send(&slow.bytes()).await;
+    assert!(tokio::time::timeout(Duration::from_millis(200), client.head()).await.is_err());
+    drop(client);
+    soon(secure.cancelled.wait_for(|n| *n == 1)).await.unwrap();
+    assert_eq!(world.ask(&ask).await.status, 200);
+    assert_eq!(*secure.connections.borrow(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let secure = start(&[b"http/1.1"]).await;
+    let world = world_of(&secure, false).await;
+    let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
+    reply.assert_rpc(502, -32603, json!(7));
+}
