@@ -54,17 +54,18 @@ impl Issuer {
         session: &LoginSession,
         caller: &Caller,
     ) -> Result<String, AuthorizeRejection> {
-        if !self.end(interaction, caller).await? {
+        let (subject, client, resource) = (&session.subject, &asked.client.id, &asked.request.resource);
+        let row = AuditRow {
+            actor: Some(subject.as_str().to_owned()),
+            client: Some(client.clone()),
+            target: Some(resource.as_str().to_owned()),
+            ..self.audit(AuditEvent::AuthorizationDenied, caller)
+        };
+        let denied = self.store.deny_interaction(&interaction.id, &self.tenant, subject, client, resource, row).await;
+        if denied.or_unavailable(caller)? == Update::NotFound {
             return Err(self.gone("transaction_ended", caller).await);
         }
         self.metrics.control(ControlEvent::AuthorizationDenied);
-        self.record_refusal(AuditRow {
-            actor: Some(session.subject.as_str().to_owned()),
-            client: Some(asked.client.id),
-            target: Some(asked.request.resource.as_str().to_owned()),
-            ..self.audit(AuditEvent::AuthorizationDenied, caller)
-        })
-        .await;
         let error = OAuthError::new(ErrorCode::AccessDenied, "the user denied the request");
         let RefusedRequest { redirect, state, error } =
             RefusedRequest { redirect: asked.request.redirect, state: asked.request.state, error };

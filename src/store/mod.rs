@@ -125,7 +125,8 @@ pub trait GrantStore {
         limit: u32,
         now: Timestamp,
     ) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError>;
-    /// Revokes a grant with all its tokens; emits `Change::GrantRevoked`.
+    /// Revokes a grant with all its tokens and the consent remembered for its client and resource, so that the next
+    /// request asks again; emits `Change::GrantRevoked`.
     async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError>;
     /// Revokes one access token; emits `Change::AccessTokenRevoked`.
     async fn revoke_access_token(
@@ -134,8 +135,8 @@ pub trait GrantStore {
         hash: &TokenHash,
         audit: AuditRow,
     ) -> Result<Update, StoreError>;
-    /// Revokes all grants of a subject and/or client; returns how many. Emits a change for each. Codes not yet redeemed
-    /// are taken back, too.
+    /// Revokes all grants of a subject and/or client with their remembered consents; returns how many. Emits a change
+    /// for each. Codes not yet redeemed are taken back, too.
     async fn revoke_grants(
         &self,
         tenant: &TenantId,
@@ -171,6 +172,16 @@ pub trait SessionStore {
         next: InteractionStep,
         session: Option<TokenHash>,
         now: Timestamp,
+    ) -> Result<Update, StoreError>;
+    /// Ends one at `consent` because its user denied it, and forgets what the same user consented to before.
+    async fn deny_interaction(
+        &self,
+        id: &TokenHash,
+        tenant: &TenantId,
+        subject: &Subject,
+        client: &ClientId,
+        resource: &ResourceIndicator,
+        audit: AuditRow,
     ) -> Result<Update, StoreError>;
     /// Finds remembered consent.
     async fn find_consent(

@@ -58,6 +58,30 @@ async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
 }
 
 #[tokio::test]
+async fn cn_20_disconnecting_and_denying_last_the_next_request_asks_again() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.manual_client("Vouched", CALLBACK, None).await;
+    let browser = at_consent(&world, &client, &[]).await;
+    let location = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
+    let session = browser.session.as_deref();
+    assert!(world.issuer.revoke_own_grant(session.unwrap(), tokens.grant, &caller(1)).await.unwrap());
+    let asked = world.begin(&client.id, &[], session).await.unwrap();
+    assert!(matches!(asked.step, Step::Consent), "{:?}", asked.step);
+
+    let again = Handles { session: browser.session.clone(), ..handles(asked) };
+    world.issuer.decide(&again, Decision::Approve(None), &caller(1)).await.unwrap();
+    let asked = world.begin(&client.id, &[("prompt", "consent")], session).await.unwrap();
+    let denied = Handles { session: browser.session.clone(), ..handles(asked) };
+    let location = world.issuer.decide(&denied, Decision::Deny, &caller(1)).await.unwrap();
+    assert_eq!(parameter(&location, "error").as_deref(), Some("access_denied"));
+    assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
+    let asked = world.begin(&client.id, &[], session).await.unwrap();
+    assert!(matches!(asked.step, Step::Consent), "{:?}", asked.step);
+}
+
+#[tokio::test]
 async fn cn_09_anything_new_asks_again() {
     let world = World::new().await;
     world.account("ada").await;

@@ -119,6 +119,10 @@ faulty! {
         fn advance_interaction(
             id: &TokenHash, expected: InteractionStep, next: InteractionStep, session: Option<TokenHash>, now: Timestamp
         ) -> Update;
+        fn deny_interaction(
+            id: &TokenHash, tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator,
+            audit: AuditRow
+        ) -> Update;
         fn find_consent(
             tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator
         ) -> Option<Consent>;

@@ -101,6 +101,7 @@ delegate! { SessionStore {
     fn begin_interaction(interaction: Interaction) -> ();
     fn find_interaction(id: &TokenHash, now: Timestamp) -> Option<Interaction>;
     fn advance_interaction(id: &TokenHash, expected: InteractionStep, next: InteractionStep, session: Option<TokenHash>, now: Timestamp) -> Update;
+    fn deny_interaction(id: &TokenHash, tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator, audit: AuditRow) -> Update;
     fn find_consent(tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator) -> Option<Consent>;
 } }
 

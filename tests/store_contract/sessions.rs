@@ -14,6 +14,7 @@ crate::on_every_store! {
     an_interaction_is_found_until_it_ends,
     a_step_is_taken_once,
     consent_is_told_apart_by_all_it_is_about,
+    consent_ends_with_its_grant_with_all_grants_and_with_a_denial,
 }
 
 async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
@@ -111,4 +112,36 @@ async fn consent_is_told_apart_by_all_it_is_about(store: Arc<dyn Store>) {
     assert!(store.find_consent(&tenant(), &alice, &client_id("two"), &resource()).await.unwrap().is_none());
     assert!(store.find_consent(&tenant(), &alice, &app, &elsewhere).await.unwrap().is_none());
     assert!(store.find_consent(&other, &alice, &app, &resource()).await.unwrap().is_none());
+}
+
+async fn consent_ends_with_its_grant_with_all_grants_and_with_a_denial(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (of, alice, app) = (tenant(), subject("alice"), client_id("app"));
+    let at = resource();
+    let remembered = || async { store.find_consent(&of, &alice, &app, &at).await.unwrap().is_some() };
+    for ended_by in ["revoke_grant", "revoke_grants", "deny"] {
+        let page = interaction(ended_by, START);
+        store.begin_interaction(page.clone()).await.unwrap();
+        let issued = row(AuditEvent::CodeIssued, START);
+        store.insert_code(code(ended_by, START), page.id, Some(consent(START)), issued).await.unwrap();
+        store.redeem_code(redeem(ended_by, &format!("{ended_by} token"), START)).await.unwrap();
+        assert!(remembered().await);
+        let audit = row(AuditEvent::GrantRevoked, START);
+        match ended_by {
+            "revoke_grant" => {
+                store.revoke_grant(&of, grant_id(ended_by), audit).await.unwrap();
+            }
+            "revoke_grants" => {
+                store.revoke_grants(&of, Some(&alice), Some(&app), audit).await.unwrap();
+            }
+            _ => {
+                let page = interaction("denied", START);
+                store.begin_interaction(page.clone()).await.unwrap();
+                let deny = || store.deny_interaction(&page.id, &of, &alice, &app, &at, audit.clone());
+                assert_eq!(deny().await.unwrap(), Update::Done);
+                assert_eq!(deny().await.unwrap(), Update::NotFound);
+            }
+        }
+        assert!(!remembered().await, "{ended_by}");
+    }
 }

@@ -93,6 +93,13 @@ fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<(), StoreEr
         params![found.no, at, ended.seal()],
     )?;
     execute(db, "DELETE FROM access_token WHERE grant_no = ?1", [found.no])?;
+    // Access that was taken back must be asked for again: remembered consent would give it back in silence.
+    execute(
+        db,
+        "DELETE FROM consent WHERE (account_no, client_no, resource) =
+             (SELECT account_no, client_no, resource FROM grants WHERE no = ?1)",
+        [found.no],
+    )?;
     audit::announce(db, at, &Change::GrantRevoked(ended.tenant, ended.id))
 }
 
@@ -115,7 +122,8 @@ const fn of_parties(has_subject: bool) -> &'static str {
     }
 }
 
-/// Revokes all grants of a subject and/or client, and removes the codes that would have become grants; how many grants.
+/// Revokes all grants of a subject and/or client, and removes the codes and consents that would become grants; how many
+/// grants.
 pub(super) fn end_all(
     db: &Connection,
     tenant: &TenantId,
@@ -126,6 +134,7 @@ pub(super) fn end_all(
     let parties = of_parties(subject.is_some());
     let params = params![tenant, subject, client];
     execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {parties}"), params)?;
+    execute(db, &format!("DELETE FROM consent WHERE tenant = ?1 AND {parties}"), params)?;
     let standing = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.{parties}");
     let standing = row::all(db, &standing, params, read)?;
     let count = u64::try_from(standing.len()).unwrap_or(u64::MAX);

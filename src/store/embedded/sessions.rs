@@ -172,6 +172,33 @@ impl SessionStore for EmbeddedStore {
         .await
     }
 
+    async fn deny_interaction(
+        &self,
+        id: &TokenHash,
+        tenant: &TenantId,
+        subject: &Subject,
+        client: &ClientId,
+        resource: &ResourceIndicator,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let id = *id;
+        let (tenant, subject, client, resource) = (tenant.clone(), subject.clone(), client.clone(), resource.clone());
+        self.write(move |db| {
+            let waiting = interactions::find(db, &id, audit.at)?.filter(|i| i.step == InteractionStep::Consent);
+            let Some(waiting) = waiting else { return Ok(Update::NotFound) };
+            let denied = interactions::advance(db, &waiting, InteractionStep::Ended, None)?;
+            execute(
+                db,
+                "DELETE FROM consent WHERE account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
+                 AND client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3) AND resource = ?4",
+                params![tenant, subject, client, resource],
+            )?;
+            audit::append(db, &audit)?;
+            Ok(denied)
+        })
+        .await
+    }
+
     async fn find_consent(
         &self,
         tenant: &TenantId,

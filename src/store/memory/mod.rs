@@ -11,7 +11,8 @@ use super::{
     limits,
 };
 use crate::oauth::{
-    AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, ResourceIndicator, Subject, TenantId, Timestamp,
+    TokenHash,
 };
 
 mod accounts;
@@ -126,12 +127,27 @@ impl State {
         let stood = self.grants.iter_mut().find(|g| g.tenant == *tenant && g.id == id && g.revoked_at.is_none());
         let Some(grant) = stood else { return false };
         grant.revoked_at = Some(at);
+        let (subject, client, resource) = (grant.subject.clone(), grant.client.clone(), grant.resource.clone());
+        self.forget_consent(tenant, &subject, &client, &resource);
         self.tokens.retain(|(_, t)| t.tenant != *tenant || t.grant != id);
         self.announce(at, Change::GrantRevoked(tenant.clone(), id));
         true
     }
 
-    /// Ends all grants of a subject and/or client, and the codes that would have become grants; how many grants.
+    fn forget_consent(
+        &mut self,
+        tenant: &TenantId,
+        subject: &Subject,
+        client: &ClientId,
+        resource: &ResourceIndicator,
+    ) {
+        let same = |c: &Consent| {
+            c.tenant == *tenant && c.subject == *subject && c.client == *client && c.resource == *resource
+        };
+        self.consents.retain(|c| !same(c));
+    }
+
+    /// Ends all grants of a subject and/or client, and the codes and consents that would become grants; how many grants.
     fn end_grants(
         &mut self,
         tenant: &TenantId,
@@ -143,6 +159,7 @@ impl State {
             t == tenant && subject.is_none_or(|wanted| wanted == s) && client.is_none_or(|wanted| wanted == c)
         };
         self.codes.retain(|c| c.used_at.is_some() || !concerns(&c.tenant, &c.subject, &c.client));
+        self.consents.retain(|c| !concerns(&c.tenant, &c.subject, &c.client));
         let ending: Vec<GrantId> =
             self.grants.iter().filter(|g| concerns(&g.tenant, &g.subject, &g.client)).map(|g| g.id).collect();
         let mut ended = 0;

@@ -85,6 +85,24 @@ impl SessionStore for MemoryStore {
         Ok(Update::Done)
     }
 
+    async fn deny_interaction(
+        &self,
+        id: &TokenHash,
+        tenant: &TenantId,
+        subject: &Subject,
+        client: &ClientId,
+        resource: &ResourceIndicator,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        let waiting = state.interaction(id, audit.at).filter(|i| i.step == InteractionStep::Consent);
+        let Some(waiting) = waiting else { return Ok(Update::NotFound) };
+        waiting.step = InteractionStep::Ended;
+        state.forget_consent(tenant, subject, client, resource);
+        state.record(audit);
+        Ok(Update::Done)
+    }
+
     async fn find_consent(
         &self,
         tenant: &TenantId,
