@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Issuer;
 use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{
-    Client, ClientOrigin, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId,
+    Client, ClientOrigin, Grant, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId,
 };
 
 /// The scope by which clients ask for a refresh token; a permission without content here.
@@ -42,6 +42,13 @@ impl Policy {
     pub(super) fn allowed(&self, client: &Client, upstream: &UpstreamConfig) -> ScopeSet {
         let limit = client.metadata.scope.as_ref().filter(|_| client.origin == ClientOrigin::Manual);
         limit.map_or_else(|| catalogue(upstream), |limit| catalogue(upstream).intersection(limit))
+    }
+
+    /// Returns those of the scopes that mean something at a grant's resource: what it has, or had when it was granted.
+    /// Clients send the same list to every endpoint, and authorization ignores the rest as well (RFC 6749 3.3).
+    pub(super) fn known_to(&self, grant: &Grant, scopes: &ScopeSet) -> ScopeSet {
+        let known = self.upstream(&grant.resource).map(catalogue).unwrap_or_default();
+        scopes.intersection(&known.union(&grant.scopes))
     }
 
     /// Returns what a client may register.

@@ -40,7 +40,8 @@ impl Issuer {
         let allowed =
             self.still_allowed(&policy, client, &grant.subject, &grant.resource, &grant.scopes, caller).await?;
         // All of this before the rotation: a request that is refused must not cost the client its token (RT-07, RT-08).
-        let scopes = match scopes_of(&grant, presented.scopes, presented.resource, allowed) {
+        let requested = presented.scopes.map(|scopes| policy.known_to(&grant, &scopes)).filter(|s| !s.is_empty());
+        let scopes = match scopes_of(&grant, requested, presented.resource, allowed) {
             Ok(scopes) => scopes,
             Err(error) => return Err(self.refuse_token(refused, client, error, caller).await),
         };

@@ -87,6 +87,16 @@ async fn rt_07_rt_08_more_scope_or_another_resource_is_refused_before_the_rotati
 }
 
 #[tokio::test]
+async fn rt_07_scopes_that_no_resource_knows_are_ignored_as_they_are_at_authorization() {
+    let (world, client, first) = signed_in().await;
+    let second = world.refresh_with(&client.id, &first.refresh, &[("scope", "openid sales:read claudeai")]).await;
+    let second = second.unwrap();
+    assert_eq!(second.scopes, "sales:read");
+    let third = world.refresh_with(&client.id, &second.refresh, &[("scope", "openid")]).await.unwrap();
+    assert_eq!(third.scopes, "sales:read sales:write");
+}
+
+#[tokio::test]
 async fn rt_07_less_scope_narrows_the_access_token_only() {
     let (world, client, first) = signed_in().await;
     let narrow = world.refresh_with(&client.id, &first.refresh, &[("scope", "sales:read")]).await.unwrap();
