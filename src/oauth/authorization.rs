@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Client, ClientId, ClientOrigin, CodeChallenge, ErrorCode, Form, OAuthError, ResourceIndicator, ScopeSet,
+    Client, ClientId, ClientOrigin, CodeChallenge, ErrorCode, Form, GrantType, OAuthError, ResourceIndicator, ScopeSet,
     VerifiedRedirect,
 };
 
@@ -139,6 +139,11 @@ impl AuthorizationRequest {
         }
         if self.form.get("request_uri").is_some() {
             return Err(OAuthError::new(ErrorCode::RequestUriNotSupported, "request_uri is not supported"));
+        }
+        // RFC 6749 4.1.2.1: no code for a client that may not redeem one. Operators' own tokens belong to such a client.
+        if !client.metadata.grant_types.contains(&GrantType::AuthorizationCode) {
+            let words = "the client is not registered for the authorization code grant";
+            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, words));
         }
         match self.form.get("response_type") {
             Some("code") => {}

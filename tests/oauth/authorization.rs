@@ -3,8 +3,8 @@
 
 use mcpgate::oauth::{
     AuthorizationRequest, AuthorizationResponse, Client, ClientId, ClientMetadata, ClientOrigin, ErrorCode, Form,
-    OAuthError, Prompt, RefusedRequest, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, TenantId,
-    Timestamp, ValidatedRequest,
+    GrantType, OAuthError, Prompt, RefusedRequest, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet,
+    TenantId, Timestamp, ValidatedRequest,
 };
 
 const CHALLENGE: &str = "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
@@ -63,6 +63,15 @@ fn az_14_what_identifies_client_and_redirect_comes_once() {
     for bad in [&twice, "redirect_uri=https://evil.example/cb"] {
         assert_eq!(request(bad).verify_redirect(&client()).unwrap_err().code(), ErrorCode::InvalidRequest);
     }
+}
+
+#[test]
+fn a_client_without_the_code_grant_gets_no_code() {
+    let mut client = client();
+    client.metadata.grant_types = vec![GrantType::RefreshToken];
+    let query = format!("response_type=code&{CHALLENGE}&state=s");
+    let refused = ask(&client, &query, &policy(&["https://gw/mcp"])).unwrap_err();
+    assert_eq!((refused.error.code(), refused.state.as_deref()), (ErrorCode::UnauthorizedClient, Some("s")));
 }
 
 #[test]
