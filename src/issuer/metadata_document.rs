@@ -140,9 +140,10 @@ pub(super) fn document_url(id: &ClientId, policy: &Policy) -> Option<MetadataDoc
     // Single-label hosts and the like are an operator's own network: he says so by allowing its addresses.
     let internal = !policy.config.outbound.allow_addresses.is_empty();
     let url = MetadataDocumentUrl::parse(id.as_str(), internal)?;
+    // A host stands for its port 443: whoever may bind another port of it need not be its owner.
     let allowed = match &policy.config.metadata_documents.mode {
         MetadataDocumentMode::Off => false,
-        MetadataDocumentMode::Allowlist(list) => list.iter().any(|a| a == url.as_str() || a == url.host()),
+        MetadataDocumentMode::Allowlist(list) => list.iter().any(|a| a == url.as_str() || a == url.authority()),
         MetadataDocumentMode::Open => true,
     };
     allowed.then_some(url)

@@ -31,11 +31,16 @@ impl MetadataDocumentUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+    /// Returns host and port; without port where it is 443, because the spelling is the parser's own.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        let rest = self.0.strip_prefix("https://").unwrap_or(&self.0);
+        rest.split_once('/').map_or(rest, |(authority, _)| authority)
+    }
     /// Returns the host to show on the consent page.
     #[must_use]
     pub fn host(&self) -> &str {
-        let rest = self.0.strip_prefix("https://").unwrap_or(&self.0);
-        let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+        let authority = self.authority();
         let bracket = authority.rfind(']').unwrap_or(0);
         authority.rfind(':').filter(|colon| *colon > bracket).map_or(authority, |colon| authority.split_at(colon).0)
     }

@@ -63,6 +63,7 @@ async fn the_mode_decides_which_urls_are_fetched() {
         (list(DOCUMENT), true),
         (list("app.example"), true),
         (list("example"), false),
+        (list("app.example:8443"), false),
         (MetadataDocumentMode::Open, true),
     ];
     for (mode, good) in cases {
@@ -70,6 +71,19 @@ async fn the_mode_decides_which_urls_are_fetched() {
         world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
         assert_eq!(world.begin(&id(), &[], None).await.is_ok(), good, "{mode:?}");
         assert_eq!(world.fetch.calls(), usize::from(good), "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_in_the_allowlist_admits_its_own_port_only() {
+    let other_port = ClientId::parse("https://app.example:8443/client.json").unwrap();
+    let mut described = document(CALLBACK);
+    described["client_id"] = other_port.as_str().into();
+    for (entry, good) in [("app.example", false), ("app.example:8443", true)] {
+        let mode = MetadataDocumentMode::Allowlist(vec![entry.to_owned()]);
+        let world = World::with(|config| config.metadata_documents.mode = mode).await;
+        world.fetch.serve(other_port.as_str(), &described, None, false);
+        assert_eq!(world.begin(&other_port, &[], None).await.is_ok(), good, "{entry}");
     }
 }
 
