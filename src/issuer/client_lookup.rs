@@ -1,6 +1,7 @@
 //! Finds the client of a request: added, registered, or described by a metadata document.
 
 use super::audit::OrUnavailable;
+use super::metadata_document::document_url;
 use super::rejection::StoreFailed;
 use super::{AuthorizeRejection, Caller, Issuer};
 use crate::oauth::{Client, ClientId, ClientOrigin, ErrorCode, Lifetime, OAuthError};
@@ -25,11 +26,15 @@ impl From<StoreFailed> for LookupFailure {
 }
 
 impl Issuer {
-    /// Finds a client that is stored and switched on. This is all that `/token`, `/revoke` and the later steps of an
+    /// Finds a client that is stored, switched on and admitted. This is all that `/token`, `/revoke` and the later steps of an
     /// authorization use: they never make the gateway fetch anything.
     pub(super) async fn enabled_client(&self, id: &ClientId, caller: &Caller) -> Result<Option<Client>, StoreFailed> {
         let client = self.store.find_client(&self.tenant, id).await.or_unavailable(caller)?;
-        Ok(client.filter(|c| !c.disabled))
+        // What an operator admits by document no longer is no client any longer, whatever it was given before.
+        let policy = self.policy();
+        let admitted =
+            |c: &Client| c.origin != ClientOrigin::MetadataDocument || document_url(&c.id, &policy).is_some();
+        Ok(client.filter(|c| !c.disabled && admitted(c)))
     }
 
     /// Finds the client of an authorization request; a metadata document is fetched when no fresh copy is at hand.

@@ -88,6 +88,18 @@ async fn a_host_in_the_allowlist_admits_its_own_port_only() {
 }
 
 #[tokio::test]
+async fn a_client_that_the_mode_admits_no_longer_gets_no_more_tokens() {
+    let world = World::new().await;
+    world.account("ada").await;
+    world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    let tokens = world.sign_in(&id(), &[], "ada").await;
+    world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Off);
+    assert_eq!(refused(world.refresh(&id(), &tokens.refresh).await), "invalid_client");
+    world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Open);
+    assert!(world.refresh(&id(), &tokens.refresh).await.is_ok(), "nothing was taken from it");
+}
+
+#[tokio::test]
 async fn ci_09_to_ci_11_a_bad_document_is_a_page_and_is_not_kept() {
     let mut other_id = document(CALLBACK);
     other_id["client_id"] = "https://app.example/Client.json".into();
