@@ -50,7 +50,7 @@ impl Issuer {
         let found = match stored {
             Some(client) if client.disabled => Err(LookupFailure::NotAClient("client_disabled")),
             Some(client) if client.origin != ClientOrigin::MetadataDocument => Ok(client),
-            Some(_) | None if id.is_url() => self.described_client(id, caller).await,
+            stored if id.is_url() => self.described_client(id, stored, caller).await,
             Some(_) | None => Err(LookupFailure::NotAClient("unknown_client")),
         };
         let (code, detail, words) = match found {

@@ -9,7 +9,9 @@ use super::client_lookup::LookupFailure;
 use super::policy::Policy;
 use super::{Caller, Issuer};
 use crate::config::{MetadataDocumentConfig, MetadataDocumentMode};
-use crate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, Lifetime, MetadataDocumentUrl, Timestamp};
+use crate::oauth::{
+    Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, Lifetime, MetadataDocumentUrl, Timestamp,
+};
 use crate::outbound::{FetchError, Fetched};
 use crate::store::{AuditEvent, AuditRow};
 
@@ -23,80 +25,124 @@ const ORDINARY_FRESHNESS: u64 = 3600;
 /// outage, and ends before a lost domain is forgotten).
 const OUTAGE: Lifetime = Lifetime::from_secs(7 * 24 * 3600);
 
-/// Documents whose freshness is remembered; beyond that some are fetched again before their time.
+/// Documents held in memory: those under way, and those that just failed.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// What is remembered of one document between fetches.
-#[derive(Debug, Default)]
-struct Freshness {
-    fetched_at: Option<Timestamp>,
-    fresh_until: Timestamp,
-    failed: Option<(Timestamp, bool)>,
-}
+/// How the last attempt at a document ended: until when there is no other, and whether the fault may pass.
+type Failed = Option<(Timestamp, bool)>;
 
-/// The freshness of documents; their content is in the store. The lock of each entry is held while its document is
-/// fetched, so that all who wait share one fetch.
+/// Documents by client. The lock of each entry is held while its document is fetched, so that all who wait share one
+/// fetch. Content and age are in the store.
 #[derive(Debug, Default)]
-pub(super) struct Documents(Mutex<HashMap<ClientId, Arc<tokio::sync::Mutex<Freshness>>>>);
+pub(super) struct Documents(Mutex<HashMap<ClientId, Arc<tokio::sync::Mutex<Failed>>>>);
 
 impl Documents {
-    fn entry(&self, id: &ClientId) -> Arc<tokio::sync::Mutex<Freshness>> {
+    fn find(&self, id: &ClientId) -> Option<Arc<tokio::sync::Mutex<Failed>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(Arc::clone)
+    }
+
+    /// Adds an entry; `None` while all of them are needed.
+    fn add(&self, id: &ClientId, now: Timestamp) -> Option<Arc<tokio::sync::Mutex<Failed>>> {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_REMEMBERED && !entries.contains_key(id) {
-            // An entry in use must stay, or a second fetch of the same document could begin.
-            entries.retain(|_, entry| Arc::strong_count(entry) > 1);
+            // An entry in use must stay, or a second fetch of the same document could begin; one that failed too, or it
+            // would be tried again at once.
+            let backs_off = |failed: &Failed| failed.is_some_and(|(until, _)| now < until);
+            entries.retain(|_, e| Arc::strong_count(e) > 1 || e.try_lock().is_ok_and(|failed| backs_off(&failed)));
         }
-        Arc::clone(entries.entry(id.clone()).or_default())
+        let room = entries.len() < MAX_REMEMBERED || entries.contains_key(id);
+        room.then(|| Arc::clone(entries.entry(id.clone()).or_default()))
     }
 }
 
 impl Issuer {
-    /// Finds the client that the document at `id` describes, fetching it unless a fresh copy is at hand.
-    pub(super) async fn described_client(&self, id: &ClientId, caller: &Caller) -> Result<Client, LookupFailure> {
+    /// Finds the client that the document at `id` describes, fetching it unless the `stored` copy is fresh.
+    pub(super) async fn described_client(
+        &self,
+        id: &ClientId,
+        stored: Option<Client>,
+        caller: &Caller,
+    ) -> Result<Client, LookupFailure> {
         let policy = self.policy();
         let url = document_url(id, &policy).ok_or(LookupFailure::NotAClient("metadata_document_not_allowed"))?;
-        let entry = self.documents.entry(id);
-        let mut freshness = entry.lock().await;
-        // Read behind the lock: whoever held it may just have stored the document.
-        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(caller)?;
         let now = self.clock.now();
-        match stored {
-            Some(client) if client.disabled => return Err(LookupFailure::NotAClient("client_disabled")),
-            Some(client) if now < freshness.fresh_until => return Ok(client),
-            Some(_) | None => {}
+        if let Some(client) = stored.as_ref().filter(|c| is_fresh(c, now)) {
+            return Ok(client.clone());
         }
-        if let Some((_, transient)) = freshness.failed.filter(|(until, _)| now < *until) {
-            return stand_in(stored, &freshness, transient, now);
-        }
-        let limits = &policy.config.metadata_documents;
-        let refused = match self.fetch.fetch_json(url.as_str(), limits.max_bytes).await {
-            Ok(fetched) => match ClientMetadata::from_metadata_document(&fetched.body, &url, &policy.registration()) {
-                Ok(metadata) => {
-                    let client = self.keep_document(id, metadata, stored, &policy, caller).await?;
-                    let fresh_until = now.plus(believed_for(&fetched, limits));
-                    *freshness = Freshness { fetched_at: Some(now), fresh_until, failed: None };
-                    return Ok(client);
+        // Whoever begins a fetch pays for it, before it takes any memory; joining one that is under way costs nothing.
+        let mut leave = None;
+        let entry = match self.documents.find(id) {
+            Some(entry) => entry,
+            None => {
+                match self.throttle.fetch(url.host(), caller) {
+                    Ok(taken) => leave = Some(taken),
+                    Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait)),
                 }
-                Err(error) => {
-                    tracing::info!(client = id.as_str(), fault = error.description(), "a metadata document is refused");
-                    false
+                match self.documents.add(id, now) {
+                    Some(entry) => entry,
+                    None => return old_copy(stored, now).ok_or(LookupFailure::Throttled(BACK_OFF)),
                 }
-            },
-            Err(FetchError::Busy) if stored.is_none() => return Err(LookupFailure::Throttled(BACK_OFF)),
-            Err(error) => {
-                tracing::info!(client = id.as_str(), %error, "a metadata document could not be fetched");
-                error.is_transient()
             }
         };
-        freshness.failed = Some((now.plus(BACK_OFF), refused));
-        stand_in(stored, &freshness, refused, now)
+        let mut failed = entry.lock().await;
+        // Read again behind the lock: whoever held it may just have stored the document.
+        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(caller)?;
+        match stored {
+            Some(client) if client.disabled => return Err(LookupFailure::NotAClient("client_disabled")),
+            Some(client) if is_fresh(&client, now) => return Ok(client),
+            Some(_) | None => {}
+        }
+        if let Some((_, transient)) = failed.filter(|(until, _)| now < *until) {
+            return stand_in(stored, transient, now);
+        }
+        let _leave = match leave.map_or_else(|| self.throttle.fetch(url.host(), caller), Ok) {
+            Ok(leave) => leave,
+            Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait)),
+        };
+        let transient = match self.fetch_document(&url, stored.is_some(), &policy).await {
+            Ok((metadata, believed)) => {
+                *failed = None;
+                let age = DocumentAge { fetched_at: now, fresh_until: now.plus(believed) };
+                return self.keep_document(id, metadata, age, stored, &policy, caller).await;
+            }
+            Err(Some(FetchError::Busy)) if stored.is_none() => return Err(LookupFailure::Throttled(BACK_OFF)),
+            Err(cause) => cause.is_some_and(FetchError::is_transient),
+        };
+        *failed = Some((now.plus(BACK_OFF), transient));
+        stand_in(stored, transient, now)
     }
 
-    /// Stores what a document says, when that is new.
+    /// Fetches and reads a document: what it says, and how long that is believed. `Err(None)`: it says nothing usable.
+    async fn fetch_document(
+        &self,
+        url: &MetadataDocumentUrl,
+        is_known: bool,
+        policy: &Policy,
+    ) -> Result<(ClientMetadata, Lifetime), Option<FetchError>> {
+        let limits = &policy.config.metadata_documents;
+        let fetched = if is_known {
+            self.fetch.refetch_json(url.as_str(), limits.max_bytes).await
+        } else {
+            self.fetch.fetch_json(url.as_str(), limits.max_bytes).await
+        };
+        let fetched = fetched.map_err(|error| {
+            tracing::info!(client = url.as_str(), %error, "a metadata document could not be fetched");
+            Some(error)
+        })?;
+        let read = ClientMetadata::from_metadata_document(&fetched.body, url, &policy.registration());
+        let metadata = read.map_err(|error| {
+            tracing::info!(client = url.as_str(), fault = error.description(), "a metadata document is refused");
+            None
+        })?;
+        Ok((metadata, believed_for(&fetched, limits)))
+    }
+
+    /// Stores what a document says, and when it said so.
     async fn keep_document(
         &self,
         id: &ClientId,
         metadata: ClientMetadata,
+        age: DocumentAge,
         stored: Option<Client>,
         policy: &Policy,
         caller: &Caller,
@@ -114,17 +160,19 @@ impl Issuer {
                 disabled: false,
                 created_at: self.clock.now(),
                 last_used_at: None,
+                document: Some(age),
             };
             let row = AuditRow { client: Some(id.clone()), ..self.audit(AuditEvent::ClientAdded, caller) };
             self.store.put_document_client(client.clone(), false, row).await.or_unavailable(caller)?;
             return Ok(client);
         };
         if old.metadata == metadata {
-            return Ok(old);
+            self.store.note_document_age(&self.tenant, id, age).await.or_unavailable(caller)?;
+            return Ok(Client { document: Some(age), ..old });
         }
         // CI-14: remembered consent was given to what the document said before.
         let void_consents = old.metadata.security_relevant_change(&metadata);
-        let client = Client { metadata, ..old };
+        let client = Client { metadata, document: Some(age), ..old };
         let row = AuditRow {
             client: Some(id.clone()),
             reason: void_consents.then(|| "consents_voided".to_owned()),
@@ -156,18 +204,21 @@ fn believed_for(fetched: &Fetched, limits: &MetadataDocumentConfig) -> Lifetime 
     Lifetime::from_secs(said).min(limits.max_cache).max(limits.min_cache)
 }
 
-/// Answers while a document cannot be had: by the last good copy, if it is young enough and the fault may pass.
-fn stand_in(
-    stored: Option<Client>,
-    freshness: &Freshness,
-    transient: bool,
-    now: Timestamp,
-) -> Result<Client, LookupFailure> {
+fn is_fresh(client: &Client, now: Timestamp) -> bool {
+    client.document.is_some_and(|age| now < age.fresh_until)
+}
+
+/// Returns the last good copy, if it is young enough.
+fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
+    stored.filter(|c| now.since(c.document.map_or(c.created_at, |age| age.fetched_at)) <= OUTAGE)
+}
+
+/// Answers while a document cannot be had: by the last good copy, if the fault may pass.
+fn stand_in(stored: Option<Client>, transient: bool, now: Timestamp) -> Result<Client, LookupFailure> {
     if !transient {
         return Err(LookupFailure::NotAClient("metadata_document_refused"));
     }
-    let young = |c: &Client| now.since(freshness.fetched_at.unwrap_or(c.created_at)) <= OUTAGE;
-    let client = stored.filter(young).ok_or(LookupFailure::TryLater("metadata_document_unreachable"))?;
+    let client = old_copy(stored, now).ok_or(LookupFailure::TryLater("metadata_document_unreachable"))?;
     tracing::warn!(client = client.id.as_str(), "a metadata document is unreachable: its last good copy stands in");
     Ok(client)
 }

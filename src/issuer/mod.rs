@@ -13,6 +13,7 @@ mod authorize;
 mod budget;
 mod client_lookup;
 mod consent;
+mod fetches;
 mod interaction;
 mod login;
 mod metadata_document;

@@ -48,6 +48,7 @@ impl Issuer {
             disabled: false,
             created_at: self.clock.now(),
             last_used_at: None,
+            document: None,
         };
         let row = AuditRow { client: Some(client.id.clone()), ..self.audit(AuditEvent::ClientRegistered, caller) };
         let inserted = self.store.insert_client(client.clone(), registration.max_clients, row).await;

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Caller;
 use super::budget::{Budget, Tally, quota};
+use super::fetches::{FetchLeave, Fetches};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::oauth::{ClientId, Lifetime, TokenHash};
@@ -42,6 +43,7 @@ pub(super) struct Throttle {
     token_by_address: Budget<IpAddr>,
     token_by_client: Budget<(TokenHash, IpAddr)>,
     registrations: Budget<IpAddr>,
+    fetches: Fetches,
     refusals: Budget<()>,
     logins: Tally<(TokenHash, IpAddr)>,
     login_networks: Tally<IpAddr>,
@@ -68,6 +70,7 @@ impl Throttle {
             token_by_address: Budget::new(clock, token_address_quota(&config.rates)),
             token_by_client: Budget::new(clock, token_client_quota(&config.rates)),
             registrations: Budget::new(clock, registration_quota(&config.rates)),
+            fetches: Fetches::new(clock),
             refusals: Budget::new(clock, refusal_quota()),
             logins: Tally::new(hour),
             login_networks: Tally::new(hour),
@@ -88,6 +91,11 @@ impl Throttle {
     /// Takes one new client, registered or first met by its metadata document.
     pub(super) fn registration(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
         self.registrations.take(source(caller), registration_quota(rates))
+    }
+
+    /// Takes leave to fetch a metadata document from a host.
+    pub(super) fn fetch(&self, host: &str, caller: &Caller) -> Result<FetchLeave<'_>, Lifetime> {
+        self.fetches.take(source(caller), host)
     }
 
     /// Takes one audit row for a refusal.

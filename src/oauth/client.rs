@@ -82,6 +82,15 @@ pub struct ClientSecretHash {
     pub until: Option<Timestamp>,
 }
 
+/// How old what is known of a metadata document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DocumentAge {
+    /// When it was last fetched.
+    pub fetched_at: Timestamp,
+    /// Until when it is believed without another look.
+    pub fresh_until: Timestamp,
+}
+
 /// A registered application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
@@ -103,4 +112,6 @@ pub struct Client {
     pub created_at: Timestamp,
     /// When a token was last issued to it.
     pub last_used_at: Option<Timestamp>,
+    /// The age of the document that describes it, if one does.
+    pub document: Option<DocumentAge>,
 }

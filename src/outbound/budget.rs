@@ -2,59 +2,72 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::Notify;
 
 use super::FetchError;
-
-/// security.md 5.6: in flight in all. Each may last five seconds.
-const IN_FLIGHT: usize = 50;
 
 /// Hosts remembered before those whose budget is full again are dropped.
 const MAX_HOSTS: usize = 10_000;
 
-/// Counts fetches by host and in all.
+/// Counts fetches by key (a host, or a known document) and in all.
 #[derive(Debug)]
 pub(super) struct Budget {
+    in_flight: usize,
     under_way: Mutex<HashSet<String>>,
-    per_host: DefaultKeyedRateLimiter<String>,
+    freed: Notify,
+    rate: DefaultKeyedRateLimiter<String>,
 }
 
-/// Leave to fetch from one host; dropping it frees the host for the next.
+/// Leave to fetch; dropping it frees the key for the next.
 #[derive(Debug)]
 pub(super) struct Leave<'a> {
     budget: &'a Budget,
-    host: &'a str,
+    key: &'a str,
 }
 
 impl Budget {
-    pub(super) fn new(per_host_per_minute: u32) -> Self {
-        let quota = Quota::per_minute(NonZeroU32::new(per_host_per_minute).unwrap_or(NonZeroU32::MIN));
-        Self { under_way: Mutex::default(), per_host: RateLimiter::keyed(quota) }
+    pub(super) fn new(per_key_per_minute: u32, in_flight: usize) -> Self {
+        let quota = Quota::per_minute(NonZeroU32::new(per_key_per_minute).unwrap_or(NonZeroU32::MIN));
+        Self { in_flight, under_way: Mutex::default(), freed: Notify::new(), rate: RateLimiter::keyed(quota) }
     }
 
-    /// Takes leave to fetch from `host`: one at a time, so many a minute, so many in all.
-    pub(super) fn take<'a>(&'a self, host: &'a str) -> Result<Leave<'a>, FetchError> {
-        if self.per_host.len() > MAX_HOSTS {
-            self.per_host.retain_recent();
+    /// Waits for the turn of `key`: one at a time, so many in all. `Busy` when its rate is spent, which takes longer.
+    pub(super) async fn wait<'a>(&'a self, key: &'a str) -> Result<Leave<'a>, FetchError> {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            // Before the look, so that what becomes free right after it is not missed.
+            freed.as_mut().enable();
+            if let Some(leave) = self.take(key)? {
+                return Ok(leave);
+            }
+            freed.await;
+        }
+    }
+
+    /// Takes leave; `None` while another fetch is in the way.
+    fn take<'a>(&'a self, key: &'a str) -> Result<Option<Leave<'a>>, FetchError> {
+        if self.rate.len() > MAX_HOSTS {
+            self.rate.retain_recent();
         }
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        // The rate comes last, so that a fetch that is not made costs none of it.
-        let free = under_way.len() < IN_FLIGHT
-            && !under_way.contains(host)
-            && self.per_host.check_key(&host.to_owned()).is_ok();
-        if !free {
-            return Err(FetchError::Busy);
+        if under_way.len() >= self.in_flight || under_way.contains(key) {
+            return Ok(None);
         }
-        under_way.insert(host.to_owned());
-        Ok(Leave { budget: self, host })
+        // The rate comes last, so that a fetch that is not made costs none of it.
+        self.rate.check_key(&key.to_owned()).map_err(|_| FetchError::Busy)?;
+        under_way.insert(key.to_owned());
+        Ok(Some(Leave { budget: self, key }))
     }
 }
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        self.budget.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(self.host);
+        self.budget.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(self.key);
+        self.budget.freed.notify_waiters();
     }
 }
 
@@ -62,22 +75,34 @@ impl Drop for Leave<'_> {
 mod tests {
     use super::*;
 
+    fn taken<'a>(budget: &'a Budget, key: &'a str) -> Leave<'a> {
+        budget.take(key).unwrap().expect("nothing is in the way")
+    }
+
     #[test]
     fn ci_15_one_at_a_time_ten_a_minute_fifty_in_all() {
-        let budget = Budget::new(10);
-        let first = budget.take("a").unwrap();
-        assert_eq!(budget.take("a").unwrap_err(), FetchError::Busy);
-        assert!(budget.take("b").is_ok());
+        let budget = Budget::new(10, 50);
+        let first = taken(&budget, "a");
+        assert!(budget.take("a").unwrap().is_none());
+        drop(taken(&budget, "b"));
         drop(first);
         for _ in 0..9 {
-            assert!(budget.take("a").is_ok());
+            drop(taken(&budget, "a"));
         }
         assert_eq!(budget.take("a").unwrap_err(), FetchError::Busy, "the eleventh within a minute");
 
         let hosts: Vec<_> = (0..51).map(|n| n.to_string()).collect();
-        let leaves: Vec<_> = hosts[..50].iter().map(|host| budget.take(host).unwrap()).collect();
-        assert_eq!(budget.take(&hosts[50]).unwrap_err(), FetchError::Busy);
+        let leaves: Vec<_> = hosts[..50].iter().map(|host| taken(&budget, host)).collect();
+        assert!(budget.take(&hosts[50]).unwrap().is_none());
         drop(leaves);
-        assert!(budget.take(&hosts[50]).is_ok());
+        drop(taken(&budget, &hosts[50]));
+    }
+
+    #[tokio::test]
+    async fn ci_15_who_comes_second_waits_for_the_turn() {
+        let budget = Budget::new(10, 50);
+        let first = taken(&budget, "a");
+        let (second, ()) = tokio::join!(budget.wait("a"), async { drop(first) });
+        assert!(second.is_ok());
     }
 }

@@ -76,9 +76,12 @@ impl FetchError {
     #[must_use]
     pub const fn is_transient(self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::Slow | Self::Busy | Self::Protocol => true,
+            // A certificate that has run out and a maintenance page pass, too.
+            Self::Dns | Self::Connect | Self::Tls | Self::ContentType | Self::Slow | Self::Busy | Self::Protocol => {
+                true
+            }
             Self::Status(code) => code >= 500 || code == 429 || code == 403,
-            Self::Refused | Self::Tls | Self::ContentType | Self::TooLarge => false,
+            Self::Refused | Self::TooLarge => false,
         }
     }
 }
@@ -88,6 +91,11 @@ impl FetchError {
 pub trait Fetch: Send + Sync + 'static {
     /// Fetches one document of at most `max_bytes`.
     async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError>;
+
+    /// Fetches anew a document that is known already: apart from what strangers name, so that they cannot be in its way.
+    async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        self.fetch_json(url, max_bytes).await
+    }
 }
 
 /// Time for the whole fetch (CI-08): somebody waits in front of a browser.
@@ -96,10 +104,18 @@ const TOTAL_TIME: Duration = Duration::from_secs(5);
 const DNS_TIME: Duration = Duration::from_secs(3);
 const CONNECT_TIME: Duration = Duration::from_millis(1500);
 
+/// How long a fetch waits for its turn: about as long as the one before it commonly takes.
+const SLOT_TIME: Duration = Duration::from_secs(3);
+
+/// Fetches in flight in all of what strangers name, and of what is known already; each may last `TOTAL_TIME`.
+const IN_FLIGHT: usize = 50;
+const KNOWN_IN_FLIGHT: usize = 25;
+
 /// The implementation over hyper and rustls. It reads no proxy variables (CI-19).
 pub struct Dialer {
     guard: Guard,
-    budget: Budget,
+    by_host: Budget,
+    known: Budget,
     tls: TlsConnector,
 }
 
@@ -117,7 +133,8 @@ impl Dialer {
     pub fn new(config: &crate::config::OutboundConfig, rates: &crate::config::Rates) -> Result<Self, String> {
         Ok(Self {
             guard: Guard::new(config.allow_addresses.clone()),
-            budget: Budget::new(rates.fetches_per_host_per_minute),
+            by_host: Budget::new(rates.fetches_per_host_per_minute, IN_FLIGHT),
+            known: Budget::new(rates.fetches_per_host_per_minute, KNOWN_IN_FLIGHT),
             tls: TlsConnector::from(trust::client_config(config.extra_ca_file.as_deref())?),
         })
     }
@@ -155,7 +172,16 @@ impl Dialer {
 impl Fetch for Dialer {
     async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
         let target = Target::parse(url)?;
-        let _leave = self.budget.take(&target.host)?;
+        let waited = timeout(SLOT_TIME, self.by_host.wait(&target.host)).await;
+        let _leave = waited.unwrap_or(Err(FetchError::Busy))?;
+        timeout(TOTAL_TIME, self.fetch(&target, max_bytes)).await.unwrap_or(Err(FetchError::Slow))
+    }
+
+    async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        let target = Target::parse(url)?;
+        // Each known document for itself: it is fetched once in minutes, and its host is one that somebody uses.
+        let waited = timeout(SLOT_TIME, self.known.wait(url)).await;
+        let _leave = waited.unwrap_or(Err(FetchError::Busy))?;
         timeout(TOTAL_TIME, self.fetch(&target, max_bytes)).await.unwrap_or(Err(FetchError::Slow))
     }
 }

@@ -16,8 +16,10 @@ pub(super) struct Migration {
 }
 
 /// All steps, in order. A released file is never edited again: a change is a new file.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "core", sql: include_str!("migrations/0001_core.sql") }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "core", sql: include_str!("migrations/0001_core.sql") },
+    Migration { number: 2, name: "document_age", sql: include_str!("migrations/0002_document_age.sql") },
+];
 
 /// A step that a store has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,8 +31,8 @@ pub use outcome::{Insertion, Redemption, Rotation, StoreError, Update};
 pub use record::{Account, AccountStatus, Consent, Interaction, InteractionStep, LoginSession, SetupLink, StoreStats};
 
 use crate::oauth::{
-    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, Grant, GrantId, Lifetime, ResourceIndicator,
-    Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId, Lifetime,
+    ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 
 /// How many changes `changes_after` returns at most: enough to catch up quickly, too few to hold a reader up.
@@ -51,6 +51,9 @@ pub trait ClientStore {
     /// `void_consents` drops remembered consent. `StoreError::Conflict` when the id belongs to another kind of client.
     async fn put_document_client(&self, client: Client, void_consents: bool, audit: AuditRow)
     -> Result<(), StoreError>;
+    /// Remembers that a client's document was fetched and says what it said before.
+    async fn note_document_age(&self, tenant: &TenantId, id: &ClientId, age: DocumentAge)
+    -> Result<Update, StoreError>;
     /// Switches a client off or on; off emits `Change::ClientDisabled`, and its tokens are refused while it is off.
     async fn set_client_disabled(
         &self,

@@ -1,10 +1,13 @@
 //! CI: clients described by a metadata document.
 
+use std::sync::Arc;
+
 use mcpgate::config::MetadataDocumentMode;
 use mcpgate::issuer::{AuthorizeRejection, Decision, Step, View};
 use mcpgate::oauth::{ClientId, ErrorCode, TenantId};
 use mcpgate::outbound::FetchError;
-use mcpgate::store::AuditEvent;
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{AuditEvent, Store};
 
 use super::driver::*;
 
@@ -133,7 +136,8 @@ async fn ci_12_ci_18_failures_are_not_cached_and_the_page_tells_no_details() {
         (FetchError::Status(500), ErrorCode::TemporarilyUnavailable),
         (FetchError::Status(404), ErrorCode::InvalidClient),
         (FetchError::Refused, ErrorCode::InvalidClient),
-        (FetchError::Tls, ErrorCode::InvalidClient),
+        (FetchError::Tls, ErrorCode::TemporarilyUnavailable),
+        (FetchError::ContentType, ErrorCode::TemporarilyUnavailable),
         (FetchError::TooLarge, ErrorCode::InvalidClient),
     ];
     for (error, expected) in cases {
@@ -224,6 +228,47 @@ async fn ci_15_new_documents_from_one_address_count_like_registrations() {
         }
     }
     assert_eq!(world.inner().list_clients(&TenantId::default()).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn ci_15_one_stranger_does_not_use_up_what_a_host_has_for_all() {
+    let world = World::new().await;
+    let url = |n: u32| ClientId::parse(&format!("https://app.example/{n}.json")).unwrap();
+    for n in 0..3 {
+        world.fetch.fail(url(n).as_str(), FetchError::Status(404));
+        assert_eq!(paged(world.begin(&url(n), &[], None).await), ErrorCode::InvalidClient);
+    }
+    let outcome = world.begin(&url(3), &[], None).await;
+    assert!(matches!(outcome, Err(AuthorizeRejection::Throttled(_))), "{outcome:?}");
+    assert_eq!(world.fetch.calls(), 3);
+    world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    assert!(world.begin_from(&caller(2), &id(), &[], None).await.is_ok(), "another is not held up");
+    world.pass(3600);
+    for n in 3..6 {
+        assert!(world.begin(&url(n), &[], None).await.is_err());
+    }
+    assert!(world.begin(&id(), &[], None).await.is_ok(), "a known client goes on with its old copy");
+}
+
+#[tokio::test]
+async fn a_restart_leaves_known_clients_as_fresh_as_they_were() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let before = World::over(Arc::clone(&store), |_| {}).await;
+    before.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    before.begin(&id(), &[], None).await.unwrap();
+    let after = World::over(store, |_| {}).await;
+    after.fetch.fail(DOCUMENT, FetchError::Tls);
+    assert!(after.begin(&id(), &[], None).await.is_ok());
+    assert_eq!(after.fetch.calls(), 0, "it is fresh");
+    after.pass(3600);
+    assert!(after.begin(&id(), &[], None).await.is_ok(), "the copy stands in");
+    assert_eq!(after.fetch.calls(), 1);
+    after.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    after.pass(10);
+    after.begin(&id(), &[], None).await.unwrap();
+    after.pass(3599);
+    after.begin(&id(), &[], None).await.unwrap();
+    assert_eq!(after.fetch.calls(), 2, "what says the same as before is fresh again");
 }
 
 #[tokio::test]

@@ -213,6 +213,7 @@ impl World {
             disabled: false,
             created_at: self.now(),
             last_used_at: None,
+            document: None,
         };
         self.inner().insert_client(client.clone(), u64::MAX, self.row()).await.unwrap();
         client

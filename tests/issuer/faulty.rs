@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use mcpgate::oauth::{
-    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, Grant, GrantId, Lifetime, ResourceIndicator,
-    Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId, Lifetime,
+    ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
     Account, AccountStore, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore, Insertion,
@@ -86,6 +86,7 @@ faulty! {
         fn find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>;
         fn list_clients(tenant: &TenantId) -> Vec<Client>;
         fn put_document_client(client: Client, void_consents: bool, audit: AuditRow) -> ();
+        fn note_document_age(tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Update;
         fn set_client_disabled(tenant: &TenantId, id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
         fn delete_client(tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Update;
         fn rotate_client_secret(

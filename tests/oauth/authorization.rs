@@ -35,6 +35,7 @@ fn client() -> Client {
         disabled: false,
         created_at: Timestamp::from_secs(1),
         last_used_at: None,
+        document: None,
     }
 }
 

@@ -25,6 +25,7 @@ fn client(method: AuthMethod, secrets: &[(&str, Option<Timestamp>)]) -> Client {
         disabled: false,
         created_at: NOW,
         last_used_at: None,
+        document: None,
     }
 }
 

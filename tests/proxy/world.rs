@@ -104,6 +104,7 @@ impl World {
             disabled: false,
             created_at: now,
             last_used_at: None,
+            document: None,
         };
         self.store.inner.insert_client(client, 10, self.audit(AuditEvent::ClientAdded)).await.unwrap();
     }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, RegisteredRedirects, TenantId};
+use mcpgate::oauth::{
+    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, Lifetime, RegisteredRedirects,
+    TenantId,
+};
 use mcpgate::store::{AuditEvent, Change, Insertion, Store, StoreError, Update};
 
 use crate::world::*;
@@ -12,6 +15,7 @@ crate::on_every_store! {
     an_id_is_taken_once_and_the_cap_holds,
     clients_of_tenants_are_apart,
     a_document_replaces_what_the_client_says_of_itself,
+    a_documents_age_is_kept_with_the_client,
     a_document_cannot_take_over_a_registered_client,
     secrets_overlap_after_a_rotation,
     rt_15_a_deleted_client_takes_everything_along,
@@ -87,6 +91,27 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
     // What an operator decided stays, and so does the day it was first seen.
     let expected = Client { disabled: true, created_at: START, ..later };
     assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(expected));
+}
+
+async fn a_documents_age_is_kept_with_the_client(store: Arc<dyn Store>) {
+    let age = |hours: u64| {
+        let fetched_at = START.plus(Lifetime::from_secs(hours * 3600));
+        DocumentAge { fetched_at, fresh_until: fetched_at.plus(HOUR) }
+    };
+    let id = ClientId::parse("https://app.example/client.json").unwrap();
+    let first = Client { id: id.clone(), document: Some(age(0)), ..client("x", ClientOrigin::MetadataDocument) };
+    assert_eq!(store.note_document_age(&tenant(), &id, age(1)).await.unwrap(), Update::NotFound);
+    store.put_document_client(first.clone(), false, added()).await.unwrap();
+    assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(first.clone()));
+    for hours in [1, 2] {
+        let aged = Client { document: Some(age(hours)), ..first.clone() };
+        if hours == 1 {
+            assert_eq!(store.note_document_age(&tenant(), &id, age(hours)).await.unwrap(), Update::Done);
+        } else {
+            store.put_document_client(aged.clone(), false, added()).await.unwrap();
+        }
+        assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(aged));
+    }
 }
 
 async fn a_document_cannot_take_over_a_registered_client(store: Arc<dyn Store>) {

@@ -80,6 +80,7 @@ pub(crate) fn client(name: &str, origin: ClientOrigin) -> Client {
         disabled: false,
         created_at: START,
         last_used_at: None,
+        document: None,
     }
 }
 

@@ -57,6 +57,7 @@ impl Administration {
             disabled: false,
             created_at: self.clock.now(),
             last_used_at: None,
+            document: None,
         };
         let row = self.audit(AuditEvent::ClientAdded, Some(&client.id), client.id.as_str());
         match self.store.insert_client(client.clone(), self.config.registration.max_clients, row).await? {

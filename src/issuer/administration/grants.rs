@@ -162,6 +162,7 @@ impl Administration {
             disabled: false,
             created_at: self.clock.now(),
             last_used_at: None,
+            document: None,
         };
         match self.store.find_client(&self.tenant, &id).await? {
             Some(known) if known.disabled => return Err(AdministrationError::Disabled),

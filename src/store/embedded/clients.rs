@@ -8,10 +8,13 @@ use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update,
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, StoredClient, opened};
 use super::{EmbeddedStore, audit};
-use crate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, TenantId, Timestamp};
+use crate::oauth::{
+    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, TenantId, Timestamp,
+};
 
 const COLUMNS: &str =
-    "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, seal FROM client";
+    "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, document_fetched_at,
+        document_fresh_until, seal FROM client";
 
 pub(super) const fn origin_word(origin: ClientOrigin) -> &'static str {
     match origin {
@@ -62,6 +65,11 @@ fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreError> {
         disabled: c.word(parse_disabled)?,
         created_at: c.moment()?,
         last_used_at: c.optional_moment()?,
+        document: match (c.optional_moment()?, c.optional_moment()?) {
+            (Some(fetched_at), Some(fresh_until)) => Some(DocumentAge { fetched_at, fresh_until }),
+            (None, None) => None,
+            _ => return Err(StoreError::Corrupt("half of a document's age is missing".to_owned())),
+        },
     };
     opened(StoredClient(&client, &metadata), c.number()?, "a client")?;
     Ok(Found { no, client, metadata })
@@ -96,8 +104,9 @@ pub(super) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<(), Store
 fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreError> {
     execute_once(
         db,
-        "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_used_at,
+             document_fetched_at, document_fresh_until, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             client.tenant,
             client.id,
@@ -107,6 +116,8 @@ fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreE
             status_word(client.disabled),
             client.created_at,
             client.last_used_at,
+            client.document.map(|d| d.fetched_at),
+            client.document.map(|d| d.fresh_until),
             StoredClient(client, metadata).seal()
         ],
     )?;
@@ -128,8 +139,16 @@ fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<(), StoreErr
 fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(), StoreError> {
     execute_once(
         db,
-        "UPDATE client SET metadata = ?2, status = ?3, seal = ?4 WHERE no = ?1",
-        params![no, metadata, status_word(client.disabled), StoredClient(client, metadata).seal()],
+        "UPDATE client SET metadata = ?2, status = ?3, document_fetched_at = ?4, document_fresh_until = ?5, seal = ?6
+         WHERE no = ?1",
+        params![
+            no,
+            metadata,
+            status_word(client.disabled),
+            client.document.map(|d| d.fetched_at),
+            client.document.map(|d| d.fresh_until),
+            StoredClient(client, metadata).seal()
+        ],
     )
 }
 
@@ -142,7 +161,7 @@ fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: 
         execute(db, "DELETE FROM consent WHERE client_no = ?1", [found.no])?;
     }
     // What an operator decided about a client (disabled, bound to a resource) outlives its document.
-    update(db, found.no, &Client { metadata: client.metadata, ..found.client }, metadata)
+    update(db, found.no, &Client { metadata: client.metadata, document: client.document, ..found.client }, metadata)
 }
 
 /// Removes a client; its grants, codes, tokens, consents and interactions go with it by foreign key.
@@ -199,6 +218,21 @@ impl ClientStore for EmbeddedStore {
         self.write(move |db| {
             put_document(db, client, &metadata, void_consents)?;
             audit::append(db, &audit)
+        })
+        .await
+    }
+
+    async fn note_document_age(
+        &self,
+        tenant: &TenantId,
+        id: &ClientId,
+        age: DocumentAge,
+    ) -> Result<Update, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.write(move |db| {
+            let Some(found) = find(db, &tenant, &id)? else { return Ok(Update::NotFound) };
+            update(db, found.no, &Client { document: Some(age), ..found.client }, &found.metadata)?;
+            Ok(Update::Done)
         })
         .await
     }

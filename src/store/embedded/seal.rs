@@ -74,6 +74,11 @@ impl Sealed for StoredClient<'_> {
             .optional(client.resource.as_ref().map(|r| r.as_str().as_bytes()))
             .number(client.disabled.into())
             .at(client.created_at);
+        // Nothing for `None`: rows that were sealed before there was an age keep their seal.
+        let fields = match client.document {
+            Some(age) => fields.at(age.fetched_at).at(age.fresh_until),
+            None => fields,
+        };
         client.secrets.iter().fold(fields, |f, s| f.bytes(&s.hash.0).optional_at(s.until)).finish()
     }
 }

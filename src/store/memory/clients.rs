@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::super::record::rotated_secrets;
 use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
 use super::MemoryStore;
-use crate::oauth::{Client, ClientId, ClientOrigin, ClientSecretHash, TenantId, Timestamp};
+use crate::oauth::{Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, TenantId, Timestamp};
 
 #[async_trait]
 impl ClientStore for MemoryStore {
@@ -49,11 +49,24 @@ impl ClientStore for MemoryStore {
         }
         match state.clients.iter_mut().find(|c| c.tenant == client.tenant && c.id == client.id) {
             // What an operator decided about a client (disabled, bound to a resource) outlives its document.
-            Some(known) => known.metadata = client.metadata,
+            Some(known) => (known.metadata, known.document) = (client.metadata, client.document),
             None => state.clients.push(client),
         }
         state.record(audit);
         Ok(())
+    }
+
+    async fn note_document_age(
+        &self,
+        tenant: &TenantId,
+        id: &ClientId,
+        age: DocumentAge,
+    ) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        let known = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id);
+        let Some(client) = known else { return Ok(Update::NotFound) };
+        client.document = Some(age);
+        Ok(Update::Done)
     }
 
     async fn set_client_disabled(
