@@ -227,9 +227,9 @@ table! {
 table! {
     /// Logs, on standard error. They never hold a secret.
     Log at "log" {
-        /// Lines for people (`text`) or for machines (`json`).
+        /// Lines for people (`text`) or for machines (`json`). A change needs a restart.
         format: LogFormat = "text";
-        /// A filter in the syntax of tracing: `info`, `warn`, `mcpgate=debug`.
+        /// A filter in the syntax of tracing: `info`, `warn`, `mcpgate=debug`. A change needs a restart.
         filter: String = "info";
     }
 }
@@ -239,7 +239,8 @@ table! {
     Reload at "reload" {
         /// Whether a changed configuration or certificate file is loaded by itself; SIGHUP does it in any case.
         watch: bool = false;
-        /// How long tokens in memory are trusted while the store's change log cannot be read; then 503.
+        /// How long tokens in memory are trusted while the store's change log cannot be read; then 503. A change
+        /// needs a restart.
         max_stale: Lifetime = "10s", "1s" to "300s";
     }
 }

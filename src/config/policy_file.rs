@@ -97,7 +97,7 @@ table! {
         inspect_body: Bytes = "256KiB", "1KiB" to "16MiB";
         /// One event of a stream.
         sse_event: Bytes = "4MiB", "1KiB" to "256MiB";
-        /// Public connections in all. A change needs a restart.
+        /// Public connections in all.
         connections: usize = 4096, 1 to 1000000;
         /// Public connections of one address.
         connections_per_address: usize = 256, 1 to 1000000;
@@ -127,7 +127,7 @@ table! {
         mcp_per_second: u32 = 50, 1 to 10000000;
         /// The same, in a burst.
         mcp_burst: u32 = 200, 1 to 10000000;
-        /// Look-ups in the store of tokens that memory does not know.
+        /// Look-ups in the store of tokens that memory does not know. A change needs a restart.
         store_reads_per_second: u32 = 100, 1 to 1000000;
         /// Failed logins to an account from one network before each next one must wait, longer each time.
         login_free_failures: u32 = 5, 1 to 100;

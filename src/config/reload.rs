@@ -17,8 +17,11 @@ impl Config {
             ("listen.proxy_protocol", self.public.proxy_protocol != newer.public.proxy_protocol),
             ("operator.address", self.operator != newer.operator),
             ("login.hash_slots", self.login.hash_slots != newer.login.hash_slots),
-            ("limits.connections", self.limits.connections != newer.limits.connections),
             ("limits.tokens_in_memory", self.limits.tokens_in_memory != newer.limits.tokens_in_memory),
+            ("rates.store_reads_per_second", self.rates.store_reads_per_second != newer.rates.store_reads_per_second),
+            ("log.format", self.log.json != newer.log.json),
+            ("log.filter", self.log.filter != newer.log.filter),
+            ("reload.max_stale", self.max_stale != newer.max_stale),
         ];
         changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
     }

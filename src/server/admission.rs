@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::telemetry::ConnectionEvent;
+use crate::telemetry::ServerEvent;
 
 /// Counts the open connections.
 #[derive(Debug, Default)]
@@ -29,10 +29,10 @@ impl Admission {
     ///
     /// # Errors
     /// There is none left.
-    pub(super) fn admit(self: &Arc<Self>, limit: usize) -> Result<Permit, ConnectionEvent> {
+    pub(super) fn admit(self: &Arc<Self>, limit: usize) -> Result<Permit, ServerEvent> {
         let permit = Permit { admission: Arc::clone(self), address: None };
         // The permit is made first, so that a refusal gives the place back like any other end.
-        if self.open.fetch_add(1, SeqCst) < limit { Ok(permit) } else { Err(ConnectionEvent::RefusedTotal) }
+        if self.open.fetch_add(1, SeqCst) < limit { Ok(permit) } else { Err(ServerEvent::RefusedTotal) }
     }
 
     /// Returns the number of open connections.
@@ -57,12 +57,12 @@ impl Permit {
     ///
     /// # Errors
     /// There is none left.
-    pub(super) fn claim(&mut self, address: IpAddr, limit: usize) -> Result<(), ConnectionEvent> {
+    pub(super) fn claim(&mut self, address: IpAddr, limit: usize) -> Result<(), ServerEvent> {
         let address = customer(address);
         let mut by_address = self.admission.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let open = by_address.entry(address).or_default();
         if *open >= limit {
-            return Err(ConnectionEvent::RefusedAddress);
+            return Err(ServerEvent::RefusedAddress);
         }
         *open += 1;
         self.address = Some(address);
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(admission.open(), 1);
         let mut third = admission.admit(2).unwrap();
         third.claim("2001:db8::3".parse().unwrap(), 1).unwrap();
-        assert!(admission.admit(2).unwrap_err() == crate::telemetry::ConnectionEvent::RefusedTotal);
+        assert!(admission.admit(2).unwrap_err() == crate::telemetry::ServerEvent::RefusedTotal);
         drop((second, third));
         assert_eq!(admission.open(), 0);
         assert!(admission.by_address.lock().unwrap().is_empty());

@@ -12,6 +12,7 @@ use super::tls::TlsBase;
 use super::worker::Snapshot;
 use crate::clock::Clock;
 use crate::config::{Config, TlsConfig};
+use crate::outbound::Dialer;
 use crate::proxy::RouteTable;
 
 /// What stays the same over reloads.
@@ -25,6 +26,7 @@ pub(super) struct Builder {
 /// What was made of a configuration.
 pub(super) struct Built {
     pub(super) snapshot: Snapshot,
+    pub(super) dialer: Dialer,
     /// The CA file that clients must trust, when the certificate is a development one.
     pub(super) ca: Option<PathBuf>,
     /// When the certificate ends, in seconds of the epoch; 0 without TLS.
@@ -43,10 +45,11 @@ impl Builder {
         }
         let table = Arc::new(RouteTable::build(&config).map_err(RunError::Roots)?);
         let hosts = Arc::new(Hosts::new(&config));
+        let dialer = Dialer::new(&config.outbound, &config.rates).map_err(RunError::Roots)?;
         let (chain, key, ca) = match &config.public.tls {
             TlsConfig::Off => {
                 let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls: None };
-                return Ok(Built { snapshot, ca: None, certificate_ends: 0 });
+                return Ok(Built { snapshot, dialer, ca: None, certificate_ends: 0 });
             }
             TlsConfig::Files { certificate, key } => (certificate.clone(), key.clone(), None),
             TlsConfig::Development => {
@@ -59,6 +62,7 @@ impl Builder {
         let certificate = certificate::load(&chain, &key, &self.tls.provider, self.clock.now())?;
         let certificate_ends = i64::try_from(certificate.not_after.as_millis() / 1000).unwrap_or(i64::MAX);
         let tls = Some(self.tls.config(&certificate).map_err(|error| RunError::System(error.to_string()))?);
-        Ok(Built { snapshot: Snapshot { config: Arc::new(config), table, hosts, tls }, ca, certificate_ends })
+        let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls };
+        Ok(Built { snapshot, dialer, ca, certificate_ends })
     }
 }

@@ -23,7 +23,7 @@ use super::tls::{self, HandshakeError};
 use super::watch::{End, Patience, watch};
 use super::worker::{Snapshot, Worker};
 use crate::config::Config;
-use crate::telemetry::ConnectionEvent;
+use crate::telemetry::ServerEvent;
 use crate::web::peer::{self, Origin};
 
 /// How long a PROXY header may take: the proxy sends it in its first packet.
@@ -87,12 +87,12 @@ pub(super) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
     if snapshot.config.public.proxy_protocol {
         match client_behind_proxy(&mut stream, address, &snapshot.config).await {
             Some(client) => address = client,
-            None => return metrics.connection(ConnectionEvent::RefusedProxyHeader),
+            None => return metrics.server(ServerEvent::RefusedProxyHeader),
         }
         if !peer::is_trusted(address, &snapshot.config.public.trusted_proxies)
             && let Err(event) = permit.claim(address, snapshot.config.limits.connections_per_address)
         {
-            return metrics.connection(event);
+            return metrics.server(event);
         }
     }
     let end = match &snapshot.tls {
@@ -102,10 +102,10 @@ pub(super) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
             match tls::accept(stream, Arc::clone(config), &snapshot.hosts, limit).await {
                 Err(error) => {
                     tracing::debug!(%address, %error, "no TLS");
-                    return metrics.connection(match error {
-                        HandshakeError::UnknownName => ConnectionEvent::UnknownServerName,
+                    return metrics.server(match error {
+                        HandshakeError::UnknownName => ServerEvent::UnknownServerName,
                         HandshakeError::Slow | HandshakeError::Plain | HandshakeError::Failed(_) => {
-                            ConnectionEvent::HandshakeFailed
+                            ServerEvent::HandshakeFailed
                         }
                     });
                 }
@@ -126,9 +126,9 @@ pub(super) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
     tracing::debug!(%address, ?end, "a connection ended");
     match end {
         End::Closed => {}
-        End::Head => metrics.connection(ConnectionEvent::HeadTimeout),
-        End::Idle => metrics.connection(ConnectionEvent::IdleTimeout),
-        End::Stalled => metrics.connection(ConnectionEvent::WriteStalled),
+        End::Head => metrics.server(ServerEvent::HeadTimeout),
+        End::Idle => metrics.server(ServerEvent::IdleTimeout),
+        End::Stalled => metrics.server(ServerEvent::WriteStalled),
     }
     drop(permit);
 }

@@ -16,7 +16,7 @@ use super::worker::Current;
 use crate::config::{Config, Limits};
 use crate::issuer::Caller;
 use crate::proxy::Peer;
-use crate::telemetry::ConnectionEvent;
+use crate::telemetry::ServerEvent;
 use crate::web::peer::{self, Origin};
 use crate::web::{Response as Reply, reply};
 
@@ -24,6 +24,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The longest field value: what no token, cookie or trace comes near.
 const LONGEST_VALUE: usize = 16 << 10;
+
+/// Characters of a path that are logged.
+const LOGGED_PATH: usize = 256;
 
 /// Answers a request. Never fails: a panic of a handler is answered 500, and only its connection ends.
 pub(super) async fn serve(
@@ -36,9 +39,9 @@ pub(super) async fn serve(
     let current = connection.worker.current();
     let id = connection.worker.request_id();
     let version = request.version();
-    let answer = AssertUnwindSafe(answer(connection, &current, request, fragment, &id)).catch_unwind().await;
-    let mut response = answer.unwrap_or_else(|_panic| {
-        connection.worker.process.metrics.connection(ConnectionEvent::HandlerPanicked);
+    let answer = shield(answer(connection, &current, request, fragment, &id)).await;
+    let mut response = answer.unwrap_or_else(|| {
+        connection.worker.process.metrics.server(ServerEvent::HandlerPanicked);
         tracing::error!(request_id = id.to_str().unwrap_or_default(), "the handler of a request panicked");
         refuse(Refusal::Internal, version, &current.snapshot.config)
     });
@@ -47,6 +50,11 @@ pub(super) async fn serve(
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
     Ok(response.map(|body| Tracked::new(body, flight, progress)))
+}
+
+/// Runs a handler; `None` when it panicked. Its state is lost with it, so nothing half-changed is seen again.
+async fn shield(handler: impl Future<Output = Reply>) -> Option<Reply> {
+    AssertUnwindSafe(handler).catch_unwind().await.ok()
 }
 
 async fn answer(
@@ -63,8 +71,8 @@ async fn answer(
         check(&request, connection, &snapshot.hosts, &snapshot.config.limits)
     };
     if let Err(refusal) = checked {
-        let event = if refusal == Refusal::Host { ConnectionEvent::WrongHost } else { ConnectionEvent::BadTarget };
-        connection.worker.process.metrics.connection(event);
+        let event = if refusal == Refusal::Host { ServerEvent::WrongHost } else { ServerEvent::BadTarget };
+        connection.worker.process.metrics.server(event);
         return refuse(refusal, request.version(), &snapshot.config);
     }
     let (address, forwarded_for) = origin(connection, current, &request);
@@ -73,13 +81,28 @@ async fn answer(
             let peer = Peer { address, forwarded_for, request_id: id.clone() };
             current.proxy.serve(&snapshot.table, route, &snapshot.config, request, peer).await
         }
-        None => {
-            let request_id = id.to_str().ok().map(str::to_owned);
-            let caller = Caller { address: Some(address), request_id };
-            // Boxed: the control path's state is large and its requests are few; the data path need not carry it.
-            Box::pin(connection.worker.process.endpoints.serve(request, caller)).await
-        }
+        // Boxed: the control path's state is large and its requests are few; the data path need not carry it.
+        None => Box::pin(control(connection, request, address, id)).await,
     }
+}
+
+/// Answers a request of the control path and logs it; the proxy logs its own when their answers have ended. Neither
+/// query nor fields: they hold codes and tokens.
+async fn control(connection: &Connection, request: Request<Incoming>, address: IpAddr, id: &HeaderValue) -> Reply {
+    let begun = tokio::time::Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().chars().take(LOGGED_PATH).collect::<String>());
+    let request_id = id.to_str().unwrap_or_default();
+    let caller = Caller { address: Some(address), request_id: Some(request_id.to_owned()) };
+    let response = connection.worker.process.endpoints.serve(request, caller).await;
+    tracing::info!(
+        target: "mcpgate::access",
+        %path,
+        %method,
+        status = response.status().as_u16(),
+        micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        request_id,
+    );
+    response
 }
 
 /// Who calls: the peer, unless a trusted proxy says otherwise.
@@ -204,4 +227,17 @@ fn check(request: &Request<Incoming>, connection: &Connection, hosts: &Hosts, li
 
 fn is_web(scheme: Option<&str>) -> bool {
     matches!(scheme, Some("http" | "https"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shield;
+    use crate::web::reply;
+    use http::StatusCode;
+
+    #[tokio::test]
+    async fn lk_02_a_panic_is_caught_where_the_request_is_answered() {
+        assert!(shield(async { panic!("mcp_access_secret") }).await.is_none());
+        assert!(shield(async { reply::empty(StatusCode::OK) }).await.is_some());
+    }
 }

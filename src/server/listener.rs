@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Permit;
 use super::worker::{Process, Worker};
-use crate::telemetry::ConnectionEvent;
+use crate::telemetry::ServerEvent;
 use crate::web::peer;
 
 /// Connections that the kernel keeps for us while we are busy; what nginx and others ask for.
@@ -60,14 +60,14 @@ pub(super) async fn run(listener: TcpListener, desks: Vec<Desk>, process: Arc<Pr
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
                 if let Err(event) = hand_over(stream, peer, &desks, &process) {
-                    process.metrics.connection(event);
+                    process.metrics.server(event);
                 }
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
                 // Without file descriptors the connection stays in the kernel's queue, and the listener is
                 // ready again at once: only a pause keeps this from spinning.
-                process.metrics.connection(ConnectionEvent::AcceptFailed);
+                process.metrics.server(ServerEvent::AcceptFailed);
                 if pause == FIRST_PAUSE {
                     tracing::error!(%error, "no connection can be accepted; trying again");
                 }
@@ -83,8 +83,8 @@ fn is_the_peers(error: &std::io::Error) -> bool {
     [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&error.kind())
 }
 
-fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Process) -> Result<(), ConnectionEvent> {
-    let overloaded = || ConnectionEvent::RefusedTotal;
+fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Process) -> Result<(), ServerEvent> {
+    let overloaded = || ServerEvent::RefusedTotal;
     let first = desks.first().ok_or_else(overloaded)?;
     let current = first.worker.current();
     let config = &current.snapshot.config;
@@ -94,14 +94,14 @@ fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Proc
         permit.claim(peer.ip(), config.limits.connections_per_address)?;
     }
     // Each small answer would wait for the acknowledgement of the one before.
-    stream.set_nodelay(true).map_err(|_| ConnectionEvent::AcceptFailed)?;
-    let stream = stream.into_std().map_err(|_| ConnectionEvent::AcceptFailed)?;
+    stream.set_nodelay(true).map_err(|_| ServerEvent::AcceptFailed)?;
+    let stream = stream.into_std().map_err(|_| ServerEvent::AcceptFailed)?;
     let desk = desks.iter().min_by_key(|desk| desk.worker.open()).unwrap_or(first);
     desk.worker.expect();
     desk.hand_over.try_send(Accepted { stream, peer, permit }).map_err(|_| {
         desk.worker.forget();
-        ConnectionEvent::RefusedTotal
+        ServerEvent::RefusedTotal
     })?;
-    process.metrics.connection(ConnectionEvent::Accepted);
+    process.metrics.server(ServerEvent::Accepted);
     Ok(())
 }

@@ -12,6 +12,7 @@ mod connection;
 pub mod dev_certs;
 mod dispatch;
 mod error;
+mod fetch;
 mod harden;
 mod host;
 pub mod keys;

@@ -11,10 +11,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::build::Builder;
+use super::fetch::ExchangeableDialer;
 use super::operator::Operator;
 use super::worker::Worker;
 use crate::config::{Config, Overrides, TlsConfig};
-use crate::telemetry::ConnectionEvent;
+use crate::telemetry::ServerEvent;
 
 /// A folder that never comes to rest must not keep a change from being seen.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -27,6 +28,7 @@ pub(super) struct Reloader {
     pub(super) overrides: Overrides,
     pub(super) builder: Builder,
     pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) dialer: Arc<ExchangeableDialer>,
     pub(super) workers: Vec<Arc<Worker>>,
     pub(super) operator: Arc<Operator>,
 }
@@ -37,11 +39,11 @@ impl Reloader {
         let metrics = &self.operator.process.metrics;
         match self.adopt() {
             Ok(()) => {
-                metrics.connection(ConnectionEvent::ConfigurationReloaded);
+                metrics.server(ServerEvent::ConfigurationReloaded);
                 tracing::info!(event = "config.reloaded", "the new configuration is in force");
             }
             Err(problems) => {
-                metrics.connection(ConnectionEvent::ConfigurationRejected);
+                metrics.server(ServerEvent::ConfigurationRejected);
                 for problem in &problems {
                     tracing::error!(event = "config.rejected", %problem, "the new configuration is refused");
                 }
@@ -59,6 +61,7 @@ impl Reloader {
         }
         let built = self.builder.snapshot(config).map_err(|error| vec![error.to_string()])?;
         // Nothing fails from here on. Endpoints first: a client may be sent to an upstream only when it is known.
+        self.dialer.exchange(built.dialer);
         self.config.store(Arc::clone(&built.snapshot.config));
         for worker in &self.workers {
             worker.adopt(built.snapshot.clone());

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::admission::Admission;
 use super::build::Builder;
 use super::error::RunError;
+use super::fetch::ExchangeableDialer;
 use super::keys::{self, Keys};
 use super::listener::{self, Accepted, Desk};
 use super::operator::{self, Operator};
@@ -28,7 +29,7 @@ use crate::endpoints::Endpoints;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::issuer::{Administration, FirstAccount, Issuer};
 use crate::oauth::{TenantId, TokenKeys};
-use crate::outbound::Dialer;
+use crate::outbound::Fetch;
 use crate::store::embedded::ServerLock;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
@@ -74,16 +75,20 @@ impl Ground {
         Ok(Self { clock, entropy, keys, session_key: session, store, cache })
     }
 
-    fn issuer(&self, config: &Arc<ArcSwap<Config>>, metrics: &Arc<Metrics>) -> Result<Issuer, RunError> {
-        let policy = config.load();
-        let fetch = Dialer::new(&policy.outbound, &policy.rates).map_err(RunError::Roots)?;
-        Ok(Issuer::new(
+    fn issuer(
+        &self,
+        config: &Arc<ArcSwap<Config>>,
+        dialer: &Arc<ExchangeableDialer>,
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Issuer> {
+        let fetch: Arc<dyn Fetch> = Arc::<ExchangeableDialer>::clone(dialer);
+        Arc::new(Issuer::new(
             Arc::clone(&self.store),
             Some(Arc::clone(&self.cache)),
             Arc::clone(&self.clock),
             Arc::clone(&self.entropy),
             Arc::clone(&self.keys),
-            Arc::new(fetch),
+            fetch,
             Arc::clone(config),
             Arc::clone(metrics),
         ))
@@ -117,7 +122,8 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     let snapshot = built.snapshot;
     let config = Arc::new(ArcSwap::new(Arc::clone(&snapshot.config)));
     let metrics = Metrics::new(&worker::upstream_names(&snapshot.config));
-    let issuer = Arc::new(ground.issuer(&config, &metrics)?);
+    let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
+    let issuer = ground.issuer(&config, &dialer, &metrics);
     let administration = ground.administration(&snapshot.config);
     let setup_link =
         if options.up { first_account(&administration, options.admin_password_file.as_deref()).await? } else { None };
@@ -155,8 +161,15 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         tell(&ready);
     }
     let workers = desks.iter().map(|desk| Arc::clone(&desk.worker)).collect();
-    let reloader =
-        Reloader { file: options.config_file, overrides: options.overrides, builder, config, workers, operator };
+    let reloader = Reloader {
+        file: options.config_file,
+        overrides: options.overrides,
+        builder,
+        config,
+        dialer,
+        workers,
+        operator,
+    };
     Ok(Gateway { process, reloader: Arc::new(reloader), desks, threads, closing, listening, ended, _lock: lock })
 }
 

@@ -70,8 +70,8 @@ closed_set! {
 }
 
 closed_set! {
-    /// What befell a connection, or the listener as a whole.
-    ConnectionEvent {
+    /// What befell connections, the listener and the configuration.
+    ServerEvent {
         Accepted => "accepted",
         RefusedTotal => "refused_total",
         RefusedAddress => "refused_address",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{ConnectionEvent, ControlEvent, Exposition, Kind, Outcome};
+use super::{ControlEvent, Exposition, Kind, Outcome, ServerEvent};
 
 /// Upper bounds of the latency buckets: from a warm gateway's 100 µs to the longest answer that is not a stream.
 const BOUNDS: [Duration; 16] = [
@@ -38,7 +38,7 @@ pub struct Metrics {
     upstreams: Vec<String>,
     workers: Mutex<Vec<Arc<Worker>>>,
     control: Counters,
-    connections: Counters,
+    server: Counters,
 }
 
 /// One worker's own counters: written without contention, summed at exposition.
@@ -95,7 +95,7 @@ impl Default for Metrics {
             upstreams: Vec::new(),
             workers: Mutex::default(),
             control: Counters::new(ControlEvent::ALL.len()),
-            connections: Counters::new(ConnectionEvent::ALL.len()),
+            server: Counters::new(ServerEvent::ALL.len()),
         }
     }
 }
@@ -120,9 +120,9 @@ impl Metrics {
         self.control.add(event.place());
     }
 
-    /// Counts an event of a connection.
-    pub fn connection(&self, event: ConnectionEvent) {
-        self.connections.add(event.place());
+    /// Counts an event of the server.
+    pub fn server(&self, event: ServerEvent) {
+        self.server.add(event.place());
     }
 
     /// Writes everything that is counted here.
@@ -140,9 +140,9 @@ impl Metrics {
         for (event, counter) in ControlEvent::ALL.iter().zip(&self.control.0) {
             out.sample(name, &[("event", event.label())], counter.load(Relaxed));
         }
-        let name = "mcpgate_connection_events_total";
-        out.family(name, Kind::Counter, "What befell connections and the listener.");
-        for (event, counter) in ConnectionEvent::ALL.iter().zip(&self.connections.0) {
+        let name = "mcpgate_server_events_total";
+        out.family(name, Kind::Counter, "What befell connections, the listener and the configuration.");
+        for (event, counter) in ServerEvent::ALL.iter().zip(&self.server.0) {
             out.sample(name, &[("event", event.label())], counter.load(Relaxed));
         }
     }
@@ -264,7 +264,7 @@ fn expose_upstreams(sums: &BTreeMap<String, Sum>, out: &mut Exposition) {
 #[cfg(test)]
 mod tests {
     use super::{Exposition, Metrics, Outcome};
-    use crate::telemetry::{ConnectionEvent, ControlEvent};
+    use crate::telemetry::{ControlEvent, ServerEvent};
     use std::time::Duration;
 
     fn text(metrics: &Metrics) -> String {
@@ -284,7 +284,7 @@ mod tests {
         b.cache(false);
         b.pool(1, 3, 4);
         metrics.control(ControlEvent::TokenIssued);
-        metrics.connection(ConnectionEvent::Accepted);
+        metrics.server(ServerEvent::Accepted);
         let text = text(&metrics);
         for line in [
             "mcpgate_requests_total{upstream=\"one\",outcome=\"forwarded\"} 2",
@@ -298,7 +298,7 @@ mod tests {
             "mcpgate_token_cache_lookups_total{result=\"hit\"} 1",
             "mcpgate_upstream_connections{upstream=\"two\",state=\"idle\"} 4",
             "mcpgate_authorization_events_total{event=\"token_issued\"} 1",
-            "mcpgate_connection_events_total{event=\"accepted\"} 1",
+            "mcpgate_server_events_total{event=\"accepted\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

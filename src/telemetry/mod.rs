@@ -10,7 +10,7 @@ mod logging;
 mod metrics;
 mod sink;
 
-pub use event::{ConnectionEvent, ControlEvent, Outcome};
+pub use event::{ControlEvent, Outcome, ServerEvent};
 pub use exposition::{Exposition, Kind};
 pub use logging::{flush, init};
 pub use metrics::{Metrics, WorkerMetrics};

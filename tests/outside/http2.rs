@@ -246,6 +246,30 @@ async fn h2_08_the_stream_beyond_the_limit_is_refused_and_the_connection_lives()
 }
 
 #[tokio::test]
+async fn h2_09_who_takes_one_byte_at_a_time_is_not_waited_for() {
+    let limits = "[timeouts]\nwrite_stall = \"1s\"\nkeep_alive = \"2s\"\n";
+    let gateway = Home::new(limits, None).start().await;
+    // SETTINGS_INITIAL_WINDOW_SIZE 1.
+    let mut peer = Peer::connect(&gateway.home, &[0, 4, 0, 0, 0, 1]).await;
+    let block = fields(&get(&peer.authority, PAGE));
+    let mut asked = Vec::new();
+    for n in 0..100 {
+        asked.extend(frame(HEADERS, END_STREAM | END_HEADERS, 2 * n + 1, &block));
+    }
+    assert!(peer.send(&asked).await);
+    let began = Instant::now();
+    let mut open = true;
+    while open && began.elapsed() < Duration::from_secs(15) {
+        let one = 1_u32.to_be_bytes();
+        let more: Vec<u8> = (0..100).flat_map(|n| frame(WINDOW_UPDATE, 0, 2 * n + 1, &one)).collect();
+        open = peer.send(&more).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!open, "the connection stands");
+    assert_alive(&gateway.home).await;
+}
+
+#[tokio::test]
 async fn h2_10_what_is_not_http2_is_closed() {
     let shared = shared::gateway().await;
     let wrong = [

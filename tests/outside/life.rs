@@ -41,7 +41,7 @@ async fn metric(home: &Home, sample: &str) -> u64 {
 }
 
 async fn reloads(home: &Home, kind: &str) -> u64 {
-    metric(home, &format!("mcpgate_connection_events_total{{event=\"configuration_{kind}\"}}")).await
+    metric(home, &format!("mcpgate_server_events_total{{event=\"configuration_{kind}\"}}")).await
 }
 
 /// Waits until a reload of this kind has happened `count` times in all.
@@ -101,8 +101,7 @@ async fn a_second_server_on_the_same_data_is_refused_with_its_reason() {
     let gateway = Gateway::start().await;
     let mut second = gateway.home.spawn();
     assert_eq!(second.wait().unwrap().code(), Some(1));
-    let said = std::fs::read_to_string(gateway.home.log()).unwrap();
-    assert!(said.contains("another mcpgate serves this data directory"), "{said}");
+    until_said(&gateway.home, "another mcpgate (process").await;
 }
 
 #[tokio::test]
@@ -294,6 +293,18 @@ async fn a_stream_that_does_not_end_is_cut_when_the_time_to_drain_is_up() {
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await, Some(0));
     assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    drop(reader);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_waiting() {
+    let (url, _never) = slow_upstream().await;
+    let mut gateway = Home::new("", Some(url)).start().await;
+    let reader = open_stream(&gateway).await;
+    gateway.signal("TERM");
+    until_said(&gateway.home, "going down").await;
+    gateway.signal("INT");
+    assert_eq!(gateway.ended().await, Some(0));
     drop(reader);
 }
 

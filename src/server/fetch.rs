@@ -1,0 +1,31 @@
+//! The outbound dialer as the issuer holds it: exchanged whole when the configuration changes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+
+use crate::outbound::{Dialer, Fetch, FetchError, Fetched};
+
+/// A dialer that can be exchanged.
+#[derive(Debug)]
+pub(super) struct ExchangeableDialer(ArcSwap<Dialer>);
+
+impl ExchangeableDialer {
+    /// Begins with this one.
+    pub(super) fn new(dialer: Dialer) -> Self {
+        Self(ArcSwap::from_pointee(dialer))
+    }
+
+    /// Goes on with this one; fetches under way end with the one before.
+    pub(super) fn exchange(&self, dialer: Dialer) {
+        self.0.store(Arc::new(dialer));
+    }
+}
+
+#[async_trait]
+impl Fetch for ExchangeableDialer {
+    async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        self.0.load_full().fetch_json(url, max_bytes).await
+    }
+}
