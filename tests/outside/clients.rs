@@ -107,6 +107,18 @@ async fn ca_15_both_secrets_work_while_one_replaces_the_other() {
     }
 }
 
+#[tokio::test]
+async fn ca_16_a_certificate_in_a_header_authenticates_nobody() {
+    let shared = shared::gateway().await;
+    let application = Application::register_confidential(&shared.home, CONFIDENTIAL, "client_secret_post").await;
+    let form = [("grant_type", "refresh_token"), ("refresh_token", "none"), ("client_id", &application.client_id)];
+    let mut asked = post_form("/token", &form);
+    for name in ["x-client-cert", "x-ssl-client-verify", "ssl-client-cert", "x-forwarded-client-cert"] {
+        asked.headers_mut().insert(name, "SUCCESS".parse().expect("a value"));
+    }
+    expect::refused(&Client::new(&shared.home).send(asked).await, "invalid_client");
+}
+
 async fn register(body: serde_json::Value) -> Reply {
     Client::new(&shared::gateway().await.home).post_json("/register", &body).await
 }

@@ -1,9 +1,12 @@
 //! PK and CR: code challenges, and the single use of codes.
 
+use std::time::Duration;
+
 use crate::expect;
 use crate::shared::{self, CALLBACK, application};
 use crate::support::application::{Application, Authorized, Tokens, challenge, random};
 use crate::support::client::{Client, encoded, post_form};
+use crate::support::gateway::Home;
 use crate::support::page::Browser;
 
 async fn authorized() -> (&'static shared::Shared, Application, Authorized, Client) {
@@ -133,7 +136,7 @@ async fn cr_03_a_valid_replay_ends_the_family() {
     let (shared, application, authorized, mut client) = authorized().await;
     let tokens = Tokens::from(&application.redeem(&mut client, &authorized).await);
     assert_eq!(client.call("/mcp", &tokens.access, "cr-03").await.status, 200);
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     expect::refused(&application.redeem(&mut client, &authorized).await, "invalid_grant");
     let reply = client.call("/mcp", &tokens.access, "cr-03").await;
     expect::challenged(&reply, &shared.home.origin(), "/mcp", Some("invalid_token"));
@@ -230,4 +233,15 @@ async fn cr_16_a_user_disabled_after_consent_gets_no_token() {
     let authorized = Authorized { code: crate::support::application::parameter(&answer, "code"), verifier };
     shared.home.command(&["user", "disable", &name]);
     expect::refused(&application.redeem(&mut Client::new(&shared.home), &authorized).await, "invalid_grant");
+}
+
+#[tokio::test]
+async fn ck_03_a_process_that_slept_wakes_to_expired_codes() {
+    let gateway = Home::new("[tokens]\ncode = \"10s\"", None).start().await;
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let authorized = application.authorize(&mut Browser::new(&gateway.home)).await;
+    gateway.signal("STOP");
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    gateway.signal("CONT");
+    expect::refused(&application.redeem(&mut Client::new(&gateway.home), &authorized).await, "invalid_grant");
 }

@@ -17,11 +17,15 @@ mod documents;
 #[cfg(test)]
 mod expect;
 #[cfg(test)]
+mod forwarding;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod leaks;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
@@ -36,6 +40,8 @@ mod rmcp;
 mod shared;
 #[cfg(test)]
 mod slow;
+#[cfg(test)]
+mod streams;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;

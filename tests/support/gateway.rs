@@ -181,6 +181,18 @@ impl Gateway {
         Duration::from_millis(ticks * 10)
     }
 
+    /// The memory that the process holds.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("proc(5) says so");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// What the process has said so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.home.log()).expect("the log")
+    }
+
     /// Waits until the process ends by itself, at most ten seconds; its exit code.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + Duration::from_secs(10);

@@ -1,0 +1,92 @@
+//! What leaves the gateway towards an upstream, and to whom (HD, HS, TL).
+
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::login::password_file;
+use crate::shared;
+use crate::support::client::{Client, call};
+use crate::support::gateway::Home;
+
+fn token(home: &Home, upstream: &str) -> String {
+    let issued = home.command(&["token", "issue", "--user", "admin", "--upstream", upstream]);
+    issued["access_token"].as_str().expect("a token").to_owned()
+}
+
+#[tokio::test]
+async fn hd_13_an_upstream_is_asked_for_nothing_that_could_not_be_streamed() {
+    let shared = shared::gateway().await;
+    let mut asked = call("/mcp", &token(&shared.home, "files"), "hd-13");
+    asked.headers_mut().insert("accept-encoding", "gzip, br".parse().expect("a value"));
+    assert_eq!(Client::new(&shared.home).send(asked).await.status, 200);
+    let seen = &shared.upstream.seen("hd-13")[0].headers;
+    assert!(seen.get("accept-encoding").is_none_or(|value| value == "identity"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn hs_06_bare_line_feeds_are_refused_or_written_anew() {
+    let shared = shared::gateway().await;
+    let body = r#"{"jsonrpc":"2.0","id":"hs-06","method":"ping"}"#;
+    let head = format!(
+        "POST /mcp HTTP/1.1\nhost: localhost:{}\nauthorization: Bearer {}\ncontent-type: application/json\n\
+         accept: application/json, text/event-stream\ncontent-length: {}\nconnection: close\n\n{body}",
+        shared.home.public.port(),
+        token(&shared.home, "files"),
+        body.len()
+    );
+    let answer = Client::new(&shared.home).raw_exchange(head.as_bytes()).await;
+    let seen = shared.upstream.seen("hs-06");
+    match answer.get(9..12) {
+        Some("400") => assert!(seen.is_empty()),
+        // The upstream's own parser takes CRLF as well as LF; that it saw one request says that ours wrote the head.
+        Some("200") => assert_eq!((seen.len(), seen[0].body.as_str()), (1, body)),
+        other => panic!("{other:?}: {answer}"),
+    }
+}
+
+#[tokio::test]
+async fn hs_16_a_name_that_would_break_a_header_is_no_name() {
+    let shared = shared::gateway().await;
+    let file = password_file(&shared.home, crate::login::USER_PASSWORD);
+    for name in ["a\r\nx-mcpgate-subject: admin", "a\nb", "a\u{1}b"] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+            .args(["user", "add", name, "--password-file", &file, "--data"])
+            .arg(shared.home.data())
+            .output()
+            .expect("mcpgate runs");
+        assert!(!output.status.success(), "{name:?} was taken");
+    }
+}
+
+#[tokio::test]
+async fn tl_09_an_upstream_that_cannot_prove_its_name_is_told_nothing() {
+    // One signed by nobody, under its right name.
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).expect("a private key"),
+        )
+        .expect("a server");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let accepted = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        TlsAcceptor::from(Arc::new(config)).accept(stream).await.is_ok()
+    });
+    let gateway = Home::new("", Some(format!("https://localhost:{port}/mcp"))).start().await;
+    let reply = Client::new(&gateway.home).call("/mcp", &token(&gateway.home, "mcp"), "tl-09").await;
+    assert_eq!(reply.status, 502, "{reply:?}");
+    assert!(!reply.text().contains(&port.to_string()), "no internal address: {}", reply.text());
+    assert!(!accepted.await.expect("the upstream ran"), "the handshake was broken off, so no request was sent");
+}

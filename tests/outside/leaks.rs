@@ -1,0 +1,142 @@
+//! LK: secrets stay where they belong. Everything that the gateway writes is searched for everything it was told.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use crate::login::{USER_PASSWORD, new_user};
+use crate::shared::{self, CALLBACK};
+use crate::support::application::{Application, Authorized, Tokens, parameter, random};
+use crate::support::client::{Client, call, request};
+use crate::support::gateway::{Home, PASSWORD};
+use crate::support::page::{Browser, form_to};
+use crate::support::upstream::Upstream;
+
+/// The forms in which a secret could stand in a line: as it is, percent-encoded, in base64, and its beginning alone.
+fn disguises(secret: &str) -> Vec<String> {
+    // A prefix says which kind of token it is and is no secret: what follows it is.
+    let body = secret.rsplit('_').next().unwrap_or(secret);
+    let beginning = body.get(..12).unwrap_or(body);
+    let percent = body.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let json = serde_json::Value::from(secret).to_string();
+    let encoded = [STANDARD.encode(secret), URL_SAFE_NO_PAD.encode(secret)];
+    [vec![secret.to_owned(), beginning.to_owned(), percent, json.trim_matches('"').to_owned()], encoded.to_vec()]
+        .concat()
+}
+
+#[tokio::test]
+async fn lk_01_no_secret_is_written_anywhere() {
+    let upstream = Upstream::start();
+    let config = "[log]\nformat = \"json\"\nfilter = \"trace\"\n";
+    let gateway = Home::new(config, Some(upstream.url.clone())).start().await;
+    let home = &gateway.home;
+    let mut secrets = vec![PASSWORD.to_owned(), USER_PASSWORD.to_owned(), "a wrong password of mine".to_owned()];
+    let application = Application::register_confidential(home, CALLBACK, "client_secret_post").await;
+    secrets.extend(application.secret.clone());
+    let rotated = home.command(&["client", "rotate-secret", &application.client_id]);
+    secrets.extend(rotated["client_secret"].as_str().map(str::to_owned));
+
+    // A failed login, a login, a consent, a code; their cookies and form tokens.
+    let mut browser = Browser::new(home);
+    let verifier = random();
+    let page = browser.open(&application.request(&verifier, &[("state", "a-state-to-keep-quiet")])).await;
+    let mut form = form_to(&page, "/login");
+    secrets.extend(form.get("form_token").map(str::to_owned));
+    form.set("username", "admin");
+    form.set("password", "a wrong password of mine");
+    let page = browser.submit(&form).await;
+    let page = browser.log_in(&page, "admin", PASSWORD).await;
+    secrets.extend(form_to(&page, "/consent").get("form_token").map(str::to_owned));
+    secrets.extend(browser.cookies.values().cloned());
+    let answer = browser.decide(&page, "approve").await;
+    let authorized = Authorized { code: parameter(&answer, "code"), verifier };
+    secrets.extend([authorized.code.clone(), authorized.verifier.clone()]);
+
+    // Tokens, used well and badly.
+    let mut client = Client::new(home);
+    let tokens = Tokens::from(&application.redeem(&mut client, &authorized).await);
+    assert_eq!(client.call("/mcp", &tokens.access, "lk-01").await.status, 200);
+    client.get(&format!("/mcp?access_token={}", tokens.access)).await;
+    let second = Tokens::from(&application.refresh(&mut client, &tokens.refresh).await);
+    let third = Tokens::from(&application.refresh(&mut client, &second.refresh).await);
+    application.refresh(&mut client, &tokens.refresh).await;
+    application.redeem(&mut client, &authorized).await;
+    application.revoke(&mut client, &third.refresh).await;
+    client.call("/mcp", &third.access, "lk-01").await;
+    client
+        .post_form("/token", &[("grant_type", "refresh_token"), ("refresh_token", "mcp_refresh_inventedinvented")])
+        .await;
+    for pair in [tokens, second, third] {
+        secrets.extend([pair.access, pair.refresh]);
+    }
+    let name = new_user(home, "lk-01");
+    let link = home.command(&["user", "set-password", &name, "--link"]);
+    secrets.extend(link["link"].as_str().and_then(|link| link.split('=').nth(1)).map(str::to_owned));
+    let issued = home.command(&["token", "issue", "--user", &name, "--upstream", "mcp"]);
+    secrets.extend(issued["access_token"].as_str().map(str::to_owned));
+
+    let metrics = metrics(home).await;
+    let audit = home.command(&["audit", "tail"]).to_string();
+    let log = gateway.log();
+    assert!(log.len() > 10_000 && metrics.len() > 500 && audit.len() > 500, "there is something to search");
+    assert!(secrets.len() > 20, "{}", secrets.len());
+    for secret in &secrets {
+        for disguise in disguises(secret) {
+            for (place, text) in [("log", &log), ("metrics", &metrics), ("audit", &audit)] {
+                let found = text.lines().find(|line| line.contains(&disguise));
+                assert!(found.is_none(), "{disguise} stands in the {place}: {found:?}");
+            }
+        }
+    }
+    // Whatever is at rest is hashed: the files hold no secret either.
+    for entry in std::fs::read_dir(home.data()).expect("the data directory").flatten() {
+        let bytes = std::fs::read(entry.path()).unwrap_or_default();
+        for secret in &secrets {
+            let body = secret.rsplit('_').next().unwrap_or(secret).as_bytes();
+            assert!(!bytes.windows(body.len()).any(|part| part == body), "{secret} in {:?}", entry.path());
+        }
+    }
+}
+
+async fn metrics(home: &Home) -> String {
+    let answer = reqwest::get(format!("http://{}/metrics", home.operator)).await.expect("an answer");
+    answer.text().await.expect("a text")
+}
+
+#[tokio::test]
+async fn lk_08_metrics_name_no_user_and_no_client() {
+    let (shared, application) = shared::application(CALLBACK).await;
+    let name = new_user(&shared.home, "lk-08");
+    let tokens = crate::refresh::tokens_of(&shared.home, &application, &name).await;
+    Client::new(&shared.home).call("/mcp", &tokens.access, "lk-08-call").await;
+    let metrics = metrics(&shared.home).await;
+    for named in [name.as_str(), &application.client_id, "lk-08-call", "Test application"] {
+        assert!(!metrics.contains(named), "{named}");
+    }
+    assert_eq!(Client::new(&shared.home).get("/metrics").await.status, 404, "and they are not public");
+}
+
+#[tokio::test]
+async fn lk_07_what_a_stranger_says_of_a_trace_goes_no_further_than_its_id() {
+    let shared = shared::gateway().await;
+    let issued = shared.home.command(&["token", "issue", "--user", "admin", "--upstream", "files"]);
+    let mut asked = call("/mcp", issued["access_token"].as_str().expect("a token"), "lk-07");
+    for (name, value) in [("baggage", "user=admin"), ("traceparent", "00-zz-not-a-trace-01"), ("tracestate", "x=1")] {
+        asked.headers_mut().insert(name, value.parse().expect("a value"));
+    }
+    assert_eq!(Client::new(&shared.home).send(asked).await.status, 200);
+    let seen = &shared.upstream.seen("lk-07")[0].headers;
+    assert!(!seen.contains_key("baggage") && !seen.contains_key("tracestate"), "{seen:?}");
+    let trace = seen.get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    assert!(trace.len() == 55 && !trace.contains("zz"), "ours, well-formed: {trace}");
+}
+
+#[tokio::test]
+async fn tl_12_answers_are_not_compressed() {
+    let shared = shared::gateway().await;
+    let mut client = Client::new(&shared.home);
+    for target in ["/", "/.well-known/oauth-authorization-server", "/mcp"] {
+        let coded = [("accept-encoding", "gzip, br, zstd")];
+        let reply = client.send(request(hyper::Method::GET, target, &coded, "")).await;
+        assert_eq!(reply.header("content-encoding"), "", "{target}");
+    }
+}
