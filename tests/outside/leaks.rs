@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use crate::login::{USER_PASSWORD, new_user};
 use crate::shared::{self, CALLBACK};
 use crate::support::application::{Application, Authorized, Tokens, parameter, random};
-use crate::support::client::{Client, call, request};
+use crate::support::client::{Client, ask_operator, call, request};
 use crate::support::gateway::{Home, PASSWORD};
 use crate::support::page::{Browser, form_to};
 use crate::support::upstream::Upstream;
@@ -75,10 +75,12 @@ async fn lk_01_no_secret_is_written_anywhere() {
     secrets.extend(issued["access_token"].as_str().map(str::to_owned));
 
     let metrics = metrics(home).await;
-    let audit = home.command(&["audit", "tail"]).to_string();
+    let audit = home.command_text(&["audit", "tail"]);
     let log = gateway.log();
-    assert!(log.len() > 10_000 && metrics.len() > 500 && audit.len() > 500, "there is something to search");
-    assert!(secrets.len() > 20, "{}", secrets.len());
+    for (place, text) in [("log", &log), ("metrics", &metrics), ("audit", &audit)] {
+        assert!(text.len() > 1000, "nothing to search in the {place}: {text}");
+    }
+    assert!(secrets.len() > 15, "{}", secrets.len());
     for secret in &secrets {
         for disguise in disguises(secret) {
             for (place, text) in [("log", &log), ("metrics", &metrics), ("audit", &audit)] {
@@ -98,8 +100,7 @@ async fn lk_01_no_secret_is_written_anywhere() {
 }
 
 async fn metrics(home: &Home) -> String {
-    let answer = reqwest::get(format!("http://{}/metrics", home.operator)).await.expect("an answer");
-    answer.text().await.expect("a text")
+    ask_operator(home.operator, "/metrics").await.expect("an answer").text()
 }
 
 #[tokio::test]
@@ -116,18 +117,18 @@ async fn lk_08_metrics_name_no_user_and_no_client() {
 }
 
 #[tokio::test]
-async fn lk_07_what_a_stranger_says_of_a_trace_goes_no_further_than_its_id() {
+async fn lk_07_a_trace_id_that_is_none_is_not_passed_on() {
     let shared = shared::gateway().await;
     let issued = shared.home.command(&["token", "issue", "--user", "admin", "--upstream", "files"]);
-    let mut asked = call("/mcp", issued["access_token"].as_str().expect("a token"), "lk-07");
-    for (name, value) in [("baggage", "user=admin"), ("traceparent", "00-zz-not-a-trace-01"), ("tracestate", "x=1")] {
-        asked.headers_mut().insert(name, value.parse().expect("a value"));
+    let token = issued["access_token"].as_str().expect("a token");
+    for forged in ["00-zz-not-a-trace-01", "00-00000000000000000000000000000000-0000000000000000-01", "x"] {
+        let mut asked = call("/mcp", token, &format!("lk-07-{}", forged.len()));
+        asked.headers_mut().insert("traceparent", forged.parse().expect("a value"));
+        assert_eq!(Client::new(&shared.home).send(asked).await.status, 200);
+        let seen = shared.upstream.seen(&format!("lk-07-{}", forged.len()));
+        let trace = seen[0].headers.get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert!(trace.len() == 55 && trace != forged, "ours, well-formed: {trace}");
     }
-    assert_eq!(Client::new(&shared.home).send(asked).await.status, 200);
-    let seen = &shared.upstream.seen("lk-07")[0].headers;
-    assert!(!seen.contains_key("baggage") && !seen.contains_key("tracestate"), "{seen:?}");
-    let trace = seen.get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    assert!(trace.len() == 55 && !trace.contains("zz"), "ours, well-formed: {trace}");
 }
 
 #[tokio::test]

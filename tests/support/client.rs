@@ -289,13 +289,19 @@ pub(crate) fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>
     request(Method::POST, path, &headers, body.to_string())
 }
 
+/// Asks the operator listener, which speaks plain HTTP.
+///
+/// # Errors
+/// Whatever broke the connection.
+pub(crate) async fn ask_operator(operator: SocketAddr, target: &str) -> Result<Reply, Fault> {
+    let (mut sender, driver) = http1::handshake(TokioIo::new(TcpStream::connect(operator).await?)).await?;
+    tokio::spawn(driver);
+    let asked = request(Method::GET, target, &[("host", "localhost")], Bytes::new());
+    let (head, body) = sender.send_request(asked).await?.into_parts();
+    Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: body.collect().await?.to_bytes() })
+}
+
 /// Whether the operator listener answers `/healthz` with 200.
 pub(crate) async fn is_healthy(operator: SocketAddr) -> bool {
-    let ask = async {
-        let (mut sender, driver) = http1::handshake(TokioIo::new(TcpStream::connect(operator).await?)).await?;
-        tokio::spawn(driver);
-        let asked = request(Method::GET, "/healthz", &[("host", "localhost")], Bytes::new());
-        Ok::<_, Box<dyn std::error::Error>>(sender.send_request(asked).await?.status().is_success())
-    };
-    ask.await.unwrap_or(false)
+    ask_operator(operator, "/healthz").await.is_ok_and(|reply| reply.status == 200)
 }

@@ -147,6 +147,11 @@ impl Home {
 
     /// Runs a command of mcpgate on this data and reads its JSON.
     pub(crate) fn command(&self, words: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&self.command_text(words)).unwrap_or(serde_json::Value::Null)
+    }
+
+    /// The same for a command that prints a line of JSON for each of several things.
+    pub(crate) fn command_text(&self, words: &[&str]) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_mcpgate"))
             .args(words)
             .arg("--data")
@@ -156,7 +161,7 @@ impl Home {
             .expect("mcpgate runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "mcpgate {words:?}: {said}");
-        serde_json::from_slice(&output.stdout).unwrap_or(serde_json::Value::Null)
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
 
