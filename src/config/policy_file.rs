@@ -123,8 +123,8 @@ table! {
         registrations_per_hour: u32 = 10, 1 to 1000000;
         /// Metadata documents fetched from one host.
         fetches_per_host_per_minute: u32 = 10, 1 to 1000000;
-        /// Requests of one access token's user and client to an upstream.
-        mcp_per_second: u32 = 50, 1 to 10000000;
+        /// Requests of one user to the upstreams; 0: as many as they like.
+        mcp_per_second: u32 = 0, 0 to 10000000;
         /// The same, in a burst.
         mcp_burst: u32 = 200, 1 to 10000000;
         /// Look-ups in the store of tokens that memory does not know. A change needs a restart.
