@@ -34,7 +34,7 @@ impl Issuer {
         let account = self.store.find_account_by_name(&self.tenant, &name).await.or_unavailable(caller)?;
         let failures = account.as_ref().map(|a| a.failed_logins);
         if let Err(wait) = self.throttle.account(&attempt, failures, &config.rates) {
-            self.throttle.login_unheard(&attempt);
+            // The attempt stays charged: who hammers at a paused name uses up his network, not the owner's next chance.
             return Ok(self.login_throttled(account.as_ref(), wait, caller).await);
         }
         let stored = account.as_ref().and_then(|a| a.password.clone());

@@ -13,6 +13,7 @@ mod authorize;
 mod budget;
 mod client_lookup;
 mod consent;
+mod familiar;
 mod fetches;
 mod interaction;
 mod login;

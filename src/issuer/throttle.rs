@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Caller;
 use super::budget::{Budget, Tally, quota};
+use super::familiar::Familiar;
 use super::fetches::{FetchLeave, Fetches};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
@@ -49,6 +50,7 @@ pub(super) struct Throttle {
     login_networks: Tally<IpAddr>,
     unknown_names: Tally<TokenHash>,
     paused: Tally<TokenHash>,
+    familiar: Familiar,
     failing_clients: Tally<TokenHash>,
     failing_sources: Tally<(TokenHash, IpAddr)>,
     failing_addresses: Tally<IpAddr>,
@@ -76,6 +78,7 @@ impl Throttle {
             login_networks: Tally::new(hour),
             unknown_names: Tally::new(Lifetime::from_secs(24 * 3600)),
             paused: Tally::new(hour),
+            familiar: Familiar::default(),
             failing_clients: Tally::new(minute),
             failing_sources: Tally::new(minute),
             failing_addresses: Tally::new(minute),
@@ -157,10 +160,11 @@ impl Throttle {
         let (name, network) = attempt.key;
         self.logins.forget(attempt.key);
         self.login_networks.refund(network, self.clock.now());
+        self.familiar.succeeded(attempt.key, self.clock.now());
         self.paused.forget(name);
     }
 
-    /// Takes back what an attempt was charged that was not heard at all.
+    /// Takes back what an attempt was charged that was not heard for want of a slot.
     pub(super) fn login_unheard(&self, attempt: &LoginAttempt) {
         let now = self.clock.now();
         self.logins.refund(attempt.key, now);
@@ -168,11 +172,12 @@ impl Throttle {
     }
 
     /// Asks whether a name with this many failures in a row (`None`: no account has it) may be tried now. A try arms the
-    /// next pause, so that of many at once one is heard. A name that nobody has is paused as one that somebody has.
+    /// next pause, so that of many at once one is heard. A name that nobody has is paused as one that somebody has. From
+    /// a network that its owner uses a name is heard all the same, or whoever tries first each time would keep him out.
     pub(super) fn account(&self, attempt: &LoginAttempt, failures: Option<u32>, rates: &Rates) -> Result<(), Lifetime> {
         let (name, now) = (attempt.key.0, self.clock.now());
         let failures = failures.unwrap_or_else(|| self.unknown_names.read(&name, now).0);
-        if failures < rates.login_pause_failures {
+        if failures < rates.login_pause_failures || self.familiar.knows(&attempt.key, now) {
             return Ok(());
         }
         self.paused.charge(name, now, |_| PAUSE)
@@ -185,6 +190,7 @@ impl Throttle {
 
     /// Pauses password login for a name that has failed this often in a row (LI-02). Each pause ends by itself.
     pub(super) fn account_failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) {
+        self.familiar.failed(attempt.key, rates.login_pause_failures);
         if failures >= rates.login_pause_failures {
             self.paused.add(attempt.key.0, self.clock.now());
         }

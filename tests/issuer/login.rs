@@ -118,6 +118,24 @@ async fn li_02_a_hundred_failures_pause_the_account_for_a_quarter_of_an_hour_and
 }
 
 #[tokio::test]
+async fn li_02_strangers_do_not_lock_an_owner_out_of_the_network_he_uses() {
+    let world = World::with(|config| config.rates.login_pause_failures = 3).await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    let outcome = attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await;
+    assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
+    for stranger in 2..5 {
+        attempt(&world, &browser, "ada", "wrong", &caller(stranger)).await;
+    }
+    let outcome = attempt(&world, &browser, "ada", PASSWORD, &caller(9)).await;
+    assert!(wait(&outcome).is_some(), "the name is paused: {outcome:?}");
+    let browser = world.browser(&client.id, &[]).await;
+    let outcome = attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await;
+    assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn li_02_the_count_of_failures_outlives_a_restart() {
     let world = World::new().await;
     let subject = world.account("ada").await;
