@@ -41,7 +41,8 @@ const CHANGES_AT_ONCE: usize = 1000;
 /// Clients.
 #[async_trait]
 pub trait ClientStore {
-    /// Adds a client unless its id is taken or the tenant has `cap` clients. The audit row is written when it was added.
+    /// Adds a client unless its id is taken. One that registered itself, when the tenant has `cap` of those: takes the
+    /// place of the oldest that was never used, if there is one that is not quite new. The audit row is written when it was added.
     async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError>;
     /// Finds one.
     async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError>;

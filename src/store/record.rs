@@ -162,6 +162,10 @@ pub(super) const REVOKED_GRANT_KEPT: Lifetime = Lifetime::from_secs(24 * 3600);
 /// How long a client that came by itself stays after its last token: as long as a grant may live.
 pub(super) const CLIENT_KEPT_UNUSED: Lifetime = Lifetime::from_secs(90 * 24 * 3600);
 
+/// How long a registration is left alone that nobody has used yet: its user may be at the login page. After that it
+/// makes room when there are too many.
+pub(super) const CLIENT_SPARED: Lifetime = Lifetime::from_secs(10 * 60);
+
 /// Returns whether `last_used_at` is recent enough to be left alone. A client's row is some kilobytes; writing it with
 /// every token would double the write load, and nobody needs the moment to the second.
 pub(super) fn was_just_used(last_used_at: Option<Timestamp>, now: Timestamp) -> bool {

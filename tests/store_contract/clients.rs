@@ -13,6 +13,7 @@ use crate::world::*;
 crate::on_every_store! {
     a_client_is_found_as_it_was_added,
     an_id_is_taken_once_and_the_cap_holds,
+    only_registrations_count_and_the_oldest_unused_one_makes_room,
     clients_of_tenants_are_apart,
     a_document_replaces_what_the_client_says_of_itself,
     a_documents_age_is_kept_with_the_client,
@@ -55,6 +56,26 @@ async fn an_id_is_taken_once_and_the_cap_holds(store: Arc<dyn Store>) {
     assert_eq!(insert("c", 3).await.unwrap(), Insertion::Inserted);
     // Only what happened is on record.
     assert_eq!(events(&store, 0).await.len(), 3);
+}
+
+async fn only_registrations_count_and_the_oldest_unused_one_makes_room(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "used", START).await;
+    let insert = |name: &str, origin, minutes: u64| {
+        let at = START.plus(Lifetime::from_secs(minutes * 60));
+        store.insert_client(Client { created_at: at, ..client(name, origin) }, 3, row(AuditEvent::ClientAdded, at))
+    };
+    for name in ["one", "two", "three"] {
+        assert_eq!(insert(name, ClientOrigin::Manual, 0).await.unwrap(), Insertion::Inserted);
+    }
+    let registered = ClientOrigin::Registered;
+    assert_eq!(insert("old", registered, 0).await.unwrap(), Insertion::Inserted);
+    assert_eq!(insert("new", registered, 5).await.unwrap(), Insertion::Inserted);
+    assert_eq!(insert("more", registered, 9).await.unwrap(), Insertion::Full, "nobody is taken by surprise");
+    assert_eq!(insert("more", registered, 10).await.unwrap(), Insertion::Inserted);
+    assert_eq!(insert("again", registered, 11).await.unwrap(), Insertion::Full);
+    let left: Vec<_> = store.list_clients(&tenant()).await.unwrap().into_iter().map(|c| c.id).collect();
+    assert_eq!(left, ["app", "one", "two", "three", "new", "more"].map(client_id), "the used one stays");
 }
 
 async fn clients_of_tenants_are_apart(store: Arc<dyn Store>) {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::super::record::{rotated_secrets, was_just_used};
+use super::super::record::{CLIENT_SPARED, rotated_secrets, was_just_used};
 use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, StoredClient, opened};
@@ -164,6 +164,25 @@ fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: 
     update(db, found.no, &Client { metadata: client.metadata, document: client.document, ..found.client }, metadata)
 }
 
+/// Returns whether one more may register, after making room if need be.
+fn has_room(db: &Connection, tenant: &TenantId, cap: u64, now: Timestamp) -> Result<bool, StoreError> {
+    let count = "SELECT count(*) FROM client WHERE tenant = ?1 AND origin = 'registered'";
+    if row::one(db, count, [tenant], |c| c.number())?.is_some_and(|count| count < cap) {
+        return Ok(true);
+    }
+    let unused = "SELECT client_id FROM client c
+        WHERE tenant = ?1 AND origin = 'registered' AND status = 'enabled' AND last_used_at IS NULL AND created_at <= ?2
+            AND NOT EXISTS (SELECT 1 FROM grants WHERE client_no = c.no)
+            AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = c.no)
+            AND NOT EXISTS (SELECT 1 FROM interaction WHERE client_no = c.no)
+        ORDER BY no LIMIT 1";
+    let made_before = row::storable(now.as_millis()).saturating_sub(row::storable(CLIENT_SPARED.as_millis()));
+    match row::one(db, unused, params![tenant, made_before], |c| c.client())? {
+        Some(id) => Ok(remove(db, tenant, &id, &AuditRow::unused_client(tenant, &id, now))? == Update::Done),
+        None => Ok(false),
+    }
+}
+
 /// Removes a client; its grants, codes, tokens, consents and interactions go with it by foreign key.
 pub(super) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &AuditRow) -> Result<Update, StoreError> {
     let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
@@ -183,8 +202,7 @@ impl ClientStore for EmbeddedStore {
             if find(db, &client.tenant, &client.id)?.is_some() {
                 return Ok(Insertion::Exists);
             }
-            let count = "SELECT count(*) FROM client WHERE tenant = ?1";
-            if row::one(db, count, [&client.tenant], |c| c.number())?.is_some_and(|count| count >= cap) {
+            if client.origin == ClientOrigin::Registered && !has_room(db, &client.tenant, cap, audit.at)? {
                 return Ok(Insertion::Full);
             }
             insert(db, &client, &metadata)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use super::super::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, REVOKED_GRANT_KEPT};
+use super::super::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, REVOKED_GRANT_KEPT};
 use super::super::{AuditRow, AuditStore, Change, ChangeSeq, StoreError, StoreStats};
 use super::{MemoryStore, State};
 use crate::oauth::{Client, ClientOrigin, Lifetime, TenantId, Timestamp};
@@ -22,6 +22,19 @@ impl State {
             && !self.grants.iter().any(|g| g.tenant == client.tenant && g.client == client.id)
             && !self.codes.iter().any(|c| c.tenant == client.tenant && c.client == client.id)
             && !self.interactions.iter().any(|i| i.tenant == client.tenant && i.client.as_ref() == Some(&client.id))
+    }
+
+    /// Whether one more may register, after making room if need be.
+    pub(super) fn has_room(&mut self, tenant: &TenantId, cap: u64, now: Timestamp) -> bool {
+        let registered = |c: &&Client| c.tenant == *tenant && c.origin == ClientOrigin::Registered;
+        if u64::try_from(self.clients.iter().filter(registered).count()).is_ok_and(|count| count < cap) {
+            return true;
+        }
+        let unused = |c: &&Client| c.last_used_at.is_none() && self.is_abandoned(c, now, CLIENT_SPARED);
+        let Some(id) = self.clients.iter().filter(registered).find(unused).map(|c| c.id.clone()) else { return false };
+        self.remove_client(tenant, &id, now);
+        self.record(AuditRow::unused_client(tenant, &id, now));
+        true
     }
 
     fn remove_abandoned(&mut self, now: Timestamp, unused_client_after: Lifetime) -> usize {

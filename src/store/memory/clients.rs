@@ -15,8 +15,7 @@ impl ClientStore for MemoryStore {
         if state.client(&client.tenant, &client.id).is_some() {
             return Ok(Insertion::Exists);
         }
-        let count = state.clients.iter().filter(|c| c.tenant == client.tenant).count();
-        if u64::try_from(count).is_ok_and(|count| count >= cap) {
+        if client.origin == ClientOrigin::Registered && !state.has_room(&client.tenant, cap, audit.at) {
             return Ok(Insertion::Full);
         }
         state.clients.push(client);
