@@ -275,7 +275,7 @@ impl ValidatedRequest {
             state: text("state").map(str::to_owned),
             challenge: CodeChallenge::from_stored(text("challenge")?)?,
             resource: ResourceIndicator::from_stored(text("resource")?),
-            scopes: ScopeSet::parse(text("scope")?).ok()?,
+            scopes: ScopeSet::from_stored(text("scope")?)?,
             offline_access: flag("offline_access")?,
             prompt: Prompt { none: prompt(0)?, login: prompt(1)?, consent: prompt(2)? },
         })

@@ -65,6 +65,12 @@ impl ScopeSet {
         let scopes = words.map(ScopeToken::parse).collect::<Result<BTreeSet<_>, _>>()?;
         if scopes.len() > MAX_SCOPES { Err(InvalidScope::TooLong) } else { Ok(Self(scopes)) }
     }
+    /// Reads what `Display` wrote. The limits of a parameter are not those of a catalogue: an upstream's default set may
+    /// be longer than anything that a client may send.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
+        text.split(' ').filter(|word| !word.is_empty()).map(|word| ScopeToken::parse(word).ok()).collect()
+    }
     /// Returns whether every scope of `self` is in `other`.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {

@@ -67,6 +67,16 @@ fn az_14_what_identifies_client_and_redirect_comes_once() {
 }
 
 #[test]
+fn a_default_set_longer_than_a_parameter_survives_the_store() {
+    let names: Vec<String> = (0..120).map(|n| format!("a-rather-long-scope-name:{n}")).collect();
+    let many = ScopeSet::from_stored(&names.join(" ")).unwrap();
+    let policy = RequestPolicy { resources: vec![(resource("https://gw/mcp"), many.clone(), many.clone())] };
+    let request = ask(&client(), &format!("response_type=code&{CHALLENGE}"), &policy).unwrap();
+    assert_eq!(request.scopes, many);
+    assert_eq!(ValidatedRequest::from_stored(&request.to_stored()), Some(request));
+}
+
+#[test]
 fn a_client_without_the_code_grant_gets_no_code() {
     let mut client = client();
     client.metadata.grant_types = vec![GrantType::RefreshToken];

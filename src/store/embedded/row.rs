@@ -4,9 +4,7 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Params, Row, ToSql};
 
 use super::super::StoreError;
-use crate::oauth::{
-    ClientId, GrantId, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, Subject, TenantId, Timestamp, TokenHash,
-};
+use crate::oauth::{ClientId, GrantId, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash};
 
 macro_rules! stored_as_text {
     ($($name:ident),*) => {
@@ -172,7 +170,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(super) fn scopes(&mut self) -> Result<ScopeSet, StoreError> {
-        self.word(|text| text.split(' ').filter(|s| !s.is_empty()).map(|s| ScopeToken::parse(s).ok()).collect())
+        self.word(ScopeSet::from_stored)
     }
 }
 
