@@ -347,6 +347,27 @@ async fn the_operator_listener_answers_this_machine_and_no_page() {
 }
 
 #[tokio::test]
+async fn behind_a_balancer_that_ends_tls_plain_http_is_served_under_the_public_name() {
+    let listen = "[listen]\ntls = \"off\"\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let gateway = Home::new(listen, None).start().await;
+    let exchange = async |bytes: &[u8]| {
+        let mut stream = TcpStream::connect(gateway.home.public).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "not closed");
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let ask = |host: &str| format!("GET {SERVER} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    let answer = exchange(ask(gateway.home.origin().trim_start_matches("https://")).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(&gateway.home.origin()), "{answer}");
+    assert!(exchange(ask("evil.example").as_bytes()).await.starts_with("HTTP/1.1 421 "));
+    // H2-10: HTTP/2 by prior knowledge.
+    let answer = exchange(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    assert!(!answer.contains(" 200 "), "{answer}");
+}
+
+#[tokio::test]
 async fn hd_07_forwarded_for_counts_from_trusted_proxies_alone() {
     let upstream = Upstream::start();
     for (trusted, wanted) in
