@@ -129,6 +129,9 @@ impl Operator {
         if self.process.draining.load(Relaxed) {
             return Err("going down");
         }
+        if self.store.stats().halted {
+            return Err("the store writes nothing until a restart");
+        }
         match tokio::time::timeout(PATIENCE, self.store.change_mark()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
@@ -169,6 +172,8 @@ impl Operator {
         out.histogram(name, &[], &BOUNDS, &stats.commit_buckets, sum);
         let help = "Operations of the store, many to a transaction.";
         out.single("mcpgate_store_operations_total", Kind::Counter, help, stats.operations);
+        let halted = u8::from(stats.halted);
+        out.single("mcpgate_store_halted", Kind::Gauge, "1: nothing is written until a restart.", halted);
         let help = "Operations of the store that failed.";
         out.single("mcpgate_store_failures_total", Kind::Counter, help, stats.failures);
     }

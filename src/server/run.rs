@@ -10,6 +10,7 @@ use super::reload::Watch;
 use super::signals::{Signals, Wish};
 use super::start::{Gateway, start, system};
 use crate::config::{Config, Overrides};
+use crate::store::embedded::ServerLock;
 use crate::telemetry;
 
 /// What is done once connections are accepted.
@@ -55,18 +56,20 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     // The control path of the process itself: accepting, signals, the change log, the operator listener. Requests are
     // served by the workers' own runtimes.
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
-    let result = control.block_on(live(config, options));
+    let lock = control.block_on(live(config, options));
+    // The tasks hold the store, which is closed with the last of them; then another process may have it. A resolver
+    // that hangs is not waited for.
+    control.shutdown_background();
     telemetry::flush();
-    result
+    lock.map(drop)
 }
 
-async fn live(config: Config, options: RunOptions) -> Result<(), RunError> {
+async fn live(config: Config, options: RunOptions) -> Result<ServerLock, RunError> {
     // First of all: a signal that comes while we start must not kill us half way.
     let mut signals = Signals::new().map_err(system)?;
     let gateway = start(config, options).await?;
     gateway.serve(&mut signals).await;
-    gateway.drain(&mut signals).await;
-    Ok(())
+    Ok(gateway.drain(&mut signals).await)
 }
 
 impl Gateway {
@@ -104,7 +107,7 @@ impl Gateway {
     }
 
     /// Lets what is under way end, for the configured time. A second signal ends it at once.
-    async fn drain(self, signals: &mut Signals) {
+    async fn drain(self, signals: &mut Signals) -> ServerLock {
         let limit = self.reloader.config.load().timeouts.drain;
         tracing::info!(connections = self.process.admission.open(), "going down");
         self.process.draining.store(true, SeqCst);
@@ -130,6 +133,7 @@ impl Gateway {
                 tracing::error!("a worker panicked");
             }
         }
+        self.lock
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) struct Gateway {
     pub(super) ended: CancellationToken,
     /// Held while the process lives: two servers would keep two token caches over one store, each deaf to the other for
     /// a moment.
-    _lock: ServerLock,
+    pub(super) lock: ServerLock,
 }
 
 /// What everything stands on.
@@ -170,7 +170,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         workers,
         operator,
     };
-    Ok(Gateway { process, reloader: Arc::new(reloader), desks, threads, closing, listening, ended, _lock: lock })
+    Ok(Gateway { process, reloader: Arc::new(reloader), desks, threads, closing, listening, ended, lock })
 }
 
 pub(super) fn system(error: impl std::fmt::Display) -> RunError {
@@ -193,7 +193,10 @@ fn start_workers(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
         let (hand_over, accepted) = mpsc::channel::<Accepted>(listener::HAND_OVER);
         let serving = Arc::clone(&worker);
-        let body = move || runtime.block_on(worker::run(serving, accepted));
+        let body = move || {
+            runtime.block_on(worker::run(serving, accepted));
+            runtime.shutdown_background();
+        };
         threads.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(body).map_err(system)?);
         desks.push(Desk { worker, hand_over });
     }

@@ -201,4 +201,6 @@ pub struct StoreStats {
     pub commit_buckets: [u64; 6],
     /// Operations that failed.
     pub failures: u64,
+    /// Whether nothing more is written until a restart.
+    pub halted: bool,
 }

@@ -4,7 +4,7 @@
 //! operation never waits for company.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -74,6 +74,7 @@ struct Figures {
     commit_micros: AtomicU64,
     commit_buckets: [AtomicU64; 6],
     failures: AtomicU64,
+    halted: AtomicBool,
 }
 
 impl Figures {
@@ -145,6 +146,7 @@ impl Writer {
             commit_micros: read(&self.figures.commit_micros),
             commit_buckets: self.figures.commit_buckets.each_ref().map(read),
             failures: read(&self.figures.failures),
+            halted: self.figures.halted.load(Ordering::Relaxed),
         }
     }
 }
@@ -232,6 +234,7 @@ impl Worker {
         let committed = self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if let Err(error) = committed {
             if is_failed_sync(&error) {
+                self.figures.halted.store(true, Ordering::Relaxed);
                 self.broken = Some(StoreError::Unavailable(format!(
                     "the disk could not make data durable ({error}); nothing more is written until a restart"
                 )));
