@@ -17,6 +17,8 @@ use super::rejection::{InputRejection, PageRejection};
 /// Enough of the transaction's id that no two pending ones of a browser meet: 62^16.
 const TAG_LENGTH: usize = 16;
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// One request: its head, by whom, under which configuration.
 pub(super) struct Visit<'a> {
     pub(super) issuer: &'a Issuer,
@@ -33,7 +35,7 @@ impl Visit<'_> {
 
     /// Reads a urlencoded body; nothing else is a form here.
     pub(super) async fn form(&self, body: Incoming) -> Result<Form, InputRejection> {
-        let bytes = self.body(body, "application/x-www-form-urlencoded").await?;
+        let bytes = self.body(body, FORM).await?;
         Ok(Form::parse(&bytes)?)
     }
 
@@ -43,7 +45,8 @@ impl Visit<'_> {
         if is_cross_site(&self.head.headers, |origin| self.is_own_origin(origin)) {
             return Err(PageRejection::CrossSite);
         }
-        Ok(self.form(body).await?)
+        let bytes = self.body(body, FORM).await?;
+        Ok(Form::parse_page(&bytes).map_err(InputRejection::from)?)
     }
 
     /// Reads a body of this media type, plain and bounded.

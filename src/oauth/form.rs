@@ -3,6 +3,9 @@
 /// No legitimate OAuth request has more than some 20 parameters; the bound keeps the search for repeats cheap.
 const MAX_FIELDS: usize = 64;
 
+/// A consent page has one for each scope of a request; more scopes than this fit no page that somebody reads.
+const MAX_PAGE_FIELDS: usize = 1024;
+
 /// Parameters of a request; each name at most once, `resource` excepted.
 #[derive(Clone, Default)]
 pub struct Form {
@@ -13,8 +16,8 @@ pub struct Form {
 /// Why a form could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
-    /// More than 64 parameters.
-    #[error("the request has more than 64 parameters")]
+    /// More than 64 parameters, or 1024 from one of our pages.
+    #[error("the request has too many parameters")]
     TooManyFields,
     /// Not valid percent-encoding or not UTF-8.
     #[error("the request is not valid application/x-www-form-urlencoded")]
@@ -27,9 +30,19 @@ impl Form {
     /// # Errors
     /// `FormError`.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormError> {
+        Self::read(bytes, MAX_FIELDS)
+    }
+    /// Reads the body of one of our own pages, which has a field for each scope that its user ticked.
+    ///
+    /// # Errors
+    /// `FormError`.
+    pub fn parse_page(bytes: &[u8]) -> Result<Self, FormError> {
+        Self::read(bytes, MAX_PAGE_FIELDS)
+    }
+    fn read(bytes: &[u8], most: usize) -> Result<Self, FormError> {
         let mut form = Self::default();
         for field in bytes.split(|b| *b == b'&').filter(|field| !field.is_empty()) {
-            if form.pairs.len() == MAX_FIELDS {
+            if form.pairs.len() == most {
                 return Err(FormError::TooManyFields);
             }
             let mut halves = field.splitn(2, |b| *b == b'=');
@@ -131,6 +144,10 @@ mod tests {
         for bad in ["a=%", "a=%4", "a=%zz", "%x=1", "a=%ff", "a=%ed%a0%80"] {
             assert_eq!(Form::parse(bad.as_bytes()).unwrap_err(), FormError::Malformed, "{bad}");
         }
+        let every_scope_ticked = "scope=a&".repeat(1024);
+        assert!(Form::parse_page(every_scope_ticked.as_bytes()).is_ok());
+        let too_many = every_scope_ticked + "scope=a";
+        assert_eq!(Form::parse_page(too_many.as_bytes()).unwrap_err(), FormError::TooManyFields);
         assert!(Form::parse("a=1&".repeat(64).as_bytes()).is_ok());
         assert_eq!(Form::parse("a=1&".repeat(65).as_bytes()).unwrap_err(), FormError::TooManyFields);
     }
