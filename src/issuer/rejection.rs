@@ -1,9 +1,10 @@
 //! Why a use case refused, and where the refusal may go: a page, a redirect, or an OAuth answer.
 
+use std::fmt;
+
 use crate::oauth::{Lifetime, OAuthError};
 
 /// Why an authorization step was refused.
-#[derive(Debug)]
 pub enum AuthorizeRejection {
     /// Shown as a page on our own origin, status 400 (503 when `code` is `temporarily_unavailable`): never a redirect.
     Page(OAuthError),
@@ -15,6 +16,19 @@ pub enum AuthorizeRejection {
     Gone,
     /// The store cannot answer: 503 with `Retry-After`.
     Unavailable,
+}
+
+impl fmt::Debug for AuthorizeRejection {
+    /// Without the Location: it carries the client's state.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Page(error) => f.debug_tuple("Page").field(error).finish(),
+            Self::Redirect(_) => f.write_str("Redirect(..)"),
+            Self::Throttled(wait) => f.debug_tuple("Throttled").field(wait).finish(),
+            Self::Gone => f.write_str("Gone"),
+            Self::Unavailable => f.write_str("Unavailable"),
+        }
+    }
 }
 
 /// Why `/token`, `/revoke` or `/register` refused.

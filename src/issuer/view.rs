@@ -1,9 +1,10 @@
 //! What the use cases hand to the faces: the next step, the content of each page, the outcome of each deed.
 
+use std::fmt;
+
 use crate::oauth::{Client, ClientSecret, GrantId, Lifetime, ScopeSet, ScopeToken, SessionSecret, Timestamp};
 
 /// What the browser is told next.
-#[derive(Debug)]
 pub enum Step {
     /// Show the login page of this transaction.
     LogIn,
@@ -15,14 +16,32 @@ pub enum Step {
     Redirect(String),
 }
 
+impl fmt::Debug for Step {
+    /// Without the Location: it may carry a code.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LogIn => "LogIn",
+            Self::Consent => "Consent",
+            Self::Account => "Account",
+            Self::Redirect(_) => "Redirect(..)",
+        })
+    }
+}
+
 /// A browser's two handles on a pending authorization: `id` travels in URLs and forms, `cookie` in
 /// `__Host-<brand>_t_<id>`. Both are needed at every step.
-#[derive(Debug)]
 pub struct Transaction {
     /// The id (a revealed `SessionSecret`).
     pub id: String,
     /// The cookie's value.
     pub cookie: SessionSecret,
+}
+
+impl fmt::Debug for Transaction {
+    /// Without the id, which is half of what moves the transaction on.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transaction(..)")
+    }
 }
 
 /// A started authorization.
@@ -35,7 +54,7 @@ pub struct Started {
 }
 
 /// What an HTTP request brings along to act on a transaction; all unverified.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Handles {
     /// The transaction id from the URL or form.
     pub transaction: String,
@@ -43,6 +62,13 @@ pub struct Handles {
     pub cookie: Option<String>,
     /// The value of the session cookie, if it came exactly once.
     pub session: Option<String>,
+}
+
+impl fmt::Debug for Handles {
+    /// Without the values: they are credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handles(..)")
+    }
 }
 
 /// What the login page shows.
@@ -172,4 +198,23 @@ pub struct Registered {
     pub client: Client,
     /// Its secret, for a confidential one; shown this once.
     pub secret: Option<ClientSecret>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::issuer::AuthorizeRejection;
+
+    #[test]
+    fn lk_no_code_cookie_or_id_is_printed() {
+        let location = "https://client.example/cb?code=s3cret".to_owned();
+        let handles = Handles {
+            transaction: "s3cret".to_owned(),
+            cookie: Some("s3cret".to_owned()),
+            session: Some("s3cret".to_owned()),
+        };
+        let printed =
+            format!("{handles:?} {:?} {:?}", Step::Redirect(location.clone()), AuthorizeRejection::Redirect(location));
+        assert_eq!(printed, "Handles(..) Redirect(..) Redirect(..)");
+    }
 }

@@ -1,5 +1,7 @@
 //! Accounts: adding, listing, switching off, passwords and the links to set them.
 
+use std::fmt;
+
 use super::{Administration, AdministrationError, done};
 use crate::issuer::password;
 use crate::oauth::{SessionSecret, Subject};
@@ -9,7 +11,6 @@ use crate::store::{Account, AccountStatus, AuditEvent, Insertion, SetupLink};
 const FIRST: &str = "admin";
 
 /// An account that was added.
-#[derive(Debug)]
 pub struct NewAccount {
     /// The account.
     pub account: Account,
@@ -18,7 +19,6 @@ pub struct NewAccount {
 }
 
 /// What there was to do for the first account.
-#[derive(Debug)]
 pub enum FirstAccount {
     /// Nothing: somebody can log in.
     Ready,
@@ -26,6 +26,24 @@ pub enum FirstAccount {
     PasswordSet,
     /// Its password is set at this URL, once.
     Link(String),
+}
+
+impl fmt::Debug for NewAccount {
+    /// Without the link: whoever has it sets the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewAccount").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FirstAccount {
+    /// Without the link.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ready => "Ready",
+            Self::PasswordSet => "PasswordSet",
+            Self::Link(_) => "Link(..)",
+        })
+    }
 }
 
 impl Administration {
