@@ -17,17 +17,17 @@ pub enum Received<'a> {
 /// Reads the cookie `name`, compared exactly, over all Cookie fields (HTTP/2 may split them, RFC 9113 8.2.3).
 #[must_use]
 pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Received<'a> {
+    // Compared as bytes: the cookies of others on this host may hold any of them (RFC 6265bis 5.6 refuses control
+    // characters only), and must not hide ours.
     let mut values = headers
         .get_all(COOKIE)
         .iter()
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.trim_ascii().split_once('='))
-        .filter(|(n, _)| *n == name)
-        .map(|(_, value)| value);
+        .flat_map(|field| field.as_bytes().split(|b| *b == b';'))
+        .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
     match (values.next(), values.next()) {
         (None, _) => Received::Absent,
-        (Some(value), None) => Received::Once(value),
+        // What we set is ASCII; anything else under our name is not ours.
+        (Some(value), None) => std::str::from_utf8(value).map_or(Received::Absent, Received::Once),
         (Some(_), Some(_)) => Received::Repeated,
     }
 }
@@ -67,6 +67,16 @@ mod tests {
         assert_eq!(read(&headers, "b"), Received::Once("2"));
         assert_eq!(read(&headers, "__host-mcp_s"), Received::Absent);
         assert_eq!(read(&headers, "mcp_s"), Received::Absent);
+    }
+
+    #[test]
+    fn a_foreign_cookie_of_any_bytes_does_not_hide_ours() {
+        let headers: HeaderMap =
+            [(COOKIE, HeaderValue::from_bytes(b"lang=\xe9\xff; __Host-mcp_s=x; \xfc=1; t=\xff").unwrap())]
+                .into_iter()
+                .collect();
+        assert_eq!(read(&headers, "__Host-mcp_s"), Received::Once("x"));
+        assert_eq!(read(&headers, "t"), Received::Absent);
     }
 
     #[test]
