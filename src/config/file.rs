@@ -156,7 +156,8 @@ table! {
     Upstream at "upstream" repeated {
         /// Its name in commands, metrics and logs: `a-z`, `0-9` and `-`.
         name: String = required;
-        /// Whose it is: accounts, clients and tokens of one tenant mean nothing to another.
+        /// Whose it is: accounts, clients and tokens of one tenant mean nothing to another. In this version people can
+        /// sign in to `default` only, and any other is refused.
         tenant: String = "default";
         /// Its public path: `/mcp`, `/mcp/{server}`, `/mcp/{tenant}/{server}` or any other that is not one of ours.
         /// `public_url` and path together are the resource (RFC 8707) that its tokens are good for.

@@ -134,6 +134,10 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
     let tenant = TenantId::parse(&upstream.tenant.value);
     if tenant.is_none() {
         report.wrong(&upstream.tenant, "this cannot be a tenant", "write 1 to 64 of `a-z`, `0-9` and `-`");
+    } else if tenant != Some(TenantId::default()) {
+        // Clients would read of it in the metadata, and no sign-in would ever give them a token for it.
+        let fault = "nobody can sign in to another tenant than \"default\" in this version";
+        report.wrong(&upstream.tenant, fault, "remove the key");
     }
     let path = upstream.path.as_ref();
     if let Some((path, (fault, remedy))) = path.and_then(|p| Some((p, path_fault(&p.value)?))) {
