@@ -327,3 +327,29 @@ fn a_reload_names_the_keys_that_need_a_restart() {
     assert_eq!(before.needs_restart(&after), ["workers", "brand"]);
     assert_eq!(before.needs_restart(&before), [""; 0]);
 }
+
+/// Else its metadata would invite clients to a sign-in that always refuses them.
+#[test]
+fn an_upstream_of_a_tenant_that_nobody_can_sign_in_to_is_refused() {
+    let found = only_problem("tenant = \"acme\"\n");
+    assert!(found.contains("upstream[0].tenant") && found.contains("\"default\""), "{found}");
+    assert_eq!(problems_of(&format!("{GOOD}tenant = \"default\"\n"), &Overrides::default()), []);
+}
+
+/// What is read once, at the start, must not be called "in force" after a reload.
+#[test]
+fn whatever_the_reference_says_needs_a_restart_is_refused_by_a_reload() {
+    let before = load(GOOD, &Overrides::default());
+    let settings = [
+        ("rates", "store_reads_per_second", "101"),
+        ("log", "format", "\"json\""),
+        ("log", "filter", "\"warn\""),
+        ("reload", "max_stale", "\"11s\""),
+        ("limits", "tokens_in_memory", "99999"),
+        ("login", "hash_slots", "3"),
+    ];
+    for (table, key, value) in settings {
+        let after = load(&format!("{GOOD}[{table}]\n{key} = {value}\n"), &Overrides::default());
+        assert_eq!(before.needs_restart(&after), [format!("{table}.{key}")]);
+    }
+}
