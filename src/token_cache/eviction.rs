@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use super::entry::Entry;
 use super::{TokenCache, lock, read, write};
-use crate::oauth::{Lifetime, Timestamp};
+use crate::oauth::{Lifetime, Timestamp, TokenHash};
 
 /// Expired tokens stay this long, so that an open stream of an expired token can still be told from one of a revoked.
 const EXPIRED_KEPT: Lifetime = Lifetime::from_secs(120);
@@ -21,7 +22,7 @@ impl TokenCache {
     pub fn sweep(&self) {
         let now = self.clock.now();
         let swept = read(&self.condemned).clone();
-        self.retain(|entry| now.since(entry.expires) < EXPIRED_KEPT && !swept.contains(entry));
+        self.retain(|_, entry| now.since(entry.expires) < EXPIRED_KEPT && !swept.contains(entry));
         if self.is_crowded() {
             self.make_room();
         }
@@ -47,17 +48,22 @@ impl TokenCache {
         let Some(limit) = ends.get(rank).copied() else { return };
         // Many tokens may share one expiry: the count is bounded as well.
         let mut left = surplus;
-        self.retain(|entry| {
+        self.retain(|_, entry| {
             let drop_it = left > 0 && entry.expires <= limit;
             left -= usize::from(drop_it);
             !drop_it
         });
     }
 
-    fn retain(&self, mut keep: impl FnMut(&super::entry::Entry) -> bool) {
+    /// Removes all tokens but those that `keep` wants.
+    pub(super) fn keep_only(&self, keep: impl Fn(&TokenHash) -> bool) {
+        self.retain(|token, _| keep(token));
+    }
+
+    fn retain(&self, mut keep: impl FnMut(&TokenHash, &Entry) -> bool) {
         let mut removed = 0_usize;
-        self.entries.retain(|_, entry| {
-            let kept = keep(entry);
+        self.entries.retain(|token, entry| {
+            let kept = keep(token, entry);
             removed += usize::from(!kept);
             kept
         });

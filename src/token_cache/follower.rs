@@ -1,11 +1,16 @@
 //! Follows the change log of the store and applies it; when it cannot be read for `max_stale`, the cache stops vouching.
 
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{TokenCache, lock};
+use super::entry::PrefixHasher;
+use super::{Admission, TokenCache, lock};
+use crate::oauth::TokenHash;
 use crate::store::{ChangeSeq, StoreError};
 
 /// How often the mark is looked at: a revocation by another process is in force within this and a read.
@@ -72,7 +77,14 @@ impl TokenCache {
             return Ok(true);
         }
         loop {
-            let changes = self.store.changes_after(position).await?;
+            let changes = match self.store.changes_after(position).await {
+                // What it said is lost, and waiting will not bring it back: as good as a gap.
+                Err(StoreError::Corrupt(what)) => {
+                    tracing::error!(position, what, "the change log is damaged: the token cache is filled anew");
+                    return Ok(false);
+                }
+                read => read?,
+            };
             let Some((first, _)) = changes.first() else { break };
             if *first != position.saturating_add(1) {
                 tracing::warn!(position, first, "the change log has a gap: the token cache is filled anew");
@@ -89,14 +101,21 @@ impl TokenCache {
         Ok(self.store.newest_change().await? >= position)
     }
 
-    /// Empties the cache and fills it from the store.
+    /// Reads everything anew, and only then removes what was not among it: until it is known, what is in memory is
+    /// honoured for `max_stale`, and no good token has to be asked of the store.
     async fn refill(&self) -> Result<(), StoreError> {
         *lock(&self.position) = None;
-        self.clear();
-        let filled = self.fill().await;
-        // Open streams look their tokens up again: after the filling, so that good ones are found.
+        let mut live = HashSet::<TokenHash, BuildHasherDefault<PrefixHasher>>::default();
+        let mut collect = |token| {
+            live.insert(token);
+        };
+        self.read_all(&mut collect).await?;
+        // A load that began before the reading is repeated: what revoked its token may stand in the lost part.
+        self.generation.fetch_add(1, SeqCst);
+        self.keep_only(|token| live.contains(token));
+        // Open streams look their tokens up again.
         self.announce();
-        filled.map(drop)
+        Ok(())
     }
 
     /// Fills the cache from the store; called once at start, before listening.
@@ -104,23 +123,35 @@ impl TokenCache {
     /// # Errors
     /// `StoreError` when the store cannot be read.
     pub async fn fill(&self) -> Result<usize, StoreError> {
+        self.read_all(|_| ()).await?;
+        Ok(self.len())
+    }
+
+    /// Puts in all live tokens, as far as there is room, and tells which they are.
+    async fn read_all(&self, mut tell: impl FnMut(TokenHash)) -> Result<(), StoreError> {
         let begun = Instant::now();
         // Read first: what is revoked while the tokens are read is then applied after them.
         let position: ChangeSeq = self.store.newest_change().await?;
         let mut after = 0;
+        let mut told = 0;
         loop {
-            let generation = self.generation.load(std::sync::atomic::Ordering::SeqCst);
+            let generation = self.generation.load(SeqCst);
             let (tokens, next) = self.store.live_access_tokens(after, PAGE, self.clock.now()).await?;
             for token in &tokens {
-                self.admit(token, generation);
+                match self.admit(token, generation) {
+                    // Outdated: something was revoked meanwhile. If it was this, memory knows it by other means.
+                    Admission::Admitted(_) | Admission::Outdated(_) => tell(token.hash),
+                    Admission::Revoked => {}
+                }
             }
+            told += tokens.len();
             match next {
-                Some(next) if self.len() < self.bound => after = next,
+                Some(next) if told < self.bound => after = next,
                 Some(_) | None => break,
             }
         }
         *lock(&self.position) = Some(position);
         self.vouch(begun);
-        Ok(self.len())
+        Ok(())
     }
 }

@@ -226,14 +226,6 @@ impl TokenCache {
         self.revoked.send_modify(|n| *n = n.wrapping_add(1));
     }
 
-    fn clear(&self) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
-        self.entries.retain(|_, _| {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            false
-        });
-    }
-
     /// Applies a change read from the store.
     pub fn apply(&self, change: &Change) {
         match change {

@@ -201,6 +201,47 @@ async fn a_gap_in_the_change_log_fills_the_cache_anew() {
 }
 
 #[tokio::test]
+async fn a_damaged_change_log_fills_the_cache_anew() {
+    let world = World::with(|config| config.max_stale = Lifetime::from_millis(300)).await;
+    let (good, gone) = (world.stored(MCP).await, world.stored(MCP).await);
+    world.cache.fill().await.unwrap();
+    let audit = world.audit(AuditEvent::GrantRevoked);
+    world.store.inner.revoke_grant(&gone.record.tenant, gone.record.grant, audit).await.unwrap();
+    world.store.set(State::Damaged);
+    world.follow();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(world.is_hit(&good.record.hash), "one damaged row is not an outage");
+    assert!(!world.is_hit(&gone.record.hash), "and hides no revocation");
+}
+
+#[tokio::test]
+async fn while_the_cache_is_filled_anew_what_it_has_is_served() {
+    let world = World::new().await;
+    let (good, gone) = (world.stored(MCP).await, world.stored(MCP).await);
+    world.cache.fill().await.unwrap();
+    let audit = world.audit(AuditEvent::GrantRevoked);
+    world.store.inner.revoke_grant(&gone.record.tenant, gone.record.grant, audit).await.unwrap();
+    let reads = world.store.calls("live_access_tokens");
+    world.store.set(State::DamagedAndSlow);
+    world.follow();
+    soon(async {
+        while world.store.calls("live_access_tokens") == reads {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(world.is_hit(&good.record.hash), "a refill that has read nothing yet takes nothing away");
+    world.store.set(State::Damaged);
+    soon(async {
+        while world.is_hit(&gone.record.hash) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(world.is_hit(&good.record.hash));
+}
+
+#[tokio::test]
 async fn the_bound_holds_and_what_ends_soonest_makes_room() {
     let world = World::with(|config| config.limits.tokens_in_memory = 1000).await;
     let mut all = Vec::new();

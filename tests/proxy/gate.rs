@@ -24,6 +24,10 @@ pub(crate) enum State {
     Down,
     /// Every call waits until the state changes; those of `find_access_token` after they have read.
     Held,
+    /// The change log has a row that cannot be read.
+    Damaged,
+    /// The same, and the tokens are not told until the state changes.
+    DamagedAndSlow,
 }
 
 pub(crate) struct Gate {
@@ -47,9 +51,15 @@ impl Gate {
 
     async fn pass(&self, name: &'static str) -> Result<(), StoreError> {
         *self.calls.lock().unwrap().entry(name).or_default() += 1;
+        let waits = |state: State| {
+            state == State::Held || (state == State::DamagedAndSlow && name == "live_access_tokens")
+        };
         let mut state = self.state.subscribe();
-        match *state.wait_for(|s| *s != State::Held).await.unwrap() {
-            State::Open => Ok(()),
+        match *state.wait_for(|s| !waits(*s)).await.unwrap() {
+            State::Damaged | State::DamagedAndSlow if name == "changes_after" => {
+                Err(StoreError::Corrupt("the test says so".to_owned()))
+            }
+            State::Open | State::Damaged | State::DamagedAndSlow => Ok(()),
             State::Down | State::Held => Err(StoreError::Unavailable("the test says so".to_owned())),
         }
     }
