@@ -62,6 +62,7 @@ impl Endpoints {
         let is_head = head.method == Method::HEAD;
         let visit = Visit { issuer: &self.issuer, config: &config, caller: &caller, head };
         let mut response = self.answer(&visit, body).await;
+        visit.expire_old_transactions(response.headers_mut());
         if is_head {
             drop_body(&mut response);
         }

@@ -16,6 +16,8 @@ use super::rejection::{InputRejection, PageRejection};
 
 /// Enough of the transaction's id that no two pending ones of a browser meet: 62^16.
 const TAG_LENGTH: usize = 16;
+/// More sign-ins than anybody has open in one browser; their cookies take about 1 KB.
+const TRANSACTIONS_KEPT: usize = 10;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -104,6 +106,19 @@ impl Visit<'_> {
         }
     }
 
+    /// Takes back the cookies of all but the newest transactions: sign-ins that were begun and left, or that some page
+    /// began in the user's name, must not pile up until the head of every request is too large.
+    pub(super) fn expire_old_transactions(&self, headers: &mut HeaderMap) {
+        let prefix = self.transaction_cookie_prefix();
+        for name in cookie::all_but_newest(&self.head.headers, &prefix, TRANSACTIONS_KEPT) {
+            let tag = name.strip_prefix(&prefix).unwrap_or_default();
+            // Only what we may have set: the name goes into a header of the answer.
+            if tag.len() == TAG_LENGTH && tag.bytes().all(|b| b.is_ascii_alphanumeric()) {
+                cookie::expire(headers, name);
+            }
+        }
+    }
+
     /// Takes the transaction's cookie back when it has ended.
     pub(super) fn expire_transaction_cookie(&self, headers: &mut HeaderMap, id: &str) {
         if let Some(name) = self.transaction_cookie_name(id) {
@@ -136,7 +151,11 @@ impl Visit<'_> {
     /// The id comes from the URL: only characters that can stand in a cookie's name get into one.
     fn transaction_cookie_name(&self, id: &str) -> Option<String> {
         let tag = id.rsplit('_').next().and_then(|random| random.get(..TAG_LENGTH))?;
-        tag.bytes().all(|b| b.is_ascii_alphanumeric()).then(|| format!("__Host-{}_t_{tag}", self.config.brand.as_str()))
+        tag.bytes().all(|b| b.is_ascii_alphanumeric()).then(|| self.transaction_cookie_prefix() + tag)
+    }
+
+    fn transaction_cookie_prefix(&self) -> String {
+        format!("__Host-{}_t_", self.config.brand.as_str())
     }
 
     fn is_own_origin(&self, origin: &str) -> bool {

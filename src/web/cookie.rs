@@ -32,6 +32,18 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Received<'a> {
     }
 }
 
+/// Returns the names of the cookies that begin with `prefix`, but of the last `keep` of them: browsers send the oldest
+/// first (RFC 6265 5.4).
+#[must_use]
+pub fn all_but_newest<'a>(headers: &'a HeaderMap, prefix: &str, keep: usize) -> Vec<&'a str> {
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|b| *b == b';'));
+    let names = pairs.filter_map(|pair| pair.trim_ascii().split(|b| *b == b'=').next());
+    let mut ours: Vec<_> =
+        names.filter_map(|name| std::str::from_utf8(name).ok()).filter(|name| name.starts_with(prefix)).collect();
+    ours.truncate(ours.len().saturating_sub(keep));
+    ours
+}
+
 /// Sets a cookie for the browser's session, or for `max_age` seconds. `name` begins with `__Host-`; name and value are
 /// of our own making.
 pub fn set(headers: &mut HeaderMap, name: &str, value: &str, max_age: Option<u64>) {
@@ -83,6 +95,13 @@ mod tests {
     fn cn_06_two_values_of_one_name_count_for_nothing() {
         assert_eq!(read(&headers(&["s=1; s=2"]), "s"), Received::Repeated);
         assert_eq!(read(&headers(&["s=1", "s=1"]), "s"), Received::Repeated);
+    }
+
+    #[test]
+    fn all_but_the_newest_are_told() {
+        let headers = headers(&["t_1=a; x=b; t_2=c", "t_3=d; t_4"]);
+        assert_eq!(super::all_but_newest(&headers, "t_", 2), ["t_1", "t_2"]);
+        assert_eq!(super::all_but_newest(&headers, "t_", 4), [""; 0]);
     }
 
     #[test]

@@ -225,6 +225,18 @@ async fn az_29_az_32_a_transaction_is_one_browsers_and_ends() {
 }
 
 #[tokio::test]
+async fn transactions_that_were_left_do_not_fill_the_browser_with_cookies() {
+    let (site, client) = with_client(REDIRECT).await;
+    let mut browser = Browser::new(&site);
+    for _ in 0..40 {
+        // A page that opens sign-ins in the user's name.
+        assert_eq!(browser.get(&request(&client, &[])).await.status, 303);
+        site.clock.advance(Lifetime::from_secs(1));
+    }
+    assert!(browser.cookies.len() <= 11, "{} cookies", browser.cookies.len());
+}
+
+#[tokio::test]
 async fn a_client_known_by_its_document_is_shown_with_the_documents_host() {
     let site = Site::start().await;
     let mut browser = Browser::new(&site);
