@@ -118,7 +118,11 @@ impl Writer {
         let (queue, waiting) = sync_channel(QUEUE);
         let figures = Arc::new(Figures::default());
         let mut worker = Worker { db, figures: Arc::clone(&figures), broken: None };
-        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || worker.run(&waiting));
+        let alarm = Alarm(Arc::clone(&figures));
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            worker.run(&waiting);
+            drop(alarm);
+        });
         let thread = thread.map_err(|e| StoreError::Unavailable(format!("cannot start the writer: {e}")))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), figures })
     }
@@ -157,6 +161,18 @@ impl Drop for Writer {
         drop(self.queue.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the store's writer ended by a panic");
+        }
+    }
+}
+
+/// Tells when the thread ends by a panic: reads go on, so nothing else would.
+struct Alarm(Arc<Figures>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.halted.store(true, Ordering::Relaxed);
+            tracing::error!("the store's writer panicked; nothing more is written until a restart");
         }
     }
 }
@@ -252,5 +268,27 @@ impl Worker {
         {
             tracing::error!(%error, "a rollback failed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rusqlite::Connection;
+
+    use super::Writer;
+
+    #[tokio::test]
+    async fn a_writer_that_panicked_is_told_as_halted() {
+        let writer = Writer::start(Connection::open_in_memory().unwrap()).unwrap();
+        writer.run(|_| Ok(())).await.unwrap();
+        assert!(!writer.stats().halted);
+        writer.run(|_| -> Result<(), _> { panic!("a defect") }).await.unwrap_err();
+        // The caller learns it a moment before the thread has ended.
+        while !writer.stats().halted {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        writer.run(|_| Ok(())).await.unwrap_err();
     }
 }
