@@ -41,6 +41,7 @@ const HASH_WAIT: Duration = Duration::from_secs(4);
 pub(super) struct Throttle {
     clock: Arc<dyn Clock>,
     authorize: Budget<IpAddr>,
+    authorize_by_site: Budget<IpAddr>,
     token_by_address: Budget<IpAddr>,
     token_by_client: Budget<(TokenHash, IpAddr)>,
     registrations: Budget<IpAddr>,
@@ -69,6 +70,7 @@ impl Throttle {
         Self {
             clock: Arc::clone(clock),
             authorize: Budget::new(clock, authorize_quota(&config.rates)),
+            authorize_by_site: Budget::new(clock, authorize_site_quota(&config.rates)),
             token_by_address: Budget::new(clock, token_address_quota(&config.rates)),
             token_by_client: Budget::new(clock, token_client_quota(&config.rates)),
             registrations: Budget::new(clock, registration_quota(&config.rates)),
@@ -88,7 +90,8 @@ impl Throttle {
 
     /// Takes one authorization request.
     pub(super) fn authorize(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
-        self.authorize.take(source(caller), authorize_quota(rates))
+        self.authorize.take(source(caller), authorize_quota(rates))?;
+        self.authorize_by_site.take(site(caller), authorize_site_quota(rates))
     }
 
     /// Takes one new client, registered or first met by its metadata document.
@@ -220,6 +223,12 @@ fn authorize_quota(rates: &Rates) -> Quota {
     quota(rates.authorize_per_second, SECOND, rates.authorize_per_second.saturating_mul(3))
 }
 
+/// What four hosts may do.
+fn authorize_site_quota(rates: &Rates) -> Quota {
+    let rate = rates.authorize_per_second.saturating_mul(4);
+    quota(rate, SECOND, rate.saturating_mul(3))
+}
+
 fn token_client_quota(rates: &Rates) -> Quota {
     quota(rates.token_per_second, SECOND, rates.token_per_second.saturating_mul(5))
 }
@@ -247,6 +256,11 @@ fn network(caller: &Caller) -> IpAddr {
     masked(caller, 24, 56)
 }
 
+/// One caller as far as storage goes: the /48 that anybody can rent, with its 65536 networks of hosts.
+fn site(caller: &Caller) -> IpAddr {
+    masked(caller, 32, 48)
+}
+
 fn masked(caller: &Caller, v4_bits: u32, v6_bits: u32) -> IpAddr {
     match caller.address.map(|a| a.to_canonical()) {
         Some(IpAddr::V4(a)) => Ipv4Addr::from_bits(a.to_bits() & !(u32::MAX.checked_shr(v4_bits).unwrap_or(0))).into(),
@@ -268,6 +282,18 @@ mod tests {
         let delays: Vec<u64> = (0..13).map(|failures| delay(failures, 5).as_secs()).collect();
         assert_eq!(delays, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(delay(u32::MAX, 5).as_secs(), 30);
+    }
+
+    #[test]
+    fn the_networks_of_one_ipv6_site_share_a_budget_for_sign_ins() {
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::ManualClock::new(crate::oauth::Timestamp::from_secs(1)));
+        let overrides = crate::config::Overrides { up: true, ..Default::default() };
+        let config = Config::load(None, &overrides).expect("the defaults are good");
+        let throttle = Throttle::new(&clock, &config);
+        let heard = |address: String| throttle.authorize(&caller(&address), &config.rates).is_ok();
+        let of_site = (0..1000).filter(|n| heard(format!("2001:db8:7:{n:x}::1"))).count();
+        assert_eq!(of_site, 120, "each network would have 30");
+        assert!(heard("2001:db8:8::1".to_owned()) && heard("192.0.2.7".to_owned()));
     }
 
     #[test]

@@ -188,6 +188,10 @@ pub(super) fn rotated_secrets(
     std::iter::once(new).chain(previous).collect()
 }
 
+/// Pending authorizations at most; the oldest go first. They take some 100 MB then, and it is twice what one IPv6 site
+/// can begin while a sign-in lives.
+pub(super) const PENDING_AT_MOST: u32 = 50_000;
+
 /// Figures of the store for the metrics; all since start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StoreStats {

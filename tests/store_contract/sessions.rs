@@ -13,6 +13,7 @@ crate::on_every_store! {
     a_session_ends_with_its_account,
     an_interaction_is_found_until_it_ends,
     a_step_is_taken_once,
+    pending_authorizations_are_bounded_and_the_oldest_go,
     consent_is_told_apart_by_all_it_is_about,
     consent_ends_with_its_grant_with_all_grants_and_with_a_denial,
 }
@@ -96,6 +97,21 @@ async fn a_step_is_taken_once(store: Arc<dyn Store>) {
     assert_eq!(advance(consent, log_in, None, START).await, Update::Done);
     let found = store.find_interaction(&page.id, START).await.unwrap().unwrap();
     assert_eq!((found.step, found.session), (log_in, Some(hash("s"))));
+}
+
+async fn pending_authorizations_are_bounded_and_the_oldest_go(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let name = |n: u32| format!("{n}");
+    for batch in 0..201_u32 {
+        let begun = (batch * 250..(batch + 1) * 250).map(|n| store.begin_interaction(interaction(&name(n), START)));
+        futures_util::future::try_join_all(begun).await.unwrap();
+    }
+    let there = |n: u32| {
+        let (store, id) = (Arc::clone(&store), interaction(&name(n), START).id);
+        async move { store.find_interaction(&id, START).await.unwrap().is_some() }
+    };
+    assert!(!there(0).await && !there(200).await, "as many as are too many have gone");
+    assert!(there(500).await && there(50_249).await);
 }
 
 async fn consent_is_told_apart_by_all_it_is_about(store: Arc<dyn Store>) {

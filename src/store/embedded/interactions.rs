@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::super::record::PENDING_AT_MOST;
 use super::super::{Interaction, InteractionStep, StoreError, Update};
 use super::clients;
 use super::row::{self, Columns, execute, execute_once};
@@ -70,7 +71,10 @@ pub(super) fn insert(db: &Connection, interaction: &Interaction) -> Result<(), S
             interaction.expires_at,
             interaction.seal()
         ],
-    )
+    )?;
+    // Numbers grow by one: no count over the whole table is needed.
+    let oldest = db.last_insert_rowid().saturating_sub(PENDING_AT_MOST.into());
+    execute(db, "DELETE FROM interaction WHERE no <= ?1", [oldest]).map(drop)
 }
 
 /// Moves one that was just read to its next step, unless it has moved meanwhile.

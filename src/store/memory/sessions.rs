@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::super::record::PENDING_AT_MOST;
 use super::super::{
     AccountStatus, AuditRow, Consent, Interaction, InteractionStep, LoginSession, SessionStore, StoreError, Update,
     limits,
@@ -60,6 +61,8 @@ impl SessionStore for MemoryStore {
             return Err(StoreError::Conflict("the client is not in the store".to_owned()));
         }
         state.interactions.push(interaction);
+        let surplus = state.interactions.len().saturating_sub(usize::try_from(PENDING_AT_MOST).unwrap_or(usize::MAX));
+        state.interactions.drain(..surplus);
         Ok(())
     }
 
