@@ -7,6 +7,10 @@ use crate::oauth::{
 
 use super::{AuditEvent, AuditRow};
 
+/// Access tokens that a grant keeps when it is refreshed, the newest: more than one installation's processes use at a
+/// time, and few enough that nobody fills the memory of all by refreshing in a loop.
+pub(super) const TOKENS_PER_GRANT: u8 = 16;
+
 /// A new access token inside `RedeemCode` and `RotateRefresh`.
 #[derive(Debug, Clone)]
 pub struct NewAccessToken {

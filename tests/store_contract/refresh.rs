@@ -17,6 +17,7 @@ crate::on_every_store! {
     rt_12_the_first_generation_is_recognised_after_many_rotations,
     rt_16_a_generation_from_the_future_is_refused,
     a_retry_in_the_grace_gets_the_live_generation_again,
+    a_grant_keeps_its_newest_tokens_only,
     a_disabled_client_cannot_refresh_until_it_is_enabled,
     an_unknown_family_is_refused_and_recorded,
     a_token_never_outlives_its_grant,
@@ -88,6 +89,30 @@ async fn a_retry_in_the_grace_gets_the_live_generation_again(store: Arc<dyn Stor
         assert_eq!(store.find_access_token(&hash(&token), START.plus(GRACE)).await.unwrap(), Some(*record));
     }
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), Some(live));
+}
+
+async fn a_grant_keeps_its_newest_tokens_only(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    let (_, others) = grant(&store, "other", START).await;
+    let before = store.newest_change().await.unwrap();
+    for n in 0..18_u32 {
+        rotated(store.rotate_refresh_token(rotate("g", n, &format!("t{n}"), START)).await.unwrap());
+    }
+    // Retries in the grace make tokens as well.
+    let retried = store.rotate_refresh_token(rotate("g", 17, "retry", START)).await.unwrap();
+    assert!(matches!(retried, Rotation::Retried(..)), "{retried:?}");
+    let gone = ["g token", "t0", "t1", "t2"];
+    for token in gone {
+        assert!(!is_live(&store, token, START).await, "{token}");
+    }
+    for token in ["t3", "t17", "retry"] {
+        assert!(is_live(&store, token, START).await, "{token}");
+    }
+    assert!(store.find_access_token(&others.hash, START).await.unwrap().is_some());
+    let changes = store.changes_after(before).await.unwrap().into_iter().map(|(_, change)| change);
+    let told: Vec<_> = gone.iter().map(|token| Change::AccessTokenRevoked(tenant(), hash(token))).collect();
+    assert_eq!(changes.collect::<Vec<_>>(), told, "the caches of all processes learn of it");
 }
 
 async fn rt_06_another_client_changes_nothing(store: Arc<dyn Store>) {

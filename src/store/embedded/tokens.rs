@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::StoreError;
+use super::super::issuance::TOKENS_PER_GRANT;
+use super::super::{Change, StoreError};
+use super::audit;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use crate::oauth::{AccessTokenRecord, Grant, TenantId, Timestamp, TokenHash};
@@ -85,6 +87,16 @@ pub(super) fn live(
 pub(super) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool, StoreError> {
     let sql = "DELETE FROM access_token WHERE substr(hash, 1, 8) = substr(?2, 1, 8) AND hash = ?2 AND tenant = ?1";
     Ok(execute(db, sql, params![tenant, hash])? > 0)
+}
+
+/// Removes all but the newest tokens of a grant, and tells.
+pub(super) fn remove_oldest(db: &Connection, grant_no: i64, grant: &Grant, at: Timestamp) -> Result<(), StoreError> {
+    let sql = "SELECT hash FROM access_token WHERE grant_no = ?1 ORDER BY no DESC LIMIT -1 OFFSET ?2";
+    for hash in row::all(db, sql, params![grant_no, TOKENS_PER_GRANT], |c| c.hash())? {
+        remove(db, &grant.tenant, &hash)?;
+        audit::announce(db, at, &Change::AccessTokenRevoked(grant.tenant.clone(), hash))?;
+    }
+    Ok(())
 }
 
 /// Reads every access token, to see whether it can be read.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::super::issuance::settled;
+use super::super::issuance::{TOKENS_PER_GRANT, settled};
 use super::super::record::was_just_used;
 use super::super::{
     AuditRow, Change, Consent, GrantStore, InteractionStep, RedeemCode, Redemption, RotateRefresh, Rotation,
@@ -20,6 +20,17 @@ impl State {
         let client = self.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id);
         if let Some(client) = client.filter(|c| !was_just_used(c.last_used_at, now)) {
             client.last_used_at = Some(now);
+        }
+    }
+
+    /// Removes all but the newest tokens of a grant, and tells.
+    fn remove_oldest_tokens(&mut self, grant: &Grant, at: Timestamp) {
+        let theirs = |t: &AccessTokenRecord| t.tenant == grant.tenant && t.grant == grant.id;
+        let newest_first = self.tokens.iter().rev().filter(|(_, t)| theirs(t)).map(|(_, t)| t.hash);
+        let surplus: Vec<_> = newest_first.skip(TOKENS_PER_GRANT.into()).collect();
+        self.tokens.retain(|(_, t)| !surplus.contains(&t.hash));
+        for hash in surplus {
+            self.announce(at, Change::AccessTokenRevoked(grant.tenant.clone(), hash));
         }
     }
 
@@ -160,6 +171,7 @@ impl GrantStore for MemoryStore {
                     .filter(|g| g.tenant == grant.tenant && g.id == grant.id)
                     .for_each(|g| *g = grant.clone());
                 state.add_token(token.clone());
+                state.remove_oldest_tokens(&grant, request.now);
                 state.used(&grant.tenant, &grant.client, request.now);
                 state.record(request.audit);
                 Rotation::Rotated(Box::new(grant), Box::new(token))
@@ -167,6 +179,7 @@ impl GrantStore for MemoryStore {
             RefreshVerdict::Retry => {
                 let token = request.access.record(&grant, request.now);
                 state.add_token(token.clone());
+                state.remove_oldest_tokens(&grant, request.now);
                 state.record(request.audit);
                 Rotation::Retried(Box::new(grant), Box::new(token))
             }
