@@ -75,7 +75,7 @@ async fn live(config: Config, options: RunOptions) -> Result<ServerLock, RunErro
 impl Gateway {
     /// Serves, and reloads when asked or when files have changed, until the process shall end.
     async fn serve(&self, signals: &mut Signals) {
-        let mut digest = self.reloader.digest();
+        let mut digest = self.digest().await;
         let mut watch = self.watch();
         loop {
             let asked = tokio::select! {
@@ -85,7 +85,7 @@ impl Gateway {
                 },
                 () = settled(&mut watch) => false,
             };
-            let now = self.reloader.digest();
+            let now = self.digest().await;
             if asked || now != digest {
                 digest = now;
                 let reloader = Arc::clone(&self.reloader);
@@ -96,6 +96,13 @@ impl Gateway {
                 watch = self.watch();
             }
         }
+    }
+
+    /// Reads the files away from the runtime that accepts connections: they may lie on a disk that does not answer.
+    async fn digest(&self) -> Option<[u8; 32]> {
+        let reloader = Arc::clone(&self.reloader);
+        let read = tokio::task::spawn_blocking(move || reloader.digest()).await;
+        read.inspect_err(|error| tracing::error!(%error, "the watched files could not be read")).ok()
     }
 
     fn watch(&self) -> Option<Watch> {
