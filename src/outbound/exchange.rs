@@ -1,7 +1,7 @@
 //! One GET over one connection: 200, plain JSON, of bounded size, or an error.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HOST, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Incoming};
@@ -15,8 +15,6 @@ use super::{FetchError, Fetched, Target};
 /// security.md 5.7: head of an answer.
 const MAX_FIELDS: usize = 64;
 const MAX_HEAD: usize = 32 * 1024;
-/// Entity tags are a few dozen characters; a longer one is not worth keeping.
-const MAX_ETAG: usize = 256;
 
 /// Fetches the target over a connection that is secured already.
 pub(super) async fn get(
@@ -45,10 +43,8 @@ pub(super) async fn get(
     }
     check_type(answer.headers())?;
     let Freshness { max_age, no_store } = Freshness::read(answer.headers());
-    let etag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.len() <= MAX_ETAG);
-    let etag = etag.map(str::to_owned);
     let body = read_bounded(answer.into_body(), max_bytes).await?;
-    Ok(Fetched { body, max_age, no_store, etag })
+    Ok(Fetched { body, max_age, no_store })
 }
 
 /// `application/json` or `application/*+json`, in the clear.

@@ -16,11 +16,13 @@ mod budget;
 mod exchange;
 mod freshness;
 mod guard;
+mod lookup;
 mod target;
 mod trust;
 
 use budget::Budget;
 use guard::Guard;
+use lookup::Lookup;
 use target::Target;
 
 /// What a fetch brought.
@@ -32,8 +34,6 @@ pub struct Fetched {
     pub max_age: Option<u64>,
     /// `no-store` or `no-cache` was said.
     pub no_store: bool,
-    /// Entity tag.
-    pub etag: Option<String>,
 }
 
 /// Why a fetch brought nothing. The variants go to log and audit; the browser learns only whether to try again.
@@ -116,6 +116,7 @@ pub struct Dialer {
     guard: Guard,
     by_host: Budget,
     known: Budget,
+    lookup: Lookup,
     tls: TlsConnector,
 }
 
@@ -135,6 +136,7 @@ impl Dialer {
             guard: Guard::new(config.allow_addresses.clone()),
             by_host: Budget::new(rates.fetches_per_host_per_minute, IN_FLIGHT),
             known: Budget::new(rates.fetches_per_host_per_minute, KNOWN_IN_FLIGHT),
+            lookup: Lookup::new(),
             tls: TlsConnector::from(trust::client_config(config.extra_ca_file.as_deref())?),
         })
     }
@@ -145,8 +147,8 @@ impl Dialer {
         let addresses = match target.literal {
             Some(address) => self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?,
             None => {
-                let answer = timeout(DNS_TIME, tokio::net::lookup_host((target.host.as_str(), target.port))).await;
-                self.guard.admit(answer.map_err(|_| FetchError::Dns)?.map_err(|_| FetchError::Dns)?)?
+                let found = self.lookup.addresses(&target.host, target.port, DNS_TIME).await;
+                self.guard.admit(found.ok_or(FetchError::Dns)?.into_iter())?
             }
         };
         for address in addresses {

@@ -87,7 +87,7 @@ impl Fetch for OneDocument {
             "redirect_uris": ["http://127.0.0.1/cb"],
             "token_endpoint_auth_method": "none",
         });
-        Ok(Fetched { body: document.to_string().into(), max_age: None, no_store: false, etag: None })
+        Ok(Fetched { body: document.to_string().into(), max_age: None, no_store: false })
     }
 }
 

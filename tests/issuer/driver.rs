@@ -44,7 +44,7 @@ pub(crate) struct ScriptedFetch {
 impl ScriptedFetch {
     pub(crate) fn serve(&self, url: &str, body: &serde_json::Value, max_age: Option<u64>, no_store: bool) {
         let body = bytes::Bytes::from(body.to_string());
-        let fetched = Fetched { body, max_age, no_store, etag: None };
+        let fetched = Fetched { body, max_age, no_store };
         self.answers.lock().unwrap().insert(url.to_owned(), Ok(fetched));
     }
     pub(crate) fn fail(&self, url: &str, error: FetchError) {

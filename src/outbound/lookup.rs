@@ -1,0 +1,60 @@
+//! Looking names up: the system's resolver blocks and cannot be called off, so it has a few threads and no more.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Look-ups at once. Names whose servers do not answer keep theirs for as long as the resolver tries (some 20 seconds),
+/// however soon we give up.
+const AT_ONCE: usize = 32;
+
+/// The bounded resolver.
+#[derive(Debug)]
+pub(super) struct Lookup(Arc<Semaphore>);
+
+impl Lookup {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+
+    /// Returns the addresses of a host; `None` when there are none, or none in time. It takes the answer through the
+    /// system's search list as it comes: the certificate must name the host itself in any case.
+    pub(super) async fn addresses(&self, host: &str, port: u16, limit: Duration) -> Option<Vec<SocketAddr>> {
+        let host = host.to_owned();
+        let ask = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        timeout(limit, self.blocking(ask)).await.ok()?
+    }
+
+    async fn blocking<T: Send + 'static>(&self, ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Option<T> {
+        let place = Arc::clone(&self.0).acquire_owned().await.ok()?;
+        let answer = tokio::task::spawn_blocking(move || {
+            let answer = ask();
+            // Given back here, when the thread is free, and not when its caller has lost patience.
+            drop(place);
+            answer
+        });
+        answer.await.ok()?.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_up_that_was_given_up_keeps_its_place_until_it_returns() {
+        let lookup = Lookup(Arc::new(Semaphore::new(1)));
+        let (release, hang) = std::sync::mpsc::channel::<()>();
+        let soon = Duration::from_millis(50);
+        let hung = timeout(soon, lookup.blocking(move || Ok(hang.recv().is_err()))).await;
+        assert!(hung.is_err(), "nobody waits for it any longer");
+        let next = timeout(soon, lookup.blocking(|| Ok(()))).await;
+        assert!(next.is_err(), "its thread is still busy: no second one is started");
+        drop(release);
+        assert_eq!(lookup.blocking(|| Ok(7)).await, Some(7));
+    }
+}
