@@ -23,7 +23,6 @@ fn body_of(registered: &Registered) -> Vec<u8> {
     let mut members = registered.client.metadata.to_json();
     members.insert("client_id".to_owned(), json!(registered.client.id.as_str()));
     members.insert("client_id_issued_at".to_owned(), json!(registered.client.created_at.as_secs()));
-    members.entry("response_types").or_insert_with(|| json!(["code"]));
     if let Some(secret) = &registered.secret {
         members.insert("client_secret".to_owned(), json!(secret.reveal()));
         // Required beside a secret; 0 says that it does not expire.

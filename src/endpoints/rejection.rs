@@ -247,7 +247,7 @@ fn of_client<'a>(error: &OAuthError, text: &'a str) -> Words<'a> {
             "It may have been removed, or have registered elsewhere. In the application, remove this connection and add \
              it again.",
         ),
-        ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError => {
+        ErrorCode::TemporarilyUnavailable => {
             ("We cannot do this just now", "Nothing was changed. Reload this page in a few seconds.")
         }
         ErrorCode::AccessDenied
@@ -264,8 +264,7 @@ fn of_client<'a>(error: &OAuthError, text: &'a str) -> Words<'a> {
         | ErrorCode::RequestUriNotSupported
         | ErrorCode::UnapprovedSoftwareStatement
         | ErrorCode::UnsupportedGrantType
-        | ErrorCode::UnsupportedResponseType
-        | ErrorCode::UnsupportedTokenType => ("The application’s request cannot be honoured", TRY_AGAIN),
+        | ErrorCode::UnsupportedResponseType => ("The application’s request cannot be honoured", TRY_AGAIN),
     };
     Words { heading, text, remedy, code: Some(error.code().as_str()) }
 }
@@ -289,7 +288,6 @@ fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
         ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorCode::AccessDenied
         | ErrorCode::ConsentRequired
         | ErrorCode::InvalidClientMetadata
@@ -305,8 +303,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::UnapprovedSoftwareStatement
         | ErrorCode::UnauthorizedClient
         | ErrorCode::UnsupportedGrantType
-        | ErrorCode::UnsupportedResponseType
-        | ErrorCode::UnsupportedTokenType => StatusCode::BAD_REQUEST,
+        | ErrorCode::UnsupportedResponseType => StatusCode::BAD_REQUEST,
     }
 }
 

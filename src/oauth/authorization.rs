@@ -10,7 +10,8 @@ use super::{
 /// security.md 5.7: some clients keep JSON in it.
 const MAX_STATE: usize = 4096;
 
-/// Not a permission at a resource: it asks for a refresh token (OpenID Connect Core 11).
+/// Not a permission at a resource: it asks for a refresh token (OpenID Connect Core 11), which every client gets that
+/// registered for it.
 const OFFLINE_ACCESS: &str = "offline_access";
 
 /// An authorization request as sent; nothing of it is believed yet.
@@ -50,8 +51,6 @@ pub struct ValidatedRequest {
     pub resource: ResourceIndicator,
     /// What is asked for: known scopes of the resource, or its default set.
     pub scopes: ScopeSet,
-    /// Whether `offline_access` was asked (a no-op permission, accepted and not stored as a scope).
-    pub offline_access: bool,
     /// How much to prompt.
     pub prompt: Prompt,
 }
@@ -112,8 +111,8 @@ impl AuthorizationRequest {
         // RFC 6749 4.1.2.1: the state goes back with every answer, unless it is itself at fault.
         let (state, state_is_sound) = self.state();
         match self.check(client, policy, state_is_sound) {
-            Ok((challenge, resource, scopes, offline_access, prompt)) => {
-                Ok(ValidatedRequest { redirect, state, challenge, resource, scopes, offline_access, prompt })
+            Ok((challenge, resource, scopes, prompt)) => {
+                Ok(ValidatedRequest { redirect, state, challenge, resource, scopes, prompt })
             }
             Err(error) => Err(Box::new(RefusedRequest { redirect, state, error })),
         }
@@ -159,9 +158,8 @@ impl AuthorizationRequest {
         let prompt = self.prompt()?;
         let (resource, allowed, default) = self.resource(client, policy)?;
         let asked = self.form.get("scope").map(ScopeSet::parse).transpose()?.unwrap_or_default();
-        let offline_access = asked.contains(OFFLINE_ACCESS);
         let scopes = grantable(&asked.without(OFFLINE_ACCESS), client, allowed, default)?;
-        Ok((challenge, resource.clone(), scopes, offline_access, prompt))
+        Ok((challenge, resource.clone(), scopes, prompt))
     }
 
     fn prompt(&self) -> Result<Prompt, OAuthError> {
@@ -197,7 +195,7 @@ impl AuthorizationRequest {
 }
 
 type PolicyRow = (ResourceIndicator, ScopeSet, ScopeSet);
-type Checked = (CodeChallenge, ResourceIndicator, ScopeSet, bool, Prompt);
+type Checked = (CodeChallenge, ResourceIndicator, ScopeSet, Prompt);
 
 /// Returns what may be granted of what is asked.
 ///
@@ -258,7 +256,6 @@ impl ValidatedRequest {
             "challenge": self.challenge.as_str(),
             "resource": self.resource.as_str(),
             "scope": self.scopes.to_string(),
-            "offline_access": self.offline_access,
             "prompt": [self.prompt.none, self.prompt.login, self.prompt.consent],
         })
         .to_string()
@@ -276,7 +273,6 @@ impl ValidatedRequest {
             challenge: CodeChallenge::from_stored(text("challenge")?)?,
             resource: ResourceIndicator::from_stored(text("resource")?),
             scopes: ScopeSet::from_stored(text("scope")?)?,
-            offline_access: flag("offline_access")?,
             prompt: Prompt { none: prompt(0)?, login: prompt(1)?, consent: prompt(2)? },
         })
     }

@@ -31,8 +31,6 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// RFC 9101 is not supported: no `request_uri` parameter (OpenID Connect Core 3.1.2.6).
     RequestUriNotSupported,
-    /// The server met an unexpected condition.
-    ServerError,
     /// The server cannot answer just now.
     TemporarilyUnavailable,
     /// RFC 7591 3.2.2: the software statement is not approved here.
@@ -43,8 +41,6 @@ pub enum ErrorCode {
     UnsupportedGrantType,
     /// The response type is not supported.
     UnsupportedResponseType,
-    /// RFC 7009 2.2.1: the kind of token cannot be revoked here.
-    UnsupportedTokenType,
 }
 
 impl ErrorCode {
@@ -65,13 +61,11 @@ impl ErrorCode {
             Self::LoginRequired => "login_required",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
-            Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",
-            Self::UnsupportedTokenType => "unsupported_token_type",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientId, Lifetime, ResourceIndicator, ScopeSet, TenantId, Timestamp};
+use super::{ClientId, ResourceIndicator, ScopeSet, TenantId, Timestamp};
 
 /// Who consented: the account's stable id, never reused, never a name. Printable ASCII without space, 1 to 128.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,11 +106,6 @@ impl Grant {
     #[must_use]
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
-    }
-    /// Returns how long an access token made now may live at most.
-    #[must_use]
-    pub fn remaining(&self, now: Timestamp) -> Lifetime {
-        self.expires_at.since(now)
     }
 }
 

@@ -64,11 +64,6 @@ impl RegisteredRedirects {
             .then(|| VerifiedRedirect { uri: uri(), was_sent: true })
             .ok_or(InvalidRedirect::NotRegistered)
     }
-    /// Returns whether every URI is local (loopback or private-use scheme).
-    #[must_use]
-    pub fn all_local(&self) -> bool {
-        self.0.iter().all(RedirectUri::is_local)
-    }
 }
 
 impl VerifiedRedirect {

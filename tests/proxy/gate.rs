@@ -51,9 +51,8 @@ impl Gate {
 
     async fn pass(&self, name: &'static str) -> Result<(), StoreError> {
         *self.calls.lock().unwrap().entry(name).or_default() += 1;
-        let waits = |state: State| {
-            state == State::Held || (state == State::DamagedAndSlow && name == "live_access_tokens")
-        };
+        let waits =
+            |state: State| state == State::Held || (state == State::DamagedAndSlow && name == "live_access_tokens");
         let mut state = self.state.subscribe();
         match *state.wait_for(|s| !waits(*s)).await.unwrap() {
             State::Damaged | State::DamagedAndSlow if name == "changes_after" => {
