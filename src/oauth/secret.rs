@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_printed() {
+    fn lk_05_nothing_secret_is_printed() {
         let keys = keys(&[1]);
         let printed = format!(
             "{:?} {:?} {:?} {keys:?}",

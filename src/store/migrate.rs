@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_schema_is_refused_with_a_remedy() {
+    fn cf_08_a_newer_schema_is_refused_with_a_remedy() {
         let newer = Applied { number: 3, name: "three".to_owned(), checksum: vec![] };
         let refused = outstanding(KNOWN, &[applied(&KNOWN[0]), applied(&KNOWN[1]), newer]).unwrap_err().to_string();
         assert!(refused.contains("migration 3 (three)") && refused.contains("newer program"), "{refused}");

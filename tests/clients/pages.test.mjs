@@ -14,7 +14,7 @@ const arrived = [];
 before(async () => {
   callback = createServer((request, response) => {
     const url = new URL(request.url, 'http://127.0.0.1');
-    if (url.pathname === '/callback') arrived.push(url.searchParams);
+    if (url.pathname === '/callback') arrived.push(Object.assign(url.searchParams, { referer: request.headers.referer }));
     response.end('<!doctype html><title>Back at the application</title>');
   });
   await new Promise((resolve) => callback.listen(0, '127.0.0.1', resolve));
@@ -90,7 +90,7 @@ async function visit(options, deed) {
 const reaches = (page) => page.waitForURL((url) => url.href.startsWith(client.redirect_uris[0]));
 
 describe('pages in Chromium', () => {
-  test('login, a wrong password, consent', () => visit({}, async (page, { expected }) => {
+  test('login, a wrong password, consent (AZ-31)', () => visit({}, async (page, { expected }) => {
     const asked = authorization();
     await page.goto(asked.href);
     await picture(page, 'login');
@@ -147,6 +147,17 @@ describe('pages in Chromium', () => {
       assert.equal(arrived.at(-1).get('state'), asked.state);
       assert.ok(arrived.at(-1).get('code'));
     }
+  }));
+
+  test('nothing of the way is told to the application (LK-09)', () => visit({}, async (page) => {
+    await authorize(page, authorization().href, ACCOUNT);
+    assert.equal(arrived.at(-1).referer, undefined);
+    const addresses = [];
+    while (page.url() !== 'about:blank') {
+      addresses.push(page.url());
+      if (!(await page.goBack().catch(() => null))) break;
+    }
+    for (const address of addresses.slice(1)) assert.doesNotMatch(address, /[?&](code|state)=.*[?&]iss=/);
   }));
 
   test('the back button gives no second code', () => visit({}, async (page, { expected }) => {

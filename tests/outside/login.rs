@@ -5,7 +5,7 @@ use std::io::Write as _;
 use crate::expect;
 use crate::shared::{self, CALLBACK};
 use crate::support::application::{Application, random};
-use crate::support::client::Reply;
+use crate::support::client::{Client, Reply};
 use crate::support::gateway::{Gateway, Home, PASSWORD};
 use crate::support::page::{Browser, form_to};
 
@@ -160,4 +160,20 @@ async fn li_11_nobody_knows_a_password_of_a_new_gateway() {
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     let links = said.matches(&format!("{}/setup?link=", home.origin())).count();
     assert_eq!(links, 1, "a set-password link is shown once:\n{said}");
+}
+
+#[tokio::test]
+async fn st_15_no_text_is_too_long_or_too_odd_to_be_refused_cleanly() {
+    let shared = shared::gateway().await;
+    let long = "'\";--\u{0}".repeat(9_000);
+    for (name, password) in [("a'; DROP TABLE accounts; --", "x"), ("a\u{0}b", "x"), (&long[..400], &long[..2_000])] {
+        let reply = attempt(&shared.home, name, password).await;
+        assert!(matches!(reply.status, 400 | 429), "{}: {}", reply.status, reply.text());
+    }
+    let reply = attempt(&shared.home, &long, "x").await;
+    assert_eq!(reply.status, 413, "beyond what a form may hold");
+    for member in ["client_name", "software_id", "software_version", "scope", "client_uri"] {
+        let body = serde_json::json!({"redirect_uris": [CALLBACK], member: &long[..30_000]});
+        expect::refused(&Client::new(&shared.home).post_json("/register", &body).await, "invalid_client_metadata");
+    }
 }

@@ -12,7 +12,7 @@ crate::on_every_store! {
     what_has_ended_goes,
     st_18_a_used_code_is_kept_as_long_as_its_grant,
     st_17_many_rows_go_in_batches,
-    clients_nobody_used_are_forgotten,
+    rg_14_clients_nobody_used_are_forgotten,
 }
 
 const UNUSED_AFTER: Lifetime = DAY;
@@ -99,7 +99,7 @@ async fn st_17_many_rows_go_in_batches(store: Arc<dyn Store>) {
     ));
 }
 
-async fn clients_nobody_used_are_forgotten(store: Arc<dyn Store>) {
+async fn rg_14_clients_nobody_used_are_forgotten(store: Arc<dyn Store>) {
     settle(&store).await;
     let added = || row(AuditEvent::ClientRegistered, START);
     for (name, origin) in [

@@ -1,0 +1,174 @@
+//! docs/threat-model.md against the tests: each case of the catalogue has a test that carries its id, or a reason why it
+//! has none. A failure means that the document promises what nobody checks. `MCPGATE_BLESS=1` rewrites its table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The catalogue: group, what it is about, the numbers in use.
+const CATALOGUE: &[(&str, &str, &[u8])] = &[
+    (
+        "AZ",
+        "the authorization endpoint and redirect URIs",
+        &[1, 2, 4, 7, 8, 9, 10, 12, 13, 14, 15, 16, 17, 18, 19, 21, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32],
+    ),
+    ("PK", "code challenges", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
+    ("CR", "redemption of codes", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16]),
+    ("RT", "refresh tokens", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]),
+    ("CA", "client authentication", &[2, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16]),
+    ("RG", "registration", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]),
+    (
+        "CI",
+        "client metadata documents and the fetching of them",
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20],
+    ),
+    ("CN", "consent and forged posts", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]),
+    ("LI", "login", &[2, 3, 4, 7, 8, 11]),
+    (
+        "TV",
+        "the token check of requests to upstreams",
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24],
+    ),
+    ("MD", "metadata and names of the gateway", &[1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12]),
+    ("HS", "HTTP/1.1 framing and paths", &[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]),
+    ("HD", "headers on the way through", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
+    ("MC", "MCP messages", &[1, 3, 4, 5, 6, 8, 9, 11, 12, 13, 14, 15]),
+    ("H2", "HTTP/2", &[1, 3, 5, 7, 8, 9, 10, 12]),
+    ("DS", "slow, large and many", &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+    ("SS", "event streams", &[1, 2, 3, 4, 5, 6, 8, 9, 10]),
+    ("TL", "TLS", &[1, 2, 3, 4, 5, 7, 8, 9, 12]),
+    ("UP", "upstreams that misbehave", &[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18]),
+    ("ST", "the store", &[1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19]),
+    ("CK", "clocks", &[2, 3, 5]),
+    ("CF", "configuration and start", &[1, 2, 3, 5, 6, 7, 8, 9]),
+    ("LK", "leaks", &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11]),
+];
+
+const BEGIN: &str = "<!-- the table below is written by tests/threat_model.rs -->";
+const END: &str = "<!-- end of the table -->";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join("src"), root().join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("node_modules") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "mjs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The ids at the beginning of a test's name: `cr_01_rt_03_no_second_use` carries two.
+fn ids_of_function(name: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    let words: Vec<_> = name.split('_').collect();
+    for pair in words.chunks(2) {
+        match pair {
+            [group, number] if is_id(group, number) => ids.push(format!("{}-{number}", group.to_ascii_uppercase())),
+            _ => break,
+        }
+    }
+    ids
+}
+
+fn is_id(group: &str, number: &str) -> bool {
+    group.len() == 2 && number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The ids in the title of a browser test: `'... (LK-09)'`.
+fn ids_of_title(title: &str) -> Vec<String> {
+    let words = title.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    words
+        .filter(|word| word.split_once('-').is_some_and(|(group, number)| is_id(group, number)))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Id, and the tests that carry it with their files.
+fn tests() -> BTreeMap<String, BTreeSet<String>> {
+    let mut tests: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in sources() {
+        let text = std::fs::read_to_string(&path).expect("a source file can be read");
+        let short = path.strip_prefix(root()).expect("below the manifest").display().to_string();
+        for line in text.lines().map(str::trim_start) {
+            let (ids, name) = if let Some(rest) = line.trim_start_matches("async ").strip_prefix("fn ") {
+                let name = rest.split(['(', '<']).next().unwrap_or_default();
+                (ids_of_function(name), format!("`{name}`"))
+            } else if let Some(rest) = line.strip_prefix("test('") {
+                let title = rest.split("'").next().unwrap_or_default();
+                (ids_of_title(title), format!("“{title}”"))
+            } else {
+                continue;
+            };
+            for id in ids {
+                tests.entry(id).or_default().insert(format!("{name} ({short})"));
+            }
+        }
+    }
+    tests
+}
+
+fn document() -> String {
+    std::fs::read_to_string(root().join("docs/threat-model.md")).expect("docs/threat-model.md can be read")
+}
+
+/// The ids with a reason, from the rows of the document outside the written table.
+fn reasons(document: &str) -> BTreeSet<String> {
+    let (before, rest) = document.split_once(BEGIN).expect("the table begins");
+    let after = rest.split_once(END).expect("the table ends").1;
+    let rows = before.lines().chain(after.lines()).filter_map(|line| line.strip_prefix("| "));
+    rows.filter_map(|row| row.split(" |").next())
+        .flat_map(|ids| ids.split(", ").map(str::to_owned).collect::<Vec<_>>())
+        .filter(|id| id.split_once('-').is_some_and(|(group, number)| is_id(group, number)))
+        .collect()
+}
+
+fn table(tests: &BTreeMap<String, BTreeSet<String>>) -> String {
+    let mut table = String::new();
+    for (group, about, numbers) in CATALOGUE {
+        write!(table, "\n### {group}: {about}\n\n| case | tests |\n| --- | --- |\n").expect("a string takes all");
+        for number in *numbers {
+            let id = format!("{group}-{number:02}");
+            if let Some(names) = tests.get(&id) {
+                let names: Vec<_> = names.iter().map(String::as_str).collect();
+                writeln!(table, "| {id} | {} |", names.join("<br>")).expect("a string takes all");
+            }
+        }
+    }
+    table
+}
+
+#[test]
+fn the_table_is_that_of_the_sources() {
+    let text = document();
+    let (before, rest) = text.split_once(BEGIN).expect("the table begins");
+    let (_, after) = rest.split_once(END).expect("the table ends");
+    let wished = format!("{before}{BEGIN}\n{}\n{END}{after}", table(&tests()));
+    if std::env::var_os("MCPGATE_BLESS").is_some() {
+        std::fs::write(root().join("docs/threat-model.md"), &wished).expect("the document can be written");
+    }
+    assert!(text == wished || document() == wished, "run MCPGATE_BLESS=1 cargo test --test threat_model");
+}
+
+#[test]
+fn every_case_has_a_test_or_a_reason() {
+    let (tests, reasons) = (tests(), reasons(&document()));
+    let cases = CATALOGUE.iter().flat_map(|(group, _, numbers)| numbers.iter().map(move |n| format!("{group}-{n:02}")));
+    let cases: BTreeSet<_> = cases.collect();
+    let missing: Vec<_> = cases.iter().filter(|id| !tests.contains_key(*id) && !reasons.contains(*id)).collect();
+    assert!(missing.is_empty(), "neither tested nor explained: {missing:?}");
+    let outdated: Vec<_> = reasons.iter().filter(|id| tests.contains_key(*id)).collect();
+    assert!(outdated.is_empty(), "explained as untested although a test carries the id: {outdated:?}");
+    let invented: Vec<_> = reasons.iter().filter(|id| !cases.contains(*id)).collect();
+    assert!(invented.is_empty(), "not in the catalogue: {invented:?}");
+}
