@@ -86,24 +86,26 @@ pub(super) enum Phase {
 pub(super) struct Observed<S, A> {
     inner: S,
     activity: A,
-    lines: Lines,
+    place: Place,
 }
 
 /// Where in HTTP/1 text the reader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lines {
+pub(super) enum Place {
     /// Not HTTP/1.
     Frames,
-    /// In a request line.
+    /// In the method of a request line.
+    Method,
+    /// In its target.
     Target,
     /// Beyond it.
     Rest,
 }
 
 impl<S, A: AsRef<Activity>> Observed<S, A> {
-    /// Watches `inner`. `lines`: `Frames` for HTTP/2, else `Rest`.
-    pub(super) fn new(inner: S, activity: A, lines: Lines) -> Self {
-        Self { inner, activity, lines }
+    /// Watches `inner`. `place`: `Frames` for HTTP/2, else `Rest`.
+    pub(super) fn new(inner: S, activity: A, place: Place) -> Self {
+        Self { inner, activity, place }
     }
 
     /// Returns the stream.
@@ -111,21 +113,33 @@ impl<S, A: AsRef<Activity>> Observed<S, A> {
         self.inner
     }
 
+    /// Notes that a head begins, and whether its target has a fragment, which the parser cuts off in silence
+    /// (RFC 9112 3.2: no form of a target has one).
     fn heard(&mut self, bytes: &[u8]) {
         let activity = self.activity.as_ref();
-        if self.lines == Lines::Frames || activity.in_flight.load(Relaxed) > 0 {
+        if self.place == Place::Frames || activity.in_flight.load(Relaxed) > 0 {
             return;
         }
-        if !activity.head_begun.swap(true, Relaxed) {
-            self.lines = Lines::Target;
-        }
-        if self.lines == Lines::Target {
-            let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-            // RFC 9112 3.2: no form of a target has a fragment. The parser cuts it off in silence.
-            activity.fragment.fetch_or(line.contains(&b'#'), Relaxed);
-            if line.len() < bytes.len() {
-                self.lines = Lines::Rest;
+        if !activity.head_begun.load(Relaxed) {
+            // What is left of a body that nobody wanted is read between two requests as well; it is no head.
+            let first = bytes.iter().find(|byte| !matches!(byte, b'\r' | b'\n'));
+            if !first.is_some_and(u8::is_ascii_uppercase) {
+                return;
             }
+            activity.head_begun.store(true, Relaxed);
+            self.place = Place::Method;
+        }
+        for byte in bytes {
+            self.place = match (self.place, byte) {
+                (Place::Method, b' ') => Place::Target,
+                (Place::Method, b'A'..=b'Z' | b'\r' | b'\n') => Place::Method,
+                (Place::Target, b'#') => {
+                    activity.fragment.store(true, Relaxed);
+                    Place::Rest
+                }
+                (Place::Target, 0x21..) => Place::Target,
+                (Place::Frames | Place::Method | Place::Target | Place::Rest, _) => return self.place = Place::Rest,
+            };
         }
     }
 
@@ -173,5 +187,36 @@ impl<S: AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite for Observed<
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.wrote(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Activity, Observed, Phase, Place};
+    use std::sync::Arc;
+    use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn hs_15_a_fragment_is_seen_in_a_target_and_nowhere_else() {
+        for (chunks, fragment, phase) in [
+            (&["GET /mcp HTTP/1.1\r\nx: #\r\n"][..], false, Phase::Head),
+            (&["GET /mcp#x HTTP/1.1\r\n"], true, Phase::Head),
+            (&["\r\nGE", "T /m", "cp", "#x HTTP/1.1\r\n"], true, Phase::Head),
+            (&["GET /", " HTTP/1.1\r\n", "x: GET /#\r\n"], false, Phase::Head),
+            // The rest of a body that nobody wanted.
+            (&[r##"{"color":"#fff"}"##], false, Phase::Idle),
+            (&["a=b #c"], false, Phase::Idle),
+        ] {
+            let activity = Arc::new(Activity::default());
+            let mut place = Place::Rest;
+            for chunk in chunks {
+                let mut observed = Observed::new(chunk.as_bytes(), Arc::clone(&activity), place);
+                observed.read_to_end(&mut Vec::new()).await.unwrap();
+                place = observed.place;
+            }
+            assert_eq!(activity.phase(), phase, "{chunks:?}");
+            assert_eq!(activity.begin_request(), fragment, "{chunks:?}");
+            assert_eq!(activity.phase(), Phase::Busy);
+        }
     }
 }

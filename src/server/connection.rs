@@ -1,6 +1,5 @@
 //! One connection: PROXY header, TLS, then HTTP/1.1 or HTTP/2 by ALPN, served until it ends or holds still.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +13,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::activity::{Activity, Lines, Observed};
+use super::activity::{Activity, Observed, Place};
 use super::dispatch;
 use super::listener::Accepted;
 use super::proxy_header;
 use super::stream::{Guarded, Progress};
 use super::tls::{self, HandshakeError};
 use super::watch::{End, Patience, watch};
-use super::worker::{Snapshot, Worker};
+use super::worker::Worker;
 use crate::config::Config;
 use crate::telemetry::ServerEvent;
 use crate::web::peer::{self, Origin};
@@ -32,6 +31,8 @@ const PROXY_HEADER: Duration = Duration::from_secs(5);
 const AGE: Duration = Duration::from_secs(3600);
 /// Bytes kept of a head. A request line of 64 KiB must fit, so that it is answered 414 and not 431.
 const READ_BUFFER: usize = 72 << 10;
+/// hyper's own limit of fields. It has room for so many ready, and makes it anew for every head under another limit.
+const HYPERS_FIELDS: usize = 100;
 /// RFC 9113 6.9.2: what a peer may send on one stream, and on all together, before we have taken it.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
@@ -78,8 +79,9 @@ impl AsRef<Activity> for Shared {
 }
 
 /// Serves an accepted connection to its end.
-pub(super) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
-    let Accepted { stream, peer, mut permit } = accepted;
+pub(super) async fn serve(accepted: Accepted) {
+    let Accepted { stream, peer, mut permit, seat } = accepted;
+    let worker = Arc::clone(&seat.0);
     let metrics = Arc::clone(&worker.process.metrics);
     let snapshot = worker.current().snapshot.clone();
     let Ok(mut stream) = TcpStream::from_std(stream) else { return };
@@ -96,7 +98,7 @@ pub(super) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
         }
     }
     let end = match &snapshot.tls {
-        None => http1(stream, connection(worker, address, None), &snapshot).await,
+        None => http1(stream, connection(worker, address, None), &snapshot.config).await,
         Some(config) => {
             let limit = snapshot.config.timeouts.tls_handshake;
             match tls::accept(stream, Arc::clone(config), &snapshot.hosts, limit).await {
@@ -117,7 +119,7 @@ pub(super) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
                     if is_http2 {
                         http2(stream, connection, &snapshot.config).await
                     } else {
-                        http1(stream, connection, &snapshot).await
+                        http1(stream, connection, &snapshot.config).await
                     }
                 }
             }
@@ -130,7 +132,7 @@ pub(super) async fn serve(accepted: Accepted, worker: Arc<Worker>) {
         End::Idle => metrics.server(ServerEvent::IdleTimeout),
         End::Stalled => metrics.server(ServerEvent::WriteStalled),
     }
-    drop(permit);
+    drop((permit, seat));
 }
 
 /// Only a listed proxy may say who the client is, and it must.
@@ -168,20 +170,22 @@ fn patience(config: &Config, worker: &Worker) -> Patience {
     Patience { head: timeouts.request_head, idle: timeouts.keep_alive, stall: timeouts.write_stall, age: AGE - jitter }
 }
 
-async fn http1<S>(stream: S, connection: Arc<Connection>, snapshot: &Snapshot) -> End
+async fn http1<S>(stream: S, connection: Arc<Connection>, config: &Config) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let key = connection.worker.enter(&connection);
-    let io = TokioIo::new(Observed::new(stream, Shared(Arc::clone(&connection)), Lines::Rest));
+    let entry = Worker::enter(&connection);
+    let io = TokioIo::new(Observed::new(stream, Shared(Arc::clone(&connection)), Place::Rest));
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| dispatch::serve(Arc::clone(&serving), request, None));
     let mut builder = http1::Builder::new();
     // Heads are timed by `watch`: hyper's own timer is set anew for every request.
-    builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(READ_BUFFER);
-    builder.max_headers(snapshot.config.limits.header_fields);
+    builder.header_read_timeout(None).max_buf_size(READ_BUFFER);
+    if config.limits.header_fields != HYPERS_FIELDS {
+        builder.max_headers(config.limits.header_fields);
+    }
     let mut http = builder.serve_connection(io, service);
-    let patience = patience(&snapshot.config, &connection.worker);
+    let patience = patience(config, &connection.worker);
     let end = watch(
         pin!(&mut http),
         |c| std::pin::Pin::new(&mut **c.get_mut()).graceful_shutdown(),
@@ -189,7 +193,7 @@ where
         patience,
     )
     .await;
-    connection.worker.leave(key);
+    drop(entry);
     if end == End::Closed {
         linger(http.into_parts().io.into_inner().into_inner()).await;
     }
@@ -217,8 +221,8 @@ async fn http2<S>(stream: S, connection: Arc<Connection>, config: &Config) -> En
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let key = connection.worker.enter(&connection);
-    let io = TokioIo::new(Observed::new(stream, Shared(Arc::clone(&connection)), Lines::Frames));
+    let entry = Worker::enter(&connection);
+    let io = TokioIo::new(Observed::new(stream, Shared(Arc::clone(&connection)), Place::Frames));
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let progress = Arc::<Progress>::default();
@@ -240,7 +244,7 @@ where
         .serve_connection(io, service);
     let patience = patience(config, &connection.worker);
     let end = watch(pin!(http), http2::Connection::graceful_shutdown, &connection.activity, patience).await;
-    connection.worker.leave(key);
+    drop(entry);
     end
 }
 
@@ -264,6 +268,3 @@ where
         }
     }
 }
-
-/// Keeps clippy's eye on the result type: a service of ours never fails, it answers.
-pub(super) type Answered<T> = Result<T, Infallible>;

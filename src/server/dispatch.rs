@@ -1,5 +1,6 @@
 //! One request: is it for us, and whose is its path? Then the proxy or an endpoint answers.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use http::header::{CONNECTION, EXPECT, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use super::connection::{Answered, Connection};
+use super::connection::Connection;
 use super::host::{self, Hosts};
 use super::stream::{Flight, Progress, Tracked};
 use super::worker::Current;
@@ -33,7 +34,7 @@ pub(super) async fn serve(
     connection: Arc<Connection>,
     request: Request<Incoming>,
     progress: Option<Arc<Progress>>,
-) -> Answered<Response<Tracked>> {
+) -> Result<Response<Tracked>, Infallible> {
     let (flight, fragment) = Flight::begin(connection);
     let connection = flight.connection();
     let current = connection.worker.current();

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Permit;
-use super::worker::{Process, Worker};
+use super::worker::{Process, Seat, Worker};
 use crate::telemetry::ServerEvent;
 use crate::web::peer;
 
@@ -26,6 +26,7 @@ pub(super) struct Accepted {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) permit: Permit,
+    pub(super) seat: Seat,
 }
 
 /// A worker and the way to it.
@@ -97,11 +98,8 @@ fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Proc
     stream.set_nodelay(true).map_err(|_| ServerEvent::AcceptFailed)?;
     let stream = stream.into_std().map_err(|_| ServerEvent::AcceptFailed)?;
     let desk = desks.iter().min_by_key(|desk| desk.worker.open()).unwrap_or(first);
-    desk.worker.expect();
-    desk.hand_over.try_send(Accepted { stream, peer, permit }).map_err(|_| {
-        desk.worker.forget();
-        ServerEvent::RefusedTotal
-    })?;
+    let seat = Seat::take(&desk.worker);
+    desk.hand_over.try_send(Accepted { stream, peer, permit, seat }).map_err(|_| ServerEvent::RefusedTotal)?;
     process.metrics.server(ServerEvent::Accepted);
     Ok(())
 }

@@ -192,9 +192,8 @@ fn start_workers(
         let worker = Arc::new(Worker::new(Arc::clone(process), snapshot.clone(), entropy));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
         let (hand_over, accepted) = mpsc::channel::<Accepted>(listener::HAND_OVER);
-        let serving = Arc::clone(&worker);
         let body = move || {
-            runtime.block_on(worker::run(serving, accepted));
+            runtime.block_on(worker::run(accepted));
             runtime.shutdown_background();
         };
         threads.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(body).map_err(system)?);

@@ -107,31 +107,16 @@ impl Worker {
         self.open.load(Relaxed)
     }
 
-    /// Counts a connection that is on its way to this worker.
-    pub(super) fn expect(&self) {
-        self.open.fetch_add(1, Relaxed);
-    }
-
-    /// Forgets one that did not arrive, or has ended.
-    pub(super) fn forget(&self) {
-        self.open.fetch_sub(1, Relaxed);
-    }
-
-    /// Enters a connection, so that it can be told to end.
-    pub(super) fn enter(&self, connection: &Arc<Connection>) -> u64 {
-        let key = self.ids.place();
-        self.lock().insert(key, Arc::clone(connection));
+    /// Enters a connection, so that it can be told to end, until the entry is dropped.
+    pub(super) fn enter(connection: &Arc<Connection>) -> Entry {
+        let worker = Arc::clone(&connection.worker);
+        let key = worker.ids.place();
+        worker.lock().insert(key, Arc::clone(connection));
         // Draining may have begun between accepting and here: then nobody else will tell it.
-        if self.process.draining.load(Relaxed) {
+        if worker.process.draining.load(Relaxed) {
             connection.activity.wind_down();
         }
-        key
-    }
-
-    /// Takes a connection out.
-    pub(super) fn leave(&self, key: u64) {
-        let left = self.lock().remove(&key);
-        drop(left);
+        Entry { worker, key }
     }
 
     /// Tells all connections to end when their requests have ended. `Process::draining` is set before.
@@ -146,14 +131,41 @@ impl Worker {
     }
 }
 
+/// A connection among a worker's connections.
+pub(super) struct Entry {
+    worker: Arc<Worker>,
+    key: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // Taken out first: the last owner of a connection must not be dropped under the lock.
+        let left = self.worker.lock().remove(&self.key);
+        drop(left);
+    }
+}
+
+/// A connection that counts as a worker's, from being handed over to its end.
+pub(super) struct Seat(pub(super) Arc<Worker>);
+
+impl Seat {
+    /// Takes one.
+    pub(super) fn take(worker: &Arc<Worker>) -> Self {
+        worker.open.fetch_add(1, Relaxed);
+        Self(Arc::clone(worker))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Serves the connections that are handed over, until nobody can hand over any more. Those still open are cut then.
-pub(super) async fn run(worker: Arc<Worker>, mut accepted: Receiver<Accepted>) {
+pub(super) async fn run(mut accepted: Receiver<Accepted>) {
     while let Some(accepted) = accepted.recv().await {
-        let worker = Arc::clone(&worker);
-        tokio::spawn(async move {
-            connection::serve(accepted, Arc::clone(&worker)).await;
-            worker.forget();
-        });
+        drop(tokio::spawn(connection::serve(accepted)));
     }
 }
 
