@@ -36,7 +36,8 @@ pub(super) async fn authenticate(
         Lookup::Hit(principal, expires) => (principal, expires),
         Lookup::Expired => return Err(Rejection::InvalidToken),
         Lookup::Stale => return Err(Rejection::Unprovable),
-        Lookup::Absent => match cache.load(presented, hash).await {
+        // Boxed: a warm request need not carry the room of a load.
+        Lookup::Absent => match Box::pin(cache.load(presented, hash)).await {
             Load::Active(principal, expires) => (principal, expires),
             Load::Inactive => return Err(Rejection::InvalidToken),
             Load::Unknown => return Err(Rejection::Unprovable),

@@ -105,11 +105,12 @@ impl Pool {
             }
         }
         let shared = match self.take_shared() {
-            Some(line) => self.exchange_shared(line, request).await,
+            Some(line) => Box::pin(self.exchange_shared(line, request)).await,
             None => Err(Failure::Unsent(Box::new(request))),
         };
         let sent = match shared {
-            Err(Failure::Unsent(again)) => self.connect_and_send(&mut lease, *again).await,
+            // Boxed: a handshake's state is large and rare; a request on a kept connection need not carry its room.
+            Err(Failure::Unsent(again)) => Box::pin(self.connect_and_send(&mut lease, *again)).await,
             Ok(_) | Err(Failure::Refused(_)) => shared,
         };
         match sent {
