@@ -75,15 +75,21 @@ async fn live(config: Config, options: RunOptions) -> Result<ServerLock, RunErro
 impl Gateway {
     /// Serves, and reloads when asked or when files have changed, until the process shall end.
     async fn serve(&self, signals: &mut Signals) {
-        let mut digest = self.digest().await;
+        let mut digest = Some(self.loaded);
         let mut watch = self.watch();
+        // A new watch tells nothing of what changed before it began.
+        let mut unseen = watch.is_some();
         loop {
-            let asked = tokio::select! {
-                wish = signals.next() => match wish {
-                    Wish::End => return,
-                    Wish::Reload => true,
-                },
-                () = settled(&mut watch) => false,
+            let asked = if std::mem::take(&mut unseen) {
+                false
+            } else {
+                tokio::select! {
+                    wish = signals.next() => match wish {
+                        Wish::End => return,
+                        Wish::Reload => true,
+                    },
+                    () = settled(&mut watch) => false,
+                }
             };
             let now = self.digest().await;
             if asked || now != digest {
@@ -94,6 +100,7 @@ impl Gateway {
                     tracing::error!(%error, "reloading failed");
                 }
                 watch = self.watch();
+                unseen = watch.is_some();
             }
         }
     }

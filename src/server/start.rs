@@ -39,6 +39,8 @@ use crate::token_cache::{Follower, TokenCache};
 pub(super) struct Gateway {
     pub(super) process: Arc<Process>,
     pub(super) reloader: Arc<Reloader>,
+    /// The digest of the files that the running configuration was read from.
+    pub(super) loaded: [u8; 32],
     pub(super) desks: Vec<Desk>,
     pub(super) threads: Vec<std::thread::JoinHandle<()>>,
     /// Ends the public listener.
@@ -152,14 +154,6 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         certificate_ends: built.certificate_ends.into(),
     });
     let closing = ended.child_token();
-    tokio::spawn(Follower::run(ground.cache));
-    tokio::spawn(async move { issuer.sweep_forever().await });
-    tokio::spawn(operator::run(for_operator, Arc::clone(&operator), ended.clone()));
-    let listening = tokio::spawn(listener::run(public, desks.clone(), Arc::clone(&process), closing.clone()));
-    tracing::info!(public = %ready.public, operator = %ready.operator, "accepting connections");
-    if let Some(tell) = options.on_ready.take() {
-        tell(&ready);
-    }
     let workers = desks.iter().map(|desk| Arc::clone(&desk.worker)).collect();
     let reloader = Reloader {
         file: options.config_file,
@@ -168,9 +162,19 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         config,
         dialer,
         workers,
-        operator,
+        operator: Arc::clone(&operator),
     };
-    Ok(Gateway { process, reloader: Arc::new(reloader), desks, threads, closing, listening, ended, lock })
+    // Before anybody can be told that we are ready: a file that changes from now on is seen to have changed.
+    let loaded = reloader.digest();
+    tokio::spawn(Follower::run(ground.cache));
+    tokio::spawn(async move { issuer.sweep_forever().await });
+    tokio::spawn(operator::run(for_operator, Arc::clone(&operator), ended.clone()));
+    let listening = tokio::spawn(listener::run(public, desks.clone(), Arc::clone(&process), closing.clone()));
+    tracing::info!(public = %ready.public, operator = %ready.operator, "accepting connections");
+    if let Some(tell) = options.on_ready.take() {
+        tell(&ready);
+    }
+    Ok(Gateway { process, reloader: Arc::new(reloader), loaded, desks, threads, closing, listening, ended, lock })
 }
 
 pub(super) fn system(error: impl std::fmt::Display) -> RunError {
