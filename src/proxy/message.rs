@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -22,6 +23,9 @@ use crate::mcp::{Envelope, EnvelopeError, HeaderMismatch, MessageKind, ProtocolV
 
 /// Bodies beyond `limits.inspect_body` that one worker holds at a time: at 4 MiB each, 64 MiB.
 pub(super) const LARGE_BODIES: usize = 16;
+/// What is read of a refused request's body at most, and for how long: enough for any message that came with its head.
+const DRAINED: usize = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_millis(250);
 
 /// What is to be sent, and what was read of it.
 pub(super) struct Message {
@@ -158,6 +162,23 @@ async fn read_whole(
         Stop::Broken => Err(Rejection::BadBody("the body broke off")),
         Stop::End | Stop::Full if read.len() > limit => Err(Rejection::TooLarge),
         Stop::End | Stop::Full => Ok(read.take()),
+    }
+}
+
+/// Reads what is left of a refused request's body and drops it, if that is soon done. RFC 9113 8.1 lets a server answer
+/// and reset the stream at once, but clients exist that lose the answer to the reset when they were still sending.
+pub(super) async fn drain(mut body: Incoming) {
+    let mut left = DRAINED;
+    let all = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    if timeout(DRAIN_TIME, all).await.is_err() {
+        tracing::debug!("a refused request's body was not waited for");
     }
 }
 

@@ -12,7 +12,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
@@ -149,10 +149,12 @@ impl Proxy {
             parts,
             seen: None,
         };
+        let mut body = Some(body);
         let answered = match &origin {
-            Ok(_) => self.answer(&mut exchange, body).await,
+            Ok(_) => self.answer(&mut exchange, &mut body).await,
             Err(_) => Err(Rejection::BadOrigin),
         };
+        let left = body.filter(|_| answered.is_err() && exchange.parts.version == Version::HTTP_2);
         let (mut response, outcome) =
             answered.unwrap_or_else(|rejection| (exchange.reject(&rejection), rejection.outcome()));
         if let Some(record) = &mut exchange.record {
@@ -161,11 +163,19 @@ impl Proxy {
         if let Ok(Some(origin)) = origin {
             origin::allow(response.headers_mut(), origin);
         }
+        if let Some(body) = left {
+            message::drain(body).await;
+        }
         response
     }
 
     /// The stages, in the order of their cost and of what each may give away.
-    async fn answer(&self, exchange: &mut Exchange<'_>, body: Incoming) -> Result<(Response, Outcome), Rejection> {
+    /// Takes the body when it is to be read; until then it is the caller's.
+    async fn answer(
+        &self,
+        exchange: &mut Exchange<'_>,
+        body: &mut Option<Incoming>,
+    ) -> Result<(Response, Outcome), Rejection> {
         let Exchange { station, route, config, ref parts, peer, version, .. } = *exchange;
         let (method, fields) = (&parts.method, &parts.headers);
         let target = route.target(&parts.uri).ok_or(Rejection::AmbiguousPath)?;
@@ -183,7 +193,8 @@ impl Proxy {
             return Err(Rejection::TooManyStreams);
         }
         headers::check_names(fields)?;
-        message::check_headers(route, method, fields, &body, config)?;
+        message::check_headers(route, method, fields, body.as_ref().ok_or(Rejection::Internal)?, config)?;
+        let body = body.take().ok_or(Rejection::Internal)?;
         let message = message::read(route, method, fields, version, body, config, &self.large_bodies).await;
         let message = message.map_err(|(rejection, seen)| {
             exchange.seen = seen;
