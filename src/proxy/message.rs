@@ -146,18 +146,13 @@ async fn read_whole(
     let mut read = Gathered::default();
     let enough = small.min(limit).saturating_add(1);
     // One look without a timer: a small body has come with its head.
-    let mut stop = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
-        Poll::Ready(stop) => stop,
-        Poll::Pending => in_time(time, poll_fn(|cx| read.poll_read(&mut body, enough, cx))).await?,
-    };
-    if stop == Stop::Full {
-        // MC-12: a message that has not begun by now is not waited for.
-        if read.is_blank() {
-            return Err(Rejection::Envelope(EnvelopeError { code: -32700, message: "the body is not JSON", id: None }));
+    let stop = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
+        Poll::Ready(stop @ (Stop::End | Stop::Broken)) => stop,
+        Poll::Ready(Stop::Full) | Poll::Pending => {
+            let rest = timeout(time, read_rest(&mut read, &mut body, limit, enough, large));
+            Box::pin(rest).await.map_err(|_| Rejection::SlowBody)??
         }
-        let _place = in_time(time, large.acquire()).await?.map_err(|_| Rejection::Internal)?;
-        stop = in_time(time, poll_fn(|cx| read.poll_read(&mut body, limit.saturating_add(1), cx))).await?;
-    }
+    };
     match stop {
         Stop::Broken => Err(Rejection::BadBody("the body broke off")),
         Stop::End | Stop::Full if read.len() > limit => Err(Rejection::TooLarge),
@@ -182,8 +177,24 @@ pub(super) async fn drain(mut body: Incoming) {
     }
 }
 
-async fn in_time<T>(time: Duration, wish: impl Future<Output = T>) -> Result<T, Rejection> {
-    timeout(time, wish).await.map_err(|_| Rejection::SlowBody)
+/// Reads on where the first look ended.
+async fn read_rest(
+    read: &mut Gathered,
+    body: &mut Incoming,
+    limit: usize,
+    enough: usize,
+    large: &Semaphore,
+) -> Result<Stop, Rejection> {
+    let stop = poll_fn(|cx| read.poll_read(body, enough, cx)).await;
+    if stop != Stop::Full {
+        return Ok(stop);
+    }
+    // MC-12: a message that has not begun by now is not waited for.
+    if read.is_blank() {
+        return Err(Rejection::Envelope(EnvelopeError { code: -32700, message: "the body is not JSON", id: None }));
+    }
+    let _place = large.acquire().await.map_err(|_| Rejection::Internal)?;
+    Ok(poll_fn(|cx| read.poll_read(body, limit.saturating_add(1), cx)).await)
 }
 
 /// Returns the id of the one request that was read, as raw JSON.

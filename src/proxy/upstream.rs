@@ -180,17 +180,20 @@ impl Pool {
 
     /// Takes a place among the requests under way; waits for one if the queue is not too long.
     async fn enter(self: &Arc<Self>) -> Result<Lease, Rejection> {
-        if let Ok(place) = self.places.try_acquire() {
-            place.forget();
-        } else {
-            let limit = self.route.max_connections.saturating_mul(WAITING_PER_CONNECTION);
-            let waiting = Waiting::join(&self.waiting, limit).ok_or(Rejection::Overloaded)?;
-            let place = timeout(MAX_WAIT, self.places.acquire()).await.map_err(|_| Rejection::Overloaded)?;
-            place.map_err(|_| Rejection::Internal)?.forget();
-            drop(waiting);
+        match self.places.try_acquire() {
+            Ok(place) => place.forget(),
+            Err(_) => Box::pin(self.wait_for_place()).await?,
         }
         self.in_use.fetch_add(1, Ordering::Relaxed);
         Ok(Lease { pool: Arc::clone(self), line: None, holds_place: true })
+    }
+
+    async fn wait_for_place(&self) -> Result<(), Rejection> {
+        let limit = self.route.max_connections.saturating_mul(WAITING_PER_CONNECTION);
+        let _waiting = Waiting::join(&self.waiting, limit).ok_or(Rejection::Overloaded)?;
+        let place = timeout(MAX_WAIT, self.places.acquire()).await.map_err(|_| Rejection::Overloaded)?;
+        place.map_err(|_| Rejection::Internal)?.forget();
+        Ok(())
     }
 
     fn take_idle(&self) -> Option<http1::SendRequest<Outgoing>> {

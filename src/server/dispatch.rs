@@ -221,8 +221,11 @@ fn check(request: &Request<Incoming>, connection: &Connection, hosts: &Hosts, li
         (_, None) => return Err(Refusal::HostMalformed),
     };
     let (name, _) = host::split(authority).ok_or(Refusal::HostMalformed)?;
-    // RFC 9110 7.4: for another host than the certificate was shown for, this connection is the wrong one.
-    let misdirected = connection.server_name.as_deref().is_some_and(|sni| !sni.eq_ignore_ascii_case(name));
+    // RFC 9110 7.4: for another host than the certificate was shown for, this connection is the wrong one. An address
+    // cannot stand in SNI (RFC 6066 3), so beside one whatever the client said there tells nothing.
+    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let misdirected =
+        connection.server_name.as_deref().is_some_and(|sni| !is_address && !sni.eq_ignore_ascii_case(name));
     if misdirected || !hosts.has(authority) { Err(Refusal::Host) } else { Ok(()) }
 }
 

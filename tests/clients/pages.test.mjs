@@ -164,6 +164,9 @@ describe('pages in Chromium', () => {
     const before = arrived.length;
     await authorize(page, authorization().href, ACCOUNT);
     assert.equal(arrived.length, before + 1);
+    // Chromium swaps processes between two sites; until it has, there is no history to ask.
+    await page.waitForLoadState();
+    await page.evaluate(() => document.readyState);
     await page.goBack();
     const again = page.getByRole('button', { name: /approve/i });
     if (await again.count()) {

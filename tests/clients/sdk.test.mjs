@@ -40,7 +40,7 @@ describe('SDK clients before the demo upstream', { concurrency: true }, () => {
       assert.equal(one('echo').text, 'Grüße ✓');
       assert.match(one('add').text, /42/);
       const identity = one('whoami').text.toLowerCase();
-      assert.ok(identity.includes(one('registered').client_id), 'the upstream is told the client');
+      assert.ok(identity.includes(one('registered').client_id.toLowerCase()), 'the upstream is told the client');
       assert.ok(!identity.includes('bearer'), 'the upstream is not given the token');
       assert.ok(one('catalogue').resources >= 1 && one('catalogue').prompts >= 1);
       const progress = one('progress');
