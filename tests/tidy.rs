@@ -262,3 +262,19 @@ fn the_top_level_is_as_wished() {
         .collect();
     assert!(strange.is_empty(), "these do not belong at the top level: {strange:?}");
 }
+
+#[test]
+fn every_refusal_is_explained() {
+    let read = |file: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect(file);
+    let page = read("docs/errors.md");
+    let rejection = read("src/proxy/rejection.rs");
+    let variants =
+        rejection.split("enum Rejection {").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the enum");
+    let variants = variants.lines().map(str::trim).filter(|l| l.starts_with(char::is_uppercase));
+    let variants = variants.map(|l| l.chars().take_while(|c| is_name(*c)).collect::<String>());
+    let error = read("src/oauth/error.rs");
+    let codes = error.split('"').filter(|w| w.contains('_') && w.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+    let missing: Vec<_> =
+        variants.chain(codes.map(str::to_owned)).filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/errors.md does not explain {missing:?}");
+}
