@@ -7,7 +7,7 @@ use super::{
     VerifiedRedirect,
 };
 
-/// security.md 5.7: some clients keep JSON in it.
+/// Some clients keep JSON in it.
 const MAX_STATE: usize = 4096;
 
 /// Not a permission at a resource: it asks for a refresh token (OpenID Connect Core 11), which every client gets that

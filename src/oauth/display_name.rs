@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// security.md 5.7: longer names push the rest of the consent page out of sight.
+/// Longer names push the rest of the consent page out of sight.
 const MAX_CHARACTERS: usize = 100;
 
 /// Cleans a name; `Some("")` when nothing is left, `None` when it is too long.

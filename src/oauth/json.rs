@@ -3,7 +3,7 @@
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// security.md 5.7: client metadata has a depth of three or four.
+/// Client metadata has a depth of three or four.
 const MAX_DEPTH: u8 = 64;
 
 /// Reads one JSON object and nothing after it; `None` when it is none, repeats a member or is too deep.

@@ -4,7 +4,7 @@ use super::form::encode;
 use super::redirect_uri::loopback;
 use super::{InvalidRedirect, RedirectUri};
 
-/// security.md 5.7: Cursor registers three, VS Code four.
+/// Cursor registers three, VS Code four.
 const MAX_COUNT: usize = 20;
 
 /// The redirect URIs of one client; never empty.

@@ -1,12 +1,12 @@
 //! `RedirectUri`: what may be registered as a place to send codes to.
 
-/// security.md 5.7: longer than any that a client was seen to use, short enough for every browser.
+/// Longer than any that a client was seen to use, short enough for every browser.
 const MAX_LENGTH: usize = 2048;
 
 /// Schemes that a browser runs, opens or connects to instead of handing the code to a program that registered them.
 const RUN_OR_OPENED: &[&str] = &["about", "blob", "data", "file", "ftp", "javascript", "vbscript", "ws", "wss"];
 
-/// Exact private-use URIs without a dot in the scheme that widely used clients register (protocol.md A-23, 5.1).
+/// Exact private-use URIs without a dot in the scheme that widely used clients register.
 const KNOWN_URIS: &[&str] =
     &["cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-retrieval/oauth/callback"];
 

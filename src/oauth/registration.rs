@@ -9,7 +9,7 @@ use super::{
     display_name, json,
 };
 
-/// security.md 5.7: redirect URIs per client. More is an attack on the store, not a mistake in an address.
+/// Redirect URIs per client. More is an attack on the store, not a mistake in an address.
 const MAX_REDIRECT_URIS: usize = 20;
 const MAX_URL: usize = 2048;
 
@@ -217,7 +217,7 @@ impl Members {
     }
 
     /// CIMD "Client Metadata": no shared secret is possible, so an absent method means a public client. ChatGPT's
-    /// documents name `private_key_jwt` and list `none` beside it in a member of their own (protocol.md 5.3).
+    /// documents name `private_key_jwt` and list `none` beside it in a member of their own.
     fn document_method(&self) -> Result<AuthMethod, OAuthError> {
         match self.text("token_endpoint_auth_method")? {
             None | Some("none") => Ok(AuthMethod::None),

@@ -7,7 +7,7 @@ use super::{ErrorCode, OAuthError};
 
 /// Longer ones only serve to fill the store.
 const MAX_TOKEN: usize = 256;
-/// security.md 5.7: room for every scope of a large catalogue.
+/// Room for every scope of a large catalogue.
 const MAX_PARAMETER: usize = 2048;
 const MAX_SCOPES: usize = 100;
 

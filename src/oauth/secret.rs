@@ -16,7 +16,7 @@ const MAC_DIGITS: usize = 11;
 const CRC_DIGITS: usize = 6;
 const REFRESH_DIGITS: usize = 61;
 
-/// Family, generation, key number; then the MAC cut to 192 bits, beyond any search (security.md 5.2).
+/// Family, generation, key number; then the MAC cut to 192 bits, beyond any search.
 const CLAIMS_BYTES: usize = 21;
 const REFRESH_BYTES: usize = CLAIMS_BYTES + 24;
 

@@ -173,7 +173,7 @@ impl Grant {
         let in_grace = presented.grace > Lifetime::default() && now.since(self.rotated_at) <= presented.grace;
         match self.generation.checked_sub(presented.generation) {
             Some(0) => RefreshVerdict::Rotate,
-            // protocol.md A-43: several processes share one token, answers are lost; the same successor is no new branch.
+            // OAuth 2.1 4.3.1, relaxed: several processes share one token, answers are lost; the same successor is no new branch.
             Some(1) if in_grace => RefreshVerdict::Retry,
             // RFC 9700 4.14.2: whoever presents a spent token, somebody has a copy.
             Some(_) => RefreshVerdict::Reused,
