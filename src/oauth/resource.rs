@@ -60,7 +60,7 @@ fn canonical(text: &str) -> Option<String> {
         "http" => ":80",
         _ => return None,
     };
-    // protocol.md A-31: a query is ignored for the look-up.
+    // A query is ignored for the look-up.
     let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let authority = authority.to_ascii_lowercase();

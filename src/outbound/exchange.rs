@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::freshness::Freshness;
 use super::{FetchError, Fetched, Target};
 
-/// security.md 5.7: head of an answer.
+/// The longest head of an answer.
 const MAX_FIELDS: usize = 64;
 const MAX_HEAD: usize = 32 * 1024;
 

@@ -10,7 +10,7 @@ use crate::oauth::{Timestamp, TokenHash};
 use crate::telemetry::WorkerMetrics;
 use crate::token_cache::{Load, Lookup, Principal, TokenCache};
 
-/// The longest field value that is looked at (security.md 5.7); our own tokens have 71 bytes.
+/// The longest field value that is looked at; our own tokens have 71 bytes.
 const MAX_FIELD: usize = 16 * 1024;
 
 /// A token that was good when it was looked up.

@@ -24,9 +24,9 @@ use crate::telemetry::WorkerMetrics;
 /// Common servers close a connection that was idle for 5 s without saying so; one second less avoids the race that
 /// ends in a 502, and a new connection costs a loopback or data-centre upstream next to nothing.
 const IDLE: Duration = Duration::from_secs(4);
-/// The longest answer head (security.md 5.7).
+/// The longest answer head.
 const MAX_HEAD: usize = 32 * 1024;
-/// The most fields of an answer (security.md 5.7).
+/// The most fields of an answer.
 const MAX_FIELDS: usize = 64;
 /// The read buffer of a connection at most: four TLS records.
 const MAX_BUFFER: usize = 64 * 1024;

@@ -32,7 +32,7 @@ fn document(changes: &Value) -> Result<ClientMetadata, OAuthError> {
     ClientMetadata::from_metadata_document(body.to_string().as_bytes(), &url, &policy())
 }
 
-/// The registrations of known clients: protocol.md Appendix B.
+/// The registrations of known clients.
 #[test]
 fn appendix_b_known_clients_are_registered() {
     let (both, code) = (json!(["authorization_code", "refresh_token"]), json!(["code"]));
