@@ -71,7 +71,8 @@ async fn assert_kept(store: &Arc<dyn Store>, told: &HashMap<String, Acknowledged
     for (name, acknowledged) in told {
         let found = store.find_grant(&tenant(), grant_id(name)).await.unwrap().expect("a granted family is there");
         assert!(found.generation >= acknowledged.generation, "{name}: {found:?}, {acknowledged:?}");
-        assert!(found.generation <= acknowledged.generation + 1, "{name}: at most one deed was under way");
+        // One deed under way, and one whose telling was the line that may have been cut.
+        assert!(found.generation <= acknowledged.generation + 2, "{name}: {found:?}, {acknowledged:?}");
         if acknowledged.revoked {
             assert!(found.revoked_at.is_some(), "{name} was revoked");
             let token = format!("{name} {}", acknowledged.generation.saturating_sub(1));
