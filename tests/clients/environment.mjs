@@ -1,5 +1,8 @@
 // What all the suites stand on, started once: the servers behind, the gateway, Chromium, the desk.
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after } from 'node:test';
 import tls from 'node:tls';
 import { launch, openDesk } from './browser.mjs';
@@ -9,7 +12,11 @@ const here = (path) => new URL(path, import.meta.url).pathname;
 export const PYTHON = { v1: process.env.PYTHON_SDK_V1, v2: process.env.PYTHON_SDK_V2 };
 
 // An access token lives as briefly as the configuration allows, so that a test can outlive one.
-const CONFIG = (upstreams) => `
+const CONFIG = (upstreams, outbound) => `
+[outbound]
+allow_addresses = ["127.0.0.1"]
+extra_ca_file = "${outbound}"
+
 [tokens]
 access = "1m"
 
@@ -62,7 +69,31 @@ export const upstreams = await Promise.all([
   serve('python', '/mcp', PYTHON.v2, [here('servers/python_server.py')]),
 ]);
 
-export const gateway = await startGateway({ config: CONFIG(upstreams) });
+// An application's own web site, as far as the gateway is concerned: one Client ID Metadata Document over https. Its
+// certificate is of a CA that the operator of the gateway added, and its address one that the operator opened.
+const site = mkdtempSync(join(tmpdir(), 'mcpgate-site-'));
+await run(BINARY, ['certs', 'dev', '--dir', site], { env: process.env });
+const pem = (name) => readFileSync(join(site, name), 'utf8');
+const server = createServer({ cert: pem('server.pem'), key: pem('server-key.pem') }, (request, response) => {
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify({
+    client_id: documentUrl,
+    client_name: 'A client with a document',
+    redirect_uris: ['http://127.0.0.1/callback'],
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    token_endpoint_auth_method: 'none',
+  }));
+});
+await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+started.push(() => {
+  server.closeAllConnections();
+  server.close();
+  rmSync(site, { recursive: true });
+});
+export const documentUrl = `https://127.0.0.1:${server.address().port}/client.json`;
+
+export const gateway = await startGateway({ config: CONFIG(upstreams, join(site, 'ca.pem')) });
 started.push(async () => {
   const status = await gateway.stop();
   if (status !== 0) throw new Error(`mcpgate ended with ${status}\n${gateway.process.output}`);

@@ -3,7 +3,7 @@
 // for its access token to expire.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { desk, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
+import { desk, documentUrl, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 const CLIENTS = [
@@ -53,6 +53,17 @@ describe('SDK clients before the demo upstream', { concurrency: true }, () => {
         assert.equal(revoked.text, how);
       }
       assert.equal(steps.filter((seen) => seen.step === 'browser').length, 3);
+    });
+  }
+});
+
+describe('SDK clients whose id is the URL of their metadata', { concurrency: 2 }, () => {
+  for (const client of CLIENTS) {
+    test(client[0], async () => {
+      const wishes = { full: false, documentUrl, tool: 'echo', arguments: { text: 'documented' } };
+      const { one } = await drive(client, 'demo', wishes);
+      assert.equal(one('registered').client_id, documentUrl);
+      assert.match(one('called').text, /documented/);
     });
   }
 });

@@ -136,7 +136,15 @@ async def main():
         response_types=["code"],
         token_endpoint_auth_method="none",
     )
-    provider = OAuthClientProvider(SETTINGS["url"], metadata, memory, memory.open_browser, answer)
+    provider = OAuthClientProvider(
+        SETTINGS["url"],
+        metadata,
+        memory,
+        memory.open_browser,
+        answer,
+        # None unless the test wants a Client ID Metadata Document in place of a registration.
+        client_metadata_url=SETTINGS.get("documentUrl"),
+    )
     async with connect(provider, sampled) as session:
         listed = await session.list_tools()
         step("connected", tools=sorted(tool.name for tool in listed.tools))

@@ -53,6 +53,10 @@ class Memory {
     this.callback = callback;
     this.openings = 0;
   }
+  /** Undefined unless the test wants a Client ID Metadata Document in place of a registration. */
+  get clientMetadataUrl() {
+    return settings.documentUrl;
+  }
   get redirectUrl() {
     return this.callback.url;
   }
