@@ -19,7 +19,7 @@ use super::row::execute;
 /// Operations in one transaction at most: beyond this the flush is no longer what costs.
 const GROUP: usize = 256;
 
-/// How long a transaction takes in what arrives while it runs: about as long as a flush takes.
+/// How long a transaction that has done all that waited goes on taking in what arrives: about as long as a flush takes.
 const GROUP_TIME: Duration = Duration::from_millis(2);
 
 /// Operations that may wait: some seconds' worth on a slow disk. Beyond that the caller is told at once.
@@ -189,6 +189,7 @@ impl Worker {
     fn run(&mut self, waiting: &Receiver<Box<dyn Operation>>) {
         while let Ok(first) = waiting.recv() {
             let mut group = vec![first];
+            group.extend(waiting.try_iter().take(GROUP - 1));
             let outcome = match &self.broken {
                 Some(broken) => Err(broken.clone()),
                 None => self.commit_group(&mut group, waiting),
