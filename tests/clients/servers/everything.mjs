@@ -69,13 +69,18 @@ function streamingTools(tool) {
   });
 }
 
+// What a call asks of its client goes on the call's own stream. Left to itself the SDK takes the session's GET stream,
+// which another request opens and which may not be there yet.
+const onItsStream = ({ id }) => ({ relatedRequestId: id });
+
 function callbackTools(tool) {
   tool('test_sampling', object({ prompt: string }), async ({ prompt }, { mcpReq }) => {
-    const answer = await mcpReq.requestSampling({ messages: [{ role: 'user', content: text(prompt) }], maxTokens: 100 });
+    const question = { messages: [{ role: 'user', content: text(prompt) }], maxTokens: 100 };
+    const answer = await mcpReq.requestSampling(question, onItsStream(mcpReq));
     return say(`LLM response: ${answer.content.text}`);
   });
   const elicit = async (mcpReq, message, requestedSchema, label) => {
-    const { action, content } = await mcpReq.elicitInput({ message, requestedSchema });
+    const { action, content } = await mcpReq.elicitInput({ message, requestedSchema }, onItsStream(mcpReq));
     return say(`${label}: action=${action}, content=${JSON.stringify(content)}`);
   };
   tool('test_elicitation', object({ message: string }), ({ message }, { mcpReq }) => {
