@@ -49,7 +49,7 @@ impl World {
     async fn link_works(&self, link: &str) -> bool {
         let (_, secret) = link.split_once("?link=").unwrap();
         let hash = SessionSecret::recognise(secret.as_bytes(), &self.keys).unwrap();
-        self.store.find_setup_link(&hash, self.clock.now()).await.unwrap().is_some()
+        self.store.find_setup_link(&TenantId::default(), &hash, self.clock.now()).await.unwrap().is_some()
     }
 
     async fn events(&self) -> Vec<AuditEvent> {
@@ -150,7 +150,9 @@ async fn a_token_lives_and_dies_with_its_grant() {
     let world = World::new();
     world.operator.add_account("ada", Some(PASSWORD)).await.unwrap();
     let issued = world.operator.issue_token("ADA", "mcp", &[], Some(Lifetime::from_secs(600))).await.unwrap();
-    let found = || async { world.store.find_access_token(&issued.record.hash, world.clock.now()).await.unwrap() };
+    let found = || async {
+        world.store.find_access_token(&TenantId::default(), &issued.record.hash, world.clock.now()).await.unwrap()
+    };
     assert_eq!(found().await.as_ref(), Some(&issued.record));
     let grants = world.operator.grants(Some("ada"), None).await.unwrap();
     assert!(grants.iter().all(|grant| !grant.may_refresh && grant.expires_at == issued.record.expires_at));

@@ -61,7 +61,7 @@ impl Issuer {
             target: Some(resource.as_str().to_owned()),
             ..self.audit(AuditEvent::AuthorizationDenied, caller)
         };
-        let denied = self.store.deny_interaction(&interaction.id, &self.tenant, subject, client, resource, row).await;
+        let denied = self.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
         if denied.or_unavailable(caller)? == Update::NotFound {
             return Err(self.gone("transaction_ended", caller).await);
         }

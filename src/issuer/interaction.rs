@@ -90,8 +90,7 @@ impl Issuer {
         let Some(hash) = cookie.and_then(|c| SessionSecret::recognise(c.as_bytes(), &self.keys)) else {
             return Ok(None);
         };
-        let session = self.store.touch_session(&hash, self.clock.now()).await.or_unavailable(caller)?;
-        Ok(session.filter(|s| s.tenant == self.tenant))
+        Ok(self.store.touch_session(&self.tenant, &hash, self.clock.now()).await.or_unavailable(caller)?)
     }
 
     /// Begins a transaction: at the login step, or at the consent step of a session.
@@ -126,8 +125,8 @@ impl Issuer {
         else {
             return Err(self.gone("transaction_handles", caller).await);
         };
-        let found = self.store.find_interaction(&id, self.clock.now()).await.or_unavailable(caller)?;
-        let Some(interaction) = found.filter(|i| i.cookie == cookie && i.tenant == self.tenant) else {
+        let found = self.store.find_interaction(&self.tenant, &id, self.clock.now()).await.or_unavailable(caller)?;
+        let Some(interaction) = found.filter(|i| i.cookie == cookie) else {
             return Err(self.gone("transaction_unknown", caller).await);
         };
         let Some(client) = &interaction.client else {
@@ -186,7 +185,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<bool, AuthorizeRejection> {
         let now = self.clock.now();
-        let moved = self.store.advance_interaction(&interaction.id, expected, next, session, now).await;
+        let moved = self.store.advance_interaction(&self.tenant, &interaction.id, expected, next, session, now).await;
         Ok(moved.or_unavailable(caller)? == Update::Done)
     }
 }

@@ -64,7 +64,7 @@ impl Issuer {
         if let Some(session) = self.live_session(Some(session), caller).await? {
             let actor = Some(session.subject.as_str().to_owned());
             let row = AuditRow { actor, ..self.audit(AuditEvent::LoggedOut, caller) };
-            self.store.delete_session(&session.hash, row).await.or_unavailable(caller)?;
+            self.store.delete_session(&self.tenant, &session.hash, row).await.or_unavailable(caller)?;
         }
         Ok(())
     }

@@ -57,8 +57,8 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<(), TokenRejection> {
         let now = self.clock.now();
-        let found = self.store.find_access_token(&hash, now).await.or_unavailable(caller)?;
-        let Some(found) = found.filter(|t| t.tenant == self.tenant) else { return Ok(()) };
+        let found = self.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(caller)?;
+        let Some(found) = found else { return Ok(()) };
         let target = format!("access token of {}", found.grant);
         if found.client != client.id {
             return self.record_foreign(client, target, caller).await;

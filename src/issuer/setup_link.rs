@@ -34,7 +34,12 @@ impl Issuer {
         let subject = account.subject;
         let actor = Some(subject.as_str().to_owned());
         let row = AuditRow { actor, ..self.audit(AuditEvent::PasswordSet, caller) };
-        match self.store.redeem_setup_link(&link.hash, phc, self.clock.now(), row).await.or_unavailable(caller)? {
+        match self
+            .store
+            .redeem_setup_link(&self.tenant, &link.hash, phc, self.clock.now(), row)
+            .await
+            .or_unavailable(caller)?
+        {
             Update::NotFound => Ok(SetupOutcome::Gone),
             Update::Done => {
                 self.throttle.password_was_set(&account.name);
@@ -52,8 +57,8 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<Option<(SetupLink, Account)>, AuthorizeRejection> {
         let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.keys) else { return Ok(None) };
-        let found = self.store.find_setup_link(&hash, self.clock.now()).await.or_unavailable(caller)?;
-        let Some(link) = found.filter(|l| l.tenant == self.tenant) else { return Ok(None) };
+        let found = self.store.find_setup_link(&self.tenant, &hash, self.clock.now()).await.or_unavailable(caller)?;
+        let Some(link) = found else { return Ok(None) };
         let account = self.store.find_account(&self.tenant, &link.subject).await.or_unavailable(caller)?;
         Ok(account.map(|account| (link, account)))
     }

@@ -6,7 +6,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Uri};
 
 use super::rejection::Rejection;
-use crate::oauth::{Timestamp, TokenHash};
+use crate::oauth::{TenantId, Timestamp, TokenHash};
 use crate::telemetry::WorkerMetrics;
 use crate::token_cache::{Load, Lookup, Principal, TokenCache};
 
@@ -20,10 +20,11 @@ pub(super) struct Authenticated {
     pub(super) expires: Timestamp,
 }
 
-/// Checks the bearer token of a request.
+/// Checks the bearer token of a request to an upstream of this tenant.
 pub(super) async fn authenticate(
     headers: &HeaderMap,
     uri: &Uri,
+    tenant: &TenantId,
     cache: &TokenCache,
     now: Timestamp,
     metrics: &WorkerMetrics,
@@ -37,7 +38,7 @@ pub(super) async fn authenticate(
         Lookup::Expired => return Err(Rejection::InvalidToken),
         Lookup::Stale => return Err(Rejection::Unprovable),
         // Boxed: a warm request need not carry the room of a load.
-        Lookup::Absent => match Box::pin(cache.load(presented, hash)).await {
+        Lookup::Absent => match Box::pin(cache.load(tenant, presented, hash)).await {
             Load::Active(principal, expires) => (principal, expires),
             Load::Inactive => return Err(Rejection::InvalidToken),
             Load::Unknown => return Err(Rejection::Unprovable),

@@ -184,7 +184,7 @@ impl Proxy {
         }
         // before anything that depends on what is asked, so that probes of every kind see the same 401.
         let now = self.clock.now();
-        let token = authenticate(fields, &parts.uri, &self.cache, now, &station.metrics).await?;
+        let token = authenticate(fields, &parts.uri, &route.tenant, &self.cache, now, &station.metrics).await?;
         let token = Addressed::check(token, route)?;
         let caller = station.caller(&token, route)?;
         station.table.budgets.spend(&caller.budget)?;

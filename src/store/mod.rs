@@ -118,6 +118,7 @@ pub trait GrantStore {
     /// Finds an access token whose grant stands, whose client and account are enabled. For the cache only.
     async fn find_access_token(
         &self,
+        tenant: &TenantId,
         hash: &TokenHash,
         now: Timestamp,
     ) -> Result<Option<AccessTokenRecord>, StoreError>;
@@ -153,7 +154,7 @@ pub trait GrantStore {
 /// Browser sessions, pending authorizations, remembered consent.
 #[async_trait]
 pub trait SessionStore {
-    /// Adds a login session; the one it replaces ends.
+    /// Adds a login session; the one of the same tenant that it replaces ends.
     async fn insert_session(
         &self,
         session: LoginSession,
@@ -161,16 +162,27 @@ pub trait SessionStore {
         audit: AuditRow,
     ) -> Result<(), StoreError>;
     /// Finds a session that has not ended and whose account is enabled; moves its idle end.
-    async fn touch_session(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>, StoreError>;
+    async fn touch_session(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<LoginSession>, StoreError>;
     /// Ends a session.
-    async fn delete_session(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError>;
+    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError>;
     /// Starts a pending authorization.
     async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError>;
     /// Finds one that has not ended or expired.
-    async fn find_interaction(&self, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>, StoreError>;
+    async fn find_interaction(
+        &self,
+        tenant: &TenantId,
+        id: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<Interaction>, StoreError>;
     /// Moves it from `expected` to `next` (compare and set), binding it to a login session.
     async fn advance_interaction(
         &self,
+        tenant: &TenantId,
         id: &TokenHash,
         expected: InteractionStep,
         next: InteractionStep,
@@ -180,8 +192,8 @@ pub trait SessionStore {
     /// Ends one at `consent` because its user denied it, and forgets what the same user consented to before.
     async fn deny_interaction(
         &self,
-        id: &TokenHash,
         tenant: &TenantId,
+        id: &TokenHash,
         subject: &Subject,
         client: &ClientId,
         resource: &ResourceIndicator,
@@ -247,10 +259,16 @@ pub trait AccountStore {
     /// Adds a one-time set-password link; earlier ones of the account die.
     async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError>;
     /// Finds a link that is unused and not expired.
-    async fn find_setup_link(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>, StoreError>;
+    async fn find_setup_link(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<SetupLink>, StoreError>;
     /// Uses a link and sets the password in one transaction, with all that `set_password` ends.
     async fn redeem_setup_link(
         &self,
+        tenant: &TenantId,
         hash: &TokenHash,
         phc: String,
         now: Timestamp,

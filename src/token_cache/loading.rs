@@ -9,7 +9,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::watch;
 
 use super::{Admission, Load, TokenCache, lock};
-use crate::oauth::{AccessToken, Lifetime, Timestamp, TokenHash};
+use crate::oauth::{AccessToken, AccessTokenRecord, Lifetime, TenantId, Timestamp, TokenHash};
 
 /// How long "no" is remembered: a client that was just switched on again waits this long at most.
 const NO_LASTS: Lifetime = Lifetime::from_secs(10);
@@ -18,11 +18,14 @@ const MOST_NOS: usize = 100_000;
 /// How often a token is read again because something was revoked during the read.
 const ATTEMPTS: u32 = 3;
 
+/// Whose token, and which.
+type Key = (TenantId, TokenHash);
+
 /// Loads under way, and answers of late.
 #[derive(Debug)]
 pub(super) struct Loading {
-    flights: Mutex<HashMap<TokenHash, watch::Receiver<Option<Load>>>>,
-    nos: Mutex<HashMap<TokenHash, Timestamp>>,
+    flights: Mutex<HashMap<Key, watch::Receiver<Option<Load>>>>,
+    nos: Mutex<HashMap<Key, Timestamp>>,
     reads: DefaultDirectRateLimiter,
 }
 
@@ -32,11 +35,11 @@ enum Role {
 }
 
 /// Ends a flight, also when the request that leads it is dropped: those that wait then lead themselves.
-struct Landing<'a>(&'a Loading, TokenHash);
+struct Landing<'a>(&'a Loading, &'a Key);
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
-        lock(&self.0.flights).remove(&self.1);
+        lock(&self.0.flights).remove(self.1);
     }
 }
 
@@ -46,25 +49,25 @@ impl Loading {
         Self { flights: Mutex::default(), nos: Mutex::default(), reads: RateLimiter::direct(Quota::per_second(rate)) }
     }
 
-    fn board(&self, hash: TokenHash) -> Role {
+    fn board(&self, key: &Key) -> Role {
         let mut flights = lock(&self.flights);
-        if let Some(flight) = flights.get(&hash) {
+        if let Some(flight) = flights.get(key) {
             return Role::Follow(flight.clone());
         }
         let (lead, follow) = watch::channel(None);
-        flights.insert(hash, follow);
+        flights.insert(key.clone(), follow);
         Role::Lead(lead)
     }
 
-    fn remember_no(&self, hash: TokenHash, now: Timestamp) {
+    fn remember_no(&self, key: &Key, now: Timestamp) {
         let mut nos = lock(&self.nos);
         if nos.len() < MOST_NOS {
-            nos.insert(hash, now.plus(NO_LASTS));
+            nos.insert(key.clone(), now.plus(NO_LASTS));
         }
     }
 
-    pub(super) fn forget_no(&self, hash: &TokenHash) {
-        lock(&self.nos).remove(hash);
+    pub(super) fn forget_no(&self, token: &AccessTokenRecord) {
+        lock(&self.nos).remove(&(token.tenant.clone(), token.hash));
     }
 
     pub(super) fn forget_old(&self, now: Timestamp) {
@@ -74,24 +77,25 @@ impl Loading {
 
 impl TokenCache {
     /// Asks the store for a token that is not in memory: format and MAC first, then one read for all waiters.
-    pub async fn load(&self, presented: &[u8], hash: TokenHash) -> Load {
+    pub async fn load(&self, tenant: &TenantId, presented: &[u8], hash: TokenHash) -> Load {
         // TV-06, TV-07: what we never made costs no read, whoever sends it and however often.
         if AccessToken::recognise(presented, &self.keys) != Some(hash) {
             return Load::Inactive;
         }
-        if lock(&self.loading.nos).get(&hash).is_some_and(|until| self.clock.now() < *until) {
+        let key = (tenant.clone(), hash);
+        if lock(&self.loading.nos).get(&key).is_some_and(|until| self.clock.now() < *until) {
             return Load::Inactive;
         }
         loop {
-            match self.loading.board(hash) {
+            match self.loading.board(&key) {
                 Role::Follow(mut flight) => {
                     if let Ok(answer) = flight.wait_for(Option::is_some).await.map(|a| a.clone()) {
                         return answer.unwrap_or(Load::Unknown);
                     }
                 }
                 Role::Lead(flight) => {
-                    let landing = Landing(&self.loading, hash);
-                    let answer = self.read(hash).await;
+                    let landing = Landing(&self.loading, &key);
+                    let answer = self.read(&key).await;
                     drop(landing);
                     flight.send_replace(Some(answer.clone()));
                     return answer;
@@ -100,7 +104,7 @@ impl TokenCache {
         }
     }
 
-    async fn read(&self, hash: TokenHash) -> Load {
+    async fn read(&self, key: &Key) -> Load {
         for attempt in 1..=ATTEMPTS {
             if self.loading.reads.check().is_err() {
                 tracing::debug!("too many token reads");
@@ -109,10 +113,10 @@ impl TokenCache {
             // TV-24: noted before the read, compared at insertion. A revocation in between wins.
             let generation = self.generation.load(std::sync::atomic::Ordering::SeqCst);
             let now = self.clock.now();
-            let token = match self.store.find_access_token(&hash, now).await {
+            let token = match self.store.find_access_token(&key.0, &key.1, now).await {
                 Ok(Some(token)) => token,
                 Ok(None) => {
-                    self.loading.remember_no(hash, now);
+                    self.loading.remember_no(key, now);
                     return Load::Inactive;
                 }
                 Err(error) => {

@@ -177,7 +177,7 @@ impl TokenCache {
                 self.count.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.loading.forget_no(&token.hash);
+        self.loading.forget_no(token);
         Admission::Admitted(principal)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcpgate::clock::Clock;
-use mcpgate::oauth::{Lifetime, TokenHash};
+use mcpgate::oauth::{Lifetime, TenantId, TokenHash};
 use mcpgate::store::{AuditEvent, GrantStore};
 use mcpgate::token_cache::{Load, Lookup};
 
@@ -16,7 +16,7 @@ impl World {
         matches!(self.cache.lookup(hash, self.clock.now()), Lookup::Hit(..))
     }
     async fn load(&self, made: &super::world::Made) -> Load {
-        self.cache.load(made.text.as_bytes(), made.record.hash).await
+        self.cache.load(&TenantId::default(), made.text.as_bytes(), made.record.hash).await
     }
 }
 

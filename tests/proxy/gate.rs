@@ -97,7 +97,7 @@ delegate! { GrantStore {
     fn list_grants(tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, now: Timestamp) -> Vec<Grant>;
     fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
     fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
-    fn find_access_token(hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
+    fn find_access_token(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
     fn live_access_tokens(after: u64, limit: u32, now: Timestamp) -> (Vec<AccessTokenRecord>, Option<u64>);
     fn revoke_grant(tenant: &TenantId, id: GrantId, audit: AuditRow) -> Update;
     fn revoke_access_token(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
@@ -106,12 +106,12 @@ delegate! { GrantStore {
 
 delegate! { SessionStore {
     fn insert_session(session: LoginSession, replaces: Option<TokenHash>, audit: AuditRow) -> ();
-    fn touch_session(hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
-    fn delete_session(hash: &TokenHash, audit: AuditRow) -> Update;
+    fn touch_session(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
+    fn delete_session(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
     fn begin_interaction(interaction: Interaction) -> ();
-    fn find_interaction(id: &TokenHash, now: Timestamp) -> Option<Interaction>;
-    fn advance_interaction(id: &TokenHash, expected: InteractionStep, next: InteractionStep, session: Option<TokenHash>, now: Timestamp) -> Update;
-    fn deny_interaction(id: &TokenHash, tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator, audit: AuditRow) -> Update;
+    fn find_interaction(tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Option<Interaction>;
+    fn advance_interaction(tenant: &TenantId, id: &TokenHash, expected: InteractionStep, next: InteractionStep, session: Option<TokenHash>, now: Timestamp) -> Update;
+    fn deny_interaction(tenant: &TenantId, id: &TokenHash, subject: &Subject, client: &ClientId, resource: &ResourceIndicator, audit: AuditRow) -> Update;
     fn find_consent(tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator) -> Option<Consent>;
 } }
 
@@ -126,8 +126,8 @@ delegate! { AccountStore {
     fn record_login_failure(tenant: &TenantId, subject: &Subject, audit: AuditRow) -> u32;
     fn record_login_success(tenant: &TenantId, subject: &Subject) -> ();
     fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
-    fn find_setup_link(hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
-    fn redeem_setup_link(hash: &TokenHash, phc: String, now: Timestamp, audit: AuditRow) -> Update;
+    fn find_setup_link(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
+    fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, phc: String, now: Timestamp, audit: AuditRow) -> Update;
 } }
 
 delegate! { AuditStore {

@@ -61,11 +61,11 @@ fn link(name: &str, at: Timestamp) -> SetupLink {
 
 async fn assert_ended(store: &Arc<dyn Store>) {
     for (name, lives) in [("s1", false), ("s2", false), ("s3", true)] {
-        assert_eq!(store.touch_session(&hash(name), START).await.unwrap().is_some(), lives, "{name}");
+        assert_eq!(store.touch_session(&tenant(), &hash(name), START).await.unwrap().is_some(), lives, "{name}");
     }
     assert!(!is_live(store, "g token", START).await);
     assert!(store.find_grant(&tenant(), grant_id("g")).await.unwrap().unwrap().revoked_at.is_some());
-    assert_eq!(store.find_setup_link(&hash("l"), START).await.unwrap(), None);
+    assert_eq!(store.find_setup_link(&tenant(), &hash("l"), START).await.unwrap(), None);
 }
 
 async fn disabling_ends_sessions_and_grants_for_good(store: Arc<dyn Store>) {
@@ -116,7 +116,7 @@ async fn rehashing_ends_nothing(store: Arc<dyn Store>) {
     assert_eq!(rehash(&old, "$late").await, Update::NotFound);
     let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
     assert_eq!((found.password.as_deref(), found.password_set_at), (Some("$stronger"), Some(START)));
-    assert!(store.touch_session(&hash("s1"), START).await.unwrap().is_some());
+    assert!(store.touch_session(&tenant(), &hash("s1"), START).await.unwrap().is_some());
     assert!(is_live(&store, "g token", START).await);
 }
 
@@ -144,14 +144,14 @@ async fn a_link_sets_the_password_once(store: Arc<dyn Store>) {
     busy_accounts(&store).await;
     let made = || row(AuditEvent::SetupLinkMade, START);
     store.insert_setup_link(link("newer", START), made()).await.unwrap();
-    assert_eq!(store.find_setup_link(&hash("l"), START).await.unwrap(), None);
-    assert_eq!(store.find_setup_link(&hash("newer"), START).await.unwrap(), Some(link("newer", START)));
-    assert_eq!(store.find_setup_link(&hash("newer"), START.plus(HOUR)).await.unwrap(), None);
+    assert_eq!(store.find_setup_link(&tenant(), &hash("l"), START).await.unwrap(), None);
+    assert_eq!(store.find_setup_link(&tenant(), &hash("newer"), START).await.unwrap(), Some(link("newer", START)));
+    assert_eq!(store.find_setup_link(&tenant(), &hash("newer"), START.plus(HOUR)).await.unwrap(), None);
     let redeem = |name: &str, at: Timestamp| {
         let (store, hash) = (Arc::clone(&store), hash(name));
         async move {
             let set = row(AuditEvent::PasswordSet, at);
-            store.redeem_setup_link(&hash, "$chosen".to_owned(), at, set).await.unwrap()
+            store.redeem_setup_link(&tenant(), &hash, "$chosen".to_owned(), at, set).await.unwrap()
         }
     };
     let before = store.newest_audit().await.unwrap();

@@ -188,7 +188,7 @@ async fn rt_15_a_deleted_client_takes_everything_along(store: Arc<dyn Store>) {
     assert!(!is_live(&store, "g token", START).await);
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), None);
     assert_eq!(store.find_code(&tenant(), &hash("pending")).await.unwrap(), None);
-    assert_eq!(store.find_interaction(&page.id, START).await.unwrap(), None);
+    assert_eq!(store.find_interaction(&tenant(), &page.id, START).await.unwrap(), None);
     let remembered = store.find_consent(&tenant(), &subject("alice"), &client_id("app"), &resource()).await.unwrap();
     assert_eq!(remembered, None);
     assert_eq!(events(&store, audit).await, [AuditEvent::ClientDeleted]);

@@ -45,7 +45,7 @@ async fn a_code_makes_a_grant_with_its_token(store: Arc<dyn Store>) {
     assert_eq!((token.issued_at, token.expires_at), (at, at.plus(HOUR)));
     assert_eq!((&token.scopes, &token.resource), (&scopes("read write"), &resource()));
     assert_eq!(store.find_grant(&tenant(), grant.id).await.unwrap(), Some(*grant));
-    assert_eq!(store.find_access_token(&hash("t"), at).await.unwrap(), Some(*token));
+    assert_eq!(store.find_access_token(&tenant(), &hash("t"), at).await.unwrap(), Some(*token));
     assert_eq!(store.find_code(&tenant(), &hash("c")).await.unwrap().unwrap().used_at, Some(at));
     assert_eq!(store.find_client(&tenant(), &client_id("app")).await.unwrap().unwrap().last_used_at, Some(at));
     assert_eq!(events(&store, before).await, [AuditEvent::CodeRedeemed]);
@@ -68,7 +68,7 @@ async fn scopes_of_a_token_never_exceed_the_grant(store: Arc<dyn Store>) {
         let mut request = redeem(name, &format!("{name} token"), START);
         request.access.scopes = Some(scopes(asked));
         store.redeem_code(request).await.unwrap();
-        let token = store.find_access_token(&hash(&format!("{name} token")), START).await.unwrap().unwrap();
+        let token = store.find_access_token(&tenant(), &hash(&format!("{name} token")), START).await.unwrap().unwrap();
         assert_eq!(token.scopes, scopes(given));
         assert_eq!(store.find_grant(&tenant(), grant_id(name)).await.unwrap().unwrap().scopes, scopes("read write"));
     }
@@ -243,7 +243,7 @@ async fn an_approval_needs_its_login_session(store: Arc<dyn Store>) {
         let page = mcpgate::store::Interaction { session: Some(login.hash), ..interaction(&name, START) };
         store.begin_interaction(page.clone()).await.unwrap();
         if logs_out {
-            store.delete_session(&login.hash, row(AuditEvent::LoggedOut, START)).await.unwrap();
+            store.delete_session(&tenant(), &login.hash, row(AuditEvent::LoggedOut, START)).await.unwrap();
         }
         let issued = row(AuditEvent::CodeIssued, START);
         assert_eq!(store.insert_code(code(&name, START), page.id, None, issued).await.unwrap(), expected, "{name}");

@@ -205,7 +205,7 @@ async fn an_operators_token_lives_without_code_and_refresh(store: Arc<dyn Store>
     let before = store.newest_audit().await.unwrap();
     let issued = row(AuditEvent::OperatorTokenIssued, START);
     store.insert_operator_token(grant.clone(), token.clone(), issued).await.unwrap();
-    assert_eq!(store.find_access_token(&hash("ops"), START).await.unwrap(), Some(token));
+    assert_eq!(store.find_access_token(&tenant(), &hash("ops"), START).await.unwrap(), Some(token));
     assert_eq!(store.list_grants(&tenant(), None, None, START).await.unwrap().len(), 1);
     assert_eq!(events(&store, before).await, [AuditEvent::OperatorTokenIssued]);
     // Whatever idle end it came with: the sweep must not take it before its end.

@@ -39,7 +39,7 @@ async fn rt_01_a_rotation_moves_the_generation_and_the_idle_end(store: Arc<dyn S
     assert_eq!(second.idle_until, at.plus(Lifetime::from_secs(30 * 86_400)));
     assert_eq!((second.expires_at, &second.scopes), (first.expires_at, &first.scopes));
     assert_eq!(store.find_grant(&tenant(), first.id).await.unwrap(), Some(second));
-    assert_eq!(store.find_access_token(&hash("t1"), at).await.unwrap(), Some(token));
+    assert_eq!(store.find_access_token(&tenant(), &hash("t1"), at).await.unwrap(), Some(token));
     assert_eq!(events(&store, before).await, [AuditEvent::TokenRefreshed]);
 }
 
@@ -86,7 +86,7 @@ async fn a_retry_in_the_grace_gets_the_live_generation_again(store: Arc<dyn Stor
             panic!()
         };
         assert_eq!(*again, live);
-        assert_eq!(store.find_access_token(&hash(&token), START.plus(GRACE)).await.unwrap(), Some(*record));
+        assert_eq!(store.find_access_token(&tenant(), &hash(&token), START.plus(GRACE)).await.unwrap(), Some(*record));
     }
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), Some(live));
 }
@@ -109,7 +109,7 @@ async fn a_grant_keeps_its_newest_tokens_only(store: Arc<dyn Store>) {
     for token in ["t3", "t17", "retry"] {
         assert!(is_live(&store, token, START).await, "{token}");
     }
-    assert!(store.find_access_token(&others.hash, START).await.unwrap().is_some());
+    assert!(store.find_access_token(&tenant(), &others.hash, START).await.unwrap().is_some());
     let changes = store.changes_after(before).await.unwrap().into_iter().map(|(_, change)| change);
     let told: Vec<_> = gone.iter().map(|token| Change::AccessTokenRevoked(tenant(), hash(token))).collect();
     assert_eq!(changes.collect::<Vec<_>>(), told, "the caches of all processes learn of it");
@@ -134,7 +134,10 @@ async fn rt_07_a_narrower_token_leaves_the_grant_as_it_was(store: Arc<dyn Store>
     request.access.scopes = Some(scopes("read"));
     let (after, token) = rotated(store.rotate_refresh_token(request).await.unwrap());
     assert_eq!((token.scopes, after.scopes), (scopes("read"), scopes("read write")));
-    assert_eq!(store.find_access_token(&hash("narrow"), START).await.unwrap().unwrap().scopes, scopes("read"));
+    assert_eq!(
+        store.find_access_token(&tenant(), &hash("narrow"), START).await.unwrap().unwrap().scopes,
+        scopes("read")
+    );
     let (_, wide) = rotated(store.rotate_refresh_token(rotate("g", 1, "wide", START)).await.unwrap());
     assert_eq!(wide.scopes, scopes("read write"));
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Lifetime, TenantId, Timestamp};
-use mcpgate::store::{AuditEvent, Interaction, InteractionStep, LoginSession, Store, StoreError, Update};
+use mcpgate::store::{
+    Account, AuditEvent, Interaction, InteractionStep, LoginSession, SetupLink, Store, StoreError, Update,
+};
 
 use crate::world::*;
 
@@ -16,6 +18,7 @@ crate::on_every_store! {
     pending_authorizations_are_bounded_and_the_oldest_go,
     consent_is_told_apart_by_all_it_is_about,
     consent_ends_with_its_grant_with_all_grants_and_with_a_denial,
+    cr_09_nothing_is_found_or_moved_by_another_tenant,
 }
 
 async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
@@ -26,17 +29,17 @@ async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
     let almost_idle = Lifetime::from_millis(HOUR.as_millis() - 1);
     while now.plus(almost_idle) < login.expires_at {
         now = now.plus(almost_idle);
-        let touched = store.touch_session(&login.hash, now).await.unwrap().unwrap();
+        let touched = store.touch_session(&tenant(), &login.hash, now).await.unwrap().unwrap();
         let idle_until = now.plus(HOUR).min(login.expires_at);
         assert_eq!(touched, LoginSession { idle_until, ..login.clone() });
     }
-    assert_eq!(store.touch_session(&login.hash, login.expires_at).await.unwrap(), None);
+    assert_eq!(store.touch_session(&tenant(), &login.hash, login.expires_at).await.unwrap(), None);
     store.insert_session(session("idle", "alice", START), None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
-    assert_eq!(store.touch_session(&hash("idle"), START.plus(HOUR)).await.unwrap(), None);
+    assert_eq!(store.touch_session(&tenant(), &hash("idle"), START.plus(HOUR)).await.unwrap(), None);
     let logged_out = || row(AuditEvent::LoggedOut, START);
-    assert_eq!(store.delete_session(&hash("idle"), logged_out()).await.unwrap(), Update::Done);
-    assert_eq!(store.delete_session(&hash("idle"), logged_out()).await.unwrap(), Update::NotFound);
-    assert_eq!(store.touch_session(&hash("idle"), START).await.unwrap(), None);
+    assert_eq!(store.delete_session(&tenant(), &hash("idle"), logged_out()).await.unwrap(), Update::Done);
+    assert_eq!(store.delete_session(&tenant(), &hash("idle"), logged_out()).await.unwrap(), Update::NotFound);
+    assert_eq!(store.touch_session(&tenant(), &hash("idle"), START).await.unwrap(), None);
 }
 
 async fn cn_05_a_new_session_replaces_the_old(store: Arc<dyn Store>) {
@@ -44,8 +47,8 @@ async fn cn_05_a_new_session_replaces_the_old(store: Arc<dyn Store>) {
     let logged_in = || row(AuditEvent::LoginSucceeded, START);
     store.insert_session(session("old", "alice", START), None, logged_in()).await.unwrap();
     store.insert_session(session("new", "bob", START), Some(hash("old")), logged_in()).await.unwrap();
-    assert_eq!(store.touch_session(&hash("old"), START).await.unwrap(), None);
-    assert_eq!(store.touch_session(&hash("new"), START).await.unwrap().unwrap().subject, subject("bob"));
+    assert_eq!(store.touch_session(&tenant(), &hash("old"), START).await.unwrap(), None);
+    assert_eq!(store.touch_session(&tenant(), &hash("new"), START).await.unwrap().unwrap().subject, subject("bob"));
 }
 
 async fn a_session_ends_with_its_account(store: Arc<dyn Store>) {
@@ -58,7 +61,7 @@ async fn a_session_ends_with_its_account(store: Arc<dyn Store>) {
     // A login that was under way when the account was switched off.
     let late = session("late", "alice", START);
     store.insert_session(late, None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
-    assert_eq!(store.touch_session(&hash("late"), START).await.unwrap(), None);
+    assert_eq!(store.touch_session(&tenant(), &hash("late"), START).await.unwrap(), None);
 }
 
 async fn an_interaction_is_found_until_it_ends(store: Arc<dyn Store>) {
@@ -66,12 +69,12 @@ async fn an_interaction_is_found_until_it_ends(store: Arc<dyn Store>) {
     let account_page = Interaction { client: None, request: None, ..interaction("account", START) };
     for page in [interaction("page", START), account_page] {
         store.begin_interaction(page.clone()).await.unwrap();
-        assert_eq!(store.find_interaction(&page.id, START).await.unwrap().as_ref(), Some(&page));
-        assert_eq!(store.find_interaction(&page.id, page.expires_at).await.unwrap(), None);
+        assert_eq!(store.find_interaction(&tenant(), &page.id, START).await.unwrap().as_ref(), Some(&page));
+        assert_eq!(store.find_interaction(&tenant(), &page.id, page.expires_at).await.unwrap(), None);
         let end = InteractionStep::Ended;
-        let ended = store.advance_interaction(&page.id, page.step, end, None, START).await.unwrap();
+        let ended = store.advance_interaction(&tenant(), &page.id, page.step, end, None, START).await.unwrap();
         assert_eq!(ended, Update::Done);
-        assert_eq!(store.find_interaction(&page.id, START).await.unwrap(), None);
+        assert_eq!(store.find_interaction(&tenant(), &page.id, START).await.unwrap(), None);
     }
     let unknown = Interaction { client: Some(client_id("unknown")), ..interaction("unknown", START) };
     assert!(matches!(store.begin_interaction(unknown).await, Err(StoreError::Conflict(_))));
@@ -85,17 +88,17 @@ async fn a_step_is_taken_once(store: Arc<dyn Store>) {
     store.begin_interaction(page.clone()).await.unwrap();
     let advance = |from, to, session, at: Timestamp| {
         let (store, id) = (Arc::clone(&store), page.id);
-        async move { store.advance_interaction(&id, from, to, session, at).await.unwrap() }
+        async move { store.advance_interaction(&tenant(), &id, from, to, session, at).await.unwrap() }
     };
     let (log_in, consent) = (InteractionStep::LogIn, InteractionStep::Consent);
     assert_eq!(advance(log_in, consent, Some(hash("s")), page.expires_at).await, Update::NotFound);
     assert_eq!(advance(log_in, consent, Some(hash("s")), START).await, Update::Done);
     assert_eq!(advance(log_in, consent, Some(hash("other")), START).await, Update::NotFound);
-    let found = store.find_interaction(&page.id, START).await.unwrap().unwrap();
+    let found = store.find_interaction(&tenant(), &page.id, START).await.unwrap().unwrap();
     assert_eq!((found.step, found.session), (consent, Some(hash("s"))));
     // Going on without naming a session keeps the one it is bound to.
     assert_eq!(advance(consent, log_in, None, START).await, Update::Done);
-    let found = store.find_interaction(&page.id, START).await.unwrap().unwrap();
+    let found = store.find_interaction(&tenant(), &page.id, START).await.unwrap().unwrap();
     assert_eq!((found.step, found.session), (log_in, Some(hash("s"))));
 }
 
@@ -108,7 +111,7 @@ async fn pending_authorizations_are_bounded_and_the_oldest_go(store: Arc<dyn Sto
     }
     let there = |n: u32| {
         let (store, id) = (Arc::clone(&store), interaction(&name(n), START).id);
-        async move { store.find_interaction(&id, START).await.unwrap().is_some() }
+        async move { store.find_interaction(&tenant(), &id, START).await.unwrap().is_some() }
     };
     assert!(!there(0).await && !there(200).await, "as many as are too many have gone");
     assert!(there(500).await && there(50_249).await);
@@ -153,11 +156,51 @@ async fn consent_ends_with_its_grant_with_all_grants_and_with_a_denial(store: Ar
             _ => {
                 let page = interaction("denied", START);
                 store.begin_interaction(page.clone()).await.unwrap();
-                let deny = || store.deny_interaction(&page.id, &of, &alice, &app, &at, audit.clone());
+                let deny = || store.deny_interaction(&of, &page.id, &alice, &app, &at, audit.clone());
                 assert_eq!(deny().await.unwrap(), Update::Done);
                 assert_eq!(deny().await.unwrap(), Update::NotFound);
             }
         }
         assert!(!remembered().await, "{ended_by}");
     }
+}
+
+/// Whoever has the hash of a secret but serves another tenant has nothing.
+async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let other = TenantId::parse("other").unwrap();
+    let logged_in = || row(AuditEvent::LoginSucceeded, START);
+    let login = session("s", "alice", START);
+    store.insert_session(login.clone(), None, logged_in()).await.unwrap();
+    let page = interaction("page", START);
+    store.begin_interaction(page.clone()).await.unwrap();
+    let link = SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(HOUR) };
+    store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
+    let (_, token) = grant(&store, "c", START).await;
+    let before = store.newest_audit().await.unwrap();
+
+    let audit = || row(AuditEvent::LoggedOut, START);
+    let (ended, consent) = (InteractionStep::Ended, InteractionStep::Consent);
+    assert_eq!(store.touch_session(&other, &login.hash, START).await.unwrap(), None);
+    assert_eq!(store.delete_session(&other, &login.hash, audit()).await.unwrap(), Update::NotFound);
+    assert_eq!(store.find_interaction(&other, &page.id, START).await.unwrap(), None);
+    let advanced = store.advance_interaction(&other, &page.id, consent, ended, None, START).await;
+    assert_eq!(advanced.unwrap(), Update::NotFound);
+    let (alice, app, at) = (subject("alice"), client_id("app"), resource());
+    let denied = store.deny_interaction(&other, &page.id, &alice, &app, &at, audit()).await;
+    assert_eq!(denied.unwrap(), Update::NotFound);
+    assert_eq!(store.find_setup_link(&other, &link.hash, START).await.unwrap(), None);
+    let redeemed = store.redeem_setup_link(&other, &link.hash, "$chosen".to_owned(), START, audit()).await;
+    assert_eq!(redeemed.unwrap(), Update::NotFound);
+    assert_eq!(store.find_access_token(&other, &token.hash, START).await.unwrap(), None);
+    // An account of the same name, and a session that is said to take the place of the first tenant's.
+    store.insert_account(Account { tenant: other.clone(), ..account("alice") }, audit()).await.unwrap();
+    let theirs = LoginSession { tenant: other.clone(), ..session("theirs", "alice", START) };
+    store.insert_session(theirs, Some(login.hash), logged_in()).await.unwrap();
+
+    assert_eq!(events(&store, before).await, [AuditEvent::LoggedOut, AuditEvent::LoginSucceeded]);
+    assert!(store.touch_session(&tenant(), &login.hash, START).await.unwrap().is_some());
+    assert_eq!(store.find_interaction(&tenant(), &page.id, START).await.unwrap(), Some(page));
+    assert_eq!(store.find_setup_link(&tenant(), &link.hash, START).await.unwrap(), Some(link));
+    assert_eq!(store.find_access_token(&tenant(), &token.hash, START).await.unwrap(), Some(token));
 }

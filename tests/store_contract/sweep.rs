@@ -40,9 +40,9 @@ async fn what_lives_is_left_alone(store: Arc<dyn Store>) {
     assert_eq!(sweep(&store, START.plus(Lifetime::from_secs(59))).await, 0);
     assert!(is_live(&store, "g token", START).await);
     assert!(store.find_code(&tenant(), &hash("unused")).await.unwrap().is_some());
-    assert!(store.touch_session(&hash("s"), START).await.unwrap().is_some());
-    assert!(store.find_setup_link(&hash("l"), START).await.unwrap().is_some());
-    assert!(store.find_interaction(&interaction("waiting", START).id, START).await.unwrap().is_some());
+    assert!(store.touch_session(&tenant(), &hash("s"), START).await.unwrap().is_some());
+    assert!(store.find_setup_link(&tenant(), &hash("l"), START).await.unwrap().is_some());
+    assert!(store.find_interaction(&tenant(), &interaction("waiting", START).id, START).await.unwrap().is_some());
 }
 
 async fn what_has_ended_goes(store: Arc<dyn Store>) {

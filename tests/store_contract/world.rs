@@ -235,7 +235,7 @@ pub(crate) fn rotated(rotation: Rotation) -> (Grant, AccessTokenRecord) {
 }
 
 pub(crate) async fn is_live(store: &Arc<dyn Store>, token: &str, at: Timestamp) -> bool {
-    store.find_access_token(&hash(token), at).await.unwrap().is_some()
+    store.find_access_token(&tenant(), &hash(token), at).await.unwrap().is_some()
 }
 
 /// The audit trail after `after`, by event.

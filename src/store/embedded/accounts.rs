@@ -119,8 +119,14 @@ fn read_link(c: &mut Columns<'_>) -> Result<SetupLink, StoreError> {
     opened(link, c.number()?, "a set-password link")
 }
 
-fn find_link(db: &Connection, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>, StoreError> {
-    row::one(db, &format!("{SELECT_LINK} WHERE l.hash = ?1 AND l.expires_at > ?2"), params![hash, now], read_link)
+fn find_link(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<SetupLink>, StoreError> {
+    let sql = format!("{SELECT_LINK} WHERE l.tenant = ?1 AND l.hash = ?2 AND l.expires_at > ?3");
+    row::one(db, &sql, params![tenant, hash, now], read_link)
 }
 
 /// Reads every account and link, to see whether it can be read.
@@ -258,21 +264,27 @@ impl AccountStore for EmbeddedStore {
         .await
     }
 
-    async fn find_setup_link(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>, StoreError> {
-        let hash = *hash;
-        self.read(move |db| find_link(db, &hash, now)).await
+    async fn find_setup_link(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<SetupLink>, StoreError> {
+        let (tenant, hash) = (tenant.clone(), *hash);
+        self.read(move |db| find_link(db, &tenant, &hash, now)).await
     }
 
     async fn redeem_setup_link(
         &self,
+        tenant: &TenantId,
         hash: &TokenHash,
         phc: String,
         now: Timestamp,
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         limits::password_hash(&phc)?;
-        let hash = *hash;
-        self.write(move |db| match find_link(db, &hash, now)? {
+        let (tenant, hash) = (tenant.clone(), *hash);
+        self.write(move |db| match find_link(db, &tenant, &hash, now)? {
             // Setting the password removes every link of the account, this one too.
             Some(link) => put_password(db, &link.tenant, &link.subject, phc, &audit, now),
             None => Ok(Update::NotFound),

@@ -76,12 +76,11 @@ pub(super) fn insert(
     remember: Option<&Consent>,
     audit: &AuditRow,
 ) -> Result<Update, StoreError> {
-    let waiting = interactions::find(db, interaction, code.issued_at)?;
-    let waiting = waiting.filter(|i| i.step == InteractionStep::Consent && i.tenant == code.tenant);
-    let Some(waiting) = waiting else { return Ok(Update::NotFound) };
+    let waiting = interactions::find(db, &code.tenant, interaction, code.issued_at)?;
+    let Some(waiting) = waiting.filter(|i| i.step == InteractionStep::Consent) else { return Ok(Update::NotFound) };
     // Logging out or a new password between showing the page and approving it takes the approval back.
     if let Some(session) = &waiting.session
-        && sessions::find(db, session)?.is_none_or(|s| s.subject != code.subject)
+        && sessions::find(db, &code.tenant, session)?.is_none_or(|s| s.subject != code.subject)
     {
         return Ok(Update::NotFound);
     }

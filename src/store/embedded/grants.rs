@@ -213,11 +213,12 @@ impl GrantStore for EmbeddedStore {
 
     async fn find_access_token(
         &self,
+        tenant: &TenantId,
         hash: &TokenHash,
         now: Timestamp,
     ) -> Result<Option<AccessTokenRecord>, StoreError> {
-        let hash = *hash;
-        self.read(move |db| tokens::find_live(db, &hash, now)).await
+        let (tenant, hash) = (tenant.clone(), *hash);
+        self.read(move |db| tokens::find_live(db, &tenant, &hash, now)).await
     }
 
     async fn live_access_tokens(

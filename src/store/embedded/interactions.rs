@@ -7,7 +7,7 @@ use super::super::{Interaction, InteractionStep, StoreError, Update};
 use super::clients;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use crate::oauth::{ClientId, Timestamp, TokenHash};
+use crate::oauth::{ClientId, TenantId, Timestamp, TokenHash};
 
 const SELECT: &str = "SELECT i.id, i.cookie, i.tenant, c.client_id, i.request, i.step, i.session_hash, i.created_at,
         i.expires_at, i.seal
@@ -43,8 +43,14 @@ fn read(c: &mut Columns<'_>) -> Result<Interaction, StoreError> {
 }
 
 /// Finds one that has not expired, whichever step it is at.
-pub(super) fn find(db: &Connection, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>, StoreError> {
-    row::one(db, &format!("{SELECT} WHERE i.id = ?1 AND i.expires_at > ?2"), params![id, now], read)
+pub(super) fn find(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<Interaction>, StoreError> {
+    let sql = format!("{SELECT} WHERE i.tenant = ?1 AND i.id = ?2 AND i.expires_at > ?3");
+    row::one(db, &sql, params![tenant, id, now], read)
 }
 
 /// Reads every one, to see whether it can be read.

@@ -49,13 +49,18 @@ fn read_consent(c: &mut Columns<'_>) -> Result<Consent, StoreError> {
 }
 
 /// Finds a session of an enabled account, ended or not.
-pub(super) fn find(db: &Connection, hash: &TokenHash) -> Result<Option<LoginSession>, StoreError> {
-    let found = row::one(db, &format!("{SELECT} WHERE s.hash = ?1"), [hash], read)?;
+pub(super) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<LoginSession>, StoreError> {
+    let found = row::one(db, &format!("{SELECT} WHERE s.tenant = ?1 AND s.hash = ?2"), params![tenant, hash], read)?;
     Ok(found.and_then(|(session, enabled)| enabled.then_some(session)))
 }
 
-fn touch(db: &Connection, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>, StoreError> {
-    let Some(session) = find(db, hash)?.filter(|s| s.is_live(now)) else { return Ok(None) };
+fn touch(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<LoginSession>, StoreError> {
+    let Some(session) = find(db, tenant, hash)?.filter(|s| s.is_live(now)) else { return Ok(None) };
     let touched = session.touched(now);
     let sql = "UPDATE login_session SET idle_until = ?2, seal = ?3 WHERE hash = ?1";
     execute_once(db, sql, params![hash, touched.idle_until, touched.seal()])?;
@@ -106,7 +111,7 @@ impl SessionStore for EmbeddedStore {
         self.write(move |db| {
             let account_no = accounts::number(db, &session.tenant, &session.subject)?;
             if let Some(old) = replaces {
-                execute(db, "DELETE FROM login_session WHERE hash = ?1", [old])?;
+                execute(db, "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2", params![session.tenant, old])?;
             }
             execute_once(
                 db,
@@ -128,15 +133,21 @@ impl SessionStore for EmbeddedStore {
         .await
     }
 
-    async fn touch_session(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>, StoreError> {
-        let hash = *hash;
-        self.write(move |db| touch(db, &hash, now)).await
+    async fn touch_session(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<LoginSession>, StoreError> {
+        let (tenant, hash) = (tenant.clone(), *hash);
+        self.write(move |db| touch(db, &tenant, &hash, now)).await
     }
 
-    async fn delete_session(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
-        let hash = *hash;
+    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
+        let (tenant, hash) = (tenant.clone(), *hash);
         self.write(move |db| {
-            if execute(db, "DELETE FROM login_session WHERE hash = ?1", [hash])? == 0 {
+            let sql = "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2";
+            if execute(db, sql, params![tenant, hash])? == 0 {
                 return Ok(Update::NotFound);
             }
             audit::append(db, &audit)?;
@@ -150,22 +161,28 @@ impl SessionStore for EmbeddedStore {
         self.write(move |db| interactions::insert(db, &interaction)).await
     }
 
-    async fn find_interaction(&self, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>, StoreError> {
-        let id = *id;
-        let found = self.read(move |db| interactions::find(db, &id, now)).await?;
+    async fn find_interaction(
+        &self,
+        tenant: &TenantId,
+        id: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<Interaction>, StoreError> {
+        let (tenant, id) = (tenant.clone(), *id);
+        let found = self.read(move |db| interactions::find(db, &tenant, &id, now)).await?;
         Ok(found.filter(|i| i.step != InteractionStep::Ended))
     }
 
     async fn advance_interaction(
         &self,
+        tenant: &TenantId,
         id: &TokenHash,
         expected: InteractionStep,
         next: InteractionStep,
         session: Option<TokenHash>,
         now: Timestamp,
     ) -> Result<Update, StoreError> {
-        let id = *id;
-        self.write(move |db| match interactions::find(db, &id, now)?.filter(|i| i.step == expected) {
+        let (tenant, id) = (tenant.clone(), *id);
+        self.write(move |db| match interactions::find(db, &tenant, &id, now)?.filter(|i| i.step == expected) {
             Some(interaction) => interactions::advance(db, &interaction, next, session),
             None => Ok(Update::NotFound),
         })
@@ -174,8 +191,8 @@ impl SessionStore for EmbeddedStore {
 
     async fn deny_interaction(
         &self,
-        id: &TokenHash,
         tenant: &TenantId,
+        id: &TokenHash,
         subject: &Subject,
         client: &ClientId,
         resource: &ResourceIndicator,
@@ -184,7 +201,8 @@ impl SessionStore for EmbeddedStore {
         let id = *id;
         let (tenant, subject, client, resource) = (tenant.clone(), subject.clone(), client.clone(), resource.clone());
         self.write(move |db| {
-            let waiting = interactions::find(db, &id, audit.at)?.filter(|i| i.step == InteractionStep::Consent);
+            let waiting =
+                interactions::find(db, &tenant, &id, audit.at)?.filter(|i| i.step == InteractionStep::Consent);
             let Some(waiting) = waiting else { return Ok(Update::NotFound) };
             let denied = interactions::advance(db, &waiting, InteractionStep::Ended, None)?;
             execute(

@@ -52,11 +52,13 @@ pub(super) fn insert(
 
 pub(super) fn find_live(
     db: &Connection,
+    tenant: &TenantId,
     hash: &TokenHash,
     now: Timestamp,
 ) -> Result<Option<AccessTokenRecord>, StoreError> {
-    let sql = format!("{SELECT} WHERE substr(t.hash, 1, 8) = substr(?2, 1, 8) AND t.hash = ?2 AND {LIVE}");
-    row::one(db, &sql, params![now, hash], |c| {
+    let sql =
+        format!("{SELECT} WHERE substr(t.hash, 1, 8) = substr(?2, 1, 8) AND t.hash = ?2 AND t.tenant = ?3 AND {LIVE}");
+    row::one(db, &sql, params![now, hash, tenant], |c| {
         c.no()?;
         read(c)
     })

@@ -133,12 +133,18 @@ impl AccountStore for MemoryStore {
         Ok(())
     }
 
-    async fn find_setup_link(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>, StoreError> {
-        Ok(self.read().links.iter().find(|l| l.hash == *hash && now < l.expires_at).cloned())
+    async fn find_setup_link(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<SetupLink>, StoreError> {
+        Ok(self.read().link(tenant, hash, now))
     }
 
     async fn redeem_setup_link(
         &self,
+        tenant: &TenantId,
         hash: &TokenHash,
         phc: String,
         now: Timestamp,
@@ -146,8 +152,7 @@ impl AccountStore for MemoryStore {
     ) -> Result<Update, StoreError> {
         limits::password_hash(&phc)?;
         let mut state = self.write();
-        let link = state.links.iter().find(|l| l.hash == *hash && now < l.expires_at).cloned();
-        let Some(link) = link else { return Ok(Update::NotFound) };
+        let Some(link) = state.link(tenant, hash, now) else { return Ok(Update::NotFound) };
         let update = state.put_password(&link.tenant, &link.subject, phc, now);
         if update == Update::Done {
             state.record(audit);

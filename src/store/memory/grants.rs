@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use super::super::issuance::{TOKENS_PER_GRANT, settled};
 use super::super::record::was_just_used;
 use super::super::{
-    AuditRow, Change, Consent, GrantStore, InteractionStep, RedeemCode, Redemption, RotateRefresh, Rotation,
-    StoreError, Update, limits,
+    AuditRow, Change, Consent, GrantStore, InteractionStep, LoginSession, RedeemCode, Redemption, RotateRefresh,
+    Rotation, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{
@@ -56,11 +56,12 @@ impl GrantStore for MemoryStore {
     ) -> Result<Update, StoreError> {
         limits::resource(code.resource.as_str())?;
         let mut state = self.write();
-        let waiting = state.interaction(&interaction, code.issued_at);
-        let waiting = waiting.filter(|i| i.step == InteractionStep::Consent && i.tenant == code.tenant);
+        let waiting = state.interaction(&code.tenant, &interaction, code.issued_at);
+        let waiting = waiting.filter(|i| i.step == InteractionStep::Consent);
         let Some(session) = waiting.map(|i| i.session) else { return Ok(Update::NotFound) };
         // Logging out or a new password between showing the page and approving it takes the approval back.
-        if session.is_some_and(|hash| !state.sessions.iter().any(|s| s.hash == hash && s.subject == code.subject)) {
+        let same = |s: &LoginSession, hash| s.tenant == code.tenant && s.hash == hash && s.subject == code.subject;
+        if session.is_some_and(|hash| !state.sessions.iter().any(|s| same(s, hash))) {
             return Ok(Update::NotFound);
         }
         if !state.parties_enabled(&code.tenant, &code.client, &code.subject) {
@@ -69,7 +70,7 @@ impl GrantStore for MemoryStore {
         if let Some(consent) = &remember {
             state.parties_known(&consent.tenant, &consent.client, &consent.subject)?;
         }
-        if let Some(waiting) = state.interaction(&interaction, code.issued_at) {
+        if let Some(waiting) = state.interaction(&code.tenant, &interaction, code.issued_at) {
             waiting.step = InteractionStep::Ended;
         }
         if let Some(consent) = remember {
@@ -212,11 +213,12 @@ impl GrantStore for MemoryStore {
 
     async fn find_access_token(
         &self,
+        tenant: &TenantId,
         hash: &TokenHash,
         now: Timestamp,
     ) -> Result<Option<AccessTokenRecord>, StoreError> {
         let state = self.read();
-        let found = state.tokens.iter().map(|(_, t)| t).find(|t| t.hash == *hash);
+        let found = state.tokens.iter().map(|(_, t)| t).find(|t| t.tenant == *tenant && t.hash == *hash);
         Ok(found.filter(|t| state.is_live(t, now)).cloned())
     }
 

@@ -188,7 +188,11 @@ impl State {
         self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
     }
 
-    fn interaction(&mut self, id: &TokenHash, now: Timestamp) -> Option<&mut Interaction> {
-        self.interactions.iter_mut().find(|i| i.id == *id && now < i.expires_at)
+    fn link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink> {
+        self.links.iter().find(|l| l.tenant == *tenant && l.hash == *hash && now < l.expires_at).cloned()
+    }
+
+    fn interaction(&mut self, tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Option<&mut Interaction> {
+        self.interactions.iter_mut().find(|i| i.tenant == *tenant && i.id == *id && now < i.expires_at)
     }
 }

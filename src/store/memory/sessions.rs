@@ -22,29 +22,35 @@ impl SessionStore for MemoryStore {
         if state.account(&session.tenant, &session.subject).is_none() {
             return Err(StoreError::Conflict("the account is not in the store".to_owned()));
         }
-        state.sessions.retain(|s| Some(s.hash) != replaces);
+        state.sessions.retain(|s| s.tenant != session.tenant || Some(s.hash) != replaces);
         state.sessions.push(session);
         state.record(audit);
         Ok(())
     }
 
-    async fn touch_session(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>, StoreError> {
+    async fn touch_session(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<LoginSession>, StoreError> {
         let mut state = self.write();
-        let Some(at) = state.sessions.iter().position(|s| s.hash == *hash && s.is_live(now)) else { return Ok(None) };
-        let Some(session) = state.sessions.get(at).cloned() else { return Ok(None) };
+        let same = |s: &LoginSession| s.tenant == *tenant && s.hash == *hash;
+        let found = state.sessions.iter().find(|s| same(s) && s.is_live(now)).cloned();
+        let Some(session) = found else { return Ok(None) };
         let account = state.account(&session.tenant, &session.subject);
         if account.is_none_or(|a| a.status != AccountStatus::Enabled) {
             return Ok(None);
         }
         let touched = session.touched(now);
-        state.sessions.iter_mut().filter(|s| s.hash == *hash).for_each(|s| *s = touched.clone());
+        state.sessions.iter_mut().filter(|s| same(s)).for_each(|s| *s = touched.clone());
         Ok(Some(touched))
     }
 
-    async fn delete_session(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
+    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
         let mut state = self.write();
         let before = state.sessions.len();
-        state.sessions.retain(|s| s.hash != *hash);
+        state.sessions.retain(|s| s.tenant != *tenant || s.hash != *hash);
         if state.sessions.len() == before {
             return Ok(Update::NotFound);
         }
@@ -66,13 +72,19 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    async fn find_interaction(&self, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>, StoreError> {
+    async fn find_interaction(
+        &self,
+        tenant: &TenantId,
+        id: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<Interaction>, StoreError> {
         let mut state = self.read();
-        Ok(state.interaction(id, now).filter(|i| i.step != InteractionStep::Ended).cloned())
+        Ok(state.interaction(tenant, id, now).filter(|i| i.step != InteractionStep::Ended).cloned())
     }
 
     async fn advance_interaction(
         &self,
+        tenant: &TenantId,
         id: &TokenHash,
         expected: InteractionStep,
         next: InteractionStep,
@@ -80,7 +92,7 @@ impl SessionStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Update, StoreError> {
         let mut state = self.write();
-        let Some(interaction) = state.interaction(id, now).filter(|i| i.step == expected) else {
+        let Some(interaction) = state.interaction(tenant, id, now).filter(|i| i.step == expected) else {
             return Ok(Update::NotFound);
         };
         interaction.step = next;
@@ -90,15 +102,15 @@ impl SessionStore for MemoryStore {
 
     async fn deny_interaction(
         &self,
-        id: &TokenHash,
         tenant: &TenantId,
+        id: &TokenHash,
         subject: &Subject,
         client: &ClientId,
         resource: &ResourceIndicator,
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let mut state = self.write();
-        let waiting = state.interaction(id, audit.at).filter(|i| i.step == InteractionStep::Consent);
+        let waiting = state.interaction(tenant, id, audit.at).filter(|i| i.step == InteractionStep::Consent);
         let Some(waiting) = waiting else { return Ok(Update::NotFound) };
         waiting.step = InteractionStep::Ended;
         state.forget_consent(tenant, subject, client, resource);

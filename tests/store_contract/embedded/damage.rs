@@ -50,7 +50,7 @@ fn an_edited_grant_or_token_is_an_error_and_the_others_go_on() {
         opened.other.execute_batch("UPDATE access_token SET expires_at = expires_at + 1 WHERE no = 2").unwrap();
         let edited = opened.store.rotate_refresh_token(rotate("a", 7, "x", START)).await;
         assert!(matches!(edited, Err(StoreError::Corrupt(_))), "{edited:?}");
-        let edited = opened.store.find_access_token(&hash("b token"), START).await;
+        let edited = opened.store.find_access_token(&tenant(), &hash("b token"), START).await;
         assert!(matches!(edited, Err(StoreError::Corrupt(_))), "{edited:?}");
         let (live, _) = opened.store.live_access_tokens(0, 10, START).await.unwrap();
         let live: Vec<_> = live.into_iter().map(|token| token.hash).collect();
@@ -69,7 +69,7 @@ async fn answers(store: &Arc<dyn Store>) -> Vec<Option<String>> {
     let mut told_of = Vec::new();
     for n in 0..FAMILIES {
         let name = format!("g{n}");
-        told_of.push(told(store.find_access_token(&hash(&format!("{name} token")), START).await));
+        told_of.push(told(store.find_access_token(&tenant(), &hash(&format!("{name} token")), START).await));
         told_of.push(told(store.find_grant(&tenant(), grant_id(&name)).await));
         told_of.push(told(store.find_code(&tenant(), &hash(&name)).await.map(|c| c.filter(|c| c.challenge.is_some()))));
     }
