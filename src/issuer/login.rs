@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::audit::OrUnavailable;
 use super::interaction::{Pending, Purpose};
-use super::password::{self, Verified};
+use super::password::{self, HashError, Verified};
 use super::throttle::LoginAttempt;
 use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, Step};
 use crate::config::LoginPolicy;
@@ -168,7 +168,7 @@ impl Issuer {
             Err(wait) => return Ok(Err(wait)),
         };
         let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
-        let verified = tokio::task::spawn_blocking(move || {
+        let verified = password::off_thread(move || {
             // The slot goes along: a browser that hangs up does not free it while the hash is still being computed.
             let _slot = slot;
             match stored {
@@ -179,17 +179,7 @@ impl Issuer {
                 }),
             }
         });
-        match verified.await {
-            Ok(Ok(verified)) => Ok(Ok(verified)),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a password could not be hashed");
-                Err(AuthorizeRejection::Unavailable)
-            }
-            Err(error) => {
-                tracing::error!(%error, "hashing a password was broken off");
-                Err(AuthorizeRejection::Unavailable)
-            }
-        }
+        verified.await.map(Ok).map_err(not_hashed)
     }
 
     /// Hashes a password off the runtime's thread.
@@ -197,21 +187,11 @@ impl Issuer {
         let slot = self.throttle.hash_slot().await.map_err(AuthorizeRejection::Throttled)?;
         let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
         let salt = self.entropy.random_16();
-        let hashed = tokio::task::spawn_blocking(move || {
+        let hashed = password::off_thread(move || {
             let _slot = slot;
             password::hash(&password, &policy, salt)
         });
-        match hashed.await {
-            Ok(Ok(phc)) => Ok(phc),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a password could not be hashed");
-                Err(AuthorizeRejection::Unavailable)
-            }
-            Err(error) => {
-                tracing::error!(%error, "hashing a password was broken off");
-                Err(AuthorizeRejection::Unavailable)
-            }
-        }
+        hashed.await.map_err(not_hashed)
     }
 
     /// Hashes a right password again with the present parameters. When that fails the old hash goes on serving.
@@ -222,4 +202,9 @@ impl Issuer {
             Err(error) => tracing::warn!(%error, "a password hash could not be renewed"),
         }
     }
+}
+
+fn not_hashed(error: HashError) -> AuthorizeRejection {
+    tracing::error!(%error, "a password could not be hashed");
+    AuthorizeRejection::Unavailable
 }

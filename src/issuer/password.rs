@@ -1,5 +1,5 @@
 //! Passwords: which are acceptable, how they are hashed (argon2id) and compared. Slow on purpose: callers run `hash` and
-//! `verify` off the runtime's threads, few at a time (`LoginPolicy::hash_slots`).
+//! `verify` by `off_thread`, few at a time (`LoginPolicy::hash_slots`).
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::password_hash::{Error as PhcError, PasswordHasher, PasswordVerifier};
@@ -32,8 +32,24 @@ const WALKS: [&str; 6] =
 
 /// The password could not be hashed: the machine's fault (memory), never the user's.
 #[derive(Debug, thiserror::Error)]
-#[error("argon2 failed: {0}")]
-pub(crate) struct HashError(#[from] PhcError);
+pub(crate) enum HashError {
+    /// By argon2's own account.
+    #[error("argon2 failed: {0}")]
+    Argon2(#[from] PhcError),
+    /// The thread panicked, or the runtime is being shut down.
+    #[error("it was broken off: {0}")]
+    BrokenOff(#[from] tokio::task::JoinError),
+}
+
+/// Does slow work with a password off the runtime's threads.
+///
+/// # Errors
+/// That of the work, or `BrokenOff`.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+) -> Result<T, HashError> {
+    tokio::task::spawn_blocking(work).await?
+}
 
 /// The outcome of comparing a password with a stored hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +168,8 @@ fn normal(password: &str) -> Zeroizing<String> {
 
 fn params(policy: &LoginPolicy) -> Result<Params, HashError> {
     // One lane: a second would take another core from those who are served meanwhile.
-    Params::new(policy.argon2_memory_kib, policy.argon2_passes, 1, Some(OUTPUT)).map_err(|e| HashError(e.into()))
+    Params::new(policy.argon2_memory_kib, policy.argon2_passes, 1, Some(OUTPUT))
+        .map_err(|e| HashError::Argon2(e.into()))
 }
 
 fn is_current(stored: &PasswordHash, policy: &LoginPolicy) -> bool {

@@ -173,8 +173,7 @@ impl Administration {
         let policy = self.config.login.clone();
         password::acceptable(password, name, &policy).map_err(AdministrationError::Password)?;
         let (password, salt) = (zeroize::Zeroizing::new(password.to_owned()), self.entropy.random_16());
-        let hashed = tokio::task::spawn_blocking(move || password::hash(&password, &policy, salt));
-        Ok(hashed.await.map_err(|broken_off| AdministrationError::Hash(broken_off.to_string()))??)
+        Ok(password::off_thread(move || password::hash(&password, &policy, salt)).await?)
     }
 }
 
