@@ -434,6 +434,27 @@ fn the_store_is_backed_up_and_checked() {
 }
 
 #[test]
+fn rt_16_a_backup_is_restored_only_while_no_server_runs_and_ends_all_sessions() {
+    let data = Data::new();
+    data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
+    let sessions = || data.json(&["session", "list"]).as_array().unwrap().len();
+    assert_eq!(sessions(), 1);
+    let backup = data.folder.path().join("backup.db");
+    data.json(&["db", "backup", backup.to_str().unwrap()]);
+    let restore = ["db", "restore", backup.to_str().unwrap()];
+    let server = mcpgate::store::embedded::ServerLock::acquire(data.folder.path()).unwrap();
+    let (code, said) = data.refused(&restore);
+    assert_eq!(code, 1);
+    assert!(said.contains("stop it"), "{said}");
+    drop(server);
+    let restored = data.json(&restore);
+    assert!(Path::new(restored["before"].as_str().unwrap()).exists(), "{restored}");
+    assert_eq!(sessions(), 0);
+    assert!(data.events().contains(&"store.restored".to_owned()));
+    assert_eq!(data.json(&["db", "check"])["sound"], true);
+}
+
+#[test]
 fn a_mistyped_folder_is_not_taken_for_an_empty_one() {
     let dir = tempfile::tempdir().unwrap();
     let absent = dir.path().join("absent");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::output::Output;
 use super::remember;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Overrides};
 use crate::entropy::SystemEntropy;
 use crate::issuer::Administration;
@@ -60,7 +60,7 @@ impl DataArguments {
         }
         let entropy = Arc::new(SystemEntropy::new());
         let keys = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref()).map_err(Failure::other)?;
-        let store = store::open(&config.data_dir)?;
+        let store = store::open(&config.data_dir, None, SystemClock.now())?;
         let administration = Administration::new(
             Arc::clone(&store),
             Arc::new(SystemClock),
@@ -77,7 +77,8 @@ impl DataArguments {
         Output::new(self.json)
     }
 
-    fn load(&self) -> Result<Config, Failure> {
+    /// Reads the configuration alone.
+    pub(super) fn load(&self) -> Result<Config, Failure> {
         let serve = self.config.is_some() && self.data.is_none();
         let overrides = Overrides { data_dir: self.data.clone(), up: !serve, ..Overrides::default() };
         if serve || self.config.is_some() {

@@ -7,12 +7,21 @@ use serde_json::json;
 use super::block_on;
 use super::data::{DataArguments, Missing};
 use super::failure::Failure;
+use crate::clock::{Clock as _, SystemClock};
+use crate::store::embedded::restore;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Write a consistent copy of the store, beside a running server too; keep the keys folder with it
     Backup {
         /// The new file
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Put a backup in the place of the store of a stopped server; everybody signs in again
+    Restore {
+        /// The backup
         file: PathBuf,
         #[command(flatten)]
         data: DataArguments,
@@ -32,6 +41,13 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let keys = data.config.data_dir.join("keys");
             let text = format!("wrote {}; keep {} with it", file.display(), keys.display());
             data.output.one(&text, &json!({ "file": file.display().to_string(), "keys": keys.display().to_string() }))
+        }
+        Command::Restore { file, data } => {
+            let folder = data.load()?.data_dir;
+            let kept = restore(&file, &folder, SystemClock.now())?.map(|kept| kept.display().to_string());
+            let before = kept.as_ref().map_or_else(String::new, |kept| format!("; the store of before is {kept}"));
+            let text = format!("put {} in place in {}{before}", file.display(), folder.display());
+            data.output().one(&text, &json!({ "folder": folder.display().to_string(), "before": kept }))
         }
         Command::Check { data } => {
             let data = data.open(Missing::Refuse)?;

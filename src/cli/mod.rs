@@ -64,7 +64,7 @@ enum Command {
     /// Read the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Back up and check the store
+    /// Back up, restore and check the store
     #[command(subcommand)]
     Db(db::Command),
     /// Print the completions of a shell

@@ -164,6 +164,10 @@ impl Grant {
         if presented.client != self.client {
             return RefreshVerdict::WrongClient;
         }
+        // Even of a family that has ended: it was issued by a store of which this one is an old copy (RT-16).
+        if presented.generation > self.generation {
+            return RefreshVerdict::Ahead;
+        }
         if !self.is_active(now) || now >= self.idle_until {
             return RefreshVerdict::Dead;
         }
@@ -171,13 +175,12 @@ impl Grant {
             return RefreshVerdict::NotAllowed;
         }
         let in_grace = presented.grace > Lifetime::default() && now.since(self.rotated_at) <= presented.grace;
-        match self.generation.checked_sub(presented.generation) {
-            Some(0) => RefreshVerdict::Rotate,
+        match self.generation.saturating_sub(presented.generation) {
+            0 => RefreshVerdict::Rotate,
             // OAuth 2.1 4.3.1, relaxed: several processes share one token, answers are lost; the same successor is no new branch.
-            Some(1) if in_grace => RefreshVerdict::Retry,
+            1 if in_grace => RefreshVerdict::Retry,
             // RFC 9700 4.14.2: whoever presents a spent token, somebody has a copy.
-            Some(_) => RefreshVerdict::Reused,
-            None => RefreshVerdict::Ahead,
+            _ => RefreshVerdict::Reused,
         }
     }
 }

@@ -64,12 +64,12 @@ struct Ground {
 }
 
 impl Ground {
-    async fn prepare(config: &Config) -> Result<Self, RunError> {
+    async fn prepare(config: &Config, lock: &ServerLock) -> Result<Self, RunError> {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let Keys { token, session } = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref())?;
         let keys = Arc::new(token);
-        let store = store::open(&config.data_dir)?;
+        let store = store::open(&config.data_dir, Some(lock), clock.now())?;
         let cache = TokenCache::new(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), config);
         // Before listening: no good token must be asked of the store because we have just started.
         let tokens = cache.fill().await?;
@@ -114,7 +114,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         tracing::warn!(warning, "the configuration allows something dangerous");
     }
     let lock = ServerLock::acquire(&config.data_dir)?;
-    let ground = Ground::prepare(&config).await?;
+    let ground = Ground::prepare(&config, &lock).await?;
     let public = listen(config.public.address, "listen.address", "--listen")?;
     let for_operator = listen(config.operator, "operator.address", "--operator-listen")?;
     let ended = CancellationToken::new();

@@ -62,7 +62,7 @@ pub struct RotateRefresh {
     /// Now.
     pub now: Timestamp,
     /// The audit row of success. Every other outcome writes a row with the same context instead: `RefreshReused`,
-    /// `RefreshAhead`, or `RefreshRefused` with the reason.
+    /// `StoreRollback`, or `RefreshRefused` with the reason.
     pub audit: AuditRow,
 }
 
@@ -146,7 +146,7 @@ impl RotateRefresh {
             Some(RefreshVerdict::Rotate) => (AuditEvent::TokenRefreshed, "rotated"),
             Some(RefreshVerdict::Retry) => (AuditEvent::TokenRefreshed, "retried"),
             Some(RefreshVerdict::Reused) => (AuditEvent::RefreshReused, "reused"),
-            Some(RefreshVerdict::Ahead) => (AuditEvent::RefreshAhead, "ahead_of_store"),
+            Some(RefreshVerdict::Ahead) => (AuditEvent::StoreRollback, "ahead_of_store"),
             Some(RefreshVerdict::Dead) => (AuditEvent::RefreshRefused, "dead"),
             Some(RefreshVerdict::WrongClient) => (AuditEvent::RefreshRefused, "wrong_client"),
             Some(RefreshVerdict::NotAllowed) => (AuditEvent::RefreshRefused, "not_allowed"),

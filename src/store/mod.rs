@@ -10,6 +10,7 @@
 //! Start with `GrantStore`, then `memory/` (the model), then `embedded/`. `tests/store_contract` holds every store to
 //! the same promises; `docs/storage-schema.md` describes the tables.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -300,8 +301,9 @@ pub trait AuditStore {
     /// long as their grant, revoked grants and changes for a day; clients that came by themselves go when never used
     /// for `unused_client_after` or unused for 90 days.
     async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError>;
-    /// Writes a consistent copy of the store into a new file (mode 0600); never overwrites one.
-    async fn backup(&self, to: &std::path::Path) -> Result<(), StoreError>;
+    /// Writes a consistent copy of the store into a new file (mode 0600), marked so that whoever opens it to serve from it
+    /// ends what it holds open; never overwrites one.
+    async fn backup(&self, to: &Path) -> Result<(), StoreError>;
     /// Returns figures for the metrics.
     fn stats(&self) -> StoreStats;
     /// Checks the whole store, every row included; the problems found.
@@ -316,10 +318,14 @@ impl<T: ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + Se
 /// The name of the embedded store's file in the data folder.
 pub const FILE: &str = "mcpgate.db";
 
-/// Opens the store that the configuration names.
+/// Opens the store that the configuration names; `held` is the lock of the server that opens it.
 ///
 /// # Errors
-/// `StoreError` when it cannot be opened, is damaged or newer than this program.
-pub fn open(data_dir: &std::path::Path) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(Arc::new(embedded::EmbeddedStore::open(&data_dir.join(FILE))?))
+/// `StoreError` when it cannot be opened, is damaged or newer than this program; or older, and a server runs on it.
+pub fn open(
+    data_dir: &Path,
+    held: Option<&embedded::ServerLock>,
+    now: Timestamp,
+) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(embedded::EmbeddedStore::open(&data_dir.join(FILE), held, now)?))
 }

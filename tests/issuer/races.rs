@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use mcpgate::config::Config;
-use mcpgate::oauth::{Client, Lifetime};
+use mcpgate::oauth::{Client, Lifetime, Timestamp};
 use mcpgate::store::embedded::EmbeddedStore;
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{AuditEvent, Store};
@@ -14,7 +14,7 @@ use super::driver::*;
 /// Each store with a person and a client, and the folder it lives in.
 async fn crowds(change: impl Fn(&mut Config)) -> Vec<(Arc<World>, Client, Option<tempfile::TempDir>)> {
     let folder = tempfile::tempdir().unwrap();
-    let embedded = EmbeddedStore::open(&folder.path().join("mcpgate.db")).unwrap();
+    let embedded = EmbeddedStore::open(&folder.path().join("mcpgate.db"), None, Timestamp::default()).unwrap();
     let stores: [(Arc<dyn Store>, _); 2] = [(Arc::new(MemoryStore::new()), None), (Arc::new(embedded), Some(folder))];
     let mut crowds = Vec::new();
     for (store, folder) in stores {

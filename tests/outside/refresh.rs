@@ -160,6 +160,36 @@ async fn rt_12_reuse_is_noticed_after_a_restart() {
 }
 
 #[tokio::test]
+async fn rt_16_after_a_restore_every_earlier_token_is_refused_and_a_later_one_tells() {
+    let upstream = Upstream::start();
+    let gateway = Home::new("", Some(upstream.url)).start().await;
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let stays = application.tokens(&gateway.home).await;
+    let first = application.tokens(&gateway.home).await;
+    let backup = gateway.home.data().join("backup.db");
+    let backup = backup.to_str().expect("a path in UTF-8");
+    gateway.home.command(&["db", "backup", backup]);
+    let second = Tokens::from(&application.refresh(&mut Client::new(&gateway.home), &first.refresh).await);
+    let home = gateway.kill();
+    home.command(&["db", "restore", backup]);
+    let gateway = home.start().await;
+    let mut client = Client::new(&gateway.home);
+    for refresh in [&stays.refresh, &first.refresh, &second.refresh] {
+        expect::refused(&application.refresh(&mut client, refresh).await, "invalid_grant");
+    }
+    for access in [&stays.access, &first.access, &second.access] {
+        let reply = client.call("/mcp", access, "rt-16").await;
+        expect::challenged(&reply, &gateway.home.origin(), "/mcp", Some("invalid_token"));
+    }
+    let trail = gateway.home.command_text(&["audit", "tail", "-n", "1000"]);
+    assert_eq!(trail.matches("store.rollback").count(), 1, "{trail}");
+    assert_eq!(trail.matches("store.restored").count(), 1, "{trail}");
+    // Whoever signs in again works on.
+    let anew = application.tokens(&gateway.home).await;
+    assert_eq!(client.call("/mcp", &anew.access, "rt-16").await.status, 200);
+}
+
+#[tokio::test]
 async fn rt_14_a_new_password_ends_what_the_old_one_began() {
     let (shared, application) = application(CALLBACK).await;
     let name = new_user(&shared.home, "rt-14");

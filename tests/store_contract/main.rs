@@ -52,7 +52,8 @@ pub(crate) fn run_on_memory<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn St
 /// Besides the case itself, the whole file must stand every check afterwards.
 pub(crate) fn run_on_embedded<F: Future<Output = ()>>(case: impl FnOnce(Arc<dyn Store>) -> F) {
     let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&folder.path().join("mcpgate.db")).unwrap());
+    let store: Arc<dyn Store> =
+        Arc::new(EmbeddedStore::open(&folder.path().join("mcpgate.db"), None, world::START).unwrap());
     wait(async {
         case(Arc::clone(&store)).await;
         assert_eq!(store.check().await.unwrap(), Vec::<String>::new());

@@ -174,7 +174,7 @@ async fn rt_16_a_generation_from_the_future_is_refused(store: Arc<dyn Store>) {
     let audit = store.newest_audit().await.unwrap();
     assert_eq!(refused(&store, rotate("g", 3, "x", START)).await, RefreshVerdict::Ahead);
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), Some(before));
-    assert_eq!(events(&store, audit).await, [AuditEvent::RefreshAhead]);
+    assert_eq!(events(&store, audit).await, [AuditEvent::StoreRollback]);
 }
 
 async fn a_disabled_client_cannot_refresh_until_it_is_enabled(store: Arc<dyn Store>) {

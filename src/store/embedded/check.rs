@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::super::StoreError;
 use super::row::{self, Columns};
-use super::{accounts, clients, codes, connection, grants, interactions, sessions, tokens};
+use super::{accounts, clients, codes, connection, grants, interactions, restore, sessions, tokens};
 
 /// Problems told of one table at most: enough to see the extent.
 const TOLD: usize = 20;
@@ -129,6 +129,7 @@ fn copy(db: &Connection, to: &Path) -> Result<(), StoreError> {
     if Backup::new(db, &mut target)?.step(-1)? != StepResult::Done {
         return Err(StoreError::Unavailable("the store was locked during the copy".to_owned()));
     }
+    restore::mark(&target)?;
     // A copy is one file: without this it would want a write-ahead log beside it.
     Ok(target.pragma_update(None, "journal_mode", "DELETE")?)
 }

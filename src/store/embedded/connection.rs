@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::super::StoreError;
 use super::super::migrate::{self, Applied, MIGRATIONS};
-use super::row;
+use super::{restore, row};
+use crate::oauth::Timestamp;
 
 /// `mcpg`: tells our file from any other SQLite file.
 const APPLICATION_ID: i64 = 0x6d63_7067;
@@ -20,7 +21,7 @@ const APPLICATION_ID: i64 = 0x6d63_7067;
 /// waited longer than this is better answered with 503 than kept.
 const BUSY: Duration = Duration::from_secs(2);
 
-fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
+pub(super) fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unavailable(format!("{what} {}: {error}", path.display()))
 }
 
@@ -42,6 +43,14 @@ pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
         forced.map_err(|e| unavailable("others can read the store and it belongs to another user:", file, &e))?;
     }
     Ok(())
+}
+
+/// Opens a file that is only read, whoever it belongs to.
+pub(super) fn open_backup(file: &Path) -> Result<Connection, StoreError> {
+    let connection =
+        Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
 }
 
 /// Opens one connection.
@@ -84,8 +93,14 @@ fn applied(connection: &Connection) -> Result<Vec<Applied>, StoreError> {
     })
 }
 
-/// Refuses a file that is not ours, and brings the schema of one that is up to date.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+/// Refuses a file that is not ours, brings the schema of one that is up to date, and begins anew from a backup. A server
+/// brings its lock along; everybody else takes it for as long as the file is changed under whoever might serve it.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    file: &Path,
+    held: Option<&ServerLock>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     // Immediate: two processes that start at once must not both migrate.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let tables = row::number(&transaction, "SELECT count(*) FROM sqlite_schema")?;
@@ -99,14 +114,32 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             "CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL) STRICT",
         )?;
     }
-    for migration in migrate::outstanding(MIGRATIONS, &applied(&transaction)?)? {
+    let outstanding = migrate::outstanding(MIGRATIONS, &applied(&transaction)?)?;
+    let is_backup = restore::is_marked(&transaction)?;
+    // A server knows the schema that it started with: an older one would meet tables that it does not understand.
+    let _lock = match held {
+        None if tables > 0 && (is_backup || !outstanding.is_empty()) => Some(lock_for_change(file)?),
+        Some(_) | None => None,
+    };
+    for migration in outstanding {
         transaction.execute_batch(migration.sql)?;
         transaction.execute(
             "INSERT INTO migration (number, name, sha256) VALUES (?1, ?2, ?3)",
             params![migration.number, migration.name, migration.checksum()],
         )?;
     }
+    if is_backup {
+        restore::begin_anew(&transaction, now)?;
+    }
     Ok(transaction.commit()?)
+}
+
+fn lock_for_change(file: &Path) -> Result<ServerLock, StoreError> {
+    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ServerLock::acquire(folder).map_err(|held| {
+        let why = "this program has to bring the store up to date first, which cannot be done beside a running server";
+        StoreError::Unavailable(format!("{why}: stop the server first ({held})"))
+    })
 }
 
 /// Returns what is wrong with the schema's history; nothing when all is well.
@@ -119,8 +152,8 @@ pub(super) fn check_migrations(connection: &Connection) -> Result<Option<String>
     })
 }
 
-/// Held by the one server of a data folder for as long as it runs. The command line does not need it: SQLite lets it
-/// write beside the server, and the change log tells the server.
+/// Held by the one server of a data folder for as long as it runs. The command line needs it only to change the schema or
+/// to put a backup in place: SQLite lets it write beside the server, and the change log tells the server.
 #[derive(Debug)]
 pub struct ServerLock {
     /// Locked as long as it is open; the system lets go even after a kill.
@@ -167,7 +200,7 @@ mod tests {
         let file = folder.path().join("mcpgate.db");
         prepare(&file).unwrap();
         let mut db = open(&file).unwrap();
-        migrate(&mut db).unwrap();
+        migrate(&mut db, &file, None, Timestamp::default()).unwrap();
         // A join past a table with a partial index.
         let sql = "SELECT g.no FROM grants g JOIN client c ON c.no = g.client_no WHERE g.tenant = ?1 AND g.id = ?2";
         let mut find = db.prepare(sql).unwrap();

@@ -142,6 +142,30 @@ pub(super) fn end_all(
     Ok(count)
 }
 
+/// Ends every grant of a store that was put back from a backup; how many. Nobody follows such a store yet, so nothing is
+/// announced. A grant that cannot be read goes altogether, or it would stand.
+pub(super) fn end_every(db: &Connection, at: Timestamp) -> Result<u64, StoreError> {
+    let (mut last, mut count) = (0, 0_u64);
+    loop {
+        let sql = "SELECT no FROM grants WHERE no > ?1 AND revoked_at IS NULL ORDER BY no LIMIT 1000";
+        let numbers = row::all(db, sql, [last], |c| c.no())?;
+        let Some(newest) = numbers.last().copied() else { return Ok(count) };
+        for no in numbers {
+            match row::one(db, &format!("{SELECT} WHERE g.no = ?1"), [no], read) {
+                Ok(Some(found)) => {
+                    let ended = Grant { revoked_at: Some(at), ..found.grant };
+                    let sql = "UPDATE grants SET revoked_at = ?2, seal = ?3 WHERE no = ?1";
+                    execute_once(db, sql, params![no, at, ended.seal()])?;
+                }
+                Ok(None) | Err(StoreError::Corrupt(_)) => execute_once(db, "DELETE FROM grants WHERE no = ?1", [no])?,
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Conflict(_))) => return Err(error),
+            }
+            count = count.saturating_add(1);
+        }
+        last = newest;
+    }
+}
+
 #[async_trait]
 impl GrantStore for EmbeddedStore {
     async fn insert_code(

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::StoreError;
+use crate::oauth::Timestamp;
 
 mod accounts;
 mod audit;
@@ -22,6 +23,7 @@ mod grants;
 mod interactions;
 mod readers;
 mod refresh;
+mod restore;
 mod row;
 mod seal;
 mod sessions;
@@ -31,6 +33,7 @@ mod writer;
 
 pub use connection::ServerLock;
 use readers::Readers;
+pub use restore::restore;
 use writer::Writer;
 
 /// Reading threads: one is kept busy by the filling of the cache or a long list, the other answers meanwhile.
@@ -47,15 +50,17 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens or makes the database file (mode 0600) and brings its schema up to date.
+    /// Opens or makes the database file (mode 0600), brings its schema up to date, and ends what a backup that was put
+    /// back still holds open. `held` is the lock of the server that opens it; whoever has none changes the schema only
+    /// while no server runs.
     ///
     /// # Errors
-    /// `Unavailable` when the file cannot be opened, is locked, or was written by a newer program; `Corrupt` when it
-    /// is damaged or not ours.
-    pub fn open(file: &Path) -> Result<Self, StoreError> {
+    /// `Unavailable` when the file cannot be opened, is locked, was written by a newer program, or by an older one and a
+    /// server runs on it; `Corrupt` when it is damaged or not ours.
+    pub fn open(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<Self, StoreError> {
         connection::prepare(file)?;
         let mut db = connection::open(file)?;
-        connection::migrate(&mut db)?;
+        connection::migrate(&mut db, file, held, now)?;
         let readers = (0..READERS).map(|_| connection::open(file)).collect::<Result<_, _>>()?;
         Ok(Self {
             file: file.to_owned(),

@@ -96,7 +96,7 @@ fn ask_damaged(intact: &[u8], position: usize, file: &Path, expected: &[Option<S
         }
     }
     std::fs::write(file, bytes).unwrap();
-    let Ok(store) = EmbeddedStore::open(file) else { return true };
+    let Ok(store) = EmbeddedStore::open(file, None, START) else { return true };
     let store: Arc<dyn Store> = Arc::new(store);
     wait(async {
         let answers = answers(&store).await;

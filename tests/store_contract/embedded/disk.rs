@@ -96,7 +96,7 @@ fn st_01_a_full_disk_while_opening_is_told() {
     on_a_failing_disk("st_01_a_full_disk_while_opening_is_told", |disk| {
         for budget in 0..500 {
             disk.start("enospc", budget);
-            let opened = EmbeddedStore::open(&disk.file);
+            let opened = EmbeddedStore::open(&disk.file, None, START);
             disk.stop("enospc");
             match opened {
                 Ok(_) => {
@@ -141,7 +141,7 @@ fn st_07_a_read_only_disk_is_told() {
     on_a_failing_disk("st_07_a_read_only_disk_is_told", |disk| {
         drop(open_store(&disk.file));
         disk.start("erofs", 0);
-        let refused = EmbeddedStore::open(&disk.file).map(drop);
+        let refused = EmbeddedStore::open(&disk.file, None, START).map(drop);
         assert!(is_told(&refused, "ead-only"), "{refused:?}");
         disk.stop("erofs");
         drop(open_store(&disk.file));

@@ -12,6 +12,7 @@ mod disk;
 mod failing_writes;
 mod file;
 mod kill;
+mod restore;
 
 /// A store in a folder of its own, and another connection to its file.
 struct Opened {
@@ -22,7 +23,7 @@ struct Opened {
 }
 
 fn open_store(file: &Path) -> Arc<dyn Store> {
-    Arc::new(EmbeddedStore::open(file).unwrap())
+    Arc::new(EmbeddedStore::open(file, None, crate::world::START).unwrap())
 }
 
 fn opened() -> Opened {

@@ -1,0 +1,126 @@
+//! A store that was put back from a backup: how it is recognised, what it ends, and the putting back itself.
+//!
+//! Whatever was spent or revoked after the backup was made would come alive again with it: used codes and links, ended
+//! sessions, spent refresh tokens, revoked access. Nothing of it can be told apart, so all of it ends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::super::{AuditEvent, AuditRow, FILE, StoreError};
+use super::connection::{self, ServerLock, unavailable};
+use super::row::{self, execute};
+use super::{audit, check, grants};
+use crate::oauth::Timestamp;
+
+/// `PRAGMA user_version` of a copy that nobody has served from yet; 0 in every other file.
+const BACKUP: u32 = 1;
+
+/// Secrets that would be good once more, permissions that may have been taken back, and the hashes of live tokens. Used
+/// codes stay: they tell a replay.
+const ENDED: [&str; 6] = [
+    "DELETE FROM access_token",
+    "DELETE FROM code WHERE used_at IS NULL",
+    "DELETE FROM consent",
+    "DELETE FROM interaction",
+    "DELETE FROM login_session",
+    "DELETE FROM setup_link",
+];
+
+/// Marks a copy as one.
+pub(super) fn mark(copy: &Connection) -> Result<(), StoreError> {
+    Ok(copy.pragma_update(None, "user_version", BACKUP)?)
+}
+
+/// Returns whether a store is a copy that nobody has served from yet.
+pub(super) fn is_marked(db: &Connection) -> Result<bool, StoreError> {
+    Ok(row::number(db, "PRAGMA user_version")? == u64::from(BACKUP))
+}
+
+/// Ends what the backup still holds open, and takes its mark away; in the transaction that opens the store.
+pub(super) fn begin_anew(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    // Kept as revoked: a token of a later generation then proves that the store was set back (RT-16).
+    let grants = grants::end_every(db, now)?;
+    for ended in ENDED {
+        execute(db, ended, [])?;
+    }
+    for tenant in row::all(db, "SELECT DISTINCT tenant FROM account", [], |c| c.tenant())? {
+        let row = AuditRow {
+            at: now,
+            tenant,
+            event: AuditEvent::StoreRestored,
+            actor: None,
+            client: None,
+            address: None,
+            target: None,
+            reason: Some(format!("{grants} grants ended")),
+            request_id: None,
+        };
+        audit::append(db, &row)?;
+    }
+    tracing::warn!(grants, "the store is a backup put back: sessions, links, grants and tokens of it have ended");
+    Ok(db.pragma_update(None, "user_version", 0)?)
+}
+
+/// Puts a copy of the backup `from` into a data folder that no server serves, and keeps what was there; returns under
+/// which name, if anything was.
+///
+/// # Errors
+/// `Unavailable` when a server runs on the folder or a file cannot be read or written, `Corrupt` when the backup is
+/// damaged or not one of ours. Nothing is replaced then.
+pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+    let lock = ServerLock::acquire(data_dir)?;
+    let (file, copy) = (data_dir.join(FILE), data_dir.join("mcpgate-restoring.db"));
+    // Left over when an earlier restore was killed.
+    remove(&copy)?;
+    let ready = make_ready(from, &copy, &lock, now);
+    if let Err(error) = ready {
+        remove(&copy)?;
+        return Err(error);
+    }
+    let kept = file.exists().then(|| data_dir.join(format!("mcpgate-replaced-{}.db", now.as_secs())));
+    if let Some(kept) = &kept {
+        fs::hard_link(&file, kept).map_err(|e| unavailable("cannot keep the store as", kept, &e))?;
+        // Its log belongs to it, and must not be taken for that of the store that comes in its place.
+        let log = beside(&file, "-wal");
+        if log.exists() {
+            fs::rename(&log, beside(kept, "-wal")).map_err(|e| unavailable("cannot move", &log, &e))?;
+        }
+        remove(&beside(&file, "-shm"))?;
+    }
+    fs::rename(&copy, &file).map_err(|e| unavailable("cannot put the backup in place as", &file, &e))?;
+    let folder = fs::File::open(data_dir).and_then(|folder| folder.sync_all());
+    folder.map_err(|e| unavailable("cannot flush the folder", data_dir, &e))?;
+    Ok(kept)
+}
+
+/// Makes a copy of a backup that could be served from, and looks it over.
+fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Result<(), StoreError> {
+    if !from.is_file() {
+        return Err(StoreError::Unavailable(format!("there is no backup at {}", from.display())));
+    }
+    check::backup(&connection::open_backup(from)?, copy)?;
+    let mut db = connection::open(copy)?;
+    connection::migrate(&mut db, copy, Some(lock), now)?;
+    let problems = check::check(&db)?;
+    if !problems.is_empty() {
+        return Err(StoreError::Corrupt(format!("the backup is damaged: {}", problems.join("; "))));
+    }
+    // One file again, so that renaming it moves all of it.
+    Ok(db.pragma_update(None, "journal_mode", "DELETE")?)
+}
+
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn remove(file: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(file) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(unavailable("cannot remove", file, &error)),
+    }
+}

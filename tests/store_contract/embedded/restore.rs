@@ -1,0 +1,156 @@
+//! Backups that are put back, and stores of an older program: what ends, what is kept, and that no server runs meanwhile.
+
+use std::path::Path;
+
+use mcpgate::oauth::RefreshVerdict;
+use mcpgate::store::embedded::{EmbeddedStore, ServerLock, restore};
+use mcpgate::store::{AuditEvent, LoginSession, Redemption, Rotation, SetupLink, StoreError};
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+
+use super::{open_store, opened};
+use crate::wait;
+use crate::world::*;
+
+fn is_refused(rotation: &Rotation, verdict: RefreshVerdict) -> bool {
+    matches!(rotation, Rotation::Refused(said) if *said == verdict)
+}
+
+/// Of two families one goes on after the backup; code, link, session and consent are spent or taken back after it.
+#[test]
+fn rt_16_a_backup_that_is_put_back_ends_what_it_holds_open() {
+    let opened = opened();
+    let copy = opened.file.with_file_name("backup.db");
+    let later = START.plus(MINUTE);
+    wait(async {
+        let store = &opened.store;
+        settle(store).await;
+        grant(store, "stays", START).await;
+        grant(store, "goes on", START).await;
+        issue(store, code("code", START)).await;
+        let login: LoginSession = session("s", "alice", START);
+        store.insert_session(login.clone(), None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
+        let link =
+            SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(DAY) };
+        store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
+        store.begin_interaction(interaction("waiting", START)).await.unwrap();
+        store.backup(&copy).await.unwrap();
+        rotated(store.rotate_refresh_token(rotate("goes on", 0, "t1", START)).await.unwrap());
+
+        let restored = open_store(&copy);
+        let before = restored.newest_audit().await.unwrap();
+        let rotation = restored.rotate_refresh_token(rotate("stays", 0, "x", later)).await.unwrap();
+        assert!(is_refused(&rotation, RefreshVerdict::Dead), "{rotation:?}");
+        let rotation = restored.rotate_refresh_token(rotate("goes on", 0, "x", later)).await.unwrap();
+        assert!(is_refused(&rotation, RefreshVerdict::Dead), "{rotation:?}");
+        let rotation = restored.rotate_refresh_token(rotate("goes on", 1, "x", later)).await.unwrap();
+        assert!(is_refused(&rotation, RefreshVerdict::Ahead), "{rotation:?}");
+        let refused = AuditEvent::RefreshRefused;
+        assert_eq!(events(&restored, before).await, [refused, refused, AuditEvent::StoreRollback]);
+        assert!(!is_live(&restored, "stays token", START).await);
+        assert!(matches!(restored.redeem_code(redeem("code", "x", START)).await.unwrap(), Redemption::Unknown));
+        assert_eq!(restored.touch_session(&tenant(), &login.hash, START).await.unwrap(), None);
+        assert_eq!(restored.find_setup_link(&tenant(), &link.hash, START).await.unwrap(), None);
+        let waiting = restored.find_interaction(&tenant(), &interaction("waiting", START).id, START).await;
+        assert_eq!(waiting.unwrap(), None);
+        let trail = restored.audit_after(None, 0, 1000).await.unwrap();
+        let told: Vec<_> = trail.iter().filter(|(_, row)| row.event == AuditEvent::StoreRestored).collect();
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].1.reason.as_deref(), Some("2 grants ended"));
+        assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+
+        // What is granted from now on stands, also after the next start.
+        grant(&restored, "new", START).await;
+        drop(restored);
+        let again = open_store(&copy);
+        assert!(is_live(&again, "new token", START).await);
+        // The store that the backup was made of is none of this.
+        assert!(is_live(store, "t1", START).await);
+    });
+}
+
+#[test]
+fn rt_16_a_grant_of_a_backup_that_cannot_be_read_does_not_stand() {
+    let opened = opened();
+    let copy = opened.file.with_file_name("backup.db");
+    wait(async {
+        settle(&opened.store).await;
+        grant(&opened.store, "damaged", START).await;
+        opened.store.backup(&copy).await.unwrap();
+        Connection::open(&copy).unwrap().execute("UPDATE grants SET scopes = 'all'", []).unwrap();
+        let restored = open_store(&copy);
+        assert!(!is_live(&restored, "damaged token", START).await);
+        assert_eq!(restored.find_grant(&tenant(), grant_id("damaged")).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn rt_16_a_restore_keeps_what_was_there_and_refuses_beside_a_server() {
+    let opened = opened();
+    let folder = opened.file.parent().unwrap();
+    let backup = folder.join("backup.db");
+    wait(async {
+        settle(&opened.store).await;
+        grant(&opened.store, "before", START).await;
+        opened.store.backup(&backup).await.unwrap();
+        grant(&opened.store, "after", START).await;
+    });
+    let lock = ServerLock::acquire(folder).unwrap();
+    let refused = restore(&backup, folder, START).unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    drop(lock);
+    let refused = restore(&folder.join("nothing.db"), folder, START).unwrap_err();
+    assert!(refused.to_string().contains("no backup"), "{refused}");
+    let foreign = folder.join("foreign.db");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    assert!(matches!(restore(&foreign, folder, START), Err(StoreError::Corrupt(_))));
+    wait(async { assert!(is_live(&opened.store, "after token", START).await, "nothing was replaced") });
+
+    // As after a kill: the write-ahead log is still there.
+    let super::Opened { store, file, other, _folder } = opened;
+    let log = std::fs::read(file.with_file_name("mcpgate.db-wal")).unwrap();
+    drop((store, other));
+    std::fs::write(file.with_file_name("mcpgate.db-wal"), log).unwrap();
+    let kept = restore(&backup, file.parent().unwrap(), START).unwrap().expect("there was a store");
+    wait(async {
+        let restored = open_store(&file);
+        assert_eq!(restored.find_grant(&tenant(), grant_id("after")).await.unwrap(), None);
+        assert!(restored.find_grant(&tenant(), grant_id("before")).await.unwrap().unwrap().revoked_at.is_some());
+        assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+        assert!(open_store(&kept).find_grant(&tenant(), grant_id("after")).await.unwrap().is_some());
+    });
+    let left: Vec<_> = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("restoring")), "{left:?}");
+}
+
+/// A store as the first release made it.
+fn of_the_first_schema(file: &Path) {
+    let sql = include_str!("../../../src/store/migrations/0001_core.sql");
+    let db = Connection::open(file).unwrap();
+    db.execute_batch(sql).unwrap();
+    db.execute_batch(
+        "CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL) STRICT;
+         PRAGMA application_id = 0x6d637067",
+    )
+    .unwrap();
+    let sum: [u8; 32] = Sha256::digest(sql).into();
+    db.execute("INSERT INTO migration VALUES (1, 'core', ?1)", [sum]).unwrap();
+}
+
+#[test]
+fn st_05_the_schema_is_not_changed_under_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mcpgate.db");
+    of_the_first_schema(&file);
+    let lock = ServerLock::acquire(folder.path()).unwrap();
+    let refused = EmbeddedStore::open(&file, None, START).unwrap_err().to_string();
+    assert!(refused.contains("stop the server first"), "{refused}");
+    let applied = || -> u32 {
+        let db = Connection::open(&file).unwrap();
+        db.query_row("SELECT count(*) FROM migration", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(applied(), 1);
+    drop(EmbeddedStore::open(&file, Some(&lock), START).expect("the server itself may"));
+    assert!(applied() > 1);
+    drop(EmbeddedStore::open(&file, None, START).expect("nothing is outstanding any more"));
+}
