@@ -148,7 +148,6 @@ impl Issuer {
 
     /// Puts a new token into the cache and makes the response.
     pub(super) fn respond(&self, access: AccessToken, grant: &Grant, record: AccessTokenRecord) -> TokenResponse {
-        let now = self.clock.now();
         if let Some(cache) = &self.cache {
             // A replay may have revoked the grant since our commit: the cache remembers that, and takes nothing of it.
             cache.insert(&record);
@@ -156,7 +155,8 @@ impl Issuer {
         let claims = RefreshClaims { grant: grant.id, generation: grant.generation };
         TokenResponse {
             access_token: access,
-            expires_in: record.expires_at.since(now).as_secs(),
+            // RFC 6749 5.1: the lifetime of the token, which begins with its issue and not with the end of our own work.
+            expires_in: record.expires_at.since(record.issued_at).as_secs(),
             refresh_token: grant.may_refresh.then(|| RefreshToken::derive(claims, &self.keys)),
             scopes: record.scopes,
         }

@@ -245,3 +245,13 @@ async fn ck_03_a_process_that_slept_wakes_to_expired_codes() {
     gateway.signal("CONT");
     expect::refused(&application.redeem(&mut Client::new(&gateway.home), &authorized).await, "invalid_grant");
 }
+
+/// RFC 6749 5.1: clients plan by it, and some refuse what they believe to have lost a second already.
+#[tokio::test]
+async fn a_token_just_issued_has_its_whole_lifetime_before_it() {
+    let (_, application, authorized, mut client) = authorized().await;
+    let issued = application.redeem(&mut client, &authorized).await;
+    assert_eq!(issued.json()["expires_in"], 3600, "{issued:?}");
+    let refreshed = application.refresh(&mut client, &issued.member("refresh_token")).await;
+    assert_eq!(refreshed.json()["expires_in"], 3600, "{refreshed:?}");
+}
