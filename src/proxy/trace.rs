@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderValue};
 
-use super::headers::{BAGGAGE, TRACEPARENT, TRACESTATE};
+use super::headers::{TRACEPARENT, TRACESTATE};
 
 /// Makes trace ids: unique, not secret. std's hasher has a key from the system's randomness.
 #[derive(Default)]
@@ -15,7 +15,8 @@ pub(super) struct Traces {
 }
 
 impl Traces {
-    /// Puts the trace context of a request into the head that goes upstream.
+    /// Puts the trace context of a request into the head that goes upstream. `baggage` stays behind: free text of a
+    /// stranger, which telemetry libraries copy into every request that follows (W3C Baggage, security considerations).
     pub(super) fn forward(&self, from: &HeaderMap, to: &mut HeaderMap) {
         match from.get(TRACEPARENT).filter(|v| is_parent(v.as_bytes())) {
             Some(parent) => {
@@ -26,9 +27,6 @@ impl Traces {
                 }
             }
             None => drop(to.insert(TRACEPARENT, self.parent())),
-        }
-        for baggage in from.get_all(BAGGAGE) {
-            to.append(BAGGAGE, baggage.clone());
         }
     }
 

@@ -117,17 +117,19 @@ async fn lk_08_metrics_name_no_user_and_no_client() {
 }
 
 #[tokio::test]
-async fn lk_07_a_trace_id_that_is_none_is_not_passed_on() {
+async fn lk_07_neither_baggage_nor_a_trace_id_that_is_none_is_passed_on() {
     let shared = shared::gateway().await;
     let issued = shared.home.command(&["token", "issue", "--user", "admin", "--upstream", "files"]);
     let token = issued["access_token"].as_str().expect("a token");
     for forged in ["00-zz-not-a-trace-01", "00-00000000000000000000000000000000-0000000000000000-01", "x"] {
         let mut asked = call("/mcp", token, &format!("lk-07-{}", forged.len()));
         asked.headers_mut().insert("traceparent", forged.parse().expect("a value"));
+        asked.headers_mut().insert("baggage", "user=eve".parse().expect("a value"));
         assert_eq!(Client::new(&shared.home).send(asked).await.status, 200);
         let seen = shared.upstream.seen(&format!("lk-07-{}", forged.len()));
         let trace = seen[0].headers.get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
         assert!(trace.len() == 55 && trace != forged, "ours, well-formed: {trace}");
+        assert!(!seen[0].headers.contains_key("baggage"));
     }
 }
 

@@ -17,7 +17,8 @@ async fn the_head_that_goes_upstream_holds_what_is_listed_and_nothing_else() {
         .field("Mcp-Param-Region", "us-west1")
         .field("X-Custom", "gone")
         .field("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
-        .field("tracestate", "a=b");
+        .field("tracestate", "a=b")
+        .field("baggage", "user=eve");
     assert_eq!(world.ask(&ask).await.status, 200);
     let seen = world.mcp.last();
     let mut fields: Vec<(String, String)> =
