@@ -3,13 +3,18 @@
 /// As long as any client id may be.
 const MAX_LENGTH: usize = 2048;
 
+/// Domains whose names lead to this machine, to its neighbours or nowhere: RFC 6761 6.2 to 6.4, RFC 6762 3, RFC 7686 2,
+/// RFC 8375 3, RFC 9476 2, and `internal`, which ICANN keeps for private use.
+const NOT_IN_DNS: [&str; 8] =
+    [".localhost", ".local", ".internal", ".home.arpa", ".test", ".invalid", ".onion", ".alt"];
+
 /// The https URL of a Client ID Metadata Document, checked (CIMD "Client Identifier").
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MetadataDocumentUrl(String);
 
 impl MetadataDocumentUrl {
     /// Reads a client id that is such a URL: https, a path, no dot segments, query, fragment, user name; no IP
-    /// literal, no single-label host (unless `allow_internal_hosts`); compared as the exact string.
+    /// literal, no name outside the public DNS (unless `allow_internal_hosts`); compared as the exact string.
     #[must_use]
     pub fn parse(client_id: &str, allow_internal_hosts: bool) -> Option<Self> {
         let has_path = client_id.strip_prefix("https://")?.split_once('/').is_some_and(|(_, path)| !path.is_empty());
@@ -19,7 +24,6 @@ impl MetadataDocumentUrl {
         // Only the spelling that a URL parser writes itself: no dot segments, capitals in the host, default port,
         // white space, or number that is an address in disguise. What is fetched, compared and shown is one string.
         let url = url::Url::parse(client_id).ok().filter(|url| url.as_str() == client_id)?;
-        let is_public_name = |name: &str| name.contains('.') && !name.ends_with('.');
         let host_is_sound = match url.host()? {
             url::Host::Domain(name) => allow_internal_hosts || is_public_name(name),
             url::Host::Ipv4(_) | url::Host::Ipv6(_) => allow_internal_hosts,
@@ -44,6 +48,12 @@ impl MetadataDocumentUrl {
         let bracket = authority.rfind(']').unwrap_or(0);
         authority.rfind(':').filter(|colon| *colon > bracket).map_or(authority, |colon| authority.split_at(colon).0)
     }
+}
+
+/// Returns whether a name can be one of the public DNS: of several labels, and under no domain that is kept for other
+/// uses.
+fn is_public_name(name: &str) -> bool {
+    name.contains('.') && !name.ends_with('.') && !NOT_IN_DNS.iter().any(|domain| name.ends_with(domain))
 }
 
 #[cfg(test)]
@@ -89,6 +99,11 @@ mod tests {
             "https://b\u{fc}cher.example/x",
             "https:///c.example/x",
             "https://localhost/x",
+            "https://a.localhost/x",
+            "https://localhost.localdomain.local:8443/x",
+            "https://nas.home.arpa/x",
+            "https://a.b.internal/x",
+            "https://a.onion/x",
             "https://intranet/x",
             "https://127.0.0.1/x",
             "https://0x7f.1/x",
