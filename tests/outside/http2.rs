@@ -372,6 +372,47 @@ async fn hd_11_a_length_that_is_not_the_datas_ends_the_stream() {
     }
 }
 
+/// RFC 9113 8.1 allows a reset after an early answer, but curl 7.88 loses the answer to it while it still sends.
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let shared = shared::gateway().await;
+    for authorization in [None, Some(("authorization", "Bearer mcp_access_none"))] {
+        let mut peer = Peer::connect(&shared.home, &[]).await;
+        let authority = peer.authority.clone();
+        let mut list = vec![
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", authority.as_str()),
+            (":path", "/mcp"),
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+        ];
+        list.extend(authorization);
+        assert!(peer.send(&frame(HEADERS, END_HEADERS, 1, &fields(&list))).await);
+        for flags in [0, END_STREAM] {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(peer.send(&frame(DATA, flags, 1, &[b' '; 8192])).await);
+        }
+        // A ping after the answer: what it is acknowledged after has all been sent.
+        let mut seen = Vec::new();
+        while let Some(next) = peer.until(5, |f| f.2 == 1 || f.0 == PING).await {
+            match next.0 {
+                PING => break,
+                _ if next.1 & END_STREAM != 0 => assert!(peer.send(&frame(PING, 0, 0, &[7; 8])).await),
+                _ => {}
+            }
+            seen.push((next.0, next.1 & END_STREAM, next.3));
+        }
+        let kinds: Vec<_> = seen.iter().map(|(kind, end, _)| (*kind, *end)).collect();
+        assert_eq!(kinds.first(), Some(&(HEADERS, 0)), "{kinds:?}");
+        assert_eq!(kinds.last(), Some(&(DATA, END_STREAM)), "{kinds:?}");
+        assert!(kinds.iter().all(|(kind, _)| [HEADERS, DATA].contains(kind)), "no reset: {kinds:?}");
+        let body: Vec<u8> = seen.into_iter().filter(|(kind, ..)| *kind == DATA).flat_map(|(.., data)| data).collect();
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("the whole answer");
+        assert!(body["error"].is_string() || body["error"].is_object(), "{body}");
+    }
+}
+
 #[tokio::test]
 async fn md_07_host_and_authority_must_agree() {
     let shared = shared::gateway().await;

@@ -151,6 +151,11 @@ async fn md_12_a_host_that_the_certificate_was_not_shown_for_is_misdirected() {
     let port = gateway.home.public.port();
     let answer = Client::new(&gateway.home).raw_exchange(ask("gw.example").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
-    let answer = Client::new(&gateway.home).raw_exchange(ask(&format!("localhost:{port}")).as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // RFC 6066 3: an address is no server name, so beside one in Host the name says nothing against it.
+    for host in ["localhost", "127.0.0.1", "[::1]"] {
+        let answer = Client::new(&gateway.home).raw_exchange(ask(&format!("{host}:{port}")).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{host}: {answer}");
+    }
+    let answer = Client::new(&gateway.home).raw_exchange(ask(&format!("192.0.2.1:{port}")).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 421 "), "an address that is not ours: {answer}");
 }
