@@ -282,6 +282,20 @@ fn li_07_guessable_passwords_are_refused() {
 }
 
 #[test]
+fn why_the_first_password_is_refused_is_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let password = dir.path().join("password");
+    std::fs::write(&password, "short").unwrap();
+    let data = dir.path().join("data");
+    let (data, password) = (data.to_str().unwrap(), password.to_str().unwrap());
+    let ports = ["--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"];
+    let output = run(&[&["up", "--data", data, "--admin-password-file", password], &ports[..]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert_eq!(said.matches("a password has at least").count(), 1, "{said}");
+}
+
+#[test]
 fn passwords_are_nowhere_in_the_data_folder() {
     let data = Data::new();
     for entry in std::fs::read_dir(data.folder.path()).unwrap() {

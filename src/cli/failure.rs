@@ -38,7 +38,8 @@ impl Failure {
         let (text, code) = match self {
             Self::Usage(text) => (format!("mcpgate: {text}\n"), USAGE),
             Self::Configuration(problems) => (lines(&problems), CONFIGURATION),
-            Self::Other(error) => (format!("mcpgate: {error:#}\n"), 1),
+            // Our errors have their causes in their words: the chain would say them twice.
+            Self::Other(error) => (format!("mcpgate: {error}\n"), 1),
             Self::BrokenPipe => (String::new(), 0),
             Self::Told(code) => (String::new(), code),
         };

@@ -15,7 +15,7 @@ pub(super) fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     if path.as_os_str() == "-" {
         return from_input();
     }
-    let named = |e| Failure::other(anyhow::Error::new(e).context(path.display().to_string()));
+    let named = |e| Failure::other(anyhow::anyhow!("{}: {e}", path.display()));
     read(std::fs::File::open(path).map_err(named)?)
 }
 

@@ -163,7 +163,8 @@ fn authority(origin: &str) -> &str {
 }
 
 /// Returns whether a URL's host is this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),

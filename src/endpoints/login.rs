@@ -8,7 +8,7 @@ use crate::web::{Response, reply};
 
 use super::authorize::go_on;
 use super::page::{self, Frame, Leads, LoginPage};
-use super::rejection::{PageRejection, whole_seconds};
+use super::rejection::PageRejection;
 use super::visit::{Visit, login_key};
 
 const PURPOSE: &str = "login";
@@ -52,7 +52,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, 
             let problem =
                 format!("There were too many failed attempts. You can try again in {}.", page::in_words(pause));
             let mut response = again(visit, StatusCode::TOO_MANY_REQUESTS, &handles, name, &problem).await?;
-            reply::retry_after(response.headers_mut(), whole_seconds(pause));
+            reply::retry_after(response.headers_mut(), pause.as_pause());
             Ok(response)
         }
     }

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::issuer::{AuthorizeRejection, TokenRejection};
-use crate::oauth::{ErrorCode, FormError, Lifetime, OAuthError};
+use crate::oauth::{ErrorCode, FormError, OAuthError};
 use crate::web::{BodyError, Response, reply};
 
 use super::page::{self, ErrorPage, Frame, Leads};
@@ -123,7 +123,7 @@ impl ClientRejection {
                 let description = "there were too many requests; wait as long as Retry-After says";
                 let mut response =
                     oauth_error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TemporarilyUnavailable, description);
-                reply::retry_after(response.headers_mut(), whole_seconds(pause));
+                reply::retry_after(response.headers_mut(), pause.as_pause());
                 response
             }
             Self::Issuer(TokenRejection::Unavailable) => {
@@ -208,7 +208,7 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
             let text = format!("Too many requests came from your address. Wait {}.", page::in_words(pause));
             let mut response = words("One moment, please", &text, "Then reload this page.")
                 .respond(visit, StatusCode::TOO_MANY_REQUESTS);
-            reply::retry_after(response.headers_mut(), whole_seconds(pause));
+            reply::retry_after(response.headers_mut(), pause.as_pause());
             response
         }
         AuthorizeRejection::Unavailable => {
@@ -315,11 +315,6 @@ fn oauth_error(status: StatusCode, code: ErrorCode, description: &str) -> Respon
     }
     let body = OAuthErrorBody { error: code.as_str(), error_description: description };
     reply::json(status, serde_json::to_vec(&body).unwrap_or_default())
-}
-
-/// Rounds up, at least one: `Retry-After: 0` would mean at once.
-pub(super) fn whole_seconds(pause: Lifetime) -> u64 {
-    pause.as_millis().div_ceil(1_000).max(1)
 }
 
 /// Makes a sentence of a description: a capital at its beginning, a full stop at its end.

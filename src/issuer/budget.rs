@@ -62,7 +62,7 @@ impl<K: Hash + Eq + Clone> Budget<K> {
         }
         let limiter = self.limiter.load_full();
         let key = (limiter.1.len() < MAX_KEYS || self.tidy(&limiter.1)).then_some(key);
-        limiter.1.check_key(&key).map_err(|until| whole_seconds(until.wait_time_from(self.clock.now())))
+        limiter.1.check_key(&key).map_err(|until| pause(until.wait_time_from(self.clock.now())))
     }
 
     /// Drops keys that are as good as fresh, at most once a second; says whether there is room now.
@@ -75,9 +75,9 @@ impl<K: Hash + Eq + Clone> Budget<K> {
     }
 }
 
-/// Rounds up to whole seconds, at least one: the unit of `Retry-After`, and never an invitation to come too early.
-fn whole_seconds(wait: Duration) -> Lifetime {
-    Lifetime::from_secs(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
+/// Rounds up: never an invitation to come too early.
+fn pause(wait: Duration) -> Lifetime {
+    Lifetime::from_millis(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
 /// Makes a quota of `rate` per `period` with this burst; a rate of zero counts as one.
@@ -112,7 +112,7 @@ impl<K: Hash + Eq + Clone> Tally<K> {
         self.with(key, now, |entry| {
             let wait = delay(entry.count).as_millis().saturating_sub(now.since(entry.last).as_millis());
             if entry.count > 0 && wait > 0 {
-                return Err(whole_seconds(Duration::from_millis(wait)));
+                return Err(Lifetime::from_millis(wait));
             }
             *entry = Failures { count: entry.count.saturating_add(1), first: entry.first, last: now };
             Ok(())
@@ -138,7 +138,7 @@ impl<K: Hash + Eq + Clone> Tally<K> {
             || (0, Lifetime::default()),
             |e| {
                 let rest = self.window.as_millis().saturating_sub(now.since(e.first).as_millis());
-                (e.count, whole_seconds(Duration::from_millis(rest)))
+                (e.count, Lifetime::from_millis(rest))
             },
         )
     }

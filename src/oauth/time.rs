@@ -71,6 +71,14 @@ impl Lifetime {
         self.0 / 1000
     }
 
+    /// Returns the span in whole seconds, rounded up and at least one, as `Retry-After` wants it: zero would mean at
+    /// once, and less than the span too early.
+    #[must_use]
+    pub const fn as_pause(self) -> u64 {
+        let secs = self.0.div_ceil(1000);
+        if secs == 0 { 1 } else { secs }
+    }
+
     /// Returns the span as the standard library's type.
     #[must_use]
     pub const fn as_duration(self) -> std::time::Duration {

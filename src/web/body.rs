@@ -58,7 +58,7 @@ impl http_body::Body for Body {
     }
 }
 
-/// Why a request body could not be read.
+/// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// More than the limit: 413.
@@ -72,7 +72,7 @@ pub enum BodyError {
     Broken,
 }
 
-/// Reads a request body of at most `limit` bytes within `time`; trailers are dropped.
+/// Reads a body of at most `limit` bytes within `time`; trailers are dropped.
 ///
 /// # Errors
 /// `BodyError`.

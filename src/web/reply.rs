@@ -8,6 +8,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::{Body, Response};
+use crate::config::is_loopback;
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -89,7 +90,7 @@ pub fn protect(headers: &mut HeaderMap, public_url: &str) {
     headers.insert(PERMISSIONS_POLICY, NO_PERMISSIONS);
     // HSTS holds for a host with all its ports. On localhost it would turn the callbacks of native clients
     // (`http://localhost:…`, RFC 8252 7.3) into https, and no sign-in would ever come back.
-    if !is_loopback(public_url) {
+    if !url::Url::parse(public_url).is_ok_and(|url| is_loopback(&url)) {
         headers.insert(STRICT_TRANSPORT_SECURITY, TWO_YEARS);
     }
 }
@@ -97,15 +98,6 @@ pub fn protect(headers: &mut HeaderMap, public_url: &str) {
 /// Lets pages of other origins embed what they may read anyway (metadata, answers to clients).
 pub fn share(headers: &mut HeaderMap) {
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
-}
-
-fn is_loopback(url: &str) -> bool {
-    url::Url::parse(url).is_ok_and(|url| match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    })
 }
 
 #[cfg(test)]
