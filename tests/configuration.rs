@@ -200,6 +200,33 @@ fn scopes_come_from_the_catalogue() {
     assert!(only_problem("[[upstream.scope]]\nname = \"a b\"\ntitle = \"X\"\n").contains("cannot be a scope"));
 }
 
+/// A client sends back the scopes that it was given; longer than a parameter may be, they would fail every refresh.
+#[test]
+fn default_scopes_fit_into_a_parameter() {
+    let long = |n: usize| format!("{}{n}", "s".repeat(250));
+    let config = |count: usize| {
+        let names: Vec<_> = (0..count).map(|n| format!("\"{}\"", long(n))).collect();
+        let scopes: String =
+            (0..count).map(|n| format!("[[upstream.scope]]\nname = \"{}\"\ntitle = \"X\"\n", long(n))).collect();
+        format!("default_scopes = [{}]\n{scopes}", names.join(", "))
+    };
+    assert_eq!(problems_of(&format!("{GOOD}{}", config(8)), &Overrides::default()), []);
+    let found = only_problem(&config(9));
+    assert!(found.contains("upstream[0].default_scopes: together these are longer"), "{found}");
+}
+
+#[test]
+fn ci_19_the_egress_proxy_is_a_plain_origin_and_warned_of() {
+    let proxy = |url: &str| format!("{GOOD}[outbound]\nproxy = \"{url}\"\n");
+    let config = load(&proxy("http://proxy.internal:3128"), &Overrides::default());
+    assert_eq!(config.outbound.proxy.as_ref().and_then(url::Url::port), Some(3128));
+    assert!(config.warnings().iter().any(|warning| warning.starts_with("outbound.proxy: ")));
+    for wrong in ["https://p", "socks5://p", "p:3128", "http://u:p@p:1", "http://p/x", "http://p/?x", ""] {
+        let found = only_problem(&format!("[outbound]\nproxy = \"{wrong}\"\n"));
+        assert!(found.contains("outbound.proxy: this is not an HTTP proxy"), "{found}");
+    }
+}
+
 #[test]
 fn cf_05_dangerous_combinations_need_their_named_key_and_warn() {
     let open = "operator = { address = \"0.0.0.0:9090\" }\n";
@@ -317,6 +344,13 @@ fn relative_paths_start_from_the_file() {
     std::fs::write(&file, format!("data_dir = \"data\"\n{GOOD}")).expect("it can be written");
     let config = Config::load(Some(&file), &Overrides::default()).expect("it is good");
     assert_eq!(config.data_dir, dir.path().canonicalize().map(|d| d.join("data")).unwrap_or_else(|_| PathBuf::new()));
+}
+
+/// Paths in it are printed to be pasted elsewhere.
+#[test]
+fn the_data_folder_of_the_command_line_is_absolute() {
+    let config = load("", &Overrides { data_dir: Some("here".into()), ..up() });
+    assert_eq!(config.data_dir, std::env::current_dir().expect("we are somewhere").join("here"));
 }
 
 #[test]

@@ -132,9 +132,13 @@ fn rates(fetches_per_host_per_minute: u32) -> Rates {
 impl Server {
     /// A dialer to which an operator opened loopback and this server's authority.
     fn dialer(&self) -> Dialer {
+        Dialer::new(&self.opened(), &rates(10)).unwrap()
+    }
+
+    fn opened(&self) -> OutboundConfig {
         let loopback = ["127.0.0.0/8", "::1/128"].map(|block| block.parse().unwrap()).to_vec();
         let extra_ca_file = Some(self.certificates.ca_file.clone());
-        Dialer::new(&OutboundConfig { allow_addresses: loopback, extra_ca_file }, &rates(10)).unwrap()
+        OutboundConfig { allow_addresses: loopback, extra_ca_file, proxy: None }
     }
 
     fn url(&self) -> String {
@@ -172,11 +176,7 @@ async fn a_document_is_fetched_with_what_was_said_about_it() {
 #[tokio::test]
 async fn ci_02_ci_03_an_address_that_is_not_public_sees_no_connection() {
     let server = serve(ok(JSON, "{}")).await;
-    let closed = Dialer::new(
-        &OutboundConfig { allow_addresses: Vec::new(), extra_ca_file: Some(server.certificates.ca_file.clone()) },
-        &rates(100),
-    )
-    .unwrap();
+    let closed = Dialer::new(&OutboundConfig { allow_addresses: Vec::new(), ..server.opened() }, &rates(100)).unwrap();
     let port = server.address.port();
     for host in ["localhost", "127.0.0.1", "[::ffff:7f00:1]", "0x7f.1", "0177.0.0.1", "2130706433", "127.1"] {
         let fetched = closed.fetch_json(&format!("https://{host}:{port}/x"), MAX).await;
@@ -284,6 +284,91 @@ async fn ci_15_one_fetch_of_a_host_at_a_time_and_ten_a_minute() {
 }
 
 #[tokio::test]
+async fn ci_15_many_names_of_one_network_share_a_budget() {
+    let server = serve(ok(JSON, "{}")).await;
+    let dialer = Dialer::new(&server.opened(), &rates(1)).unwrap();
+    let port = server.address.port();
+    for host in 2..8 {
+        let fetched = dialer.fetch_json(&format!("https://127.0.0.{host}:{port}/x"), MAX).await;
+        assert_eq!(fetched.unwrap_err(), FetchError::Connect, "nobody listens there, and its own budget is fresh");
+    }
+    let url = format!("https://127.0.0.1:{port}/x");
+    assert_eq!(dialer.fetch_json(&url, MAX).await.unwrap_err(), FetchError::Busy, "the seventh of its network");
+    assert_eq!(server.connections(), 0);
+    // What is known already is not in the way of what strangers name, nor the other way round.
+    assert_eq!(dialer.refetch_json(&url, MAX).await.unwrap_err(), FetchError::Tls, "the certificate is of a name");
+    assert_eq!(server.connections(), 1);
+}
+
+/// A CONNECT proxy that answers with `status`, and leads every name to `target` if that is 200. Returns its URL and what
+/// it was asked.
+async fn proxy(status: u16, target: SocketAddr) -> (url::Url, Arc<std::sync::Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let asked = Arc::new(std::sync::Mutex::new(String::new()));
+    let recorded = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let recorded = Arc::clone(&recorded);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(client.read_u8().await?);
+                }
+                recorded.lock().unwrap().push_str(&String::from_utf8_lossy(&head));
+                client.write_all(format!("HTTP/1.1 {status} X\r\n\r\n").as_bytes()).await?;
+                if status == 200 {
+                    let mut origin = tokio::net::TcpStream::connect(target).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut origin).await?;
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn ci_19_the_configured_proxy_is_used_for_everything() {
+    // A name that only the proxy knows.
+    let server = serve_as(certificates("c.example", false), ok(JSON, "{}")).await;
+    let (url, asked) = proxy(200, server.address).await;
+    let config = OutboundConfig { proxy: Some(url), allow_addresses: Vec::new(), ..server.opened() };
+    let dialer = Dialer::new(&config, &rates(10)).unwrap();
+    assert_eq!(dialer.fetch_json("https://c.example/x", MAX).await.unwrap().body, "{}");
+    assert_eq!(dialer.refetch_json("https://c.example/x", MAX).await.unwrap().body, "{}");
+    let heads = asked.lock().unwrap().clone();
+    assert!(heads.starts_with("CONNECT c.example:443 HTTP/1.1\r\n"), "{heads}");
+    assert!(heads.to_ascii_lowercase().contains("host: c.example:443\r\n"), "{heads}");
+    assert_eq!(heads.matches("CONNECT ").count(), 2);
+    assert!(server.requests.lock().unwrap().starts_with("GET /x HTTP/1.1\r\n"), "inside TLS that ends at the origin");
+
+    let other = dialer.fetch_json("https://d.example/x", MAX).await;
+    assert_eq!(other.unwrap_err(), FetchError::Tls, "the proxy cannot speak for another name");
+    let private = dialer.fetch_json("https://10.0.0.1/x", MAX).await;
+    assert_eq!(private.unwrap_err(), FetchError::Refused, "an address in the URL needs no proxy to be judged");
+    assert_eq!(asked.lock().unwrap().matches("CONNECT ").count(), 3);
+}
+
+#[tokio::test]
+async fn ci_19_what_the_proxy_refuses_is_not_fetched_past_it() {
+    let server = serve(ok(JSON, "{}")).await;
+    for (status, expected) in
+        [(403, FetchError::Refused), (407, FetchError::Connect), (502, FetchError::Connect), (301, FetchError::Connect)]
+    {
+        let (url, _) = proxy(status, server.address).await;
+        let dialer = Dialer::new(&OutboundConfig { proxy: Some(url), ..server.opened() }, &rates(10)).unwrap();
+        assert_eq!(dialer.fetch_json(&server.url(), MAX).await.unwrap_err(), expected, "{status}");
+    }
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let url = Some(format!("http://{gone}").parse().unwrap());
+    let dialer = Dialer::new(&OutboundConfig { proxy: url, ..server.opened() }, &rates(10)).unwrap();
+    assert_eq!(dialer.fetch_json(&server.url(), MAX).await.unwrap_err(), FetchError::Connect, "no proxy, no fetch");
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
 async fn ci_12_what_cannot_be_reached_is_told_apart() {
     let server = serve(ok(JSON, "{}")).await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -302,7 +387,7 @@ fn a_ca_file_that_cannot_be_used_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     let open = |file: PathBuf| {
-        Dialer::new(&OutboundConfig { allow_addresses: Vec::new(), extra_ca_file: Some(file) }, &rates(10)).unwrap_err()
+        Dialer::new(&OutboundConfig { extra_ca_file: Some(file), ..OutboundConfig::default() }, &rates(10)).unwrap_err()
     };
     assert!(open(folder.path().join("none.pem")).contains("none.pem"));
     std::fs::write(&file, "no certificate").unwrap();

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("web", &["config", "telemetry"]),
     ("store", &["oauth", "config"]),
-    ("outbound", &["config", "clock"]),
+    ("outbound", &["config", "clock", "web"]),
     ("token_cache", &["oauth", "store", "clock", "config"]),
     ("issuer", &["oauth", "store", "token_cache", "clock", "entropy", "config", "outbound", "telemetry"]),
     ("proxy", &["oauth", "mcp", "token_cache", "web", "config", "clock", "telemetry"]),

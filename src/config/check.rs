@@ -105,7 +105,8 @@ impl Check<'_> {
     fn data_dir(&self, file: &File) -> PathBuf {
         let written = file.top.data_dir.as_ref().map(|s| self.base.join(&s.value));
         if let Some(path) = self.overrides.data_dir.clone().or(written) {
-            return path;
+            // Paths in it are printed to be pasted elsewhere.
+            return std::path::absolute(&path).unwrap_or(path);
         }
         match secret_source::data_home() {
             _ if !self.overrides.up => PathBuf::from("/var/lib/mcpgate"),
@@ -197,7 +198,20 @@ impl Check<'_> {
         OutboundConfig {
             allow_addresses: allow.value.clone(),
             extra_ca_file: file.outbound.extra_ca_file.as_ref().map(|s| self.certificates(s)),
+            proxy: file.outbound.proxy.as_ref().and_then(|s| self.proxy(s)),
         }
+    }
+
+    fn proxy(&self, setting: &Setting<String>) -> Option<Url> {
+        let plain = |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let url = Url::parse(&setting.value).ok().filter(|url| {
+            url.scheme() == "http" && plain(url) && url.username().is_empty() && url.password().is_none()
+        });
+        if url.is_none() {
+            let remedy = "write its origin, \"http://proxy.internal:3128\" say, without credentials";
+            self.report.wrong(setting, "this is not an HTTP proxy", remedy);
+        }
+        url
     }
 
     fn log(&self, log: &super::file::Log) -> LogConfig {

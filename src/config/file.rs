@@ -213,6 +213,10 @@ table! {
         allow_addresses: Vec<IpNet> = [];
         /// PEM file with a CA, besides the system's.
         extra_ca_file: PathBuf = none;
+        /// The egress proxy that every fetch goes through (`http://proxy.internal:3128`), with CONNECT and without
+        /// credentials. Names are then resolved by the proxy, and it must refuse addresses that are not public. The
+        /// variables `HTTPS_PROXY` and the like are not read.
+        proxy: String = none;
     }
 }
 

@@ -29,6 +29,7 @@ mod table;
 mod upstream;
 mod value;
 
+pub use listener::is_loopback;
 pub use problem::Problem;
 pub use reference::{keys, reference};
 pub use value::duration;
@@ -258,6 +259,8 @@ pub struct OutboundConfig {
     pub allow_addresses: Vec<IpNet>,
     /// CA file besides the system's.
     pub extra_ca_file: Option<PathBuf>,
+    /// The egress proxy.
+    pub proxy: Option<url::Url>,
 }
 
 /// Size and count limits.

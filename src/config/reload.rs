@@ -42,6 +42,11 @@ impl Config {
                 !self.outbound.allow_addresses.is_empty(),
                 "outbound.allow_addresses: the gateway fetches metadata documents from addresses that are not public",
             ),
+            (
+                self.outbound.proxy.is_some(),
+                "outbound.proxy: the proxy resolves the names of metadata documents; the gateway does not see their \
+                 addresses, so the proxy must refuse those that are not public",
+            ),
         ];
         dangers.into_iter().filter_map(|(is_so, sentence)| is_so.then_some(sentence)).collect()
     }

@@ -146,6 +146,11 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
     let url = upstream.url.as_ref().and_then(|url| address(check, url, origin));
     let catalogue = catalogue(check, scopes);
     let default_scopes = subset(check, &upstream.default_scopes, &catalogue);
+    // Clients send back what they were given, in a refresh for one: a set that no parameter can hold is refused then.
+    if ScopeSet::parse(&default_scopes.to_string()).is_err() {
+        let fault = "together these are longer than a scope parameter may be (2048 bytes, 100 scopes)";
+        report.wrong(&upstream.default_scopes, fault, "name fewer; clients may ask for the others");
+    }
     let required_scopes = subset(check, &upstream.required_scopes, &catalogue);
     if let Some(documentation) = upstream.documentation.as_ref().filter(|d| !is_web_url(&d.value)) {
         report.wrong(documentation, "this is not a URL of a page", "write an http or https URL");

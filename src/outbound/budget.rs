@@ -1,6 +1,6 @@
 //! How many fetches there may be: a stranger who names URLs must not turn the gateway against a third party (CI-15).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
@@ -10,33 +10,35 @@ use tokio::sync::Notify;
 
 use super::FetchError;
 
-/// Hosts remembered before those whose budget is full again are dropped.
-const MAX_HOSTS: usize = 10_000;
+/// Keys remembered before those whose budget is full again are dropped.
+const MAX_KEYS: usize = 10_000;
 
-/// Counts fetches by key (a host, or a known document) and in all.
+/// Counts fetches by key (a host, a network, or a known document) and in all.
 #[derive(Debug)]
 pub(super) struct Budget {
-    in_flight: usize,
-    under_way: Mutex<HashSet<String>>,
+    of_key: usize,
+    in_all: usize,
+    under_way: Mutex<HashMap<String, usize>>,
     freed: Notify,
     rate: DefaultKeyedRateLimiter<String>,
 }
 
-/// Leave to fetch; dropping it frees the key for the next.
+/// Leave to fetch; dropping it gives its place to the next.
 #[derive(Debug)]
 pub(super) struct Leave<'a> {
     budget: &'a Budget,
-    key: &'a str,
+    key: String,
 }
 
 impl Budget {
-    pub(super) fn new(per_key_per_minute: u32, in_flight: usize) -> Self {
-        let quota = Quota::per_minute(NonZeroU32::new(per_key_per_minute).unwrap_or(NonZeroU32::MIN));
-        Self { in_flight, under_way: Mutex::default(), freed: Notify::new(), rate: RateLimiter::keyed(quota) }
+    /// Makes a budget: so many fetches a minute and at once of each key, and at once in all.
+    pub(super) fn new(per_minute: u32, of_key: usize, in_all: usize) -> Self {
+        let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
+        Self { of_key, in_all, under_way: Mutex::default(), freed: Notify::new(), rate: RateLimiter::keyed(quota) }
     }
 
-    /// Waits for the turn of `key`: one at a time, so many in all. `Busy` when its rate is spent, which takes longer.
-    pub(super) async fn wait<'a>(&'a self, key: &'a str) -> Result<Leave<'a>, FetchError> {
+    /// Waits for the turn of `key`. `Busy` when its rate is spent, which takes longer.
+    pub(super) async fn wait(&self, key: &str) -> Result<Leave<'_>, FetchError> {
         loop {
             let mut freed = pin!(self.freed.notified());
             // Before the look, so that what becomes free right after it is not missed.
@@ -49,24 +51,31 @@ impl Budget {
     }
 
     /// Takes leave; `None` while another fetch is in the way.
-    fn take<'a>(&'a self, key: &'a str) -> Result<Option<Leave<'a>>, FetchError> {
-        if self.rate.len() > MAX_HOSTS {
+    fn take(&self, key: &str) -> Result<Option<Leave<'_>>, FetchError> {
+        if self.rate.len() > MAX_KEYS {
             self.rate.retain_recent();
         }
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if under_way.len() >= self.in_flight || under_way.contains(key) {
+        let of_key = under_way.get(key).copied().unwrap_or(0);
+        if of_key >= self.of_key || under_way.values().sum::<usize>() >= self.in_all {
             return Ok(None);
         }
+        let key = key.to_owned();
         // The rate comes last, so that a fetch that is not made costs none of it.
-        self.rate.check_key(&key.to_owned()).map_err(|_| FetchError::Busy)?;
-        under_way.insert(key.to_owned());
+        self.rate.check_key(&key).map_err(|_| FetchError::Busy)?;
+        under_way.insert(key.clone(), of_key + 1);
         Ok(Some(Leave { budget: self, key }))
     }
 }
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        self.budget.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(self.key);
+        let mut under_way = self.budget.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        match under_way.get_mut(&self.key) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => drop(under_way.remove(&self.key)),
+        }
+        drop(under_way);
         self.budget.freed.notify_waiters();
     }
 }
@@ -75,13 +84,13 @@ impl Drop for Leave<'_> {
 mod tests {
     use super::*;
 
-    fn taken<'a>(budget: &'a Budget, key: &'a str) -> Leave<'a> {
+    fn taken<'a>(budget: &'a Budget, key: &str) -> Leave<'a> {
         budget.take(key).unwrap().expect("nothing is in the way")
     }
 
     #[test]
     fn ci_15_one_at_a_time_ten_a_minute_fifty_in_all() {
-        let budget = Budget::new(10, 50);
+        let budget = Budget::new(10, 1, 50);
         let first = taken(&budget, "a");
         assert!(budget.take("a").unwrap().is_none());
         drop(taken(&budget, "b"));
@@ -98,9 +107,19 @@ mod tests {
         drop(taken(&budget, &hosts[50]));
     }
 
+    #[test]
+    fn ci_15_a_key_of_many_has_as_many_places() {
+        let budget = Budget::new(10, 2, 50);
+        let (first, _second) = (taken(&budget, "a"), taken(&budget, "a"));
+        assert!(budget.take("a").unwrap().is_none());
+        drop(first);
+        let _third = taken(&budget, "a");
+        assert!(budget.take("a").unwrap().is_none());
+    }
+
     #[tokio::test]
     async fn ci_15_who_comes_second_waits_for_the_turn() {
-        let budget = Budget::new(10, 50);
+        let budget = Budget::new(10, 1, 50);
         let first = taken(&budget, "a");
         let (second, ()) = tokio::join!(budget.wait("a"), async { drop(first) });
         assert!(second.is_ok());

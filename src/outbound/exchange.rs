@@ -1,20 +1,31 @@
 //! One GET over one connection: 200, plain JSON, of bounded size, or an error.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::freshness::Freshness;
-use super::{FetchError, Fetched, Target};
+use super::{FetchError, Fetched, TOTAL_TIME, Target};
+use crate::web::{BodyError, read_bounded};
 
 /// The longest head of an answer.
 const MAX_FIELDS: usize = 64;
 const MAX_HEAD: usize = 32 * 1024;
+
+/// Who asks.
+pub(super) const AGENT: &str = concat!("mcpgate/", env!("CARGO_PKG_VERSION"));
+
+/// Returns how HTTP is spoken to strangers.
+pub(super) fn client() -> http1::Builder {
+    let mut connection = http1::Builder::new();
+    connection.max_headers(MAX_FIELDS).max_buf_size(MAX_HEAD);
+    connection
+}
 
 /// Fetches the target over a connection that is secured already.
 pub(super) async fn get(
@@ -27,13 +38,11 @@ pub(super) async fn get(
         .header(ACCEPT, "application/json")
         // Encoded answers are refused below; saying so first is only polite (CI-07).
         .header(ACCEPT_ENCODING, "identity")
-        .header(USER_AGENT, concat!("mcpgate/", env!("CARGO_PKG_VERSION")))
+        .header(USER_AGENT, AGENT)
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|_| FetchError::Refused)?;
-    let mut connection = hyper::client::conn::http1::Builder::new();
-    connection.max_headers(MAX_FIELDS).max_buf_size(MAX_HEAD);
-    let (mut sender, driver) = connection.handshake(TokioIo::new(secured)).await.map_err(|_| FetchError::Protocol)?;
+    let (mut sender, driver) = client().handshake(TokioIo::new(secured)).await.map_err(|_| FetchError::Protocol)?;
     // The connection dies with this call, however it ends.
     let _driver = AbortOnDropHandle::new(tokio::spawn(driver));
     let answer = sender.send_request(request).await.map_err(|_| FetchError::Protocol)?;
@@ -43,7 +52,12 @@ pub(super) async fn get(
     }
     check_type(answer.headers())?;
     let Freshness { max_age, no_store } = Freshness::read(answer.headers());
-    let body = read_bounded(answer.into_body(), max_bytes).await?;
+    // What the length says is only believed when it is too much (CI-07). The time is that of the whole fetch.
+    let body = read_bounded(answer.into_body(), max_bytes, TOTAL_TIME).await.map_err(|error| match error {
+        BodyError::TooLarge => FetchError::TooLarge,
+        BodyError::Slow => FetchError::Slow,
+        BodyError::Broken => FetchError::Protocol,
+    })?;
     Ok(Fetched { body, max_age, no_store })
 }
 
@@ -54,20 +68,4 @@ fn check_type(headers: &HeaderMap) -> Result<(), FetchError> {
     let subtype = essence.strip_prefix("application/").unwrap_or_default();
     let plain = headers.get_all(CONTENT_ENCODING).iter().all(|encoding| encoding.as_bytes() == b"identity");
     if plain && (subtype == "json" || subtype.ends_with("+json")) { Ok(()) } else { Err(FetchError::ContentType) }
-}
-
-/// Reads until the end or the limit; what the length header claims is only believed when it is too much.
-async fn read_bounded(mut body: Incoming, max_bytes: usize) -> Result<Bytes, FetchError> {
-    if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > max_bytes {
-        return Err(FetchError::TooLarge);
-    }
-    let mut read = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| FetchError::Protocol)?.into_data() else { continue };
-        if read.len() + data.len() > max_bytes {
-            return Err(FetchError::TooLarge);
-        }
-        read.extend_from_slice(&data);
-    }
-    Ok(read.freeze())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use url::Url;
 
 /// Look-ups at once. Names whose servers do not answer keep theirs for as long as the resolver tries (some 20 seconds),
 /// however soon we give up.
@@ -21,12 +22,18 @@ impl Lookup {
         Self(Arc::new(Semaphore::new(AT_ONCE)))
     }
 
-    /// Returns the addresses of a host; `None` when there are none, or none in time. It takes the answer through the
-    /// system's search list as it comes: the certificate must name the host itself in any case.
+    /// Returns the addresses of a host; `None` when there are none, or none in time (CI-20). It takes the answer through
+    /// the system's search list as it comes: the certificate must name the host itself in any case.
     pub(super) async fn addresses(&self, host: &str, port: u16, limit: Duration) -> Option<Vec<SocketAddr>> {
         let host = host.to_owned();
         let ask = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
         timeout(limit, self.blocking(ask)).await.ok()?
+    }
+
+    /// Returns the addresses of a URL's host.
+    pub(super) async fn addresses_of(&self, url: &Url, limit: Duration) -> Option<Vec<SocketAddr>> {
+        let url = url.clone();
+        timeout(limit, self.blocking(move || url.socket_addrs(|| None))).await.ok()?
     }
 
     async fn blocking<T: Send + 'static>(&self, ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Option<T> {
@@ -43,7 +50,19 @@ impl Lookup {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DNS_TIME;
     use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn ci_20_a_name_is_given_up_when_its_time_is_over() {
+        let busy = Lookup(Arc::new(Semaphore::new(0)));
+        let (began, limit) = (Instant::now(), Duration::from_millis(50));
+        assert_eq!(busy.addresses("c.example", 443, limit).await, None);
+        assert_eq!(busy.addresses_of(&Url::parse("http://c.example").unwrap(), limit).await, None);
+        assert!(began.elapsed() >= 2 * limit && began.elapsed() < DNS_TIME);
+        assert_eq!(DNS_TIME, Duration::from_secs(3));
+    }
 
     #[tokio::test]
     async fn a_look_up_that_was_given_up_keeps_its_place_until_it_returns() {

@@ -1,16 +1,20 @@
 //! The one outbound dialer for URLs that others name: https only, public addresses only, no redirects, bounded.
 //!
 //! For: Client ID Metadata Documents, and later key sets and federated metadata. Not for: configured upstreams, which are
-//! the operator's word. It may know `config` and `clock`. Start with `Dialer`; `guard` holds the table of addresses.
+//! the operator's word. It may know `config`, `clock` and `web`. Start with `Dialer`; `guard` holds the table of addresses.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use url::Url;
 
 mod budget;
 mod exchange;
@@ -19,8 +23,9 @@ mod guard;
 mod lookup;
 mod target;
 mod trust;
+mod tunnel;
 
-use budget::Budget;
+use budget::{Budget, Leave};
 use guard::Guard;
 use lookup::Lookup;
 use target::Target;
@@ -111,10 +116,16 @@ const SLOT_TIME: Duration = Duration::from_secs(3);
 const IN_FLIGHT: usize = 50;
 const KNOWN_IN_FLIGHT: usize = 25;
 
-/// The implementation over hyper and rustls. It reads no proxy variables (CI-19).
+/// Fetches at once and in a minute of one network, of what strangers name, as a multiple of what one host gets: names
+/// are free and may all lead to one victim, but many honest hosts share the addresses of one provider (CI-15).
+const HOSTS_PER_NETWORK: usize = 6;
+
+/// The implementation over hyper and rustls. It goes through the configured proxy and reads no proxy variables (CI-19).
 pub struct Dialer {
     guard: Guard,
+    proxy: Option<Url>,
     by_host: Budget,
+    by_network: Budget,
     known: Budget,
     lookup: Lookup,
     tls: TlsConnector,
@@ -132,10 +143,14 @@ impl Dialer {
     /// # Errors
     /// Says why the operator's CA file could not be read.
     pub fn new(config: &crate::config::OutboundConfig, rates: &crate::config::Rates) -> Result<Self, String> {
+        let per_minute = rates.fetches_per_host_per_minute;
+        let of_network = per_minute.saturating_mul(u32::try_from(HOSTS_PER_NETWORK).unwrap_or(u32::MAX));
         Ok(Self {
             guard: Guard::new(config.allow_addresses.clone()),
-            by_host: Budget::new(rates.fetches_per_host_per_minute, IN_FLIGHT),
-            known: Budget::new(rates.fetches_per_host_per_minute, KNOWN_IN_FLIGHT),
+            proxy: config.proxy.clone(),
+            by_host: Budget::new(per_minute, 1, IN_FLIGHT),
+            by_network: Budget::new(of_network, HOSTS_PER_NETWORK, IN_FLIGHT),
+            known: Budget::new(per_minute, 1, KNOWN_IN_FLIGHT),
             lookup: Lookup::new(),
             tls: TlsConnector::from(trust::client_config(config.extra_ca_file.as_deref())?),
         })
@@ -143,7 +158,11 @@ impl Dialer {
 
     /// Resolves once, checks every address, and connects to exactly a checked one: there is no second look at the
     /// name that could be answered differently (CI-04).
-    async fn connect(&self, target: &Target) -> Result<TcpStream, FetchError> {
+    async fn connect<'a>(
+        &self,
+        target: &Target,
+        by_network: Option<&'a Budget>,
+    ) -> Result<(TcpStream, Option<Leave<'a>>), FetchError> {
         let addresses = match target.literal {
             Some(address) => self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?,
             None => {
@@ -152,15 +171,53 @@ impl Dialer {
             }
         };
         for address in addresses {
+            let leave = match by_network {
+                Some(budget) => Some(turn(budget, &guard::network(address.ip()).to_string()).await?),
+                None => None,
+            };
             if let Ok(Ok(stream)) = timeout(CONNECT_TIME, TcpStream::connect(address)).await {
-                return Ok(stream);
+                return Ok((stream, leave));
             }
         }
         Err(FetchError::Connect)
     }
 
-    async fn fetch(&self, target: &Target, max_bytes: usize) -> Result<Fetched, FetchError> {
-        let stream = self.connect(target).await?;
+    /// Connects to the proxy, which the operator named, and through it: what the target's name leads to is for the
+    /// proxy to find out and to judge. An address in its place is judged here all the same.
+    async fn connect_through(&self, proxy: &Url, target: &Target) -> Result<TokioIo<Upgraded>, FetchError> {
+        if let Some(address) = target.literal {
+            self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?;
+        }
+        let found = self.lookup.addresses_of(proxy, DNS_TIME).await;
+        for address in found.ok_or(FetchError::Connect)? {
+            if let Ok(Ok(stream)) = timeout(CONNECT_TIME, TcpStream::connect(address)).await {
+                return tunnel::open(stream, target).await;
+            }
+        }
+        Err(FetchError::Connect)
+    }
+
+    async fn fetch(
+        &self,
+        target: &Target,
+        by_network: Option<&Budget>,
+        max_bytes: usize,
+    ) -> Result<Fetched, FetchError> {
+        match &self.proxy {
+            Some(proxy) => self.secured(self.connect_through(proxy, target).await?, target, max_bytes).await,
+            None => {
+                let (stream, _leave) = self.connect(target, by_network).await?;
+                self.secured(stream, target, max_bytes).await
+            }
+        }
+    }
+
+    async fn secured(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        target: &Target,
+        max_bytes: usize,
+    ) -> Result<Fetched, FetchError> {
         let name = ServerName::try_from(target.host.clone()).map_err(|_| FetchError::Refused)?;
         let secured = self.tls.connect(name, stream).await.map_err(|cause| match cause.get_ref() {
             Some(inner) if inner.is::<rustls::Error>() => FetchError::Tls,
@@ -170,20 +227,25 @@ impl Dialer {
     }
 }
 
+/// Waits for the turn of `key`, but not for long.
+async fn turn<'a>(budget: &'a Budget, key: &str) -> Result<Leave<'a>, FetchError> {
+    timeout(SLOT_TIME, budget.wait(key)).await.unwrap_or(Err(FetchError::Busy))
+}
+
 #[async_trait]
 impl Fetch for Dialer {
     async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
         let target = Target::parse(url)?;
-        let waited = timeout(SLOT_TIME, self.by_host.wait(&target.host)).await;
-        let _leave = waited.unwrap_or(Err(FetchError::Busy))?;
-        timeout(TOTAL_TIME, self.fetch(&target, max_bytes)).await.unwrap_or(Err(FetchError::Slow))
+        let _leave = turn(&self.by_host, &target.host).await?;
+        timeout(TOTAL_TIME, self.fetch(&target, Some(&self.by_network), max_bytes))
+            .await
+            .unwrap_or(Err(FetchError::Slow))
     }
 
     async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
         let target = Target::parse(url)?;
         // Each known document for itself: it is fetched once in minutes, and its host is one that somebody uses.
-        let waited = timeout(SLOT_TIME, self.known.wait(url)).await;
-        let _leave = waited.unwrap_or(Err(FetchError::Busy))?;
-        timeout(TOTAL_TIME, self.fetch(&target, max_bytes)).await.unwrap_or(Err(FetchError::Slow))
+        let _leave = turn(&self.known, url).await?;
+        timeout(TOTAL_TIME, self.fetch(&target, None, max_bytes)).await.unwrap_or(Err(FetchError::Slow))
     }
 }

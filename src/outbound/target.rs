@@ -1,6 +1,6 @@
 //! Where a fetch goes: an https URL in the one spelling that every parser reads alike.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use url::{Host, Url};
 
@@ -48,6 +48,14 @@ impl Target {
             path: url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())),
         })
     }
+
+    /// Returns host and port, as CONNECT wants them.
+    pub(super) fn with_port(&self) -> String {
+        match self.literal {
+            Some(address) => SocketAddr::new(address, self.port).to_string(),
+            None => format!("{}:{}", self.host, self.port),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +69,8 @@ mod tests {
         assert_eq!((target.authority.as_str(), target.path.as_str()), ("c.example:8443", "/a/b?x=y"));
         let target = Target::parse("https://[::1]/").unwrap();
         assert_eq!((target.host.as_str(), target.authority.as_str(), target.port), ("::1", "[::1]", 443));
-        assert!(target.literal.is_some());
+        assert_eq!((target.literal.is_some(), target.with_port().as_str()), (true, "[::1]:443"));
+        assert_eq!(Target::parse("https://c.example/").unwrap().with_port(), "c.example:443");
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl Reloader {
         let config = self.config.load();
         let mut files: Vec<_> = self.file.iter().cloned().collect();
         files.extend(config.upstreams.iter().filter_map(|u| u.ca_file.clone()));
+        files.extend(config.outbound.extra_ca_file.clone());
         match &config.public.tls {
             TlsConfig::Files { certificate, key } => files.extend([certificate.clone(), key.clone()]),
             TlsConfig::Development | TlsConfig::Off => {}

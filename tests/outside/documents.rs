@@ -1,9 +1,12 @@
 //! CI: client ids that are URLs, as far as a stranger can reach them; the dialer's own tests hold the rest.
 
+use std::time::Duration;
+
 use crate::expect;
 use crate::shared::{self, CALLBACK, application};
-use crate::support::application::random;
+use crate::support::application::{Application, random};
 use crate::support::client::Client;
+use crate::support::gateway::Home;
 
 async fn refuses(ids: &[&str]) {
     let (shared, application) = application(CALLBACK).await;
@@ -50,6 +53,8 @@ async fn ci_02_ci_03_addresses_in_any_spelling_are_no_clients() {
         "https://2130706433/c",
         "https://[fe80::1%25lo]/c",
         "https://localhost/c",
+        "https://c.localhost/c",
+        "https://c.internal/c",
     ])
     .await;
 }
@@ -63,8 +68,29 @@ async fn ci_02_a_metadata_url_makes_the_gateway_speak_to_no_local_service() {
         let id = format!("https://{host}:{port}/client");
         expect::local(&Client::new(&shared.home).get(&application.request(&random(), &[("client_id", &id)])).await);
     }
-    let heard = tokio::time::timeout(std::time::Duration::from_millis(300), listener.accept()).await;
+    let heard = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
     assert!(heard.is_err(), "the gateway connected to a loopback service");
+}
+
+#[tokio::test]
+async fn ci_19_a_proxy_of_the_environment_is_not_used() {
+    let listen = || async { tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener") };
+    let (origin, proxy) = (listen().await, listen().await);
+    let url = format!("http://{}", proxy.local_addr().expect("an address"));
+    let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let home = Home::new("[outbound]\nallow_addresses = [\"127.0.0.0/8\", \"::1\"]\n", None);
+    let gateway = home.start_in(&names.map(|name| (name, url.as_str()))).await;
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let id = format!("https://localhost:{}/client", origin.local_addr().expect("an address").port());
+    let mut client = Client::new(&gateway.home);
+    let asked = application.request(&random(), &[("client_id", &id)]);
+    let (reply, ()) = tokio::join!(client.get(&asked), async {
+        let direct = tokio::time::timeout(Duration::from_secs(5), origin.accept()).await;
+        drop(direct.expect("the gateway asks the origin itself").expect("a connection"));
+    });
+    assert_ne!(reply.status, 200, "it speaks no TLS");
+    let heard = tokio::time::timeout(Duration::from_millis(100), proxy.accept()).await;
+    assert!(heard.is_err(), "the gateway connected to the proxy");
 }
 
 #[tokio::test]

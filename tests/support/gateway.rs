@@ -102,9 +102,14 @@ impl Home {
 
     /// Starts the process without waiting for it. Its output goes to `gateway.log` beside the data.
     pub(crate) fn spawn(&self) -> Child {
+        self.spawn_in(&[])
+    }
+
+    fn spawn_in(&self, environment: &[(&str, &str)]) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("the log file");
         Command::new(env!("CARGO_BIN_EXE_mcpgate"))
             .args(self.arguments())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -129,7 +134,12 @@ impl Home {
 
     /// Starts and waits.
     pub(crate) async fn start(self) -> Gateway {
-        let process = Process(self.spawn());
+        self.start_in(&[]).await
+    }
+
+    /// Starts with these variables in the environment, and waits.
+    pub(crate) async fn start_in(self, environment: &[(&str, &str)]) -> Gateway {
+        let process = Process(self.spawn_in(environment));
         self.wait_until_healthy().await;
         Gateway { process, home: self }
     }
@@ -152,7 +162,9 @@ impl Home {
 
     /// The same for a command that prints a line of JSON for each of several things.
     pub(crate) fn command_text(&self, words: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+        // A command that hangs fails by its exit code.
+        let output = Command::new("timeout")
+            .args(["60", env!("CARGO_BIN_EXE_mcpgate")])
             .args(words)
             .arg("--data")
             .arg(self.data())
