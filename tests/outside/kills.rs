@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::expect;
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, Authorized, Tokens};
@@ -18,6 +20,8 @@ use crate::support::upstream::Upstream;
 const INSTANCES: usize = 4;
 /// Users of a gateway at work when it is killed.
 const WORKERS: usize = 3;
+/// By when the users of a killed gateway have noticed.
+const STOPPED: Duration = Duration::from_secs(90);
 /// Codes that each user has in hand when the work begins.
 const CODES: usize = 3;
 
@@ -256,20 +260,19 @@ async fn survive(upstream: String, kills: u64, seed: u64, tally: Arc<Tally>) {
         users.push(User::new(&gateway.home, seed, Arc::clone(&tally)).await);
     }
     for _ in 0..kills {
-        for user in &mut users {
-            user.prepare(&gateway.home).await;
-        }
+        let home = &gateway.home;
+        join_all(users.iter_mut().map(|user| user.prepare(home))).await;
         let moment = Duration::from_micros(dice.below(150_000));
         let killer = async {
             tokio::time::sleep(moment).await;
             gateway.signal("KILL");
         };
-        let home = &gateway.home;
-        tokio::join!(killer, futures_util::future::join_all(users.iter_mut().map(|user| user.work(home))));
+        let work = join_all(users.iter_mut().map(|user| user.work(home)));
+        let ended = tokio::time::timeout(STOPPED, async { tokio::join!(killer, work) }).await;
+        ended.expect("users go on working with a gateway that is killed");
         gateway = gateway.kill().start().await;
-        for user in &mut users {
-            user.check(&gateway.home).await;
-        }
+        let home = &gateway.home;
+        join_all(users.iter_mut().map(|user| user.check(home))).await;
     }
     gateway.home.command(&["db", "check"]);
 }

@@ -21,6 +21,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::gateway::Home;
 
+/// How long any answer is waited for, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Whatever broke a connection.
 pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
 
@@ -152,8 +155,14 @@ impl Client {
     /// Sends a request whose target is a path, on the connection that is kept.
     ///
     /// # Errors
-    /// Whatever broke the connection; the next request opens another.
-    pub(crate) async fn try_send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Reply, Fault> {
+    /// Whatever broke the connection; the next request opens another. No answer at all fails the test.
+    pub(crate) async fn try_send(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, Fault> {
+        let what = format!("{} {}", request.method(), request.uri());
+        let answer = tokio::time::timeout(PATIENCE, self.exchange(request)).await;
+        answer.unwrap_or_else(|_| panic!("{what}: no answer within {PATIENCE:?}"))
+    }
+
+    async fn exchange(&mut self, mut request: Request<Full<Bytes>>) -> Result<Reply, Fault> {
         let mut kept = self.connection.take();
         // The gateway may have closed it after its last answer.
         if let Some(connection) = &mut kept
@@ -294,11 +303,15 @@ pub(crate) fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>
 /// # Errors
 /// Whatever broke the connection.
 pub(crate) async fn ask_operator(operator: SocketAddr, target: &str) -> Result<Reply, Fault> {
-    let (mut sender, driver) = http1::handshake(TokioIo::new(TcpStream::connect(operator).await?)).await?;
-    tokio::spawn(driver);
-    let asked = request(Method::GET, target, &[("host", "localhost")], Bytes::new());
-    let (head, body) = sender.send_request(asked).await?.into_parts();
-    Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: body.collect().await?.to_bytes() })
+    let exchange = async {
+        let (mut sender, driver) = http1::handshake(TokioIo::new(TcpStream::connect(operator).await?)).await?;
+        tokio::spawn(driver);
+        let asked = request(Method::GET, target, &[("host", "localhost")], Bytes::new());
+        let (head, body) = sender.send_request(asked).await?.into_parts();
+        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: body.collect().await?.to_bytes() })
+    };
+    // Before it listens, its port may belong to somebody who never answers.
+    tokio::time::timeout(Duration::from_secs(5), exchange).await?
 }
 
 /// Whether the operator listener answers `/healthz` with 200.
