@@ -135,7 +135,7 @@ pub(super) fn migrate(
 }
 
 fn lock_for_change(file: &Path) -> Result<ServerLock, StoreError> {
-    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     ServerLock::acquire(folder).map_err(|held| {
         let why = "this program has to bring the store up to date first, which cannot be done beside a running server";
         StoreError::Unavailable(format!("{why}: stop the server first ({held})"))
