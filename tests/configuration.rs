@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mcpgate::config::{Config, MetadataDocumentMode, Overrides, Problem, TlsConfig, UpstreamKind};
+use mcpgate::config::{Config, MetadataDocumentMode, Overrides, Problem, TlsConfig, UpstreamKind, reference};
 
 #[path = "support/golden.rs"]
 mod golden;
@@ -373,17 +373,39 @@ fn an_upstream_of_a_tenant_that_nobody_can_sign_in_to_is_refused() {
 /// What is read once, at the start, must not be called "in force" after a reload.
 #[test]
 fn whatever_the_reference_says_needs_a_restart_is_refused_by_a_reload() {
-    let before = load(GOOD, &Overrides::default());
-    let settings = [
-        ("rates", "store_reads_per_second", "101"),
-        ("log", "format", "\"json\""),
-        ("log", "filter", "\"warn\""),
-        ("reload", "max_stale", "\"11s\""),
-        ("limits", "tokens_in_memory", "99999"),
-        ("login", "hash_slots", "3"),
-    ];
-    for (table, key, value) in settings {
-        let after = load(&format!("{GOOD}[{table}]\n{key} = {value}\n"), &Overrides::default());
-        assert_eq!(before.needs_restart(&after), [format!("{table}.{key}")]);
+    let mut said = Vec::new();
+    let mut table = String::new();
+    let reference = reference();
+    for line in reference.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            let path = heading.trim_matches(['`', '[', ']']);
+            table = if heading == "Top level" { String::new() } else { format!("{path}.") };
+        } else if let Some((key, about)) = line.strip_prefix("| `").and_then(|row| row.split_once('`'))
+            && about.contains("needs a restart")
+        {
+            said.push(format!("{table}{key}"));
+        }
     }
+    let before = load(GOOD, &Overrides::default());
+    let after = r#"
+public_url = "https://other.example.com"
+data_dir = "elsewhere"
+workers = 77
+brand = "abc"
+listen = { address = "127.0.0.1:1", tls = "off", trusted_proxies = ["10.0.0.0/8"], proxy_protocol = true }
+operator = { address = "127.0.0.1:2" }
+login = { hash_slots = 3 }
+limits = { tokens_in_memory = 99999 }
+rates = { store_reads_per_second = 101 }
+log = { format = "json", filter = "warn" }
+reload = { max_stale = "11s" }
+[[upstream]]
+name = "a"
+path = "/mcp"
+url = "http://127.0.0.1:1/mcp"
+"#;
+    let mut found = before.needs_restart(&load(after, &Overrides::default()));
+    said.sort();
+    found.sort_unstable();
+    assert_eq!(found, said);
 }
