@@ -8,8 +8,9 @@ use crate::oauth::{
 use super::{AuditEvent, AuditRow};
 
 /// Access tokens that a grant keeps when it is refreshed, the newest: more than one installation's processes use at a
-/// time, and few enough that nobody fills the memory of all by refreshing in a loop.
-pub(super) const TOKENS_PER_GRANT: u8 = 16;
+/// time, and few enough that nobody fills the memory of all by refreshing in a loop. Those of the grace stay beside
+/// them: whoever shared in a burst of retries was told that its token is good.
+pub(super) const TOKENS_PER_GRANT: u8 = 128;
 
 /// A new access token inside `RedeemCode` and `RotateRefresh`.
 #[derive(Debug, Clone)]
@@ -137,6 +138,11 @@ impl RotateRefresh {
             idle_until: self.now.plus(self.idle),
             ..grant.clone()
         })
+    }
+
+    /// Returns whether a token beyond the newest `TOKENS_PER_GRANT` must make room.
+    pub(super) fn outdates(&self, issued_at: Timestamp) -> bool {
+        self.now.since(issued_at) > self.presented.grace
     }
 
     /// Returns the audit row of a refusal; `None` stands for a family that is not in the store.

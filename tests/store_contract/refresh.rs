@@ -17,6 +17,7 @@ crate::on_every_store! {
     rt_12_the_first_generation_is_recognised_after_many_rotations,
     rt_16_a_generation_from_the_future_is_refused,
     a_retry_in_the_grace_gets_the_live_generation_again,
+    rt_04_every_token_of_the_grace_is_kept,
     a_grant_keeps_its_newest_tokens_only,
     a_disabled_client_cannot_refresh_until_it_is_enabled,
     an_unknown_family_is_refused_and_recorded,
@@ -91,25 +92,43 @@ async fn a_retry_in_the_grace_gets_the_live_generation_again(store: Arc<dyn Stor
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), Some(live));
 }
 
+async fn rt_04_every_token_of_the_grace_is_kept(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    rotated(store.rotate_refresh_token(rotate("g", 0, "t0", START)).await.unwrap());
+    let before = store.newest_change().await.unwrap();
+    let last = START.plus(GRACE);
+    for n in 1..300_u32 {
+        let retried = store.rotate_refresh_token(rotate("g", 0, &format!("t{n}"), last)).await.unwrap();
+        assert!(matches!(retried, Rotation::Retried(..)), "{retried:?}");
+    }
+    for n in 0..300_u32 {
+        assert!(is_live(&store, &format!("t{n}"), last).await, "t{n} was acknowledged");
+    }
+    assert_eq!(store.newest_change().await.unwrap(), before, "no cache is told to forget one");
+}
+
 async fn a_grant_keeps_its_newest_tokens_only(store: Arc<dyn Store>) {
     settle(&store).await;
     grant(&store, "g", START).await;
     let (_, others) = grant(&store, "other", START).await;
     let before = store.newest_change().await.unwrap();
-    for n in 0..18_u32 {
+    for n in 0..130_u32 {
         rotated(store.rotate_refresh_token(rotate("g", n, &format!("t{n}"), START)).await.unwrap());
     }
+    let late = START.plus(GRACE).plus(Lifetime::from_millis(1));
+    rotated(store.rotate_refresh_token(rotate("g", 130, "t130", late)).await.unwrap());
     // Retries in the grace make tokens as well.
-    let retried = store.rotate_refresh_token(rotate("g", 17, "retry", START)).await.unwrap();
+    let retried = store.rotate_refresh_token(rotate("g", 130, "retry", late)).await.unwrap();
     assert!(matches!(retried, Rotation::Retried(..)), "{retried:?}");
-    let gone = ["g token", "t0", "t1", "t2"];
+    let gone = ["t2", "t1", "t0", "g token", "t3"];
     for token in gone {
         assert!(!is_live(&store, token, START).await, "{token}");
     }
-    for token in ["t3", "t17", "retry"] {
-        assert!(is_live(&store, token, START).await, "{token}");
+    for token in ["t4", "t130", "retry"] {
+        assert!(is_live(&store, token, late).await, "{token}");
     }
-    assert!(store.find_access_token(&tenant(), &others.hash, START).await.unwrap().is_some());
+    assert!(store.find_access_token(&tenant(), &others.hash, late).await.unwrap().is_some());
     let changes = store.changes_after(before).await.unwrap().into_iter().map(|(_, change)| change);
     let told: Vec<_> = gone.iter().map(|token| Change::AccessTokenRevoked(tenant(), hash(token))).collect();
     assert_eq!(changes.collect::<Vec<_>>(), told, "the caches of all processes learn of it");

@@ -36,7 +36,7 @@ pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
             )?;
             let token = request.access.record(&grant, request.now);
             tokens::insert(db, found.no, &grant, &token)?;
-            tokens::remove_oldest(db, found.no, &grant, request.now)?;
+            tokens::remove_oldest(db, found.no, request)?;
             clients::used(db, found.client_no, request.now)?;
             audit::append(db, &request.audit)?;
             Ok(Rotation::Rotated(Box::new(grant), Box::new(token)))
@@ -44,7 +44,7 @@ pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
         RefreshVerdict::Retry => {
             let token = request.access.record(&found.grant, request.now);
             tokens::insert(db, found.no, &found.grant, &token)?;
-            tokens::remove_oldest(db, found.no, &found.grant, request.now)?;
+            tokens::remove_oldest(db, found.no, request)?;
             audit::append(db, &request.audit)?;
             Ok(Rotation::Retried(Box::new(found.grant), Box::new(token)))
         }

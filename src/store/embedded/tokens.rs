@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::super::issuance::TOKENS_PER_GRANT;
-use super::super::{Change, StoreError};
+use super::super::{Change, RotateRefresh, StoreError};
 use super::audit;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
@@ -91,12 +91,13 @@ pub(super) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Re
     Ok(execute(db, sql, params![tenant, hash])? > 0)
 }
 
-/// Removes all but the newest tokens of a grant, and tells.
-pub(super) fn remove_oldest(db: &Connection, grant_no: i64, grant: &Grant, at: Timestamp) -> Result<(), StoreError> {
-    let sql = "SELECT hash FROM access_token WHERE grant_no = ?1 ORDER BY no DESC LIMIT -1 OFFSET ?2";
-    for hash in row::all(db, sql, params![grant_no, TOKENS_PER_GRANT], |c| c.hash())? {
-        remove(db, &grant.tenant, &hash)?;
-        audit::announce(db, at, &Change::AccessTokenRevoked(grant.tenant.clone(), hash))?;
+/// Removes all but the newest tokens of a grant and those of the grace, and tells.
+pub(super) fn remove_oldest(db: &Connection, grant_no: i64, request: &RotateRefresh) -> Result<(), StoreError> {
+    let sql = "SELECT hash, issued_at FROM access_token WHERE grant_no = ?1 ORDER BY no DESC LIMIT -1 OFFSET ?2";
+    let surplus = row::all(db, sql, params![grant_no, TOKENS_PER_GRANT], |c| Ok((c.hash()?, c.moment()?)))?;
+    for (hash, _) in surplus.into_iter().filter(|(_, issued_at)| request.outdates(*issued_at)) {
+        remove(db, &request.tenant, &hash)?;
+        audit::announce(db, request.now, &Change::AccessTokenRevoked(request.tenant.clone(), hash))?;
     }
     Ok(())
 }

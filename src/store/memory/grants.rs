@@ -23,14 +23,15 @@ impl State {
         }
     }
 
-    /// Removes all but the newest tokens of a grant, and tells.
-    fn remove_oldest_tokens(&mut self, grant: &Grant, at: Timestamp) {
-        let theirs = |t: &AccessTokenRecord| t.tenant == grant.tenant && t.grant == grant.id;
-        let newest_first = self.tokens.iter().rev().filter(|(_, t)| theirs(t)).map(|(_, t)| t.hash);
-        let surplus: Vec<_> = newest_first.skip(TOKENS_PER_GRANT.into()).collect();
+    /// Removes all but the newest tokens of a grant and those of the grace, and tells.
+    fn remove_oldest_tokens(&mut self, request: &RotateRefresh) {
+        let theirs = |t: &AccessTokenRecord| t.tenant == request.tenant && t.grant == request.grant;
+        let newest_first = self.tokens.iter().rev().map(|(_, t)| t).filter(|t| theirs(t));
+        let surplus = newest_first.skip(TOKENS_PER_GRANT.into()).filter(|t| request.outdates(t.issued_at));
+        let surplus: Vec<_> = surplus.map(|t| t.hash).collect();
         self.tokens.retain(|(_, t)| !surplus.contains(&t.hash));
         for hash in surplus {
-            self.announce(at, Change::AccessTokenRevoked(grant.tenant.clone(), hash));
+            self.announce(request.now, Change::AccessTokenRevoked(request.tenant.clone(), hash));
         }
     }
 
@@ -172,7 +173,7 @@ impl GrantStore for MemoryStore {
                     .filter(|g| g.tenant == grant.tenant && g.id == grant.id)
                     .for_each(|g| *g = grant.clone());
                 state.add_token(token.clone());
-                state.remove_oldest_tokens(&grant, request.now);
+                state.remove_oldest_tokens(&request);
                 state.used(&grant.tenant, &grant.client, request.now);
                 state.record(request.audit);
                 Rotation::Rotated(Box::new(grant), Box::new(token))
@@ -180,7 +181,7 @@ impl GrantStore for MemoryStore {
             RefreshVerdict::Retry => {
                 let token = request.access.record(&grant, request.now);
                 state.add_token(token.clone());
-                state.remove_oldest_tokens(&grant, request.now);
+                state.remove_oldest_tokens(&request);
                 state.record(request.audit);
                 Rotation::Retried(Box::new(grant), Box::new(token))
             }
