@@ -83,7 +83,7 @@ fn the_values_of_the_example_are_the_defaults() {
 
 #[test]
 fn the_reference_is_what_the_declarations_say() {
-    golden::check(&root().join("docs/configuration.md"), &mcpgate::config::reference());
+    golden::check(&root().join("docs/configuration.md"), &reference());
 }
 
 #[test]

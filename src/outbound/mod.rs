@@ -98,9 +98,7 @@ pub trait Fetch: Send + Sync + 'static {
     async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError>;
 
     /// Fetches anew a document that is known already: apart from what strangers name, so that they cannot be in its way.
-    async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
-        self.fetch_json(url, max_bytes).await
-    }
+    async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError>;
 }
 
 /// Time for the whole fetch (CI-08): somebody waits in front of a browser.

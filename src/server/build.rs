@@ -34,11 +34,14 @@ pub(super) struct Built {
 }
 
 impl Builder {
-    /// Makes the snapshot of a configuration.
+    /// Makes the snapshot of a configuration, and says in the log what is dangerous in it.
     ///
     /// # Errors
     /// `RunError` when a certificate or CA file cannot be used.
     pub(super) fn snapshot(&self, mut config: Config) -> Result<Built, RunError> {
+        for warning in config.warnings() {
+            tracing::warn!(warning, "the configuration allows something dangerous");
+        }
         if let (Some(demo), Some(upstream)) = (self.demo, config.upstreams.first_mut()) {
             // The URL has a host, so it takes a port.
             let _infallible = upstream.url.set_port(Some(demo.port()));

@@ -110,9 +110,6 @@ impl Ground {
 
 /// Starts everything; connections are accepted when it returns.
 pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gateway, RunError> {
-    for warning in config.warnings() {
-        tracing::warn!(warning, "the configuration allows something dangerous");
-    }
     let lock = ServerLock::acquire(&config.data_dir)?;
     let ground = Ground::prepare(&config, &lock).await?;
     let public = listen(config.public.address, "listen.address", "--listen")?;

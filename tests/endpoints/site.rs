@@ -89,6 +89,10 @@ impl Fetch for OneDocument {
         });
         Ok(Fetched { body: document.to_string().into(), max_age: None, no_store: false })
     }
+
+    async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        self.fetch_json(url, max_bytes).await
+    }
 }
 
 pub(crate) struct Site {

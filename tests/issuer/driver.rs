@@ -63,6 +63,10 @@ impl Fetch for ScriptedFetch {
         tokio::task::yield_now().await;
         self.answers.lock().unwrap().get(url).cloned().unwrap_or(Err(FetchError::Dns))
     }
+
+    async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        self.fetch_json(url, max_bytes).await
+    }
 }
 
 pub(crate) struct World {
