@@ -16,14 +16,15 @@ impl Issuer {
     pub async fn account(&self, session: &str, caller: &Caller) -> Result<Option<AccountView>, AuthorizeRejection> {
         let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(None) };
         let found = self.store.find_account(&self.tenant, &session.subject).await;
-        let Some(account) = found.or_unavailable(caller)? else { return Ok(None) };
+        let Some(account) = found.or_unavailable(self, caller).await? else { return Ok(None) };
         let now = self.clock.now();
         let grants = self.store.list_grants(&self.tenant, Some(&session.subject), None, now).await;
         let mut names: HashMap<ClientId, String> = HashMap::new();
         let mut apps = Vec::new();
-        for grant in grants.or_unavailable(caller)? {
+        for grant in grants.or_unavailable(self, caller).await? {
             if !names.contains_key(&grant.client) {
-                let client = self.store.find_client(&self.tenant, &grant.client).await.or_unavailable(caller)?;
+                let client =
+                    self.store.find_client(&self.tenant, &grant.client).await.or_unavailable(self, caller).await?;
                 let name = client.map_or_else(|| grant.client.as_str().to_owned(), |c| display_name(&c));
                 names.insert(grant.client.clone(), name);
             }
@@ -44,7 +45,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<bool, AuthorizeRejection> {
         let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
-        let found = self.store.find_grant(&self.tenant, grant).await.or_unavailable(caller)?;
+        let found = self.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await?;
         let Some(found) = found.filter(|g| g.subject == session.subject) else { return Ok(false) };
         let row = AuditRow {
             actor: Some(session.subject.as_str().to_owned()),
@@ -52,7 +53,7 @@ impl Issuer {
             target: Some(grant.to_string()),
             ..self.audit(AuditEvent::GrantRevoked, caller)
         };
-        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(caller)?;
+        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
         if let Some(cache) = &self.cache {
             cache.forget_grant(&self.tenant, grant);
         }

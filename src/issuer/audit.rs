@@ -55,16 +55,22 @@ impl Unrecorded {
 
 /// Turns a failure of the store into a refusal, its cause into a log line.
 pub(super) trait OrUnavailable<T> {
-    /// Logs a failure with the request it struck.
-    fn or_unavailable(self, caller: &Caller) -> Result<T, StoreFailed>;
+    /// Logs a failure with the request it struck; damage goes into the audit trail as well.
+    fn or_unavailable(self, issuer: &Issuer, caller: &Caller) -> impl Future<Output = Result<T, StoreFailed>> + Send;
 }
 
-impl<T> OrUnavailable<T> for Result<T, StoreError> {
-    fn or_unavailable(self, caller: &Caller) -> Result<T, StoreFailed> {
-        self.map_err(|error| {
-            let request_id = caller.request_id.as_deref().unwrap_or_default();
-            tracing::error!(%error, request_id, "the store failed");
-            StoreFailed
-        })
+impl<T: Send> OrUnavailable<T> for Result<T, StoreError> {
+    async fn or_unavailable(self, issuer: &Issuer, caller: &Caller) -> Result<T, StoreFailed> {
+        let error = match self {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let request_id = caller.request_id.as_deref().unwrap_or_default();
+        tracing::error!(%error, request_id, "the store failed");
+        if let StoreError::Corrupt(what) = error {
+            let row = issuer.audit(AuditEvent::StoreInvariant, caller);
+            issuer.record_refusal(AuditRow { reason: Some(what), ..row }).await;
+        }
+        Err(StoreFailed)
     }
 }

@@ -30,13 +30,14 @@ impl Issuer {
         let Some(code) = presented.code else {
             return Err(self.refuse_token(refused, client, dead(), caller).await);
         };
-        let Some(record) = self.store.find_code(&self.tenant, &code).await.or_unavailable(caller)? else {
+        let Some(record) = self.store.find_code(&self.tenant, &code).await.or_unavailable(self, caller).await? else {
             return Err(self.refuse_token(refused, client, dead(), caller).await);
         };
         let policy = self.policy();
         let mut allowed = None;
-        // Another client's code is judged by the store alone: its owner's account is none of this client's business.
-        if record.client == client.id {
+        // Another client's code is judged by the store alone: its owner's account is none of this client's business. So is
+        // a damaged one, of which nothing is believed.
+        if record.client == client.id && record.challenge.is_some() {
             let (subject, resource) = (&record.subject, &record.resource);
             allowed = self.still_allowed(&policy, client, subject, resource, &record.scopes, caller).await?;
             if allowed.is_none() {
@@ -72,7 +73,7 @@ impl Issuer {
             },
         };
         // From here on the store has recorded whatever it answers.
-        let error = match self.store.redeem_code(request).await.or_unavailable(caller)? {
+        let error = match self.store.redeem_code(request).await.or_unavailable(self, caller).await? {
             Redemption::Redeemed(grant, token) => {
                 self.metrics.control(ControlEvent::TokenIssued);
                 return Ok(self.respond(access, &grant, *token));
@@ -93,7 +94,11 @@ impl Issuer {
                 OAuthError::new(ErrorCode::InvalidTarget, "the resource is not the one that was granted")
             }
             Redemption::Refused(
-                CodeVerdict::Dead | CodeVerdict::WrongClient | CodeVerdict::Redeem | CodeVerdict::Replayed,
+                CodeVerdict::Dead
+                | CodeVerdict::Damaged
+                | CodeVerdict::WrongClient
+                | CodeVerdict::Redeem
+                | CodeVerdict::Replayed,
             )
             | Redemption::Unknown => dead(),
         };

@@ -29,7 +29,7 @@ impl Issuer {
     /// Finds a client that is stored, switched on and admitted. This is all that `/token`, `/revoke` and the later steps of an
     /// authorization use: they never make the gateway fetch anything.
     pub(super) async fn enabled_client(&self, id: &ClientId, caller: &Caller) -> Result<Option<Client>, StoreFailed> {
-        let client = self.store.find_client(&self.tenant, id).await.or_unavailable(caller)?;
+        let client = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         // What an operator admits by document no longer is no client any longer, whatever it was given before.
         let policy = self.policy();
         let admitted =
@@ -46,7 +46,7 @@ impl Issuer {
         id: &ClientId,
         caller: &Caller,
     ) -> Result<Client, AuthorizeRejection> {
-        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(caller)?;
+        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         let found = match stored {
             Some(client) if client.disabled => Err(LookupFailure::NotAClient("client_disabled")),
             Some(client) if client.origin != ClientOrigin::MetadataDocument => Ok(client),

@@ -62,7 +62,7 @@ impl Issuer {
             ..self.audit(AuditEvent::AuthorizationDenied, caller)
         };
         let denied = self.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
-        if denied.or_unavailable(caller)? == Update::NotFound {
+        if denied.or_unavailable(self, caller).await? == Update::NotFound {
             return Err(self.gone("transaction_ended", caller).await);
         }
         self.metrics.control(ControlEvent::AuthorizationDenied);
@@ -91,7 +91,7 @@ impl Issuer {
                 && request.scopes.is_subset(&c.scopes)
                 && c.client_fingerprint == fingerprint(client)
         };
-        Ok(found.or_unavailable(caller)?.is_some_and(covers))
+        Ok(found.or_unavailable(self, caller).await?.is_some_and(covers))
     }
 
     /// Issues a code on remembered consent.
@@ -145,7 +145,7 @@ impl Issuer {
             target: Some(grant.to_string()),
             ..row
         };
-        match self.store.insert_code(record, interaction.id, remember, row).await.or_unavailable(caller)? {
+        match self.store.insert_code(record, interaction.id, remember, row).await.or_unavailable(self, caller).await? {
             Update::NotFound => Err(self.gone("transaction_ended", caller).await),
             Update::Done => {
                 let (state, issuer) = (request.state.as_deref(), &config.public_url);
@@ -189,7 +189,8 @@ impl Issuer {
         let policy = self.policy();
         let found = self.store.find_account(&self.tenant, &session.subject).await;
         // Neither can be missing but by a change in this moment; then the transaction has no ground any more.
-        let (Some(account), Some(upstream)) = (found.or_unavailable(caller)?, policy.upstream(&request.resource))
+        let (Some(account), Some(upstream)) =
+            (found.or_unavailable(self, caller).await?, policy.upstream(&request.resource))
         else {
             return Err(self.gone("account_or_resource_gone", caller).await);
         };

@@ -90,7 +90,7 @@ impl Issuer {
         let Some(hash) = cookie.and_then(|c| SessionSecret::recognise(c.as_bytes(), &self.keys)) else {
             return Ok(None);
         };
-        Ok(self.store.touch_session(&self.tenant, &hash, self.clock.now()).await.or_unavailable(caller)?)
+        Ok(self.store.touch_session(&self.tenant, &hash, self.clock.now()).await.or_unavailable(self, caller).await?)
     }
 
     /// Begins a transaction: at the login step, or at the consent step of a session.
@@ -113,7 +113,7 @@ impl Issuer {
             created_at: now,
             expires_at: now.plus(self.config.load().login.interaction),
         };
-        self.store.begin_interaction(interaction.clone()).await.or_unavailable(caller)?;
+        self.store.begin_interaction(interaction.clone()).await.or_unavailable(self, caller).await?;
         Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie }))
     }
 
@@ -125,7 +125,8 @@ impl Issuer {
         else {
             return Err(self.gone("transaction_handles", caller).await);
         };
-        let found = self.store.find_interaction(&self.tenant, &id, self.clock.now()).await.or_unavailable(caller)?;
+        let found =
+            self.store.find_interaction(&self.tenant, &id, self.clock.now()).await.or_unavailable(self, caller).await?;
         let Some(interaction) = found.filter(|i| i.cookie == cookie) else {
             return Err(self.gone("transaction_unknown", caller).await);
         };
@@ -186,7 +187,7 @@ impl Issuer {
     ) -> Result<bool, AuthorizeRejection> {
         let now = self.clock.now();
         let moved = self.store.advance_interaction(&self.tenant, &interaction.id, expected, next, session, now).await;
-        Ok(moved.or_unavailable(caller)? == Update::Done)
+        Ok(moved.or_unavailable(self, caller).await? == Update::Done)
     }
 }
 

@@ -31,7 +31,7 @@ impl Issuer {
             Ok(attempt) => attempt,
             Err(wait) => return Ok(self.login_throttled(None, wait, caller).await),
         };
-        let account = self.store.find_account_by_name(&self.tenant, &name).await.or_unavailable(caller)?;
+        let account = self.store.find_account_by_name(&self.tenant, &name).await.or_unavailable(self, caller).await?;
         let failures = account.as_ref().map(|a| a.failed_logins);
         if let Err(wait) = self.throttle.account(&attempt, failures, &config.rates) {
             // The attempt stays charged: who hammers at a paused name uses up his network, not the owner's next chance.
@@ -64,7 +64,7 @@ impl Issuer {
         if let Some(session) = self.live_session(Some(session), caller).await? {
             let actor = Some(session.subject.as_str().to_owned());
             let row = AuditRow { actor, ..self.audit(AuditEvent::LoggedOut, caller) };
-            self.store.delete_session(&self.tenant, &session.hash, row).await.or_unavailable(caller)?;
+            self.store.delete_session(&self.tenant, &session.hash, row).await.or_unavailable(self, caller).await?;
         }
         Ok(())
     }
@@ -79,7 +79,7 @@ impl Issuer {
     ) -> Result<LoginOutcome, AuthorizeRejection> {
         self.throttle.login_succeeded(attempt);
         if account.failed_logins > 0 {
-            self.store.record_login_success(&self.tenant, &account.subject).await.or_unavailable(caller)?;
+            self.store.record_login_success(&self.tenant, &account.subject).await.or_unavailable(self, caller).await?;
         }
         let policy = self.config.load().login.clone();
         let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
@@ -97,7 +97,7 @@ impl Issuer {
         let replaces = handles.session.as_deref().and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys));
         let actor = Some(session.subject.as_str().to_owned());
         let row = AuditRow { actor, ..self.audit(AuditEvent::LoginSucceeded, caller) };
-        self.store.insert_session(session.clone(), replaces, row).await.or_unavailable(caller)?;
+        self.store.insert_session(session.clone(), replaces, row).await.or_unavailable(self, caller).await?;
         self.metrics.control(ControlEvent::LoginSucceeded);
         let step = self.after_login(pending, &session, caller).await?;
         Ok(LoginOutcome::LoggedIn { session: secret, step })
@@ -136,11 +136,15 @@ impl Issuer {
                 let off = account.status == AccountStatus::Disabled;
                 let reason = Some(if off { "account_disabled" } else { "wrong_password" }.to_owned());
                 let row = AuditRow { actor: Some(account.subject.as_str().to_owned()), reason, ..row };
-                self.store.record_login_failure(&self.tenant, &account.subject, row).await.or_unavailable(caller)?
+                self.store
+                    .record_login_failure(&self.tenant, &account.subject, row)
+                    .await
+                    .or_unavailable(self, caller)
+                    .await?
             }
             None => {
                 let row = AuditRow { reason: Some("unknown_account".to_owned()), ..row };
-                self.store.append_audit(row).await.or_unavailable(caller)?;
+                self.store.append_audit(row).await.or_unavailable(self, caller).await?;
                 self.throttle.unknown_account_failed(attempt)
             }
         };

@@ -86,7 +86,7 @@ impl Issuer {
         };
         let mut failed = entry.lock().await;
         // Read again behind the lock: whoever held it may just have stored the document.
-        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(caller)?;
+        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         match stored {
             Some(client) if client.disabled => return Err(LookupFailure::NotAClient("client_disabled")),
             Some(client) if is_fresh(&client, now) => return Ok(client),
@@ -163,11 +163,11 @@ impl Issuer {
                 document: Some(age),
             };
             let row = AuditRow { client: Some(id.clone()), ..self.audit(AuditEvent::ClientAdded, caller) };
-            self.store.put_document_client(client.clone(), false, row).await.or_unavailable(caller)?;
+            self.store.put_document_client(client.clone(), false, row).await.or_unavailable(self, caller).await?;
             return Ok(client);
         };
         if old.metadata == metadata {
-            self.store.note_document_age(&self.tenant, id, age).await.or_unavailable(caller)?;
+            self.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
             return Ok(Client { document: Some(age), ..old });
         }
         // CI-14: remembered consent was given to what the document said before.
@@ -178,7 +178,7 @@ impl Issuer {
             reason: void_consents.then(|| "consents_voided".to_owned()),
             ..self.audit(AuditEvent::ClientDocumentChanged, caller)
         };
-        self.store.put_document_client(client.clone(), void_consents, row).await.or_unavailable(caller)?;
+        self.store.put_document_client(client.clone(), void_consents, row).await.or_unavailable(self, caller).await?;
         Ok(client)
     }
 }

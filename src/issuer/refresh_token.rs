@@ -31,7 +31,7 @@ impl Issuer {
         let Some(claims) = presented.claims else {
             return Err(self.refuse_token(refused, client, dead(), caller).await);
         };
-        let found = self.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(caller)?;
+        let found = self.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self, caller).await?;
         // RT-06: another client's token changes nothing, and nothing of its grant is told.
         let Some(grant) = found.filter(|g| g.client == client.id) else {
             return Err(self.refuse_token(refused, client, dead(), caller).await);
@@ -67,7 +67,7 @@ impl Issuer {
             },
         };
         // From here on the store has recorded whatever it answers.
-        match self.store.rotate_refresh_token(request).await.or_unavailable(caller)? {
+        match self.store.rotate_refresh_token(request).await.or_unavailable(self, caller).await? {
             Rotation::Rotated(grant, token) | Rotation::Retried(grant, token) => {
                 self.metrics.control(ControlEvent::TokenRefreshed);
                 Ok(self.respond(access, &grant, *token))

@@ -52,7 +52,7 @@ impl Issuer {
         };
         let row = AuditRow { client: Some(client.id.clone()), ..self.audit(AuditEvent::ClientRegistered, caller) };
         let inserted = self.store.insert_client(client.clone(), registration.max_clients, row).await;
-        match inserted.or_unavailable(caller)? {
+        match inserted.or_unavailable(self, caller).await? {
             Insertion::Inserted => {
                 self.metrics.control(ControlEvent::ClientRegistered);
                 Ok(Registered { client, secret })

@@ -37,14 +37,14 @@ impl Issuer {
     }
 
     async fn revoke_family(&self, client: &Client, grant: GrantId, caller: &Caller) -> Result<(), TokenRejection> {
-        let Some(found) = self.store.find_grant(&self.tenant, grant).await.or_unavailable(caller)? else {
+        let Some(found) = self.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await? else {
             return Ok(());
         };
         if found.client != client.id {
             return self.record_foreign(client, grant.to_string(), caller).await;
         }
         let row = self.revocation(&client.id, found.subject.as_str(), grant.to_string(), caller);
-        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(caller)?;
+        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
         self.forget_grant(grant);
         self.count_revocation(done);
         Ok(())
@@ -57,14 +57,14 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<(), TokenRejection> {
         let now = self.clock.now();
-        let found = self.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(caller)?;
+        let found = self.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(self, caller).await?;
         let Some(found) = found else { return Ok(()) };
         let target = format!("access token of {}", found.grant);
         if found.client != client.id {
             return self.record_foreign(client, target, caller).await;
         }
         let row = self.revocation(&client.id, found.subject.as_str(), target, caller);
-        let done = self.store.revoke_access_token(&self.tenant, &hash, row).await.or_unavailable(caller)?;
+        let done = self.store.revoke_access_token(&self.tenant, &hash, row).await.or_unavailable(self, caller).await?;
         if let Some(cache) = &self.cache {
             cache.forget_token(&hash);
         }

@@ -38,7 +38,8 @@ impl Issuer {
             .store
             .redeem_setup_link(&self.tenant, &link.hash, phc, self.clock.now(), row)
             .await
-            .or_unavailable(caller)?
+            .or_unavailable(self, caller)
+            .await?
         {
             Update::NotFound => Ok(SetupOutcome::Gone),
             Update::Done => {
@@ -57,9 +58,14 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<Option<(SetupLink, Account)>, AuthorizeRejection> {
         let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.keys) else { return Ok(None) };
-        let found = self.store.find_setup_link(&self.tenant, &hash, self.clock.now()).await.or_unavailable(caller)?;
+        let found = self
+            .store
+            .find_setup_link(&self.tenant, &hash, self.clock.now())
+            .await
+            .or_unavailable(self, caller)
+            .await?;
         let Some(link) = found else { return Ok(None) };
-        let account = self.store.find_account(&self.tenant, &link.subject).await.or_unavailable(caller)?;
+        let account = self.store.find_account(&self.tenant, &link.subject).await.or_unavailable(self, caller).await?;
         Ok(account.map(|account| (link, account)))
     }
 }

@@ -136,7 +136,7 @@ impl Issuer {
         scopes: &ScopeSet,
         caller: &Caller,
     ) -> Result<Option<ScopeSet>, StoreFailed> {
-        let account = self.store.find_account(&self.tenant, subject).await.or_unavailable(caller)?;
+        let account = self.store.find_account(&self.tenant, subject).await.or_unavailable(self, caller).await?;
         if account.is_none_or(|a| a.status == AccountStatus::Disabled) {
             return Ok(None);
         }

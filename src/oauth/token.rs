@@ -82,8 +82,10 @@ pub enum CodeVerdict {
     Redeem,
     /// Everything holds, but it was used before: revoke its grant (OAuth 2.1 4.1.3).
     Replayed,
-    /// Expired, killed by wrong verifiers, or damaged.
+    /// Expired, or killed by wrong verifiers.
     Dead,
+    /// The row is not as it was written: changes nothing.
+    Damaged,
     /// The verifier is wrong or absent: count it; the code survives two of them.
     WrongVerifier,
     /// Another client's code: changes nothing.
@@ -101,12 +103,13 @@ impl CodeRecord {
     /// Judges a presented code.
     #[must_use]
     pub fn judge(&self, presented: &PresentedCode, now: Timestamp) -> CodeVerdict {
-        // The client comes first: who is not the code's client can neither count failures nor revoke anything (CR-06).
+        // RFC 9700 4.8.2: a row without challenge is a downgrade or damage, never a licence to skip PKCE. Nothing else of it
+        // is believed either, not even whose it is.
+        let Some(challenge) = &self.challenge else { return CodeVerdict::Damaged };
+        // The client comes before the rest: who is not the code's client can neither count failures nor revoke anything (CR-06).
         if presented.client != self.client {
             return CodeVerdict::WrongClient;
         }
-        // RFC 9700 4.8.2: a row without challenge is a downgrade or damage, never a licence to skip PKCE.
-        let Some(challenge) = &self.challenge else { return CodeVerdict::Dead };
         // A used code stays recognisable after its short life: that is how a late replay is seen (CR-03).
         if self.used_at.is_none() && (now >= self.expires_at || self.failures >= Self::MAX_FAILURES) {
             return CodeVerdict::Dead;

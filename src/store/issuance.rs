@@ -42,8 +42,8 @@ pub struct RedeemCode {
     pub idle: Lifetime,
     /// Now.
     pub now: Timestamp,
-    /// The audit row of success. Every other outcome writes a row with the same context instead: `CodeReplayed`, or
-    /// `CodeRefused` with the reason.
+    /// The audit row of success. Every other outcome writes a row with the same context instead: `CodeReplayed`,
+    /// `StoreInvariant`, or `CodeRefused` with the reason.
     pub audit: AuditRow,
 }
 
@@ -120,6 +120,7 @@ impl RedeemCode {
             Some(CodeVerdict::Redeem) => (AuditEvent::CodeRedeemed, "redeemed"),
             Some(CodeVerdict::Replayed) => (AuditEvent::CodeReplayed, "replayed"),
             Some(CodeVerdict::Dead) => (AuditEvent::CodeRefused, "dead"),
+            Some(CodeVerdict::Damaged) => (AuditEvent::StoreInvariant, "a code does not match its seal"),
             Some(CodeVerdict::WrongVerifier) => (AuditEvent::CodeRefused, "wrong_verifier"),
             Some(CodeVerdict::WrongClient) => (AuditEvent::CodeRefused, "wrong_client"),
             Some(CodeVerdict::WrongRedirect) => (AuditEvent::CodeRefused, "wrong_redirect_uri"),

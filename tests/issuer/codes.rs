@@ -1,8 +1,11 @@
 //! CR and PK: the redemption of codes.
 
+use std::sync::Arc;
+
 use mcpgate::issuer::TokenRejection;
 use mcpgate::oauth::TenantId;
 use mcpgate::store::AuditEvent;
+use mcpgate::store::embedded::EmbeddedStore;
 
 use super::config::{NOTES, SALES};
 use super::driver::*;
@@ -226,4 +229,40 @@ async fn pk_05_to_pk_10_only_the_verifier_of_the_challenge_is_good_and_the_third
         assert_eq!(refused(world.redeem_with(&client.id, &code, &[("code_verifier", wrong)]).await), "invalid_grant");
     }
     assert_eq!(refused(world.redeem(&client.id, &code).await), "invalid_grant");
+}
+
+/// A store on disk, and a hand that edits it.
+async fn world_on_disk() -> (World, rusqlite::Connection, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mcpgate.db");
+    let store = EmbeddedStore::open(&file, None, START).unwrap();
+    let world = World::over(Arc::new(store), |_| {}).await;
+    world.account("ada").await;
+    (world, rusqlite::Connection::open(&file).unwrap(), folder)
+}
+
+#[tokio::test]
+async fn pk_09_an_edited_code_is_refused_and_the_trail_says_why() {
+    let (world, hand, _folder) = world_on_disk().await;
+    let client = world.public_client(CALLBACK).await;
+    for edit in ["challenge_method = 'plain'", "challenge_method = 'none'", "resource = 'https://elsewhere.example/'"] {
+        let code = world.code(&client.id, &[], "ada").await;
+        hand.execute_batch(&format!("UPDATE code SET {edit} WHERE used_at IS NULL")).unwrap();
+        assert_eq!(refused(world.redeem(&client.id, &code).await), "invalid_grant", "{edit}");
+        assert_eq!(world.last_event().await.as_str(), "store.invariant", "{edit}");
+    }
+}
+
+#[tokio::test]
+async fn pk_09_other_damage_is_told_in_the_trail_too() {
+    let (world, hand, _folder) = world_on_disk().await;
+    let client = world.public_client(CALLBACK).await;
+    let tokens = world.sign_in(&client.id, &[], "ada").await;
+    hand.execute_batch("UPDATE grants SET scopes = 'everything'").unwrap();
+    let refused = world.refresh(&client.id, &tokens.refresh).await;
+    assert!(matches!(refused, Err(TokenRejection::Unavailable)), "{refused:?}");
+    let rows = world.audit().await;
+    let told = rows.last().unwrap();
+    assert_eq!(told.event, AuditEvent::StoreInvariant);
+    assert_eq!(told.reason.as_deref(), Some("a grant does not match its seal"));
 }

@@ -72,7 +72,7 @@ fn pk_05_pk_06_pk_08_the_verifier_must_be_right_and_the_challenge_there() {
     let after = |failures| CodeRecord { failures, ..code() }.judge(&presented(), at(1));
     assert_eq!((after(2), after(3)), (CodeVerdict::Redeem, CodeVerdict::Dead));
     let damaged = CodeRecord { challenge: None, ..code() };
-    assert_eq!(damaged.judge(&presented(), at(1)), CodeVerdict::Dead);
+    assert_eq!(damaged.judge(&presented(), at(1)), CodeVerdict::Damaged);
 }
 
 #[test]

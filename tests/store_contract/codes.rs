@@ -96,7 +96,9 @@ async fn pk_06_the_third_wrong_verifier_kills_the_code(store: Arc<dyn Store>) {
 async fn pk_08_a_code_without_challenge_is_never_honoured(store: Arc<dyn Store>) {
     settle(&store).await;
     issue(&store, mcpgate::oauth::CodeRecord { challenge: None, ..code("c", START) }).await;
-    assert_eq!(verdict(&store, redeem("c", "t", START)).await, CodeVerdict::Dead);
+    let before = store.newest_audit().await.unwrap();
+    assert_eq!(verdict(&store, redeem("c", "t", START)).await, CodeVerdict::Damaged);
+    assert_eq!(events(&store, before).await, [AuditEvent::StoreInvariant]);
     // The check at the end of every case must not mistake this row for damage of ours: remove it.
     store.revoke_grants(&tenant(), Some(&subject("alice")), None, row(AuditEvent::GrantRevoked, START)).await.unwrap();
 }

@@ -150,6 +150,7 @@ pub(super) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption
             refuse(db, request, &found, CodeVerdict::WrongVerifier)
         }
         verdict @ (CodeVerdict::Dead
+        | CodeVerdict::Damaged
         | CodeVerdict::WrongClient
         | CodeVerdict::WrongRedirect
         | CodeVerdict::WrongResource) => refuse(db, request, &found, verdict),

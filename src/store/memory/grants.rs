@@ -123,6 +123,7 @@ impl GrantStore for MemoryStore {
                 Redemption::Replayed(code.grant)
             }
             CodeVerdict::Dead
+            | CodeVerdict::Damaged
             | CodeVerdict::WrongVerifier
             | CodeVerdict::WrongClient
             | CodeVerdict::WrongRedirect

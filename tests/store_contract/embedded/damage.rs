@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{Client, CodeVerdict};
 use mcpgate::store::embedded::EmbeddedStore;
-use mcpgate::store::{Account, Redemption, RotateRefresh, Rotation, Store, StoreError};
+use mcpgate::store::{Account, AuditEvent, Redemption, RotateRefresh, Rotation, Store, StoreError};
 
 use super::opened;
 use crate::wait;
@@ -29,9 +29,11 @@ fn pk_09_an_edited_code_is_never_honoured() {
             opened.other.execute_batch(&format!("UPDATE code SET {edit}")).unwrap();
             let mut request = redeem("c", "t", START);
             request.presented.redirect_uri = None;
+            let before = opened.store.newest_audit().await.unwrap();
             let refused = opened.store.redeem_code(request).await.unwrap();
-            assert!(matches!(refused, Redemption::Refused(CodeVerdict::Dead)), "{edit}: {refused:?}");
+            assert!(matches!(refused, Redemption::Refused(CodeVerdict::Damaged)), "{edit}: {refused:?}");
             assert!(!is_live(&opened.store, "t", START).await);
+            assert_eq!(events(&opened.store, before).await, [AuditEvent::StoreInvariant], "{edit}");
             assert!(!opened.store.check().await.unwrap().is_empty(), "{edit}");
         });
     }
@@ -127,7 +129,7 @@ fn st_03_a_flipped_byte_never_changes_an_answer() {
             grant(store, &format!("g{n}"), START).await;
         }
         grant(store, "revoked", START).await;
-        let revoked = row(mcpgate::store::AuditEvent::GrantRevoked, START);
+        let revoked = row(AuditEvent::GrantRevoked, START);
         store.revoke_grant(&tenant(), grant_id("revoked"), revoked).await.unwrap();
         answers(store).await
     });
