@@ -200,8 +200,14 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
         }
         AuthorizeRejection::Gone => words(
             "This sign-in has ended",
-            "It has expired, is already finished, or was opened in another browser.",
+            "It is already finished, has expired, or was opened in another browser.",
             "Go back to the application and try again.",
+        )
+        .respond(visit, StatusCode::BAD_REQUEST),
+        AuthorizeRejection::Finished => words(
+            "This sign-in is already complete",
+            "It was approved, denied or cancelled before; nothing was done twice.",
+            "Return to your application. If it is still waiting, start again from there.",
         )
         .respond(visit, StatusCode::BAD_REQUEST),
         AuthorizeRejection::Throttled(pause) => {

@@ -87,6 +87,12 @@ impl Issuer {
         AuthorizeRejection::Gone
     }
 
+    /// Records that a transaction was decided before.
+    pub(super) async fn finished(&self, caller: &Caller) -> AuthorizeRejection {
+        self.record_refused_authorization("transaction_ended".to_owned(), None, caller).await;
+        AuthorizeRejection::Finished
+    }
+
     /// Records a refusal that is shown on our own origin. `detail` is for the audit trail, never for the page.
     pub(super) async fn refuse_by_page(
         &self,

@@ -1,39 +1,51 @@
 //! Consent: what the page shows, what is decided, what is remembered, and the code that follows.
 
+use zeroize::Zeroizing;
+
 use super::audit::OrUnavailable;
 use super::interaction::{Asked, Purpose};
 use super::{AuthorizeRejection, Caller, ConsentView, Decision, Handles, Issuer, LoginView, View};
 use crate::oauth::{
     AuthorizationCode, AuthorizationResponse, Client, ClientOrigin, CodeRecord, ErrorCode, GrantId, GrantType,
-    MetadataDocumentUrl, OAuthError, RedirectUri, RefusedRequest, ScopeSet, TokenHash,
+    MetadataDocumentUrl, OAuthError, RedirectUri, RefusedRequest, ScopeSet, TokenHash, ValidatedRequest,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
+
+/// What a user approved, now or before.
+struct Approval {
+    code: AuthorizationCode,
+    scopes: ScopeSet,
+    remember: Option<Consent>,
+    event: AuditEvent,
+}
 
 impl Issuer {
     /// Carries out what the user decided; returns where the browser goes: to the client, with a code or a refusal.
     ///
     /// # Errors
-    /// `Gone` when the transaction has ended or is another session's; `Page` when its client is no longer welcome;
-    /// `Unavailable`.
+    /// `Gone` when the transaction has expired or is another session's; `Finished` when it was decided before; `Page`
+    /// when its client is no longer welcome; `Unavailable`.
     pub async fn decide(
         &self,
         handles: &Handles,
         decision: Decision,
         caller: &Caller,
     ) -> Result<String, AuthorizeRejection> {
-        let pending = self.pending(handles, caller).await?;
+        let pending = self.transaction(handles, caller).await?;
         let session = self.live_session(handles.session.as_deref(), caller).await?;
         // The very session that saw the page: another one, even of the same user, has not seen it.
         let bound = session.filter(|s| pending.interaction.session == Some(s.hash));
         let (Some(session), Purpose::Authorization(asked)) = (bound, pending.purpose) else {
             return Err(self.gone("transaction_of_another_session", caller).await);
         };
-        if pending.interaction.step != InteractionStep::Consent {
-            return Err(self.gone("transaction_not_at_consent", caller).await);
+        match pending.interaction.step {
+            InteractionStep::Consent => {}
+            InteractionStep::Ended => return self.decided_before(handles, &asked, &session, &decision, caller).await,
+            InteractionStep::LogIn => return Err(self.gone("transaction_not_at_consent", caller).await),
         }
         let asked_scopes = &asked.request.scopes;
-        let granted = match decision {
+        let granted = match &decision {
             Decision::Deny => None,
             Decision::Approve(None) => Some(asked_scopes.clone()),
             // AZ-28: a form can take scopes away, never add any. With every scope taken away nothing is approved.
@@ -43,8 +55,51 @@ impl Issuer {
         };
         let Some(scopes) = granted else { return self.deny(&pending.interaction, *asked, &session, caller).await };
         let remember = is_assured(&asked.client).then(|| self.remembered(&asked, &session, scopes.clone()));
-        let row = self.audit(AuditEvent::ConsentGiven, caller);
-        self.issue_code(&pending.interaction, &asked, &session, scopes, remember, row, caller).await
+        let approval = Approval { code: self.code_of(handles), scopes, remember, event: AuditEvent::ConsentGiven };
+        match self.issue_code(&pending.interaction, &asked, &session, approval, caller).await? {
+            Some(location) => Ok(location),
+            None => self.decided_before(handles, &asked, &session, &decision, caller).await,
+        }
+    }
+
+    /// Answers a form that was sent twice. A browser shows the answer to the second click, so that must be the answer to
+    /// the first: the same code, as long as nobody has used it (CN-18).
+    async fn decided_before(
+        &self,
+        handles: &Handles,
+        asked: &Asked,
+        session: &LoginSession,
+        decision: &Decision,
+        caller: &Caller,
+    ) -> Result<String, AuthorizeRejection> {
+        let code = self.code_of(handles);
+        let found = match decision {
+            Decision::Approve(_) => self.store.find_code(&self.tenant, &code.hash()).await,
+            Decision::Deny => Ok(None),
+        };
+        let waits = |c: &CodeRecord| {
+            c.used_at.is_none()
+                && self.clock.now() < c.expires_at
+                && c.challenge.is_some()
+                && c.subject == session.subject
+        };
+        match found.or_unavailable(self, caller).await?.filter(waits) {
+            Some(_) => Ok(self.success(&asked.request, &code)),
+            None => Err(self.finished(caller).await),
+        }
+    }
+
+    /// Makes the code of a consent form: the same one each time this browser sends the form. Nobody else has both
+    /// handles, 256 random bits each, and without the server's key they make no code.
+    fn code_of(&self, handles: &Handles) -> AuthorizationCode {
+        let cookie = handles.cookie.as_deref().unwrap_or_default();
+        let both = Zeroizing::new(format!("code of {} {cookie}", handles.transaction));
+        AuthorizationCode::mint(TokenHash::of(both.as_bytes()).0, &self.keys)
+    }
+
+    fn success(&self, request: &ValidatedRequest, code: &AuthorizationCode) -> String {
+        let (state, issuer) = (request.state.as_deref(), &self.config.load().public_url);
+        AuthorizationResponse::success(&request.redirect, code.reveal(), state, issuer)
     }
 
     async fn deny(
@@ -63,7 +118,7 @@ impl Issuer {
         };
         let denied = self.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
         if denied.or_unavailable(self, caller).await? == Update::NotFound {
-            return Err(self.gone("transaction_ended", caller).await);
+            return Err(self.finished(caller).await);
         }
         self.metrics.control(ControlEvent::AuthorizationDenied);
         let error = OAuthError::new(ErrorCode::AccessDenied, "the user denied the request");
@@ -102,29 +157,33 @@ impl Issuer {
         session: &LoginSession,
         caller: &Caller,
     ) -> Result<String, AuthorizeRejection> {
-        let row = self.audit(AuditEvent::CodeIssued, caller);
-        self.issue_code(interaction, asked, session, asked.request.scopes.clone(), None, row, caller).await
+        let approval = Approval {
+            code: AuthorizationCode::mint(self.entropy.random_32(), &self.keys),
+            scopes: asked.request.scopes.clone(),
+            remember: None,
+            event: AuditEvent::CodeIssued,
+        };
+        match self.issue_code(interaction, asked, session, approval, caller).await? {
+            Some(location) => Ok(location),
+            None => Err(self.gone("transaction_ended", caller).await),
+        }
     }
 
     /// Stores a code and ends its transaction in one call, so that a double click makes one code (CN-18); returns the
-    /// Location of the success.
+    /// Location of the success, or `None` when the transaction had ended before.
     async fn issue_code(
         &self,
         interaction: &Interaction,
         asked: &Asked,
         session: &LoginSession,
-        scopes: ScopeSet,
-        remember: Option<Consent>,
-        row: AuditRow,
+        approval: Approval,
         caller: &Caller,
-    ) -> Result<String, AuthorizeRejection> {
-        let config = self.config.load_full();
+    ) -> Result<Option<String>, AuthorizeRejection> {
         let (client, request) = (&asked.client, &asked.request);
-        let code = AuthorizationCode::mint(self.entropy.random_32(), &self.keys);
         let grant = GrantId(self.entropy.random_16());
         let now = self.clock.now();
         let record = CodeRecord {
-            hash: code.hash(),
+            hash: approval.code.hash(),
             tenant: self.tenant.clone(),
             grant,
             client: client.id.clone(),
@@ -132,10 +191,10 @@ impl Issuer {
             redirect: request.redirect.clone(),
             challenge: Some(request.challenge.clone()),
             resource: request.resource.clone(),
-            scopes,
+            scopes: approval.scopes,
             authenticated_at: session.authenticated_at,
             issued_at: now,
-            expires_at: now.plus(config.tokens.code),
+            expires_at: now.plus(self.config.load().tokens.code),
             used_at: None,
             failures: 0,
         };
@@ -143,15 +202,13 @@ impl Issuer {
             actor: Some(session.subject.as_str().to_owned()),
             client: Some(client.id.clone()),
             target: Some(grant.to_string()),
-            ..row
+            ..self.audit(approval.event, caller)
         };
-        match self.store.insert_code(record, interaction.id, remember, row).await.or_unavailable(self, caller).await? {
-            Update::NotFound => Err(self.gone("transaction_ended", caller).await),
-            Update::Done => {
-                let (state, issuer) = (request.state.as_deref(), &config.public_url);
-                Ok(AuthorizationResponse::success(&request.redirect, code.reveal(), state, issuer))
-            }
-        }
+        let inserted = self.store.insert_code(record, interaction.id, approval.remember, row).await;
+        Ok(match inserted.or_unavailable(self, caller).await? {
+            Update::NotFound => None,
+            Update::Done => Some(self.success(request, &approval.code)),
+        })
     }
 
     fn remembered(&self, asked: &Asked, session: &LoginSession, scopes: ScopeSet) -> Consent {

@@ -12,8 +12,10 @@ pub enum AuthorizeRejection {
     Redirect(String),
     /// Too many requests: 429 with `Retry-After`.
     Throttled(Lifetime),
-    /// The transaction is unknown, expired, ended, or another browser's: a page saying to start again.
+    /// The transaction is unknown, expired, or another browser's: a page saying to start again.
     Gone,
+    /// This browser's own transaction, but it is decided already: a page saying so.
+    Finished,
     /// The store cannot answer: 503 with `Retry-After`.
     Unavailable,
 }
@@ -26,6 +28,7 @@ impl fmt::Debug for AuthorizeRejection {
             Self::Redirect(_) => f.write_str("Redirect(..)"),
             Self::Throttled(wait) => f.debug_tuple("Throttled").field(wait).finish(),
             Self::Gone => f.write_str("Gone"),
+            Self::Finished => f.write_str("Finished"),
             Self::Unavailable => f.write_str("Unavailable"),
         }
     }

@@ -173,7 +173,7 @@ pub trait SessionStore {
     async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError>;
     /// Starts a pending authorization.
     async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError>;
-    /// Finds one that has not ended or expired.
+    /// Finds one that has not expired, ended or not.
     async fn find_interaction(
         &self,
         tenant: &TenantId,

@@ -157,15 +157,23 @@ async fn cn_16_unticked_scopes_are_not_granted() {
 #[tokio::test]
 async fn cn_18_a_double_click_makes_one_code() {
     let site = Site::start().await;
-    let (mut browser, consent, _) = at_consent(&site).await;
+    let (mut browser, consent, client) = at_consent(&site).await;
     let mut twin = Browser::new(&site);
     twin.cookies = browser.cookies.clone();
     let form = consent.form(&APPROVE);
+    let cookies = browser.cookies.clone();
     let (one, other) = tokio::join!(browser.post("/consent", &form), twin.post("/consent", &form));
-    let mut statuses = [one.status, other.status];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [303, 400]);
+    let (first, second) = (one.redirected(REDIRECT), other.redirected(REDIRECT));
+    assert_eq!(first, second, "whichever answer the browser shows, the application gets its code");
     assert_eq!(site.count(AuditEvent::ConsentGiven).await, 1);
+    // Once the code is used, or for another decision, the page says that it is over.
+    assert_eq!(redeem(&site, &client, only(&first, "code")).await.status, 200);
+    for decision in ["approve", "deny"] {
+        twin.cookies = cookies.clone();
+        let page = twin.post("/consent", &consent.form(&[("decision", decision)])).await;
+        assert_eq!(page.status, 400);
+        assert!(page.body.contains("already complete"), "{}", page.body);
+    }
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn az_27_a_client_switched_off_ends_the_transaction() {
     assert!(matches!(refused, Err(AuthorizeRejection::Page(_))), "{refused:?}");
     // It stays dead when the client is switched on again.
     world.inner().set_client_disabled(&client.tenant, &client.id, false, world.row()).await.unwrap();
-    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Err(AuthorizeRejection::Gone)));
+    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Err(AuthorizeRejection::Finished)));
 }
 
 #[tokio::test]

@@ -168,7 +168,7 @@ async fn cn_15_deny_goes_back_to_the_client_and_ends_the_transaction() {
     assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
     for decision in [Decision::Approve(None), Decision::Deny] {
         let again = world.issuer.decide(&browser, decision, &caller(1)).await;
-        assert!(matches!(again, Err(AuthorizeRejection::Gone)), "{again:?}");
+        assert!(matches!(again, Err(AuthorizeRejection::Finished)), "{again:?}");
     }
 }
 
@@ -204,8 +204,23 @@ async fn cn_18_a_double_click_makes_one_code() {
     let browser = at_consent(&world, &client, &[]).await;
     let decide = || world.issuer.decide(&browser, Decision::Approve(None), &CALLER);
     let outcomes: [Result<_, _>; 2] = tokio::join!(decide(), decide()).into();
-    assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1, "{outcomes:?}");
+    let [Ok(first), Ok(second)] = &outcomes else { panic!("{outcomes:?}") };
+    assert_eq!(first, second, "one code");
     assert_eq!(world.count(AuditEvent::ConsentGiven).await, 1);
+    // Neither another decision, nor another session, nor a code that was used or has ended is answered so.
+    let denied = world.issuer.decide(&browser, Decision::Deny, &CALLER).await;
+    assert!(matches!(denied, Err(AuthorizeRejection::Finished)), "{denied:?}");
+    let stranger = Handles { session: None, ..browser.clone() };
+    let strangers = world.issuer.decide(&stranger, Decision::Approve(None), &CALLER).await;
+    assert!(matches!(strangers, Err(AuthorizeRejection::Gone)), "{strangers:?}");
+    world.redeem(&client.id, &parameter(first, "code").unwrap()).await.unwrap();
+    let late = decide().await;
+    assert!(matches!(late, Err(AuthorizeRejection::Finished)), "{late:?}");
+    let browser = at_consent(&world, &client, &[]).await;
+    world.issuer.decide(&browser, Decision::Approve(None), &CALLER).await.unwrap();
+    world.pass(60);
+    let late = world.issuer.decide(&browser, Decision::Approve(None), &CALLER).await;
+    assert!(matches!(late, Err(AuthorizeRejection::Finished)), "{late:?}");
 }
 
 static CALLER: mcpgate::issuer::Caller = mcpgate::issuer::Caller { address: None, request_id: None };

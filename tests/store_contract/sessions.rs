@@ -74,7 +74,8 @@ async fn an_interaction_is_found_until_it_ends(store: Arc<dyn Store>) {
         let end = InteractionStep::Ended;
         let ended = store.advance_interaction(&tenant(), &page.id, page.step, end, None, START).await.unwrap();
         assert_eq!(ended, Update::Done);
-        assert_eq!(store.find_interaction(&tenant(), &page.id, START).await.unwrap(), None);
+        let found = store.find_interaction(&tenant(), &page.id, START).await.unwrap().unwrap();
+        assert_eq!(found.step, InteractionStep::Ended);
     }
     let unknown = Interaction { client: Some(client_id("unknown")), ..interaction("unknown", START) };
     assert!(matches!(store.begin_interaction(unknown).await, Err(StoreError::Conflict(_))));

@@ -168,8 +168,7 @@ impl SessionStore for EmbeddedStore {
         now: Timestamp,
     ) -> Result<Option<Interaction>, StoreError> {
         let (tenant, id) = (tenant.clone(), *id);
-        let found = self.read(move |db| interactions::find(db, &tenant, &id, now)).await?;
-        Ok(found.filter(|i| i.step != InteractionStep::Ended))
+        self.read(move |db| interactions::find(db, &tenant, &id, now)).await
     }
 
     async fn advance_interaction(

@@ -79,7 +79,7 @@ impl SessionStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Option<Interaction>, StoreError> {
         let mut state = self.read();
-        Ok(state.interaction(tenant, id, now).filter(|i| i.step != InteractionStep::Ended).cloned())
+        Ok(state.interaction(tenant, id, now).cloned())
     }
 
     async fn advance_interaction(
