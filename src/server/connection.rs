@@ -44,8 +44,9 @@ const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 128;
 /// A peer that does not answer a ping is gone.
 const PING: Duration = Duration::from_secs(20);
-/// What is still taken of a body that nobody wants, so that the answer arrives (RFC 9112 9.6), and for how long.
-const LINGER_BYTES: usize = 64 << 10;
+/// What is still taken of a body that nobody wants, so that the answer arrives (RFC 9112 9.6), and for how long: as much
+/// as an honest message commonly has.
+const LINGER_BYTES: usize = 4 << 20;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What is known of a connection, for its requests.

@@ -18,6 +18,28 @@ async fn statuses(shared: &Shared, bytes: &[u8]) -> Vec<u16> {
     answer.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse().unwrap()).collect()
 }
 
+/// RFC 9112 9.6: closing over what still arrives would reset the connection, and the answer would be lost.
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending_much() {
+    let shared = shared::gateway().await;
+    let mut stream = Client::new(&shared.home).raw_with(&[b"http/1.1"]).await.expect("a TLS connection");
+    let head = format!(
+        "POST /register HTTP/1.1\r\n{}content-type: application/json\r\ncontent-length: 1000000\r\n\r\n",
+        host(shared)
+    );
+    stream.write_all(head.as_bytes()).await.expect("the head can be sent");
+    for _ in 0..10 {
+        stream.write_all(&[b' '; 100_000]).await.expect("the gateway reads on");
+        stream.flush().await.expect("the gateway reads on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut answer = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    ended.expect("the gateway closes").expect("and without a reset");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with('}'), "{answer}");
+}
+
 fn host(shared: &Shared) -> String {
     format!("host: localhost:{}\r\n", shared.home.public.port())
 }

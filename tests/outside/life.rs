@@ -135,9 +135,10 @@ async fn cf_01_cf_02_a_bad_configuration_is_refused_whole_and_said_so() {
         assert_eq!(status_for_host(&gateway, "new.example").await, 421, "{top}{rest}");
         until_said(home, word).await;
     }
-    write_config(home, "extra_hosts = [\"new.example\"]", "");
+    write_config(home, "extra_hosts = [\"new.example\"]", "[outbound]\nproxy = \"http://127.0.0.1:9\"\n");
     gateway.signal("HUP");
     until_reloads(home, "reloaded", 1).await;
+    until_said(home, "outbound.proxy: the proxy resolves").await;
     assert_eq!(status_for_host(&gateway, "new.example").await, 200);
     assert_eq!(kept.get(SERVER).await.status, 200, "the connection of before the reloads");
 }
