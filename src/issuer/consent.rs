@@ -280,8 +280,8 @@ impl Issuer {
 /// Returns whether remembered consent may stand for a new one: an operator vouches for the client, and no program on the
 /// user's machine can receive its codes (RFC 8252 8.6). Everybody else is asked each time.
 fn is_assured(client: &Client) -> bool {
-    let remote = |uri: &RedirectUri| !uri.is_local() && uri.as_str().starts_with("https://");
-    client.origin == ClientOrigin::Manual && client.metadata.redirect_uris.as_slice().iter().all(remote)
+    let uris = client.metadata.redirect_uris.as_slice();
+    client.origin == ClientOrigin::Manual && !uris.iter().any(RedirectUri::is_local)
 }
 
 /// Hashes what the user went by when he consented: the name, and where codes go.

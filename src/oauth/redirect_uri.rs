@@ -1,5 +1,9 @@
 //! `RedirectUri`: what may be registered as a place to send codes to.
 
+use std::net::IpAddr;
+
+use url::Host;
+
 /// Longer than any that a client was seen to use, short enough for every browser.
 const MAX_LENGTH: usize = 2048;
 
@@ -118,7 +122,19 @@ impl RedirectUri {
     #[must_use]
     pub fn is_local(&self) -> bool {
         // What is not https is http to loopback or a private-use scheme: `parse` lets nothing else in.
-        !self.0.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
+        let Some(url) = url::Url::parse(&self.0).ok().filter(|url| url.scheme() == "https") else { return true };
+        let is_this_machine = |ip: IpAddr| {
+            let ip = ip.to_canonical();
+            // RFC 1122 3.2.1.3: 0.0.0.0 is "this host", and programs that listen answer to it.
+            ip.is_loopback() || ip.is_unspecified()
+        };
+        match url.host() {
+            // RFC 6761 6.3: all of `localhost.` is this machine. A certificate for it proves nothing.
+            Some(Host::Domain(name)) => name.trim_end_matches('.').rsplit('.').next() == Some("localhost"),
+            Some(Host::Ipv4(ip)) => is_this_machine(ip.into()),
+            Some(Host::Ipv6(ip)) => is_this_machine(ip.into()),
+            None => true,
+        }
     }
 }
 
@@ -219,15 +235,25 @@ mod tests {
     }
 
     #[test]
-    fn the_page_shows_the_host_or_the_scheme() {
+    fn az_08_cn_08_the_page_shows_the_host_or_the_scheme_and_knows_this_device() {
         for (uri, host, local) in [
             ("https://C.example:8443/cb", "c.example", false),
             ("http://[::1]:9/cb", "[::1]", true),
             ("http://localhost/cb", "localhost", true),
             ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor", true),
+            ("https://localhost:9999/cb", "localhost", true),
+            ("https://LOCALHOST./cb", "localhost.", true),
+            ("https://a.localhost/cb", "a.localhost", true),
+            ("https://127.0.0.1/cb", "127.0.0.1", true),
+            ("https://0.0.0.0/cb", "0.0.0.0", true),
+            ("https://[::1]:8443/cb", "[::1]", true),
+            ("https://[::ffff:7f00:1]/cb", "[::ffff:7f00:1]", true),
+            ("https://localhost.example/cb", "localhost.example", false),
+            ("https://notlocalhost/cb", "notlocalhost", false),
+            ("https://128.0.0.1/cb", "128.0.0.1", false),
         ] {
             let uri = RedirectUri::parse(uri, &[]).unwrap();
-            assert_eq!((uri.display_host().as_str(), uri.is_local()), (host, local));
+            assert_eq!((uri.display_host().as_str(), uri.is_local()), (host, local), "{}", uri.as_str());
         }
     }
 }

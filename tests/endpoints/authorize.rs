@@ -99,14 +99,20 @@ async fn az_07_what_only_looks_like_loopback_is_not() {
 
 #[tokio::test]
 async fn az_08_a_loopback_port_may_differ_and_the_page_warns() {
-    let (site, client) = with_client("http://localhost/cb").await;
-    let mut browser = Browser::new(&site);
-    let login = browser.open(&request(&client, &[("redirect_uri", "http://localhost:51763/cb")])).await;
-    let consent = browser.log_in(&login).await;
-    assert!(consent.html.contains("Did you start this yourself?"));
-    assert!(consent.html.contains("<strong class=\"host\">localhost"));
-    let answer = browser.post("/consent", &consent.form(&[("decision", "approve")])).await;
-    only(&answer.redirected("http://localhost:51763/cb"), "code");
+    for (registered, asked) in [
+        ("http://localhost/cb", "http://localhost:51763/cb"),
+        // TLS to this machine says no more of the program that answers.
+        ("https://localhost:51763/cb", "https://localhost:51763/cb"),
+    ] {
+        let (site, client) = with_client(registered).await;
+        let mut browser = Browser::new(&site);
+        let login = browser.open(&request(&client, &[("redirect_uri", asked)])).await;
+        let consent = browser.log_in(&login).await;
+        assert!(consent.html.contains("Did you start this yourself?"), "{asked}");
+        assert!(consent.html.contains("<strong class=\"host\">localhost"));
+        let answer = browser.post("/consent", &consent.form(&[("decision", "approve")])).await;
+        only(&answer.redirected(asked), "code");
+    }
 }
 
 #[tokio::test]

@@ -48,7 +48,11 @@ async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
     let silent = world.begin(&vouched.id, &[("prompt", "none")], session).await.unwrap();
     assert!(matches!(silent.step, Step::Redirect(_)));
 
-    for client in [world.public_client(CALLBACK).await, world.manual_client("Local", LOOPBACK, None).await] {
+    for client in [
+        world.public_client(CALLBACK).await,
+        world.manual_client("Local", LOOPBACK, None).await,
+        world.manual_client("Local with TLS", "https://localhost:9999/cb", None).await,
+    ] {
         let redirect = client.metadata.redirect_uris.as_slice()[0].as_str().to_owned();
         let browser = at_consent(&world, &client, &[("redirect_uri", &redirect)]).await;
         world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
