@@ -33,13 +33,13 @@ pub(super) struct RevokeArguments {
     /// One session, as listed
     #[arg(long, group = "which", conflicts_with_all = ["user", "client", "all"])]
     id: Option<String>,
-    /// All of this user
+    /// All of this user, and the browsers in which they are signed in
     #[arg(long, group = "which")]
     user: Option<String>,
     /// All of this application (with --user: of both)
     #[arg(long, value_name = "ID", group = "which")]
     client: Option<String>,
-    /// All of the tenant
+    /// All of the tenant, browsers included
     #[arg(long, group = "which", conflicts_with_all = ["user", "client"])]
     all: bool,
     #[command(flatten)]

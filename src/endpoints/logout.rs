@@ -1,4 +1,4 @@
-//! POST /logout: ends the browser's session.
+//! POST /logout: ends the browser's session, or all that stands on the user's login.
 
 use hyper::body::Incoming;
 
@@ -8,13 +8,20 @@ use super::account;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
-/// Ends the session. Only by a form of ours: an image that points here must not.
+/// Ends the session, and with `everywhere` all others and what applications were granted. Only by a form of ours: an image
+/// that points here must not.
 pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
-    let mut response = reply::see_other("/?done=signed-out");
+    let everywhere = form.get("everywhere").is_some();
+    let done = if everywhere { "/?done=signed-out-everywhere" } else { "/?done=signed-out" };
+    let mut response = reply::see_other(done);
     if let Some(session) = visit.session()? {
         Visit::check_token(&form, FormKey::new(&[session]).as_ref(), account::PURPOSE)?;
-        visit.issuer.log_out(session, visit.caller).await?;
+        if everywhere {
+            visit.issuer.sign_out_everywhere(session, visit.caller).await?;
+        } else {
+            visit.issuer.log_out(session, visit.caller).await?;
+        }
         visit.expire_session_cookie(response.headers_mut());
     }
     Ok(response)

@@ -16,6 +16,11 @@ pub(super) fn get(visit: &Visit<'_>) -> Response {
             "Applications that you have connected stay connected until you disconnect them.",
             "Sign in again",
         ),
+        Some("signed-out-everywhere") => (
+            "You are signed out everywhere",
+            "All browsers are signed out of your account, and no application is connected to it any more.",
+            "Sign in again",
+        ),
         Some("password-set") => {
             ("Your password is set", "You can sign in with it from now on, here and from your applications.", "Sign in")
         }

@@ -61,6 +61,24 @@ impl Issuer {
         Ok(done == Update::Done)
     }
 
+    /// Ends all that stands on the user's login: browser sessions, this one too, and what applications were granted
+    /// (RT-14); `false` when nobody is logged in.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn sign_out_everywhere(&self, session: &str, caller: &Caller) -> Result<bool, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
+        let actor = Some(session.subject.as_str().to_owned());
+        let row = AuditRow { target: actor.clone(), actor, ..self.audit(AuditEvent::SignedOutEverywhere, caller) };
+        let done = self.store.revoke_grants(&self.tenant, Some(&session.subject), None, row).await;
+        let revoked = done.or_unavailable(self, caller).await?;
+        if let Some(cache) = &self.cache {
+            cache.forget_subject(&self.tenant, &session.subject);
+        }
+        (0..revoked).for_each(|_| self.count_revocation(Update::Done));
+        Ok(true)
+    }
+
     fn connected_app(&self, grant: Grant, client_name: String) -> ConnectedApp {
         let policy = self.policy();
         let upstream = policy.upstream(&grant.resource);

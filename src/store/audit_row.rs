@@ -61,6 +61,7 @@ events! {
     PasswordSet = "account.password_set",
     RefreshRefused = "refresh.refused",
     RefreshReused = "refresh.reused",
+    SignedOutEverywhere = "session.signed_out_everywhere",
     SetupLinkMade = "account.setup_link_made",
     StoreInvariant = "store.invariant",
     StoreRestored = "store.restored",

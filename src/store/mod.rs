@@ -142,7 +142,7 @@ pub trait GrantStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError>;
     /// Revokes all grants of a subject and/or client with their remembered consents; returns how many. Emits a change
-    /// for each. Codes not yet redeemed are taken back, too.
+    /// for each. Codes not yet redeemed are taken back, too, and without a client in particular the browser sessions end.
     async fn revoke_grants(
         &self,
         tenant: &TenantId,

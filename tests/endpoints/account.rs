@@ -107,6 +107,27 @@ async fn cn_19_only_the_form_signs_out() {
 }
 
 #[tokio::test]
+async fn rt_14_signing_out_everywhere_ends_other_browsers_and_applications() {
+    let site = Site::start().await;
+    let (mut stolen, _) = at_account(&site).await;
+    let (mut browser, _) = at_account(&site).await;
+    let (client, refresh) = connect(&site, &mut browser).await;
+    let page = browser.page("/account").await;
+    assert!(page.html.contains("Sign out everywhere"));
+    assert_eq!(browser.post("/logout", &[("everywhere", "yes")]).await.status, 403);
+    assert_eq!(stolen.get("/account").await.status, 200);
+
+    let form = [("form_token", page.hidden("form_token")), ("everywhere", "yes")];
+    let answer = browser.post("/logout", &form).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/?done=signed-out-everywhere"));
+    assert!(browser.page(answer.header("location")).await.html.contains("signed out everywhere"));
+    assert_eq!(stolen.get("/account").await.status, 303, "no browser is signed in");
+    assert_eq!(site.count(AuditEvent::SignedOutEverywhere).await, 1);
+    let form = [("grant_type", "refresh_token"), ("client_id", client.as_str()), ("refresh_token", refresh.as_str())];
+    site.submit("/token", &form, &[]).await.assert_tok(400, "invalid_grant");
+}
+
+#[tokio::test]
 async fn what_the_query_says_is_never_shown() {
     let site = Site::start().await;
     let (mut browser, _) = at_account(&site).await;

@@ -84,21 +84,37 @@ async fn living(store: &Arc<dyn Store>) -> Vec<&'static str> {
     living
 }
 
+async fn signed_in(store: &Arc<dyn Store>) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for name in ["s1", "s2", "s3"] {
+        if store.touch_session(&tenant(), &hash(name), START).await.unwrap().is_some() {
+            names.push(name);
+        }
+    }
+    names
+}
+
 async fn revoking_by_user_and_client_reaches_just_those(store: Arc<dyn Store>) {
     four_grants(&store).await;
     let (alice, app) = (subject("alice"), client_id("app"));
     let revoked = || row(AuditEvent::GrantRevoked, START);
     let other = TenantId::parse("other").unwrap();
+    for (name, of) in [("s1", "alice"), ("s2", "alice"), ("s3", "bob")] {
+        let logged_in = row(AuditEvent::LoginSucceeded, START);
+        store.insert_session(session(name, of, START), None, logged_in).await.unwrap();
+    }
     assert_eq!(store.revoke_grants(&other, None, None, revoked()).await.unwrap(), 0);
     assert_eq!(store.revoke_grants(&tenant(), Some(&alice), Some(&app), revoked()).await.unwrap(), 1);
     assert_eq!(living(&store).await, ["alice two", "bob app", "bob two"]);
     let change = store.newest_change().await.unwrap();
     assert_eq!(store.revoke_grants(&tenant(), None, Some(&app), revoked()).await.unwrap(), 1);
+    assert_eq!(signed_in(&store).await, ["s1", "s2", "s3"], "an application's end signs nobody out");
     assert_eq!(changes(&store, change).await, [Change::GrantRevoked(tenant(), grant_id("bob app"))]);
     assert_eq!(store.revoke_grants(&tenant(), Some(&alice), None, revoked()).await.unwrap(), 1);
     assert_eq!(living(&store).await, ["bob two"]);
+    assert_eq!(signed_in(&store).await, ["s3"], "RT-14: the browsers of the user as well");
     assert_eq!(store.revoke_grants(&tenant(), None, None, revoked()).await.unwrap(), 1);
-    assert!(living(&store).await.is_empty());
+    assert!(living(&store).await.is_empty() && signed_in(&store).await.is_empty());
 }
 
 async fn tokens_are_found_only_while_everybody_is_enabled(store: Arc<dyn Store>) {

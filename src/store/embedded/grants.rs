@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{EmbeddedStore, accounts, audit, clients, codes, refresh, tokens};
+use super::{EmbeddedStore, accounts, audit, clients, codes, refresh, sessions, tokens};
 use crate::oauth::{AccessTokenRecord, ClientId, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
@@ -123,7 +123,7 @@ const fn of_parties(has_subject: bool) -> &'static str {
 }
 
 /// Revokes all grants of a subject and/or client, and removes the codes and consents that would become grants; how many
-/// grants.
+/// grants. Without a client in particular the browsers are signed out too: they would approve anew.
 pub(super) fn end_all(
     db: &Connection,
     tenant: &TenantId,
@@ -135,6 +135,9 @@ pub(super) fn end_all(
     let params = params![tenant, subject, client];
     execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {parties}"), params)?;
     execute(db, &format!("DELETE FROM consent WHERE tenant = ?1 AND {parties}"), params)?;
+    if client.is_none() {
+        sessions::end_all(db, tenant, subject)?;
+    }
     let standing = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.{parties}");
     let standing = row::all(db, &standing, params, read)?;
     let count = u64::try_from(standing.len()).unwrap_or(u64::MAX);

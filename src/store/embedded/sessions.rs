@@ -54,6 +54,20 @@ pub(super) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Resu
     Ok(found.and_then(|(session, enabled)| enabled.then_some(session)))
 }
 
+/// Ends all sessions of a subject, or of the tenant.
+pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subject>) -> Result<(), StoreError> {
+    match subject {
+        Some(subject) => execute(
+            db,
+            "DELETE FROM login_session
+             WHERE account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)",
+            params![tenant, subject],
+        ),
+        None => execute(db, "DELETE FROM login_session WHERE tenant = ?1", [tenant]),
+    }
+    .map(drop)
+}
+
 fn touch(
     db: &Connection,
     tenant: &TenantId,

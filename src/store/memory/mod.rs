@@ -148,6 +148,7 @@ impl State {
     }
 
     /// Ends all grants of a subject and/or client, and the codes and consents that would become grants; how many grants.
+    /// Without a client in particular the browsers are signed out too.
     fn end_grants(
         &mut self,
         tenant: &TenantId,
@@ -160,6 +161,9 @@ impl State {
         };
         self.codes.retain(|c| c.used_at.is_some() || !concerns(&c.tenant, &c.subject, &c.client));
         self.consents.retain(|c| !concerns(&c.tenant, &c.subject, &c.client));
+        if client.is_none() {
+            self.sessions.retain(|s| s.tenant != *tenant || subject.is_some_and(|wanted| s.subject != *wanted));
+        }
         let ending: Vec<GrantId> =
             self.grants.iter().filter(|g| concerns(&g.tenant, &g.subject, &g.client)).map(|g| g.id).collect();
         let mut ended = 0;
@@ -171,7 +175,6 @@ impl State {
 
     /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes.
     fn end_access(&mut self, tenant: &TenantId, subject: &Subject, at: Timestamp) {
-        self.sessions.retain(|s| s.tenant != *tenant || s.subject != *subject);
         self.links.retain(|l| l.tenant != *tenant || l.subject != *subject);
         self.end_grants(tenant, Some(subject), None, at);
     }
