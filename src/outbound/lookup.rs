@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use url::Url;
 
 /// Look-ups at once. Names whose servers do not answer keep theirs for as long as the resolver tries (some 20 seconds),
 /// however soon we give up.
@@ -28,12 +27,6 @@ impl Lookup {
         let host = host.to_owned();
         let ask = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
         timeout(limit, self.blocking(ask)).await.ok()?
-    }
-
-    /// Returns the addresses of a URL's host.
-    pub(super) async fn addresses_of(&self, url: &Url, limit: Duration) -> Option<Vec<SocketAddr>> {
-        let url = url.clone();
-        timeout(limit, self.blocking(move || url.socket_addrs(|| None))).await.ok()?
     }
 
     async fn blocking<T: Send + 'static>(&self, ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Option<T> {
@@ -59,8 +52,7 @@ mod tests {
         let busy = Lookup(Arc::new(Semaphore::new(0)));
         let (began, limit) = (Instant::now(), Duration::from_millis(50));
         assert_eq!(busy.addresses("c.example", 443, limit).await, None);
-        assert_eq!(busy.addresses_of(&Url::parse("http://c.example").unwrap(), limit).await, None);
-        assert!(began.elapsed() >= 2 * limit && began.elapsed() < DNS_TIME);
+        assert!(began.elapsed() >= limit && began.elapsed() < DNS_TIME);
         assert_eq!(DNS_TIME, Duration::from_secs(3));
     }
 

@@ -22,6 +22,7 @@ mod freshness;
 mod guard;
 mod lookup;
 mod target;
+mod transport;
 mod trust;
 mod tunnel;
 
@@ -29,6 +30,7 @@ use budget::{Budget, Leave};
 use guard::Guard;
 use lookup::Lookup;
 use target::Target;
+use transport::Transport;
 
 /// What a fetch brought.
 #[derive(Debug, Clone)]
@@ -125,7 +127,7 @@ pub struct Dialer {
     by_host: Budget,
     by_network: Budget,
     known: Budget,
-    lookup: Lookup,
+    transport: Box<dyn Transport>,
     tls: TlsConnector,
 }
 
@@ -149,7 +151,7 @@ impl Dialer {
             by_host: Budget::new(per_minute, 1, IN_FLIGHT),
             by_network: Budget::new(of_network, HOSTS_PER_NETWORK, IN_FLIGHT),
             known: Budget::new(per_minute, 1, KNOWN_IN_FLIGHT),
-            lookup: Lookup::new(),
+            transport: Box::new(Lookup::new()),
             tls: TlsConnector::from(trust::client_config(config.extra_ca_file.as_deref())?),
         })
     }
@@ -164,7 +166,7 @@ impl Dialer {
         let addresses = match target.literal {
             Some(address) => self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?,
             None => {
-                let found = self.lookup.addresses(&target.host, target.port, DNS_TIME).await;
+                let found = self.transport.resolve(&target.host, target.port).await;
                 self.guard.admit(found.ok_or(FetchError::Dns)?.into_iter())?
             }
         };
@@ -173,7 +175,7 @@ impl Dialer {
                 Some(budget) => Some(turn(budget, &guard::network(address.ip()).to_string()).await?),
                 None => None,
             };
-            if let Ok(Ok(stream)) = timeout(CONNECT_TIME, TcpStream::connect(address)).await {
+            if let Ok(Ok(stream)) = timeout(CONNECT_TIME, self.transport.connect(address)).await {
                 return Ok((stream, leave));
             }
         }
@@ -186,9 +188,10 @@ impl Dialer {
         if let Some(address) = target.literal {
             self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?;
         }
-        let found = self.lookup.addresses_of(proxy, DNS_TIME).await;
+        let host = proxy.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let found = self.transport.resolve(host, proxy.port_or_known_default().unwrap_or_default()).await;
         for address in found.ok_or(FetchError::Connect)? {
-            if let Ok(Ok(stream)) = timeout(CONNECT_TIME, TcpStream::connect(address)).await {
+            if let Ok(Ok(stream)) = timeout(CONNECT_TIME, self.transport.connect(address)).await {
                 return tunnel::open(stream, target).await;
             }
         }
