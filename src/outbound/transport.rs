@@ -33,6 +33,7 @@ impl Transport for Lookup {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::{Arc, Mutex};
 
     use super::super::{Budget, Dialer, Fetch, FetchError, Guard, trust};
@@ -40,14 +41,14 @@ mod tests {
 
     /// Answers each look-up with the next of these, and connects to nothing.
     struct Hostile {
-        answers: Mutex<std::vec::IntoIter<Vec<SocketAddr>>>,
+        answers: Mutex<VecDeque<Vec<SocketAddr>>>,
         attempts: Mutex<Vec<String>>,
     }
 
     #[async_trait]
     impl Transport for Arc<Hostile> {
         async fn resolve(&self, _: &str, _: u16) -> Option<Vec<SocketAddr>> {
-            self.answers.lock().unwrap().next()
+            self.answers.lock().unwrap().pop_front()
         }
 
         async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
@@ -59,8 +60,8 @@ mod tests {
     /// How a fetch ends under a resolver with these answers, and which addresses it tried to reach.
     async fn dial(answers: &[&[&str]], is_known: bool) -> (FetchError, Vec<String>) {
         let address = |text: &&str| SocketAddr::new(text.parse().unwrap(), 443);
-        let answers: Vec<Vec<_>> = answers.iter().map(|answer| answer.iter().map(address).collect()).collect();
-        let hostile = Arc::new(Hostile { answers: Mutex::new(answers.into_iter()), attempts: Mutex::default() });
+        let answers = answers.iter().map(|answer| answer.iter().map(address).collect()).collect();
+        let hostile = Arc::new(Hostile { answers: Mutex::new(answers), attempts: Mutex::default() });
         let dialer = Dialer {
             guard: Guard::new(Vec::new()),
             proxy: None,
