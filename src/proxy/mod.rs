@@ -157,6 +157,9 @@ impl Proxy {
         let left = body.filter(|_| answered.is_err() && exchange.parts.version == Version::HTTP_2);
         let (mut response, outcome) =
             answered.unwrap_or_else(|rejection| (exchange.reject(&rejection), rejection.outcome()));
+        if outcome != Outcome::Forwarded {
+            reply::protect(response.headers_mut(), &config.public_url);
+        }
         if let Some(record) = &mut exchange.record {
             record.answer(outcome, response.status());
         }

@@ -65,6 +65,35 @@ async fn cn_03_no_page_may_be_framed() {
 }
 
 #[tokio::test]
+async fn cn_03_what_is_refused_before_any_page_may_not_be_framed_either() {
+    let shared = shared::gateway().await;
+    let host = format!("host: localhost:{}\r\n", shared.home.public.port());
+    let long = "x".repeat(9_000);
+    for (line, fields, status) in [
+        ("GET /mcp", host.clone(), 401),
+        ("GET /mcp/mail", format!("{host}authorization: Bearer none\r\n"), 401),
+        ("POST /mcp", format!("{host}authorization: Bearer a b\r\n"), 400),
+        ("GET /mcp", format!("{host}origin: https://evil.example\r\n"), 403),
+        ("OPTIONS /mcp", host.clone(), 204),
+        ("GET /", "host: elsewhere.example\r\n".to_owned(), 421),
+        ("GET /", String::new(), 400),
+        ("GET /", format!("{host}expect: the-worst\r\n"), 417),
+        ("GET /", format!("{host}x-long: {long}{long}\r\n"), 431),
+        (&format!("GET /{long}"), host.clone(), 414),
+        ("TRACE /", host.clone(), 405),
+        ("POST /token", format!("{host}content-length: 0\r\n"), 400),
+        ("GET /nowhere", host.clone(), 404),
+    ] {
+        let request = format!("{line} HTTP/1.1\r\n{fields}connection: close\r\n\r\n");
+        let answer = Client::new(&shared.home).raw_exchange(request.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line:.20}: {answer}");
+        for field in ["x-frame-options: DENY\r\n", "x-content-type-options: nosniff\r\n", "frame-ancestors 'none'"] {
+            assert!(answer.contains(field), "{line:.20}: no {field} in {answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn cn_04_a_get_approves_nothing() {
     let (shared, application) = application(CALLBACK).await;
     let mut browser = Browser::new(&shared.home);
