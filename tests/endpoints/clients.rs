@@ -1,6 +1,9 @@
 //! What programs call: /token, /register, /revoke. Media types, sizes, challenges, words (TOK, CA, RG, DS).
 
-use super::site::{Answer, Site, encode, request};
+use super::authorize::{REDIRECT, VERIFIER, request as authorization_request};
+use super::browser::Browser;
+use super::faulty::Moment;
+use super::site::{Answer, RESOURCE, Site, encode, only, request};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -70,6 +73,45 @@ async fn ca_04_a_failed_basic_attempt_is_challenged_for_basic() {
     assert!(!answer.headers.contains_key("www-authenticate"), "nobody tried Basic");
     let twice = [FORM, ("authorization", "Basic YTpi"), ("authorization", "Basic YTpi")];
     post(&site, "/token", &twice, grant.into_bytes()).await.assert_tok(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn cr_11_a_failing_store_is_told_as_such_and_when_to_come_again() {
+    let site = Site::start().await;
+    let client = site.register(REDIRECT).await;
+    let mut browser = Browser::new(&site);
+    let login = browser.open(&authorization_request(&client, &[])).await;
+    let consent = browser.log_in(&login).await;
+    let sent = browser.post("/consent", &consent.form(&[("decision", "approve")])).await.redirected(REDIRECT);
+    let redemption = [
+        ("grant_type", "authorization_code"),
+        ("client_id", client.as_str()),
+        ("code", only(&sent, "code")),
+        ("code_verifier", VERIFIER),
+        ("resource", RESOURCE),
+    ];
+    let revocation = [("client_id", client.as_str()), ("token", "mcp_access_x")];
+    let registration = r#"{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"none"}"#;
+    for (path, field, body, good) in [
+        ("/token", FORM, encode(&redemption), 200),
+        ("/register", ("content-type", "application/json"), registration.to_owned(), 201),
+        ("/revoke", FORM, encode(&revocation), 200),
+    ] {
+        // Every call that the request makes of the store fails once, the first of them first.
+        for call in 0.. {
+            site.faulty.fail_at(call, Moment::Before);
+            let answer = post(&site, path, &[field], body.clone().into_bytes()).await;
+            if !site.faulty.mend() {
+                assert!(call > 0 && answer.status == good, "{path}: {answer:?}");
+                break;
+            }
+            answer.assert_tok(503, "temporarily_unavailable");
+            assert_eq!(answer.header("retry-after"), "5", "{path}");
+        }
+    }
+    // A deed whose acknowledgement is lost sounds the same.
+    site.faulty.fail_at(0, Moment::After);
+    site.post_json("/register", registration).await.assert_tok(503, "temporarily_unavailable");
 }
 
 #[tokio::test]

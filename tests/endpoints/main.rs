@@ -15,6 +15,8 @@ mod authorize;
 mod browser;
 mod clients;
 mod consent;
+#[path = "../issuer/faulty.rs"]
+mod faulty;
 mod hygiene;
 mod login;
 mod metadata;

@@ -22,6 +22,8 @@ use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow,
 use mcpgate::telemetry::Metrics;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::faulty::FaultyStore;
+
 pub(crate) const ISSUER: &str = "https://gw.example";
 pub(crate) const RESOURCE: &str = "https://gw.example/mcp/acme/sales";
 pub(crate) const NAME: &str = "ada";
@@ -97,6 +99,8 @@ impl Fetch for OneDocument {
 
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
+    /// Before the store: it can be made to fail.
+    pub(crate) faulty: Arc<FaultyStore>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: Arc<ArcSwap<Config>>,
@@ -179,11 +183,12 @@ impl Site {
     pub(crate) async fn with(extra: &str) -> Self {
         let config = Arc::new(ArcSwap::from_pointee(config(extra)));
         let store = Arc::new(MemoryStore::new());
+        let faulty = Arc::new(FaultyStore::new(Arc::clone(&store) as _));
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_795_219_200)));
         let entropy = Arc::new(SeededEntropy::new(7));
         let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
         let issuer = Issuer::new(
-            Arc::clone(&store) as _,
+            Arc::clone(&faulty) as _,
             None,
             Arc::clone(&clock) as _,
             Arc::clone(&entropy) as _,
@@ -195,7 +200,7 @@ impl Site {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(accept(listener, Arc::new(Endpoints::new(Arc::new(issuer)))));
-        let site = Self { address, store, clock, config, entropy, keys };
+        let site = Self { address, faulty, store, clock, config, entropy, keys };
         site.add_account(NAME).await;
         site
     }

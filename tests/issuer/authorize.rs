@@ -110,6 +110,20 @@ async fn az_21_prompt_none_with_a_session_but_without_consent_says_so() {
 }
 
 #[tokio::test]
+async fn az_23_a_resource_of_another_tenant_is_answered_like_one_that_does_not_exist() {
+    let world = World::new().await;
+    let client = world.public_client(CALLBACK).await;
+    let mut answers = Vec::new();
+    for resource in [FOREIGN, "https://gate.example/mcp/nothing"] {
+        let outcome = world.begin(&client.id, &[("resource", resource)], None).await;
+        let Err(AuthorizeRejection::Redirect(location)) = outcome else { panic!("{resource}: {outcome:?}") };
+        assert_eq!(parameter(&location, "error").as_deref(), Some("invalid_target"));
+        answers.push((location, world.audit().await.pop().unwrap().reason));
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[tokio::test]
 async fn az_24_a_resource_in_upper_case_is_stored_canonically() {
     let world = World::new().await;
     world.account("ada").await;

@@ -46,6 +46,42 @@ async fn li_04_unknown_name_wrong_password_and_disabled_account_get_one_answer()
 }
 
 #[tokio::test]
+async fn li_04_an_unknown_name_takes_as_long_as_a_wrong_password() {
+    let world = World::with(|config| {
+        config.login.argon2_memory_kib = 19 * 1024;
+        config.login.argon2_passes = 2;
+        config.rates.login_free_failures = 1000;
+    })
+    .await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    let timed = async |name: &str, from: u8| {
+        let began = std::time::Instant::now();
+        let outcome = attempt(&world, &browser, name, "wrong", &caller(from)).await;
+        assert!(matches!(outcome, LoginOutcome::Refused), "{name}: {outcome:?}");
+        began.elapsed()
+    };
+    let mut ratios = Vec::new();
+    // A busy machine can spoil a round; a difference that is in the code spoils them all.
+    for round in 0..3 {
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for n in 0..9 {
+            known.push(timed("ada", round * 9 + n).await);
+            unknown.push(timed("nobody", round * 9 + n).await);
+        }
+        known.sort_unstable();
+        unknown.sort_unstable();
+        let ratio = unknown[4].as_secs_f64() / known[4].as_secs_f64();
+        if (0.8..1.25).contains(&ratio) {
+            return;
+        }
+        ratios.push(ratio);
+    }
+    panic!("unknown against known: {ratios:?}");
+}
+
+#[tokio::test]
 async fn li_01_delays_grow_after_five_failures_and_end_with_a_success() {
     let world = World::new().await;
     world.account("ada").await;

@@ -156,10 +156,13 @@ fn rg_05_rg_07_names_are_cleaned_and_scopes_trimmed() {
 
 #[test]
 fn rg_08_no_software_statement_is_approved() {
-    let jwt =
-        |header: &str| format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(r#"{"iss":"x"}"#));
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let jwt = |header: &str| format!("{}.{}.c2ln", part(header), part(r#"{"iss":"x"}"#));
+    let expired = format!("{}.{}.c2ln", part(r#"{"alg":"ES256"}"#), part(r#"{"iss":"x","exp":1}"#));
     for (statement, code) in [
         (jwt(r#"{"alg":"ES256"}"#), ErrorCode::UnapprovedSoftwareStatement),
+        // Whether it has expired is only known of a statement whose signature can be checked: nobody's can.
+        (expired, ErrorCode::UnapprovedSoftwareStatement),
         (jwt(r#"{"alg":"none"}"#), ErrorCode::InvalidSoftwareStatement),
         ("x".to_owned(), ErrorCode::InvalidSoftwareStatement),
     ] {

@@ -207,6 +207,8 @@ async fn rg_07_scopes_are_trimmed_to_what_exists() {
 async fn rg_08_software_statements_of_strangers_are_refused() {
     for (statement, error) in [
         ("eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl", "unapproved_software_statement"),
+        // `exp` is 1.
+        ("eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4IiwiZXhwIjoxfQ.c2lnbmF0dXJl", "unapproved_software_statement"),
         ("eyJhbGciOiJub25lIn0.eyJpc3MiOiJ4In0.", "invalid_software_statement"),
         ("junk", "invalid_software_statement"),
     ] {

@@ -3,11 +3,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use mcpgate::oauth::Lifetime;
 use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
-use mcpgate::store::{AuditEvent, StoreError};
+use mcpgate::store::{AuditEvent, Rotation, StoreError};
 use rusqlite::Connection;
 
-use super::{open_store, opened};
+use super::{open_store, opened, state};
 use crate::wait;
 use crate::world::*;
 
@@ -101,7 +102,7 @@ fn what_was_acknowledged_is_there_after_opening_again() {
         // RT-12: the old token is recognised by another process, too.
         let late = START.plus(DAY);
         let reused = again.rotate_refresh_token(rotate("a", 0, "x", late)).await.unwrap();
-        assert!(matches!(reused, mcpgate::store::Rotation::Reused(_)), "{reused:?}");
+        assert!(matches!(reused, Rotation::Reused(_)), "{reused:?}");
     });
 }
 
@@ -142,4 +143,29 @@ fn the_schema_document_names_every_table_and_field() {
         }
     }
     assert!(missing.is_empty(), "docs/storage-schema.md does not describe {missing:?}");
+}
+
+#[test]
+fn rt_17_a_family_takes_as_much_room_after_many_rotations_as_after_few() {
+    let opened = opened();
+    wait(async {
+        settle(&opened.store).await;
+        grant(&opened.store, "a", START).await;
+        let mut sizes = Vec::new();
+        for round in 0..3 {
+            let mut now = START;
+            for generation in round * 150..(round + 1) * 150 {
+                now = START.plus(Lifetime::from_secs(5 * (u64::from(generation) + 1)));
+                let token = format!("token {generation}");
+                rotated(opened.store.rotate_refresh_token(rotate("a", generation, &token, now)).await.unwrap());
+            }
+            opened.store.sweep(now, Lifetime::from_secs(86_400)).await.unwrap();
+            // But for what is kept by time: the audit trail and the changes of the last day.
+            sizes.push(state(&opened.other).iter().filter(|row| !row.starts_with("change_log:")).count());
+        }
+        assert_eq!(sizes[1], sizes[0]);
+        assert_eq!(sizes[2], sizes[0]);
+        let reused = opened.store.rotate_refresh_token(rotate("a", 1, "late", START)).await.unwrap();
+        assert!(matches!(reused, Rotation::Reused(_)), "{reused:?}");
+    });
 }
