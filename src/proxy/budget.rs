@@ -14,7 +14,7 @@ use crate::config::Rates;
 use crate::oauth::{ClientId, Subject, TenantId};
 use crate::token_cache::Principal;
 
-/// Budgets beyond this are swept of those that nobody holds.
+/// Budgets beyond this, and beyond twice those that were held after the last sweep, are swept of those that nobody holds.
 const SWEEP_AT: usize = 16_384;
 
 /// Everybody's budget. Lives as long as the route table: changed rates begin anew.
@@ -23,6 +23,7 @@ pub(super) struct Budgets {
     clock: DefaultClock,
     // The keyed hasher of std: subjects may be chosen by strangers one day.
     held: DashMap<(TenantId, Subject, ClientId), Arc<Budget>, RandomState>,
+    sweep_at: AtomicUsize,
 }
 
 /// The budget of one user of one client, whatever the token and its scopes.
@@ -39,13 +40,15 @@ impl Budgets {
         // A rate of zero can only mean that none is wished.
         let quota = NonZeroU32::new(rates.mcp_per_second)
             .map(|rate| Quota::per_second(rate).allow_burst(NonZeroU32::new(rates.mcp_burst).unwrap_or(rate)));
-        Self { quota, clock: DefaultClock::default(), held: DashMap::default() }
+        Self { quota, clock: DefaultClock::default(), held: DashMap::default(), sweep_at: AtomicUsize::new(SWEEP_AT) }
     }
 
     /// Returns the budget of a principal.
     pub(super) fn of(&self, whose: &Principal) -> Arc<Budget> {
-        if self.held.len() > SWEEP_AT {
+        if self.held.len() > self.sweep_at.load(Ordering::Relaxed) {
             self.held.retain(|_, budget| Arc::strong_count(budget) > 1);
+            // So that a sweep, which looks at all of them, is paid for by as many that were added.
+            self.sweep_at.store(self.held.len().saturating_mul(2).max(SWEEP_AT), Ordering::Relaxed);
         }
         let budget =
             self.held.entry((whose.tenant.clone(), whose.subject.clone(), whose.client.clone())).or_insert_with(|| {
@@ -66,18 +69,56 @@ impl Budgets {
 }
 
 impl Budget {
-    pub(super) fn open_streams(&self) -> usize {
-        self.streams.load(Ordering::Relaxed)
+    /// Returns whether another stream would be one too many now: a look that spares the upstream most of them.
+    pub(super) fn is_full(&self, limit: usize) -> bool {
+        self.streams.load(Ordering::Relaxed) >= limit
     }
 
-    pub(super) fn open_stream(self: &Arc<Self>) -> StreamSlot {
-        self.streams.fetch_add(1, Ordering::Relaxed);
-        StreamSlot(Arc::clone(self))
+    /// Counts a stream that has begun. Many may have been asked for at once: only this decides.
+    pub(super) fn open_stream(self: &Arc<Self>, limit: usize) -> Result<StreamSlot, Rejection> {
+        let slot = StreamSlot(Arc::clone(self));
+        let before = self.streams.fetch_add(1, Ordering::Relaxed);
+        if before < limit { Ok(slot) } else { Err(Rejection::TooManyStreams) }
     }
 }
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
         self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budgets, SWEEP_AT};
+    use crate::config::{Config, Overrides};
+    use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, TenantId};
+    use crate::token_cache::Principal;
+
+    fn budgets() -> Budgets {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = Overrides { data_dir: Some(folder.path().to_owned()), up: true, ..Overrides::default() };
+        Budgets::new(&Config::load(None, &overrides).unwrap().rates)
+    }
+
+    fn principal(n: usize) -> Principal {
+        Principal {
+            tenant: TenantId::default(),
+            client: ClientId::parse("mcp_client_a").unwrap(),
+            subject: Subject::parse(&format!("user-{n}")).unwrap(),
+            resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
+            scopes: ScopeSet::default(),
+        }
+    }
+
+    #[test]
+    fn budgets_that_are_held_are_not_swept_in_vain_again_and_again() {
+        let budgets = budgets();
+        let held: Vec<_> = (0..=SWEEP_AT).map(|n| budgets.of(&principal(n))).collect();
+        let first = budgets.of(&principal(SWEEP_AT + 1));
+        assert_eq!(budgets.sweep_at.load(super::Ordering::Relaxed), 2 * held.len());
+        drop((held, first));
+        (0..2 * SWEEP_AT).for_each(|n| drop(budgets.of(&principal(2 * SWEEP_AT + n))));
+        assert!(budgets.held.len() < SWEEP_AT, "{} are kept although nobody holds them", budgets.held.len());
     }
 }

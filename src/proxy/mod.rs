@@ -192,7 +192,7 @@ impl Proxy {
         let caller = station.caller(&token, route)?;
         station.table.budgets.spend(&caller.budget)?;
         check_method(route.kind, version, method)?;
-        if caller.budget.open_streams() >= config.limits.streams_per_principal {
+        if caller.budget.is_full(config.limits.streams_per_principal) {
             return Err(Rejection::TooManyStreams);
         }
         headers::check_names(fields)?;
@@ -263,9 +263,11 @@ impl Proxy {
             lease.finish();
             Body::from(read.take())
         } else {
+            let is_events = form == Form::Events;
+            let limit = config.limits.streams_per_principal;
+            let slot = is_events.then(|| caller.budget.open_stream(limit)).transpose()?;
             let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
             record.answer(Outcome::Forwarded, head.status);
-            let is_events = form == Form::Events;
             if is_events {
                 lease.leave_queue();
             }
@@ -277,7 +279,6 @@ impl Proxy {
                 grace: config.timeouts.expired_stream,
             };
             let ward = self.watch.over(token.token(), limits);
-            let slot = is_events.then(|| caller.budget.open_stream());
             let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
             Body::Relayed(Box::pin(Relay::new(body, lease, read, event_limit, ward, record, slot)))
         };

@@ -211,3 +211,21 @@ async fn ss_10_open_streams_are_counted_per_person() {
     world.mcp.then([send(EVENTS), Act::Hang]);
     listen(&world, &token).await;
 }
+
+#[tokio::test]
+async fn ss_10_streams_that_are_asked_for_at_once_are_counted_too() {
+    let world = World::with(|config| config.limits.streams_per_principal = 3).await;
+    let token = world.token(MCP).text;
+    let ask = Ask::new("GET", "/mcp").bearer(&token).bytes();
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        world.mcp.then([Act::Wait(Duration::from_millis(200)), send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+        let mut client = world.connect().await;
+        client.send(&ask).await;
+        clients.push(client);
+    }
+    let heads = futures_util::future::join_all(clients.iter_mut().map(Client::head)).await;
+    let count = |status| heads.iter().filter(|head| head.status == status).count();
+    assert_eq!((count(200), count(429)), (3, 7), "{heads:?}");
+    world.mcp.wait_for_closed(7).await;
+}
