@@ -1,6 +1,7 @@
 //! The request's body: its type and size, and for MCP the envelope and its agreement with the headers.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::gather::{Gathered, Stop};
@@ -21,8 +22,12 @@ use super::route::Route;
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::{Envelope, EnvelopeError, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders};
 
-/// Bodies beyond `limits.inspect_body` that one worker holds at a time: at 4 MiB each, 64 MiB.
+/// Bodies beyond `limits.inspect_body` that one worker holds at a time, until they are sent: at 4 MiB each, 64 MiB.
 pub(super) const LARGE_BODIES: usize = 16;
+/// How long one waits until it is read.
+const PLACE_WAIT: Duration = Duration::from_secs(5);
+/// A request's id is kept as a part of its body; of a larger body than this it is copied, if it is smaller itself.
+const LARGEST_KEPT: usize = 4 * 1024;
 /// What is read of a refused request's body at most, and for how long: enough for any message that came with its head.
 const DRAINED: usize = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(250);
@@ -30,8 +35,20 @@ const DRAIN_TIME: Duration = Duration::from_millis(250);
 /// What is to be sent, and what was read of it.
 pub(super) struct Message {
     pub(super) body: Outgoing,
-    /// The bytes that were looked at: an answer of our own takes the id from them.
-    pub(super) seen: Option<Bytes>,
+    /// The id of the one request in it, as raw JSON: for an answer of our own.
+    pub(super) id: Option<Bytes>,
+}
+
+/// A large body, which keeps its place until it is sent or given up.
+struct Placed {
+    body: Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 /// Checks what the headers say of the body (415, 413, 417), before a byte of it is read.
@@ -86,8 +103,8 @@ pub(super) fn essence(content_type: &[u8]) -> &[u8] {
     content_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii()
 }
 
-/// Reads and checks the message of an MCP request; anything else becomes a stream. A refusal comes with the bytes that
-/// were read.
+/// Reads and checks the message of an MCP request; anything else becomes a stream. A refusal comes with the id of the
+/// request.
 pub(super) async fn read(
     route: &Route,
     method: &Method,
@@ -95,23 +112,34 @@ pub(super) async fn read(
     version: ProtocolVersion,
     body: Incoming,
     config: &Config,
-    large: &Semaphore,
+    large: &Arc<Semaphore>,
 ) -> Result<Message, (Rejection, Option<Bytes>)> {
     let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
     if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
         let body = if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(body, limit, time) };
-        return Ok(Message { body, seen: None });
+        return Ok(Message { body, id: None });
     }
     let read = read_whole(body, limit, config.limits.inspect_body, time, large).await;
     let bytes = read.map_err(|rejection| (rejection, None))?;
-    if let Err(rejection) = check(&bytes, version, headers) {
-        return Err((rejection, Some(bytes)));
+    let envelope = Envelope::read(&bytes, version.allows_batch());
+    let messages = envelope.map_err(|fault| (Rejection::Envelope(fault), None))?;
+    let id = id_of(&bytes, &messages);
+    match check(&messages, version, headers) {
+        Ok(()) => Ok(Message { body: Outgoing::Whole(Some(bytes)), id }),
+        Err(rejection) => Err((rejection, id)),
     }
-    Ok(Message { body: Outgoing::Whole(Some(bytes.clone())), seen: Some(bytes) })
 }
 
-fn check(body: &[u8], version: ProtocolVersion, headers: &HeaderMap) -> Result<(), Rejection> {
-    let messages = Envelope::read(body, version.allows_batch()).map_err(Rejection::Envelope)?;
+/// Returns the id of the one request in a body.
+fn id_of(body: &Bytes, messages: &[Envelope<'_>]) -> Option<Bytes> {
+    let [Envelope { id: Some(id), .. }] = messages else { return None };
+    if body.len() <= LARGEST_KEPT {
+        return Some(body.slice_ref(id.as_bytes()));
+    }
+    (id.len() <= LARGEST_KEPT).then(|| Bytes::copy_from_slice(id.as_bytes()))
+}
+
+fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMap) -> Result<(), Rejection> {
     if !version.is_modern() {
         // P-3, MC-04: older revisions do not promise that the headers agree with the body, so nobody may rely on them.
         return Ok(());
@@ -125,7 +153,7 @@ fn check(body: &[u8], version: ProtocolVersion, headers: &HeaderMap) -> Result<(
     };
     let routing =
         RoutingHeaders { version: one(MCP_PROTOCOL_VERSION)?, method: one(MCP_METHOD)?, name: one(MCP_NAME)? };
-    for message in &messages {
+    for message in messages {
         if message.kind == MessageKind::Response {
             let message = "a client of this revision sends no responses";
             return Err(Rejection::Envelope(EnvelopeError { code: -32600, message, id: None }));
@@ -141,22 +169,26 @@ async fn read_whole(
     limit: usize,
     small: usize,
     time: Duration,
-    large: &Semaphore,
+    large: &Arc<Semaphore>,
 ) -> Result<Bytes, Rejection> {
     let mut read = Gathered::default();
+    let mut place = None;
     let enough = small.min(limit).saturating_add(1);
     // One look without a timer: a small body has come with its head.
     let stop = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
         Poll::Ready(stop @ (Stop::End | Stop::Broken)) => stop,
         Poll::Ready(Stop::Full) | Poll::Pending => {
-            let rest = timeout(time, read_rest(&mut read, &mut body, limit, enough, large));
+            let rest = timeout(time, read_rest(&mut read, &mut body, limit, enough, large, &mut place));
             Box::pin(rest).await.map_err(|_| Rejection::SlowBody)??
         }
     };
     match stop {
         Stop::Broken => Err(Rejection::BadBody("the body broke off")),
         Stop::End | Stop::Full if read.len() > limit => Err(Rejection::TooLarge),
-        Stop::End | Stop::Full => Ok(read.take()),
+        Stop::End | Stop::Full => Ok(match place {
+            Some(_place) => Bytes::from_owner(Placed { body: read.take(), _place }),
+            None => read.take(),
+        }),
     }
 }
 
@@ -183,7 +215,8 @@ async fn read_rest(
     body: &mut Incoming,
     limit: usize,
     enough: usize,
-    large: &Semaphore,
+    large: &Arc<Semaphore>,
+    place: &mut Option<OwnedSemaphorePermit>,
 ) -> Result<Stop, Rejection> {
     let stop = poll_fn(|cx| read.poll_read(body, enough, cx)).await;
     if stop != Stop::Full {
@@ -193,14 +226,7 @@ async fn read_rest(
     if read.is_blank() {
         return Err(Rejection::Envelope(EnvelopeError { code: -32700, message: "the body is not JSON", id: None }));
     }
-    let _place = large.acquire().await.map_err(|_| Rejection::Internal)?;
+    let free = timeout(PLACE_WAIT, Arc::clone(large).acquire_owned()).await.map_err(|_| Rejection::Overloaded)?;
+    *place = Some(free.map_err(|_| Rejection::Internal)?);
     Ok(poll_fn(|cx| read.poll_read(body, limit.saturating_add(1), cx)).await)
-}
-
-/// Returns the id of the one request that was read, as raw JSON.
-pub(super) fn id_of(seen: &[u8]) -> Option<String> {
-    match Envelope::read(seen, false).ok()?.as_slice() {
-        [message] => message.id.map(str::to_owned),
-        _ => None,
-    }
 }

@@ -83,7 +83,7 @@ pub struct Proxy {
     session_key: SessionKey,
     watch: Arc<Watch>,
     traces: Traces,
-    large_bodies: Semaphore,
+    large_bodies: Arc<Semaphore>,
     station: Mutex<Option<Arc<Station>>>,
 }
 
@@ -105,8 +105,8 @@ struct Exchange<'a> {
     version: ProtocolVersion,
     /// Ends with the answer's body: here, or with the stream that takes it along.
     record: Option<Record>,
-    /// What was read of the body; an answer of our own takes the request's id from it.
-    seen: Option<Bytes>,
+    /// The message's id as raw JSON, once it was read: for an answer of our own.
+    id: Option<Bytes>,
 }
 
 impl Proxy {
@@ -120,7 +120,7 @@ impl Proxy {
             metrics,
             session_key: SessionKey::new(&session_key),
             traces: Traces::default(),
-            large_bodies: Semaphore::new(message::LARGE_BODIES),
+            large_bodies: Arc::new(Semaphore::new(message::LARGE_BODIES)),
             station: Mutex::default(),
         }
     }
@@ -147,7 +147,7 @@ impl Proxy {
             version: ProtocolVersion::read(parts.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
             record: Some(Record::begin(&station.metrics, route, &parts.method, &peer.request_id)),
             parts,
-            seen: None,
+            id: None,
         };
         let mut body = Some(body);
         let answered = match &origin {
@@ -199,11 +199,11 @@ impl Proxy {
         message::check_headers(route, method, fields, body.as_ref().ok_or(Rejection::Internal)?, config)?;
         let body = body.take().ok_or(Rejection::Internal)?;
         let message = message::read(route, method, fields, version, body, config, &self.large_bodies).await;
-        let message = message.map_err(|(rejection, seen)| {
-            exchange.seen = seen;
+        let message = message.map_err(|(rejection, id)| {
+            exchange.id = id;
             rejection
         })?;
-        exchange.seen = message.seen;
+        exchange.id = message.id;
         let session = self.session(exchange, &caller)?;
         let permit = Permit::grant(caller)?;
         let headers = headers::build(route, &station.table, fields, permit.caller(), peer, session, &self.traces);
@@ -319,8 +319,8 @@ impl Exchange<'_> {
             version: self.parts.version,
             request_id: &self.peer.request_id,
         };
-        let id = self.seen.as_deref().and_then(message::id_of);
-        rejection.respond(&refused, id.as_deref())
+        let id = self.id.as_deref().and_then(|id| std::str::from_utf8(id).ok());
+        rejection.respond(&refused, id)
     }
 }
 

@@ -1,8 +1,11 @@
 //! MC: what a message must be, and that it agrees with its headers.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::client::Ask;
+use super::upstream::Act;
 use super::world::{MCP, PING, World};
 
 fn call(name: &str) -> String {
@@ -165,7 +168,7 @@ async fn ds_06_a_body_over_the_limit_is_refused_declared_or_not() {
 
 #[tokio::test]
 async fn ds_02_a_body_that_drips_is_given_up() {
-    let world = World::with(|config| config.timeouts.mcp_body = std::time::Duration::from_millis(100)).await;
+    let world = World::with(|config| config.timeouts.mcp_body = Duration::from_millis(100)).await;
     let token = world.token(MCP).text;
     let mut client = world.connect().await;
     client
@@ -204,4 +207,36 @@ async fn mc_08_answers_reach_who_asked_though_all_ids_are_the_same() {
         }
     });
     futures_util::future::join_all(asks).await;
+}
+
+#[tokio::test]
+async fn ss_01_large_bodies_that_wait_for_their_upstream_keep_others_from_being_read() {
+    let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.max_connections = 8)).await;
+    let token = world.token(MCP).text;
+    let message =
+        |size: usize| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"ping","params":"{}"}}"#, "x".repeat(size));
+    let mut clients = Vec::new();
+    for size in [1; 8].into_iter().chain([1_000_000; 16]) {
+        if size == 1 {
+            world.mcp.then([Act::Hang]);
+        }
+        let mut client = world.connect().await;
+        client.send(&Ask::post(message(size)).bearer(&token).bytes()).await;
+        clients.push(client);
+    }
+    // Eight have a connection, sixteen wait for one with their bodies.
+    world.mcp.wait_for_requests(8).await;
+    // Nothing tells from outside when all of those were read.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut client = world.connect().await;
+    client.send(&Ask::post(format!("{{{}", "x".repeat(1_000_000))).bearer(&token).bytes()).await;
+    let mut answer = Box::pin(client.reply());
+
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut answer).await;
+    assert!(early.is_err(), "a seventeenth was read: {} {}", world.mcp.seen().len(), world.mcp.connections());
+    drop(clients.drain(..8));
+    for client in &mut clients {
+        assert_eq!(client.reply().await.status, 200);
+    }
+    assert_eq!(answer.await.status, 400, "its turn has come");
 }
