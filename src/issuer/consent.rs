@@ -8,6 +8,7 @@ use super::{AuthorizeRejection, Caller, ConsentView, Decision, Handles, Issuer, 
 use crate::oauth::{
     AuthorizationCode, AuthorizationResponse, Client, ClientOrigin, CodeRecord, ErrorCode, GrantId, GrantType,
     MetadataDocumentUrl, OAuthError, RedirectUri, RefusedRequest, ScopeSet, TokenHash, ValidatedRequest,
+    borrowed_brand, resembles,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
@@ -255,13 +256,13 @@ impl Issuer {
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
         let internal = !policy.config.outbound.allow_addresses.is_empty();
         let described = client.origin == ClientOrigin::MetadataDocument;
+        let client_host = MetadataDocumentUrl::parse(client.id.as_str(), internal).filter(|_| described);
         let scopes = upstream.scopes.iter().filter(|s| request.scopes.contains(s.name.as_str()));
         Ok(ConsentView {
             client_name: display_name(client),
             client_is_vouched_for: client.origin == ClientOrigin::Manual,
-            client_host: MetadataDocumentUrl::parse(client.id.as_str(), internal)
-                .filter(|_| described)
-                .map(|url| url.host().to_owned()),
+            looks_like: self.looks_like(client, request.redirect.uri(), caller).await?,
+            client_host: client_host.map(|url| url.host().to_owned()),
             redirect_host: request.redirect.uri().display_host(),
             redirect_is_local: request.redirect.uri().is_local(),
             resource_name: upstream.display_name.clone(),
@@ -274,6 +275,22 @@ impl Issuer {
                 upstream.access_lifetime.unwrap_or(tokens.access)
             },
         })
+    }
+
+    /// Returns whom the user could take a client for that chose its name itself (RG-05).
+    async fn looks_like(
+        &self,
+        client: &Client,
+        redirect: &RedirectUri,
+        caller: &Caller,
+    ) -> Result<Option<String>, AuthorizeRejection> {
+        let name = client.metadata.client_name.as_deref().filter(|_| client.origin != ClientOrigin::Manual);
+        let Some(name) = name else { return Ok(None) };
+        let added = self.store.operator_clients(&self.tenant).await.or_unavailable(self, caller).await?;
+        let known = added.into_iter().filter_map(|c| c.metadata.client_name);
+        let known = known.chain([self.config.load().login.product_name.clone()]).find(|known| resembles(name, known));
+        let host = (!redirect.is_local()).then(|| redirect.display_host());
+        Ok(known.or_else(|| borrowed_brand(name, host.as_deref()).map(str::to_owned)))
     }
 }
 

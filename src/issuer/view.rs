@@ -87,6 +87,8 @@ pub struct ConsentView {
     pub client_name: String,
     /// Whether an operator vouches for the client (added by hand).
     pub client_is_vouched_for: bool,
+    /// Whom its name could be taken for: a client that an operator added, this gateway, or a widely known application.
+    pub looks_like: Option<String>,
     /// The host of the client-id URL, for metadata documents.
     pub client_host: Option<String>,
     /// Where the code goes: host, or scheme of a private-use URI.

@@ -52,7 +52,7 @@ impl MetadataDocumentUrl {
 
 /// Returns whether a name can be one of the public DNS: of several labels, and under no domain that is kept for other
 /// uses.
-fn is_public_name(name: &str) -> bool {
+pub(super) fn is_public_name(name: &str) -> bool {
     name.contains('.') && !name.ends_with('.') && !NOT_IN_DNS.iter().any(|domain| name.ends_with(domain))
 }
 

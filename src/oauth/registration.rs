@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     AuthMethod, ClientMetadata, ErrorCode, GrantType, MetadataDocumentUrl, OAuthError, RegisteredRedirects, ScopeSet,
-    display_name, json,
+    display_name, json, metadata_document,
 };
 
 /// Redirect URIs per client. More is an attack on the store, not a mistake in an address.
@@ -65,9 +65,6 @@ impl ClientMetadata {
         }
         if ["client_secret", "client_secret_expires_at"].iter().any(|name| members.0.contains_key(*name)) {
             return Err(invalid("a metadata document must not contain a client secret"));
-        }
-        if members.has_private_key() {
-            return Err(invalid("jwks in a metadata document must not contain private keys"));
         }
         let method = members.document_method()?;
         let response_types = members.list("response_types")?;
@@ -178,19 +175,20 @@ impl Members {
 
     fn line(&self, name: &'static str) -> Result<Option<String>, OAuthError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let line = display_name::clean(text).ok_or_else(|| invalid(format!("{name} is longer than 100 characters")))?;
+        let problem = || invalid(format!("{name} is longer than 100 characters, or has letters with a heap of marks"));
+        let line = display_name::clean(text).ok_or_else(problem)?;
         Ok(Some(line).filter(|line| !line.is_empty()))
     }
 
-    /// RG-04: URLs that our pages show or another program may fetch are https to a named host.
+    /// RG-04: URLs that our pages show or another program may fetch are https to a host that all of the world can name.
     fn url(&self, name: &'static str) -> Result<Option<String>, OAuthError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let sound = text.len() <= MAX_URL
             && text.starts_with("https://")
             && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'<' | b'>'))
             && url::Url::parse(text).is_ok_and(|url| {
-                let named = url.domain().is_some_and(|name| name != "localhost" && !name.ends_with(".localhost"));
-                named && url.username().is_empty() && url.password().is_none()
+                let public = url.domain().is_some_and(metadata_document::is_public_name);
+                public && url.username().is_empty() && url.password().is_none()
             });
         if sound {
             Ok(Some(text.to_owned()))
@@ -205,15 +203,11 @@ impl Members {
         match self.0.get("jwks") {
             None | Some(Value::Null) => Ok(()),
             Some(_) if by_reference => Err(invalid("jwks and jwks_uri exclude each other")),
+            // RFC 7591 2: a key set is the client's public keys. A private one that came here is a secret no more.
+            Some(jwks) if has_private_key(jwks) => Err(invalid("jwks must not contain private keys")),
             Some(jwks) if jwks.get("keys").is_some_and(Value::is_array) => Ok(()),
             Some(_) => Err(invalid("jwks must be a JSON Web Key Set")),
         }
-    }
-
-    /// RFC 7517 and 7518: `d` is in every private key, `k` is the secret of a symmetric one.
-    fn has_private_key(&self) -> bool {
-        let keys = self.0.get("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array);
-        keys.into_iter().flatten().any(|key| ["d", "k", "p", "q"].iter().any(|member| key.get(member).is_some()))
     }
 
     /// CIMD "Client Metadata": no shared secret is possible, so an absent method means a public client. ChatGPT's
@@ -232,6 +226,12 @@ impl Members {
             Some(_) => Err(invalid("token_endpoint_auth_method of a metadata document must be none")),
         }
     }
+}
+
+/// RFC 7517 and 7518: `d` is in every private key, `k` is the secret of a symmetric one.
+fn has_private_key(jwks: &Value) -> bool {
+    let keys = jwks.get("keys").and_then(Value::as_array);
+    keys.into_iter().flatten().any(|key| ["d", "k", "p", "q"].iter().any(|member| key.get(member).is_some()))
 }
 
 /// Unknown grant types are dropped (VS Code and Claude ask for extra ones); absent means the code grant, and refreshing

@@ -49,6 +49,8 @@ pub trait ClientStore {
     async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError>;
     /// Lists all of a tenant, oldest first.
     async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError>;
+    /// Lists those of a tenant that an operator added, oldest first.
+    async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError>;
     /// Stores a client known by its metadata document, new or changed; of a known one only the metadata change.
     /// `void_consents` drops remembered consent. `StoreError::Conflict` when the id belongs to another kind of client.
     async fn put_document_client(&self, client: Client, void_consents: bool, audit: AuditRow)

@@ -73,6 +73,24 @@ async fn cn_10_cn_17_the_page_says_all_and_runs_nothing() {
     }
     assert!(!consent.html.contains("<img src=x"));
     assert!(!consent.html.contains("Did you start this yourself?"), "an https redirect needs no such warning");
+    assert!(!consent.html.contains("Is it the application that you think it is?"));
+}
+
+#[tokio::test]
+async fn rg_05_a_name_cannot_turn_the_page_round_and_a_borrowed_one_is_warned_of() {
+    let site = Site::start().await;
+    let body = serde_json::json!({
+        "client_name": "C\u{6c}aud\u{435} \u{5e9}\u{5dc}\u{5d5}\u{5dd}", "redirect_uris": [REDIRECT],
+        "token_endpoint_auth_method": "none",
+    });
+    let client = site.post_json("/register", &body.to_string()).await.json()["client_id"].as_str().unwrap().to_owned();
+    let mut browser = Browser::new(&site);
+    let login = browser.open(&request(&client, &[])).await;
+    assert!(login.html.contains("<q><bdi>Claud"), "{login}");
+    let consent = browser.log_in(&login).await;
+    assert!(consent.html.contains("<strong><bdi>Claud"), "{consent}");
+    assert!(consent.html.contains("Is it the application that you think it is?"));
+    assert!(consent.html.contains("<q><bdi>Claude</bdi></q>"), "the one that it is not");
 }
 
 #[tokio::test]

@@ -32,6 +32,35 @@ async fn cn_05_every_login_makes_a_new_session_and_the_old_one_is_dead() {
 }
 
 #[tokio::test]
+async fn rg_05_a_borrowed_name_is_warned_of() {
+    let world = World::new().await;
+    world.account("ada").await;
+    world.manual_client("Loop", CALLBACK, None).await;
+    let vouched = world.manual_client("Claude", "https://other.example/cb", None).await;
+    let looks_like = async |client: &Client, redirect: &str| {
+        let browser = at_consent(&world, client, &[("redirect_uri", redirect)]).await;
+        let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
+        page.looks_like
+    };
+    for (name, redirect, expected) in [
+        ("L\u{43e}\u{43e}p", CALLBACK, Some("Loop")),
+        ("Loop", CALLBACK, Some("Loop")),
+        ("Loopback", CALLBACK, None),
+        ("ChatGPT", CALLBACK, Some("ChatGPT")),
+        ("ChatGPT", "https://chatgpt.com/cb", None),
+        ("Added by your administrator", CALLBACK, Some("Added by your administrator")),
+        ("Some client", CALLBACK, None),
+    ] {
+        let body = serde_json::json!({
+            "client_name": name, "redirect_uris": [redirect], "token_endpoint_auth_method": "none",
+        });
+        let client = world.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client;
+        assert_eq!(looks_like(&client, redirect).await.as_deref(), expected, "{name} {redirect}");
+    }
+    assert_eq!(looks_like(&vouched, "https://other.example/cb").await, None, "an operator vouches for it");
+}
+
+#[tokio::test]
 async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
     let world = World::new().await;
     world.account("ada").await;

@@ -171,9 +171,15 @@ async fn rg_03_outsized_registrations_are_refused() {
 #[tokio::test]
 async fn rg_04_addresses_that_pages_show_must_be_public_https() {
     for member in ["logo_uri", "client_uri", "tos_uri", "policy_uri", "jwks_uri"] {
-        for value in
-            ["javascript:alert(1)", "http://c.example/x", "data:text/html,x", "https://127.0.0.1/x", "https://[::1]/x"]
-        {
+        for value in [
+            "javascript:alert(1)",
+            "http://c.example/x",
+            "data:text/html,x",
+            "https://127.0.0.1/x",
+            "https://[::1]/x",
+            "https://metadata.google.internal/x",
+            "https://intranet/x",
+        ] {
             let body =
                 serde_json::json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", member: value});
             expect::refused(&register(body).await, "invalid_client_metadata");

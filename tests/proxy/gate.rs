@@ -82,6 +82,7 @@ delegate! { ClientStore {
     fn insert_client(client: Client, cap: u64, audit: AuditRow) -> Insertion;
     fn find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>;
     fn list_clients(tenant: &TenantId) -> Vec<Client>;
+    fn operator_clients(tenant: &TenantId) -> Vec<Client>;
     fn put_document_client(client: Client, void_consents: bool, audit: AuditRow) -> ();
     fn note_document_age(tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Update;
         fn set_client_disabled(tenant: &TenantId, id: &ClientId, disabled: bool, audit: AuditRow) -> Update;

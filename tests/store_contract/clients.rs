@@ -43,6 +43,7 @@ async fn a_client_is_found_as_it_was_added(store: Arc<dyn Store>) {
     let plain = client("plain", ClientOrigin::Registered);
     store.insert_client(plain.clone(), 10, added()).await.unwrap();
     assert_eq!(store.find_client(&tenant(), &full.id).await.unwrap().as_ref(), Some(&full));
+    assert_eq!(store.operator_clients(&tenant()).await.unwrap(), std::slice::from_ref(&full));
     assert_eq!(store.list_clients(&tenant()).await.unwrap(), [full, plain]);
     assert_eq!(events(&store, 0).await, [AuditEvent::ClientAdded; 2]);
 }

@@ -226,6 +226,15 @@ impl ClientStore for EmbeddedStore {
         .await
     }
 
+    async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |db| {
+            let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = ?2 ORDER BY no");
+            row::all(db, &sql, params![tenant, origin_word(ClientOrigin::Manual)], |c| Ok(read(db, c)?.client))
+        })
+        .await
+    }
+
     async fn put_document_client(
         &self,
         client: Client,

@@ -31,6 +31,11 @@ impl ClientStore for MemoryStore {
         Ok(self.read().clients.iter().filter(|c| c.tenant == *tenant).cloned().collect())
     }
 
+    async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+        let theirs = |c: &&Client| c.tenant == *tenant && c.origin == ClientOrigin::Manual;
+        Ok(self.read().clients.iter().filter(theirs).cloned().collect())
+    }
+
     async fn put_document_client(
         &self,
         client: Client,
