@@ -15,6 +15,7 @@ pub(super) struct Activity {
     head_begun: AtomicBool,
     fragment: AtomicBool,
     write_waits: AtomicBool,
+    written: AtomicU32,
     ending: AtomicBool,
     waker: AtomicWaker,
 }
@@ -52,6 +53,11 @@ impl Activity {
     /// Returns how many requests have begun.
     pub(super) fn requests(&self) -> u32 {
         self.requests.load(Relaxed)
+    }
+
+    /// Returns how many writes the stream has taken; wraps.
+    pub(super) fn written(&self) -> u32 {
+        self.written.load(Relaxed)
     }
 
     /// Returns what it is doing.
@@ -143,7 +149,15 @@ impl<S, A: AsRef<Activity>> Observed<S, A> {
         }
     }
 
-    fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
+    /// Notes whether the peer takes what is written: of a slow one every flush waits, and yet its writes go on.
+    fn wrote(&self, result: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
+        if matches!(result, Poll::Ready(Ok(1..))) {
+            self.activity.as_ref().written.fetch_add(1, Relaxed);
+        }
+        self.waited(result)
+    }
+
+    fn waited<T>(&self, result: Poll<T>) -> Poll<T> {
         self.activity.as_ref().write_waits.store(result.is_pending(), Relaxed);
         result
     }
@@ -181,12 +195,12 @@ impl<S: AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite for Observed<
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_flush(cx);
-        self.wrote(result)
+        self.waited(result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.wrote(result)
+        self.waited(result)
     }
 }
 

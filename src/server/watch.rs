@@ -104,6 +104,7 @@ struct Still {
     patience: Patience,
     phase: Phase,
     requests: u32,
+    written: u32,
     since: Instant,
     old: Instant,
     winding: bool,
@@ -112,7 +113,7 @@ struct Still {
 impl Still {
     fn begin(patience: Patience) -> Self {
         let now = Instant::now();
-        Self { patience, phase: Phase::Idle, requests: 0, since: now, old: now + patience.age, winding: false }
+        Self { patience, phase: Phase::Idle, requests: 0, written: 0, since: now, old: now + patience.age, winding: false }
     }
 
     fn wind(&mut self) {
@@ -121,9 +122,10 @@ impl Still {
     }
 
     fn look(&mut self, activity: &Activity) {
-        let (phase, requests) = (activity.phase(), activity.requests());
-        if (phase, requests) != (self.phase, self.requests) {
-            (self.phase, self.requests) = (phase, requests);
+        let (phase, requests, written) = (activity.phase(), activity.requests(), activity.written());
+        let advanced = phase == Phase::Stalled && written != self.written;
+        if advanced || (phase, requests) != (self.phase, self.requests) {
+            (self.phase, self.requests, self.written) = (phase, requests, written);
             // A busy connection has no deadline but its age: its streams have their own.
             if phase != Phase::Busy {
                 self.since = Instant::now();
@@ -144,5 +146,39 @@ impl Still {
         let still = limit.map(|(limit, due)| (self.since + limit, due));
         let old = (!self.winding).then_some((self.old, Due::WindDown));
         still.into_iter().chain(old).min_by_key(|(deadline, _)| *deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::super::activity::{Activity, Observed, Place};
+    use super::{End, Patience, watch};
+
+    #[tokio::test]
+    async fn ss_01_who_reads_slowly_is_served_and_who_stops_is_closed() {
+        let day = Duration::from_secs(86400);
+        let patience = Patience { head: day, idle: day, stall: Duration::from_millis(400), age: day };
+        let activity = Arc::new(Activity::default());
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut stream = Observed::new(near, Arc::clone(&activity), Place::Rest);
+        let connection = pin!(async move { while stream.write_all(&[0; 4096]).await.is_ok() {} });
+        let reader = async move {
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                far.read_exact(&mut [0; 16]).await.unwrap();
+            }
+            (Instant::now(), far)
+        };
+        let (end, (stopped, _far)) = tokio::join!(watch(connection, |_| (), &activity, patience), reader);
+        assert_eq!(end, End::Stalled);
+        // Not before the last byte was taken: the reader would have seen the end.
+        assert!(stopped.elapsed() >= Duration::from_millis(300), "{:?}", stopped.elapsed());
     }
 }
