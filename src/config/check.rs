@@ -28,9 +28,12 @@ pub(super) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
     };
     let report = Report::new(file, &text);
     let base = folder_of(file);
-    let tree = if file.is_some() { document::parse(&text, &base, &report) } else { Some(DeTable::new()) };
+    let (tree, referenced_files) =
+        if file.is_some() { document::parse(&text, &base, &report) } else { (Some(DeTable::new()), Vec::new()) };
     let read = tree.and_then(|tree| File::read(tree, &report));
-    let config = read.and_then(|written| Check { report: &report, base, overrides }.config(file, written));
+    let config = read
+        .and_then(|written| Check { report: &report, base, overrides }.config(file, written))
+        .map(|config| Config { referenced_files, ..config });
     let problems = report.finish();
     config.filter(|_| problems.is_empty()).ok_or(problems)
 }
@@ -70,6 +73,7 @@ impl Check<'_> {
         self.consistent_lifetimes(&file);
         let config = Config {
             file: path.map(Path::to_owned),
+            referenced_files: Vec::new(),
             data_dir: self.data_dir(&file),
             extra_hosts: self.extra_hosts(&file, &public_url, public.address.port()),
             public_url,

@@ -1,6 +1,6 @@
 //! From the text of gateway.toml to a tree of values whose references are resolved; every fault with its line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -21,49 +21,62 @@ const PLACEHOLDERS: [&str; 9] = [
     "your-secret",
 ];
 
-/// Parses the text and resolves its references; `None` when the syntax is broken, for the rest would be guesswork.
-pub(super) fn parse<'t>(text: &'t str, base: &Path, report: &Report) -> Option<DeTable<'t>> {
+/// What all values of a document share while their references are resolved.
+struct Resolution<'a> {
+    base: &'a Path,
+    report: &'a Report,
+    files: Vec<PathBuf>,
+}
+
+/// Parses the text and resolves its references; `None` when the syntax is broken, for the rest would be guesswork. Also
+/// returns the files that the references name.
+pub(super) fn parse<'t>(text: &'t str, base: &Path, report: &Report) -> (Option<DeTable<'t>>, Vec<PathBuf>) {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let line = error.span().map(|span| report.line_of(span.start));
         report.add(line, "syntax", error.message(), "see https://toml.io for what a TOML file may hold");
     }
     let mut root = root.into_inner();
-    resolve_table(&mut root, "", base, report);
-    errors.is_empty().then_some(root)
+    let mut resolution = Resolution { base, report, files: Vec::new() };
+    resolution.table(&mut root, "");
+    (errors.is_empty().then_some(root), resolution.files)
 }
 
-fn resolve_table(table: &mut DeTable<'_>, prefix: &str, base: &Path, report: &Report) {
-    for (name, value) in table.iter_mut() {
-        let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
-        resolve(value, &key, base, report);
-    }
-}
-
-fn resolve(value: &mut Spanned<DeValue<'_>>, key: &str, base: &Path, report: &Report) {
-    let offset = value.span().start;
-    match value.get_mut() {
-        DeValue::Array(entries) => {
-            for (index, entry) in entries.iter_mut().enumerate() {
-                resolve(entry, &format!("{key}[{index}]"), base, report);
-            }
+impl Resolution<'_> {
+    fn table(&mut self, table: &mut DeTable<'_>, prefix: &str) {
+        for (name, value) in table.iter_mut() {
+            let key =
+                if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
+            self.value(value, &key);
         }
-        DeValue::Table(table) => resolve_table(table, key, base, report),
-        DeValue::String(text) => {
-            match secret_source::expand(text, base, secret_source::environment) {
-                Ok(None) => {}
-                Ok(Some(expanded)) => *text = expanded.into(),
-                Err(why) => {
-                    report.add(Some(report.line_of(offset)), key, why.to_string(), why.remedy());
+    }
+
+    fn value(&mut self, value: &mut Spanned<DeValue<'_>>, key: &str) {
+        let report = self.report;
+        let offset = value.span().start;
+        match value.get_mut() {
+            DeValue::Array(entries) => {
+                for (index, entry) in entries.iter_mut().enumerate() {
+                    self.value(entry, &format!("{key}[{index}]"));
+                }
+            }
+            DeValue::Table(table) => self.table(table, key),
+            DeValue::String(text) => {
+                match secret_source::expand(text, self.base, &mut self.files, secret_source::environment) {
+                    Ok(None) => {}
+                    Ok(Some(expanded)) => *text = expanded.into(),
+                    Err(why) => {
+                        report.add(Some(report.line_of(offset)), key, why.to_string(), why.remedy());
+                        report.set_aside(offset);
+                    }
+                }
+                let folded = text.to_ascii_lowercase();
+                if PLACEHOLDERS.iter().any(|p| folded.contains(p)) {
+                    report.add(Some(report.line_of(offset)), key, "this is a placeholder", "write the real value");
                     report.set_aside(offset);
                 }
             }
-            let folded = text.to_ascii_lowercase();
-            if PLACEHOLDERS.iter().any(|p| folded.contains(p)) {
-                report.add(Some(report.line_of(offset)), key, "this is a placeholder", "write the real value");
-                report.set_aside(offset);
-            }
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
         }
-        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
     }
 }

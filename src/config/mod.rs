@@ -39,6 +39,8 @@ pub use value::duration;
 pub struct Config {
     /// The file it was read from, if any.
     pub file: Option<PathBuf>,
+    /// The files that its references name.
+    pub referenced_files: Vec<PathBuf>,
     /// Where store, keys and certificates live.
     pub data_dir: PathBuf,
     /// The issuer: `https://host[:port]`, no path, no trailing slash, the one string used everywhere.

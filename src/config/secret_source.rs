@@ -43,14 +43,15 @@ pub(super) fn data_home() -> Option<PathBuf> {
     absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
 }
 
-/// Puts what the references of `text` name in their place; `None` when there is none. Files are sought from `base`, and
-/// the line end at their end is cut.
+/// Puts what the references of `text` name in their place; `None` when there is none. Files are sought from `base` and
+/// added to `files`, and the line end at their end is cut.
 ///
 /// # Errors
 /// `Unresolved` for the first reference without a value.
 pub(super) fn expand(
     text: &str,
     base: &Path,
+    files: &mut Vec<PathBuf>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Option<String>, Unresolved> {
     if !text.contains("${") {
@@ -68,7 +69,12 @@ pub(super) fn expand(
         let (reference, tail) = after.split_once('}').ok_or(Unresolved::Malformed)?;
         out.push_str(before);
         out.push_str(&match reference.strip_prefix("file:") {
-            Some(path) => read(&base.join(path)).map_err(|why| Unresolved::File { path: base.join(path), why })?,
+            Some(path) => {
+                let path = base.join(path);
+                let content = read(&path);
+                files.push(path.clone());
+                content.map_err(|why| Unresolved::File { path, why })?
+            }
             None => variable(reference, &environment)?,
         });
         rest = tail;
@@ -110,7 +116,7 @@ mod tests {
     }
 
     fn with(text: &str) -> Result<Option<String>, Unresolved> {
-        expand(text, Path::new("/"), fixed)
+        expand(text, Path::new("/"), &mut Vec::new(), fixed)
     }
 
     #[test]
@@ -135,7 +141,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("token"), "s3cret\r\n").unwrap();
         std::fs::write(dir.path().join("nothing"), "\n").unwrap();
-        let read = |text: &str| expand(text, dir.path(), fixed);
+        let read = |text: &str| expand(text, dir.path(), &mut Vec::new(), fixed);
         assert_eq!(read("x ${file:token}"), Ok(Some("x s3cret".into())));
         let absolute = format!("${{file:{}/token}}", dir.path().display());
         assert_eq!(read(&absolute), Ok(Some("s3cret".into())));

@@ -74,6 +74,8 @@ impl Reloader {
     fn files(&self) -> Vec<PathBuf> {
         let config = self.config.load();
         let mut files: Vec<_> = self.file.iter().cloned().collect();
+        files.extend(config.referenced_files.iter().cloned());
+        files.extend(config.outbound.extra_ca_file.iter().cloned());
         files.extend(config.upstreams.iter().filter_map(|u| u.ca_file.clone()));
         files.extend(config.outbound.extra_ca_file.clone());
         match &config.public.tls {

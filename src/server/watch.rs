@@ -113,7 +113,15 @@ struct Still {
 impl Still {
     fn begin(patience: Patience) -> Self {
         let now = Instant::now();
-        Self { patience, phase: Phase::Idle, requests: 0, written: 0, since: now, old: now + patience.age, winding: false }
+        Self {
+            patience,
+            phase: Phase::Idle,
+            requests: 0,
+            written: 0,
+            since: now,
+            old: now + patience.age,
+            winding: false,
+        }
     }
 
     fn wind(&mut self) {

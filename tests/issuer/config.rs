@@ -16,6 +16,7 @@ pub(crate) const FOREIGN: &str = "https://gate.example/mcp/foreign";
 pub(crate) fn config() -> Config {
     Config {
         file: None,
+        referenced_files: Vec::new(),
         data_dir: "unused".into(),
         public_url: ISSUER.to_owned(),
         extra_hosts: Vec::new(),

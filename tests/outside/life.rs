@@ -152,6 +152,28 @@ async fn a_changed_file_is_loaded_by_itself_when_watched() {
 }
 
 #[tokio::test]
+async fn a_changed_file_that_a_reference_names_is_loaded_when_watched() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let name = elsewhere.path().join("name");
+    std::fs::write(&name, "old.example").unwrap();
+    let gateway = Home::new("[reload]\nwatch = true\n", None).start().await;
+    let top = format!("extra_hosts = [\"${{file:{}}}\"]", name.display());
+    write_config(&gateway.home, &top, "[reload]\nwatch = true\n");
+    until_served(&gateway, "old.example").await;
+    std::fs::write(&name, "new.example").unwrap();
+    until_served(&gateway, "new.example").await;
+}
+
+/// Waits until a host is ours.
+async fn until_served(gateway: &Gateway, host: &str) {
+    let began = Instant::now();
+    while status_for_host(gateway, host).await != 200 {
+        assert!(began.elapsed() < Duration::from_secs(20), "{host} is not served");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn cf_03_reloads_under_load_drop_no_request() {
     let upstream = Upstream::start();
     let gateway = Home::new("", Some(upstream.url.clone())).start().await;
