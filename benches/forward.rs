@@ -34,6 +34,7 @@ use mcpgate::proxy::{Peer, Proxy, RouteTable};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
+use mcpgate::web::RequestBody;
 use tokio::net::TcpListener;
 
 /// Events of one stream.
@@ -126,7 +127,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
                     forwarded_for: HeaderValue::from_static("192.0.2.7"),
                     request_id: HeaderValue::from_static("req-1"),
                 };
-                async move { Ok::<_, Infallible>(proxy.serve(&table, 0, &config, request, peer).await) }
+                async move { Ok::<_, Infallible>(proxy.serve(&table, 0, &config, RequestBody::of(request), peer).await) }
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }

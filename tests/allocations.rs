@@ -29,6 +29,7 @@ use mcpgate::proxy::{Peer, Proxy, RouteTable};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
+use mcpgate::web::RequestBody;
 use tokio::net::TcpListener;
 
 /// Allocations of one warm request beyond those of hyper's server and client, which a forwarder of ten lines makes as
@@ -196,7 +197,7 @@ impl Gateway {
                 forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
                 request_id: http::HeaderValue::from_static("req-1"),
             };
-            async move { Ok::<_, Infallible>(proxy.serve(&table, 0, &config, request, peer).await) }
+            async move { Ok::<_, Infallible>(proxy.serve(&table, 0, &config, RequestBody::of(request), peer).await) }
         });
         drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
     }

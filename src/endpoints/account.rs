@@ -1,10 +1,9 @@
 //! GET /account and POST /account/revoke: the applications connected to the account that is logged in.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 
 use crate::oauth::GrantId;
-use crate::web::{FormKey, Response, reply};
+use crate::web::{FormKey, RequestBody, Response, reply};
 
 use super::authorize::enter;
 use super::page::{self, AccountPage, Frame, Leads};
@@ -34,7 +33,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 }
 
 /// Disconnects one application (OAuth 2.1 wants users to see and end what they granted).
-pub(super) async fn revoke(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let Some(session) = visit.session()? else { return Ok(reply::see_other("/account")) };
     Visit::check_token(&form, FormKey::new(&[session]).as_ref(), PURPOSE)?;

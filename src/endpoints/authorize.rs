@@ -1,10 +1,8 @@
 //! GET and POST /authorize: the authorization endpoint (OAuth 2.1 4.1.1).
 
-use hyper::body::Incoming;
-
 use crate::issuer::{Started, Step};
 use crate::oauth::Form;
-use crate::web::{Response, reply};
+use crate::web::{RequestBody, Response, reply};
 
 use super::rejection::PageRejection;
 use super::visit::Visit;
@@ -16,7 +14,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 
 /// The request as a form. It comes from the client's site, so no Origin is asked for; nothing is done by it but what a
 /// link could do, and the browser sends no Lax cookie along.
-pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     begin(visit, visit.form(body).await?).await
 }
 

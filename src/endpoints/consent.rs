@@ -1,11 +1,10 @@
 //! GET and POST /consent: what the client would be allowed to do, and the user's decision.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 
 use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, Step, View};
 use crate::oauth::{ErrorCode, Form, OAuthError, ScopeSet, ScopeToken};
-use crate::web::{Response, reply};
+use crate::web::{RequestBody, Response, reply};
 
 use super::authorize::go_on;
 use super::page::{self, ConsentPage, Frame, Leads};
@@ -22,7 +21,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 }
 
 /// Takes the decision. What is granted is what the transaction holds; of the form only ticks and button count.
-pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let handles = visit.handles(&form)?;
     if handles.cookie.is_none() {

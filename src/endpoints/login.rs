@@ -1,10 +1,9 @@
 //! GET and POST /login: the form for name and password of a pending authorization.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 
 use crate::issuer::{AuthorizeRejection, Handles, LoginOutcome, LoginView, Step, View};
-use crate::web::{Response, reply};
+use crate::web::{RequestBody, Response, reply};
 
 use super::authorize::go_on;
 use super::page::{self, Frame, Leads, LoginPage};
@@ -28,7 +27,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 }
 
 /// Takes name and password. Only the transaction says where the browser goes next.
-pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let handles = visit.handles(&form)?;
     let key = login_key(&handles).ok_or(AuthorizeRejection::Gone)?;

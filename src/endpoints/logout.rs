@@ -1,8 +1,6 @@
 //! POST /logout: ends the browser's session, or all that stands on the user's login.
 
-use hyper::body::Incoming;
-
-use crate::web::{FormKey, Response, reply};
+use crate::web::{FormKey, RequestBody, Response, reply};
 
 use super::account;
 use super::rejection::PageRejection;
@@ -10,7 +8,7 @@ use super::visit::Visit;
 
 /// Ends the session, and with `everywhere` all others and what applications were granted. Only by a form of ours: an image
 /// that points here must not.
-pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let everywhere = form.get("everywhere").is_some();
     let done = if everywhere { "/?done=signed-out-everywhere" } else { "/?done=signed-out" };

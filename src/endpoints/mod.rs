@@ -28,11 +28,10 @@ use arc_swap::ArcSwap;
 use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use crate::config::Config;
 use crate::issuer::{Caller, Issuer};
-use crate::web::{Response, cors, reply};
+use crate::web::{RequestBody, Response, cors, reply};
 
 use metadata::Documents;
 use rejection::{ClientRejection, PageRejection};
@@ -56,7 +55,7 @@ impl Endpoints {
     }
 
     /// Answers a request to any path that is not an upstream's; unknown paths get 404.
-    pub async fn serve(&self, request: Request<Incoming>, caller: Caller) -> Response {
+    pub async fn serve(&self, request: Request<RequestBody>, caller: Caller) -> Response {
         let config = self.issuer.config.load_full();
         let (head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
@@ -74,7 +73,7 @@ impl Endpoints {
     }
 
     /// The path is compared as it came: nothing is decoded or collapsed, so no two spellings are one resource.
-    async fn answer(&self, visit: &Visit<'_>, body: Incoming) -> Response {
+    async fn answer(&self, visit: &Visit<'_>, body: RequestBody) -> Response {
         let page = |outcome: Result<Response, PageRejection>| outcome.unwrap_or_else(|r| r.into_response(visit));
         let client = |outcome: Result<Response, ClientRejection>| {
             let mut response = outcome.unwrap_or_else(|r| r.into_response(visit));

@@ -1,18 +1,17 @@
 //! POST /register: dynamic client registration (RFC 7591).
 
 use http::StatusCode;
-use hyper::body::Incoming;
 use serde_json::json;
 
 use crate::issuer::Registered;
 use crate::oauth::ErrorCode;
-use crate::web::{Response, reply};
+use crate::web::{RequestBody, Response, reply};
 
 use super::rejection::{ClientRejection, InputRejection};
 use super::visit::Visit;
 
 /// Registers a client. JSON only (RFC 7591 3.1): no form of another site can send that without a preflight.
-pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, ClientRejection> {
+pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
     let bytes = visit.body(body, "application/json").await.map_err(unreadable)?;
     let registered = visit.issuer.register(&bytes, visit.caller).await?;
     Ok(reply::json(StatusCode::CREATED, body_of(&registered)))

@@ -1,16 +1,15 @@
 //! POST /revoke: token revocation (RFC 7009).
 
 use http::StatusCode;
-use hyper::body::Incoming;
 
-use crate::web::{Response, reply};
+use crate::web::{RequestBody, Response, reply};
 
 use super::rejection::ClientRejection;
 use super::token::unreadable;
 use super::visit::Visit;
 
 /// Revokes a token. RFC 7009 2.2: 200 without content, for tokens that nobody knows too.
-pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, ClientRejection> {
+pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
     let form = visit.form(body).await.map_err(unreadable)?;
     let authorization = visit.authorization().map_err(unreadable)?;
     visit.issuer.revoke(authorization, &form, visit.caller).await?;

@@ -1,10 +1,9 @@
 //! GET and POST /setup: a new password by a one-time link.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 
 use crate::issuer::{PasswordRefused, SetupOutcome};
-use crate::web::{Response, reply};
+use crate::web::{RequestBody, Response, reply};
 
 use super::page::{self, Frame, Leads, SetupPage};
 use super::rejection::PageRejection;
@@ -17,7 +16,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 }
 
 /// Sets the password. The link itself is what only its owner knows, so the form needs no other token.
-pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let link = form.get("link").unwrap_or_default();
     let password = form.get("password").unwrap_or_default();

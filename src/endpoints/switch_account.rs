@@ -1,9 +1,7 @@
 //! POST /switch-account: "Not you?" on the consent page.
 
-use hyper::body::Incoming;
-
 use crate::issuer::{AuthorizeRejection, Step};
-use crate::web::Response;
+use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
 use super::rejection::PageRejection;
@@ -13,7 +11,7 @@ use super::visit::{Visit, consent_key};
 pub(super) const PURPOSE: &str = "switch-account";
 
 /// Ends the session and goes back to the login page of the same transaction.
-pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, PageRejection> {
+pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let handles = visit.handles(&form)?;
     if handles.cookie.is_none() {

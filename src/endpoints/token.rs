@@ -1,16 +1,15 @@
 //! POST /token: the token endpoint (OAuth 2.1 3.2).
 
 use http::StatusCode;
-use hyper::body::Incoming;
 
 use crate::oauth::ErrorCode;
-use crate::web::{Response, reply};
+use crate::web::{RequestBody, Response, reply};
 
 use super::rejection::{ClientRejection, InputRejection};
 use super::visit::Visit;
 
 /// Exchanges a grant for tokens.
-pub(super) async fn post(visit: &Visit<'_>, body: Incoming) -> Result<Response, ClientRejection> {
+pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
     let form = visit.form(body).await.map_err(unreadable)?;
     let authorization = visit.authorization().map_err(unreadable)?;
     let tokens = visit.issuer.token(authorization, &form, visit.caller).await?;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, request::Parts};
-use hyper::body::Incoming;
 
 use crate::config::Config;
 use crate::issuer::{Caller, Handles, Issuer};
 use crate::oauth::{Form, SessionSecret};
 use crate::web::cookie::{self, Received};
-use crate::web::{FormKey, is_cross_site, read_bounded};
+use crate::web::{FormKey, RequestBody, is_cross_site, read_bounded};
 
 use super::rejection::{InputRejection, PageRejection};
 
@@ -36,13 +35,13 @@ impl Visit<'_> {
     }
 
     /// Reads a urlencoded body; nothing else is a form here.
-    pub(super) async fn form(&self, body: Incoming) -> Result<Form, InputRejection> {
+    pub(super) async fn form(&self, body: RequestBody) -> Result<Form, InputRejection> {
         let bytes = self.body(body, FORM).await?;
         Ok(Form::parse(&bytes)?)
     }
 
     /// Reads the form of one of our own pages.
-    pub(super) async fn own_form(&self, body: Incoming) -> Result<Form, PageRejection> {
+    pub(super) async fn own_form(&self, body: RequestBody) -> Result<Form, PageRejection> {
         // Before anything of the request is read or done.
         if is_cross_site(&self.head.headers, |origin| self.is_own_origin(origin)) {
             return Err(PageRejection::CrossSite);
@@ -52,7 +51,7 @@ impl Visit<'_> {
     }
 
     /// Reads a body of this media type, plain and bounded.
-    pub(super) async fn body(&self, body: Incoming, media_type: &str) -> Result<bytes::Bytes, InputRejection> {
+    pub(super) async fn body(&self, body: RequestBody, media_type: &str) -> Result<bytes::Bytes, InputRejection> {
         let headers = &self.head.headers;
         if !is_media_type(headers, media_type) {
             return Err(InputRejection::ContentType);

@@ -5,7 +5,6 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
-use hyper::body::Incoming;
 
 /// What has been read of a body.
 #[derive(Default)]
@@ -52,7 +51,10 @@ impl Gathered {
     }
 
     /// Reads until `enough` bytes are here; trailers are dropped.
-    pub(super) fn poll_read(&mut self, body: &mut Incoming, enough: usize, cx: &mut Context<'_>) -> Poll<Stop> {
+    pub(super) fn poll_read<B>(&mut self, body: &mut B, enough: usize, cx: &mut Context<'_>) -> Poll<Stop>
+    where
+        B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+    {
         while !body.is_end_stream() {
             if self.len() >= enough {
                 return Poll::Ready(Stop::Full);

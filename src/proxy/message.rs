@@ -9,8 +9,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -21,6 +19,7 @@ use super::rejection::Rejection;
 use super::route::Route;
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::{Envelope, EnvelopeError, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders};
+use crate::web::RequestBody;
 
 /// Bodies beyond `limits.inspect_body` that one worker holds at a time, until they are sent: at 4 MiB each, 64 MiB.
 pub(super) const LARGE_BODIES: usize = 16;
@@ -28,9 +27,6 @@ pub(super) const LARGE_BODIES: usize = 16;
 const PLACE_WAIT: Duration = Duration::from_secs(5);
 /// A request's id is kept as a part of its body; of a larger body than this it is copied, if it is smaller itself.
 const LARGEST_KEPT: usize = 4 * 1024;
-/// What is read of a refused request's body at most, and for how long: enough for any message that came with its head.
-const DRAINED: usize = 64 * 1024;
-const DRAIN_TIME: Duration = Duration::from_millis(250);
 
 /// What is to be sent, and what was read of it.
 pub(super) struct Message {
@@ -56,7 +52,7 @@ pub(super) fn check_headers(
     route: &Route,
     method: &Method,
     headers: &HeaderMap,
-    body: &Incoming,
+    body: &RequestBody,
     config: &Config,
 ) -> Result<(), Rejection> {
     // Two versions are two eras: which one the upstream would believe cannot be known.
@@ -110,7 +106,7 @@ pub(super) async fn read(
     method: &Method,
     headers: &HeaderMap,
     version: ProtocolVersion,
-    body: Incoming,
+    body: RequestBody,
     config: &Config,
     large: &Arc<Semaphore>,
 ) -> Result<Message, (Rejection, Option<Bytes>)> {
@@ -165,7 +161,7 @@ fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMa
 
 /// Reads a body of at most `limit` bytes within `time`. Beyond `small`, it waits for one of a few places.
 async fn read_whole(
-    mut body: Incoming,
+    mut body: RequestBody,
     limit: usize,
     small: usize,
     time: Duration,
@@ -192,27 +188,10 @@ async fn read_whole(
     }
 }
 
-/// Reads what is left of a refused request's body and drops it, if that is soon done. RFC 9113 8.1 lets a server answer
-/// and reset the stream at once, but clients exist that lose the answer to the reset when they were still sending.
-pub(super) async fn drain(mut body: Incoming) {
-    let mut left = DRAINED;
-    let all = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    if timeout(DRAIN_TIME, all).await.is_err() {
-        tracing::debug!("a refused request's body was not waited for");
-    }
-}
-
 /// Reads on where the first look ended.
 async fn read_rest(
     read: &mut Gathered,
-    body: &mut Incoming,
+    body: &mut RequestBody,
     limit: usize,
     enough: usize,
     large: &Arc<Semaphore>,

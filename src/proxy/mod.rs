@@ -12,7 +12,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
@@ -21,7 +21,7 @@ use crate::config::{Config, UpstreamKind};
 use crate::mcp::ProtocolVersion;
 use crate::telemetry::{Outcome, WorkerMetrics};
 use crate::token_cache::TokenCache;
-use crate::web::{Body, Response, reply};
+use crate::web::{Body, RequestBody, Response, reply};
 
 mod answer;
 mod authenticate;
@@ -131,7 +131,7 @@ impl Proxy {
         table: &Arc<RouteTable>,
         route: usize,
         config: &Arc<Config>,
-        request: http::Request<Incoming>,
+        request: http::Request<RequestBody>,
         peer: Peer,
     ) -> Response {
         let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
@@ -149,12 +149,10 @@ impl Proxy {
             parts,
             id: None,
         };
-        let mut body = Some(body);
         let answered = match &origin {
-            Ok(_) => self.answer(&mut exchange, &mut body).await,
+            Ok(_) => self.answer(&mut exchange, body).await,
             Err(_) => Err(Rejection::BadOrigin),
         };
-        let left = body.filter(|_| answered.is_err() && exchange.parts.version == Version::HTTP_2);
         let (mut response, outcome) =
             answered.unwrap_or_else(|rejection| (exchange.reject(&rejection), rejection.outcome()));
         if outcome != Outcome::Forwarded {
@@ -166,19 +164,11 @@ impl Proxy {
         if let Ok(Some(origin)) = origin {
             origin::allow(response.headers_mut(), origin);
         }
-        if let Some(body) = left {
-            message::drain(body).await;
-        }
         response
     }
 
     /// The stages, in the order of their cost and of what each may give away.
-    /// Takes the body when it is to be read; until then it is the caller's.
-    async fn answer(
-        &self,
-        exchange: &mut Exchange<'_>,
-        body: &mut Option<Incoming>,
-    ) -> Result<(Response, Outcome), Rejection> {
+    async fn answer(&self, exchange: &mut Exchange<'_>, body: RequestBody) -> Result<(Response, Outcome), Rejection> {
         let Exchange { station, route, config, ref parts, peer, version, .. } = *exchange;
         let (method, fields) = (&parts.method, &parts.headers);
         let target = route.target(&parts.uri).ok_or(Rejection::AmbiguousPath)?;
@@ -196,8 +186,7 @@ impl Proxy {
             return Err(Rejection::TooManyStreams);
         }
         headers::check_names(fields)?;
-        message::check_headers(route, method, fields, body.as_ref().ok_or(Rejection::Internal)?, config)?;
-        let body = body.take().ok_or(Rejection::Internal)?;
+        message::check_headers(route, method, fields, &body, config)?;
         let message = message::read(route, method, fields, version, body, config, &self.large_bodies).await;
         let message = message.map_err(|(rejection, id)| {
             exchange.id = id;

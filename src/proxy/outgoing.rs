@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
+
+use crate::web::RequestBody;
 
 /// What is sent.
 pub(super) enum Outgoing {
@@ -22,13 +23,13 @@ pub(super) enum Outgoing {
 
 /// A body that is passed on unseen: of at most so many bytes, within a time.
 pub(super) struct Upload {
-    body: Incoming,
+    body: RequestBody,
     left: usize,
     deadline: Pin<Box<Sleep>>,
 }
 
 impl Outgoing {
-    pub(super) fn stream(body: Incoming, limit: usize, time: Duration) -> Self {
+    pub(super) fn stream(body: RequestBody, limit: usize, time: Duration) -> Self {
         Self::Stream(Box::new(Upload { body, left: limit, deadline: Box::pin(tokio::time::sleep(time)) }))
     }
 }

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::control_frames::ControlFrames;
+
 /// What is known of a connection. All of it is touched by one thread at a time; the atomics are for the type.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
@@ -17,6 +19,7 @@ pub(super) struct Activity {
     write_waits: AtomicBool,
     written: AtomicU32,
     ending: AtomicBool,
+    flooded: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -48,6 +51,11 @@ impl Activity {
     /// Returns whether `wind_down` was asked.
     pub(super) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
+    }
+
+    /// Returns whether the peer has sent too many frames for nothing.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.flooded.load(Relaxed)
     }
 
     /// Returns how many requests have begun.
@@ -93,13 +101,13 @@ pub(super) struct Observed<S, A> {
     inner: S,
     activity: A,
     place: Place,
+    /// HTTP/2 only.
+    frames: Option<ControlFrames>,
 }
 
 /// Where in HTTP/1 text the reader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Not HTTP/1.
-    Frames,
+enum Place {
     /// In the method of a request line.
     Method,
     /// In its target.
@@ -109,9 +117,14 @@ pub(super) enum Place {
 }
 
 impl<S, A: AsRef<Activity>> Observed<S, A> {
-    /// Watches `inner`. `place`: `Frames` for HTTP/2, else `Rest`.
-    pub(super) fn new(inner: S, activity: A, place: Place) -> Self {
-        Self { inner, activity, place }
+    /// Watches a stream of HTTP/1 text.
+    pub(super) fn text(inner: S, activity: A) -> Self {
+        Self { inner, activity, place: Place::Rest, frames: None }
+    }
+
+    /// Watches a stream of HTTP/2 frames.
+    pub(super) fn frames(inner: S, activity: A) -> Self {
+        Self { frames: Some(ControlFrames::begin()), ..Self::text(inner, activity) }
     }
 
     /// Returns the stream.
@@ -123,36 +136,43 @@ impl<S, A: AsRef<Activity>> Observed<S, A> {
     /// (RFC 9112 3.2: no form of a target has one).
     fn heard(&mut self, bytes: &[u8]) {
         let activity = self.activity.as_ref();
-        if self.place == Place::Frames || activity.in_flight.load(Relaxed) > 0 {
+        if let Some(frames) = &mut self.frames {
+            if frames.are_a_flood(bytes) {
+                activity.flooded.store(true, Relaxed);
+            }
+            return;
+        }
+        if activity.in_flight.load(Relaxed) > 0 {
             return;
         }
         if !activity.head_begun.load(Relaxed) {
-            // What is left of a body that nobody wanted is read between two requests as well; it is no head.
-            let first = bytes.iter().find(|byte| !matches!(byte, b'\r' | b'\n'));
-            if !first.is_some_and(u8::is_ascii_uppercase) {
-                return;
-            }
+            // RFC 9112 2.2: blank lines may stand before a request line.
+            let Some(first) = bytes.iter().find(|byte| !matches!(byte, b'\r' | b'\n')) else { return };
             activity.head_begun.store(true, Relaxed);
-            self.place = Place::Method;
+            // What is left of a body that nobody wanted is read between two requests as well; it has no target.
+            self.place = if first.is_ascii_uppercase() { Place::Method } else { Place::Rest };
         }
         for byte in bytes {
             self.place = match (self.place, byte) {
                 (Place::Method, b' ') => Place::Target,
-                (Place::Method, b'A'..=b'Z' | b'\r' | b'\n') => Place::Method,
+                (Place::Method, b'\r' | b'\n' | 0x21..) => Place::Method,
                 (Place::Target, b'#') => {
                     activity.fragment.store(true, Relaxed);
                     Place::Rest
                 }
                 (Place::Target, 0x21..) => Place::Target,
-                (Place::Frames | Place::Method | Place::Target | Place::Rest, _) => return self.place = Place::Rest,
+                (Place::Method | Place::Target | Place::Rest, _) => return self.place = Place::Rest,
             };
         }
     }
 
     /// Notes whether the peer takes what is written: of a slow one every flush waits, and yet its writes go on.
-    fn wrote(&self, result: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
-        if matches!(result, Poll::Ready(Ok(1..))) {
+    fn wrote(&mut self, result: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes @ 1..)) = result {
             self.activity.as_ref().written.fetch_add(1, Relaxed);
+            if let Some(frames) = &mut self.frames {
+                frames.wrote(bytes);
+            }
         }
         self.waited(result)
     }
@@ -165,6 +185,9 @@ impl<S, A: AsRef<Activity>> Observed<S, A> {
 
 impl<S: AsyncRead + Unpin, A: AsRef<Activity> + Unpin> AsyncRead for Observed<S, A> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        if self.activity.as_ref().is_flooded() {
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         if let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
@@ -218,13 +241,15 @@ mod tests {
             (&["\r\nGE", "T /m", "cp", "#x HTTP/1.1\r\n"], true, Phase::Head),
             (&["GET /", " HTTP/1.1\r\n", "x: GET /#\r\n"], false, Phase::Head),
             // The rest of a body that nobody wanted.
-            (&[r##"{"color":"#fff"}"##], false, Phase::Idle),
-            (&["a=b #c"], false, Phase::Idle),
+            (&[r##"{"color":"#fff"}"##], false, Phase::Head),
+            (&["a=b #c"], false, Phase::Head),
+            (&["\r\n\r\n"], false, Phase::Idle),
+            (&["FOO-BAR /mcp#x HTTP/1.1\r\n"], true, Phase::Head),
         ] {
             let activity = Arc::new(Activity::default());
             let mut place = Place::Rest;
             for chunk in chunks {
-                let mut observed = Observed::new(chunk.as_bytes(), Arc::clone(&activity), place);
+                let mut observed = Observed { place, ..Observed::text(chunk.as_bytes(), Arc::clone(&activity)) };
                 observed.read_to_end(&mut Vec::new()).await.unwrap();
                 place = observed.place;
             }

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::activity::{Activity, Observed, Place};
+use super::activity::{Activity, Observed};
 use super::dispatch;
 use super::listener::Accepted;
 use super::proxy_header;
@@ -132,6 +132,7 @@ pub(super) async fn serve(accepted: Accepted) {
         End::Head => metrics.server(ServerEvent::HeadTimeout),
         End::Idle => metrics.server(ServerEvent::IdleTimeout),
         End::Stalled => metrics.server(ServerEvent::WriteStalled),
+        End::Flooded => metrics.server(ServerEvent::ControlFlood),
     }
     drop((permit, seat));
 }
@@ -176,7 +177,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let entry = Worker::enter(&connection);
-    let io = TokioIo::new(Observed::new(stream, Shared(Arc::clone(&connection)), Place::Rest));
+    let io = TokioIo::new(Observed::text(stream, Shared(Arc::clone(&connection))));
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| dispatch::serve(Arc::clone(&serving), request, None));
     let mut builder = http1::Builder::new();
@@ -223,7 +224,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let entry = Worker::enter(&connection);
-    let io = TokioIo::new(Observed::new(stream, Shared(Arc::clone(&connection)), Place::Frames));
+    let io = TokioIo::new(Observed::frames(stream, Shared(Arc::clone(&connection))));
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let progress = Arc::<Progress>::default();

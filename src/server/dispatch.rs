@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, EXPECT, HOST};
+use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
@@ -19,14 +20,14 @@ use crate::issuer::Caller;
 use crate::proxy::Peer;
 use crate::telemetry::ServerEvent;
 use crate::web::peer::{self, Origin};
-use crate::web::{Response as Reply, reply};
+use crate::web::{RequestBody, Response as Reply, reply};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The longest field value: what no token, cookie or trace comes near.
 const LONGEST_VALUE: usize = 16 << 10;
 
-/// Characters of a path that are logged.
+/// Bytes of a path that are logged.
 const LOGGED_PATH: usize = 256;
 
 /// Answers a request. Never fails: a panic of a handler is answered 500, and only its connection ends.
@@ -40,6 +41,7 @@ pub(super) async fn serve(
     let current = connection.worker.current();
     let id = connection.worker.request_id();
     let version = request.version();
+    let request = RequestBody::of(request);
     let answer = shield(answer(connection, &current, request, fragment, &id)).await;
     let mut response = answer.unwrap_or_else(|| {
         connection.worker.process.metrics.server(ServerEvent::HandlerPanicked);
@@ -61,7 +63,7 @@ async fn shield(handler: impl Future<Output = Reply>) -> Option<Reply> {
 async fn answer(
     connection: &Connection,
     current: &Current,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     fragment: bool,
     id: &HeaderValue,
 ) -> Reply {
@@ -74,7 +76,9 @@ async fn answer(
     if let Err(refusal) = checked {
         let event = if refusal == Refusal::Host { ServerEvent::WrongHost } else { ServerEvent::BadTarget };
         connection.worker.process.metrics.server(event);
-        return refuse(refusal, request.version(), &snapshot.config);
+        let response = refuse(refusal, request.version(), &snapshot.config);
+        log(request.method(), request.uri().path(), response.status(), Duration::ZERO, id);
+        return response;
     }
     let (address, forwarded_for) = origin(connection, current, &request);
     match snapshot.table.find(request.uri().path()) {
@@ -87,27 +91,30 @@ async fn answer(
     }
 }
 
-/// Answers a request of the control path and logs it; the proxy logs its own when their answers have ended. Neither
-/// query nor fields: they hold codes and tokens.
-async fn control(connection: &Connection, request: Request<Incoming>, address: IpAddr, id: &HeaderValue) -> Reply {
+/// Answers a request of the control path and logs it; the proxy logs its own when their answers have ended.
+async fn control(connection: &Connection, request: Request<RequestBody>, address: IpAddr, id: &HeaderValue) -> Reply {
     let begun = tokio::time::Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().chars().take(LOGGED_PATH).collect::<String>());
-    let request_id = id.to_str().unwrap_or_default();
-    let caller = Caller { address: Some(address), request_id: Some(request_id.to_owned()) };
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let caller = Caller { address: Some(address), request_id: id.to_str().ok().map(str::to_owned) };
     let response = connection.worker.process.endpoints.serve(request, caller).await;
-    tracing::info!(
-        target: "mcpgate::access",
-        %path,
-        %method,
-        status = response.status().as_u16(),
-        micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-        request_id,
-    );
+    log(&method, &path, response.status(), begun.elapsed(), id);
     response
 }
 
+/// Logs a request that no upstream was asked for. Neither query nor fields: they hold codes and tokens.
+fn log(method: &Method, path: &str, status: StatusCode, time: Duration, id: &HeaderValue) {
+    tracing::info!(
+        target: "mcpgate::access",
+        path = path.get(..path.floor_char_boundary(LOGGED_PATH)).unwrap_or_default(),
+        %method,
+        status = status.as_u16(),
+        micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
+        request_id = id.to_str().unwrap_or_default(),
+    );
+}
+
 /// Who calls: the peer, unless a trusted proxy says otherwise.
-fn origin(connection: &Connection, current: &Current, request: &Request<Incoming>) -> (IpAddr, HeaderValue) {
+fn origin(connection: &Connection, current: &Current, request: &Request<RequestBody>) -> (IpAddr, HeaderValue) {
     let public = &current.snapshot.config.public;
     // With a PROXY header the client has been named already, and its own fields are not to be believed.
     if public.proxy_protocol || !peer::is_trusted(connection.peer, &public.trusted_proxies) {
@@ -124,6 +131,7 @@ enum Refusal {
     Connect,
     Expectation,
     FieldsTooLarge,
+    Framing,
     Host,
     HostMalformed,
     Internal,
@@ -133,28 +141,27 @@ enum Refusal {
 }
 
 impl Refusal {
-    /// Returns status, word and description.
-    const fn words(self) -> (StatusCode, &'static str, &'static str) {
+    /// Returns status and description.
+    const fn words(self) -> (StatusCode, &'static str) {
         match self {
-            Self::Connect => (StatusCode::NOT_IMPLEMENTED, "not_implemented", "this is not a forward proxy"),
-            Self::Expectation => (StatusCode::EXPECTATION_FAILED, "expectation_failed", "only 100-continue is known"),
-            Self::FieldsTooLarge => {
-                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "fields_too_large", "the header fields are too large")
-            }
-            Self::Host => (StatusCode::MISDIRECTED_REQUEST, "misdirected_request", "this host is not served here"),
-            Self::HostMalformed => {
-                (StatusCode::BAD_REQUEST, "invalid_request", "exactly one well-formed Host is needed")
-            }
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "something went wrong here"),
-            Self::Target => (StatusCode::BAD_REQUEST, "invalid_request", "the request target is malformed"),
-            Self::TargetTooLong => (StatusCode::URI_TOO_LONG, "target_too_long", "the request target is too long"),
-            Self::Trace => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "TRACE is not served"),
+            Self::Connect => (StatusCode::NOT_IMPLEMENTED, "this is not a forward proxy"),
+            Self::Expectation => (StatusCode::EXPECTATION_FAILED, "only 100-continue is known"),
+            Self::FieldsTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the header fields are too large"),
+            Self::Framing => (StatusCode::BAD_REQUEST, "the only transfer coding is chunked, once"),
+            Self::Host => (StatusCode::MISDIRECTED_REQUEST, "this host is not served here"),
+            Self::HostMalformed => (StatusCode::BAD_REQUEST, "exactly one well-formed Host is needed"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "something went wrong here"),
+            Self::Target => (StatusCode::BAD_REQUEST, "the request target is malformed"),
+            Self::TargetTooLong => (StatusCode::URI_TOO_LONG, "the request target is too long"),
+            Self::Trace => (StatusCode::METHOD_NOT_ALLOWED, "TRACE is not served"),
         }
     }
 }
 
 fn refuse(refusal: Refusal, version: Version, config: &Config) -> Reply {
-    let (status, word, description) = refusal.words();
+    let (status, description) = refusal.words();
+    // RFC 6749 5.2, 4.1.2.1: the registered words.
+    let word = if refusal == Refusal::Internal { "server_error" } else { "invalid_request" };
     let body = format!(r#"{{"error":"{word}","error_description":"{description}"}}"#);
     let mut response = reply::json(status, body);
     reply::protect(response.headers_mut(), &config.public_url);
@@ -171,7 +178,12 @@ fn refuse(refusal: Refusal, version: Version, config: &Config) -> Reply {
     response
 }
 
-fn check(request: &Request<Incoming>, connection: &Connection, hosts: &Hosts, limits: &Limits) -> Result<(), Refusal> {
+fn check(
+    request: &Request<RequestBody>,
+    connection: &Connection,
+    hosts: &Hosts,
+    limits: &Limits,
+) -> Result<(), Refusal> {
     match *request.method() {
         Method::CONNECT => return Err(Refusal::Connect),
         Method::TRACE => return Err(Refusal::Trace),
@@ -186,7 +198,7 @@ fn check(request: &Request<Incoming>, connection: &Connection, hosts: &Hosts, li
         return Err(Refusal::Target);
     }
     let mut size = 0;
-    let mut named = None;
+    let (mut named, mut coded) = (None, false);
     for (name, value) in request.headers() {
         // As on the wire: name, colon, blank, value, line end.
         size += name.as_str().len() + value.len() + 4;
@@ -198,6 +210,11 @@ fn check(request: &Request<Incoming>, connection: &Connection, hosts: &Hosts, li
             let host = value.to_str().map_err(|_| Refusal::HostMalformed)?;
             if named.replace(host).is_some() {
                 return Err(Refusal::HostMalformed);
+            }
+        } else if name == TRANSFER_ENCODING {
+            // RFC 9112 6.1: of what hyper lets pass, only one coding is read the same way by everybody behind us.
+            if std::mem::replace(&mut coded, true) || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err(Refusal::Framing);
             }
         } else if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
             return Err(Refusal::Expectation);

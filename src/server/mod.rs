@@ -9,6 +9,7 @@ mod admission;
 mod build;
 mod certificate;
 mod connection;
+mod control_frames;
 pub mod dev_certs;
 mod dispatch;
 mod error;

@@ -38,6 +38,8 @@ pub(super) enum End {
     Idle,
     /// The peer reads nothing.
     Stalled,
+    /// The peer sent too many frames for nothing.
+    Flooded,
 }
 
 /// Runs a connection until it ends or `patience` with it does. `wind_down` is hyper's graceful shutdown.
@@ -63,6 +65,12 @@ pub(super) async fn watch<C: Future>(
                 still.wind();
                 wind_down(connection.as_mut());
                 continue;
+            }
+            if activity.is_flooded() {
+                // A last look, so that GOAWAY leaves; nothing is read any more.
+                wind_down(connection.as_mut());
+                drop(connection.as_mut().poll(cx));
+                return Poll::Ready(End::Flooded);
             }
             still.look(activity);
             let Some((deadline, due)) = still.deadline() else { return Poll::Pending };
@@ -166,7 +174,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
 
-    use super::super::activity::{Activity, Observed, Place};
+    use super::super::activity::{Activity, Observed};
     use super::{End, Patience, watch};
 
     #[tokio::test]
@@ -175,7 +183,7 @@ mod tests {
         let patience = Patience { head: day, idle: day, stall: Duration::from_millis(400), age: day };
         let activity = Arc::new(Activity::default());
         let (near, mut far) = tokio::io::duplex(64);
-        let mut stream = Observed::new(near, Arc::clone(&activity), Place::Rest);
+        let mut stream = Observed::text(near, Arc::clone(&activity));
         let connection = pin!(async move { while stream.write_all(&[0; 4096]).await.is_ok() {} });
         let reader = async move {
             for _ in 0..20 {

@@ -83,6 +83,7 @@ closed_set! {
         WriteStalled => "write_stalled",
         WrongHost => "wrong_host",
         BadTarget => "bad_target",
+        ControlFlood => "control_flood",
         HandlerPanicked => "handler_panicked",
         AcceptFailed => "accept_failed",
         ConfigurationReloaded => "configuration_reloaded",

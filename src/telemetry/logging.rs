@@ -10,6 +10,10 @@ use crate::config::LogConfig;
 
 static SINK: OnceLock<Sink> = OnceLock::new();
 
+/// What these libraries say is told by a stranger's bytes, as often as the stranger likes and with those bytes in it:
+/// silent, unless the operator names them.
+const SILENT: &str = "h2=off,hyper=off,rustls=off";
+
 /// Starts logging; a second call does nothing.
 pub fn init(config: &LogConfig) {
     if SINK.get().is_some() {
@@ -21,11 +25,16 @@ pub fn init(config: &LogConfig) {
         return;
     }
     // `config` has checked the filter; a wrong one here must not silence the log.
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filter(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(sink).with_ansi(colours);
     // An error means that somebody else (a test) has set a subscriber: then it has the say.
     drop(if config.json { builder.json().flatten_event(true).try_init() } else { builder.try_init() });
     report_panics();
+}
+
+/// Reads an operator's filter; what it says of a target comes after `SILENT` and so wins.
+fn filter(written: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    EnvFilter::builder().with_regex(false).parse(format!("{SILENT},{written}"))
 }
 
 /// Writes out what is still in memory; called before the process ends.
@@ -41,4 +50,20 @@ fn report_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a defect: the code panicked");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn lk_01_a_stranger_cannot_write_into_the_log_through_a_library() {
+        for (written, silent) in
+            [("info", true), ("debug", true), ("trace,mcpgate=info", true), ("info,h2=warn", false)]
+        {
+            let read = filter(written).unwrap().to_string();
+            assert_eq!(read.contains("h2=off"), silent, "{written}: {read}");
+            assert!(read.contains("rustls=off"), "{read}");
+        }
+    }
 }

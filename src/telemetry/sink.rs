@@ -1,6 +1,7 @@
 //! Where log lines go: a buffer in memory that one thread empties to standard error, so that a worker never waits for
 //! a terminal or a pipe. A full buffer drops lines and says how many.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,9 @@ use std::time::Duration;
 const CAPACITY: usize = 2 << 20;
 /// How long lines may gather before they are written together: a write per line costs more than the line.
 const GATHER: Duration = Duration::from_millis(10);
+
+/// What begins the escapes of a terminal.
+const ESCAPE: u8 = 0x1b;
 
 /// The shared buffer.
 #[derive(Debug, Clone)]
@@ -101,24 +105,38 @@ impl Write for Line<'_> {
 impl Drop for Line<'_> {
     fn drop(&mut self) {
         let shared = &self.sink.0;
-        let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
+        let text = harmless(self.text.strip_suffix(b"\n").unwrap_or(&self.text), shared.keep_escapes);
         let mut waiting = shared.lock();
         if waiting.lines.len() + text.len() > CAPACITY {
             waiting.dropped += 1;
             return;
         }
         let first = waiting.lines.is_empty();
-        // A value that a stranger chose must not start a line of its own or speak to the terminal.
-        for byte in text {
-            let harmless = !byte.is_ascii_control() || (*byte == 0x1b && shared.keep_escapes);
-            waiting.lines.push(if harmless { *byte } else { b' ' });
-        }
+        waiting.lines.extend_from_slice(&text);
         waiting.lines.push(b'\n');
         drop(waiting);
         if first {
             shared.arrived.notify_one();
         }
     }
+}
+
+/// Blanks what could start a line of its own, speak to the terminal, or show the rest of a line in another order: values
+/// in it are strangers'.
+fn harmless(text: &[u8], keep_escapes: bool) -> Cow<'_, [u8]> {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') || (*byte == ESCAPE && keep_escapes);
+    if text.iter().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let text = String::from_utf8_lossy(text);
+    let blanked = text.chars().map(|c| match c {
+        c if c == char::from(ESCAPE) && keep_escapes => c,
+        // Marks and isolates of direction, and the separators that some viewers end a line at.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => ' ',
+        c if c.is_control() => ' ',
+        c => c,
+    });
+    Cow::Owned(blanked.collect::<String>().into_bytes())
 }
 
 impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Sink {
@@ -153,8 +171,8 @@ mod tests {
         let out = Collected::default();
         let sink = Sink::start(out.clone(), false).unwrap();
         sink.make_writer().write_all(b"user=eve\nlevel=INFO \x1b[2Jforged\r\n").unwrap();
-        sink.make_writer().write_all(b"next\n").unwrap();
+        sink.make_writer().write_all("next \u{9b}2J\u{202e}\u{2028}é\n".as_bytes()).unwrap();
         sink.flush();
-        assert_eq!(String::from_utf8_lossy(&out.0.lock().unwrap()), "user=eve level=INFO  [2Jforged \nnext\n");
+        assert_eq!(String::from_utf8_lossy(&out.0.lock().unwrap()), "user=eve level=INFO  [2Jforged \nnext  2J  é\n");
     }
 }

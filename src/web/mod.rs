@@ -9,9 +9,11 @@ pub mod cors;
 mod csrf;
 pub mod peer;
 pub mod reply;
+mod request_body;
 
 pub use body::{Body, BodyError, Relayed, read_bounded};
 pub use csrf::{FormKey, is_cross_site};
+pub use request_body::RequestBody;
 
 /// A response of any face.
 pub type Response = http::Response<Body>;

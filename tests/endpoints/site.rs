@@ -306,7 +306,11 @@ async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>) {
         let caller = Caller { address: Some(peer.ip()), request_id: Some(REQUEST_ID.to_owned()) };
         let service = service_fn(move |request: Request<Incoming>| {
             let (endpoints, caller) = (Arc::clone(&endpoints), caller.clone());
-            async move { Ok::<Response<_>, std::convert::Infallible>(endpoints.serve(request, caller).await) }
+            async move {
+                Ok::<Response<_>, std::convert::Infallible>(
+                    endpoints.serve(mcpgate::web::RequestBody::of(request), caller).await,
+                )
+            }
         });
         tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }

@@ -183,25 +183,38 @@ async fn h2_03_a_flood_of_continuations_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn h2_05_floods_of_control_frames_harm_nobody_else() {
-    let shared = shared::gateway().await;
+async fn h2_05_floods_of_control_frames_end_their_connection_and_harm_nobody_else() {
+    let gateway = Home::new("", None).start().await;
+    let lines = gateway.log().lines().count();
     for flood in [
         frame(SETTINGS, 0, 0, &[]),
         frame(PING, 0, 0, &[0; 8]),
+        // Acknowledges a ping that was never sent.
+        frame(PING, 1, 0, &[0; 8]),
         frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]),
-        frame(WINDOW_UPDATE, 0, 0, &0_u32.to_be_bytes()),
+        frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
+        frame(0x42, 0, 0, &[]),
     ] {
-        let mut peer = Peer::connect(&shared.home, &[]).await;
-        let began = Instant::now();
-        // Nothing is read: what has to be acknowledged must not pile up.
+        let mut peer = Peer::connect(&gateway.home, &[]).await;
         let many = flood.repeat(1000);
-        while began.elapsed() < Duration::from_secs(1) {
-            if tokio::time::timeout(Duration::from_millis(200), peer.send(&many)).await != Ok(true) {
-                break;
-            }
+        let began = Instant::now();
+        while tokio::time::timeout(Duration::from_secs(2), peer.send(&many)).await == Ok(true) {
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?} may be sent for ever", &flood[..9]);
         }
-        assert_alive(&shared.home).await;
+        assert_alive(&gateway.home).await;
     }
+    // And none of it may fill the log: each connection's end is no news.
+    let grown = gateway.log().lines().count() - lines;
+    assert!(grown < 20, "{grown} lines\n{}", gateway.log());
+}
+
+#[tokio::test]
+async fn h2_05_who_floods_is_told_to_go_away() {
+    let shared = shared::gateway().await;
+    let mut peer = Peer::connect(&shared.home, &[]).await;
+    assert!(peer.send(&frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]).repeat(1001)).await);
+    assert!(peer.until(5, |f| f.0 == GOAWAY).await.is_some());
+    assert!(peer.until(5, |_| false).await.is_none(), "closed");
 }
 
 #[tokio::test]
@@ -271,14 +284,15 @@ async fn h2_09_who_takes_one_byte_at_a_time_is_not_waited_for() {
 
 #[tokio::test]
 async fn h2_10_what_is_not_http2_is_closed() {
-    let shared = shared::gateway().await;
+    let gateway = Home::new("[timeouts]\nrequest_head = \"2s\"\n", None).start().await;
+    // Half a preface is waited for, as a head is.
     let wrong = [
         PREFACE[..16].to_vec(),
         b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
         [&b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &[])].concat(),
     ];
-    for (n, bytes) in wrong.iter().enumerate().skip(1) {
-        let mut stream = Client::new(&shared.home).raw_with(&[b"h2"]).await.unwrap();
+    for (n, bytes) in wrong.iter().enumerate() {
+        let mut stream = Client::new(&gateway.home).raw_with(&[b"h2"]).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
         let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
@@ -286,7 +300,7 @@ async fn h2_10_what_is_not_http2_is_closed() {
         assert!(!answer.starts_with(b"HTTP/1"), "case {n}");
     }
     // HTTP/2 on a connection that agreed to HTTP/1.1.
-    let mut stream = Client::new(&shared.home).raw_with(&[b"http/1.1"]).await.unwrap();
+    let mut stream = Client::new(&gateway.home).raw_with(&[b"http/1.1"]).await.unwrap();
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
@@ -410,6 +424,40 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
         let body: Vec<u8> = seen.into_iter().filter(|(kind, ..)| *kind == DATA).flat_map(|(.., data)| data).collect();
         let body: serde_json::Value = serde_json::from_slice(&body).expect("the whole answer");
         assert!(body["error"].is_string() || body["error"].is_object(), "{body}");
+    }
+}
+
+/// The answer may come before the body has: the rest is taken all the same, and nothing is reset.
+#[tokio::test]
+async fn a_large_body_that_is_refused_is_taken_after_the_answer() {
+    let shared = shared::gateway().await;
+    for (path, kind) in
+        [("/mcp", "application/json"), ("/token", "application/x-www-form-urlencoded"), ("/nope", "a/b")]
+    {
+        let mut peer = Peer::connect(&shared.home, &[]).await;
+        let authority = peer.authority.clone();
+        let list = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", authority.as_str()),
+            (":path", path),
+            ("content-type", kind),
+            ("content-length", "200000"),
+        ];
+        assert!(peer.send(&frame(HEADERS, END_HEADERS, 1, &fields(&list))).await);
+        let answered = peer.until(5, |f| f.2 == 1 && (f.0 == RST_STREAM || f.1 & END_STREAM != 0)).await;
+        assert_eq!(answered.map(|f| f.0), Some(DATA), "{path}: the whole answer");
+        for part in 0..20 {
+            let flags = if part == 19 { END_STREAM } else { 0 };
+            assert!(peer.send(&frame(DATA, flags, 1, &[b' '; 10_000])).await);
+            if part % 5 == 4 && part < 19 {
+                let credit = peer.until(5, |f| f.2 == 1 && [WINDOW_UPDATE, RST_STREAM].contains(&f.0)).await;
+                assert_eq!(credit.map(|f| f.0), Some(WINDOW_UPDATE), "{path}: {part}");
+            }
+        }
+        assert!(peer.send(&frame(PING, 0, 0, &[7; 8])).await);
+        let last = peer.until(5, |f| f.0 == PING || (f.2 == 1 && f.0 == RST_STREAM)).await;
+        assert_eq!(last.map(|f| f.0), Some(PING), "{path}");
     }
 }
 

@@ -272,7 +272,7 @@ async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, table:
     loop {
         let (stream, address) = listener.accept().await.unwrap();
         let (proxy, table, config) = (proxy.clone(), table.clone(), config.clone());
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let (proxy, table, config) = (proxy.clone(), table.clone(), config.clone());
             async move {
                 let peer = Peer {
@@ -280,7 +280,8 @@ async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, table:
                     forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
                     request_id: http::HeaderValue::from_static("req-1"),
                 };
-                Ok::<_, std::convert::Infallible>(match table.find(http::Request::uri(&request).path()) {
+                let request = mcpgate::web::RequestBody::of(request);
+                Ok::<_, std::convert::Infallible>(match table.find(request.uri().path()) {
                     Some(route) => proxy.serve(&table, route, &config, request, peer).await,
                     None => mcpgate::web::reply::empty(http::StatusCode::NOT_FOUND),
                 })

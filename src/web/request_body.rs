@@ -1,0 +1,72 @@
+//! `RequestBody`: what a client sends, read on for a moment when nobody wants the rest.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Version};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+/// What is still taken of a body that nobody wants, and for how long.
+const LEFT_BYTES: usize = 16 << 20;
+const LEFT_TIME: Duration = Duration::from_secs(1);
+
+/// The body of a request.
+///
+/// A server may answer before it has read the body and then reset the stream (RFC 9113 8.1), but clients exist that
+/// lose the answer to the reset when they are still sending. So on HTTP/2 the rest is read and dropped meanwhile. On
+/// HTTP/1.1 the connection sees to it.
+#[derive(Debug)]
+pub struct RequestBody {
+    /// Taken when this is dropped.
+    incoming: Option<Incoming>,
+    is_http2: bool,
+}
+
+impl RequestBody {
+    /// Takes the body of a request over from hyper.
+    pub fn of(request: Request<Incoming>) -> Request<Self> {
+        let is_http2 = request.version() == Version::HTTP_2;
+        request.map(|incoming| Self { incoming: Some(incoming), is_http2 })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.incoming.as_mut().map_or(Poll::Ready(None), |incoming| Pin::new(incoming).poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if self.is_http2
+            && let Some(incoming) = self.incoming.take().filter(|incoming| !incoming.is_end_stream())
+        {
+            drop(tokio::spawn(tokio::time::timeout(LEFT_TIME, read_on(incoming))));
+        }
+    }
+}
+
+async fn read_on(mut incoming: Incoming) {
+    let mut left = LEFT_BYTES;
+    while let Some(Ok(frame)) = incoming.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
+}
