@@ -24,6 +24,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 std::future::pending::<()>().await;
             }
         };
-        Ok(demo::serve(listener, stop).await?)
+        demo::serve(listener, stop).await;
+        Ok(())
     })
 }

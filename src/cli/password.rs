@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 
-/// More than the longest password, and a bound for a file named by mistake.
+/// The longest that is read: more than the longest password, so that it is refused and not cut.
 const MAX: u64 = 4096;
 
 /// Reads a password from a file; `-` is standard input.
@@ -32,6 +32,7 @@ pub(super) fn from_input() -> Result<Zeroizing<String>, Failure> {
 fn read(from: impl Read) -> Result<Zeroizing<String>, Failure> {
     let mut text = Zeroizing::new(String::new());
     from.take(MAX).read_to_string(&mut text)?;
+    // Editors end a file with a line end that nobody types at the login.
     let line = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
     Ok(Zeroizing::new(line.to_owned()))
 }

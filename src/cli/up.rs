@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::output::Output;
-use super::{remember, welcome};
+use super::{password, remember, welcome};
 use crate::config::{Config, Overrides};
 use crate::server::{self, Ready, RunOptions};
 
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let options = RunOptions {
         up: true,
-        admin_password_file: arguments.admin_password_file,
+        admin_password: arguments.admin_password_file.as_deref().map(password::from_file).transpose()?,
         config_file: arguments.config,
         overrides,
         on_ready: Some(Box::new(ready)),

@@ -1,4 +1,5 @@
-//! The tool `count` and the standalone stream: event streams that take their time and end with the server.
+//! The tool `count` and the standalone stream: event streams that take their time. A count goes on until its client has
+//! left; the other ends with the server too.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -76,7 +77,11 @@ impl Count {
         let token = message.meta("progressToken").cloned();
         tokio::spawn(async move {
             for step in 1..=self.to {
-                tokio::time::sleep(self.delay).await;
+                tokio::select! {
+                    () = tokio::time::sleep(self.delay) => {}
+                    // The client left: stop counting.
+                    () = events.closed() => return,
+                }
                 let Some(token) = &token else { continue };
                 let progress = json!({
                     "jsonrpc": "2.0",
@@ -84,7 +89,7 @@ impl Count {
                     "params": { "progressToken": token, "progress": step, "total": self.to, "message": format!("{step} of {}", self.to) },
                 });
                 if events.send(event(&progress)).await.is_err() {
-                    return; // the client left: stop counting
+                    return;
                 }
             }
             let result =

@@ -14,6 +14,7 @@ mod transport;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,18 +23,27 @@ use tokio::sync::watch;
 
 use transport::Transport;
 
+/// How long a connection that cannot be accepted is let be.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Serves until `shutdown` resolves, then lets open streams end.
-///
-/// # Errors
-/// Fails when the listener can accept no more connections.
-pub async fn serve(listener: tokio::net::TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+pub async fn serve(listener: tokio::net::TcpListener, shutdown: impl Future<Output = ()>) {
     let (stop, stopped) = watch::channel(false);
     let transport = Arc::new(Transport::new(stopped));
     tokio::pin!(shutdown);
     loop {
-        let (socket, _) = tokio::select! {
-            accepted = listener.accept() => accepted?,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = &mut shutdown => break,
+        };
+        let socket = match accepted {
+            Ok((socket, _)) => socket,
+            // Its peer has left already, or there are no files left just now.
+            Err(error) => {
+                tracing::debug!(%error, "a connection to the demo upstream could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
         };
         let transport = Arc::clone(&transport);
         tokio::spawn(async move {
@@ -49,5 +59,4 @@ pub async fn serve(listener: tokio::net::TcpListener, shutdown: impl Future<Outp
         });
     }
     stop.send_replace(true);
-    Ok(())
 }

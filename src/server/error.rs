@@ -2,7 +2,6 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use super::certificate::CertificateError;
 use super::dev_certs::DevCertsError;
@@ -47,9 +46,6 @@ pub enum RunError {
     /// The first account could not be made.
     #[error("the account admin: {0}")]
     FirstAccount(#[from] AdministrationError),
-    /// Its password cannot be read.
-    #[error("--admin-password-file {}: {}", .0.display(), .1)]
-    PasswordFile(PathBuf, std::io::Error),
     /// The system refused threads, signals or randomness.
     #[error("the system refused: {0}")]
     System(String),
@@ -66,7 +62,6 @@ impl RunError {
             | Self::Store(_)
             | Self::Listen { .. }
             | Self::FirstAccount(_)
-            | Self::PasswordFile(..)
             | Self::System(_) => 1,
         }
     }

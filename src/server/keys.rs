@@ -1,8 +1,9 @@
 //! The keys of a data directory: made on the first run, kept for ever after, and never less than private.
 //!
 //! `keys/token` makes and recognises tokens, `keys/session` binds the sessions of older MCP revisions to their user.
-//! Each holds lines of a number and 256 bits in hexadecimal. The first line makes, all are accepted: to rotate, put a
-//! line with a new number first and remove the last one when everything it made has ended.
+//! Each holds lines of a number and 256 bits in hexadecimal. To rotate, put a line with a new number first: it makes
+//! from then on. Tokens of the other lines go on being good; remove a line when everything it made has ended. Sessions
+//! are good for the first line alone: clients whose session has ended begin a new one by themselves.
 
 use std::path::{Path, PathBuf};
 

@@ -57,7 +57,7 @@ pub(super) async fn run(listener: TcpListener, operator: Arc<Operator>, stop: Ca
                 drop(reserve.take());
                 match tokio::time::timeout(PATIENCE, listener.accept()).await {
                     // One at a time, so that the reserve comes back.
-                    Ok(Ok((stream, _))) => serve(stream, Arc::clone(&operator)).await,
+                    Ok(Ok((stream, _))) => serve(stream, Arc::clone(&operator), false).await,
                     Ok(Err(_)) | Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
                 reserve = open_reserve();
@@ -67,7 +67,7 @@ pub(super) async fn run(listener: TcpListener, operator: Arc<Operator>, stop: Ca
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
             let operator = Arc::clone(&operator);
             tokio::spawn(async move {
-                serve(stream, operator).await;
+                serve(stream, operator, true).await;
                 drop(place);
             });
         }
@@ -78,13 +78,13 @@ fn open_reserve() -> Option<std::fs::File> {
     std::fs::File::open("/dev/null").ok()
 }
 
-async fn serve(stream: TcpStream, operator: Arc<Operator>) {
+async fn serve(stream: TcpStream, operator: Arc<Operator>, keep_alive: bool) {
     let service = service_fn(move |request| {
         let operator = Arc::clone(&operator);
         async move { Ok::<_, Infallible>(operator.answer(&request).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(16 << 10);
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(16 << 10).keep_alive(keep_alive);
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "a connection to the operator listener broke");
     }

@@ -77,7 +77,6 @@ impl Reloader {
         files.extend(config.referenced_files.iter().cloned());
         files.extend(config.outbound.extra_ca_file.iter().cloned());
         files.extend(config.upstreams.iter().filter_map(|u| u.ca_file.clone()));
-        files.extend(config.outbound.extra_ca_file.clone());
         match &config.public.tls {
             TlsConfig::Files { certificate, key } => files.extend([certificate.clone(), key.clone()]),
             TlsConfig::Development | TlsConfig::Off => {}

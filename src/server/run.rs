@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+use zeroize::Zeroizing;
+
 use super::error::RunError;
 use super::reload::Watch;
 use super::signals::{Signals, Wish};
@@ -21,8 +23,8 @@ pub type OnReady = Box<dyn FnOnce(&Ready) + Send>;
 pub struct RunOptions {
     /// `up`: make the first account when there is none.
     pub up: bool,
-    /// Where the first account's password is read from; without it a one-time link is made.
-    pub admin_password_file: Option<PathBuf>,
+    /// The first account's password; without it a one-time link is made.
+    pub admin_password: Option<Zeroizing<String>>,
     /// The file that a reload reads again.
     pub config_file: Option<PathBuf>,
     /// What the command line put over the file, for reloads.

@@ -2,7 +2,6 @@
 //! before.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -10,7 +9,6 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
 use super::admission::Admission;
 use super::build::Builder;
@@ -124,8 +122,11 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
     let issuer = ground.issuer(&config, &dialer, &metrics);
     let administration = ground.administration(&snapshot.config);
-    let setup_link =
-        if options.up { first_account(&administration, options.admin_password_file.as_deref()).await? } else { None };
+    let setup_link = if options.up {
+        first_account(&administration, options.admin_password.as_deref().map(String::as_str)).await?
+    } else {
+        None
+    };
     let process = Arc::new(Process {
         endpoints: Endpoints::new(Arc::clone(&issuer)),
         metrics,
@@ -209,22 +210,13 @@ async fn start_demo(ended: &CancellationToken) -> Result<SocketAddr, RunError> {
     let address = listener.local_addr().map_err(system)?;
     let ended = ended.clone();
     tokio::spawn(async move {
-        if let Err(error) = crate::demo::serve(listener, ended.cancelled_owned()).await {
-            tracing::error!(%error, "the demo upstream ended");
-        }
+        crate::demo::serve(listener, ended.cancelled_owned()).await;
     });
     Ok(address)
 }
 
 /// Makes the first account when there is none; returns the link by which its password is set, unless a file has it.
-async fn first_account(operator: &Administration, password: Option<&Path>) -> Result<Option<String>, RunError> {
-    let read = |file: &Path| {
-        let text = std::fs::read_to_string(file);
-        text.map(Zeroizing::new).map_err(|error| RunError::PasswordFile(file.to_owned(), error))
-    };
-    let password = password.map(read).transpose()?;
-    // Editors end a file with a line end that nobody types at the login.
-    let password = password.as_ref().map(|text| text.trim_end_matches(['\r', '\n']));
+async fn first_account(operator: &Administration, password: Option<&str>) -> Result<Option<String>, RunError> {
     match operator.first_account(password).await? {
         FirstAccount::Ready | FirstAccount::PasswordSet => Ok(None),
         FirstAccount::Link(link) => Ok(Some(link)),

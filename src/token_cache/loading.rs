@@ -95,20 +95,24 @@ impl TokenCache {
                 }
                 Role::Lead(flight) => {
                     let landing = Landing(&self.loading, &key);
-                    let answer = self.read(&key).await;
+                    let (answer, stands) = self.read(&key).await;
                     drop(landing);
-                    flight.send_replace(Some(answer.clone()));
+                    // Who came to wait later than the read must not take it for news: without an answer they lead.
+                    if stands {
+                        flight.send_replace(Some(answer.clone()));
+                    }
                     return answer;
                 }
             }
         }
     }
 
-    async fn read(&self, key: &Key) -> Load {
+    /// Reads a token; also whether the answer still stood when it was there.
+    async fn read(&self, key: &Key) -> (Load, bool) {
         for attempt in 1..=ATTEMPTS {
             if self.loading.reads.check().is_err() {
                 tracing::debug!("too many token reads");
-                return Load::Unknown;
+                return (Load::Unknown, true);
             }
             // TV-24: noted before the read, compared at insertion. A revocation in between wins.
             let generation = self.generation.load(std::sync::atomic::Ordering::SeqCst);
@@ -117,23 +121,23 @@ impl TokenCache {
                 Ok(Some(token)) => token,
                 Ok(None) => {
                     self.loading.remember_no(key, now);
-                    return Load::Inactive;
+                    return (Load::Inactive, true);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a token could not be read");
-                    return Load::Unknown;
+                    return (Load::Unknown, true);
                 }
             };
             match self.admit(&token, generation) {
-                Admission::Admitted(principal) => return Load::Active(principal, token.expires_at),
-                Admission::Revoked => return Load::Inactive,
+                Admission::Admitted(principal) => return (Load::Active(principal, token.expires_at), true),
+                Admission::Revoked => return (Load::Inactive, true),
                 // After the last attempt: it stood when it was read, which was during this request; it is not kept.
                 Admission::Outdated(principal) if attempt == ATTEMPTS => {
-                    return Load::Active(principal, token.expires_at);
+                    return (Load::Active(principal, token.expires_at), false);
                 }
                 Admission::Outdated(_) => {}
             }
         }
-        Load::Unknown
+        (Load::Unknown, true)
     }
 }
