@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::expect;
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, Authorized, Tokens};
-use crate::support::client::{Client, Reply};
+use crate::support::client::{Client, Reply, encoded};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::page::Browser;
 use crate::support::upstream::Upstream;
@@ -87,6 +88,12 @@ impl Dice {
 
 fn form_of_refresh<'a>(application: &'a Application, token: &'a str) -> [(&'a str, &'a str); 3] {
     [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &application.client_id)]
+}
+
+/// How many grants of an application stand.
+fn standing(home: &Home, application: &Application) -> usize {
+    let listed = home.command(&["session", "list", "--client", &application.client_id]);
+    listed.as_array().expect("a list").len()
 }
 
 impl User {
@@ -177,13 +184,18 @@ impl User {
         let mut client = Client::new(home);
         // What was never answered may have happened or not, but not half.
         for code in self.doubtful.drain(..) {
+            let before = standing(home, &self.application);
             let reply = self.application.redeem(&mut client, &code).await;
             match reply.status {
                 200 => {
                     let tokens = Tokens::from(&reply);
                     self.grants.push(Grant { code, tokens, older: vec![], state: State::Live });
                 }
-                _ => expect::refused(&reply, "invalid_grant"),
+                // It was honoured before the kill: what it gave, which nobody was told of, ends now.
+                _ => {
+                    expect::refused(&reply, "invalid_grant");
+                    assert_eq!(standing(home, &self.application) + 1, before, "tokens nobody has are alive");
+                }
             }
         }
         self.codes.clear();
@@ -300,4 +312,36 @@ async fn st_02_cr_12_kills_lose_nothing_and_bring_nothing_back() {
     println!("{kills} kills: {tally:?}");
     let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
     assert!(of(&tally.interrupted) >= kills && of(&tally.acknowledged) >= 3 * kills && of(&tally.misused) > 0);
+}
+
+#[tokio::test]
+async fn cr_12_a_code_spent_before_a_kill_is_refused_and_ends_what_it_gave() {
+    let gateway = Gateway::start().await;
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let mut browser = Browser::new(&gateway.home);
+    let code = application.authorize(&mut browser).await;
+    // Redeemed by a client that is gone before the answer.
+    let form = encoded(&application.redemption(&code));
+    let head = format!(
+        "POST /token HTTP/1.1\r\nhost: localhost:{}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+         content-length: {}\r\n\r\n",
+        gateway.home.public.port(),
+        form.len()
+    );
+    let mut line = Client::new(&gateway.home).raw().await.expect("a connection");
+    line.write_all(format!("{head}{form}").as_bytes()).await.expect("the request is sent");
+    line.flush().await.expect("the request is sent");
+    let began = Instant::now();
+    while standing(&gateway.home, &application) == 0 {
+        assert!(began.elapsed() < STOPPED, "the code is not redeemed");
+    }
+    drop(line);
+    let gateway = gateway.kill().start().await;
+    assert_eq!(standing(&gateway.home, &application), 1, "what was committed is there");
+    let mut client = Client::new(&gateway.home);
+    expect::refused(&application.redeem(&mut client, &code).await, "invalid_grant");
+    assert_eq!(standing(&gateway.home, &application), 0, "tokens nobody has are alive");
+    browser.client = Client::new(&gateway.home);
+    let again = application.authorize(&mut browser).await;
+    assert_eq!(application.redeem(&mut client, &again).await.status, 200);
 }
