@@ -97,7 +97,7 @@ impl Issuer {
     pub(super) async fn refuse_by_page(
         &self,
         error: OAuthError,
-        detail: &'static str,
+        detail: &str,
         client: Option<&ClientId>,
         caller: &Caller,
     ) -> AuthorizeRejection {

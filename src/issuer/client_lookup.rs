@@ -1,5 +1,7 @@
 //! Finds the client of a request: added, registered, or described by a metadata document.
 
+use std::borrow::Cow;
+
 use super::audit::OrUnavailable;
 use super::metadata_document::document_url;
 use super::rejection::StoreFailed;
@@ -10,9 +12,9 @@ use crate::oauth::{Client, ClientId, ClientOrigin, ErrorCode, Lifetime, OAuthErr
 #[derive(Debug)]
 pub(super) enum LookupFailure {
     /// There is none, or its document is no good, or it is switched off.
-    NotAClient(&'static str),
+    NotAClient(Cow<'static, str>),
     /// Its document cannot be had just now.
-    TryLater(&'static str),
+    TryLater(Cow<'static, str>),
     /// Too many are asked for.
     Throttled(Lifetime),
     /// The store failed.
@@ -48,10 +50,10 @@ impl Issuer {
     ) -> Result<Client, AuthorizeRejection> {
         let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         let found = match stored {
-            Some(client) if client.disabled => Err(LookupFailure::NotAClient("client_disabled")),
+            Some(client) if client.disabled => Err(LookupFailure::NotAClient("client_disabled".into())),
             Some(client) if client.origin != ClientOrigin::MetadataDocument => Ok(client),
             stored if id.is_url() => self.described_client(id, stored, caller).await,
-            Some(_) | None => Err(LookupFailure::NotAClient("unknown_client")),
+            Some(_) | None => Err(LookupFailure::NotAClient("unknown_client".into())),
         };
         let (code, detail, words) = match found {
             Ok(client) => return Ok(client),
@@ -70,6 +72,6 @@ impl Issuer {
                 (ErrorCode::TemporarilyUnavailable, detail, words)
             }
         };
-        Err(self.refuse_by_page(OAuthError::new(code, words), detail, None, caller).await)
+        Err(self.refuse_by_page(OAuthError::new(code, words), &detail, None, caller).await)
     }
 }

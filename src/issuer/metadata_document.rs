@@ -28,8 +28,28 @@ const OUTAGE: Lifetime = Lifetime::from_secs(7 * 24 * 3600);
 /// Documents held in memory: those under way, and those that just failed.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// How the last attempt at a document ended: until when there is no other, and whether the fault may pass.
-type Failed = Option<(Timestamp, bool)>;
+/// Why a document made no client, for log and audit trail (CI-18).
+#[derive(Debug, Clone, thiserror::Error)]
+enum Fault {
+    /// It cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// What it says is no client.
+    #[error("{0}")]
+    Content(String),
+}
+
+impl Fault {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Fetch(error) => error.is_transient(),
+            Self::Content(_) => false,
+        }
+    }
+}
+
+/// How the last attempt at a document ended, and until when there is no other.
+type Failed = Option<(Timestamp, Fault)>;
 
 /// Documents by client. The lock of each entry is held while its document is fetched, so that all who wait share one
 /// fetch. Content and age are in the store.
@@ -47,7 +67,7 @@ impl Documents {
         if entries.len() >= MAX_REMEMBERED && !entries.contains_key(id) {
             // An entry in use must stay, or a second fetch of the same document could begin; one that failed too, or it
             // would be tried again at once.
-            let backs_off = |failed: &Failed| failed.is_some_and(|(until, _)| now < until);
+            let backs_off = |failed: &Failed| failed.as_ref().is_some_and(|(until, _)| now < *until);
             entries.retain(|_, e| Arc::strong_count(e) > 1 || e.try_lock().is_ok_and(|failed| backs_off(&failed)));
         }
         let room = entries.len() < MAX_REMEMBERED || entries.contains_key(id);
@@ -64,7 +84,8 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<Client, LookupFailure> {
         let policy = self.policy();
-        let url = document_url(id, &policy).ok_or(LookupFailure::NotAClient("metadata_document_not_allowed"))?;
+        let not_allowed = || LookupFailure::NotAClient("metadata_document_not_allowed".into());
+        let url = document_url(id, &policy).ok_or_else(not_allowed)?;
         let now = self.clock.now();
         if let Some(client) = stored.as_ref().filter(|c| is_fresh(c, now)) {
             return Ok(client.clone());
@@ -88,52 +109,47 @@ impl Issuer {
         // Read again behind the lock: whoever held it may just have stored the document.
         let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         match stored {
-            Some(client) if client.disabled => return Err(LookupFailure::NotAClient("client_disabled")),
+            Some(client) if client.disabled => return Err(LookupFailure::NotAClient("client_disabled".into())),
             Some(client) if is_fresh(&client, now) => return Ok(client),
             Some(_) | None => {}
         }
-        if let Some((_, transient)) = failed.filter(|(until, _)| now < *until) {
-            return stand_in(stored, transient, now);
+        if let Some((_, fault)) = failed.as_ref().filter(|(until, _)| now < *until) {
+            return stand_in(stored, fault, now);
         }
         let _leave = match leave.map_or_else(|| self.throttle.fetch(url.host(), caller), Ok) {
             Ok(leave) => leave,
             Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait)),
         };
-        let transient = match self.fetch_document(&url, stored.is_some(), &policy).await {
+        let fault = match self.fetch_document(&url, stored.is_some(), &policy).await {
             Ok((metadata, believed)) => {
                 *failed = None;
                 let age = DocumentAge { fetched_at: now, fresh_until: now.plus(believed) };
                 return self.keep_document(id, metadata, age, stored, &policy, caller).await;
             }
-            Err(Some(FetchError::Busy)) if stored.is_none() => return Err(LookupFailure::Throttled(BACK_OFF)),
-            Err(cause) => cause.is_some_and(FetchError::is_transient),
+            Err(Fault::Fetch(FetchError::Busy)) if stored.is_none() => return Err(LookupFailure::Throttled(BACK_OFF)),
+            Err(fault) => fault,
         };
-        *failed = Some((now.plus(BACK_OFF), transient));
-        stand_in(stored, transient, now)
+        tracing::info!(client = url.as_str(), %fault, "a metadata document makes no client");
+        let answer = stand_in(stored, &fault, now);
+        *failed = Some((now.plus(BACK_OFF), fault));
+        answer
     }
 
-    /// Fetches and reads a document: what it says, and how long that is believed. `Err(None)`: it says nothing usable.
+    /// Fetches and reads a document: what it says, and how long that is believed.
     async fn fetch_document(
         &self,
         url: &MetadataDocumentUrl,
         is_known: bool,
         policy: &Policy,
-    ) -> Result<(ClientMetadata, Lifetime), Option<FetchError>> {
+    ) -> Result<(ClientMetadata, Lifetime), Fault> {
         let limits = &policy.config.metadata_documents;
         let fetched = if is_known {
-            self.fetch.refetch_json(url.as_str(), limits.max_bytes).await
+            self.fetch.refetch_json(url.as_str(), limits.max_bytes).await?
         } else {
-            self.fetch.fetch_json(url.as_str(), limits.max_bytes).await
+            self.fetch.fetch_json(url.as_str(), limits.max_bytes).await?
         };
-        let fetched = fetched.map_err(|error| {
-            tracing::info!(client = url.as_str(), %error, "a metadata document could not be fetched");
-            Some(error)
-        })?;
         let read = ClientMetadata::from_metadata_document(&fetched.body, url, &policy.registration());
-        let metadata = read.map_err(|error| {
-            tracing::info!(client = url.as_str(), fault = error.description(), "a metadata document is refused");
-            None
-        })?;
+        let metadata = read.map_err(|error| Fault::Content(error.description().to_owned()))?;
         Ok((metadata, believed_for(&fetched, limits)))
     }
 
@@ -214,11 +230,12 @@ fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
 }
 
 /// Answers while a document cannot be had: by the last good copy, if the fault may pass.
-fn stand_in(stored: Option<Client>, transient: bool, now: Timestamp) -> Result<Client, LookupFailure> {
-    if !transient {
-        return Err(LookupFailure::NotAClient("metadata_document_refused"));
+fn stand_in(stored: Option<Client>, fault: &Fault, now: Timestamp) -> Result<Client, LookupFailure> {
+    if !fault.is_transient() {
+        return Err(LookupFailure::NotAClient(format!("metadata_document_refused: {fault}").into()));
     }
-    let client = old_copy(stored, now).ok_or(LookupFailure::TryLater("metadata_document_unreachable"))?;
+    let unreachable = || LookupFailure::TryLater(format!("metadata_document_unreachable: {fault}").into());
+    let client = old_copy(stored, now).ok_or_else(unreachable)?;
     tracing::warn!(client = client.id.as_str(), "a metadata document is unreachable: its last good copy stands in");
     Ok(client)
 }

@@ -117,6 +117,8 @@ async fn ci_09_to_ci_11_a_bad_document_is_a_page_and_is_not_kept() {
         assert_eq!(world.inner().find_client(&TenantId::default(), &id()).await.unwrap(), None);
         let row = world.audit().await.pop().unwrap();
         assert_eq!(row.event, AuditEvent::AuthorizationRefused);
+        let said = row.reason.expect("a reason");
+        assert!(said.contains("metadata_document_refused: ") && !said.ends_with(": )"), "{said}");
         // Within the back-off nothing is fetched; after it the mended document is seen.
         world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
         world.pass(9);
@@ -146,8 +148,15 @@ async fn ci_12_ci_18_failures_are_not_cached_and_the_page_tells_no_details() {
         let Err(AuthorizeRejection::Page(shown)) = world.begin(&id(), &[], None).await else { panic!("{error}") };
         assert_eq!(shown.code(), expected, "{error}");
         assert!(!shown.description().contains(&error.to_string()), "{}", shown.description());
+        // The trail has the cause, also of the refusals that a back-off makes without a fetch.
+        world.pass(9);
+        assert_eq!(paged(world.begin(&id(), &[], None).await), expected, "{error}");
+        let rows = world.audit().await;
+        let told = |reason: &str| reason.starts_with(expected.as_str()) && reason.contains(&error.to_string());
+        let refused: Vec<_> = rows.iter().filter(|r| r.event == AuditEvent::AuthorizationRefused).collect();
+        assert!(refused.len() == 2 && refused.iter().all(|r| r.reason.as_deref().is_some_and(told)), "{refused:?}");
         world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
-        world.pass(10);
+        world.pass(1);
         assert!(world.begin(&id(), &[], None).await.is_ok(), "{error}");
         assert_eq!(world.fetch.calls(), 2);
     }
