@@ -1,6 +1,7 @@
 //! A pending authorization between requests: begun, found again by its two handles, moved on by compare and set.
 
 use super::audit::OrUnavailable;
+use super::throttle::site;
 use super::{AuthorizeRejection, Caller, Handles, Issuer, Started, Step, Transaction, View};
 use crate::oauth::{Client, ErrorCode, OAuthError, SessionSecret, TokenHash, ValidatedRequest};
 use crate::store::{Interaction, InteractionStep, LoginSession, Update};
@@ -110,6 +111,7 @@ impl Issuer {
             request: asked.map(|a| a.request.to_stored()),
             step: if session.is_some() { InteractionStep::Consent } else { InteractionStep::LogIn },
             session: session.map(|s| s.hash),
+            source: caller.address.map(|_| site(caller)),
             created_at: now,
             expires_at: now.plus(self.config.load().login.interaction),
         };

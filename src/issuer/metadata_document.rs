@@ -13,7 +13,7 @@ use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, Lifetime, MetadataDocumentUrl, Timestamp,
 };
 use crate::outbound::{FetchError, Fetched};
-use crate::store::{AuditEvent, AuditRow};
+use crate::store::{AuditEvent, AuditRow, Insertion};
 
 /// How long nothing is fetched after a failure: a limit on the load, not a cached answer (CI-12).
 const BACK_OFF: Lifetime = Lifetime::from_secs(10);
@@ -165,11 +165,12 @@ impl Issuer {
     ) -> Result<Client, LookupFailure> {
         let Some(old) = stored else {
             // A first sight writes a row, so it counts like a registration.
-            self.throttle.registration(caller, &policy.config.rates).map_err(LookupFailure::Throttled)?;
+            let (rates, described) = (&policy.config.rates, ClientOrigin::MetadataDocument);
+            self.throttle.registration(described, caller, rates).map_err(LookupFailure::Throttled)?;
             let client = Client {
                 tenant: self.tenant.clone(),
                 id: id.clone(),
-                origin: ClientOrigin::MetadataDocument,
+                origin: described,
                 metadata,
                 secrets: Vec::new(),
                 resource: None,
@@ -179,8 +180,14 @@ impl Issuer {
                 document: Some(age),
             };
             let row = AuditRow { client: Some(id.clone()), ..self.audit(AuditEvent::ClientAdded, caller) };
-            self.store.put_document_client(client.clone(), false, row).await.or_unavailable(self, caller).await?;
-            return Ok(client);
+            let cap = policy.config.registration.max_clients;
+            let inserted =
+                self.store.insert_client(client.clone(), cap, row).await.or_unavailable(self, caller).await?;
+            return match inserted {
+                // Another process saw it first: the same document, fetched by both.
+                Insertion::Inserted | Insertion::Exists => Ok(client),
+                Insertion::Full => Err(LookupFailure::Throttled(self.client_cap_reached(Some(id), caller).await)),
+            };
         };
         if old.metadata == metadata {
             self.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;

@@ -24,7 +24,7 @@ impl Issuer {
             return Err(TokenRejection::Absent);
         }
         // Before the body is read, so that refused bodies count too.
-        if let Err(wait) = self.throttle.registration(caller, rates) {
+        if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, caller, rates) {
             self.refuse_registration("rate_limited", caller).await;
             return Err(TokenRejection::Throttled(wait));
         }
@@ -57,15 +57,19 @@ impl Issuer {
                 self.metrics.control(ControlEvent::ClientRegistered);
                 Ok(Registered { client, secret })
             }
-            Insertion::Full => {
-                self.refuse_registration("too_many_clients", caller).await;
-                Err(TokenRejection::Throttled(FULL))
-            }
+            Insertion::Full => Err(TokenRejection::Throttled(self.client_cap_reached(None, caller).await)),
             Insertion::Exists => {
                 tracing::error!("a new client id of 172 random bits is taken: is the generator of randomness broken?");
                 Err(TokenRejection::Unavailable)
             }
         }
+    }
+
+    /// Records that there is no room for one more client of its kind; returns when to try again.
+    pub(super) async fn client_cap_reached(&self, id: Option<&ClientId>, caller: &Caller) -> Lifetime {
+        let row = self.audit(AuditEvent::ClientCapReached, caller);
+        self.record_refusal(AuditRow { client: id.cloned(), reason: Some("too_many_clients".to_owned()), ..row }).await;
+        FULL
     }
 
     async fn refuse_registration(&self, reason: &'static str, caller: &Caller) {

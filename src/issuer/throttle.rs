@@ -14,7 +14,7 @@ use super::familiar::Familiar;
 use super::fetches::{FetchLeave, Fetches};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
-use crate::oauth::{ClientId, Lifetime, TokenHash};
+use crate::oauth::{ClientId, ClientOrigin, Lifetime, TokenHash};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -23,6 +23,12 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// a burst that a person or a test suite does not reach.
 const REFUSALS_PER_SECOND: u32 = 5;
 const REFUSALS_BURST: u32 = 500;
+
+/// New clients of one IPv6 site, as a multiple of what one address may bring: a site rents 65536 networks for nothing.
+const SITE_REGISTRATIONS: u32 = 4;
+
+/// New clients of a tenant, likewise: 100 an hour unless configured otherwise.
+const TENANT_REGISTRATIONS: u32 = 10;
 
 /// Failed logins of one network in an hour, over all accounts: one password tried on many accounts ends here (LI-03),
 /// an office behind one address does not.
@@ -45,6 +51,8 @@ pub(super) struct Throttle {
     token_by_address: Budget<IpAddr>,
     token_by_client: Budget<(TokenHash, IpAddr)>,
     registrations: Budget<IpAddr>,
+    registrations_by_site: Budget<IpAddr>,
+    registrations_in_all: Budget<bool>,
     fetches: Fetches,
     refusals: Budget<()>,
     logins: Tally<(TokenHash, IpAddr)>,
@@ -73,7 +81,9 @@ impl Throttle {
             authorize_by_site: Budget::new(clock, authorize_site_quota(&config.rates)),
             token_by_address: Budget::new(clock, token_address_quota(&config.rates)),
             token_by_client: Budget::new(clock, token_client_quota(&config.rates)),
-            registrations: Budget::new(clock, registration_quota(&config.rates)),
+            registrations: Budget::new(clock, registration_quota(&config.rates, 1)),
+            registrations_by_site: Budget::new(clock, registration_quota(&config.rates, SITE_REGISTRATIONS)),
+            registrations_in_all: Budget::new(clock, registration_quota(&config.rates, TENANT_REGISTRATIONS)),
             fetches: Fetches::new(clock),
             refusals: Budget::new(clock, refusal_quota()),
             logins: Tally::new(hour),
@@ -94,9 +104,13 @@ impl Throttle {
         self.authorize_by_site.take(site(caller), authorize_site_quota(rates))
     }
 
-    /// Takes one new client, registered or first met by its metadata document.
-    pub(super) fn registration(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
-        self.registrations.take(source(caller), registration_quota(rates))
+    /// Takes one new client, registered or first met by its metadata document. What strangers do by one of the two ways
+    /// leaves the other open.
+    pub(super) fn registration(&self, origin: ClientOrigin, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        self.registrations.take(source(caller), registration_quota(rates, 1))?;
+        self.registrations_by_site.take(site(caller), registration_quota(rates, SITE_REGISTRATIONS))?;
+        let is_described = origin == ClientOrigin::MetadataDocument;
+        self.registrations_in_all.take(is_described, registration_quota(rates, TENANT_REGISTRATIONS))
     }
 
     /// Takes leave to fetch a metadata document from a host.
@@ -238,8 +252,10 @@ fn token_address_quota(rates: &Rates) -> Quota {
     quota(rate, SECOND, rate.saturating_mul(2))
 }
 
-fn registration_quota(rates: &Rates) -> Quota {
-    quota(rates.registrations_per_hour, HOUR, rates.registrations_per_hour)
+/// What so many addresses may do.
+fn registration_quota(rates: &Rates, addresses: u32) -> Quota {
+    let rate = rates.registrations_per_hour.saturating_mul(addresses);
+    quota(rate, HOUR, rate)
 }
 
 fn refusal_quota() -> Quota {
@@ -257,7 +273,7 @@ fn network(caller: &Caller) -> IpAddr {
 }
 
 /// One caller as far as storage goes: the /48 that anybody can rent, with its 65536 networks of hosts.
-fn site(caller: &Caller) -> IpAddr {
+pub(super) fn site(caller: &Caller) -> IpAddr {
     masked(caller, 32, 48)
 }
 
@@ -294,6 +310,23 @@ mod tests {
         let of_site = (0..1000).filter(|n| heard(format!("2001:db8:7:{n:x}::1"))).count();
         assert_eq!(of_site, 120, "each network would have 30");
         assert!(heard("2001:db8:8::1".to_owned()) && heard("192.0.2.7".to_owned()));
+    }
+
+    #[test]
+    fn rg_02_registrations_are_counted_by_address_site_and_in_all() {
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::ManualClock::new(crate::oauth::Timestamp::from_secs(1)));
+        let overrides = crate::config::Overrides { up: true, ..Default::default() };
+        let mut config = Config::load(None, &overrides).expect("the defaults are good");
+        config.rates.registrations_per_hour = 10;
+        let throttle = Throttle::new(&clock, &config);
+        let heard = |origin, address: String| throttle.registration(origin, &caller(&address), &config.rates).is_ok();
+        let count = |origin, address: &dyn Fn(u32) -> String| (0..1000).filter(|n| heard(origin, address(*n))).count();
+        let registered = ClientOrigin::Registered;
+        assert_eq!(count(registered, &|_| "192.0.2.1".to_owned()), 10);
+        assert_eq!(count(registered, &|n| format!("2001:db8:7:{n:x}::1")), 40);
+        assert_eq!(count(registered, &|n| format!("198.51.{}.{}", n / 250, n % 250)), 50, "a hundred in all");
+        let described = ClientOrigin::MetadataDocument;
+        assert_eq!(count(described, &|n| format!("203.0.{}.{}", n / 250, n % 250)), 100, "the other way stays open");
     }
 
     #[test]

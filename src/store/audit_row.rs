@@ -44,6 +44,7 @@ events! {
     ClientDisabled = "client.disabled",
     ClientDocumentChanged = "client.document_changed",
     ClientEnabled = "client.enabled",
+    ClientCapReached = "reg.cap",
     ClientRegistered = "client.registered",
     ClientRegistrationRefused = "client.registration_refused",
     ClientSecretRotated = "client.secret_rotated",

@@ -19,6 +19,7 @@ pub(super) struct Migration {
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "core", sql: include_str!("migrations/0001_core.sql") },
     Migration { number: 2, name: "document_age", sql: include_str!("migrations/0002_document_age.sql") },
+    Migration { number: 3, name: "interaction_source", sql: include_str!("migrations/0003_interaction_source.sql") },
 ];
 
 /// A step that a store has taken.

@@ -42,8 +42,9 @@ const CHANGES_AT_ONCE: usize = 1000;
 /// Clients.
 #[async_trait]
 pub trait ClientStore {
-    /// Adds a client unless its id is taken. One that registered itself, when the tenant has `cap` of those: takes the
-    /// place of the oldest that was never used, if there is one that is not quite new. The audit row is written when it was added.
+    /// Adds a client unless its id is taken. One that came by itself, when the tenant has `cap` of its kind (registered, or
+    /// described by a document): takes the place of the oldest of them that was never used, if there is one that is not
+    /// quite new. The audit row is written when it was added.
     async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError>;
     /// Finds one.
     async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError>;
@@ -173,7 +174,9 @@ pub trait SessionStore {
     ) -> Result<Option<LoginSession>, StoreError>;
     /// Ends a session.
     async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError>;
-    /// Starts a pending authorization.
+    /// Starts a pending authorization. A source that has 200 already loses one that has ended,
+    /// or else its oldest; at a client that has 1000, the source
+    /// with the most of them does; 50,000 are kept in all.
     async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError>;
     /// Finds one that has not expired, ended or not.
     async fn find_interaction(

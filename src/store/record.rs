@@ -1,5 +1,7 @@
 //! What is stored, as plain types; secrets only as hashes.
 
+use std::net::IpAddr;
+
 use crate::oauth::{
     ClientId, ClientSecretHash, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
@@ -116,6 +118,8 @@ pub struct Interaction {
     pub step: InteractionStep,
     /// The login session it is bound to, from `Consent` on.
     pub session: Option<TokenHash>,
+    /// The network from which it was begun: who begins too many pushes out their own.
+    pub source: Option<IpAddr>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it ends (10 minutes).
@@ -187,6 +191,13 @@ pub(super) fn rotated_secrets(
     let previous = secrets.iter().map(limited).filter(|s| s.until.is_some_and(|until| now < until));
     std::iter::once(new).chain(previous).collect()
 }
+
+/// Pending authorizations of one source, for offices that sign in from one address: beyond that one goes that has ended, or
+/// else its oldest.
+pub(super) const PENDING_PER_SOURCE: u32 = 200;
+
+/// Pending authorizations of one client; beyond that the source with the most of them loses its oldest.
+pub(super) const PENDING_PER_CLIENT: u32 = 1_000;
 
 /// Pending authorizations at most; the oldest go first. They take some 100 MB then, and it is twice what one IPv6 site
 /// can begin while a sign-in lives.

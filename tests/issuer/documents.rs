@@ -240,6 +240,26 @@ async fn ci_15_new_documents_from_one_address_count_like_registrations() {
 }
 
 #[tokio::test]
+async fn rg_02_described_clients_have_a_cap_of_their_own() {
+    let world = World::with(|config| config.registration.max_clients = 2).await;
+    for _ in 0..2 {
+        world.public_client(CALLBACK).await;
+    }
+    for n in 0..3 {
+        let url = format!("https://app-{n}.example/client.json");
+        let mut document = document(CALLBACK);
+        document["client_id"] = url.as_str().into();
+        world.fetch.serve(&url, &document, None, false);
+        let outcome = world.begin(&ClientId::parse(&url).unwrap(), &[], None).await;
+        assert_eq!(outcome.is_ok(), n < 2, "{outcome:?}");
+    }
+    assert_eq!(world.count(AuditEvent::ClientCapReached).await, 1);
+    // Who was seen before is served all the same, and who never signed anybody in makes room in time.
+    let known = ClientId::parse("https://app-0.example/client.json").unwrap();
+    assert!(world.begin(&known, &[], None).await.is_ok());
+}
+
+#[tokio::test]
 async fn ci_15_one_stranger_does_not_use_up_what_a_host_has_for_all() {
     let world = World::new().await;
     let url = |n: u32| ClientId::parse(&format!("https://app.example/{n}.json")).unwrap();

@@ -279,7 +279,7 @@ async fn the_account_page_has_its_own_transaction() {
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Account));
     let session = browser.session.as_deref();
     assert!(matches!(world.issuer.begin_account(session, &caller(1)).await.unwrap().step, Step::Account));
-    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Err(AuthorizeRejection::Gone)));
+    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Err(AuthorizeRejection::Finished)));
 }
 
 #[tokio::test]

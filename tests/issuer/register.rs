@@ -59,7 +59,7 @@ async fn rg_02_a_full_gateway_says_so() {
     let outcome = world.issuer.register(&body(&[]), &caller(3)).await;
     assert!(matches!(outcome, Err(TokenRejection::Throttled(_))), "{outcome:?}");
     let row = world.audit().await.pop().unwrap();
-    assert_eq!((row.event, row.reason.as_deref()), (AuditEvent::ClientRegistrationRefused, Some("too_many_clients")));
+    assert_eq!((row.event.as_str(), row.reason.as_deref()), ("reg.cap", Some("too_many_clients")));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ crate::on_every_store! {
     a_client_is_found_as_it_was_added,
     an_id_is_taken_once_and_the_cap_holds,
     only_registrations_count_and_the_oldest_unused_one_makes_room,
+    each_kind_of_client_that_comes_by_itself_has_its_own_cap,
     clients_of_tenants_are_apart,
     a_document_replaces_what_the_client_says_of_itself,
     a_documents_age_is_kept_with_the_client,
@@ -77,6 +78,24 @@ async fn only_registrations_count_and_the_oldest_unused_one_makes_room(store: Ar
     assert_eq!(insert("again", registered, 11).await.unwrap(), Insertion::Full);
     let left: Vec<_> = store.list_clients(&tenant()).await.unwrap().into_iter().map(|c| c.id).collect();
     assert_eq!(left, ["app", "one", "two", "three", "new", "more"].map(client_id), "the used one stays");
+}
+
+async fn each_kind_of_client_that_comes_by_itself_has_its_own_cap(store: Arc<dyn Store>) {
+    let insert = |name: &str, origin| store.insert_client(client(name, origin), 2, added());
+    for (origin, names) in
+        [(ClientOrigin::Registered, ["r1", "r2", "r3"]), (ClientOrigin::MetadataDocument, ["d1", "d2", "d3"])]
+    {
+        let [first, second, third] = names;
+        assert_eq!(insert(first, origin).await.unwrap(), Insertion::Inserted);
+        assert_eq!(insert(second, origin).await.unwrap(), Insertion::Inserted);
+        assert_eq!(insert(third, origin).await.unwrap(), Insertion::Full);
+    }
+    let late = START.plus(HOUR);
+    let described = Client { created_at: late, ..client("d3", ClientOrigin::MetadataDocument) };
+    let added = row(AuditEvent::ClientAdded, late);
+    assert_eq!(store.insert_client(described, 2, added).await.unwrap(), Insertion::Inserted);
+    let left: Vec<_> = store.list_clients(&tenant()).await.unwrap().into_iter().map(|c| c.id).collect();
+    assert_eq!(left, ["r1", "r2", "d2", "d3"].map(client_id));
 }
 
 async fn clients_of_tenants_are_apart(store: Arc<dyn Store>) {

@@ -16,6 +16,7 @@ crate::on_every_store! {
     an_interaction_is_found_until_it_ends,
     a_step_is_taken_once,
     pending_authorizations_are_bounded_and_the_oldest_go,
+    who_begins_too_many_pushes_out_their_own,
     consent_is_told_apart_by_all_it_is_about,
     consent_ends_with_its_grant_with_all_grants_and_with_a_denial,
     cr_09_nothing_is_found_or_moved_by_another_tenant,
@@ -107,15 +108,47 @@ async fn pending_authorizations_are_bounded_and_the_oldest_go(store: Arc<dyn Sto
     settle(&store).await;
     let name = |n: u32| format!("{n}");
     for batch in 0..201_u32 {
-        let begun = (batch * 250..(batch + 1) * 250).map(|n| store.begin_interaction(interaction(&name(n), START)));
+        let account_page = |n: u32| Interaction { client: None, request: None, ..interaction(&name(n), START) };
+        let begun = (batch * 250..(batch + 1) * 250).map(|n| store.begin_interaction(account_page(n)));
         futures_util::future::try_join_all(begun).await.unwrap();
     }
-    let there = |n: u32| {
-        let (store, id) = (Arc::clone(&store), interaction(&name(n), START).id);
-        async move { store.find_interaction(&tenant(), &id, START).await.unwrap().is_some() }
-    };
+    let there = |n: u32| is_pending(&store, name(n));
     assert!(!there(0).await && !there(200).await, "as many as are too many have gone");
     assert!(there(500).await && there(50_249).await);
+}
+
+async fn is_pending(store: &Arc<dyn Store>, name: String) -> bool {
+    store.find_interaction(&tenant(), &interaction(&name, START).id, START).await.unwrap().is_some()
+}
+
+async fn begin_from(store: &Arc<dyn Store>, source: [u8; 4], name: String) {
+    let begun = Interaction { source: Some(source.into()), ..interaction(&name, START) };
+    store.begin_interaction(begun).await.unwrap();
+}
+
+async fn who_begins_too_many_pushes_out_their_own(store: Arc<dyn Store>) {
+    settle(&store).await;
+    begin_from(&store, [192, 0, 2, 1], "a person's".to_owned()).await;
+    for n in 0..250 {
+        begin_from(&store, [198, 51, 100, 1], format!("{n}")).await;
+        if n == 10 {
+            let denied = interaction("10", START);
+            let (from, end) = (InteractionStep::Consent, InteractionStep::Ended);
+            store.advance_interaction(&tenant(), &denied.id, from, end, None, START).await.unwrap();
+        }
+    }
+    for (n, stays) in [(0, false), (10, false), (49, false), (50, true), (249, true)] {
+        assert_eq!(is_pending(&store, format!("{n}")).await, stays, "{n}");
+    }
+    // Many sources at one client: those with the most lose theirs, a person with one does not.
+    for host in 2..20 {
+        for n in 0..100 {
+            begin_from(&store, [198, 51, 100, host], format!("{host} {n}")).await;
+        }
+    }
+    assert!(is_pending(&store, "a person's".to_owned()).await);
+    assert!(is_pending(&store, "19 99".to_owned()).await);
+    assert!(!is_pending(&store, "50".to_owned()).await, "the oldest of the heaviest");
 }
 
 async fn consent_is_told_apart_by_all_it_is_about(store: Arc<dyn Store>) {

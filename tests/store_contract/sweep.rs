@@ -88,7 +88,8 @@ async fn st_17_many_rows_go_in_batches(store: Arc<dyn Store>) {
     settle(&store).await;
     grant(&store, "g", START).await;
     for n in 0..2500 {
-        store.begin_interaction(interaction(&format!("left {n}"), START)).await.unwrap();
+        let page = interaction(&format!("left {n}"), START);
+        store.begin_interaction(mcpgate::store::Interaction { client: None, request: None, ..page }).await.unwrap();
     }
     // The token, the page of its consent, and those that nobody answered.
     assert_eq!(sweep(&store, START.plus(HOUR)).await, 2502);

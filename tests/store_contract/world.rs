@@ -121,6 +121,7 @@ pub(crate) fn interaction(name: &str, at: Timestamp) -> Interaction {
         request: Some(r#"{"state":"s"}"#.to_owned()),
         step: InteractionStep::Consent,
         session: None,
+        source: None,
         created_at: at,
         expires_at: at.plus(Lifetime::from_secs(600)),
     }

@@ -164,20 +164,26 @@ fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: 
     update(db, found.no, &Client { metadata: client.metadata, document: client.document, ..found.client }, metadata)
 }
 
-/// Returns whether one more may register, after making room if need be.
-fn has_room(db: &Connection, tenant: &TenantId, cap: u64, now: Timestamp) -> Result<bool, StoreError> {
-    let count = "SELECT count(*) FROM client WHERE tenant = ?1 AND origin = 'registered'";
-    if row::one(db, count, [tenant], |c| c.number())?.is_some_and(|count| count < cap) {
+/// Returns whether there may be one more of this origin, after making room if need be.
+fn has_room(
+    db: &Connection,
+    tenant: &TenantId,
+    origin: ClientOrigin,
+    cap: u64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let count = "SELECT count(*) FROM client WHERE tenant = ?1 AND origin = ?2";
+    if row::one(db, count, params![tenant, origin_word(origin)], |c| c.number())?.is_some_and(|count| count < cap) {
         return Ok(true);
     }
     let unused = "SELECT client_id FROM client c
-        WHERE tenant = ?1 AND origin = 'registered' AND status = 'enabled' AND last_used_at IS NULL AND created_at <= ?2
+        WHERE tenant = ?1 AND origin = ?3 AND status = 'enabled' AND last_used_at IS NULL AND created_at <= ?2
             AND NOT EXISTS (SELECT 1 FROM grants WHERE client_no = c.no)
             AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = c.no)
             AND NOT EXISTS (SELECT 1 FROM interaction WHERE client_no = c.no)
         ORDER BY no LIMIT 1";
     let made_before = row::storable(now.as_millis()).saturating_sub(row::storable(CLIENT_SPARED.as_millis()));
-    match row::one(db, unused, params![tenant, made_before], |c| c.client())? {
+    match row::one(db, unused, params![tenant, made_before, origin_word(origin)], |c| c.client())? {
         Some(id) => Ok(remove(db, tenant, &id, &AuditRow::unused_client(tenant, &id, now))? == Update::Done),
         None => Ok(false),
     }
@@ -202,7 +208,7 @@ impl ClientStore for EmbeddedStore {
             if find(db, &client.tenant, &client.id)?.is_some() {
                 return Ok(Insertion::Exists);
             }
-            if client.origin == ClientOrigin::Registered && !has_room(db, &client.tenant, cap, audit.at)? {
+            if client.origin != ClientOrigin::Manual && !has_room(db, &client.tenant, client.origin, cap, audit.at)? {
                 return Ok(Insertion::Full);
             }
             insert(db, &client, &metadata)?;

@@ -2,15 +2,15 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::record::PENDING_AT_MOST;
+use super::super::record::{PENDING_AT_MOST, PENDING_PER_CLIENT, PENDING_PER_SOURCE};
 use super::super::{Interaction, InteractionStep, StoreError, Update};
 use super::clients;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use crate::oauth::{ClientId, TenantId, Timestamp, TokenHash};
 
-const SELECT: &str = "SELECT i.id, i.cookie, i.tenant, c.client_id, i.request, i.step, i.session_hash, i.created_at,
-        i.expires_at, i.seal
+const SELECT: &str = "SELECT i.id, i.cookie, i.tenant, c.client_id, i.request, i.step, i.session_hash, i.source,
+        i.created_at, i.expires_at, i.seal
     FROM interaction i LEFT JOIN client c ON c.no = i.client_no";
 
 pub(super) const fn step_word(step: InteractionStep) -> &'static str {
@@ -36,6 +36,7 @@ fn read(c: &mut Columns<'_>) -> Result<Interaction, StoreError> {
         request: c.optional_text()?.map(str::to_owned),
         step: c.word(parse_step)?,
         session: c.optional_hash()?,
+        source: c.optional_text()?.and_then(|source| source.parse().ok()),
         created_at: c.moment()?,
         expires_at: c.moment()?,
     };
@@ -61,10 +62,22 @@ pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
 pub(super) fn insert(db: &Connection, interaction: &Interaction) -> Result<(), StoreError> {
     let client = interaction.client.as_ref();
     let client_no = client.map(|client| clients::number(db, &interaction.tenant, client)).transpose()?;
+    let source = interaction.source.map(|source| source.to_string());
+    if let Some(source) = &source {
+        let newest = PENDING_PER_SOURCE.saturating_sub(1);
+        // The newest that may stay beside the one to come.
+        let surplus = "SELECT no FROM interaction WHERE source = ?1
+            ORDER BY step = 'ended', no DESC LIMIT -1 OFFSET ?2";
+        execute(db, &format!("DELETE FROM interaction WHERE no IN ({surplus})"), params![source, newest])?;
+    }
+    if let Some(client_no) = client_no {
+        make_room_at_client(db, client_no)?;
+    }
     execute_once(
         db,
-        "INSERT INTO interaction (id, tenant, cookie, client_no, request, step, session_hash, created_at, expires_at, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO interaction (id, tenant, cookie, client_no, request, step, session_hash, source, created_at, expires_at,
+             seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             interaction.id,
             interaction.tenant,
@@ -73,6 +86,7 @@ pub(super) fn insert(db: &Connection, interaction: &Interaction) -> Result<(), S
             interaction.request,
             step_word(interaction.step),
             interaction.session,
+            source,
             interaction.created_at,
             interaction.expires_at,
             interaction.seal()
@@ -81,6 +95,18 @@ pub(super) fn insert(db: &Connection, interaction: &Interaction) -> Result<(), S
     // Numbers grow by one: no count over the whole table is needed.
     let oldest = db.last_insert_rowid().saturating_sub(PENDING_AT_MOST.into());
     execute(db, "DELETE FROM interaction WHERE no <= ?1", [oldest]).map(drop)
+}
+
+/// Removes one when a client has as many as it may have: the oldest of the source that has the most of them there, so that
+/// a few who begin many do not push out the many who began one.
+fn make_room_at_client(db: &Connection, client_no: i64) -> Result<(), StoreError> {
+    let count = row::one(db, "SELECT count(*) FROM interaction WHERE client_no = ?1", [client_no], |c| c.number())?;
+    if count.is_none_or(|count| count < u64::from(PENDING_PER_CLIENT)) {
+        return Ok(());
+    }
+    let heaviest =
+        "SELECT min(no) FROM interaction WHERE client_no = ?1 GROUP BY source ORDER BY count(*) DESC, 1 LIMIT 1";
+    execute(db, &format!("DELETE FROM interaction WHERE no = ({heaviest})"), [client_no]).map(drop)
 }
 
 /// Moves one that was just read to its next step, unless it has moved meanwhile.

@@ -124,7 +124,7 @@ impl Sealed for LoginSession {
 
 impl Sealed for Interaction {
     fn seal(&self) -> u32 {
-        Fields::of("interaction")
+        let fields = Fields::of("interaction")
             .bytes(&self.id.0)
             .bytes(&self.cookie.0)
             .text(self.tenant.as_str())
@@ -133,8 +133,13 @@ impl Sealed for Interaction {
             .text(super::interactions::step_word(self.step))
             .optional(self.session.as_ref().map(|s| s.0.as_slice()))
             .at(self.created_at)
-            .at(self.expires_at)
-            .finish()
+            .at(self.expires_at);
+        // Nothing for `None`: rows that were sealed before there was a source keep their seal.
+        match self.source {
+            Some(source) => fields.text(&source.to_string()),
+            None => fields,
+        }
+        .finish()
     }
 }
 

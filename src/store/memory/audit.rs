@@ -25,13 +25,13 @@ impl State {
     }
 
     /// Whether one more may register, after making room if need be.
-    pub(super) fn has_room(&mut self, tenant: &TenantId, cap: u64, now: Timestamp) -> bool {
-        let registered = |c: &&Client| c.tenant == *tenant && c.origin == ClientOrigin::Registered;
-        if u64::try_from(self.clients.iter().filter(registered).count()).is_ok_and(|count| count < cap) {
+    pub(super) fn has_room(&mut self, tenant: &TenantId, origin: ClientOrigin, cap: u64, now: Timestamp) -> bool {
+        let alike = |c: &&Client| c.tenant == *tenant && c.origin == origin;
+        if u64::try_from(self.clients.iter().filter(alike).count()).is_ok_and(|count| count < cap) {
             return true;
         }
         let unused = |c: &&Client| c.last_used_at.is_none() && self.is_abandoned(c, now, CLIENT_SPARED);
-        let Some(id) = self.clients.iter().filter(registered).find(unused).map(|c| c.id.clone()) else { return false };
+        let Some(id) = self.clients.iter().filter(alike).find(unused).map(|c| c.id.clone()) else { return false };
         self.remove_client(tenant, &id, now);
         self.record(AuditRow::unused_client(tenant, &id, now));
         true

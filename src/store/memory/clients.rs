@@ -15,7 +15,7 @@ impl ClientStore for MemoryStore {
         if state.client(&client.tenant, &client.id).is_some() {
             return Ok(Insertion::Exists);
         }
-        if client.origin == ClientOrigin::Registered && !state.has_room(&client.tenant, cap, audit.at) {
+        if client.origin != ClientOrigin::Manual && !state.has_room(&client.tenant, client.origin, cap, audit.at) {
             return Ok(Insertion::Full);
         }
         state.clients.push(client);

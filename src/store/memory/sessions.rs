@@ -1,14 +1,50 @@
 //! Browser sessions, pending authorizations and remembered consent in memory.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 
-use super::super::record::PENDING_AT_MOST;
+use super::super::record::{PENDING_AT_MOST, PENDING_PER_CLIENT, PENDING_PER_SOURCE};
 use super::super::{
     AccountStatus, AuditRow, Consent, Interaction, InteractionStep, LoginSession, SessionStore, StoreError, Update,
     limits,
 };
-use super::MemoryStore;
+use super::{MemoryStore, State};
 use crate::oauth::{ClientId, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
+
+impl State {
+    /// Removes the oldest of the source, and of the source that has the most at the client, where there are too many.
+    fn make_room_for(&mut self, new: &Interaction) {
+        if new.source.is_some() {
+            let theirs: Vec<_> = self.places(|i| i.source == new.source);
+            if theirs.len() >= usize::try_from(PENDING_PER_SOURCE).unwrap_or(usize::MAX) {
+                let has_ended =
+                    |place: &&usize| self.interactions.get(**place).is_some_and(|i| i.step == InteractionStep::Ended);
+                let goes = theirs.iter().find(has_ended).or(theirs.first());
+                goes.map(|place| self.interactions.remove(*place));
+            }
+        }
+        if new.client.is_some() {
+            let at_client = self.places(|i| i.tenant == new.tenant && i.client == new.client);
+            if at_client.len() < usize::try_from(PENDING_PER_CLIENT).unwrap_or(usize::MAX) {
+                return;
+            }
+            let mut by_source: HashMap<Option<IpAddr>, Vec<usize>> = HashMap::new();
+            for place in at_client {
+                by_source.entry(self.interactions.get(place).and_then(|i| i.source)).or_default().push(place);
+            }
+            let heaviest =
+                by_source.into_values().max_by_key(|places| (places.len(), Reverse(places.first().copied())));
+            heaviest.and_then(|places| places.first().map(|oldest| self.interactions.remove(*oldest)));
+        }
+    }
+
+    fn places(&self, is_meant: impl Fn(&Interaction) -> bool) -> Vec<usize> {
+        self.interactions.iter().enumerate().filter(|(_, i)| is_meant(i)).map(|(place, _)| place).collect()
+    }
+}
 
 #[async_trait]
 impl SessionStore for MemoryStore {
@@ -66,6 +102,7 @@ impl SessionStore for MemoryStore {
         {
             return Err(StoreError::Conflict("the client is not in the store".to_owned()));
         }
+        state.make_room_for(&interaction);
         state.interactions.push(interaction);
         let surplus = state.interactions.len().saturating_sub(usize::try_from(PENDING_AT_MOST).unwrap_or(usize::MAX));
         state.interactions.drain(..surplus);
