@@ -25,7 +25,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let form = visit.own_form(body).await?;
     let handles = visit.handles(&form)?;
     if handles.cookie.is_none() {
-        return Err(AuthorizeRejection::Gone.into());
+        return Err(PageRejection::NoTransactionCookie);
     }
     if Visit::check_token(&form, consent_key(&handles).as_ref(), PURPOSE).is_err() {
         return refuse_stale(visit, &handles).await;
@@ -63,6 +63,7 @@ fn decision(form: &Form) -> Result<Option<Decision>, PageRejection> {
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles, visit.caller).await? {
         View::Consent(view) => {
+            visit.issuer.record_refused_page("form_token", visit.caller).await;
             let problem = "You have signed in again since this page was opened. Look at it once more, then decide.";
             show(visit, StatusCode::FORBIDDEN, handles, &view, Some(problem))
         }
@@ -90,7 +91,7 @@ fn show(
     view: &ConsentView,
     problem: Option<&str>,
 ) -> Result<Response, PageRejection> {
-    let key = consent_key(handles).ok_or(AuthorizeRejection::Gone)?;
+    let key = consent_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
     let page = ConsentPage {
         frame: Frame::new(visit.config),
         transaction: &handles.transaction,

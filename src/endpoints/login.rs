@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::issuer::{AuthorizeRejection, Handles, LoginOutcome, LoginView, Step, View};
+use crate::issuer::{Handles, LoginOutcome, LoginView, Step, View};
 use crate::web::{RequestBody, Response, reply};
 
 use super::authorize::go_on;
@@ -30,7 +30,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let handles = visit.handles(&form)?;
-    let key = login_key(&handles).ok_or(AuthorizeRejection::Gone)?;
+    let key = login_key(&handles).ok_or(PageRejection::NoTransactionCookie)?;
     Visit::check_token(&form, Some(&key), PURPOSE)?;
     let name = form.get("username").unwrap_or_default();
     let password = form.get("password").unwrap_or_default();
@@ -79,7 +79,7 @@ fn show(
     username: &str,
     problem: Option<&str>,
 ) -> Result<Response, PageRejection> {
-    let key = login_key(handles).ok_or(AuthorizeRejection::Gone)?;
+    let key = login_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
     let page = LoginPage {
         frame: Frame::new(visit.config),
         transaction: &handles.transaction,

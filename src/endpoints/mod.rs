@@ -74,7 +74,6 @@ impl Endpoints {
 
     /// The path is compared as it came: nothing is decoded or collapsed, so no two spellings are one resource.
     async fn answer(&self, visit: &Visit<'_>, body: RequestBody) -> Response {
-        let page = |outcome: Result<Response, PageRejection>| outcome.unwrap_or_else(|r| r.into_response(visit));
         let client = |outcome: Result<Response, ClientRejection>| {
             let mut response = outcome.unwrap_or_else(|r| r.into_response(visit));
             cors::allow_any_origin(response.headers_mut());
@@ -85,27 +84,27 @@ impl Endpoints {
             ("GET" | "HEAD", _) if path.starts_with(metadata::WELL_KNOWN) => {
                 self.documents(visit.config).answer(&visit.head)
             }
-            ("GET", "/authorize") => page(authorize::get(visit).await),
-            ("POST", "/authorize") => page(authorize::post(visit, body).await),
-            ("GET", "/login") => page(login::get(visit).await),
-            ("POST", "/login") => page(login::post(visit, body).await),
-            ("GET", "/consent") => page(consent::get(visit).await),
-            ("POST", "/consent") => page(consent::post(visit, body).await),
-            ("POST", "/switch-account") => page(switch_account::post(visit, body).await),
-            ("GET", "/account") => page(account::get(visit).await),
-            ("POST", "/account/revoke") => page(account::revoke(visit, body).await),
-            ("POST", "/logout") => page(logout::post(visit, body).await),
-            ("GET", "/setup") => page(setup::get(visit).await),
-            ("POST", "/setup") => page(setup::post(visit, body).await),
+            ("GET", "/authorize") => page(visit, authorize::get(visit).await).await,
+            ("POST", "/authorize") => page(visit, authorize::post(visit, body).await).await,
+            ("GET", "/login") => page(visit, login::get(visit).await).await,
+            ("POST", "/login") => page(visit, login::post(visit, body).await).await,
+            ("GET", "/consent") => page(visit, consent::get(visit).await).await,
+            ("POST", "/consent") => page(visit, consent::post(visit, body).await).await,
+            ("POST", "/switch-account") => page(visit, switch_account::post(visit, body).await).await,
+            ("GET", "/account") => page(visit, account::get(visit).await).await,
+            ("POST", "/account/revoke") => page(visit, account::revoke(visit, body).await).await,
+            ("POST", "/logout") => page(visit, logout::post(visit, body).await).await,
+            ("GET", "/setup") => page(visit, setup::get(visit).await).await,
+            ("POST", "/setup") => page(visit, setup::post(visit, body).await).await,
             ("POST", "/token") => client(token::post(visit, body).await),
             ("POST", "/register") => client(register::post(visit, body).await),
             ("POST", "/revoke") => client(revoke::post(visit, body).await),
             ("GET" | "HEAD", "/") => welcome::get(visit),
-            ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => page(assets::get(path)),
+            ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => page(visit, assets::get(path)).await,
             (method, _) => match allowed_methods(path, visit.config) {
                 Some(allowed) if method == "OPTIONS" && allowed.ends_with("OPTIONS") => cors::preflight(allowed),
                 Some(allowed) => reply::method_not_allowed(allowed),
-                None => page(Err(PageRejection::NotFound)),
+                None => page(visit, Err(PageRejection::NotFound)).await,
             },
         }
     }
@@ -120,6 +119,18 @@ impl Endpoints {
         self.documents.store(Arc::clone(&built));
         built
     }
+}
+
+/// Makes a page's response of what came out, and records a refusal that nobody has recorded yet.
+async fn page(visit: &Visit<'_>, outcome: Result<Response, PageRejection>) -> Response {
+    let rejection = match outcome {
+        Ok(response) => return response,
+        Err(rejection) => rejection,
+    };
+    if let Some(reason) = rejection.unrecorded() {
+        visit.issuer.record_refused_page(reason, visit.caller).await;
+    }
+    rejection.into_response(visit)
 }
 
 /// Returns what a path answers to, or `None` for an unknown one. Those that any origin may use end in OPTIONS.

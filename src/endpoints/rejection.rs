@@ -46,6 +46,9 @@ pub(super) enum PageRejection {
     /// The form's token is missing, or for other cookies.
     #[error("the form token is missing or not this browser's")]
     StaleForm,
+    /// The cookie of the transaction did not come: it has ended, or is another browser's.
+    #[error("the transaction's cookie did not come along")]
+    NoTransactionCookie,
     /// One cookie name with two values.
     #[error("a cookie came twice")]
     RepeatedCookie,
@@ -140,6 +143,19 @@ impl ClientRejection {
 }
 
 impl PageRejection {
+    /// Returns the audit trail's word for what no use case has recorded.
+    pub(super) const fn unrecorded(&self) -> Option<&'static str> {
+        match self {
+            Self::CrossSite => Some("cross_site"),
+            Self::StaleForm => Some("form_token"),
+            Self::NoTransactionCookie => Some("no_transaction_cookie"),
+            Self::RepeatedCookie => Some("repeated_cookie"),
+            Self::DeadLink => Some("dead_link"),
+            // Nothing was tried that was worth a row, or the use case wrote it.
+            Self::NotFound | Self::Input(_) | Self::Issuer(_) => None,
+        }
+    }
+
     /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (RFC 6749 4.1.2.1).
     pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
         tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller.request_id, "page refused: {self}");
@@ -174,6 +190,7 @@ impl PageRejection {
                 "Ask whoever runs this gateway for a new one.",
             )
             .respond(visit, StatusCode::BAD_REQUEST),
+            Self::NoTransactionCookie => issuer_page(AuthorizeRejection::Gone, visit),
             Self::Input(cause) => {
                 let status = cause.status();
                 words("This request could not be read", &sentence(&cause.to_string()), TRY_AGAIN).respond(visit, status)

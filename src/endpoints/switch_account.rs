@@ -1,6 +1,6 @@
 //! POST /switch-account: "Not you?" on the consent page.
 
-use crate::issuer::{AuthorizeRejection, Step};
+use crate::issuer::Step;
 use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
@@ -15,7 +15,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let form = visit.own_form(body).await?;
     let handles = visit.handles(&form)?;
     if handles.cookie.is_none() {
-        return Err(AuthorizeRejection::Gone.into());
+        return Err(PageRejection::NoTransactionCookie);
     }
     Visit::check_token(&form, consent_key(&handles).as_ref(), PURPOSE)?;
     visit.issuer.switch_account(&handles, visit.caller).await?;

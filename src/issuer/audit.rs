@@ -1,18 +1,11 @@
 //! The audit row of a deed or refusal, and what becomes of a store that fails.
 
-use std::sync::PoisonError;
-
+use super::refusals::Counted;
 use super::rejection::StoreFailed;
+use super::throttle::network;
 use super::{Caller, Issuer};
-use crate::oauth::{Lifetime, Timestamp};
+use crate::oauth::Timestamp;
 use crate::store::{AuditEvent, AuditRow, StoreError};
-
-/// How often the log tells of refusals that got no audit row.
-const TELL_EVERY: Lifetime = Lifetime::from_secs(10);
-
-/// Refusals that got no audit row since the log last told.
-#[derive(Debug, Default)]
-pub(super) struct Unrecorded(std::sync::Mutex<(u64, Timestamp)>);
 
 impl Issuer {
     /// Begins the audit row of an event: when, whose, from where. The caller adds who and what.
@@ -31,24 +24,35 @@ impl Issuer {
     }
 
     /// Records a refusal. A refusal stays one when its row cannot be written, and a stranger who causes them by the
-    /// thousand fills the log line below, not the disk.
+    /// thousand has them counted, not written.
     pub(super) async fn record_refusal(&self, row: AuditRow) {
-        if self.throttle.refusal().is_err() {
-            return self.unrecorded.count(row.at);
+        let now = row.at;
+        let network = network(&Caller { address: row.address, request_id: None });
+        if self.refusals.admit(row.event, network, now) {
+            self.append(row).await;
         }
-        if let Err(error) = self.store.append_audit(row).await {
-            tracing::error!(%error, "a refusal could not be recorded in the audit trail");
+        self.record_counted_refusals(now).await;
+    }
+
+    /// Records that a page of ours refused a request, before or beside any use case; `reason` is for the trail alone.
+    pub async fn record_refused_page(&self, reason: &'static str, caller: &Caller) {
+        let row = self.audit(AuditEvent::PageRefused, caller);
+        self.record_refusal(AuditRow { reason: Some(reason.to_owned()), ..row }).await;
+    }
+
+    /// Writes how many refusals got no row of their own in the minute that is over.
+    pub(super) async fn record_counted_refusals(&self, now: Timestamp) {
+        for Counted { event, network, count } in self.refusals.finished(now) {
+            let caller = Caller { address: network, request_id: None };
+            let reason = Some(format!("counted: {count} more, of one minute"));
+            self.append(AuditRow { reason, ..self.audit(event, &caller) }).await;
+            tracing::warn!(event = event.as_str(), count, "refusals were counted, not written to the audit trail each");
         }
     }
-}
 
-impl Unrecorded {
-    fn count(&self, now: Timestamp) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 = state.0.saturating_add(1);
-        if now.since(state.1) >= TELL_EVERY {
-            tracing::warn!(refusals = state.0, "too many refusals: these were counted, not written to the audit trail");
-            *state = (0, now);
+    async fn append(&self, row: AuditRow) {
+        if let Err(error) = self.store.append_audit(row).await {
+            tracing::error!(%error, "a refusal could not be recorded in the audit trail");
         }
     }
 }

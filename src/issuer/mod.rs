@@ -21,6 +21,7 @@ mod metadata_document;
 mod password;
 mod policy;
 mod refresh_token;
+mod refusals;
 mod register;
 mod rejection;
 mod revoke;
@@ -73,7 +74,7 @@ pub struct Issuer {
     pub(crate) tenant: TenantId,
     throttle: throttle::Throttle,
     documents: metadata_document::Documents,
-    unrecorded: audit::Unrecorded,
+    refusals: refusals::Refusals,
 }
 
 /// Who asks: for audit, throttling and logs.
@@ -99,6 +100,7 @@ impl Issuer {
         metrics: Arc<Metrics>,
     ) -> Self {
         let throttle = throttle::Throttle::new(&clock, &config.load());
+        let refusals = refusals::Refusals::new(&clock);
         Self {
             store,
             cache,
@@ -111,7 +113,7 @@ impl Issuer {
             tenant: TenantId::default(),
             throttle,
             documents: metadata_document::Documents::default(),
-            unrecorded: audit::Unrecorded::default(),
+            refusals,
         }
     }
 }

@@ -19,11 +19,6 @@ use crate::oauth::{ClientId, ClientOrigin, Lifetime, TokenHash};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Audit rows for refusals: a stranger can cause them, so 5 a second in the long run (about 90 MB a day at most), with
-/// a burst that a person or a test suite does not reach.
-const REFUSALS_PER_SECOND: u32 = 5;
-const REFUSALS_BURST: u32 = 500;
-
 /// New clients of one IPv6 site, as a multiple of what one address may bring: a site rents 65536 networks for nothing.
 const SITE_REGISTRATIONS: u32 = 4;
 
@@ -54,7 +49,6 @@ pub(super) struct Throttle {
     registrations_by_site: Budget<IpAddr>,
     registrations_in_all: Budget<bool>,
     fetches: Fetches,
-    refusals: Budget<()>,
     logins: Tally<(TokenHash, IpAddr)>,
     login_networks: Tally<IpAddr>,
     unknown_names: Tally<TokenHash>,
@@ -85,7 +79,6 @@ impl Throttle {
             registrations_by_site: Budget::new(clock, registration_quota(&config.rates, SITE_REGISTRATIONS)),
             registrations_in_all: Budget::new(clock, registration_quota(&config.rates, TENANT_REGISTRATIONS)),
             fetches: Fetches::new(clock),
-            refusals: Budget::new(clock, refusal_quota()),
             logins: Tally::new(hour),
             login_networks: Tally::new(hour),
             unknown_names: Tally::new(Lifetime::from_secs(24 * 3600)),
@@ -116,11 +109,6 @@ impl Throttle {
     /// Takes leave to fetch a metadata document from a host.
     pub(super) fn fetch(&self, host: &str, caller: &Caller) -> Result<FetchLeave<'_>, Lifetime> {
         self.fetches.take(source(caller), host)
-    }
-
-    /// Takes one audit row for a refusal.
-    pub(super) fn refusal(&self) -> Result<(), Lifetime> {
-        self.refusals.take((), refusal_quota())
     }
 
     /// Takes one request to `/token` or `/revoke`, before anything of it is read.
@@ -258,17 +246,13 @@ fn registration_quota(rates: &Rates, addresses: u32) -> Quota {
     quota(rate, HOUR, rate)
 }
 
-fn refusal_quota() -> Quota {
-    quota(REFUSALS_PER_SECOND, SECOND, REFUSALS_BURST)
-}
-
 /// One caller as far as rates go: an IPv4 address, or the /64 that one IPv6 host commonly owns.
 fn source(caller: &Caller) -> IpAddr {
     masked(caller, 32, 64)
 }
 
 /// One caller as far as guessing goes: /24 and /56, what one attacker easily owns.
-fn network(caller: &Caller) -> IpAddr {
+pub(super) fn network(caller: &Caller) -> IpAddr {
     masked(caller, 24, 56)
 }
 

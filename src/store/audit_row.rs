@@ -59,6 +59,7 @@ events! {
     LoginThrottled = "login.throttled",
     LoggedOut = "session.logged_out",
     OperatorTokenIssued = "token.issued_by_operator",
+    PageRefused = "page.refused",
     PasswordSet = "account.password_set",
     RefreshRefused = "refresh.refused",
     RefreshReused = "refresh.reused",

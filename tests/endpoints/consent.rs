@@ -107,6 +107,7 @@ async fn cn_01_without_this_forms_token_nothing_is_approved() {
         assert!(!answer.headers.contains_key("location"));
     }
     assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
+    assert_eq!(site.refused_pages().await, ["form_token"; 4]);
     let answer = browser.post("/consent", &consent.form(&APPROVE)).await;
     assert_eq!(answer.status, 303, "nothing has changed");
 }

@@ -94,6 +94,7 @@ async fn cn_06_a_cookie_that_comes_twice_is_believed_in_neither_form() {
     let (name, value) = browser.cookies.iter().find(|(name, _)| name.starts_with("__Host-mcp_t_")).unwrap();
     let tossed = format!("{name}={value}; {name}={value}");
     site.ask("GET", &login.at, &[("cookie", &tossed)]).await.assert_local();
+    assert_eq!(site.refused_pages().await, ["repeated_cookie"; 2]);
 }
 
 #[tokio::test]
@@ -117,6 +118,7 @@ async fn cn_02_a_post_from_elsewhere_is_refused_before_anything_happens() {
     }
     assert_eq!(before, browser.cookies);
     assert_eq!(site.count(AuditEvent::LoginSucceeded).await, 0);
+    assert_eq!(site.refused_pages().await, ["cross_site"; 30]);
     let from = [("origin", "https://other.example"), ("sec-fetch-site", "same-origin")];
     let form = login.form(&[("username", NAME), ("password", PASSWORD)]);
     assert_eq!(browser.post_from("/login", &form, &from).await.status, 303, "another of our own names");

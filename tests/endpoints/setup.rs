@@ -23,6 +23,7 @@ async fn li_08_a_link_works_once_and_not_for_ever() {
     browser.get(&format!("/setup?link={late}")).await.assert_local();
     let form = [("link", late.as_str()), ("password", PASSWORD), ("repeat", PASSWORD)];
     browser.post("/setup", &form).await.assert_local();
+    assert_eq!(site.refused_pages().await, ["dead_link"; 4]);
 }
 
 #[tokio::test]

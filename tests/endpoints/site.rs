@@ -285,6 +285,13 @@ impl Site {
         rows.iter().filter(|(_, row)| row.event == event).count()
     }
 
+    /// Why pages were refused, as the audit trail has it.
+    pub(crate) async fn refused_pages(&self) -> Vec<String> {
+        let rows = self.store.audit_after(None, 0, 10_000).await.unwrap();
+        let refused = rows.into_iter().filter(|(_, row)| row.event == AuditEvent::PageRefused);
+        refused.map(|(_, row)| row.reason.unwrap()).collect()
+    }
+
     fn row(&self, event: AuditEvent) -> AuditRow {
         AuditRow {
             at: self.clock.now(),

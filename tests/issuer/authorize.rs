@@ -216,3 +216,23 @@ async fn a_request_without_resource_is_served_where_there_is_only_one() {
     let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap().unwrap();
     assert_eq!(grant.resource.as_str(), SALES);
 }
+
+#[tokio::test]
+async fn refusals_are_counted_by_network_and_one_stranger_hides_nobody_elses() {
+    let world = World::new().await;
+    let unknown = ClientId::parse("mcp_client_unknown").unwrap();
+    for _ in 0..1500 {
+        world.begin_from(&caller(1), &unknown, &[], None).await.unwrap_err();
+    }
+    assert_eq!(world.count(AuditEvent::AuthorizationRefused).await, 100);
+    world.begin_from(&caller(2), &unknown, &[], None).await.unwrap_err();
+    assert_eq!(world.audit().await.last().unwrap().address, caller(2).address);
+    // The next refusal after the minute brings the count to the trail.
+    world.pass(60);
+    world.begin_from(&caller(2), &unknown, &[], None).await.unwrap_err();
+    let rows = world.audit().await;
+    let counted = rows.last().unwrap();
+    assert_eq!(counted.event, AuditEvent::AuthorizationRefused);
+    assert_eq!(counted.address, Some([198, 51, 1, 0].into()), "the network");
+    assert_eq!(counted.reason.as_deref(), Some("counted: 1400 more, of one minute"));
+}
