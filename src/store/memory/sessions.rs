@@ -22,7 +22,7 @@ impl State {
             if theirs.len() >= usize::try_from(PENDING_PER_SOURCE).unwrap_or(usize::MAX) {
                 let has_ended =
                     |place: &&usize| self.interactions.get(**place).is_some_and(|i| i.step == InteractionStep::Ended);
-                let goes = theirs.iter().find(has_ended).or(theirs.first());
+                let goes = theirs.iter().find(has_ended).or_else(|| theirs.first());
                 goes.map(|place| self.interactions.remove(*place));
             }
         }
