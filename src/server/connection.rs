@@ -84,7 +84,7 @@ pub(super) async fn serve(accepted: Accepted) {
     let Accepted { stream, peer, mut permit, seat } = accepted;
     let worker = Arc::clone(&seat.0);
     let metrics = Arc::clone(&worker.process.metrics);
-    let snapshot = worker.current().snapshot.clone();
+    let snapshot = worker.snapshot();
     let Ok(mut stream) = TcpStream::from_std(stream) else { return };
     let mut address = peer.ip().to_canonical();
     if snapshot.config.public.proxy_protocol {

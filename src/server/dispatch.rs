@@ -14,8 +14,8 @@ use hyper::body::Incoming;
 use super::connection::Connection;
 use super::host::{self, Hosts};
 use super::stream::{Flight, Progress, Tracked};
-use super::worker::Current;
-use crate::config::{Config, Limits};
+use super::worker::Snapshot;
+use crate::config::{Config, Limits, Listener};
 use crate::issuer::Caller;
 use crate::proxy::Peer;
 use crate::telemetry::ServerEvent;
@@ -38,15 +38,15 @@ pub(super) async fn serve(
 ) -> Result<Response<Tracked>, Infallible> {
     let (flight, fragment) = Flight::begin(connection);
     let connection = flight.connection();
-    let current = connection.worker.current();
+    let snapshot = connection.worker.snapshot();
     let id = connection.worker.request_id();
     let version = request.version();
     let request = RequestBody::of(request);
-    let answer = shield(answer(connection, &current, request, fragment, &id)).await;
+    let answer = shield(answer(connection, &snapshot, request, fragment, &id)).await;
     let mut response = answer.unwrap_or_else(|| {
         connection.worker.process.metrics.server(ServerEvent::HandlerPanicked);
         tracing::error!(request_id = id.to_str().unwrap_or_default(), "the handler of a request panicked");
-        refuse(Refusal::Internal, version, &current.snapshot.config)
+        refuse(Refusal::Internal, version, &snapshot.config)
     });
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
@@ -62,12 +62,11 @@ async fn shield(handler: impl Future<Output = Reply>) -> Option<Reply> {
 
 async fn answer(
     connection: &Connection,
-    current: &Current,
+    snapshot: &Snapshot,
     request: Request<RequestBody>,
     fragment: bool,
     id: &HeaderValue,
 ) -> Reply {
-    let snapshot = &current.snapshot;
     let checked = if fragment {
         Err(Refusal::Target)
     } else {
@@ -80,11 +79,11 @@ async fn answer(
         log(request.method(), request.uri().path(), response.status(), Duration::ZERO, id);
         return response;
     }
-    let (address, forwarded_for) = origin(connection, current, &request);
+    let (address, forwarded_for) = origin(connection, &snapshot.config.public, &request);
     match snapshot.table.find(request.uri().path()) {
         Some(route) => {
             let peer = Peer { address, forwarded_for, request_id: id.clone() };
-            current.proxy.serve(&snapshot.table, route, &snapshot.config, request, peer).await
+            connection.worker.proxy.serve(&snapshot.table, route, &snapshot.config, request, peer).await
         }
         // Boxed: the control path's state is large and its requests are few; the data path need not carry it.
         None => Box::pin(control(connection, request, address, id)).await,
@@ -114,8 +113,7 @@ fn log(method: &Method, path: &str, status: StatusCode, time: Duration, id: &Hea
 }
 
 /// Who calls: the peer, unless a trusted proxy says otherwise.
-fn origin(connection: &Connection, current: &Current, request: &Request<RequestBody>) -> (IpAddr, HeaderValue) {
-    let public = &current.snapshot.config.public;
+fn origin(connection: &Connection, public: &Listener, request: &Request<RequestBody>) -> (IpAddr, HeaderValue) {
     // With a PROXY header the client has been named already, and its own fields are not to be believed.
     if public.proxy_protocol || !peer::is_trusted(connection.peer, &public.trusted_proxies) {
         return (connection.peer, connection.forwarded_for.clone());

@@ -87,8 +87,8 @@ fn is_the_peers(error: &std::io::Error) -> bool {
 fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Process) -> Result<(), ServerEvent> {
     let overloaded = || ServerEvent::RefusedTotal;
     let first = desks.first().ok_or_else(overloaded)?;
-    let current = first.worker.current();
-    let config = &current.snapshot.config;
+    let snapshot = first.worker.snapshot();
+    let config = &snapshot.config;
     let mut permit = process.admission.admit(config.limits.connections)?;
     // Behind a trusted proxy the address is not the caller's, and one address has them all.
     if !peer::is_trusted(peer.ip(), &config.public.trusted_proxies) {

@@ -118,7 +118,8 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     let built = builder.snapshot(config)?;
     let snapshot = built.snapshot;
     let config = Arc::new(ArcSwap::new(Arc::clone(&snapshot.config)));
-    let metrics = Metrics::new(&worker::upstream_names(&snapshot.config));
+    let upstreams: Vec<_> = snapshot.config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+    let metrics = Metrics::new(&upstreams);
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
     let issuer = ground.issuer(&config, &dialer, &metrics);
     let administration = ground.administration(&snapshot.config);

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::endpoints::Endpoints;
 use crate::entropy::Entropy;
 use crate::proxy::{Proxy, RouteTable};
-use crate::telemetry::{Metrics, WorkerMetrics};
+use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
 
 /// What all workers share, and none writes while it serves.
@@ -42,18 +42,12 @@ pub(super) struct Snapshot {
     pub(super) tls: Option<Arc<ServerConfig>>,
 }
 
-/// What a worker serves with: the snapshot, and its own proxy for it.
-pub(super) struct Current {
-    pub(super) snapshot: Snapshot,
-    pub(super) proxy: Arc<Proxy>,
-}
-
 /// One worker.
 pub(super) struct Worker {
     pub(super) process: Arc<Process>,
+    pub(super) proxy: Proxy,
     /// Of its own, so that taking it counts up in no other core's cache line.
-    current: ArcSwap<Current>,
-    metrics: WorkerMetrics,
+    snapshot: ArcSwap<Snapshot>,
     ids: RequestIds,
     open: AtomicUsize,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -62,12 +56,12 @@ pub(super) struct Worker {
 impl Worker {
     /// Makes a worker that serves with this snapshot.
     pub(super) fn new(process: Arc<Process>, snapshot: Snapshot, entropy: &dyn Entropy) -> Self {
-        let metrics = process.metrics.worker();
-        let proxy = Arc::new(new_proxy(&process, &metrics));
+        let (cache, clock, metrics) =
+            (Arc::clone(&process.cache), Arc::clone(&process.clock), process.metrics.worker());
         Self {
+            proxy: Proxy::new(cache, clock, metrics, process.session_key),
             process,
-            current: ArcSwap::from_pointee(Current { snapshot, proxy }),
-            metrics,
+            snapshot: ArcSwap::from_pointee(snapshot),
             ids: RequestIds::new(entropy.random_16()),
             open: AtomicUsize::new(0),
             connections: Mutex::default(),
@@ -76,20 +70,12 @@ impl Worker {
 
     /// Serves with another snapshot from the next request on.
     pub(super) fn adopt(&self, snapshot: Snapshot) {
-        let before = self.current.load_full();
-        let (old, new) = (upstream_names(&before.snapshot.config), upstream_names(&snapshot.config));
-        // Counters go by an upstream's place in the list; requests under way keep the proxy that knows the old one.
-        let proxy = if old == new {
-            Arc::clone(&before.proxy)
-        } else {
-            Arc::new(new_proxy(&self.process, &self.metrics.for_upstreams(&new)))
-        };
-        self.current.store(Arc::new(Current { snapshot, proxy }));
+        self.snapshot.store(Arc::new(snapshot));
     }
 
     /// Returns what to serve a request with.
-    pub(super) fn current(&self) -> Arc<Current> {
-        self.current.load_full()
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
     }
 
     /// Returns a new request id.
@@ -167,15 +153,6 @@ pub(super) async fn run(mut accepted: Receiver<Accepted>) {
     while let Some(accepted) = accepted.recv().await {
         drop(tokio::spawn(connection::serve(accepted)));
     }
-}
-
-fn new_proxy(process: &Process, metrics: &WorkerMetrics) -> Proxy {
-    Proxy::new(Arc::clone(&process.cache), Arc::clone(&process.clock), metrics.clone(), process.session_key)
-}
-
-/// Returns the names by which the metrics of a configuration go.
-pub(super) fn upstream_names(config: &Config) -> Vec<String> {
-    config.upstreams.iter().map(|u| u.name.clone()).collect()
 }
 
 /// Makes request ids: 128 bits that nobody else has, without asking the system each time. They are no secrets.
