@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, Step, View};
+use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Face, Handles, Step, View};
 use crate::oauth::{ErrorCode, Form, OAuthError, ScopeSet, ScopeToken};
 use crate::web::{RequestBody, Response, reply};
 
@@ -63,7 +63,7 @@ fn decision(form: &Form) -> Result<Option<Decision>, PageRejection> {
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles, visit.caller).await? {
         View::Consent(view) => {
-            visit.issuer.record_refused_page("form_token", visit.caller).await;
+            visit.issuer.record_refused_by(Face::Page, "form_token", visit.caller).await;
             let problem = "You have signed in again since this page was opened. Look at it once more, then decide.";
             show(visit, StatusCode::FORBIDDEN, handles, &view, Some(problem))
         }

@@ -30,7 +30,7 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::Body as _;
 
 use crate::config::Config;
-use crate::issuer::{Caller, Issuer};
+use crate::issuer::{Caller, Face, Issuer};
 use crate::web::{RequestBody, Response, cors, reply};
 
 use metadata::Documents;
@@ -74,11 +74,6 @@ impl Endpoints {
 
     /// The path is compared as it came: nothing is decoded or collapsed, so no two spellings are one resource.
     async fn answer(&self, visit: &Visit<'_>, body: RequestBody) -> Response {
-        let client = |outcome: Result<Response, ClientRejection>| {
-            let mut response = outcome.unwrap_or_else(|r| r.into_response(visit));
-            cors::allow_any_origin(response.headers_mut());
-            response
-        };
         let path = visit.head.uri.path();
         match (visit.head.method.as_str(), path) {
             ("GET" | "HEAD", _) if path.starts_with(metadata::WELL_KNOWN) => {
@@ -96,9 +91,9 @@ impl Endpoints {
             ("POST", "/logout") => page(visit, logout::post(visit, body).await).await,
             ("GET", "/setup") => page(visit, setup::get(visit).await).await,
             ("POST", "/setup") => page(visit, setup::post(visit, body).await).await,
-            ("POST", "/token") => client(token::post(visit, body).await),
-            ("POST", "/register") => client(register::post(visit, body).await),
-            ("POST", "/revoke") => client(revoke::post(visit, body).await),
+            ("POST", "/token") => client(visit, Face::Token, token::post(visit, body).await).await,
+            ("POST", "/register") => client(visit, Face::Registration, register::post(visit, body).await).await,
+            ("POST", "/revoke") => client(visit, Face::Token, revoke::post(visit, body).await).await,
             ("GET" | "HEAD", "/") => welcome::get(visit),
             ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => page(visit, assets::get(path)).await,
             (method, _) => match allowed_methods(path, visit.config) {
@@ -128,9 +123,24 @@ async fn page(visit: &Visit<'_>, outcome: Result<Response, PageRejection>) -> Re
         Err(rejection) => rejection,
     };
     if let Some(reason) = rejection.unrecorded() {
-        visit.issuer.record_refused_page(reason, visit.caller).await;
+        visit.issuer.record_refused_by(Face::Page, reason, visit.caller).await;
     }
     rejection.into_response(visit)
+}
+
+/// Makes a client's response of what came out, for pages of any origin to read; records a refusal as `page` does.
+async fn client(visit: &Visit<'_>, face: Face, outcome: Result<Response, ClientRejection>) -> Response {
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(rejection) => {
+            if let Some(reason) = rejection.unrecorded() {
+                visit.issuer.record_refused_by(face, reason, visit.caller).await;
+            }
+            rejection.into_response(visit)
+        }
+    };
+    cors::allow_any_origin(response.headers_mut());
+    response
 }
 
 /// Returns what a path answers to, or `None` for an unknown one. Those that any origin may use end in OPTIONS.

@@ -87,6 +87,20 @@ impl From<TokenRejection> for ClientRejection {
 }
 
 impl InputRejection {
+    /// Returns the audit trail's word.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::ContentType => "content_type",
+            Self::ContentEncoding => "content_encoding",
+            Self::RepeatedAuthorization => "repeated_authorization",
+            Self::Body(BodyError::TooLarge) => "body_too_large",
+            Self::Body(BodyError::Slow) => "body_too_slow",
+            Self::Body(BodyError::Broken) => "body_broken_off",
+            Self::Form(FormError::TooManyFields) => "too_many_fields",
+            Self::Form(FormError::Malformed) => "malformed_form",
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -100,6 +114,14 @@ impl InputRejection {
 }
 
 impl ClientRejection {
+    /// Returns the audit trail's word for what no use case has recorded.
+    pub(super) const fn unrecorded(&self) -> Option<&'static str> {
+        match self {
+            Self::Input(cause, _) => Some(cause.word()),
+            Self::Issuer(_) => None,
+        }
+    }
+
     /// Makes the answer of RFC 6749 5.2.
     pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
         tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller.request_id, "client refused: {self}");
@@ -151,8 +173,9 @@ impl PageRejection {
             Self::NoTransactionCookie => Some("no_transaction_cookie"),
             Self::RepeatedCookie => Some("repeated_cookie"),
             Self::DeadLink => Some("dead_link"),
+            Self::Input(cause) => Some(cause.word()),
             // Nothing was tried that was worth a row, or the use case wrote it.
-            Self::NotFound | Self::Input(_) | Self::Issuer(_) => None,
+            Self::NotFound | Self::Issuer(_) => None,
         }
     }
 

@@ -7,6 +7,17 @@ use super::{Caller, Issuer};
 use crate::oauth::Timestamp;
 use crate::store::{AuditEvent, AuditRow, StoreError};
 
+/// Where requests come in that no use case gets to see when they cannot be read.
+#[derive(Debug, Clone, Copy)]
+pub enum Face {
+    /// What browsers open, the authorization endpoint among it.
+    Page,
+    /// Registration.
+    Registration,
+    /// The token and revocation endpoints.
+    Token,
+}
+
 impl Issuer {
     /// Begins the audit row of an event: when, whose, from where. The caller adds who and what.
     pub(super) fn audit(&self, event: AuditEvent, caller: &Caller) -> AuditRow {
@@ -34,9 +45,14 @@ impl Issuer {
         self.record_counted_refusals(now).await;
     }
 
-    /// Records that a page of ours refused a request, before or beside any use case; `reason` is for the trail alone.
-    pub async fn record_refused_page(&self, reason: &'static str, caller: &Caller) {
-        let row = self.audit(AuditEvent::PageRefused, caller);
+    /// Records that a face refused a request, before or beside any use case; `reason` is for the trail alone.
+    pub async fn record_refused_by(&self, face: Face, reason: &'static str, caller: &Caller) {
+        let event = match face {
+            Face::Page => AuditEvent::PageRefused,
+            Face::Registration => AuditEvent::ClientRegistrationRefused,
+            Face::Token => AuditEvent::TokenRefused,
+        };
+        let row = self.audit(event, caller);
         self.record_refusal(AuditRow { reason: Some(reason.to_owned()), ..row }).await;
     }
 

@@ -32,6 +32,7 @@ mod token;
 mod view;
 
 pub use administration::{Administration, AdministrationError, FirstAccount, NewAccount, NewClient, OperatorToken};
+pub use audit::Face;
 pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use view::{
     AccountView, ConnectedApp, ConsentView, Decision, Handles, LoginOutcome, LoginView, PasswordRefused, Registered,

@@ -28,6 +28,9 @@ impl Issuer {
         let Some((link, account)) = self.account_of_link(link, caller).await? else { return Ok(SetupOutcome::Gone) };
         // Judged before the link is used: a password that is too short must not cost the link.
         if let Err(refused) = password::acceptable(password, &account.name, &policy) {
+            let (actor, reason) = (Some(account.subject.as_str().to_owned()), Some(refused.word().to_owned()));
+            let row = self.audit(AuditEvent::PasswordRefused, caller);
+            self.record_refusal(AuditRow { actor, reason, ..row }).await;
             return Ok(SetupOutcome::Refused(refused));
         }
         let phc = self.hash(password, &policy).await?;

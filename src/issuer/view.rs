@@ -182,6 +182,17 @@ pub enum PasswordRefused {
     TooCommon,
 }
 
+impl PasswordRefused {
+    /// Returns the audit trail's word.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::TooShort(_) => "too_short",
+            Self::TooLong => "too_long",
+            Self::TooCommon => "too_common",
+        }
+    }
+}
+
 /// The outcome of using a set-password link.
 #[derive(Debug)]
 pub enum SetupOutcome {

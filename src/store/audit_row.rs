@@ -60,6 +60,7 @@ events! {
     LoggedOut = "session.logged_out",
     OperatorTokenIssued = "token.issued_by_operator",
     PageRefused = "page.refused",
+    PasswordRefused = "account.password_refused",
     PasswordSet = "account.password_set",
     RefreshRefused = "refresh.refused",
     RefreshReused = "refresh.reused",

@@ -1,5 +1,7 @@
 //! What programs call: /token, /register, /revoke. Media types, sizes, challenges, words (TOK, CA, RG, DS).
 
+use mcpgate::store::AuditEvent;
+
 use super::authorize::{REDIRECT, VERIFIER, request as authorization_request};
 use super::browser::Browser;
 use super::faulty::Moment;
@@ -112,6 +114,37 @@ async fn cr_11_a_failing_store_is_told_as_such_and_when_to_come_again() {
     // A deed whose acknowledgement is lost sounds the same.
     site.faulty.fail_at(0, Moment::After);
     site.post_json("/register", registration).await.assert_tok(503, "temporarily_unavailable");
+}
+
+#[tokio::test]
+async fn rg_03_rg_15_what_cannot_be_read_leaves_a_row_that_says_why() {
+    let site = Site::start().await;
+    let long = vec![b'x'; 70_000];
+    let json = ("content-type", "application/json");
+    for (path, fields, body) in [
+        ("/token", vec![json], Vec::new()),
+        ("/token", vec![FORM], long.clone()),
+        ("/token", vec![FORM], b"a=%zz".to_vec()),
+        ("/token", vec![FORM, ("content-encoding", "gzip")], Vec::new()),
+        ("/token", vec![FORM, ("authorization", "Basic YTpi"), ("authorization", "Basic YTpi")], Vec::new()),
+        ("/revoke", vec![json], Vec::new()),
+        ("/register", vec![FORM], Vec::new()),
+        ("/register", vec![json], long.clone()),
+        ("/authorize", vec![json], Vec::new()),
+        ("/authorize", vec![FORM], long.clone()),
+        ("/login", vec![FORM], "a&".repeat(1_100).into_bytes()),
+    ] {
+        let answer = post(&site, path, &fields, body).await;
+        assert!((400..500).contains(&answer.status), "{path}: {answer:?}");
+    }
+    for query in ["a=%zz".to_owned(), "a&".repeat(65)] {
+        site.ask("GET", &format!("/authorize?{query}"), &[]).await.assert_local();
+    }
+    let token = ["content_type", "body_too_large", "malformed_form", "content_encoding", "repeated_authorization"];
+    assert_eq!(site.reasons(AuditEvent::TokenRefused).await, [&token[..], &["content_type"]].concat());
+    assert_eq!(site.reasons(AuditEvent::ClientRegistrationRefused).await, ["content_type", "body_too_large"]);
+    let pages = ["content_type", "body_too_large", "too_many_fields", "malformed_form", "too_many_fields"];
+    assert_eq!(site.refused_pages().await, pages);
 }
 
 #[tokio::test]

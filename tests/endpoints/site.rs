@@ -285,11 +285,15 @@ impl Site {
         rows.iter().filter(|(_, row)| row.event == event).count()
     }
 
-    /// Why pages were refused, as the audit trail has it.
-    pub(crate) async fn refused_pages(&self) -> Vec<String> {
+    /// The reasons of this event's rows in the audit trail.
+    pub(crate) async fn reasons(&self, event: AuditEvent) -> Vec<String> {
         let rows = self.store.audit_after(None, 0, 10_000).await.unwrap();
-        let refused = rows.into_iter().filter(|(_, row)| row.event == AuditEvent::PageRefused);
-        refused.map(|(_, row)| row.reason.unwrap()).collect()
+        rows.into_iter().filter(|(_, row)| row.event == event).map(|(_, row)| row.reason.unwrap()).collect()
+    }
+
+    /// Why pages were refused.
+    pub(crate) async fn refused_pages(&self) -> Vec<String> {
+        self.reasons(AuditEvent::PageRefused).await
     }
 
     fn row(&self, event: AuditEvent) -> AuditRow {
