@@ -23,7 +23,7 @@ struct Known {
 pub(super) struct Familiar(Mutex<HashMap<(TokenHash, IpAddr), Known>>);
 
 impl Familiar {
-    /// Remembers a login.
+    /// Remembers a login, at `now` or as the store has it since before a restart.
     pub(super) fn succeeded(&self, key: (TokenHash, IpAddr), now: Timestamp) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KEYS && !known.contains_key(&key) {
@@ -36,14 +36,12 @@ impl Familiar {
         known.insert(key, Known { last: now, failures: 0 });
     }
 
-    /// Counts a failure; after `limit` of them in a row the network is as strange as any other.
-    pub(super) fn failed(&self, key: (TokenHash, IpAddr), limit: u32) {
+    /// Counts a failure; after `limit` of them in a row the network is as strange as any other: whether that is so now.
+    pub(super) fn failed(&self, key: (TokenHash, IpAddr), limit: u32) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = known.get_mut(&key) else { return };
+        let Some(entry) = known.get_mut(&key) else { return false };
         entry.failures = entry.failures.saturating_add(1);
-        if entry.failures >= limit {
-            known.remove(&key);
-        }
+        entry.failures >= limit && known.remove(&key).is_some()
     }
 
     /// Returns whether the owner of the name uses this network.
@@ -65,9 +63,9 @@ mod tests {
         familiar.succeeded(key, start);
         assert!(familiar.knows(&key, start) && !familiar.knows(&(TokenHash::of(b"bob"), key.1), start));
         assert!(!familiar.knows(&key, start.plus(KEPT)));
-        familiar.failed(key, 2);
+        assert!(!familiar.failed(key, 2));
         assert!(familiar.knows(&key, start));
-        familiar.failed(key, 2);
+        assert!(familiar.failed(key, 2));
         assert!(!familiar.knows(&key, start));
     }
 }

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::audit::OrUnavailable;
 use super::interaction::{Pending, Purpose};
 use super::password::{self, HashError, Verified};
-use super::throttle::LoginAttempt;
+use super::throttle::{LoginAttempt, network};
 use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, Step};
 use crate::config::LoginPolicy;
 use crate::oauth::{Lifetime, SessionSecret};
@@ -33,6 +33,14 @@ impl Issuer {
         };
         let account = self.store.find_account_by_name(&self.tenant, &name).await.or_unavailable(self, caller).await?;
         let failures = account.as_ref().map(|a| a.failed_logins);
+        // After a restart only the store knows the networks that the owner uses.
+        if let Some(account) = &account
+            && let Some(network) = self.throttle.unfamiliar(&attempt, account.failed_logins, &config.rates)
+        {
+            let last = self.store.find_login_network(&self.tenant, &account.subject, network).await;
+            let last = last.or_unavailable(self, caller).await?;
+            last.into_iter().for_each(|last| self.throttle.is_familiar(&attempt, last));
+        }
         if let Err(wait) = self.throttle.account(&attempt, failures, &config.rates) {
             // The attempt stays charged: who hammers at a paused name uses up his network, not the owner's next chance.
             return Ok(self.login_throttled(account.as_ref(), wait, caller).await);
@@ -78,9 +86,9 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<LoginOutcome, AuthorizeRejection> {
         self.throttle.login_succeeded(attempt);
-        if account.failed_logins > 0 {
-            self.store.record_login_success(&self.tenant, &account.subject).await.or_unavailable(self, caller).await?;
-        }
+        let (subject, from) = (&account.subject, network(caller));
+        let recorded = self.store.record_login_success(&self.tenant, subject, from, self.clock.now()).await;
+        recorded.or_unavailable(self, caller).await?;
         let policy = self.config.load().login.clone();
         let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
         let now = self.clock.now();
@@ -131,24 +139,27 @@ impl Issuer {
         let row = self.audit(AuditEvent::LoginFailed, caller);
         // Both branches write one row before they answer, so that the time does not tell a name that exists (LI-04).
         // The typed name is not recorded: people type passwords there. The hash slots bound how often this happens.
-        let failures = match account {
+        let rates = self.config.load().rates.clone();
+        match account {
             Some(account) => {
                 let off = account.status == AccountStatus::Disabled;
                 let reason = Some(if off { "account_disabled" } else { "wrong_password" }.to_owned());
-                let row = AuditRow { actor: Some(account.subject.as_str().to_owned()), reason, ..row };
-                self.store
-                    .record_login_failure(&self.tenant, &account.subject, row)
-                    .await
-                    .or_unavailable(self, caller)
-                    .await?
+                let (actor, subject) = (Some(account.subject.as_str().to_owned()), account.subject);
+                let row = AuditRow { actor, reason, ..row };
+                let failures = self.store.record_login_failure(&self.tenant, &subject, row).await;
+                let failures = failures.or_unavailable(self, caller).await?;
+                if let Some(network) = self.throttle.account_failed(attempt, failures, &rates) {
+                    let forgotten = self.store.forget_login_network(&self.tenant, &subject, network).await;
+                    forgotten.or_unavailable(self, caller).await?;
+                }
             }
             None => {
                 let row = AuditRow { reason: Some("unknown_account".to_owned()), ..row };
                 self.store.append_audit(row).await.or_unavailable(self, caller).await?;
-                self.throttle.unknown_account_failed(attempt)
+                let failures = self.throttle.unknown_account_failed(attempt);
+                self.throttle.account_failed(attempt, failures, &rates);
             }
-        };
-        self.throttle.account_failed(attempt, failures, &self.config.load().rates);
+        }
         Ok(LoginOutcome::Refused)
     }
 

@@ -14,7 +14,7 @@ use super::familiar::Familiar;
 use super::fetches::{FetchLeave, Fetches};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
-use crate::oauth::{ClientId, ClientOrigin, Lifetime, TokenHash};
+use crate::oauth::{ClientId, ClientOrigin, Lifetime, Timestamp, TokenHash};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -193,12 +193,25 @@ impl Throttle {
         self.unknown_names.add(attempt.key.0, self.clock.now())
     }
 
-    /// Pauses password login for a name that has failed this often in a row (LI-02). Each pause ends by itself.
-    pub(super) fn account_failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) {
-        self.familiar.failed(attempt.key, rates.login_pause_failures);
+    /// Returns the network of an attempt when it would matter whether its owner uses it, and memory does not know.
+    pub(super) fn unfamiliar(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Option<IpAddr> {
+        let matters = failures >= rates.login_pause_failures && !self.familiar.knows(&attempt.key, self.clock.now());
+        matters.then_some(attempt.key.1)
+    }
+
+    /// Takes in what the store knows: the owner of the name logged in from the attempt's network at `last`.
+    pub(super) fn is_familiar(&self, attempt: &LoginAttempt, last: Timestamp) {
+        self.familiar.succeeded(attempt.key, last);
+    }
+
+    /// Pauses password login for a name that has failed this often in a row (LI-02). Each pause ends by itself. Returns the
+    /// network when it was the owner's until now.
+    pub(super) fn account_failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Option<IpAddr> {
+        let is_lost = self.familiar.failed(attempt.key, rates.login_pause_failures);
         if failures >= rates.login_pause_failures {
             self.paused.add(attempt.key.0, self.clock.now());
         }
+        is_lost.then_some(attempt.key.1)
     }
 
     /// Ends the pause of a name: its password was just set by a link.
@@ -286,7 +299,7 @@ mod tests {
 
     #[test]
     fn the_networks_of_one_ipv6_site_share_a_budget_for_sign_ins() {
-        let clock: Arc<dyn Clock> = Arc::new(crate::clock::ManualClock::new(crate::oauth::Timestamp::from_secs(1)));
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::ManualClock::new(Timestamp::from_secs(1)));
         let overrides = crate::config::Overrides { up: true, ..Default::default() };
         let config = Config::load(None, &overrides).expect("the defaults are good");
         let throttle = Throttle::new(&clock, &config);
@@ -298,7 +311,7 @@ mod tests {
 
     #[test]
     fn rg_02_registrations_are_counted_by_address_site_and_in_all() {
-        let clock: Arc<dyn Clock> = Arc::new(crate::clock::ManualClock::new(crate::oauth::Timestamp::from_secs(1)));
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::ManualClock::new(Timestamp::from_secs(1)));
         let overrides = crate::config::Overrides { up: true, ..Default::default() };
         let mut config = Config::load(None, &overrides).expect("the defaults are good");
         config.rates.registrations_per_hour = 10;

@@ -10,6 +10,7 @@
 //! Start with `GrantStore`, then `memory/` (the model), then `embedded/`. `tests/store_contract` holds every store to
 //! the same promises; `docs/storage-schema.md` describes the tables.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -260,8 +261,28 @@ pub trait AccountStore {
         subject: &Subject,
         audit: AuditRow,
     ) -> Result<u32, StoreError>;
-    /// Resets the count.
-    async fn record_login_success(&self, tenant: &TenantId, subject: &Subject) -> Result<(), StoreError>;
+    /// Resets the count, and remembers the network, one of the last twenty that were used.
+    async fn record_login_success(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        network: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Returns when the account last logged in from a network.
+    async fn find_login_network(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        network: IpAddr,
+    ) -> Result<Option<Timestamp>, StoreError>;
+    /// Forgets a network: somebody guesses from there.
+    async fn forget_login_network(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        network: IpAddr,
+    ) -> Result<(), StoreError>;
     /// Adds a one-time set-password link; earlier ones of the account die.
     async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError>;
     /// Finds a link that is unused and not expired.

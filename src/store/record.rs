@@ -192,6 +192,9 @@ pub(super) fn rotated_secrets(
     std::iter::once(new).chain(previous).collect()
 }
 
+/// Networks that are remembered of an account: home, work, a telephone, and those of some journeys.
+pub(super) const NETWORKS_PER_ACCOUNT: usize = 20;
+
 /// Pending authorizations of one source, for offices that sign in from one address: beyond that one goes that has ended, or
 /// else its oldest.
 pub(super) const PENDING_PER_SOURCE: u32 = 200;

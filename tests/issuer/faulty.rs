@@ -1,6 +1,7 @@
 //! A store that fails at the call one names: before the deed (nothing is changed) or after it (the acknowledgement is
 //! lost).
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -140,7 +141,9 @@ faulty! {
         ) -> Update;
         fn rehash_password(tenant: &TenantId, subject: &Subject, old_phc: &str, new_phc: String) -> Update;
         fn record_login_failure(tenant: &TenantId, subject: &Subject, audit: AuditRow) -> u32;
-        fn record_login_success(tenant: &TenantId, subject: &Subject) -> ();
+        fn record_login_success(tenant: &TenantId, subject: &Subject, network: IpAddr, now: Timestamp) -> ();
+        fn find_login_network(tenant: &TenantId, subject: &Subject, network: IpAddr) -> Option<Timestamp>;
+        fn forget_login_network(tenant: &TenantId, subject: &Subject, network: IpAddr) -> ();
         fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
         fn find_setup_link(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
         fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, phc: String, now: Timestamp, audit: AuditRow) -> Update;

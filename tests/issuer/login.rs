@@ -1,8 +1,11 @@
 //! LI: login, its throttling, and the links that set a password.
 
+use std::sync::Arc;
+
 use mcpgate::issuer::{AuthorizeRejection, Caller, Handles, LoginOutcome, PasswordRefused, SetupOutcome, Step, View};
 use mcpgate::oauth::TenantId;
-use mcpgate::store::{AccountStatus, AuditEvent};
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{AccountStatus, AuditEvent, Store};
 
 use super::driver::*;
 
@@ -169,6 +172,36 @@ async fn li_02_strangers_do_not_lock_an_owner_out_of_the_network_he_uses() {
     let browser = world.browser(&client.id, &[]).await;
     let outcome = attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await;
     assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn li_02_the_network_an_owner_uses_is_known_after_a_restart_until_somebody_guesses_there() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let start = || World::over(Arc::clone(&store), |config| config.rates.login_pause_failures = 3);
+    let world = start().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await;
+
+    let world = start().await;
+    let browser = world.browser(&client.id, &[]).await;
+    for stranger in 2..6 {
+        attempt(&world, &browser, "ada", "wrong", &caller(stranger)).await;
+    }
+    assert!(wait(&attempt(&world, &browser, "ada", PASSWORD, &caller(9)).await).is_some(), "the name is paused");
+    let outcome = attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await;
+    assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
+
+    // Three wrong ones from there, and it is as strange as any other, in the next process too.
+    for _ in 0..3 {
+        attempt(&world, &browser, "ada", "wrong", &caller(1)).await;
+        world.pass(60);
+    }
+    let world = start().await;
+    let browser = world.browser(&client.id, &[]).await;
+    attempt(&world, &browser, "ada", "wrong", &caller(4)).await;
+    assert!(wait(&attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await).is_some());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `Gate`: a store whose methods can be made to fail or to hang, and that counts its calls.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -125,7 +126,9 @@ delegate! { AccountStore {
     fn set_password(tenant: &TenantId, subject: &Subject, phc: String, now: Timestamp, audit: AuditRow) -> Update;
     fn rehash_password(tenant: &TenantId, subject: &Subject, old: &str, new: String) -> Update;
     fn record_login_failure(tenant: &TenantId, subject: &Subject, audit: AuditRow) -> u32;
-    fn record_login_success(tenant: &TenantId, subject: &Subject) -> ();
+    fn record_login_success(tenant: &TenantId, subject: &Subject, network: IpAddr, now: Timestamp) -> ();
+        fn find_login_network(tenant: &TenantId, subject: &Subject, network: IpAddr) -> Option<Timestamp>;
+        fn forget_login_network(tenant: &TenantId, subject: &Subject, network: IpAddr) -> ();
     fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
     fn find_setup_link(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
     fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, phc: String, now: Timestamp, audit: AuditRow) -> Update;

@@ -8,6 +8,7 @@ use mcpgate::store::{Account, AccountStatus, AuditEvent, Change, Insertion, Setu
 use crate::world::*;
 
 crate::on_every_store! {
+    li_02_the_last_networks_of_an_account_are_remembered,
     an_account_is_found_by_name_and_subject,
     a_name_and_a_subject_are_taken_once_in_a_tenant,
     disabling_ends_sessions_and_grants_for_good,
@@ -133,7 +134,7 @@ async fn failures_are_counted_until_a_success(store: Arc<dyn Store>) {
     assert_eq!((fail().await, fail().await), (1, 2));
     assert_eq!(events(&store, before).await, [AuditEvent::LoginFailed; 2]);
     assert_eq!(store.find_account(&tenant(), &subject("bob")).await.unwrap().unwrap().failed_logins, 0);
-    store.record_login_success(&tenant(), &subject("alice")).await.unwrap();
+    store.record_login_success(&tenant(), &subject("alice"), [192, 0, 2, 0].into(), START).await.unwrap();
     assert_eq!(fail().await, 1);
     let set = row(AuditEvent::PasswordSet, START);
     store.set_password(&tenant(), &subject("alice"), "$new".to_owned(), START, set).await.unwrap();
@@ -183,4 +184,29 @@ async fn st_15_monstrous_names_are_refused(store: Arc<dyn Store>) {
     let newest = store.newest_audit().await.unwrap();
     let read = store.audit_after(None, newest - 1, 1).await.unwrap();
     assert_eq!(read[0].1.target.as_ref().unwrap().chars().count(), 256);
+}
+
+async fn li_02_the_last_networks_of_an_account_are_remembered(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let alice = subject("alice");
+    let network = |n: u8| std::net::IpAddr::from([198, 51, n, 0]);
+    let other = TenantId::parse("other").unwrap();
+    for n in 0..25_u8 {
+        let at = START.plus(Lifetime::from_secs(n.into()));
+        store.record_login_success(&tenant(), &alice, network(n), at).await.unwrap();
+        // The first is used again and again.
+        store.record_login_success(&tenant(), &alice, network(0), at).await.unwrap();
+    }
+    let last = |n: u8| {
+        let (store, alice) = (Arc::clone(&store), alice.clone());
+        async move { store.find_login_network(&tenant(), &alice, network(n)).await.unwrap() }
+    };
+    assert_eq!(last(0).await, Some(START.plus(Lifetime::from_secs(24))));
+    assert_eq!((last(5).await, last(24).await.is_some()), (None, true));
+    assert_eq!(store.find_login_network(&tenant(), &subject("bob"), network(24)).await.unwrap(), None);
+    assert_eq!(store.find_login_network(&other, &alice, network(24)).await.unwrap(), None);
+    store.forget_login_network(&other, &alice, network(24)).await.unwrap();
+    assert!(last(24).await.is_some());
+    store.forget_login_network(&tenant(), &alice, network(24)).await.unwrap();
+    assert_eq!(last(24).await, None);
 }

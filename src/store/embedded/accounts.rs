@@ -1,5 +1,7 @@
 //! Account rows and set-password links.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
@@ -9,7 +11,7 @@ use super::super::{
 use super::clients::{parse_disabled, status_word};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{EmbeddedStore, audit, grants};
+use super::{EmbeddedStore, audit, grants, login_networks};
 use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
 
 const COLUMNS: &str =
@@ -243,10 +245,41 @@ impl AccountStore for EmbeddedStore {
         .await
     }
 
-    async fn record_login_success(&self, tenant: &TenantId, subject: &Subject) -> Result<(), StoreError> {
+    async fn record_login_success(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        network: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
-        let sql = "UPDATE account SET failed_logins = 0 WHERE tenant = ?1 AND subject = ?2 AND failed_logins <> 0";
-        self.write(move |db| execute(db, sql, params![tenant, subject]).map(drop)).await
+        self.write(move |db| {
+            let reset =
+                "UPDATE account SET failed_logins = 0 WHERE tenant = ?1 AND subject = ?2 AND failed_logins <> 0";
+            execute(db, reset, params![tenant, subject])?;
+            login_networks::remember(db, &tenant, &subject, network, now)
+        })
+        .await
+    }
+
+    async fn find_login_network(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        network: IpAddr,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        self.read(move |db| login_networks::find(db, &tenant, &subject, network)).await
+    }
+
+    async fn forget_login_network(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        network: IpAddr,
+    ) -> Result<(), StoreError> {
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        self.write(move |db| login_networks::forget(db, &tenant, &subject, network)).await
     }
 
     async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError> {

@@ -21,6 +21,7 @@ mod connection;
 mod fault;
 mod grants;
 mod interactions;
+mod login_networks;
 mod readers;
 mod refresh;
 mod restore;

@@ -1,7 +1,10 @@
 //! Accounts and set-password links in memory.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 
+use super::super::record::NETWORKS_PER_ACCOUNT;
 use super::super::{
     Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, SetupLink, StoreError, Update, limits,
 };
@@ -117,8 +120,45 @@ impl AccountStore for MemoryStore {
         Ok(failures)
     }
 
-    async fn record_login_success(&self, tenant: &TenantId, subject: &Subject) -> Result<(), StoreError> {
-        self.write().account_mut(tenant, subject).into_iter().for_each(|account| account.failed_logins = 0);
+    async fn record_login_success(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        network: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut state = self.write();
+        let Some(account) = state.account_mut(tenant, subject) else { return Ok(()) };
+        account.failed_logins = 0;
+        state.forget_network(tenant, subject, network);
+        state.networks.push((tenant.clone(), subject.clone(), network, now));
+        let theirs = state.networks.iter().filter(|(t, s, ..)| t == tenant && s == subject);
+        if theirs.count() > NETWORKS_PER_ACCOUNT
+            && let Some(oldest) = state.networks.iter().position(|(t, s, ..)| t == tenant && s == subject)
+        {
+            state.networks.remove(oldest);
+        }
+        Ok(())
+    }
+
+    async fn find_login_network(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        network: IpAddr,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let state = self.read();
+        let found = state.networks.iter().find(|(t, s, n, _)| t == tenant && s == subject && *n == network);
+        Ok(found.map(|(.., at)| *at))
+    }
+
+    async fn forget_login_network(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        network: IpAddr,
+    ) -> Result<(), StoreError> {
+        self.write().forget_network(tenant, subject, network);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! plain lists and walks them, because being obviously right is its only purpose; it is not for production. It knows
 //! `oauth` and its own folder's parent. Start with `State`, then `grants.rs`.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
@@ -46,6 +47,8 @@ struct State {
     consents: Vec<Consent>,
     sessions: Vec<LoginSession>,
     interactions: Vec<Interaction>,
+    /// Whose, from where, and when last, in the order of the last logins.
+    networks: Vec<(TenantId, Subject, IpAddr, Timestamp)>,
     links: Vec<SetupLink>,
     audit: Vec<AuditRow>,
     changes: Vec<(ChangeSeq, Timestamp, Change)>,
@@ -189,6 +192,10 @@ impl State {
         self.consents.retain(|c| other(&c.tenant, &c.client));
         self.interactions.retain(|i| i.client.as_ref().is_none_or(|c| other(&i.tenant, c)));
         self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
+    }
+
+    fn forget_network(&mut self, tenant: &TenantId, subject: &Subject, network: IpAddr) {
+        self.networks.retain(|(t, s, n, _)| t != tenant || s != subject || *n != network);
     }
 
     fn link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink> {
