@@ -1,23 +1,28 @@
-//! What the process gives up, and what it asks of the system, before it opens anything.
+//! What the process gives up, and what it asks of the system, before it starts a thread or opens anything.
 
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
-/// Gives up rights that the gateway never needs and asks for as many files as the system allows.
-pub(super) fn harden() {
+/// Gives up rights that the gateway never needs and asks for as many files as the system allows. Returns what the
+/// system did not do; nothing logs yet.
+pub(super) fn harden() -> Vec<(&'static str, Errno)> {
     // Whatever is made from here on is the gateway's own.
     umask(Mode::RWXG | Mode::RWXO);
-    // A core dump would hold every key.
-    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
-        tracing::warn!(%error, "core dumps could not be switched off");
-    }
-    if let Err(error) = rustix::thread::set_no_new_privs(true) {
-        tracing::warn!(%error, "no_new_privs could not be set");
-    }
     // Shells start programs with 1024 files for the sake of select(2), which nothing here uses; each connection is
     // one, and so is each to an upstream.
     let files = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }) {
-        tracing::warn!(%error, "the number of open files could not be raised");
-    }
+    let done = [
+        // A core dump would hold every key.
+        (
+            "core dumps could not be switched off",
+            setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }),
+        ),
+        ("no_new_privs could not be set", rustix::thread::set_no_new_privs(true)),
+        (
+            "the number of open files could not be raised",
+            setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }),
+        ),
+    ];
+    done.into_iter().filter_map(|(trouble, result)| Some((trouble, result.err()?))).collect()
 }

@@ -53,8 +53,12 @@ pub struct Ready {
 /// # Errors
 /// `RunError` when it cannot start.
 pub fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
+    // First: threads take it over from the one that starts them.
+    let troubles = super::harden::harden();
     telemetry::init(&config.log);
-    super::harden::harden();
+    for (trouble, error) in troubles {
+        tracing::warn!(%error, "{trouble}");
+    }
     // The control path of the process itself: accepting, signals, the change log, the operator listener. Requests are
     // served by the workers' own runtimes.
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;

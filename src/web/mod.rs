@@ -1,7 +1,7 @@
 //! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address.
 //!
 //! It has no opinions: which path sets which cookie, and who may be limited how, is said by the faces. It knows
-//! `config` and `telemetry` and nothing of OAuth. Start with `reply.rs`.
+//! `config` and nothing of OAuth. Start with `reply.rs`.
 
 mod body;
 pub mod cookie;
