@@ -44,11 +44,20 @@ pub(super) enum Form {
 
 /// Says what an answer declares to be; never looks at it (SS-09).
 pub(super) fn form(headers: &HeaderMap) -> Form {
-    match headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes) {
-        Some(declared) if is_json(declared) => Form::Json,
-        Some(declared) if essence(declared).eq_ignore_ascii_case(b"text/event-stream") => Form::Events,
-        Some(_) | None => Form::Other,
+    let mut declared = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
+    match (declared.next(), declared.next()) {
+        // UP-11: of several types, in several fields or in one, browsers take the last (Fetch, extract a MIME type).
+        (Some(one), None) if one.contains(&b',') => Form::Other,
+        (Some(one), None) if is_json(one) => Form::Json,
+        (Some(one), None) if essence(one).eq_ignore_ascii_case(b"text/event-stream") => Form::Events,
+        (Some(_) | None, _) => Form::Other,
     }
+}
+
+/// Returns whether a body has a coding (RFC 9110 8.4.1: `identity` is none).
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    let plain = |coding: &[u8]| matches!(coding.trim_ascii(), c if c.is_empty() || c.eq_ignore_ascii_case(b"identity"));
+    headers.get_all(CONTENT_ENCODING).iter().any(|v| !v.as_bytes().split(|b| *b == b',').all(plain))
 }
 
 /// Builds the head of an answer. `session` is the bound form of the upstream's session id; `to` is a map whose memory
@@ -76,9 +85,10 @@ pub(super) fn build(
         }
     }
     to.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    if form == Form::Other && to.contains_key(CONTENT_TYPE) {
+    if form == Form::Other {
         to.insert(CONTENT_SECURITY_POLICY, SANDBOX);
-        if kind == UpstreamKind::Mcp {
+        let types = to.get_all(CONTENT_TYPE).iter().count();
+        if types > 1 || (types == 1 && kind == UpstreamKind::Mcp) {
             to.insert(CONTENT_TYPE, OCTETS);
         }
     }

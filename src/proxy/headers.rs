@@ -38,13 +38,15 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 /// Fields of an ordinary request to an upstream; more make the map grow.
 const USUAL_FIELDS: usize = 24;
 
-/// What of a legacy session goes upstream.
+/// What of MCP's own fields may go upstream, since it was checked.
 #[derive(Default)]
-pub(super) struct Session {
-    /// The upstream's own id, checked.
-    pub(super) id: Option<HeaderValue>,
+pub(super) struct Checked {
+    /// The upstream's own id of a legacy session.
+    pub(super) session: Option<HeaderValue>,
     /// Where a broken stream of this session is to go on.
     pub(super) last_event: Option<HeaderValue>,
+    /// Whether the request is of a revision in which routing headers agree with the body.
+    pub(super) routing: bool,
 }
 
 /// Checks that no field can be taken for another one: CGI and its heirs read `-` and `_` alike (HD-04).
@@ -62,7 +64,7 @@ pub(super) fn build(
     from: &HeaderMap,
     caller: &Caller,
     peer: &Peer,
-    session: Session,
+    checked: Checked,
     traces: &Traces,
 ) -> HeaderMap {
     let mut to = HeaderMap::with_capacity(USUAL_FIELDS);
@@ -72,17 +74,17 @@ pub(super) fn build(
         UpstreamKind::Http => passes_to_http,
     };
     for (name, value) in from {
-        if passes(name) {
+        if passes(name) || (checked.routing && is_routing(name)) {
             to.append(name.clone(), value.clone());
         }
     }
     if route.kind == UpstreamKind::Mcp {
         to.insert(ACCEPT, BOTH_TYPES);
         to.insert(ACCEPT_ENCODING, IDENTITY);
-        if let Some(id) = session.id {
+        if let Some(id) = checked.session {
             to.insert(MCP_SESSION_ID, id);
         }
-        if let Some(event) = session.last_event {
+        if let Some(event) = checked.last_event {
             to.insert(LAST_EVENT_ID, event);
         }
     }
@@ -105,9 +107,13 @@ pub(super) fn build(
 /// Fields that say something about the content, and those that MCP defines. `Mcp-Session-Id` and `Last-Event-ID` are
 /// not among them: they go through the session's check.
 fn passes_to_mcp(name: &HeaderName) -> bool {
-    [CONTENT_TYPE, ACCEPT_LANGUAGE, USER_AGENT, MCP_PROTOCOL_VERSION, MCP_METHOD, MCP_NAME].contains(name)
-        // P-1: parameters that only the upstream's tool definitions explain.
-        || name.as_str().starts_with("mcp-param-")
+    [CONTENT_TYPE, ACCEPT_LANGUAGE, USER_AGENT, MCP_PROTOCOL_VERSION].contains(name)
+}
+
+/// MC-04: what programs behind us may route by, unless nobody has promised that it is what the body says.
+fn is_routing(name: &HeaderName) -> bool {
+    // P-1: parameters that only the upstream's tool definitions explain, and it checks.
+    *name == MCP_METHOD || *name == MCP_NAME || name.as_str().starts_with("mcp-param-")
 }
 
 /// What a plain HTTP interface may need; credentials, cookies and everything about the connection are not among it.

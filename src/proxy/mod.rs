@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
@@ -50,7 +49,7 @@ use answer::Form;
 use authenticate::authenticate;
 use caller::{Caller, Callers};
 use gather::{Gathered, Stop};
-use headers::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, Session};
+use headers::{Checked, LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use permit::{Addressed, Permit};
 use record::Record;
 use rejection::{Refused, Rejection};
@@ -186,16 +185,16 @@ impl Proxy {
             return Err(Rejection::TooManyStreams);
         }
         headers::check_names(fields)?;
-        message::check_headers(route, method, fields, &body, config)?;
+        message::check_headers(route, method, fields, version, &body, config)?;
         let message = message::read(route, method, fields, version, body, config, &self.large_bodies).await;
         let message = message.map_err(|(rejection, id)| {
             exchange.id = id;
             rejection
         })?;
         exchange.id = message.id;
-        let session = self.session(exchange, &caller)?;
+        let checked = self.check_session(exchange, &caller)?;
         let permit = Permit::grant(caller)?;
-        let headers = headers::build(route, &station.table, fields, permit.caller(), peer, session, &self.traces);
+        let headers = headers::build(route, &station.table, fields, permit.caller(), peer, checked, &self.traces);
         let ask = Ask { method: method.clone(), target, headers, body: message.body };
         let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?;
         let (response, lease) = pool.send(&permit, ask).await?;
@@ -204,18 +203,18 @@ impl Proxy {
     }
 
     /// Checks the session that a legacy request names.
-    fn session(&self, exchange: &Exchange<'_>, caller: &Caller) -> Result<Session, Rejection> {
+    fn check_session(&self, exchange: &Exchange<'_>, caller: &Caller) -> Result<Checked, Rejection> {
         let mut ids = exchange.parts.headers.get_all(MCP_SESSION_ID).iter();
         let (route, fields) = (exchange.route, &exchange.parts.headers);
         if route.kind == UpstreamKind::Http || exchange.version.is_modern() {
-            return Ok(Session::default());
+            return Ok(Checked { routing: route.kind == UpstreamKind::Mcp, ..Checked::default() });
         }
         match (ids.next(), ids.next()) {
-            (None, _) => Ok(Session::default()),
+            (None, _) => Ok(Checked::default()),
             (Some(id), None) => {
                 let id = self.session_key.unwrap(route, &caller.principal, id)?;
                 // P-14: events are replayed only to whom they were first sent.
-                Ok(Session { id: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned() })
+                Ok(Checked { session: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned(), routing: false })
             }
             (Some(_), Some(_)) => Err(Rejection::UnknownSession),
         }
@@ -239,8 +238,11 @@ impl Proxy {
             return Err(Rejection::UpstreamProtocol);
         }
         let form = answer::form(&head.headers);
-        // Nothing can be put between events that are not seen.
-        let is_encoded = head.headers.contains_key(CONTENT_ENCODING);
+        let is_encoded = answer::is_encoded(&head.headers);
+        // SS-02: events that are not seen cannot be bounded, and no other coding than identity was asked for.
+        if route.kind == UpstreamKind::Mcp && form == Form::Events && is_encoded {
+            return Err(Rejection::UpstreamProtocol);
+        }
         let keeps_session = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
         let session = head.headers.get(MCP_SESSION_ID).filter(|_| keeps_session);
         let session = session.and_then(|id| self.session_key.wrap(route, &caller.principal, id));

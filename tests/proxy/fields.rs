@@ -29,7 +29,6 @@ async fn the_head_that_goes_upstream_holds_what_is_listed_and_nothing_else() {
         ("accept-encoding", "identity"),
         ("content-length", "40"),
         ("content-type", "application/json"),
-        ("mcp-param-region", "us-west1"),
         ("mcp-protocol-version", "2025-06-18"),
         ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ("tracestate", "a=b"),
@@ -213,4 +212,28 @@ async fn up_11_what_is_neither_json_nor_events_is_inert() {
     assert_eq!(reply.field("content-type"), Some("text/html; charset=utf-8"));
     assert!(reply.field("content-security-policy").unwrap().starts_with("sandbox"));
     assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
+}
+
+#[tokio::test]
+async fn up_11_an_answer_of_several_types_or_none_is_inert() {
+    let world = World::new().await;
+    let (mcp, api) = (world.token(MCP).text, world.token(API).text);
+    let two = |one: &str, other: &str| format!("200 OK\r\nContent-Type: {one}\r\nContent-Type: {other}");
+    for head in [
+        two("application/json", "text/html"),
+        two("text/event-stream", "text/html"),
+        two("application/json", "application/json"),
+        "200 OK\r\nContent-Type: application/json;a=b, text/html".to_owned(),
+        "200 OK".to_owned(),
+    ] {
+        for (target, token, upstream) in [("/mcp", &mcp, &world.mcp), ("/api/page", &api, &world.api)] {
+            upstream.then([answer(&head, "<script>alert(1)</script>")]);
+            let ask = Ask::new("POST", target).field("Content-Type", "application/json").body(PING).bearer(token);
+            let reply = world.ask(&ask).await;
+            assert!(reply.field("content-security-policy").is_some_and(|v| v.starts_with("sandbox")), "{reply:?}");
+            assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
+            let declared = reply.field("content-type");
+            assert!(declared.is_none_or(|v| v == "application/octet-stream" || v.contains(',')), "{reply:?}");
+        }
+    }
 }

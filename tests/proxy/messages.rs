@@ -51,12 +51,32 @@ async fn modern_headers_must_agree_with_the_body() {
 async fn mc_04_older_revisions_promise_nothing_about_the_headers() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    for version in [None, Some("2025-06-18")] {
-        let ask = Ask::post(call("add")).bearer(&token).field("Mcp-Method", "tools/list").field("Mcp-Name", "sub");
-        let ask = version.into_iter().fold(ask, |ask, v| ask.field("MCP-Protocol-Version", v));
+    let lies = [("Mcp-Method", "tools/list"), ("Mcp-Name", "sub"), ("Mcp-Param-Path", "/etc")];
+    let lying = || lies.iter().fold(Ask::post(call("add")).bearer(&token), |ask, (n, v)| ask.field(n, v));
+    for version in [None, Some("2025-06-18"), Some("2025-11-25")] {
+        let ask = version.into_iter().fold(lying(), |ask, v| ask.field("MCP-Protocol-Version", v));
         assert_eq!(world.ask(&ask).await.status, 200);
-        assert_eq!(world.mcp.last().body, call("add").as_bytes());
+        let seen = world.mcp.last();
+        assert_eq!(seen.body, call("add").as_bytes());
+        assert!(lies.iter().all(|(name, _)| seen.field(name).is_none()), "nobody behind routes by a lie: {seen:?}");
     }
+    let before = world.mcp.seen().len();
+    for version in ["2026-07-28;x", "draft", "2026-07-28, 2025-06-18", "", "20260728"] {
+        let reply = world.ask(&lying().field("MCP-Protocol-Version", version)).await;
+        assert_eq!(reply.status, 400, "{version:?}: {reply:?}");
+    }
+    assert_eq!(world.mcp.seen().len(), before);
+}
+
+#[tokio::test]
+async fn routing_headers_that_agree_with_the_body_are_passed_on() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let ask = Ask::post(call("add")).bearer(&token).field("MCP-Protocol-Version", "2026-07-28");
+    let fields = [("Mcp-Method", "tools/call"), ("Mcp-Name", "add"), ("Mcp-Param-Path", "/etc")];
+    let ask = fields.iter().fold(ask, |ask, (name, value)| ask.field(name, value));
+    assert_eq!(world.ask(&ask).await.status, 200);
+    assert!(fields.iter().all(|(name, value)| world.mcp.last().field(name) == Some(value)));
 }
 
 #[tokio::test]

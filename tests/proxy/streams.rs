@@ -90,6 +90,30 @@ async fn ss_02_an_endless_event_is_cut() {
 }
 
 #[tokio::test]
+async fn ss_02_no_coding_hides_an_endless_event() {
+    let world = World::with(|config| config.limits.sse_event = 100_000).await;
+    let token = world.token(MCP).text;
+    let coded = |codings: &str| send(EVENTS.replace("\r\n\r\n", &format!("\r\nContent-Encoding: {codings}\r\n\r\n")));
+    world.mcp.then(
+        [coded("Identity"), chunk("data: ")]
+            .into_iter()
+            .chain((0..8).map(|_| chunk(&"x".repeat(20_000))))
+            .chain([Act::Hang]),
+    );
+    let mut client = listen(&world, &token).await;
+    let mut length = 0;
+    while let Some(data) = client.chunk().await {
+        length += data.len();
+    }
+    assert!(length < 120_000, "{length}");
+    for codings in ["gzip", "identity, gzip", "x"] {
+        world.mcp.then([coded(codings), chunk("data: a\n\n"), Act::Hang]);
+        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        reply.assert_rpc(502, -32603, serde_json::json!(7));
+    }
+}
+
+#[tokio::test]
 async fn ss_04_a_silent_stream_is_kept_alive_between_events_only() {
     let world = World::with(|config| config.timeouts.sse_keep_alive = Duration::from_millis(40)).await;
     let token = world.token(MCP).text;
