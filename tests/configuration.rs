@@ -331,6 +331,10 @@ fn up_takes_its_options_and_adds_a_file() {
     assert_eq!(config.public_url, "https://localhost:9443");
     assert_eq!(config.upstreams[0].url.as_str(), "http://127.0.0.1:7000/mcp");
     assert_eq!((config.demo, config.workers, config.tokens.access.as_secs()), (false, 3, 300));
+    // What the consent page says of a server of which nothing but the URL is known.
+    assert_eq!(config.upstreams[0].display_name, "MCP server at 127.0.0.1:7000");
+    let scopes: Vec<_> = config.upstreams[0].scopes.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!((scopes, config.upstreams[0].default_scopes.to_string()), (vec!["mcp:use"], "mcp:use".to_owned()));
     let clash = problems_of("[[upstream]]\nname = \"b\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n", &overrides);
     assert!(lines(&clash)[0].contains("the upstream of the command line has this path"));
     let bad = Config::load(None, &Overrides { upstream: Some("stdio:x".into()), ..up() }).expect_err("not http");

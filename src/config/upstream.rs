@@ -66,7 +66,11 @@ pub(super) fn all(check: &Check<'_>, origin: &str, written: &[(Upstream, Vec<Sco
     let mut found: Vec<(UpstreamConfig, Option<usize>)> = Vec::new();
     if let Some(url) = &check.overrides.upstream {
         let url = Setting { value: url.clone(), key: "UPSTREAM_URL".to_owned(), line: None };
-        found.extend(address(check, &url, origin).map(|url| (simple(origin, url, Vec::new()), None)));
+        let named = address(check, &url, origin).map(|url| {
+            let server = format!("MCP server at {}", url.authority());
+            (simple(origin, url, &server, whole_scope()), None)
+        });
+        found.extend(named);
     }
     for (upstream, scopes) in written {
         let Some(upstream_config) = one(check, origin, upstream, scopes) else { continue };
@@ -75,7 +79,8 @@ pub(super) fn all(check: &Check<'_>, origin: &str, written: &[(Upstream, Vec<Sco
     }
     let demo = check.overrides.up && check.overrides.upstream.is_none() && written.is_empty();
     if demo {
-        found.extend(Url::parse("http://127.0.0.1:0/mcp").ok().map(|url| (simple(origin, url, demo_scopes()), None)));
+        let url = Url::parse("http://127.0.0.1:0/mcp").ok();
+        found.extend(url.map(|url| (simple(origin, url, "mcpgate demo", demo_scopes()), None)));
     }
     if !demo && written.is_empty() && check.overrides.upstream.is_none() {
         check.report.add(None, "upstream", "there is no upstream", "write at least one [[upstream]]");
@@ -86,14 +91,14 @@ pub(super) fn all(check: &Check<'_>, origin: &str, written: &[(Upstream, Vec<Sco
 }
 
 /// The one upstream of `up`.
-fn simple(origin: &str, url: Url, scopes: Vec<ScopeConfig>) -> UpstreamConfig {
+fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) -> UpstreamConfig {
     UpstreamConfig {
         name: "mcp".to_owned(),
         tenant: TenantId::default(),
         path: "/mcp".to_owned(),
         kind: UpstreamKind::Mcp,
         resource: ResourceIndicator::from_stored(&format!("{origin}/mcp")),
-        display_name: url.host_str().filter(|_| scopes.is_empty()).unwrap_or("mcpgate demo").to_owned(),
+        display_name: display_name.to_owned(),
         url,
         ca_file: None,
         headers: Vec::new(),
@@ -111,13 +116,20 @@ fn simple(origin: &str, url: Url, scopes: Vec<ScopeConfig>) -> UpstreamConfig {
 }
 
 fn demo_scopes() -> Vec<ScopeConfig> {
-    let scope = |name: &str, title: &str, description: &str| {
-        let name = ScopeToken::parse(name).ok()?;
-        Some(ScopeConfig { name, title: title.to_owned(), description: description.to_owned() })
-    };
     let tools = scope("mcp:tools", "Use its tools", "Call echo, add, count and whoami in your name.");
     let read = scope("mcp:read", "Read from it", "Read its resource and its prompt.");
     tools.into_iter().chain(read).collect()
+}
+
+/// The one scope of a server of which nothing but its URL is known.
+fn whole_scope() -> Vec<ScopeConfig> {
+    let about = "Call all of its tools, and read all of its resources and prompts, in your name.";
+    scope("mcp:use", "Use everything it offers", about).into_iter().collect()
+}
+
+fn scope(name: &str, title: &str, description: &str) -> Option<ScopeConfig> {
+    let name = ScopeToken::parse(name).ok()?;
+    Some(ScopeConfig { name, title: title.to_owned(), description: description.to_owned() })
 }
 
 fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -> Option<UpstreamConfig> {

@@ -99,6 +99,7 @@ fn show(
         switch_token: &key.token(switch_account::PURPOSE),
         view,
         lifetime: page::in_words(view.lifetime),
+        remembered: view.remembered.map(page::in_words),
         problem,
     };
     Ok(page::respond(status, &page, Leads::ToClient))

@@ -59,6 +59,7 @@ pub(super) struct ConsentPage<'a> {
     pub(super) switch_token: &'a str,
     pub(super) view: &'a ConsentView,
     pub(super) lifetime: String,
+    pub(super) remembered: Option<String>,
     pub(super) problem: Option<&'a str>,
 }
 

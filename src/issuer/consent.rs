@@ -274,6 +274,7 @@ impl Issuer {
             } else {
                 upstream.access_lifetime.unwrap_or(tokens.access)
             },
+            remembered: is_assured(client).then_some(tokens.refresh_absolute),
         })
     }
 

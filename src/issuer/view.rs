@@ -105,6 +105,8 @@ pub struct ConsentView {
     pub account: String,
     /// How long the access lasts at most.
     pub lifetime: Lifetime,
+    /// How long an approval stands for later requests of the same, if it is remembered.
+    pub remembered: Option<Lifetime>,
 }
 
 /// What a transaction's page shows now.

@@ -94,6 +94,29 @@ async fn rg_05_a_name_cannot_turn_the_page_round_and_a_borrowed_one_is_warned_of
 }
 
 #[tokio::test]
+async fn cn_10_without_scopes_the_page_says_that_everything_is_asked_for() {
+    let site = Site::start().await;
+    let client = site.register(REDIRECT).await;
+    let mut browser = Browser::new(&site);
+    let notes = [("resource", "https://gw.example/mcp/notes"), ("scope", "")];
+    let login = browser.open(&request(&client, &notes)).await;
+    let consent = browser.log_in(&login).await;
+    assert!(consent.html.contains("It could use everything that notes offers."), "{consent}");
+}
+
+#[tokio::test]
+async fn cn_08_the_page_says_when_an_approval_is_remembered() {
+    let site = Site::start().await;
+    for (client, wished) in [(site.vouched(REDIRECT).await, true), (site.register(REDIRECT).await, false)] {
+        let mut browser = Browser::new(&site);
+        let login = browser.open(&request(&client, &[])).await;
+        let consent = browser.log_in(&login).await;
+        let words = consent.html.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words.contains("you are not asked about the same again for 90 days."), wished, "{consent}");
+    }
+}
+
+#[tokio::test]
 async fn cn_01_without_this_forms_token_nothing_is_approved() {
     let site = Site::start().await;
     let (mut browser, consent, _) = at_consent(&site).await;

@@ -14,8 +14,8 @@ use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::endpoints::Endpoints;
 use mcpgate::entropy::{Entropy, SeededEntropy};
-use mcpgate::issuer::{Caller, Issuer};
-use mcpgate::oauth::{Brand, Lifetime, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
+use mcpgate::issuer::{Administration, Caller, Issuer, NewClient};
+use mcpgate::oauth::{AuthMethod, Brand, GrantType, Lifetime, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow, AuditStore, ClientStore, SetupLink};
@@ -237,6 +237,26 @@ impl Site {
         let answer = self.post_json("/register", &body.to_string()).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()["client_id"].as_str().unwrap().to_owned()
+    }
+
+    /// A client that an operator added; its id.
+    pub(crate) async fn vouched(&self, redirect: &str) -> String {
+        let administration = Administration::new(
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.clock) as _,
+            Arc::clone(&self.entropy) as _,
+            Arc::clone(&self.keys),
+            self.config.load_full(),
+            TenantId::default(),
+        );
+        let new = NewClient {
+            name: "Wiki".to_owned(),
+            redirect_uris: vec![redirect.to_owned()],
+            grant_types: vec![GrantType::AuthorizationCode],
+            auth_method: AuthMethod::None,
+            upstream: None,
+        };
+        administration.add_client(&new).await.unwrap().client.id.as_str().to_owned()
     }
 
     pub(crate) async fn post_json(&self, path: &str, body: &str) -> Answer {
