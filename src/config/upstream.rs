@@ -63,31 +63,33 @@ const RESERVED_PREFIXES: [&str; 4] = ["mcp-", "proxy-", "x-forwarded-", "x-mcpga
 
 /// Checks all upstreams and returns them longest path first, and whether the demo upstream stands in for a missing one.
 pub(super) fn all(check: &Check<'_>, origin: &str, written: &[(Upstream, Vec<Scope>)]) -> (Vec<UpstreamConfig>, bool) {
-    let mut found: Vec<(UpstreamConfig, Option<usize>)> = Vec::new();
+    let mut found: Vec<UpstreamConfig> = Vec::new();
     if let Some(url) = &check.overrides.upstream {
         let url = Setting { value: url.clone(), key: "UPSTREAM_URL".to_owned(), line: None };
         let named = address(check, &url, origin).map(|url| {
             let server = format!("MCP server at {}", url.authority());
-            (simple(origin, url, &server, whole_scope()), None)
+            simple(origin, url, &server, whole_scope())
         });
         found.extend(named);
     }
+    let mut places: Vec<Place<'_>> = found.iter().map(|_| Place::OF_COMMAND_LINE).collect();
     for (upstream, scopes) in written {
-        let Some(upstream_config) = one(check, origin, upstream, scopes) else { continue };
-        unique(check, upstream, &upstream_config, &found);
-        found.push((upstream_config, upstream.path.as_ref().and_then(|p| p.line)));
+        // Before its own faults: those of the pair are reported beside them.
+        let place = Place::of(upstream);
+        unique(check, upstream, &place, &places);
+        places.push(place);
+        found.extend(one(check, origin, upstream, scopes));
     }
     let demo = check.overrides.up && check.overrides.upstream.is_none() && written.is_empty();
     if demo {
         let url = Url::parse("http://127.0.0.1:0/mcp").ok();
-        found.extend(url.map(|url| (simple(origin, url, "mcpgate demo", demo_scopes()), None)));
+        found.extend(url.map(|url| simple(origin, url, "mcpgate demo", demo_scopes())));
     }
     if !demo && written.is_empty() && check.overrides.upstream.is_none() {
         check.report.add(None, "upstream", "there is no upstream", "write at least one [[upstream]]");
     }
-    let mut upstreams: Vec<_> = found.into_iter().map(|(upstream, _)| upstream).collect();
-    upstreams.sort_by(|a, b| b.path.len().cmp(&a.path.len()).then_with(|| a.path.cmp(&b.path)));
-    (upstreams, demo)
+    found.sort_by(|a, b| b.path.len().cmp(&a.path.len()).then_with(|| a.path.cmp(&b.path)));
+    (found, demo)
 }
 
 /// The one upstream of `up`.
@@ -174,10 +176,7 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
         display_name: upstream.display_name.as_ref().map_or_else(|| name.clone(), |d| d.value.clone()),
         name,
         tenant: tenant?,
-        kind: match upstream.kind.value {
-            Kind::Mcp => UpstreamKind::Mcp,
-            Kind::Http => UpstreamKind::Http,
-        },
+        kind: kind(upstream),
         resource: ResourceIndicator::parse(&format!("{origin}{path}")).ok()?,
         path,
         url: url?,
@@ -196,15 +195,44 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
     })
 }
 
+/// What two upstreams must not share.
+struct Place<'a> {
+    name: Option<&'a str>,
+    path: Option<&'a str>,
+    kind: UpstreamKind,
+    /// None: it is of the command line.
+    line: Option<usize>,
+}
+
+impl<'a> Place<'a> {
+    const OF_COMMAND_LINE: Self = Self { name: Some("mcp"), path: Some("/mcp"), kind: UpstreamKind::Mcp, line: None };
+
+    fn of(written: &'a Upstream) -> Self {
+        Self {
+            name: written.name.as_ref().map(|name| name.value.as_str()),
+            path: written.path.as_ref().map(|path| path.value.as_str()),
+            kind: kind(written),
+            line: written.path.as_ref().or(written.name.as_ref()).and_then(|written| written.line),
+        }
+    }
+}
+
+fn kind(written: &Upstream) -> UpstreamKind {
+    match written.kind.value {
+        Kind::Mcp => UpstreamKind::Mcp,
+        Kind::Http => UpstreamKind::Http,
+    }
+}
+
 /// CF-02: two upstreams never share a name, a resource or a part of the path space.
-fn unique(check: &Check<'_>, written: &Upstream, new: &UpstreamConfig, found: &[(UpstreamConfig, Option<usize>)]) {
-    for (other, line) in found {
-        let place = line.map_or_else(|| "of the command line".to_owned(), |line| format!("of line {line}"));
+fn unique(check: &Check<'_>, written: &Upstream, new: &Place<'_>, found: &[Place<'_>]) {
+    for other in found {
+        let place = other.line.map_or_else(|| "of the command line".to_owned(), |line| format!("of line {line}"));
         if let Some(name) = written.name.as_ref().filter(|_| other.name == new.name) {
             check.report.wrong(name, format!("the upstream {place} has this name"), "give each its own");
         }
-        let Some(path) = &written.path else { continue };
-        let (ours, theirs) = (new.path.to_ascii_lowercase(), other.path.to_ascii_lowercase());
+        let (Some(path), Some(theirs)) = (&written.path, other.path) else { continue };
+        let (ours, theirs) = (path.value.to_ascii_lowercase(), theirs.to_ascii_lowercase());
         let below = |inner: &str, outer: &str, kind: UpstreamKind| {
             kind == UpstreamKind::Http && inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
         };
