@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::private_file;
 use crate::entropy::Entropy;
 use crate::oauth::{Brand, TokenKeys};
+use crate::store;
 
 /// The keys of a server.
 pub struct Keys {
@@ -60,9 +61,19 @@ pub enum KeysError {
         /// Which.
         path: PathBuf,
     },
+    /// There is a store, whose tokens a new key would make worthless without a word.
+    #[error(
+        "{}: this key is lost: put it back from the backup, or make a new one as docs/operations.md says, which ends \
+         every token",
+        path.display()
+    )]
+    Lost {
+        /// Which.
+        path: PathBuf,
+    },
 }
 
-/// Reads the keys of a data directory, and makes those that are missing.
+/// Reads the keys of a data directory, and makes those that are missing unless there is a store already.
 ///
 /// # Errors
 /// `KeysError`.
@@ -70,8 +81,10 @@ pub fn load_or_make(data_dir: &Path, brand: &Brand, entropy: &dyn Entropy) -> Re
     let folder = data_dir.join("keys");
     private_file::make_folder(&folder).map_err(|source| KeysError::File { path: folder.clone(), source })?;
     let (token_file, session_file) = (folder.join("token"), folder.join("session"));
-    let token = load_or_make_file(&token_file, entropy)?;
-    let session = load_or_make_file(&session_file, entropy)?;
+    // Looked at before the keys: whoever makes both makes the keys first.
+    let begun = data_dir.join(store::FILE).exists();
+    let token = load_or_make_file(&token_file, begun, entropy)?;
+    let session = load_or_make_file(&session_file, begun, entropy)?;
     let empty = |path| KeysError::Empty { path };
     Ok(Keys {
         token: TokenKeys::new(token.to_vec(), brand.clone()).ok_or_else(|| empty(token_file))?,
@@ -81,9 +94,12 @@ pub fn load_or_make(data_dir: &Path, brand: &Brand, entropy: &dyn Entropy) -> Re
 
 type NumberedKeys = Zeroizing<Vec<(u8, [u8; 32])>>;
 
-fn load_or_make_file(path: &Path, entropy: &dyn Entropy) -> Result<NumberedKeys, KeysError> {
+fn load_or_make_file(path: &Path, begun: bool, entropy: &dyn Entropy) -> Result<NumberedKeys, KeysError> {
     let file = |source| KeysError::File { path: path.to_owned(), source };
     let text = match private_file::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && begun => {
+            return Err(KeysError::Lost { path: path.to_owned() });
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let line = Zeroizing::new(format!("1 {}\n", *hexadecimal(&entropy.random_32())));
             private_file::create(path, line.as_bytes()).map_err(file)?;
@@ -160,6 +176,22 @@ mod tests {
             assert_eq!(found, mode, "{path}");
         }
         assert_eq!(std::fs::read_dir(data.join("keys")).unwrap().count(), 2, "nothing temporary stays");
+    }
+
+    #[test]
+    fn lost_keys_are_not_replaced_beside_a_store() {
+        let dir = tempfile::tempdir().unwrap();
+        load_or_make(dir.path(), &brand(), &SeededEntropy::new(1)).unwrap();
+        std::fs::write(dir.path().join(store::FILE), "").unwrap();
+        load_or_make(dir.path(), &brand(), &SeededEntropy::new(2)).unwrap();
+        for file in ["keys/token", "keys/session"] {
+            let (file, kept) = (dir.path().join(file), dir.path().join("kept"));
+            std::fs::rename(&file, &kept).unwrap();
+            let error = load_or_make(dir.path(), &brand(), &SeededEntropy::new(2)).unwrap_err();
+            assert!(matches!(error, KeysError::Lost { .. }), "{error}");
+            assert!(!file.exists());
+            std::fs::rename(&kept, &file).unwrap();
+        }
     }
 
     #[test]
