@@ -441,10 +441,17 @@ fn the_store_is_backed_up_and_checked() {
     let other = tempfile::tempdir().unwrap();
     let copy = other.path().join("mcpgate.db");
     data.json(&["db", "backup", copy.to_str().unwrap()]);
-    let listed = run(&["user", "list", "--json", "--data", other.path().to_str().unwrap()]);
+    let (_, said) = data.refused(&["db", "backup", copy.to_str().unwrap()]);
+    assert!(said.contains("there is a file of this name already"), "{said}");
+    let list = || run(&["user", "list", "--json", "--data", other.path().to_str().unwrap()]);
+    let without_keys = list();
+    assert_eq!(without_keys.status.code(), Some(1));
+    assert!(text(&without_keys.stderr).contains("this key is lost"), "{}", text(&without_keys.stderr));
+    std::fs::remove_dir(other.path().join("keys")).unwrap();
+    std::fs::rename(data.folder.path().join("keys"), other.path().join("keys")).unwrap();
+    let listed = list();
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(listed[0]["name"], "ada");
-    assert_eq!(data.refused(&["db", "backup", copy.to_str().unwrap()]).0, 1, "a backup never overwrites");
 }
 
 #[test]
@@ -496,6 +503,27 @@ fn data_commands_take_the_configuration_of_serve() {
     let issued = with(&["token", "issue", "--user", "ada", "--upstream", "files"]);
     assert_eq!(issued["resource"], "https://mcp.example.com/files");
     assert!(dir.path().join("data/mcpgate.db").exists());
+}
+
+#[test]
+fn a_revocation_needs_no_secret_of_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    let config = "public_url = \"https://mcp.example.com\"\ndata_dir = \"data\"\n[listen]\ntls = \"files\"\n\
+                  certificate = \"of-the-server.pem\"\nkey = \"of-the-server.pem\"\n[[upstream]]\nname = \"files\"\n\
+                  path = \"/files\"\nurl = \"http://127.0.0.1:1/\"\nca_file = \"of-the-server.pem\"\n\
+                  headers = { Authorization = \"Bearer ${MCPGATE_TEST_ABSENT}\", X-Key = \"${file:absent}\" }\n";
+    std::fs::write(&file, config).unwrap();
+    let with = |arguments: &[&str]| mcpgate(arguments).arg("--config").arg(&file).output().unwrap();
+    for arguments in [&["user", "add", "ada"][..], &["session", "revoke", "--all"], &["user", "disable", "ada"]] {
+        let output = with(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    }
+    for command in ["check", "serve"] {
+        assert_eq!(with(&[command]).status.code(), Some(78), "{command}");
+    }
+    std::fs::write(&file, config.replace("/files\"\nurl", "/token\"\nurl")).unwrap();
+    assert_eq!(with(&["session", "revoke", "--all"]).status.code(), Some(78), "what the data depend on is judged");
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl DataArguments {
     /// Reads the configuration alone.
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let serve = self.config.is_some() && self.data.is_none();
-        let overrides = Overrides { data_dir: self.data.clone(), up: !serve, ..Overrides::default() };
+        let overrides = Overrides { data_dir: self.data.clone(), up: !serve, data_only: true, ..Overrides::default() };
         if serve || self.config.is_some() {
             return Config::load(self.config.as_deref(), &overrides).map_err(Failure::Configuration);
         }

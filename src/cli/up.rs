@@ -47,6 +47,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         workers: arguments.workers,
         upstream: arguments.upstream,
         up: true,
+        data_only: false,
     };
     let config = Config::load(arguments.config.as_deref(), &overrides).map_err(Failure::Configuration)?;
     let (upstream, file) = (overrides.upstream.clone(), arguments.config.clone());

@@ -34,8 +34,17 @@ pub(super) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
     let config = read
         .and_then(|written| Check { report: &report, base, overrides }.config(file, written))
         .map(|config| Config { referenced_files, ..config });
-    let problems = report.finish();
+    let mut problems = report.finish();
+    // A revocation must not wait for the secret of an upstream, nor for a file that only the server's user may read.
+    problems.retain(|problem| !(overrides.data_only && is_for_the_server(&problem.key)));
     config.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+/// Returns whether a key matters only where the gateway listens or forwards: certificates, CA files, upstreams' headers.
+fn is_for_the_server(key: &str) -> bool {
+    let of_upstream = key.strip_prefix("upstream[").and_then(|rest| Some(rest.split_once("].")?.1));
+    matches!(key, "listen.certificate" | "listen.key" | "outbound.extra_ca_file")
+        || of_upstream.is_some_and(|key| key == "ca_file" || key == "headers" || key.starts_with("headers."))
 }
 
 fn read(file: &Path) -> Result<String, String> {

@@ -340,6 +340,8 @@ pub struct Overrides {
     pub upstream: Option<String>,
     /// `up`: defaults for one machine (development certificate, loopback) and no file needed.
     pub up: bool,
+    /// For a command about data beside the server: faults of what only the server opens are passed over.
+    pub data_only: bool,
 }
 
 impl Config {

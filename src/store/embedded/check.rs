@@ -1,6 +1,7 @@
 //! Looking the whole file over, and copying it: slow work, each on a thread and connection of its own.
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -112,7 +113,13 @@ pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
 pub(super) fn backup(db: &Connection, to: &Path) -> Result<(), StoreError> {
     // `create_new`: a backup never overwrites, least of all an earlier backup.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
-    made.map_err(|e| StoreError::Unavailable(format!("cannot make {}: {e}", to.display())))?;
+    made.map_err(|error| {
+        let why = match error.kind() {
+            ErrorKind::AlreadyExists => "there is a file of this name already".to_owned(),
+            _ => error.to_string(),
+        };
+        StoreError::Unavailable(format!("cannot make {}: {why}", to.display()))
+    })?;
     let copied = copy(db, to);
     if copied.is_err()
         && let Err(error) = std::fs::remove_file(to)
