@@ -114,6 +114,10 @@ impl Operator {
         let mut response = match request.uri().path() {
             "/healthz" => reply::uncached(StatusCode::OK, "text/plain", "ok\n"),
             "/readyz" => match self.readiness().await {
+                // Ready all the same: warm tokens are served, and it is writes that show when writing works again.
+                Ok(()) if self.store.stats().failing => {
+                    reply::uncached(StatusCode::OK, "text/plain", "ready, but the store writes nothing just now\n")
+                }
                 Ok(()) => reply::uncached(StatusCode::OK, "text/plain", "ready\n"),
                 Err(reason) => reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{reason}\n")),
             },
@@ -172,6 +176,8 @@ impl Operator {
         out.histogram(name, &[], &BOUNDS, &stats.commit_buckets, sum);
         let help = "Operations of the store, many to a transaction.";
         out.single("mcpgate_store_operations_total", Kind::Counter, help, stats.operations);
+        let failing = u8::from(stats.failing);
+        out.single("mcpgate_store_failing", Kind::Gauge, "1: the last transaction failed.", failing);
         let halted = u8::from(stats.halted);
         out.single("mcpgate_store_halted", Kind::Gauge, "1: nothing is written until a restart.", halted);
         let help = "Operations of the store that failed.";

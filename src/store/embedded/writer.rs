@@ -74,6 +74,7 @@ struct Figures {
     commit_micros: AtomicU64,
     commit_buckets: [AtomicU64; 6],
     failures: AtomicU64,
+    failing: AtomicBool,
     halted: AtomicBool,
 }
 
@@ -150,6 +151,7 @@ impl Writer {
             commit_micros: read(&self.figures.commit_micros),
             commit_buckets: self.figures.commit_buckets.each_ref().map(read),
             failures: read(&self.figures.failures),
+            failing: self.figures.failing.load(Ordering::Relaxed),
             halted: self.figures.halted.load(Ordering::Relaxed),
         }
     }
@@ -194,6 +196,7 @@ impl Worker {
                 Some(broken) => Err(broken.clone()),
                 None => self.commit_group(&mut group, waiting),
             };
+            self.figures.failing.store(outcome.is_err(), Ordering::Relaxed);
             if let Err(failure) = &outcome {
                 tracing::error!(%failure, operations = group.len(), "a group of store operations was not committed");
                 // Those behind have waited as long and would meet the same fault, each after its own timeout.
