@@ -9,6 +9,7 @@
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -228,6 +229,43 @@ fn cf_05_check_warns_of_what_is_dangerous() {
         mcpgate(&["check", "--up", "--config", file.to_str().unwrap()]).env("HOME", dir.path()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stdout));
     assert!(text(&output.stdout).starts_with("warning: operator.danger_open_to_network"));
+}
+
+#[test]
+fn tl_07_check_reads_the_certificate_as_a_start_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = |host: &str, ends: time::OffsetDateTime| {
+        let mut params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        params.not_after = ends;
+        params.self_signed(&key).unwrap().pem()
+    };
+    write("key.pem", &key.serialize_pem());
+    write("other.pem", &rcgen::KeyPair::generate().unwrap().serialize_pem());
+    let check = |host: &str, ends: time::OffsetDateTime, key: &str| {
+        write("chain.pem", &certificate(host, ends));
+        let listen = format!("[listen]\ncertificate = \"chain.pem\"\nkey = \"{key}\"\n");
+        let upstream = "[[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n";
+        write("gateway.toml", &format!("public_url = \"https://mcp.example.com\"\n{listen}{upstream}"));
+        let output = run(&["check", "--config", dir.path().join("gateway.toml").to_str().unwrap()]);
+        (output.status.code(), text(&output.stdout))
+    };
+    let (now, days) = (time::OffsetDateTime::now_utc(), time::Duration::days);
+    let (code, said) = check("mcp.example.com", now + days(60), "key.pem");
+    assert!(code == Some(0) && !said.contains("warning"), "{said}");
+    let (code, said) = check("mcp.example.com", now + days(60), "other.pem");
+    assert!(code == Some(78) && said.contains("this key is not that of the certificate"), "{said}");
+    let (code, said) = check("mcp.example.com", now - days(1), "key.pem");
+    assert!(code == Some(78) && said.contains("the certificate has expired"), "{said}");
+    let (code, said) = check("other.example.com", now + days(3), "key.pem");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning: the certificate is not for mcp.example.com"), "{said}");
+    assert!(said.contains("warning: the certificate ends in 2 days"), "{said}");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::failure::{Failure, lines};
 use super::output::Output;
-use crate::config::{Config, Overrides};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{Config, Overrides, Problem};
 use crate::server::{self, RunOptions};
 
 #[derive(Debug, clap::Args)]
@@ -42,26 +43,37 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let overrides = Overrides { up: arguments.up, ..Overrides::default() };
     match Config::load(Some(&arguments.config), &overrides) {
         Ok(config) => {
-            let warnings = config.warnings();
+            let mut warnings: Vec<String> = config.warnings().into_iter().map(str::to_owned).collect();
+            match server::look_over(&config, SystemClock.now()) {
+                Ok(doubts) => warnings.extend(doubts),
+                Err(error) => {
+                    let [key, remedy] =
+                        ["listen.certificate", "mcpgate serve does not start with it"].map(str::to_owned);
+                    let fault = error.to_string();
+                    return report(output, &[Problem { file: config.file, line: None, key, fault, remedy }]);
+                }
+            }
             let warned: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
             let text = format!("{warned}{}: no problems", arguments.config.display());
             output.one(&text, &json!({ "problems": [], "warnings": warnings }))
         }
-        Err(problems) => {
-            let values: Vec<_> = problems
-                .iter()
-                .map(|problem| {
-                    json!({
-                        "file": problem.file.as_ref().map(|f| f.display().to_string()),
-                        "line": problem.line,
-                        "key": problem.key,
-                        "fault": problem.fault,
-                        "remedy": problem.remedy,
-                    })
-                })
-                .collect();
-            output.one(lines(&problems).trim_end(), &json!({ "problems": values, "warnings": [] }))?;
-            Err(Failure::Told(78))
-        }
+        Err(problems) => report(output, &problems),
     }
+}
+
+fn report(output: Output, problems: &[Problem]) -> Result<(), Failure> {
+    let values: Vec<_> = problems
+        .iter()
+        .map(|problem| {
+            json!({
+                "file": problem.file.as_ref().map(|f| f.display().to_string()),
+                "line": problem.line,
+                "key": problem.key,
+                "fault": problem.fault,
+                "remedy": problem.remedy,
+            })
+        })
+        .collect();
+    output.one(lines(problems).trim_end(), &json!({ "problems": values, "warnings": [] }))?;
+    Err(Failure::Told(78))
 }

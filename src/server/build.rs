@@ -63,6 +63,9 @@ impl Builder {
             }
         };
         let certificate = certificate::load(&chain, &key, &self.tls.provider, self.clock.now())?;
+        for warning in certificate.doubts(&config.public_url, self.clock.now()) {
+            tracing::warn!(warning, "clients may not connect");
+        }
         let certificate_ends = i64::try_from(certificate.not_after.as_millis() / 1000).unwrap_or(i64::MAX);
         let tls = Some(self.tls.config(&certificate).map_err(|error| RunError::System(error.to_string()))?);
         let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls };

@@ -4,12 +4,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
-use crate::oauth::Timestamp;
+use super::host;
+use crate::config::{Config, TlsConfig};
+use crate::oauth::{Lifetime, Timestamp};
 
 /// Why certificate or key cannot be used; says which file, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +33,10 @@ pub enum CertificateError {
     /// The certificate is not valid yet.
     #[error("{}: the certificate is not valid yet; check the clock", .0.display())]
     NotYet(PathBuf),
-    /// The two do not belong together, or rustls does not know their kind.
+    /// The two do not belong together.
+    #[error("{}: this key is not that of the certificate", .0.display())]
+    Mismatch(PathBuf),
+    /// rustls does not know their kind.
     #[error("{}: certificate and key cannot be used together: {}", .0.display(), .1)]
     Unusable(PathBuf, rustls::Error),
 }
@@ -71,10 +78,45 @@ pub(super) fn load(
     if std::fs::metadata(key_file).is_ok_and(|m| m.permissions().mode() & 0o007 != 0) {
         return Err(CertificateError::Exposed(key_file.to_owned()));
     }
-    let key = CertifiedKey::from_der(chain, key, provider)
-        .map_err(|e| CertificateError::Unusable(chain_file.to_owned(), e))?;
+    let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch(key_file.to_owned()),
+        error => CertificateError::Unusable(chain_file.to_owned(), error),
+    })?;
     Ok(Certificate { key: Arc::new(key), not_after: until })
 }
+
+/// Reads the certificate files that a configuration names, as a start does; returns what is no reason not to start but
+/// will keep clients away.
+///
+/// # Errors
+/// `CertificateError`.
+pub fn look_over(config: &Config, now: Timestamp) -> Result<Vec<String>, CertificateError> {
+    let TlsConfig::Files { certificate, key } = &config.public.tls else { return Ok(Vec::new()) };
+    Ok(load(certificate, key, &rustls::crypto::ring::default_provider(), now)?.doubts(&config.public_url, now))
+}
+
+impl Certificate {
+    /// Says what clients will refuse, now or soon.
+    pub(super) fn doubts(&self, public_url: &str, now: Timestamp) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let (_, authority) = public_url.split_once("://").unwrap_or(("", public_url));
+        let host = host::split(authority).map_or(authority, |(host, _)| host);
+        let name = ServerName::try_from(host.trim_matches(['[', ']']));
+        let leaf = self.key.cert.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+        let fits = leaf.zip(name.ok()).is_some_and(|(leaf, name)| verify_server_name(&leaf, &name).is_ok());
+        if !fits {
+            doubts.push(format!("the certificate is not for {host}, the host of public_url"));
+        }
+        let left = self.not_after.since(now);
+        if left < WARN_BEFORE {
+            doubts.push(format!("the certificate ends in {} days", left.as_secs() / 86_400));
+        }
+        doubts
+    }
+}
+
+/// So long before its end a certificate should have been renewed; those of ACME live for 90 days or less.
+const WARN_BEFORE: Lifetime = Lifetime::from_secs(14 * 86_400);
 
 /// DER tags of RFC 5280 4.1.
 const SEQUENCE: u8 = 0x30;
@@ -183,7 +225,7 @@ mod tests {
         let future_key = write(at, "future-key.pem", &future_key, 0o600);
         assert!(matches!(try_load(&future, &future_key), Err(CertificateError::NotYet(_))));
 
-        assert!(matches!(try_load(&good_file, &expired_key), Err(CertificateError::Unusable(..))));
+        assert!(matches!(try_load(&good_file, &expired_key), Err(CertificateError::Mismatch(_))));
         let open = write(at, "open.pem", &key, 0o644);
         assert!(matches!(try_load(&good_file, &open), Err(CertificateError::Exposed(_))));
     }

@@ -30,6 +30,6 @@ mod tls;
 mod watch;
 mod worker;
 
-pub use certificate::CertificateError;
+pub use certificate::{CertificateError, look_over};
 pub use error::RunError;
 pub use run::{OnReady, Ready, RunOptions, run};
