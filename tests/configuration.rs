@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a test may stop at the first surprise")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use mcpgate::config::{Config, MetadataDocumentMode, Overrides, Problem, TlsConfig, UpstreamKind, reference};
@@ -46,13 +47,24 @@ fn only_problem(addition: &str) -> String {
     found.into_iter().next().unwrap_or_default()
 }
 
+/// The example, beside the certificate files that it names.
+fn example() -> (String, Config) {
+    let text = std::fs::read_to_string(root().join("gateway.toml.example")).expect("the example can be read");
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    std::fs::create_dir(dir.path().join("certs")).expect("a folder can be made");
+    for file in ["gateway.toml", "certs/fullchain.pem", "certs/key.pem"] {
+        let file = dir.path().join(file);
+        std::fs::write(&file, &text).expect("a temporary file can be written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("its mode can be set");
+    }
+    let config = Config::load(Some(&dir.path().join("gateway.toml")), &Overrides::default());
+    (text, config.unwrap_or_else(|problems| panic!("{}", lines(&problems).join("\n"))))
+}
+
 #[test]
 fn the_example_loads_and_names_every_key() {
-    let example = root().join("gateway.toml.example");
-    let config =
-        Config::load(Some(&example), &Overrides::default()).unwrap_or_else(|p| panic!("{}", lines(&p).join("\n")));
+    let (text, config) = example();
     assert_eq!(config.upstreams.len(), 2);
-    let text = std::fs::read_to_string(example).expect("the example can be read");
     assert!(text.lines().count() <= 250, "the example has {} lines", text.lines().count());
     let mut table = String::new();
     let mut named = std::collections::BTreeSet::new();
@@ -69,7 +81,7 @@ fn the_example_loads_and_names_every_key() {
 
 #[test]
 fn the_values_of_the_example_are_the_defaults() {
-    let example = Config::load(Some(&root().join("gateway.toml.example")), &Overrides::default()).expect("it loads");
+    let (_, example) = example();
     let bare = load(GOOD, &Overrides::default());
     let policies = |c: &Config| {
         (
@@ -128,6 +140,10 @@ fn cf_02_what_is_bad_in_meaning_is_refused() {
             "gateway.toml:14: upstream[2].path: this path overlaps",
         ),
         (GOOD.replace("development", "files"), "gateway.toml:2: listen.certificate: this key is missing"),
+        (
+            GOOD.replace("listen = { tls = \"development\" }", "[listen]\nproxy_protocol = false"),
+            "gateway.toml:2: listen.certificate: this key is missing",
+        ),
         (
             GOOD.replace("\"development\"", "\"files\", certificate = \"absent.pem\", key = \"absent.pem\""),
             "gateway.toml:2: listen.certificate: the file cannot be read",
@@ -191,9 +207,7 @@ fn headers_are_valid_and_leave_the_connection_alone() {
 
 #[test]
 fn scopes_come_from_the_catalogue() {
-    assert!(
-        only_problem("default_scopes = [\"x\"]\n").contains("upstream[0].default_scopes: one of these is not among")
-    );
+    assert!(only_problem("default_scopes = [\"x\"]\n").contains("upstream[0].default_scopes[0]: this is not among"));
     let scope = "[[upstream.scope]]\nname = \"x\"\ntitle = \"X\"\n";
     assert_eq!(problems_of(&format!("{GOOD}default_scopes = [\"x\"]\n{scope}"), &Overrides::default()), []);
     assert!(only_problem(&format!("{scope}{scope}")).contains("twice"));
@@ -233,7 +247,11 @@ fn cf_05_dangerous_combinations_need_their_named_key_and_warn() {
     let found = lines(&problems_of(&format!("{open}{GOOD}"), &Overrides::default()));
     assert!(found[0].contains("operator.address") && found[0].contains("danger_open_to_network"), "{found:?}");
     let open = open.replace(" }", ", danger_open_to_network = true }");
-    assert_eq!(load(&format!("{open}{GOOD}"), &Overrides::default()).warnings().len(), 1);
+    let warnings = load(&format!("{open}{GOOD}"), &Overrides::default()).warnings();
+    for (key, warning) in ["operator.danger_open_to_network", "listen.tls is development"].iter().zip(&warnings) {
+        assert!(warning.starts_with(key), "{warnings:?}");
+    }
+    assert_eq!(warnings.len(), 2);
 
     let off = GOOD.replace("development", "off");
     assert!(lines(&problems_of(&off, &Overrides::default()))[0].contains("anybody on the way reads the tokens"));

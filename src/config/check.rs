@@ -1,8 +1,8 @@
 //! From what was written to `Config`, collecting every `Problem`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use ipnet::IpNet;
 use toml::de::DeTable;
 use url::Url;
 
@@ -22,7 +22,7 @@ pub(super) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
         Ok(text) => text.unwrap_or_default(),
         Err(why) => {
             let report = Report::new(file, "");
-            report.add(None, "file", why, "name a readable file that only its owner may write");
+            report.add(None, "file", why.0, why.1);
             return Err(report.finish());
         }
     };
@@ -47,9 +47,14 @@ fn is_for_the_server(key: &str) -> bool {
         || of_upstream.is_some_and(|key| key == "ca_file" || key == "headers" || key.starts_with("headers."))
 }
 
-fn read(file: &Path) -> Result<String, String> {
-    file_trust::check(file)?;
-    std::fs::read_to_string(file).map_err(|e| e.to_string())
+/// Reads the file, or says what is wrong with it and what to do.
+fn read(file: &Path) -> Result<String, (String, &'static str)> {
+    let remedy = "name a readable file that only its owner may write";
+    file_trust::check(file).map_err(|why| (why, remedy))?;
+    std::fs::read_to_string(file).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => ("it is not text".to_owned(), "save it as UTF-8"),
+        _ => (error.to_string(), remedy),
+    })
 }
 
 /// The folder that relative paths of a file start from.
@@ -76,7 +81,7 @@ impl Check<'_> {
         let (upstreams, demo) = upstream::all(self, &public_url, &file.upstreams);
         let brand = Brand::parse(&file.top.brand.value);
         if brand.is_none() {
-            self.report.wrong(&file.top.brand, "this cannot begin a token", "write 2 to 8 letters `a-z`");
+            self.report.wrong(&file.top.brand, "this cannot begin a token", "write 2 to 8 letters a-z");
         }
         let brand = brand.or_else(|| Brand::parse("mcp"))?;
         self.consistent_lifetimes(&file);
@@ -156,9 +161,9 @@ impl Check<'_> {
 
     fn registration(&self, file: &File) -> RegistrationConfig {
         let uris = &file.registration.extra_redirect_uris;
-        for uri in &uris.value {
+        for (index, uri) in uris.value.iter().enumerate() {
             if RedirectUri::parse(uri, &uris.value).is_err() {
-                self.report.wrong(uris, "one of these cannot be a redirect URI", "write exact absolute URIs");
+                self.report.wrong_entry(uris, index, "this cannot be a redirect URI", "write an exact absolute URI");
             }
         }
         RegistrationConfig {
@@ -184,11 +189,12 @@ impl Check<'_> {
             }
             DocumentMode::Allowlist | DocumentMode::Open | DocumentMode::Off => {}
         }
-        for entry in &allow.value {
+        for (index, entry) in allow.value.iter().enumerate() {
             let text = if entry.starts_with("https://") { entry.clone() } else { format!("https://{entry}/") };
             let host_only = entry.starts_with("https://") || !entry.contains(['/', '@', '?', '#', ':', '*']);
             if !host_only || Url::parse(&text).is_err() {
-                self.report.wrong(allow, "one of these is neither a host nor an https URL", "write such");
+                let fault = "this is neither a host nor an https URL";
+                self.report.wrong_entry(allow, index, fault, "write one of them");
             }
         }
         MetadataDocumentConfig {
@@ -205,8 +211,8 @@ impl Check<'_> {
 
     fn outbound(&self, file: &File) -> OutboundConfig {
         let allow = &file.outbound.allow_addresses;
-        if allow.value.iter().any(|network: &IpNet| network.prefix_len() == 0) {
-            self.report.wrong(allow, "this opens every address", "name the few hosts that you mean");
+        for (index, _) in allow.value.iter().enumerate().filter(|(_, network)| network.prefix_len() == 0) {
+            self.report.wrong_entry(allow, index, "this opens every address", "name the few hosts that you mean");
         }
         OutboundConfig {
             allow_addresses: allow.value.clone(),
@@ -247,9 +253,14 @@ impl Check<'_> {
     pub(super) fn certificates(&self, setting: &Setting<PathBuf>) -> PathBuf {
         use rustls_pki_types::{CertificateDer, pem::PemObject};
         let path = self.base.join(&setting.value);
+        let remedy = "name a PEM file with a CA certificate";
+        if let Err(why) = std::fs::File::open(&path) {
+            self.report.wrong(setting, format!("the file cannot be read ({})", why.kind()), remedy);
+            return path;
+        }
         let found = CertificateDer::pem_file_iter(&path).and_then(|mut entries| entries.next().transpose());
         if !matches!(found, Ok(Some(_))) {
-            self.report.wrong(setting, "no certificate can be read from it", "name a PEM file with a CA certificate");
+            self.report.wrong(setting, "there is no certificate in it", remedy);
         }
         path
     }

@@ -19,6 +19,8 @@ use crate::oauth::Lifetime;
 pub(super) struct File {
     pub(super) top: Top,
     pub(super) listen: Listen,
+    /// Where the table of the public listener begins.
+    pub(super) listen_line: Option<usize>,
     pub(super) operator: Operator,
     pub(super) upstreams: Vec<(Upstream, Vec<Scope>)>,
     pub(super) tokens: Tokens,
@@ -66,6 +68,7 @@ impl File {
                 read
             }};
         }
+        let listen_line = root.line_of(Listen::DECLARATION.path);
         let mut upstreams = Vec::new();
         for mut section in root.tables(Upstream::DECLARATION.path) {
             let mut scopes = Vec::new();
@@ -80,6 +83,7 @@ impl File {
             top: Top::read(&mut root)?,
             upstreams,
             listen: read!(Listen),
+            listen_line,
             operator: read!(Operator),
             tokens: read!(Tokens),
             login: read!(Login),

@@ -19,10 +19,10 @@ impl Check<'_> {
         // A mode that could not be read is reported; what it would have needed is not asked for.
         let fallback = if up || self.report.names("listen.tls") { TlsMode::Development } else { TlsMode::Files };
         let mode = mode.unwrap_or(fallback);
-        for network in &file.listen.trusted_proxies.value {
+        for (index, network) in file.listen.trusted_proxies.value.iter().enumerate() {
             if network.prefix_len() == 0 {
                 let remedy = "name the addresses of your load balancer";
-                self.report.wrong(&file.listen.trusted_proxies, "this believes everybody", remedy);
+                self.report.wrong_entry(&file.listen.trusted_proxies, index, "this believes everybody", remedy);
             }
         }
         Listener {
@@ -41,7 +41,8 @@ impl Check<'_> {
         let path = |setting: &Option<Setting<PathBuf>>, key: &str, what: &str| {
             if setting.is_none() {
                 let remedy = format!("name the PEM file with the {what}, or write tls = \"development\" to try things");
-                self.report.add(file.listen.tls.as_ref().and_then(|s| s.line), key, "this key is missing", remedy);
+                let line = file.listen.tls.as_ref().and_then(|s| s.line).or(file.listen_line);
+                self.report.add(line, key, "this key is missing", remedy);
             }
             setting.as_ref().map(|s| self.readable(s)).unwrap_or_default()
         };
@@ -71,7 +72,7 @@ impl Check<'_> {
 
     pub(super) fn public_url(&self, file: &File, listen: SocketAddr) -> Option<String> {
         let option = self.overrides.public_url.clone();
-        let option = option.map(|value| Setting { value, key: "--public-url".to_owned(), line: None });
+        let option = option.map(|value| Setting::unwritten(value, "--public-url"));
         let setting = match option.or_else(|| file.top.public_url.clone()) {
             Some(setting) => setting,
             None if self.overrides.up => return Some(origin_of("localhost", listen.port())),
@@ -103,13 +104,15 @@ impl Check<'_> {
     pub(super) fn extra_hosts(&self, file: &File, origin: &str, listen_port: u16) -> Vec<String> {
         let mut hosts: Vec<String> = Vec::new();
         let setting = &file.top.extra_hosts;
-        for host in &setting.value {
+        for (index, host) in setting.value.iter().enumerate() {
             // What stands in Host is what stands between `https://` and the path of a URL.
             match Url::parse(&format!("https://{host}")) {
                 Ok(url) if url.path() == "/" && !host.contains(['/', '@', '?', '#', '*']) => {
                     hosts.push(authority(&url.origin().ascii_serialization()).to_owned());
                 }
-                Ok(_) | Err(_) => self.report.wrong(setting, "this is not a host", "write host or host:port"),
+                Ok(_) | Err(_) => {
+                    self.report.wrong_entry(setting, index, "this is not a host", "write host or host:port");
+                }
             }
         }
         let url = Url::parse(origin).ok();
@@ -138,7 +141,7 @@ impl Check<'_> {
     pub(super) fn allowed_origins(&self, file: &File) -> Vec<String> {
         let setting = &file.cors.allowed_origins;
         let mut origins = Vec::new();
-        for text in &setting.value {
+        for (index, text) in setting.value.iter().enumerate() {
             let web = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
             let url = Url::parse(text).ok().filter(|url| web(url) && !text.contains('*'));
             match url.map(|url| url.origin().ascii_serialization()) {
@@ -146,7 +149,7 @@ impl Check<'_> {
                 // CF-05: a wildcard would let any page act with the tokens that its scripts hold.
                 Some(_) | None => {
                     let remedy = "write exact https origins, \"https://app.example.com\" say; there is no wildcard";
-                    self.report.wrong(setting, "one of these is not an origin", remedy);
+                    self.report.wrong_entry(setting, index, "this is not an origin", remedy);
                 }
             }
         }

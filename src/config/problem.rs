@@ -41,6 +41,15 @@ pub(super) struct Setting<T> {
     pub(super) value: T,
     pub(super) key: String,
     pub(super) line: Option<usize>,
+    /// The lines of a list's entries.
+    pub(super) entries: Vec<usize>,
+}
+
+impl<T> Setting<T> {
+    /// One that is in no file.
+    pub(super) fn unwritten(value: T, key: &str) -> Self {
+        Self { value, key: key.to_owned(), line: None, entries: Vec::new() }
+    }
 }
 
 /// All problems found so far. A value is never echoed: it may have come from a secret.
@@ -89,6 +98,18 @@ impl Report {
     /// Adds a problem of a setting.
     pub(super) fn wrong<T>(&self, setting: &Setting<T>, fault: impl Into<String>, remedy: impl Into<String>) {
         self.add(setting.line, &setting.key, fault, remedy);
+    }
+
+    /// Adds a problem of one entry of a list.
+    pub(super) fn wrong_entry<T>(
+        &self,
+        list: &Setting<Vec<T>>,
+        index: usize,
+        fault: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let line = list.entries.get(index).copied().or(list.line);
+        self.add(line, &format!("{}[{index}]", list.key), fault, remedy);
     }
 
     /// Adds a problem.

@@ -1,6 +1,6 @@
 //! What a new configuration may not change under a running gateway, and what an operator should be warned of.
 
-use super::{Config, TlsConfig};
+use super::{Config, TlsConfig, is_loopback};
 
 impl Config {
     /// Returns the keys in which `newer` differs and that only a restart can change.
@@ -29,10 +29,15 @@ impl Config {
     /// Returns what is allowed but dangerous in this configuration, one sentence each (CF-05).
     #[must_use]
     pub fn warnings(&self) -> Vec<&'static str> {
+        let is_local = url::Url::parse(&self.public_url).is_ok_and(|url| is_loopback(&url));
         let dangers = [
             (
                 !self.operator.ip().is_loopback(),
                 "operator.danger_open_to_network: whoever reaches the operator listener reads health and metrics",
+            ),
+            (
+                self.public.tls == TlsConfig::Development && !is_local,
+                "listen.tls is development: only those connect who were made to trust the CA below data_dir",
             ),
             (
                 self.public.tls == TlsConfig::Off && !self.public.address.ip().is_loopback(),

@@ -91,6 +91,12 @@ impl<'t, 'r> Section<'t, 'r> {
         sections
     }
 
+    /// Returns the line of a table, if it is there.
+    pub(super) fn line_of(&self, name: &str) -> Option<usize> {
+        let key = self.table.keys().find(|key| key.get_ref() == name)?;
+        Some(self.report.line_of(key.span().start))
+    }
+
     /// Takes an optional key.
     pub(super) fn take<T: Readable>(&mut self, name: &str) -> Option<Setting<T>> {
         let found = self.remove(name)?;
@@ -100,11 +106,31 @@ impl<'t, 'r> Section<'t, 'r> {
             return None;
         }
         let Some(value) = T::read(found.get_ref()) else {
-            let fault = format!("this {} cannot be read", found.get_ref().type_str());
-            self.report.add(line, &key, fault, format!("write {}", T::kind()));
+            self.unreadable::<T>(&found, &key);
             return None;
         };
-        Some(Setting { value, key, line })
+        let entries = found.get_ref().as_array().into_iter().flatten();
+        let entries = entries.map(|entry| self.report.line_of(entry.span().start)).collect();
+        Some(Setting { value, key, line, entries })
+    }
+
+    /// Reports a value, or of a list each entry, that is not of the kind.
+    fn unreadable<T: Readable>(&self, found: &Spanned<DeValue<'_>>, key: &str) {
+        let report = |value: &Spanned<DeValue<'_>>, key: &str, kind: String| {
+            let line = Some(self.report.line_of(value.span().start));
+            let fault = format!("this {} cannot be read", value.get_ref().type_str());
+            // They are Markdown for the reference.
+            self.report.add(line, key, fault, format!("write {}", kind.replace('`', "")));
+        };
+        let entries = T::unreadable_entries(found.get_ref());
+        if entries.is_empty() {
+            report(found, key, T::kind());
+        }
+        for (index, kind) in entries {
+            if let Some(entry) = found.get_ref().as_array().and_then(|list| list.get(index)) {
+                report(entry, &format!("{key}[{index}]"), kind);
+            }
+        }
     }
 
     /// Takes an optional key and holds it between two values.
@@ -127,14 +153,15 @@ impl<'t, 'r> Section<'t, 'r> {
     /// Takes a key that must be there.
     pub(super) fn require<T: Readable>(&mut self, name: &str) -> Option<Setting<T>> {
         if !self.has(name) {
-            self.report.add(self.line, &self.key(name), "this key is missing", format!("write {}", T::kind()));
+            let remedy = format!("write {}", T::kind().replace('`', ""));
+            self.report.add(self.line, &self.key(name), "this key is missing", remedy);
         }
         self.take(name)
     }
 
     /// Returns the default of a key; `None` only when its declaration is wrong, which a test excludes.
     pub(super) fn default<T: Readable>(&self, name: &str, default: &str) -> Option<Setting<T>> {
-        literal(default).map(|value| Setting { value, key: self.key(name), line: None })
+        literal(default).map(|value| Setting::unwritten(value, &self.key(name)))
     }
 
     /// Reports all that was not taken.

@@ -65,7 +65,7 @@ const RESERVED_PREFIXES: [&str; 4] = ["mcp-", "proxy-", "x-forwarded-", "x-mcpga
 pub(super) fn all(check: &Check<'_>, origin: &str, written: &[(Upstream, Vec<Scope>)]) -> (Vec<UpstreamConfig>, bool) {
     let mut found: Vec<UpstreamConfig> = Vec::new();
     if let Some(url) = &check.overrides.upstream {
-        let url = Setting { value: url.clone(), key: "UPSTREAM_URL".to_owned(), line: None };
+        let url = Setting::unwritten(url.clone(), "UPSTREAM_URL");
         let named = address(check, &url, origin).map(|url| {
             let server = format!("MCP server at {}", url.authority());
             simple(origin, url, &server, whole_scope())
@@ -143,11 +143,11 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     if let Some(name) = name.filter(|n| !label(&n.value)) {
-        report.wrong(name, "this cannot be a name", "write 1 to 64 of `a-z`, `0-9` and `-`");
+        report.wrong(name, "this cannot be a name", "write 1 to 64 of a-z, 0-9 and -");
     }
     let tenant = TenantId::parse(&upstream.tenant.value);
     if tenant.is_none() {
-        report.wrong(&upstream.tenant, "this cannot be a tenant", "write 1 to 64 of `a-z`, `0-9` and `-`");
+        report.wrong(&upstream.tenant, "this cannot be a tenant", "write 1 to 64 of a-z, 0-9 and -");
     } else if tenant != Some(TenantId::default()) {
         // Clients would read of it in the metadata, and no sign-in would ever give them a token for it.
         let fault = "nobody can sign in to another tenant than \"default\" in this version";
@@ -252,7 +252,7 @@ fn path_fault(path: &str) -> Option<(&'static str, &'static str)> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
     if path.len() > 255 || rest.split('/').any(|s| s.is_empty() || s == "." || s == ".." || !s.bytes().all(plain)) {
         let fault =
-            "a public path has plain segments (letters, digits, `-._~`) between single slashes, and none at its end";
+            "a public path has plain segments (letters, digits, -._~) between single slashes, and none at its end";
         return Some((fault, remedy));
     }
     let first = rest.split('/').next().unwrap_or_default().to_ascii_lowercase();
@@ -269,7 +269,7 @@ fn address(check: &Check<'_>, setting: &Setting<String>, origin: &str) -> Option
         Ok(url) if is_ourselves(check, &url, origin) => "this is the gateway itself",
         Ok(url) => return Some(url),
     };
-    let remedy = if fault.contains("credentials") { "write them in `headers`" } else { remedy };
+    let remedy = if fault.contains("credentials") { "write them in headers" } else { remedy };
     check.report.wrong(setting, fault, remedy);
     None
 }
@@ -291,7 +291,7 @@ fn upstream_headers(check: &Check<'_>, entries: &Setting<Entries>) -> Vec<(Heade
             check.report.add(Some(check.report.line_of(entry.offset)), &key, fault, remedy);
         };
         let Ok(name) = HeaderName::try_from(&entry.name) else {
-            wrong("this is not the name of a header", "write letters, digits and `-`");
+            wrong("this is not the name of a header", "write letters, digits and -");
             continue;
         };
         let text = name.as_str();
@@ -333,12 +333,13 @@ fn catalogue(check: &Check<'_>, scopes: &[Scope]) -> Vec<ScopeConfig> {
 }
 
 fn subset(check: &Check<'_>, names: &Setting<Vec<String>>, catalogue: &[ScopeConfig]) -> ScopeSet {
-    let find = |name: &String| {
+    let find = |(index, name): (usize, &String)| {
         let found = catalogue.iter().find(|scope| scope.name.as_str() == name).map(|scope| scope.name.clone());
         if found.is_none() {
-            check.report.wrong(names, "one of these is not among the upstream's scopes", "add an [[upstream.scope]]");
+            let fault = "this is not among the upstream's scopes";
+            check.report.wrong_entry(names, index, fault, "add an [[upstream.scope]]");
         }
         found
     };
-    names.value.iter().filter_map(find).collect()
+    names.value.iter().enumerate().filter_map(find).collect()
 }

@@ -15,6 +15,10 @@ pub(super) trait Readable: Sized {
     fn kind() -> String;
     /// Reads it; `None` when it is something else.
     fn read(value: &DeValue<'_>) -> Option<Self>;
+    /// Finds the entries of a list that cannot be read, each with what to write.
+    fn unreadable_entries(_: &DeValue<'_>) -> Vec<(usize, String)> {
+        Vec::new()
+    }
 }
 
 /// A number of bytes: an integer, or a string with a unit.
@@ -104,7 +108,7 @@ impl Readable for Duration {
 
 impl Readable for PathBuf {
     fn kind() -> String {
-        "a path such as `\"/etc/mcpgate/ca.pem\"`".into()
+        "a path, absolute or from the folder of this file".into()
     }
     fn read(value: &DeValue<'_>) -> Option<Self> {
         value.as_str().filter(|text| !text.is_empty()).map(Self::from)
@@ -136,6 +140,10 @@ impl<T: Readable> Readable for Vec<T> {
     }
     fn read(value: &DeValue<'_>) -> Option<Self> {
         value.as_array()?.iter().map(|entry| T::read(entry.get_ref())).collect()
+    }
+    fn unreadable_entries(value: &DeValue<'_>) -> Vec<(usize, String)> {
+        let entries = value.as_array().into_iter().flatten().enumerate();
+        entries.filter(|(_, entry)| T::read(entry.get_ref()).is_none()).map(|(index, _)| (index, T::kind())).collect()
     }
 }
 
