@@ -18,8 +18,8 @@ table! {
         refresh_idle: Lifetime = "30d", "1h" to "90d";
         /// Refresh tokens in all, however often they are used: then their user must consent again.
         refresh_absolute: Lifetime = "90d", "1h" to "365d";
-        /// How long the preceding refresh token may be tried again with the same result; later it revokes all of its
-        /// family. Clients lose answers and refresh twice at once; `0s` is strict and logs them out.
+        /// How long the preceding refresh token may be tried again: it gets the same refresh token and a new access
+        /// token. Later it revokes all of its family. Clients lose answers and refresh twice at once; `0s` is strict and logs them out.
         refresh_grace: Lifetime = "30s", "0s" to "120s";
         /// How long a client's earlier secret is honoured after a rotation.
         secret_overlap: Lifetime = "24h", "0s" to "7d";
@@ -83,8 +83,8 @@ table! {
 table! {
     /// Sizes and numbers, at most.
     Limits at "limits" {
-        /// Request target (414).
-        request_target: Bytes = "8KiB", "1KiB" to "32KiB";
+        /// Request target (414). A `state` of 4 KiB whose every character is percent-encoded takes 12 KiB of it.
+        request_target: Bytes = "16KiB", "1KiB" to "32KiB";
         /// Header fields of a request (431).
         header_fields: usize = 100, 16 to 1000;
         /// Head of a request in all (431).

@@ -108,7 +108,7 @@ impl Readable for Duration {
 
 impl Readable for PathBuf {
     fn kind() -> String {
-        "a path, absolute or from the folder of this file".into()
+        "a path, absolute or from the folder of gateway.toml".into()
     }
     fn read(value: &DeValue<'_>) -> Option<Self> {
         value.as_str().filter(|text| !text.is_empty()).map(Self::from)

@@ -241,7 +241,7 @@ async fn hs_13_heads_beyond_the_limits() {
     };
     for (name, request, wanted) in [
         ("request line of 65535 bytes", fill("GET /", 65_535), 414),
-        ("target just beyond 8 KiB", fill("GET /", 8_192 + 20), 414),
+        ("target just beyond 16 KiB", fill("GET /", 16_384 + 20), 414),
         ("101 fields", fields(101), 431),
         ("head of 65 KB", padded(8_000, 8), 431),
         ("head of 200 KB", padded(8_000, 25), 431),
