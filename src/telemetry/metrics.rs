@@ -136,7 +136,11 @@ impl Metrics {
         out.sample("mcpgate_token_cache_lookups_total", &[("result", "hit")], hits);
         out.sample("mcpgate_token_cache_lookups_total", &[("result", "miss")], misses);
         let name = "mcpgate_authorization_events_total";
-        out.family(name, Kind::Counter, "What the authorization server did.");
+        out.family(
+            name,
+            Kind::Counter,
+            "What the authorization server did; deeds of the command line are in the audit trail alone.",
+        );
         for (event, counter) in ControlEvent::ALL.iter().zip(&self.control.0) {
             out.sample(name, &[("event", event.label())], counter.load(Relaxed));
         }
@@ -233,7 +237,11 @@ fn sum(workers: &[Arc<Worker>]) -> BTreeMap<String, Sum> {
 
 fn expose_upstreams(sums: &BTreeMap<String, Sum>, out: &mut Exposition) {
     let name = "mcpgate_requests_total";
-    out.family(name, Kind::Counter, "Requests to an upstream's path by how they ended.");
+    out.family(
+        name,
+        Kind::Counter,
+        "Requests to an upstream's path by how they ended, which errors.md maps to statuses.",
+    );
     for (upstream, sum) in sums {
         for (outcome, count) in Outcome::ALL.iter().zip(&sum.outcomes) {
             out.sample(name, &[("upstream", upstream), ("outcome", outcome.label())], count);

@@ -22,7 +22,7 @@ use crate::support::upstream::Upstream;
 const SERVER: &str = "/.well-known/oauth-authorization-server";
 
 /// Asks the operator listener.
-async fn operator(home: &Home, target: &str, headers: &[(&str, &str)]) -> Reply {
+pub(crate) async fn operator(home: &Home, target: &str, headers: &[(&str, &str)]) -> Reply {
     let stream = TcpStream::connect(home.operator).await.unwrap();
     let (mut sender, driver) = http1::handshake::<_, Full<bytes::Bytes>>(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(driver);
@@ -34,7 +34,7 @@ async fn operator(home: &Home, target: &str, headers: &[(&str, &str)]) -> Reply 
 }
 
 /// Reads one sample of the metrics.
-async fn metric(home: &Home, sample: &str) -> u64 {
+pub(crate) async fn metric(home: &Home, sample: &str) -> u64 {
     let text = operator(home, "/metrics", &[]).await.text();
     let line = text.lines().find(|line| line.starts_with(sample)).unwrap_or_else(|| panic!("{sample} in {text}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
@@ -45,7 +45,7 @@ async fn reloads(home: &Home, kind: &str) -> u64 {
 }
 
 /// Waits until a reload of this kind has happened `count` times in all.
-async fn until_reloads(home: &Home, kind: &str, count: u64) {
+pub(crate) async fn until_reloads(home: &Home, kind: &str, count: u64) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while reloads(home, kind).await < count {
         assert!(Instant::now() < deadline, "no reload: {}", std::fs::read_to_string(home.log()).unwrap());
@@ -340,20 +340,6 @@ async fn the_operator_listener_answers_this_machine_and_no_page() {
     }
     let metrics = operator(home, "/metrics", &[]).await;
     assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
-    for family in [
-        "mcpgate_requests_total",
-        "mcpgate_request_duration_seconds_bucket",
-        "mcpgate_token_cache_entries",
-        "mcpgate_authorization_events_total",
-        "mcpgate_store_commit_duration_seconds_bucket",
-        "mcpgate_build_info",
-        "mcpgate_upstream_connections",
-        "mcpgate_connections",
-        "mcpgate_certificate_not_after_seconds",
-        "process_start_time_seconds",
-    ] {
-        assert!(metrics.text().contains(&format!("\n{family}")), "{family}");
-    }
     for (name, value, status) in [
         ("sec-fetch-site", "cross-site", 403),
         ("origin", "https://evil.example", 403),

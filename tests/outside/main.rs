@@ -33,6 +33,8 @@ mod login;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]
+mod operating;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod rmcp;

@@ -1,0 +1,150 @@
+//! What an operator sees of a running gateway: its log, its readiness while the store takes no writes, the names of its
+//! metrics, secrets that change in files, and the signal of a terminal.
+
+use std::time::{Duration, Instant};
+
+use crate::life::{metric, operator, until_reloads};
+use crate::shared::CALLBACK;
+use crate::support::client::{Client, Reply, request};
+use crate::support::gateway::{Gateway, Home};
+use crate::support::upstream::Upstream;
+
+fn token(home: &Home) -> String {
+    home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"])["access_token"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn every_line_of_a_json_log_is_json() {
+    let config = "[log]\nformat = \"json\"\n";
+    // Without its standard output, where the welcome goes.
+    let upstream = Upstream::start();
+    let mut gateway = Home::new(config, Some(upstream.url.clone())).start_with_files(1024).await;
+    let token = token(&gateway.home);
+    let mut client = Client::new(&gateway.home);
+    let served = client.call("/mcp", &token, "logged").await.status;
+    let refused = client.call("/mcp", "mcp_access_\"\\", "logged").await;
+    assert_eq!((served, refused.status), (200, 400), "{refused:?}");
+    client.post_form("/token", &[("grant_type", "\"\n")]).await;
+    client.get("/authorize?client_id=%22%0a").await;
+    client.get("/nothing%22%5c").await;
+    let whole = std::fs::read_to_string(gateway.home.config()).unwrap();
+    std::fs::write(gateway.home.config(), format!("\"no\\\"table\" = 1\n{whole}")).unwrap();
+    gateway.signal("HUP");
+    until_reloads(&gateway.home, "rejected", 1).await;
+    std::fs::write(gateway.home.config(), whole).unwrap();
+    gateway.signal("HUP");
+    until_reloads(&gateway.home, "reloaded", 1).await;
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
+    let log = gateway.log();
+    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|fault| panic!("{fault}: {line}"));
+    let lines: Vec<serde_json::Value> = log.lines().map(parse).collect();
+    assert!(lines.len() > 6, "{log}");
+    assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()), "{log}");
+    for word in ["/nothing%22%5c", "config.rejected", "config.reloaded", "accepting connections"] {
+        assert!(log.contains(word), "{word} is not in {log}");
+    }
+}
+
+async fn register(home: &Home) -> Reply {
+    let body = serde_json::json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
+    Client::new(home).post_json("/register", &body).await
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_writes_is_told_and_warm_tokens_are_served() {
+    let upstream = Upstream::start();
+    let gateway = Home::new("", Some(upstream.url.clone())).start().await;
+    let home = &gateway.home;
+    let token = token(home);
+    assert_eq!(Client::new(home).call("/mcp", &token, "warm").await.status, 200);
+    assert_eq!(operator(home, "/readyz", &[]).await.text(), "ready\n");
+    let other = rusqlite::Connection::open(home.data().join("mcpgate.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = register(home).await;
+    assert_eq!((refused.status, refused.header("retry-after").is_empty()), (503, false), "{refused:?}");
+    assert_eq!(Client::new(home).call("/mcp", &token, "warm").await.status, 200);
+    let probe = operator(home, "/readyz", &[]).await;
+    assert_eq!((probe.status, probe.text().as_str()), (200, "ready, but the store writes nothing just now\n"));
+    assert_eq!(metric(home, "mcpgate_store_failing ").await, 1);
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(register(home).await.status, 201);
+    assert_eq!(operator(home, "/readyz", &[]).await.text(), "ready\n");
+    assert_eq!(metric(home, "mcpgate_store_failing ").await, 0);
+}
+
+#[tokio::test]
+async fn all_families_of_metrics_are_there_from_the_start() {
+    let gateway = Gateway::start().await;
+    let metrics = operator(&gateway.home, "/metrics", &[]).await.text();
+    for (family, kind) in [
+        ("mcpgate_requests_total", "counter"),
+        ("mcpgate_responses_total", "counter"),
+        ("mcpgate_request_duration_seconds", "histogram"),
+        ("mcpgate_token_cache_lookups_total", "counter"),
+        ("mcpgate_token_cache_entries", "gauge"),
+        ("mcpgate_authorization_events_total", "counter"),
+        ("mcpgate_server_events_total", "counter"),
+        ("mcpgate_upstream_connections", "gauge"),
+        ("mcpgate_connections", "gauge"),
+        ("mcpgate_certificate_not_after_seconds", "gauge"),
+        ("mcpgate_store_commit_duration_seconds", "histogram"),
+        ("mcpgate_store_operations_total", "counter"),
+        ("mcpgate_store_failures_total", "counter"),
+        ("mcpgate_store_failing", "gauge"),
+        ("mcpgate_store_halted", "gauge"),
+        ("mcpgate_build_info", "gauge"),
+        ("process_start_time_seconds", "gauge"),
+    ] {
+        assert_eq!(metrics.matches(&format!("# TYPE {family} {kind}\n")).count(), 1, "{family}");
+        assert_eq!(metrics.matches(&format!("# HELP {family} ")).count(), 1, "{family}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_changed_in_its_file_goes_to_the_upstream_after_a_reload() {
+    let upstream = Upstream::start();
+    let url = &upstream.url;
+    let config = format!(
+        "[[upstream]]\nname = \"mcp\"\npath = \"/mcp\"\nurl = \"{url}\"\n\
+         headers = {{ X-Key = \"${{file:upstream-key}}\" }}\n"
+    );
+    let home = Home::new(&config, None);
+    let secret = home.config().with_file_name("upstream-key");
+    std::fs::write(&secret, "first\n").unwrap();
+    let gateway = home.start().await;
+    let token = token(&gateway.home);
+    for (number, (key, marker)) in [("first", "key-one"), ("second", "key-two")].into_iter().enumerate() {
+        if number > 0 {
+            std::fs::write(&secret, key).unwrap();
+            gateway.signal("HUP");
+            until_reloads(&gateway.home, "reloaded", 1).await;
+        }
+        assert_eq!(Client::new(&gateway.home).call("/mcp", &token, marker).await.status, 200);
+        assert_eq!(upstream.seen(marker)[0].headers["x-key"], key);
+    }
+    assert!(!gateway.log().contains("second"), "a secret is in the log");
+}
+
+#[tokio::test]
+async fn an_interrupt_from_the_terminal_ends_with_0() {
+    let mut gateway = Gateway::start().await;
+    let began = Instant::now();
+    gateway.signal("INT");
+    assert_eq!(gateway.ended().await, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_29_a_state_of_4_kib_comes_back_whatever_its_characters() {
+    let (shared, application) = crate::shared::application(CALLBACK).await;
+    let state = "%\u{e9}\"".repeat(1024);
+    assert_eq!(state.len(), 4096);
+    let target = application.request(&"v".repeat(43), &[("state", &state), ("response_type", "token")]);
+    assert!(target.len() > 12_288, "{}", target.len());
+    let reply = Client::new(&shared.home).send(request(hyper::Method::GET, &target, &[], "")).await;
+    crate::expect::sent_back(&reply, &application, "unsupported_response_type", Some(&state));
+}
