@@ -77,6 +77,7 @@ fn wiki(auth_method: AuthMethod) -> NewClient {
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         auth_method,
         upstream: None,
+        scopes: Vec::new(),
     }
 }
 
@@ -134,7 +135,7 @@ async fn ca_15_the_old_secret_is_honoured_until_its_end() {
     let world = World::new();
     let added = world.operator.add_client(&wiki(AuthMethod::ClientSecretBasic)).await.unwrap();
     let (id, old) = (added.client.id.as_str().to_owned(), added.secret.unwrap().hash());
-    let new = world.operator.rotate_client_secret(&id).await.unwrap().hash();
+    let new = world.operator.rotate_client_secret(&id).await.unwrap().0.hash();
     let secrets = world.operator.client(&id).await.unwrap().secrets;
     let honoured = |hash: TokenHash, at: Timestamp| {
         secrets.iter().any(|secret| secret.hash == hash && secret.until.is_none_or(|until| at < until))

@@ -294,7 +294,7 @@ fn accounts_are_added_listed_and_switched() {
     assert_eq!(data.json(&["user", "disable", "ada"])["status"], "disabled");
     assert_eq!(data.json(&["user", "list"])[0]["status"], "disabled");
     assert_eq!(data.json(&["user", "enable", "ada"])["status"], "enabled");
-    assert!(data.text(&["user", "list"]).starts_with("NAME   STATUS   PASSWORD"));
+    assert!(data.text(&["user", "list"]).starts_with("NAME   SUBJECT  "));
     assert_eq!(data.refused(&["user", "add", "ada"]).0, 1);
     assert_eq!(data.refused(&["user", "add", "a b"]).0, 1);
     assert_eq!(data.refused(&["user", "disable", "nobody"]), (1, "mcpgate: there is no account of this name\n".into()));
@@ -355,19 +355,28 @@ fn tokens_are_issued_for_scripts() {
     assert_eq!(issued["resource"], "https://localhost:8443/mcp");
     let one = data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp", "--scope", "mcp:read"]);
     assert_eq!(one["scope"], "mcp:read");
+    for list in ["mcp:tools mcp:read", "mcp:tools,mcp:read"] {
+        let both = data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp", "--scope", list]);
+        assert_eq!(both["scope"], "mcp:read mcp:tools", "{list}");
+    }
     let bare = data.text(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
     assert!(bare.starts_with("mcp_access_") && bare.lines().count() == 1);
+    let told = data.command(&["token", "issue", "--user", "ada", "--upstream", "mcp"]).output().unwrap();
+    let told = text(&told.stderr);
+    assert!(told.starts_with("Good for https://localhost:8443/mcp until 20"), "{told}");
+    assert!(told.ends_with("Z, with: mcp:read mcp:tools\n"), "{told}");
     for (more, reason) in [
         (&["--user", "nobody", "--upstream", "mcp"][..], "no account"),
         (&["--user", "ada", "--upstream", "nothing"], "no upstream"),
-        (&["--user", "ada", "--upstream", "mcp", "--scope", "admin"], "no scope"),
+        (&["--user", "ada", "--upstream", "mcp", "--scope", "admin"], "no scope admin here, only: mcp:read mcp:tools"),
         (&["--user", "ada", "--upstream", "mcp", "--lifetime", "30d"], "24 hours"),
     ] {
         let (code, said) = data.refused(&[&["token", "issue"], more].concat());
         assert!(code == 1 && said.contains(reason), "{said}");
     }
     data.json(&["user", "disable", "ada"]);
-    assert!(data.refused(&["token", "issue", "--user", "ada", "--upstream", "mcp"]).1.contains("disabled"));
+    let (_, said) = data.refused(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
+    assert_eq!(said, "mcpgate: this account is disabled\n");
 }
 
 #[test]
@@ -398,8 +407,10 @@ fn nobody_can_connect_as_the_operator_of_tokens() {
     let client = data.json(&["client", "show", "mcp_client_operator"]);
     assert_eq!(client["grant_types"], Value::Array(Vec::new()));
     assert_eq!(client["redirect_uris"], Value::from(vec!["https://operator.invalid/"]));
+    assert_eq!(client["origin"], "operator");
     data.json(&["client", "disable", "mcp_client_operator"]);
-    assert!(data.refused(&["token", "issue", "--user", "ada", "--upstream", "mcp"]).1.contains("disabled"));
+    let (_, said) = data.refused(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
+    assert!(said.contains("the client mcp_client_operator") && said.contains("mcpgate client enable"), "{said}");
 }
 
 #[test]
@@ -419,8 +430,20 @@ fn public_clients_are_added_shown_switched_and_deleted() {
     let bound = data.add_client(&["--upstream", "mcp", "--grant", "authorization_code"]);
     assert_eq!(bound["resource"], "https://localhost:8443/mcp");
     assert_eq!(bound["grant_types"], Value::from(vec!["authorization_code"]));
+    let shown = data.text(&["client", "show", bound["client_id"].as_str().unwrap()]);
+    assert!(shown.contains("client_name                 Wiki\n") && !shown.contains('{'), "{shown}");
     let wished = ["client.added", "client.disabled", "client.enabled", "client.deleted", "client.added"];
     assert_eq!(data.events()[1..], wished);
+}
+
+#[test]
+fn a_client_is_kept_to_scopes() {
+    let data = Data::new();
+    let limited = data.add_client(&["--scope", "mcp:read"]);
+    assert_eq!(limited["scope"], "mcp:read");
+    assert_eq!(data.add_client(&[])["scope"], Value::Null);
+    let refused = data.refused(&["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--scope", "mcp:write"]);
+    assert!(refused.1.contains("no scope mcp:write here, only: mcp:read mcp:tools"), "{}", refused.1);
 }
 
 #[test]
@@ -447,7 +470,10 @@ fn ca_15_a_secret_is_shown_once_and_rotated() {
     assert!(!data.text(&["client", "show", id]).contains("mcp_secret_"));
     let rotated = data.json(&["client", "rotate-secret", id]);
     assert!(rotated["client_secret"].as_str().unwrap() != secret);
-    assert!(data.text(&["client", "rotate-secret", id]).starts_with("mcp_secret_"));
+    assert!(rotated["earlier_secret_works_until"].as_str().unwrap().starts_with("20"));
+    let told = data.command(&["client", "rotate-secret", id]).output().unwrap();
+    assert!(text(&told.stdout).starts_with("mcp_secret_") && text(&told.stdout).lines().count() == 1);
+    assert!(text(&told.stderr).starts_with("The secret is not shown again. The earlier one works until 20"));
     let trail = data.text(&["audit", "tail", "--json"]);
     assert!(trail.contains("client.secret_rotated") && !trail.contains("mcp_secret_"));
 }
@@ -467,9 +493,14 @@ fn the_trail_ends_quietly_when_nobody_reads() {
 fn rows_of_the_trail_say_who_and_what() {
     let data = Data::new();
     let line = data.text(&["audit", "tail", "-n", "1"]);
-    assert!(line.contains("  account.added  actor=operator  target=user_"), "{line}");
+    assert!(line.contains("  account.added  user=ada  actor=operator  target=user_"), "{line}");
     data.json(&["user", "disable", "ada"]);
     assert_eq!(data.text(&["audit", "tail", "-n", "1"]).lines().count(), 1);
+    let row: Value = serde_json::from_str(&data.text(&["audit", "tail", "-n", "1", "--json"])).unwrap();
+    assert_eq!((&row["event"], &row["user"]), (&"account.disabled".into(), &"ada".into()));
+    assert!(data.text(&["user", "list"]).contains(row["target"].as_str().unwrap()), "the trail's id is in the list");
+    data.json(&["user", "disable", "ada"]);
+    assert_eq!(data.events().len(), 2, "what is so already is no deed");
 }
 
 #[test]
@@ -480,7 +511,7 @@ fn the_store_is_backed_up_and_checked() {
     let copy = other.path().join("mcpgate.db");
     data.json(&["db", "backup", copy.to_str().unwrap()]);
     let (_, said) = data.refused(&["db", "backup", copy.to_str().unwrap()]);
-    assert!(said.contains("there is a file of this name already"), "{said}");
+    assert_eq!(said, format!("mcpgate: cannot make {}: there is a file of this name already\n", copy.display()));
     let list = || run(&["user", "list", "--json", "--data", other.path().to_str().unwrap()]);
     let without_keys = list();
     assert_eq!(without_keys.status.code(), Some(1));
@@ -511,6 +542,17 @@ fn rt_16_a_backup_is_restored_only_while_no_server_runs_and_ends_all_sessions() 
     assert_eq!(sessions(), 0);
     assert!(data.events().contains(&"store.restored".to_owned()));
     assert_eq!(data.json(&["db", "check"])["sound"], true);
+}
+
+#[test]
+fn a_damaged_store_is_named_with_its_remedy() {
+    let data = Data::new();
+    let file = data.folder.path().join("mcpgate.db");
+    std::fs::write(&file, "no store ".repeat(1000)).unwrap();
+    let (code, said) = data.refused(&["user", "list"]);
+    assert_eq!(code, 1);
+    assert!(said.starts_with(&format!("mcpgate: the store is damaged: {}: ", file.display())), "{said}");
+    assert!(said.ends_with("; put a backup in its place with mcpgate db restore\n"), "{said}");
 }
 
 #[test]
@@ -575,6 +617,13 @@ fn development_certificates_are_made_where_asked() {
         assert!(pem.starts_with("-----BEGIN "), "{file}");
     }
     assert!(folder.join("ca-key.pem").exists());
+    let more = ["certs", "dev", "--dir", folder.to_str().unwrap(), "--host", "a.test", "--host", "b.test"];
+    let output = run(&more);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("not made for localhost, 127.0.0.1, ::1, a.test, b.test; remove it"), "{said}");
+    std::fs::remove_file(folder.join("ca.pem")).unwrap();
+    assert!(run(&more).status.success());
 }
 
 #[test]
@@ -611,6 +660,12 @@ fn li_11_up_makes_everything_once_and_is_remembered() {
     let issued = command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
     assert_eq!(issued["resource"], format!("{origin}/mcp"));
     assert_eq!(first.stop(), Some(0));
+    // A file in the place of the remembered one: the rest of what is remembered stays.
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, "[tokens]\naccess = \"5m\"\n").unwrap();
+    let issued = ["token", "issue", "--user", "admin", "--upstream", "mcp", "--config", file.to_str().unwrap()];
+    let issued = command(&issued);
+    assert_eq!((&issued["resource"], &issued["expires_in"]), (&format!("{origin}/mcp").into(), &300.into()));
 
     let second = Up::start(&data, port, &["--admin-password-file", password.to_str().unwrap()]);
     assert!(!second.welcome.contains("/setup"), "{}", second.welcome);
@@ -640,4 +695,13 @@ fn the_demo_upstream_runs_alone() {
     demo.kill().unwrap();
     demo.wait().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("serverInfo"), "{answer}");
+}
+
+#[test]
+fn the_demo_upstream_names_an_address_that_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = text(&run(&["demo-upstream", "--listen", &address]).stderr);
+    let wished = format!("cannot listen at {address}: another program listens there; change it with --listen\n");
+    assert!(said.ends_with(&wished), "{said}");
 }

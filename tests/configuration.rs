@@ -58,7 +58,7 @@ fn example() -> (String, Config) {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("its mode can be set");
     }
     let config = Config::load(Some(&dir.path().join("gateway.toml")), &Overrides::default());
-    (text, config.unwrap_or_else(|problems| panic!("{}", lines(&problems).join("\n"))))
+    (text, config.expect("the example is good"))
 }
 
 #[test]

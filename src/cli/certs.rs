@@ -14,9 +14,9 @@ pub(super) enum Command {
         /// The folder
         #[arg(long, default_value = "certs")]
         dir: PathBuf,
-        /// A further host name for the certificate
-        #[arg(long, default_value = "localhost")]
-        host: String,
+        /// A host name for the certificate besides localhost, 127.0.0.1 and ::1; repeat for more
+        #[arg(long)]
+        host: Vec<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -25,7 +25,8 @@ pub(super) enum Command {
 
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     let Command::Dev { dir, host, json } = command;
-    let files = dev_certs::ensure(&dir, &host, SystemClock.now()).map_err(Failure::other)?;
+    let hosts: Vec<&str> = host.iter().map(String::as_str).collect();
+    let files = dev_certs::ensure(&dir, &hosts, SystemClock.now()).map_err(Failure::other)?;
     let [ca, certificate, key] = [files.ca, files.certificate, files.key].map(|f| f.display().to_string());
     let text = format!("trust        {ca}\ncertificate  {certificate}\nkey          {key}");
     Output::new(json).one(&text, &serde_json::json!({ "ca": ca, "certificate": certificate, "key": key }))

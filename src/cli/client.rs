@@ -70,6 +70,9 @@ pub(super) struct AddArguments {
     #[arg(long, value_name = "TYPE", value_parser = ["authorization_code", "refresh_token"])]
     #[arg(default_values = ["authorization_code", "refresh_token"])]
     grant: Vec<String>,
+    /// A scope that it may be granted; repeat for more [default: all there are]
+    #[arg(long)]
+    scope: Vec<String>,
     #[command(flatten)]
     data: DataArguments,
 }
@@ -88,14 +91,15 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::List { data } => {
             let data = data.open(Missing::Refuse)?;
             let clients = block_on(async { Ok(data.administration.clients().await?) })?;
+            let own = data.administration.operator_client_id();
             let columns = [("ID", "client_id"), ("NAME", "client_name"), ("ORIGIN", "origin"), ("STATUS", "status")];
             let columns: Vec<_> = columns.into_iter().chain([("LAST USED", "last_used_at")]).collect();
-            data.output.list(&columns, &clients.iter().map(describe).collect::<Vec<_>>())
+            data.output.list(&columns, &clients.iter().map(|client| describe(client, &own)).collect::<Vec<_>>())
         }
         Command::Show { client } => {
             let data = client.data.open(Missing::Refuse)?;
-            let value = describe(&block_on(async { Ok(data.administration.client(&client.id).await?) })?);
-            data.output.one(&format!("{value:#}"), &value)
+            let found = block_on(async { Ok(data.administration.client(&client.id).await?) })?;
+            data.output.members(&describe(&found, &data.administration.operator_client_id()))
         }
         Command::Disable { client } => switch(&client, true),
         Command::Enable { client } => switch(&client, false),
@@ -107,8 +111,14 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::RotateSecret { client } => {
             let data = client.data.open(Missing::Refuse)?;
-            let secret = block_on(async { Ok(data.administration.rotate_client_secret(&client.id).await?) })?;
-            let value = json!({ "client_id": client.id, "client_secret": secret.reveal() });
+            let (secret, until) = block_on(async { Ok(data.administration.rotate_client_secret(&client.id).await?) })?;
+            let until = moment(until);
+            data.output.note(&format!("The secret is not shown again. The earlier one works until {until}."));
+            let value = json!({
+                "client_id": client.id,
+                "client_secret": secret.reveal(),
+                "earlier_secret_works_until": until,
+            });
             data.output.one(secret.reveal(), &value)
         }
     }
@@ -122,10 +132,11 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
         grant_types: arguments.grant.iter().filter_map(|grant| GrantType::parse(grant)).collect(),
         auth_method: auth_method.unwrap_or(AuthMethod::None),
         upstream: arguments.upstream,
+        scopes: arguments.scope,
     };
     let data = arguments.data.open(Missing::Make)?;
     let added = block_on(async { Ok(data.administration.add_client(&new).await?) })?;
-    let mut value = describe(&added.client);
+    let mut value = describe(&added.client, &data.administration.operator_client_id());
     let mut text = format!("client_id      {}", added.client.id.as_str());
     if let (Some(secret), Some(object)) = (&added.secret, value.as_object_mut()) {
         object.insert("client_secret".to_owned(), json!(secret.reveal()));
@@ -141,10 +152,12 @@ fn switch(client: &ClientArguments, disabled: bool) -> Result<(), Failure> {
     data.output.one(&format!("{} is {word}", client.id), &json!({ "client_id": client.id, "status": word }))
 }
 
-fn describe(client: &Client) -> Value {
+/// `own` is the id of the client of `mcpgate token issue`, which nobody connects as.
+fn describe(client: &Client, own: &str) -> Value {
     let mut members = client.metadata.to_json();
     members.insert("client_id".to_owned(), json!(client.id.as_str()));
     let origin = match client.origin {
+        ClientOrigin::Manual if client.id.as_str() == own => "operator",
         ClientOrigin::Manual => "manual",
         ClientOrigin::Registered => "registered",
         ClientOrigin::MetadataDocument => "metadata_document",

@@ -17,7 +17,7 @@ use crate::store::{self, Store};
 /// The options of all commands about data.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DataArguments {
-    /// The configuration of `mcpgate serve`
+    /// The configuration of `mcpgate serve`; with --data, the file that `mcpgate up` was given
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The data folder of `mcpgate up` [default: mcpgate in the user's data home]
@@ -81,12 +81,13 @@ impl DataArguments {
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let serve = self.config.is_some() && self.data.is_none();
         let overrides = Overrides { data_dir: self.data.clone(), up: !serve, data_only: true, ..Overrides::default() };
-        if serve || self.config.is_some() {
+        if serve {
             return Config::load(self.config.as_deref(), &overrides).map_err(Failure::Configuration);
         }
         // The folder of `up`: what it was started with last time is noted there.
         let bare = Config::load(None, &overrides).map_err(Failure::Configuration)?;
-        let (file, overrides) = remember::recall(&bare.data_dir, overrides)?;
+        let (noted, overrides) = remember::recall(&bare.data_dir, overrides)?;
+        let file = self.config.clone().or(noted);
         Config::load(file.as_deref(), &overrides).map_err(Failure::Configuration)
     }
 }

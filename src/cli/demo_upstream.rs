@@ -6,6 +6,7 @@ use super::block_on;
 use super::failure::Failure;
 use super::output::Output;
 use crate::demo;
+use crate::server::RunError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -16,7 +17,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     block_on(async {
-        let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
+        let refused =
+            |source| RunError::Listen { key: "--listen", option: "--listen", address: arguments.listen, source };
+        let listener = tokio::net::TcpListener::bind(arguments.listen).await.map_err(refused)?;
         let address = listener.local_addr()?;
         Output::text().raw(format!("the demo MCP server is at http://{address}/mcp\n").as_bytes())?;
         let stop = async {

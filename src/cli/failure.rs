@@ -71,18 +71,35 @@ impl From<std::io::Error> for Failure {
 
 impl From<AdministrationError> for Failure {
     fn from(error: AdministrationError) -> Self {
-        Self::other(error)
+        if let AdministrationError::Store(error) = error { error.into() } else { Self::other(error) }
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::other(error)
+        let text = match error {
+            // Whoever stands before the machine needs the reason alone: a name that is taken, a server that runs.
+            StoreError::Unavailable(reason) => reason,
+            StoreError::Conflict(_) => error.to_string(),
+            StoreError::Corrupt(_) => format!("{error}; put a backup in its place with mcpgate db restore"),
+        };
+        Self::other(anyhow::anyhow!(text))
     }
 }
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        if let RunError::Configuration(problems) = error { Self::Configuration(problems) } else { Self::other(error) }
+        match error {
+            RunError::Configuration(problems) => Self::Configuration(problems),
+            RunError::Store(error) | RunError::FirstAccount(AdministrationError::Store(error)) => error.into(),
+            RunError::Certificate(_)
+            | RunError::Roots(_)
+            | RunError::Keys(_)
+            | RunError::DevelopmentCertificates(_)
+            | RunError::Listen { .. }
+            | RunError::FirstAccount(_)
+            | RunError::PasswordFile(..)
+            | RunError::System(_) => Self::other(error),
+        }
     }
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::failure::Failure;
-use crate::oauth::Timestamp;
+use crate::oauth::{Timestamp, is_shown};
 
 /// How a command prints.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,21 @@ impl Output {
     /// Prints one result: `text`, or `value`.
     pub(super) fn one(self, text: &str, value: &Value) -> Result<(), Failure> {
         if self.json { self.raw(format!("{value:#}\n").as_bytes()) } else { self.raw(format!("{text}\n").as_bytes()) }
+    }
+
+    /// Prints the members of one object, a line each; or the object as JSON.
+    pub(super) fn members(self, value: &Value) -> Result<(), Failure> {
+        let rows = value.as_object().into_iter().flatten().filter(|(_, member)| !member.is_null());
+        let rows: Vec<_> = rows.map(|(name, member)| vec![name.clone(), cell(Some(member))]).collect();
+        self.one(aligned(&rows).trim_end(), value)
+    }
+
+    /// Tells people something beside the result, which may go into a variable.
+    pub(super) fn note(self, text: &str) {
+        if !self.json {
+            // Who closed standard error does not want to know.
+            let _gone = writeln!(std::io::stderr(), "{text}");
+        }
     }
 
     /// Prints a list: the members named by `columns` (header and member) in aligned columns, or the whole as JSON.
@@ -71,9 +86,9 @@ fn cell(value: Option<&Value>) -> String {
     }
 }
 
-/// Names that strangers chose must not drive the operator's terminal.
+/// What strangers chose must neither drive the operator's terminal nor look like something else on it.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_shown(c) { c } else { '\u{fffd}' }).collect()
 }
 
 fn aligned(rows: &[Vec<String>]) -> String {
@@ -99,6 +114,7 @@ mod tests {
         assert_eq!(aligned(&rows), "NAME    X\na\u{fffd}[2Jé  1\n");
         assert_eq!(cell(Some(&json!(["a", "b"]))), "a b");
         assert_eq!(cell(None), "-");
+        assert_eq!(printable("moc.live\u{202e}"), "moc.live\u{fffd}");
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         "session": record.grant.to_string(),
         "scopes": record.scopes.iter().map(ScopeToken::as_str).collect::<Vec<_>>(),
     });
+    let (resource, until) = (record.resource.as_str(), moment(record.expires_at));
+    data.output.note(&format!("Good for {resource} until {until}, with: {}", record.scopes));
     data.output.one(issued.token.reveal(), &value)
 }
 

@@ -74,8 +74,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::List { data } => {
             let data = data.open(Missing::Refuse)?;
             let accounts = block_on(async { Ok(data.administration.accounts().await?) })?;
-            let columns =
-                [("NAME", "name"), ("STATUS", "status"), ("PASSWORD", "password_set_at"), ("ADDED", "created_at")];
+            let columns = [("NAME", "name"), ("SUBJECT", "subject"), ("STATUS", "status")];
+            let columns = [&columns[..], &[("PASSWORD", "password_set_at"), ("ADDED", "created_at")]].concat();
             data.output.list(&columns, &accounts.iter().map(account).collect::<Vec<_>>())
         }
         Command::Disable { name, data } => switch(&name, &data.open(Missing::Refuse)?, true),

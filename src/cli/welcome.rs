@@ -23,39 +23,40 @@ pub(super) fn text(ready: &Ready) -> String {
             format_args!("\nSet the password of the account admin, once, within {minutes} minutes:\n\n  {link}\n"),
         );
     }
-    if let Some(upstream) = config.upstreams.last() {
-        // The lines are pasted elsewhere than where we run.
-        let ca = ready.ca.as_ref().map(|ca| ca.canonicalize().unwrap_or_else(|_| ca.clone()).display().to_string());
-        out.push_str(&clients(&upstream.name, upstream.resource.as_str(), ca.as_deref()));
-    }
+    // The lines are pasted elsewhere than where we run.
+    let ca = ready.ca.as_ref().map(|ca| ca.canonicalize().unwrap_or_else(|_| ca.clone()).display().to_string());
+    let upstreams: Vec<_> = config.upstreams.iter().map(|u| (u.name.as_str(), u.resource.as_str())).collect();
+    out.push_str(&clients(&upstreams, ca.as_deref()));
     out.push('\n');
     out
 }
 
-/// Returns the lines for clients of one MCP URL.
-fn clients(name: &str, url: &str, ca: Option<&str>) -> String {
-    let mut out = String::from("\nConnect a client:\n\n");
+/// Returns the lines for clients of some MCP URLs, each with its name.
+fn clients(upstreams: &[(&str, &str)], ca: Option<&str>) -> String {
+    let mut out = String::from("\nConnect a client:\n");
     if let Some(ca) = ca {
         let ca = quoted(ca);
         add(
             &mut out,
             format_args!(
-                "  The certificate is of a development CA. Browsers, Cursor and VS Code trust it once {ca} is in the\n  \
+                "\n  The certificate is of a development CA. Browsers, Cursor and VS Code trust it once {ca} is in the\n  \
                  system's store; programs on Node trust it through this variable:\n    \
-                 export NODE_EXTRA_CA_CERTS={ca}\n\n"
+                 export NODE_EXTRA_CA_CERTS={ca}\n"
             ),
         );
     }
-    let cursor = json!({ "mcpServers": { name: { "url": url } } });
-    let vs_code = json!({ "servers": { name: { "type": "http", "url": url } } });
-    add(&mut out, format_args!("  Claude Code   claude mcp add --transport http {name} {url}\n"));
-    add(&mut out, format_args!("  Cursor        ~/.cursor/mcp.json  {cursor}\n"));
-    add(&mut out, format_args!("  VS Code       .vscode/mcp.json    {vs_code}\n"));
-    add(&mut out, format_args!("  mcp-remote    npx mcp-remote {url}\n"));
-    add(
-        &mut out,
-        format_args!("  Inspector     npx @modelcontextprotocol/inspector --transport http --server-url {url}\n"),
-    );
+    for (name, url) in upstreams {
+        let cursor = json!({ "mcpServers": { *name: { "url": url } } });
+        let vs_code = json!({ "servers": { *name: { "type": "http", "url": url } } });
+        add(&mut out, format_args!("\n  Claude Code   claude mcp add --transport http {name} {url}\n"));
+        add(&mut out, format_args!("  Cursor        ~/.cursor/mcp.json  {cursor}\n"));
+        add(&mut out, format_args!("  VS Code       .vscode/mcp.json    {vs_code}\n"));
+        add(&mut out, format_args!("  mcp-remote    npx mcp-remote {url}\n"));
+        add(
+            &mut out,
+            format_args!("  Inspector     npx @modelcontextprotocol/inspector --transport http --server-url {url}\n"),
+        );
+    }
     out
 }
 
@@ -76,7 +77,8 @@ mod tests {
 
     #[test]
     fn lines_for_clients_can_be_pasted() {
-        let text = clients("mcp", "https://localhost:8443/mcp", Some("/home/ada l/ca.pem"));
+        let upstreams = [("mcp", "https://localhost:8443/mcp"), ("files", "https://localhost:8443/mcp/files")];
+        let text = clients(&upstreams, Some("/home/ada l/ca.pem"));
         for line in [
             "export NODE_EXTRA_CA_CERTS='/home/ada l/ca.pem'",
             "claude mcp add --transport http mcp https://localhost:8443/mcp",
@@ -84,10 +86,11 @@ mod tests {
             r#"{"servers":{"mcp":{"type":"http","url":"https://localhost:8443/mcp"}}}"#,
             "npx mcp-remote https://localhost:8443/mcp",
             "npx @modelcontextprotocol/inspector --transport http --server-url https://localhost:8443/mcp",
+            "claude mcp add --transport http files https://localhost:8443/mcp/files",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
-        assert!(!clients("mcp", "https://mcp.example.com/mcp", None).contains("NODE_EXTRA"));
+        assert!(!clients(&upstreams, None).contains("NODE_EXTRA"));
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

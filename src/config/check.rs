@@ -51,9 +51,9 @@ fn is_for_the_server(key: &str) -> bool {
 fn read(file: &Path) -> Result<String, (String, &'static str)> {
     let remedy = "name a readable file that only its owner may write";
     file_trust::check(file).map_err(|why| (why, remedy))?;
-    std::fs::read_to_string(file).map_err(|error| match error.kind() {
-        ErrorKind::InvalidData => ("it is not text".to_owned(), "save it as UTF-8"),
-        _ => (error.to_string(), remedy),
+    std::fs::read_to_string(file).map_err(|error| {
+        let not_text = error.kind() == ErrorKind::InvalidData;
+        if not_text { ("it is not text".to_owned(), "save it as UTF-8") } else { (error.to_string(), remedy) }
     })
 }
 

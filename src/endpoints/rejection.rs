@@ -363,10 +363,14 @@ fn oauth_error(status: StatusCode, code: ErrorCode, description: &str) -> Respon
     reply::json(status, serde_json::to_vec(&body).unwrap_or_default())
 }
 
-/// Makes a sentence of a description: a capital at its beginning, a full stop at its end.
+/// Makes a sentence of a description: a capital at its beginning, a full stop at its end. The name of a parameter
+/// has no capital.
 fn sentence(description: &str) -> String {
+    let stop = if description.ends_with(['.', '!', '?']) { "" } else { "." };
+    if description.split(' ').next().is_some_and(|word| word.contains('_')) {
+        return format!("The parameter {description}{stop}");
+    }
     let mut letters = description.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());
-    let stop = if description.ends_with(['.', '!', '?']) { "" } else { "." };
     first.into_iter().chain(letters).chain(stop.chars()).collect()
 }

@@ -27,7 +27,8 @@ fn has_heap_of_marks(line: &str) -> bool {
 
 /// Whether a character is neither a control, nor of zero width, nor a mark of direction, nor of private use, nor as wide
 /// as a sentence.
-fn is_shown(c: char) -> bool {
+#[must_use]
+pub fn is_shown(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

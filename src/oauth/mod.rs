@@ -53,6 +53,7 @@ pub use challenge::BearerChallenge;
 pub use client::{AuthMethod, Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge};
 pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
 pub use client_metadata::ClientMetadata;
+pub use display_name::is_shown;
 pub use error::{ErrorCode, OAuthError};
 pub use form::{Form, FormError};
 pub use grant::{Grant, GrantId, GrantType, Subject};

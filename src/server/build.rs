@@ -58,7 +58,7 @@ impl Builder {
             TlsConfig::Development => {
                 let (_, authority) = config.public_url.split_once("://").unwrap_or(("", &config.public_url));
                 let host = host::split(authority).map_or("localhost", |(host, _)| host);
-                let made = dev_certs::ensure(&config.data_dir.join("certs"), host, self.clock.now())?;
+                let made = dev_certs::ensure(&config.data_dir.join("certs"), &[host], self.clock.now())?;
                 (made.certificate, made.key, Some(made.ca))
             }
         };

@@ -78,9 +78,13 @@ pub(super) fn load(
     if std::fs::metadata(key_file).is_ok_and(|m| m.permissions().mode() & 0o007 != 0) {
         return Err(CertificateError::Exposed(key_file.to_owned()));
     }
-    let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch(key_file.to_owned()),
-        error => CertificateError::Unusable(chain_file.to_owned(), error),
+    let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
+        let strangers = matches!(error, rustls::Error::InconsistentKeys(_));
+        if strangers {
+            CertificateError::Mismatch(key_file.to_owned())
+        } else {
+            CertificateError::Unusable(chain_file.to_owned(), error)
+        }
     })?;
     Ok(Certificate { key: Arc::new(key), not_after: until })
 }

@@ -57,27 +57,31 @@ pub enum DevCertsError {
     #[error("a certificate cannot be made: {0}")]
     Making(#[from] rcgen::Error),
     /// The CA is damaged, has ended, or does not allow a name.
-    #[error("{}: certificates of this CA are not accepted ({why}); remove it to have a new one made", path.display())]
+    #[error(
+        "{}: this CA has ended, is damaged, or was not made for {names}; remove it to have a new one made, which clients \
+         must be told to trust",
+        path.display()
+    )]
     Ca {
         /// Its file.
         path: PathBuf,
-        /// Why.
-        why: String,
+        /// For whom it should vouch.
+        names: String,
     },
 }
 
-/// Makes what is missing or ends soon of the CA and the certificate for `localhost`, `127.0.0.1`, `::1` and `host`.
+/// Makes what is missing or ends soon of the CA and the certificate for `localhost`, `127.0.0.1`, `::1` and `hosts`.
 /// The CA is kept as long as it is there.
 ///
 /// # Errors
 /// `DevCertsError`.
-pub fn ensure(folder: &Path, host: &str, now: Timestamp) -> Result<DevelopmentFiles, DevCertsError> {
+pub fn ensure(folder: &Path, hosts: &[&str], now: Timestamp) -> Result<DevelopmentFiles, DevCertsError> {
     let files = DevelopmentFiles {
         ca: folder.join("ca.pem"),
         certificate: folder.join("server.pem"),
         key: folder.join("server-key.pem"),
     };
-    let names = names(host);
+    let names = names(hosts);
     let ca_key_file = folder.join("ca-key.pem");
     private_file::make_folder(folder).map_err(|source| DevCertsError::File { path: folder.to_owned(), source })?;
     if !files.ca.exists() || !ca_key_file.exists() {
@@ -85,16 +89,21 @@ pub fn ensure(folder: &Path, host: &str, now: Timestamp) -> Result<DevelopmentFi
     }
     if accepted(&files, &names, now).is_err() {
         make_server(&files, &ca_key_file, &names, now)?;
-        accepted(&files, &names, now).map_err(|why| DevCertsError::Ca { path: files.ca.clone(), why })?;
+        if let Err(why) = accepted(&files, &names, now) {
+            tracing::debug!(why, "the development CA is not accepted");
+            return Err(DevCertsError::Ca { path: files.ca, names: names.join(", ") });
+        }
     }
     Ok(files)
 }
 
-fn names(host: &str) -> Vec<String> {
+fn names(hosts: &[&str]) -> Vec<String> {
     let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    if !names.contains(&host) {
-        names.push(host);
+    for host in hosts {
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        if !names.contains(&host) {
+            names.push(host);
+        }
     }
     names
 }
@@ -207,11 +216,11 @@ mod tests {
     #[test]
     fn certificates_are_kept_until_they_end_soon_and_the_ca_longer() {
         let dir = tempfile::tempdir().unwrap();
-        let files = ensure(dir.path(), "localhost", NOW).unwrap();
+        let files = ensure(dir.path(), &[], NOW).unwrap();
         let first = read(&files);
-        ensure(dir.path(), "localhost", days(357)).unwrap();
+        ensure(dir.path(), &[], days(357)).unwrap();
         assert_eq!(read(&files), first);
-        ensure(dir.path(), "localhost", days(359)).unwrap();
+        ensure(dir.path(), &[], days(359)).unwrap();
         let renewed = read(&files);
         assert_eq!(renewed[0], first[0]);
         assert_ne!((&renewed[1], &renewed[2]), (&first[1], &first[2]));
@@ -221,7 +230,7 @@ mod tests {
     fn keys_are_private() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
-        ensure(dir.path(), "localhost", NOW).unwrap();
+        ensure(dir.path(), &[], NOW).unwrap();
         for file in ["ca-key.pem", "server-key.pem"] {
             assert_eq!(std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
         }
@@ -230,23 +239,24 @@ mod tests {
     #[test]
     fn a_lost_or_foreign_half_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let files = ensure(dir.path(), "localhost", NOW).unwrap();
+        let files = ensure(dir.path(), &[], NOW).unwrap();
         std::fs::remove_file(&files.key).unwrap();
-        ensure(dir.path(), "localhost", NOW).unwrap();
+        ensure(dir.path(), &[], NOW).unwrap();
         let other = tempfile::tempdir().unwrap();
-        let foreign = ensure(other.path(), "localhost", NOW).unwrap();
+        let foreign = ensure(other.path(), &[], NOW).unwrap();
         std::fs::copy(&foreign.certificate, &files.certificate).unwrap();
-        ensure(dir.path(), "localhost", NOW).unwrap();
-        assert_eq!(accepted(&files, &names("localhost"), NOW), Ok(()));
+        ensure(dir.path(), &[], NOW).unwrap();
+        assert_eq!(accepted(&files, &names(&[]), NOW), Ok(()));
     }
 
     #[test]
     fn the_ca_vouches_for_this_machine_only() {
         let dir = tempfile::tempdir().unwrap();
-        ensure(dir.path(), "[::1]", NOW).unwrap();
-        let error = ensure(dir.path(), "mcp.example.com", NOW).unwrap_err().to_string();
-        assert!(error.contains("remove it to have a new one made"), "{error}");
+        ensure(dir.path(), &["[::1]"], NOW).unwrap();
+        let error = ensure(dir.path(), &["mcp.example.com"], NOW).unwrap_err().to_string();
+        assert!(error.contains("not made for localhost, 127.0.0.1, ::1, mcp.example.com; remove it"), "{error}");
         let fresh = tempfile::tempdir().unwrap();
-        assert!(ensure(fresh.path(), "gateway.test", NOW).is_ok());
+        assert!(ensure(fresh.path(), &["gateway.test", "other.test"], NOW).is_ok());
+        assert!(ensure(fresh.path(), &["other.test"], NOW).is_ok());
     }
 }

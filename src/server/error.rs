@@ -32,7 +32,7 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// An address cannot be listened at.
-    #[error("{key}: cannot listen at {address}: {}; change it with {option} or {key}", reason(.source))]
+    #[error("{key}: cannot listen at {address}: {}; change it with {}", reason(.source), either(.option, .key))]
     Listen {
         /// The key of the configuration.
         key: &'static str,
@@ -69,6 +69,10 @@ impl RunError {
 
 fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn either(option: &str, key: &str) -> String {
+    if option == key { option.to_owned() } else { format!("{option} or {key}") }
 }
 
 fn reason(error: &std::io::Error) -> String {

@@ -59,6 +59,7 @@ struct Ground {
     session_key: [u8; 32],
     store: Arc<dyn Store>,
     cache: Arc<TokenCache>,
+    live_tokens: usize,
 }
 
 impl Ground {
@@ -70,9 +71,8 @@ impl Ground {
         let store = store::open(&config.data_dir, Some(lock), clock.now())?;
         let cache = TokenCache::new(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), config);
         // Before listening: no good token must be asked of the store because we have just started.
-        let tokens = cache.fill().await?;
-        tracing::info!(tokens, "live tokens are in memory");
-        Ok(Self { clock, entropy, keys, session_key: session, store, cache })
+        let live_tokens = cache.fill().await?;
+        Ok(Self { clock, entropy, keys, session_key: session, store, cache, live_tokens })
     }
 
     fn issuer(
@@ -169,7 +169,8 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     tokio::spawn(async move { issuer.sweep_forever().await });
     tokio::spawn(operator::run(for_operator, Arc::clone(&operator), ended.clone()));
     let listening = tokio::spawn(listener::run(public, desks.clone(), Arc::clone(&process), closing.clone()));
-    tracing::info!(public = %ready.public, operator = %ready.operator, "accepting connections");
+    let tokens = ground.live_tokens;
+    tracing::info!(public = %ready.public, operator = %ready.operator, tokens, "accepting connections");
     if let Some(tell) = options.on_ready.take() {
         tell(&ready);
     }

@@ -353,5 +353,10 @@ pub fn open(
     held: Option<&embedded::ServerLock>,
     now: Timestamp,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(Arc::new(embedded::EmbeddedStore::open(&data_dir.join(FILE), held, now)?))
+    let file = data_dir.join(FILE);
+    let named = |error| match error {
+        StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", file.display())),
+        StoreError::Unavailable(_) | StoreError::Conflict(_) => error,
+    };
+    Ok(Arc::new(embedded::EmbeddedStore::open(&file, held, now).map_err(named)?))
 }

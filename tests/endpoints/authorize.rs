@@ -42,7 +42,9 @@ async fn az_01_an_unknown_client_gets_a_page() {
         answer.assert_local();
         assert!(!answer.body.contains("c.example"), "the redirect URI is not shown, least of all as a link");
     }
-    site.ask("GET", "/authorize", &[]).await.assert_local();
+    let bare = site.ask("GET", "/authorize", &[]).await;
+    bare.assert_local();
+    assert!(bare.body.contains("The parameter client_id"), "{bare:?}");
 }
 
 #[tokio::test]

@@ -255,6 +255,7 @@ impl Site {
             grant_types: vec![GrantType::AuthorizationCode],
             auth_method: AuthMethod::None,
             upstream: None,
+            scopes: Vec::new(),
         };
         administration.add_client(&new).await.unwrap().client.id.as_str().to_owned()
     }

@@ -105,6 +105,9 @@ impl Administration {
     /// `NoSuchAccount`, `Store`.
     pub async fn set_account_disabled(&self, name: &str, disabled: bool) -> Result<(), AdministrationError> {
         let account = self.account(name).await?;
+        if (account.status == AccountStatus::Disabled) == disabled {
+            return Ok(());
+        }
         let event = if disabled { AuditEvent::AccountDisabled } else { AuditEvent::AccountEnabled };
         let row = self.audit(event, None, account.subject.as_str());
         let update = self.store.set_account_disabled(&self.tenant, &account.subject, disabled, row).await?;

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{Administration, AdministrationError, done};
+use super::{Administration, AdministrationError, done, scopes_among};
 use crate::issuer::Registered;
 use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType,
-    RegistrationPolicy,
+    RegistrationPolicy, ScopeSet, Timestamp,
 };
 use crate::store::{AuditEvent, Insertion};
 
@@ -23,24 +23,29 @@ pub struct NewClient {
     pub auth_method: AuthMethod,
     /// The name of the one upstream that it is bound to.
     pub upstream: Option<String>,
+    /// The scopes that it may be granted at most; empty: all.
+    pub scopes: Vec<String>,
 }
 
 impl Administration {
     /// Adds a client; its secret, if it has one, is in the answer and nowhere else.
     ///
     /// # Errors
-    /// `BadClient`, `NoSuchUpstream`, `TooManyClients`, `Store`.
+    /// `BadClient`, `NoSuchUpstream`, `NoSuchScope`, `TooManyClients`, `Store`.
     pub async fn add_client(&self, new: &NewClient) -> Result<Registered, AdministrationError> {
         let bound = new.upstream.as_deref().map(|name| self.upstream(name)).transpose()?;
         // The same rules as for those who register themselves: an operator may slip too.
         let grants: Vec<_> = new.grant_types.iter().map(|g| g.as_str()).collect();
+        let upstreams = self.config.upstreams.iter().filter(|u| bound.is_none_or(|bound| bound.resource == u.resource));
+        let scopes: ScopeSet = upstreams.flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
+        let limit = scopes_among(&scopes, &new.scopes)?;
         let body = json!({
             "client_name": new.name,
             "redirect_uris": new.redirect_uris,
             "grant_types": grants,
             "token_endpoint_auth_method": new.auth_method.as_str(),
+            "scope": (!limit.is_empty()).then(|| limit.to_string()),
         });
-        let scopes = self.config.upstreams.iter().flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
         let extra_redirect_uris = self.config.registration.extra_redirect_uris.clone();
         let policy = RegistrationPolicy { extra_redirect_uris, scopes };
         let metadata = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
@@ -89,6 +94,9 @@ impl Administration {
     /// `NoSuchClient`, `Store`.
     pub async fn set_client_disabled(&self, id: &str, disabled: bool) -> Result<(), AdministrationError> {
         let client = self.client(id).await?;
+        if client.disabled == disabled {
+            return Ok(());
+        }
         let event = if disabled { AuditEvent::ClientDisabled } else { AuditEvent::ClientEnabled };
         let row = self.audit(event, Some(&client.id), client.id.as_str());
         let update = self.store.set_client_disabled(&self.tenant, &client.id, disabled, row).await?;
@@ -106,11 +114,11 @@ impl Administration {
         done(update, AdministrationError::NoSuchClient)
     }
 
-    /// Gives a confidential client a new secret; the earlier one is honoured for `tokens.secret_overlap`.
+    /// Gives a confidential client a new secret; returns it, and until when the earlier one is honoured.
     ///
     /// # Errors
     /// `NoSuchClient`, `NoSecret`, `Store`.
-    pub async fn rotate_client_secret(&self, id: &str) -> Result<ClientSecret, AdministrationError> {
+    pub async fn rotate_client_secret(&self, id: &str) -> Result<(ClientSecret, Timestamp), AdministrationError> {
         let client = self.client(id).await?;
         if client.metadata.token_endpoint_auth_method == AuthMethod::None {
             return Err(AdministrationError::NoSecret);
@@ -121,6 +129,6 @@ impl Administration {
         let row = self.audit(AuditEvent::ClientSecretRotated, Some(&client.id), client.id.as_str());
         let update = self.store.rotate_client_secret(&self.tenant, &client.id, new, until, row).await?;
         done(update, AdministrationError::NoSuchClient)?;
-        Ok(secret)
+        Ok((secret, until))
     }
 }

@@ -1,7 +1,7 @@
 //! Grants, which are what people call sessions of an application: listing, revoking, and tokens that an operator issues
 //! for scripts and probes.
 
-use super::{Administration, AdministrationError, done};
+use super::{Administration, AdministrationError, done, scopes_among};
 use crate::oauth::{
     AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, Grant, GrantId,
     Lifetime, RegisteredRedirects, ScopeSet,
@@ -25,7 +25,7 @@ impl Administration {
     /// without `lifetime` that of the upstream's other tokens.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NoSuchUpstream`, `NoSuchScope`, `Disabled`, `BadLifetime`, `Store`.
+    /// `NoSuchAccount`, `NoSuchUpstream`, `NoSuchScope`, `AccountDisabled`, `ClientDisabled`, `BadLifetime`, `Store`.
     pub async fn issue_token(
         &self,
         user: &str,
@@ -35,16 +35,13 @@ impl Administration {
     ) -> Result<OperatorToken, AdministrationError> {
         let account = self.account(user).await?;
         if account.status == AccountStatus::Disabled {
-            return Err(AdministrationError::Disabled);
+            return Err(AdministrationError::AccountDisabled);
         }
         let upstream = self.upstream(upstream)?;
-        let catalogue = |name: &String| {
-            let found = upstream.scopes.iter().find(|scope| scope.name.as_str() == name);
-            found.map(|scope| scope.name.clone()).ok_or(AdministrationError::NoSuchScope)
-        };
+        let catalogue: ScopeSet = upstream.scopes.iter().map(|scope| scope.name.clone()).collect();
         let scopes = match scopes {
             [] => upstream.default_scopes.clone(),
-            named => named.iter().map(catalogue).collect::<Result<ScopeSet, _>>()?,
+            asked => scopes_among(&catalogue, asked)?,
         };
         let lifetime = lifetime.or(upstream.access_lifetime).unwrap_or(self.config.tokens.access);
         if lifetime < OPERATOR_TOKEN.0 || lifetime > OPERATOR_TOKEN.1 {
@@ -134,11 +131,16 @@ impl Administration {
         Ok((account, client))
     }
 
+    /// Returns the id of the client that operators' tokens belong to.
+    #[must_use]
+    pub fn operator_client_id(&self) -> String {
+        format!("{}_client_operator", self.keys.brand().as_str())
+    }
+
     /// The client of operators' tokens, made when first needed. Nobody can connect as it: it has no grant type, and its
     /// redirect URI is in a domain that never resolves (RFC 2606 2).
     async fn operator_client(&self) -> Result<ClientId, AdministrationError> {
-        let id = ClientId::parse(&format!("{}_client_operator", self.keys.brand().as_str()));
-        let id = id.ok_or(AdministrationError::NoSuchClient)?;
+        let id = ClientId::parse(&self.operator_client_id()).ok_or(AdministrationError::NoSuchClient)?;
         let client = Client {
             tenant: self.tenant.clone(),
             id: id.clone(),
@@ -165,7 +167,7 @@ impl Administration {
             document: None,
         };
         match self.store.find_client(&self.tenant, &id).await? {
-            Some(known) if known.disabled => return Err(AdministrationError::Disabled),
+            Some(known) if known.disabled => return Err(AdministrationError::ClientDisabled(id.as_str().to_owned())),
             Some(_) => {}
             None => {
                 let row = self.audit(AuditEvent::ClientAdded, Some(&id), id.as_str());

@@ -19,7 +19,7 @@ use super::password::HashError;
 use crate::clock::Clock;
 use crate::config::{Config, UpstreamConfig};
 use crate::entropy::Entropy;
-use crate::oauth::{ClientId, OAuthError, TenantId, TokenKeys};
+use crate::oauth::{ClientId, OAuthError, ScopeSet, ScopeToken, TenantId, TokenKeys};
 use crate::store::{AuditEvent, AuditRow, Store, StoreError, Update};
 
 /// The actor of the audit rows of operators.
@@ -59,12 +59,22 @@ pub enum AdministrationError {
     /// The password is not acceptable.
     #[error("{}", refusal(*.0))]
     Password(PasswordRefused),
-    /// A scope is not among the upstream's.
-    #[error("the upstream has no scope of this name")]
-    NoSuchScope,
-    /// The account or client is switched off.
-    #[error("it is disabled")]
-    Disabled,
+    /// A scope is not among the upstream's, or those of any upstream.
+    #[error("there is no scope {asked} here, only: {known}")]
+    NoSuchScope {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        known: ScopeSet,
+    },
+    /// The account is switched off.
+    #[error("this account is disabled")]
+    AccountDisabled,
+    /// The client of operators' tokens is switched off.
+    #[error(
+        "the client {0}, which all tokens issued here belong to, is disabled; switch it on with mcpgate client enable"
+    )]
+    ClientDisabled(String),
     /// The lifetime is out of range.
     #[error("an operator's token lives from 1 minute to 24 hours")]
     BadLifetime,
@@ -171,6 +181,16 @@ impl Administration {
         let mut upstreams = self.config.upstreams.iter();
         upstreams.find(|u| u.name == name && u.tenant == self.tenant).ok_or(AdministrationError::NoSuchUpstream)
     }
+}
+
+/// Finds the scopes that are asked for, in lists with blanks or commas too, among those that there are.
+fn scopes_among(known: &ScopeSet, asked: &[String]) -> Result<ScopeSet, AdministrationError> {
+    let names = asked.iter().flat_map(|list| list.split([' ', ','])).filter(|name| !name.is_empty());
+    let find = |name: &str| {
+        let scope = ScopeToken::parse(name).ok().filter(|scope| known.contains(scope.as_str()));
+        scope.ok_or_else(|| AdministrationError::NoSuchScope { asked: name.to_owned(), known: known.clone() })
+    };
+    names.map(find).collect()
 }
 
 fn done(update: Update, otherwise: AdministrationError) -> Result<(), AdministrationError> {

@@ -114,10 +114,8 @@ pub(super) fn backup(db: &Connection, to: &Path) -> Result<(), StoreError> {
     // `create_new`: a backup never overwrites, least of all an earlier backup.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
     made.map_err(|error| {
-        let why = match error.kind() {
-            ErrorKind::AlreadyExists => "there is a file of this name already".to_owned(),
-            _ => error.to_string(),
-        };
+        let taken = error.kind() == ErrorKind::AlreadyExists;
+        let why = if taken { "there is a file of this name already".to_owned() } else { error.to_string() };
         StoreError::Unavailable(format!("cannot make {}: {why}", to.display()))
     })?;
     let copied = copy(db, to);
