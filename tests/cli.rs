@@ -251,7 +251,10 @@ fn tl_07_check_reads_the_certificate_as_a_start_does() {
         write("chain.pem", &certificate(host, ends));
         let listen = format!("[listen]\ncertificate = \"chain.pem\"\nkey = \"{key}\"\n");
         let upstream = "[[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n";
-        write("gateway.toml", &format!("public_url = \"https://mcp.example.com\"\n{listen}{upstream}"));
+        write(
+            "gateway.toml",
+            &format!("public_url = \"https://mcp.example.com\"\ndata_dir = \"data\"\n{listen}{upstream}"),
+        );
         let output = run(&["check", "--config", dir.path().join("gateway.toml").to_str().unwrap()]);
         (output.status.code(), text(&output.stdout))
     };
@@ -260,6 +263,8 @@ fn tl_07_check_reads_the_certificate_as_a_start_does() {
     assert!(code == Some(0) && !said.contains("warning"), "{said}");
     let (code, said) = check("mcp.example.com", now + days(60), "other.pem");
     assert!(code == Some(78) && said.contains("this key is not that of the certificate"), "{said}");
+    let start = run(&["serve", "--config", dir.path().join("gateway.toml").to_str().unwrap()]);
+    assert_eq!(start.status.code(), Some(78), "{}", text(&start.stderr));
     let (code, said) = check("mcp.example.com", now - days(1), "key.pem");
     assert!(code == Some(78) && said.contains("the certificate has expired"), "{said}");
     let (code, said) = check("other.example.com", now + days(3), "key.pem");

@@ -20,6 +20,8 @@ pub(super) enum Failure {
     Usage(String),
     /// The configuration has problems.
     Configuration(Vec<Problem>),
+    /// The gateway did not start.
+    NotStarted(RunError),
     /// Something else, with its cause.
     Other(anyhow::Error),
     /// Nobody reads the output any more: not worth a word.
@@ -38,6 +40,7 @@ impl Failure {
         let (text, code) = match self {
             Self::Usage(text) => (format!("mcpgate: {text}\n"), USAGE),
             Self::Configuration(problems) => (lines(&problems), CONFIGURATION),
+            Self::NotStarted(error) => (format!("mcpgate: {error}\n"), error.exit_code()),
             // Our errors have their causes in their words: the chain would say them twice.
             Self::Other(error) => (format!("mcpgate: {error}\n"), 1),
             Self::BrokenPipe => (String::new(), 0),
@@ -92,14 +95,13 @@ impl From<RunError> for Failure {
         match error {
             RunError::Configuration(problems) => Self::Configuration(problems),
             RunError::Store(error) | RunError::FirstAccount(AdministrationError::Store(error)) => error.into(),
-            RunError::Certificate(_)
+            error @ (RunError::Certificate(_)
             | RunError::Roots(_)
             | RunError::Keys(_)
             | RunError::DevelopmentCertificates(_)
             | RunError::Listen { .. }
             | RunError::FirstAccount(_)
-            | RunError::PasswordFile(..)
-            | RunError::System(_) => Self::other(error),
+            | RunError::System(_)) => Self::NotStarted(error),
         }
     }
 }
