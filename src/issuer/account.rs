@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::audit::OrUnavailable;
 use super::consent::display_name;
-use super::{AccountView, AuthorizeRejection, Caller, ConnectedApp, Issuer};
+use super::{AccountView, AuthorizeRejection, Caller, ConnectedApp, FailedLogins, Issuer};
 use crate::oauth::{ClientId, Grant, GrantId};
-use crate::store::{AuditEvent, AuditRow, Update};
+use crate::store::{AuditEvent, AuditRow, LoginSession, Update};
 
 impl Issuer {
     /// Returns the account page of a session; `None` when nobody is logged in by it.
@@ -31,7 +31,7 @@ impl Issuer {
             let name = names.get(&grant.client).cloned().unwrap_or_default();
             apps.push(self.connected_app(grant, name));
         }
-        Ok(Some(AccountView { name: account.name, apps }))
+        Ok(Some(AccountView { name: account.name, failed_logins: self.failed_logins(&session), apps }))
     }
 
     /// Ends one of the user's own grants (CN-20); `false` when it is not theirs or has ended.
@@ -77,6 +77,13 @@ impl Issuer {
         }
         (0..revoked).for_each(|_| self.count_revocation(Update::Done));
         Ok(true)
+    }
+
+    /// Returns what the owner of a session is told of failed logins: as many as paused his password login (LI-02).
+    pub(super) fn failed_logins(&self, session: &LoginSession) -> Option<FailedLogins> {
+        let enough = self.config.load().rates.login_pause_failures;
+        let failed = session.failed_before.map(|(count, last)| FailedLogins { count, last });
+        failed.filter(|failed| failed.count >= enough)
     }
 
     fn connected_app(&self, grant: Grant, client_name: String) -> ConnectedApp {

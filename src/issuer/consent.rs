@@ -269,6 +269,7 @@ impl Issuer {
             resource: request.resource.as_str().to_owned(),
             scopes: scopes.map(|s| (s.name.clone(), s.title.clone(), s.description.clone())).collect(),
             account: account.name,
+            failed_logins: self.failed_logins(session),
             lifetime: if may_refresh {
                 tokens.refresh_absolute
             } else {

@@ -100,6 +100,10 @@ impl Issuer {
             idle_until: now.plus(policy.session_idle),
             idle: policy.session_idle,
             expires_at: now.plus(policy.session_absolute),
+            failed_before: account
+                .last_failed_at
+                .filter(|_| account.failed_logins > 0)
+                .map(|at| (account.failed_logins, at)),
         };
         // CN-05: whatever session this browser had, planted or its own, ends here.
         let replaces = handles.session.as_deref().and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys));

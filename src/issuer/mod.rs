@@ -35,8 +35,8 @@ pub use administration::{Administration, AdministrationError, FirstAccount, NewA
 pub use audit::Face;
 pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use view::{
-    AccountView, ConnectedApp, ConsentView, Decision, Handles, LoginOutcome, LoginView, PasswordRefused, Registered,
-    SetupOutcome, Started, Step, Transaction, View,
+    AccountView, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, LoginOutcome, LoginView, PasswordRefused,
+    Registered, SetupOutcome, Started, Step, Transaction, View,
 };
 
 use std::net::IpAddr;

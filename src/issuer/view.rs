@@ -103,6 +103,8 @@ pub struct ConsentView {
     pub scopes: Vec<(ScopeToken, String, String)>,
     /// The account's login name.
     pub account: String,
+    /// Failed logins that its owner should know of.
+    pub failed_logins: Option<FailedLogins>,
     /// How long the access lasts at most.
     pub lifetime: Lifetime,
     /// How long an approval stands for later requests of the same, if it is remembered.
@@ -164,11 +166,22 @@ pub struct ConnectedApp {
     pub until: Timestamp,
 }
 
+/// What strangers tried before the owner came: shown to the owner, because password login was paused meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedLogins {
+    /// How many logins failed since the one before.
+    pub count: u32,
+    /// When the last of them failed.
+    pub last: Timestamp,
+}
+
 /// The account page.
 #[derive(Debug, Clone)]
 pub struct AccountView {
     /// The login name.
     pub name: String,
+    /// Failed logins that the owner should know of.
+    pub failed_logins: Option<FailedLogins>,
     /// Connected applications, newest first.
     pub apps: Vec<ConnectedApp>,
 }

@@ -21,6 +21,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 2, name: "document_age", sql: include_str!("migrations/0002_document_age.sql") },
     Migration { number: 3, name: "interaction_source", sql: include_str!("migrations/0003_interaction_source.sql") },
     Migration { number: 4, name: "login_network", sql: include_str!("migrations/0004_login_network.sql") },
+    Migration { number: 5, name: "failed_logins", sql: include_str!("migrations/0005_failed_logins.sql") },
 ];
 
 /// A step that a store has taken.

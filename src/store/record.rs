@@ -21,6 +21,8 @@ pub struct Account {
     pub status: AccountStatus,
     /// Failed logins since the last success.
     pub failed_logins: u32,
+    /// When the last of them failed.
+    pub last_failed_at: Option<Timestamp>,
     /// When it was added.
     pub created_at: Timestamp,
     /// When the password was last set.
@@ -76,6 +78,8 @@ pub struct LoginSession {
     pub idle: Lifetime,
     /// Ends then in any case.
     pub expires_at: Timestamp,
+    /// How many logins failed since the one before, and when last.
+    pub failed_before: Option<(u32, Timestamp)>,
 }
 
 impl LoginSession {

@@ -283,6 +283,7 @@ impl Site {
             password: None,
             status: AccountStatus::Enabled,
             failed_logins: 0,
+            last_failed_at: None,
             created_at: now,
             password_set_at: None,
         };

@@ -162,6 +162,7 @@ impl World {
             password: None,
             status: AccountStatus::Enabled,
             failed_logins: 0,
+            last_failed_at: None,
             created_at: self.now(),
             password_set_at: None,
         };

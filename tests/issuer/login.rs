@@ -205,6 +205,37 @@ async fn li_02_the_network_an_owner_uses_is_known_after_a_restart_until_somebody
 }
 
 #[tokio::test]
+async fn li_02_the_owner_is_told_of_the_failures_that_paused_the_login() {
+    let world = World::with(|config| config.rates.login_pause_failures = 3).await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let mut browser = world.browser(&client.id, &[]).await;
+    let told = async |browser: &Handles| {
+        let View::Consent(page) = world.issuer.view(browser, &caller(1)).await.unwrap() else { panic!("consent") };
+        let account = world.issuer.account(browser.session.as_deref().unwrap(), &caller(1)).await.unwrap().unwrap();
+        assert_eq!(page.failed_logins, account.failed_logins);
+        account.failed_logins
+    };
+    for stranger in 2..4 {
+        attempt(&world, &browser, "ada", "wrong", &caller(stranger)).await;
+    }
+    world.log_in(&mut browser, "ada").await;
+    assert_eq!(told(&browser).await, None, "two are somebody's own mistakes");
+    let mut browser = world.browser(&client.id, &[]).await;
+    for stranger in 4..8 {
+        attempt(&world, &browser, "ada", "wrong", &caller(stranger)).await;
+    }
+    let last = world.now();
+    world.pass(60);
+    world.log_in(&mut browser, "ada").await;
+    let failed = told(&browser).await.unwrap();
+    assert!(failed.count >= 3 && failed.last == last, "{failed:?}");
+    let mut browser = world.browser(&client.id, &[]).await;
+    world.log_in(&mut browser, "ada").await;
+    assert_eq!(told(&browser).await, None, "told once, with the login that came after them");
+}
+
+#[tokio::test]
 async fn li_02_the_count_of_failures_outlives_a_restart() {
     let world = World::new().await;
     let subject = world.account("ada").await;

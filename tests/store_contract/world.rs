@@ -92,6 +92,7 @@ pub(crate) fn account(name: &str) -> Account {
         password: Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g".to_owned()),
         status: AccountStatus::Enabled,
         failed_logins: 0,
+        last_failed_at: None,
         created_at: START,
         password_set_at: Some(START),
     }
@@ -136,6 +137,7 @@ pub(crate) fn session(name: &str, of: &str, at: Timestamp) -> LoginSession {
         idle_until: at.plus(HOUR),
         idle: HOUR,
         expires_at: at.plus(DAY),
+        failed_before: None,
     }
 }
 

@@ -68,6 +68,7 @@ impl Administration {
             password: phc,
             status: AccountStatus::Enabled,
             failed_logins: 0,
+            last_failed_at: None,
             created_at: now,
         };
         let row = self.audit(AuditEvent::AccountAdded, None, account.subject.as_str());

@@ -14,8 +14,7 @@ use super::seal::{Sealed, opened};
 use super::{EmbeddedStore, audit, grants, login_networks};
 use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
 
-const COLUMNS: &str =
-    "no, tenant, subject, name, password, status, failed_logins, created_at, password_set_at, seal FROM account";
+const COLUMNS: &str = "no, tenant, subject, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
 
 const SELECT_LINK: &str = "SELECT l.hash, l.tenant, a.subject, l.expires_at, l.seal
     FROM setup_link l JOIN account a ON a.no = l.account_no";
@@ -36,6 +35,7 @@ fn read(c: &mut Columns<'_>) -> Result<(i64, Account), StoreError> {
         password: c.optional_text()?.map(str::to_owned),
         status: if c.word(parse_disabled)? { AccountStatus::Disabled } else { AccountStatus::Enabled },
         failed_logins: c.small()?,
+        last_failed_at: c.optional_moment()?,
         created_at: c.moment()?,
         password_set_at: c.optional_moment()?,
     };
@@ -56,12 +56,14 @@ pub(super) fn number(db: &Connection, tenant: &TenantId, subject: &Subject) -> R
 fn save(db: &Connection, no: i64, account: &Account) -> Result<(), StoreError> {
     execute_once(
         db,
-        "UPDATE account SET password = ?2, status = ?3, failed_logins = ?4, password_set_at = ?5, seal = ?6 WHERE no = ?1",
+        "UPDATE account SET password = ?2, status = ?3, failed_logins = ?4, last_failed_at = ?5, password_set_at = ?6, seal = ?7
+         WHERE no = ?1",
         params![
             no,
             account.password,
             status_word(is_disabled(account.status)),
             account.failed_logins,
+            account.last_failed_at,
             account.password_set_at,
             account.seal()
         ],
@@ -239,7 +241,7 @@ impl AccountStore for EmbeddedStore {
             audit::append(db, &audit)?;
             let Some((no, account)) = find(db, &tenant, &subject)? else { return Ok(0) };
             let failed_logins = account.failed_logins.saturating_add(1);
-            save(db, no, &Account { failed_logins, ..account })?;
+            save(db, no, &Account { failed_logins, last_failed_at: Some(audit.at), ..account })?;
             Ok(failed_logins)
         })
         .await

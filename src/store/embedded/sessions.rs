@@ -11,8 +11,8 @@ use super::seal::{Sealed, opened};
 use super::{EmbeddedStore, accounts, audit, interactions};
 use crate::oauth::{ClientId, Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
 
-const SELECT: &str =
-    "SELECT s.hash, s.tenant, a.subject, s.authenticated_at, s.idle_until, s.idle, s.expires_at, s.seal,
+const SELECT: &str = "SELECT s.hash, s.tenant, a.subject, s.authenticated_at, s.idle_until, s.idle, s.expires_at,
+        s.failures_before, s.last_failure_at, s.seal,
         a.status = 'enabled'
     FROM login_session s JOIN account a ON a.no = s.account_no";
 
@@ -30,6 +30,10 @@ fn read(c: &mut Columns<'_>) -> Result<(LoginSession, bool), StoreError> {
         idle_until: c.moment()?,
         idle: Lifetime::from_millis(c.number()?),
         expires_at: c.moment()?,
+        failed_before: match (c.optional_number()?, c.optional_moment()?) {
+            (Some(count), Some(last)) => Some((u32::try_from(count).unwrap_or(u32::MAX), last)),
+            _ => None,
+        },
     };
     Ok((opened(session, c.number()?, "a login session")?, c.flag()?))
 }
@@ -129,8 +133,9 @@ impl SessionStore for EmbeddedStore {
             }
             execute_once(
                 db,
-                "INSERT INTO login_session (hash, tenant, account_no, authenticated_at, idle_until, idle, expires_at, seal)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO login_session (hash, tenant, account_no, authenticated_at, idle_until, idle, expires_at,
+                     failures_before, last_failure_at, seal)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 params![
                     session.hash,
                     session.tenant,
@@ -139,6 +144,8 @@ impl SessionStore for EmbeddedStore {
                     session.idle_until,
                     session.idle,
                     session.expires_at,
+                    session.failed_before.map(|(count, _)| count),
+                    session.failed_before.map(|(_, last)| last),
                     session.seal()
                 ],
             )?;

@@ -114,6 +114,7 @@ impl AccountStore for MemoryStore {
         let mut state = self.write();
         let failures = state.account_mut(tenant, subject).map_or(0, |account| {
             account.failed_logins = account.failed_logins.saturating_add(1);
+            account.last_failed_at = Some(audit.at);
             account.failed_logins
         });
         state.record(audit);
