@@ -79,7 +79,7 @@ async fn cn_03_what_is_refused_before_any_page_may_not_be_framed_either() {
         ("GET /", String::new(), 400),
         ("GET /", format!("{host}expect: the-worst\r\n"), 417),
         ("GET /", format!("{host}x-long: {long}{long}\r\n"), 431),
-        (&format!("GET /{long}"), host.clone(), 414),
+        (&format!("GET /{long}{long}"), host.clone(), 414),
         ("TRACE /", host.clone(), 405),
         ("POST /token", format!("{host}content-length: 0\r\n"), 400),
         ("GET /nowhere", host.clone(), 404),
