@@ -278,3 +278,22 @@ fn every_refusal_is_explained() {
         variants.chain(codes.map(str::to_owned)).filter(|name| !page.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "docs/errors.md does not explain {missing:?}");
 }
+
+#[test]
+fn the_table_of_standards_names_what_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/standards.md")).expect("the table");
+    let texts: Vec<_> = ["src", "tests"].into_iter().flat_map(sources).map(|(_, text)| text).collect();
+    let quoted = page.split('`').skip(1).step_by(2);
+    let is_test = |word: &str| word.matches('_').count() > 2 && word.chars().all(is_name);
+    let is_file = |word: &str| word.contains('/') && word.ends_with(".rs");
+    let there = |word: &str| {
+        if is_file(word) {
+            root.join("src").join(word).exists() || root.join(word).exists()
+        } else {
+            texts.iter().any(|text| text.contains(&format!("fn {word}(")))
+        }
+    };
+    let missing: Vec<_> = quoted.filter(|word| is_file(word) || is_test(word)).filter(|word| !there(word)).collect();
+    assert!(missing.is_empty(), "docs/standards.md names what is not there: {missing:?}");
+}
