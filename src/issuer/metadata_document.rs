@@ -21,8 +21,8 @@ const BACK_OFF: Lifetime = Lifetime::from_secs(10);
 /// How long a document without cache headers is believed.
 const ORDINARY_FRESHNESS: u64 = 3600;
 
-/// How long the last good copy stands in for a document that cannot be had (CIMD leaves this open; a week outlasts an
-/// outage, and ends before a lost domain is forgotten).
+/// How long the last good copy of a client in use stands in for a document that cannot be had (CIMD leaves this open; a
+/// week outlasts an outage, and ends before a lost domain is forgotten).
 const OUTAGE: Lifetime = Lifetime::from_secs(7 * 24 * 3600);
 
 /// Documents held in memory: those under way, and those that just failed.
@@ -231,14 +231,20 @@ fn is_fresh(client: &Client, now: Timestamp) -> bool {
     client.document.is_some_and(|age| now < age.fresh_until)
 }
 
-/// Returns the last good copy, if it is young enough.
+/// Returns the last good copy, if it is young enough and somebody has granted the client anything: for the others nobody
+/// waits, and an old copy would only serve whoever keeps the new one from being read.
 fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
-    stored.filter(|c| now.since(c.document.map_or(c.created_at, |age| age.fetched_at)) <= OUTAGE)
+    stored
+        .filter(|c| c.last_used_at.is_some())
+        .filter(|c| now.since(c.document.map_or(c.created_at, |age| age.fetched_at)) <= OUTAGE)
 }
 
 /// Answers while a document cannot be had: by the last good copy, if the fault may pass.
 fn stand_in(stored: Option<Client>, fault: &Fault, now: Timestamp) -> Result<Client, LookupFailure> {
-    if !fault.is_transient() {
+    // CI-18: for a name that does not resolve and for one that leads inside there is one answer at first sight, or any
+    // stranger could ask which names of the inner network exist.
+    let is_unknown_name = stored.is_none() && matches!(fault, Fault::Fetch(FetchError::Dns));
+    if is_unknown_name || !fault.is_transient() {
         return Err(LookupFailure::NotAClient(format!("metadata_document_refused: {fault}").into()));
     }
     let unreachable = || LookupFailure::TryLater(format!("metadata_document_unreachable: {fault}").into());

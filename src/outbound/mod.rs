@@ -83,12 +83,11 @@ impl FetchError {
     #[must_use]
     pub const fn is_transient(self) -> bool {
         match self {
-            // A certificate that has run out and a maintenance page pass, too.
-            Self::Dns | Self::Connect | Self::Tls | Self::ContentType | Self::Slow | Self::Busy | Self::Protocol => {
-                true
-            }
+            // A maintenance page passes, too.
+            Self::Dns | Self::Connect | Self::ContentType | Self::Slow | Self::Busy | Self::Protocol => true,
             Self::Status(code) => code >= 500 || code == 429 || code == 403,
-            Self::Refused | Self::TooLarge => false,
+            // Whoever can break TLS must not be able to freeze a document in the state that suits him.
+            Self::Tls | Self::Refused | Self::TooLarge => false,
         }
     }
 }

@@ -81,7 +81,7 @@ struct OneDocument;
 impl Fetch for OneDocument {
     async fn fetch_json(&self, url: &str, _: usize) -> Result<Fetched, FetchError> {
         if url != DOCUMENT {
-            return Err(FetchError::Dns);
+            return Err(FetchError::Connect);
         }
         let document = serde_json::json!({
             "client_id": DOCUMENT,

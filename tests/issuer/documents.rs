@@ -132,13 +132,14 @@ async fn ci_09_to_ci_11_a_bad_document_is_a_page_and_is_not_kept() {
 #[tokio::test]
 async fn ci_12_ci_18_failures_are_not_cached_and_the_page_tells_no_details() {
     let cases = [
-        (FetchError::Dns, ErrorCode::TemporarilyUnavailable),
+        // One answer for a name that does not resolve and one that leads inside: it tells nothing of inner names.
+        (FetchError::Dns, ErrorCode::InvalidClient),
         (FetchError::Connect, ErrorCode::TemporarilyUnavailable),
         (FetchError::Slow, ErrorCode::TemporarilyUnavailable),
         (FetchError::Status(500), ErrorCode::TemporarilyUnavailable),
         (FetchError::Status(404), ErrorCode::InvalidClient),
         (FetchError::Refused, ErrorCode::InvalidClient),
-        (FetchError::Tls, ErrorCode::TemporarilyUnavailable),
+        (FetchError::Tls, ErrorCode::InvalidClient),
         (FetchError::ContentType, ErrorCode::TemporarilyUnavailable),
         (FetchError::TooLarge, ErrorCode::InvalidClient),
     ];
@@ -272,6 +273,8 @@ async fn ci_15_one_stranger_does_not_use_up_what_a_host_has_for_all() {
     assert_eq!(world.fetch.calls(), 3);
     world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
     assert!(world.begin_from(&caller(2), &id(), &[], None).await.is_ok(), "another is not held up");
+    world.account("ada").await;
+    world.sign_in(&id(), &[], "ada").await;
     world.pass(3600);
     for n in 3..6 {
         assert!(world.begin(&url(n), &[], None).await.is_err());
@@ -284,12 +287,13 @@ async fn a_restart_leaves_known_clients_as_fresh_as_they_were() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let before = World::over(Arc::clone(&store), |_| {}).await;
     before.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
-    before.begin(&id(), &[], None).await.unwrap();
+    before.account("ada").await;
+    before.sign_in(&id(), &[], "ada").await;
     let after = World::over(store, |_| {}).await;
-    after.fetch.fail(DOCUMENT, FetchError::Tls);
+    after.fetch.fail(DOCUMENT, FetchError::Connect);
     assert!(after.begin(&id(), &[], None).await.is_ok());
     assert_eq!(after.fetch.calls(), 0, "it is fresh");
-    after.pass(3600);
+    after.pass(3660);
     assert!(after.begin(&id(), &[], None).await.is_ok(), "the copy stands in");
     assert_eq!(after.fetch.calls(), 1);
     after.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
@@ -301,9 +305,23 @@ async fn a_restart_leaves_known_clients_as_fresh_as_they_were() {
 }
 
 #[tokio::test]
-async fn an_outage_is_bridged_for_a_week_for_clients_already_known() {
+async fn ci_12_an_outage_is_bridged_for_a_week_for_clients_in_use() {
     let world = World::new().await;
     world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    world.begin(&id(), &[], None).await.unwrap();
+    world.fetch.fail(DOCUMENT, FetchError::Dns);
+    world.pass(3600);
+    assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::TemporarilyUnavailable, "nobody has used it");
+    world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    world.pass(11);
+    world.account("ada").await;
+    world.sign_in(&id(), &[], "ada").await;
+    // A certificate that is not the host's is no outage: somebody may be in between.
+    world.fetch.fail(DOCUMENT, FetchError::Tls);
+    world.pass(3600);
+    assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient);
+    world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+    world.pass(11);
     world.begin(&id(), &[], None).await.unwrap();
     world.fetch.fail(DOCUMENT, FetchError::Status(403));
     world.pass(7 * 86_400);
