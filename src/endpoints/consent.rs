@@ -14,6 +14,9 @@ use super::visit::{Visit, consent_key};
 
 const PURPOSE: &str = "consent";
 
+/// What the page says when it is shown again because no scope was left ticked.
+pub(super) const NOTHING_APPROVED: &str = "Tick at least one permission, or deny the request.";
+
 /// Shows the form, or the page that the transaction has meanwhile come to. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(&visit.query()?)?;
@@ -30,25 +33,25 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     if Visit::check_token(&form, consent_key(&handles).as_ref(), PURPOSE).is_err() {
         return refuse_stale(visit, &handles).await;
     }
-    let Some(decision) = decision(&form)? else {
-        let problem = "Tick at least one permission, or deny the request.";
-        return show_or_go_on(visit, StatusCode::BAD_REQUEST, &handles, Some(problem)).await;
+    let location = match visit.issuer.decide(&handles, decision(&form)?, visit.caller).await {
+        Err(AuthorizeRejection::NothingApproved) => {
+            return show_or_go_on(visit, StatusCode::BAD_REQUEST, &handles, Some(NOTHING_APPROVED)).await;
+        }
+        decided => decided?,
     };
-    let location = visit.issuer.decide(&handles, decision, visit.caller).await?;
     let mut response = reply::see_other(&location);
     visit.expire_transaction_cookie(response.headers_mut(), &handles.transaction);
     Ok(response)
 }
 
-/// Reads the decision; `None` when the list of scopes came back with no tick. Neither button is a default: Enter in
-/// the form presses the first one, which is Deny.
-fn decision(form: &Form) -> Result<Option<Decision>, PageRejection> {
+/// Reads the decision. Neither button is a default: Enter in the form presses the first one, which is Deny.
+fn decision(form: &Form) -> Result<Decision, PageRejection> {
     match form.get("decision") {
-        Some("deny") => Ok(Some(Decision::Deny)),
-        Some("approve") if form.get("choice").is_none() => Ok(Some(Decision::Approve(None))),
+        Some("deny") => Ok(Decision::Deny),
+        Some("approve") if form.get("choice").is_none() => Ok(Decision::Approve(None)),
         Some("approve") => {
             let ticked: ScopeSet = form.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect();
-            Ok((!ticked.is_empty()).then_some(Decision::Approve(Some(ticked))))
+            Ok(Decision::Approve(Some(ticked)))
         }
         _ => Err(AuthorizeRejection::Page(OAuthError::new(
             ErrorCode::InvalidRequest,

@@ -96,7 +96,7 @@ impl Endpoints {
             ("POST", "/revoke") => client(visit, Face::Token, revoke::post(visit, body).await).await,
             ("GET" | "HEAD", "/") => welcome::get(visit),
             ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => page(visit, assets::get(path)).await,
-            (method, _) => match allowed_methods(path, visit.config) {
+            (method, _) => match allowed_methods(path) {
                 Some(allowed) if method == "OPTIONS" && allowed.ends_with("OPTIONS") => cors::preflight(allowed),
                 Some(allowed) => reply::method_not_allowed(allowed),
                 None => page(visit, Err(PageRejection::NotFound)).await,
@@ -144,9 +144,8 @@ async fn client(visit: &Visit<'_>, face: Face, outcome: Result<Response, ClientR
 }
 
 /// Returns what a path answers to, or `None` for an unknown one. Those that any origin may use end in OPTIONS.
-fn allowed_methods(path: &str, config: &Config) -> Option<&'static str> {
+fn allowed_methods(path: &str) -> Option<&'static str> {
     match path {
-        "/register" if !config.registration.enabled => None,
         "/" => Some("GET, HEAD"),
         "/account" => Some("GET"),
         "/authorize" | "/consent" | "/login" | "/setup" => Some("GET, POST"),

@@ -8,6 +8,7 @@ use crate::issuer::{AuthorizeRejection, TokenRejection};
 use crate::oauth::{ErrorCode, FormError, OAuthError};
 use crate::web::{BodyError, Response, reply};
 
+use super::consent;
 use super::page::{self, ErrorPage, Frame, Leads};
 use super::visit::Visit;
 
@@ -26,6 +27,9 @@ pub(super) enum InputRejection {
     /// More than one Authorization field.
     #[error("the request has more than one Authorization header")]
     RepeatedAuthorization,
+    /// One field of a page's form with two values.
+    #[error("a field of the form came twice")]
+    RepeatedField,
     /// The body itself.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -107,6 +111,7 @@ impl InputRejection {
             Self::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::Slow) => StatusCode::REQUEST_TIMEOUT,
             Self::RepeatedAuthorization
+            | Self::RepeatedField
             | Self::Body(BodyError::Broken)
             | Self::Form(FormError::TooManyFields | FormError::Malformed) => StatusCode::BAD_REQUEST,
         }
@@ -158,8 +163,13 @@ impl ClientRejection {
                 reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
                 response
             }
-            // What is switched off does not exist.
-            Self::Issuer(TokenRejection::Absent) => reply::empty(StatusCode::NOT_FOUND),
+            // RFC 7591 3: an endpoint that is not open asks for an initial access token, as RFC 6750 3 says. None is issued
+            // here, so clients are added by the operator.
+            Self::Issuer(TokenRejection::NotOpen) => {
+                let mut response = reply::empty(StatusCode::UNAUTHORIZED);
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"register\""));
+                response
+            }
         }
     }
 }
@@ -256,6 +266,10 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
                 .respond(visit, StatusCode::TOO_MANY_REQUESTS);
             reply::retry_after(response.headers_mut(), pause.as_pause());
             response
+        }
+        AuthorizeRejection::NothingApproved => {
+            words("Nothing was approved", consent::NOTHING_APPROVED, "Go back, reload the page, and decide again.")
+                .respond(visit, StatusCode::BAD_REQUEST)
         }
         AuthorizeRejection::Unavailable => {
             let mut response = words(

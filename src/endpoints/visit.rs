@@ -47,7 +47,9 @@ impl Visit<'_> {
             return Err(PageRejection::CrossSite);
         }
         let bytes = self.body(body, FORM).await?;
-        Ok(Form::parse_page(&bytes).map_err(InputRejection::from)?)
+        let form = Form::parse_page(&bytes).map_err(InputRejection::from)?;
+        // Our pages send each field once but for the ticked scopes: which of two decisions was meant nobody can say.
+        if form.first_repeated_but("scope").is_some() { Err(InputRejection::RepeatedField.into()) } else { Ok(form) }
     }
 
     /// Reads a body of this media type, plain and bounded.

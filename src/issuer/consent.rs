@@ -25,8 +25,8 @@ impl Issuer {
     /// Carries out what the user decided; returns where the browser goes: to the client, with a code or a refusal.
     ///
     /// # Errors
-    /// `Gone` when the transaction has expired or is another session's; `Finished` when it was decided before; `Page`
-    /// when its client is no longer welcome; `Unavailable`.
+    /// `NothingApproved`; `Gone` when the transaction has expired or is another session's; `Finished` when it was decided
+    /// before; `Page` when its client is no longer welcome; `Unavailable`.
     pub async fn decide(
         &self,
         handles: &Handles,
@@ -49,9 +49,13 @@ impl Issuer {
         let granted = match &decision {
             Decision::Deny => None,
             Decision::Approve(None) => Some(asked_scopes.clone()),
-            // AZ-28: a form can take scopes away, never add any. With every scope taken away nothing is approved.
+            // AZ-28: a form can take scopes away, never add any. Taking all of them away decides nothing.
             Decision::Approve(Some(ticked)) => {
-                Some(ticked.intersection(asked_scopes)).filter(|s| asked_scopes.is_empty() || !s.is_empty())
+                let left = ticked.intersection(asked_scopes);
+                if left.is_empty() && !asked_scopes.is_empty() {
+                    return Err(AuthorizeRejection::NothingApproved);
+                }
+                Some(left)
             }
         };
         let Some(scopes) = granted else { return self.deny(&pending.interaction, *asked, &session, caller).await };

@@ -15,13 +15,13 @@ impl Issuer {
     /// Registers a client from the body of an RFC 7591 3.1 request.
     ///
     /// # Errors
-    /// `Absent` while registration is switched off, `Refused` in the words of RFC 7591 3.2.2, `Throttled` for too many
+    /// `NotOpen` while registration is switched off, `Refused` in the words of RFC 7591 3.2.2, `Throttled` for too many
     /// from one address or in all, `Unavailable`.
     pub async fn register(&self, body: &[u8], caller: &Caller) -> Result<Registered, TokenRejection> {
         let policy = self.policy();
         let (registration, rates) = (&policy.config.registration, &policy.config.rates);
         if !registration.enabled {
-            return Err(TokenRejection::Absent);
+            return Err(TokenRejection::NotOpen);
         }
         // Before the body is read, so that refused bodies count too.
         if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, caller, rates) {

@@ -16,6 +16,8 @@ pub enum AuthorizeRejection {
     Gone,
     /// This browser's own transaction, but it is decided already: a page saying so.
     Finished,
+    /// Approved without a scope of those that were asked for: nothing is decided, the page is shown again.
+    NothingApproved,
     /// The store cannot answer: 503 with `Retry-After`.
     Unavailable,
 }
@@ -29,6 +31,7 @@ impl fmt::Debug for AuthorizeRejection {
             Self::Throttled(wait) => f.debug_tuple("Throttled").field(wait).finish(),
             Self::Gone => f.write_str("Gone"),
             Self::Finished => f.write_str("Finished"),
+            Self::NothingApproved => f.write_str("NothingApproved"),
             Self::Unavailable => f.write_str("Unavailable"),
         }
     }
@@ -48,8 +51,8 @@ pub enum TokenRejection {
     Throttled(Lifetime),
     /// 503 with `Retry-After`, body `temporarily_unavailable`.
     Unavailable,
-    /// The feature is switched off: 404.
-    Absent,
+    /// Registration is not open: 401 with a Bearer challenge.
+    NotOpen,
 }
 
 impl TokenRejection {

@@ -72,7 +72,12 @@ impl Form {
     /// Returns the first repeated name other than `resource`.
     #[must_use]
     pub fn first_repeated(&self) -> Option<&str> {
-        self.repeated.iter().map(String::as_str).find(|n| *n != "resource")
+        self.first_repeated_but("resource")
+    }
+    /// Returns the first repeated name other than `name`.
+    #[must_use]
+    pub fn first_repeated_but(&self, name: &str) -> Option<&str> {
+        self.repeated.iter().map(String::as_str).find(|n| *n != name)
     }
 }
 

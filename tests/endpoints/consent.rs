@@ -190,6 +190,9 @@ async fn cn_16_unticked_scopes_are_not_granted() {
     let none = browser.post("/consent", &consent.form(&[("choice", "scopes"), ("decision", "approve")])).await;
     assert_eq!(none.status, 400);
     assert!(none.body.contains("Tick at least one permission"));
+    let foreign = [("choice", "scopes"), ("scope", "notes:read"), ("decision", "approve")];
+    let foreign = browser.post("/consent", &consent.form(&foreign)).await;
+    assert!(foreign.status == 400 && foreign.body.contains("Tick at least one permission"), "{foreign:?}");
     let one = [("choice", "scopes"), ("scope", "sales:read"), ("scope", "admin"), ("decision", "approve")];
     let pairs = browser.post("/consent", &consent.form(&one)).await.redirected(REDIRECT);
     let body = redeem(&site, &client, only(&pairs, "code")).await.json();
@@ -235,10 +238,11 @@ async fn az_28_only_ticks_and_button_of_the_form_count() {
 }
 
 #[tokio::test]
-async fn neither_button_is_no_decision() {
+async fn neither_button_or_both_are_no_decision() {
     let site = Site::start().await;
     let (mut browser, consent, _) = at_consent(&site).await;
-    for decision in [&[][..], &[("decision", "maybe")]] {
+    let both = [("decision", "approve"), ("decision", "deny")];
+    for decision in [&[][..], &[("decision", "maybe")], &both, &[both[1], both[0]], &[both[0], both[0]]] {
         browser.post("/consent", &consent.form(decision)).await.assert_local();
     }
     assert_eq!(browser.get(&consent.at).await.status, 200, "it can still be decided");

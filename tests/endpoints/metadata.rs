@@ -104,16 +104,14 @@ async fn md_10_each_document_names_the_resource_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn md_11_what_is_off_is_neither_named_nor_there() {
+async fn md_11_what_is_off_is_not_named_and_not_open() {
     let site = Site::with("[registration]\nenabled = false\n[client_id_metadata_documents]\nmode = \"off\"\n").await;
     let metadata = site.ask("GET", AUTHORIZATION_SERVER, &[]).await.json();
     assert!(metadata.get("registration_endpoint").is_none());
     assert_eq!(metadata["client_id_metadata_document_supported"], false);
     let answer = site.post_json("/register", r#"{"redirect_uris":["https://c.example/cb"]}"#).await;
-    assert_eq!(answer.status, 404);
-    for method in ["GET", "OPTIONS"] {
-        assert_eq!(site.ask(method, "/register", &[]).await.status, 404, "{method}");
-    }
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer realm=\"register\""));
+    assert_eq!(answer.header("access-control-allow-origin"), "*", "a page's script can read the refusal");
 }
 
 #[tokio::test]

@@ -225,8 +225,13 @@ async fn cn_16_az_28_a_form_takes_scopes_away_and_adds_none() {
 
     let browser = at_consent(&world, &client, &both).await;
     let none = Decision::Approve(Some(ScopeSet::default()));
-    let location = world.issuer.decide(&browser, none, &caller(1)).await.unwrap();
-    assert_eq!(parameter(&location, "error").as_deref(), Some("access_denied"));
+    let foreign = Decision::Approve(Some(ScopeSet::parse("notes:read").unwrap()));
+    for nothing in [none, foreign] {
+        let decided = world.issuer.decide(&browser, nothing, &caller(1)).await;
+        assert!(matches!(decided, Err(AuthorizeRejection::NothingApproved)), "{decided:?}");
+    }
+    let decided = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await;
+    assert!(decided.is_ok(), "nothing was decided before");
 }
 
 #[tokio::test]

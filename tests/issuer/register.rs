@@ -29,10 +29,10 @@ async fn a_15_a_client_that_says_nothing_gets_a_secret_and_a_public_one_none() {
 }
 
 #[tokio::test]
-async fn rg_01_switched_off_it_is_absent() {
+async fn rg_01_switched_off_it_is_not_open() {
     let world = World::with(|config| config.registration.enabled = false).await;
     let outcome = world.issuer.register(&body(&[]), &caller(1)).await;
-    assert!(matches!(outcome, Err(TokenRejection::Absent)), "{outcome:?}");
+    assert!(matches!(outcome, Err(TokenRejection::NotOpen)), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -124,11 +124,12 @@ async fn register(body: serde_json::Value) -> Reply {
 }
 
 #[tokio::test]
-async fn rg_01_md_11_registration_that_is_off_does_not_exist() {
+async fn rg_01_md_11_registration_that_is_off_asks_for_a_token_and_is_not_announced() {
     let gateway = Home::new("[registration]\nenabled = false", None).start().await;
     let mut client = Client::new(&gateway.home);
     let body = serde_json::json!({"redirect_uris": [CALLBACK]});
-    assert_eq!(client.post_json("/register", &body).await.status, 404);
+    let reply = client.post_json("/register", &body).await;
+    assert_eq!((reply.status, reply.header("www-authenticate")), (401, "Bearer realm=\"register\""));
     let metadata = client.get("/.well-known/oauth-authorization-server").await.json();
     assert!(metadata.get("registration_endpoint").is_none(), "{metadata}");
 }
