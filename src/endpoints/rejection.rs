@@ -102,6 +102,7 @@ impl InputRejection {
             Self::Body(BodyError::Broken) => "body_broken_off",
             Self::Form(FormError::TooManyFields) => "too_many_fields",
             Self::Form(FormError::Malformed) => "malformed_form",
+            Self::RepeatedField => "repeated_field",
         }
     }
 
