@@ -1,4 +1,4 @@
-//! How much one user of one client may ask for: requests a second, and streams open at a time, over all workers.
+//! How much one user of one client may ask for: requests a second, and at once, over all workers.
 
 use std::hash::RandomState;
 use std::num::NonZeroU32;
@@ -29,11 +29,11 @@ pub(super) struct Budgets {
 /// The budget of one user of one client, whatever the token and its scopes.
 pub(super) struct Budget {
     limiter: Option<DefaultDirectRateLimiter>,
-    streams: AtomicUsize,
+    under_way: AtomicUsize,
 }
 
-/// An open stream, counted until it is dropped.
-pub(super) struct StreamSlot(Arc<Budget>);
+/// A request under way, counted until it is dropped.
+pub(super) struct Slot(Arc<Budget>);
 
 impl Budgets {
     pub(super) fn new(rates: &Rates) -> Self {
@@ -52,7 +52,7 @@ impl Budgets {
         }
         let budget =
             self.held.entry((whose.tenant.clone(), whose.subject.clone(), whose.client.clone())).or_insert_with(|| {
-                Arc::new(Budget { limiter: self.quota.map(RateLimiter::direct), streams: AtomicUsize::new(0) })
+                Arc::new(Budget { limiter: self.quota.map(RateLimiter::direct), under_way: AtomicUsize::new(0) })
             });
         Arc::clone(&budget)
     }
@@ -69,22 +69,17 @@ impl Budgets {
 }
 
 impl Budget {
-    /// Returns whether another stream would be one too many now: a look that spares the upstream most of them.
-    pub(super) fn is_full(&self, limit: usize) -> bool {
-        self.streams.load(Ordering::Relaxed) >= limit
-    }
-
-    /// Counts a stream that has begun. Many may have been asked for at once: only this decides.
-    pub(super) fn open_stream(self: &Arc<Self>, limit: usize) -> Result<StreamSlot, Rejection> {
-        let slot = StreamSlot(Arc::clone(self));
-        let before = self.streams.fetch_add(1, Ordering::Relaxed);
-        if before < limit { Ok(slot) } else { Err(Rejection::TooManyStreams) }
+    /// Counts a request that begins, until its answer has ended.
+    pub(super) fn enter(self: &Arc<Self>, limit: usize) -> Result<Slot, Rejection> {
+        let slot = Slot(Arc::clone(self));
+        let before = self.under_way.fetch_add(1, Ordering::Relaxed);
+        if before < limit { Ok(slot) } else { Err(Rejection::TooManyAtOnce) }
     }
 }
 
-impl Drop for StreamSlot {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -47,6 +47,7 @@ pub use route::RouteTable;
 
 use answer::Form;
 use authenticate::authenticate;
+use budget::Slot;
 use caller::{Caller, Callers};
 use gather::{Gathered, Stop};
 use headers::{Checked, LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
@@ -104,6 +105,8 @@ struct Exchange<'a> {
     version: ProtocolVersion,
     /// Ends with the answer's body: here, or with the stream that takes it along.
     record: Option<Record>,
+    /// Counts the request among its principal's, like `record`.
+    slot: Option<Slot>,
     /// The message's id as raw JSON, once it was read: for an answer of our own.
     id: Option<Bytes>,
 }
@@ -122,6 +125,11 @@ impl Proxy {
             large_bodies: Arc::new(Semaphore::new(message::LARGE_BODIES)),
             station: Mutex::default(),
         }
+    }
+
+    /// Takes note that another table is in force: open answers of upstreams that it has no more are ended.
+    pub fn adopt(&self, table: &Arc<RouteTable>) {
+        self.watch.adopt(table);
     }
 
     /// Answers a request to the upstream `route` of `table`. The caller has checked Host.
@@ -146,6 +154,7 @@ impl Proxy {
             version: ProtocolVersion::read(parts.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
             record: Some(Record::begin(&station.metrics, route, &parts.method, &peer.request_id)),
             parts,
+            slot: None,
             id: None,
         };
         let answered = match &origin {
@@ -180,10 +189,8 @@ impl Proxy {
         let token = Addressed::check(token, route)?;
         let caller = station.caller(&token, route)?;
         station.table.budgets.spend(&caller.budget)?;
+        exchange.slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);
         check_method(route.kind, version, method)?;
-        if caller.budget.is_full(config.limits.streams_per_principal) {
-            return Err(Rejection::TooManyStreams);
-        }
         headers::check_names(fields)?;
         message::check_headers(route, method, fields, version, &body, config)?;
         let message = message::read(route, method, fields, version, body, config, &self.large_bodies).await;
@@ -255,8 +262,6 @@ impl Proxy {
             Body::from(read.take())
         } else {
             let is_events = form == Form::Events;
-            let limit = config.limits.streams_per_principal;
-            let slot = is_events.then(|| caller.budget.open_stream(limit)).transpose()?;
             let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
             record.answer(Outcome::Forwarded, head.status);
             if is_events {
@@ -269,9 +274,9 @@ impl Proxy {
                 on_silence: if is_events { Order::KeepAlive } else { Order::TooSilent },
                 grace: config.timeouts.expired_stream,
             };
-            let ward = self.watch.over(token.token(), limits);
+            let ward = self.watch.over(token.token(), route, limits);
             let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
-            Body::Relayed(Box::pin(Relay::new(body, lease, read, event_limit, ward, record, slot)))
+            Body::Relayed(Box::pin(Relay::new(body, lease, read, event_limit, ward, record, exchange.slot.take())))
         };
         let mut response = Response::new(body);
         *response.status_mut() = head.status;

@@ -32,8 +32,8 @@ pub(super) enum Rejection {
     Unprovable,
     /// Too many requests; seconds until the next is allowed.
     RateLimited(u64),
-    /// Too many open streams.
-    TooManyStreams,
+    /// Too many requests and streams of one user of one client.
+    TooManyAtOnce,
     /// The path does not know the method; those it knows.
     MethodNotAllowed(&'static str),
     /// Only `100-continue` can be expected.
@@ -100,7 +100,7 @@ impl Rejection {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
-            Self::RateLimited(_) | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) | Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
             Self::OversizedCredentials => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UpstreamUnreachable | Self::UpstreamRefused | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
@@ -124,7 +124,7 @@ impl Rejection {
             Self::InvalidToken => Outcome::InvalidToken,
             Self::WrongAudience => Outcome::WrongAudience,
             Self::Unprovable => Outcome::Unprovable,
-            Self::RateLimited(_) | Self::TooManyStreams => Outcome::RateLimited,
+            Self::RateLimited(_) | Self::TooManyAtOnce => Outcome::RateLimited,
             Self::MethodNotAllowed(_) => Outcome::MethodNotAllowed,
             Self::UnsupportedMediaType(_) => Outcome::UnsupportedMediaType,
             Self::TooLarge => Outcome::TooLarge,
@@ -152,7 +152,7 @@ impl Rejection {
             Self::InvalidToken | Self::WrongAudience => INVALID_TOKEN,
             Self::Unprovable => "tokens cannot be checked at present",
             Self::RateLimited(_) => "too many requests",
-            Self::TooManyStreams => "too many open streams",
+            Self::TooManyAtOnce => "too many requests and streams at once",
             Self::MethodNotAllowed(_) => "the method is not allowed here",
             Self::UnknownExpectation => "the expectation is not known",
             Self::AmbiguousField => "a field name has an underscore",
@@ -188,7 +188,7 @@ impl Rejection {
             Self::BadOrigin => Ok("access_denied"),
             Self::InvalidToken | Self::WrongAudience => Ok("invalid_token"),
             Self::InsufficientScope => Ok("insufficient_scope"),
-            Self::RateLimited(_) | Self::TooManyStreams => Ok("slow_down"),
+            Self::RateLimited(_) | Self::TooManyAtOnce => Ok("slow_down"),
             Self::AmbiguousField | Self::BadBody(_) => Err(INVALID_REQUEST),
             Self::Envelope(fault) => Err(fault.code),
             Self::HeaderMismatch(_) => Err(HeaderMismatch::CODE),
@@ -240,9 +240,7 @@ impl Rejection {
             Self::InvalidToken | Self::WrongAudience => drop(challenge(Challenge::InvalidToken)),
             Self::InsufficientScope => drop(challenge(Challenge::InsufficientScope)),
             Self::RateLimited(seconds) => extra = Some((RETRY_AFTER, (*seconds).into())),
-            Self::TooManyStreams | Self::Unprovable | Self::Overloaded => {
-                extra = Some((RETRY_AFTER, COME_AGAIN.into()))
-            }
+            Self::TooManyAtOnce | Self::Unprovable | Self::Overloaded => extra = Some((RETRY_AFTER, COME_AGAIN.into())),
             Self::MethodNotAllowed(allowed) => extra = Some((ALLOW, HeaderValue::from_static(allowed))),
             // DS-06, DS-02: what is left of the body is not worth reading; `Connection` does not exist in HTTP/2.
             Self::TooLarge | Self::SlowBody if to.version <= Version::HTTP_11 => {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::budget::StreamSlot;
+use super::budget::Slot;
 use super::events::Events;
 use super::gather::{Gathered, Stop};
 use super::record::Record;
@@ -26,6 +26,7 @@ const ENOUGH_LOOKS: u8 = 2;
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 /// TV-15: why the stream ends, for whoever reads it with his own eyes.
 const TOKEN_ENDED: Bytes = Bytes::from_static(b": the access token has ended\n\n");
+const REMOVED: Bytes = Bytes::from_static(b": the resource has been removed\n\n");
 const TOO_OLD: Bytes = Bytes::from_static(b": the stream is too old\n\n");
 
 /// A body that is relayed. It holds what must last as long as it does.
@@ -39,7 +40,7 @@ pub(super) struct Relay {
     events: Option<(Events, usize)>,
     ward: Arc<Ward>,
     record: Record,
-    _slot: Option<StreamSlot>,
+    _slot: Option<Slot>,
 }
 
 impl Relay {
@@ -51,7 +52,7 @@ impl Relay {
         events: Option<usize>,
         ward: Arc<Ward>,
         record: Record,
-        slot: Option<StreamSlot>,
+        slot: Option<Slot>,
     ) -> Self {
         Self {
             upstream: Some((body, lease)),
@@ -71,6 +72,7 @@ impl Relay {
         let farewell = match order {
             Order::KeepAlive => return between.then_some(Ok(KEEP_ALIVE)),
             Order::TokenEnded => TOKEN_ENDED,
+            Order::Removed => REMOVED,
             Order::TooOld => TOO_OLD,
             Order::TooSilent => {
                 self.break_off(Outcome::UpstreamSlow);

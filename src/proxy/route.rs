@@ -125,6 +125,11 @@ impl RouteTable {
             self.prefixes.iter().find(|(prefix, _)| owns(prefix)).map(|(_, index)| *index)
         })
     }
+
+    /// Returns whether the resource of a route, of this table or an earlier one, is served.
+    pub(super) fn serves(&self, route: &Route) -> bool {
+        self.routes.iter().any(|own| own.resource == route.resource && own.tenant == route.tenant)
+    }
 }
 
 impl Route {

@@ -9,6 +9,7 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
 use super::authenticate::Authenticated;
+use super::route::{Route, RouteTable};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp, TokenHash};
 use crate::token_cache::{Lookup, TokenCache};
@@ -20,6 +21,8 @@ pub(super) enum Order {
     KeepAlive,
     /// The token is revoked, or has expired and the time of grace is over.
     TokenEnded,
+    /// What it comes from is no longer configured.
+    Removed,
     /// Open for as long as a stream may be.
     TooOld,
     /// Nothing came for as long as an answer may pause.
@@ -29,7 +32,7 @@ pub(super) enum Order {
 const NONE: u8 = 0;
 
 impl Order {
-    const ALL: [Self; 4] = [Self::KeepAlive, Self::TokenEnded, Self::TooOld, Self::TooSilent];
+    const ALL: [Self; 5] = [Self::KeepAlive, Self::TokenEnded, Self::TooOld, Self::TooSilent, Self::Removed];
 
     const fn code(self) -> u8 {
         match self {
@@ -37,6 +40,7 @@ impl Order {
             Self::TokenEnded => 2,
             Self::TooOld => 3,
             Self::TooSilent => 4,
+            Self::Removed => 5,
         }
     }
 }
@@ -87,13 +91,14 @@ pub(super) struct Limits {
 
 struct Watched {
     ward: Arc<Ward>,
+    route: Arc<Route>,
     hash: TokenHash,
     /// When the token has expired and the time of grace is over.
     end: Timestamp,
     opened: Instant,
     heard: Instant,
     limits: Limits,
-    /// Whether the token has not been looked up yet since the answer began.
+    /// Whether token and route have not been looked up yet since the answer began.
     unseen: bool,
 }
 
@@ -108,6 +113,9 @@ pub(super) struct Watch {
 struct State {
     watched: Vec<Watched>,
     running: bool,
+    /// The route table in force, and whether the answers have not been compared with it yet.
+    table: Option<Arc<RouteTable>>,
+    is_new: bool,
 }
 
 /// How often the watch looks, unless shorter limits ask for more.
@@ -121,19 +129,27 @@ impl Watch {
     }
 
     /// Watches an answer until its ward is dropped.
-    pub(super) fn over(self: &Arc<Self>, token: &Authenticated, limits: Limits) -> Arc<Ward> {
+    pub(super) fn over(self: &Arc<Self>, token: &Authenticated, route: &Arc<Route>, limits: Limits) -> Arc<Ward> {
         let ward =
             Arc::new(Ward { order: AtomicU8::new(NONE), active: AtomicBool::new(false), waker: AtomicWaker::new() });
         let now = Instant::now();
         let grace = Lifetime::from_millis(u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX));
         let (hash, end) = (token.hash, token.expires.plus(grace));
-        let watched = Watched { ward: Arc::clone(&ward), hash, end, opened: now, heard: now, limits, unseen: true };
+        let (held, route) = (Arc::clone(&ward), Arc::clone(route));
+        let watched = Watched { ward: held, route, hash, end, opened: now, heard: now, limits, unseen: true };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.watched.push(watched);
         if !std::mem::replace(&mut state.running, true) {
             tokio::spawn(Arc::clone(self).run());
         }
         ward
+    }
+
+    /// Ends the answers of upstreams that a table has no more, at the next look.
+    pub(super) fn adopt(&self, table: &Arc<RouteTable>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.table = Some(Arc::clone(table));
+        state.is_new = true;
     }
 
     /// Looks after the answers until none is open.
@@ -151,13 +167,19 @@ impl Watch {
         let (now, time) = (Instant::now(), self.clock.now());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pause = LOOK;
-        state.watched.retain_mut(|watched| {
+        let State { watched, table, is_new, .. } = &mut *state;
+        let is_new = std::mem::take(is_new);
+        watched.retain_mut(|watched| {
             // The other half is held by the answer itself.
             if Arc::strong_count(&watched.ward) == 1 {
                 return false;
             }
             pause = pause.min(watched.limits.silence / 4);
-            if let Some(order) = watched.judge(now, time, revoked, &self.cache) {
+            // TV-14: whatever the token says, there is nothing left that it is good for.
+            let is_removed =
+                (is_new || watched.unseen) && table.as_ref().is_some_and(|table| !table.serves(&watched.route));
+            let order = if is_removed { Some(Order::Removed) } else { watched.judge(now, time, revoked, &self.cache) };
+            if let Some(order) = order {
                 watched.ward.tell(order);
                 return order == Order::KeepAlive;
             }

@@ -68,9 +68,11 @@ impl Worker {
         }
     }
 
-    /// Serves with another snapshot from the next request on.
+    /// Serves with another snapshot from the next request on, and ends streams of upstreams that it has no more.
     pub(super) fn adopt(&self, snapshot: Snapshot) {
+        let table = Arc::clone(&snapshot.table);
         self.snapshot.store(Arc::new(snapshot));
+        self.proxy.adopt(&table);
     }
 
     /// Returns what to serve a request with.

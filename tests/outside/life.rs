@@ -264,10 +264,14 @@ async fn slow_upstream() -> (String, oneshot::Sender<()>) {
 
 /// Opens the stream; returns a reader that has seen the first event.
 async fn open_stream(gateway: &Gateway) -> BufReader<tokio_rustls::client::TlsStream<TcpStream>> {
-    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    open_stream_of(gateway, "mcp").await
+}
+
+async fn open_stream_of(gateway: &Gateway, upstream: &str) -> BufReader<tokio_rustls::client::TlsStream<TcpStream>> {
+    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", upstream]);
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     let head = format!(
-        "POST /mcp HTTP/1.1\r\nhost: localhost:{}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+        "POST /{upstream} HTTP/1.1\r\nhost: localhost:{}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
          accept: application/json, text/event-stream\r\nmcp-protocol-version: 2025-11-25\r\ncontent-length: {}\r\n\r\n{body}",
         gateway.home.public.port(),
         issued["access_token"].as_str().unwrap(),
@@ -432,4 +436,32 @@ async fn hd_08_the_proxy_header_is_believed_of_its_proxy_and_of_nobody_else() {
     let gateway = Home::new(listen, Some(upstream.url.clone())).start().await;
     assert!(ask(&gateway, v1, "hd-08-d").await.is_err(), "an unlisted peer");
     assert!(upstream.seen("hd-08-c").is_empty() && upstream.seen("hd-08-d").is_empty());
+}
+
+#[tokio::test]
+async fn tv_14_an_upstream_that_a_reload_removes_ends_its_open_streams() {
+    let (to_go, to_stay) = (slow_upstream().await, slow_upstream().await);
+    let table =
+        |name: &str, url: &str| format!("[[upstream]]\nname = \"{name}\"\npath = \"/{name}\"\nurl = \"{url}\"\n");
+    let both = format!("{}{}", table("gone", &to_go.0), table("kept", &to_stay.0));
+    let gateway = Home::new(&both, None).start().await;
+    let mut gone = open_stream_of(&gateway, "gone").await;
+    let mut kept = open_stream_of(&gateway, "kept").await;
+    // Two reloads: the first keeps both, and must not make the second forget whose streams are open.
+    for (n, upstreams) in [(1, both.as_str()), (2, &table("kept", &to_stay.0))] {
+        write_config(&gateway.home, "", upstreams);
+        gateway.signal("HUP");
+        until_reloads(&gateway.home, "reloaded", n).await;
+    }
+    let (mut line, mut said) = (String::new(), false);
+    while line.trim_end() != "0" {
+        line.clear();
+        let read = tokio::time::timeout(Duration::from_secs(5), gone.read_line(&mut line)).await;
+        assert!(read.expect("it ends within five seconds").unwrap() > 0, "it must not look broken");
+        said |= line.contains(": the resource has been removed");
+    }
+    assert!(said, "it says why it ends");
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_millis(1500), kept.read_to_end(&mut rest)).await;
+    assert!(ended.is_err(), "the other goes on: {}", String::from_utf8_lossy(&rest));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcpgate::oauth::Lifetime;
 
 use super::client::{Ask, Client};
-use super::upstream::{Act, EVENTS, chunk, send};
+use super::upstream::{Act, EVENTS, answer, chunk, send};
 use super::world::{MCP, PING, World};
 
 async fn listen(world: &World, token: &str) -> Client {
@@ -208,10 +208,10 @@ async fn tv_15_an_expired_token_ends_its_stream_after_a_grace() {
 async fn ss_09_the_declared_type_counts_not_the_bytes() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    world.mcp.then([super::upstream::answer("200 OK\r\nContent-Type: text/event-stream", "{}")]);
+    world.mcp.then([answer("200 OK\r\nContent-Type: text/event-stream", "{}")]);
     let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
     assert_eq!((reply.field("content-type"), reply.text()), (Some("text/event-stream"), "{}"));
-    world.mcp.then([super::upstream::answer("200 OK\r\nContent-Type: application/json", "data: a\n\n")]);
+    world.mcp.then([answer("200 OK\r\nContent-Type: application/json", "data: a\n\n")]);
     let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
     assert_eq!((reply.field("content-type"), reply.text()), (Some("application/json"), "data: a\n\n"));
     assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
@@ -251,5 +251,34 @@ async fn ss_10_streams_that_are_asked_for_at_once_are_counted_too() {
     let heads = futures_util::future::join_all(clients.iter_mut().map(Client::head)).await;
     let count = |status| heads.iter().filter(|head| head.status == status).count();
     assert_eq!((count(200), count(429)), (3, 7), "{heads:?}");
-    world.mcp.wait_for_closed(7).await;
+    assert_eq!(world.mcp.seen().len(), 3, "the others reach nobody");
+}
+
+#[tokio::test]
+async fn ss_10_ds_02_requests_under_way_are_counted_like_streams_until_they_end() {
+    let world = World::with(|config| config.limits.streams_per_principal = 3).await;
+    let (token, other) = (world.token(MCP).text, world.make_for(MCP, "use", "somebody-else"));
+    world.cache.insert(&other.record);
+    let ask = Ask::post(PING).bearer(&token);
+    let late = || [Act::Wait(Duration::from_millis(300)), answer("200 OK\r\nContent-Type: application/json", "{}")];
+    (0..3).for_each(|_| world.mcp.then(late()));
+    let replies = futures_util::future::join_all((0..10).map(|_| world.ask(&ask))).await;
+    let count = |status| replies.iter().filter(|reply| reply.status == status).count();
+    assert_eq!((count(200), count(429), world.mcp.seen().len()), (3, 7, 3), "{replies:?}");
+    assert!(replies.iter().all(|reply| reply.status == 200 || reply.field("retry-after") == Some("5")));
+    // Those that are given up are over as well.
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        world.mcp.then([Act::Hang]);
+        let mut client = world.connect().await;
+        client.send(&ask.bytes()).await;
+        clients.push(client);
+    }
+    world.mcp.wait_for_requests(6).await;
+    assert_eq!(world.ask(&ask).await.status, 429);
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&other.text)).await.status, 200, "a limit for each");
+    let closed = world.mcp.connections() - 1;
+    drop(clients);
+    world.mcp.wait_for_closed(closed.min(3)).await;
+    assert_eq!(world.ask(&ask).await.status, 200);
 }
