@@ -669,14 +669,25 @@ fn li_11_up_makes_everything_once_and_is_remembered() {
     let file = dir.path().join("gateway.toml");
     std::fs::write(&file, "[tokens]\naccess = \"5m\"\n").unwrap();
     let issued = ["token", "issue", "--user", "admin", "--upstream", "mcp", "--config", file.to_str().unwrap()];
-    let issued = command(&issued);
-    assert_eq!((&issued["resource"], &issued["expires_in"]), (&format!("{origin}/mcp").into(), &300.into()));
+    assert_eq!(command(&issued)["expires_in"], 300);
 
-    let second = Up::start(&data, port, &["--admin-password-file", password.to_str().unwrap()]);
+    let with_file = ["--admin-password-file", password.to_str().unwrap(), "--config", file.to_str().unwrap()];
+    let second = Up::start(&data, port, &with_file);
     assert!(!second.welcome.contains("/setup"), "{}", second.welcome);
     assert_eq!(keys(), made);
     assert!(command(&["user", "list"])[0]["password_set_at"].is_string());
     assert_eq!(second.stop(), Some(0));
+    // The file is remembered, and missed when it is moved.
+    let issue = ["token", "issue", "--user", "admin", "--upstream", "mcp"];
+    assert_eq!(command(&issue)["expires_in"], 300);
+    let moved = dir.path().join("moved.toml");
+    std::fs::rename(&file, &moved).unwrap();
+    let missed = mcpgate(&issue).arg("--data").arg(&data).output().unwrap();
+    assert_eq!(missed.status.code(), Some(1));
+    let said = text(&missed.stderr);
+    assert!(said.contains("gateway.toml: mcpgate up was last started with this file, which is gone"), "{said}");
+    let issued = command(&[&issue[..], &["--config", moved.to_str().unwrap()]].concat());
+    assert_eq!((&issued["resource"], &issued["expires_in"]), (&format!("{origin}/mcp").into(), &300.into()));
 
     let third = Up::start(&data, port, &[]);
     assert!(!third.welcome.contains("/setup"), "{}", third.welcome);

@@ -87,6 +87,10 @@ impl DataArguments {
         // The folder of `up`: what it was started with last time is noted there.
         let bare = Config::load(None, &overrides).map_err(Failure::Configuration)?;
         let (noted, overrides) = remember::recall(&bare.data_dir, overrides)?;
+        if let Some(gone) = noted.as_ref().filter(|file| self.config.is_none() && !file.exists()) {
+            let text = "mcpgate up was last started with this file, which is gone; say with --config where it is now";
+            return Err(Failure::other(anyhow::anyhow!("{}: {text}", gone.display())));
+        }
         let file = self.config.clone().or(noted);
         Config::load(file.as_deref(), &overrides).map_err(Failure::Configuration)
     }
