@@ -39,6 +39,7 @@ mod rejection;
 mod relay;
 mod route;
 mod session;
+mod shared;
 mod trace;
 mod upstream;
 mod watch;

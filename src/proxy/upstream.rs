@@ -1,5 +1,5 @@
-//! The connections of one worker to one upstream: HTTP/1.1, last used first used again, or one shared HTTP/2 connection
-//! where ALPN offers it. A bounded number of requests is under way, a bounded number waits.
+//! The connections of one worker to one upstream: HTTP/1.1, last used first used again, or shared ones of HTTP/2 where
+//! ALPN offers it. A bounded number of requests is under way, a bounded number waits.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +9,7 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::client::conn::{TrySendError, http1};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -19,13 +18,14 @@ use super::outgoing::Outgoing;
 use super::permit::Permit;
 use super::rejection::Rejection;
 use super::route::Route;
-use crate::telemetry::WorkerMetrics;
+use super::shared::{Share, Shared};
+use crate::telemetry::{UpstreamConnection, WorkerMetrics};
 
 /// Common servers close a connection that was idle for 5 s without saying so; one second less avoids the race that
 /// ends in a 502, and a new connection costs a loopback or data-centre upstream next to nothing.
 const IDLE: Duration = Duration::from_secs(4);
 /// The longest answer head.
-const MAX_HEAD: usize = 32 * 1024;
+pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// The most fields of an answer.
 const MAX_FIELDS: usize = 64;
 /// The read buffer of a connection at most: four TLS records.
@@ -34,31 +34,36 @@ const MAX_BUFFER: usize = 64 * 1024;
 const WAITING_PER_CONNECTION: usize = 4;
 /// How long one waits.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// HTTP/2: a connection whose peer is silent is given up after twice this.
-const PING: Duration = Duration::from_secs(20);
 
 /// One worker's connections to one upstream.
 pub(super) struct Pool {
     route: Arc<Route>,
     metrics: WorkerMetrics,
     idle: Mutex<Vec<Idle>>,
-    shared: Mutex<Option<http2::SendRequest<Outgoing>>>,
+    shared: Shared,
     places: Semaphore,
-    in_use: AtomicUsize,
     waiting: AtomicUsize,
     /// Whether a task looks after the idle ones.
     tended: AtomicBool,
 }
 
+/// A connection of HTTP/1.1.
+struct Line {
+    sender: http1::SendRequest<Outgoing>,
+    counted: UpstreamConnection,
+}
+
 struct Idle {
-    line: http1::SendRequest<Outgoing>,
+    line: Line,
     since: Instant,
 }
 
-/// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end.
+/// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
+/// others share it.
 pub(super) struct Lease {
     pool: Arc<Pool>,
-    line: Option<http1::SendRequest<Outgoing>>,
+    line: Option<Line>,
+    share: Option<Share>,
     holds_place: bool,
 }
 
@@ -76,9 +81,8 @@ impl Pool {
             route: Arc::clone(route),
             metrics,
             idle: Mutex::default(),
-            shared: Mutex::default(),
+            shared: Shared::default(),
             places: Semaphore::new(route.max_connections),
-            in_use: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             tended: AtomicBool::new(false),
         })
@@ -104,8 +108,8 @@ impl Pool {
                 Err(Failure::Refused(rejection)) => return Err(rejection),
             }
         }
-        let shared = match self.take_shared() {
-            Some(line) => Box::pin(self.exchange_shared(line, request)).await,
+        let shared = match self.shared.take() {
+            Some(share) => Box::pin(self.exchange_shared(lease.share.insert(share), request)).await,
             None => Err(Failure::Unsent(Box::new(request))),
         };
         let sent = match shared {
@@ -121,27 +125,17 @@ impl Pool {
     }
 
     async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>) -> Sent {
-        let line = match connect::dial(&self.route.origin).await.map_err(Failure::Refused)? {
+        let dialled = connect::dial(&self.route.origin).await.map_err(Failure::Refused)?;
+        let counted = self.metrics.connection(self.route.index);
+        let opened = match dialled {
             Dialled::Plain(io) => open(io).await,
             Dialled::Tls(io) => open(io).await,
             Dialled::Http2(io) => {
-                let (line, connection) = http2::Builder::new(TokioExecutor::new())
-                    .timer(TokioTimer::new())
-                    .keep_alive_interval(PING)
-                    .keep_alive_timeout(PING)
-                    .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
-                    .handshake(io)
-                    .await
-                    .map_err(|e| Failure::Refused(fault(&e)))?;
-                tokio::spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "an upstream connection ended");
-                    }
-                });
-                *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.clone());
-                return self.exchange_shared(line, request).await;
+                let share = self.shared.open(io, counted).await.map_err(|e| Failure::Refused(fault(&e)))?;
+                return self.exchange_shared(lease.share.insert(share), request).await;
             }
         };
+        let sender = opened.map_err(|e| Failure::Refused(fault(&e)))?;
         if request.version() == Version::HTTP_2 {
             // It was meant for a shared connection that has gone.
             let target = request.uri().path_and_query().cloned().map(Uri::from);
@@ -149,20 +143,17 @@ impl Pool {
             *request.version_mut() = Version::HTTP_11;
             request.headers_mut().insert(HOST, self.route.origin.host_header.clone());
         }
-        self.exchange(lease.line.insert(line.map_err(|e| Failure::Refused(fault(&e)))?), request).await
+        self.exchange(lease.line.insert(Line { sender, counted }), request).await
     }
 
-    async fn exchange(&self, line: &mut http1::SendRequest<Outgoing>, request: Request<Outgoing>) -> Sent {
-        if line.ready().await.is_err() {
-            return Err(Failure::Unsent(Box::new(request)));
-        }
-        match timeout(self.route.first_byte_timeout, line.try_send_request(request)).await {
+    async fn exchange(&self, line: &mut Line, request: Request<Outgoing>) -> Sent {
+        match timeout(self.route.first_byte_timeout, line.sender.try_send_request(request)).await {
             Ok(answer) => answer.map_err(Failure::from),
             Err(_) => Err(Failure::Refused(Rejection::UpstreamSlow)),
         }
     }
 
-    async fn exchange_shared(&self, mut line: http2::SendRequest<Outgoing>, mut request: Request<Outgoing>) -> Sent {
+    async fn exchange_shared(&self, share: &mut Share, mut request: Request<Outgoing>) -> Sent {
         let origin = &self.route.origin;
         // RFC 9113 8.3.1: the authority stands in its pseudo-field.
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -171,11 +162,10 @@ impl Pool {
         *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Failure::Refused(Rejection::Internal))?;
         request.headers_mut().remove(HOST);
         *request.version_mut() = Version::HTTP_2;
-        let answer = async {
-            line.ready().await.map_err(|e| Failure::Refused(fault(&e)))?;
-            line.try_send_request(request).await.map_err(Failure::from)
-        };
-        timeout(self.route.first_byte_timeout, answer).await.map_err(|_| Failure::Refused(Rejection::UpstreamSlow))?
+        match timeout(self.route.first_byte_timeout, share.sender.try_send_request(request)).await {
+            Ok(answer) => answer.map_err(Failure::from),
+            Err(_) => Err(Failure::Refused(Rejection::UpstreamSlow)),
+        }
     }
 
     /// Takes a place among the requests under way; waits for one if the queue is not too long.
@@ -184,8 +174,7 @@ impl Pool {
             Ok(place) => place.forget(),
             Err(_) => Box::pin(self.wait_for_place()).await?,
         }
-        self.in_use.fetch_add(1, Ordering::Relaxed);
-        Ok(Lease { pool: Arc::clone(self), line: None, holds_place: true })
+        Ok(Lease { pool: Arc::clone(self), line: None, share: None, holds_place: true })
     }
 
     async fn wait_for_place(&self) -> Result<(), Rejection> {
@@ -196,29 +185,26 @@ impl Pool {
         Ok(())
     }
 
-    fn take_idle(&self) -> Option<http1::SendRequest<Outgoing>> {
+    fn take_idle(&self) -> Option<Line> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The one used last is the warmest; those below it rest until they are too old.
-        while let Some(last) = idle.pop() {
-            if !last.line.is_closed() && last.since.elapsed() < IDLE {
-                self.tell(idle.len());
-                return Some(last.line);
+        // The one used last is the warmest; those below it rest until they are too old. HS-19: one that still sends
+        // another request's body, which its upstream did not wait for, is not ready and serves nobody any more.
+        while let Some(Idle { mut line, since }) = idle.pop() {
+            if line.sender.is_ready() && since.elapsed() < IDLE {
+                line.counted.set_idle(false);
+                return Some(line);
             }
         }
         None
     }
 
-    fn take_shared(&self) -> Option<http2::SendRequest<Outgoing>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|line| !line.is_closed())
-    }
-
-    fn put_back(self: &Arc<Self>, line: http1::SendRequest<Outgoing>) {
-        if line.is_closed() {
+    fn put_back(self: &Arc<Self>, mut line: Line) {
+        if line.sender.is_closed() {
             return;
         }
+        line.counted.set_idle(true);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.push(Idle { line, since: Instant::now() });
-        self.tell(idle.len());
         let tended = self.tended.swap(true, Ordering::Relaxed);
         drop(idle);
         if !tended {
@@ -231,8 +217,7 @@ impl Pool {
         loop {
             tokio::time::sleep(IDLE).await;
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.retain(|i| !i.line.is_closed() && i.since.elapsed() < IDLE);
-            self.tell(idle.len());
+            idle.retain(|i| !i.line.sender.is_closed() && i.since.elapsed() < IDLE);
             if idle.is_empty() {
                 // Told while the list is locked, so that who adds to it next starts another.
                 self.tended.store(false, Ordering::Relaxed);
@@ -240,20 +225,13 @@ impl Pool {
             }
         }
     }
-
-    fn tell(&self, idle: usize) {
-        self.metrics.pool(self.route.index, self.in_use.load(Ordering::Relaxed), idle);
-    }
 }
 
 impl Lease {
     /// The answer was read to its end: the connection may serve again.
     pub(super) fn finish(mut self) {
-        let (pool, line) = (Arc::clone(&self.pool), self.line.take());
-        // First the count, so that the connection is not told to be in use while it rests.
-        drop(self);
-        if let Some(line) = line {
-            pool.put_back(line);
+        if let Some(line) = self.line.take() {
+            self.pool.put_back(line);
         }
     }
 
@@ -268,7 +246,6 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.leave_queue();
-        self.pool.in_use.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

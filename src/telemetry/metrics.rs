@@ -181,11 +181,46 @@ impl WorkerMetrics {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// Tells how many upstream connections this worker holds: in use, idle.
-    pub fn pool(&self, upstream: usize, in_use: usize, idle: usize) {
-        let Some(upstream) = self.upstreams.get(upstream) else { return };
-        upstream.in_use.store(u64::try_from(in_use).unwrap_or(u64::MAX), Relaxed);
-        upstream.idle.store(u64::try_from(idle).unwrap_or(u64::MAX), Relaxed);
+    /// Counts a connection to an upstream, in use at first.
+    #[must_use]
+    pub fn connection(&self, upstream: usize) -> UpstreamConnection {
+        let upstream = self.upstreams.get(upstream).map(Arc::clone);
+        if let Some(upstream) = &upstream {
+            upstream.in_use.fetch_add(1, Relaxed);
+        }
+        UpstreamConnection { upstream, idle: false }
+    }
+}
+
+/// A connection to an upstream, counted until it is dropped.
+#[derive(Debug)]
+pub struct UpstreamConnection {
+    upstream: Option<Arc<Upstream>>,
+    idle: bool,
+}
+
+impl UpstreamConnection {
+    /// Says whether it is kept for later, or serves a request.
+    pub fn set_idle(&mut self, idle: bool) {
+        let before = std::mem::replace(&mut self.idle, idle);
+        if let Some(upstream) = &self.upstream {
+            upstream.connections(before).fetch_sub(1, Relaxed);
+            upstream.connections(idle).fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for UpstreamConnection {
+    fn drop(&mut self) {
+        if let Some(upstream) = &self.upstream {
+            upstream.connections(self.idle).fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Upstream {
+    fn connections(&self, idle: bool) -> &AtomicU64 {
+        if idle { &self.idle } else { &self.in_use }
     }
 }
 
@@ -262,7 +297,7 @@ fn expose_upstreams(sums: &BTreeMap<String, Sum>, out: &mut Exposition) {
         out.histogram(name, &[("upstream", upstream)], &bounds, &sum.latency, seconds);
     }
     let name = "mcpgate_upstream_connections";
-    out.family(name, Kind::Gauge, "Connections to an upstream.");
+    out.family(name, Kind::Gauge, "Connections to an upstream; one of HTTP/2 is in use as long as it is open.");
     for (upstream, sum) in sums {
         out.sample(name, &[("upstream", upstream), ("state", "in_use")], sum.in_use);
         out.sample(name, &[("upstream", upstream), ("state", "idle")], sum.idle);
@@ -290,7 +325,9 @@ mod tests {
         b.request(1, Outcome::InvalidToken, 401, Duration::from_secs(70));
         a.cache(true);
         b.cache(false);
-        b.pool(1, 3, 4);
+        let mut kept = b.connection(1);
+        drop(a.connection(1));
+        kept.set_idle(true);
         metrics.control(ControlEvent::TokenIssued);
         metrics.server(ServerEvent::Accepted);
         let text = text(&metrics);
@@ -304,7 +341,8 @@ mod tests {
             "mcpgate_request_duration_seconds_bucket{upstream=\"two\",le=\"+Inf\"} 1",
             "mcpgate_request_duration_seconds_sum{upstream=\"one\"} 0.00309",
             "mcpgate_token_cache_lookups_total{result=\"hit\"} 1",
-            "mcpgate_upstream_connections{upstream=\"two\",state=\"idle\"} 4",
+            "mcpgate_upstream_connections{upstream=\"two\",state=\"idle\"} 1",
+            "mcpgate_upstream_connections{upstream=\"two\",state=\"in_use\"} 0",
             "mcpgate_authorization_events_total{event=\"token_issued\"} 1",
             "mcpgate_server_events_total{event=\"accepted\"} 1",
         ] {

@@ -13,4 +13,4 @@ mod sink;
 pub use event::{ControlEvent, Outcome, ServerEvent};
 pub use exposition::{Exposition, Kind};
 pub use logging::{flush, init};
-pub use metrics::{Metrics, WorkerMetrics};
+pub use metrics::{Metrics, UpstreamConnection, WorkerMetrics};

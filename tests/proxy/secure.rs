@@ -28,6 +28,7 @@ struct Secure {
     ca: PathBuf,
     connections: watch::Receiver<usize>,
     cancelled: watch::Receiver<usize>,
+    arrived: watch::Receiver<usize>,
     _folder: tempfile::TempDir,
 }
 
@@ -51,6 +52,9 @@ async fn answer(
     }
     let body = body.collect().await?.to_bytes();
     guard.1 = true;
+    if head.uri.query() == Some("large") {
+        return Ok(Response::new(Full::from(vec![b'x'; 24 << 20])));
+    }
     let (host, version) = (head.headers.get("host").map(|h| h.to_str().unwrap_or_default()), head.version);
     let authority = head.uri.authority().map(ToString::to_string);
     let seen = json!({"version": format!("{version:?}"), "host": host, "authority": authority, "path": head.uri.path(),
@@ -78,22 +82,27 @@ async fn start(protocols: &[&[u8]]) -> Secure {
     let address = listener.local_addr().unwrap();
     let (opened, connections) = watch::channel(0);
     let (cancels, cancelled) = watch::channel(0);
+    let (arrive, arrived) = watch::channel(0);
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let Ok(stream) = acceptor.accept(stream).await else { continue };
             opened.send_modify(|n| *n += 1);
-            let cancels = cancels.clone();
-            let service = service_fn(move |request| answer(request, cancels.clone()));
+            let (cancels, arrive) = (cancels.clone(), arrive.clone());
+            let service = service_fn(move |request| {
+                arrive.send_modify(|n| *n += 1);
+                answer(request, cancels.clone())
+            });
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 let io = TokioIo::new(stream);
-                tokio::spawn(http2::Builder::new(TokioExecutor::new()).serve_connection(io, service));
+                let mut speaking = http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(speaking.max_concurrent_streams(100).serve_connection(io, service));
             } else {
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         }
     });
-    Secure { address, ca, connections, cancelled, _folder: folder }
+    Secure { address, ca, connections, cancelled, arrived, _folder: folder }
 }
 
 async fn world_of(secure: &Secure, with_ca: bool) -> World {
@@ -155,4 +164,51 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let world = world_of(&secure, false).await;
     let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
     reply.assert_rpc(502, -32603, json!(7));
+}
+
+fn ask_for(what: &str, token: &str) -> Ask {
+    Ask::new("POST", &format!("/mcp?{what}")).field("Content-Type", "application/json").body(PING).bearer(token)
+}
+
+#[tokio::test]
+async fn more_requests_than_one_connection_takes_get_another_that_goes_when_it_is_not_needed() {
+    let mut secure = start(&[b"h2"]).await;
+    let world = world_of(&secure, true).await;
+    let token = world.token(MCP).text;
+    let ask = Ask::post(PING).bearer(&token);
+    assert_eq!(world.ask(&ask).await.status, 200);
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        let mut client = world.connect().await;
+        client.send(&ask_for("slow", &token).bytes()).await;
+        waiting.push(client);
+    }
+    soon(secure.arrived.wait_for(|n| *n == 101)).await.unwrap();
+    assert_eq!(world.ask(&ask).await.status, 200);
+    assert_eq!(*secure.connections.borrow(), 2);
+    world.metric("mcpgate_upstream_connections{upstream=\"main\",state=\"in_use\"} 2").await;
+    drop(waiting);
+    soon(secure.cancelled.wait_for(|n| *n == 100)).await.unwrap();
+    assert_eq!(world.ask(&ask).await.status, 200);
+    world.metric("mcpgate_upstream_connections{upstream=\"main\",state=\"in_use\"} 1").await;
+}
+
+#[tokio::test]
+async fn ss_01_answers_that_nobody_reads_leave_the_others_their_share_of_a_connection() {
+    let secure = start(&[b"h2"]).await;
+    let world = world_of(&secure, true).await;
+    let token = world.token(MCP).text;
+    let ask = Ask::post(PING).bearer(&token);
+    assert_eq!(world.ask(&ask).await.status, 200);
+    let mut parked = Vec::new();
+    for _ in 0..4 {
+        let mut client = world.connect().await;
+        client.send(&ask_for("large", &token).bytes()).await;
+        client.head().await;
+        parked.push(client);
+    }
+    // What the kernel and the connection hold is full after this.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.ask(&ask).await.status, 200);
+    assert_eq!(*secure.connections.borrow(), 1);
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::client::Ask;
 use super::upstream::{Act, EVENTS, answer, chunk, send};
-use super::world::{MCP, PING, World};
+use super::world::{API, MCP, PING, World};
 
 #[tokio::test]
 async fn up_01_an_absent_upstream_is_named_without_its_address() {
@@ -203,4 +204,52 @@ async fn too_many_at_once_wait_and_beyond_that_are_refused() {
         assert_eq!((refused.status, refused.field("retry-after")), (503, Some("5")));
     }
     assert_eq!(world.mcp.connections(), 2);
+}
+
+#[tokio::test]
+async fn hs_19_an_upload_that_its_upstream_did_not_wait_for_holds_up_nobody_else() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // An upstream that answers every head at once and reads no body.
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = Vec::new();
+                while stream.read_buf(&mut buffer).await.is_ok_and(|n| n > 0) {
+                    if buffer.windows(4).any(|w| w == b"\r\n\r\n") {
+                        buffer.clear();
+                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let url = format!("http://{address}/base").parse().unwrap();
+    let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.url = Clone::clone(&url))).await;
+    let token = world.token(API).text;
+    let mut uploading = world.connect().await;
+    let upload = Ask::new("POST", "/api/x").bearer(&token).field("Content-Length", "100");
+    uploading.send(&upload.bytes()).await;
+    assert_eq!(uploading.head().await.status, 200);
+    let other = Ask::new("GET", "/api/y").bearer(&token);
+    let reply = tokio::time::timeout(Duration::from_secs(2), world.ask(&other)).await;
+    assert_eq!(reply.expect("it need not wait for the upload").status, 200);
+}
+
+#[tokio::test]
+async fn connections_are_counted_as_what_they_are_now() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let line = |state, n| format!("mcpgate_upstream_connections{{upstream=\"main\",state=\"{state}\"}} {n}");
+    world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    let mut client = world.connect().await;
+    client.send(&Ask::new("GET", "/mcp").bearer(&token).bytes()).await;
+    client.head().await;
+    client.chunks_until("a\n\n").await;
+    world.metric(&line("in_use", 1)).await;
+    drop(client);
+    world.metric(&line("in_use", 0)).await;
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
+    world.metric(&line("idle", 1)).await;
+    world.metric(&line("in_use", 0)).await;
 }

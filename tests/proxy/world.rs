@@ -16,13 +16,13 @@ use mcpgate::oauth::{
 };
 use mcpgate::proxy::{Peer, Proxy, RouteTable};
 use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow, ClientStore, GrantStore};
-use mcpgate::telemetry::Metrics;
+use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::{Follower, TokenCache};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{Ask, Client, Reply};
 use super::gate::Gate;
-use super::upstream::Upstream;
+use super::upstream::{Upstream, soon};
 
 pub(crate) const MCP: &str = "https://gw.example/mcp";
 pub(crate) const ALPHA: &str = "https://gw.example/mcp/alpha";
@@ -37,6 +37,7 @@ pub(crate) struct World {
     pub(crate) cache: Arc<TokenCache>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) keys: Arc<TokenKeys>,
+    metrics: Arc<Metrics>,
     address: SocketAddr,
     http2: SocketAddr,
     made: AtomicU64,
@@ -71,7 +72,8 @@ impl World {
         let (address, http2) = (listener.local_addr().unwrap(), second.local_addr().unwrap());
         tokio::spawn(listen(listener, false, proxy.clone(), table.clone(), config.clone()));
         tokio::spawn(listen(second, true, proxy, table, config));
-        let world = Self { mcp, alpha, api, store, cache, clock, keys, address, http2, made: AtomicU64::new(0) };
+        let world =
+            Self { mcp, alpha, api, store, cache, clock, keys, metrics, address, http2, made: AtomicU64::new(0) };
         world.populate().await;
         world
     }
@@ -188,6 +190,21 @@ impl World {
 
     pub(crate) async fn connect(&self) -> Client {
         Client::new(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// Waits until the metrics have this line.
+    pub(crate) async fn metric(&self, line: &str) {
+        let is_there = || {
+            let mut out = Exposition::default();
+            self.metrics.expose(&mut out);
+            out.finish().lines().any(|l| l == line)
+        };
+        soon(async {
+            while !is_there() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     /// A connection on which HTTP/2 is spoken.
