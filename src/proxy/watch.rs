@@ -19,7 +19,7 @@ use crate::token_cache::{Lookup, TokenCache};
 pub(super) enum Order {
     /// Show a sign of life.
     KeepAlive,
-    /// The token is revoked, or has expired and the time of grace is over.
+    /// The token is revoked, or the time of grace is over since it has expired or nobody vouches for it.
     TokenEnded,
     /// What it comes from is no longer configured.
     Removed,
@@ -116,6 +116,8 @@ struct State {
     /// The route table in force, and whether the answers have not been compared with it yet.
     table: Option<Arc<RouteTable>>,
     is_new: bool,
+    /// Since when nobody vouches for the tokens in memory.
+    unvouched: Option<Instant>,
 }
 
 /// How often the watch looks, unless shorter limits ask for more.
@@ -166,6 +168,9 @@ impl Watch {
     fn look(&self, revoked: bool) -> Option<Duration> {
         let (now, time) = (Instant::now(), self.clock.now());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = if self.cache.is_vouched() { None } else { state.unvouched.or(Some(now)) };
+        state.unvouched = since;
+        let unvouched = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let mut pause = LOOK;
         let State { watched, table, is_new, .. } = &mut *state;
         let is_new = std::mem::take(is_new);
@@ -178,7 +183,14 @@ impl Watch {
             // TV-14: whatever the token says, there is nothing left that it is good for.
             let is_removed =
                 (is_new || watched.unseen) && table.as_ref().is_some_and(|table| !table.serves(&watched.route));
-            let order = if is_removed { Some(Order::Removed) } else { watched.judge(now, time, revoked, &self.cache) };
+            let order = if is_removed {
+                Some(Order::Removed)
+            } else if unvouched > watched.limits.grace {
+                // TV-23: what nobody can prove to be good is not taken to be for long.
+                Some(Order::TokenEnded)
+            } else {
+                watched.judge(now, time, revoked, &self.cache)
+            };
             if let Some(order) = order {
                 watched.ward.tell(order);
                 return order == Order::KeepAlive;

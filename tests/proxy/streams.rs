@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcpgate::oauth::Lifetime;
 
 use super::client::{Ask, Client};
-use super::upstream::{Act, EVENTS, answer, chunk, send};
+use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
 use super::world::{MCP, PING, World};
 
 async fn listen(world: &World, token: &str) -> Client {
@@ -281,4 +281,20 @@ async fn ss_10_ds_02_requests_under_way_are_counted_like_streams_until_they_end(
     drop(clients);
     world.mcp.wait_for_closed(closed.min(3)).await;
     assert_eq!(world.ask(&ask).await.status, 200);
+}
+
+#[tokio::test]
+async fn tv_23_a_token_that_nobody_vouches_for_ends_its_stream_after_the_grace() {
+    let world = World::with(|config| {
+        config.max_stale = Lifetime::from_millis(300);
+        config.timeouts.expired_stream = Duration::from_millis(300);
+        config.timeouts.sse_keep_alive = Duration::from_millis(40);
+    });
+    let world = world.await;
+    let token = world.token(MCP).text;
+    world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    let mut client = listen(&world, &token).await;
+    let text = soon(client.chunks_until("ended\n\n")).await;
+    assert!(text.contains(":\n\n:\n\n"), "it lives for a while: {text:?}");
+    assert_eq!(client.chunk().await, Some(vec![]));
 }
