@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::ServerName;
@@ -14,6 +16,11 @@ use tokio_rustls::client::TlsStream;
 
 use super::rejection::Rejection;
 use super::route::UpstreamOrigin;
+
+/// An upstream that is silent for so long is asked whether it lives, every so often, so often in vain.
+const QUIET: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_secs(20);
+const PROBES: u32 = 3;
 
 /// A connection, before HTTP.
 pub(super) enum Dialled {
@@ -43,8 +50,7 @@ async fn dial_unbounded(origin: &UpstreamOrigin) -> std::io::Result<Dialled> {
         url::Host::Ipv4(address) => TcpStream::connect((*address, origin.port)).await,
         url::Host::Ipv6(address) => TcpStream::connect((*address, origin.port)).await,
     }?;
-    // Requests and events are small and must not wait for each other.
-    tcp.set_nodelay(true)?;
+    prepare(&tcp)?;
     let Some(tls) = &origin.tls else { return Ok(Dialled::Plain(TokioIo::new(tcp))) };
     let name = match &origin.host {
         url::Host::Domain(name) => ServerName::try_from(name.clone()).map_err(std::io::Error::other)?,
@@ -55,6 +61,16 @@ async fn dial_unbounded(origin: &UpstreamOrigin) -> std::io::Result<Dialled> {
     let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = TokioIo::new(stream);
     Ok(if chosen { Dialled::Http2(stream) } else { Dialled::Tls(stream) })
+}
+
+fn prepare(tcp: &TcpStream) -> std::io::Result<()> {
+    // Requests and events are small and must not wait for each other.
+    tcp.set_nodelay(true)?;
+    // Who waits for an event sends nothing and would not see that the other side is gone (RFC 1122 4.2.3.6).
+    sockopt::set_tcp_keepidle(tcp, QUIET)?;
+    sockopt::set_tcp_keepintvl(tcp, PROBE)?;
+    sockopt::set_tcp_keepcnt(tcp, PROBES)?;
+    Ok(sockopt::set_socket_keepalive(tcp, true)?)
 }
 
 /// TLS configurations while a route table is built: the system's roots are read once, and only if somebody needs them.
@@ -107,5 +123,21 @@ impl Roots {
         }
         self.system = Some(roots.clone());
         Ok(roots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::{socket_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl};
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn up_01_an_upstream_that_vanished_is_given_up_in_two_minutes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        super::prepare(&stream).unwrap();
+        assert!(socket_keepalive(&stream).unwrap());
+        let probed = tcp_keepintvl(&stream).unwrap() * tcp_keepcnt(&stream).unwrap();
+        assert_eq!((tcp_keepidle(&stream).unwrap() + probed).as_secs(), 120);
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,8 @@ use crate::web::peer;
 const BACKLOG: u32 = 1024;
 /// Connections on their way to one worker. A worker that has so many to begin is overloaded.
 pub(super) const HAND_OVER: usize = 256;
+/// A client that acknowledges nothing for so many milliseconds has vanished; by itself, Linux waits for 15 minutes.
+const VANISHED_AFTER: u32 = 60_000;
 /// Between two tries after the system refused a connection; doubled until the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -84,6 +87,13 @@ fn is_the_peers(error: &std::io::Error) -> bool {
     [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&error.kind())
 }
 
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    // Each small answer would wait for the acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    // RFC 5482: small pieces of a stream fit the system's buffer whether anybody is there or not.
+    Ok(set_tcp_user_timeout(stream, VANISHED_AFTER)?)
+}
+
 fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Process) -> Result<(), ServerEvent> {
     let overloaded = || ServerEvent::RefusedTotal;
     let first = desks.first().ok_or_else(overloaded)?;
@@ -94,12 +104,26 @@ fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Proc
     if !peer::is_trusted(peer.ip(), &config.public.trusted_proxies) {
         permit.claim(peer.ip(), config.limits.connections_per_address)?;
     }
-    // Each small answer would wait for the acknowledgement of the one before.
-    stream.set_nodelay(true).map_err(|_| ServerEvent::AcceptFailed)?;
+    prepare(&stream).map_err(|_| ServerEvent::AcceptFailed)?;
     let stream = stream.into_std().map_err(|_| ServerEvent::AcceptFailed)?;
     let desk = desks.iter().min_by_key(|desk| desk.worker.open()).unwrap_or(first);
     let seat = Seat::take(&desk.worker);
     desk.hand_over.try_send(Accepted { stream, peer, permit, seat }).map_err(|_| ServerEvent::RefusedTotal)?;
     process.metrics.server(ServerEvent::Accepted);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::tcp_user_timeout;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn ss_05_a_client_that_vanished_is_given_up_in_a_minute() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        super::prepare(&accepted).unwrap();
+        assert_eq!(tcp_user_timeout(&accepted).unwrap(), 60_000);
+    }
 }
