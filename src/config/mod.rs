@@ -115,7 +115,7 @@ pub enum TlsConfig {
 }
 
 /// One upstream MCP server (or plain HTTP service).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// Its name in commands, metrics, logs: `a-z0-9-`.
     pub name: String,
@@ -167,7 +167,7 @@ pub enum UpstreamKind {
 }
 
 /// One scope in words.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeConfig {
     /// The scope.
     pub name: ScopeToken,

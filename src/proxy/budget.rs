@@ -17,7 +17,7 @@ use crate::token_cache::Principal;
 /// Budgets beyond this, and beyond twice those that were held after the last sweep, are swept of those that nobody holds.
 const SWEEP_AT: usize = 16_384;
 
-/// Everybody's budget. Lives as long as the route table: changed rates begin anew.
+/// Everybody's budget. Changed rates begin anew.
 pub(super) struct Budgets {
     quota: Option<Quota>,
     clock: DefaultClock,
@@ -37,10 +37,17 @@ pub(super) struct Slot(Arc<Budget>);
 
 impl Budgets {
     pub(super) fn new(rates: &Rates) -> Self {
-        // A rate of zero can only mean that none is wished.
-        let quota = NonZeroU32::new(rates.mcp_per_second)
-            .map(|rate| Quota::per_second(rate).allow_burst(NonZeroU32::new(rates.mcp_burst).unwrap_or(rate)));
-        Self { quota, clock: DefaultClock::default(), held: DashMap::default(), sweep_at: AtomicUsize::new(SWEEP_AT) }
+        Self {
+            quota: quota(rates),
+            clock: DefaultClock::default(),
+            held: DashMap::default(),
+            sweep_at: AtomicUsize::new(SWEEP_AT),
+        }
+    }
+
+    /// Returns whether these are the budgets of such rates.
+    pub(super) fn are_of(&self, rates: &Rates) -> bool {
+        self.quota == quota(rates)
     }
 
     /// Returns the budget of a principal.
@@ -66,6 +73,12 @@ impl Budgets {
             Rejection::RateLimited(wait.as_secs().saturating_add(1))
         })
     }
+}
+
+fn quota(rates: &Rates) -> Option<Quota> {
+    // A rate of zero can only mean that none is wished.
+    let rate = NonZeroU32::new(rates.mcp_per_second)?;
+    Some(Quota::per_second(rate).allow_burst(NonZeroU32::new(rates.mcp_burst).unwrap_or(rate)))
 }
 
 impl Budget {

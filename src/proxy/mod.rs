@@ -290,16 +290,25 @@ impl Proxy {
         let mut station = self.station.lock().unwrap_or_else(PoisonError::into_inner);
         match &*station {
             Some(current) if Arc::ptr_eq(&current.table, table) => Arc::clone(current),
-            Some(_) | None => Arc::clone(station.insert(Arc::new(Station::new(table, &self.metrics)))),
+            before => {
+                let new = Station::new(table, &self.metrics, before.as_deref());
+                Arc::clone(station.insert(Arc::new(new)))
+            }
         }
     }
 }
 
 impl Station {
-    fn new(table: &Arc<RouteTable>, metrics: &WorkerMetrics) -> Self {
+    /// Goes on with the connections of the station before where the table has the same route.
+    fn new(table: &Arc<RouteTable>, metrics: &WorkerMetrics, before: Option<&Self>) -> Self {
         let names: Vec<String> = table.routes.iter().map(|route| route.name.clone()).collect();
         let metrics = metrics.for_upstreams(&names);
-        let pools = table.routes.iter().map(|route| Pool::new(route, metrics.clone())).collect();
+        let kept = before.map(|before| before.pools.as_slice()).unwrap_or_default();
+        let pool = |route| match kept.iter().find(|pool| pool.is_for(route)) {
+            Some(pool) => Arc::clone(pool),
+            None => Pool::new(route, metrics.clone()),
+        };
+        let pools = table.routes.iter().map(pool).collect();
         Self { table: Arc::clone(table), pools, callers: Mutex::default(), metrics }
     }
 

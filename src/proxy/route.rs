@@ -23,7 +23,7 @@ pub struct RouteTable {
     /// Paths below which everything is served, longest first.
     prefixes: Vec<(Box<str>, usize)>,
     pub(super) origins: Origins,
-    pub(super) budgets: Budgets,
+    pub(super) budgets: Arc<Budgets>,
     /// `X-Forwarded-Host` and `X-Forwarded-Proto`: what the client asked for.
     pub(super) public_host: HeaderValue,
     pub(super) public_scheme: HeaderValue,
@@ -37,6 +37,7 @@ impl std::fmt::Debug for RouteTable {
 
 /// One upstream.
 pub(super) struct Route {
+    made_of: UpstreamConfig,
     pub(super) index: usize,
     pub(super) name: String,
     pub(super) kind: UpstreamKind,
@@ -111,10 +112,28 @@ impl RouteTable {
             exact,
             prefixes,
             origins: Origins::new(config),
-            budgets: Budgets::new(&config.rates),
+            budgets: Arc::new(Budgets::new(&config.rates)),
             public_host: text(public.authority().map(Authority::as_str))?,
             public_scheme: text(public.scheme_str())?,
         })
+    }
+
+    /// Builds the table of a changed configuration. What is counted goes on where the rates are the same, and the
+    /// connections to an upstream where all of it is (and not of TLS: the roots in its files may be others now).
+    ///
+    /// # Errors
+    /// As `build`.
+    pub fn rebuild(&self, config: &Config) -> Result<Self, String> {
+        let mut table = Self::build(config)?;
+        if self.budgets.are_of(&config.rates) {
+            table.budgets = Arc::clone(&self.budgets);
+        }
+        for (new, old) in table.routes.iter_mut().zip(&self.routes) {
+            if new.made_of == old.made_of && new.origin.tls.is_none() {
+                *new = Arc::clone(old);
+            }
+        }
+        Ok(table)
     }
 
     /// Returns the index of the upstream that owns a raw path (never decoded, never normalised), if one does.
@@ -158,6 +177,7 @@ impl Route {
             None => url.path().to_owned(),
         };
         Ok(Self {
+            made_of: upstream.clone(),
             index,
             name: upstream.name.clone(),
             kind: upstream.kind,

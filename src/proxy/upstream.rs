@@ -88,6 +88,11 @@ impl Pool {
         })
     }
 
+    /// Returns whether these are the connections for a route.
+    pub(super) fn is_for(&self, route: &Arc<Route>) -> bool {
+        Arc::ptr_eq(&self.route, route)
+    }
+
     /// Sends a request that is permitted, and returns the head of the answer.
     pub(super) async fn send(
         self: &Arc<Self>,

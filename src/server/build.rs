@@ -34,11 +34,12 @@ pub(super) struct Built {
 }
 
 impl Builder {
-    /// Makes the snapshot of a configuration, and says in the log what is dangerous in it.
+    /// Makes the snapshot of a configuration, after the one with the table `before`; says in the log what is dangerous
+    /// in it.
     ///
     /// # Errors
     /// `RunError` when a certificate or CA file cannot be used.
-    pub(super) fn snapshot(&self, mut config: Config) -> Result<Built, RunError> {
+    pub(super) fn snapshot(&self, mut config: Config, before: Option<&RouteTable>) -> Result<Built, RunError> {
         for warning in config.warnings() {
             tracing::warn!(warning, "the configuration allows something dangerous");
         }
@@ -46,7 +47,8 @@ impl Builder {
             // The URL has a host, so it takes a port.
             let _infallible = upstream.url.set_port(Some(demo.port()));
         }
-        let table = Arc::new(RouteTable::build(&config).map_err(RunError::Roots)?);
+        let table = before.map_or_else(|| RouteTable::build(&config), |before| before.rebuild(&config));
+        let table = Arc::new(table.map_err(RunError::Roots)?);
         let hosts = Arc::new(Hosts::new(&config));
         let dialer = Dialer::new(&config.outbound, &config.rates).map_err(RunError::Roots)?;
         let (chain, key, ca) = match &config.public.tls {

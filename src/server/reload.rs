@@ -59,7 +59,9 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(fixed.iter().map(|key| format!("{key}: only a restart can change it")).collect());
         }
-        let built = self.builder.snapshot(config).map_err(|error| vec![error.to_string()])?;
+        let serving = self.workers.first().map(|worker| worker.snapshot());
+        let before = serving.as_ref().map(|snapshot| &*snapshot.table);
+        let built = self.builder.snapshot(config, before).map_err(|error| vec![error.to_string()])?;
         // Nothing fails from here on. Endpoints first: a client may be sent to an upstream only when it is known.
         self.dialer.exchange(built.dialer);
         self.config.store(Arc::clone(&built.snapshot.config));

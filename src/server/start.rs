@@ -115,7 +115,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     let ended = CancellationToken::new();
     let demo = if config.demo { Some(start_demo(&ended).await?) } else { None };
     let builder = Builder { tls: TlsBase::new().map_err(system)?, clock: Arc::clone(&ground.clock), demo };
-    let built = builder.snapshot(config)?;
+    let built = builder.snapshot(config, None)?;
     let snapshot = built.snapshot;
     let config = Arc::new(ArcSwap::new(Arc::clone(&snapshot.config)));
     let upstreams: Vec<_> = snapshot.config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();

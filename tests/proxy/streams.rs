@@ -298,3 +298,28 @@ async fn tv_23_a_token_that_nobody_vouches_for_ends_its_stream_after_the_grace()
     assert!(text.contains(":\n\n:\n\n"), "it lives for a while: {text:?}");
     assert_eq!(client.chunk().await, Some(vec![]));
 }
+
+#[tokio::test]
+async fn ss_10_open_streams_count_on_when_the_configuration_is_loaded_anew() {
+    let world = World::with(|config| config.limits.streams_per_principal = 1).await;
+    let token = world.token(MCP).text;
+    world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+    let mut client = listen(&world, &token).await;
+    client.chunks_until("a\n\n").await;
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 429);
+    world.reload(|config| config.timeouts.keep_alive = Duration::from_secs(61));
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 429);
+}
+
+#[tokio::test]
+async fn connections_outlive_a_configuration_that_leaves_their_upstream_as_it_is() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let ask = || Ask::post(PING).bearer(&token);
+    assert_eq!(world.ask(&ask()).await.status, 200);
+    world.reload(|config| config.timeouts.keep_alive = Duration::from_secs(61));
+    assert_eq!((world.ask(&ask()).await.status, world.mcp.connections()), (200, 1));
+    world.reload(|config| config.upstreams.iter_mut().for_each(|u| u.headers.clear()));
+    assert_eq!((world.ask(&ask()).await.status, world.mcp.connections()), (200, 2));
+    assert_eq!(world.mcp.last().field("x-upstream-key"), None);
+}

@@ -1,8 +1,8 @@
 //! `World`: the proxy behind a loopback socket, a store that can fail, a clock that stands still, three upstreams.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -38,10 +38,14 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) keys: Arc<TokenKeys>,
     metrics: Arc<Metrics>,
+    served: Served,
     address: SocketAddr,
     http2: SocketAddr,
     made: AtomicU64,
 }
+
+/// The configuration that is served, and what was made of it.
+type Served = Arc<Mutex<(Arc<Config>, Arc<RouteTable>)>>;
 
 /// A token, and what it stands for.
 pub(crate) struct Made {
@@ -70,12 +74,34 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, http2) = (listener.local_addr().unwrap(), second.local_addr().unwrap());
-        tokio::spawn(listen(listener, false, proxy.clone(), table.clone(), config.clone()));
-        tokio::spawn(listen(second, true, proxy, table, config));
-        let world =
-            Self { mcp, alpha, api, store, cache, clock, keys, metrics, address, http2, made: AtomicU64::new(0) };
+        let served = Arc::new(Mutex::new((config, table)));
+        tokio::spawn(listen(listener, false, proxy.clone(), served.clone()));
+        tokio::spawn(listen(second, true, proxy, served.clone()));
+        let world = Self {
+            mcp,
+            alpha,
+            api,
+            store,
+            cache,
+            clock,
+            keys,
+            metrics,
+            served,
+            address,
+            http2,
+            made: AtomicU64::new(0),
+        };
         world.populate().await;
         world
+    }
+
+    /// Serves a changed configuration from now on.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut Config)) {
+        let mut served = self.served.lock().unwrap();
+        let mut config = Config::clone(&served.0);
+        change(&mut config);
+        let table = served.1.rebuild(&config).unwrap();
+        *served = (Arc::new(config), Arc::new(table));
     }
 
     /// Follows the change log, as the server does.
@@ -286,12 +312,13 @@ url = "http://{api}/base"
     config
 }
 
-async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, table: Arc<RouteTable>, config: Arc<Config>) {
+async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, served: Served) {
     loop {
         let (stream, address) = listener.accept().await.unwrap();
-        let (proxy, table, config) = (proxy.clone(), table.clone(), config.clone());
+        let (proxy, served) = (proxy.clone(), served.clone());
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let (proxy, table, config) = (proxy.clone(), table.clone(), config.clone());
+            let proxy = proxy.clone();
+            let (config, table) = served.lock().unwrap().clone();
             async move {
                 let peer = Peer {
                     address: address.ip(),
