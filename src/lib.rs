@@ -15,4 +15,5 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod token_cache;
+pub mod trust;
 pub mod web;

@@ -1,14 +1,17 @@
 //! The one outbound dialer for URLs that others name: https only, public addresses only, no redirects, bounded.
 //!
 //! For: Client ID Metadata Documents, and later key sets and federated metadata. Not for: configured upstreams, which are
-//! the operator's word. It may know `config` and `web`. Start with `Dialer`; `guard` holds the table of addresses.
+//! the operator's word. It may know `config`, `trust` and `web`. Start with `Dialer`; `guard` holds the table of addresses.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -23,7 +26,6 @@ mod guard;
 mod lookup;
 mod target;
 mod transport;
-mod trust;
 mod tunnel;
 
 use budget::{Budget, Leave};
@@ -31,6 +33,8 @@ use guard::Guard;
 use lookup::Lookup;
 use target::Target;
 use transport::Transport;
+
+use crate::trust;
 
 /// What a fetch brought.
 #[derive(Debug, Clone)]
@@ -151,7 +155,7 @@ impl Dialer {
             by_network: Budget::new(of_network, HOSTS_PER_NETWORK, IN_FLIGHT),
             known: Budget::new(per_minute, 1, KNOWN_IN_FLIGHT),
             transport: Box::new(Lookup::new()),
-            tls: TlsConnector::from(trust::client_config(config.extra_ca_file.as_deref())?),
+            tls: TlsConnector::from(client_config(config.extra_ca_file.as_deref())?),
         })
     }
 
@@ -230,6 +234,16 @@ impl Dialer {
 /// Waits for the turn of `key`, but not for long.
 async fn turn<'a>(budget: &'a Budget, key: &str) -> Result<Leave<'a>, FetchError> {
     timeout(SLOT_TIME, budget.wait(key)).await.unwrap_or(Err(FetchError::Busy))
+}
+
+/// Makes the TLS configuration of fetches. Without system roots it is not in vain: a small image can still serve
+/// everybody who needs no fetch.
+fn client_config(extra_ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let roots = trust::system_roots().unwrap_or_else(|error| {
+        tracing::warn!(error, "client metadata documents of public sites cannot be fetched");
+        RootCertStore::empty()
+    });
+    trust::client_config(roots, extra_ca_file, &[b"http/1.1"])
 }
 
 #[async_trait]

@@ -36,7 +36,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::sync::{Arc, Mutex};
 
-    use super::super::{Budget, Dialer, Fetch, FetchError, Guard, trust};
+    use super::super::{Budget, Dialer, Fetch, FetchError, Guard, client_config};
     use super::*;
 
     /// Answers each look-up with the next of these, and connects to nothing.
@@ -69,7 +69,7 @@ mod tests {
             by_network: Budget::new(10, 1, 1),
             known: Budget::new(10, 1, 1),
             transport: Box::new(Arc::clone(&hostile)),
-            tls: trust::client_config(None).unwrap().into(),
+            tls: client_config(None).unwrap().into(),
         };
         let url = "https://c.example/client.json";
         let fetched = if is_known { dialer.refetch_json(url, 9).await } else { dialer.fetch_json(url, 9).await };

@@ -7,15 +7,14 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::ServerName;
-use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::rejection::Rejection;
 use super::route::UpstreamOrigin;
+use crate::trust;
 
 /// An upstream that is silent for so long is asked whether it lives, every so often, so often in vain.
 const QUIET: Duration = Duration::from_secs(60);
@@ -86,43 +85,13 @@ impl Roots {
         if let Some((_, known)) = self.clients.iter().find(|(path, _)| path.as_deref() == extra) {
             return Ok(Arc::clone(known));
         }
-        let mut roots = self.system()?;
-        if let Some(path) = extra {
-            let fault = |error: &dyn std::fmt::Display| format!("the CA file {}: {error}", path.display());
-            let mut added = 0_usize;
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|e| fault(&e))? {
-                roots.add(certificate.map_err(|e| fault(&e))?).map_err(|e| fault(&e))?;
-                added += 1;
-            }
-            if added == 0 {
-                return Err(fault(&"it has no certificate"));
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut client = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let client = Arc::new(client);
+        let roots = match &self.system {
+            Some(roots) => roots.clone(),
+            None => self.system.insert(trust::system_roots()?).clone(),
+        };
+        let client = trust::client_config(roots, extra, &[b"h2", b"http/1.1"])?;
         self.clients.push((extra.map(Path::to_owned), Arc::clone(&client)));
         Ok(client)
-    }
-
-    fn system(&mut self) -> Result<RootCertStore, String> {
-        if let Some(roots) = &self.system {
-            return Ok(roots.clone());
-        }
-        let read = rustls_native_certs::load_native_certs();
-        let mut roots = RootCertStore::empty();
-        let (added, _) = roots.add_parsable_certificates(read.certs);
-        // A machine without any root is told apart from one with an odd certificate among many.
-        if let (0, Some(error)) = (added, read.errors.first()) {
-            return Err(format!("the system's root certificates: {error}"));
-        }
-        self.system = Some(roots.clone());
-        Ok(roots)
     }
 }
 
