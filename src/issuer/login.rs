@@ -6,7 +6,7 @@ use super::audit::OrUnavailable;
 use super::interaction::{Pending, Purpose};
 use super::password::{self, HashError, Verified};
 use super::throttle::{LoginAttempt, network};
-use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, Step};
+use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
 use crate::config::LoginPolicy;
 use crate::oauth::{Lifetime, SessionSecret};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
@@ -201,16 +201,35 @@ impl Issuer {
         verified.await.map(Ok).map_err(not_hashed)
     }
 
-    /// Hashes a password off the runtime's thread.
-    pub(super) async fn hash(&self, password: &str, policy: &LoginPolicy) -> Result<String, AuthorizeRejection> {
-        let slot = self.throttle.hash_slot().await.map_err(AuthorizeRejection::Throttled)?;
+    /// Judges and hashes a new password for the account `name`.
+    pub(super) async fn hash_new(
+        &self,
+        password: &str,
+        name: &str,
+        policy: &LoginPolicy,
+    ) -> Result<Result<String, PasswordRefused>, AuthorizeRejection> {
+        let (password, name, policy) = (Zeroizing::new(password.to_owned()), name.to_owned(), policy.clone());
+        let salt = self.entropy.random_16();
+        self.in_hash_slot(move || password::hash_new(&password, &name, &policy, salt)).await
+    }
+
+    async fn hash(&self, password: &str, policy: &LoginPolicy) -> Result<String, AuthorizeRejection> {
         let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
         let salt = self.entropy.random_16();
-        let hashed = password::off_thread(move || {
+        self.in_hash_slot(move || password::hash(&password, &policy, salt)).await
+    }
+
+    /// Does slow work with a password off the runtime's thread, when it is its turn.
+    async fn in_hash_slot<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, AuthorizeRejection> {
+        let slot = self.throttle.hash_slot().await.map_err(AuthorizeRejection::Throttled)?;
+        let done = password::off_thread(move || {
             let _slot = slot;
-            password::hash(&password, &policy, salt)
+            work()
         });
-        hashed.await.map_err(not_hashed)
+        done.await.map_err(not_hashed)
     }
 
     /// Hashes a right password again with the present parameters. When that fails the old hash goes on serving.

@@ -1,7 +1,7 @@
 //! One-time links by which a person sets a password: the first one, or a new one.
 
 use super::audit::OrUnavailable;
-use super::{AuthorizeRejection, Caller, Issuer, SetupOutcome, password};
+use super::{AuthorizeRejection, Caller, Issuer, SetupOutcome};
 use crate::oauth::SessionSecret;
 use crate::store::{Account, AuditEvent, AuditRow, SetupLink, Update};
 
@@ -27,13 +27,15 @@ impl Issuer {
         let policy = self.config.load().login.clone();
         let Some((link, account)) = self.account_of_link(link, caller).await? else { return Ok(SetupOutcome::Gone) };
         // Judged before the link is used: a password that is too short must not cost the link.
-        if let Err(refused) = password::acceptable(password, &account.name, &policy) {
-            let (actor, reason) = (Some(account.subject.as_str().to_owned()), Some(refused.word().to_owned()));
-            let row = self.audit(AuditEvent::PasswordRefused, caller);
-            self.record_refusal(AuditRow { actor, reason, ..row }).await;
-            return Ok(SetupOutcome::Refused(refused));
-        }
-        let phc = self.hash(password, &policy).await?;
+        let phc = match self.hash_new(password, &account.name, &policy).await? {
+            Ok(phc) => phc,
+            Err(refused) => {
+                let (actor, reason) = (Some(account.subject.as_str().to_owned()), Some(refused.word().to_owned()));
+                let row = self.audit(AuditEvent::PasswordRefused, caller);
+                self.record_refusal(AuditRow { actor, reason, ..row }).await;
+                return Ok(SetupOutcome::Refused(refused));
+            }
+        };
         let subject = account.subject;
         let actor = Some(subject.as_str().to_owned());
         let row = AuditRow { actor, ..self.audit(AuditEvent::PasswordSet, caller) };

@@ -193,7 +193,7 @@ pub enum PasswordRefused {
     TooShort(usize),
     /// Longer than 1024 bytes.
     TooLong,
-    /// Among the commonly used, or the name of account or product.
+    /// Guessed too soon: leaked words, patterns, or the name of account or product.
     TooCommon,
 }
 

@@ -175,9 +175,10 @@ impl Administration {
 
     async fn hash(&self, name: &str, password: &str) -> Result<String, AdministrationError> {
         let policy = self.config.login.clone();
-        password::acceptable(password, name, &policy).map_err(AdministrationError::Password)?;
         let (password, salt) = (zeroize::Zeroizing::new(password.to_owned()), self.entropy.random_16());
-        Ok(password::off_thread(move || password::hash(&password, &policy, salt)).await?)
+        let name = name.to_owned();
+        let hashed = password::off_thread(move || password::hash_new(&password, &name, &policy, salt)).await?;
+        hashed.map_err(AdministrationError::Password)
     }
 }
 
