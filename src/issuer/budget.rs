@@ -1,9 +1,10 @@
 //! `Budget` (so many per time) and `Tally` (so many failures, then delays): both keyed, both bounded in memory.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use governor::{Quota, RateLimiter};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp};
 
-/// Keys held at most, about 10 MB; further ones share one entry, so that a flood of invented keys can neither fill the
-/// memory nor push out the entries of others.
+/// Keys held at most, about 10 MB. Of a `Budget` further ones share one entry: a flood of invented keys must not make
+/// anybody's budget fresh. Of a `Tally` they push out those that failed longest ago: it must not lock anybody out.
 const MAX_KEYS: usize = 100_000;
 
 /// Our clock as governor wants it: time since the first look, which a wall clock set back does not turn back.
@@ -68,7 +69,7 @@ impl<K: Hash + Eq + Clone> Budget<K> {
     /// Drops keys that are as good as fresh, at most once a second; says whether there is room now.
     fn tidy(&self, limiter: &Limiter<K>) -> bool {
         let now = self.clock.now().as_secs();
-        if self.tidied_at.swap(now, Ordering::Relaxed) != now {
+        if self.tidied_at.swap(now, Relaxed) != now {
             limiter.retain_recent();
         }
         limiter.len() < MAX_KEYS
@@ -98,7 +99,7 @@ struct Failures {
 /// Counts failures of each key over a window that begins with the first.
 pub(super) struct Tally<K> {
     window: Lifetime,
-    entries: Mutex<HashMap<Option<K>, Failures>>,
+    entries: Mutex<HashMap<K, Failures>>,
 }
 
 impl<K: Hash + Eq + Clone> Tally<K> {
@@ -130,11 +131,7 @@ impl<K: Hash + Eq + Clone> Tally<K> {
     /// Returns how many failures there are, and when they are forgotten.
     pub(super) fn read(&self, key: &K, now: Timestamp) -> (u32, Lifetime) {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.get(&Some(key.clone())).or_else(|| {
-            // Without room the key's failures stand in the shared entry.
-            (entries.len() >= MAX_KEYS).then(|| entries.get(&None)).flatten()
-        });
-        entry.filter(|e| now.since(e.first) < self.window).map_or_else(
+        entries.get(key).filter(|e| now.since(e.first) < self.window).map_or_else(
             || (0, Lifetime::default()),
             |e| {
                 let rest = self.window.as_millis().saturating_sub(now.since(e.first).as_millis());
@@ -150,15 +147,14 @@ impl<K: Hash + Eq + Clone> Tally<K> {
 
     /// Forgets the failures of a key.
     pub(super) fn forget(&self, key: K) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&Some(key));
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 
     fn with<T>(&self, key: K, now: Timestamp, act: impl FnOnce(&mut Failures) -> T) -> T {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = Some(key);
         if entries.len() >= MAX_KEYS && !entries.contains_key(&key) {
             entries.retain(|_, e| now.since(e.first) < self.window);
-            key = key.filter(|_| entries.len() < MAX_KEYS);
+            make_room(&mut entries);
         }
         let fresh = Failures { count: 0, first: now, last: now };
         let entry = entries.entry(key).or_insert(fresh);
@@ -170,6 +166,21 @@ impl<K: Hash + Eq + Clone> Tally<K> {
         }
         act(entry)
     }
+}
+
+/// Drops the tenth that failed longest ago when all are needed: one walk for many newcomers.
+fn make_room<K: Hash + Eq>(entries: &mut HashMap<K, Failures>) {
+    if entries.len() < MAX_KEYS {
+        return;
+    }
+    let mut last: Vec<Timestamp> = entries.values().map(|e| e.last).collect();
+    let (older, pivot, _) = last.select_nth_unstable(MAX_KEYS / 10);
+    let mut as_old = older.iter().filter(|last| *last == pivot).count();
+    entries.retain(|_, e| match e.last.cmp(pivot) {
+        Ordering::Less => false,
+        Ordering::Equal => as_old.checked_sub(1).map(|rest| as_old = rest).is_none(),
+        Ordering::Greater => true,
+    });
 }
 
 #[cfg(test)]
@@ -218,6 +229,20 @@ mod tests {
         let hour_before = Timestamp::from_secs(START.as_secs() - 3600);
         assert_eq!(tally.charge("key", hour_before, delay), Err(Lifetime::from_secs(30)));
         assert!(tally.charge("key", hour_before.plus(Lifetime::from_secs(30)), delay).is_ok());
+    }
+
+    #[test]
+    fn a_tally_that_is_full_blames_nobody_and_forgets_the_oldest() {
+        let tally = Tally::new(Lifetime::from_secs(60));
+        tally.add(0, START);
+        let later = START.plus(Lifetime::from_secs(1));
+        for key in 1..MAX_KEYS + 50 {
+            assert_eq!(tally.add(key, later), 1);
+        }
+        assert_eq!(tally.read(&usize::MAX, later).0, 0, "who never failed");
+        assert_eq!(tally.read(&0, later).0, 0, "the oldest");
+        assert_eq!(tally.read(&(MAX_KEYS + 49), later).0, 1);
+        assert!(tally.entries.lock().expect("no panic").len() <= MAX_KEYS);
     }
 
     #[test]
