@@ -94,6 +94,20 @@ async fn li_11_the_first_account_has_no_default_password() {
 }
 
 #[tokio::test]
+async fn li_08_a_link_to_a_new_password_works_for_ten_minutes() {
+    let world = World::new();
+    world.operator.add_account("ada", Some(PASSWORD)).await.unwrap();
+    let link = world.operator.password_link("ada").await.unwrap();
+    world.clock.advance(Lifetime::from_secs(599));
+    assert!(world.link_works(&link).await);
+    world.clock.advance(Lifetime::from_secs(1));
+    assert!(!world.link_works(&link).await);
+    let first = world.operator.add_account("grace", None).await.unwrap().link.unwrap();
+    world.clock.advance(Lifetime::from_secs(3599));
+    assert!(world.link_works(&first).await, "a first password may take an hour");
+}
+
+#[tokio::test]
 async fn li_11_a_new_start_makes_a_new_link_until_there_is_a_password() {
     let world = World::new();
     let FirstAccount::Link(first) = world.operator.first_account(None).await.unwrap() else { panic!("a link") };

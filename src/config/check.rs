@@ -273,6 +273,7 @@ fn login(file: &File) -> LoginPolicy {
         session_absolute: login.session_absolute.value,
         interaction: login.interaction.value,
         setup_link: login.setup_link.value,
+        reset_link: login.reset_link.value,
         min_password: login.min_password.value,
         hash_slots: login.hash_slots.value,
         argon2_memory_kib: u32::try_from(login.argon2_memory.value.0 / 1024).unwrap_or(u32::MAX),

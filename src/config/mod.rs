@@ -203,8 +203,10 @@ pub struct LoginPolicy {
     pub session_absolute: Lifetime,
     /// Pending authorization; default 10 min.
     pub interaction: Lifetime,
-    /// Set-password link; default 1 h.
+    /// Link to set a first password; default 1 h.
     pub setup_link: Lifetime,
+    /// Link to set another password; default 10 min.
+    pub reset_link: Lifetime,
     /// Shortest password; default 12.
     pub min_password: usize,
     /// Concurrent argon2 computations; default 2.

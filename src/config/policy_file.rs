@@ -35,8 +35,10 @@ table! {
         session_absolute: Lifetime = "24h", "1m" to "90d";
         /// Time to log in and decide.
         interaction: Lifetime = "10m", "1m" to "1h";
-        /// One-time links to set a password.
+        /// One-time links to set the first password of an account.
         setup_link: Lifetime = "1h", "1m" to "7d";
+        /// One-time links to set a new password in the place of one: they open an account that is in use.
+        reset_link: Lifetime = "10m", "1m" to "1d";
         /// Shortest password, in characters.
         min_password: usize = 12, 8 to 128;
         /// Password computations at once, in all; each needs `argon2_memory`. A change needs a restart.

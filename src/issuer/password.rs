@@ -168,6 +168,7 @@ mod tests {
             session_absolute: Lifetime::from_secs(86_400),
             interaction: Lifetime::from_secs(600),
             setup_link: Lifetime::from_secs(3600),
+            reset_link: Lifetime::from_secs(600),
             min_password: 12,
             hash_slots: 2,
             argon2_memory_kib: 64,

@@ -48,6 +48,7 @@ pub(crate) fn config() -> Config {
             session_absolute: Lifetime::from_secs(86_400),
             interaction: Lifetime::from_secs(600),
             setup_link: Lifetime::from_secs(3600),
+            reset_link: Lifetime::from_secs(600),
             min_password: 12,
             hash_slots: 2,
             // Cheap: what these tests are about is not argon2.

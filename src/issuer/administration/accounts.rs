@@ -161,11 +161,14 @@ impl Administration {
 
     async fn make_link(&self, account: &Account) -> Result<String, AdministrationError> {
         let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
+        let login = &self.config.login;
+        // LI-08: a reset opens what is in use, so it is done at once or not at all.
+        let lifetime = if account.password.is_some() { login.reset_link } else { login.setup_link };
         let link = SetupLink {
             hash: secret.hash(),
             tenant: self.tenant.clone(),
             subject: account.subject.clone(),
-            expires_at: self.clock.now().plus(self.config.login.setup_link),
+            expires_at: self.clock.now().plus(lifetime),
         };
         let row = self.audit(AuditEvent::SetupLinkMade, None, account.subject.as_str());
         self.store.insert_setup_link(link, row).await?;
