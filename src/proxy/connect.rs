@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::interim::Interim;
 use super::rejection::Rejection;
 use super::route::UpstreamOrigin;
 use crate::trust;
@@ -23,8 +24,8 @@ const PROBES: u32 = 3;
 
 /// A connection, before HTTP.
 pub(super) enum Dialled {
-    Plain(TokioIo<TcpStream>),
-    Tls(TokioIo<TlsStream<TcpStream>>),
+    Plain(TokioIo<Interim<TcpStream>>),
+    Tls(TokioIo<Interim<TlsStream<TcpStream>>>),
     /// ALPN chose HTTP/2.
     Http2(TokioIo<TlsStream<TcpStream>>),
 }
@@ -50,7 +51,7 @@ async fn dial_unbounded(origin: &UpstreamOrigin) -> std::io::Result<Dialled> {
         url::Host::Ipv6(address) => TcpStream::connect((*address, origin.port)).await,
     }?;
     prepare(&tcp)?;
-    let Some(tls) = &origin.tls else { return Ok(Dialled::Plain(TokioIo::new(tcp))) };
+    let Some(tls) = &origin.tls else { return Ok(Dialled::Plain(TokioIo::new(Interim::new(tcp)))) };
     let name = match &origin.host {
         url::Host::Domain(name) => ServerName::try_from(name.clone()).map_err(std::io::Error::other)?,
         url::Host::Ipv4(address) => ServerName::from(std::net::IpAddr::from(*address)),
@@ -58,8 +59,7 @@ async fn dial_unbounded(origin: &UpstreamOrigin) -> std::io::Result<Dialled> {
     };
     let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await?;
     let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let stream = TokioIo::new(stream);
-    Ok(if chosen { Dialled::Http2(stream) } else { Dialled::Tls(stream) })
+    Ok(if chosen { Dialled::Http2(TokioIo::new(stream)) } else { Dialled::Tls(TokioIo::new(Interim::new(stream))) })
 }
 
 fn prepare(tcp: &TcpStream) -> std::io::Result<()> {

@@ -24,12 +24,14 @@ use crate::web::{Body, RequestBody, Response, reply};
 
 mod answer;
 mod authenticate;
+mod breaker;
 mod budget;
 mod caller;
 mod connect;
 mod events;
 mod gather;
 mod headers;
+mod interim;
 mod message;
 mod origin;
 mod outgoing;

@@ -3,6 +3,7 @@
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
+use super::breaker::REST;
 use super::headers::REQUEST_ID;
 use super::route::{Challenge, Route};
 use crate::config::UpstreamKind;
@@ -60,6 +61,8 @@ pub(super) enum Rejection {
     Overloaded,
     /// No connection.
     UpstreamUnreachable,
+    /// No connection of late, so that none was tried.
+    UpstreamDown,
     /// No connection, or no answer, in time.
     UpstreamSlow,
     /// A redirect, or a demand for credentials.
@@ -104,7 +107,7 @@ impl Rejection {
             Self::OversizedCredentials => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UpstreamUnreachable | Self::UpstreamRefused | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
-            Self::Unprovable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unprovable | Self::Overloaded | Self::UpstreamDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamSlow => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -132,7 +135,7 @@ impl Rejection {
             Self::UnknownSession => Outcome::BadSession,
             Self::InsufficientScope => Outcome::InsufficientScope,
             Self::Overloaded => Outcome::Overloaded,
-            Self::UpstreamUnreachable => Outcome::UpstreamUnreachable,
+            Self::UpstreamUnreachable | Self::UpstreamDown => Outcome::UpstreamUnreachable,
             Self::UpstreamSlow => Outcome::UpstreamSlow,
             Self::UpstreamRefused => Outcome::UpstreamRefused,
             Self::UpstreamProtocol => Outcome::UpstreamProtocol,
@@ -164,7 +167,7 @@ impl Rejection {
             Self::UnknownSession => "Session not found",
             Self::InsufficientScope => INSUFFICIENT_SCOPE,
             Self::Overloaded => "too many requests are under way",
-            Self::UpstreamUnreachable => "the upstream cannot be reached",
+            Self::UpstreamUnreachable | Self::UpstreamDown => "the upstream cannot be reached",
             Self::UpstreamSlow => "the upstream does not answer in time",
             Self::UpstreamRefused => "the upstream does not serve this gateway",
             Self::UpstreamProtocol => "the upstream's answer cannot be read",
@@ -196,6 +199,7 @@ impl Rejection {
             Self::Unprovable
             | Self::Overloaded
             | Self::UpstreamUnreachable
+            | Self::UpstreamDown
             | Self::UpstreamSlow
             | Self::UpstreamRefused
             | Self::UpstreamProtocol
@@ -241,6 +245,7 @@ impl Rejection {
             Self::InsufficientScope => drop(challenge(Challenge::InsufficientScope)),
             Self::RateLimited(seconds) => extra = Some((RETRY_AFTER, (*seconds).into())),
             Self::TooManyAtOnce | Self::Unprovable | Self::Overloaded => extra = Some((RETRY_AFTER, COME_AGAIN.into())),
+            Self::UpstreamDown => extra = Some((RETRY_AFTER, REST.as_secs().into())),
             Self::MethodNotAllowed(allowed) => extra = Some((ALLOW, HeaderValue::from_static(allowed))),
             // DS-06, DS-02: what is left of the body is not worth reading; `Connection` does not exist in HTTP/2.
             Self::TooLarge | Self::SlowBody if to.version <= Version::HTTP_11 => {

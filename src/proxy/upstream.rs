@@ -13,6 +13,7 @@ use hyper::client::conn::{TrySendError, http1};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+use super::breaker::Breaker;
 use super::connect::{self, Dialled};
 use super::outgoing::Outgoing;
 use super::permit::Permit;
@@ -41,6 +42,7 @@ pub(super) struct Pool {
     metrics: WorkerMetrics,
     idle: Mutex<Vec<Idle>>,
     shared: Shared,
+    breaker: Breaker,
     places: Semaphore,
     waiting: AtomicUsize,
     /// Whether a task looks after the idle ones.
@@ -82,6 +84,7 @@ impl Pool {
             metrics,
             idle: Mutex::default(),
             shared: Shared::default(),
+            breaker: Breaker::default(),
             places: Semaphore::new(route.max_connections),
             waiting: AtomicUsize::new(0),
             tended: AtomicBool::new(false),
@@ -130,7 +133,10 @@ impl Pool {
     }
 
     async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>) -> Sent {
-        let dialled = connect::dial(&self.route.origin).await.map_err(Failure::Refused)?;
+        let attempt = self.breaker.attempt(Instant::now()).ok_or(Failure::Refused(Rejection::UpstreamDown))?;
+        let dialled = connect::dial(&self.route.origin).await;
+        attempt.end(dialled.is_ok(), Instant::now());
+        let dialled = dialled.map_err(Failure::Refused)?;
         let counted = self.metrics.connection(self.route.index);
         let opened = match dialled {
             Dialled::Plain(io) => open(io).await,

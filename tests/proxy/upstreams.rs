@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::client::Ask;
-use super::upstream::{Act, EVENTS, answer, chunk, send};
+use super::upstream::{Act, EVENTS, Upstream, answer, chunk, send};
 use super::world::{API, MCP, PING, World};
 
 #[tokio::test]
@@ -252,4 +252,46 @@ async fn connections_are_counted_as_what_they_are_now() {
     assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 200);
     world.metric(&line("idle", 1)).await;
     world.metric(&line("in_use", 0)).await;
+}
+
+#[tokio::test]
+async fn up_05_interim_answers_are_few_or_the_connection_ends() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    let last = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    for (count, status) in [(0, 200), (7, 200), (8, 502), (5000, 502), (7, 200)] {
+        world.mcp.then([send(format!("{}{last}", hint.repeat(count)))]);
+        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        assert_eq!(reply.status, status, "{count}: {reply:?}");
+    }
+    world.mcp.wait_for_closed(2).await;
+    // Those that never end are not waited for.
+    let hints = (0..100).flat_map(|_| [send(hint), Act::Wait(Duration::from_millis(5))]);
+    world.mcp.then(hints.chain([Act::Hang]));
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 502);
+}
+
+#[tokio::test]
+async fn up_13_an_upstream_that_is_down_is_left_alone_for_a_moment_and_then_tried() {
+    // Bound and not listening: refused, and nobody else can take the port.
+    let place = tokio::net::TcpSocket::new_v4().unwrap();
+    place.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = place.local_addr().unwrap();
+    let url = format!("http://{address}/").parse().unwrap();
+    let world = World::with(|config| config.upstreams[0].url = url).await;
+    let ask = Ask::post(PING).bearer(&world.token(MCP).text);
+    for _ in 0..5 {
+        assert_eq!(world.ask(&ask).await.status, 502);
+    }
+    let reply = world.ask(&ask).await;
+    reply.assert_rpc(503, -32603, json!(7));
+    assert_eq!(reply.field("retry-after"), Some("1"));
+    let back = Upstream::start_on(place.listen(16).unwrap());
+    assert_eq!(world.ask(&ask).await.status, 503, "it rests");
+    assert_eq!(back.connections(), 0);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..10 {
+        assert_eq!(world.ask(&ask).await.status, 200);
+    }
 }

@@ -1,0 +1,152 @@
+//! A connection to an HTTP/1.1 upstream that breaks when too many interim answers come for one request: hyper skips
+//! them, however many.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// UP-05: the most interim answers to one request (RFC 9110 15.2); real ones are one or two.
+const MOST: u8 = 7;
+/// How the head of one begins, whatever the minor version.
+const BEGINNING: [u8; 10] = *b"HTTP/1.? 1";
+
+/// Follows the heads that are read on one connection.
+#[derive(Debug, Default)]
+struct Heads {
+    place: Place,
+    count: u8,
+}
+
+/// What the next byte belongs to.
+#[derive(Debug, Clone, Copy, Default)]
+enum Place {
+    /// The beginning of a head, of which so many bytes were those of an interim one.
+    Beginning(usize),
+    /// An interim head, so many line ends after its last visible byte.
+    Interim(usize),
+    /// The final answer, until a request is written.
+    #[default]
+    Final,
+}
+
+impl Heads {
+    /// Something of a request is written: the answer to it begins with a head, if none is being read.
+    fn asked(&mut self) {
+        if matches!(self.place, Place::Final) {
+            *self = Self { place: Place::Beginning(0), count: 0 };
+        }
+    }
+
+    /// Takes note of what was read; false when there were too many.
+    fn read(&mut self, data: &[u8]) -> bool {
+        for byte in data {
+            self.place = match self.place {
+                Place::Final => break,
+                Place::Beginning(matched) => match BEGINNING.get(matched) {
+                    Some(wished) if wished == byte || *wished == b'?' => Place::Beginning(matched + 1),
+                    // RFC 9112 2.2: empty lines may come before a head.
+                    Some(_) if matched == 0 && matches!(byte, b'\r' | b'\n') => Place::Beginning(0),
+                    Some(_) => Place::Final,
+                    // The second digit of the status.
+                    None => Place::Interim(0),
+                },
+                Place::Interim(ends) => match (byte, ends) {
+                    (b'\n', 0) => Place::Interim(1),
+                    (b'\n', _) => {
+                        self.count = self.count.saturating_add(1);
+                        Place::Beginning(0)
+                    }
+                    (b'\r', _) => Place::Interim(ends),
+                    (_, _) => Place::Interim(0),
+                },
+            };
+        }
+        self.count <= MOST
+    }
+}
+
+/// The connection.
+#[derive(Debug)]
+pub(super) struct Interim<T> {
+    io: T,
+    heads: Heads,
+}
+
+impl<T> Interim<T> {
+    pub(super) fn new(io: T) -> Self {
+        Self { io, heads: Heads::default() }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Interim<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { io, heads } = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(io).poll_read(cx, buffer);
+        let fine = heads.read(buffer.filled().get(before..).unwrap_or_default());
+        if fine { read } else { Poll::Ready(Err(io::ErrorKind::InvalidData.into())) }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Interim<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { io, heads } = self.get_mut();
+        heads.asked();
+        Pin::new(io).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Self { io, heads } = self.get_mut();
+        heads.asked();
+        Pin::new(io).poll_write_vectored(cx, data)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Heads, MOST};
+
+    #[test]
+    fn up_05_interim_heads_are_counted_however_they_are_cut_and_nothing_else_is() {
+        let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        let odd = "\r\nHTTP/1.0 100 \nA: b\n\n";
+        let last = "HTTP/1.1 200 OK\r\nA: HTTP/1.1 103\r\n\r\n";
+        let most = usize::from(MOST);
+        for (text, fine) in [
+            (format!("{}{last}{}", hint.repeat(most), hint.repeat(9)), true),
+            (format!("{}{last}", hint.repeat(most + 1)), false),
+            (odd.repeat(most), true),
+            (odd.repeat(most + 1), false),
+            (format!("x{}", hint.repeat(9)), true),
+        ] {
+            for size in [1, 2, 7, 40, 4096] {
+                let mut heads = Heads::default();
+                for _ in 0..2 {
+                    heads.asked();
+                    assert_eq!(text.as_bytes().chunks(size).all(|piece| heads.read(piece)), fine, "{size}: {text:?}");
+                    if !text.contains(last) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
