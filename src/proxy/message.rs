@@ -52,17 +52,12 @@ pub(super) fn check_headers(
     route: &Route,
     method: &Method,
     headers: &HeaderMap,
-    version: ProtocolVersion,
     body: &RequestBody,
     config: &Config,
 ) -> Result<(), Rejection> {
     // Two versions are two eras: which one the upstream would believe cannot be known.
     if route.kind == UpstreamKind::Mcp && headers.get_all(MCP_PROTOCOL_VERSION).iter().nth(1).is_some() {
         return Err(Rejection::HeaderMismatch(HeaderMismatch { message: "MCP-Protocol-Version occurs twice" }));
-    }
-    // 2025-06-18, protocol version header: what is invalid is a bad request. Another reader could take it for any era.
-    if route.kind == UpstreamKind::Mcp && version == ProtocolVersion::Unreadable {
-        return Err(Rejection::HeaderMismatch(HeaderMismatch { message: "MCP-Protocol-Version is not a date" }));
     }
     // RFC 9110 10.1.1: hyper answers 100-continue; nothing else can be expected.
     if headers.get_all(EXPECT).iter().any(|v| !v.as_bytes().eq_ignore_ascii_case(b"100-continue")) {

@@ -53,19 +53,15 @@ async fn mc_04_older_revisions_promise_nothing_about_the_headers() {
     let token = world.token(MCP).text;
     let lies = [("Mcp-Method", "tools/list"), ("Mcp-Name", "sub"), ("Mcp-Param-Path", "/etc")];
     let lying = || lies.iter().fold(Ask::post(call("add")).bearer(&token), |ask, (n, v)| ask.field(n, v));
-    for version in [None, Some("2025-06-18"), Some("2025-11-25")] {
+    // What is no date is the upstream's to refuse: it alone knows which versions to name in the answer.
+    let unreadable = ["2026-07-28;x", "v999.0.0", "2026-07-28, 2025-06-18", "", "20260728"].map(Some);
+    for version in [None, Some("2025-06-18"), Some("2025-11-25")].into_iter().chain(unreadable) {
         let ask = version.into_iter().fold(lying(), |ask, v| ask.field("MCP-Protocol-Version", v));
         assert_eq!(world.ask(&ask).await.status, 200);
         let seen = world.mcp.last();
         assert_eq!(seen.body, call("add").as_bytes());
         assert!(lies.iter().all(|(name, _)| seen.field(name).is_none()), "nobody behind routes by a lie: {seen:?}");
     }
-    let before = world.mcp.seen().len();
-    for version in ["2026-07-28;x", "draft", "2026-07-28, 2025-06-18", "", "20260728"] {
-        let reply = world.ask(&lying().field("MCP-Protocol-Version", version)).await;
-        assert_eq!(reply.status, 400, "{version:?}: {reply:?}");
-    }
-    assert_eq!(world.mcp.seen().len(), before);
 }
 
 #[tokio::test]
