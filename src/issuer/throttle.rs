@@ -32,8 +32,10 @@ const NETWORK_FAILURES_PER_HOUR: u32 = 100;
 /// The longest of the delays between failed logins.
 const LONGEST_DELAY_SECS: u64 = 30;
 
-/// A pause of password login for one account: 4 guesses an hour are left to whoever guesses, and to the owner.
+/// A pause of password login for one account. In each a network is heard once, so that no stranger can be first in the
+/// owner's place, and so many networks in all: some 80 guesses an hour are left to whoever has as many.
 const PAUSE: Lifetime = Lifetime::from_secs(15 * 60);
+const HEARD_IN_PAUSE: u32 = 20;
 
 /// How long a login may wait for its turn to be hashed.
 const HASH_WAIT: Duration = Duration::from_secs(4);
@@ -52,7 +54,8 @@ pub(super) struct Throttle {
     logins: Tally<(TokenHash, IpAddr)>,
     login_networks: Tally<IpAddr>,
     unknown_names: Tally<TokenHash>,
-    paused: Tally<TokenHash>,
+    paused: Tally<(TokenHash, IpAddr)>,
+    heard_in_pause: Tally<TokenHash>,
     familiar: Familiar,
     failing_clients: Tally<TokenHash>,
     failing_sources: Tally<(TokenHash, IpAddr)>,
@@ -83,6 +86,7 @@ impl Throttle {
             login_networks: Tally::new(hour),
             unknown_names: Tally::new(Lifetime::from_secs(24 * 3600)),
             paused: Tally::new(hour),
+            heard_in_pause: Tally::new(PAUSE),
             familiar: Familiar::default(),
             failing_clients: Tally::new(minute),
             failing_sources: Tally::new(minute),
@@ -166,7 +170,8 @@ impl Throttle {
         self.logins.forget(attempt.key);
         self.login_networks.refund(network, self.clock.now());
         self.familiar.succeeded(attempt.key, self.clock.now());
-        self.paused.forget(name);
+        self.paused.forget(attempt.key);
+        self.heard_in_pause.forget(name);
     }
 
     /// Takes back what an attempt was charged that was not heard for want of a slot.
@@ -176,16 +181,22 @@ impl Throttle {
         self.login_networks.refund(attempt.key.1, now);
     }
 
-    /// Asks whether a name with this many failures in a row (`None`: no account has it) may be tried now. A try arms the
-    /// next pause, so that of many at once one is heard. A name that nobody has is paused as one that somebody has. From
-    /// a network that its owner uses a name is heard all the same, or whoever tries first each time would keep him out.
+    /// Asks whether a name with this many failures in a row (`None`: no account has it) may be tried now from the attempt's
+    /// network. A try arms that network's next pause. A name that nobody has is paused as one that somebody has. From a
+    /// network that its owner uses a name is heard all the same.
     pub(super) fn account(&self, attempt: &LoginAttempt, failures: Option<u32>, rates: &Rates) -> Result<(), Lifetime> {
         let (name, now) = (attempt.key.0, self.clock.now());
         let failures = failures.unwrap_or_else(|| self.unknown_names.read(&name, now).0);
         if failures < rates.login_pause_failures || self.familiar.knows(&attempt.key, now) {
             return Ok(());
         }
-        self.paused.charge(name, now, |_| PAUSE)
+        self.paused.charge(attempt.key, now, |_| PAUSE)?;
+        if self.heard_in_pause.add(name, now) <= HEARD_IN_PAUSE {
+            return Ok(());
+        }
+        // It was not heard, so it may come again as soon as anybody may.
+        self.paused.forget(attempt.key);
+        Err(self.heard_in_pause.read(&name, now).1)
     }
 
     /// Counts a failure of a name that no account has; returns how many there are. Accounts are counted in the store.
@@ -209,14 +220,14 @@ impl Throttle {
     pub(super) fn account_failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Option<IpAddr> {
         let is_lost = self.familiar.failed(attempt.key, rates.login_pause_failures);
         if failures >= rates.login_pause_failures {
-            self.paused.add(attempt.key.0, self.clock.now());
+            self.paused.add(attempt.key, self.clock.now());
         }
         is_lost.then_some(attempt.key.1)
     }
 
     /// Ends the pause of a name: its password was just set by a link.
     pub(super) fn password_was_set(&self, name: &str) {
-        self.paused.forget(TokenHash::of(name.as_bytes()));
+        self.heard_in_pause.forget(TokenHash::of(name.as_bytes()));
     }
 
     /// Waits for the turn to compute one password hash; each takes 64 MiB and a core for a tenth of a second.
