@@ -147,7 +147,7 @@ table! {
         request_head: Duration = "10s", "1s" to "60s";
         /// Body of an OAuth request.
         oauth_body: Duration = "10s", "1s" to "60s";
-        /// Body of a request to an upstream, between two pieces.
+        /// Body of a request to an upstream, in all (408); a larger `limits.mcp_body` may need longer.
         mcp_body: Duration = "30s", "1s" to "1h";
         /// A client that takes nothing of its answer.
         write_stall: Duration = "30s", "1s" to "1h";

@@ -106,17 +106,20 @@ pub(super) fn build(
     to
 }
 
+/// What an answer of every kind may say.
+static DESCRIBING: [HeaderName; 6] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, DATE, ALLOW, RETRY_AFTER];
+
 /// What describes the content, what MCP defines, and when to come again.
 fn passes_from_mcp(name: &HeaderName) -> bool {
-    [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, DATE, ALLOW, RETRY_AFTER].contains(name)
-        || (name.as_str().starts_with("mcp-") && *name != MCP_SESSION_ID)
+    DESCRIBING.contains(name) || (name.as_str().starts_with("mcp-") && *name != MCP_SESSION_ID)
 }
 
 /// The same for a plain HTTP interface, and what caching and paging need.
 fn passes_from_http(name: &HeaderName) -> bool {
-    [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, DATE, ALLOW, RETRY_AFTER].contains(name)
-        || [ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EXPIRES, LAST_MODIFIED, VARY]
-            .contains(name)
+    static LISTED: [HeaderName; 8] =
+        [ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EXPIRES, LAST_MODIFIED, VARY];
+    DESCRIBING.contains(name)
+        || LISTED.contains(name)
         || matches!(
             name.as_str(),
             "link" | "content-digest" | "repr-digest" | "deprecation" | "sunset" | "x-total-count"

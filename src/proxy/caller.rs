@@ -40,7 +40,7 @@ impl Caller {
     }
 }
 
-/// Callers are forgotten all at once beyond this many; making one again costs a microsecond.
+/// Callers are forgotten all at once beyond this many; each is made again with its next request.
 const MOST_CALLERS: usize = 16_384;
 
 /// The callers of one worker, by the address of their principal (which each keeps alive, and thereby its own).

@@ -107,7 +107,8 @@ pub(super) fn build(
 /// Fields that say something about the content, and those that MCP defines. `Mcp-Session-Id` and `Last-Event-ID` are
 /// not among them: they go through the session's check.
 fn passes_to_mcp(name: &HeaderName) -> bool {
-    [CONTENT_TYPE, ACCEPT_LANGUAGE, USER_AGENT, MCP_PROTOCOL_VERSION].contains(name)
+    static LISTED: [HeaderName; 4] = [CONTENT_TYPE, ACCEPT_LANGUAGE, USER_AGENT, MCP_PROTOCOL_VERSION];
+    LISTED.contains(name)
 }
 
 /// MC-04: what programs behind us may route by, unless nobody has promised that it is what the body says.
@@ -118,7 +119,7 @@ fn is_routing(name: &HeaderName) -> bool {
 
 /// What a plain HTTP interface may need; credentials, cookies and everything about the connection are not among it.
 fn passes_to_http(name: &HeaderName) -> bool {
-    const LISTED: [HeaderName; 16] = [
+    static LISTED: [HeaderName; 16] = [
         ACCEPT,
         ACCEPT_ENCODING,
         ACCEPT_LANGUAGE,

@@ -1,4 +1,5 @@
-//! One record per request, made when its answer has ended: counters, and a line in the log. Never a token.
+//! One record per request, made when its answer is handed over whole or its stream has ended: counters, and a line in
+//! the log. Never a token.
 
 use std::sync::Arc;
 

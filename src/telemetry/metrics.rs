@@ -290,7 +290,11 @@ fn expose_upstreams(sums: &BTreeMap<String, Sum>, out: &mut Exposition) {
         }
     }
     let name = "mcpgate_request_duration_seconds";
-    out.family(name, Kind::Histogram, "From the request's head to the end of the answer.");
+    out.family(
+        name,
+        Kind::Histogram,
+        "From a request's head until its answer is handed over whole, or its stream ends.",
+    );
     let bounds = BOUNDS.map(|bound| bound.as_secs_f64());
     for (upstream, sum) in sums {
         let seconds = Duration::from_micros(sum.micros).as_secs_f64();

@@ -227,7 +227,7 @@ impl TokenCache {
     }
 
     /// Applies a change read from the store.
-    pub fn apply(&self, change: &Change) {
+    fn apply(&self, change: &Change) {
         match change {
             Change::GrantRevoked(tenant, grant) => self.forget_grant(tenant, *grant),
             Change::AccessTokenRevoked(_, hash) => self.forget_token(hash),

@@ -9,7 +9,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 /// A stream that the proxy relays.
-pub type Relayed = Pin<Box<dyn http_body::Body<Data = Bytes, Error = std::io::Error> + Send>>;
+type Relayed = Pin<Box<dyn http_body::Body<Data = Bytes, Error = std::io::Error> + Send>>;
 
 /// A response body.
 #[derive(Default)]
