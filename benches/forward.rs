@@ -117,13 +117,12 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         let metrics = Metrics::new(&["main".to_owned()]);
         let proxy = Arc::new(Proxy::new(cache, clock, metrics.worker(), [9; 32]));
         loop {
-            let (stream, from) = listener.accept().await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
             let (proxy, table, config) = (Arc::clone(&proxy), Arc::clone(&table), Arc::clone(&config));
             let service = service_fn(move |request| {
                 let (proxy, table, config) = (Arc::clone(&proxy), Arc::clone(&table), Arc::clone(&config));
                 let peer = Peer {
-                    address: from.ip(),
                     forwarded_for: HeaderValue::from_static("192.0.2.7"),
                     request_id: HeaderValue::from_static("req-1"),
                 };

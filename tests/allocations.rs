@@ -189,11 +189,10 @@ impl Gateway {
     }
 
     async fn listen(self, listener: TcpListener) {
-        let (stream, address) = listener.accept().await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
         let service = service_fn(move |request| {
             let (proxy, table, config) = (Arc::clone(&self.proxy), Arc::clone(&self.table), Arc::clone(&self.config));
             let peer = Peer {
-                address: address.ip(),
                 forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
                 request_id: http::HeaderValue::from_static("req-1"),
             };

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -47,7 +47,7 @@ impl AsRef<[u8]> for Placed {
     }
 }
 
-/// Checks what the headers say of the body (415, 413, 417), before a byte of it is read.
+/// Checks what the headers say of the body (400, 413, 415), before a byte of it is read.
 pub(super) fn check_headers(
     route: &Route,
     method: &Method,
@@ -58,10 +58,6 @@ pub(super) fn check_headers(
     // Two versions are two eras: which one the upstream would believe cannot be known.
     if route.kind == UpstreamKind::Mcp && headers.get_all(MCP_PROTOCOL_VERSION).iter().nth(1).is_some() {
         return Err(Rejection::HeaderMismatch(HeaderMismatch { message: "MCP-Protocol-Version occurs twice" }));
-    }
-    // RFC 9110 10.1.1: hyper answers 100-continue; nothing else can be expected.
-    if headers.get_all(EXPECT).iter().any(|v| !v.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return Err(Rejection::UnknownExpectation);
     }
     if body.size_hint().lower() > u64::try_from(config.limits.mcp_body).unwrap_or(u64::MAX) {
         return Err(Rejection::TooLarge);

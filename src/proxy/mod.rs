@@ -8,12 +8,15 @@
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config::{Config, UpstreamKind};
@@ -64,14 +67,16 @@ use trace::Traces;
 use upstream::{Ask, Lease, Pool};
 use watch::{Limits, Order, Watch};
 
-/// Answers up to this size that are here with their head are passed on whole: four TLS records.
+/// Answers up to this size that are here with their head, or say their length and come soon after, are passed on whole:
+/// four TLS records.
 const WHOLE: usize = 64 * 1024;
+const SHORT: u64 = 64 * 1024;
+/// How long such an answer is waited for; one that takes longer becomes a stream.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Who is at the other end of the connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// The client's address, behind trusted proxies.
-    pub address: std::net::IpAddr,
     /// X-Forwarded-For as this gateway sends it on.
     pub forwarded_for: HeaderValue,
     /// The request id.
@@ -112,6 +117,13 @@ struct Exchange<'a> {
     slot: Option<Slot>,
     /// The message's id as raw JSON, once it was read: for an answer of our own.
     id: Option<Bytes>,
+}
+
+/// What the head of an answer says of its body.
+struct Shape {
+    status: StatusCode,
+    is_events: bool,
+    is_encoded: bool,
 }
 
 impl Proxy {
@@ -230,61 +242,78 @@ impl Proxy {
         }
     }
 
-    /// Passes the upstream's answer on: whole if it is here, as a stream if not.
+    /// Passes the upstream's answer on.
     async fn deliver(
         &self,
         exchange: &mut Exchange<'_>,
         response: http::Response<Incoming>,
-        mut lease: Lease,
+        lease: Lease,
         token: &Addressed,
         caller: &Caller,
     ) -> Result<Response, Rejection> {
-        let (route, config) = (exchange.route, exchange.config);
-        let (head, mut body) = response.into_parts();
+        let route = exchange.route;
+        let (head, body) = response.into_parts();
         answer::judge(route.kind, head.status)?;
-        let mut read = Gathered::default();
-        let stop = poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, WHOLE, cx))).await;
-        if stop == Poll::Ready(Stop::Broken) {
-            return Err(Rejection::UpstreamProtocol);
-        }
         let form = answer::form(&head.headers);
         let is_encoded = answer::is_encoded(&head.headers);
         // SS-02: events that are not seen cannot be bounded, and no other coding than identity was asked for.
         if route.kind == UpstreamKind::Mcp && form == Form::Events && is_encoded {
             return Err(Rejection::UpstreamProtocol);
         }
+        let shape = Shape { status: head.status, is_events: form == Form::Events, is_encoded };
+        let body = self.whole_or_stream(exchange, shape, body, lease, token).await?;
         let keeps_session = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
         let session = head.headers.get(MCP_SESSION_ID).filter(|_| keeps_session);
         let session = session.and_then(|id| self.session_key.wrap(route, &caller.principal, id));
         let is_head = exchange.parts.method == Method::HEAD;
         // The request's own map has served; its memory goes on.
         let emptied = std::mem::take(&mut exchange.parts.headers);
-        let headers = answer::build(route.kind, form, head.headers, is_head, session, emptied);
-        let body = if stop == Poll::Ready(Stop::End) {
-            lease.finish();
-            Body::from(read.take())
-        } else {
-            let is_events = form == Form::Events;
-            let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
-            record.answer(Outcome::Forwarded, head.status);
-            if is_events {
-                lease.leave_queue();
-            }
-            let silence = if is_events { config.timeouts.sse_keep_alive } else { route.first_byte_timeout };
-            let limits = Limits {
-                max_age: route.max_stream,
-                silence,
-                on_silence: if is_events { Order::KeepAlive } else { Order::TooSilent },
-                grace: config.timeouts.expired_stream,
-            };
-            let ward = self.watch.over(token.token(), route, limits);
-            let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
-            Body::Relayed(Box::pin(Relay::new(body, lease, read, event_limit, ward, record, exchange.slot.take())))
-        };
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
-        *response.headers_mut() = headers;
+        *response.headers_mut() = answer::build(route.kind, form, head.headers, is_head, session, emptied);
         Ok(response)
+    }
+
+    /// Makes the body of an answer: whole if it is here or will be in a moment, a stream if not.
+    async fn whole_or_stream(
+        &self,
+        exchange: &mut Exchange<'_>,
+        shape: Shape,
+        mut body: Incoming,
+        mut lease: Lease,
+        token: &Addressed,
+    ) -> Result<Body, Rejection> {
+        let Shape { status, is_events, is_encoded } = shape;
+        let (route, config) = (exchange.route, exchange.config);
+        let mut read = Gathered::default();
+        let mut stop = poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, WHOLE, cx))).await;
+        // Many servers write head and body one after the other. A stream would cost more than this wait.
+        let is_short = !is_events && body.size_hint().exact().is_some_and(|rest| rest <= SHORT);
+        if stop.is_pending() && is_short {
+            let rest = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
+            stop = rest.map_or(Poll::Pending, Poll::Ready);
+        }
+        match stop {
+            Poll::Ready(Stop::Broken) => return Err(Rejection::UpstreamProtocol),
+            Poll::Ready(Stop::End) => {
+                lease.finish();
+                return Ok(Body::from(read.take()));
+            }
+            Poll::Ready(Stop::Full) | Poll::Pending => {}
+        }
+        let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
+        record.answer(Outcome::Forwarded, status);
+        let (silence, on_silence) = if is_events {
+            lease.leave_queue();
+            (config.timeouts.sse_keep_alive, Order::KeepAlive)
+        } else {
+            (route.first_byte_timeout, Order::TooSilent)
+        };
+        let limits = Limits { max_age: route.max_stream, silence, on_silence, grace: config.timeouts.expired_stream };
+        let ward = self.watch.over(token.token(), route, limits);
+        let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
+        let relay = Relay::new(body, lease, read, event_limit, ward, record, exchange.slot.take());
+        Ok(Body::Relayed(Box::pin(relay)))
     }
 
     /// Returns what this worker keeps for `table`; makes it when the table is new.
@@ -339,10 +368,8 @@ fn check_method(kind: UpstreamKind, version: ProtocolVersion, method: &Method) -
         UpstreamKind::Mcp => {
             ([Method::GET, Method::POST, Method::DELETE].contains(method), "GET, POST, DELETE, OPTIONS")
         }
-        // HS-11: neither is meant for what lies behind a gateway.
-        UpstreamKind::Http => {
-            (![Method::CONNECT, Method::TRACE].contains(method), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-        }
+        // What nothing behind a gateway should see has been refused before (HS-11).
+        UpstreamKind::Http => return Ok(()),
     };
     if allowed { Ok(()) } else { Err(Rejection::MethodNotAllowed(list)) }
 }

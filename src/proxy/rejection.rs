@@ -23,8 +23,6 @@ pub(super) enum Rejection {
     NoCredentials,
     /// Not one well-formed bearer token.
     MalformedCredentials,
-    /// The field is longer than any token.
-    OversizedCredentials,
     /// Unknown, revoked or expired.
     InvalidToken,
     /// Good for another resource.
@@ -37,8 +35,6 @@ pub(super) enum Rejection {
     TooManyAtOnce,
     /// The path does not know the method; those it knows.
     MethodNotAllowed(&'static str),
-    /// Only `100-continue` can be expected.
-    UnknownExpectation,
     /// A field name that other programs read as a different one.
     AmbiguousField,
     /// The body is not what the path takes.
@@ -102,9 +98,7 @@ impl Rejection {
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             Self::RateLimited(_) | Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
-            Self::OversizedCredentials => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UpstreamUnreachable | Self::UpstreamRefused | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
             Self::Unprovable | Self::Overloaded | Self::UpstreamDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -115,15 +109,12 @@ impl Rejection {
     /// Returns the label.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::AmbiguousPath
-            | Self::UnknownExpectation
-            | Self::AmbiguousField
-            | Self::SlowBody
-            | Self::BadBody(_)
-            | Self::Envelope(_) => Outcome::BadRequest,
+            Self::AmbiguousPath | Self::AmbiguousField | Self::SlowBody | Self::BadBody(_) | Self::Envelope(_) => {
+                Outcome::BadRequest
+            }
             Self::BadOrigin => Outcome::BadOrigin,
             Self::NoCredentials => Outcome::NoCredentials,
-            Self::MalformedCredentials | Self::OversizedCredentials => Outcome::MalformedCredentials,
+            Self::MalformedCredentials => Outcome::MalformedCredentials,
             Self::InvalidToken => Outcome::InvalidToken,
             Self::WrongAudience => Outcome::WrongAudience,
             Self::Unprovable => Outcome::Unprovable,
@@ -150,14 +141,12 @@ impl Rejection {
             Self::BadOrigin => "pages of this origin may not call",
             Self::NoCredentials => "a bearer token is needed",
             Self::MalformedCredentials => MALFORMED_CREDENTIALS,
-            Self::OversizedCredentials => "the Authorization field is too long",
             // RFC 6750 3.1: the same bytes for both, so that a stolen token does not tell where it is good.
             Self::InvalidToken | Self::WrongAudience => INVALID_TOKEN,
             Self::Unprovable => "tokens cannot be checked at present",
             Self::RateLimited(_) => "too many requests",
             Self::TooManyAtOnce => "too many requests and streams at once",
             Self::MethodNotAllowed(_) => "the method is not allowed here",
-            Self::UnknownExpectation => "the expectation is not known",
             Self::AmbiguousField => "a field name has an underscore",
             Self::UnsupportedMediaType(what) | Self::BadBody(what) => what,
             Self::TooLarge => "the body is larger than allowed",
@@ -182,9 +171,7 @@ impl Rejection {
             Self::AmbiguousPath
             | Self::NoCredentials
             | Self::MalformedCredentials
-            | Self::OversizedCredentials
             | Self::MethodNotAllowed(_)
-            | Self::UnknownExpectation
             | Self::UnsupportedMediaType(_)
             | Self::TooLarge
             | Self::SlowBody => Ok("invalid_request"),
@@ -240,7 +227,7 @@ impl Rejection {
         match self {
             // RFC 6750 3.1: no error code for a request that lacks credentials.
             Self::NoCredentials => drop(challenge(Challenge::Bare)),
-            Self::MalformedCredentials | Self::OversizedCredentials => drop(challenge(Challenge::InvalidRequest)),
+            Self::MalformedCredentials => drop(challenge(Challenge::InvalidRequest)),
             Self::InvalidToken | Self::WrongAudience => drop(challenge(Challenge::InvalidToken)),
             Self::InsufficientScope => drop(challenge(Challenge::InsufficientScope)),
             Self::RateLimited(seconds) => extra = Some((RETRY_AFTER, (*seconds).into())),
@@ -253,7 +240,6 @@ impl Rejection {
             }
             Self::AmbiguousPath
             | Self::BadOrigin
-            | Self::UnknownExpectation
             | Self::AmbiguousField
             | Self::UnsupportedMediaType(_)
             | Self::TooLarge

@@ -132,6 +132,11 @@ impl Client {
         .await
     }
 
+    /// What has come and was not read.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Reads the head of an answer.
     pub(crate) async fn head(&mut self) -> Reply {
         let end = soon(async {

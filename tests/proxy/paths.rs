@@ -102,7 +102,7 @@ async fn a_query_goes_along_unless_the_operator_has_one() {
 #[tokio::test]
 async fn hs_11_mc_14_methods_follow_the_era() {
     let world = World::new().await;
-    let (mcp, api) = (world.token(MCP).text, world.token(API).text);
+    let mcp = world.token(MCP).text;
     for method in ["PUT", "PATCH", "BREW"] {
         let reply = world.ask(&Ask::new(method, "/mcp").bearer(&mcp)).await;
         assert_eq!((reply.status, reply.field("allow")), (405, Some("GET, POST, DELETE, OPTIONS")), "{method}");
@@ -111,7 +111,6 @@ async fn hs_11_mc_14_methods_follow_the_era() {
         let reply = world.ask(&Ask::new(method, "/mcp").bearer(&mcp).field("MCP-Protocol-Version", "2026-07-28")).await;
         assert_eq!((reply.status, reply.field("allow")), (405, Some("POST, OPTIONS")), "{method}");
     }
-    assert_eq!(world.ask(&Ask::new("TRACE", "/api/x").bearer(&api)).await.status, 405);
     world.mcp.assert_nothing();
     world.api.assert_nothing();
     for method in ["GET", "DELETE"] {
@@ -159,13 +158,9 @@ async fn hs_01_both_lengths_reach_the_upstream_as_one_of_ours() {
 }
 
 #[tokio::test]
-async fn hs_09_only_continue_can_be_expected() {
+async fn hs_09_who_waits_for_100_is_told_to_continue() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    for odd in ["200-ok", "100-continue, x", "\t100-Continue;q=1"] {
-        assert_eq!(world.ask(&Ask::post(PING).bearer(&token).field("Expect", odd)).await.status, 417, "{odd}");
-    }
-    world.mcp.assert_nothing();
     let mut client = world.connect().await;
     client.send(&Ask::post(PING).bearer(&token).field("Expect", "100-continue").bytes()).await;
     assert_eq!(client.head().await.status, 100);

@@ -89,8 +89,6 @@ async fn tv_03_tv_04_malformed_credentials_are_a_bad_request() {
         assert_400(&world.ask(&Ask::post(PING).field("Authorization", &field)).await);
     }
     assert_400(&world.ask(&Ask::post(PING).bearer(&token).bearer(&token)).await);
-    let reply = world.ask(&Ask::post(PING).bearer(&"a".repeat(17 * 1024))).await;
-    assert_eq!(reply.status, 431, "{reply:?}");
     world.mcp.assert_nothing();
 }
 

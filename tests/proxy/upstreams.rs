@@ -295,3 +295,21 @@ async fn up_13_an_upstream_that_is_down_is_left_alone_for_a_moment_and_then_trie
         assert_eq!(world.ask(&ask).await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_short_answer_in_two_pieces_comes_in_one_and_a_slow_one_as_a_stream() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let head = || send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n");
+    let pause = |millis| Act::Wait(Duration::from_millis(millis));
+    world.mcp.then([head(), pause(100), send("{}")]);
+    let mut client = world.connect().await;
+    client.send(&Ask::post(PING).bearer(&token).bytes()).await;
+    assert_eq!((client.head().await.field("content-length"), client.unread()), (Some("2"), b"{}".as_slice()));
+    world.mcp.then([head(), pause(1500), send("{}")]);
+    let mut client = world.connect().await;
+    client.send(&Ask::post(PING).bearer(&token).bytes()).await;
+    assert_eq!((client.head().await.field("content-length"), client.unread()), (Some("2"), b"".as_slice()));
+    world.mcp.then([head(), pause(100), send("{"), Act::Close]);
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 502, "it is not too late to say so");
+}

@@ -314,14 +314,13 @@ url = "http://{api}/base"
 
 async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, served: Served) {
     loop {
-        let (stream, address) = listener.accept().await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
         let (proxy, served) = (proxy.clone(), served.clone());
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let proxy = proxy.clone();
             let (config, table) = served.lock().unwrap().clone();
             async move {
                 let peer = Peer {
-                    address: address.ip(),
                     forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
                     request_id: http::HeaderValue::from_static("req-1"),
                 };
