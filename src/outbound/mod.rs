@@ -175,7 +175,7 @@ impl Dialer {
         };
         for address in addresses {
             let leave = match by_network {
-                Some(budget) => Some(turn(budget, &guard::network(address.ip()).to_string()).await?),
+                Some(budget) => Some(turn(budget, &guard::site(address.ip()).to_string()).await?),
                 None => None,
             };
             if let Ok(Ok(stream)) = timeout(CONNECT_TIME, self.transport.connect(address)).await {

@@ -11,7 +11,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::rejection::Rejection;
 use crate::config::Rates;
-use crate::oauth::{ClientId, Subject, TenantId};
+use crate::oauth::{ClientId, Lifetime, Subject, TenantId};
 use crate::token_cache::Principal;
 
 /// Budgets beyond this, and beyond twice those that were held after the last sweep, are swept of those that nobody holds.
@@ -68,9 +68,8 @@ impl Budgets {
     pub(super) fn spend(&self, budget: &Budget) -> Result<(), Rejection> {
         let Some(limiter) = &budget.limiter else { return Ok(()) };
         limiter.check().map_err(|early| {
-            let wait = early.wait_time_from(self.clock.now());
-            // Rounded up: who comes when told to must not be refused again.
-            Rejection::RateLimited(wait.as_secs().saturating_add(1))
+            let millis = early.wait_time_from(self.clock.now()).as_millis();
+            Rejection::RateLimited(Lifetime::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)).as_pause())
         })
     }
 }

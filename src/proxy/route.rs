@@ -119,7 +119,8 @@ impl RouteTable {
     }
 
     /// Builds the table of a changed configuration. What is counted goes on where the rates are the same, and the
-    /// connections to an upstream where all of it is (and not of TLS: the roots in its files may be others now).
+    /// connections to an upstream where all of it is, its place in the list too (and not of TLS: the roots in its files
+    /// may be others now).
     ///
     /// # Errors
     /// As `build`.

@@ -24,6 +24,7 @@ use super::worker::Worker;
 use crate::config::Config;
 use crate::telemetry::ServerEvent;
 use crate::web::peer::{self, Origin};
+use crate::web::{LEFT_BYTES, LEFT_TIME};
 
 /// How long a PROXY header may take: the proxy sends it in its first packet.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
@@ -44,10 +45,6 @@ const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 128;
 /// A peer that does not answer a ping is gone.
 const PING: Duration = Duration::from_secs(20);
-/// What is still taken of a body that nobody wants, so that the answer arrives (RFC 9112 9.6), and for how long: as much
-/// as an honest message commonly has.
-const LINGER_BYTES: usize = 4 << 20;
-const LINGER: Duration = Duration::from_secs(1);
 
 /// What is known of a connection, for its requests.
 pub(super) struct Connection {
@@ -207,7 +204,7 @@ where
 async fn linger(mut stream: impl AsyncRead + Unpin) {
     let read = async {
         let mut bytes = vec![0; 4096];
-        let mut left = LINGER_BYTES;
+        let mut left = LEFT_BYTES;
         while let Ok(read @ 1..) = stream.read(&mut bytes).await {
             left = left.saturating_sub(read);
             if left == 0 {
@@ -216,7 +213,7 @@ async fn linger(mut stream: impl AsyncRead + Unpin) {
         }
     };
     // Whether the time is up or the bytes are: the connection is closed now.
-    drop(tokio::time::timeout(LINGER, read).await);
+    drop(tokio::time::timeout(LEFT_TIME, read).await);
 }
 
 async fn http2<S>(stream: S, connection: Arc<Connection>, config: &Config) -> End

@@ -17,6 +17,7 @@ const PREFACE: usize = 24;
 const HEAD: usize = 9;
 
 const DATA: u8 = 0;
+const END_STREAM: u8 = 1;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const WINDOW_UPDATE: u8 = 8;
@@ -61,9 +62,9 @@ impl ControlFrames {
             bytes = rest;
             if self.filled == HEAD {
                 self.filled = 0;
-                let [high, middle, low, kind, ..] = self.head;
+                let [high, middle, low, kind, flags, ..] = self.head;
                 self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-                if self.counts(kind) && self.is_one_too_many() {
+                if self.counts(kind, flags) && self.is_one_too_many() {
                     return true;
                 }
             }
@@ -72,9 +73,11 @@ impl ControlFrames {
     }
 
     /// Returns whether a frame of this kind counts. h2 has limits of its own for what opens and resets streams.
-    fn counts(&mut self, kind: u8) -> bool {
+    fn counts(&mut self, kind: u8, flags: u8) -> bool {
         match kind {
-            DATA | HEADERS | RST_STREAM | CONTINUATION => false,
+            // CVE-2019-9518: data that brings nothing and ends nothing.
+            DATA => self.skip == 0 && flags & END_STREAM == 0,
+            HEADERS | RST_STREAM | CONTINUATION => false,
             WINDOW_UPDATE => {
                 self.updates = self.updates.saturating_add(1);
                 self.updates > self.written / BYTES_PER_UPDATE
@@ -104,8 +107,8 @@ mod tests {
 
     #[test]
     fn h2_05_frames_for_nothing_are_counted_however_they_are_cut() {
-        // SETTINGS, PRIORITY, PING, an unknown kind, and window updates that answer nothing.
-        for (kind, length) in [(4, 0), (4, 6), (2, 5), (6, 8), (0x42, 0), (8, 4)] {
+        // Empty data, SETTINGS, PRIORITY, PING, an unknown kind, and window updates that answer nothing.
+        for (kind, length) in [(0, 0), (4, 0), (4, 6), (2, 5), (6, 8), (0x42, 0), (8, 4)] {
             for cut in [1, 7, 1000] {
                 let sent = [vec![b'P'; 24], frame(kind, length).repeat(1000)].concat();
                 let mut frames = ControlFrames::begin();

@@ -18,8 +18,8 @@ use crate::web::peer;
 const BACKLOG: u32 = 1024;
 /// Connections on their way to one worker. A worker that has so many to begin is overloaded.
 pub(super) const HAND_OVER: usize = 256;
-/// A client that acknowledges nothing for so many milliseconds has vanished; by itself, Linux waits for 15 minutes.
-const VANISHED_AFTER: u32 = 60_000;
+/// A client that acknowledges nothing for so long has vanished; by itself, Linux waits for 15 minutes.
+const VANISHED_AFTER: Duration = Duration::from_secs(60);
 /// Between two tries after the system refused a connection; doubled until the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -87,11 +87,13 @@ fn is_the_peers(error: &std::io::Error) -> bool {
     [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&error.kind())
 }
 
-fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+/// `stall`: how long a client may take nothing, which looks the same from here once the system's buffer is full.
+fn prepare(stream: &TcpStream, stall: Duration) -> std::io::Result<()> {
     // Each small answer would wait for the acknowledgement of the one before.
     stream.set_nodelay(true)?;
     // RFC 5482: small pieces of a stream fit the system's buffer whether anybody is there or not.
-    Ok(set_tcp_user_timeout(stream, VANISHED_AFTER)?)
+    let limit = u32::try_from(stall.max(VANISHED_AFTER).as_millis()).unwrap_or(u32::MAX);
+    Ok(set_tcp_user_timeout(stream, limit)?)
 }
 
 fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Process) -> Result<(), ServerEvent> {
@@ -104,7 +106,7 @@ fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Proc
     if !peer::is_trusted(peer.ip(), &config.public.trusted_proxies) {
         permit.claim(peer.ip(), config.limits.connections_per_address)?;
     }
-    prepare(&stream).map_err(|_| ServerEvent::AcceptFailed)?;
+    prepare(&stream, config.timeouts.write_stall).map_err(|_| ServerEvent::AcceptFailed)?;
     let stream = stream.into_std().map_err(|_| ServerEvent::AcceptFailed)?;
     let desk = desks.iter().min_by_key(|desk| desk.worker.open()).unwrap_or(first);
     let seat = Seat::take(&desk.worker);
@@ -119,11 +121,13 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     #[tokio::test]
-    async fn ss_05_a_client_that_vanished_is_given_up_in_a_minute() {
+    async fn ss_05_a_client_that_vanished_is_given_up_in_a_minute_or_when_it_may_be_slow_for_no_longer() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
-        super::prepare(&accepted).unwrap();
-        assert_eq!(tcp_user_timeout(&accepted).unwrap(), 60_000);
+        for (stall, limit) in [(1, 60_000), (3600, 3_600_000)] {
+            super::prepare(&accepted, std::time::Duration::from_secs(stall)).unwrap();
+            assert_eq!(tcp_user_timeout(&accepted).unwrap(), limit);
+        }
     }
 }

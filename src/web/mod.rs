@@ -13,7 +13,7 @@ mod request_body;
 
 pub use body::{Body, BodyError, read_bounded};
 pub use csrf::{FormKey, is_cross_site};
-pub use request_body::RequestBody;
+pub use request_body::{LEFT_BYTES, LEFT_TIME, RequestBody};
 
 /// A response of any face.
 pub type Response = http::Response<Body>;

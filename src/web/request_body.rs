@@ -10,9 +10,10 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-/// What is still taken of a body that nobody wants, and for how long.
-const LEFT_BYTES: usize = 16 << 20;
-const LEFT_TIME: Duration = Duration::from_secs(1);
+/// What is still taken of a body that nobody wants, so that the answer arrives: as much as an honest message has.
+pub const LEFT_BYTES: usize = 4 << 20;
+/// And for how long.
+pub const LEFT_TIME: Duration = Duration::from_secs(1);
 
 /// The body of a request.
 ///
