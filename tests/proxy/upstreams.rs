@@ -279,7 +279,7 @@ async fn up_13_an_upstream_that_is_down_is_left_alone_for_a_moment_and_then_trie
     place.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = place.local_addr().unwrap();
     let url = format!("http://{address}/").parse().unwrap();
-    let world = World::with(|config| config.upstreams[0].url = url).await;
+    let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.url = Clone::clone(&url))).await;
     let ask = Ask::post(PING).bearer(&world.token(MCP).text);
     for _ in 0..5 {
         assert_eq!(world.ask(&ask).await.status, 502);
