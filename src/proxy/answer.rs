@@ -60,12 +60,12 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|v| !v.as_bytes().split(|b| *b == b',').all(plain))
 }
 
-/// Builds the head of an answer. `session` is the bound form of the upstream's session id; `to` is a map whose memory
-/// can be used.
+/// Builds the head of an answer. `session` is the bound form of the upstream's session id; `from` is
+/// left empty; `to` is a map whose memory can be used.
 pub(super) fn build(
     kind: UpstreamKind,
     form: Form,
-    from: HeaderMap,
+    from: &mut HeaderMap,
     is_head: bool,
     session: Option<HeaderValue>,
     mut to: HeaderMap,
@@ -76,7 +76,7 @@ pub(super) fn build(
         UpstreamKind::Http => passes_from_http,
     };
     let mut current = None;
-    for (name, value) in from {
+    for (name, value) in from.drain() {
         // A name is given once for all its values.
         current = name.or(current);
         let Some(name) = &current else { continue };

@@ -57,8 +57,9 @@ pub(super) fn check_names(headers: &HeaderMap) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Builds the head of a request to an upstream.
+/// Builds the head of a request to an upstream; `to` is a map whose memory can be used.
 pub(super) fn build(
+    mut to: HeaderMap,
     route: &Route,
     table: &RouteTable,
     from: &HeaderMap,
@@ -67,7 +68,8 @@ pub(super) fn build(
     checked: Checked,
     traces: &Traces,
 ) -> HeaderMap {
-    let mut to = HeaderMap::with_capacity(USUAL_FIELDS);
+    to.clear();
+    to.reserve(USUAL_FIELDS);
     to.insert(HOST, route.origin.host_header.clone());
     let passes = match route.kind {
         UpstreamKind::Mcp => passes_to_mcp,

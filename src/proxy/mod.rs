@@ -6,13 +6,13 @@
 //! and `rejection.rs`.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
@@ -101,6 +101,8 @@ struct Station {
     pools: Vec<Arc<Pool>>,
     callers: Mutex<Callers>,
     metrics: WorkerMetrics,
+    /// An empty map that has served; its memory goes on.
+    spare: Mutex<HeaderMap>,
 }
 
 /// A request on its way through the stages.
@@ -216,7 +218,9 @@ impl Proxy {
         exchange.id = message.id;
         let checked = self.check_session(exchange, &caller)?;
         let permit = Permit::grant(caller)?;
-        let headers = headers::build(route, &station.table, fields, permit.caller(), peer, checked, &self.traces);
+        let spare = std::mem::take(&mut *station.spare());
+        let headers =
+            headers::build(spare, route, &station.table, fields, permit.caller(), peer, checked, &self.traces);
         let ask = Ask { method: method.clone(), target, headers, body: message.body };
         let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?;
         let (response, lease) = pool.send(&permit, ask).await?;
@@ -252,7 +256,7 @@ impl Proxy {
         caller: &Caller,
     ) -> Result<Response, Rejection> {
         let route = exchange.route;
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         answer::judge(route.kind, head.status)?;
         let form = answer::form(&head.headers);
         let is_encoded = answer::is_encoded(&head.headers);
@@ -270,7 +274,8 @@ impl Proxy {
         let emptied = std::mem::take(&mut exchange.parts.headers);
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
-        *response.headers_mut() = answer::build(route.kind, form, head.headers, is_head, session, emptied);
+        *response.headers_mut() = answer::build(route.kind, form, &mut head.headers, is_head, session, emptied);
+        *exchange.station.spare() = head.headers;
         Ok(response)
     }
 
@@ -340,7 +345,11 @@ impl Station {
             None => Pool::new(route, metrics.clone()),
         };
         let pools = table.routes.iter().map(pool).collect();
-        Self { table: Arc::clone(table), pools, callers: Mutex::default(), metrics }
+        Self { table: Arc::clone(table), pools, callers: Mutex::default(), metrics, spare: Mutex::default() }
+    }
+
+    fn spare(&self) -> MutexGuard<'_, HeaderMap> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn caller(&self, token: &Addressed, route: &Route) -> Result<Arc<Caller>, Rejection> {
