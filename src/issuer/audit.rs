@@ -4,7 +4,6 @@ use super::refusals::Counted;
 use super::rejection::StoreFailed;
 use super::throttle::network;
 use super::{Caller, Issuer};
-use crate::oauth::Timestamp;
 use crate::store::{AuditEvent, AuditRow, StoreError};
 
 /// Where requests come in that no use case gets to see when they cannot be read.
@@ -37,12 +36,10 @@ impl Issuer {
     /// Records a refusal. A refusal stays one when its row cannot be written, and a stranger who causes them by the
     /// thousand has them counted, not written.
     pub(super) async fn record_refusal(&self, row: AuditRow) {
-        let now = row.at;
         let network = network(&Caller { address: row.address, request_id: None });
-        if self.refusals.admit(row.event, network, now) {
+        if self.refusals.admit(row.event, network, row.at) {
             self.append(row).await;
         }
-        self.record_counted_refusals(now).await;
     }
 
     /// Records that a face refused a request, before or beside any use case; `reason` is for the trail alone.
@@ -56,11 +53,21 @@ impl Issuer {
         self.record_refusal(AuditRow { reason: Some(reason.to_owned()), ..row }).await;
     }
 
-    /// Writes how many refusals got no row of their own in the minute that is over.
-    pub(super) async fn record_counted_refusals(&self, now: Timestamp) {
-        for Counted { event, network, count } in self.refusals.finished(now) {
+    /// Writes how many refusals got no row of their own in the minutes that are over. Never as part of a request: whoever
+    /// hangs up would take the counts along that are not written yet.
+    pub async fn record_counted_refusals(&self) {
+        self.record_counts(self.refusals.take_finished(self.clock.now())).await;
+    }
+
+    /// Writes those of the present minute as well: the process ends.
+    pub async fn record_last_refusals(&self) {
+        self.record_counts(self.refusals.take_all()).await;
+    }
+
+    async fn record_counts(&self, refusals: Vec<Counted>) {
+        for Counted { event, network, count } in refusals {
             let caller = Caller { address: network, request_id: None };
-            let reason = Some(format!("counted: {count} more, of one minute"));
+            let reason = Some(format!("counted: {count} more, of a minute or two"));
             self.append(AuditRow { reason, ..self.audit(event, &caller) }).await;
             tracing::warn!(event = event.as_str(), count, "refusals were counted, not written to the audit trail each");
         }

@@ -13,12 +13,13 @@ use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp};
 use crate::store::AuditEvent;
 
-/// Rows of one event from one network in a minute; further ones are counted, and the count gets a row.
-const ROWS: u32 = 100;
+/// Rows of one event from one network in a minute; further ones are counted, and the count gets a row. With all the
+/// events there are a network stays below what is for all.
+const ROWS: u32 = 20;
 const WINDOW: Lifetime = Lifetime::from_secs(60);
 
-/// Rows in all: 5 a second in the long run (about 90 MB a day at most), with a burst that a person or a test suite does
-/// not reach.
+/// Rows in all: 5 a second in the long run, with a burst that a person or a test suite does not reach. With the reserve
+/// and the counts some 6.5 a second, about 120 MB a day at most.
 const PER_SECOND: u32 = 5;
 const BURST: u32 = 500;
 
@@ -30,11 +31,8 @@ const RESERVED_BURST: u32 = 100;
 /// Events and networks told apart at most; further networks share one entry for each event.
 const MAX_KEYS: usize = 10_000;
 
-/// Counts that get a row of their own each time; the rest share one for each event.
-const COUNTS_TOLD: usize = 50;
-
-/// How often finished windows are looked for.
-const LOOK_EVERY: Lifetime = Lifetime::from_secs(10);
+/// Counts that get a row of their own each minute; the rest share one for each event.
+const COUNTS_TOLD: usize = 10;
 
 type Key = (AuditEvent, IpAddr);
 
@@ -44,17 +42,11 @@ struct Window {
     counted: u64,
 }
 
-#[derive(Default)]
-struct State {
-    windows: HashMap<Key, Window>,
-    looked_at: Timestamp,
-}
-
 /// Refusals of late.
 pub(super) struct Refusals {
     in_all: Budget<()>,
     reserved: Budget<()>,
-    state: Mutex<State>,
+    windows: Mutex<HashMap<Key, Window>>,
 }
 
 /// Refusals that got no row of their own.
@@ -68,13 +60,16 @@ pub(super) struct Counted {
 
 impl Refusals {
     pub(super) fn new(clock: &Arc<dyn Clock>) -> Self {
-        Self { in_all: Budget::new(clock, in_all()), reserved: Budget::new(clock, reserved()), state: Mutex::default() }
+        Self {
+            in_all: Budget::new(clock, in_all()),
+            reserved: Budget::new(clock, reserved()),
+            windows: Mutex::default(),
+        }
     }
 
     /// Returns whether this one gets its own row; if not, it is counted.
     pub(super) fn admit(&self, event: AuditEvent, network: IpAddr, now: Timestamp) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let windows = &mut state.windows;
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let crowded = windows.len() >= MAX_KEYS && !windows.contains_key(&(event, network));
         let network = if crowded { Ipv4Addr::UNSPECIFIED.into() } else { network };
         let window = windows.entry((event, network)).or_insert(Window { began: now, written: 0, counted: 0 });
@@ -90,24 +85,29 @@ impl Refusals {
     }
 
     /// Closes the windows whose minute is over; what was only counted in them, the most first.
-    pub(super) fn finished(&self, now: Timestamp) -> Vec<Counted> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock set back must not keep windows open: what lies in the future happened now.
-        state.looked_at = state.looked_at.min(now);
-        if now.since(state.looked_at) < LOOK_EVERY {
-            return Vec::new();
-        }
-        state.looked_at = now;
-        let mut finished = Vec::new();
-        state.windows.retain(|(event, network), window| {
+    pub(super) fn take_finished(&self, now: Timestamp) -> Vec<Counted> {
+        self.take(|window| {
+            // A clock set back must not keep windows open: what lies in the future happened now.
             window.began = window.began.min(now);
-            let is_over = now.since(window.began) >= WINDOW;
-            if is_over && window.counted > 0 {
-                let network = Some(*network).filter(|n| !n.is_unspecified());
-                finished.push(Counted { event: *event, network, count: window.counted });
+            now.since(window.began) >= WINDOW
+        })
+    }
+
+    /// Closes every window.
+    pub(super) fn take_all(&self) -> Vec<Counted> {
+        self.take(|_| true)
+    }
+
+    fn take(&self, is_over: impl Fn(&mut Window) -> bool) -> Vec<Counted> {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut finished = Vec::new();
+        for ((event, network), window) in windows.extract_if(|_, window| is_over(window)) {
+            if window.counted > 0 {
+                let network = Some(network).filter(|n| !n.is_unspecified());
+                finished.push(Counted { event, network, count: window.counted });
             }
-            !is_over
-        });
+        }
+        drop(windows);
         finished.sort_by_key(|c| std::cmp::Reverse(c.count));
         let mut rest: HashMap<AuditEvent, u64> = HashMap::new();
         for counted in finished.drain(COUNTS_TOLD.min(finished.len())..) {
@@ -141,23 +141,32 @@ mod tests {
     }
 
     #[test]
-    fn of_one_network_a_hundred_are_written_and_the_rest_counted_exactly() {
+    fn of_one_network_twenty_are_written_and_the_rest_counted_exactly() {
         let refusals = refusals();
         let here = IpAddr::from([192, 0, 2, 0]);
-        assert_eq!((0..1000).filter(|_| refusals.admit(EVENT, here, START)).count(), 100);
+        assert_eq!((0..1000).filter(|_| refusals.admit(EVENT, here, START)).count(), 20);
         assert!(refusals.admit(AuditEvent::LoginThrottled, here, START), "another event");
         assert!(refusals.admit(EVENT, IpAddr::from([192, 0, 3, 0]), START), "another network");
         let over = START.plus(WINDOW);
-        assert_eq!(refusals.finished(over), [Counted { event: EVENT, network: Some(here), count: 900 }]);
-        assert_eq!(refusals.finished(over.plus(WINDOW)), []);
+        assert_eq!(refusals.take_finished(over), [Counted { event: EVENT, network: Some(here), count: 980 }]);
+        assert_eq!(refusals.take_finished(over.plus(WINDOW)), []);
         assert!(refusals.admit(EVENT, here, over), "a new minute");
+    }
+
+    #[test]
+    fn what_is_counted_is_told_when_the_process_ends_in_the_minute() {
+        let refusals = refusals();
+        let here = IpAddr::from([192, 0, 2, 0]);
+        (0..30).for_each(|_| drop(refusals.admit(EVENT, here, START)));
+        assert_eq!(refusals.take_finished(START), []);
+        assert_eq!(refusals.take_all(), [Counted { event: EVENT, network: Some(here), count: 10 }]);
     }
 
     #[test]
     fn many_networks_do_not_hide_what_another_is_refused() {
         let refusals = refusals();
-        let of_attacker = (0..30_u8).map(|n| IpAddr::from([198, 51, n, 0]));
-        let written = of_attacker.flat_map(|n| [n; 100]).filter(|n| refusals.admit(EVENT, *n, START)).count();
+        let of_attacker = (0..100_u8).map(|n| IpAddr::from([198, 51, n, 0]));
+        let written = of_attacker.flat_map(|n| [n; 30]).filter(|n| refusals.admit(EVENT, *n, START)).count();
         assert!((500..=600).contains(&written), "{written}");
         assert!(refusals.admit(EVENT, IpAddr::from([192, 0, 2, 0]), START));
     }
@@ -169,8 +178,8 @@ mod tests {
         for n in 0..20_000_u32 {
             written += u64::from(refusals.admit(EVENT, Ipv4Addr::from_bits(0x0a00_0000 + (n << 8)).into(), START));
         }
-        assert!(refusals.state.lock().unwrap().windows.len() <= MAX_KEYS + 1);
-        let counted = refusals.finished(START.plus(WINDOW));
+        assert!(refusals.windows.lock().unwrap().len() <= MAX_KEYS + 1);
+        let counted = refusals.take_finished(START.plus(WINDOW));
         assert!(counted.len() <= COUNTS_TOLD + 1, "{}", counted.len());
         assert_eq!(written + counted.iter().map(|c| c.count).sum::<u64>(), 20_000);
     }

@@ -12,7 +12,7 @@ impl Issuer {
     pub async fn sweep_forever(&self) {
         loop {
             tokio::time::sleep(EVERY).await;
-            self.record_counted_refusals(self.clock.now()).await;
+            self.record_counted_refusals().await;
             let unused_after = self.config.load().registration.unused_after;
             match self.store.sweep(self.clock.now(), unused_after).await {
                 Ok(0) => {}

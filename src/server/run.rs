@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -14,6 +15,9 @@ use super::start::{Gateway, start, system};
 use crate::config::{Config, Overrides};
 use crate::store::embedded::ServerLock;
 use crate::telemetry;
+
+/// How long the process stays for its last audit rows when the store does not answer.
+const LAST_ROWS: Duration = Duration::from_secs(2);
 
 /// What is done once connections are accepted.
 pub type OnReady = Box<dyn FnOnce(&Ready) + Send>;
@@ -152,6 +156,9 @@ impl Gateway {
             if thread.join().is_err() {
                 tracing::error!("a worker panicked");
             }
+        }
+        if tokio::time::timeout(LAST_ROWS, self.issuer.record_last_refusals()).await.is_err() {
+            tracing::error!("the last counts of refusals could not be written to the audit trail in time");
         }
         self.lock
     }

@@ -37,6 +37,7 @@ use crate::token_cache::{Follower, TokenCache};
 pub(super) struct Gateway {
     pub(super) process: Arc<Process>,
     pub(super) reloader: Arc<Reloader>,
+    pub(super) issuer: Arc<Issuer>,
     /// The digest of the files that the running configuration was read from.
     pub(super) loaded: [u8; 32],
     pub(super) desks: Vec<Desk>,
@@ -166,7 +167,8 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     // Before anybody can be told that we are ready: a file that changes from now on is seen to have changed.
     let loaded = reloader.digest();
     tokio::spawn(Follower::run(ground.cache));
-    tokio::spawn(async move { issuer.sweep_forever().await });
+    let sweeper = Arc::clone(&issuer);
+    tokio::spawn(async move { sweeper.sweep_forever().await });
     tokio::spawn(operator::run(for_operator, Arc::clone(&operator), ended.clone()));
     let listening = tokio::spawn(listener::run(public, desks.clone(), Arc::clone(&process), closing.clone()));
     let tokens = ground.live_tokens;
@@ -174,7 +176,18 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     if let Some(tell) = options.on_ready.take() {
         tell(&ready);
     }
-    Ok(Gateway { process, reloader: Arc::new(reloader), loaded, desks, threads, closing, listening, ended, lock })
+    Ok(Gateway {
+        process,
+        reloader: Arc::new(reloader),
+        issuer,
+        loaded,
+        desks,
+        threads,
+        closing,
+        listening,
+        ended,
+        lock,
+    })
 }
 
 pub(super) fn system(error: impl std::fmt::Display) -> RunError {
