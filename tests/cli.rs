@@ -723,3 +723,25 @@ fn the_demo_upstream_names_an_address_that_is_taken() {
     let wished = format!("cannot listen at {address}: another program listens there; change it with --listen\n");
     assert!(said.ends_with(&wished), "{said}");
 }
+
+/// Runs itself once more, as the process that panics.
+#[test]
+fn lk_02_a_panic_is_reported_by_its_place_alone() {
+    const CHILD: &str = "MCPGATE_TEST_PANICS";
+    if std::env::var_os(CHILD).is_some() {
+        mcpgate::telemetry::init(&mcpgate::config::LogConfig { json: false, filter: "trace".to_owned() });
+        let secret = "mcp_access_0123456789";
+        assert!(std::thread::spawn(move || std::panic::panic_any(format!("no {secret} here"))).join().is_err());
+        mcpgate::telemetry::flush();
+        return;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "lk_02_a_panic_is_reported_by_its_place_alone", "--nocapture"])
+        .envs([(CHILD, "1"), ("RUST_BACKTRACE", "full")])
+        .output()
+        .unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("the code panicked") && said.contains("tests/cli.rs:"), "{said}");
+    assert!(!said.contains("0123456789") && !said.contains("stack backtrace"), "{said}");
+}

@@ -320,3 +320,31 @@ proptest! {
         }
     }
 }
+
+/// How long the quickest of three takes.
+fn quickest(mut what: impl FnMut()) -> std::time::Duration {
+    let once = |_| {
+        let began = std::time::Instant::now();
+        what();
+        began.elapsed()
+    };
+    (0..3).map(once).min().unwrap()
+}
+
+#[test]
+fn ds_10_the_time_for_many_names_grows_with_their_number_only() {
+    let message = |names: usize, escaped: bool| {
+        let name = |n: usize| if escaped { format!(r#""\\u0061{n}":1"#) } else { format!(r#""a{n}":1"#) };
+        let names: Vec<_> = (0..names).map(name).collect();
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{{}}}}}"#, names.join(","))
+    };
+    for escaped in [false, true] {
+        let (few, many) = (message(4_000, escaped), message(64_000, escaped));
+        let read = |text: &str| assert!(mcpgate::mcp::Envelope::read(text.as_bytes(), false).is_ok());
+        let (few, many) = (quickest(|| read(&few)), quickest(|| read(&many)));
+        // Sixteen times as many; comparing each with each would take 256 times as long.
+        assert!(many < few * 80, "{few:?} and {many:?}");
+    }
+    let form = |names: usize| (0..names).map(|n| format!("a{n}=1&")).collect::<String>();
+    assert!(Form::parse(form(10_000).as_bytes()).is_err(), "a form has few fields");
+}

@@ -356,11 +356,28 @@ mod tests {
     fn lk_05_nothing_secret_is_printed() {
         let keys = keys(&[1]);
         let printed = format!(
-            "{:?} {:?} {:?} {keys:?}",
+            "{:?} {:?} {:?} {:?} {:?} {keys:?}",
             AccessToken::mint([9; 32], &keys),
+            AuthorizationCode::mint([9; 32], &keys),
+            SessionSecret::mint([9; 32], &keys),
             RefreshToken::derive(CLAIMS, &keys),
             ClientSecret::mint([9; 32], keys.brand()),
         );
-        assert_eq!(printed, "AccessToken(..) RefreshToken(..) ClientSecret(..) TokenKeys(1 keys)");
+        let expected = "AccessToken(..) AuthorizationCode(..) SessionSecret(..) RefreshToken(..) ClientSecret(..) TokenKeys(1 keys)";
+        assert_eq!(printed, expected);
+    }
+
+    /// Whose `holds` is meant cannot be told, and this does not compile, for a type that can be written out.
+    trait Unwritable<Which> {
+        fn holds() {}
+    }
+    impl<T> Unwritable<()> for T {}
+    impl<T: std::fmt::Display> Unwritable<[(); 1]> for T {}
+    impl<T: serde::Serialize> Unwritable<[(); 2]> for T {}
+
+    #[test]
+    fn lk_05_no_secret_can_be_displayed_or_serialized() {
+        macro_rules! unwritable { ($($secret:ty)*) => { $(<$secret as Unwritable<_>>::holds();)* } }
+        unwritable!(AccessToken AuthorizationCode SessionSecret RefreshToken ClientSecret TokenKeys);
     }
 }

@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::expect;
 use crate::refresh::within_a_second;
 use crate::shared::{self, CALLBACK, Shared, application};
 use crate::support::client::{Client, Reply, call, request};
+use crate::support::gateway::Home;
+use crate::support::upstream::Upstream;
 
 fn issue(shared: &Shared, upstream: &str) -> String {
     let issued = shared.home.command(&["token", "issue", "--user", "admin", "--upstream", upstream]);
@@ -100,6 +103,9 @@ async fn tv_05_a_token_in_the_address_or_a_form_is_no_token() {
     let mut both = authorized_by(&[&format!("Bearer {token}")], "tv-05");
     *both.uri_mut() = target.parse().expect("a target");
     assert_eq!(client.send(both).await.status, 400);
+    let form = [("content-type", "application/x-www-form-urlencoded"), ("authorization", &format!("Bearer {token}"))];
+    let both = request(Method::POST, "/mcp?tv-05", &form, format!("access_token={token}"));
+    assert_eq!(client.send(both).await.status, 415, "a form is no message, whoever sends it");
     assert!(shared.upstream.seen("tv-05").is_empty());
     let log = std::fs::read_to_string(shared.home.log()).expect("the log");
     assert!(!log.contains(&token), "the log has it");
@@ -203,8 +209,17 @@ async fn tv_19_a_preflight_is_answered_here() {
 
 #[tokio::test]
 async fn tv_20_only_the_public_list_answers_strangers() {
-    let shared = shared::gateway().await;
-    let mut client = Client::new(&shared.home);
+    let upstream = Upstream::start();
+    let route = |name: &str, path: &str, kind: &str| {
+        format!("[[upstream]]\nname = \"{name}\"\npath = \"{path}\"\nkind = \"{kind}\"\nurl = \"{}\"\n", upstream.url)
+    };
+    let routes = [route("files", "/mcp", "mcp"), route("mail", "/mcp/mail", "mcp"), route("api", "/api", "http")];
+    let gateway = Home::new(&routes.concat(), None).start().await;
+    let mut client = Client::new(&gateway.home);
+    let stream = client.raw_with(&[b"h2"]).await.expect("a TLS connection");
+    let (http2, driver) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(driver);
     let mut answered = String::new();
     for target in [
         "/",
@@ -215,6 +230,8 @@ async fn tv_20_only_the_public_list_answers_strangers() {
         "/account",
         "/account/revoke",
         "/admin",
+        "/api",
+        "/api/x",
         "/authorize",
         "/consent",
         "/healthz",
@@ -223,6 +240,7 @@ async fn tv_20_only_the_public_list_answers_strangers() {
         "/login",
         "/logout",
         "/mcp",
+        "/mcp/",
         "/mcp/mail",
         "/metrics",
         "/readyz",
@@ -237,6 +255,10 @@ async fn tv_20_only_the_public_list_answers_strangers() {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"] {
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
             let reply = client.send(request(method.clone(), target, &[], "")).await;
+            let asked = Request::builder().method(&method).uri(format!("{}{target}", gateway.home.origin()));
+            let asked = asked.body(http_body_util::Empty::<Bytes>::new()).expect("a request");
+            let second = http2.clone().send_request(asked).await.expect("an answer over HTTP/2");
+            assert_eq!(second.status().as_u16(), reply.status, "{method} {target} over HTTP/2");
             if !matches!(reply.status, 401 | 403 | 404 | 405) {
                 answered.push_str(&format!("{method} {target} {}\n", reply.status));
             }
@@ -247,6 +269,7 @@ async fn tv_20_only_the_public_list_answers_strangers() {
         std::fs::write(golden, &answered).expect("the golden file");
     }
     assert_eq!(answered, std::fs::read_to_string(golden).expect("the golden file"));
+    assert!(upstream.seen("").is_empty(), "nothing reached an upstream");
 }
 
 #[tokio::test]

@@ -110,7 +110,14 @@ async fn hs_04_broken_chunks_end_the_connection_and_reach_nobody() {
         ("negative", "-5\r\nhs-04\r\n0\r\n\r\n".to_owned()),
         ("not a number", "zz\r\nhs-04\r\n0\r\n\r\n".to_owned()),
         ("extension of 20 KB", format!("5;{}\r\nhs-04\r\n0\r\n\r\n", "x".repeat(20 << 10))),
+        (
+            "extensions of 20 KB in all",
+            format!("{}5\r\nhs-04\r\n0\r\n\r\n", format!("1;{}\r\n \r\n", "x".repeat(2 << 10)).repeat(10)),
+        ),
         ("no end of chunk", "5\r\nhs-04xx0\r\n\r\n".to_owned()),
+        ("bare line feed behind a size", "5\nhs-04\r\n0\r\n\r\n".to_owned()),
+        ("bare line feed behind a chunk", "5\r\nhs-04\n0\r\n\r\n".to_owned()),
+        ("no last line end", format!("5\r\nhs-04\r\n0\r\nGET {SERVER} HTTP/1.1\r\n{}\r\n", host(shared))),
     ] {
         let got = statuses(shared, format!("{head}{chunks}").as_bytes()).await;
         assert!(got.is_empty() || got == [400], "{name}: {got:?}");

@@ -475,3 +475,27 @@ async fn md_07_host_and_authority_must_agree() {
     peer.ask(3, &list).await;
     assert_eq!(peer.status(3).await, Some(200));
 }
+
+#[tokio::test]
+async fn h2_09_a_hundred_large_answers_that_nobody_takes_cost_little_memory() {
+    let (upstream, mut open) = crate::streams::fountain().await;
+    let gateway = Home::new("[timeouts]\nwrite_stall = \"5s\"\n", Some(upstream)).start().await;
+    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    let authorization = format!("Bearer {}", issued["access_token"].as_str().unwrap());
+    assert_alive(&gateway.home).await;
+    let before = gateway.resident_bytes();
+    // SETTINGS_INITIAL_WINDOW_SIZE 1.
+    let mut peer = Peer::connect(&gateway.home, &[0, 4, 0, 0, 0, 1]).await;
+    let mut list = get(&peer.authority, "/mcp");
+    list.push(("authorization", &authorization));
+    let block = fields(&list);
+    let asked = (0..100).flat_map(|n| frame(HEADERS, END_STREAM | END_HEADERS, 2 * n + 1, &block));
+    assert!(peer.send(&asked.collect::<Vec<_>>()).await);
+    let all = tokio::time::timeout(Duration::from_secs(10), open.wait_for(|open| *open == 100)).await.is_ok();
+    assert!(all, "all are served");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let grown = gateway.resident_bytes().saturating_sub(before);
+    assert!(grown < 24 << 20, "{} MiB", grown >> 20);
+    let ended = tokio::time::timeout(Duration::from_secs(15), open.wait_for(|open| *open == 0)).await;
+    assert!(ended.is_ok(), "the stall ends them, at the upstream too");
+}

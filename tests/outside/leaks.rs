@@ -7,7 +7,7 @@ use crate::login::{USER_PASSWORD, new_user};
 use crate::shared::{self, CALLBACK};
 use crate::support::application::{Application, Authorized, Tokens, parameter, random};
 use crate::support::client::{Client, ask_operator, call, request};
-use crate::support::gateway::{Home, PASSWORD};
+use crate::support::gateway::{Gateway, Home, PASSWORD};
 use crate::support::page::{Browser, form_to};
 use crate::support::upstream::Upstream;
 
@@ -114,6 +114,32 @@ async fn lk_08_metrics_name_no_user_and_no_client() {
         assert!(!metrics.contains(named), "{named}");
     }
     assert_eq!(Client::new(&shared.home).get("/metrics").await.status, 404, "and they are not public");
+}
+
+#[tokio::test]
+async fn ds_09_series_do_not_grow_with_what_strangers_send() {
+    let gateway = Gateway::start().await;
+    let mut client = Client::new(&gateway.home);
+    let mut series = Vec::new();
+    for n in 0..1200 {
+        // After two hundred of each, nothing of them can be new but what they say.
+        if n == 200 {
+            series = names_of(&metrics(&gateway.home).await);
+        }
+        let (path, agent) = (format!("/mcp/{n}"), format!("agent/{n}"));
+        let target = ["/mcp", "/", path.as_str()][n % 3];
+        let method = hyper::Method::from_bytes(format!("M{n}").as_bytes()).expect("a method");
+        let host = format!("h{n}.example");
+        let fields: &[(&str, &str)] =
+            if n % 2 == 0 { &[("user-agent", &agent)] } else { &[("user-agent", &agent), ("host", &host)] };
+        client.send(request(if n % 5 == 0 { method } else { hyper::Method::POST }, target, fields, "")).await;
+    }
+    assert_eq!(names_of(&metrics(&gateway.home).await), series);
+}
+
+/// The series, without what they count.
+fn names_of(metrics: &str) -> Vec<String> {
+    metrics.lines().map(|line| line.rsplit_once(' ').map_or(line, |(name, _)| name).to_owned()).collect()
 }
 
 #[tokio::test]

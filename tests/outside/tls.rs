@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, NamedGroup};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -109,7 +110,92 @@ async fn tl_03_odd_hellos() {
         stream.write_all(&hello(home, name, |config| config.enable_sni = false)).await.unwrap();
         assert_eq!(stream.read_u8().await.unwrap(), HANDSHAKE);
     }
+    // Values that nobody has assigned (RFC 8701), and an address for a name, which RFC 6066 3 does not allow.
+    let nameless = || hello(home, ours(), |config| config.enable_sni = false);
+    let address = b"127.0.0.1";
+    let address = [&[0, 12, 0, 0, 9][..], address].concat();
+    for (name, bytes) in [
+        ("GREASE", with_extension(&with_extension(&whole, [0x0a, 0x0a], &[]), [0xfa, 0xfa], &[0])),
+        ("an address for a name", with_extension(&nameless(), [0, 0], &address)),
+    ] {
+        let mut stream = TcpStream::connect(home.public).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), HANDSHAKE, "{name}");
+    }
     assert!(Client::new(home).is_alive().await);
+}
+
+/// A ClientHello in one record, with one more extension.
+fn with_extension(hello: &[u8], kind: [u8; 2], content: &[u8]) -> Vec<u8> {
+    let mut bytes = hello.to_vec();
+    // Record and handshake heads, version, random; then session id, suites and compressions, each with its length.
+    let mut at = 5 + 4 + 2 + 32;
+    at += 1 + usize::from(bytes[at]);
+    at += 2 + usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+    at += 1 + usize::from(bytes[at]);
+    let added = [&kind[..], &u16::try_from(content.len()).unwrap().to_be_bytes(), content].concat();
+    for length in [3, 7, at] {
+        let longer = usize::from(u16::from_be_bytes([bytes[length], bytes[length + 1]])) + added.len();
+        bytes[length..length + 2].copy_from_slice(&u16::try_from(longer).unwrap().to_be_bytes());
+    }
+    bytes.splice(at + 2..at + 2, added);
+    bytes
+}
+
+/// Keeps sessions without asking for whom they were.
+#[derive(Debug)]
+struct OneForAll(rustls::client::ClientSessionMemoryCache);
+
+impl OneForAll {
+    fn name() -> ServerName<'static> {
+        ServerName::try_from("one.example").unwrap()
+    }
+}
+
+impl ClientSessionStore for OneForAll {
+    fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(Self::name(), group);
+    }
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.kx_hint(&Self::name())
+    }
+    fn set_tls12_session(&self, _: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(Self::name(), value);
+    }
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(&Self::name())
+    }
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {
+        self.0.remove_tls12_session(&Self::name());
+    }
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.0.insert_tls13_ticket(Self::name(), value);
+    }
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(&Self::name())
+    }
+}
+
+#[tokio::test]
+async fn tl_05_a_ticket_of_one_name_opens_no_session_under_another() {
+    let home = Home::new("", None);
+    let config = std::fs::read_to_string(home.config()).unwrap();
+    std::fs::write(home.config(), format!("extra_hosts = [\"gw.example\"]\n{config}")).unwrap();
+    let gateway = home.start().await;
+    // The certificate of development does not name the second host; that is not what this is about.
+    let mut config = ClientConfig::clone(&Client::trusting_anybody(&gateway.home).config());
+    config.resumption = Resumption::store(Arc::new(OneForAll(rustls::client::ClientSessionMemoryCache::new(8))));
+    let tls = tokio_rustls::TlsConnector::from(Arc::new(config));
+    for (name, resumed) in [("localhost", false), ("localhost", true), ("gw.example", false)] {
+        let tcp = TcpStream::connect(gateway.home.public).await.unwrap();
+        let mut stream = tls.connect(ServerName::try_from(name).unwrap(), tcp).await.unwrap();
+        let port = gateway.home.public.port();
+        let asked = format!("GET / HTTP/1.1\r\nhost: {name}:{port}\r\nconnection: close\r\n\r\n");
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        let wanted = if resumed { rustls::HandshakeKind::Resumed } else { rustls::HandshakeKind::Full };
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(wanted), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -237,3 +237,25 @@ async fn up_11_an_answer_of_several_types_or_none_is_inert() {
         }
     }
 }
+
+#[tokio::test]
+async fn hs_06_what_ends_in_bare_line_feeds_is_refused_or_written_with_both() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let head = "POST /mcp HTTP/1.1\nHost: gw.example\nContent-Type: application/json\nAccept-Language: de\n";
+    let reply = world
+        .raw(format!("{head}Authorization: Bearer {token}\nContent-Length: {}\n\n{PING}", PING.len()).as_bytes())
+        .await;
+    let seen = world.mcp.seen();
+    match reply.status {
+        400 => assert!(seen.is_empty()),
+        // This upstream takes CRLF alone for the end of a line, so a bare one would stand in what it has read.
+        200 => {
+            let seen = &seen[0];
+            assert_eq!((seen.line.as_str(), seen.field("accept-language")), ("POST /upstream HTTP/1.1", Some("de")));
+            let texts = seen.fields.iter().flat_map(|(name, value)| [name, value]);
+            assert!(texts.chain([&seen.line]).all(|text| !text.contains(['\r', '\n'])), "{seen:?}");
+        }
+        other => panic!("{other}: {reply:?}"),
+    }
+}

@@ -66,3 +66,25 @@ async fn ss_05_h2_01_a_reset_stream_cancels_at_the_upstream() {
     world.mcp.wait_for_closed(2).await;
     assert_eq!(line.send_request(post(&token, PING)).await.unwrap().status(), 200, "the connection lives");
 }
+
+#[tokio::test]
+async fn h2_01_no_request_outlives_its_stream_at_the_upstream() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let line = connect(&world).await;
+    let mut under_way = Vec::new();
+    for _ in 0..15 {
+        world.mcp.then([Act::Hang]);
+        let mut line = line.clone();
+        let request = post(&token, PING);
+        under_way.push(tokio::spawn(async move { line.send_request(request).await }));
+    }
+    world.mcp.wait_for_requests(15).await;
+    let reset = std::time::Instant::now();
+    under_way.iter().for_each(tokio::task::JoinHandle::abort);
+    world.mcp.wait_for_closed(15).await;
+    // A tenth of a second when nothing else runs; this machine may have other things to do.
+    assert!(reset.elapsed() < Duration::from_secs(1), "{:?}", reset.elapsed());
+    let mut line = line;
+    assert_eq!(line.send_request(post(&token, PING)).await.unwrap().status(), 200, "the connection lives");
+}

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
@@ -66,15 +67,20 @@ async fn answer(
 /// Starts an upstream behind TLS that offers these protocols.
 async fn start(protocols: &[&[u8]]) -> Secure {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    start_with(protocols, &made.cert, &made.signing_key, &made.cert.pem()).await
+}
+
+/// Starts one with this certificate, and a file of what is trusted.
+async fn start_with(protocols: &[&[u8]], certificate: &rcgen::Certificate, key: &KeyPair, trusted: &str) -> Secure {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, made.cert.pem()).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    std::fs::write(&ca, trusted).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let mut tls = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![CertificateDer::from(made.cert.der().to_vec())], key)
+        .with_single_cert(vec![CertificateDer::from(certificate.der().to_vec())], key)
         .unwrap();
     tls.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(tls));
@@ -106,7 +112,11 @@ async fn start(protocols: &[&[u8]]) -> Secure {
 }
 
 async fn world_of(secure: &Secure, with_ca: bool) -> World {
-    let url = format!("https://localhost:{}/tls", secure.address.port());
+    world_at("localhost", secure, with_ca).await
+}
+
+async fn world_at(host: &str, secure: &Secure, with_ca: bool) -> World {
+    let url = format!("https://{host}:{}/tls", secure.address.port());
     World::with(|config| {
         for upstream in &mut config.upstreams {
             upstream.url = url.parse().unwrap();
@@ -211,4 +221,32 @@ async fn ss_01_answers_that_nobody_reads_leave_the_others_their_share_of_a_conne
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.ask(&ask).await.status, 200);
     assert_eq!(*secure.connections.borrow(), 1);
+}
+
+#[tokio::test]
+async fn tl_09_a_certificate_of_another_name_or_time_is_refused_before_anything_is_sent() {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let trusted = ca.self_signed(&ca_key).unwrap().pem();
+    let issuer = Issuer::new(ca, &ca_key);
+    let (past, future) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(4000, 1, 1));
+    for (asked, named, until, good) in [
+        ("localhost", "localhost", future, true),
+        ("127.0.0.1", "127.0.0.1", future, true),
+        ("localhost", "localhost.example", future, false),
+        ("localhost", "127.0.0.1", future, false),
+        ("127.0.0.1", "127.0.0.2", future, false),
+        ("127.0.0.1", "localhost", future, false),
+        ("localhost", "localhost", past, false),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![named.to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2019, 1, 1), until);
+        let secure = start_with(&[b"http/1.1"], &params.signed_by(&key, &issuer).unwrap(), &key, &trusted).await;
+        let world = world_at(asked, &secure, true).await;
+        let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
+        assert_eq!(reply.status, if good { 200 } else { 502 }, "{asked} with a certificate of {named}: {reply:?}");
+        assert_eq!(*secure.connections.borrow(), usize::from(good), "no handshake ends, so nothing is sent");
+    }
 }

@@ -313,3 +313,26 @@ async fn a_short_answer_in_two_pieces_comes_in_one_and_a_slow_one_as_a_stream() 
     world.mcp.then([head(), pause(100), send("{"), Act::Close]);
     assert_eq!(world.ask(&Ask::post(PING).bearer(&token)).await.status, 502, "it is not too late to say so");
 }
+
+#[tokio::test]
+async fn up_12_an_answer_reaches_the_one_who_asked_whatever_id_it_names() {
+    let world = World::new().await;
+    let (ada, other) = (world.token(MCP).text, world.make_for(MCP, "use", "somebody-else"));
+    world.cache.insert(&other.record);
+    let foreign = r#"{"jsonrpc":"2.0","id":8,"result":"for another"}"#;
+    let two = format!("{foreign}{foreign}");
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#;
+    let mut bob = world.connect().await;
+    for (asked, said) in [(PING, foreign), (PING, &two), (note, foreign)] {
+        // He waits for the very id that is named, on a connection of his own and of the same upstream.
+        world
+            .mcp
+            .then([Act::Wait(Duration::from_millis(100)), answer("200 OK\r\nContent-Type: application/json", "{}")]);
+        let before = world.mcp.seen().len();
+        bob.send(&Ask::post(PING.replace('7', "8")).bearer(&other.text).bytes()).await;
+        world.mcp.wait_for_requests(before + 1).await;
+        world.mcp.then([answer("200 OK\r\nContent-Type: application/json", said)]);
+        assert_eq!(world.ask(&Ask::post(asked).bearer(&ada)).await.text(), said);
+        assert_eq!(bob.reply().await.text(), "{}");
+    }
+}
