@@ -68,3 +68,25 @@ impl Callers {
         Ok(caller)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oauth::{ClientId, ScopeSet, Subject, TenantId};
+    use http::HeaderValue;
+
+    #[test]
+    fn hs_16_what_names_a_caller_can_stand_in_a_header_whoever_chose_it() {
+        for c in (0..=0x2fff).filter_map(char::from_u32) {
+            let text = format!("a{c}b-0123456789");
+            let names = [
+                Subject::parse(&text).map(|name| name.as_str().to_owned()),
+                ClientId::parse(&text).map(|name| name.as_str().to_owned()),
+                TenantId::parse(&text).map(|name| name.as_str().to_owned()),
+                ScopeSet::parse(&text).ok().map(|name| name.to_string()),
+            ];
+            for name in names.into_iter().flatten() {
+                assert!(HeaderValue::from_str(&name).is_ok() && name.is_ascii(), "{name:?}");
+            }
+        }
+    }
+}
