@@ -42,7 +42,7 @@ impl Stage {
         let given = |name| std::env::var_os(name).and_then(|value| value.into_string().ok());
         match (given("MCPGATE_URL"), given("MCPGATE_CA"), given("MCPGATE_DESK")) {
             (Some(url), Some(ca), Some(desk)) => Self::Foreign { url, ca, desk },
-            _ => Self::Own(Box::new(Gateway::start().await)),
+            _ => Self::Own(Box::new(Home::new("[tokens]\naccess = \"1m\"\n", None).start().await)),
         }
     }
 
@@ -115,8 +115,6 @@ async fn connect(stage: &Stage) -> Connected {
     let refresh_token = text.split("\"refresh_token\":\"").nth(1).and_then(|rest| rest.split('"').next());
     let client_id = credentials[0].as_str().expect("a client id").to_owned();
     let manager = state.into_authorization_manager().expect("an authorized manager");
-    // Once by force: what an expiry does by itself a minute later.
-    manager.refresh_token().await.expect("a refresh");
     let config = StreamableHttpClientTransportConfig::with_uri(stage.url());
     let transport = StreamableHttpClientTransport::with_client(AuthClient::new(stage.http(), manager), config);
     let handler = Listening::default();
@@ -149,6 +147,10 @@ async fn rmcp_goes_all_the_way() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), all).await.expect("progress came as events");
+    // The access token lives for a minute: whoever is answered after it has refreshed.
+    tokio::time::sleep(std::time::Duration::from_secs(61)).await;
+    let later = call(&connected, "echo", serde_json::json!({"text": "a minute later"})).await;
+    assert!(later.as_ref().is_ok_and(|text| text.contains("a minute later")), "{later:?}");
     revoke(&stage, &connected).await;
     let refused = call(&connected, "echo", serde_json::json!({"text": "revoked"})).await;
     assert!(refused.is_err(), "{refused:?}");
