@@ -157,7 +157,7 @@ mod tests {
     fn what_is_counted_is_told_when_the_process_ends_in_the_minute() {
         let refusals = refusals();
         let here = IpAddr::from([192, 0, 2, 0]);
-        (0..30).for_each(|_| drop(refusals.admit(EVENT, here, START)));
+        assert_eq!((0..30).filter(|_| refusals.admit(EVENT, here, START)).count(), 20);
         assert_eq!(refusals.take_finished(START), []);
         assert_eq!(refusals.take_all(), [Counted { event: EVENT, network: Some(here), count: 10 }]);
     }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn many_networks_do_not_hide_what_another_is_refused() {
         let refusals = refusals();
-        let of_attacker = (0..100_u8).map(|n| IpAddr::from([198, 51, n, 0]));
+        let of_attacker = (0..30_u8).map(|n| IpAddr::from([198, 51, n, 0]));
         let written = of_attacker.flat_map(|n| [n; 30]).filter(|n| refusals.admit(EVENT, *n, START)).count();
         assert!((500..=600).contains(&written), "{written}");
         assert!(refusals.admit(EVENT, IpAddr::from([192, 0, 2, 0]), START));
