@@ -10,7 +10,11 @@ use super::{AuditEvent, AuditRow};
 /// Access tokens that a grant keeps when it is refreshed, the newest: more than one installation's processes use at a
 /// time, and few enough that nobody fills the memory of all by refreshing in a loop. Those of the grace stay beside
 /// them: whoever shared in a burst of retries was told that its token is good.
-pub(super) const TOKENS_PER_GRANT: u8 = 128;
+pub(super) const TOKENS_PER_GRANT: u16 = 128;
+
+/// Access tokens of a grant with those of the grace: no honest burst has so many, and whoever retries from ever new
+/// addresses gets no further.
+pub(super) const TOKENS_WITH_GRACE: u16 = 1024;
 
 /// A new access token inside `RedeemCode` and `RotateRefresh`.
 #[derive(Debug, Clone)]
@@ -141,9 +145,10 @@ impl RotateRefresh {
         })
     }
 
-    /// Returns whether a token beyond the newest `TOKENS_PER_GRANT` must make room.
-    pub(super) fn outdates(&self, issued_at: Timestamp) -> bool {
-        self.now.since(issued_at) > self.presented.grace
+    /// Returns when the grace began: the tokens since then stay, up to `TOKENS_WITH_GRACE`, beside the newest
+    /// `TOKENS_PER_GRANT`.
+    pub(super) fn grace_began(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.as_millis().saturating_sub(self.presented.grace.as_millis()))
     }
 
     /// Returns the audit row of a refusal; `None` stands for a family that is not in the store.

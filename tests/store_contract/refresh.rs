@@ -18,6 +18,7 @@ crate::on_every_store! {
     rt_16_a_generation_from_the_future_is_refused,
     a_retry_in_the_grace_gets_the_live_generation_again,
     rt_04_every_token_of_the_grace_is_kept,
+    the_tokens_of_the_grace_have_a_ceiling,
     a_grant_keeps_its_newest_tokens_only,
     a_disabled_client_cannot_refresh_until_it_is_enabled,
     an_unknown_family_is_refused_and_recorded,
@@ -106,6 +107,19 @@ async fn rt_04_every_token_of_the_grace_is_kept(store: Arc<dyn Store>) {
         assert!(is_live(&store, &format!("t{n}"), last).await, "t{n} was acknowledged");
     }
     assert_eq!(store.newest_change().await.unwrap(), before, "no cache is told to forget one");
+}
+
+async fn the_tokens_of_the_grace_have_a_ceiling(store: Arc<dyn Store>) {
+    settle(&store).await;
+    grant(&store, "g", START).await;
+    rotated(store.rotate_refresh_token(rotate("g", 0, "t0", START)).await.unwrap());
+    let retries = (1..1026_u32).map(|n| store.rotate_refresh_token(rotate("g", 0, &format!("t{n}"), START)));
+    for retried in futures_util::future::join_all(retries).await {
+        assert!(matches!(retried, Ok(Rotation::Retried(..))), "{retried:?}");
+    }
+    let live = store.live_access_tokens(0, 5000, START).await.unwrap().0;
+    assert_eq!(live.len(), 1024);
+    assert!(!is_live(&store, "t0", START).await, "the oldest make room");
 }
 
 async fn a_grant_keeps_its_newest_tokens_only(store: Arc<dyn Store>) {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::issuance::TOKENS_PER_GRANT;
+use super::super::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE};
 use super::super::{Change, RotateRefresh, StoreError};
 use super::audit;
 use super::row::{self, Columns, execute, execute_once};
@@ -93,9 +93,11 @@ pub(super) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Re
 
 /// Removes all but the newest tokens of a grant and those of the grace, and tells.
 pub(super) fn remove_oldest(db: &Connection, grant_no: i64, request: &RotateRefresh) -> Result<(), StoreError> {
-    let sql = "SELECT hash, issued_at FROM access_token WHERE grant_no = ?1 ORDER BY no DESC LIMIT -1 OFFSET ?2";
-    let surplus = row::all(db, sql, params![grant_no, TOKENS_PER_GRANT], |c| Ok((c.hash()?, c.moment()?)))?;
-    for (hash, _) in surplus.into_iter().filter(|(_, issued_at)| request.outdates(*issued_at)) {
+    let sql = "SELECT hash FROM (SELECT hash, issued_at, row_number() OVER (ORDER BY no DESC) AS place
+            FROM access_token WHERE grant_no = ?1)
+        WHERE place > ?2 AND (issued_at < ?3 OR place > ?4) ORDER BY place";
+    let bound = params![grant_no, TOKENS_PER_GRANT, request.grace_began(), TOKENS_WITH_GRACE];
+    for hash in row::all(db, sql, bound, |c| c.hash())? {
         remove(db, &request.tenant, &hash)?;
         audit::announce(db, request.now, &Change::AccessTokenRevoked(request.tenant.clone(), hash))?;
     }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::super::issuance::{TOKENS_PER_GRANT, settled};
+use super::super::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
     AuditRow, Change, Consent, GrantStore, InteractionStep, LoginSession, RedeemCode, Redemption, RotateRefresh,
@@ -27,8 +27,10 @@ impl State {
     fn remove_oldest_tokens(&mut self, request: &RotateRefresh) {
         let theirs = |t: &AccessTokenRecord| t.tenant == request.tenant && t.grant == request.grant;
         let newest_first = self.tokens.iter().rev().map(|(_, t)| t).filter(|t| theirs(t));
-        let surplus = newest_first.skip(TOKENS_PER_GRANT.into()).filter(|t| request.outdates(t.issued_at));
-        let surplus: Vec<_> = surplus.map(|t| t.hash).collect();
+        let beyond = (0_usize..).zip(newest_first).skip(TOKENS_PER_GRANT.into());
+        let surplus =
+            beyond.filter(|(n, t)| t.issued_at < request.grace_began() || *n >= usize::from(TOKENS_WITH_GRACE));
+        let surplus: Vec<_> = surplus.map(|(_, t)| t.hash).collect();
         self.tokens.retain(|(_, t)| !surplus.contains(&t.hash));
         for hash in surplus {
             self.announce(request.now, Change::AccessTokenRevoked(request.tenant.clone(), hash));
