@@ -1,9 +1,9 @@
 //! Looking the whole file over, and copying it: slow work, each on a thread and connection of its own.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
@@ -109,22 +109,37 @@ pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(problems)
 }
 
-/// Copies the store into a new file of mode 0600: one consistent state, while others read and write.
+/// Copies the store into a new file of mode 0600: one consistent state, while others read and write. It gets its name
+/// when it is whole and marked as a copy.
 pub(super) fn backup(db: &Connection, to: &Path) -> Result<(), StoreError> {
-    // `create_new`: a backup never overwrites, least of all an earlier backup.
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
-    made.map_err(|error| {
-        let taken = error.kind() == ErrorKind::AlreadyExists;
-        let why = if taken { "there is a file of this name already".to_owned() } else { error.to_string() };
-        StoreError::Unavailable(format!("cannot make {}: {why}", to.display()))
-    })?;
-    let copied = copy(db, to);
+    let part = unfinished(to);
+    // `create_new`: a backup never overwrites, least of all an earlier backup. Whoever makes the same one meets the part.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+    made.map_err(|error| cannot_make(&part, &error))?;
+    let copied = match to.try_exists() {
+        Ok(false) => copy(db, &part).and_then(|()| fs::rename(&part, to).map_err(|error| cannot_make(to, &error))),
+        Ok(true) => Err(cannot_make(to, &ErrorKind::AlreadyExists.into())),
+        Err(error) => Err(cannot_make(to, &error)),
+    };
     if copied.is_err()
-        && let Err(error) = std::fs::remove_file(to)
+        && let Err(error) = fs::remove_file(&part)
     {
-        tracing::warn!(%error, file = %to.display(), "an unfinished backup could not be removed");
+        tracing::warn!(%error, file = %part.display(), "an unfinished backup could not be removed");
     }
     copied
+}
+
+/// The name of a backup while it is made.
+pub(super) fn unfinished(to: &Path) -> PathBuf {
+    let mut name = to.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+fn cannot_make(file: &Path, error: &std::io::Error) -> StoreError {
+    let taken = error.kind() == ErrorKind::AlreadyExists;
+    let why = if taken { "there is a file of this name already".to_owned() } else { error.to_string() };
+    StoreError::Unavailable(format!("cannot make {}: {why}", file.display()))
 }
 
 fn copy(db: &Connection, to: &Path) -> Result<(), StoreError> {

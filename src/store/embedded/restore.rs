@@ -74,6 +74,7 @@ pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<Pa
     let (file, copy) = (data_dir.join(FILE), data_dir.join("mcpgate-restoring.db"));
     // Left over when an earlier restore was killed.
     remove(&copy)?;
+    remove(&check::unfinished(&copy))?;
     let ready = make_ready(from, &copy, &lock, now);
     if let Err(error) = ready {
         remove(&copy)?;
@@ -81,8 +82,15 @@ pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<Pa
     }
     let kept = file.exists().then(|| data_dir.join(format!("mcpgate-replaced-{}.db", now.as_secs())));
     if let Some(kept) = &kept {
+        // Whenever this ends, killed or not, the store under its name is a whole one: the old one with all it holds, or
+        // the new.
+        match fold_log(&file) {
+            Ok(()) => {}
+            Err(StoreError::Corrupt(why)) => tracing::warn!(why, "the store that is replaced is damaged"),
+            Err(error) => return Err(error),
+        }
         fs::hard_link(&file, kept).map_err(|e| unavailable("cannot keep the store as", kept, &e))?;
-        // Its log belongs to it, and must not be taken for that of the store that comes in its place.
+        // The log of a damaged one belongs to it, and must not be taken for that of the store that comes in its place.
         let log = beside(&file, "-wal");
         if log.exists() {
             fs::rename(&log, beside(kept, "-wal")).map_err(|e| unavailable("cannot move", &log, &e))?;
@@ -109,6 +117,11 @@ fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Re
     }
     // One file again, so that renaming it moves all of it.
     Ok(db.pragma_update(None, "journal_mode", "DELETE")?)
+}
+
+/// Brings what is in the write-ahead log into the store itself, which is one file then.
+fn fold_log(file: &Path) -> Result<(), StoreError> {
+    Ok(connection::open(file)?.pragma_update(None, "journal_mode", "DELETE")?)
 }
 
 fn beside(file: &Path, ending: &str) -> PathBuf {

@@ -112,6 +112,7 @@ fn rt_16_a_restore_keeps_what_was_there_and_refuses_beside_a_server() {
     drop((store, other));
     std::fs::write(file.with_file_name("mcpgate.db-wal"), log).unwrap();
     let kept = restore(&backup, file.parent().unwrap(), START).unwrap().expect("there was a store");
+    assert!(!kept.with_extension("db-wal").exists(), "the old store was made whole before it made room");
     wait(async {
         let restored = open_store(&file);
         assert_eq!(restored.find_grant(&tenant(), grant_id("after")).await.unwrap(), None);
@@ -121,6 +122,24 @@ fn rt_16_a_restore_keeps_what_was_there_and_refuses_beside_a_server() {
     });
     let left: Vec<_> = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("restoring")), "{left:?}");
+}
+
+#[test]
+fn rt_16_a_restore_replaces_a_damaged_store_and_leaves_it_no_log() {
+    let opened = opened();
+    let backup = opened.file.with_file_name("backup.db");
+    wait(async {
+        settle(&opened.store).await;
+        opened.store.backup(&backup).await.unwrap();
+    });
+    let super::Opened { store, file, other, _folder } = opened;
+    drop((store, other));
+    std::fs::write(&file, [7; 8192]).unwrap();
+    std::fs::write(file.with_file_name("mcpgate.db-wal"), "a log").unwrap();
+    let kept = restore(&backup, file.parent().unwrap(), START).unwrap().expect("there was a store");
+    assert_eq!(std::fs::read(&kept).unwrap(), [7; 8192]);
+    assert!(!file.with_extension("db-wal").exists(), "it is not the new one's");
+    wait(async { assert_eq!(open_store(&file).check().await.unwrap(), Vec::<String>::new()) });
 }
 
 /// A store as the first release made it.
