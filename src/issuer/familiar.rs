@@ -36,12 +36,20 @@ impl Familiar {
         known.insert(key, Known { last: now, failures: 0 });
     }
 
-    /// Counts a failure; after `limit` of them in a row the network is as strange as any other: whether that is so now.
+    /// Counts a failure; after `limit` of them in a row the network must be forgotten: whether that is so now.
     pub(super) fn failed(&self, key: (TokenHash, IpAddr), limit: u32) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = known.get_mut(&key) else { return false };
         entry.failures = entry.failures.saturating_add(1);
-        entry.failures >= limit && known.remove(&key).is_some()
+        entry.failures >= limit
+    }
+
+    /// Makes a network as strange as any other, unless the owner has logged in again meanwhile.
+    pub(super) fn forget(&self, key: &(TokenHash, IpAddr), limit: u32) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.get(key).is_some_and(|k| k.failures >= limit) {
+            known.remove(key);
+        }
     }
 
     /// Returns whether the owner of the name uses this network.
@@ -66,6 +74,11 @@ mod tests {
         assert!(!familiar.failed(key, 2));
         assert!(familiar.knows(&key, start));
         assert!(familiar.failed(key, 2));
+        assert!(familiar.knows(&key, start), "until the store has forgotten it");
+        familiar.forget(&key, 2);
         assert!(!familiar.knows(&key, start));
+        familiar.succeeded(key, start);
+        familiar.forget(&key, 2);
+        assert!(familiar.knows(&key, start), "the owner was there meanwhile");
     }
 }

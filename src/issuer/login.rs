@@ -8,7 +8,7 @@ use super::password::{self, HashError, Verified};
 use super::throttle::{LoginAttempt, network};
 use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
 use crate::config::LoginPolicy;
-use crate::oauth::{Lifetime, SessionSecret};
+use crate::oauth::{Lifetime, SessionSecret, Subject};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
 use crate::telemetry::ControlEvent;
 
@@ -33,11 +33,13 @@ impl Issuer {
         };
         let account = self.store.find_account_by_name(&self.tenant, &name).await.or_unavailable(self, caller).await?;
         let failures = account.as_ref().map(|a| a.failed_logins);
-        // After a restart only the store knows the networks that the owner uses.
-        if let Some(account) = &account
-            && let Some(network) = self.throttle.unfamiliar(&attempt, account.failed_logins, &config.rates)
+        // After a restart only the store knows the networks that the owner uses. It is asked for a name that nobody has as
+        // well, or the time would tell which names exist (LI-04).
+        let subject = account.as_ref().map(|a| a.subject.clone()).or_else(|| Subject::parse("nobody"));
+        if let Some(subject) = subject
+            && let Some(network) = self.throttle.unfamiliar(&attempt, failures, &config.rates)
         {
-            let last = self.store.find_login_network(&self.tenant, &account.subject, network).await;
+            let last = self.store.find_login_network(&self.tenant, &subject, network).await;
             let last = last.or_unavailable(self, caller).await?;
             last.into_iter().for_each(|last| self.throttle.is_familiar(&attempt, last));
         }
@@ -153,8 +155,10 @@ impl Issuer {
                 let failures = self.store.record_login_failure(&self.tenant, &subject, row).await;
                 let failures = failures.or_unavailable(self, caller).await?;
                 if let Some(network) = self.throttle.account_failed(attempt, failures, &rates) {
+                    // First in the store: an attempt between the two would read the row back and have its failures anew.
                     let forgotten = self.store.forget_login_network(&self.tenant, &subject, network).await;
                     forgotten.or_unavailable(self, caller).await?;
+                    self.throttle.is_strange(attempt, &rates);
                 }
             }
             None => {

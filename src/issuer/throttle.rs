@@ -185,11 +185,10 @@ impl Throttle {
     /// network. A try arms that network's next pause. A name that nobody has is paused as one that somebody has. From a
     /// network that its owner uses a name is heard all the same.
     pub(super) fn account(&self, attempt: &LoginAttempt, failures: Option<u32>, rates: &Rates) -> Result<(), Lifetime> {
-        let (name, now) = (attempt.key.0, self.clock.now());
-        let failures = failures.unwrap_or_else(|| self.unknown_names.read(&name, now).0);
-        if failures < rates.login_pause_failures || self.familiar.knows(&attempt.key, now) {
+        if self.unfamiliar(attempt, failures, rates).is_none() {
             return Ok(());
         }
+        let (name, now) = (attempt.key.0, self.clock.now());
         self.paused.charge(attempt.key, now, |_| PAUSE)?;
         if self.heard_in_pause.add(name, now) <= HEARD_IN_PAUSE {
             return Ok(());
@@ -204,9 +203,11 @@ impl Throttle {
         self.unknown_names.add(attempt.key.0, self.clock.now())
     }
 
-    /// Returns the network of an attempt when it would matter whether its owner uses it, and memory does not know.
-    pub(super) fn unfamiliar(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Option<IpAddr> {
-        let matters = failures >= rates.login_pause_failures && !self.familiar.knows(&attempt.key, self.clock.now());
+    /// Returns the network of an attempt when it matters whether the name's owner uses it, and memory does not know.
+    pub(super) fn unfamiliar(&self, attempt: &LoginAttempt, failures: Option<u32>, rates: &Rates) -> Option<IpAddr> {
+        let (name, now) = (attempt.key.0, self.clock.now());
+        let failures = failures.unwrap_or_else(|| self.unknown_names.read(&name, now).0);
+        let matters = failures >= rates.login_pause_failures && !self.familiar.knows(&attempt.key, now);
         matters.then_some(attempt.key.1)
     }
 
@@ -216,13 +217,18 @@ impl Throttle {
     }
 
     /// Pauses password login for a name that has failed this often in a row (LI-02). Each pause ends by itself. Returns the
-    /// network when it was the owner's until now.
+    /// network when it is the owner's and has to be forgotten.
     pub(super) fn account_failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Option<IpAddr> {
-        let is_lost = self.familiar.failed(attempt.key, rates.login_pause_failures);
+        let is_spent = self.familiar.failed(attempt.key, rates.login_pause_failures);
         if failures >= rates.login_pause_failures {
             self.paused.add(attempt.key, self.clock.now());
         }
-        is_lost.then_some(attempt.key.1)
+        is_spent.then_some(attempt.key.1)
+    }
+
+    /// Forgets that the owner of the name uses the attempt's network.
+    pub(super) fn is_strange(&self, attempt: &LoginAttempt, rates: &Rates) {
+        self.familiar.forget(&attempt.key, rates.login_pause_failures);
     }
 
     /// Ends the pause of a name: its password was just set by a link.

@@ -8,6 +8,7 @@ use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{AccountStatus, AuditEvent, Store};
 
 use super::driver::*;
+use super::faulty::Moment;
 
 async fn attempt(world: &World, browser: &Handles, name: &str, password: &str, from: &Caller) -> LoginOutcome {
     world.issuer.log_in(browser, name, password, from).await.unwrap()
@@ -210,6 +211,24 @@ async fn li_02_the_network_an_owner_uses_is_known_after_a_restart_until_somebody
     let browser = world.browser(&client.id, &[]).await;
     attempt(&world, &browser, "ada", "wrong", &caller(1)).await;
     assert!(wait(&attempt(&world, &browser, "ada", PASSWORD, &caller(1)).await).is_some());
+}
+
+#[tokio::test]
+async fn li_04_a_paused_name_costs_the_same_reads_whether_somebody_has_it_or_not() {
+    let world = World::with(|config| config.rates.login_pause_failures = 3).await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let browser = world.browser(&client.id, &[]).await;
+    for name in ["ada", "nobody"] {
+        for stranger in 2..6 {
+            attempt(&world, &browser, name, "wrong", &caller(stranger)).await;
+        }
+        // The transaction, its client, the account, the network; then the audit row, whose failure changes nothing.
+        world.store.fail_at(3, Moment::Before);
+        let outcome = world.issuer.log_in(&browser, name, PASSWORD, &caller(5)).await;
+        assert!(matches!(outcome, Err(AuthorizeRejection::Unavailable)), "{name}: {outcome:?}");
+        assert!(world.store.mend(), "{name}");
+    }
 }
 
 #[tokio::test]
