@@ -241,9 +241,11 @@ fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
 
 /// Answers while a document cannot be had: by the last good copy, if the fault may pass.
 fn stand_in(stored: Option<Client>, fault: &Fault, now: Timestamp) -> Result<Client, LookupFailure> {
-    // CI-18: for a name that does not resolve and for one that leads inside there is one answer at first sight, or any
-    // stranger could ask which names of the inner network exist.
-    let is_unknown_name = stored.is_none() && matches!(fault, Fault::Fetch(FetchError::Dns));
+    // CI-18: for a name that does not resolve and for one that leads inside there is one answer until somebody has granted
+    // the client anything, or any stranger could ask which names of the inner network exist: also by having a document of
+    // his own read and pointing its name there later.
+    let is_used = stored.as_ref().is_some_and(|client| client.last_used_at.is_some());
+    let is_unknown_name = !is_used && matches!(fault, Fault::Fetch(FetchError::Dns));
     if is_unknown_name || !fault.is_transient() {
         return Err(LookupFailure::NotAClient(format!("metadata_document_refused: {fault}").into()));
     }

@@ -305,11 +305,23 @@ async fn a_restart_leaves_known_clients_as_fresh_as_they_were() {
 }
 
 #[tokio::test]
+async fn ci_18_a_name_that_leads_inside_since_its_document_was_read_tells_nothing_of_inner_names() {
+    for error in [FetchError::Dns, FetchError::Refused] {
+        let world = World::new().await;
+        world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
+        world.begin(&id(), &[], None).await.unwrap();
+        world.fetch.fail(DOCUMENT, error);
+        world.pass(3600);
+        assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn ci_12_an_outage_is_bridged_for_a_week_for_clients_in_use() {
     let world = World::new().await;
     world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
     world.begin(&id(), &[], None).await.unwrap();
-    world.fetch.fail(DOCUMENT, FetchError::Dns);
+    world.fetch.fail(DOCUMENT, FetchError::Connect);
     world.pass(3600);
     assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::TemporarilyUnavailable, "nobody has used it");
     world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
