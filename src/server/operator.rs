@@ -177,7 +177,7 @@ impl Operator {
         let help = "Operations of the store, many to a transaction.";
         out.single("mcpgate_store_operations_total", Kind::Counter, help, stats.operations);
         let failing = u8::from(stats.failing);
-        out.single("mcpgate_store_failing", Kind::Gauge, "1: the last transaction failed.", failing);
+        out.single("mcpgate_store_failing", Kind::Gauge, "1: the last transaction that had to write failed.", failing);
         let halted = u8::from(stats.halted);
         out.single("mcpgate_store_halted", Kind::Gauge, "1: nothing is written until a restart.", halted);
         let help = "Operations of the store that failed.";

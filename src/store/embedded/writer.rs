@@ -192,11 +192,15 @@ impl Worker {
         while let Ok(first) = waiting.recv() {
             let mut group = vec![first];
             group.extend(waiting.try_iter().take(GROUP - 1));
+            let changed = self.db.total_changes();
             let outcome = match &self.broken {
                 Some(broken) => Err(broken.clone()),
                 None => self.commit_group(&mut group, waiting),
             };
-            self.figures.failing.store(outcome.is_err(), Ordering::Relaxed);
+            // What had nothing to write says nothing of whether writing works again.
+            if outcome.is_err() || self.db.total_changes() != changed {
+                self.figures.failing.store(outcome.is_err(), Ordering::Relaxed);
+            }
             if let Err(failure) = &outcome {
                 tracing::error!(%failure, operations = group.len(), "a group of store operations was not committed");
                 // Those behind have waited as long and would meet the same fault, each after its own timeout.
