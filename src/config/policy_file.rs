@@ -19,7 +19,8 @@ table! {
         /// Refresh tokens in all, however often they are used: then their user must consent again.
         refresh_absolute: Lifetime = "90d", "1h" to "365d";
         /// How long the preceding refresh token may be tried again: it gets the same refresh token and a new access
-        /// token. Later it revokes all of its family. Clients lose answers and refresh twice at once; `0s` is strict and logs them out.
+        /// token. Later it revokes all of its family. Clients lose answers and refresh twice at once; `0s` is strict and
+        /// logs them out.
         refresh_grace: Lifetime = "30s", "0s" to "120s";
         /// How long a client's earlier secret is honoured after a rotation.
         secret_overlap: Lifetime = "24h", "0s" to "7d";
@@ -55,7 +56,7 @@ table! {
 table! {
     /// Dynamic client registration (RFC 7591), for clients that know nothing newer.
     Registration at "registration" {
-        /// Whether anybody may register a client.
+        /// Whether anybody may register a client; if not, `/register` answers 401.
         enabled: bool = true;
         /// Exact redirect URIs of known clients that are allowed although their scheme has no dot.
         extra_redirect_uris: Vec<String> = ["cursor://anysphere.cursor-mcp/oauth/callback"];
@@ -121,7 +122,7 @@ table! {
         token_per_second: u32 = 20, 1 to 1000000;
         /// Failed authentications of one client.
         client_failures_per_minute: u32 = 20, 1 to 1000000;
-        /// Registrations of one address; ten times as many in a tenant.
+        /// Registrations of one address; four times as many of one IPv6 /48, ten times in a tenant.
         registrations_per_hour: u32 = 10, 1 to 1000000;
         /// Metadata documents fetched from one host.
         fetches_per_host_per_minute: u32 = 10, 1 to 1000000;

@@ -128,8 +128,8 @@ impl Issuer {
         }
     }
 
-    /// Finds a transaction by its two handles, decided or not. One handle without the other is another browser's (AZ-32): the id may
-    /// have been seen in an address bar, the cookie never leaves the browser that began.
+    /// Finds a transaction by its two handles, decided or not. One handle without the other is another browser's (AZ-32):
+    /// the id may have been seen in an address bar, the cookie never leaves the browser that began.
     pub(super) async fn transaction(&self, handles: &Handles, caller: &Caller) -> Result<Pending, AuthorizeRejection> {
         let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.keys);
         let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))

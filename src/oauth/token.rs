@@ -103,10 +103,11 @@ impl CodeRecord {
     /// Judges a presented code.
     #[must_use]
     pub fn judge(&self, presented: &PresentedCode, now: Timestamp) -> CodeVerdict {
-        // RFC 9700 4.8.2: a row without challenge is a downgrade or damage, never a licence to skip PKCE. Nothing else of it
-        // is believed either, not even whose it is.
+        // RFC 9700 4.8.2: a row without challenge is a downgrade or damage, never a licence to skip PKCE. Nothing else of
+        // it is believed either, not even whose it is.
         let Some(challenge) = &self.challenge else { return CodeVerdict::Damaged };
-        // The client comes before the rest: who is not the code's client can neither count failures nor revoke anything (CR-06).
+        // The client comes before the rest: who is not the code's client can neither count failures nor revoke anything
+        // (CR-06).
         if presented.client != self.client {
             return CodeVerdict::WrongClient;
         }

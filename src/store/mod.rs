@@ -175,9 +175,9 @@ pub trait SessionStore {
     ) -> Result<Option<LoginSession>, StoreError>;
     /// Ends a session.
     async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError>;
-    /// Starts a pending authorization. A source that has 200 already loses one that has ended,
-    /// or else its oldest; at a client that has 1000, the source
-    /// with the most of them does; 50,000 are kept in all.
+    /// Starts a pending authorization. A source that has `PENDING_PER_SOURCE` already loses one that has ended, or else
+    /// its oldest; at a client that has `PENDING_PER_CLIENT`, the source with the most of them does; `PENDING_AT_MOST` are
+    /// kept in all.
     async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError>;
     /// Finds one that has not expired, ended or not.
     async fn find_interaction(
