@@ -223,7 +223,7 @@ pub struct StoreStats {
     pub commit_buckets: [u64; 6],
     /// Operations that failed.
     pub failures: u64,
-    /// Whether the last transaction failed.
+    /// Whether the last transaction failed that had anything to write.
     pub failing: bool,
     /// Whether nothing more is written until a restart.
     pub halted: bool,

@@ -172,6 +172,9 @@ fn a_lock_held_too_long_is_told_in_time_and_reading_goes_on() {
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         assert!(is_live(store, "g token", START).await);
         opened.other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(store.sweep(START, DAY).await.unwrap(), 0);
+        assert!(store.stats().failing, "a sweep that finds nothing says nothing of writing");
         rotated(store.rotate_refresh_token(rotate("g", 0, "t", START)).await.unwrap());
+        assert!(!store.stats().failing);
     });
 }
