@@ -139,6 +139,21 @@ async fn an_interrupt_from_the_terminal_ends_with_0() {
 }
 
 #[tokio::test]
+async fn refusals_that_were_counted_are_in_the_trail_when_the_process_has_ended() {
+    let mut gateway = Gateway::start().await;
+    let body = serde_json::json!({ "redirect_uris": ["javascript:alert(1)"] });
+    for _ in 0..30 {
+        assert_eq!(Client::new(&gateway.home).post_json("/register", &body).await.status, 400);
+    }
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
+    let db = rusqlite::Connection::open(gateway.home.data().join("mcpgate.db")).unwrap();
+    let sql = "SELECT reason FROM audit WHERE reason LIKE 'counted:%'";
+    let counted: String = db.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(counted, "counted: 10 more, of a minute or two");
+}
+
+#[tokio::test]
 async fn a_29_a_state_of_4_kib_comes_back_whatever_its_characters() {
     let (shared, application) = crate::shared::application(CALLBACK).await;
     let state = "%\u{e9}\"".repeat(1024);
