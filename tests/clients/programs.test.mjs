@@ -30,6 +30,14 @@ test('Inspector with a bearer header', async () => {
   }
 });
 
+test("Inspector before the SDK's own server", async () => {
+  const { access_token } = await gateway.command('token', 'issue', '--user', 'admin', '--upstream', 'reference');
+  const words = ['--method', 'tools/call', '--tool-name', 'echo', '--tool-arg', 'message=inspected'];
+  const bearer = ['--header', `Authorization: Bearer ${access_token}`, '--stored-auth-only', '--protocol-era', 'legacy'];
+  const command = [INSPECTOR, ...inspector(resource('reference'), ...words, ...bearer)];
+  assert.match(await run(process.execPath, command, { env: fresh('inspector reference') }), /inspected/);
+});
+
 test('Inspector logs in by itself', async () => {
   const callback = `http://127.0.0.1:${await freePort()}/oauth/callback`;
   const words = ['--method', 'tools/list', '--callback-url', callback];
@@ -40,11 +48,12 @@ test('Inspector logs in by itself', async () => {
   for (const tool of ['add', 'count', 'echo', 'whoami']) assert.match(output, new RegExp(tool));
 });
 
-test('mcp-remote stands between a local client and the gateway', async () => {
+/** A client of a local mcp-remote that stands before an upstream. */
+async function throughMcpRemote(upstream, use) {
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [here('node_modules/mcp-remote/dist/proxy.js'), resource('demo'), String(await freePort())],
-    env: fresh('mcp-remote'),
+    args: [here('node_modules/mcp-remote/dist/proxy.js'), resource(upstream), String(await freePort())],
+    env: fresh(`mcp-remote ${upstream}`),
     stderr: 'pipe',
   });
   let said = '';
@@ -52,6 +61,16 @@ test('mcp-remote stands between a local client and the gateway', async () => {
   const client = new Client({ name: 'local', version: '1' });
   try {
     await client.connect(transport, { timeout: 60_000 });
+    await use(client);
+  } catch (error) {
+    throw new Error(`${error.message}\n${said}`, { cause: error });
+  } finally {
+    await client.close();
+  }
+}
+
+test('mcp-remote stands between a local client and the gateway', async () => {
+  await throughMcpRemote('demo', async (client) => {
     const { tools } = await client.listTools();
     assert.deepEqual(tools.map(({ name }) => name).sort(), ['add', 'count', 'echo', 'whoami']);
     const seen = [];
@@ -59,15 +78,16 @@ test('mcp-remote stands between a local client and the gateway', async () => {
     await client.callTool(count, { onprogress: () => seen.push(Date.now()) });
     // The last may still be on its way through two programs when the answer is there.
     assert.ok(seen.length >= 3, `progress events: ${seen.length}`);
-  } catch (error) {
-    throw new Error(`${error.message}\n${said}`, { cause: error });
-  } finally {
-    await client.close();
-  }
+  });
+  await throughMcpRemote('reference', async (client) => {
+    const { content } = await client.callTool({ name: 'echo', arguments: { message: 'through both' } });
+    assert.match(content[0].text, /through both/);
+  });
 });
 
 test('rmcp, through the same Chromium', async () => {
-  const env = { ...process.env, MCPGATE_DESK: desk.url, MCPGATE_URL: resource('demo'), MCPGATE_CA: gateway.ca };
+  const urls = { MCPGATE_URL: resource('demo'), MCPGATE_OTHER_URL: resource('reference') };
+  const env = { ...process.env, ...urls, MCPGATE_DESK: desk.url, MCPGATE_CA: gateway.ca };
   const words = ['test', '--quiet', '--manifest-path', here('../../Cargo.toml'), '--test', 'outside', 'rmcp_goes_all_the_way'];
   assert.match(await run('cargo', words, { env, seconds: 600 }), /1 passed/);
 });

@@ -53,6 +53,17 @@ impl Stage {
         }
     }
 
+    /// The same before another server, if one was named.
+    fn other(&self) -> Option<Self> {
+        match self {
+            Self::Own(_) => None,
+            Self::Foreign { ca, desk, .. } => {
+                let url = std::env::var_os("MCPGATE_OTHER_URL")?.into_string().ok()?;
+                Some(Self::Foreign { url, ca: ca.clone(), desk: desk.clone() })
+            }
+        }
+    }
+
     fn http(&self) -> reqwest::Client {
         let pem = match self {
             Self::Own(gateway) => std::fs::read(gateway.home.data().join("certs/ca.pem")),
@@ -156,6 +167,11 @@ async fn rmcp_goes_all_the_way() {
     assert!(refused.is_err(), "{refused:?}");
     let again = connect(&stage).await;
     assert!(call(&again, "echo", serde_json::json!({"text": "again"})).await.is_ok());
+    if let Some(other) = stage.other() {
+        let connected = connect(&other).await;
+        let echoed = call(&connected, "echo", serde_json::json!({"message": "another server"})).await;
+        assert!(echoed.as_ref().is_ok_and(|text| text.contains("another server")), "{echoed:?}");
+    }
 }
 
 async fn revoke(stage: &Stage, connected: &Connected) {
