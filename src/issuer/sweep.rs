@@ -1,4 +1,4 @@
-//! Removes what has expired.
+//! What is done once a minute: removing what has expired, and writing down what was only counted.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::Issuer;
 const EVERY: Duration = Duration::from_secs(60);
 
 impl Issuer {
-    /// Removes what has expired, once a minute, until the process ends. A failure waits for the next time.
+    /// Does it until the process ends. A failure waits for the next time.
     pub async fn sweep_forever(&self) {
         loop {
             tokio::time::sleep(EVERY).await;

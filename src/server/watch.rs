@@ -1,4 +1,5 @@
-//! Ends a connection that holds still: no head, no request, nothing read, too old, or the gateway is going down.
+//! Ends a connection that holds still (no head, no request, nothing read), floods, is too old, or when the gateway is
+//! going down.
 //!
 //! One timer per connection, set anew only when it fires or a deadline comes nearer: a request costs no timer operation.
 

@@ -1,5 +1,5 @@
-//! One worker: a thread with a runtime of its own, its connections, its upstream connections, its counters. Nothing
-//! that a request touches is written by another core.
+//! One worker: a thread with a runtime of its own, its connections, its upstream connections, its counters. With other
+//! cores it shares the token cache and the route table.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};

@@ -57,6 +57,18 @@ fn get<'a>(authority: &'a str, path: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![(":method", "GET"), (":scheme", "https"), (":authority", authority), (":path", path)]
 }
 
+/// The head of an MCP message.
+fn message(authority: &str) -> Vec<(&str, &str)> {
+    vec![
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", authority),
+        (":path", "/mcp"),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+    ]
+}
+
 /// What came back: kind, flags, stream, payload.
 type Frame = (u8, u8, u32, Vec<u8>);
 
@@ -369,16 +381,8 @@ async fn hd_11_a_length_that_is_not_the_datas_ends_the_stream() {
     for length in ["10", "1000"] {
         let mut peer = Peer::connect(&shared.home, &[]).await;
         let authority = peer.authority.clone();
-        let list = [
-            (":method", "POST"),
-            (":scheme", "https"),
-            (":authority", authority.as_str()),
-            (":path", "/mcp"),
-            ("content-type", "application/json"),
-            ("accept", "application/json, text/event-stream"),
-            ("content-length", length),
-            ("authorization", authorization.as_str()),
-        ];
+        let mut list = message(&authority);
+        list.extend([("content-length", length), ("authorization", authorization.as_str())]);
         let block = fields(&list);
         assert!(peer.send(&frame(HEADERS, END_HEADERS, 1, &block)).await);
         assert!(peer.send(&frame(DATA, END_STREAM, 1, body)).await);
@@ -393,14 +397,7 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
     for authorization in [None, Some(("authorization", "Bearer mcp_access_none"))] {
         let mut peer = Peer::connect(&shared.home, &[]).await;
         let authority = peer.authority.clone();
-        let mut list = vec![
-            (":method", "POST"),
-            (":scheme", "https"),
-            (":authority", authority.as_str()),
-            (":path", "/mcp"),
-            ("content-type", "application/json"),
-            ("accept", "application/json, text/event-stream"),
-        ];
+        let mut list = message(&authority);
         list.extend(authorization);
         assert!(peer.send(&frame(HEADERS, END_HEADERS, 1, &fields(&list))).await);
         for flags in [0, END_STREAM] {
