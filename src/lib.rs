@@ -8,6 +8,7 @@ pub mod endpoints;
 pub mod entropy;
 pub mod issuer;
 pub mod mcp;
+pub mod network;
 pub mod oauth;
 pub mod outbound;
 pub mod proxy;

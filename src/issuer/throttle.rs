@@ -1,7 +1,7 @@
 //! What strangers may ask of the control path, by address, client and account: the numbers, and what
 //! each protects. All of it lives in memory; only the count of failed logins is in the store.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::familiar::Familiar;
 use super::fetches::{FetchLeave, Fetches};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
+use crate::network;
 use crate::oauth::{ClientId, ClientOrigin, Lifetime, Timestamp, TokenHash};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -276,27 +277,22 @@ fn registration_quota(rates: &Rates, addresses: u32) -> Quota {
     quota(rate, HOUR, rate)
 }
 
-/// One caller as far as rates go: an IPv4 address, or the /64 that one IPv6 host commonly owns.
+/// Callers without an address count as one.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// One caller as far as rates go.
 fn source(caller: &Caller) -> IpAddr {
-    masked(caller, 32, 64)
+    caller.address.map_or(NOBODY, network::host)
 }
 
-/// One caller as far as guessing goes: /24 and /56, what one attacker easily owns.
+/// One caller as far as guessing goes: what one attacker easily owns.
 pub(super) fn network(caller: &Caller) -> IpAddr {
-    masked(caller, 24, 56)
+    caller.address.map_or(NOBODY, network::network)
 }
 
-/// One caller as far as storage goes: the /48 that anybody can rent, with its 65536 networks of hosts.
+/// One caller as far as storage goes.
 pub(super) fn site(caller: &Caller) -> IpAddr {
-    masked(caller, 32, 48)
-}
-
-fn masked(caller: &Caller, v4_bits: u32, v6_bits: u32) -> IpAddr {
-    match caller.address.map(|a| a.to_canonical()) {
-        Some(IpAddr::V4(a)) => Ipv4Addr::from_bits(a.to_bits() & !(u32::MAX.checked_shr(v4_bits).unwrap_or(0))).into(),
-        Some(IpAddr::V6(a)) => Ipv6Addr::from_bits(a.to_bits() & !(u128::MAX.checked_shr(v6_bits).unwrap_or(0))).into(),
-        None => Ipv4Addr::UNSPECIFIED.into(),
-    }
+    caller.address.map_or(NOBODY, network::site)
 }
 
 #[cfg(test)]

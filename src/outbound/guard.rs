@@ -50,12 +50,6 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Returns the network of an address as one owner commonly has it.
-pub(super) fn site(address: IpAddr) -> IpNet {
-    let prefix = if address.is_ipv4() { 24 } else { 48 };
-    IpNet::new(address, prefix).map_or_else(|_| IpNet::from(address), |network| network.trunc())
-}
-
 /// Admits public addresses and those that an operator named.
 #[derive(Debug)]
 pub(super) struct Guard {

@@ -34,6 +34,7 @@ use lookup::Lookup;
 use target::Target;
 use transport::Transport;
 
+use crate::network;
 use crate::trust;
 
 /// What a fetch brought.
@@ -175,7 +176,7 @@ impl Dialer {
         };
         for address in addresses {
             let leave = match by_network {
-                Some(budget) => Some(turn(budget, &guard::site(address.ip()).to_string()).await?),
+                Some(budget) => Some(turn(budget, &network::site(address.ip()).to_string()).await?),
                 None => None,
             };
             if let Ok(Ok(stream)) = timeout(CONNECT_TIME, self.transport.connect(address)).await {

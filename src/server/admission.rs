@@ -1,12 +1,13 @@
 //! How many connections there may be: in all, and from one address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::network::host;
 use crate::telemetry::ServerEvent;
 
 /// Counts the open connections.
@@ -58,7 +59,7 @@ impl Permit {
     /// # Errors
     /// There is none left.
     pub(super) fn claim(&mut self, address: IpAddr, limit: usize) -> Result<(), ServerEvent> {
-        let address = customer(address);
+        let address = host(address);
         let mut by_address = self.admission.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let open = by_address.entry(address).or_default();
         if *open >= limit {
@@ -84,14 +85,6 @@ impl Drop for Permit {
         if self.admission.open.fetch_sub(1, SeqCst) == 1 {
             self.admission.none_left.notify_waiters();
         }
-    }
-}
-
-/// One customer of a provider has at least a whole /64 of IPv6 (RFC 6177), so that is what counts as one address.
-fn customer(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(four) => IpAddr::V4(four),
-        IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & (u128::MAX << 64))),
     }
 }
 

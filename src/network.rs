@@ -1,0 +1,46 @@
+//! How far an address reaches when strangers are counted: the host, the network that one attacker commonly owns, and
+//! the site that one customer of a provider commonly owns. Every limit that is kept by address uses one of the three.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Returns the address of one host: an IPv4 address, or the /64 that one IPv6 host has at least (RFC 6177 2).
+#[must_use]
+pub fn host(address: IpAddr) -> IpAddr {
+    masked(address, 32, 64)
+}
+
+/// Returns the network of an address as far as guessing goes: a /24, or the /56 of a home connection.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    masked(address, 24, 56)
+}
+
+/// Returns the site of an address: a /24, or the /48 that anybody can rent.
+#[must_use]
+pub fn site(address: IpAddr) -> IpAddr {
+    masked(address, 24, 48)
+}
+
+fn masked(address: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(a) => Ipv4Addr::from_bits(a.to_bits() & !u32::MAX.checked_shr(v4_bits).unwrap_or(0)).into(),
+        IpAddr::V6(a) => Ipv6Addr::from_bits(a.to_bits() & !u128::MAX.checked_shr(v6_bits).unwrap_or(0)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{host, network, site};
+
+    #[test]
+    fn addresses_are_cut_at_the_named_lengths() {
+        for (address, expected) in [
+            ("192.0.2.9", ["192.0.2.9", "192.0.2.0", "192.0.2.0"]),
+            ("::ffff:192.0.2.9", ["192.0.2.9", "192.0.2.0", "192.0.2.0"]),
+            ("2001:db8:1:2345:6::7", ["2001:db8:1:2345::", "2001:db8:1:2300::", "2001:db8:1::"]),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!([host(address), network(address), site(address)].map(|a| a.to_string()), expected);
+        }
+    }
+}
