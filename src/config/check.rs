@@ -234,7 +234,7 @@ impl Check<'_> {
     }
 
     fn log(&self, log: &super::file::Log) -> LogConfig {
-        if tracing_subscriber::EnvFilter::builder().parse(&log.filter.value).is_err() {
+        if log.filter.value.parse::<tracing_subscriber::filter::Targets>().is_err() {
             self.report.wrong(&log.filter, "this is not a filter", "write info, warn or mcpgate=debug, say");
         }
         LogConfig { json: log.format.value == LogFormat::Json, filter: log.filter.value.clone() }

@@ -3,7 +3,10 @@
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 
 use super::sink::Sink;
 use crate::config::LogConfig;
@@ -25,16 +28,17 @@ pub fn init(config: &LogConfig) {
         return;
     }
     // `config` has checked the filter; a wrong one here must not silence the log.
-    let filter = filter(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(sink).with_ansi(colours);
+    let filter = filter(&config.filter).unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let lines = fmt::layer().with_writer(sink).with_ansi(colours);
+    let lines = if config.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     // An error means that somebody else (a test) has set a subscriber: then it has the say.
-    drop(if config.json { builder.json().flatten_event(true).try_init() } else { builder.try_init() });
+    drop(tracing_subscriber::registry().with(filter).with(lines).try_init());
     report_panics();
 }
 
 /// Reads an operator's filter; what it says of a target comes after `SILENT` and so wins.
-fn filter(written: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    EnvFilter::builder().with_regex(false).parse(format!("{SILENT},{written}"))
+fn filter(written: &str) -> Result<Targets, ParseError> {
+    format!("{SILENT},{written}").parse()
 }
 
 /// Writes out what is still in memory; called before the process ends.
