@@ -275,10 +275,15 @@ fn every_refusal_is_explained() {
         rejection.split("enum Rejection {").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the enum");
     let variants = variants.lines().map(str::trim).filter(|l| l.starts_with(char::is_uppercase));
     let variants = variants.map(|l| l.chars().take_while(|c| is_name(*c)).collect::<String>());
+    let fault = read("src/proxy/fault.rs");
+    let labels = fault.split("fn label").nth(1).and_then(|rest| rest.split("\n    }").next()).expect("the labels");
+    let labels = labels.split('"').skip(1).step_by(2);
     let error = read("src/oauth/error.rs");
     let codes = error.split('"').filter(|w| w.contains('_') && w.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
-    let missing: Vec<_> =
-        variants.chain(codes.map(str::to_owned)).filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    let missing: Vec<_> = variants
+        .chain(codes.chain(labels).map(str::to_owned))
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .collect();
     assert!(missing.is_empty(), "docs/errors.md does not explain {missing:?}");
 }
 

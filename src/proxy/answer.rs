@@ -3,14 +3,14 @@
 
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, RETRY_AFTER, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::fault::{Cause, Fault};
 use super::headers::MCP_SESSION_ID;
 use super::message::{essence, is_json};
-use super::rejection::Rejection;
 use crate::config::UpstreamKind;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -21,15 +21,38 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// UP-11: whatever it is, it runs no script and is of no origin.
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
 
-/// Judges the upstream's status: what must not reach a client becomes a 502.
-pub(super) fn judge(kind: UpstreamKind, status: StatusCode) -> Result<(), Rejection> {
+/// Judges the upstream's answer: what must not reach a client, or would mislead it, becomes a 502. `is_awaited` says
+/// whether it is the answer to an MCP request (and not to a notification, which needs no content).
+pub(super) fn judge(
+    kind: UpstreamKind,
+    status: StatusCode,
+    headers: &HeaderMap,
+    is_awaited: bool,
+) -> Result<(), Fault> {
+    let text = |name: HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     match (kind, status) {
         // UP-07: a client that saw this would log in elsewhere, or here again for ever. The operator must act.
-        (_, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) => Err(Rejection::UpstreamRefused),
+        (_, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
+            Err(Fault::new(Cause::CredentialRefused, format!("it answered {status}")))
+        }
         (UpstreamKind::Http, StatusCode::NOT_MODIFIED) => Ok(()),
         // UP-06, P-15: never followed, never passed on.
-        (_, status) if status.is_redirection() => Err(Rejection::UpstreamRefused),
-        (_, status) if status.is_informational() => Err(Rejection::UpstreamProtocol),
+        (_, status) if status.is_redirection() => {
+            let to = text(LOCATION).unwrap_or_else(|| "nowhere".to_owned());
+            Err(Fault::new(Cause::Redirect, format!("it answered {status}, to {to}")))
+        }
+        (_, status) if status.is_informational() => {
+            Err(Fault::new(Cause::NotHttp, format!("it answered {status} and nothing else")))
+        }
+        // MCP, streamable HTTP: a request is answered with JSON or with a stream of events. Pages come from a path that
+        // is not the server's, or from something before it that wants a person to sign in.
+        (UpstreamKind::Mcp, StatusCode::OK) if is_awaited && form(headers) == Form::Other => match text(CONTENT_TYPE) {
+            Some(one) if headers.get_all(CONTENT_TYPE).iter().count() == 1 && !one.contains(',') => {
+                Err(Fault::new(Cause::NotMcp, format!("it answered {status} with {one}")))
+            }
+            // Which of several is meant, nobody knows: it passes, inert (UP-11).
+            Some(_) | None => Ok(()),
+        },
         (UpstreamKind::Mcp | UpstreamKind::Http, _) => Ok(()),
     }
 }

@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::fault::{self, Cause, Fault};
 use super::interim::Interim;
-use super::rejection::Rejection;
 use super::route::UpstreamOrigin;
 use crate::trust;
 
@@ -30,36 +30,47 @@ pub(super) enum Dialled {
     Http2(TokioIo<TlsStream<TcpStream>>),
 }
 
-/// Connects.
-pub(super) async fn dial(origin: &UpstreamOrigin) -> Result<Dialled, Rejection> {
-    tokio::time::timeout(origin.connect_timeout, dial_unbounded(origin))
-        .await
-        .map_err(|_| Rejection::UpstreamSlow)?
-        .map_err(
-            // UP-01: the address stays in the log.
-            |error| {
-                tracing::warn!(upstream = %origin.authority, %error, "the upstream cannot be reached");
-                Rejection::UpstreamUnreachable
-            },
-        )
+/// Connects within `connect_timeout`.
+pub(super) async fn dial(origin: &UpstreamOrigin) -> Result<Dialled, Fault> {
+    match tokio::time::timeout(origin.connect_timeout, dial_unbounded(origin)).await {
+        Ok(dialled) => dialled,
+        Err(_) => {
+            let time = origin.connect_timeout;
+            Err(Fault::new(Cause::TooSlow, format!("no connection to {} in {time:?}", origin.authority)))
+        }
+    }
 }
 
-async fn dial_unbounded(origin: &UpstreamOrigin) -> std::io::Result<Dialled> {
-    let tcp = match &origin.host {
-        url::Host::Domain(name) => TcpStream::connect((name.as_str(), origin.port)).await,
-        url::Host::Ipv4(address) => TcpStream::connect((*address, origin.port)).await,
-        url::Host::Ipv6(address) => TcpStream::connect((*address, origin.port)).await,
-    }?;
-    prepare(&tcp)?;
+async fn dial_unbounded(origin: &UpstreamOrigin) -> Result<Dialled, Fault> {
+    let tcp = connect(origin).await?;
+    prepare(&tcp).map_err(|error| Fault::of_connect(&origin.authority, &error))?;
     let Some(tls) = &origin.tls else { return Ok(Dialled::Plain(TokioIo::new(Interim::new(tcp)))) };
+    let tls_fault = |error: &dyn std::error::Error| {
+        Fault::new(Cause::Tls, format!("TLS with {}: {}", origin.authority, fault::whole(error)))
+    };
     let name = match &origin.host {
-        url::Host::Domain(name) => ServerName::try_from(name.clone()).map_err(std::io::Error::other)?,
+        url::Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|error| tls_fault(&error))?,
         url::Host::Ipv4(address) => ServerName::from(std::net::IpAddr::from(*address)),
         url::Host::Ipv6(address) => ServerName::from(std::net::IpAddr::from(*address)),
     };
-    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await?;
+    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await.map_err(|error| tls_fault(&error))?;
     let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok(if chosen { Dialled::Http2(TokioIo::new(stream)) } else { Dialled::Tls(TokioIo::new(Interim::new(stream))) })
+}
+
+async fn connect(origin: &UpstreamOrigin) -> Result<TcpStream, Fault> {
+    let connected = match &origin.host {
+        url::Host::Domain(name) => {
+            // Resolved in a step of its own: nothing in an error of the system's tells this step from the next.
+            let found = tokio::net::lookup_host((name.as_str(), origin.port)).await;
+            let unknown = |error: std::io::Error| Fault::new(Cause::UnknownHost, format!("{name}: {error}"));
+            let addresses: Vec<_> = found.map_err(unknown)?.collect();
+            TcpStream::connect(&*addresses).await
+        }
+        url::Host::Ipv4(address) => TcpStream::connect((*address, origin.port)).await,
+        url::Host::Ipv6(address) => TcpStream::connect((*address, origin.port)).await,
+    };
+    connected.map_err(|error| Fault::of_connect(&origin.authority, &error))
 }
 
 fn prepare(tcp: &TcpStream) -> std::io::Result<()> {

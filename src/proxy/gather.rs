@@ -15,14 +15,14 @@ pub(super) struct Gathered {
 }
 
 /// Why reading stopped.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+#[derive(Debug)]
+pub(super) enum Stop<E> {
     /// The body has ended.
     End,
     /// As many bytes as were wished, or more, are here.
     Full,
-    /// The body broke off.
-    Broken,
+    /// The body broke off, and why.
+    Broken(E),
 }
 
 impl Gathered {
@@ -51,9 +51,9 @@ impl Gathered {
     }
 
     /// Reads until `enough` bytes are here; trailers are dropped.
-    pub(super) fn poll_read<B>(&mut self, body: &mut B, enough: usize, cx: &mut Context<'_>) -> Poll<Stop>
+    pub(super) fn poll_read<B>(&mut self, body: &mut B, enough: usize, cx: &mut Context<'_>) -> Poll<Stop<B::Error>>
     where
-        B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+        B: Body<Data = Bytes> + Unpin,
     {
         while !body.is_end_stream() {
             if self.len() >= enough {
@@ -65,10 +65,7 @@ impl Gathered {
                         self.push(data);
                     }
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(%error, "a body broke off");
-                    return Poll::Ready(Stop::Broken);
-                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Stop::Broken(error)),
                 Poll::Ready(None) => break,
                 Poll::Pending => return Poll::Pending,
             }

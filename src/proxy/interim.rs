@@ -86,7 +86,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Interim<T> {
         let before = buffer.filled().len();
         let read = Pin::new(io).poll_read(cx, buffer);
         let fine = heads.read(buffer.filled().get(before..).unwrap_or_default());
-        if fine { read } else { Poll::Ready(Err(io::ErrorKind::InvalidData.into())) }
+        if fine {
+            read
+        } else {
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "too many interim answers to one request")))
+        }
     }
 }
 

@@ -168,14 +168,14 @@ async fn read_whole(
     let enough = small.min(limit).saturating_add(1);
     // One look without a timer: a small body has come with its head.
     let stop = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
-        Poll::Ready(stop @ (Stop::End | Stop::Broken)) => stop,
+        Poll::Ready(stop @ (Stop::End | Stop::Broken(_))) => stop,
         Poll::Ready(Stop::Full) | Poll::Pending => {
             let rest = timeout(time, read_rest(&mut read, &mut body, limit, enough, large, &mut place));
             Box::pin(rest).await.map_err(|_| Rejection::SlowBody)??
         }
     };
     match stop {
-        Stop::Broken => Err(Rejection::BadBody("the body broke off")),
+        Stop::Broken(_) => Err(Rejection::BadBody("the body broke off")),
         Stop::End | Stop::Full if read.len() > limit => Err(Rejection::TooLarge),
         Stop::End | Stop::Full => Ok(match place {
             Some(_place) => Bytes::from_owner(Placed { body: read.take(), _place }),
@@ -192,9 +192,9 @@ async fn read_rest(
     enough: usize,
     large: &Arc<Semaphore>,
     place: &mut Option<OwnedSemaphorePermit>,
-) -> Result<Stop, Rejection> {
+) -> Result<Stop<hyper::Error>, Rejection> {
     let stop = poll_fn(|cx| read.poll_read(body, enough, cx)).await;
-    if stop != Stop::Full {
+    if !matches!(stop, Stop::Full) {
         return Ok(stop);
     }
     // MC-12: a message that has not begun by now is not waited for.

@@ -32,6 +32,7 @@ mod budget;
 mod caller;
 mod connect;
 mod events;
+mod fault;
 mod gather;
 mod headers;
 mod interim;
@@ -55,6 +56,7 @@ use answer::Form;
 use authenticate::authenticate;
 use budget::Slot;
 use caller::{Caller, Callers};
+use fault::{Cause, Fault};
 use gather::{Gathered, Stop};
 use headers::{Checked, LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use permit::{Addressed, Permit};
@@ -64,7 +66,7 @@ use relay::Relay;
 use route::Route;
 use session::SessionKey;
 use trace::Traces;
-use upstream::{Ask, Lease, Pool};
+use upstream::{Ask, Lease, Place, Pool};
 use watch::{Limits, Order, Watch};
 
 /// Answers up to this size that are here with their head, or say their length and come soon after, are passed on whole:
@@ -178,8 +180,12 @@ impl Proxy {
             Ok(_) => self.answer(&mut exchange, body).await,
             Err(_) => Err(Rejection::BadOrigin),
         };
-        let (mut response, outcome) =
-            answered.unwrap_or_else(|rejection| (exchange.reject(&rejection), rejection.outcome()));
+        let (mut response, outcome) = answered.unwrap_or_else(|rejection| {
+            if let Rejection::Upstream(fault) = &rejection {
+                fault.log(route, &peer.request_id);
+            }
+            (exchange.reject(&rejection), rejection.outcome())
+        });
         if outcome != Outcome::Forwarded {
             reply::protect(response.headers_mut(), &config.public_url);
         }
@@ -223,8 +229,9 @@ impl Proxy {
             headers::build(spare, route, &station.table, fields, permit.caller(), peer, checked, &self.traces);
         let ask = Ask { method: method.clone(), target, headers, body: message.body };
         let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?;
-        let (response, lease) = pool.send(&permit, ask).await?;
-        let response = self.deliver(exchange, response, lease, &token, permit.caller()).await?;
+        let place = pool.enter().await?;
+        let (response, lease) = pool.send(&permit, &place, ask).await?;
+        let response = self.deliver(exchange, response, (lease, place), &token, permit.caller()).await?;
         Ok((response, Outcome::Forwarded))
     }
 
@@ -251,21 +258,22 @@ impl Proxy {
         &self,
         exchange: &mut Exchange<'_>,
         response: http::Response<Incoming>,
-        lease: Lease,
+        held: (Lease, Place),
         token: &Addressed,
         caller: &Caller,
     ) -> Result<Response, Rejection> {
         let route = exchange.route;
         let (mut head, body) = response.into_parts();
-        answer::judge(route.kind, head.status)?;
+        let is_awaited = exchange.id.is_some() || exchange.parts.method == Method::GET;
+        answer::judge(route.kind, head.status, &head.headers, is_awaited)?;
         let form = answer::form(&head.headers);
         let is_encoded = answer::is_encoded(&head.headers);
         // SS-02: events that are not seen cannot be bounded, and no other coding than identity was asked for.
         if route.kind == UpstreamKind::Mcp && form == Form::Events && is_encoded {
-            return Err(Rejection::UpstreamProtocol);
+            return Err(Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity").into());
         }
         let shape = Shape { status: head.status, is_events: form == Form::Events, is_encoded };
-        let body = self.whole_or_stream(exchange, shape, body, lease, token).await?;
+        let body = self.whole_or_stream(exchange, shape, body, held, token).await?;
         let keeps_session = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
         let session = head.headers.get(MCP_SESSION_ID).filter(|_| keeps_session);
         let session = session.and_then(|id| self.session_key.wrap(route, &caller.principal, id));
@@ -285,7 +293,7 @@ impl Proxy {
         exchange: &mut Exchange<'_>,
         shape: Shape,
         mut body: Incoming,
-        mut lease: Lease,
+        (lease, place): (Lease, Place),
         token: &Addressed,
     ) -> Result<Body, Rejection> {
         let Shape { status, is_events, is_encoded } = shape;
@@ -299,8 +307,9 @@ impl Proxy {
             stop = rest.map_or(Poll::Pending, Poll::Ready);
         }
         match stop {
-            Poll::Ready(Stop::Broken) => return Err(Rejection::UpstreamProtocol),
+            Poll::Ready(Stop::Broken(error)) => return Err(Fault::of_exchange(&error).into()),
             Poll::Ready(Stop::End) => {
+                // Before the place is free: whoever waits for it finds this connection.
                 lease.finish();
                 return Ok(Body::from(read.take()));
             }
@@ -308,8 +317,9 @@ impl Proxy {
         }
         let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
         record.answer(Outcome::Forwarded, status);
+        // A stream of events may stay open for hours: it is no longer a request under way.
+        let place = Some(place).filter(|_| !is_events);
         let (silence, on_silence) = if is_events {
-            lease.leave_queue();
             (config.timeouts.sse_keep_alive, Order::KeepAlive)
         } else {
             (route.first_byte_timeout, Order::TooSilent)
@@ -317,7 +327,7 @@ impl Proxy {
         let limits = Limits { max_age: route.max_stream, silence, on_silence, grace: config.timeouts.expired_stream };
         let ward = self.watch.over(token.token(), route, limits);
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
-        let relay = Relay::new(body, lease, read, event_limit, ward, record, exchange.slot.take());
+        let relay = Relay::new(body, (lease, place), read, event_limit, ward, record, exchange.slot.take());
         Ok(Body::Relayed(Box::pin(relay)))
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 
+use super::fault::Fault;
 use super::route::Route;
 use crate::telemetry::{Outcome, WorkerMetrics};
 
@@ -53,6 +54,12 @@ impl Record {
     /// Notes that the answer broke off after its head.
     pub(super) fn break_off(&mut self, outcome: Outcome) {
         self.outcome = outcome;
+    }
+
+    /// Notes, here and in the log, that it broke off because of the upstream.
+    pub(super) fn fail(&mut self, fault: &Fault) {
+        self.outcome = fault.cause.outcome();
+        fault.log(&self.route, &self.request_id);
     }
 }
 

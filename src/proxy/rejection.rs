@@ -4,6 +4,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 use super::breaker::REST;
+use super::fault::{Cause, Fault};
 use super::headers::REQUEST_ID;
 use super::route::{Challenge, Route};
 use crate::config::UpstreamKind;
@@ -11,8 +12,8 @@ use crate::mcp::{EnvelopeError, HeaderMismatch, Refusal};
 use crate::telemetry::Outcome;
 use crate::web::{Body, Response};
 
-/// Why, and thereby whose fault: the caller's down to `InsufficientScope`, ours at `Unprovable` and `Overloaded`, the
-/// upstream's in the rest.
+/// Why, and thereby whose fault: the caller's down to `InsufficientScope`, ours at `Unprovable`, `Overloaded` and
+/// `Internal`, the upstream's at `Upstream`.
 #[derive(Debug)]
 pub(super) enum Rejection {
     /// The path could mean another one to the upstream.
@@ -55,18 +56,16 @@ pub(super) enum Rejection {
     InsufficientScope,
     /// No connection is free and too many wait.
     Overloaded,
-    /// No connection.
-    UpstreamUnreachable,
-    /// No connection of late, so that none was tried.
-    UpstreamDown,
-    /// No connection, or no answer, in time.
-    UpstreamSlow,
-    /// A redirect, or a demand for credentials.
-    UpstreamRefused,
-    /// Not HTTP, or beyond the limits.
-    UpstreamProtocol,
+    /// The upstream gave no answer that can be passed on.
+    Upstream(Fault),
     /// A fault of ours.
     Internal,
+}
+
+impl From<Fault> for Rejection {
+    fn from(fault: Fault) -> Self {
+        Self::Upstream(fault)
+    }
 }
 
 /// JSON-RPC 2.0 5.1: not the message's fault.
@@ -100,9 +99,8 @@ impl Rejection {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited(_) | Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::UpstreamUnreachable | Self::UpstreamRefused | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
-            Self::Unprovable | Self::Overloaded | Self::UpstreamDown => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unprovable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(fault) => fault.cause.status(),
         }
     }
 
@@ -126,10 +124,7 @@ impl Rejection {
             Self::UnknownSession => Outcome::BadSession,
             Self::InsufficientScope => Outcome::InsufficientScope,
             Self::Overloaded => Outcome::Overloaded,
-            Self::UpstreamUnreachable | Self::UpstreamDown => Outcome::UpstreamUnreachable,
-            Self::UpstreamSlow => Outcome::UpstreamSlow,
-            Self::UpstreamRefused => Outcome::UpstreamRefused,
-            Self::UpstreamProtocol => Outcome::UpstreamProtocol,
+            Self::Upstream(fault) => fault.cause.outcome(),
             Self::Internal => Outcome::Internal,
         }
     }
@@ -156,10 +151,7 @@ impl Rejection {
             Self::UnknownSession => "Session not found",
             Self::InsufficientScope => INSUFFICIENT_SCOPE,
             Self::Overloaded => "too many requests are under way",
-            Self::UpstreamUnreachable | Self::UpstreamDown => "the upstream cannot be reached",
-            Self::UpstreamSlow => "the upstream does not answer in time",
-            Self::UpstreamRefused => "the upstream does not serve this gateway",
-            Self::UpstreamProtocol => "the upstream's answer cannot be read",
+            Self::Upstream(fault) => fault.cause.description(),
             Self::Internal => "a fault of the gateway",
         }
     }
@@ -183,14 +175,7 @@ impl Rejection {
             Self::Envelope(fault) => Err(fault.code),
             Self::HeaderMismatch(_) => Err(HeaderMismatch::CODE),
             Self::UnknownSession => Err(SESSION_NOT_FOUND),
-            Self::Unprovable
-            | Self::Overloaded
-            | Self::UpstreamUnreachable
-            | Self::UpstreamDown
-            | Self::UpstreamSlow
-            | Self::UpstreamRefused
-            | Self::UpstreamProtocol
-            | Self::Internal => Err(INTERNAL_ERROR),
+            Self::Unprovable | Self::Overloaded | Self::Upstream(_) | Self::Internal => Err(INTERNAL_ERROR),
         }
     }
 
@@ -232,7 +217,7 @@ impl Rejection {
             Self::InsufficientScope => drop(challenge(Challenge::InsufficientScope)),
             Self::RateLimited(seconds) => extra = Some((RETRY_AFTER, (*seconds).into())),
             Self::TooManyAtOnce | Self::Unprovable | Self::Overloaded => extra = Some((RETRY_AFTER, COME_AGAIN.into())),
-            Self::UpstreamDown => extra = Some((RETRY_AFTER, REST.as_secs().into())),
+            Self::Upstream(Fault { cause: Cause::Resting, .. }) => extra = Some((RETRY_AFTER, REST.as_secs().into())),
             Self::MethodNotAllowed(allowed) => extra = Some((ALLOW, HeaderValue::from_static(allowed))),
             // DS-06, DS-02: what is left of the body is not worth reading; `Connection` does not exist in HTTP/2.
             Self::TooLarge | Self::SlowBody if to.version <= Version::HTTP_11 => {
@@ -248,10 +233,7 @@ impl Rejection {
             | Self::Envelope(_)
             | Self::HeaderMismatch(_)
             | Self::UnknownSession
-            | Self::UpstreamUnreachable
-            | Self::UpstreamSlow
-            | Self::UpstreamRefused
-            | Self::UpstreamProtocol
+            | Self::Upstream(_)
             | Self::Internal => {}
         }
         if let Some((name, value)) = extra {

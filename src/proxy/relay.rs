@@ -12,9 +12,10 @@ use hyper::body::Incoming;
 
 use super::budget::Slot;
 use super::events::Events;
+use super::fault::{Cause, Fault};
 use super::gather::{Gathered, Stop};
 use super::record::Record;
-use super::upstream::Lease;
+use super::upstream::{Lease, Place};
 use super::watch::{Order, Ward};
 use crate::telemetry::Outcome;
 
@@ -29,9 +30,12 @@ const TOKEN_ENDED: Bytes = Bytes::from_static(b": the access token has ended\n\n
 const REMOVED: Bytes = Bytes::from_static(b": the resource has been removed\n\n");
 const TOO_OLD: Bytes = Bytes::from_static(b": the stream is too old\n\n");
 
+/// The upstream's body, its connection, and its place among the requests under way unless it is a stream of events.
+type Source = (Incoming, (Lease, Option<Place>));
+
 /// A body that is relayed. It holds what must last as long as it does.
 pub(super) struct Relay {
-    upstream: Option<(Incoming, Lease)>,
+    upstream: Option<Source>,
     read: Gathered,
     /// Whether the upstream's body broke off; its last bytes may still be here.
     broken: bool,
@@ -47,7 +51,7 @@ impl Relay {
     /// Relays `body`, of which `read` was read already. `events` bounds one event, if it is a stream of them.
     pub(super) fn new(
         body: Incoming,
-        lease: Lease,
+        held: (Lease, Option<Place>),
         read: Gathered,
         events: Option<usize>,
         ward: Arc<Ward>,
@@ -55,7 +59,7 @@ impl Relay {
         slot: Option<Slot>,
     ) -> Self {
         Self {
-            upstream: Some((body, lease)),
+            upstream: Some((body, held)),
             read,
             broken: false,
             idle_looks: 0,
@@ -75,7 +79,7 @@ impl Relay {
             Order::Removed => REMOVED,
             Order::TooOld => TOO_OLD,
             Order::TooSilent => {
-                self.break_off(Outcome::UpstreamSlow);
+                self.fail(&Fault::new(Cause::TooSlow, "nothing more of a begun answer for first_byte_timeout"));
                 return Some(Err(io::ErrorKind::TimedOut.into()));
             }
         };
@@ -85,13 +89,14 @@ impl Relay {
             return Some(Ok(farewell));
         }
         // In the middle of something: whoever reads it must not take it for the whole.
-        self.break_off(Outcome::InvalidToken);
+        self.record.break_off(Outcome::InvalidToken);
         Some(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 
-    fn break_off(&mut self, outcome: Outcome) {
+    /// Ends the answer because of the upstream.
+    fn fail(&mut self, fault: &Fault) {
         self.upstream = None;
-        self.record.break_off(outcome);
+        self.record.fail(fault);
     }
 
     /// Gives away what was read.
@@ -102,8 +107,8 @@ impl Relay {
         if let Some((events, limit)) = &mut self.events
             && !events.pass(&data, *limit)
         {
-            tracing::warn!("an upstream's event is too long: its stream is ended");
-            self.break_off(Outcome::UpstreamProtocol);
+            let detail = format!("one event of more than limits.sse_event, {limit} bytes");
+            self.fail(&Fault::new(Cause::TooLarge, detail));
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(data)
@@ -144,10 +149,15 @@ impl Relay {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Stop::Full) => {}
             // At once, not at the next look: who knows the length of a body does not look again after its last byte.
-            Poll::Ready(Stop::End) => drop(self.upstream.take().map(|(_, lease)| lease.finish())),
-            Poll::Ready(Stop::Broken) => {
+            Poll::Ready(Stop::End) => {
+                if let Some((_, (lease, place))) = self.upstream.take() {
+                    lease.finish();
+                    drop(place);
+                }
+            }
+            Poll::Ready(Stop::Broken(error)) => {
                 self.broken = true;
-                self.break_off(Outcome::UpstreamProtocol);
+                self.fail(&Fault::of_exchange(&error));
             }
         }
         Poll::Ready(())

@@ -1,6 +1,7 @@
 //! The connections of one worker to one upstream: HTTP/1.1, last used first used again, or shared ones of HTTP/2 where
 //! ALPN offers it. A bounded number of requests is under way, a bounded number waits.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::breaker::Breaker;
 use super::connect::{self, Dialled};
+use super::fault::{self, Cause, Fault};
 use super::outgoing::Outgoing;
 use super::permit::Permit;
 use super::rejection::Rejection;
@@ -60,13 +62,15 @@ struct Idle {
     since: Instant,
 }
 
+/// A place among the requests that may be under way at the upstream, until it is dropped.
+pub(super) struct Place(Arc<Pool>);
+
 /// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
 /// others share it.
 pub(super) struct Lease {
     pool: Arc<Pool>,
     line: Option<Line>,
     share: Option<Share>,
-    holds_place: bool,
 }
 
 /// What is asked of an upstream.
@@ -96,13 +100,23 @@ impl Pool {
         Arc::ptr_eq(&self.route, route)
     }
 
-    /// Sends a request that is permitted, and returns the head of the answer.
+    /// Takes a place among the requests under way; waits for one if the queue is not too long.
+    pub(super) async fn enter(self: &Arc<Self>) -> Result<Place, Rejection> {
+        match self.places.try_acquire() {
+            Ok(place) => place.forget(),
+            Err(_) => Box::pin(self.wait_for_place()).await?,
+        }
+        Ok(Place(Arc::clone(self)))
+    }
+
+    /// Sends a request that is permitted and has its place, and returns the head of the answer.
     pub(super) async fn send(
         self: &Arc<Self>,
         _permit: &Permit,
+        _place: &Place,
         ask: Ask,
     ) -> Result<(Response<Incoming>, Lease), Rejection> {
-        let mut lease = self.enter().await?;
+        let mut lease = Lease { pool: Arc::clone(self), line: None, share: None };
         let mut request = Request::new(ask.body);
         *request.method_mut() = ask.method;
         *request.headers_mut() = ask.headers;
@@ -127,16 +141,19 @@ impl Pool {
         };
         match sent {
             Ok(response) => checked(response).map(|r| (r, lease)),
-            Err(Failure::Unsent(_)) => Err(Rejection::UpstreamUnreachable),
+            Err(Failure::Unsent(_)) => {
+                Err(Fault::new(Cause::ClosedEarly, "a new connection ended before anything was sent").into())
+            }
             Err(Failure::Refused(rejection)) => Err(rejection),
         }
     }
 
     async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>) -> Sent {
-        let attempt = self.breaker.attempt(Instant::now()).ok_or(Failure::Refused(Rejection::UpstreamDown))?;
+        let resting = || Fault::new(Cause::Resting, "no connection could be made a moment ago");
+        let attempt = self.breaker.attempt(Instant::now()).ok_or_else(resting)?;
         let dialled = connect::dial(&self.route.origin).await;
         attempt.end(dialled.is_ok(), Instant::now());
-        let dialled = dialled.map_err(Failure::Refused)?;
+        let dialled = dialled?;
         let counted = self.metrics.connection(self.route.index);
         let opened = match dialled {
             Dialled::Plain(io) => open(io).await,
@@ -160,7 +177,7 @@ impl Pool {
     async fn exchange(&self, line: &mut Line, request: Request<Outgoing>) -> Sent {
         match timeout(self.route.first_byte_timeout, line.sender.try_send_request(request)).await {
             Ok(answer) => answer.map_err(Failure::from),
-            Err(_) => Err(Failure::Refused(Rejection::UpstreamSlow)),
+            Err(_) => Err(self.too_slow()),
         }
     }
 
@@ -175,17 +192,8 @@ impl Pool {
         *request.version_mut() = Version::HTTP_2;
         match timeout(self.route.first_byte_timeout, share.sender.try_send_request(request)).await {
             Ok(answer) => answer.map_err(Failure::from),
-            Err(_) => Err(Failure::Refused(Rejection::UpstreamSlow)),
+            Err(_) => Err(self.too_slow()),
         }
-    }
-
-    /// Takes a place among the requests under way; waits for one if the queue is not too long.
-    async fn enter(self: &Arc<Self>) -> Result<Lease, Rejection> {
-        match self.places.try_acquire() {
-            Ok(place) => place.forget(),
-            Err(_) => Box::pin(self.wait_for_place()).await?,
-        }
-        Ok(Lease { pool: Arc::clone(self), line: None, share: None, holds_place: true })
     }
 
     async fn wait_for_place(&self) -> Result<(), Rejection> {
@@ -194,6 +202,10 @@ impl Pool {
         let place = timeout(MAX_WAIT, self.places.acquire()).await.map_err(|_| Rejection::Overloaded)?;
         place.map_err(|_| Rejection::Internal)?.forget();
         Ok(())
+    }
+
+    fn too_slow(&self) -> Failure {
+        Fault::new(Cause::TooSlow, format!("no head of an answer in {:?}", self.route.first_byte_timeout)).into()
     }
 
     fn take_idle(&self) -> Option<Line> {
@@ -245,18 +257,11 @@ impl Lease {
             self.pool.put_back(line);
         }
     }
-
-    /// The answer is a stream that may stay open for hours: it no longer counts as a request under way.
-    pub(super) fn leave_queue(&mut self) {
-        if std::mem::take(&mut self.holds_place) {
-            self.pool.places.add_permits(1);
-        }
-    }
 }
 
-impl Drop for Lease {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.leave_queue();
+        self.0.places.add_permits(1);
     }
 }
 
@@ -285,6 +290,12 @@ enum Failure {
     Refused(Rejection),
 }
 
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(fault.into())
+    }
+}
+
 impl From<TrySendError<Request<Outgoing>>> for Failure {
     fn from(mut error: TrySendError<Request<Outgoing>>) -> Self {
         match error.take_message() {
@@ -296,15 +307,12 @@ impl From<TrySendError<Request<Outgoing>>> for Failure {
 
 /// Says whose fault an error of hyper's is.
 fn fault(error: &hyper::Error) -> Rejection {
-    let kind =
-        std::error::Error::source(error).and_then(|e| e.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    tracing::debug!(%error, ?kind, "an exchange with an upstream failed");
-    match kind {
+    match fault::kind_of(error).filter(|_| error.is_user()) {
         // The client's own body; see `Upload`.
-        Some(std::io::ErrorKind::FileTooLarge) => Rejection::TooLarge,
-        Some(std::io::ErrorKind::TimedOut) if error.is_user() => Rejection::SlowBody,
-        Some(std::io::ErrorKind::ConnectionAborted) if error.is_user() => Rejection::BadBody("the body broke off"),
-        Some(_) | None => Rejection::UpstreamProtocol,
+        Some(ErrorKind::FileTooLarge) => Rejection::TooLarge,
+        Some(ErrorKind::TimedOut) => Rejection::SlowBody,
+        Some(ErrorKind::ConnectionAborted) => Rejection::BadBody("the body broke off"),
+        Some(_) | None => Fault::of_exchange(error).into(),
     }
 }
 
@@ -324,5 +332,9 @@ where
 
 /// UP-05: an answer beyond the limits is none, and its connection goes with it.
 fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Rejection> {
-    if response.headers().len() > MAX_FIELDS { Err(Rejection::UpstreamProtocol) } else { Ok(response) }
+    let fields = response.headers().len();
+    if fields > MAX_FIELDS {
+        return Err(Fault::new(Cause::TooLarge, format!("an answer with {fields} header fields")).into());
+    }
+    Ok(response)
 }

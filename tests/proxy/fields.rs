@@ -205,7 +205,10 @@ async fn up_11_what_is_neither_json_nor_events_is_inert() {
     let page = || answer("200 OK\r\nContent-Type: text/html; charset=utf-8", "<script>alert(1)</script>");
     world.mcp.then([page()]);
     let reply = world.ask(&Ask::post(PING).bearer(&mcp)).await;
-    assert_eq!(reply.field("content-type"), Some("application/octet-stream"));
+    assert_eq!((reply.status, reply.text().contains("script")), (502, false), "a page answers no request");
+    world.mcp.then([answer("404 Not Found\r\nContent-Type: text/html", "<script>alert(1)</script>")]);
+    let reply = world.ask(&Ask::post(PING).bearer(&mcp)).await;
+    assert_eq!((reply.status, reply.field("content-type")), (404, Some("application/octet-stream")));
     assert!(reply.field("content-security-policy").unwrap().starts_with("sandbox"));
     world.api.then([page()]);
     let reply = world.ask(&Ask::new("GET", "/api/page").bearer(&api)).await;

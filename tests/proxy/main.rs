@@ -12,9 +12,11 @@
 
 mod cache;
 mod client;
+mod faults;
 mod fields;
 mod gate;
 mod http2;
+mod log;
 mod messages;
 mod paths;
 mod secure;

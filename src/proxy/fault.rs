@@ -1,0 +1,179 @@
+//! `Fault`: what an upstream did wrong, by its cause. The log gets all that is known, the caller a short text that
+//! names nothing behind the gateway (UP-01).
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
+
+use http::uri::Authority;
+use http::{HeaderValue, StatusCode};
+
+use super::route::Route;
+use crate::telemetry::Outcome;
+
+/// Why an upstream gave no answer that can be passed on. `docs/errors.md` says what to do about each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Nothing listens at its address.
+    ConnectionRefused,
+    /// Its host name cannot be resolved.
+    UnknownHost,
+    /// Its address cannot be reached.
+    Unreachable,
+    /// The TLS handshake failed: not TLS, or a certificate that is not trusted.
+    Tls,
+    /// Connections have just failed in a row, so that none was tried.
+    Resting,
+    /// The connection ended before the answer did.
+    ClosedEarly,
+    /// No connection, or no answer, in time.
+    TooSlow,
+    /// The answer's head, or one event, is larger than allowed.
+    TooLarge,
+    /// What came is not HTTP.
+    NotHttp,
+    /// The answer is HTTP, and neither JSON nor a stream of events.
+    NotMcp,
+    /// A redirect that is not followed.
+    Redirect,
+    /// A stream of events with a content coding.
+    CompressedStream,
+    /// It wants a credential, or another one.
+    CredentialRefused,
+}
+
+impl Cause {
+    /// The word for it in the log.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::ConnectionRefused => "connection_refused",
+            Self::UnknownHost => "unknown_host",
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::Resting => "resting",
+            Self::ClosedEarly => "closed_early",
+            Self::TooSlow => "too_slow",
+            Self::TooLarge => "too_large",
+            Self::NotHttp => "not_http",
+            Self::NotMcp => "not_mcp",
+            Self::Redirect => "redirect",
+            Self::CompressedStream => "compressed_stream",
+            Self::CredentialRefused => "credential_refused",
+        }
+    }
+
+    /// What the caller is told.
+    pub(super) const fn description(self) -> &'static str {
+        match self {
+            Self::ConnectionRefused => "the upstream refuses connections",
+            Self::UnknownHost => "the upstream's host name cannot be resolved",
+            Self::Unreachable => "the upstream cannot be reached",
+            Self::Tls => "no TLS connection to the upstream can be made",
+            Self::Resting => "the upstream cannot be reached; the next attempt follows shortly",
+            Self::ClosedEarly => "the upstream closed the connection before its answer was complete",
+            Self::TooSlow => "the upstream does not answer in time",
+            Self::TooLarge => "the upstream's answer is larger than allowed",
+            Self::NotHttp => "the upstream's answer is not HTTP",
+            Self::NotMcp => "the upstream's answer is not MCP",
+            Self::Redirect => "the upstream redirects to another address",
+            Self::CompressedStream => "the upstream compresses its stream of events",
+            Self::CredentialRefused => "the upstream refuses the gateway's credential",
+        }
+    }
+
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::Resting => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::ConnectionRefused
+            | Self::UnknownHost
+            | Self::Unreachable
+            | Self::Tls
+            | Self::ClosedEarly
+            | Self::TooLarge
+            | Self::NotHttp
+            | Self::NotMcp
+            | Self::Redirect
+            | Self::CompressedStream
+            | Self::CredentialRefused => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    pub(super) const fn outcome(self) -> Outcome {
+        match self {
+            Self::ConnectionRefused | Self::UnknownHost | Self::Unreachable | Self::Tls | Self::Resting => {
+                Outcome::UpstreamUnreachable
+            }
+            Self::TooSlow => Outcome::UpstreamSlow,
+            Self::Redirect | Self::CredentialRefused => Outcome::UpstreamRefused,
+            Self::ClosedEarly | Self::TooLarge | Self::NotHttp | Self::NotMcp | Self::CompressedStream => {
+                Outcome::UpstreamProtocol
+            }
+        }
+    }
+}
+
+/// A cause, and what is known about it, for the log only: it may name addresses.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) cause: Cause,
+    pub(super) detail: String,
+}
+
+impl Fault {
+    pub(super) fn new(cause: Cause, detail: impl Into<String>) -> Self {
+        Self { cause, detail: detail.into() }
+    }
+
+    /// An error of a TCP connection that is being made.
+    pub(super) fn of_connect(authority: &Authority, error: &io::Error) -> Self {
+        let cause =
+            if error.kind() == ErrorKind::ConnectionRefused { Cause::ConnectionRefused } else { Cause::Unreachable };
+        Self::new(cause, format!("connecting to {authority}: {}", whole(error)))
+    }
+
+    /// An error of an exchange that is not the client's doing.
+    pub(super) fn of_exchange(error: &hyper::Error) -> Self {
+        let cause = if error.is_parse_too_large() {
+            Cause::TooLarge
+        } else if error.is_parse() || kind_of(error) == Some(ErrorKind::InvalidData) {
+            Cause::NotHttp
+        } else {
+            Cause::ClosedEarly
+        };
+        Self::new(cause, whole(error))
+    }
+
+    /// Writes it to the log.
+    pub(super) fn log(&self, route: &Route, request_id: &HeaderValue) {
+        let (upstream, cause, detail) = (&*route.name, self.cause.label(), &*self.detail);
+        let request_id = request_id.to_str().unwrap_or_default();
+        if self.cause == Cause::Resting {
+            // The failures before it are in the log.
+            tracing::debug!(upstream, cause, detail, request_id, "{}", self.cause.description());
+        } else {
+            tracing::warn!(upstream, cause, detail, request_id, "{}", self.cause.description());
+        }
+    }
+}
+
+/// The kind of the system's error behind one of hyper's.
+pub(super) fn kind_of(error: &hyper::Error) -> Option<ErrorKind> {
+    error.source().and_then(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind)
+}
+
+/// An error with everything that it was caused by.
+pub(super) fn whole(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let said = source.to_string();
+        // Some errors repeat their source in their own words.
+        if !text.ends_with(&said) {
+            // Writing to a string cannot fail.
+            let _infallible = write!(text, ": {said}");
+        }
+        next = source.source();
+    }
+    text
+}
