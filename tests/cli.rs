@@ -480,7 +480,7 @@ fn ca_15_a_secret_is_shown_once_and_rotated() {
     assert!(rotated["earlier_secret_works_until"].as_str().unwrap().starts_with("20"));
     let told = data.command(&["client", "rotate-secret", id]).output().unwrap();
     assert!(text(&told.stdout).starts_with("mcp_secret_") && text(&told.stdout).lines().count() == 1);
-    assert!(text(&told.stderr).starts_with("The secret is not shown again. The earlier one works until 20"));
+    assert!(text(&told.stderr).starts_with("The secret is not shown again. The one that it replaces works until 20"));
     let trail = data.text(&["audit", "tail", "--json"]);
     assert!(trail.contains("client.secret_rotated") && !trail.contains("mcp_secret_"));
 }

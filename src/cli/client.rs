@@ -38,7 +38,7 @@ pub(super) enum Command {
         #[command(flatten)]
         client: ClientArguments,
     },
-    /// Make a new secret, shown once; the earlier one works for tokens.secret_overlap longer
+    /// Make a new secret, shown once; the one that it replaces works for tokens.secret_overlap longer
     RotateSecret {
         #[command(flatten)]
         client: ClientArguments,
@@ -113,7 +113,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let data = client.data.open(Missing::Refuse)?;
             let (secret, until) = block_on(async { Ok(data.administration.rotate_client_secret(&client.id).await?) })?;
             let until = moment(until);
-            data.output.note(&format!("The secret is not shown again. The earlier one works until {until}."));
+            data.output.note(&format!("The secret is not shown again. The one that it replaces works until {until}."));
             let value = json!({
                 "client_id": client.id,
                 "client_secret": secret.reveal(),

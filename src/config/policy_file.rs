@@ -22,7 +22,8 @@ table! {
         /// token. Later it revokes all of its family. Clients lose answers and refresh twice at once; `0s` is strict and
         /// logs them out.
         refresh_grace: Lifetime = "30s", "0s" to "120s";
-        /// How long a client's earlier secret is honoured after a rotation.
+        /// How long the secret that a rotation replaces is still honoured. Never more than two are: one that an earlier
+        /// rotation replaced ends with the next.
         secret_overlap: Lifetime = "24h", "0s" to "7d";
     }
 }

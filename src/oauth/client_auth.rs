@@ -52,25 +52,28 @@ impl ClientCredentials {
     /// # Errors
     /// `invalid_request` for more than one mechanism, `invalid_client` for a malformed header or none at all.
     pub fn read(authorization: Option<&[u8]>, form: &Form) -> Result<Self, CredentialError> {
-        let basic = authorization.is_some();
+        // Clients send the same configured fields everywhere: a bearer field without a token is left over, not tried.
+        let authorization = authorization.filter(|field| !is_empty_bearer(field));
         let request =
             |words| CredentialError { error: OAuthError::new(ErrorCode::InvalidRequest, words), basic: false };
-        if form.is_repeated("client_id") || form.is_repeated("client_secret") {
-            return Err(request("client_id or client_secret is repeated"));
-        }
-        if form.get("client_assertion").is_some() {
-            return Err(failed(basic));
+        if ["client_id", "client_secret", "client_assertion"].iter().any(|name| form.is_repeated(name)) {
+            return Err(request("client_id, client_secret or client_assertion is repeated"));
         }
         let (named, secret) = (form.get("client_id"), form.get("client_secret"));
+        let assertion = form.get("client_assertion");
+        // RFC 6749 2.3: a client must not use more than one method in a request. Before any of them is looked at, so that
+        // the answer is the same whichever of them is sound.
+        if [authorization.is_some(), secret.is_some(), assertion.is_some()].iter().filter(|sent| **sent).count() > 1 {
+            return Err(request("the client authenticates in more than one way: send one of them"));
+        }
+        if assertion.is_some() {
+            return Err(failed(false));
+        }
         let Some(header) = authorization else {
             let client_id = named.and_then(ClientId::parse).ok_or_else(|| failed(false))?;
             let presented = secret.map_or(Presented::Nothing, |secret| Presented::Post(secret.to_owned()));
             return Ok(Self { client_id, presented });
         };
-        // RFC 6749 2.3: a client must not use more than one method in a request.
-        if secret.is_some() {
-            return Err(request("client credentials came in the header and in the body: send them once"));
-        }
         let (client_id, presented) = read_basic(header).ok_or_else(|| failed(true))?;
         if named.is_some_and(|named| named != client_id.as_str()) {
             return Err(request("client_id differs from the user name of the Authorization header"));
@@ -82,8 +85,9 @@ impl ClientCredentials {
     pub fn used_basic(&self) -> bool {
         matches!(self.presented, Presented::Basic(..))
     }
-    /// Checks the credentials against the client: the registered method only, constant time, both secrets of a
-    /// rotation. `None` for an unknown client costs the same work.
+    /// Checks the credentials against the client, in constant time, against both secrets of a rotation. A client with a
+    /// secret may present it in the header or in the body, whichever it registered. `None` for an unknown client costs
+    /// the same work.
     ///
     /// # Errors
     /// `invalid_client`, always with the same words.
@@ -108,10 +112,14 @@ impl ClientCredentials {
         let client = client.filter(|client| client.id == self.client_id && !client.disabled).filter(|client| {
             match (client.metadata.token_endpoint_auth_method, &self.presented) {
                 (AuthMethod::None, Presented::Nothing) => true,
-                // CA-02: the registered method and no other, though the secret be right.
-                (AuthMethod::ClientSecretPost, Presented::Post(_))
-                | (AuthMethod::ClientSecretBasic, Presented::Basic(..)) => bool::from(matches),
-                (AuthMethod::None | AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic, _) => false,
+                // RFC 6749 2.3.1 has both places for one secret. Clients choose by the metadata and not by what they
+                // registered, and a right secret is as much of a proof in the one as in the other.
+                (
+                    AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic,
+                    Presented::Post(_) | Presented::Basic(..),
+                ) => bool::from(matches),
+                (AuthMethod::None, Presented::Post(_) | Presented::Basic(..))
+                | (AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic, Presented::Nothing) => false,
             }
         });
         client.map(|client| AuthenticatedClient { client }).ok_or_else(|| failed(self.used_basic()))
@@ -121,6 +129,13 @@ impl ClientCredentials {
 /// One answer for every failure: it does not tell an unknown client from a wrong secret.
 fn failed(basic: bool) -> CredentialError {
     CredentialError { error: OAuthError::new(ErrorCode::InvalidClient, "client authentication failed"), basic }
+}
+
+/// Returns whether an Authorization field has the scheme `Bearer` and no token.
+fn is_empty_bearer(field: &[u8]) -> bool {
+    field.split_at_checked(6).is_some_and(|(scheme, rest)| {
+        scheme.eq_ignore_ascii_case(b"bearer") && rest.iter().all(|b| matches!(b, b' ' | b'\t'))
+    })
 }
 
 /// Reads an Authorization header (RFC 7617 2); `None` unless it is sound Basic.

@@ -180,20 +180,17 @@ pub(super) fn was_just_used(last_used_at: Option<Timestamp>, now: Timestamp) -> 
     last_used_at.is_some_and(|used| now < used.plus(Lifetime::from_secs(60)))
 }
 
-/// Returns a client's secrets after a rotation: the new one first, the others until `previous_until` at the latest,
-/// those that ended before `now` gone.
+/// Returns a client's secrets after a rotation: the new one, and until `previous_until` the one that it replaces. An
+/// earlier one that a rotation before this has replaced ends now, so that never more than two are honoured.
 pub(super) fn rotated_secrets(
     secrets: &[ClientSecretHash],
     new: ClientSecretHash,
     previous_until: Timestamp,
     now: Timestamp,
 ) -> Vec<ClientSecretHash> {
-    let limited = |s: &ClientSecretHash| ClientSecretHash {
-        until: Some(s.until.map_or(previous_until, |until| until.min(previous_until))),
-        ..*s
-    };
-    let previous = secrets.iter().map(limited).filter(|s| s.until.is_some_and(|until| now < until));
-    std::iter::once(new).chain(previous).collect()
+    let replaced = secrets.iter().find(|s| s.until.is_none()).filter(|_| now < previous_until);
+    let replaced = replaced.map(|s| ClientSecretHash { until: Some(previous_until), ..*s });
+    std::iter::once(new).chain(replaced).collect()
 }
 
 /// Networks that are remembered of an account: home, work, a telephone, and those of some journeys.

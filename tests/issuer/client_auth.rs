@@ -32,26 +32,25 @@ async fn redeem(
 }
 
 #[tokio::test]
-async fn ca_02_only_the_registered_method_is_accepted() {
+async fn ca_02_a_secret_is_accepted_in_either_place_and_never_in_both() {
     let world = World::new().await;
     world.account("ada").await;
-    let (post, secret) = confidential(&world, "client_secret_post").await;
-    let code = world.code(&post.id, &[], "ada").await;
-    let id = post.id.as_str();
-    let header = basic(id, &secret);
-    let outcome = redeem(&world, &code, Some(&header), &[], 1).await;
-    assert!(matches!(outcome, Err(TokenRejection::Refused { basic: true, .. })), "{outcome:?}");
-    assert_eq!(refused(redeem(&world, &code, None, &[("client_id", id)], 1).await), "invalid_client");
-    assert!(redeem(&world, &code, None, &[("client_id", id), ("client_secret", &secret)], 1).await.is_ok());
-
-    let (by_basic, secret) = confidential(&world, "client_secret_basic").await;
-    let code = world.code(&by_basic.id, &[], "ada").await;
-    let id = by_basic.id.as_str();
-    let posted = [("client_id", id), ("client_secret", secret.as_str())];
-    assert_eq!(refused(redeem(&world, &code, None, &posted, 1).await), "invalid_client");
-    let both = redeem(&world, &code, Some(&basic(id, &secret)), &[("client_secret", &secret)], 1).await;
-    assert_eq!(refused(both), "invalid_request");
-    assert!(redeem(&world, &code, Some(&basic(id, &secret)), &[], 1).await.is_ok());
+    for method in ["client_secret_post", "client_secret_basic"] {
+        let (client, secret) = confidential(&world, method).await;
+        let id = client.id.as_str();
+        let posted = [("client_id", id), ("client_secret", secret.as_str())];
+        let code = world.code(&client.id, &[], "ada").await;
+        let outcome = redeem(&world, &code, Some(&basic(id, "wrong")), &[], 1).await;
+        assert!(matches!(outcome, Err(TokenRejection::Refused { basic: true, .. })), "{outcome:?}");
+        assert_eq!(refused(redeem(&world, &code, None, &[("client_id", id)], 1).await), "invalid_client");
+        let both = redeem(&world, &code, Some(&basic(id, &secret)), &posted, 1).await;
+        assert_eq!(refused(both), "invalid_request");
+        let assertion = redeem(&world, &code, Some(&basic(id, &secret)), &[("client_assertion", "x")], 1).await;
+        assert_eq!(refused(assertion), "invalid_request");
+        assert!(redeem(&world, &code, Some(&basic(id, &secret)), &[], 1).await.is_ok(), "{method} in the header");
+        let code = world.code(&client.id, &[], "ada").await;
+        assert!(redeem(&world, &code, None, &posted, 1).await.is_ok(), "{method} in the body");
+    }
 }
 
 #[tokio::test]

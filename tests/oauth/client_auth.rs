@@ -42,17 +42,16 @@ fn accepts(client: &Client, header: Option<&str>, form: &str) -> bool {
 }
 
 #[test]
-fn ca_02_only_the_registered_method_is_accepted() {
+fn ca_02_a_secret_is_accepted_in_either_place() {
     let (header, body) = (basic("c1:s3cret"), "client_id=c1&client_secret=s3cret");
-    for (method, by_basic, by_post, by_none) in [
-        (AuthMethod::ClientSecretBasic, true, false, false),
-        (AuthMethod::ClientSecretPost, false, true, false),
-        (AuthMethod::None, false, false, true),
-    ] {
+    for method in [AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost] {
         let client = client(method, &[("s3cret", None)]);
-        assert_eq!(accepts(&client, Some(&header), ""), by_basic, "{method:?}");
-        assert_eq!(accepts(&client, None, body), by_post, "{method:?}");
-        assert_eq!(accepts(&client, None, "client_id=c1"), by_none, "{method:?}");
+        assert!(accepts(&client, Some(&header), ""), "{method:?}");
+        assert!(accepts(&client, None, body), "{method:?}");
+        assert!(!accepts(&client, Some(&basic("c1:wrong")), ""), "{method:?}");
+        assert!(!accepts(&client, None, "client_id=c1&client_secret=wrong"), "{method:?}");
+        assert!(!accepts(&client, None, "client_id=c1"), "{method:?}");
+        assert!(!accepts(&client, None, "client_id=c1&client_secret="), "{method:?}");
     }
 }
 
@@ -86,6 +85,19 @@ fn ca_05_a_public_client_sends_no_secret() {
     assert!(accepts(&client, None, "client_id=c1&client_secret="));
     assert!(!accepts(&client, None, "client_id=c1&client_secret=x"));
     assert!(!accepts(&client, Some(&basic("c1:")), ""));
+    // Whatever stands in the store: a client that registered none has nothing to prove itself by.
+    let with_secret = self::client(AuthMethod::None, &[("x", None)]);
+    assert!(!accepts(&with_secret, None, "client_id=c1&client_secret=x"));
+    assert!(!accepts(&with_secret, Some(&basic("c1:x")), ""));
+}
+
+#[test]
+fn a_bearer_field_without_a_token_is_no_authentication() {
+    let client = client(AuthMethod::None, &[]);
+    for field in ["Bearer", "bearer ", "BEARER   "] {
+        assert!(accepts(&client, Some(field), "client_id=c1"), "{field:?}");
+    }
+    assert!(!accepts(&client, Some("Bearer x"), "client_id=c1"));
 }
 
 #[test]
@@ -111,11 +123,30 @@ fn unknown_disabled_and_other_clients_get_the_same_words() {
 }
 
 #[test]
-fn one_mechanism_one_client() {
+fn ca_02_two_authentications_at_once_are_invalid_in_every_combination() {
+    let headers = [basic("c1:s3cret"), basic("c1:wrong"), "Basic ???".to_owned(), "Bearer x".to_owned()];
+    let bodies = ["client_secret=s3cret", "client_secret=wrong", "client_assertion=x"];
+    let mut pairs = vec![(None, "client_id=c1&client_secret=s3cret&client_assertion=x".to_owned())];
+    for header in &headers {
+        for body in bodies {
+            pairs.push((Some(header.as_str()), body.to_owned()));
+            pairs.push((Some(header.as_str()), format!("client_id=c1&{body}")));
+        }
+        pairs.push((Some(header.as_str()), "client_secret=s3cret&client_assertion=x".to_owned()));
+    }
+    for (header, form) in pairs {
+        let refused = present(header, &form).unwrap_err();
+        assert_eq!(refused.error.code(), ErrorCode::InvalidRequest, "{header:?} {form}");
+        assert!(!refused.basic, "{header:?} {form}");
+    }
+}
+
+#[test]
+fn one_client_named_once() {
     for (header, form, code) in [
-        (Some(basic("c1:x")), "client_secret=x", ErrorCode::InvalidRequest),
         (Some(basic("c1:x")), "client_id=c2", ErrorCode::InvalidRequest),
         (None, "client_id=c1&client_id=c1", ErrorCode::InvalidRequest),
+        (None, "client_id=c1&client_assertion=x&client_assertion=x", ErrorCode::InvalidRequest),
         (None, "", ErrorCode::InvalidClient),
         (None, "client_secret=x", ErrorCode::InvalidClient),
         (None, "client_id=%C3%A9", ErrorCode::InvalidClient),

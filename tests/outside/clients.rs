@@ -28,25 +28,27 @@ async fn ask(home: &Home, authorization: Option<&str>, form: &[(&str, &str)]) ->
 }
 
 #[tokio::test]
-async fn ca_02_a_secret_is_sent_as_registered_or_not_at_all() {
+async fn ca_02_a_secret_is_sent_in_either_place_and_never_in_both() {
     let shared = shared::gateway().await;
-    let post = Application::register_confidential(&shared.home, CONFIDENTIAL, "client_secret_post").await;
-    let by_basic = Application::register_confidential(&shared.home, CONFIDENTIAL, "client_secret_basic").await;
-    let secret = |one: &Application| one.secret.clone().expect("a secret");
-    let header = basic(&post.client_id, &secret(&post));
-    let reply = ask(&shared.home, Some(&header), &[]).await;
-    expect::refused(&reply, "invalid_client");
-    assert!(reply.header("www-authenticate").starts_with("Basic "), "{reply:?}");
-    let form = [("client_id", by_basic.client_id.as_str()), ("client_secret", &secret(&by_basic))];
-    expect::refused(&ask(&shared.home, None, &form).await, "invalid_client");
-    // As registered, only the token is wrong.
-    let form = [("client_id", post.client_id.as_str()), ("client_secret", &secret(&post))];
-    expect::refused(&ask(&shared.home, None, &form).await, "invalid_grant");
-    let header = basic(&by_basic.client_id, &secret(&by_basic));
-    expect::refused(&ask(&shared.home, Some(&header), &[]).await, "invalid_grant");
-    let both = [("client_id", by_basic.client_id.as_str()), ("client_secret", &secret(&by_basic))];
-    expect::refused(&ask(&shared.home, Some(&header), &both).await, "invalid_request");
-    expect::refused(&ask(&shared.home, None, &[("client_id", &post.client_id)]).await, "invalid_client");
+    for method in ["client_secret_post", "client_secret_basic"] {
+        let client = Application::register_confidential(&shared.home, CONFIDENTIAL, method).await;
+        let secret = client.secret.clone().expect("a secret");
+        let (header, wrong) = (basic(&client.client_id, &secret), basic(&client.client_id, "wrong"));
+        let form = [("client_id", client.client_id.as_str()), ("client_secret", &secret)];
+        // The client is known, only the token is wrong.
+        expect::refused(&ask(&shared.home, Some(&header), &[]).await, "invalid_grant");
+        expect::refused(&ask(&shared.home, None, &form).await, "invalid_grant");
+        let reply = ask(&shared.home, Some(&wrong), &[]).await;
+        expect::refused(&reply, "invalid_client");
+        assert!(reply.header("www-authenticate").starts_with("Basic "), "{reply:?}");
+        let guessed = [("client_id", client.client_id.as_str()), ("client_secret", "wrong")];
+        expect::refused(&ask(&shared.home, None, &guessed).await, "invalid_client");
+        for header in [&header, &wrong] {
+            expect::refused(&ask(&shared.home, Some(header), &form).await, "invalid_request");
+            expect::refused(&ask(&shared.home, Some(header), &[("client_assertion", "x")]).await, "invalid_request");
+        }
+        expect::refused(&ask(&shared.home, None, &[("client_id", &client.client_id)]).await, "invalid_client");
+    }
 }
 
 #[tokio::test]
@@ -101,10 +103,17 @@ async fn ca_15_both_secrets_work_while_one_replaces_the_other() {
     let old = application.secret.clone().expect("a secret");
     let rotated = shared.home.command(&["client", "rotate-secret", &application.client_id]);
     let new = rotated["client_secret"].as_str().expect("the new secret");
-    for secret in [old.as_str(), new] {
+    let answers = async |secret: &str, word| {
         let form = [("client_id", application.client_id.as_str()), ("client_secret", secret)];
-        expect::refused(&ask(&shared.home, None, &form).await, "invalid_grant");
-    }
+        expect::refused(&ask(&shared.home, None, &form).await, word);
+    };
+    answers(&old, "invalid_grant").await;
+    answers(new, "invalid_grant").await;
+    // Once more: exactly two secrets, the new one and the one that it replaces.
+    let rotated = shared.home.command(&["client", "rotate-secret", &application.client_id]);
+    answers(rotated["client_secret"].as_str().expect("the newest secret"), "invalid_grant").await;
+    answers(new, "invalid_grant").await;
+    answers(&old, "invalid_client").await;
 }
 
 #[tokio::test]
