@@ -54,7 +54,7 @@ impl Issuer {
                 client: client.id.clone(),
                 verifier: presented.verifier,
                 redirect_uri: presented.redirect_uri,
-                resource: presented.resource,
+                resource: presented.resource.map(|named| policy.named_at_token(named, &record.resource)),
             },
             access: NewAccessToken {
                 hash: access.hash(),

@@ -31,6 +31,13 @@ impl Policy {
         self.upstreams().find(|u| u.resource == *resource)
     }
 
+    /// Returns the resource that a token request names. The origin stands for the resource of the grant, as it did when
+    /// that was the only one: what is granted does not change with it, whatever has been configured since.
+    pub(super) fn named_at_token(&self, named: ResourceIndicator, granted: &ResourceIndicator) -> ResourceIndicator {
+        let is_bare_origin = named.is_origin_of(granted) && self.upstream(&named).is_none();
+        if is_bare_origin { granted.clone() } else { named }
+    }
+
     /// Returns what may be asked of which resources; which of them this client may ask is the request's own rule.
     pub(super) fn request(&self) -> RequestPolicy {
         let row = |u: &UpstreamConfig| (u.resource.clone(), catalogue(u), u.default_scopes.clone());

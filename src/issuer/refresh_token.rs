@@ -41,7 +41,8 @@ impl Issuer {
             self.still_allowed(&policy, client, &grant.subject, &grant.resource, &grant.scopes, caller).await?;
         // All of this before the rotation: a request that is refused must not cost the client its token (RT-07, RT-08).
         let requested = presented.scopes.map(|scopes| policy.known_to(&grant, &scopes)).filter(|s| !s.is_empty());
-        let scopes = match scopes_of(&grant, requested, presented.resource, allowed) {
+        let resource = presented.resource.map(|named| policy.named_at_token(named, &grant.resource));
+        let scopes = match scopes_of(&grant, requested, resource, allowed) {
             Ok(scopes) => scopes,
             Err(error) => return Err(self.refuse_token(refused, client, error, caller).await),
         };

@@ -174,20 +174,24 @@ impl AuthorizationRequest {
 
     /// Finds the one resource of the request (RFC 8707 2): a token here has one audience. Unknown resources and those of
     /// other tenants are one case.
+    ///
+    /// Clients of 2025-03-26 know no resource, and some later ones name the origin instead of the MCP server's URL. Both
+    /// are served where there is nothing to choose; what is granted is the server itself, so that a second one changes
+    /// nothing for them.
     fn resource<'a>(&self, client: &Client, policy: &'a RequestPolicy) -> Result<&'a PolicyRow, OAuthError> {
         let refuse = |words| OAuthError::new(ErrorCode::InvalidTarget, words);
-        if self.form.is_repeated("resource") {
-            return Err(refuse("send exactly one resource: a token is good for one MCP server"));
-        }
-        let sent = self.form.get("resource").map(ResourceIndicator::parse).transpose()?;
+        let find = |wanted: &ResourceIndicator| policy.resources.iter().find(|(resource, ..)| resource == wanted);
+        let is_bare_origin = |sent: &ResourceIndicator| {
+            find(sent).is_none() && policy.resources.iter().any(|(resource, ..)| sent.is_origin_of(resource))
+        };
+        let sent = ResourceIndicator::of_form(&self.form)?.filter(|sent| !is_bare_origin(sent));
         let row = match (sent, &client.resource) {
             (Some(sent), Some(bound)) if sent != *bound => None,
-            (Some(wanted), _) => policy.resources.iter().find(|(resource, ..)| *resource == wanted),
-            (None, Some(bound)) => policy.resources.iter().find(|(resource, ..)| resource == bound),
-            // Clients of 2025-03-26 know no resource: they are served where there is nothing to choose.
+            (Some(wanted), _) => find(&wanted),
+            (None, Some(bound)) => find(bound),
             (None, None) => match policy.resources.as_slice() {
                 [only] => Some(only),
-                _ => return Err(refuse("the resource parameter is missing: send the URL of the MCP server")),
+                _ => return Err(refuse("there are several MCP servers here: send the URL of one as the resource")),
             },
         };
         row.ok_or_else(|| refuse("the resource is not an MCP server that this client may use: send the URL of one"))

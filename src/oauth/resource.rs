@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ErrorCode, OAuthError};
+use super::{ErrorCode, Form, OAuthError};
 
 /// As long as a redirect URI may be.
 const MAX_LENGTH: usize = 2048;
@@ -35,6 +35,29 @@ impl ResourceIndicator {
         }
         let canonical = canonical(text).ok_or(InvalidResource::NotAbsolute)?;
         Ok(Self(canonical.into()))
+    }
+    /// Reads the resource of a request, which may come twice if both mean the same: SDKs and their users' own settings
+    /// both add it. A token here has one audience, so that two different ones are refused.
+    ///
+    /// # Errors
+    /// `invalid_target`.
+    pub fn of_form(form: &Form) -> Result<Option<Self>, OAuthError> {
+        let mut named = form.all("resource").map(Self::parse);
+        let Some(first) = named.next().transpose()? else { return Ok(None) };
+        for other in named {
+            // RFC 8707 2: several are allowed, and the server decides which combinations it serves.
+            if other? != first {
+                let words = "the request names more than one resource: a token is good for one MCP server";
+                return Err(OAuthError::new(ErrorCode::InvalidTarget, words));
+            }
+        }
+        Ok(Some(first))
+    }
+    /// Returns whether this is the bare origin of `other`, a resource below it.
+    #[must_use]
+    pub fn is_origin_of(&self, other: &Self) -> bool {
+        let has_path = self.0.split_once("://").is_none_or(|(_, rest)| rest.contains('/'));
+        !has_path && other.0.strip_prefix(&*self.0).is_some_and(|rest| rest.starts_with('/'))
     }
     /// Takes a canonical form that was stored.
     #[must_use]
@@ -103,6 +126,39 @@ mod tests {
         assert_eq!(ResourceIndicator::parse("https://gw/").unwrap().as_str(), "https://gw");
         assert_eq!(ResourceIndicator::parse("https://gw:8443/a").unwrap().as_str(), "https://gw:8443/a");
         assert_eq!(ResourceIndicator::parse("http://[::1]:80/a").unwrap().as_str(), "http://[::1]/a");
+    }
+
+    #[test]
+    fn az_23_a_resource_may_come_twice_if_both_are_one() {
+        let read = |query: &str| {
+            let named = ResourceIndicator::of_form(&Form::parse(query.as_bytes()).unwrap());
+            named.map(|r| r.map(|r| r.as_str().to_owned())).map_err(|error| error.code())
+        };
+        assert_eq!(read("resource=&x=1"), Ok(None));
+        for one in
+            ["resource=https://gw/a", "resource=https://gw/a&resource=HTTPS://GW/a/", "resource=&resource=https://gw/a"]
+        {
+            assert_eq!(read(one), Ok(Some("https://gw/a".to_owned())), "{one}");
+        }
+        for two in ["resource=https://gw/a&resource=https://gw/b", "resource=https://gw/a&resource=a", "resource=a"] {
+            assert_eq!(read(two), Err(ErrorCode::InvalidTarget), "{two}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_that_of_the_resources_below_it() {
+        let parse = |text: &str| ResourceIndicator::parse(text).unwrap();
+        for (origin, other, is) in [
+            ("https://gw/", "https://gw/mcp", true),
+            ("https://gw:8443", "https://gw:8443/a/b", true),
+            ("https://gw", "https://gw", false),
+            ("https://gw", "https://gw.evil/mcp", false),
+            ("https://gw", "https://gw:8443/mcp", false),
+            ("http://gw", "https://gw/mcp", false),
+            ("https://gw/a", "https://gw/a/b", false),
+        ] {
+            assert_eq!(parse(origin).is_origin_of(&parse(other)), is, "{origin} {other}");
+        }
     }
 
     #[test]

@@ -225,10 +225,7 @@ impl TokenRequest {
         if form.first_repeated().is_some() {
             return Err(invalid_request("a parameter is repeated"));
         }
-        if form.is_repeated("resource") {
-            return Err(OAuthError::new(ErrorCode::InvalidTarget, "send at most one resource"));
-        }
-        let resource = || form.get("resource").map(ResourceIndicator::parse).transpose();
+        let resource = || ResourceIndicator::of_form(form);
         match form.get("grant_type").map(GrantType::parse) {
             None => Err(invalid_request("grant_type is missing")),
             Some(None) => Err(OAuthError::new(

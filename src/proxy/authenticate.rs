@@ -58,11 +58,19 @@ fn presented<'a>(headers: &'a HeaderMap, uri: &Uri) -> Result<&'a [u8], Rejectio
     if !scheme.eq_ignore_ascii_case(b"bearer") {
         return Err(Rejection::NoCredentials);
     }
-    // RFC 6750 2: whoever uses two ways at once is refused, so that it never matters which one we would read.
+    // RFC 6750 3.1: a scheme without a token is no authentication information. Clients send it for a variable that is not
+    // set; the bare challenge starts their login, an error would end them.
+    if rest.iter().all(|b| matches!(b, b' ' | b'\t')) {
+        return Err(Rejection::NoCredentials);
+    }
+    // RFC 6750 2: a request that uses two ways at once is refused, so that it never matters which one we would read.
     if has_token_in_query(uri) {
         return Err(Rejection::MalformedCredentials);
     }
-    rest.strip_prefix(b" ").filter(|token| is_token68(token)).ok_or(Rejection::MalformedCredentials)
+    // RFC 6750 2.1: `"Bearer" 1*SP b64token`.
+    let spaces = rest.iter().take_while(|b| **b == b' ').count();
+    let token = rest.get(spaces..).filter(|token| spaces > 0 && is_token68(token));
+    token.ok_or(Rejection::MalformedCredentials)
 }
 
 /// RFC 9110 11.2: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
@@ -106,12 +114,20 @@ mod tests {
     }
 
     #[test]
+    fn tv_03_no_token_is_no_credentials_and_spaces_are_allowed_before_one() {
+        for field in ["Bearer", "Bearer ", "bearer   ", "Bearer\t"] {
+            assert_eq!(outcome(&[field.as_bytes()], "/mcp"), Err(Outcome::NoCredentials), "{field:?}");
+            assert_eq!(outcome(&[field.as_bytes()], "/mcp?access_token=a"), Err(Outcome::NoCredentials), "{field:?}");
+        }
+        assert_eq!(outcome(&[b"Bearer   abc"], "/mcp").unwrap(), b"abc");
+        assert_eq!(outcome(&[b"Bearer", b"Bearer abc"], "/mcp"), Err(Outcome::MalformedCredentials));
+    }
+
+    #[test]
     fn tv_03_tv_04_what_is_not_one_token_is_malformed() {
         for field in [
-            &b"Bearer"[..],
-            b"Bearer ",
-            b"Bearer  abc",
-            b"Bearer\tabc",
+            &b"Bearer\tabc"[..],
+            b"Bearer \tabc",
             b"Bearer abc,",
             b"Bearer \"abc\"",
             b"Bearer a b",

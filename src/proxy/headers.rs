@@ -9,7 +9,6 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Peer;
 use super::caller::Caller;
-use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use super::trace::Traces;
 use crate::config::UpstreamKind;
@@ -47,14 +46,6 @@ pub(super) struct Checked {
     pub(super) last_event: Option<HeaderValue>,
     /// Whether the request is of a revision in which routing headers agree with the body.
     pub(super) routing: bool,
-}
-
-/// Checks that no field can be taken for another one: CGI and its heirs read `-` and `_` alike (HD-04).
-pub(super) fn check_names(headers: &HeaderMap) -> Result<(), Rejection> {
-    if headers.keys().any(|name| name.as_str().as_bytes().contains(&b'_')) {
-        return Err(Rejection::AmbiguousField);
-    }
-    Ok(())
 }
 
 /// Builds the head of a request to an upstream; `to` is a map whose memory can be used.
@@ -106,7 +97,8 @@ pub(super) fn build(
     to
 }
 
-/// Fields that say something about the content, and those that MCP defines. `Mcp-Session-Id` and `Last-Event-ID` are
+/// Fields that say something about the content, and those that MCP defines. HD-04: no name in these lists has an
+/// underscore, which CGI and its heirs read as a hyphen, so no `X_User` of a client's can speak as our `X-User`. `Mcp-Session-Id` and `Last-Event-ID` are
 /// not among them: they go through the session's check.
 fn passes_to_mcp(name: &HeaderName) -> bool {
     static LISTED: [HeaderName; 4] = [CONTENT_TYPE, ACCEPT_LANGUAGE, USER_AGENT, MCP_PROTOCOL_VERSION];
@@ -115,7 +107,8 @@ fn passes_to_mcp(name: &HeaderName) -> bool {
 
 /// MC-04: what programs behind us may route by, unless nobody has promised that it is what the body says.
 fn is_routing(name: &HeaderName) -> bool {
-    // P-1: parameters that only the upstream's tool definitions explain, and it checks.
+    // P-1: parameters that only the upstream's tool definitions explain, and it checks. Behind this prefix an underscore
+    // may stand: it can be taken for another parameter only.
     *name == MCP_METHOD || *name == MCP_NAME || name.as_str().starts_with("mcp-param-")
 }
 

@@ -214,7 +214,6 @@ impl Proxy {
         station.table.budgets.spend(&caller.budget)?;
         exchange.slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);
         check_method(route.kind, version, method)?;
-        headers::check_names(fields)?;
         message::check_headers(route, method, fields, &body, config)?;
         let message = message::read(route, method, fields, version, body, config, &self.large_bodies).await;
         let message = message.map_err(|(rejection, id)| {

@@ -36,8 +36,6 @@ pub(super) enum Rejection {
     TooManyAtOnce,
     /// The path does not know the method; those it knows.
     MethodNotAllowed(&'static str),
-    /// A field name that other programs read as a different one.
-    AmbiguousField,
     /// The body is not what the path takes.
     UnsupportedMediaType(&'static str),
     /// The body is longer than allowed.
@@ -86,7 +84,6 @@ impl Rejection {
         match self {
             Self::AmbiguousPath
             | Self::MalformedCredentials
-            | Self::AmbiguousField
             | Self::BadBody(_)
             | Self::Envelope(_)
             | Self::HeaderMismatch(_) => StatusCode::BAD_REQUEST,
@@ -107,9 +104,7 @@ impl Rejection {
     /// Returns the label.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::AmbiguousPath | Self::AmbiguousField | Self::SlowBody | Self::BadBody(_) | Self::Envelope(_) => {
-                Outcome::BadRequest
-            }
+            Self::AmbiguousPath | Self::SlowBody | Self::BadBody(_) | Self::Envelope(_) => Outcome::BadRequest,
             Self::BadOrigin => Outcome::BadOrigin,
             Self::NoCredentials => Outcome::NoCredentials,
             Self::MalformedCredentials => Outcome::MalformedCredentials,
@@ -142,7 +137,6 @@ impl Rejection {
             Self::RateLimited(_) => "too many requests",
             Self::TooManyAtOnce => "too many requests and streams at once",
             Self::MethodNotAllowed(_) => "the method is not allowed here",
-            Self::AmbiguousField => "a field name has an underscore",
             Self::UnsupportedMediaType(what) | Self::BadBody(what) => what,
             Self::TooLarge => "the body is larger than allowed",
             Self::SlowBody => "the body came too slowly",
@@ -171,7 +165,7 @@ impl Rejection {
             Self::InvalidToken | Self::WrongAudience => Ok("invalid_token"),
             Self::InsufficientScope => Ok("insufficient_scope"),
             Self::RateLimited(_) | Self::TooManyAtOnce => Ok("slow_down"),
-            Self::AmbiguousField | Self::BadBody(_) => Err(INVALID_REQUEST),
+            Self::BadBody(_) => Err(INVALID_REQUEST),
             Self::Envelope(fault) => Err(fault.code),
             Self::HeaderMismatch(_) => Err(HeaderMismatch::CODE),
             Self::UnknownSession => Err(SESSION_NOT_FOUND),
@@ -225,7 +219,6 @@ impl Rejection {
             }
             Self::AmbiguousPath
             | Self::BadOrigin
-            | Self::AmbiguousField
             | Self::UnsupportedMediaType(_)
             | Self::TooLarge
             | Self::SlowBody

@@ -217,6 +217,29 @@ async fn a_request_without_resource_is_served_where_there_is_only_one() {
     assert_eq!(grant.resource.as_str(), SALES);
 }
 
+/// The mapping outlives the moment in which there was one resource: the grant is for that one.
+#[tokio::test]
+async fn az_23_a_client_that_names_the_origin_is_served_and_goes_on_being_served() {
+    const ORIGIN: &str = "https://gate.example/";
+    let world = World::with(|config| config.upstreams.retain(|u| u.name != "notes")).await;
+    let all = World::new().await.config.load().upstreams.clone();
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let code = world.code(&client.id, &[("resource", ORIGIN)], "ada").await;
+    let late = world.code(&client.id, &[("resource", ORIGIN)], "ada").await;
+    let tokens = world.redeem_with(&client.id, &code, &[("resource", ORIGIN)]).await.unwrap();
+    let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap().unwrap();
+    assert_eq!(grant.resource.as_str(), SALES);
+    let tokens = world.refresh_with(&client.id, &tokens.refresh, &[("resource", ORIGIN)]).await.unwrap();
+    world.reload(|config| config.upstreams = all);
+    world.redeem_with(&client.id, &late, &[("resource", ORIGIN)]).await.unwrap();
+    let tokens = world.refresh_with(&client.id, &tokens.refresh, &[("resource", ORIGIN)]).await.unwrap();
+    let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap().unwrap();
+    assert_eq!(grant.resource.as_str(), SALES, "and for nothing else");
+    let outcome = world.begin(&client.id, &[("resource", ORIGIN)], None).await;
+    assert_eq!(redirected(outcome), "invalid_target", "a new request must choose");
+}
+
 #[tokio::test]
 async fn refusals_are_counted_by_network_and_one_stranger_hides_nobody_elses() {
     let world = World::new().await;

@@ -128,10 +128,29 @@ fn az_21_prompt_none_stands_alone() {
 
 #[test]
 fn az_23_one_known_resource() {
-    for bad in ["https://gw/x", "https://gw/mcp%23f", "mcp", "https://gw/mcp&resource=https://gw/mcp"] {
+    for bad in ["https://gw/x", "https://gw/mcp%23f", "mcp", "https://gw/mcp&resource=https://gw/x", "https://gw.evil/"]
+    {
         assert_eq!(refusal(&format!("resource={bad}")), ErrorCode::InvalidTarget, "{bad}");
     }
-    assert_eq!(sound("resource=HTTPS://GW/mcp/").unwrap().resource, resource("https://gw/mcp"));
+    for good in ["HTTPS://GW/mcp/", "https://gw/mcp&resource=https://gw/mcp"] {
+        assert_eq!(sound(&format!("resource={good}")).unwrap().resource, resource("https://gw/mcp"), "{good}");
+    }
+}
+
+#[test]
+fn az_23_the_origin_stands_for_the_only_resource() {
+    for origin in ["https://gw", "https://gw/", "https://gw:443/"] {
+        assert_eq!(sound(&format!("resource={origin}")).unwrap().resource, resource("https://gw/mcp"), "{origin}");
+    }
+    let query = format!("response_type=code&{CHALLENGE}&resource=https://gw/");
+    let code = |client: &Client, known: &[&str]| ask(client, &query, &policy(known)).map_err(|r| r.error.code());
+    assert_eq!(code(&client(), &["https://gw/a", "https://gw/b"]).unwrap_err(), ErrorCode::InvalidTarget);
+    assert_eq!(code(&client(), &[]).unwrap_err(), ErrorCode::InvalidTarget);
+    // Where an upstream is at the root, the origin is that one and no other.
+    assert_eq!(code(&client(), &["https://gw", "https://gw/b"]).unwrap().resource, resource("https://gw"));
+    let bound = Client { resource: Some(resource("https://gw/b")), ..client() };
+    assert_eq!(code(&bound, &["https://gw/a", "https://gw/b"]).unwrap().resource, resource("https://gw/b"));
+    assert_eq!(code(&bound, &["https://gw", "https://gw/b"]).unwrap_err(), ErrorCode::InvalidTarget);
 }
 
 #[test]

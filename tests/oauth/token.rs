@@ -170,7 +170,7 @@ fn cr_14_the_form_of_a_token_request() {
         ("grant_type=refresh_token", ErrorCode::InvalidRequest),
         ("grant_type=authorization_code&code=x&code=x", ErrorCode::InvalidRequest),
         ("grant_type=authorization_code&code=x&resource=a", ErrorCode::InvalidTarget),
-        ("grant_type=authorization_code&code=x&resource=https://gw&resource=https://gw", ErrorCode::InvalidTarget),
+        ("grant_type=authorization_code&code=x&resource=https://gw/a&resource=https://gw/b", ErrorCode::InvalidTarget),
         ("grant_type=refresh_token&refresh_token=x&scope=%22", ErrorCode::InvalidScope),
     ] {
         assert_eq!(read(form).unwrap_err().code(), code, "{form}");

@@ -61,8 +61,6 @@ async fn tv_03_a_malformed_header_is_a_bad_request() {
     let shared = shared::gateway().await;
     let token = issue(shared, "files");
     for value in [
-        "Bearer".to_owned(),
-        format!("Bearer  {token}"),
         format!("Bearer\t{token}"),
         format!("Bearer {token},"),
         format!("Bearer \"{token}\""),
@@ -79,6 +77,17 @@ async fn tv_03_a_malformed_header_is_a_bad_request() {
     let long = format!("Bearer {}", "a".repeat(64 * 1024));
     assert_eq!(ask(shared, &[&long], "tv-03").await.status, 431);
     assert!(shared.upstream.seen("tv-03").is_empty());
+}
+
+#[tokio::test]
+async fn tv_03_an_empty_bearer_starts_the_login() {
+    let shared = shared::gateway().await;
+    for value in ["Bearer", "Bearer ", "bearer  "] {
+        expect::challenged(&ask(shared, &[value], "tv-03-empty").await, &shared.home.origin(), "/mcp", None);
+    }
+    assert!(shared.upstream.seen("tv-03-empty").is_empty());
+    let two_spaces = format!("Bearer  {}", issue(shared, "files"));
+    assert_eq!(ask(shared, &[&two_spaces], "tv-03-spaces").await.status, 200);
 }
 
 #[tokio::test]

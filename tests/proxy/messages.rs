@@ -51,7 +51,8 @@ async fn modern_headers_must_agree_with_the_body() {
 async fn mc_04_older_revisions_promise_nothing_about_the_headers() {
     let world = World::new().await;
     let token = world.token(MCP).text;
-    let lies = [("Mcp-Method", "tools/list"), ("Mcp-Name", "sub"), ("Mcp-Param-Path", "/etc")];
+    let lies =
+        [("Mcp-Method", "tools/list"), ("Mcp-Name", "sub"), ("Mcp-Param-Path", "/etc"), ("Mcp-Param-user_id", "7")];
     let lying = || lies.iter().fold(Ask::post(call("add")).bearer(&token), |ask, (n, v)| ask.field(n, v));
     // What is no date is the upstream's to refuse: it alone knows which versions to name in the answer.
     let unreadable = ["2026-07-28;x", "v999.0.0", "2026-07-28, 2025-06-18", "", "20260728"].map(Some);

@@ -77,9 +77,8 @@ async fn tv_03_tv_04_malformed_credentials_are_a_bad_request() {
     let world = World::new().await;
     let token = world.token(MCP).text;
     for field in [
-        "Bearer".to_owned(),
-        format!("Bearer  {token}"),
         format!("Bearer\t{token}"),
+        format!("Bearer \t{token}"),
         format!("Bearer {token},"),
         format!("Bearer \"{token}\""),
         format!("Bearer {token} {token}"),
@@ -90,6 +89,21 @@ async fn tv_03_tv_04_malformed_credentials_are_a_bad_request() {
     }
     assert_400(&world.ask(&Ask::post(PING).bearer(&token).bearer(&token)).await);
     world.mcp.assert_nothing();
+}
+
+#[tokio::test]
+async fn tv_03_an_empty_bearer_is_no_token_and_spaces_before_one_are_allowed() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    for field in ["Bearer", "Bearer ", "bearer   "] {
+        assert_401b(&world.ask(&Ask::post(PING).field("Authorization", field)).await);
+        assert_401b(&world.ask(&Ask::new("GET", "/mcp").field("Authorization", field)).await);
+    }
+    assert_400(&world.ask(&Ask::post(PING).field("Authorization", "Bearer").bearer(&token)).await);
+    world.mcp.assert_nothing();
+    for field in [format!("Bearer  {token}"), format!("bearer    {token}")] {
+        assert_eq!(world.ask(&Ask::post(PING).field("Authorization", &field)).await.status, 200, "{field}");
+    }
 }
 
 #[tokio::test]
