@@ -12,7 +12,7 @@ use super::{ScopeConfig, UpstreamConfig, UpstreamKind};
 use crate::oauth::{ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
 /// First segments that are ours at the origin root, now or in a later version.
-const OURS: [&str; 22] = [
+const OURS: [&str; 23] = [
     ".well-known",
     "account",
     "assets",
@@ -34,6 +34,7 @@ const OURS: [&str; 22] = [
     "revoke",
     "robots.txt",
     "setup",
+    "switch-account",
     "token",
 ];
 

@@ -39,6 +39,25 @@ use visit::Visit;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Every path that is answered here, with its methods; one that ends with a slash (but for the root) stands for all below
+/// it. Those that any origin may use end in OPTIONS. No upstream may have one of them.
+pub const PATHS: [(&str, &str); 14] = [
+    ("/", "GET, HEAD"),
+    ("/account", "GET"),
+    ("/account/revoke", "POST"),
+    ("/authorize", "GET, POST"),
+    ("/consent", "GET, POST"),
+    ("/login", "GET, POST"),
+    ("/logout", "POST"),
+    ("/register", "POST, OPTIONS"),
+    ("/revoke", "POST, OPTIONS"),
+    ("/setup", "GET, POST"),
+    ("/switch-account", "POST"),
+    ("/token", "POST, OPTIONS"),
+    (metadata::WELL_KNOWN, "GET, HEAD, OPTIONS"),
+    (assets::FOLDER, "GET, HEAD"),
+];
+
 /// The control path.
 pub struct Endpoints {
     issuer: Arc<Issuer>,
@@ -75,6 +94,8 @@ impl Endpoints {
     /// The path is compared as it came: nothing is decoded or collapsed, so no two spellings are one resource.
     async fn answer(&self, visit: &Visit<'_>, body: RequestBody) -> Response {
         let path = visit.head.uri.path();
+        // What is not in the table is not served, so that the table is all there is to reserve.
+        let Some(allowed) = allowed_methods(path) else { return page(visit, Err(PageRejection::NotFound)).await };
         match (visit.head.method.as_str(), path) {
             ("GET" | "HEAD", _) if path.starts_with(metadata::WELL_KNOWN) => {
                 self.documents(visit.config).answer(&visit.head)
@@ -96,11 +117,8 @@ impl Endpoints {
             ("POST", "/revoke") => client(visit, Face::Token, revoke::post(visit, body).await).await,
             ("GET" | "HEAD", "/") => welcome::get(visit),
             ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => page(visit, assets::get(path)).await,
-            (method, _) => match allowed_methods(path) {
-                Some(allowed) if method == "OPTIONS" && allowed.ends_with("OPTIONS") => cors::preflight(allowed),
-                Some(allowed) => reply::method_not_allowed(allowed),
-                None => page(visit, Err(PageRejection::NotFound)).await,
-            },
+            ("OPTIONS", _) if allowed.ends_with("OPTIONS") => cors::preflight(allowed),
+            _ => reply::method_not_allowed(allowed),
         }
     }
 
@@ -143,18 +161,10 @@ async fn client(visit: &Visit<'_>, face: Face, outcome: Result<Response, ClientR
     response
 }
 
-/// Returns what a path answers to, or `None` for an unknown one. Those that any origin may use end in OPTIONS.
+/// Returns the methods of a path, or `None` for one that is not served.
 fn allowed_methods(path: &str) -> Option<&'static str> {
-    match path {
-        "/" => Some("GET, HEAD"),
-        "/account" => Some("GET"),
-        "/authorize" | "/consent" | "/login" | "/setup" => Some("GET, POST"),
-        "/account/revoke" | "/logout" | "/switch-account" => Some("POST"),
-        "/register" | "/revoke" | "/token" => Some("POST, OPTIONS"),
-        _ if path.starts_with(metadata::WELL_KNOWN) => Some("GET, HEAD, OPTIONS"),
-        _ if path.starts_with(assets::FOLDER) => Some("GET, HEAD"),
-        _ => None,
-    }
+    let is_it = |known: &str| known == path || (known.len() > 1 && known.ends_with('/') && path.starts_with(known));
+    PATHS.iter().find(|(known, _)| is_it(known)).map(|(_, methods)| *methods)
 }
 
 /// Turns the answer to a GET into that to a HEAD: all fields, the length included, and no content (RFC 9110 9.3.2).
