@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod endpoints;
 pub mod entropy;
+pub mod files;
 pub mod issuer;
 pub mod mcp;
 pub mod network;

@@ -7,6 +7,8 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
+use crate::files;
+
 /// Reads the system's roots; odd certificates among good ones are left out.
 ///
 /// # Errors
@@ -35,7 +37,8 @@ pub fn client_config(
     if let Some(file) = extra {
         let fault = |cause: &dyn std::fmt::Display| format!("the CA file {}: {cause}", file.display());
         let before = roots.len();
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|cause| fault(&cause))? {
+        let pem = files::read(file, files::LARGEST_PEM).map_err(|cause| fault(&cause))?;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
             roots.add(certificate.map_err(|cause| fault(&cause))?).map_err(|cause| fault(&cause))?;
         }
         if roots.len() == before {

@@ -179,6 +179,22 @@ fn cf_02_a_public_path_is_plain_and_not_ours() {
 }
 
 #[test]
+fn cf_02_every_path_of_the_gateways_own_is_reserved() {
+    let own = mcpgate::endpoints::PATHS.iter().map(|(path, _)| *path).chain(["/healthz", "/metrics", "/readyz"]);
+    for own in own {
+        let below = if own.ends_with('/') { format!("{own}x") } else { format!("{own}/x") };
+        let wished = if own == "/" { vec![own.to_owned()] } else { vec![own.to_ascii_uppercase(), below] };
+        for path in wished {
+            // Without the slash at its end, which no public path may have.
+            let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path };
+            let text = GOOD.replace("\"/mcp\"", &format!("{path:?}"));
+            let found = lines(&problems_of(&text, &Overrides::default()));
+            assert!(found.len() == 1 && found[0].starts_with("gateway.toml:5: upstream[0].path"), "{path}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn an_upstream_url_holds_no_credentials_and_is_not_the_gateway() {
     for url in ["http://user:pass@h/", "http://h/#x", "ftp://h/", "h:1/mcp", "https://mcp.example.com/other"] {
         let found = lines(&problems_of(&GOOD.replace("http://127.0.0.1:1/mcp", url), &Overrides::default()));
@@ -292,6 +308,38 @@ fn cf_07_a_file_that_others_may_write_is_refused() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("its mode can be set");
     let problems = Config::load(Some(&file), &Overrides::default()).expect_err("it is refused");
     assert_eq!(problems[0].fault, "anybody may write it");
+}
+
+/// What stands where a file is expected, each under its name in a folder.
+fn no_plain_files() -> tempfile::TempDir {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    std::fs::create_dir(dir.path().join("folder")).expect("a folder can be made");
+    mknodat(CWD, dir.path().join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe can be made");
+    let huge = std::fs::File::create(dir.path().join("huge")).expect("a file can be made");
+    huge.set_len(8 << 30).expect("a file may have holes");
+    dir
+}
+
+#[test]
+fn cf_07_what_is_no_plain_file_or_has_gigabytes_is_refused_at_once() {
+    let dir = no_plain_files();
+    let began = std::time::Instant::now();
+    for (name, word) in [("folder", "a folder"), ("pipe", "a named pipe"), ("huge", "larger than")] {
+        let path = dir.path().join(name);
+        let found = Config::load(Some(&path), &Overrides::default()).expect_err("it is refused");
+        assert!(found[0].fault.contains(word), "{name}: {found:?}");
+        let path = path.display();
+        for addition in [format!("ca_file = \"{path}\"\n"), format!("headers = {{ X-Key = \"${{file:{path}}}\" }}\n")] {
+            let problem = only_problem(&addition);
+            assert!(problem.contains(word), "{name}: {problem}");
+        }
+        let listen = format!("{{ certificate = \"{path}\", key = \"{path}\" }}");
+        let found = lines(&problems_of(&GOOD.replace("{ tls = \"development\" }", &listen), &Overrides::default()));
+        assert_eq!(found.iter().filter(|problem| problem.contains(word)).count(), 2, "{name}: {found:?}");
+    }
+    assert!(only_problem("ca_file = \"/dev/zero\"\n").contains("a device"));
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]

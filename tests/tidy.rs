@@ -19,8 +19,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mcp", &[]),
     ("clock", &["oauth"]),
     ("entropy", &["oauth"]),
-    ("config", &["oauth", "mcp"]),
-    ("trust", &[]),
+    ("files", &[]),
+    ("config", &["oauth", "mcp", "files"]),
+    ("trust", &["files"]),
     ("network", &[]),
     ("telemetry", &["config"]),
     ("web", &["config"]),
@@ -38,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mcp",
             "clock",
             "entropy",
+            "files",
             "config",
             "network",
             "telemetry",
@@ -51,7 +53,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "demo",
         ],
     ),
-    ("cli", &["server", "issuer", "store", "config", "clock", "entropy", "oauth", "outbound", "telemetry", "demo"]),
+    (
+        "cli",
+        &["server", "issuer", "store", "files", "config", "clock", "entropy", "oauth", "outbound", "telemetry", "demo"],
+    ),
     ("main", &["cli"]),
 ];
 

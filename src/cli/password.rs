@@ -1,22 +1,38 @@
 //! Passwords come from a file or from standard input, never from the command line, which others can see.
 
 use std::io::{IsTerminal, Read};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use crate::files;
 
 /// The longest that is read: more than the longest password, so that it is refused and not cut.
 const MAX: u64 = 4096;
 
-/// Reads a password from a file; `-` is standard input.
+/// How long a password may take to come through a pipe.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads a password from a file, or from a pipe that a shell makes (`<(…)`); `-` is standard input.
 pub(super) fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     if path.as_os_str() == "-" {
         return from_input();
     }
-    let named = |e| Failure::other(anyhow::anyhow!("{}: {e}", path.display()));
-    read(std::fs::File::open(path).map_err(named)?)
+    let named = |why: &dyn std::fmt::Display| Failure::other(anyhow::anyhow!("{}: {why}", path.display()));
+    let metadata = std::fs::metadata(path).map_err(|e| named(&e))?;
+    if !metadata.file_type().is_fifo() {
+        let content = Zeroizing::new(files::read(path, MAX).map_err(|e| named(&e))?);
+        return read(content.as_slice()).map_err(|_| named(&files::ReadError::NotText));
+    }
+    // Opening a pipe waits for somebody who writes into it.
+    let (tell, told) = mpsc::channel();
+    let file = path.to_owned();
+    std::thread::spawn(move || tell.send(std::fs::File::open(file).map_err(Failure::other).and_then(read)));
+    told.recv_timeout(PATIENCE).map_err(|_| named(&"nobody writes a password into this pipe"))?
 }
 
 /// Reads a password from standard input, which must not be a terminal: it would show what is typed.

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use crate::config::Overrides;
+use crate::files;
 
 const FILE: &str = "up.toml";
+/// A URL, an upstream and a path.
+const LARGEST: u64 = 64 << 10;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,9 +41,9 @@ pub(super) fn note(
 /// Puts what was noted, if anything was, into `overrides`; returns the configuration file too.
 pub(super) fn recall(data_dir: &Path, overrides: Overrides) -> Result<(Option<PathBuf>, Overrides), Failure> {
     let path = data_dir.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((None, overrides)),
-        read => read?,
+    let text = match files::read_text(&path, LARGEST) {
+        Err(error) if error.is_absent() => return Ok((None, overrides)),
+        read => read.map_err(|e| Failure::other(anyhow::anyhow!("{}: {e}", path.display())))?,
     };
     let noted: Noted = toml::from_str(&text)
         .map_err(|e| Failure::other(anyhow::anyhow!("{}: {}; remove it", path.display(), e.message())))?;

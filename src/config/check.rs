@@ -1,10 +1,10 @@
 //! From what was written to `Config`, collecting every `Problem`.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::file::{File, LogFormat};
 use super::policy_file::{DocumentMode, Documents};
@@ -14,7 +14,11 @@ use super::{
     RegistrationConfig, TokenPolicy,
 };
 use super::{document, file_trust, secret_source, upstream};
+use crate::files::{self, ReadError};
 use crate::oauth::{Brand, RedirectUri};
+
+/// The largest configuration file: a thousand upstreams fit.
+const LARGEST: u64 = 1 << 20;
 
 /// Reads, checks and joins a file (if any) and the command line.
 pub(super) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
@@ -51,8 +55,8 @@ fn is_for_the_server(key: &str) -> bool {
 fn read(file: &Path) -> Result<String, (String, &'static str)> {
     let remedy = "name a readable file that only its owner may write";
     file_trust::check(file).map_err(|why| (why, remedy))?;
-    std::fs::read_to_string(file).map_err(|error| {
-        let not_text = error.kind() == ErrorKind::InvalidData;
+    files::read_text(file, LARGEST).map_err(|error| {
+        let not_text = matches!(error, ReadError::NotText);
         if not_text { ("it is not text".to_owned(), "save it as UTF-8") } else { (error.to_string(), remedy) }
     })
 }
@@ -240,13 +244,14 @@ impl Check<'_> {
         LogConfig { json: log.format.value == LogFormat::Json, filter: log.filter.value.clone() }
     }
 
-    /// Finds a file from the folder of the configuration and holds that it can be read.
-    pub(super) fn readable(&self, setting: &Setting<PathBuf>) -> PathBuf {
+    /// Finds a PEM file from the folder of the configuration; returns its path, and its permission bits if it can be
+    /// read.
+    pub(super) fn readable(&self, setting: &Setting<PathBuf>) -> (PathBuf, Option<u32>) {
         let path = self.base.join(&setting.value);
-        if let Err(why) = std::fs::File::open(&path) {
-            self.report.wrong(setting, format!("the file cannot be read ({})", why.kind()), "name a readable PEM file");
-        }
-        path
+        let read = files::read_with_mode(&path, files::LARGEST_PEM);
+        let mode = read.map(|(content, mode)| (Zeroizing::new(content), mode).1);
+        let mode = mode.map_err(|why| self.unreadable(setting, &why, "name a readable PEM file"));
+        (path, mode.ok())
     }
 
     /// Finds a file of PEM certificates.
@@ -254,15 +259,17 @@ impl Check<'_> {
         use rustls_pki_types::{CertificateDer, pem::PemObject};
         let path = self.base.join(&setting.value);
         let remedy = "name a PEM file with a CA certificate";
-        if let Err(why) = std::fs::File::open(&path) {
-            self.report.wrong(setting, format!("the file cannot be read ({})", why.kind()), remedy);
-            return path;
-        }
-        let found = CertificateDer::pem_file_iter(&path).and_then(|mut entries| entries.next().transpose());
-        if !matches!(found, Ok(Some(_))) {
-            self.report.wrong(setting, "there is no certificate in it", remedy);
+        match files::read(&path, files::LARGEST_PEM) {
+            Err(why) => self.unreadable(setting, &why, remedy),
+            Ok(pem) if matches!(CertificateDer::pem_slice_iter(&pem).next(), Some(Ok(_))) => {}
+            Ok(_) => self.report.wrong(setting, "there is no certificate in it", remedy),
         }
         path
+    }
+
+    fn unreadable(&self, setting: &Setting<PathBuf>, why: &ReadError, remedy: &str) {
+        let why = if let ReadError::Io(error) = why { error.kind().to_string() } else { why.to_string() };
+        self.report.wrong(setting, format!("the file cannot be read ({why})"), remedy);
     }
 }
 

@@ -4,6 +4,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::files;
+
 /// Anybody may write.
 const OTHERS_WRITE: u32 = 0o002;
 /// Only its owner may replace an entry of the folder (`/tmp`).
@@ -19,7 +21,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     let real = path.canonicalize().map_err(|e| e.to_string())?;
     let file = metadata(&real)?;
     if !file.is_file() {
-        return Err("it is not a plain file".to_owned());
+        return Err(files::ReadError::NotAFile(files::name_of(file.file_type())).to_string());
     }
     if has(&file, OTHERS_WRITE) {
         return Err("anybody may write it".to_owned());
@@ -66,7 +68,7 @@ mod tests {
         assert_eq!(check(&file), Err("anybody may write its folder".into()));
         chmod(dir.path(), 0o1777);
         assert_eq!(check(&file), Ok(()));
-        assert_eq!(check(dir.path()), Err("it is not a plain file".into()));
+        assert_eq!(check(dir.path()), Err("it is a folder, not a plain file".into()));
     }
 
     #[test]

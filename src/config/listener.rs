@@ -46,13 +46,10 @@ impl Check<'_> {
             }
             setting.as_ref().map(|s| self.readable(s)).unwrap_or_default()
         };
-        let certificate = path(&file.listen.certificate, "listen.certificate", "certificate chain");
-        let key = path(&file.listen.key, "listen.key", "key");
-        if let Some(setting) = &file.listen.key {
-            use std::os::unix::fs::PermissionsExt;
-            if std::fs::metadata(&key).is_ok_and(|m| m.permissions().mode() & 0o007 != 0) {
-                self.report.wrong(setting, "anybody may read this key", "chmod 0640 or 0600 it");
-            }
+        let (certificate, _) = path(&file.listen.certificate, "listen.certificate", "certificate chain");
+        let (key, mode) = path(&file.listen.key, "listen.key", "key");
+        if let Some(setting) = file.listen.key.as_ref().filter(|_| mode.is_some_and(|mode| mode & 0o007 != 0)) {
+            self.report.wrong(setting, "anybody may read this key", "chmod 0640 or 0600 it");
         }
         TlsConfig::Files { certificate, key }
     }

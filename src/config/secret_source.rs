@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::file_trust;
+use crate::files;
 
-/// Longest file that a reference may name: secrets are short, and a device file has no end.
+/// Longest file that a reference may name: secrets are short.
 const MAX_FILE: u64 = 64 * 1024;
 
 /// Why a reference has no value. Says names, never values.
@@ -94,11 +95,7 @@ fn variable(name: &str, environment: impl Fn(&str) -> Option<OsString>) -> Resul
 
 fn read(path: &Path) -> Result<String, String> {
     file_trust::check(path)?;
-    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
-    if size > MAX_FILE {
-        return Err("it is too long".to_owned());
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let text = files::read_text(path, MAX_FILE).map_err(|e| e.to_string())?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
     if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
 }

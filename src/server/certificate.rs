@@ -1,6 +1,5 @@
 //! Reads our own certificate chain and key from PEM files, and refuses what clients would refuse.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,15 +9,20 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
 
 use super::host;
 use crate::config::{Config, TlsConfig};
+use crate::files::{self, ReadError};
 use crate::oauth::{Lifetime, Timestamp};
 
 /// Why certificate or key cannot be used; says which file, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// A file cannot be read, or holds no PEM of the kind.
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {}", .0.display(), .1)]
+    Closed(PathBuf, ReadError),
+    /// A file holds no PEM of the kind.
     #[error("{}: cannot be read as PEM: {}", .0.display(), .1)]
     Unreadable(PathBuf, rustls::pki_types::pem::Error),
     /// The chain has no certificate.
@@ -58,8 +62,13 @@ pub(super) fn load(
     provider: &CryptoProvider,
     now: Timestamp,
 ) -> Result<Certificate, CertificateError> {
-    let chain: Vec<_> = CertificateDer::pem_file_iter(chain_file)
-        .and_then(Iterator::collect)
+    let read = |file: &Path| {
+        let read = files::read_with_mode(file, files::LARGEST_PEM);
+        read.map_err(|e| CertificateError::Closed(file.to_owned(), e))
+    };
+    let (pem, _) = read(chain_file)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
         .map_err(|e| CertificateError::Unreadable(chain_file.to_owned(), e))?;
     let leaf = chain.first().ok_or_else(|| CertificateError::Empty(chain_file.to_owned()))?;
     let (from, until) = validity(leaf).ok_or_else(|| {
@@ -72,10 +81,11 @@ pub(super) fn load(
     if now < from {
         return Err(CertificateError::NotYet(chain_file.to_owned()));
     }
-    let key =
-        PrivateKeyDer::from_pem_file(key_file).map_err(|e| CertificateError::Unreadable(key_file.to_owned(), e))?;
+    let (pem, mode) = read(key_file)?;
+    let pem = Zeroizing::new(pem);
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|e| CertificateError::Unreadable(key_file.to_owned(), e))?;
     // The last three bits are everybody's.
-    if std::fs::metadata(key_file).is_ok_and(|m| m.permissions().mode() & 0o007 != 0) {
+    if mode & 0o007 != 0 {
         return Err(CertificateError::Exposed(key_file.to_owned()));
     }
     let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
@@ -217,7 +227,9 @@ mod tests {
         ));
         let empty = write(at, "empty.pem", "", 0o644);
         assert!(matches!(try_load(&empty, &key_file), Err(CertificateError::Empty(_))));
-        assert!(matches!(try_load(&at.join("none.pem"), &key_file), Err(CertificateError::Unreadable(..))));
+        assert!(matches!(try_load(&at.join("none.pem"), &key_file), Err(CertificateError::Closed(..))));
+        assert!(matches!(try_load(Path::new("/dev/zero"), &key_file), Err(CertificateError::Closed(..))));
+        assert!(matches!(try_load(&good_file, at), Err(CertificateError::Closed(..))));
         assert!(matches!(try_load(&good_file, &empty), Err(CertificateError::Unreadable(..))));
 
         let (expired, expired_key) = made(2020, 2021);

@@ -158,9 +158,10 @@ fn make_server(files: &DevelopmentFiles, ca_key: &Path, names: &[String], now: T
 
 /// Asks what a client asks, of the day on which the certificate would be too old.
 fn accepted(files: &DevelopmentFiles, names: &[String], now: Timestamp) -> Result<(), String> {
-    let certificate = |path| CertificateDer::from_pem_file(path).map_err(|e| e.to_string());
+    let read = |path| crate::files::read(path, crate::files::LARGEST_PEM).map_err(|e| e.to_string());
+    let certificate = |path| CertificateDer::from_pem_slice(&read(path)?).map_err(|e| e.to_string());
     let (ca, server) = (certificate(&files.ca)?, certificate(&files.certificate)?);
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| e.to_string())?;
+    let key = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(read(&files.key)?)).map_err(|e| e.to_string())?;
     let provider = Arc::new(ring::default_provider());
     // Fails unless key and certificate belong together: a crash may have come between the two files.
     CertifiedKey::from_der(vec![server.clone()], key, &provider).map_err(|e| e.to_string())?;

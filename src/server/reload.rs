@@ -9,12 +9,14 @@ use arc_swap::ArcSwap;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 use super::build::Builder;
 use super::fetch::ExchangeableDialer;
 use super::operator::Operator;
 use super::worker::Worker;
 use crate::config::{Config, Overrides, TlsConfig};
+use crate::files;
 use crate::telemetry::ServerEvent;
 
 /// A folder that never comes to rest must not keep a change from being seen.
@@ -90,10 +92,11 @@ impl Reloader {
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for file in self.files() {
-            // An absent file is a state like any other.
-            let content = std::fs::read(&file).unwrap_or_default();
+            // A file that is absent or cannot be read is a state like any other.
+            let content = files::read(&file, files::LARGEST_PEM).map(Zeroizing::new);
+            let content = content.unwrap_or_else(|error| error.to_string().into_bytes().into());
             hash.update(u64::try_from(content.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(content);
+            hash.update(content.as_slice());
         }
         hash.finalize().into()
     }

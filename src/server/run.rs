@@ -101,18 +101,31 @@ impl Gateway {
                     () = settled(&mut watch) => false,
                 }
             };
-            let now = self.digest().await;
-            if asked || now != digest {
-                digest = now;
-                let reloader = Arc::clone(&self.reloader);
-                // It reads files: not on the runtime that accepts connections.
-                if let Err(error) = tokio::task::spawn_blocking(move || reloader.reload()).await {
-                    tracing::error!(%error, "reloading failed");
-                }
+            // Files may lie on a disk that does not answer: a signal to end is heard all the same.
+            let reloaded = tokio::select! {
+                reloaded = self.reload(asked, &mut digest) => reloaded,
+                () = signals.end() => return,
+            };
+            if reloaded {
                 watch = self.watch();
                 unseen = watch.is_some();
             }
         }
+    }
+
+    /// Reloads when that was asked for, or when the files are not those of `digest`; returns whether it did.
+    async fn reload(&self, asked: bool, digest: &mut Option<[u8; 32]>) -> bool {
+        let now = self.digest().await;
+        if !asked && now == *digest {
+            return false;
+        }
+        *digest = now;
+        let reloader = Arc::clone(&self.reloader);
+        // It reads files: not on the runtime that accepts connections.
+        if let Err(error) = tokio::task::spawn_blocking(move || reloader.reload()).await {
+            tracing::error!(%error, "reloading failed");
+        }
+        true
     }
 
     /// Reads the files away from the runtime that accepts connections: they may lie on a disk that does not answer.

@@ -39,8 +39,11 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal to end.
+    /// Waits for a signal to end; a signal to reload stays for `next`.
     pub(super) async fn end(&mut self) {
-        while matches!(self.next().await, Wish::Reload) {}
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

@@ -54,7 +54,7 @@ pub(crate) async fn until_reloads(home: &Home, kind: &str, count: u64) {
 }
 
 /// Waits until the log says something: lines are written a moment after the deed.
-async fn until_said(home: &Home, word: &str) {
+pub(crate) async fn until_said(home: &Home, word: &str) {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         let said = std::fs::read_to_string(home.log()).unwrap();

@@ -31,6 +31,8 @@ mod life;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod metadata;
 #[cfg(test)]
 mod operating;
