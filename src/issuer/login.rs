@@ -4,8 +4,9 @@ use zeroize::Zeroizing;
 
 use super::audit::OrUnavailable;
 use super::interaction::{Pending, Purpose};
+use super::login_limits::LoginAttempt;
 use super::password::{self, HashError, Verified};
-use super::throttle::{LoginAttempt, network};
+use super::throttle::network;
 use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
 use crate::config::LoginPolicy;
 use crate::oauth::{Lifetime, SessionSecret, Subject};
@@ -27,7 +28,7 @@ impl Issuer {
         let pending = self.pending(handles, caller).await?;
         let config = self.config.load_full();
         let name = name.trim().to_lowercase();
-        let attempt = match self.throttle.login(&name, caller, &config.rates) {
+        let attempt = match self.login_limits.login(&name, caller, &config.rates) {
             Ok(attempt) => attempt,
             Err(wait) => return Ok(self.login_throttled(None, wait, caller).await),
         };
@@ -37,13 +38,13 @@ impl Issuer {
         // well, or the time would tell which names exist (LI-04).
         let subject = account.as_ref().map(|a| a.subject.clone()).or_else(|| Subject::parse("nobody"));
         if let Some(subject) = subject
-            && let Some(network) = self.throttle.unfamiliar(&attempt, failures, &config.rates)
+            && let Some(network) = self.login_limits.unfamiliar(&attempt, failures, &config.rates)
         {
             let last = self.store.find_login_network(&self.tenant, &subject, network).await;
             let last = last.or_unavailable(self, caller).await?;
-            last.into_iter().for_each(|last| self.throttle.is_familiar(&attempt, last));
+            last.into_iter().for_each(|last| self.login_limits.is_familiar(&attempt, last));
         }
-        if let Err(wait) = self.throttle.account(&attempt, failures, &config.rates) {
+        if let Err(wait) = self.login_limits.account(&attempt, failures, &config.rates) {
             // The attempt stays charged: who hammers at a paused name uses up his network, not the owner's next chance.
             return Ok(self.login_throttled(account.as_ref(), wait, caller).await);
         }
@@ -51,7 +52,7 @@ impl Issuer {
         let verified = match self.verify(stored, password, &config.login).await? {
             Ok(verified) => verified,
             Err(wait) => {
-                self.throttle.login_unheard(&attempt);
+                self.login_limits.login_unheard(&attempt);
                 return Ok(self.login_throttled(account.as_ref(), wait, caller).await);
             }
         };
@@ -87,7 +88,7 @@ impl Issuer {
         account: Account,
         caller: &Caller,
     ) -> Result<LoginOutcome, AuthorizeRejection> {
-        self.throttle.login_succeeded(attempt);
+        self.login_limits.login_succeeded(attempt);
         let (subject, from) = (&account.subject, network(caller));
         let recorded = self.store.record_login_success(&self.tenant, subject, from, self.clock.now()).await;
         recorded.or_unavailable(self, caller).await?;
@@ -154,18 +155,18 @@ impl Issuer {
                 let row = AuditRow { actor, reason, ..row };
                 let failures = self.store.record_login_failure(&self.tenant, &subject, row).await;
                 let failures = failures.or_unavailable(self, caller).await?;
-                if let Some(network) = self.throttle.account_failed(attempt, failures, &rates) {
+                if let Some(network) = self.login_limits.account_failed(attempt, failures, &rates) {
                     // First in the store: an attempt between the two would read the row back and have its failures anew.
                     let forgotten = self.store.forget_login_network(&self.tenant, &subject, network).await;
                     forgotten.or_unavailable(self, caller).await?;
-                    self.throttle.is_strange(attempt, &rates);
+                    self.login_limits.is_strange(attempt, &rates);
                 }
             }
             None => {
                 let row = AuditRow { reason: Some("unknown_account".to_owned()), ..row };
                 self.store.append_audit(row).await.or_unavailable(self, caller).await?;
-                let failures = self.throttle.unknown_account_failed(attempt);
-                self.throttle.account_failed(attempt, failures, &rates);
+                let failures = self.login_limits.unknown_account_failed(attempt);
+                self.login_limits.account_failed(attempt, failures, &rates);
             }
         }
         Ok(LoginOutcome::Refused)
@@ -186,7 +187,7 @@ impl Issuer {
         password: &str,
         policy: &LoginPolicy,
     ) -> Result<Result<Verified, Lifetime>, AuthorizeRejection> {
-        let slot = match self.throttle.hash_slot().await {
+        let slot = match self.login_limits.hash_slot().await {
             Ok(slot) => slot,
             Err(wait) => return Ok(Err(wait)),
         };
@@ -228,7 +229,7 @@ impl Issuer {
         &self,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, AuthorizeRejection> {
-        let slot = self.throttle.hash_slot().await.map_err(AuthorizeRejection::Throttled)?;
+        let slot = self.login_limits.hash_slot().await.map_err(AuthorizeRejection::Throttled)?;
         let done = password::off_thread(move || {
             let _slot = slot;
             work()

@@ -17,6 +17,7 @@ mod familiar;
 mod fetches;
 mod interaction;
 mod login;
+mod login_limits;
 mod metadata_document;
 mod password;
 mod policy;
@@ -74,6 +75,7 @@ pub struct Issuer {
     /// Whose issuer this is; all that it reads and writes is this tenant's.
     pub(crate) tenant: TenantId,
     throttle: throttle::Throttle,
+    login_limits: login_limits::LoginLimits,
     documents: metadata_document::Documents,
     refusals: refusals::Refusals,
 }
@@ -101,6 +103,7 @@ impl Issuer {
         metrics: Arc<Metrics>,
     ) -> Self {
         let throttle = throttle::Throttle::new(&clock, &config.load());
+        let login_limits = login_limits::LoginLimits::new(&clock, &config.load());
         let refusals = refusals::Refusals::new(&clock);
         Self {
             store,
@@ -113,6 +116,7 @@ impl Issuer {
             metrics,
             tenant: TenantId::default(),
             throttle,
+            login_limits,
             documents: metadata_document::Documents::default(),
             refusals,
         }

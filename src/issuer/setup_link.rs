@@ -48,7 +48,7 @@ impl Issuer {
         {
             Update::NotFound => Ok(SetupOutcome::Gone),
             Update::Done => {
-                self.throttle.password_was_set(&account.name);
+                self.login_limits.password_was_set(&account.name);
                 if let Some(cache) = &self.cache {
                     cache.forget_subject(&self.tenant, &subject);
                 }
