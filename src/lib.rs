@@ -1,5 +1,9 @@
 //! mcpgate: an auth gateway in front of MCP servers.
 
+// The unit tests of the store share records with `tests/store_contract`, which name the crate.
+#[cfg(test)]
+extern crate self as mcpgate;
+
 pub mod cli;
 pub mod clock;
 pub mod config;

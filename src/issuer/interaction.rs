@@ -1,10 +1,15 @@
 //! A pending authorization between requests: begun, found again by its two handles, moved on by compare and set.
 
 use super::audit::OrUnavailable;
-use super::throttle::site;
+use super::throttle::{site, source};
 use super::{AuthorizeRejection, Caller, Handles, Issuer, Started, Step, Transaction, View};
 use crate::oauth::{Client, ErrorCode, OAuthError, SessionSecret, TokenHash, ValidatedRequest};
-use crate::store::{Interaction, InteractionStep, LoginSession, Update};
+use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Source, Update};
+
+/// How much room pending authorizations may take. An office that signs in from one address has room for 200 people, and a
+/// person for as many tabs as a browser opens at once; all together they take some 100 MB. A site can fill its own room
+/// within minutes, and then only the hosts that hold the most there lose any.
+const PENDING: PendingLimits = PendingLimits { of_host: 200, of_site: 800, of_session: 50, in_all: 50_000 };
 
 /// Who asks for what.
 #[derive(Debug)]
@@ -111,11 +116,11 @@ impl Issuer {
             request: asked.map(|a| a.request.to_stored()),
             step: if session.is_some() { InteractionStep::Consent } else { InteractionStep::LogIn },
             session: session.map(|s| s.hash),
-            source: caller.address.map(|_| site(caller)),
+            source: Source { host: source(caller), site: site(caller) },
             created_at: now,
             expires_at: now.plus(self.config.load().login.interaction),
         };
-        self.store.begin_interaction(interaction.clone()).await.or_unavailable(self, caller).await?;
+        self.store.begin_interaction(interaction.clone(), PENDING).await.or_unavailable(self, caller).await?;
         Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie }))
     }
 
@@ -197,7 +202,8 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<bool, AuthorizeRejection> {
         let now = self.clock.now();
-        let moved = self.store.advance_interaction(&self.tenant, &interaction.id, expected, next, session, now).await;
+        let advance = Advance { from: expected, to: next, session };
+        let moved = self.store.advance_interaction(&self.tenant, &interaction.id, advance, PENDING, now).await;
         Ok(moved.or_unavailable(self, caller).await? == Update::Done)
     }
 }

@@ -145,7 +145,7 @@ fn registration_quota(rates: &Rates, addresses: u32) -> Quota {
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// One caller as far as rates go.
-fn source(caller: &Caller) -> IpAddr {
+pub(super) fn source(caller: &Caller) -> IpAddr {
     caller.address.map_or(NOBODY, network::host)
 }
 

@@ -22,6 +22,8 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 3, name: "interaction_source", sql: include_str!("migrations/0003_interaction_source.sql") },
     Migration { number: 4, name: "login_network", sql: include_str!("migrations/0004_login_network.sql") },
     Migration { number: 5, name: "failed_logins", sql: include_str!("migrations/0005_failed_logins.sql") },
+    Migration { number: 6, name: "interaction_place", sql: include_str!("migrations/0006_interaction_place.sql") },
+    Migration { number: 7, name: "indexes", sql: include_str!("migrations/0007_indexes.sql") },
 ];
 
 /// A step that a store has taken.

@@ -24,13 +24,17 @@ mod limits;
 pub mod memory;
 mod migrate;
 mod outcome;
+mod pending;
 mod record;
 
 pub use audit_row::{AuditEvent, AuditRow};
 pub use change::{Change, ChangeSeq};
 pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh};
 pub use outcome::{Insertion, Redemption, Rotation, StoreError, Update};
-pub use record::{Account, AccountStatus, Consent, Interaction, InteractionStep, LoginSession, SetupLink, StoreStats};
+pub use pending::{PendingLimits, Source};
+pub use record::{
+    Account, AccountStatus, Advance, Consent, Interaction, InteractionStep, LoginSession, SetupLink, StoreStats,
+};
 
 use crate::oauth::{
     AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId, Lifetime,
@@ -175,10 +179,10 @@ pub trait SessionStore {
     ) -> Result<Option<LoginSession>, StoreError>;
     /// Ends a session.
     async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError>;
-    /// Starts a pending authorization. A source that has `PENDING_PER_SOURCE` already loses one that has ended, or else
-    /// its oldest; at a client that has `PENDING_PER_CLIENT`, the source with the most of them does; `PENDING_AT_MOST` are
-    /// kept in all.
-    async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError>;
+    /// Starts a pending authorization. Where `limits` leave no room for it, others go: of its host; else of the host that
+    /// holds the most at its site; else of the host that holds the most at the site that holds the most. Of a host the
+    /// oldest that has ended goes first, then the oldest.
+    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<(), StoreError>;
     /// Finds one that has not expired, ended or not.
     async fn find_interaction(
         &self,
@@ -186,14 +190,14 @@ pub trait SessionStore {
         id: &TokenHash,
         now: Timestamp,
     ) -> Result<Option<Interaction>, StoreError>;
-    /// Moves it from `expected` to `next` (compare and set), binding it to a login session.
+    /// Moves one to its next step (compare and set), binding it to a login session. One that comes to wait for the consent
+    /// of a session's user takes its room from that session; others of the session go where `limits` leave none.
     async fn advance_interaction(
         &self,
         tenant: &TenantId,
         id: &TokenHash,
-        expected: InteractionStep,
-        next: InteractionStep,
-        session: Option<TokenHash>,
+        advance: Advance,
+        limits: PendingLimits,
         now: Timestamp,
     ) -> Result<Update, StoreError>;
     /// Ends one at `consent` because its user denied it, and forgets what the same user consented to before.

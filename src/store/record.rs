@@ -1,7 +1,6 @@
 //! What is stored, as plain types; secrets only as hashes.
 
-use std::net::IpAddr;
-
+use super::pending::Source;
 use crate::oauth::{
     ClientId, ClientSecretHash, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
@@ -122,12 +121,23 @@ pub struct Interaction {
     pub step: InteractionStep,
     /// The login session it is bound to, from `Consent` on.
     pub session: Option<TokenHash>,
-    /// The network from which it was begun: who begins too many pushes out their own.
-    pub source: Option<IpAddr>,
+    /// From where it was begun.
+    pub source: Source,
     /// When it began.
     pub created_at: Timestamp,
     /// When it ends (10 minutes).
     pub expires_at: Timestamp,
+}
+
+/// A step of a pending authorization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advance {
+    /// Where it must stand.
+    pub from: InteractionStep,
+    /// Where it stands then.
+    pub to: InteractionStep,
+    /// The login session that it is bound to from then on; `None` leaves it bound as it is.
+    pub session: Option<TokenHash>,
 }
 
 /// Consent that was remembered.
@@ -195,17 +205,6 @@ pub(super) fn rotated_secrets(
 
 /// Networks that are remembered of an account: home, work, a telephone, and those of some journeys.
 pub(super) const NETWORKS_PER_ACCOUNT: usize = 20;
-
-/// Pending authorizations of one source, for offices that sign in from one address: beyond that one goes that has ended, or
-/// else its oldest.
-pub(super) const PENDING_PER_SOURCE: u32 = 200;
-
-/// Pending authorizations of one client; beyond that the source with the most of them loses its oldest.
-pub(super) const PENDING_PER_CLIENT: u32 = 1_000;
-
-/// Pending authorizations at most; the oldest go first. They take some 100 MB then, and it is twice what one IPv6 site
-/// can begin while a sign-in lives.
-pub(super) const PENDING_AT_MOST: u32 = 50_000;
 
 /// Figures of the store for the metrics; all since start.
 #[derive(Debug, Clone, Copy, Default)]

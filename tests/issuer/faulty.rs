@@ -11,8 +11,8 @@ use mcpgate::oauth::{
     ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
-    Account, AccountStore, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore, Insertion,
-    Interaction, InteractionStep, LoginSession, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
+    Account, AccountStore, Advance, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore,
+    Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
     SetupLink, Store, StoreError, StoreStats, Update,
 };
 
@@ -117,10 +117,10 @@ faulty! {
         fn insert_session(session: LoginSession, replaces: Option<TokenHash>, audit: AuditRow) -> ();
         fn touch_session(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
         fn delete_session(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
-        fn begin_interaction(interaction: Interaction) -> ();
+        fn begin_interaction(interaction: Interaction, limits: PendingLimits) -> ();
         fn find_interaction(tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Option<Interaction>;
         fn advance_interaction(
-            tenant: &TenantId, id: &TokenHash, expected: InteractionStep, next: InteractionStep, session: Option<TokenHash>, now: Timestamp
+            tenant: &TenantId, id: &TokenHash, advance: Advance, limits: PendingLimits, now: Timestamp
         ) -> Update;
         fn deny_interaction(
             tenant: &TenantId, id: &TokenHash, subject: &Subject, client: &ClientId, resource: &ResourceIndicator,

@@ -12,8 +12,8 @@ use mcpgate::oauth::{
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
-    Account, AccountStore, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore, Insertion,
-    Interaction, InteractionStep, LoginSession, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
+    Account, AccountStore, Advance, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore,
+    Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
     SetupLink, StoreError, StoreStats, Update,
 };
 use tokio::sync::watch;
@@ -110,9 +110,11 @@ delegate! { SessionStore {
     fn insert_session(session: LoginSession, replaces: Option<TokenHash>, audit: AuditRow) -> ();
     fn touch_session(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
     fn delete_session(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
-    fn begin_interaction(interaction: Interaction) -> ();
+    fn begin_interaction(interaction: Interaction, limits: PendingLimits) -> ();
     fn find_interaction(tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Option<Interaction>;
-    fn advance_interaction(tenant: &TenantId, id: &TokenHash, expected: InteractionStep, next: InteractionStep, session: Option<TokenHash>, now: Timestamp) -> Update;
+    fn advance_interaction(
+            tenant: &TenantId, id: &TokenHash, advance: Advance, limits: PendingLimits, now: Timestamp
+        ) -> Update;
     fn deny_interaction(tenant: &TenantId, id: &TokenHash, subject: &Subject, client: &ClientId, resource: &ResourceIndicator, audit: AuditRow) -> Update;
     fn find_consent(tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator) -> Option<Consent>;
 } }

@@ -117,7 +117,7 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
     assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(first.clone()));
     store.set_client_disabled(&tenant(), &id, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     let page = interaction("page", START);
-    store.begin_interaction(page.clone()).await.unwrap();
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
     let of_document = mcpgate::store::Consent { client: id.clone(), ..consent(START) };
     store.insert_code(code("c", START), page.id, Some(of_document.clone()), added()).await.unwrap();
     let find = || async { store.find_consent(&tenant(), &subject("alice"), &id, &resource()).await.unwrap() };
@@ -195,9 +195,9 @@ async fn rt_15_a_deleted_client_takes_everything_along(store: Arc<dyn Store>) {
     grant(&store, "g", START).await;
     issue(&store, code("pending", START)).await;
     let page = interaction("page", START);
-    store.begin_interaction(page.clone()).await.unwrap();
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
     let second = interaction("second page", START);
-    store.begin_interaction(second.clone()).await.unwrap();
+    store.begin_interaction(second.clone(), PENDING).await.unwrap();
     store.insert_code(code("c", START), second.id, Some(consent(START)), added()).await.unwrap();
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     let (of, app) = (tenant(), client_id("app"));

@@ -21,6 +21,7 @@ mod clients;
 mod codes;
 mod embedded;
 mod grants;
+mod pending;
 mod races;
 mod refresh;
 mod sessions;

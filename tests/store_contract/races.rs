@@ -92,7 +92,7 @@ async fn rt_04_of_64_rotations_in_the_grace_all_get_one_successor(store: Arc<dyn
 async fn one_approval_of_many_makes_a_code(store: Arc<dyn Store>) {
     settle(&store).await;
     let page = interaction("page", START);
-    store.begin_interaction(page.clone()).await.unwrap();
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
     let racing = Arc::clone(&store);
     let answers = tokio::task::spawn_blocking(move || {
         race(move |n| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{Lifetime, TenantId, Timestamp};
 use mcpgate::store::{
-    Account, AuditEvent, Interaction, InteractionStep, LoginSession, SetupLink, Store, StoreError, Update,
+    Account, Advance, AuditEvent, Interaction, InteractionStep, LoginSession, SetupLink, Store, StoreError, Update,
 };
 
 use crate::world::*;
@@ -15,8 +15,6 @@ crate::on_every_store! {
     a_session_ends_with_its_account,
     an_interaction_is_found_until_it_ends,
     a_step_is_taken_once,
-    pending_authorizations_are_bounded_and_the_oldest_go,
-    who_begins_too_many_pushes_out_their_own,
     consent_is_told_apart_by_all_it_is_about,
     consent_ends_with_its_grant_with_all_grants_and_with_a_denial,
     cr_09_nothing_is_found_or_moved_by_another_tenant,
@@ -69,29 +67,26 @@ async fn an_interaction_is_found_until_it_ends(store: Arc<dyn Store>) {
     settle(&store).await;
     let account_page = Interaction { client: None, request: None, ..interaction("account", START) };
     for page in [interaction("page", START), account_page] {
-        store.begin_interaction(page.clone()).await.unwrap();
+        store.begin_interaction(page.clone(), PENDING).await.unwrap();
         assert_eq!(store.find_interaction(&tenant(), &page.id, START).await.unwrap().as_ref(), Some(&page));
         assert_eq!(store.find_interaction(&tenant(), &page.id, page.expires_at).await.unwrap(), None);
         let end = InteractionStep::Ended;
-        let ended = store.advance_interaction(&tenant(), &page.id, page.step, end, None, START).await.unwrap();
+        let ended = advance(&store, &page.id, page.step, end, None, START).await;
         assert_eq!(ended, Update::Done);
         let found = store.find_interaction(&tenant(), &page.id, START).await.unwrap().unwrap();
         assert_eq!(found.step, InteractionStep::Ended);
     }
     let unknown = Interaction { client: Some(client_id("unknown")), ..interaction("unknown", START) };
-    assert!(matches!(store.begin_interaction(unknown).await, Err(StoreError::Conflict(_))));
+    assert!(matches!(store.begin_interaction(unknown, PENDING).await, Err(StoreError::Conflict(_))));
     let monster = Interaction { request: Some("x".repeat(70_000)), ..interaction("monster", START) };
-    assert!(matches!(store.begin_interaction(monster).await, Err(StoreError::Conflict(_))));
+    assert!(matches!(store.begin_interaction(monster, PENDING).await, Err(StoreError::Conflict(_))));
 }
 
 async fn a_step_is_taken_once(store: Arc<dyn Store>) {
     settle(&store).await;
     let page = Interaction { step: InteractionStep::LogIn, ..interaction("page", START) };
-    store.begin_interaction(page.clone()).await.unwrap();
-    let advance = |from, to, session, at: Timestamp| {
-        let (store, id) = (Arc::clone(&store), page.id);
-        async move { store.advance_interaction(&tenant(), &id, from, to, session, at).await.unwrap() }
-    };
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    let advance = |from, to, session, at: Timestamp| advance(&store, &page.id, from, to, session, at);
     let (log_in, consent) = (InteractionStep::LogIn, InteractionStep::Consent);
     assert_eq!(advance(log_in, consent, Some(hash("s")), page.expires_at).await, Update::NotFound);
     assert_eq!(advance(log_in, consent, Some(hash("s")), START).await, Update::Done);
@@ -104,57 +99,10 @@ async fn a_step_is_taken_once(store: Arc<dyn Store>) {
     assert_eq!((found.step, found.session), (log_in, Some(hash("s"))));
 }
 
-async fn pending_authorizations_are_bounded_and_the_oldest_go(store: Arc<dyn Store>) {
-    settle(&store).await;
-    let name = |n: u32| format!("{n}");
-    for batch in 0..201_u32 {
-        let account_page = |n: u32| Interaction { client: None, request: None, ..interaction(&name(n), START) };
-        let begun = (batch * 250..(batch + 1) * 250).map(|n| store.begin_interaction(account_page(n)));
-        futures_util::future::try_join_all(begun).await.unwrap();
-    }
-    let there = |n: u32| is_pending(&store, name(n));
-    assert!(!there(0).await && !there(200).await, "as many as are too many have gone");
-    assert!(there(500).await && there(50_249).await);
-}
-
-async fn is_pending(store: &Arc<dyn Store>, name: String) -> bool {
-    store.find_interaction(&tenant(), &interaction(&name, START).id, START).await.unwrap().is_some()
-}
-
-async fn begin_from(store: &Arc<dyn Store>, source: [u8; 4], name: String) {
-    let begun = Interaction { source: Some(source.into()), ..interaction(&name, START) };
-    store.begin_interaction(begun).await.unwrap();
-}
-
-async fn who_begins_too_many_pushes_out_their_own(store: Arc<dyn Store>) {
-    settle(&store).await;
-    begin_from(&store, [192, 0, 2, 1], "a person's".to_owned()).await;
-    for n in 0..250 {
-        begin_from(&store, [198, 51, 100, 1], format!("{n}")).await;
-        if n == 10 {
-            let denied = interaction("10", START);
-            let (from, end) = (InteractionStep::Consent, InteractionStep::Ended);
-            store.advance_interaction(&tenant(), &denied.id, from, end, None, START).await.unwrap();
-        }
-    }
-    for (n, stays) in [(0, false), (10, false), (49, false), (50, true), (249, true)] {
-        assert_eq!(is_pending(&store, format!("{n}")).await, stays, "{n}");
-    }
-    // Many sources at one client: those with the most lose theirs, a person with one does not.
-    for host in 2..20 {
-        for n in 0..100 {
-            begin_from(&store, [198, 51, 100, host], format!("{host} {n}")).await;
-        }
-    }
-    assert!(is_pending(&store, "a person's".to_owned()).await);
-    assert!(is_pending(&store, "19 99".to_owned()).await);
-    assert!(!is_pending(&store, "50".to_owned()).await, "the oldest of the heaviest");
-}
-
 async fn consent_is_told_apart_by_all_it_is_about(store: Arc<dyn Store>) {
     settle(&store).await;
     let page = interaction("page", START);
-    store.begin_interaction(page.clone()).await.unwrap();
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
     let issued = row(AuditEvent::CodeIssued, START);
     store.insert_code(code("a", START), page.id, Some(consent(START)), issued).await.unwrap();
     let (alice, app) = (subject("alice"), client_id("app"));
@@ -174,7 +122,7 @@ async fn consent_ends_with_its_grant_with_all_grants_and_with_a_denial(store: Ar
     let remembered = || async { store.find_consent(&of, &alice, &app, &at).await.unwrap().is_some() };
     for ended_by in ["revoke_grant", "revoke_grants", "deny"] {
         let page = interaction(ended_by, START);
-        store.begin_interaction(page.clone()).await.unwrap();
+        store.begin_interaction(page.clone(), PENDING).await.unwrap();
         let issued = row(AuditEvent::CodeIssued, START);
         store.insert_code(code(ended_by, START), page.id, Some(consent(START)), issued).await.unwrap();
         store.redeem_code(redeem(ended_by, &format!("{ended_by} token"), START)).await.unwrap();
@@ -189,7 +137,7 @@ async fn consent_ends_with_its_grant_with_all_grants_and_with_a_denial(store: Ar
             }
             _ => {
                 let page = interaction("denied", START);
-                store.begin_interaction(page.clone()).await.unwrap();
+                store.begin_interaction(page.clone(), PENDING).await.unwrap();
                 let deny = || store.deny_interaction(&of, &page.id, &alice, &app, &at, audit.clone());
                 assert_eq!(deny().await.unwrap(), Update::Done);
                 assert_eq!(deny().await.unwrap(), Update::NotFound);
@@ -207,7 +155,7 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
     let login = session("s", "alice", START);
     store.insert_session(login.clone(), None, logged_in()).await.unwrap();
     let page = interaction("page", START);
-    store.begin_interaction(page.clone()).await.unwrap();
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
     let link = SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(HOUR) };
     store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
     let (_, token) = grant(&store, "c", START).await;
@@ -218,7 +166,8 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
     assert_eq!(store.touch_session(&other, &login.hash, START).await.unwrap(), None);
     assert_eq!(store.delete_session(&other, &login.hash, audit()).await.unwrap(), Update::NotFound);
     assert_eq!(store.find_interaction(&other, &page.id, START).await.unwrap(), None);
-    let advanced = store.advance_interaction(&other, &page.id, consent, ended, None, START).await;
+    let end = Advance { from: consent, to: ended, session: None };
+    let advanced = store.advance_interaction(&other, &page.id, end, PENDING, START).await;
     assert_eq!(advanced.unwrap(), Update::NotFound);
     let (alice, app, at) = (subject("alice"), client_id("app"), resource());
     let denied = store.deny_interaction(&other, &page.id, &alice, &app, &at, audit()).await;

@@ -30,9 +30,9 @@ async fn everything(store: &Arc<dyn Store>) {
     let link = SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(HOUR) };
     store.insert_setup_link(link, audit()).await.unwrap();
     let page = interaction("remembering", START);
-    store.begin_interaction(page.clone()).await.unwrap();
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
     store.insert_code(code("c", START), page.id, Some(consent(START)), audit()).await.unwrap();
-    store.begin_interaction(interaction("waiting", START)).await.unwrap();
+    store.begin_interaction(interaction("waiting", START), PENDING).await.unwrap();
 }
 
 async fn what_lives_is_left_alone(store: Arc<dyn Store>) {
@@ -89,7 +89,10 @@ async fn st_17_many_rows_go_in_batches(store: Arc<dyn Store>) {
     grant(&store, "g", START).await;
     for n in 0..2500 {
         let page = interaction(&format!("left {n}"), START);
-        store.begin_interaction(mcpgate::store::Interaction { client: None, request: None, ..page }).await.unwrap();
+        store
+            .begin_interaction(mcpgate::store::Interaction { client: None, request: None, ..page }, PENDING)
+            .await
+            .unwrap();
     }
     // The token, the page of its consent, and those that nobody answered.
     assert_eq!(sweep(&store, START.plus(HOUR)).await, 2502);
@@ -121,7 +124,7 @@ async fn rg_14_clients_nobody_used_are_forgotten(store: Arc<dyn Store>) {
     grant(&store, "g", START).await;
     let day = START.plus(UNUSED_AFTER);
     let waiting = mcpgate::store::Interaction { client: Some(client_id("waiting")), ..interaction("w", day) };
-    store.begin_interaction(waiting).await.unwrap();
+    store.begin_interaction(waiting, PENDING).await.unwrap();
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     sweep(&store, day).await;
     let names: Vec<_> = store.list_clients(&tenant()).await.unwrap().into_iter().map(|c| c.id).collect();

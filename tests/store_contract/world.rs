@@ -8,8 +8,8 @@ use mcpgate::oauth::{
     ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
 };
 use mcpgate::store::{
-    Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, NewAccessToken,
-    RedeemCode, Redemption, RotateRefresh, Rotation, Store, Update,
+    Account, AccountStatus, Advance, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession,
+    NewAccessToken, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, Source, Store, Update,
 };
 
 /// The moment at which every case begins.
@@ -112,6 +112,10 @@ pub(crate) fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
     }
 }
 
+/// More room than any case needs that is not about it.
+pub(crate) const PENDING: PendingLimits =
+    PendingLimits { of_host: 10_000, of_site: 10_000, of_session: 10_000, in_all: 10_000 };
+
 /// A consent page waiting for an answer.
 pub(crate) fn interaction(name: &str, at: Timestamp) -> Interaction {
     Interaction {
@@ -122,7 +126,7 @@ pub(crate) fn interaction(name: &str, at: Timestamp) -> Interaction {
         request: Some(r#"{"state":"s"}"#.to_owned()),
         step: InteractionStep::Consent,
         session: None,
-        source: None,
+        source: Source::UNKNOWN,
         created_at: at,
         expires_at: at.plus(Lifetime::from_secs(600)),
     }
@@ -216,10 +220,22 @@ pub(crate) async fn settle(store: &Arc<dyn Store>) {
     }
 }
 
+/// Moves a pending authorization on, with more room than it needs.
+pub(crate) async fn advance(
+    store: &Arc<dyn Store>,
+    id: &TokenHash,
+    from: InteractionStep,
+    to: InteractionStep,
+    session: Option<TokenHash>,
+    at: Timestamp,
+) -> Update {
+    store.advance_interaction(&tenant(), id, Advance { from, to, session }, PENDING, at).await.unwrap()
+}
+
 /// Issues a code by way of a consent page.
 pub(crate) async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
     let page = interaction(&record.grant.to_string(), record.issued_at);
-    store.begin_interaction(page.clone()).await.unwrap();
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
     let audit = row(AuditEvent::CodeIssued, record.issued_at);
     assert_eq!(store.insert_code(record, page.id, None, audit).await.unwrap(), Update::Done);
 }

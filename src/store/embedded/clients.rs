@@ -235,8 +235,9 @@ impl ClientStore for EmbeddedStore {
     async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
         let tenant = tenant.clone();
         self.read(move |db| {
-            let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = ?2 ORDER BY no");
-            row::all(db, &sql, params![tenant, origin_word(ClientOrigin::Manual)], |c| Ok(read(db, c)?.client))
+            // The word itself, not a parameter: an index holds the operators' clients alone.
+            let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = 'manual' ORDER BY no");
+            row::all(db, &sql, [&tenant], |c| Ok(read(db, c)?.client))
         })
         .await
     }

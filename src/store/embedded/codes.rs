@@ -90,7 +90,7 @@ pub(super) fn insert(
     let Some((client_no, account_no)) = row::one(db, enabled, parties, |c| Ok((c.no()?, c.no()?)))? else {
         return Ok(Update::NotFound);
     };
-    if interactions::advance(db, &waiting, InteractionStep::Ended, None)? == Update::NotFound {
+    if interactions::advance(db, &waiting, InteractionStep::Ended, None, None)? == Update::NotFound {
         return Ok(Update::NotFound);
     }
     if let Some(consent) = remember {

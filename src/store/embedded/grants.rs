@@ -111,14 +111,17 @@ pub(super) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp
     }
 }
 
-/// The part of a WHERE clause that selects by ?2 (subject) and ?3 (client), either of which may be NULL: written so that
-/// an index serves it.
-const fn of_parties(has_subject: bool) -> &'static str {
-    if has_subject {
-        "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
-         AND client_no IN (SELECT no FROM client WHERE tenant = ?1 AND (?3 IS NULL OR client_id = ?3))"
-    } else {
-        "client_no IN (SELECT no FROM client WHERE tenant = ?1 AND (?3 IS NULL OR client_id = ?3)) AND ?2 IS NULL"
+/// Returns the part of a WHERE clause that selects by ?1 (tenant), ?2 (subject) and ?3 (client), of which the last two may
+/// be NULL: written so that an index serves it, whichever are given.
+const fn of_parties(subject: Option<&Subject>, client: Option<&ClientId>) -> &'static str {
+    match (subject, client) {
+        (Some(_), Some(_)) => {
+            "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
+             AND client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3)"
+        }
+        (Some(_), None) => "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2) AND ?3 IS NULL",
+        (None, Some(_)) => "client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3) AND ?2 IS NULL",
+        (None, None) => "account_no IN (SELECT no FROM account WHERE tenant = ?1) AND ?2 IS NULL AND ?3 IS NULL",
     }
 }
 
@@ -131,7 +134,7 @@ pub(super) fn end_all(
     client: Option<&ClientId>,
     at: Timestamp,
 ) -> Result<u64, StoreError> {
-    let parties = of_parties(subject.is_some());
+    let parties = of_parties(subject, client);
     let params = params![tenant, subject, client];
     execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {parties}"), params)?;
     execute(db, &format!("DELETE FROM consent WHERE tenant = ?1 AND {parties}"), params)?;
@@ -205,7 +208,7 @@ impl GrantStore for EmbeddedStore {
     ) -> Result<Vec<Grant>, StoreError> {
         let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
         self.read(move |db| {
-            let parties = of_parties(subject.is_some());
+            let parties = of_parties(subject.as_ref(), client.as_ref());
             let sql = format!(
                 "{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?4 AND g.idle_until > ?4
                  AND g.{parties} ORDER BY g.no DESC"

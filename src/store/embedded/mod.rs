@@ -18,6 +18,8 @@ mod check;
 mod clients;
 mod codes;
 mod connection;
+#[cfg(test)]
+mod cost;
 mod fault;
 mod grants;
 mod interactions;

@@ -183,7 +183,11 @@ pub(super) fn one<T>(
 ) -> Result<Option<T>, StoreError> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
-    rows.next()?.map(|row| read(&mut Columns { row, next: 0 })).transpose()
+    let found = rows.next()?.map(|row| read(&mut Columns { row, next: 0 })).transpose();
+    drop(rows);
+    #[cfg(test)]
+    super::cost::note(db, sql, &statement);
+    found
 }
 
 /// Reads all rows of a query.
@@ -199,6 +203,9 @@ pub(super) fn all<T>(
     while let Some(row) = rows.next()? {
         found.push(read(&mut Columns { row, next: 0 })?);
     }
+    drop(rows);
+    #[cfg(test)]
+    super::cost::note(db, sql, &statement);
     Ok(found)
 }
 
@@ -209,7 +216,11 @@ pub(super) fn number(db: &Connection, sql: &str) -> Result<u64, StoreError> {
 
 /// Changes rows; how many.
 pub(super) fn execute(db: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {
-    Ok(db.prepare_cached(sql)?.execute(params)?)
+    let mut statement = db.prepare_cached(sql)?;
+    let changed = statement.execute(params)?;
+    #[cfg(test)]
+    super::cost::note(db, sql, &statement);
+    Ok(changed)
 }
 
 /// Changes exactly one row. Another number means that the row is not what was read in this very transaction.

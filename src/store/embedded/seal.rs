@@ -2,7 +2,7 @@
 //! scope, owner or end (ST-03). SQLite itself has no checksums over its pages. It guards against accidents, not against
 //! somebody who can write the file.
 
-use super::super::{Account, AccountStatus, Consent, Interaction, LoginSession, SetupLink, StoreError};
+use super::super::{Account, AccountStatus, Consent, Interaction, LoginSession, SetupLink, Source, StoreError};
 use super::row::storable;
 use crate::oauth::{AccessTokenRecord, Client, CodeRecord, Grant, Timestamp};
 
@@ -134,12 +134,9 @@ impl Sealed for Interaction {
             .optional(self.session.as_ref().map(|s| s.0.as_slice()))
             .at(self.created_at)
             .at(self.expires_at);
-        // Nothing for `None`: rows that were sealed before there was a source keep their seal.
-        match self.source {
-            Some(source) => fields.text(&source.to_string()),
-            None => fields,
-        }
-        .finish()
+        // Nothing for an unknown one: rows that were sealed before there was a source keep their seal. The host is left
+        // out, because nothing but the room that it takes hangs on it.
+        if self.source == Source::UNKNOWN { fields } else { fields.text(&self.source.site.to_string()) }.finish()
     }
 }
 

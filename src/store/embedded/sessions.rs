@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::super::{
-    AuditRow, Consent, Interaction, InteractionStep, LoginSession, SessionStore, StoreError, Update, limits,
+    Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, SessionStore, StoreError,
+    Update, limits,
 };
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
@@ -177,9 +178,9 @@ impl SessionStore for EmbeddedStore {
         .await
     }
 
-    async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError> {
+    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<(), StoreError> {
         interaction.request.as_deref().map_or(Ok(()), limits::document)?;
-        self.write(move |db| interactions::insert(db, &interaction)).await
+        self.write(move |db| interactions::insert(db, &interaction, &limits)).await
     }
 
     async fn find_interaction(
@@ -196,14 +197,16 @@ impl SessionStore for EmbeddedStore {
         &self,
         tenant: &TenantId,
         id: &TokenHash,
-        expected: InteractionStep,
-        next: InteractionStep,
-        session: Option<TokenHash>,
+        advance: Advance,
+        limits: PendingLimits,
         now: Timestamp,
     ) -> Result<Update, StoreError> {
         let (tenant, id) = (tenant.clone(), *id);
-        self.write(move |db| match interactions::find(db, &tenant, &id, now)?.filter(|i| i.step == expected) {
-            Some(interaction) => interactions::advance(db, &interaction, next, session),
+        self.write(move |db| match interactions::find(db, &tenant, &id, now)?.filter(|i| i.step == advance.from) {
+            Some(interaction) => {
+                let limits = (advance.to == InteractionStep::Consent).then_some(&limits);
+                interactions::advance(db, &interaction, advance.to, advance.session, limits)
+            }
             None => Ok(Update::NotFound),
         })
         .await
@@ -224,7 +227,7 @@ impl SessionStore for EmbeddedStore {
             let waiting =
                 interactions::find(db, &tenant, &id, audit.at)?.filter(|i| i.step == InteractionStep::Consent);
             let Some(waiting) = waiting else { return Ok(Update::NotFound) };
-            let denied = interactions::advance(db, &waiting, InteractionStep::Ended, None)?;
+            let denied = interactions::advance(db, &waiting, InteractionStep::Ended, None, None)?;
             execute(
                 db,
                 "DELETE FROM consent WHERE account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)

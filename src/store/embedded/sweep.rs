@@ -60,15 +60,11 @@ const STEPS: [(&str, Lifetime); 9] = [
     ),
 ];
 
-/// Clients that came by themselves and were not used for long, on which nothing hangs. One that an operator switched
-/// off stays: forgetting it would switch it on again.
-const ABANDONED: &str = "SELECT tenant, client_id FROM client c
-    WHERE origin <> 'manual' AND status = 'enabled'
-        AND (last_used_at <= ?1 OR (last_used_at IS NULL AND created_at <= ?2))
-        AND NOT EXISTS (SELECT 1 FROM grants WHERE client_no = c.no)
-        AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = c.no)
-        AND NOT EXISTS (SELECT 1 FROM interaction WHERE client_no = c.no)
-    LIMIT ?3";
+/// When a client that came by itself counts as abandoned at ?1, and how long after that it goes: not used for long, and
+/// never used. Two statements, because one with OR would look at every client.
+const fn abandoned(unused_client_after: Lifetime) -> [(&'static str, Lifetime); 2] {
+    [("last_used_at <= ?1", CLIENT_KEPT_UNUSED), ("last_used_at IS NULL AND created_at <= ?1", unused_client_after)]
+}
 
 /// Removes everything that has ended by `now`; how many rows went, not counting what hung on them.
 pub(super) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
@@ -77,17 +73,28 @@ pub(super) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: 
         let before = earlier(now, kept);
         gone += in_batches(writer, move |db| execute(db, sql, params![before, BATCH])).await?;
     }
-    let (used_before, made_before) = (earlier(now, CLIENT_KEPT_UNUSED), earlier(now, unused_client_after));
-    gone += in_batches(writer, move |db| {
-        let abandoned =
-            row::all(db, ABANDONED, params![used_before, made_before, BATCH], |c| Ok((c.tenant()?, c.client()?)))?;
-        for (tenant, id) in &abandoned {
-            clients::remove(db, tenant, id, &AuditRow::unused_client(tenant, id, now))?;
-        }
-        Ok(abandoned.len())
-    })
-    .await?;
+    for (is_abandoned, kept) in abandoned(unused_client_after) {
+        let before = earlier(now, kept);
+        gone += in_batches(writer, move |db| remove_abandoned(db, is_abandoned, before, now)).await?;
+    }
     Ok(gone)
+}
+
+/// Removes clients that came by themselves, are abandoned, and on which nothing hangs; how many. One that an operator
+/// switched off stays: forgetting it would switch it on again.
+fn remove_abandoned(db: &Connection, is_abandoned: &str, before: i64, now: Timestamp) -> Result<usize, StoreError> {
+    let sql = format!(
+        "SELECT tenant, client_id FROM client c WHERE origin <> 'manual' AND status = 'enabled' AND {is_abandoned}
+            AND NOT EXISTS (SELECT 1 FROM grants WHERE client_no = c.no)
+            AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = c.no)
+            AND NOT EXISTS (SELECT 1 FROM interaction WHERE client_no = c.no)
+         LIMIT ?2"
+    );
+    let abandoned = row::all(db, &sql, params![before, BATCH], |c| Ok((c.tenant()?, c.client()?)))?;
+    for (tenant, id) in &abandoned {
+        clients::remove(db, tenant, id, &AuditRow::unused_client(tenant, id, now))?;
+    }
+    Ok(abandoned.len())
 }
 
 /// The stored moment `span` before `now`; below zero where the clock has not come that far.

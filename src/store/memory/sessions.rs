@@ -2,47 +2,67 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use async_trait::async_trait;
 
-use super::super::record::{PENDING_AT_MOST, PENDING_PER_CLIENT, PENDING_PER_SOURCE};
+use super::super::pending::{Holder, Place};
 use super::super::{
-    AccountStatus, AuditRow, Consent, Interaction, InteractionStep, LoginSession, SessionStore, StoreError, Update,
-    limits,
+    AccountStatus, Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, SessionStore,
+    Source, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{ClientId, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
 
 impl State {
-    /// Removes the oldest of the source, and of the source that has the most at the client, where there are too many.
-    fn make_room_for(&mut self, new: &Interaction) {
-        if new.source.is_some() {
-            let theirs: Vec<_> = self.places(|i| i.source == new.source);
-            if theirs.len() >= usize::try_from(PENDING_PER_SOURCE).unwrap_or(usize::MAX) {
-                let has_ended =
-                    |place: &&usize| self.interactions.get(**place).is_some_and(|i| i.step == InteractionStep::Ended);
-                let goes = theirs.iter().find(has_ended).or_else(|| theirs.first());
-                goes.map(|place| self.interactions.remove(*place));
-            }
-        }
-        if new.client.is_some() {
-            let at_client = self.places(|i| i.tenant == new.tenant && i.client == new.client);
-            if at_client.len() < usize::try_from(PENDING_PER_CLIENT).unwrap_or(usize::MAX) {
-                return;
-            }
-            let mut by_source: HashMap<Option<IpAddr>, Vec<usize>> = HashMap::new();
-            for place in at_client {
-                by_source.entry(self.interactions.get(place).and_then(|i| i.source)).or_default().push(place);
-            }
-            let heaviest =
-                by_source.into_values().max_by_key(|places| (places.len(), Reverse(places.first().copied())));
-            heaviest.and_then(|places| places.first().map(|oldest| self.interactions.remove(*oldest)));
+    /// Removes as many pending authorizations as are too many for one more to stay within its limits.
+    fn make_room(&mut self, place: &Place, limits: &PendingLimits) {
+        let Place { holder, weight } = *place;
+        let at_host = |other: &Holder| *other == holder;
+        while self.held_by(&at_host) + weight > holder.limit(limits) && self.remove_first(&at_host) {}
+        let at_site = |other: &Holder| other.is_at_site_of(&holder);
+        while self.held_by(&at_site) + weight > holder.limit_of_site(limits) && self.remove_of_heaviest(&at_site) {}
+        while self.held_by(&|other: &Holder| other.competes_with(&holder)) + weight > limits.in_all {
+            let Some(site) = self.heaviest_site(&holder) else { return };
+            self.remove_of_heaviest(&|other: &Holder| other.is_at_site_of(&site));
         }
     }
 
-    fn places(&self, is_meant: impl Fn(&Interaction) -> bool) -> Vec<usize> {
-        self.interactions.iter().enumerate().filter(|(_, i)| is_meant(i)).map(|(place, _)| place).collect()
+    fn held_by(&self, is_meant: &impl Fn(&Holder) -> bool) -> u64 {
+        let places = self.interactions.iter().map(Place::of);
+        places.filter(|place| is_meant(&place.holder)).map(|place| place.weight).sum()
+    }
+
+    /// Returns a holder at the site that holds the most of those that compete with `holder`.
+    fn heaviest_site(&self, holder: &Holder) -> Option<Holder> {
+        let of_site = |holder: Holder| match holder {
+            Holder::Stranger(source) => Holder::Stranger(Source { host: source.site, ..source }),
+            Holder::Session(_) => holder,
+        };
+        self.heaviest(|other| other.competes_with(holder), of_site)
+    }
+
+    /// Returns who holds the most of those that are meant, told apart by `key`; among equals the one that has begun none
+    /// for the longest.
+    fn heaviest(&self, is_meant: impl Fn(&Holder) -> bool, key: impl Fn(Holder) -> Holder) -> Option<Holder> {
+        let mut held: HashMap<Holder, (u64, Reverse<usize>)> = HashMap::new();
+        for (no, place) in self.interactions.iter().map(Place::of).enumerate().filter(|(_, p)| is_meant(&p.holder)) {
+            let entry = held.entry(key(place.holder)).or_insert((0, Reverse(no)));
+            *entry = (entry.0 + place.weight, Reverse(no));
+        }
+        held.into_iter().max_by_key(|(_, held)| *held).map(|(holder, _)| holder)
+    }
+
+    /// Removes one of the host that holds the most of those that are meant; whether there is one.
+    fn remove_of_heaviest(&mut self, is_meant: &impl Fn(&Holder) -> bool) -> bool {
+        let heaviest = self.heaviest(is_meant, |holder| holder);
+        heaviest.is_some_and(|heaviest| self.remove_first(&|other: &Holder| *other == heaviest))
+    }
+
+    /// Removes the oldest that has ended, else the oldest; whether there is one.
+    fn remove_first(&mut self, is_meant: &impl Fn(&Holder) -> bool) -> bool {
+        let theirs = self.interactions.iter().enumerate().filter(|(_, i)| is_meant(&Place::of(i).holder));
+        let first = theirs.min_by_key(|(no, i)| (i.step != InteractionStep::Ended, *no)).map(|(no, _)| no);
+        first.map(|no| self.interactions.remove(no)).is_some()
     }
 }
 
@@ -94,7 +114,7 @@ impl SessionStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn begin_interaction(&self, interaction: Interaction) -> Result<(), StoreError> {
+    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<(), StoreError> {
         interaction.request.as_deref().map_or(Ok(()), limits::document)?;
         let mut state = self.write();
         if let Some(client) = &interaction.client
@@ -102,10 +122,8 @@ impl SessionStore for MemoryStore {
         {
             return Err(StoreError::Conflict("the client is not in the store".to_owned()));
         }
-        state.make_room_for(&interaction);
+        state.make_room(&Place::of(&interaction), &limits);
         state.interactions.push(interaction);
-        let surplus = state.interactions.len().saturating_sub(usize::try_from(PENDING_AT_MOST).unwrap_or(usize::MAX));
-        state.interactions.drain(..surplus);
         Ok(())
     }
 
@@ -123,17 +141,24 @@ impl SessionStore for MemoryStore {
         &self,
         tenant: &TenantId,
         id: &TokenHash,
-        expected: InteractionStep,
-        next: InteractionStep,
-        session: Option<TokenHash>,
+        advance: Advance,
+        limits: PendingLimits,
         now: Timestamp,
     ) -> Result<Update, StoreError> {
         let mut state = self.write();
-        let Some(interaction) = state.interaction(tenant, id, now).filter(|i| i.step == expected) else {
-            return Ok(Update::NotFound);
+        let waiting = |state: &mut State| {
+            state.interaction(tenant, id, now).filter(|i| i.step == advance.from).map(|i| i.clone())
         };
-        interaction.step = next;
-        interaction.session = session.or(interaction.session);
+        let Some(interaction) = waiting(&mut state) else { return Ok(Update::NotFound) };
+        let session = advance.session.or(interaction.session);
+        let moved = Interaction { step: advance.to, session, ..interaction.clone() };
+        let place = Place::of(&moved);
+        if advance.to == InteractionStep::Consent && place.holder != Place::of(&interaction).holder {
+            state.make_room(&place, &limits);
+        }
+        // It may have been in the way itself.
+        let Some(interaction) = state.interaction(tenant, id, now) else { return Ok(Update::NotFound) };
+        *interaction = moved;
         Ok(Update::Done)
     }
 

@@ -111,7 +111,7 @@ fn a_deed_without_its_audit_row_does_not_happen() {
         grant(store, "g", START).await;
         issue(store, code("c", START)).await;
         let page = interaction("page", START);
-        store.begin_interaction(page.clone()).await.unwrap();
+        store.begin_interaction(page.clone(), PENDING).await.unwrap();
         let (before, row) = (state(&opened.other), || row(AuditEvent::GrantRevoked, START));
         fail(&opened, "INSERT audit");
         let (whose, alice, app) = (tenant(), subject("alice"), client_id("app"));

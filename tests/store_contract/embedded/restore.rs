@@ -33,7 +33,7 @@ fn rt_16_a_backup_that_is_put_back_ends_what_it_holds_open() {
         let link =
             SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(DAY) };
         store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
-        store.begin_interaction(interaction("waiting", START)).await.unwrap();
+        store.begin_interaction(interaction("waiting", START), PENDING).await.unwrap();
         store.backup(&copy).await.unwrap();
         rotated(store.rotate_refresh_token(rotate("goes on", 0, "t1", START)).await.unwrap());
 

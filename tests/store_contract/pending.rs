@@ -1,0 +1,266 @@
+//! The room of pending authorizations: who holds the most makes room, and nobody loses one to somebody who begins many.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mcpgate::oauth::{ClientOrigin, Lifetime, TokenHash};
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{Advance, AuditEvent, Interaction, InteractionStep, PendingLimits, Source, Store, Update};
+use proptest::prelude::*;
+
+use crate::world::*;
+
+crate::on_every_store! {
+    a_host_that_has_no_room_loses_what_has_ended_and_then_its_oldest,
+    at_a_full_site_the_host_with_the_most_makes_room,
+    when_all_room_is_taken_the_site_with_the_most_makes_room,
+    among_equals_the_one_that_has_begun_none_for_the_longest_makes_room,
+    many_that_come_and_go_push_nobody_out,
+    a_long_request_takes_more_room,
+    strangers_do_not_push_out_what_somebody_has_signed_in_to,
+    a_session_pushes_out_its_own,
+    what_is_gone_gives_its_room_back,
+}
+
+const LIMITS: PendingLimits = PendingLimits { of_host: 4, of_site: 8, of_session: 3, in_all: 20 };
+
+/// Host `host` of the site `site`.
+fn source(site: u8, host: u8) -> Source {
+    Source { site: IpAddr::from([198, 51, site, 0]), host: IpAddr::from([198, 51, site, host]) }
+}
+
+fn page(name: &str, source: Source) -> Interaction {
+    Interaction { source, step: InteractionStep::LogIn, ..interaction(name, START) }
+}
+
+async fn begin(store: &Arc<dyn Store>, source: Source, name: &str) {
+    store.begin_interaction(page(name, source), LIMITS).await.unwrap();
+}
+
+async fn step(
+    store: &Arc<dyn Store>,
+    name: &str,
+    from: InteractionStep,
+    to: InteractionStep,
+    session: Option<TokenHash>,
+) -> Update {
+    let id = interaction(name, START).id;
+    store.advance_interaction(&tenant(), &id, Advance { from, to, session }, LIMITS, START).await.unwrap()
+}
+
+async fn is_pending(store: &Arc<dyn Store>, name: &str) -> bool {
+    store.find_interaction(&tenant(), &interaction(name, START).id, START).await.unwrap().is_some()
+}
+
+/// Those of the names that are still there.
+async fn left(store: &Arc<dyn Store>, names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut left = Vec::new();
+    for name in names {
+        if is_pending(store, &name).await {
+            left.push(name);
+        }
+    }
+    left
+}
+
+async fn a_host_that_has_no_room_loses_what_has_ended_and_then_its_oldest(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for name in ["a", "b", "c", "d"] {
+        begin(&store, source(1, 1), name).await;
+    }
+    assert_eq!(step(&store, "c", InteractionStep::LogIn, InteractionStep::Ended, None).await, Update::Done);
+    let names = || ["a", "b", "c", "d", "e", "f"].map(str::to_owned);
+    begin(&store, source(1, 1), "e").await;
+    assert_eq!(left(&store, names()).await, ["a", "b", "d", "e"]);
+    begin(&store, source(1, 1), "f").await;
+    assert_eq!(left(&store, names()).await, ["b", "d", "e", "f"]);
+}
+
+async fn at_a_full_site_the_host_with_the_most_makes_room(store: Arc<dyn Store>) {
+    settle(&store).await;
+    begin(&store, source(1, 1), "a person's").await;
+    for (host, name) in [(2, "a"), (2, "b"), (3, "c"), (3, "d"), (3, "e"), (4, "f"), (4, "g")] {
+        begin(&store, source(1, host), name).await;
+    }
+    begin(&store, source(1, 5), "h").await;
+    assert!(!is_pending(&store, "c").await, "the oldest of the third host, which has three");
+    for n in 0..100 {
+        begin(&store, source(1, 2 + n % 4), &format!("{n}")).await;
+    }
+    assert!(is_pending(&store, "a person's").await);
+    assert_eq!(left(&store, (0..100).map(|n| n.to_string())).await.len(), 7);
+}
+
+async fn when_all_room_is_taken_the_site_with_the_most_makes_room(store: Arc<dyn Store>) {
+    settle(&store).await;
+    begin(&store, source(1, 1), "a person's").await;
+    for n in 0..200_u8 {
+        begin(&store, source(2 + n % 4, n), &format!("{n}")).await;
+    }
+    assert!(is_pending(&store, "a person's").await);
+    assert_eq!(left(&store, (0..200).map(|n| n.to_string())).await.len(), 19);
+    // The site that is new takes its room from those that hold the most.
+    begin(&store, source(9, 1), "another person's").await;
+    assert!(is_pending(&store, "a person's").await && is_pending(&store, "another person's").await);
+    assert_eq!(left(&store, (0..200).map(|n| n.to_string())).await.len(), 18);
+}
+
+async fn among_equals_the_one_that_has_begun_none_for_the_longest_makes_room(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for n in 0..30_u8 {
+        begin(&store, source(n, 1), &format!("{n}")).await;
+    }
+    assert_eq!(left(&store, (0..30).map(|n| n.to_string())).await, (10..30).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+async fn many_that_come_and_go_push_nobody_out(store: Arc<dyn Store>) {
+    settle(&store).await;
+    begin(&store, source(1, 1), "a person's").await;
+    for n in 0..500 {
+        begin(&store, source(2, 1), &format!("{n}")).await;
+    }
+    assert!(is_pending(&store, "a person's").await, "there is room for twenty, and five are there");
+    assert_eq!(left(&store, (0..500).map(|n| n.to_string())).await, ["496", "497", "498", "499"]);
+}
+
+async fn a_long_request_takes_more_room(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for name in ["a", "b", "c"] {
+        begin(&store, source(1, 1), name).await;
+    }
+    let long = |length, name| Interaction { request: Some("x".repeat(length)), ..page(name, source(1, 1)) };
+    store.begin_interaction(long(1023, "short"), LIMITS).await.unwrap();
+    assert!(is_pending(&store, "a").await);
+    store.begin_interaction(long(2 * 1024, "long"), LIMITS).await.unwrap();
+    let names = ["a", "b", "c", "short", "long"].map(str::to_owned);
+    assert_eq!(left(&store, names.clone()).await, ["short", "long"]);
+    // One that would not fit alone takes the place of all the others of its host.
+    store.begin_interaction(long(60 * 1024, "huge"), LIMITS).await.unwrap();
+    assert_eq!(left(&store, names).await, [""; 0]);
+    assert!(is_pending(&store, "huge").await);
+}
+
+async fn strangers_do_not_push_out_what_somebody_has_signed_in_to(store: Arc<dyn Store>) {
+    settle(&store).await;
+    begin(&store, source(1, 1), "a person's").await;
+    let (log_in, consent) = (InteractionStep::LogIn, InteractionStep::Consent);
+    assert_eq!(step(&store, "a person's", log_in, consent, Some(hash("s"))).await, Update::Done);
+    for n in 0..100_u8 {
+        begin(&store, source(1, 1 + n % 2), &format!("neighbour {n}")).await;
+    }
+    for n in 0..100_u8 {
+        begin(&store, source(n, 1), &format!("stranger {n}")).await;
+    }
+    assert!(is_pending(&store, "a person's").await);
+}
+
+async fn a_session_pushes_out_its_own(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (log_in, consent) = (InteractionStep::LogIn, InteractionStep::Consent);
+    let of = |session, name| Interaction {
+        session: Some(hash(session)),
+        step: InteractionStep::Consent,
+        ..page(name, source(1, 1))
+    };
+    store.begin_interaction(of("other", "another's"), LIMITS).await.unwrap();
+    for name in ["a", "b", "c", "d"] {
+        store.begin_interaction(of("s", name), LIMITS).await.unwrap();
+    }
+    begin(&store, source(1, 1), "e").await;
+    assert_eq!(step(&store, "e", log_in, consent, Some(hash("s"))).await, Update::Done);
+    let names = ["another's", "a", "b", "c", "d", "e"].map(str::to_owned);
+    assert_eq!(left(&store, names.clone()).await, ["another's", "c", "d", "e"]);
+    // Showing the same page again takes no more room.
+    assert_eq!(step(&store, "e", consent, consent, Some(hash("s"))).await, Update::Done);
+    assert_eq!(left(&store, names).await, ["another's", "c", "d", "e"]);
+}
+
+async fn what_is_gone_gives_its_room_back(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let later = |name: &str, seconds| Interaction {
+        expires_at: START.plus(Lifetime::from_secs(seconds)),
+        ..page(name, source(1, 1))
+    };
+    for name in ["a", "b", "c", "d"] {
+        store.begin_interaction(later(name, if name == "a" { 10 } else { 20 }), LIMITS).await.unwrap();
+    }
+    assert_eq!(store.sweep(START.plus(Lifetime::from_secs(15)), DAY).await.unwrap(), 1);
+    begin(&store, source(1, 1), "e").await;
+    let names = || ["b", "c", "d", "e", "f"].map(str::to_owned);
+    assert_eq!(left(&store, names()).await, ["b", "c", "d", "e"]);
+    // A client takes its own along.
+    store.delete_client(&tenant(), &client_id("app"), row(AuditEvent::ClientDeleted, START)).await.unwrap();
+    assert_eq!(left(&store, names()).await, [""; 0]);
+    let again = client("app", ClientOrigin::Registered);
+    store.insert_client(again, 100, row(AuditEvent::ClientRegistered, START)).await.unwrap();
+    for name in ["b", "c", "d", "e"] {
+        begin(&store, source(1, 1), name).await;
+    }
+    assert_eq!(left(&store, names()).await, ["b", "c", "d", "e"]);
+}
+
+/// One thing that happens to pending authorizations.
+#[derive(Debug, Clone)]
+enum Deed {
+    Begin { site: u8, host: u8, length: usize },
+    Bind { nth: usize, session: u8 },
+    Back { nth: usize },
+    End { nth: usize },
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let begin = (0..4_u8, 0..3_u8, prop_oneof![9 => Just(10_usize), 1 => 0..6000_usize]);
+    prop_oneof![
+        6 => begin.prop_map(|(site, host, length)| Deed::Begin { site, host, length }),
+        2 => (0..60_usize, 0..3_u8).prop_map(|(nth, session)| Deed::Bind { nth, session }),
+        1 => (0..60_usize).prop_map(|nth| Deed::Back { nth }),
+        1 => (0..60_usize).prop_map(|nth| Deed::End { nth }),
+    ]
+}
+
+/// Does all of it; which are left.
+async fn carry_out(store: &Arc<dyn Store>, deeds: &[Deed]) -> Vec<(String, InteractionStep)> {
+    settle(store).await;
+    let (log_in, consent, ended) = (InteractionStep::LogIn, InteractionStep::Consent, InteractionStep::Ended);
+    for (n, deed) in deeds.iter().enumerate() {
+        match deed {
+            Deed::Begin { site, host, length } => {
+                let begun = page(&n.to_string(), source(*site, *host));
+                let begun = Interaction { request: Some("x".repeat(*length)), ..begun };
+                store.begin_interaction(begun, LIMITS).await.unwrap();
+            }
+            Deed::Bind { nth, session } => {
+                let session = Some(hash(&session.to_string()));
+                if step(store, &nth.to_string(), log_in, consent, session).await == Update::NotFound {
+                    step(store, &nth.to_string(), consent, consent, session).await;
+                }
+            }
+            Deed::Back { nth } => drop(step(store, &nth.to_string(), consent, log_in, None).await),
+            Deed::End { nth } => {
+                if step(store, &nth.to_string(), log_in, ended, None).await == Update::NotFound {
+                    step(store, &nth.to_string(), consent, ended, None).await;
+                }
+            }
+        }
+    }
+    let mut left = Vec::new();
+    for n in 0..deeds.len() {
+        let id = interaction(&n.to_string(), START).id;
+        let found = store.find_interaction(&tenant(), &id, START).await.unwrap();
+        left.extend(found.map(|found| (n.to_string(), found.step)));
+    }
+    left
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_stores_make_room_alike(deeds in prop::collection::vec(deed(), 1..60)) {
+        let model: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let expected = crate::wait(carry_out(&model, &deeds));
+        crate::run_on_embedded(|store| async move {
+            assert_eq!(carry_out(&store, &deeds).await, expected);
+        });
+    }
+}
