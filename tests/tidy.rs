@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("network", &[]),
     ("telemetry", &["config"]),
     ("web", &["config"]),
-    ("store", &["oauth", "config"]),
+    ("store", &["oauth", "config", "files"]),
     ("outbound", &["config", "trust", "network", "web"]),
     ("token_cache", &["oauth", "store", "clock", "config"]),
     ("issuer", &["oauth", "store", "token_cache", "clock", "entropy", "config", "network", "outbound", "telemetry"]),

@@ -11,7 +11,7 @@ use crate::config::{Config, Overrides};
 use crate::entropy::SystemEntropy;
 use crate::issuer::Administration;
 use crate::oauth::TenantId;
-use crate::server::keys;
+use crate::server::{data_folder, keys};
 use crate::store::{self, Store};
 
 /// The options of all commands about data.
@@ -58,6 +58,7 @@ impl DataArguments {
             let text = "there is no store here; name its folder with --data, or its configuration with --config";
             return Err(Failure::other(anyhow::anyhow!("{}: {text}", config.data_dir.display())));
         }
+        data_folder::check(&config.data_dir, data_folder::User::Command).map_err(Failure::other)?;
         let entropy = Arc::new(SystemEntropy::new());
         let keys = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref()).map_err(Failure::other)?;
         let store = store::open(&config.data_dir, None, SystemClock.now())?;

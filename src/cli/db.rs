@@ -8,7 +8,8 @@ use super::block_on;
 use super::data::{DataArguments, Missing};
 use super::failure::Failure;
 use crate::clock::{Clock as _, SystemClock};
-use crate::store::embedded::restore;
+use crate::server::data_folder;
+use crate::store::embedded::{RestoreError, restore};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -44,9 +45,14 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Restore { file, data } => {
             let folder = data.load()?.data_dir;
-            let kept = restore(&file, &folder, SystemClock.now())?.map(|kept| kept.display().to_string());
-            let before = kept.as_ref().map_or_else(String::new, |kept| format!("; the store of before is {kept}"));
-            let text = format!("put {} in place in {}{before}", file.display(), folder.display());
+            data_folder::check(&folder, data_folder::User::Command).map_err(Failure::other)?;
+            let kept = restore(&file, &folder, SystemClock.now()).map_err(|error| match error {
+                RestoreError::Store(error) => error.into(),
+                error @ RestoreError::NoBackup { .. } => Failure::other(error),
+            })?;
+            let kept = kept.map(|kept| kept.display().to_string());
+            let before = kept.as_ref().map(|kept| format!("; the previous store was kept as {kept}"));
+            let text = format!("restored {} to {}{}", file.display(), folder.display(), before.unwrap_or_default());
             data.output().one(&text, &json!({ "folder": folder.display().to_string(), "before": kept }))
         }
         Command::Check { data } => {

@@ -97,6 +97,7 @@ impl From<RunError> for Failure {
             RunError::Store(error) | RunError::FirstAccount(AdministrationError::Store(error)) => error.into(),
             error @ (RunError::Certificate(_)
             | RunError::Roots(_)
+            | RunError::DataFolder(_)
             | RunError::Keys(_)
             | RunError::DevelopmentCertificates(_)
             | RunError::Listen { .. }

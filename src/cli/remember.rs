@@ -35,7 +35,7 @@ pub(super) fn note(
     };
     let text = toml::to_string(&noted).map_err(Failure::other)?;
     let text = format!("# How `mcpgate up` was last started; read by the commands that are given this folder.\n{text}");
-    crate::server::private_file::replace(&data_dir.join(FILE), 0o600, text.as_bytes()).map_err(Failure::other)
+    files::private::replace(&data_dir.join(FILE), 0o600, text.as_bytes()).map_err(Failure::other)
 }
 
 /// Puts what was noted, if anything was, into `overrides`; returns the configuration file too.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
+use crate::files::private::shell;
 use crate::server::Ready;
 
 /// Returns the text.
@@ -35,7 +36,7 @@ pub(super) fn text(ready: &Ready) -> String {
 fn clients(upstreams: &[(&str, &str)], ca: Option<&str>) -> String {
     let mut out = String::from("\nConnect a client:\n");
     if let Some(ca) = ca {
-        let ca = quoted(ca);
+        let ca = shell(ca.as_ref());
         add(
             &mut out,
             format_args!(
@@ -65,12 +66,6 @@ fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
     let _infallible = out.write_fmt(line);
 }
 
-/// Quotes a path for a shell where it needs it.
-fn quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,=@%".contains(c);
-    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +86,5 @@ mod tests {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(!clients(&upstreams, None).contains("NODE_EXTRA"));
-        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

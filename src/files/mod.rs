@@ -1,9 +1,10 @@
 //! Files on this machine: what an operator wrote is read within bounds, what the gateway writes appears whole, is private
 //! and belongs to the owner of its folder.
 //!
-//! Nothing here knows what a file is for. It names no other module. Start with `bounded.rs`.
+//! Nothing here knows what a file is for. It names no other module. Start with `bounded.rs`, then `private.rs`.
 
 mod bounded;
+pub mod private;
 
 pub use bounded::{ReadError, name_of, read, read_text, read_with_mode};
 

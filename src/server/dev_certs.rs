@@ -19,7 +19,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 
-use super::private_file;
+use crate::files::private::{self, Closed, PrivateFileError};
+use crate::files::{LARGEST_PEM, read};
 use crate::oauth::Timestamp;
 
 /// Browsers refuse certificates of more than 398 days.
@@ -45,7 +46,10 @@ pub struct DevelopmentFiles {
 /// Why there are no development certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum DevCertsError {
-    /// A file cannot be made or read.
+    /// A file cannot be read, or others may read a key or change a certificate.
+    #[error(transparent)]
+    Private(#[from] PrivateFileError),
+    /// A file cannot be made.
     #[error("{}: {source}", path.display())]
     File {
         /// Which.
@@ -83,7 +87,15 @@ pub fn ensure(folder: &Path, hosts: &[&str], now: Timestamp) -> Result<Developme
     };
     let names = names(hosts);
     let ca_key_file = folder.join("ca-key.pem");
-    private_file::make_folder(folder).map_err(|source| DevCertsError::File { path: folder.to_owned(), source })?;
+    private::make_folder(folder).map_err(|source| DevCertsError::File { path: folder.to_owned(), source })?;
+    private::check(folder, Closed::ToWriting)?;
+    for file in [&files.ca, &files.certificate] {
+        private::check(file, Closed::ToWriting)?;
+    }
+    // Not only when they are read: whoever has the key of a CA that people trust can be this machine.
+    for key in [&ca_key_file, &files.key] {
+        private::check(key, Closed::ToReading)?;
+    }
     if !files.ca.exists() || !ca_key_file.exists() {
         make_ca(&files.ca, &ca_key_file, &names, now)?;
     }
@@ -137,9 +149,7 @@ fn ca_params(key: &KeyPair) -> CertificateParams {
 }
 
 fn make_server(files: &DevelopmentFiles, ca_key: &Path, names: &[String], now: Timestamp) -> Result<(), DevCertsError> {
-    let ca_key_pem = private_file::read(ca_key)
-        .map(zeroize::Zeroizing::new)
-        .map_err(|source| DevCertsError::File { path: ca_key.to_owned(), source })?;
+    let ca_key_pem = private::read(ca_key).map(zeroize::Zeroizing::new)?;
     let ca_key = KeyPair::from_pem(&ca_key_pem)?;
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::new(names)?;
@@ -158,7 +168,7 @@ fn make_server(files: &DevelopmentFiles, ca_key: &Path, names: &[String], now: T
 
 /// Asks what a client asks, of the day on which the certificate would be too old.
 fn accepted(files: &DevelopmentFiles, names: &[String], now: Timestamp) -> Result<(), String> {
-    let read = |path| crate::files::read(path, crate::files::LARGEST_PEM).map_err(|e| e.to_string());
+    let read = |path| read(path, LARGEST_PEM).map_err(|e| e.to_string());
     let certificate = |path| CertificateDer::from_pem_slice(&read(path)?).map_err(|e| e.to_string());
     let (ca, server) = (certificate(&files.ca)?, certificate(&files.certificate)?);
     let key = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(read(&files.key)?)).map_err(|e| e.to_string())?;
@@ -195,8 +205,7 @@ fn validity(now: Timestamp, days: i64) -> (OffsetDateTime, OffsetDateTime) {
 }
 
 fn write(path: &Path, mode: u32, pem: &str) -> Result<(), DevCertsError> {
-    private_file::replace(path, mode, pem.as_bytes())
-        .map_err(|source| DevCertsError::File { path: path.to_owned(), source })
+    private::replace(path, mode, pem.as_bytes()).map_err(|source| DevCertsError::File { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

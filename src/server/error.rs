@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use super::certificate::CertificateError;
+use super::data_folder::DataFolderError;
 use super::dev_certs::DevCertsError;
 use super::keys::KeysError;
 use crate::config::Problem;
@@ -22,6 +23,9 @@ pub enum RunError {
     /// An upstream's or the outbound CA file, or the system's roots, cannot be read.
     #[error("{0}")]
     Roots(String),
+    /// Others may change the data folder or read what is secret in it.
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
     /// The keys cannot be made or read.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -57,7 +61,8 @@ impl RunError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration(_) | Self::Certificate(_) | Self::Roots(_) => 78,
-            Self::Keys(_)
+            Self::DataFolder(_)
+            | Self::Keys(_)
             | Self::DevelopmentCertificates(_)
             | Self::Store(_)
             | Self::Listen { .. }

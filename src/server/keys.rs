@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::private_file;
 use crate::entropy::Entropy;
+use crate::files::private::{self, PrivateFileError};
 use crate::oauth::{Brand, TokenKeys};
 use crate::store;
 
@@ -31,7 +31,10 @@ impl std::fmt::Debug for Keys {
 /// Why the keys cannot be used; names the file and never its content.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The file cannot be made or read, or others may read it.
+    /// The file cannot be read, or others may.
+    #[error(transparent)]
+    Private(#[from] PrivateFileError),
+    /// The file cannot be made.
     #[error("{}: {source}", path.display())]
     File {
         /// Which.
@@ -79,7 +82,7 @@ pub enum KeysError {
 /// `KeysError`.
 pub fn load_or_make(data_dir: &Path, brand: &Brand, entropy: &dyn Entropy) -> Result<Keys, KeysError> {
     let folder = data_dir.join("keys");
-    private_file::make_folder(&folder).map_err(|source| KeysError::File { path: folder.clone(), source })?;
+    private::make_folder(&folder).map_err(|source| KeysError::File { path: folder.clone(), source })?;
     let (token_file, session_file) = (folder.join("token"), folder.join("session"));
     // Looked at before the keys: whoever makes both makes the keys first.
     let begun = data_dir.join(store::FILE).exists();
@@ -96,16 +99,14 @@ type NumberedKeys = Zeroizing<Vec<(u8, [u8; 32])>>;
 
 fn load_or_make_file(path: &Path, begun: bool, entropy: &dyn Entropy) -> Result<NumberedKeys, KeysError> {
     let file = |source| KeysError::File { path: path.to_owned(), source };
-    let text = match private_file::read(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && begun => {
-            return Err(KeysError::Lost { path: path.to_owned() });
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+    let text = match private::read(path) {
+        Err(error) if error.is_absent() && begun => return Err(KeysError::Lost { path: path.to_owned() }),
+        Err(error) if error.is_absent() => {
             let line = Zeroizing::new(format!("1 {}\n", *hexadecimal(&entropy.random_32())));
-            private_file::create(path, line.as_bytes()).map_err(file)?;
-            private_file::read(path).map_err(file)?
+            private::create(path, line.as_bytes()).map_err(file)?;
+            private::read(path)?
         }
-        read => read.map_err(file)?,
+        read => read?,
     };
     parse(&Zeroizing::new(text), path)
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::build::Builder;
+use super::data_folder;
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
 use super::keys::{self, Keys};
@@ -64,16 +65,18 @@ struct Ground {
 }
 
 impl Ground {
-    async fn prepare(config: &Config, lock: &ServerLock) -> Result<Self, RunError> {
+    async fn prepare(config: &Config) -> Result<(ServerLock, Self), RunError> {
+        data_folder::check(&config.data_dir, data_folder::User::Server)?;
+        let lock = ServerLock::acquire(&config.data_dir)?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let Keys { token, session } = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref())?;
         let keys = Arc::new(token);
-        let store = store::open(&config.data_dir, Some(lock), clock.now())?;
+        let store = store::open(&config.data_dir, Some(&lock), clock.now())?;
         let cache = TokenCache::new(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), config);
         // Before listening: no good token must be asked of the store because we have just started.
         let live_tokens = cache.fill().await?;
-        Ok(Self { clock, entropy, keys, session_key: session, store, cache, live_tokens })
+        Ok((lock, Self { clock, entropy, keys, session_key: session, store, cache, live_tokens }))
     }
 
     fn issuer(
@@ -109,8 +112,7 @@ impl Ground {
 
 /// Starts everything; connections are accepted when it returns.
 pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gateway, RunError> {
-    let lock = ServerLock::acquire(&config.data_dir)?;
-    let ground = Ground::prepare(&config, &lock).await?;
+    let (lock, ground) = Ground::prepare(&config).await?;
     let public = listen(config.public.address, "listen.address", "--listen")?;
     let for_operator = listen(config.operator, "operator.address", "--operator-listen")?;
     let ended = CancellationToken::new();

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::super::StoreError;
 use super::row::{self, Columns};
 use super::{accounts, clients, codes, connection, grants, interactions, restore, sessions, tokens};
+use crate::files::private::take_owner;
 
 /// Problems told of one table at most: enough to see the extent.
 const TOLD: usize = 20;
@@ -115,7 +116,13 @@ pub(super) fn backup(db: &Connection, to: &Path) -> Result<(), StoreError> {
     let part = unfinished(to);
     // `create_new`: a backup never overwrites, least of all an earlier backup. Whoever makes the same one meets the part.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
-    made.map_err(|error| cannot_make(&part, &error))?;
+    let made = made.map_err(|error| cannot_make(&part, &error))?;
+    // A copy beside the store belongs to the store's user; elsewhere it belongs to whoever made it.
+    let source = db.path().map(Path::new).and_then(Path::parent);
+    let folder = part.canonicalize().ok().and_then(|part| part.parent().map(Path::to_owned));
+    if source.is_some() && source == folder.as_deref() {
+        take_owner(&made, &part).map_err(|error| cannot_make(&part, &error))?;
+    }
     let copied = match to.try_exists() {
         Ok(false) => copy(db, &part).and_then(|()| fs::rename(&part, to).map_err(|error| cannot_make(to, &error))),
         Ok(true) => Err(cannot_make(to, &ErrorKind::AlreadyExists.into())),

@@ -1,9 +1,9 @@
 //! The file itself: who may read it, how a connection to it is set up, and bringing its schema up to date.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::fs::{File, Permissions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use super::super::StoreError;
 use super::super::migrate::{self, Applied, MIGRATIONS};
 use super::{restore, row};
+use crate::files::private;
 use crate::oauth::Timestamp;
 
 /// `mcpg`: tells our file from any other SQLite file.
@@ -27,22 +28,32 @@ pub(super) fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> St
 
 /// Makes a folder, with those above it, for the owner alone. One that is there stays as it is.
 fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|e| unavailable("cannot make the folder", folder, &e))
+    private::make_folder(folder).map_err(|e| unavailable("cannot make the folder", folder, &e))
 }
 
-/// Makes the file if it is absent, and its folder; both for the owner alone (ST-07).
-pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
-    file.parent().filter(|f| !f.as_os_str().is_empty()).map_or(Ok(()), make_folder)?;
-    let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file);
-    let opened = opened.map_err(|e| unavailable("cannot open", file, &e))?;
+/// Makes the file if it is absent, and its folder; both for the owner alone (ST-07). Returns its path without links.
+pub(super) fn prepare(file: &Path) -> Result<PathBuf, StoreError> {
+    make_folder(folder_of(file))?;
+    let file = &resolved(file)?;
+    let opened = private::open_or_create(file).map_err(|e| unavailable("cannot open", file, &e))?;
     let metadata = opened.metadata().map_err(|e| unavailable("cannot look at", file, &e))?;
     if metadata.permissions().mode() & 0o077 != 0 {
         tracing::warn!(file = %file.display(), "others could read the store; its mode is set to 0600");
-        let forced = opened.set_permissions(fs::Permissions::from_mode(0o600));
+        let forced = opened.set_permissions(Permissions::from_mode(0o600));
         forced.map_err(|e| unavailable("others can read the store and it belongs to another user:", file, &e))?;
     }
-    Ok(())
+    Ok(file.clone())
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+/// Follows links to the folder, so that none is left that SQLite would have to refuse.
+fn resolved(file: &Path) -> Result<PathBuf, StoreError> {
+    let folder = folder_of(file);
+    let folder = folder.canonicalize().map_err(|e| unavailable("cannot find", folder, &e))?;
+    Ok(folder.join(file.file_name().unwrap_or_default()))
 }
 
 /// Opens a file that is only read, whoever it belongs to.
@@ -57,8 +68,8 @@ pub(super) fn open_backup(file: &Path) -> Result<Connection, StoreError> {
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     // Without CREATE: the file was made by `prepare` with the right mode. Each connection stays on one thread at a
     // time, so SQLite's own mutexes are not needed.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(resolved(file)?, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(128);
     // Without this SQLite plans a query anew for each set of values wherever a partial index might serve, which doubled
@@ -135,8 +146,7 @@ pub(super) fn migrate(
 }
 
 fn lock_for_change(file: &Path) -> Result<ServerLock, StoreError> {
-    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    ServerLock::acquire(folder).map_err(|held| {
+    ServerLock::acquire(folder_of(file)).map_err(|held| {
         let why = "this program has to bring the store up to date first, which cannot be done beside a running server";
         StoreError::Unavailable(format!("{why}: stop the server first ({held})"))
     })
@@ -168,12 +178,13 @@ impl ServerLock {
     pub fn acquire(data_dir: &Path) -> Result<Self, StoreError> {
         make_folder(data_dir)?;
         let path = data_dir.join("server.lock");
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let mut file = opened.map_err(|e| unavailable("cannot open", &path, &e))?;
+        let mut file = private::open_or_create(&path).map_err(|e| unavailable("cannot open", &path, &e))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
+                let mut holder = String::new();
+                // Without its number it is told all the same.
+                let _unknown = file.take(32).read_to_string(&mut holder);
                 return Err(StoreError::Unavailable(format!(
                     "another mcpgate (process {}) serves {}; stop it, or choose another folder with --data",
                     holder.trim(),
@@ -182,7 +193,8 @@ impl ServerLock {
             }
             Err(TryLockError::Error(e)) => return Err(unavailable("cannot lock", &path, &e)),
         }
-        let noted = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let noted =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         noted.map_err(|e| unavailable("cannot write", &path, &e))?;
         Ok(Self { _file: file })
     }

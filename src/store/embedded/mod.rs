@@ -36,7 +36,7 @@ mod writer;
 
 pub use connection::ServerLock;
 use readers::Readers;
-pub use restore::restore;
+pub use restore::{RestoreError, restore};
 use writer::Writer;
 
 /// Reading threads: one is kept busy by the filling of the cache or a long list, the other answers meanwhile.
@@ -61,7 +61,7 @@ impl EmbeddedStore {
     /// `Unavailable` when the file cannot be opened, is locked, was written by a newer program, or by an older one and a
     /// server runs on it; `Corrupt` when it is damaged or not ours.
     pub fn open(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<Self, StoreError> {
-        connection::prepare(file)?;
+        let file = &connection::prepare(file)?;
         let mut db = connection::open(file)?;
         connection::migrate(&mut db, file, held, now)?;
         let readers = (0..READERS).map(|_| connection::open(file)).collect::<Result<_, _>>()?;

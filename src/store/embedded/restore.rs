@@ -4,6 +4,7 @@
 //! sessions, spent refresh tokens, revoked access. Nothing of it can be told apart, so all of it ends.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -12,6 +13,8 @@ use super::super::{AuditEvent, AuditRow, FILE, StoreError};
 use super::connection::{self, ServerLock, unavailable};
 use super::row::{self, execute};
 use super::{audit, check, grants};
+use crate::files::private::take_owner;
+use crate::files::{ReadError, name_of};
 use crate::oauth::Timestamp;
 
 /// `PRAGMA user_version` of a copy that nobody has served from yet; 0 in every other file.
@@ -63,60 +66,101 @@ pub(super) fn begin_anew(db: &Connection, now: Timestamp) -> Result<(), StoreErr
     Ok(db.pragma_update(None, "user_version", 0)?)
 }
 
+/// Why a backup was not restored. The store is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The file is not a whole backup of a store of ours.
+    #[error("cannot restore {}: {why}; the store was not changed", file.display())]
+    NoBackup {
+        /// The file that was to be restored.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A server runs on the folder, or a file cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Puts a copy of the backup `from` into a data folder that no server serves, and keeps what was there; returns under
 /// which name, if anything was.
 ///
 /// # Errors
-/// `Unavailable` when a server runs on the folder or a file cannot be read or written, `Corrupt` when the backup is
-/// damaged or not one of ours. Nothing is replaced then.
-pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+/// `RestoreError`. Nothing is replaced then.
+pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, RestoreError> {
+    let no_backup = |why| RestoreError::NoBackup { file: from.to_owned(), why };
+    match fs::metadata(from).map(|found| found.file_type()) {
+        Ok(kind) if kind.is_file() => {}
+        Ok(kind) => return Err(no_backup(ReadError::NotAFile(name_of(kind)).to_string())),
+        Err(error) => return Err(no_backup(error.to_string())),
+    }
     let lock = ServerLock::acquire(data_dir)?;
     let (file, copy) = (data_dir.join(FILE), data_dir.join("mcpgate-restoring.db"));
     // Left over when an earlier restore was killed.
     remove(&copy)?;
     remove(&check::unfinished(&copy))?;
-    let ready = make_ready(from, &copy, &lock, now);
-    if let Err(error) = ready {
+    let placed = make_ready(from, &copy, &lock, now).map_err(|error| match error {
+        StoreError::Corrupt(why) => no_backup(why),
+        StoreError::Unavailable(_) | StoreError::Conflict(_) => error.into(),
+    });
+    let placed = placed.and_then(|()| Ok(put_in_place(&copy, &file, now)?));
+    if placed.is_err() {
         remove(&copy)?;
-        return Err(error);
     }
-    let kept = file.exists().then(|| data_dir.join(format!("mcpgate-replaced-{}.db", now.as_secs())));
-    if let Some(kept) = &kept {
-        // Whenever this ends, killed or not, the store under its name is a whole one: the old one with all it holds, or
-        // the new.
-        match fold_log(&file) {
-            Ok(()) => {}
-            Err(StoreError::Corrupt(why)) => tracing::warn!(why, "the store that is replaced is damaged"),
-            Err(error) => return Err(error),
-        }
-        fs::hard_link(&file, kept).map_err(|e| unavailable("cannot keep the store as", kept, &e))?;
-        // The log of a damaged one belongs to it, and must not be taken for that of the store that comes in its place.
-        let log = beside(&file, "-wal");
-        if log.exists() {
-            fs::rename(&log, beside(kept, "-wal")).map_err(|e| unavailable("cannot move", &log, &e))?;
-        }
-        remove(&beside(&file, "-shm"))?;
-    }
-    fs::rename(&copy, &file).map_err(|e| unavailable("cannot put the backup in place as", &file, &e))?;
-    let folder = fs::File::open(data_dir).and_then(|folder| folder.sync_all());
-    folder.map_err(|e| unavailable("cannot flush the folder", data_dir, &e))?;
+    placed
+}
+
+/// Renames the copy to `file`, and keeps what was there; returns under which name.
+fn put_in_place(copy: &Path, file: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+    let kept = if file.exists() { Some(keep(file, now)?) } else { None };
+    fs::rename(copy, file).map_err(|e| unavailable("cannot put the backup in place as", file, &e))?;
+    let folder = file.parent().unwrap_or_else(|| Path::new("."));
+    let flushed = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    flushed.map_err(|e| unavailable("cannot flush the folder", folder, &e))?;
     Ok(kept)
 }
 
-/// Makes a copy of a backup that could be served from, and looks it over.
-fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Result<(), StoreError> {
-    if !from.is_file() {
-        return Err(StoreError::Unavailable(format!("there is no backup at {}", from.display())));
+/// Gives the store a second name, under which it stays when another one takes its first.
+fn keep(file: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+    // Whenever this ends, killed or not, the store under its name is a whole one: the old one with all it holds, or the
+    // new.
+    match fold_log(file) {
+        Ok(()) => {}
+        Err(StoreError::Corrupt(why)) => tracing::warn!(why, "the store that is replaced is damaged"),
+        Err(error) => return Err(error),
     }
+    let mut seconds = now.as_secs();
+    // Restored twice within a second: the next one is free.
+    let kept = loop {
+        let kept = file.with_file_name(format!("mcpgate-replaced-{seconds}.db"));
+        match fs::hard_link(file, &kept) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => seconds = seconds.saturating_add(1),
+            linked => break linked.map(|()| kept).map_err(|e| unavailable("cannot keep the store", file, &e))?,
+        }
+    };
+    // The log of a damaged one belongs to it, and must not be taken for that of the store that comes in its place.
+    let log = beside(file, "-wal");
+    if log.exists() {
+        fs::rename(&log, beside(&kept, "-wal")).map_err(|e| unavailable("cannot move", &log, &e))?;
+    }
+    remove(&beside(file, "-shm"))?;
+    Ok(kept)
+}
+
+/// Makes a copy of a backup that could be served from, and checks it.
+fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Result<(), StoreError> {
     check::backup(&connection::open_backup(from)?, copy)?;
     let mut db = connection::open(copy)?;
     connection::migrate(&mut db, copy, Some(lock), now)?;
     let problems = check::check(&db)?;
     if !problems.is_empty() {
-        return Err(StoreError::Corrupt(format!("the backup is damaged: {}", problems.join("; "))));
+        return Err(StoreError::Corrupt(format!("it is damaged: {}", problems.join("; "))));
     }
     // One file again, so that renaming it moves all of it.
-    Ok(db.pragma_update(None, "journal_mode", "DELETE")?)
+    db.pragma_update(None, "journal_mode", "DELETE")?;
+    // Made by root, it would be closed to the user of the server.
+    let owned = fs::File::open(copy).and_then(|made| take_owner(&made, copy));
+    owned.map_err(|e| unavailable("cannot give away", copy, &e))
 }
 
 /// Brings what is in the write-ahead log into the store itself, which is one file then.
@@ -133,7 +177,7 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
 fn remove(file: &Path) -> Result<(), StoreError> {
     match fs::remove_file(file) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(unavailable("cannot remove", file, &error)),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mcpgate::oauth::RefreshVerdict;
-use mcpgate::store::embedded::{EmbeddedStore, ServerLock, restore};
+use mcpgate::store::embedded::{EmbeddedStore, RestoreError, ServerLock, restore};
 use mcpgate::store::{AuditEvent, LoginSession, Redemption, Rotation, SetupLink, StoreError};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
@@ -97,13 +97,22 @@ fn rt_16_a_restore_keeps_what_was_there_and_refuses_beside_a_server() {
     });
     let lock = ServerLock::acquire(folder).unwrap();
     let refused = restore(&backup, folder, START).unwrap_err();
-    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    assert!(matches!(refused, RestoreError::Store(StoreError::Unavailable(_))), "{refused}");
     drop(lock);
-    let refused = restore(&folder.join("nothing.db"), folder, START).unwrap_err();
-    assert!(refused.to_string().contains("no backup"), "{refused}");
-    let foreign = folder.join("foreign.db");
+    let (foreign, garbage) = (folder.join("foreign.db"), folder.join("garbage.db"));
     Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
-    assert!(matches!(restore(&foreign, folder, START), Err(StoreError::Corrupt(_))));
+    std::fs::write(&garbage, "no backup ".repeat(1000)).unwrap();
+    for (file, why) in [
+        (&*folder.join("nothing.db"), "No such file"),
+        (folder, "a folder, not a plain file"),
+        (&foreign, "not one of mcpgate"),
+        (&garbage, "not a database"),
+    ] {
+        let refused = restore(file, folder, START).unwrap_err();
+        assert!(matches!(&refused, RestoreError::NoBackup { file: named, .. } if named == file), "{refused}");
+        assert!(refused.to_string().contains(why), "{refused}");
+        assert!(!refused.to_string().contains("store is damaged"), "{refused}");
+    }
     wait(async { assert!(is_live(&opened.store, "after token", START).await, "nothing was replaced") });
 
     // As after a kill: the write-ahead log is still there.
@@ -120,6 +129,8 @@ fn rt_16_a_restore_keeps_what_was_there_and_refuses_beside_a_server() {
         assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
         assert!(open_store(&kept).find_grant(&tenant(), grant_id("after")).await.unwrap().is_some());
     });
+    let again = restore(&backup, file.parent().unwrap(), START).unwrap().expect("there was a store");
+    assert!(again != kept && kept.exists() && again.exists(), "a second restore in the same second");
     let left: Vec<_> = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("restoring")), "{left:?}");
 }

@@ -1,0 +1,316 @@
+//! Files and folders of the gateway's own: closed to other users, of the same owner as the folder they are in, and there
+//! whole or not at all.
+
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+
+use super::bounded::{self, ReadError};
+
+/// Keys and the notes beside them are short.
+const LARGEST: u64 = 64 << 10;
+
+/// What other users must not be able to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// To change it.
+    ToWriting,
+    /// To read or change it.
+    ToReading,
+}
+
+/// Why a file or folder of the gateway's own is not used; says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivateFileError {
+    /// Other users may read or change it.
+    #[error("{}: other users may {may} it; run: chmod {mode} {}", path.display(), shell(path))]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// What they may do.
+        may: &'static str,
+        /// The mode that mends it, as chmod(1) takes it.
+        mode: &'static str,
+    },
+    /// It belongs to another user.
+    #[error(
+        "{}: it belongs to user {owner} and mcpgate runs as user {us}; run it as that user (sudo -u '#{owner}'), or run: \
+         chown -R {us} {}",
+        path.display(),
+        shell(path)
+    )]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// The user of this process.
+        us: u32,
+    },
+    /// It cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: ReadError,
+    },
+}
+
+impl PrivateFileError {
+    /// Returns whether there is no such file.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Unreadable { source, .. } if source.is_absent())
+    }
+}
+
+/// Quotes a path for a shell where it needs it.
+#[must_use]
+pub fn shell(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,=@%".contains(c);
+    if path.chars().all(plain) { path.into_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
+/// Makes a folder, and those above it, with mode 0700. One that is there stays as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    let made = !folder.exists();
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if made { take_owner(&open_folder(folder, OFlags::NOFOLLOW)?, folder) } else { Ok(()) }
+}
+
+/// Writes a file with `mode`, taking the place of an earlier one.
+///
+/// # Errors
+/// Those of the file system.
+pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let temporary = write_beside(path, mode, content)?;
+    std::fs::rename(&temporary, path)?;
+    sync_folder(path)
+}
+
+/// Writes a file with mode 0600 unless there is one; returns whether it was written.
+///
+/// # Errors
+/// Those of the file system.
+pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let temporary = write_beside(path, 0o600, content)?;
+    // A link never replaces: of two processes that start at once, one makes the file and both read it.
+    let linked = std::fs::hard_link(&temporary, path);
+    std::fs::remove_file(&temporary)?;
+    match linked {
+        Ok(()) => sync_folder(path).map(|()| true),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Opens a file for reading and writing, made with mode 0600 when it is absent. A symbolic link is not followed: as root,
+/// whoever owns the folder could choose the file.
+///
+/// # Errors
+/// Those of the file system.
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.read(true).write(true).mode(0o600).custom_flags(i32::try_from(flags.bits()).map_err(io::Error::other)?);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => take_owner(&file, path).map(|()| file),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let file = options.open(path)?;
+            let kind = file.metadata()?.file_type();
+            let plain = kind.is_file().then_some(file);
+            plain.ok_or_else(|| io::Error::other(ReadError::NotAFile(bounded::name_of(kind))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a file that is closed to reading and belongs to the user of this process, or to anybody if that is root.
+///
+/// # Errors
+/// `PrivateFileError`.
+pub fn read(path: &Path) -> Result<String, PrivateFileError> {
+    let unreadable = |source| PrivateFileError::Unreadable { path: path.to_owned(), source };
+    // Not through a link: what is checked is the file that is read, in the folder that was checked.
+    let (file, metadata) = bounded::open(path, OFlags::NOFOLLOW).map_err(unreadable)?;
+    judge(path, &metadata, Closed::ToReading)?;
+    is_ours(path, &metadata)?;
+    let content = bounded::content(file, &metadata, LARGEST).map_err(unreadable)?;
+    String::from_utf8(content).map_err(|_| unreadable(ReadError::NotText))
+}
+
+/// Checks a file or folder, if it is there: that it is no symbolic link, and closed to others as it should be.
+///
+/// # Errors
+/// `PrivateFileError`.
+pub fn check(path: &Path, closed: Closed) -> Result<(), PrivateFileError> {
+    let unreadable = |source| PrivateFileError::Unreadable { path: path.to_owned(), source };
+    let metadata = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(|error| unreadable(error.into()))?,
+    };
+    if metadata.is_symlink() {
+        return Err(unreadable(ReadError::NotAFile(bounded::name_of(metadata.file_type()))));
+    }
+    judge(path, &metadata, closed)?;
+    is_ours(path, &metadata)
+}
+
+/// Checks that a folder belongs to the user of this process, root included.
+///
+/// # Errors
+/// `Foreign`, or `Unreadable`.
+pub fn check_owner(folder: &Path) -> Result<(), PrivateFileError> {
+    let metadata = std::fs::metadata(folder);
+    let metadata = metadata.map_err(|e| PrivateFileError::Unreadable { path: folder.to_owned(), source: e.into() })?;
+    belongs_to(folder, &metadata, geteuid().as_raw())
+}
+
+/// Gives a file or folder that was just made to the owner of the folder it is in, when it was made by root: a command run
+/// by root must not leave files that the server's user cannot open.
+///
+/// # Errors
+/// Those of the file system.
+pub fn take_owner(made: &File, path: &Path) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = open_folder(folder_of(path), OFlags::empty())?.metadata()?;
+    if folder.uid() == 0 { Ok(()) } else { fchown(made, Some(folder.uid()), Some(folder.gid())) }
+}
+
+fn judge(path: &Path, metadata: &Metadata, closed: Closed) -> Result<(), PrivateFileError> {
+    let (forbidden, may, mode) = match closed {
+        Closed::ToWriting => (0o022, "change", "go-w"),
+        Closed::ToReading if metadata.is_dir() => (0o077, "open", "0700"),
+        Closed::ToReading => (0o077, "open", "0600"),
+    };
+    let open = metadata.mode() & forbidden != 0;
+    if open { Err(PrivateFileError::Open { path: path.to_owned(), may, mode }) } else { Ok(()) }
+}
+
+/// Root may use the files of others.
+fn is_ours(path: &Path, metadata: &Metadata) -> Result<(), PrivateFileError> {
+    let us = geteuid();
+    if us.is_root() { Ok(()) } else { belongs_to(path, metadata, us.as_raw()) }
+}
+
+fn belongs_to(path: &Path, metadata: &Metadata, us: u32) -> Result<(), PrivateFileError> {
+    let owner = metadata.uid();
+    if owner == us { Ok(()) } else { Err(PrivateFileError::Foreign { path: path.to_owned(), owner, us }) }
+}
+
+fn write_beside(path: &Path, mode: u32, content: &[u8]) -> io::Result<PathBuf> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let temporary = path.with_file_name(name);
+    // One that a killed process with our number left behind.
+    match std::fs::remove_file(&temporary) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    let written = take_owner(&file, path).and_then(|()| file.write_all(content)).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // Nothing is left of it, least of all on a full disk.
+        let _gone = std::fs::remove_file(&temporary);
+        return Err(error);
+    }
+    Ok(temporary)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    open_folder(folder_of(path), OFlags::empty())?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+fn open_folder(folder: &Path, more: OFlags) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::DIRECTORY | more).bits()).map_err(io::Error::other)?;
+    OpenOptions::new().read(true).custom_flags(flags).open(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn chmod(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_others_may_open_is_refused_with_the_command_that_mends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("it's secret");
+        std::fs::write(&file, "x").unwrap();
+        for (path, closed, mode, wished) in [
+            (&*file, Closed::ToReading, 0o640, Some("chmod 0600 ")),
+            (&file, Closed::ToReading, 0o601, Some("chmod 0600 ")),
+            (&file, Closed::ToReading, 0o600, None),
+            (&file, Closed::ToWriting, 0o664, Some("chmod go-w ")),
+            (&file, Closed::ToWriting, 0o644, None),
+            (dir.path(), Closed::ToReading, 0o755, Some("chmod 0700 ")),
+            (dir.path(), Closed::ToWriting, 0o777, Some("chmod go-w ")),
+            (dir.path(), Closed::ToWriting, 0o755, None),
+        ] {
+            chmod(path, mode);
+            let said = check(path, closed).err().map(|error| error.to_string());
+            assert_eq!(said.is_some(), wished.is_some(), "{mode:o}: {said:?}");
+            for part in wished.into_iter().chain(wished.map(|_| dir.path().to_str().unwrap())) {
+                assert!(said.as_ref().unwrap().contains(part), "{mode:o}: {said:?}");
+            }
+        }
+        chmod(&file, 0o640);
+        let said = read(&file).unwrap_err().to_string();
+        assert!(said.ends_with(r"it'\''s secret'"), "{said}");
+        assert!(check(&dir.path().join("none"), Closed::ToReading).is_ok());
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&file, "content").unwrap();
+        chmod(&file, 0o600);
+        symlink(&file, &link).unwrap();
+        for said in [read(&link).unwrap_err(), check(&link, Closed::ToWriting).unwrap_err()] {
+            assert!(said.to_string().ends_with("it is a symbolic link, not a plain file"), "{said}");
+        }
+        assert!(open_or_create(&link).is_err());
+        assert_eq!(read(&file).unwrap(), "content");
+        assert!(open_or_create(&file).is_ok());
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_its_folder() {
+        if !geteuid().is_root() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(dir.path(), Some(65_534), Some(65_533)).unwrap();
+        let at = |name: &str| dir.path().join(name);
+        make_folder(&at("folder")).unwrap();
+        create(&at("folder/created"), b"x").unwrap();
+        replace(&at("replaced"), 0o600, b"x").unwrap();
+        drop(open_or_create(&at("opened")).unwrap());
+        for made in ["folder", "folder/created", "replaced", "opened"] {
+            let metadata = std::fs::metadata(at(made)).unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (65_534, 65_533), "{made}");
+        }
+        assert!(check_owner(dir.path()).unwrap_err().to_string().contains("belongs to user 65534"));
+    }
+}
