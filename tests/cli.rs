@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[path = "support/golden.rs"]
@@ -456,10 +456,25 @@ fn a_client_is_kept_to_scopes() {
 #[test]
 fn bad_clients_are_refused_by_the_rules_of_registration() {
     let data = Data::new();
-    for uri in ["javascript:alert(1)", "http://evil.example/", "https://app.example.com/#x"] {
+    for uri in [
+        "javascript:alert(1)",
+        "http://evil.example/",
+        "https://app.example.com/#x",
+        "https://app.example.com/*",
+        "https://*.example.com/cb",
+    ] {
         let (code, said) = data.refused(&["client", "add", "--name", "x", "--redirect-uri", uri]);
         assert!(code == 1 && said.contains("redirect"), "{uri}: {said}");
+        assert_eq!(said.contains("without wildcards"), uri.contains('*'), "{said}");
     }
+    let mixed = ["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--redirect-uri", "https://a.example/*"];
+    let output = data.command(&mixed).output().unwrap();
+    assert!(output.status.success());
+    let said = text(&output.stderr);
+    assert!(said.starts_with("Left out https://a.example/*: a redirect URI is matched exactly"), "{said}");
+    let added = data.json(&mixed);
+    assert_eq!(added["redirect_uris"], json!([REDIRECT]));
+    assert_eq!(added["left_out"][0]["value"], "https://a.example/*");
     assert!(
         data.refused(&["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--upstream", "y"])
             .1

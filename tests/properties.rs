@@ -3,8 +3,8 @@
 #![cfg(test)]
 
 use mcpgate::oauth::{
-    AccessToken, BearerChallenge, Brand, CodeChallenge, Form, GrantId, RedirectUri, RefreshClaims, RefreshToken,
-    RegisteredRedirects, ResourceIndicator, ScopeSet, TokenKeys, VerifiedRedirect,
+    AccessToken, BearerChallenge, Brand, CodeChallenge, Form, GrantId, RedirectPolicy, RedirectUri, RefreshClaims,
+    RefreshToken, RegisteredRedirects, ResourceIndicator, ScopeSet, TokenKeys, VerifiedRedirect,
 };
 use proptest::prelude::*;
 
@@ -126,7 +126,8 @@ proptest! {
         registered in prop::collection::vec(uri(), 1..4),
         candidate in prop_oneof![uri(), changed_uri(), near_uri()],
     ) {
-        let known = RegisteredRedirects::parse(&registered, &[]).expect("these may be registered");
+        let (known, refused) = RegisteredRedirects::parse(&registered, &RedirectPolicy::default()).expect("URIs");
+        prop_assert!(refused.is_empty(), "these may be registered");
         let expected = registered.iter().any(|registered| reference_match(registered, &candidate));
         let verified = known.verify(Some(&candidate));
         prop_assert_eq!(verified.is_ok(), expected);
@@ -145,23 +146,26 @@ proptest! {
 
     #[test]
     fn f1_f2_a_registered_uri_reads_back_and_browsers_see_its_host(text in prop_oneof![uri(), changed_uri(), near_uri()]) {
-        if let Ok(uri) = RedirectUri::parse(&text, &[]) {
+        if let Ok(uri) = RedirectUri::parse(&text, &RedirectPolicy::default()) {
             prop_assert_eq!(uri.as_str(), &text);
             prop_assert!(text.bytes().all(|b| b.is_ascii_graphic()));
             let opened = url::Url::parse(&text).expect("a browser can open it");
             match opened.scheme() {
                 "https" => prop_assert_eq!(opened.host_str().map(str::to_owned), Some(uri.display_host())),
                 "http" => prop_assert!(uri.is_local() && opened.host_str() == Some(uri.display_host().as_str())),
-                scheme => prop_assert!(scheme.contains('.') && uri.is_local()),
+                scheme => {
+                    prop_assert_eq!(Some(scheme.to_owned()), uri.private_use_scheme());
+                    prop_assert!(uri.is_local() && uri.display_host() == scheme);
+                }
             }
         }
     }
 
     #[test]
     fn f1_no_text_makes_the_matcher_panic(registered in uri(), candidate in any::<String>()) {
-        let known = RegisteredRedirects::parse(&[registered], &[]).expect("this may be registered");
+        let (known, _) = RegisteredRedirects::parse(&[registered], &RedirectPolicy::default()).expect("it may be registered");
         prop_assert!(known.verify(Some(&candidate)).is_err());
-        drop(RedirectUri::parse(&candidate, &[]));
+        drop(RedirectUri::parse(&candidate, &RedirectPolicy::default()));
         drop(ResourceIndicator::parse(&candidate));
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::block_on;
 use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
-use super::output::moment;
+use super::output::{moment, printable};
 use crate::issuer::NewClient;
 use crate::oauth::{AuthMethod, Client, ClientOrigin, GrantType};
 
@@ -141,6 +141,19 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
     if let (Some(secret), Some(object)) = (&added.secret, value.as_object_mut()) {
         object.insert("client_secret".to_owned(), json!(secret.reveal()));
         text.push_str(&format!("\nclient_secret  {}\nThe secret is not shown again.", secret.reveal()));
+    }
+    // What was asked for and is not there must not be found out by a login that fails.
+    let left_out = added.left_out.iter().map(|member| {
+        let uri = member.index.filter(|_| member.member == "redirect_uris").and_then(|at| new.redirect_uris.get(at));
+        (uri.cloned().unwrap_or_else(|| member.to_string()), &member.why)
+    });
+    let left_out: Vec<_> = left_out.collect();
+    for (what, why) in &left_out {
+        data.output.note(&format!("Left out {}: {why}.", printable(what)));
+    }
+    if let Some(object) = value.as_object_mut().filter(|_| !left_out.is_empty()) {
+        let rows = left_out.iter().map(|(what, why)| json!({ "value": what, "problem": why }));
+        object.insert("left_out".to_owned(), rows.collect());
     }
     data.output.one(&text, &value)
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use super::{document, file_trust, secret_source, upstream};
 use crate::files::{self, ReadError};
-use crate::oauth::{Brand, RedirectUri};
+use crate::oauth::{Brand, RedirectPolicy, RedirectUri, is_scheme};
 
 /// The largest configuration file: a thousand upstreams fit.
 const LARGEST: u64 = 1 << 20;
@@ -164,14 +164,21 @@ impl Check<'_> {
     }
 
     fn registration(&self, file: &File) -> RegistrationConfig {
-        let uris = &file.registration.extra_redirect_uris;
+        let (schemes, uris) = (&file.registration.refused_schemes, &file.registration.extra_redirect_uris);
+        for (index, scheme) in schemes.value.iter().enumerate() {
+            if !is_scheme(scheme) || matches!(scheme.as_str(), "https" | "http") {
+                let remedy = "write its name in lower case and without the colon, \"myapp\" say";
+                self.report.wrong_entry(schemes, index, "this is not a private-use scheme", remedy);
+            }
+        }
         for (index, uri) in uris.value.iter().enumerate() {
-            if RedirectUri::parse(uri, &uris.value).is_err() {
-                self.report.wrong_entry(uris, index, "this cannot be a redirect URI", "write an exact absolute URI");
+            if let Err(why) = RedirectUri::parse(uri, &RedirectPolicy::default()) {
+                self.report.wrong_entry(uris, index, why.to_string(), "write an exact absolute URI");
             }
         }
         RegistrationConfig {
             enabled: file.registration.enabled.value,
+            refused_schemes: schemes.value.clone(),
             extra_redirect_uris: uris.value.clone(),
             max_clients: file.registration.max_clients.value,
             unused_after: file.registration.unused_after.value,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::oauth::{Brand, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
+use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
 mod check;
 mod document;
@@ -224,7 +224,9 @@ pub struct LoginPolicy {
 pub struct RegistrationConfig {
     /// Whether anybody may register.
     pub enabled: bool,
-    /// Exact private-use redirect URIs allowed without a dot in the scheme.
+    /// Private-use schemes that no redirect URI may have, in lower case, beside the reserved ones.
+    pub refused_schemes: Vec<String>,
+    /// Exact redirect URIs that are taken although `refused_schemes` names their scheme.
     pub extra_redirect_uris: Vec<String>,
     /// Clients per tenant; default 10000.
     pub max_clients: u64,
@@ -353,5 +355,23 @@ impl Config {
     /// All problems, each with file, line, key, fault and remedy.
     pub fn load(file: Option<&std::path::Path>, overrides: &Overrides) -> Result<Self, Vec<Problem>> {
         check::load(file, overrides)
+    }
+
+    /// Returns the origins that this gateway answers to.
+    #[must_use]
+    pub fn own_origins(&self) -> Vec<String> {
+        let scheme = self.public_url.split_once("://").map_or("https", |(scheme, _)| scheme);
+        let others = self.extra_hosts.iter().map(|host| format!("{scheme}://{host}"));
+        std::iter::once(self.public_url.clone()).chain(others).collect()
+    }
+
+    /// Returns which redirect URIs may be registered.
+    #[must_use]
+    pub fn redirect_policy(&self) -> RedirectPolicy {
+        RedirectPolicy {
+            refused_schemes: self.registration.refused_schemes.clone(),
+            allowed_uris: self.registration.extra_redirect_uris.clone(),
+            own_origins: self.own_origins(),
+        }
     }
 }

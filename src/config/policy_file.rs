@@ -59,8 +59,11 @@ table! {
     Registration at "registration" {
         /// Whether anybody may register a client; if not, `/register` answers 401.
         enabled: bool = true;
-        /// Exact redirect URIs of known clients that are allowed although their scheme has no dot.
-        extra_redirect_uris: Vec<String> = ["cursor://anysphere.cursor-mcp/oauth/callback"];
+        /// Private-use schemes that no redirect URI may have (`["myapp"]`), beside those that none may have in any case:
+        /// those that IANA lists as permanent, and those of browsers and operating systems.
+        refused_schemes: Vec<String> = [];
+        /// Exact redirect URIs that are taken although `refused_schemes` names their scheme.
+        extra_redirect_uris: Vec<String> = [];
         /// Clients of a tenant, at most.
         max_clients: u64 = 10000, 1 to 10000000;
         /// A registration that is never used is removed after this.

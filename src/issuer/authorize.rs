@@ -29,7 +29,7 @@ impl Issuer {
             Err(error) => return Err(self.refuse_by_page(error, "client_id", None, caller).await),
         };
         let client = self.client_for_authorization(&id, caller).await?;
-        let redirect = match request.verify_redirect(&client) {
+        let redirect = match request.verify_redirect(&client, &policy.config.own_origins()) {
             Ok(redirect) => redirect,
             Err(error) => return Err(self.refuse_by_page(error, "redirect_uri", Some(&id), caller).await),
         };

@@ -268,6 +268,7 @@ impl Issuer {
             looks_like: self.looks_like(client, request.redirect.uri(), caller).await?,
             client_host: client_host.map(|url| url.host().to_owned()),
             redirect_host: request.redirect.uri().display_host(),
+            redirect_is_scheme: request.redirect.uri().private_use_scheme().is_some(),
             redirect_is_local: request.redirect.uri().is_local(),
             resource_name: upstream.display_name.clone(),
             resource: request.resource.as_str().to_owned(),

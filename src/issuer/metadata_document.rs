@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::audit::OrUnavailable;
 use super::client_lookup::LookupFailure;
 use super::policy::Policy;
+use super::register::left_out_reason;
 use super::{Caller, Issuer};
 use crate::config::{MetadataDocumentConfig, MetadataDocumentMode};
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, Lifetime, MetadataDocumentUrl, Timestamp,
+    Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, Lifetime, MetadataDocumentUrl, ReadMetadata, Timestamp,
 };
 use crate::outbound::{FetchError, Fetched};
 use crate::store::{AuditEvent, AuditRow, Insertion};
@@ -121,10 +122,10 @@ impl Issuer {
             Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait)),
         };
         let fault = match self.fetch_document(&url, stored.is_some(), &policy).await {
-            Ok((metadata, believed)) => {
+            Ok((read, believed)) => {
                 *failed = None;
                 let age = DocumentAge { fetched_at: now, fresh_until: now.plus(believed) };
-                return self.keep_document(id, metadata, age, stored, &policy, caller).await;
+                return self.keep_document(id, read, age, stored, &policy, caller).await;
             }
             Err(Fault::Fetch(FetchError::Busy)) if stored.is_none() => return Err(LookupFailure::Throttled(BACK_OFF)),
             Err(fault) => fault,
@@ -141,7 +142,7 @@ impl Issuer {
         url: &MetadataDocumentUrl,
         is_known: bool,
         policy: &Policy,
-    ) -> Result<(ClientMetadata, Lifetime), Fault> {
+    ) -> Result<(ReadMetadata, Lifetime), Fault> {
         let limits = &policy.config.metadata_documents;
         let fetched = if is_known {
             self.fetch.refetch_json(url.as_str(), limits.max_bytes).await?
@@ -149,20 +150,21 @@ impl Issuer {
             self.fetch.fetch_json(url.as_str(), limits.max_bytes).await?
         };
         let read = ClientMetadata::from_metadata_document(&fetched.body, url, &policy.registration());
-        let metadata = read.map_err(|error| Fault::Content(error.description().to_owned()))?;
-        Ok((metadata, believed_for(&fetched, limits)))
+        let read = read.map_err(|error| Fault::Content(error.description().to_owned()))?;
+        Ok((read, believed_for(&fetched, limits)))
     }
 
     /// Stores what a document says, and when it said so.
     async fn keep_document(
         &self,
         id: &ClientId,
-        metadata: ClientMetadata,
+        read: ReadMetadata,
         age: DocumentAge,
         stored: Option<Client>,
         policy: &Policy,
         caller: &Caller,
     ) -> Result<Client, LookupFailure> {
+        let ReadMetadata { metadata, left_out } = read;
         let Some(old) = stored else {
             // A first sight writes a row, so it counts like a registration.
             let (rates, described) = (&policy.config.rates, ClientOrigin::MetadataDocument);
@@ -179,7 +181,11 @@ impl Issuer {
                 last_used_at: None,
                 document: Some(age),
             };
-            let row = AuditRow { client: Some(id.clone()), ..self.audit(AuditEvent::ClientAdded, caller) };
+            let row = AuditRow {
+                client: Some(id.clone()),
+                reason: left_out_reason(&left_out),
+                ..self.audit(AuditEvent::ClientAdded, caller)
+            };
             let cap = policy.config.registration.max_clients;
             let inserted =
                 self.store.insert_client(client.clone(), cap, row).await.or_unavailable(self, caller).await?;
@@ -198,7 +204,7 @@ impl Issuer {
         let client = Client { metadata, document: Some(age), ..old };
         let row = AuditRow {
             client: Some(id.clone()),
-            reason: void_consents.then(|| "consents_voided".to_owned()),
+            reason: joined(void_consents.then(|| "consents_voided".to_owned()), left_out_reason(&left_out)),
             ..self.audit(AuditEvent::ClientDocumentChanged, caller)
         };
         self.store.put_document_client(client.clone(), void_consents, row).await.or_unavailable(self, caller).await?;
@@ -225,6 +231,11 @@ fn believed_for(fetched: &Fetched, limits: &MetadataDocumentConfig) -> Lifetime 
     let said = if fetched.no_store { 0 } else { fetched.max_age.unwrap_or(ORDINARY_FRESHNESS) };
     // The floor comes last: it keeps the load on a third party bounded whatever the operator sets as ceiling.
     Lifetime::from_secs(said).min(limits.max_cache).max(limits.min_cache)
+}
+
+fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
+    let all: Vec<_> = first.into_iter().chain(second).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn is_fresh(client: &Client, now: Timestamp) -> bool {

@@ -61,10 +61,7 @@ impl Policy {
     /// Returns what a client may register.
     pub(super) fn registration(&self) -> RegistrationPolicy {
         let offline = ScopeToken::parse(OFFLINE_ACCESS).into_iter().collect();
-        RegistrationPolicy {
-            extra_redirect_uris: self.config.registration.extra_redirect_uris.clone(),
-            scopes: self.known().union(&offline),
-        }
+        RegistrationPolicy { redirects: self.config.redirect_policy(), scopes: self.known().union(&offline) }
     }
 
     fn known(&self) -> ScopeSet {

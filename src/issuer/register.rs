@@ -3,7 +3,8 @@
 use super::audit::OrUnavailable;
 use super::{Caller, Issuer, Registered, TokenRejection};
 use crate::oauth::{
-    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, Lifetime,
+    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime,
+    ReadMetadata,
 };
 use crate::store::{AuditEvent, AuditRow, Insertion};
 use crate::telemetry::ControlEvent;
@@ -28,8 +29,9 @@ impl Issuer {
             self.refuse_registration("rate_limited", caller).await;
             return Err(TokenRejection::Throttled(wait));
         }
-        let metadata = match ClientMetadata::from_registration(body, &policy.registration()) {
-            Ok(metadata) => metadata,
+        let ReadMetadata { metadata, left_out } = match ClientMetadata::from_registration(body, &policy.registration())
+        {
+            Ok(read) => read,
             Err(error) => {
                 self.refuse_registration(error.code().as_str(), caller).await;
                 return Err(TokenRejection::Refused { error, basic: false });
@@ -50,12 +52,16 @@ impl Issuer {
             last_used_at: None,
             document: None,
         };
-        let row = AuditRow { client: Some(client.id.clone()), ..self.audit(AuditEvent::ClientRegistered, caller) };
+        let row = AuditRow {
+            client: Some(client.id.clone()),
+            reason: left_out_reason(&left_out),
+            ..self.audit(AuditEvent::ClientRegistered, caller)
+        };
         let inserted = self.store.insert_client(client.clone(), registration.max_clients, row).await;
         match inserted.or_unavailable(self, caller).await? {
             Insertion::Inserted => {
                 self.metrics.control(ControlEvent::ClientRegistered);
-                Ok(Registered { client, secret })
+                Ok(Registered { client, secret, left_out })
             }
             Insertion::Full => Err(TokenRejection::Throttled(self.client_cap_reached(None, caller).await)),
             Insertion::Exists => {
@@ -76,4 +82,10 @@ impl Issuer {
         let row = self.audit(AuditEvent::ClientRegistrationRefused, caller);
         self.record_refusal(AuditRow { reason: Some(reason.to_owned()), ..row }).await;
     }
+}
+
+/// Says in the audit trail which members of a client's metadata were not taken.
+pub(super) fn left_out_reason(left_out: &[LeftOut]) -> Option<String> {
+    let members: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+    (!members.is_empty()).then(|| format!("left out: {}", members.join(", ")))
 }

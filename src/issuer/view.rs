@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::oauth::{Client, ClientSecret, GrantId, Lifetime, ScopeSet, ScopeToken, SessionSecret, Timestamp};
+use crate::oauth::{Client, ClientSecret, GrantId, LeftOut, Lifetime, ScopeSet, ScopeToken, SessionSecret, Timestamp};
 
 /// What the browser is told next.
 pub enum Step {
@@ -93,6 +93,8 @@ pub struct ConsentView {
     pub client_host: Option<String>,
     /// Where the code goes: host, or scheme of a private-use URI.
     pub redirect_host: String,
+    /// Whether that is the scheme of a private-use URI: the code goes to the application that registered it.
+    pub redirect_is_scheme: bool,
     /// Whether any program of the user's machine can be the receiver: show the warning.
     pub redirect_is_local: bool,
     /// The upstream's display name.
@@ -226,6 +228,8 @@ pub struct Registered {
     pub client: Client,
     /// Its secret, for a confidential one; shown this once.
     pub secret: Option<ClientSecret>,
+    /// What was asked for and is not registered.
+    pub left_out: Vec<LeftOut>,
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Client, ClientId, ClientOrigin, CodeChallenge, ErrorCode, Form, GrantType, OAuthError, ResourceIndicator, ScopeSet,
-    VerifiedRedirect,
+    Client, ClientId, ClientOrigin, CodeChallenge, ErrorCode, Form, GrantType, InvalidRedirect, OAuthError,
+    ResourceIndicator, ScopeSet, VerifiedRedirect,
 };
 
 /// Some clients keep JSON in it.
@@ -87,15 +87,21 @@ impl AuthorizationRequest {
         let text = self.form.get("client_id").ok_or_else(|| invalid_request("client_id is missing"))?;
         ClientId::parse(text).ok_or_else(|| invalid_request("client_id is not a client identifier"))
     }
-    /// Finds the redirect URI among the client's.
+    /// Finds the redirect URI among the client's. None that leads to one of our `own_origins` counts, whenever it was
+    /// registered: the port of a loopback URI may be any.
     ///
     /// # Errors
     /// `invalid_request`: shown as a page, never redirected.
-    pub fn verify_redirect(&self, client: &Client) -> Result<VerifiedRedirect, OAuthError> {
+    pub fn verify_redirect(&self, client: &Client, own_origins: &[String]) -> Result<VerifiedRedirect, OAuthError> {
         if self.form.is_repeated("redirect_uri") {
             return Err(invalid_request("redirect_uri is repeated"));
         }
         let verified = client.metadata.redirect_uris.verify(self.form.get("redirect_uri"));
+        let leads_home = |verified: &VerifiedRedirect| verified.uri().leads_to(own_origins);
+        let verified = match verified {
+            Ok(verified) if leads_home(&verified) => Err(InvalidRedirect::OwnOrigin),
+            outcome => outcome,
+        };
         verified.map_err(|cause| OAuthError::new(ErrorCode::InvalidRequest, cause.to_string()))
     }
     /// Checks all the rest. From here on every error travels by redirect.

@@ -110,7 +110,7 @@ mod tests {
     fn metadata() -> ClientMetadata {
         ClientMetadata {
             client_name: Some("A \"b\" <c>".into()),
-            redirect_uris: RegisteredRedirects::parse(&["http://localhost/cb".into()], &[]).unwrap(),
+            redirect_uris: RegisteredRedirects::from_stored(vec!["http://localhost/cb".into()]),
             grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             token_endpoint_auth_method: AuthMethod::None,
             scope: Some(ScopeSet::parse("b a").unwrap()),
@@ -145,7 +145,7 @@ mod tests {
         let old = metadata();
         assert!(!old.security_relevant_change(&ClientMetadata { software_version: None, ..metadata() }));
         assert!(old.security_relevant_change(&ClientMetadata { client_name: None, ..metadata() }));
-        let moved = RegisteredRedirects::parse(&["https://c.example/cb".into()], &[]).unwrap();
+        let moved = RegisteredRedirects::from_stored(vec!["https://c.example/cb".into()]);
         assert!(old.security_relevant_change(&ClientMetadata { redirect_uris: moved, ..metadata() }));
     }
 }

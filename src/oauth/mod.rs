@@ -14,7 +14,7 @@
 //! | resource | [`ResourceIndicator`] | RFC 8707 |
 //! | scope | [`ScopeToken`], [`ScopeSet`] | RFC 6749 3.3 |
 //! | client, client authentication | [`Client`], [`ClientCredentials`], [`AuthenticatedClient`] | RFC 6749 2 |
-//! | client metadata | [`ClientMetadata`], [`RegistrationPolicy`] | RFC 7591 2 |
+//! | client metadata | [`ClientMetadata`], [`ReadMetadata`], [`RegistrationPolicy`] | RFC 7591 2 |
 //! | client metadata document | [`MetadataDocumentUrl`] | OAuth Client ID Metadata Document |
 //! | grant, authorization code | [`Grant`], [`GrantType`], [`CodeRecord`] | RFC 6749 1.3, 4.1.2 |
 //! | access token, refresh token | [`AccessToken`], [`RefreshToken`], [`TokenRequest`], [`TokenResponse`] | RFC 6749 1.4, 1.5, 5.1 |
@@ -27,6 +27,7 @@ mod challenge;
 mod client;
 mod client_auth;
 mod client_metadata;
+mod client_reader;
 mod display_name;
 mod error;
 mod form;
@@ -37,6 +38,7 @@ mod metadata;
 mod metadata_document;
 mod pkce;
 mod redirect;
+mod redirect_scheme;
 mod redirect_uri;
 mod registration;
 mod resource;
@@ -53,6 +55,7 @@ pub use challenge::BearerChallenge;
 pub use client::{AuthMethod, Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge};
 pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
 pub use client_metadata::ClientMetadata;
+pub use client_reader::LeftOut;
 pub use display_name::is_shown;
 pub use error::{ErrorCode, OAuthError};
 pub use form::{Form, FormError};
@@ -62,8 +65,9 @@ pub use metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 pub use metadata_document::MetadataDocumentUrl;
 pub use pkce::{CodeChallenge, CodeVerifier};
 pub use redirect::{RegisteredRedirects, VerifiedRedirect};
-pub use redirect_uri::{InvalidRedirect, RedirectUri};
-pub use registration::RegistrationPolicy;
+pub use redirect_scheme::is_scheme;
+pub use redirect_uri::{InvalidRedirect, RedirectPolicy, RedirectUri};
+pub use registration::{ReadMetadata, RegistrationPolicy};
 pub use resource::{InvalidResource, ResourceIndicator};
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use secret::{

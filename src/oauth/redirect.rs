@@ -2,7 +2,7 @@
 
 use super::form::encode;
 use super::redirect_uri::loopback;
-use super::{InvalidRedirect, RedirectUri};
+use super::{InvalidRedirect, RedirectPolicy, RedirectUri};
 
 /// Cursor registers three, VS Code four.
 const MAX_COUNT: usize = 20;
@@ -20,15 +20,28 @@ pub struct VerifiedRedirect {
 }
 
 impl RegisteredRedirects {
-    /// Reads the list of a registration.
+    /// Takes those of a list that may be registered; returns the others, too, by their place in it.
     ///
     /// # Errors
-    /// `InvalidRedirect` of the first entry that breaks a rule, or `Count`.
-    pub fn parse(uris: &[String], extra_uris: &[String]) -> Result<Self, InvalidRedirect> {
+    /// `Count` for an empty list or one of more than 20; if nothing can be taken, the fault of the first entry.
+    pub fn parse(
+        uris: &[String],
+        policy: &RedirectPolicy,
+    ) -> Result<(Self, Vec<(usize, InvalidRedirect)>), InvalidRedirect> {
         if !(1..=MAX_COUNT).contains(&uris.len()) {
             return Err(InvalidRedirect::Count);
         }
-        uris.iter().map(|uri| RedirectUri::parse(uri, extra_uris)).collect::<Result<_, _>>().map(Self)
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
+        for (index, uri) in uris.iter().enumerate() {
+            match RedirectUri::parse(uri, policy) {
+                Ok(uri) => taken.push(uri),
+                Err(cause) => refused.push((index, cause)),
+            }
+        }
+        match refused.first() {
+            Some((_, cause)) if taken.is_empty() => Err(*cause),
+            _ => Ok((Self(taken), refused)),
+        }
     }
     /// Takes a list that was checked before it was stored.
     #[must_use]
@@ -106,7 +119,10 @@ mod tests {
     use super::*;
 
     fn registered(uris: &[&str]) -> RegisteredRedirects {
-        RegisteredRedirects::parse(&uris.iter().map(|u| (*u).to_owned()).collect::<Vec<_>>(), &[]).unwrap()
+        let uris: Vec<_> = uris.iter().map(|u| (*u).to_owned()).collect();
+        let (registered, refused) = RegisteredRedirects::parse(&uris, &RedirectPolicy::default()).unwrap();
+        assert_eq!(refused, []);
+        registered
     }
 
     #[test]
@@ -209,10 +225,24 @@ mod tests {
 
     #[test]
     fn a_client_has_1_to_20() {
-        let parse = |count| RegisteredRedirects::parse(&vec!["https://c.example/".to_owned(); count], &[]);
+        let parse = |count| {
+            RegisteredRedirects::parse(&vec!["https://c.example/".to_owned(); count], &RedirectPolicy::default())
+        };
         assert_eq!(parse(0), Err(InvalidRedirect::Count));
         assert!(parse(20).is_ok());
         assert_eq!(parse(21), Err(InvalidRedirect::Count));
+    }
+
+    #[test]
+    fn what_is_good_in_a_mixed_list_is_taken() {
+        let parse = |uris: &[&str]| {
+            let uris: Vec<_> = uris.iter().map(|u| (*u).to_owned()).collect();
+            RegisteredRedirects::parse(&uris, &RedirectPolicy::default())
+        };
+        let (taken, refused) = parse(&["javascript:x", "http://localhost/cb", "https://c.example/*"]).unwrap();
+        assert_eq!(taken.as_slice().iter().map(RedirectUri::as_str).collect::<Vec<_>>(), ["http://localhost/cb"]);
+        assert_eq!(refused, [(0, InvalidRedirect::Scheme), (2, InvalidRedirect::Wildcard)]);
+        assert_eq!(parse(&["https://c.example/*", "javascript:x"]), Err(InvalidRedirect::Wildcard));
     }
 
     #[test]

@@ -4,15 +4,10 @@ use std::net::IpAddr;
 
 use url::Host;
 
+use super::redirect_scheme::{is_reserved, is_scheme};
+
 /// Longer than any that a client was seen to use, short enough for every browser.
 const MAX_LENGTH: usize = 2048;
-
-/// Schemes that a browser runs, opens or connects to instead of handing the code to a program that registered them.
-const RUN_OR_OPENED: &[&str] = &["about", "blob", "data", "file", "ftp", "javascript", "vbscript", "ws", "wss"];
-
-/// Exact private-use URIs without a dot in the scheme that widely used clients register.
-const KNOWN_URIS: &[&str] =
-    &["cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-retrieval/oauth/callback"];
 
 /// What an authorization response adds; in a registered query they would stand there twice (RFC 6749 3.1).
 const RESPONSE_PARAMETERS: &[&str] = &["code", "error", "error_description", "error_uri", "iss", "state"];
@@ -20,6 +15,17 @@ const RESPONSE_PARAMETERS: &[&str] = &["code", "error", "error_description", "er
 /// A redirect URI that obeys the rules for registration, exactly as written by the client.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RedirectUri(String);
+
+/// What the operator and the place of the server say about redirect URIs.
+#[derive(Debug, Clone, Default)]
+pub struct RedirectPolicy {
+    /// Private-use schemes that are refused beside the reserved ones, in lower case.
+    pub refused_schemes: Vec<String>,
+    /// Exact URIs that are taken although `refused_schemes` names their scheme.
+    pub allowed_uris: Vec<String>,
+    /// The origins that this server answers to (`https://gw.example`). Codes sent there would land on our own pages.
+    pub own_origins: Vec<String>,
+}
 
 /// Why a redirect URI may not be registered or used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,9 +45,15 @@ pub enum InvalidRedirect {
     /// Its query has a parameter of the authorization response.
     #[error("a redirect URI must not contain a parameter of the authorization response")]
     Reserved,
-    /// http to another host than loopback, or a scheme that a browser would run or open.
-    #[error("a redirect URI must be https, http to loopback, or a private-use scheme with a dot")]
+    /// Has a `*`.
+    #[error("a redirect URI is matched exactly, without wildcards: name each one in full")]
+    Wildcard,
+    /// http to another host than loopback, a scheme that is not an application's own, or one that the operator refuses.
+    #[error("a redirect URI must be https, http to loopback, or of a private-use scheme that is an application's own")]
     Scheme,
+    /// Leads to this authorization server.
+    #[error("a redirect URI must not lead to this server itself")]
+    OwnOrigin,
     /// The list is empty or has more than 20 entries.
     #[error("between 1 and 20 redirect URIs are needed")]
     Count,
@@ -54,18 +66,22 @@ pub enum InvalidRedirect {
 }
 
 impl RedirectUri {
-    /// Reads a redirect URI for registration: https, http to 127.0.0.0/8, `[::1]` or `localhost`, or a private-use
-    /// scheme with a dot or on `extra_schemes_or_uris` (exact known exceptions such as Cursor's).
+    /// Reads a redirect URI for registration: https, http to 127.0.0.0/8, `[::1]` or `localhost`, or of a private-use
+    /// scheme that is neither reserved nor refused by the operator.
     ///
     /// # Errors
     /// `InvalidRedirect` says which rule it breaks.
-    pub fn parse(text: &str, extra_uris: &[String]) -> Result<Self, InvalidRedirect> {
+    pub fn parse(text: &str, policy: &RedirectPolicy) -> Result<Self, InvalidRedirect> {
         if text.len() > MAX_LENGTH {
             return Err(InvalidRedirect::TooLong);
         }
         // RFC 6749 3.1.2: no fragment, not even an empty one.
         if text.contains('#') {
             return Err(InvalidRedirect::Fragment);
+        }
+        // RFC 9700 2.1: there is no matching by pattern. Who writes one means it, and would find that it never matches.
+        if text.contains('*') {
+            return Err(InvalidRedirect::Wildcard);
         }
         let (scheme, rest) = text.split_once(':').ok_or(InvalidRedirect::Malformed)?;
         let scheme = scheme.to_ascii_lowercase();
@@ -81,21 +97,22 @@ impl RedirectUri {
         if has_response_parameter(text) {
             return Err(InvalidRedirect::Reserved);
         }
+        let uri = Self(text.to_owned());
+        if uri.leads_to(&policy.own_origins) {
+            return Err(InvalidRedirect::OwnOrigin);
+        }
         match scheme.as_str() {
-            "https" if authority.is_some_and(|authority| browsers_agree(&opened, authority)) => {
-                Ok(Self(text.to_owned()))
-            }
+            "https" if authority.is_some_and(|authority| browsers_agree(&opened, authority)) => Ok(uri),
             "https" => Err(InvalidRedirect::Malformed),
             // RFC 8252 7.3: plain http only where it does not leave the machine.
-            "http" if loopback(text).is_some() => Ok(Self(text.to_owned())),
-            scheme if RUN_OR_OPENED.contains(&scheme) => Err(InvalidRedirect::Scheme),
-            // RFC 8252 7.1: a private-use scheme is a domain name turned round; the others are named one by one.
-            scheme
-                if scheme.contains('.') || KNOWN_URIS.contains(&text) || extra_uris.iter().any(|uri| uri == text) =>
-            {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err(InvalidRedirect::Scheme),
+            "http" if loopback(text).is_some() => Ok(uri),
+            // `localhost:3000/cb` is a host and a port whose `http://` was forgotten.
+            _ if is_port(rest) => Err(InvalidRedirect::Malformed),
+            scheme if is_reserved(scheme) => Err(InvalidRedirect::Scheme),
+            // RFC 8252 7.1 recommends a domain name turned round, with its dots. Widely used applications have none, and
+            // whoever registers a name on a device may as well register one with dots: PKCE protects the code.
+            scheme if policy.refuses(scheme, text) => Err(InvalidRedirect::Scheme),
+            _ => Ok(uri),
         }
     }
     /// Takes a redirect URI that was checked before it was stored.
@@ -107,6 +124,22 @@ impl RedirectUri {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+    /// Returns whether a browser that is sent there comes to one of these origins (`https://gw.example:8443`).
+    #[must_use]
+    pub fn leads_to(&self, origins: &[String]) -> bool {
+        let Ok(url) = url::Url::parse(&self.0) else { return false };
+        let opened = url.origin().ascii_serialization();
+        origins.iter().any(|origin| {
+            // RFC 1034 3.1: a dot at the end of a name changes nothing of where it leads.
+            *origin == opened || (opened.contains('.') && without_last_dot(&opened) == *origin)
+        })
+    }
+    /// Returns the scheme of a private-use URI.
+    #[must_use]
+    pub fn private_use_scheme(&self) -> Option<String> {
+        let scheme = self.0.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+        scheme.filter(|scheme| !matches!(scheme.as_str(), "https" | "http"))
     }
     /// Returns the host to show on the consent page, or the scheme for a private-use URI.
     #[must_use]
@@ -144,9 +177,23 @@ fn is_uri_character(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
 }
 
-fn is_scheme(scheme: &str) -> bool {
-    scheme.starts_with(|c: char| c.is_ascii_lowercase())
-        && scheme.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.'))
+impl RedirectPolicy {
+    fn refuses(&self, scheme: &str, uri: &str) -> bool {
+        self.refused_schemes.iter().any(|refused| refused == scheme) && !self.allowed_uris.iter().any(|a| a == uri)
+    }
+}
+
+/// Returns an origin whose host has lost its last dot.
+fn without_last_dot(origin: &str) -> String {
+    let (before, authority) = origin.split_once("://").unwrap_or(("", origin));
+    let (host, port) = split_port(authority);
+    format!("{before}://{}{port}", host.strip_suffix('.').unwrap_or(host))
+}
+
+/// Whether what follows a colon is a port.
+fn is_port(rest: &str) -> bool {
+    let digits = split_authority(rest).0;
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Splits what follows `//` into the authority and the rest.
@@ -210,8 +257,21 @@ mod tests {
             ("blob:https://c.example/x", Some(No::Scheme)),
             ("about:blank", Some(No::Scheme)),
             ("wss://c.example/", Some(No::Scheme)),
-            ("myapp:/cb", Some(No::Scheme)),
-            ("cursor://other/cb", Some(No::Scheme)),
+            ("myapp:/cb", None),
+            ("vscode://saoudrizwan.claude-dev/mcp-auth/callback/4f1c", None),
+            ("windsurf://codeium.windsurf/oauth/callback", None),
+            ("ms-settings:privacy", Some(No::Scheme)),
+            ("search-ms:query=x", Some(No::Scheme)),
+            ("mailto:ada@example.com", Some(No::Scheme)),
+            ("intent://x#Intent;end", Some(No::Fragment)),
+            ("Chrome-Extension://abc/cb", Some(No::Scheme)),
+            ("c:/cb", Some(No::Scheme)),
+            ("localhost:3000/cb", Some(No::Malformed)),
+            ("c.example:8443", Some(No::Malformed)),
+            ("https://c.example/*", Some(No::Wildcard)),
+            ("https://*.c.example/cb", Some(No::Wildcard)),
+            ("http://localhost:*/cb", Some(No::Wildcard)),
+            ("myapp://*", Some(No::Wildcard)),
             ("http://evil/cb", Some(No::Scheme)),
             ("http://c.example/cb", Some(No::Scheme)),
             ("http://0x7f.1/cb", Some(No::Scheme)),
@@ -228,10 +288,51 @@ mod tests {
             ("/cb", Some(No::Malformed)),
             ("", Some(No::Malformed)),
         ] {
-            assert_eq!(RedirectUri::parse(uri, &[]).err(), expected, "{uri:?}");
+            assert_eq!(RedirectUri::parse(uri, &RedirectPolicy::default()).err(), expected, "{uri:?}");
         }
-        assert!(RedirectUri::parse("myapp:/cb", &["myapp:/cb".to_owned()]).is_ok());
-        assert_eq!(RedirectUri::parse(&format!("https://c.example/{}", "x".repeat(2048)), &[]), Err(No::TooLong));
+        let long = format!("https://c.example/{}", "x".repeat(2048));
+        assert_eq!(RedirectUri::parse(&long, &RedirectPolicy::default()), Err(No::TooLong));
+    }
+
+    #[test]
+    fn az_10_an_operator_refuses_schemes_but_for_exact_uris() {
+        let policy = RedirectPolicy {
+            refused_schemes: vec!["myapp".to_owned(), "com.example.app".to_owned()],
+            allowed_uris: vec!["myapp:/cb".to_owned(), "javascript:x".to_owned()],
+            ..RedirectPolicy::default()
+        };
+        for (uri, good) in [
+            ("myapp:/cb", true),
+            ("myapp:/other", false),
+            ("MyApp:/other", false),
+            ("com.example.app:/cb", false),
+            ("other:/cb", true),
+            ("javascript:x", false),
+        ] {
+            assert_eq!(RedirectUri::parse(uri, &policy).is_ok(), good, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_never_sent_to_this_server_itself() {
+        let own_origins = ["https://gw.example", "https://localhost:8443", "https://[::1]:8443"];
+        let policy = RedirectPolicy { own_origins: own_origins.map(str::to_owned).into(), ..RedirectPolicy::default() };
+        for (uri, own) in [
+            ("https://gw.example/login", true),
+            ("https://GW.example:443/x", true),
+            ("https://gw.example./x", true),
+            ("https://localhost:8443/login", true),
+            ("https://[::1]:8443/", true),
+            ("https://gw.example:8443/x", false),
+            ("https://sub.gw.example/x", false),
+            ("https://localhost/x", false),
+            ("http://localhost:8443/x", false),
+            ("gw.example:/x", false),
+        ] {
+            let outcome = RedirectUri::parse(uri, &policy);
+            assert_eq!(outcome == Err(InvalidRedirect::OwnOrigin), own, "{uri}: {outcome:?}");
+            assert_eq!(outcome.is_ok(), !own, "{uri}");
+        }
     }
 
     #[test]
@@ -252,7 +353,7 @@ mod tests {
             ("https://notlocalhost/cb", "notlocalhost", false),
             ("https://128.0.0.1/cb", "128.0.0.1", false),
         ] {
-            let uri = RedirectUri::parse(uri, &[]).unwrap();
+            let uri = RedirectUri::parse(uri, &RedirectPolicy::default()).unwrap();
             assert_eq!((uri.display_host().as_str(), uri.is_local()), (host, local), "{}", uri.as_str());
         }
     }

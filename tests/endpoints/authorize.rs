@@ -118,15 +118,37 @@ async fn az_08_a_loopback_port_may_differ_and_the_page_warns() {
 }
 
 #[tokio::test]
-async fn az_09_az_10_schemes_that_run_or_that_nobody_owns_are_refused() {
+async fn az_09_az_10_schemes_of_protocols_and_systems_are_refused() {
     let (site, client) = with_client(REDIRECT).await;
-    for uri in
-        ["javascript:alert(1)", "data:text/html,x", "JavaScript:x", "file:///x", "blob:x", "about:blank", "myapp:/cb"]
-    {
+    for uri in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "JavaScript:x",
+        "file:///x",
+        "blob:x",
+        "about:blank",
+        "ms-settings:x",
+        "mailto:x",
+        "https://c.example/*",
+        "https://gw.example/login",
+    ] {
         let body = serde_json::json!({ "redirect_uris": [uri], "token_endpoint_auth_method": "none" });
         site.post_json("/register", &body.to_string()).await.assert_tok(400, "invalid_redirect_uri");
         site.ask("GET", &request(&client, &[("redirect_uri", uri)]), &[]).await.assert_local();
     }
+}
+
+#[tokio::test]
+async fn az_10_a_private_use_scheme_is_shown_as_what_it_opens() {
+    let uri = "vscode://saoudrizwan.claude-dev/mcp-auth/callback/4f1c";
+    let (site, client) = with_client(uri).await;
+    let mut browser = Browser::new(&site);
+    let login = browser.open(&request(&client, &[("redirect_uri", uri)])).await;
+    let consent = browser.log_in(&login).await;
+    assert!(consent.html.contains("opens the application registered for vscode:"), "{}", consent.html);
+    assert!(consent.html.contains("the application registered for <strong>vscode:</strong> is opened"));
+    let answer = browser.post("/consent", &consent.form(&[("decision", "approve")])).await;
+    only(&answer.redirected(uri), "code");
 }
 
 #[tokio::test]

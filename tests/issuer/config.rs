@@ -58,6 +58,7 @@ pub(crate) fn config() -> Config {
         },
         registration: RegistrationConfig {
             enabled: true,
+            refused_schemes: Vec::new(),
             extra_redirect_uris: Vec::new(),
             max_clients: 1000,
             unused_after: Lifetime::from_secs(86_400),

@@ -206,8 +206,9 @@ impl World {
             "client_name": name, "redirect_uris": [redirect], "token_endpoint_auth_method": "none",
             "grant_types": ["authorization_code", "refresh_token"],
         });
-        let metadata =
-            ClientMetadata::from_registration(body.to_string().as_bytes(), &RegistrationPolicy::default()).unwrap();
+        let metadata = ClientMetadata::from_registration(body.to_string().as_bytes(), &RegistrationPolicy::default())
+            .unwrap()
+            .metadata;
         let client = Client {
             tenant: TenantId::default(),
             id: ClientId::parse(&format!("mcp_client_{}", name.replace(' ', "_"))).unwrap(),

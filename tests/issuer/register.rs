@@ -75,10 +75,9 @@ async fn rg_07_rg_09_scopes_are_trimmed_and_the_id_is_ours() {
 #[tokio::test]
 async fn rg_refused_metadata_is_recorded_and_stores_nothing() {
     let world = World::new().await;
-    let cases: [(&[(&str, serde_json::Value)], &str); 4] = [
+    let cases: [(&[(&str, serde_json::Value)], &str); 3] = [
         (&[("redirect_uris", serde_json::json!(["javascript:alert(1)"]))], "invalid_redirect_uri"),
         (&[("grant_types", serde_json::json!(["password"]))], "invalid_client_metadata"),
-        (&[("logo_uri", "http://plain.example/logo".into())], "invalid_client_metadata"),
         (&[("redirect_uris", serde_json::json!([]))], "invalid_redirect_uri"),
     ];
     for (extra, expected) in cases {
@@ -86,4 +85,17 @@ async fn rg_refused_metadata_is_recorded_and_stores_nothing() {
         assert_eq!(world.last_event().await, AuditEvent::ClientRegistrationRefused);
     }
     assert_eq!(world.inner().list_clients(&mcpgate::oauth::TenantId::default()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn rg_04_what_was_left_out_of_a_registration_is_recorded() {
+    let world = World::new().await;
+    let mixed = serde_json::json!(["https://client.example/*", CALLBACK, "javascript:alert(1)"]);
+    let extra = [("redirect_uris", mixed), ("logo_uri", "http://plain.example/logo".into())];
+    let registered = world.issuer.register(&body(&extra), &caller(1)).await.unwrap();
+    let uris: Vec<_> = registered.client.metadata.redirect_uris.as_slice().iter().map(|uri| uri.as_str()).collect();
+    assert_eq!((uris, registered.client.metadata.logo_uri), (vec![CALLBACK], None));
+    let row = world.audit().await.pop().unwrap();
+    assert_eq!(row.event, AuditEvent::ClientRegistered);
+    assert_eq!(row.reason.as_deref(), Some("left out: redirect_uris[0], redirect_uris[2], logo_uri"));
 }

@@ -29,7 +29,7 @@ fn client() -> Client {
         tenant: TenantId::default(),
         id: ClientId::parse("c1").unwrap(),
         origin: ClientOrigin::Registered,
-        metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap(),
+        metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap().metadata,
         secrets: Vec::new(),
         resource: None,
         disabled: false,
@@ -41,7 +41,7 @@ fn client() -> Client {
 
 fn ask(client: &Client, query: &str, policy: &RequestPolicy) -> Result<ValidatedRequest, Box<RefusedRequest>> {
     let request = AuthorizationRequest::new(Form::parse(query.as_bytes()).unwrap());
-    request.validate(client, request.verify_redirect(client).unwrap(), policy)
+    request.validate(client, request.verify_redirect(client, &[]).unwrap(), policy)
 }
 
 /// A sound request with `extra` added, for a gateway with one resource.
@@ -62,7 +62,7 @@ fn az_14_what_identifies_client_and_redirect_comes_once() {
     }
     let twice = format!("redirect_uri={CB}&redirect_uri={CB}");
     for bad in [&twice, "redirect_uri=https://evil.example/cb"] {
-        assert_eq!(request(bad).verify_redirect(&client()).unwrap_err().code(), ErrorCode::InvalidRequest);
+        assert_eq!(request(bad).verify_redirect(&client(), &[]).unwrap_err().code(), ErrorCode::InvalidRequest);
     }
 }
 

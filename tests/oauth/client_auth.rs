@@ -16,7 +16,7 @@ fn client(method: AuthMethod, secrets: &[(&str, Option<Timestamp>)]) -> Client {
         tenant: TenantId::default(),
         id: ClientId::parse("c1").unwrap(),
         origin: ClientOrigin::Registered,
-        metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap(),
+        metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap().metadata,
         secrets: secrets
             .iter()
             .map(|(secret, until)| ClientSecretHash { hash: TokenHash::of(secret.as_bytes()), until: *until })

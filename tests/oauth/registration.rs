@@ -3,16 +3,23 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpgate::oauth::{
-    AuthMethod, ClientMetadata, ErrorCode, GrantType, MetadataDocumentUrl, OAuthError, RegistrationPolicy, ScopeSet,
+    AuthMethod, ClientMetadata, ErrorCode, GrantType, MetadataDocumentUrl, OAuthError, ReadMetadata, RedirectPolicy,
+    RegistrationPolicy, ScopeSet,
 };
 use serde_json::{Value, json};
 
 fn policy() -> RegistrationPolicy {
-    RegistrationPolicy { extra_redirect_uris: Vec::new(), scopes: ScopeSet::parse("read write").unwrap() }
+    let own_origins = vec!["https://gw.example".to_owned()];
+    let redirects = RedirectPolicy { own_origins, ..RedirectPolicy::default() };
+    RegistrationPolicy { redirects, scopes: ScopeSet::parse("read write").unwrap() }
+}
+
+fn read(body: &Value) -> Result<ReadMetadata, OAuthError> {
+    ClientMetadata::from_registration(body.to_string().as_bytes(), &policy())
 }
 
 fn register(body: &Value) -> Result<ClientMetadata, OAuthError> {
-    ClientMetadata::from_registration(body.to_string().as_bytes(), &policy())
+    read(body).map(|read| read.metadata)
 }
 
 fn with(name: &str, value: Value) -> Value {
@@ -24,6 +31,10 @@ fn with(name: &str, value: Value) -> Value {
 const ID: &str = "https://c.example/client.json";
 
 fn document(changes: &Value) -> Result<ClientMetadata, OAuthError> {
+    read_document(changes).map(|read| read.metadata)
+}
+
+fn read_document(changes: &Value) -> Result<ReadMetadata, OAuthError> {
     let mut body = json!({ "client_id": ID, "client_name": "C", "redirect_uris": ["https://c.example/cb"] });
     for (name, value) in changes.as_object().unwrap() {
         body[name] = value.clone();
@@ -98,9 +109,30 @@ fn appendix_b_known_clients_are_registered() {
 
 #[test]
 fn appendix_b_hostile_redirects_are_refused() {
-    for uri in ["javascript:alert(1)", "http://evil/", "https://c.example/#f", "https://u@c.example/", ""] {
-        let error = register(&json!({ "redirect_uris": ["https://c.example/cb", uri] })).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::InvalidRedirectUri, "{uri}");
+    for uri in [
+        "javascript:alert(1)",
+        "http://evil/",
+        "https://c.example/#f",
+        "https://u@c.example/",
+        "https://c.example/*",
+        "https://gw.example/login",
+        "mailto:x",
+        "",
+    ] {
+        for alone in [json!([uri]), json!([uri, uri]), json!([uri, 1])] {
+            let error = register(&json!({ "redirect_uris": alone })).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidRedirectUri, "{uri}");
+            let error = document(&json!({ "redirect_uris": alone })).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidClientMetadata, "{uri}");
+        }
+        // In a mixed list the others are registered, by either door, and it is said which was not.
+        let mixed = json!({ "redirect_uris": [uri, "http://localhost/cb", 1] });
+        for read in [read(&mixed).unwrap(), read_document(&mixed).unwrap()] {
+            let uris: Vec<_> = read.metadata.redirect_uris.as_slice().iter().map(|uri| uri.as_str()).collect();
+            assert_eq!(uris, ["http://localhost/cb"], "{uri}");
+            let left_out: Vec<_> = read.left_out.iter().map(ToString::to_string).collect();
+            assert_eq!(left_out, ["redirect_uris[0]", "redirect_uris[2]"], "{uri}");
+        }
     }
     for none in [json!({}), json!({ "redirect_uris": [] }), json!({ "redirect_uris": null })] {
         assert_eq!(register(&none).unwrap_err().code(), ErrorCode::InvalidRedirectUri);
@@ -108,39 +140,22 @@ fn appendix_b_hostile_redirects_are_refused() {
 }
 
 #[test]
-fn rg_03_rg_04_rg_06_unacceptable_members_are_refused() {
+fn rg_03_rg_06_what_something_depends_on_is_refused() {
     for (name, value) in [
         ("redirect_uris", json!(vec!["https://c.example/cb"; 100])),
         ("redirect_uris", json!("https://c.example/cb")),
-        ("redirect_uris", json!([1])),
         ("client_name", json!("x".repeat(10_240))),
         ("client_name", json!(["x"])),
-        ("client_uri", json!("javascript:alert(1)")),
-        ("logo_uri", json!("http://c.example/logo.png")),
-        ("tos_uri", json!("data:text/plain,x")),
-        ("policy_uri", json!("https://10.0.0.1/")),
-        ("policy_uri", json!("https://0x7f.1/")),
-        ("policy_uri", json!("https://[::1]/")),
-        ("policy_uri", json!("https://localhost/")),
-        ("logo_uri", json!("https://localhost./x")),
-        ("logo_uri", json!("https://intranet/x")),
-        ("logo_uri", json!("https://metadata.google.internal/x")),
         ("client_name", json!(format!("a{}", "\u{316}".repeat(90)))),
-        ("logo_uri", json!("https://u:p@c.example/")),
-        ("jwks_uri", json!("http://c.example/jwks")),
-        ("jwks", json!([])),
         ("jwks", json!({ "keys": [{ "kty": "EC", "d": "x" }] })),
         ("jwks", json!({ "keys": [{ "kty": "oct", "k": "x" }] })),
-        ("grant_types", json!(["authorization_code", "password"])),
-        ("grant_types", json!(["authorization_code", "implicit"])),
+        ("grant_types", json!(["password"])),
+        ("grant_types", json!(["implicit", "refresh_token"])),
         ("grant_types", json!(["client_credentials"])),
-        ("grant_types", json!([])),
         ("response_types", json!(["token"])),
-        ("response_types", json!([])),
         ("token_endpoint_auth_method", json!("private_key_jwt")),
         ("token_endpoint_auth_method", json!("client_secret_jwt")),
-        ("scope", json!("a\"b")),
-        ("scope", json!(["read"])),
+        ("token_endpoint_auth_method", json!(1)),
     ] {
         let error = register(&with(name, value.clone())).unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidClientMetadata, "{name}: {value}");
@@ -151,13 +166,112 @@ fn rg_03_rg_04_rg_06_unacceptable_members_are_refused() {
 }
 
 #[test]
+fn rg_04_what_nothing_depends_on_is_left_out() {
+    for (name, value) in [
+        ("client_uri", json!("javascript:alert(1)")),
+        ("client_uri", json!("http://localhost:3080")),
+        ("logo_uri", json!("http://c.example/logo.png")),
+        ("logo_uri", json!("data:image/png;base64,AAAA")),
+        ("logo_uri", json!(["https://c.example/logo.png"])),
+        ("tos_uri", json!("data:text/plain,x")),
+        ("tos_uri", json!("/tos")),
+        ("policy_uri", json!("n/a")),
+        ("policy_uri", json!("https://10.0.0.1/")),
+        ("policy_uri", json!("https://0x7f.1/")),
+        ("policy_uri", json!("https://[::1]/")),
+        ("policy_uri", json!("https://localhost/")),
+        ("logo_uri", json!("https://localhost./x")),
+        ("logo_uri", json!("https://intranet/x")),
+        ("logo_uri", json!("https://metadata.google.internal/x")),
+        ("logo_uri", json!("https://u:p@c.example/")),
+        ("software_id", json!("x".repeat(10_240))),
+        ("software_version", json!(2)),
+        ("application_type", json!("robot")),
+        ("scope", json!(["read"])),
+        ("grant_types", json!("authorization_code")),
+        ("response_types", json!("code")),
+        ("token_endpoint_auth_methods_supported", json!("none")),
+    ] {
+        let body = with(name, value.clone());
+        for read in [read(&body).unwrap(), read_document(&body).unwrap()] {
+            let left_out: Vec<_> = read.left_out.iter().map(ToString::to_string).collect();
+            assert_eq!(left_out, [name], "{value}");
+            let members = read.metadata.to_json();
+            assert!(members.get(name).is_none_or(|kept| *kept != value), "{name}: {members:?}");
+            assert_eq!(read.metadata.grant_types.len(), 2);
+        }
+    }
+    // What is not used at all is not judged either.
+    for (name, value) in
+        [("jwks_uri", json!("http://c.example/jwks")), ("jwks", json!([])), ("contacts", json!(1)), ("x", json!({}))]
+    {
+        assert_eq!(read(&with(name, value)).unwrap().left_out, []);
+    }
+    let kept = register(&with("client_uri", json!("https://c.example/"))).unwrap();
+    assert_eq!(kept.client_uri.as_deref(), Some("https://c.example/"));
+}
+
+#[test]
+fn rg_06_what_is_known_in_a_mixed_list_is_registered() {
+    for (name, value, grants) in [
+        ("grant_types", json!(["authorization_code", "password", "implicit"]), 1),
+        ("grant_types", json!(["client_credentials", "refresh_token", "authorization_code", 7]), 2),
+        ("grant_types", json!([]), 2),
+        ("response_types", json!(["code", "token"]), 2),
+        ("response_types", json!([]), 2),
+    ] {
+        let body = with(name, value.clone());
+        for metadata in [register(&body).unwrap(), document(&body).unwrap()] {
+            assert_eq!(metadata.grant_types.len(), grants, "{value}");
+            assert_eq!(metadata.to_json()["response_types"], json!(["code"]));
+        }
+    }
+}
+
+/// One rule for registrations and documents: the first method that the client allows and we have.
+#[test]
+fn ci_10_a_client_is_served_by_a_method_that_it_allows() {
+    let (none, basic, post) = (AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost);
+    for (preferred, listed, registered, described) in [
+        (json!(null), json!(null), Some(basic), Some(none)),
+        (json!("none"), json!(null), Some(none), Some(none)),
+        (json!("client_secret_post"), json!(null), Some(post), None),
+        (json!("client_secret_post"), json!(["none"]), Some(post), Some(none)),
+        (json!("private_key_jwt"), json!(null), None, None),
+        (json!("private_key_jwt"), json!([]), None, None),
+        (json!("private_key_jwt"), json!(["private_key_jwt"]), None, None),
+        (json!("private_key_jwt"), json!(["none", "private_key_jwt"]), Some(none), Some(none)),
+        (json!("private_key_jwt"), json!(["private_key_jwt", "client_secret_basic", "none"]), Some(basic), Some(none)),
+        (json!("tls_client_auth"), json!(["client_secret_post", 1]), Some(post), None),
+        (json!(null), json!(["private_key_jwt"]), None, None),
+        (json!(null), json!(["none"]), Some(none), Some(none)),
+        (json!("magic"), json!(null), None, None),
+    ] {
+        let mut body = with("token_endpoint_auth_method", preferred.clone());
+        body["token_endpoint_auth_methods_supported"] = listed.clone();
+        for (outcome, expected) in [(register(&body), registered), (document(&body), described)] {
+            let outcome = outcome.map(|m| m.token_endpoint_auth_method);
+            match expected {
+                Some(method) => assert_eq!(outcome, Ok(method), "{preferred} {listed}"),
+                None => {
+                    let error = outcome.unwrap_err();
+                    assert_eq!(error.code(), ErrorCode::InvalidClientMetadata, "{preferred} {listed}");
+                    let told = error.description().starts_with("private_key_jwt is not supported yet");
+                    let only = preferred == json!("private_key_jwt") || listed == json!(["private_key_jwt"]);
+                    assert_eq!(told, only, "{preferred} {listed}: {}", error.description());
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn rg_05_rg_07_names_are_cleaned_and_scopes_trimmed() {
     assert_eq!(register(&with("client_name", json!("a\u{202e}b"))).unwrap().client_name.as_deref(), Some("ab"));
     let scope = |asked: &str| register(&with("scope", json!(asked))).unwrap().scope.map(|s| s.to_string());
     assert_eq!(scope("read admin *").as_deref(), Some("read"));
     assert_eq!(scope("openid profile"), None);
-    let odd = register(&with("application_type", json!("robot"))).unwrap();
-    assert_eq!(odd.application_type, None);
+    assert_eq!(scope("a\"b write,\\").as_deref(), Some("write"), "a malformed one goes, the others stay");
 }
 
 #[test]
@@ -198,8 +312,24 @@ fn ci_09_ci_10_ci_11_a_document_obeys_its_own_rules() {
     ] {
         assert_eq!(document(&bad).unwrap_err().code(), ErrorCode::InvalidClientMetadata, "{bad}");
     }
-    let chatgpt = json!({ "token_endpoint_auth_method": "private_key_jwt",
-        "token_endpoint_auth_methods_supported": ["private_key_jwt", "none"],
-        "jwks_uri": "https://c.example/jwks.json", "grant_types": ["authorization_code", "implicit"] });
-    assert_eq!(document(&chatgpt).unwrap().token_endpoint_auth_method, AuthMethod::None);
+}
+
+/// ChatGPT's document as it is served, but for its address.
+#[test]
+fn ci_10_the_document_of_chatgpt_is_a_public_client() {
+    let read = read_document(&json!({
+        "client_uri": "https://chatgpt.com/",
+        "redirect_uris": ["https://chatgpt.com/connector_platform_oauth_redirect"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "client_name": "ChatGPT",
+        "token_endpoint_auth_signing_alg": "RS256",
+        "jwks_uri": "https://chatgpt.com/oauth/jwks.json",
+    }))
+    .unwrap();
+    assert_eq!(read.left_out, []);
+    assert_eq!(read.metadata.token_endpoint_auth_method, AuthMethod::None);
+    assert_eq!(read.metadata.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
 }

@@ -116,9 +116,16 @@ async fn az_09_schemes_that_run_or_open_something_are_refused() {
 }
 
 #[tokio::test]
-async fn az_10_a_private_scheme_without_a_dot_is_refused() {
+async fn az_10_a_private_use_scheme_is_an_applications_own() {
     let shared = shared::gateway().await;
-    for (uri, status) in [("myapp:/cb", 400), ("com.example.app:/cb", 201)] {
+    for (uri, status) in [
+        ("myapp:/cb", 201),
+        ("com.example.app:/cb", 201),
+        ("vscode://saoudrizwan.claude-dev/mcp-auth/callback/4f1c", 201),
+        ("ms-settings:privacy", 400),
+        ("mailto:ada@example.com", 400),
+        ("iris.beep:x", 400),
+    ] {
         let body = serde_json::json!({"redirect_uris": [uri], "token_endpoint_auth_method": "none"});
         let reply = Client::new(&shared.home).post_json("/register", &body).await;
         assert_eq!(reply.status, status, "{uri}: {reply:?}");

@@ -122,7 +122,7 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
     store.insert_code(code("c", START), page.id, Some(of_document.clone()), added()).await.unwrap();
     let find = || async { store.find_consent(&tenant(), &subject("alice"), &id, &resource()).await.unwrap() };
 
-    let redirects = RegisteredRedirects::parse(&["https://app.example/new".to_owned()], &[]).unwrap();
+    let redirects = RegisteredRedirects::from_stored(vec!["https://app.example/new".to_owned()]);
     let changed = ClientMetadata { redirect_uris: redirects, ..metadata() };
     let later = Client { metadata: changed, created_at: START.plus(DAY), ..first.clone() };
     store.put_document_client(later.clone(), false, added()).await.unwrap();

@@ -55,7 +55,7 @@ pub(crate) fn grant_id(name: &str) -> GrantId {
 pub(crate) fn metadata() -> ClientMetadata {
     ClientMetadata {
         client_name: Some("Example".to_owned()),
-        redirect_uris: RegisteredRedirects::parse(&["https://app.example/cb".to_owned()], &[]).unwrap(),
+        redirect_uris: RegisteredRedirects::from_stored(vec!["https://app.example/cb".to_owned()]),
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         token_endpoint_auth_method: AuthMethod::None,
         scope: None,

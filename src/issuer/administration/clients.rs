@@ -46,9 +46,8 @@ impl Administration {
             "token_endpoint_auth_method": new.auth_method.as_str(),
             "scope": (!limit.is_empty()).then(|| limit.to_string()),
         });
-        let extra_redirect_uris = self.config.registration.extra_redirect_uris.clone();
-        let policy = RegistrationPolicy { extra_redirect_uris, scopes };
-        let metadata = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
+        let policy = RegistrationPolicy { redirects: self.config.redirect_policy(), scopes };
+        let read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
             .map_err(AdministrationError::BadClient)?;
         let secret = (new.auth_method != AuthMethod::None)
             .then(|| ClientSecret::mint(self.entropy.random_32(), self.keys.brand()));
@@ -56,7 +55,7 @@ impl Administration {
             tenant: self.tenant.clone(),
             id: ClientId::mint(self.entropy.random_32(), self.keys.brand()),
             origin: ClientOrigin::Manual,
-            metadata,
+            metadata: read.metadata,
             secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
             resource: bound.map(|upstream| upstream.resource.clone()),
             disabled: false,
@@ -66,7 +65,7 @@ impl Administration {
         };
         let row = self.audit(AuditEvent::ClientAdded, Some(&client.id), client.id.as_str());
         match self.store.insert_client(client.clone(), u64::MAX, row).await? {
-            Insertion::Inserted => Ok(Registered { client, secret }),
+            Insertion::Inserted => Ok(Registered { client, secret, left_out: read.left_out }),
             Insertion::Exists | Insertion::Full => Err(AdministrationError::TooManyClients),
         }
     }

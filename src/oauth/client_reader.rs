@@ -1,0 +1,226 @@
+//! Reading client metadata member by member: what is good is taken, what is optional and not good is left out, and what
+//! the rest depends on is refused (RFC 7591 2 and 3.2.1 let the server replace or leave out any member).
+
+use serde_json::{Map, Value};
+
+use super::registration::invalid;
+use super::{
+    AuthMethod, ErrorCode, GrantType, InvalidRedirect, OAuthError, RedirectPolicy, RegisteredRedirects, ScopeSet,
+    ScopeToken, display_name, json, metadata_document,
+};
+
+/// Redirect URIs per client. More is an attack on the store, not a mistake in an address.
+const MAX_REDIRECT_URIS: usize = 20;
+const MAX_URL: usize = 2048;
+
+/// A member that was asked for and is not registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name (RFC 7591 2).
+    pub member: &'static str,
+    /// Which entry, of a list.
+    pub index: Option<usize>,
+    /// What is wrong with it; public, and never an echo of the input.
+    pub why: String,
+}
+
+impl std::fmt::Display for LeftOut {
+    /// Names the member: `redirect_uris[1]`, `logo_uri`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.index {
+            Some(index) => write!(f, "{}[{index}]", self.member),
+            None => f.write_str(self.member),
+        }
+    }
+}
+
+/// The members of a registration or document; `null`, the empty string and the empty list count as absent, unknown
+/// members are ignored.
+pub(super) struct Reader {
+    members: Map<String, Value>,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+impl Reader {
+    pub(super) fn new(body: &[u8]) -> Result<Self, OAuthError> {
+        let problem = "the client metadata must be one JSON object without repeated members";
+        let members = json::object(body).ok_or_else(|| invalid(problem))?;
+        Ok(Self { members, left_out: Vec::new() })
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.members.get(name).filter(|value| !value.is_null())
+    }
+
+    fn leave_out(&mut self, member: &'static str, index: Option<usize>, why: impl Into<String>) {
+        self.left_out.push(LeftOut { member, index, why: why.into() });
+    }
+
+    /// Returns a text that something depends on.
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, OAuthError> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let text = value.as_str().ok_or_else(|| invalid(format!("{name} must be a string")))?;
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// Returns a list of strings; entries of other kinds are passed over, and so is anything but a list.
+    fn strings(&mut self, name: &'static str) -> Vec<String> {
+        let Some(value) = self.value(name) else { return Vec::new() };
+        if let Some(entries) = value.as_array() {
+            entries.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        } else {
+            self.leave_out(name, None, "it must be a list of strings");
+            Vec::new()
+        }
+    }
+
+    /// Finds how the client authenticates: by the first of the methods it allows that is among `served`.
+    ///
+    /// `token_endpoint_auth_method` is the one it prefers, and `token_endpoint_auth_methods_supported` (OpenID Connect
+    /// Relying Party Metadata Choices 2) are all that it can use. ChatGPT's documents prefer `private_key_jwt` and list
+    /// `none` beside it.
+    pub(super) fn auth_method(&mut self, served: &[AuthMethod], default: AuthMethod) -> Result<AuthMethod, OAuthError> {
+        let preferred = self.text("token_endpoint_auth_method")?.map(str::to_owned);
+        let listed = self.strings("token_endpoint_auth_methods_supported");
+        let allowed: Vec<_> = preferred.into_iter().chain(listed).collect();
+        if allowed.is_empty() {
+            return Ok(default);
+        }
+        let first = allowed.iter().find_map(|name| AuthMethod::parse(name).filter(|method| served.contains(method)));
+        first.ok_or_else(|| {
+            let names: Vec<_> = served.iter().map(|method| method.as_str()).collect();
+            let not_yet = if allowed.iter().any(|name| name == "private_key_jwt") {
+                "private_key_jwt is not supported yet: "
+            } else {
+                ""
+            };
+            invalid(format!("{not_yet}the client must allow one of these authentication methods: {}", names.join(", ")))
+        })
+    }
+
+    /// Unknown grant types are dropped (VS Code and Claude ask for extra ones), and so are `password` and `implicit`,
+    /// which OAuth 2.1 has no more. Absent means the code grant, and refreshing with it, which several clients forget to
+    /// ask for.
+    pub(super) fn grant_types(&mut self) -> Result<Vec<GrantType>, OAuthError> {
+        let all = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+        let asked = self.strings("grant_types");
+        if asked.is_empty() {
+            return Ok(all.to_vec());
+        }
+        let known: Vec<_> = all.into_iter().filter(|grant| asked.iter().any(|name| name == grant.as_str())).collect();
+        if known.contains(&GrantType::AuthorizationCode) {
+            Ok(known)
+        } else {
+            Err(invalid("grant_types must contain authorization_code"))
+        }
+    }
+
+    /// RFC 7591 2: response types fit the grant types, of which only the code grant has one.
+    pub(super) fn check_response_types(&mut self) -> Result<(), OAuthError> {
+        let asked = self.strings("response_types");
+        if asked.is_empty() || asked.iter().any(|kind| kind == "code") {
+            Ok(())
+        } else {
+            Err(invalid("response_types must contain code"))
+        }
+    }
+
+    /// RFC 7591 2: a key set is the client's public keys; a private one that came here is a secret no more, and its
+    /// owner must hear of it. Keys are not used yet, so nothing else about them is judged. RFC 7517 and 7518: `d` is in
+    /// every private key, `k` is the secret of a symmetric one.
+    pub(super) fn check_keys(&self) -> Result<(), OAuthError> {
+        let keys = self.value("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array);
+        let is_private = |key: &Value| ["d", "k", "p", "q"].iter().any(|member| key.get(member).is_some());
+        if keys.into_iter().flatten().any(is_private) {
+            return Err(invalid("jwks must not contain private keys"));
+        }
+        Ok(())
+    }
+
+    /// Takes the redirect URIs that may be registered; the others are left out. Clients register a list for all of their
+    /// editions, and one that is not taken must not end those beside it.
+    pub(super) fn redirect_uris(&mut self, policy: &RedirectPolicy) -> Result<RegisteredRedirects, OAuthError> {
+        let refuse = |cause: InvalidRedirect| OAuthError::new(ErrorCode::InvalidRedirectUri, cause.to_string());
+        let Some(value) = self.value("redirect_uris") else { return Err(refuse(InvalidRedirect::Count)) };
+        let Some(entries) = value.as_array() else { return Err(invalid("redirect_uris must be a list")) };
+        if entries.len() > MAX_REDIRECT_URIS {
+            return Err(invalid("more than 20 redirect_uris"));
+        }
+        // An entry that is no string is as malformed as the empty one.
+        let uris: Vec<_> = entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect();
+        let (registered, refused) = RegisteredRedirects::parse(&uris, policy).map_err(refuse)?;
+        for (index, cause) in refused {
+            self.leave_out("redirect_uris", Some(index), cause.to_string());
+        }
+        Ok(registered)
+    }
+
+    /// RFC 7591 2: asked scopes are trimmed to what a self-registered client may hold. When none is left the client
+    /// counts as having asked for none: clients register `openid` or `*` and mean "whatever there is".
+    pub(super) fn scope(&mut self, known: &ScopeSet) -> Option<ScopeSet> {
+        let asked = self.optional("scope")?;
+        let asked: ScopeSet = asked.split([' ', ',']).filter_map(|name| ScopeToken::parse(name).ok()).collect();
+        Some(asked.intersection(known)).filter(|scopes| !scopes.is_empty())
+    }
+
+    /// Returns the name that pages show the client by.
+    pub(super) fn client_name(&self) -> Result<Option<String>, OAuthError> {
+        let Some(text) = self.text("client_name")? else { return Ok(None) };
+        let line = display_name::clean(text).ok_or_else(|| invalid(format!("client_name {TOO_LONG}")))?;
+        Ok(Some(line).filter(|line| !line.is_empty()))
+    }
+
+    /// `native` or `web`; it decides nothing here (OpenID Connect Registration 2).
+    pub(super) fn application_type(&mut self) -> Option<String> {
+        let kind = self.optional("application_type")?;
+        if matches!(kind.as_str(), "native" | "web") {
+            return Some(kind);
+        }
+        self.leave_out("application_type", None, "it must be native or web");
+        None
+    }
+
+    /// Returns a line that nothing depends on.
+    pub(super) fn line(&mut self, name: &'static str) -> Option<String> {
+        let text = self.optional(name)?;
+        let line = display_name::clean(&text);
+        if line.is_none() {
+            self.leave_out(name, None, format!("it {TOO_LONG}"));
+        }
+        line.filter(|line| !line.is_empty())
+    }
+
+    /// RG-04: URLs that pages show or another program may fetch are https to a host that all of the world can name. They
+    /// are decoration: self-hosted clients name a host of their own network, and no flow needs them.
+    pub(super) fn url(&mut self, name: &'static str) -> Option<String> {
+        let text = self.optional(name)?;
+        let sound = text.len() <= MAX_URL
+            && text.starts_with("https://")
+            && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'<' | b'>'))
+            && url::Url::parse(&text).is_ok_and(|url| {
+                let public = url.domain().is_some_and(metadata_document::is_public_name);
+                public && url.username().is_empty() && url.password().is_none()
+            });
+        if sound {
+            return Some(text);
+        }
+        self.leave_out(name, None, "it must be an https URL of a public host");
+        None
+    }
+
+    /// Returns a text that nothing depends on.
+    fn optional(&mut self, name: &'static str) -> Option<String> {
+        let value = self.value(name)?;
+        if let Some(text) = value.as_str() {
+            return Some(text.to_owned()).filter(|text| !text.is_empty());
+        }
+        self.leave_out(name, None, "it must be a string");
+        None
+    }
+}
+
+const TOO_LONG: &str = "is longer than 100 characters, or has letters with a heap of marks";
