@@ -8,7 +8,7 @@ use http::{HeaderMap, request::Parts};
 use crate::config::Config;
 use crate::issuer::{Caller, Handles, Issuer};
 use crate::oauth::{Form, SessionSecret};
-use crate::web::cookie::{self, Received};
+use crate::web::cookie::{self, CookieScope, Received};
 use crate::web::{FormKey, RequestBody, is_cross_site, read_bounded};
 
 use super::rejection::{InputRejection, PageRejection};
@@ -103,7 +103,7 @@ impl Visit<'_> {
     pub(super) fn set_transaction_cookie(&self, headers: &mut HeaderMap, id: &str, value: &SessionSecret) {
         if let Some(name) = self.transaction_cookie_name(id) {
             // No longer than the transaction itself, so that a browser does not collect them.
-            cookie::set(headers, &name, value.reveal(), Some(self.config.login.interaction.as_secs()));
+            self.cookies().set(headers, &name, value.reveal(), Some(self.config.login.interaction.as_secs()));
         }
     }
 
@@ -115,7 +115,7 @@ impl Visit<'_> {
             let tag = name.strip_prefix(&prefix).unwrap_or_default();
             // Only what we may have set: the name goes into a header of the answer.
             if tag.len() == TAG_LENGTH && tag.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                cookie::expire(headers, name);
+                self.cookies().expire(headers, name);
             }
         }
     }
@@ -123,18 +123,18 @@ impl Visit<'_> {
     /// Takes the transaction's cookie back when it has ended.
     pub(super) fn expire_transaction_cookie(&self, headers: &mut HeaderMap, id: &str) {
         if let Some(name) = self.transaction_cookie_name(id) {
-            cookie::expire(headers, &name);
+            self.cookies().expire(headers, &name);
         }
     }
 
     /// Hands out the session cookie.
     pub(super) fn set_session_cookie(&self, headers: &mut HeaderMap, value: &SessionSecret) {
-        cookie::set(headers, &self.session_cookie_name(), value.reveal(), None);
+        self.cookies().set(headers, &self.session_cookie_name(), value.reveal(), None);
     }
 
     /// Takes the session cookie back.
     pub(super) fn expire_session_cookie(&self, headers: &mut HeaderMap) {
-        cookie::expire(headers, &self.session_cookie_name());
+        self.cookies().expire(headers, &self.session_cookie_name());
     }
 
     fn cookie(&self, name: &str) -> Result<Option<&str>, PageRejection> {
@@ -145,8 +145,12 @@ impl Visit<'_> {
         }
     }
 
+    fn cookies(&self) -> CookieScope {
+        CookieScope::new(self.config.brand.as_str(), &self.config.public_url)
+    }
+
     fn session_cookie_name(&self) -> String {
-        format!("__Host-{}_s", self.config.brand.as_str())
+        self.cookies().name("s")
     }
 
     /// The id comes from the URL: only characters that can stand in a cookie's name get into one.
@@ -156,7 +160,7 @@ impl Visit<'_> {
     }
 
     fn transaction_cookie_prefix(&self) -> String {
-        format!("__Host-{}_t_", self.config.brand.as_str())
+        self.cookies().name("t_")
     }
 
     fn is_own_origin(&self, origin: &str) -> bool {

@@ -29,7 +29,7 @@ impl fmt::Debug for Step {
 }
 
 /// A browser's two handles on a pending authorization: `id` travels in URLs and forms, `cookie` in
-/// `__Host-<brand>_t_<id>`. Both are needed at every step.
+/// `__Host-<brand>_<issuer>_t_<id>`. Both are needed at every step.
 pub struct Transaction {
     /// The id (a revealed `SessionSecret`).
     pub id: String,

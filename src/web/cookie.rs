@@ -1,4 +1,5 @@
-//! `__Host-` cookies: read so that a repeated name counts for nothing, written with every protecting attribute.
+//! Cookies of one issuer: named so that those of another on the same host are not touched, read so that a repeated name
+//! counts for nothing, written with every protecting attribute.
 
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
@@ -44,28 +45,61 @@ pub fn all_but_newest<'a>(headers: &'a HeaderMap, prefix: &str, keep: usize) -> 
     ours
 }
 
-/// Sets a cookie for the browser's session, or for `max_age` seconds. `name` begins with `__Host-`; name and value are
-/// of our own making.
-pub fn set(headers: &mut HeaderMap, name: &str, value: &str, max_age: Option<u64>) {
-    // RFC 6265bis 4.1.3.2: `__Host-` asks for Secure, Path=/ and no Domain, so that no sibling host can set it.
-    // Lax, not Strict: the authorization request arrives by a navigation from another site.
-    let mut cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax");
-    if let Some(seconds) = max_age {
-        cookie.push_str(&format!("; Max-Age={seconds}"));
-    }
-    if let Ok(field) = HeaderValue::try_from(cookie) {
-        headers.append(SET_COOKIE, field);
-    }
+/// The cookies of one issuer.
+///
+/// Browsers keep cookies apart by host and not by port (RFC 6265bis 8.5), so that two gateways on one host would
+/// overwrite each other's sign-ins. The names therefore hold a tag of the whole issuer, port included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieScope {
+    prefix: String,
+    path: String,
 }
 
-/// Makes the browser forget a cookie.
-pub fn expire(headers: &mut HeaderMap, name: &str) {
-    set(headers, name, "", Some(0));
+impl CookieScope {
+    /// Takes the brand that names begin with, and the issuer.
+    #[must_use]
+    pub fn new(brand: &str, issuer: &str) -> Self {
+        let authority_and_path = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
+        let path =
+            authority_and_path.find('/').map_or("", |at| authority_and_path.split_at(at).1).trim_end_matches('/');
+        // RFC 6265bis 4.1.3: `__Host-` asks for Secure, Path=/ and no Domain, so that no sibling host can set it. Below a
+        // path `__Secure-` is the most there is: whatever else runs on the host can set it, too.
+        let (kind, path) = if path.is_empty() { ("__Host-", "/") } else { ("__Secure-", path) };
+        let digest = ring::digest::digest(&ring::digest::SHA256, issuer.as_bytes());
+        let tag: String = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Self { prefix: format!("{kind}{brand}_{tag}_"), path: path.to_owned() }
+    }
+
+    /// Returns the full name of the cookie that is called `name` here.
+    #[must_use]
+    pub fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Sets a cookie by its full name, for the browser's session or for `max_age` seconds. Name and value are of our own
+    /// making.
+    pub fn set(&self, headers: &mut HeaderMap, full_name: &str, value: &str, max_age: Option<u64>) {
+        // Lax, not Strict: the authorization request arrives by a navigation from another site.
+        let mut cookie = format!("{full_name}={value}; Path={}; Secure; HttpOnly; SameSite=Lax", self.path);
+        if let Some(seconds) = max_age {
+            cookie.push_str(&format!("; Max-Age={seconds}"));
+        }
+        if let Ok(field) = HeaderValue::try_from(cookie) {
+            headers.append(SET_COOKIE, field);
+        }
+    }
+
+    /// Makes the browser forget a cookie.
+    pub fn expire(&self, headers: &mut HeaderMap, full_name: &str) {
+        self.set(headers, full_name, "", Some(0));
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Received, expire, read, set};
+    use std::collections::BTreeSet;
+
+    use super::{CookieScope, Received, read};
     use http::{HeaderMap, HeaderValue, header::COOKIE};
 
     fn headers(fields: &[&'static str]) -> HeaderMap {
@@ -107,17 +141,41 @@ mod tests {
     #[test]
     fn a_cookie_has_every_protection() {
         let mut headers = HeaderMap::new();
-        set(&mut headers, "__Host-mcp_s", "x", None);
-        set(&mut headers, "__Host-mcp_t_1", "y", Some(600));
-        expire(&mut headers, "__Host-mcp_s");
-        let fields: Vec<_> = headers.get_all("set-cookie").iter().map(|v| v.to_str().unwrap()).collect();
+        let scope = CookieScope::new("mcp", "https://gw.example");
+        let (session, transaction) = (scope.name("s"), scope.name("t_1"));
+        assert!(session.starts_with("__Host-mcp_") && session.ends_with("_s"), "{session}");
+        scope.set(&mut headers, &session, "x", None);
+        scope.set(&mut headers, &transaction, "y", Some(600));
+        scope.expire(&mut headers, &session);
+        let fields: Vec<_> = headers.get_all("set-cookie").iter().map(|v| v.to_str().unwrap().to_owned()).collect();
         assert_eq!(
             fields,
             [
-                "__Host-mcp_s=x; Path=/; Secure; HttpOnly; SameSite=Lax",
-                "__Host-mcp_t_1=y; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600",
-                "__Host-mcp_s=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0",
+                format!("{session}=x; Path=/; Secure; HttpOnly; SameSite=Lax"),
+                format!("{transaction}=y; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600"),
+                format!("{session}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"),
             ]
         );
+    }
+
+    #[test]
+    fn cn_06_names_differ_by_issuer_and_port() {
+        let issuers =
+            ["https://gw.example", "https://gw.example:8443", "https://gw.example:9443", "https://other.example"];
+        let names: BTreeSet<_> = issuers.iter().map(|issuer| CookieScope::new("mcp", issuer).name("s")).collect();
+        assert_eq!(names.len(), issuers.len());
+        assert!(names.iter().all(|name| name.starts_with("__Host-")));
+        assert_eq!(CookieScope::new("mcp", issuers[0]), CookieScope::new("mcp", issuers[0]), "and stay the same");
+    }
+
+    #[test]
+    fn cn_06_below_a_path_a_cookie_is_secure_and_of_that_path() {
+        let scope = CookieScope::new("mcp", "https://host.example/gateway/");
+        let name = scope.name("s");
+        assert!(name.starts_with("__Secure-mcp_"), "{name}");
+        let mut headers = HeaderMap::new();
+        scope.set(&mut headers, &name, "x", None);
+        let field = headers.get("set-cookie").unwrap().to_str().unwrap();
+        assert_eq!(field, format!("{name}=x; Path=/gateway; Secure; HttpOnly; SameSite=Lax"));
     }
 }

@@ -3,7 +3,7 @@
 use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request};
-use super::browser::{Browser, Page};
+use super::browser::{Browser, Page, cookie};
 use super::site::{RESOURCE, Site, only};
 
 async fn at_account(site: &Site) -> (Browser<'_>, Page) {
@@ -13,7 +13,7 @@ async fn at_account(site: &Site) -> (Browser<'_>, Page) {
     let login = browser.page(answer.header("location")).await;
     let account = browser.log_in(&login).await;
     assert_eq!(account.at, "/account");
-    let transactions = browser.cookies.keys().filter(|name| name.starts_with("__Host-mcp_t_"));
+    let transactions = browser.cookies.keys().filter(|name| name.starts_with(&cookie("t_")));
     assert_eq!(transactions.count(), 0, "the transaction has ended");
     (browser, account)
 }
@@ -102,7 +102,7 @@ async fn cn_19_only_the_form_signs_out() {
     assert!(browser.session().is_none());
     assert!(browser.page("/?done=signed-out").await.html.contains("You are signed out"));
     let mut thief = Browser::new(&site);
-    thief.cookies.insert("__Host-mcp_s".to_owned(), old);
+    thief.cookies.insert(cookie("s"), old);
     assert_eq!(thief.get("/account").await.status, 303, "the session is dead, not only its cookie");
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::site::{Answer, NAME, PASSWORD, Site, encode, request};
+use mcpgate::web::cookie::CookieScope;
+
+use super::site::{Answer, ISSUER, NAME, PASSWORD, Site, encode, request};
 
 pub(crate) struct Browser<'a> {
     site: &'a Site,
@@ -59,7 +61,7 @@ impl<'a> Browser<'a> {
     }
 
     pub(crate) fn session(&self) -> Option<&String> {
-        self.cookies.get("__Host-mcp_s")
+        self.cookies.get(&cookie("s"))
     }
 
     /// Opens an authorization URL and follows it to the page of ours that it leads to.
@@ -83,6 +85,11 @@ impl<'a> Browser<'a> {
         assert_eq!(answer.status, 303, "{answer:?}");
         self.page(answer.header("location")).await
     }
+}
+
+/// The full name of one of our cookies.
+pub(crate) fn cookie(name: &str) -> String {
+    CookieScope::new("mcp", ISSUER).name(name)
 }
 
 pub(crate) struct Page {

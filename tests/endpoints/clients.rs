@@ -3,7 +3,7 @@
 use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request as authorization_request};
-use super::browser::Browser;
+use super::browser::{Browser, cookie};
 use super::faulty::Moment;
 use super::site::{Answer, RESOURCE, Site, encode, only, request};
 
@@ -242,7 +242,8 @@ async fn a_47_revoking_what_nobody_knows_is_done() {
 #[tokio::test]
 async fn cookies_count_for_nothing_here() {
     let site = Site::start().await;
-    let cookies = [("cookie", "__Host-mcp_s=x; __Host-mcp_s=y")];
+    let both = format!("{0}=x; {0}=y", cookie("s"));
+    let cookies = [("cookie", both.as_str())];
     for path in ["/token", "/revoke"] {
         let form = [("client_id", "nobody"), ("token", "x"), ("grant_type", "refresh_token"), ("refresh_token", "x")];
         site.submit(path, &form, &cookies).await.assert_tok(401, "invalid_client");

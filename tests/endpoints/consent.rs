@@ -4,7 +4,7 @@ use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request};
-use super::browser::{Browser, Page};
+use super::browser::{Browser, Page, cookie};
 use super::site::{ISSUER, NAME, RESOURCE, Site, only};
 
 async fn at_consent(site: &Site) -> (Browser<'_>, Page, String) {
@@ -37,7 +37,7 @@ async fn approving_leads_to_a_code_that_works_once() {
     let answer = browser.post("/consent", &consent.form(&APPROVE)).await;
     let pairs = answer.redirected(REDIRECT);
     assert_eq!((only(&pairs, "state"), only(&pairs, "iss")), ("s 1", ISSUER));
-    let transactions = browser.cookies.keys().filter(|name| name.starts_with("__Host-mcp_t_"));
+    let transactions = browser.cookies.keys().filter(|name| name.starts_with(&cookie("t_")));
     assert_eq!(transactions.count(), 0, "the transaction's cookie is taken back");
     let tokens = redeem(&site, &client, only(&pairs, "code")).await;
     assert_eq!(tokens.status, 200, "{tokens:?}");
@@ -264,7 +264,7 @@ async fn not_you_goes_back_to_the_login_of_the_same_transaction() {
     );
     assert!(browser.session().is_none());
     let mut thief = Browser::new(&site);
-    thief.cookies.insert("__Host-mcp_s".to_owned(), old);
+    thief.cookies.insert(cookie("s"), old);
     assert_eq!(thief.get("/account").await.status, 303, "the session is ended here, not only forgotten there");
     let login = browser.page(answer.header("location")).await;
     assert!(browser.log_in(&login).await.html.contains(">Approve<"));

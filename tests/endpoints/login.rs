@@ -1,7 +1,7 @@
 //! The login page: what a wrong answer tells, whose session it makes, and where it may lead (LI, CN, AZ).
 
 use super::authorize::{REDIRECT, request};
-use super::browser::{Browser, Page};
+use super::browser::{Browser, Page, cookie};
 use super::site::{NAME, PASSWORD, Site};
 use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
@@ -65,7 +65,7 @@ async fn az_19_az_30_the_transaction_alone_says_where_to_go() {
 async fn cn_05_every_login_makes_a_new_session_and_ends_the_old_one() {
     let site = Site::start().await;
     let (mut browser, login) = at_login(&site).await;
-    browser.cookies.insert("__Host-mcp_s".to_owned(), "planted".to_owned());
+    browser.cookies.insert(cookie("s"), "planted".to_owned());
     browser.log_in(&login).await;
     let first = browser.session().unwrap().clone();
     assert_ne!(first, "planted");
@@ -79,7 +79,7 @@ async fn cn_05_every_login_makes_a_new_session_and_ends_the_old_one() {
     assert_ne!(first, second);
 
     let mut thief = Browser::new(&site);
-    thief.cookies.insert("__Host-mcp_s".to_owned(), first);
+    thief.cookies.insert(cookie("s"), first);
     assert!(thief.get("/account").await.header("location").starts_with("/login?t="));
 }
 
@@ -89,9 +89,9 @@ async fn cn_06_a_cookie_that_comes_twice_is_believed_in_neither_form() {
     let (mut browser, login) = at_login(&site).await;
     browser.log_in(&login).await;
     let session = browser.session().unwrap();
-    let both = format!("__Host-mcp_s={session}; __Host-mcp_s=x");
+    let both = format!("{0}={session}; {0}=x", cookie("s"));
     site.ask("GET", "/account", &[("cookie", &both)]).await.assert_local();
-    let (name, value) = browser.cookies.iter().find(|(name, _)| name.starts_with("__Host-mcp_t_")).unwrap();
+    let (name, value) = browser.cookies.iter().find(|(name, _)| name.starts_with(&cookie("t_"))).unwrap();
     let tossed = format!("{name}={value}; {name}={value}");
     site.ask("GET", &login.at, &[("cookie", &tossed)]).await.assert_local();
     assert_eq!(site.refused_pages().await, ["repeated_cookie"; 2]);

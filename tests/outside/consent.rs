@@ -112,15 +112,15 @@ async fn cn_04_a_get_approves_nothing() {
 async fn cn_05_a_login_makes_a_new_session() {
     let (shared, application) = application(CALLBACK).await;
     let mut browser = Browser::new(&shared.home);
-    browser.cookies.insert("__Host-mcp_s".to_owned(), "planted".to_owned());
+    browser.cookies.insert(shared.home.cookie("s"), "planted".to_owned());
     browser.ask(&application.request(&random(), &[])).await;
-    let first = browser.cookies["__Host-mcp_s"].clone();
+    let first = browser.cookies[&shared.home.cookie("s")].clone();
     assert_ne!(first, "planted");
     let page = browser.open(&application.request(&random(), &[("prompt", "login")])).await;
     browser.log_in(&page, "admin", crate::support::gateway::PASSWORD).await;
-    assert_ne!(browser.cookies["__Host-mcp_s"], first, "and another at the next login");
+    assert_ne!(browser.cookies[&shared.home.cookie("s")], first, "and another at the next login");
     let mut old = Browser::new(&shared.home);
-    old.cookies.insert("__Host-mcp_s".to_owned(), first);
+    old.cookies.insert(shared.home.cookie("s"), first);
     let page = old.open(&application.request(&random(), &[])).await;
     assert!(page.text().contains("action=\"/login\""), "the old one is dead");
 }
@@ -133,8 +133,8 @@ async fn cn_06_two_cookies_of_one_name_are_believed_neither() {
     for set in browser.cookies.keys() {
         assert!(set.starts_with("__Host-"), "{set}");
     }
-    let session = &browser.cookies["__Host-mcp_s"];
-    let cookies = format!("__Host-mcp_s={session}; __Host-mcp_s=tossed");
+    let session = &browser.cookies[&shared.home.cookie("s")];
+    let cookies = format!("{0}={session}; {0}=tossed", shared.home.cookie("s"));
     let asked = request(hyper::Method::GET, &application.request(&random(), &[]), &[("cookie", &cookies)], "");
     expect::local(&Client::new(&shared.home).send(asked).await);
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mcpgate::web::cookie::CookieScope;
 use tempfile::TempDir;
 
 /// The password of the account `admin`.
@@ -70,6 +71,11 @@ impl Home {
     /// The issuer.
     pub(crate) fn origin(&self) -> String {
         format!("https://localhost:{}", self.public.port())
+    }
+
+    /// The full name of one of its cookies.
+    pub(crate) fn cookie(&self, name: &str) -> String {
+        CookieScope::new("mcp", &self.origin()).name(name)
     }
 
     /// The data directory.
