@@ -123,6 +123,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
             let service = service_fn(move |request| {
                 let (proxy, table, config) = (Arc::clone(&proxy), Arc::clone(&table), Arc::clone(&config));
                 let peer = Peer {
+                    address: std::net::Ipv4Addr::LOCALHOST.into(),
                     forwarded_for: HeaderValue::from_static("192.0.2.7"),
                     request_id: HeaderValue::from_static("req-1"),
                 };

@@ -193,6 +193,7 @@ impl Gateway {
         let service = service_fn(move |request| {
             let (proxy, table, config) = (Arc::clone(&self.proxy), Arc::clone(&self.table), Arc::clone(&self.config));
             let peer = Peer {
+                address: std::net::Ipv4Addr::LOCALHOST.into(),
                 forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
                 request_id: http::HeaderValue::from_static("req-1"),
             };

@@ -29,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("outbound", &["config", "trust", "network", "web"]),
     ("token_cache", &["oauth", "store", "clock", "config"]),
     ("issuer", &["oauth", "store", "token_cache", "clock", "entropy", "config", "network", "outbound", "telemetry"]),
-    ("proxy", &["oauth", "mcp", "token_cache", "trust", "web", "config", "clock", "telemetry"]),
+    ("proxy", &["oauth", "mcp", "token_cache", "trust", "web", "network", "config", "clock", "telemetry"]),
     ("endpoints", &["oauth", "issuer", "web", "config", "telemetry"]),
     ("demo", &["entropy"]),
     (

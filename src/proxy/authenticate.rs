@@ -1,11 +1,13 @@
 //! The Authorization header → a principal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Uri};
 
 use super::rejection::Rejection;
+use crate::network::site;
 use crate::oauth::{TenantId, Timestamp, TokenHash};
 use crate::telemetry::WorkerMetrics;
 use crate::token_cache::{Load, Lookup, Principal, TokenCache};
@@ -17,12 +19,13 @@ pub(super) struct Authenticated {
     pub(super) expires: Timestamp,
 }
 
-/// Checks the bearer token of a request to an upstream of this tenant.
+/// Checks the bearer token of a request to an upstream of this tenant, sent from `address`.
 pub(super) async fn authenticate(
     headers: &HeaderMap,
     uri: &Uri,
     tenant: &TenantId,
-    cache: &TokenCache,
+    cache: &Arc<TokenCache>,
+    address: IpAddr,
     now: Timestamp,
     metrics: &WorkerMetrics,
 ) -> Result<Authenticated, Rejection> {
@@ -35,7 +38,7 @@ pub(super) async fn authenticate(
         Lookup::Expired => return Err(Rejection::InvalidToken),
         Lookup::Stale => return Err(Rejection::Unprovable),
         // Boxed: a warm request need not carry the room of a load.
-        Lookup::Absent => match Box::pin(cache.load(tenant, presented, hash)).await {
+        Lookup::Absent => match Box::pin(cache.load(tenant, presented, hash, site(address))).await {
             Load::Active(principal, expires) => (principal, expires),
             Load::Inactive => return Err(Rejection::InvalidToken),
             Load::Unknown => return Err(Rejection::Unprovable),

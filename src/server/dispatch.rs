@@ -82,7 +82,7 @@ async fn answer(
     let (address, forwarded_for) = origin(connection, &snapshot.config.public, &request);
     match snapshot.table.find(request.uri().path()) {
         Some(route) => {
-            let peer = Peer { forwarded_for, request_id: id.clone() };
+            let peer = Peer { address, forwarded_for, request_id: id.clone() };
             connection.worker.proxy.serve(&snapshot.table, route, &snapshot.config, request, peer).await
         }
         // Boxed: the control path's state is large and its requests are few; the data path need not carry it.

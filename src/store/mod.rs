@@ -131,6 +131,13 @@ pub trait GrantStore {
         hash: &TokenHash,
         now: Timestamp,
     ) -> Result<Option<AccessTokenRecord>, StoreError>;
+    /// Finds several access tokens, as `find_access_token` finds one, from one state of the store: the answers in the
+    /// order of `wanted`.
+    async fn find_access_tokens(
+        &self,
+        wanted: &[(TenantId, TokenHash)],
+        now: Timestamp,
+    ) -> Result<Vec<Option<AccessTokenRecord>>, StoreError>;
     /// Reads all live access tokens after `after` (row order), at most `limit`, for filling the cache at start:
     /// the records and the position to go on from; `None` at the end.
     async fn live_access_tokens(

@@ -1,32 +1,40 @@
-//! The expensive path: asking the store for a token that is not in memory. One read for all that wait for the same
-//! token, few reads a second for all others, and a short memory for "no".
+//! The expensive path: asking the store for a token that is not in memory. One question for all requests with the same
+//! token, and a short memory for "no"; `reading.rs` asks the store.
 
-use std::collections::HashMap;
-use std::num::NonZeroU32;
-use std::sync::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::watch;
 
+use super::reading::{Answer, Reading};
 use super::{Admission, Load, TokenCache, lock};
 use crate::oauth::{AccessToken, AccessTokenRecord, Lifetime, TenantId, Timestamp, TokenHash};
 
-/// How long "no" is remembered: a client that was just switched on again waits this long at most.
+/// How long "no" is remembered: after a client or an account is enabled again, its tokens are refused for this long.
 const NO_LASTS: Lifetime = Lifetime::from_secs(10);
 /// How many "no" are remembered: some 10 MB. Only tokens with our MAC get this far.
 const MOST_NOS: usize = 100_000;
 /// How often a token is read again because something was revoked during the read.
 const ATTEMPTS: u32 = 3;
 
-/// Whose token, and which.
-type Key = (TenantId, TokenHash);
+/// A token of a tenant.
+pub(super) type Key = (TenantId, TokenHash);
 
-/// Loads under way, and answers of late.
+/// Tokens that are being looked for, and answers of late.
 #[derive(Debug)]
 pub(super) struct Loading {
     flights: Mutex<HashMap<Key, watch::Receiver<Option<Load>>>>,
-    nos: Mutex<HashMap<Key, Timestamp>>,
-    reads: DefaultDirectRateLimiter,
+    refused: Mutex<Refused>,
+    pub(super) reading: Reading,
+}
+
+/// Tokens that the store refused a moment ago.
+#[derive(Debug, Default)]
+struct Refused {
+    until: HashMap<Key, Timestamp>,
+    /// In the order in which they were refused.
+    order: VecDeque<(Timestamp, Key)>,
 }
 
 enum Role {
@@ -43,10 +51,33 @@ impl Drop for Landing<'_> {
     }
 }
 
+impl Refused {
+    fn remember(&mut self, key: &Key, now: Timestamp) {
+        self.forget_old(now);
+        if self.order.len() >= MOST_NOS
+            && let Some((_, oldest)) = self.order.pop_front()
+        {
+            self.until.remove(&oldest);
+        }
+        let until = now.plus(NO_LASTS);
+        self.until.insert(key.clone(), until);
+        self.order.push_back((until, key.clone()));
+    }
+
+    fn forget_old(&mut self, now: Timestamp) {
+        while self.order.front().is_some_and(|(until, _)| *until <= now) {
+            let Some((until, key)) = self.order.pop_front() else { return };
+            // It may have been refused again since.
+            if self.until.get(&key) == Some(&until) {
+                self.until.remove(&key);
+            }
+        }
+    }
+}
+
 impl Loading {
     pub(super) fn new(reads_per_second: u32) -> Self {
-        let rate = NonZeroU32::new(reads_per_second).unwrap_or(NonZeroU32::MIN);
-        Self { flights: Mutex::default(), nos: Mutex::default(), reads: RateLimiter::direct(Quota::per_second(rate)) }
+        Self { flights: Mutex::default(), refused: Mutex::default(), reading: Reading::new(reads_per_second) }
     }
 
     fn board(&self, key: &Key) -> Role {
@@ -59,31 +90,25 @@ impl Loading {
         Role::Lead(lead)
     }
 
-    fn remember_no(&self, key: &Key, now: Timestamp) {
-        let mut nos = lock(&self.nos);
-        if nos.len() < MOST_NOS {
-            nos.insert(key.clone(), now.plus(NO_LASTS));
-        }
-    }
-
     pub(super) fn forget_no(&self, token: &AccessTokenRecord) {
-        lock(&self.nos).remove(&(token.tenant.clone(), token.hash));
+        lock(&self.refused).until.remove(&(token.tenant.clone(), token.hash));
     }
 
     pub(super) fn forget_old(&self, now: Timestamp) {
-        lock(&self.nos).retain(|_, until| now < *until);
+        lock(&self.refused).forget_old(now);
     }
 }
 
 impl TokenCache {
-    /// Asks the store for a token that is not in memory: format and MAC first, then one read for all waiters.
-    pub async fn load(&self, tenant: &TenantId, presented: &[u8], hash: TokenHash) -> Load {
+    /// Asks the store for a token that is not in memory: format and MAC first, then once for all who wait for it.
+    /// `site` is where the request comes from ([`crate::network::site`]): tokens of many sites are read in turns.
+    pub async fn load(self: &Arc<Self>, tenant: &TenantId, presented: &[u8], hash: TokenHash, site: IpAddr) -> Load {
         // TV-06, TV-07: what we never made costs no read, whoever sends it and however often.
         if AccessToken::recognise(presented, &self.keys) != Some(hash) {
             return Load::Inactive;
         }
         let key = (tenant.clone(), hash);
-        if lock(&self.loading.nos).get(&key).is_some_and(|until| self.clock.now() < *until) {
+        if lock(&self.loading.refused).until.get(&key).is_some_and(|until| self.clock.now() < *until) {
             return Load::Inactive;
         }
         loop {
@@ -95,9 +120,10 @@ impl TokenCache {
                 }
                 Role::Lead(flight) => {
                     let landing = Landing(&self.loading, &key);
-                    let (answer, stands) = self.read(&key).await;
+                    let (answer, stands) = self.find(&key, site).await;
                     drop(landing);
-                    // Who came to wait later than the read must not take it for news: without an answer they lead.
+                    // A request that began to wait later than the read must not take it for news: without an answer it
+                    // leads itself.
                     if stands {
                         flight.send_replace(Some(answer.clone()));
                     }
@@ -107,26 +133,15 @@ impl TokenCache {
         }
     }
 
-    /// Reads a token; also whether the answer still stood when it was there.
-    async fn read(&self, key: &Key) -> (Load, bool) {
+    /// Finds a token in the store; also whether the answer still stood when it was there.
+    async fn find(self: &Arc<Self>, key: &Key, site: IpAddr) -> (Load, bool) {
         for attempt in 1..=ATTEMPTS {
-            if self.loading.reads.check().is_err() {
-                tracing::debug!("too many token reads");
+            let Some(Answer { found, generation, now }) = self.ask_store(key, site).await else {
                 return (Load::Unknown, true);
-            }
-            // TV-24: noted before the read, compared at insertion. A revocation in between wins.
-            let generation = self.generation.load(std::sync::atomic::Ordering::SeqCst);
-            let now = self.clock.now();
-            let token = match self.store.find_access_token(&key.0, &key.1, now).await {
-                Ok(Some(token)) => token,
-                Ok(None) => {
-                    self.loading.remember_no(key, now);
-                    return (Load::Inactive, true);
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a token could not be read");
-                    return (Load::Unknown, true);
-                }
+            };
+            let Some(token) = found else {
+                lock(&self.loading.refused).remember(key, now);
+                return (Load::Inactive, true);
             };
             match self.admit(&token, generation) {
                 Admission::Admitted(principal) => return (Load::Active(principal, token.expires_at), true),
@@ -139,5 +154,27 @@ impl TokenCache {
             }
         }
         (Load::Unknown, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, Lifetime, MOST_NOS, Refused, TenantId, Timestamp, TokenHash};
+
+    fn key(n: usize) -> Key {
+        (TenantId::default(), TokenHash::of(&n.to_be_bytes()))
+    }
+
+    #[test]
+    fn refusals_are_forgotten_when_they_are_old_or_too_many() {
+        let mut refused = Refused::default();
+        let begin = Timestamp::from_secs(1_800_000_000);
+        (0..=MOST_NOS).for_each(|n| refused.remember(&key(n), begin));
+        assert_eq!((refused.until.len(), refused.order.len()), (MOST_NOS, MOST_NOS));
+        assert!(!refused.until.contains_key(&key(0)) && refused.until.contains_key(&key(MOST_NOS)));
+        let later = begin.plus(Lifetime::from_secs(5));
+        refused.remember(&key(MOST_NOS), later);
+        refused.remember(&key(0), begin.plus(Lifetime::from_secs(11)));
+        assert_eq!(refused.until.len(), 2, "the newest of before was refused again");
     }
 }

@@ -20,6 +20,7 @@ mod entry;
 mod eviction;
 mod follower;
 mod loading;
+mod reading;
 
 pub use entry::Principal;
 pub use follower::Follower;

@@ -361,7 +361,11 @@ impl World {
         match self.cache.lookup(&hash, self.now()) {
             Lookup::Hit(..) => true,
             Lookup::Expired => false,
-            Lookup::Absent => match self.cache.load(&TenantId::default(), access.as_bytes(), hash).await {
+            Lookup::Absent => match self
+                .cache
+                .load(&TenantId::default(), access.as_bytes(), hash, std::net::Ipv4Addr::LOCALHOST.into())
+                .await
+            {
                 Load::Active(..) => true,
                 Load::Inactive => false,
                 Load::Unknown => panic!("the store did not answer"),

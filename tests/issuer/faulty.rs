@@ -106,6 +106,9 @@ faulty! {
         fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
         fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
         fn find_access_token(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
+        fn find_access_tokens(
+            wanted: &[(TenantId, TokenHash)], now: Timestamp
+        ) -> Vec<Option<AccessTokenRecord>>;
         fn live_access_tokens(after: u64, limit: u32, now: Timestamp) -> (Vec<AccessTokenRecord>, Option<u64>);
         fn revoke_grant(tenant: &TenantId, id: GrantId, audit: AuditRow) -> Update;
         fn revoke_access_token(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;

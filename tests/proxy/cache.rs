@@ -16,7 +16,9 @@ impl World {
         matches!(self.cache.lookup(hash, self.clock.now()), Lookup::Hit(..))
     }
     async fn load(&self, made: &super::world::Made) -> Load {
-        self.cache.load(&TenantId::default(), made.text.as_bytes(), made.record.hash).await
+        self.cache
+            .load(&TenantId::default(), made.text.as_bytes(), made.record.hash, std::net::Ipv4Addr::LOCALHOST.into())
+            .await
     }
 }
 
@@ -29,7 +31,7 @@ async fn what_is_in_the_store_is_in_memory_after_the_start() {
     }
     assert_eq!(world.cache.fill().await.unwrap(), 20);
     assert!(all.iter().all(|made| world.is_hit(&made.record.hash)));
-    assert_eq!(world.store.calls("find_access_token"), 0);
+    assert_eq!(world.store.calls("find_access_tokens"), 0);
 }
 
 #[tokio::test]
@@ -53,7 +55,7 @@ async fn one_read_serves_all_that_wait_for_the_same_token() {
     };
     let (answers, ()) = tokio::join!(loads, open);
     assert!(answers.iter().all(|a| matches!(a, Load::Active(..))));
-    assert_eq!(world.store.calls("find_access_token"), 1);
+    assert_eq!(world.store.calls("find_access_tokens"), 1);
 }
 
 #[tokio::test]
@@ -72,7 +74,7 @@ async fn a_leader_that_gives_up_is_followed_by_another() {
     };
     let (led, followed, ()) = tokio::join!(leader, follower, open);
     assert!(led.is_err() && matches!(followed, Load::Active(..)));
-    assert_eq!(world.store.calls("find_access_token"), 2);
+    assert_eq!(world.store.calls("find_access_tokens"), 2);
 }
 
 #[tokio::test]
@@ -107,7 +109,7 @@ async fn tv_24_an_unrelated_revocation_costs_a_second_read_only() {
     let (answer, ()) = tokio::join!(world.load(&made), revoke);
     assert!(matches!(answer, Load::Active(..)));
     assert!(world.is_hit(&made.record.hash));
-    assert_eq!(world.store.calls("find_access_token"), 2);
+    assert_eq!(world.store.calls("find_access_tokens"), 2);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(crate) enum State {
     Open,
     /// Every call fails.
     Down,
-    /// Every call waits until the state changes; those of `find_access_token` after they have read.
+    /// Every call waits until the state changes; those that look for tokens after they have read.
     Held,
     /// The change log has a row that cannot be read.
     Damaged,
@@ -100,6 +100,7 @@ delegate! { GrantStore {
     fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
     fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
     fn find_access_token(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
+    fn find_access_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<Option<AccessTokenRecord>>;
     fn live_access_tokens(after: u64, limit: u32, now: Timestamp) -> (Vec<AccessTokenRecord>, Option<u64>);
     fn revoke_grant(tenant: &TenantId, id: GrantId, audit: AuditRow) -> Update;
     fn revoke_access_token(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;

@@ -15,6 +15,7 @@ crate::on_every_store! {
     live_tokens_come_in_pages_in_order,
     grants_are_listed_newest_first_while_they_stand,
     an_operators_token_lives_without_code_and_refresh,
+    several_tokens_are_found_at_once_in_the_order_asked,
     a_grant_needs_client_and_account,
 }
 
@@ -230,6 +231,28 @@ async fn an_operators_token_lives_without_code_and_refresh(store: Arc<dyn Store>
     let revoked = row(AuditEvent::GrantRevoked, START);
     assert_eq!(store.revoke_grant(&tenant(), grant.id, revoked).await.unwrap(), Update::Done);
     assert!(!is_live(&store, "ops", START).await);
+}
+
+async fn several_tokens_are_found_at_once_in_the_order_asked(store: Arc<dyn Store>) {
+    settle(&store).await;
+    for name in ["one", "two"] {
+        let (grant, token) = operators(name);
+        let issued = row(AuditEvent::OperatorTokenIssued, START);
+        store.insert_operator_token(grant, token, issued).await.unwrap();
+    }
+    let wanted = ["two", "unknown", "one", "two"].map(|name| (tenant(), hash(name)));
+    let names = async |at| {
+        let found = store.find_access_tokens(&wanted, at).await.unwrap();
+        found.into_iter().map(|token| token.map(|token| token.hash)).collect::<Vec<_>>()
+    };
+    let (one, two) = (Some(hash("one")), Some(hash("two")));
+    assert_eq!(names(START).await, [two, None, one, two]);
+    assert_eq!(store.find_access_tokens(&[], START).await.unwrap(), []);
+    store.revoke_grant(&tenant(), grant_id("two"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    assert_eq!(names(START).await, [None, None, one, None]);
+    assert_eq!(names(START.plus(DAY)).await, [None; 4]);
+    let foreign = [(TenantId::parse("other").unwrap(), hash("one"))];
+    assert_eq!(store.find_access_tokens(&foreign, START).await.unwrap(), [None]);
 }
 
 async fn a_grant_needs_client_and_account(store: Arc<dyn Store>) {

@@ -247,8 +247,17 @@ impl GrantStore for EmbeddedStore {
         hash: &TokenHash,
         now: Timestamp,
     ) -> Result<Option<AccessTokenRecord>, StoreError> {
-        let (tenant, hash) = (tenant.clone(), *hash);
-        self.read(move |db| tokens::find_live(db, &tenant, &hash, now)).await
+        let wanted = [(tenant.clone(), *hash)];
+        Ok(self.read(move |db| tokens::find_live(db, &wanted, now)).await?.pop().flatten())
+    }
+
+    async fn find_access_tokens(
+        &self,
+        wanted: &[(TenantId, TokenHash)],
+        now: Timestamp,
+    ) -> Result<Vec<Option<AccessTokenRecord>>, StoreError> {
+        let wanted = wanted.to_vec();
+        self.read(move |db| tokens::find_live(db, &wanted, now)).await
     }
 
     async fn live_access_tokens(

@@ -50,18 +50,21 @@ pub(super) fn insert(
     )
 }
 
+/// Finds those of `wanted` that are live, in the same order.
 pub(super) fn find_live(
     db: &Connection,
-    tenant: &TenantId,
-    hash: &TokenHash,
+    wanted: &[(TenantId, TokenHash)],
     now: Timestamp,
-) -> Result<Option<AccessTokenRecord>, StoreError> {
+) -> Result<Vec<Option<AccessTokenRecord>>, StoreError> {
     let sql =
         format!("{SELECT} WHERE substr(t.hash, 1, 8) = substr(?2, 1, 8) AND t.hash = ?2 AND t.tenant = ?3 AND {LIVE}");
-    row::one(db, &sql, params![now, hash, tenant], |c| {
-        c.no()?;
-        read(c)
-    })
+    let find = |(tenant, hash): &(TenantId, TokenHash)| {
+        row::one(db, &sql, params![now, hash, tenant], |c| {
+            c.no()?;
+            read(c)
+        })
+    };
+    wanted.iter().map(find).collect()
 }
 
 /// One page of live tokens, and where the next begins. A damaged token is left out: it will be refused, and one

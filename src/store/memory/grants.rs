@@ -37,6 +37,11 @@ impl State {
         }
     }
 
+    fn find_token(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord> {
+        let found = self.tokens.iter().map(|(_, t)| t).find(|t| t.tenant == *tenant && t.hash == *hash);
+        found.filter(|t| self.is_live(t, now)).cloned()
+    }
+
     fn refuse_code(&mut self, request: &RedeemCode, code: &CodeRecord, verdict: CodeVerdict) -> Redemption {
         self.record(request.refusal(Some(code.grant), Some(verdict)));
         Redemption::Refused(verdict)
@@ -221,9 +226,16 @@ impl GrantStore for MemoryStore {
         hash: &TokenHash,
         now: Timestamp,
     ) -> Result<Option<AccessTokenRecord>, StoreError> {
+        Ok(self.read().find_token(tenant, hash, now))
+    }
+
+    async fn find_access_tokens(
+        &self,
+        wanted: &[(TenantId, TokenHash)],
+        now: Timestamp,
+    ) -> Result<Vec<Option<AccessTokenRecord>>, StoreError> {
         let state = self.read();
-        let found = state.tokens.iter().map(|(_, t)| t).find(|t| t.tenant == *tenant && t.hash == *hash);
-        Ok(found.filter(|t| state.is_live(t, now)).cloned())
+        Ok(wanted.iter().map(|(tenant, hash)| state.find_token(tenant, hash, now)).collect())
     }
 
     async fn live_access_tokens(

@@ -1,0 +1,246 @@
+//! Reads of the store for tokens that memory does not know. One read at a time, for many tokens at once, so that even a
+//! flood of tokens that are no good any more costs little, and a good one among them waits for a read or two.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::oneshot;
+
+use super::loading::Key;
+use super::{TokenCache, lock};
+use crate::oauth::{AccessTokenRecord, Timestamp};
+use crate::store::StoreError;
+
+/// The most tokens of one read: together with the rate of reads more than the requests that a process can take.
+const TOKENS_PER_READ: usize = 256;
+/// The most tokens that wait. No site has more of them than there is room left.
+const MOST_WAITING: usize = 4096;
+
+/// Tokens that wait to be read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    waiting: Mutex<Waiting>,
+    rate: DefaultDirectRateLimiter,
+    clock: DefaultClock,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    by_site: HashMap<IpAddr, VecDeque<Question>>,
+    /// The sites of `by_site`, the one to be served next first.
+    turns: VecDeque<IpAddr>,
+    count: usize,
+    /// Whether a task reads for them.
+    is_read: bool,
+}
+
+#[derive(Debug)]
+struct Question {
+    key: Key,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// What became of a question.
+enum Added {
+    /// Too many wait already.
+    Refused,
+    /// It waits, and nobody reads yet.
+    First,
+    /// It waits.
+    Later,
+}
+
+/// What the store said of a token.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) found: Option<AccessTokenRecord>,
+    /// The generation of the cache before the read.
+    pub(super) generation: u64,
+    /// For which moment the store was asked.
+    pub(super) now: Timestamp,
+}
+
+/// The task that reads. When it ends before its work is done, those that wait are told so, and the next starts another.
+struct Reader<'a> {
+    reading: &'a Reading,
+    is_done: bool,
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            *lock(&self.reading.waiting) = Waiting::default();
+        }
+    }
+}
+
+impl Waiting {
+    /// Adds a question, unless its site has a full share of the room.
+    fn add(&mut self, site: IpAddr, question: Question) -> bool {
+        let room = MOST_WAITING.saturating_sub(self.count);
+        let of_site = self.by_site.get(&site).map_or(0, VecDeque::len);
+        if of_site >= room {
+            return false;
+        }
+        if of_site == 0 {
+            self.turns.push_back(site);
+        }
+        self.by_site.entry(site).or_default().push_back(question);
+        self.count += 1;
+        true
+    }
+
+    /// Takes the next questions, one of each site in turn.
+    fn take(&mut self) -> Vec<Question> {
+        let mut taken = Vec::new();
+        while taken.len() < TOKENS_PER_READ
+            && let Some(site) = self.turns.pop_front()
+        {
+            let Some(questions) = self.by_site.get_mut(&site) else { continue };
+            taken.extend(questions.pop_front());
+            self.count = self.count.saturating_sub(1);
+            if questions.is_empty() {
+                self.by_site.remove(&site);
+            } else {
+                self.turns.push_back(site);
+            }
+        }
+        // Whoever asked may have left.
+        taken.retain(|question| !question.answer.is_closed());
+        taken
+    }
+}
+
+impl Reading {
+    pub(super) fn new(reads_per_second: u32) -> Self {
+        let rate = NonZeroU32::new(reads_per_second).unwrap_or(NonZeroU32::MIN);
+        Self {
+            waiting: Mutex::default(),
+            rate: RateLimiter::direct(Quota::per_second(rate)),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    fn add(&self, site: IpAddr, question: Question) -> Added {
+        let mut waiting = lock(&self.waiting);
+        if !waiting.add(site, question) {
+            return Added::Refused;
+        }
+        if std::mem::replace(&mut waiting.is_read, true) { Added::Later } else { Added::First }
+    }
+
+    /// Waits until the rate allows a read.
+    async fn pace(&self) {
+        while let Err(early) = self.rate.check() {
+            tokio::time::sleep(early.wait_time_from(self.clock.now())).await;
+        }
+    }
+
+    /// Takes the questions for the next read; `None` when none are left, and then nobody reads any more.
+    fn next(&self) -> Option<Vec<Question>> {
+        let mut waiting = lock(&self.waiting);
+        if waiting.count == 0 {
+            waiting.is_read = false;
+            return None;
+        }
+        Some(waiting.take())
+    }
+}
+
+impl TokenCache {
+    /// Asks the store for a token, together with others. `None` if it cannot say, or too many of this site wait.
+    pub(super) async fn ask_store(self: &Arc<Self>, key: &Key, site: IpAddr) -> Option<Answer> {
+        let (answer, answered) = oneshot::channel();
+        match self.loading.reading.add(site, Question { key: key.clone(), answer }) {
+            Added::Refused => {
+                tracing::debug!(%site, "too many tokens of one site wait to be looked up");
+                return None;
+            }
+            Added::First => drop(tokio::spawn(Arc::clone(self).read_waiting())),
+            Added::Later => {}
+        }
+        answered.await.ok()
+    }
+
+    /// Reads until no token waits.
+    async fn read_waiting(self: Arc<Self>) {
+        let reading = &self.loading.reading;
+        let mut reader = Reader { reading, is_done: false };
+        loop {
+            reading.pace().await;
+            let Some(questions) = reading.next() else { break };
+            // TV-24: noted before the read, compared at insertion. A revocation in between wins.
+            let generation = self.generation.load(SeqCst);
+            let now = self.clock.now();
+            let (keys, answers): (Vec<_>, Vec<_>) = questions.into_iter().map(|q| (q.key, q.answer)).unzip();
+            for (answer, found) in answers.into_iter().zip(self.read(&keys, now).await) {
+                // An error is no answer: the receiver sees that the sender is gone.
+                if let Ok(found) = found {
+                    let _left = answer.send(Answer { found, generation, now });
+                }
+            }
+        }
+        reader.is_done = true;
+    }
+
+    /// Reads these tokens in one go. If one of them is damaged, one by one, so that the others are not refused with it.
+    async fn read(&self, keys: &[Key], now: Timestamp) -> Vec<Result<Option<AccessTokenRecord>, StoreError>> {
+        match self.store.find_access_tokens(keys, now).await {
+            Ok(found) => found.into_iter().map(Ok).collect(),
+            Err(StoreError::Corrupt(_)) if keys.len() > 1 => {
+                let mut found = Vec::with_capacity(keys.len());
+                for (tenant, hash) in keys {
+                    found.push(self.store.find_access_token(tenant, hash, now).await);
+                }
+                found
+            }
+            Err(error) => {
+                tracing::debug!(%error, tokens = keys.len(), "tokens could not be read");
+                Vec::new()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use tokio::sync::oneshot;
+
+    use super::{Key, MOST_WAITING, Question, TOKENS_PER_READ, Waiting};
+    use crate::oauth::{TenantId, TokenHash};
+
+    fn site(n: u8) -> IpAddr {
+        Ipv4Addr::new(192, 0, n, 0).into()
+    }
+
+    fn ask(waiting: &mut Waiting, n: u8, token: usize) -> Option<oneshot::Receiver<super::Answer>> {
+        let (answer, answered) = oneshot::channel();
+        let key: Key = (TenantId::default(), TokenHash::of(&token.to_be_bytes()));
+        waiting.add(site(n), Question { key, answer }).then_some(answered)
+    }
+
+    #[test]
+    fn tv_07_a_flood_of_one_site_delays_nobody_elsewhere_and_leaves_room() {
+        let mut waiting = Waiting::default();
+        let flood: Vec<_> = (0..MOST_WAITING).filter_map(|n| ask(&mut waiting, 1, n)).collect();
+        assert_eq!(flood.len(), MOST_WAITING / 2);
+        let _other = ask(&mut waiting, 2, 7).expect("there is room for another site");
+        let first = waiting.take();
+        assert_eq!(first.len(), TOKENS_PER_READ);
+        assert!(first.iter().any(|question| question.key.1 == TokenHash::of(&7_usize.to_be_bytes())));
+        assert_eq!(waiting.count, MOST_WAITING / 2 + 1 - TOKENS_PER_READ);
+        // Who has left is not read for, and all is given back.
+        drop(flood);
+        while waiting.count > 0 {
+            assert!(waiting.take().is_empty());
+        }
+        assert!(waiting.by_site.is_empty() && waiting.turns.is_empty());
+    }
+}
