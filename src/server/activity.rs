@@ -63,7 +63,7 @@ impl Activity {
         self.requests.load(Relaxed)
     }
 
-    /// Returns how many writes the stream has taken; wraps.
+    /// Returns how many bytes the stream has taken; wraps.
     pub(super) fn written(&self) -> u32 {
         self.written.load(Relaxed)
     }
@@ -169,7 +169,8 @@ impl<S, A: AsRef<Activity>> Observed<S, A> {
     /// Notes whether the peer takes what is written: of a slow one every flush waits, and yet its writes go on.
     fn wrote(&mut self, result: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
         if let Poll::Ready(Ok(bytes @ 1..)) = result {
-            self.activity.as_ref().written.fetch_add(1, Relaxed);
+            // Wraps: only the difference from one look to the next matters.
+            self.activity.as_ref().written.fetch_add(u32::try_from(bytes).unwrap_or(u32::MAX), Relaxed);
             if let Some(frames) = &mut self.frames {
                 frames.wrote(bytes);
             }

@@ -32,5 +32,4 @@ mod worker;
 
 pub use certificate::{CertificateError, look_over};
 pub use error::RunError;
-pub use harden::survive_file_size_limit;
 pub use run::{OnReady, Ready, RunOptions, run};

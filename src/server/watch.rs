@@ -1,5 +1,5 @@
-//! Ends a connection that holds still (no head, no request, nothing read), floods, is too old, or when the gateway is
-//! going down.
+//! Ends a connection whose peer is too slow (no head, no request, answers taken too slowly), floods or is too old, and
+//! every connection when the gateway is going down.
 //!
 //! One timer per connection, set anew only when it fires or a deadline comes nearer: a request costs no timer operation.
 
@@ -15,6 +15,11 @@ use super::activity::{Activity, Phase};
 /// How long a connection that was told to end may stay without a request under way.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Bytes a second that a peer must take of an answer that is ready for it. A client that takes less is closed when it is
+/// `Patience::stall` behind, one that takes nothing after exactly that time: until then each answer under way holds a
+/// connection to its upstream, and there are few of those.
+const SLOWEST: u32 = 1024;
+
 /// How long a connection may hold still.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
@@ -22,7 +27,7 @@ pub(super) struct Patience {
     pub(super) head: Duration,
     /// Between two requests.
     pub(super) idle: Duration,
-    /// Without a byte written although one waits.
+    /// How far the peer may fall behind [`SLOWEST`] in taking what is written.
     pub(super) stall: Duration,
     /// In all; then it ends when its requests have ended.
     pub(super) age: Duration,
@@ -37,7 +42,7 @@ pub(super) enum End {
     Head,
     /// No request came.
     Idle,
-    /// The peer reads nothing.
+    /// The peer takes its answers too slowly.
     Stalled,
     /// The peer sent too many frames for nothing.
     Flooded,
@@ -115,6 +120,9 @@ struct Still {
     requests: u32,
     written: u32,
     since: Instant,
+    /// When the connection was last looked at, and how far the peer is behind with what waited to be written.
+    looked: Instant,
+    behind: Duration,
     old: Instant,
     winding: bool,
 }
@@ -128,6 +136,8 @@ impl Still {
             requests: 0,
             written: 0,
             since: now,
+            looked: now,
+            behind: Duration::ZERO,
             old: now + patience.age,
             winding: false,
         }
@@ -139,10 +149,12 @@ impl Still {
     }
 
     fn look(&mut self, activity: &Activity) {
-        let (phase, requests, written) = (activity.phase(), activity.requests(), activity.written());
-        let advanced = phase == Phase::Stalled && written != self.written;
-        if advanced || (phase, requests) != (self.phase, self.requests) {
-            (self.phase, self.requests, self.written) = (phase, requests, written);
+        let (phase, requests) = (activity.phase(), activity.requests());
+        if phase == Phase::Stalled || self.phase == Phase::Stalled {
+            self.measure(phase, activity.written());
+        }
+        if (phase, requests) != (self.phase, self.requests) {
+            (self.phase, self.requests) = (phase, requests);
             // A busy connection has no deadline but its age: its streams have their own.
             if phase != Phase::Busy {
                 self.since = Instant::now();
@@ -150,17 +162,33 @@ impl Still {
         }
     }
 
+    /// Measures how far the peer is behind: the time in which something waited for it, less the time that the bytes it
+    /// took may take. It has caught up when nothing is under way.
+    fn measure(&mut self, phase: Phase, written: u32) {
+        if phase == self.phase && written == self.written {
+            return;
+        }
+        let now = Instant::now();
+        if self.phase == Phase::Stalled {
+            let taken = Duration::from_secs(1).saturating_mul(written.wrapping_sub(self.written)) / SLOWEST;
+            self.behind = (self.behind + now.duration_since(self.looked)).saturating_sub(taken);
+        }
+        if phase == Phase::Idle {
+            self.behind = Duration::ZERO;
+        }
+        (self.looked, self.written) = (now, written);
+    }
+
     fn deadline(&self) -> Option<(Instant, Due)> {
         let patience = &self.patience;
-        let limit = match self.phase {
+        let still = match self.phase {
             Phase::Busy => None,
-            Phase::Stalled => Some((patience.stall, Due::End(End::Stalled))),
-            Phase::Head => Some((patience.head, Due::End(End::Head))),
-            Phase::Idle if self.winding => Some((GOODBYE, Due::End(End::Idle))),
-            Phase::Idle if self.requests == 0 => Some((patience.head, Due::End(End::Head))),
-            Phase::Idle => Some((patience.idle, Due::WindDown)),
+            Phase::Stalled => Some((self.looked + patience.stall.saturating_sub(self.behind), Due::End(End::Stalled))),
+            Phase::Head => Some((self.since + patience.head, Due::End(End::Head))),
+            Phase::Idle if self.winding => Some((self.since + GOODBYE, Due::End(End::Idle))),
+            Phase::Idle if self.requests == 0 => Some((self.since + patience.head, Due::End(End::Head))),
+            Phase::Idle => Some((self.since + patience.idle, Due::WindDown)),
         };
-        let still = limit.map(|(limit, due)| (self.since + limit, due));
         let old = (!self.winding).then_some((self.old, Due::WindDown));
         still.into_iter().chain(old).min_by_key(|(deadline, _)| *deadline)
     }
@@ -168,7 +196,6 @@ impl Still {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -178,24 +205,49 @@ mod tests {
     use super::super::activity::{Activity, Observed};
     use super::{End, Patience, watch};
 
-    #[tokio::test]
-    async fn ss_01_who_reads_slowly_is_served_and_who_stops_is_closed() {
+    const STALL: Duration = Duration::from_millis(400);
+
+    /// Serves an endless answer to a peer that takes `bytes` of it twenty times, one tenth of a second apart, and then
+    /// nothing; whether it was served to the end of that, and how long after its last read it was closed.
+    async fn read_slowly(bytes: usize) -> (bool, Duration) {
         let day = Duration::from_secs(86400);
-        let patience = Patience { head: day, idle: day, stall: Duration::from_millis(400), age: day };
+        let patience = Patience { head: day, idle: day, stall: STALL, age: day };
         let activity = Arc::new(Activity::default());
         let (near, mut far) = tokio::io::duplex(64);
         let mut stream = Observed::text(near, Arc::clone(&activity));
-        let connection = pin!(async move { while stream.write_all(&[0; 4096]).await.is_ok() {} });
+        let connection = async move { while stream.write_all(&[0; 4096]).await.is_ok() {} };
         let reader = async move {
+            let mut taken = Instant::now();
             for _ in 0..20 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                far.read_exact(&mut [0; 16]).await.unwrap();
+                if far.read_exact(&mut vec![0; bytes]).await.is_err() {
+                    return (false, taken, far);
+                }
+                taken = Instant::now();
             }
-            (Instant::now(), far)
+            (true, taken, far)
         };
-        let (end, (stopped, _far)) = tokio::join!(watch(connection, |_| (), &activity, patience), reader);
+        let watched = async move {
+            // Dropped when it has ended, as a server does.
+            let mut connection = Box::pin(connection);
+            (watch(connection.as_mut(), |_| (), &activity, patience).await, Instant::now())
+        };
+        let ((end, closed), (served, taken, _far)) = tokio::join!(watched, reader);
         assert_eq!(end, End::Stalled);
-        // Not before the last byte was taken: the reader would have seen the end.
-        assert!(stopped.elapsed() >= Duration::from_millis(300), "{:?}", stopped.elapsed());
+        (served, closed.duration_since(taken))
+    }
+
+    #[tokio::test]
+    async fn ss_01_who_reads_slowly_is_served_and_who_stops_is_closed() {
+        let (served, after) = read_slowly(256).await;
+        assert!(served);
+        assert!(after >= STALL * 3 / 4, "{after:?}");
+    }
+
+    #[tokio::test]
+    async fn ds_04_who_reads_less_than_a_kilobyte_a_second_is_closed_when_too_far_behind() {
+        let (served, after) = read_slowly(16).await;
+        assert!(!served, "160 bytes a second are too few");
+        assert!(after < STALL, "no full time of grace after each of the reads: {after:?}");
     }
 }
