@@ -184,7 +184,8 @@ table! {
         required_scopes: Vec<String> = [];
         /// Lifetime of its access tokens, if it differs from `tokens.access`.
         access_lifetime: Lifetime = none, "1m" to "24h";
-        /// Connections towards it, at most, for each worker.
+        /// Requests under way to it at most, for each worker; event streams do not count once they have begun. One user
+        /// never holds more of these places than are left for others, alone at most half of them.
         max_connections: usize = 512, 1 to 65536;
         /// Longest wait for a connection.
         connect_timeout: Duration = "5s", "100ms" to "60s";

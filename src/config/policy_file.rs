@@ -110,7 +110,7 @@ table! {
         connections_per_address: usize = 256, 1 to 1000000;
         /// HTTP/2 streams of a connection.
         h2_streams: u32 = 100, 1 to 10000;
-        /// Requests and streams of one access token's user and client at once (429).
+        /// Requests and streams of one user at once, whatever the client (429).
         streams_per_principal: usize = 200, 1 to 100000;
         /// Access tokens held in memory; more are read from the store as they come. A change needs a restart.
         tokens_in_memory: usize = 1000000, 1000 to 100000000;
@@ -130,11 +130,12 @@ table! {
         registrations_per_hour: u32 = 10, 1 to 1000000;
         /// Metadata documents fetched from one host.
         fetches_per_host_per_minute: u32 = 10, 1 to 1000000;
-        /// Requests of one user to the upstreams; 0: as many as they like.
-        mcp_per_second: u32 = 0, 0 to 10000000;
+        /// Requests of one user to the upstreams, whatever the client; 0 for no limit.
+        mcp_per_second: u32 = 500, 0 to 10000000;
         /// The same, in a burst.
-        mcp_burst: u32 = 200, 1 to 10000000;
-        /// Look-ups in the store of tokens that memory does not know. A change needs a restart.
+        mcp_burst: u32 = 1000, 1 to 10000000;
+        /// Reads of the store for access tokens that memory does not know; one read looks for up to 256 of them. A change
+        /// needs a restart.
         store_reads_per_second: u32 = 100, 1 to 1000000;
         /// Failed logins to an account from one network before each next one must wait, longer each time.
         login_free_failures: u32 = 5, 1 to 100;
@@ -154,7 +155,8 @@ table! {
         oauth_body: Duration = "10s", "1s" to "60s";
         /// Body of a request to an upstream, in all (408); a larger `limits.mcp_body` may need longer.
         mcp_body: Duration = "30s", "1s" to "1h";
-        /// A client that takes nothing of its answer.
+        /// How far a client may fall behind 1 KiB a second in taking an answer: one that takes nothing is closed after this,
+        /// one that takes too little somewhat later.
         write_stall: Duration = "30s", "1s" to "1h";
         /// An idle connection.
         keep_alive: Duration = "60s", "1s" to "1h";

@@ -1,4 +1,4 @@
-//! How much one user of one client may ask for: requests a second, and at once, over all workers.
+//! How much one user may ask for, over all clients and all workers: requests a second, and at once.
 
 use std::hash::RandomState;
 use std::num::NonZeroU32;
@@ -11,22 +11,23 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::rejection::Rejection;
 use crate::config::Rates;
-use crate::oauth::{ClientId, Lifetime, Subject, TenantId};
+use crate::oauth::{Lifetime, Subject, TenantId};
 use crate::token_cache::Principal;
 
-/// Budgets beyond this, and beyond twice those that were held after the last sweep, are swept of those that nobody holds.
+/// With more budgets than this, and than twice those that were in use after the last sweep, unused ones are removed.
 const SWEEP_AT: usize = 16_384;
 
-/// Everybody's budget. Changed rates begin anew.
+/// The budgets of all users. When the rates change, all budgets start again.
 pub(super) struct Budgets {
     quota: Option<Quota>,
     clock: DefaultClock,
-    // The keyed hasher of std: subjects may be chosen by strangers one day.
-    held: DashMap<(TenantId, Subject, ClientId), Arc<Budget>, RandomState>,
+    // By user alone: a client is part of the key nowhere, since a user can register as many as he likes. The keyed
+    // hasher of std, because subjects may be chosen by strangers one day.
+    held: DashMap<(TenantId, Subject), Arc<Budget>, RandomState>,
     sweep_at: AtomicUsize,
 }
 
-/// The budget of one user of one client, whatever the token and its scopes.
+/// The budget of one user, whatever the client, the token and its scopes.
 pub(super) struct Budget {
     limiter: Option<DefaultDirectRateLimiter>,
     under_way: AtomicUsize,
@@ -50,17 +51,16 @@ impl Budgets {
         self.quota == quota(rates)
     }
 
-    /// Returns the budget of a principal.
+    /// Returns the budget of a principal's user.
     pub(super) fn of(&self, whose: &Principal) -> Arc<Budget> {
         if self.held.len() > self.sweep_at.load(Ordering::Relaxed) {
             self.held.retain(|_, budget| Arc::strong_count(budget) > 1);
-            // So that a sweep, which looks at all of them, is paid for by as many that were added.
+            // A sweep visits all of them, so as many must have been added before the next one.
             self.sweep_at.store(self.held.len().saturating_mul(2).max(SWEEP_AT), Ordering::Relaxed);
         }
-        let budget =
-            self.held.entry((whose.tenant.clone(), whose.subject.clone(), whose.client.clone())).or_insert_with(|| {
-                Arc::new(Budget { limiter: self.quota.map(RateLimiter::direct), under_way: AtomicUsize::new(0) })
-            });
+        let budget = self.held.entry((whose.tenant.clone(), whose.subject.clone())).or_insert_with(|| {
+            Arc::new(Budget { limiter: self.quota.map(RateLimiter::direct), under_way: AtomicUsize::new(0) })
+        });
         Arc::clone(&budget)
     }
 
@@ -96,26 +96,44 @@ impl Drop for Slot {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{Budgets, SWEEP_AT};
-    use crate::config::{Config, Overrides};
+    use crate::config::{Config, Overrides, Rates};
     use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, TenantId};
     use crate::token_cache::Principal;
+    use std::sync::Arc;
 
-    fn budgets() -> Budgets {
+    /// The rates of a gateway that nobody configured.
+    pub(in crate::proxy) fn rates() -> Rates {
         let folder = tempfile::tempdir().unwrap();
         let overrides = Overrides { data_dir: Some(folder.path().to_owned()), up: true, ..Overrides::default() };
-        Budgets::new(&Config::load(None, &overrides).unwrap().rates)
+        Config::load(None, &overrides).unwrap().rates
     }
 
-    fn principal(n: usize) -> Principal {
+    fn budgets() -> Budgets {
+        Budgets::new(&rates())
+    }
+
+    pub(in crate::proxy) fn principal(n: usize) -> Principal {
+        of_client("mcp_client_a", n)
+    }
+
+    fn of_client(client: &str, n: usize) -> Principal {
         Principal {
             tenant: TenantId::default(),
-            client: ClientId::parse("mcp_client_a").unwrap(),
+            client: ClientId::parse(client).unwrap(),
             subject: Subject::parse(&format!("user-{n}")).unwrap(),
             resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
             scopes: ScopeSet::default(),
         }
+    }
+
+    #[test]
+    fn a_user_has_one_budget_over_all_clients() {
+        let budgets = budgets();
+        let of = |client, n| budgets.of(&of_client(client, n));
+        assert!(Arc::ptr_eq(&of("mcp_client_a", 1), &of("mcp_client_b", 1)));
+        assert!(!Arc::ptr_eq(&of("mcp_client_a", 1), &of("mcp_client_a", 2)));
     }
 
     #[test]

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::budget::Budget;
 use super::gather::{Gathered, Stop};
 use super::headers::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
 use super::outgoing::Outgoing;
+use super::places::{Place, Places};
 use super::rejection::Rejection;
 use super::route::Route;
 use crate::config::{Config, UpstreamKind};
@@ -23,6 +24,8 @@ use crate::web::RequestBody;
 
 /// Bodies beyond `limits.inspect_body` that one worker holds at a time, until they are sent: at 4 MiB each, 64 MiB.
 pub(super) const LARGE_BODIES: usize = 16;
+/// Further ones that may wait for that, each with the part that was read. As many bytes again, by default.
+pub(super) const LARGE_BODIES_WAITING: usize = 256;
 /// How long one waits until it is read.
 const PLACE_WAIT: Duration = Duration::from_secs(5);
 /// A request's id is kept as a part of its body; of a larger body than this it is copied, if it is smaller itself.
@@ -38,7 +41,7 @@ pub(super) struct Message {
 /// A large body, which keeps its place until it is sent or given up.
 struct Placed {
     body: Bytes,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl AsRef<[u8]> for Placed {
@@ -104,7 +107,7 @@ pub(super) async fn read(
     version: ProtocolVersion,
     body: RequestBody,
     config: &Config,
-    large: &Arc<Semaphore>,
+    large: (&Arc<Places>, &Arc<Budget>),
 ) -> Result<Message, (Rejection, Option<Bytes>)> {
     let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
     if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
@@ -161,7 +164,7 @@ async fn read_whole(
     limit: usize,
     small: usize,
     time: Duration,
-    large: &Arc<Semaphore>,
+    large: (&Arc<Places>, &Arc<Budget>),
 ) -> Result<Bytes, Rejection> {
     let mut read = Gathered::default();
     let mut place = None;
@@ -190,8 +193,8 @@ async fn read_rest(
     body: &mut RequestBody,
     limit: usize,
     enough: usize,
-    large: &Arc<Semaphore>,
-    place: &mut Option<OwnedSemaphorePermit>,
+    large: (&Arc<Places>, &Arc<Budget>),
+    place: &mut Option<Place>,
 ) -> Result<Stop<hyper::Error>, Rejection> {
     let stop = poll_fn(|cx| read.poll_read(body, enough, cx)).await;
     if !matches!(stop, Stop::Full) {
@@ -201,7 +204,7 @@ async fn read_rest(
     if read.is_blank() {
         return Err(Rejection::Envelope(EnvelopeError { code: -32700, message: "the body is not JSON", id: None }));
     }
-    let free = timeout(PLACE_WAIT, Arc::clone(large).acquire_owned()).await.map_err(|_| Rejection::Overloaded)?;
-    *place = Some(free.map_err(|_| Rejection::Internal)?);
+    let (places, user) = large;
+    *place = Some(places.take(user, PLACE_WAIT).await?);
     Ok(poll_fn(|cx| read.poll_read(body, limit.saturating_add(1), cx)).await)
 }

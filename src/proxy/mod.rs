@@ -6,6 +6,7 @@
 //! and `rejection.rs`.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -15,7 +16,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -40,6 +40,7 @@ mod message;
 mod origin;
 mod outgoing;
 mod permit;
+mod places;
 mod record;
 mod rejection;
 mod relay;
@@ -60,13 +61,14 @@ use fault::{Cause, Fault};
 use gather::{Gathered, Stop};
 use headers::{Checked, LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use permit::{Addressed, Permit};
+use places::{Place, Places};
 use record::Record;
 use rejection::{Refused, Rejection};
 use relay::Relay;
 use route::Route;
 use session::SessionKey;
 use trace::Traces;
-use upstream::{Ask, Lease, Place, Pool};
+use upstream::{Ask, Lease, Pool};
 use watch::{Limits, Order, Watch};
 
 /// Answers up to this size that are here with their head, or say their length and come soon after, are passed on whole:
@@ -79,6 +81,8 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// Who is at the other end of the connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
+    /// The client's address, as far as trusted proxies tell.
+    pub address: IpAddr,
     /// X-Forwarded-For as this gateway sends it on.
     pub forwarded_for: HeaderValue,
     /// The request id.
@@ -93,7 +97,7 @@ pub struct Proxy {
     session_key: SessionKey,
     watch: Arc<Watch>,
     traces: Traces,
-    large_bodies: Arc<Semaphore>,
+    large_bodies: Arc<Places>,
     station: Mutex<Option<Arc<Station>>>,
 }
 
@@ -141,7 +145,7 @@ impl Proxy {
             metrics,
             session_key: SessionKey::new(&session_key),
             traces: Traces::default(),
-            large_bodies: Arc::new(Semaphore::new(message::LARGE_BODIES)),
+            large_bodies: Places::new(message::LARGE_BODIES, message::LARGE_BODIES_WAITING),
             station: Mutex::default(),
         }
     }
@@ -208,14 +212,16 @@ impl Proxy {
         }
         // before anything that depends on what is asked, so that probes of every kind see the same 401.
         let now = self.clock.now();
-        let token = authenticate(fields, &parts.uri, &route.tenant, &self.cache, now, &station.metrics).await?;
+        let token =
+            authenticate(fields, &parts.uri, &route.tenant, &self.cache, peer.address, now, &station.metrics).await?;
         let token = Addressed::check(token, route)?;
         let caller = station.caller(&token, route)?;
         station.table.budgets.spend(&caller.budget)?;
         exchange.slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);
         check_method(route.kind, version, method)?;
         message::check_headers(route, method, fields, &body, config)?;
-        let message = message::read(route, method, fields, version, body, config, &self.large_bodies).await;
+        let large = (&self.large_bodies, &caller.budget);
+        let message = message::read(route, method, fields, version, body, config, large).await;
         let message = message.map_err(|(rejection, id)| {
             exchange.id = id;
             rejection
@@ -228,7 +234,7 @@ impl Proxy {
             headers::build(spare, route, &station.table, fields, permit.caller(), peer, checked, &self.traces);
         let ask = Ask { method: method.clone(), target, headers, body: message.body };
         let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?;
-        let place = pool.enter().await?;
+        let place = pool.enter(&permit).await?;
         let (response, lease) = pool.send(&permit, &place, ask).await?;
         let response = self.deliver(exchange, response, (lease, place), &token, permit.caller()).await?;
         Ok((response, Outcome::Forwarded))

@@ -14,8 +14,9 @@ use super::budget::Slot;
 use super::events::Events;
 use super::fault::{Cause, Fault};
 use super::gather::{Gathered, Stop};
+use super::places::Place;
 use super::record::Record;
-use super::upstream::{Lease, Place};
+use super::upstream::Lease;
 use super::watch::{Order, Ward};
 use crate::telemetry::Outcome;
 

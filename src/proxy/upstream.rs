@@ -2,7 +2,7 @@
 //! ALPN offers it. A bounded number of requests is under way, a bounded number waits.
 
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::breaker::Breaker;
@@ -19,6 +18,7 @@ use super::connect::{self, Dialled};
 use super::fault::{self, Cause, Fault};
 use super::outgoing::Outgoing;
 use super::permit::Permit;
+use super::places::{Place, Places};
 use super::rejection::Rejection;
 use super::route::Route;
 use super::shared::{Share, Shared};
@@ -45,8 +45,7 @@ pub(super) struct Pool {
     idle: Mutex<Vec<Idle>>,
     shared: Shared,
     breaker: Breaker,
-    places: Semaphore,
-    waiting: AtomicUsize,
+    places: Arc<Places>,
     /// Whether a task looks after the idle ones.
     tended: AtomicBool,
 }
@@ -61,9 +60,6 @@ struct Idle {
     line: Line,
     since: Instant,
 }
-
-/// A place among the requests that may be under way at the upstream, until it is dropped.
-pub(super) struct Place(Arc<Pool>);
 
 /// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
 /// others share it.
@@ -89,8 +85,7 @@ impl Pool {
             idle: Mutex::default(),
             shared: Shared::default(),
             breaker: Breaker::default(),
-            places: Semaphore::new(route.max_connections),
-            waiting: AtomicUsize::new(0),
+            places: Places::new(route.max_connections, route.max_connections.saturating_mul(WAITING_PER_CONNECTION)),
             tended: AtomicBool::new(false),
         })
     }
@@ -100,13 +95,9 @@ impl Pool {
         Arc::ptr_eq(&self.route, route)
     }
 
-    /// Takes a place among the requests under way; waits for one if the queue is not too long.
-    pub(super) async fn enter(self: &Arc<Self>) -> Result<Place, Rejection> {
-        match self.places.try_acquire() {
-            Ok(place) => place.forget(),
-            Err(_) => Box::pin(self.wait_for_place()).await?,
-        }
-        Ok(Place(Arc::clone(self)))
+    /// Takes one of the places for requests under way, of which no user holds more than are left for others.
+    pub(super) async fn enter(&self, permit: &Permit) -> Result<Place, Rejection> {
+        self.places.take(&permit.caller().budget, MAX_WAIT).await
     }
 
     /// Sends a request that is permitted and has its place, and returns the head of the answer.
@@ -196,14 +187,6 @@ impl Pool {
         }
     }
 
-    async fn wait_for_place(&self) -> Result<(), Rejection> {
-        let limit = self.route.max_connections.saturating_mul(WAITING_PER_CONNECTION);
-        let _waiting = Waiting::join(&self.waiting, limit).ok_or(Rejection::Overloaded)?;
-        let place = timeout(MAX_WAIT, self.places.acquire()).await.map_err(|_| Rejection::Overloaded)?;
-        place.map_err(|_| Rejection::Internal)?.forget();
-        Ok(())
-    }
-
     fn too_slow(&self) -> Failure {
         Fault::new(Cause::TooSlow, format!("no head of an answer in {:?}", self.route.first_byte_timeout)).into()
     }
@@ -256,28 +239,6 @@ impl Lease {
         if let Some(line) = self.line.take() {
             self.pool.put_back(line);
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.places.add_permits(1);
-    }
-}
-
-/// A request that waits for its place.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn join(count: &'a AtomicUsize, limit: usize) -> Option<Self> {
-        let joined = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < limit).then_some(joined)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

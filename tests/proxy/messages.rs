@@ -226,19 +226,21 @@ async fn mc_08_answers_reach_who_asked_though_all_ids_are_the_same() {
     futures_util::future::join_all(asks).await;
 }
 
+fn large(size: usize) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":7,"method":"ping","params":"{}"}}"#, "x".repeat(size))
+}
+
 #[tokio::test]
 async fn ss_01_large_bodies_that_wait_for_their_upstream_keep_others_from_being_read() {
     let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.max_connections = 8)).await;
-    let token = world.token(MCP).text;
-    let message =
-        |size: usize| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"ping","params":"{}"}}"#, "x".repeat(size));
+    let token = |n: usize| world.token_of(MCP, &format!("user-{n}"), "mcp_client_test");
     let mut clients = Vec::new();
-    for size in [1; 8].into_iter().chain([1_000_000; 16]) {
+    for (n, size) in [1; 8].into_iter().chain([1_000_000; 16]).enumerate() {
         if size == 1 {
             world.mcp.then([Act::Hang]);
         }
         let mut client = world.connect().await;
-        client.send(&Ask::post(message(size)).bearer(&token).bytes()).await;
+        client.send(&Ask::post(large(size)).bearer(&token(n)).bytes()).await;
         clients.push(client);
     }
     // Eight have a connection, sixteen wait for one with their bodies.
@@ -246,7 +248,7 @@ async fn ss_01_large_bodies_that_wait_for_their_upstream_keep_others_from_being_
     // Nothing tells from outside when all of those were read.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut client = world.connect().await;
-    client.send(&Ask::post(format!("{{{}", "x".repeat(1_000_000))).bearer(&token).bytes()).await;
+    client.send(&Ask::post(format!("{{{}", "x".repeat(1_000_000))).bearer(&token(24)).bytes()).await;
     let mut answer = Box::pin(client.reply());
 
     let early = tokio::time::timeout(Duration::from_secs(1), &mut answer).await;
@@ -256,4 +258,27 @@ async fn ss_01_large_bodies_that_wait_for_their_upstream_keep_others_from_being_
         assert_eq!(client.reply().await.status, 200);
     }
     assert_eq!(answer.await.status, 400, "its turn has come");
+}
+
+#[tokio::test]
+async fn one_user_with_several_clients_leaves_half_of_the_places_for_large_bodies() {
+    let world = World::new().await;
+    let mut stuck = Vec::new();
+    for n in 0..16 {
+        let token = world.token_of(MCP, "ada", &format!("mcp_client_{n}"));
+        let mut client = world.connect().await;
+        let body = large(1_000_000);
+        let head = Ask::new("POST", "/mcp").field("Content-Type", "application/json").bearer(&token);
+        client.send(&head.field("Content-Length", &body.len().to_string()).bytes()).await;
+        client.send(&body.as_bytes()[..500_000]).await;
+        stuck.push(client);
+    }
+    // Nothing tells from outside how much of those was read.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let token = world.token_of(MCP, "bob", "mcp_client_1");
+    let began = std::time::Instant::now();
+    for _ in 0..4 {
+        assert_eq!(world.ask(&Ask::post(large(1_000_000)).bearer(&token)).await.status, 200);
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }

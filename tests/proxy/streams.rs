@@ -237,6 +237,20 @@ async fn ss_10_open_streams_are_counted_per_person() {
 }
 
 #[tokio::test]
+async fn ss_10_a_person_with_several_clients_is_still_one_person() {
+    let world = World::with(|config| config.limits.streams_per_principal = 3).await;
+    let mut open = Vec::new();
+    for n in 0..3 {
+        world.mcp.then([send(EVENTS), chunk("data: a\n\n"), Act::Hang]);
+        open.push(listen(&world, &world.token_of(MCP, "ada", &format!("mcp_client_{n}"))).await);
+    }
+    let fourth = world.token_of(MCP, "ada", "mcp_client_4");
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&fourth)).await.status, 429);
+    let other = world.token_of(MCP, "bob", "mcp_client_1");
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&other)).await.status, 200);
+}
+
+#[tokio::test]
 async fn ss_10_streams_that_are_asked_for_at_once_are_counted_too() {
     let world = World::with(|config| config.limits.streams_per_principal = 3).await;
     let token = world.token(MCP).text;

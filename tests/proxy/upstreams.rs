@@ -190,20 +190,45 @@ async fn hs_19_mc_09_an_abandoned_exchange_takes_its_connection_along() {
 #[tokio::test]
 async fn too_many_at_once_wait_and_beyond_that_are_refused() {
     let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.max_connections = 2)).await;
-    let token = world.token(MCP).text;
     for _ in 0..10 {
         world
             .mcp
             .then([Act::Wait(Duration::from_millis(100)), answer("200 OK\r\nContent-Type: application/json", "{}")]);
     }
-    let ask = Ask::post(PING).bearer(&token);
-    let replies = futures_util::future::join_all((0..14).map(|_| world.ask(&ask))).await;
+    let token = |n: usize| world.token_of(MCP, &format!("user-{n}"), "mcp_client_test");
+    let asks: Vec<_> = (0..14).map(|n| Ask::post(PING).bearer(&token(n))).collect();
+    let replies = futures_util::future::join_all(asks.iter().map(|ask| world.ask(ask))).await;
     let served = replies.iter().filter(|r| r.status == 200).count();
     assert_eq!(served, 10, "two at a time, eight wait");
     for refused in replies.iter().filter(|r| r.status != 200) {
         assert_eq!((refused.status, refused.field("retry-after")), (503, Some("5")));
     }
     assert_eq!(world.mcp.connections(), 2);
+}
+
+#[tokio::test]
+async fn one_user_with_several_clients_leaves_as_many_places_as_he_takes() {
+    let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.max_connections = 8)).await;
+    let mut greedy = Vec::new();
+    for n in 0..16 {
+        world.mcp.then([Act::Hang]);
+        let token = world.token_of(MCP, "ada", &format!("mcp_client_{n}"));
+        let mut client = world.connect().await;
+        client.send(&Ask::post(PING).bearer(&token).bytes()).await;
+        greedy.push(client);
+    }
+    world.mcp.wait_for_requests(4).await;
+    let others: Vec<_> = (0..4).map(|n| world.token_of(MCP, &format!("user-{n}"), "mcp_client_1")).collect();
+    // The answers that hang were meant for more requests of the greedy one.
+    let mut clients = Vec::new();
+    for token in &others {
+        let mut client = world.connect().await;
+        client.send(&Ask::post(PING).bearer(token).bytes()).await;
+        clients.push(client);
+    }
+    world.mcp.wait_for_requests(8).await;
+    let subjects = world.mcp.seen().iter().filter(|seen| seen.field("x-mcpgate-subject") == Some("ada")).count();
+    assert_eq!(subjects, 4, "half of the places, over all clients");
 }
 
 #[tokio::test]

@@ -186,6 +186,14 @@ impl World {
         made
     }
 
+    /// Makes a token of a user and a client and puts it into memory only.
+    pub(crate) fn token_of(&self, resource: &str, subject: &str, client: &str) -> String {
+        let mut made = self.make_for(resource, "use", subject);
+        made.record.client = ClientId::parse(client).unwrap();
+        self.cache.insert(&made.record);
+        made.text
+    }
+
     /// Makes a token and puts it into the store only.
     pub(crate) async fn stored(&self, resource: &str) -> Made {
         let made = self.make(resource, "use");
@@ -321,6 +329,7 @@ async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, served
             let (config, table) = served.lock().unwrap().clone();
             async move {
                 let peer = Peer {
+                    address: std::net::Ipv4Addr::LOCALHOST.into(),
                     forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
                     request_id: http::HeaderValue::from_static("req-1"),
                 };
