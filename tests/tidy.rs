@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("issuer", &["oauth", "store", "token_cache", "clock", "entropy", "config", "network", "outbound", "telemetry"]),
     ("proxy", &["oauth", "mcp", "token_cache", "trust", "web", "network", "config", "clock", "telemetry"]),
     ("endpoints", &["oauth", "issuer", "web", "config", "telemetry"]),
-    ("demo", &["entropy"]),
+    ("demo", &["entropy", "web"]),
     (
         "server",
         &[

@@ -151,7 +151,7 @@ table! {
         tls_handshake: Duration = "5s", "1s" to "60s";
         /// Head of a request.
         request_head: Duration = "10s", "1s" to "60s";
-        /// Body of an OAuth request.
+        /// Body of an OAuth request, in all (408); after 5 s it must have come at 1 KiB a second.
         oauth_body: Duration = "10s", "1s" to "60s";
         /// Body of a request to an upstream, in all (408); a larger `limits.mcp_body` may need longer.
         mcp_body: Duration = "30s", "1s" to "1h";

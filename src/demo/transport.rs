@@ -1,8 +1,9 @@
 //! Streamable HTTP: which method and which era, then one message or a batch.
 
+use std::time::Duration;
+
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -10,9 +11,11 @@ use super::count::{Count, DemoBody, event_response, idle_stream, json_response};
 use super::message::{LEGACY, Message, RpcError, success};
 use super::sessions::Sessions;
 use super::{features, modern};
+use crate::web::{BodyError, Pace, read_bounded};
 
 /// The gateway lets no more through by default.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+const PACE: Pace = Pace { total: Duration::from_secs(60), grace: Duration::from_secs(60) };
 const SESSION_ID: &str = "mcp-session-id";
 
 /// The state behind one listener.
@@ -83,10 +86,13 @@ impl Transport {
         if !content_type.trim_start().starts_with("application/json") {
             return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         }
-        let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-            return empty(StatusCode::PAYLOAD_TOO_LARGE);
+        let body = match read_bounded(body, MAX_BODY, PACE).await {
+            Ok(body) => body,
+            Err(BodyError::TooLarge) => return empty(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(BodyError::Slow) => return empty(StatusCode::REQUEST_TIMEOUT),
+            Err(BodyError::Broken) => return empty(StatusCode::BAD_REQUEST),
         };
-        let Ok(body) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
+        let Ok(body) = serde_json::from_slice::<Value>(&body) else {
             let error = RpcError::new(-32700, "not JSON").with_status(StatusCode::BAD_REQUEST);
             return refusal(&error, None);
         };

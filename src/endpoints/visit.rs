@@ -1,6 +1,7 @@
 //! `Visit`: one request on its way through an endpoint, and how its cookies, query and form are read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, request::Parts};
@@ -9,7 +10,7 @@ use crate::config::Config;
 use crate::issuer::{Caller, Handles, Issuer};
 use crate::oauth::{Form, SessionSecret};
 use crate::web::cookie::{self, CookieScope, Received};
-use crate::web::{FormKey, RequestBody, is_cross_site, read_bounded};
+use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
 
 use super::rejection::{InputRejection, PageRejection};
 
@@ -17,6 +18,9 @@ use super::rejection::{InputRejection, PageRejection};
 const TAG_LENGTH: usize = 16;
 /// More sign-ins than anybody has open in one browser; their cookies take about 1 KB.
 const TRANSACTIONS_KEPT: usize = 10;
+
+/// How long a body may take before its rate counts: a phone that changes from one network to another meanwhile is heard.
+const GRACE: Duration = Duration::from_secs(5);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -62,7 +66,8 @@ impl Visit<'_> {
         if headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity") {
             return Err(InputRejection::ContentEncoding);
         }
-        Ok(read_bounded(body, self.config.limits.oauth_body, self.config.timeouts.oauth_body).await?)
+        let pace = Pace { total: self.config.timeouts.oauth_body, grace: GRACE };
+        Ok(read_bounded(body, self.config.limits.oauth_body, pace).await?)
     }
 
     /// Reads the Authorization field; `Err` when it came more than once.

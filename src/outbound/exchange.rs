@@ -1,5 +1,7 @@
 //! One GET over one connection: 200, plain JSON, of bounded size, or an error.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, Request, StatusCode};
@@ -11,11 +13,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::freshness::Freshness;
 use super::{FetchError, Fetched, TOTAL_TIME, Target};
-use crate::web::{BodyError, read_bounded};
+use crate::web::{BodyError, Pace, read_bounded};
 
 /// The longest head of an answer.
 const MAX_FIELDS: usize = 64;
 const MAX_HEAD: usize = 32 * 1024;
+
+/// How slowly a document may come; the time in all is that of the whole fetch. Somebody waits for it in a browser, and
+/// others wait for its place.
+const PACE: Pace = Pace { total: TOTAL_TIME, grace: Duration::from_secs(2) };
 
 /// Who asks.
 pub(super) const AGENT: &str = concat!("mcpgate/", env!("CARGO_PKG_VERSION"));
@@ -52,8 +58,8 @@ pub(super) async fn get(
     }
     check_type(answer.headers())?;
     let Freshness { max_age, no_store } = Freshness::read(answer.headers());
-    // What the length says is only believed when it is too much (CI-07). The time is that of the whole fetch.
-    let body = read_bounded(answer.into_body(), max_bytes, TOTAL_TIME).await.map_err(|error| match error {
+    // What the length says is only believed when it is too much (CI-07).
+    let body = read_bounded(answer.into_body(), max_bytes, PACE).await.map_err(|error| match error {
         BodyError::TooLarge => FetchError::TooLarge,
         BodyError::Slow => FetchError::Slow,
         BodyError::Broken => FetchError::Protocol,

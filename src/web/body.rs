@@ -1,12 +1,13 @@
 //! `Body`: an enum, not a boxed trait object; and the bounded read.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
 
 /// A stream that the proxy relays.
 type Relayed = Pin<Box<dyn http_body::Body<Data = Bytes, Error = std::io::Error> + Send>>;
@@ -72,41 +73,96 @@ pub enum BodyError {
     Broken,
 }
 
-/// Reads a body of at most `limit` bytes within `time`; trailers are dropped.
+/// How slowly a body may come.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The time for the whole body.
+    pub total: Duration,
+    /// The time before [`Pace::BYTES_PER_SECOND`] is demanded.
+    pub grace: Duration,
+}
+
+impl Pace {
+    /// What a body must bring on average once the grace is over. A client on the worst of links sends its few hundred
+    /// bytes within the grace; only one that means to hold the request open sends less.
+    pub const BYTES_PER_SECOND: u32 = 1024;
+
+    /// Returns how long after its beginning a body of which `received` bytes are here may take for the next one.
+    fn allows(self, received: usize) -> Duration {
+        let earned = u32::try_from(received).unwrap_or(u32::MAX);
+        let earned = Duration::from_secs(1).saturating_mul(earned) / Self::BYTES_PER_SECOND;
+        self.total.min(self.grace.saturating_add(earned))
+    }
+}
+
+/// Makes a small part of a large buffer a buffer of its own, for whoever keeps or queues it: a part keeps the whole buffer in
+/// memory, and a read buffer has 8 KiB at least, however few bytes came.
+#[must_use]
+pub fn detached(data: Bytes) -> Bytes {
+    /// Above this the buffer is not much larger than its part, and a copy costs more than it saves.
+    const SMALL: usize = 4096;
+    if data.len() < SMALL { Bytes::copy_from_slice(&data) } else { data }
+}
+
+/// Reads a body of at most `limit` bytes at this pace; trailers are dropped.
+///
+/// The bytes are copied as they come. A frame is a slice of the connection's read buffer, and keeping a slice keeps the
+/// whole buffer: of a body that comes byte by byte, 8 KiB for each byte. So memory is in proportion to the bytes, at
+/// most twice as much.
 ///
 /// # Errors
 /// `BodyError`.
-pub async fn read_bounded<B>(body: B, limit: usize, time: Duration) -> Result<Bytes, BodyError>
+pub async fn read_bounded<B>(body: B, limit: usize, pace: Pace) -> Result<Bytes, BodyError>
 where
-    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Display>,
 {
     // A declared length over the limit is refused before a byte of it is read.
     if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err(BodyError::TooLarge);
     }
-    match tokio::time::timeout(time, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-        Ok(Err(_)) => Err(BodyError::Broken),
-        Err(_) => Err(BodyError::Slow),
+    let began = Instant::now();
+    let mut body = pin!(body);
+    let mut read = BytesMut::new();
+    loop {
+        let frame = timeout_at(began + pace.allows(read.len()), body.frame()).await.map_err(|_| BodyError::Slow)?;
+        match frame.transpose() {
+            Ok(None) => return Ok(read.freeze()),
+            Ok(Some(frame)) => {
+                let data = frame.into_data().unwrap_or_default();
+                if data.len() > limit.saturating_sub(read.len()) {
+                    return Err(BodyError::TooLarge);
+                }
+                read.extend_from_slice(&data);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a body broke off");
+                return Err(BodyError::Broken);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Body, BodyError, read_bounded};
+    use super::{Body, BodyError, Pace, detached, read_bounded};
     use bytes::Bytes;
     use std::pin::Pin;
     use std::task::{Context, Poll};
     use std::time::Duration;
 
-    const SOON: Duration = Duration::from_secs(5);
+    const PACE: Pace = Pace { total: Duration::from_secs(10), grace: Duration::from_secs(5) };
 
     /// A body that hides its length and yields `frames`, then ends as told.
     struct Drip {
-        frames: Vec<&'static [u8]>,
+        frames: Vec<Bytes>,
         end: Option<std::io::ErrorKind>,
         stall: bool,
+    }
+
+    impl Drip {
+        fn of(frames: &[&'static str]) -> Self {
+            Self { frames: frames.iter().map(|f| Bytes::from_static(f.as_bytes())).collect(), end: None, stall: false }
+        }
     }
 
     impl http_body::Body for Drip {
@@ -118,7 +174,7 @@ mod tests {
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
             if !self.frames.is_empty() {
-                return Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(self.frames.remove(0))))));
+                return Poll::Ready(Some(Ok(http_body::Frame::data(self.frames.remove(0)))));
             }
             match self.end.take() {
                 Some(kind) => Poll::Ready(Some(Err(kind.into()))),
@@ -130,27 +186,57 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_up_to_the_limit_is_read() {
-        let body = Drip { frames: vec![b"ab", b"cd"], end: None, stall: false };
-        assert_eq!(read_bounded(body, 4, SOON).await.unwrap(), "abcd");
+        assert_eq!(read_bounded(Drip::of(&["ab", "cd"]), 4, PACE).await.unwrap(), "abcd");
     }
 
     #[tokio::test]
     async fn ds_07_one_byte_more_is_refused_declared_or_not() {
         let declared = Body::from(Bytes::from_static(b"abcde"));
-        assert_eq!(read_bounded(declared, 4, SOON).await, Err(BodyError::TooLarge));
-        let hidden = Drip { frames: vec![b"ab", b"cde"], end: None, stall: true };
-        assert_eq!(read_bounded(hidden, 4, SOON).await, Err(BodyError::TooLarge));
+        assert_eq!(read_bounded(declared, 4, PACE).await, Err(BodyError::TooLarge));
+        let hidden = Drip { stall: true, ..Drip::of(&["ab", "cde"]) };
+        assert_eq!(read_bounded(hidden, 4, PACE).await, Err(BodyError::TooLarge));
+    }
+
+    #[test]
+    fn ds_02_after_the_grace_a_body_must_have_brought_a_kilobyte_a_second() {
+        for (bytes, seconds) in [(0, 5), (1, 5), (1024, 6), (2048, 7), (60_000, 10)] {
+            assert_eq!(PACE.allows(bytes).as_secs(), seconds, "{bytes}");
+        }
+        assert_eq!(PACE.allows(usize::MAX), PACE.total);
     }
 
     #[tokio::test]
     async fn ds_02_a_stalled_body_is_given_up() {
-        let body = Drip { frames: vec![b"a"], end: None, stall: true };
-        assert_eq!(read_bounded(body, 4, Duration::from_millis(1)).await, Err(BodyError::Slow));
+        for pace in [Pace { total: Duration::from_millis(1), ..PACE }, Pace { grace: Duration::from_millis(1), ..PACE }]
+        {
+            let body = Drip { stall: true, ..Drip::of(&["a"]) };
+            assert_eq!(read_bounded(body, 4, pace).await, Err(BodyError::Slow));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_a_body_is_its_bytes_and_not_the_buffers_that_they_came_in() {
+        let buffer = Bytes::from(vec![b'a'; 8192]);
+        let frames = (0..1000).map(|at| buffer.slice(at..=at)).collect();
+        let read = read_bounded(Drip { frames, end: None, stall: false }, 1000, PACE).await.unwrap();
+        assert_eq!(read.len(), 1000);
+        assert!(buffer.is_unique(), "a part of the buffer is still held");
+    }
+
+    #[test]
+    fn what_is_queued_keeps_no_buffer_of_many_times_its_size() {
+        let buffer = Bytes::from(vec![b'a'; 8192]);
+        for length in [1, 100, 4000] {
+            let part = detached(buffer.slice(..length));
+            assert_eq!(part.len(), length);
+            assert!(buffer.is_unique(), "{length}");
+        }
+        assert_eq!(detached(buffer.slice(..5000)).len(), 5000);
     }
 
     #[tokio::test]
     async fn a_broken_body_is_not_a_short_one() {
-        let body = Drip { frames: vec![b"a"], end: Some(std::io::ErrorKind::ConnectionReset), stall: false };
-        assert_eq!(read_bounded(body, 4, SOON).await, Err(BodyError::Broken));
+        let body = Drip { end: Some(std::io::ErrorKind::ConnectionReset), ..Drip::of(&["a"]) };
+        assert_eq!(read_bounded(body, 4, PACE).await, Err(BodyError::Broken));
     }
 }

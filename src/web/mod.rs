@@ -11,7 +11,7 @@ pub mod peer;
 pub mod reply;
 mod request_body;
 
-pub use body::{Body, BodyError, read_bounded};
+pub use body::{Body, BodyError, Pace, detached, read_bounded};
 pub use csrf::{FormKey, is_cross_site};
 pub use request_body::{LEFT_BYTES, LEFT_TIME, RequestBody};
 
