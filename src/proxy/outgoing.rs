@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::web::RequestBody;
+use crate::web::{RequestBody, detached};
 
 /// What is sent.
 pub(super) enum Outgoing {
@@ -74,7 +74,8 @@ impl Upload {
                         return Poll::Ready(Some(Err(io::ErrorKind::FileTooLarge.into())));
                     };
                     self.left = left;
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                    // The upstream may take its time: what waits for it must not be a read buffer for each byte.
+                    return Poll::Ready(Some(Ok(Frame::data(detached(data)))));
                 }
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
                 Poll::Ready(None) => return Poll::Ready(None),

@@ -19,6 +19,7 @@ use super::record::Record;
 use super::upstream::Lease;
 use super::watch::{Order, Ward};
 use crate::telemetry::Outcome;
+use crate::web::detached;
 
 /// One TLS record.
 const JOINED: usize = 16 * 1024;
@@ -102,7 +103,8 @@ impl Relay {
 
     /// Gives away what was read.
     fn pass(&mut self) -> io::Result<Bytes> {
-        let data = self.read.take();
+        // The client may take its time: what waits for it must not be a read buffer for each event.
+        let data = detached(self.read.take());
         self.idle_looks = 0;
         self.ward.is_alive();
         if let Some((events, limit)) = &mut self.events

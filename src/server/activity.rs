@@ -2,12 +2,17 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_util::task::AtomicWaker;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 
 use super::control_frames::ControlFrames;
+
+/// Bytes of HTTP/2 that are read at a time: of the smallest frames of data no more than h2 takes before somebody has read
+/// them.
+const FRAMES_AT_A_TIME: u64 = 4096;
 
 /// What is known of a connection. All of it is touched by one thread at a time; the atomics are for the type.
 #[derive(Debug, Default)]
@@ -21,6 +26,8 @@ pub(super) struct Activity {
     ending: AtomicBool,
     flooded: AtomicBool,
     waker: AtomicWaker,
+    /// The tasks of answers that wait until the peer takes what it was sent.
+    parked: Mutex<Vec<Waker>>,
 }
 
 impl Activity {
@@ -58,6 +65,34 @@ impl Activity {
         self.flooded.load(Relaxed)
     }
 
+    /// Returns whether bytes wait to be written because the peer takes none.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.write_waits.load(Relaxed)
+    }
+
+    /// Leaves the waker of a task that waits until the peer takes bytes again.
+    pub(super) fn park(&self, waker: &Waker) {
+        let mut parked = self.parked();
+        if !parked.iter().any(|other| other.will_wake(waker)) {
+            parked.push(waker.clone());
+        }
+    }
+
+    fn write_waits(&self, waits: bool) {
+        if self.is_stalled() == waits {
+            return;
+        }
+        self.write_waits.store(waits, Relaxed);
+        if !waits {
+            let parked = std::mem::take(&mut *self.parked());
+            parked.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn parked(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns how many requests have begun.
     pub(super) fn requests(&self) -> u32 {
         self.requests.load(Relaxed)
@@ -70,7 +105,7 @@ impl Activity {
 
     /// Returns what it is doing.
     pub(super) fn phase(&self) -> Phase {
-        if self.write_waits.load(Relaxed) {
+        if self.is_stalled() {
             Phase::Stalled
         } else if self.in_flight.load(Relaxed) > 0 {
             Phase::Busy
@@ -98,7 +133,7 @@ pub(super) enum Phase {
 /// A stream that tells `Activity` when a head begins and when a write waits.
 #[derive(Debug)]
 pub(super) struct Observed<S, A> {
-    inner: S,
+    inner: Take<S>,
     activity: A,
     place: Place,
     /// HTTP/2 only.
@@ -116,10 +151,10 @@ enum Place {
     Rest,
 }
 
-impl<S, A: AsRef<Activity>> Observed<S, A> {
+impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
     /// Watches a stream of HTTP/1 text.
     pub(super) fn text(inner: S, activity: A) -> Self {
-        Self { inner, activity, place: Place::Rest, frames: None }
+        Self { inner: inner.take(u64::MAX), activity, place: Place::Rest, frames: None }
     }
 
     /// Watches a stream of HTTP/2 frames.
@@ -129,7 +164,7 @@ impl<S, A: AsRef<Activity>> Observed<S, A> {
 
     /// Returns the stream.
     pub(super) fn into_inner(self) -> S {
-        self.inner
+        self.inner.into_inner()
     }
 
     /// Notes that a head begins, and whether its target has a fragment, which the parser cuts off in silence
@@ -179,7 +214,7 @@ impl<S, A: AsRef<Activity>> Observed<S, A> {
     }
 
     fn waited<T>(&self, result: Poll<T>) -> Poll<T> {
-        self.activity.as_ref().write_waits.store(result.is_pending(), Relaxed);
+        self.activity.as_ref().write_waits(result.is_pending());
         result
     }
 }
@@ -188,6 +223,13 @@ impl<S: AsyncRead + Unpin, A: AsRef<Activity> + Unpin> AsyncRead for Observed<S,
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         if self.activity.as_ref().is_flooded() {
             return Poll::Pending;
+        }
+        if let Some(frames) = &mut self.frames {
+            if frames.are_enough_for_now() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.inner.set_limit(FRAMES_AT_A_TIME);
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
@@ -198,9 +240,9 @@ impl<S: AsyncRead + Unpin, A: AsRef<Activity> + Unpin> AsyncRead for Observed<S,
     }
 }
 
-impl<S: AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite for Observed<S, A> {
+impl<S: AsyncRead + AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite for Observed<S, A> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        let result = Pin::new(self.inner.get_mut()).poll_write(cx, bytes);
         self.wrote(result)
     }
 
@@ -209,21 +251,21 @@ impl<S: AsyncWrite + Unpin, A: AsRef<Activity> + Unpin> AsyncWrite for Observed<
         cx: &mut Context<'_>,
         bytes: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
+        let result = Pin::new(self.inner.get_mut()).poll_write_vectored(cx, bytes);
         self.wrote(result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        self.inner.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let result = Pin::new(&mut self.inner).poll_flush(cx);
+        let result = Pin::new(self.inner.get_mut()).poll_flush(cx);
         self.waited(result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let result = Pin::new(&mut self.inner).poll_shutdown(cx);
+        let result = Pin::new(self.inner.get_mut()).poll_shutdown(cx);
         self.waited(result)
     }
 }

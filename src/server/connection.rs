@@ -34,9 +34,10 @@ const AGE: Duration = Duration::from_secs(3600);
 const READ_BUFFER: usize = 72 << 10;
 /// hyper's own limit of fields. It has room for so many ready, and makes it anew for every head under another limit.
 const HYPERS_FIELDS: usize = 100;
-/// RFC 9113 6.9.2: what a peer may send on one stream, and on all together, before we have taken it.
+/// RFC 9113 6.9.2: what a peer may send on one stream, and on all together, before we have taken it. h2 keeps some 250 bytes
+/// for each frame besides, however small it is, and ends a connection whose frames would take half a window so.
 const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 256 << 10;
 /// What may wait to be sent on one stream; a hundred of them stay within a few MiB.
 const SEND_BUFFER: usize = 16 << 10;
 /// CVE-2023-44487: streams that were reset before we saw them. More is an attack.

@@ -1,4 +1,5 @@
 //! HTTP/2 frames that cost their sender nothing and move no request on, counted: h2 answers each of them, however many.
+//! And data in small frames, of which h2 takes only so many that nobody has read.
 
 use std::time::Duration;
 
@@ -10,6 +11,11 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// Bytes that we write for each window update a peer may send, which answers data (RFC 9113 6.9): one for the stream
 /// and one for the connection, for the smallest event that anybody sends.
 const BYTES_PER_UPDATE: u64 = 16;
+
+/// Below this h2 counts a frame of data against what may wait to be read.
+const SMALL_DATA: usize = 256;
+/// How many of those are taken at a time.
+const SMALL_AT_A_TIME: u32 = 32;
 
 /// What every connection begins with (RFC 9113 3.4); h2 compares it.
 const PREFACE: usize = 24;
@@ -33,6 +39,7 @@ pub(super) struct ControlFrames {
     filled: usize,
     count: u32,
     since: Instant,
+    small_data: u32,
     updates: u64,
     written: u64,
 }
@@ -40,7 +47,8 @@ pub(super) struct ControlFrames {
 impl ControlFrames {
     /// Begins at the first byte of a connection.
     pub(super) fn begin() -> Self {
-        Self { skip: PREFACE, head: [0; HEAD], filled: 0, count: 0, since: Instant::now(), updates: 0, written: 0 }
+        let since = Instant::now();
+        Self { skip: PREFACE, head: [0; HEAD], filled: 0, count: 0, since, small_data: 0, updates: 0, written: 0 }
     }
 
     /// Notes bytes that we wrote.
@@ -72,11 +80,25 @@ impl ControlFrames {
         false
     }
 
+    /// Returns whether the small frames of data that came are enough for now: whoever reads them should have a chance to,
+    /// or h2 takes them for a flood.
+    pub(super) fn are_enough_for_now(&mut self) -> bool {
+        let enough = self.small_data >= SMALL_AT_A_TIME;
+        if enough {
+            self.small_data = 0;
+        }
+        enough
+    }
+
     /// Returns whether a frame of this kind counts. h2 has limits of its own for what opens and resets streams.
     fn counts(&mut self, kind: u8, flags: u8) -> bool {
         match kind {
             // CVE-2019-9518: data that brings nothing and ends nothing.
-            DATA => self.skip == 0 && flags & END_STREAM == 0,
+            DATA => {
+                let goes_on = flags & END_STREAM == 0;
+                self.small_data = self.small_data.saturating_add((goes_on && self.skip < SMALL_DATA).into());
+                self.skip == 0 && goes_on
+            }
             HEADERS | RST_STREAM | CONTINUATION => false,
             WINDOW_UPDATE => {
                 self.updates = self.updates.saturating_add(1);
@@ -99,7 +121,7 @@ impl ControlFrames {
 
 #[cfg(test)]
 mod tests {
-    use super::ControlFrames;
+    use super::{ControlFrames, DATA, END_STREAM, HEADERS};
 
     fn frame(kind: u8, length: u8) -> Vec<u8> {
         [vec![0, 0, length, kind, 0, 0, 0, 0, 1], vec![0xff; usize::from(length)]].concat()
@@ -116,6 +138,18 @@ mod tests {
                 assert!(frame(kind, length).chunks(cut).any(|part| frames.are_a_flood(part)), "{kind}");
             }
         }
+    }
+
+    #[test]
+    fn small_frames_of_data_are_taken_in_portions() {
+        let mut frames = ControlFrames::begin();
+        let small = [vec![b'P'; 24], frame(DATA, 1).repeat(31)].concat();
+        assert!(!frames.are_a_flood(&small) && !frames.are_enough_for_now());
+        let last = [vec![0, 0, 1, DATA, END_STREAM, 0, 0, 0, 1, b'a'], frame(HEADERS, 9), frame(DATA, 1)].concat();
+        assert!(!frames.are_a_flood(&last));
+        assert!(frames.are_enough_for_now() && !frames.are_enough_for_now(), "the 32nd, and then anew");
+        let large = [vec![0, 1, 0, DATA, 0, 0, 0, 0, 1], vec![b'a'; 256]].concat().repeat(100);
+        assert!(!frames.are_a_flood(&large) && !frames.are_enough_for_now());
     }
 
     #[test]

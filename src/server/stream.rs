@@ -44,13 +44,13 @@ pub(super) struct Tracked {
     body: Body,
     progress: Option<Arc<Progress>>,
     frames: u32,
-    _flight: Flight,
+    flight: Flight,
 }
 
 impl Tracked {
     /// Tracks a body.
     pub(super) fn new(body: Body, flight: Flight, progress: Option<Arc<Progress>>) -> Self {
-        Self { body, progress, frames: 0, _flight: flight }
+        Self { body, progress, frames: 0, flight }
     }
 }
 
@@ -62,6 +62,13 @@ impl http_body::Body for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        // h2 queues frames by their bytes and keeps some 300 for each frame besides, so one that is not taken is not
+        // followed by another. The progress stays as it is: the peer is what this stream waits for.
+        let activity = &self.flight.connection().activity;
+        if self.frames > 0 && activity.is_stalled() {
+            activity.park(cx.waker());
+            return Poll::Pending;
+        }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         let this = self.get_mut();
         if let Some(progress) = &this.progress {

@@ -53,7 +53,7 @@ async fn hs_16_a_name_that_would_break_a_header_is_no_name() {
     let shared = shared::gateway().await;
     let file = password_file(&shared.home, crate::login::USER_PASSWORD);
     for name in ["a\r\nx-mcpgate-subject: admin", "a\nb", "a\u{1}b"] {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+        let output = std::process::Command::new(crate::support::gateway::binary())
             .args(["user", "add", name, "--password-file", &file, "--data"])
             .arg(shared.home.data())
             .output()

@@ -12,18 +12,18 @@ use crate::support::client::Client;
 use crate::support::gateway::{Gateway, Home};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(crate) const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 const PROTOCOL_ERROR: u32 = 1;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -32,7 +32,7 @@ const ALIVE: Duration = Duration::from_secs(2);
 /// A page: an answer with a body that anybody may have.
 const PAGE: &str = "/";
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
@@ -41,7 +41,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Literal fields without indexing (RFC 7541 6.2.2), names and values below 127 bytes.
-fn fields(list: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn fields(list: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in list {
         block.push(0);
@@ -70,7 +70,7 @@ fn message(authority: &str) -> Vec<(&str, &str)> {
 }
 
 /// What came back: kind, flags, stream, payload.
-type Frame = (u8, u8, u32, Vec<u8>);
+pub(crate) type Frame = (u8, u8, u32, Vec<u8>);
 
 async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
     let mut head = [0; 9];
@@ -81,27 +81,35 @@ async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
     Some((head[3], head[4], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
 }
 
-struct Peer {
-    stream: TlsStream<TcpStream>,
-    authority: String,
+pub(crate) struct Peer {
+    pub(crate) stream: TlsStream<TcpStream>,
+    pub(crate) authority: String,
 }
 
 impl Peer {
-    async fn connect(home: &Home, settings: &[u8]) -> Self {
-        let mut stream = Client::new(home).raw_with(&[b"h2"]).await.unwrap();
+    pub(crate) async fn connect(home: &Home, settings: &[u8]) -> Self {
+        Self::over(Client::new(home).raw_with(&[b"h2"]).await.unwrap(), home, settings).await
+    }
+
+    pub(crate) async fn over(mut stream: TlsStream<TcpStream>, home: &Home, settings: &[u8]) -> Self {
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         stream.write_all(PREFACE).await.unwrap();
         stream.write_all(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
         Self { stream, authority: format!("localhost:{}", home.public.port()) }
     }
 
-    async fn send(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).await.is_ok() && self.stream.flush().await.is_ok()
     }
 
     async fn ask(&mut self, stream: u32, list: &[(&str, &str)]) {
         let block = fields(list);
         assert!(self.send(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &block)).await);
+    }
+
+    /// Reads one frame.
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
+        read_frame(&mut self.stream).await
     }
 
     /// Reads until a frame fits, for at most `seconds`.

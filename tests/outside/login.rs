@@ -133,7 +133,7 @@ async fn li_07_a_password_that_anybody_would_try_is_refused() {
     ];
     for (number, (weak, reason)) in weak.into_iter().enumerate() {
         let file = password_file(&shared.home, weak);
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+        let output = std::process::Command::new(crate::support::gateway::binary())
             .args(["user", "add", &format!("weak-{number}"), "--password-file", &file, "--data"])
             .arg(shared.home.data())
             .output()
@@ -149,7 +149,7 @@ async fn li_11_nobody_knows_a_password_of_a_new_gateway() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let data = folder.path().join("data");
     let home = Home::new("", None);
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+    let mut child = std::process::Command::new(crate::support::gateway::binary())
         .args(["up", "--listen", &home.public.to_string(), "--operator-listen", &home.operator.to_string(), "--data"])
         .arg(&data)
         .args(["--public-url", &home.origin()])

@@ -29,6 +29,8 @@ mod leaks;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod machine;

@@ -26,6 +26,13 @@ mcp_per_second = 100000
 mcp_burst = 100000
 "#;
 
+/// The binary under test: the one that was built for the tests, or the one that `MCPGATE_TEST_BINARY` names, so that a load
+/// test can be run against a release build.
+#[expect(clippy::disallowed_methods, reason = "the rule is for the program; this is a word to the tests")]
+pub(crate) fn binary() -> String {
+    std::env::var("MCPGATE_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_mcpgate").to_owned())
+}
+
 /// A gateway that is not running, or not yet.
 pub(crate) struct Home {
     folder: TempDir,
@@ -113,7 +120,7 @@ impl Home {
 
     fn spawn_in(&self, environment: &[(&str, &str)]) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("the log file");
-        Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+        Command::new(binary())
             .args(self.arguments())
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
@@ -154,7 +161,7 @@ impl Home {
     pub(crate) async fn start_with_files(self, files: u32) -> Gateway {
         let log = std::fs::File::create(self.log()).expect("the log file");
         let mut command = Command::new("sh");
-        command.args(["-c", r#"ulimit -n "$0"; exec "$@""#, &files.to_string(), env!("CARGO_BIN_EXE_mcpgate")]);
+        command.args(["-c", r#"ulimit -n "$0"; exec "$@""#, &files.to_string(), &binary()]);
         command.args(self.arguments()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let process = Process(command.spawn().expect("a shell starts"));
         self.wait_until_healthy().await;
@@ -170,7 +177,7 @@ impl Home {
     pub(crate) fn command_text(&self, words: &[&str]) -> String {
         // A command that hangs fails by its exit code.
         let output = Command::new("timeout")
-            .args(["60", env!("CARGO_BIN_EXE_mcpgate")])
+            .args(["60", &binary()])
             .args(words)
             .arg("--data")
             .arg(self.data())
@@ -245,7 +252,7 @@ pub(crate) fn shared(config: &str, upstream: Option<String>) -> Home {
     let watchdog = Command::new("sh")
         .args(["-c", r#"folder=$1; shift; "$@" & cat >/dev/null; kill -9 $!; rm -rf "$folder""#, "watchdog"])
         .arg(home.folder.path())
-        .arg(env!("CARGO_BIN_EXE_mcpgate"))
+        .arg(binary())
         .args(home.arguments())
         .stdin(Stdio::piped())
         .stdout(log.try_clone().expect("a second handle"))
