@@ -282,9 +282,41 @@ fn cf_05_dangerous_combinations_need_their_named_key_and_warn() {
             .contains("without TLS the public URL cannot be guessed")
     );
 
-    for origin in ["*", "null", "https://*.example.com", "https://app.example.com/", "http://app.example.com"] {
+    for origin in [
+        "*",
+        "null",
+        "https://*.example.com",
+        "https://app.example.com/",
+        "https://App.example.com",
+        "http://app.example.com",
+        "chrome-extension://*",
+        "chrome-extension://",
+        "chrome-extension://abc/",
+        "chrome-extension:abc",
+        "Chrome-Extension://abc",
+        "app://u@obsidian.md",
+        "app://obsidian.md:0080",
+        "file://",
+    ] {
         assert!(only_problem(&format!("[cors]\nallowed_origins = [{origin:?}]\n")).contains("there is no wildcard"));
     }
+}
+
+#[test]
+fn cf_05_exact_origins_of_any_scheme_may_call() {
+    let origins = [
+        "https://app.example.com",
+        "https://app.example.com:8443",
+        "http://localhost:6274",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "moz-extension://1f2c0c6e-6a43-4f5c-9d52-0b9f6f3a1e55",
+        "app://obsidian.md",
+        "tauri://localhost",
+        "vscode-file://vscode-app",
+        "capacitor://localhost:3000",
+    ];
+    let config = load(&format!("{GOOD}[cors]\nallowed_origins = {origins:?}\n"), &Overrides::default());
+    assert_eq!(config.allowed_origins, origins);
 }
 
 #[test]

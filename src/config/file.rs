@@ -228,8 +228,9 @@ table! {
 table! {
     /// Web pages that call the upstreams from a browser.
     Cors at "cors" {
-        /// Their origins (`https://inspector.example.com`). Metadata, token, registration and revocation are open to
-        /// all origins, without credentials, in any case.
+        /// Their exact origins: of pages (`https://inspector.example.com`), of browser extensions
+        /// (`chrome-extension://ID`), of desktop applications (`app://obsidian.md`). Metadata, token, registration and
+        /// revocation are open to all origins, without credentials, in any case.
         allowed_origins: Vec<String> = [];
     }
 }

@@ -9,6 +9,7 @@ use super::check::Check;
 use super::file::{File, TlsMode};
 use super::problem::Setting;
 use super::{Listener, TlsConfig};
+use crate::oauth::is_scheme;
 
 impl Check<'_> {
     pub(super) fn listener(&self, file: &File) -> Listener {
@@ -139,18 +140,37 @@ impl Check<'_> {
         let setting = &file.cors.allowed_origins;
         let mut origins = Vec::new();
         for (index, text) in setting.value.iter().enumerate() {
-            let web = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
-            let url = Url::parse(text).ok().filter(|url| web(url) && !text.contains('*'));
-            match url.map(|url| url.origin().ascii_serialization()) {
-                Some(origin) if origin == *text => origins.push(origin),
+            if is_exact_origin(text) {
+                origins.push(text.clone());
+            } else {
                 // CF-05: a wildcard would let any page act with the tokens that its scripts hold.
-                Some(_) | None => {
-                    let remedy = "write exact https origins, \"https://app.example.com\" say; there is no wildcard";
-                    self.report.wrong_entry(setting, index, "this is not an origin", remedy);
-                }
+                let remedy = "write exact origins, \"https://app.example.com\" or \"chrome-extension://ID\" say; there is \
+                              no wildcard";
+                self.report.wrong_entry(setting, index, "this is not an origin", remedy);
             }
         }
         origins
+    }
+}
+
+/// Returns whether a text is one origin, spelt as browsers send it: of https, of http on this machine, or of a scheme of
+/// a browser's extensions or a desktop shell. Never `null`, which any page can have.
+fn is_exact_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+        return false;
+    };
+    match scheme {
+        "https" | "http" => {
+            let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" || is_loopback(url));
+            url.is_some_and(|url| url.origin().ascii_serialization() == text) && !text.contains('*')
+        }
+        // URL 4.7 serializes an origin as scheme, host and port; of other schemes browsers keep the host as it is written.
+        _ => {
+            let port_is_sound = |port: &str| port.parse::<u16>().is_ok_and(|number| number.to_string() == port);
+            let (host, port) = authority.rsplit_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+            let is_host_character = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+            !host.is_empty() && host.bytes().all(is_host_character) && port.is_none_or(port_is_sound)
+        }
     }
 }
 

@@ -259,6 +259,20 @@ async fn tv_14_a_disabled_client_or_account_ends_its_tokens_until_it_is_enabled(
 }
 
 #[tokio::test]
+async fn mc_01_extensions_and_desktop_applications_call_by_their_exact_origin() {
+    let origins = ["chrome-extension://abcdefghijklmnop", "app://obsidian.md", "tauri://localhost"];
+    let world = World::with(|config| config.allowed_origins = origins.map(str::to_owned).into()).await;
+    let token = world.token(MCP).text;
+    for origin in origins {
+        let reply = world.ask(&Ask::post(PING).bearer(&token).field("Origin", origin)).await;
+        assert_eq!((reply.status, reply.field("access-control-allow-origin")), (200, Some(origin)));
+        for other in [format!("{origin}x"), format!("{origin}/"), origin.to_uppercase(), "null".to_owned()] {
+            assert_eq!(world.ask(&Ask::post(PING).bearer(&token).field("Origin", &other)).await.status, 403, "{other}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn tv_19_a_preflight_needs_no_token_and_reaches_nobody() {
     let world = World::with(|config| config.allowed_origins = vec!["https://page.example".to_owned()]).await;
     let ask = Ask::new("OPTIONS", "/mcp")
