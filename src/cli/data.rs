@@ -59,6 +59,7 @@ impl DataArguments {
             return Err(Failure::other(anyhow::anyhow!("{}: {text}", config.data_dir.display())));
         }
         data_folder::check(&config.data_dir, data_folder::User::Command).map_err(Failure::other)?;
+        data_folder::check_store(&config.data_dir).map_err(Failure::other)?;
         let entropy = Arc::new(SystemEntropy::new());
         let keys = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref()).map_err(Failure::other)?;
         let store = store::open(&config.data_dir, None, SystemClock.now())?;

@@ -28,6 +28,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use output::Output;
 
+use crate::server::survive_file_size_limit;
+
 /// An auth gateway in front of MCP servers: TLS, OAuth 2.1, token checks and forwarding in one program.
 #[derive(Debug, Parser)]
 #[command(name = "mcpgate", version, max_term_width = 100, arg_required_else_help = true)]
@@ -78,7 +80,7 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let outcome = match Arguments::try_parse() {
-        Ok(arguments) => execute(arguments.command),
+        Ok(arguments) => survive_file_size_limit().map_err(Failure::from).and_then(|()| execute(arguments.command)),
         Err(refusal) => failure::refused(&refusal),
     };
     outcome.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! Whether a data folder may be used: nobody else can change it, and what is secret in it is closed to others.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::files::private::{Closed, PrivateFileError, check as check_file, check_owner};
 use crate::store;
@@ -24,18 +24,28 @@ const CONTENT: [(&str, Closed); 5] = [
     (store::FILE, Closed::ToWriting),
 ];
 
-/// All that is wrong with a data folder.
-#[derive(Debug)]
-pub struct DataFolderError(Vec<PrivateFileError>);
+/// What is only there once the folder has had a store.
+const TRACES: [&str; 2] = ["certs", "up.toml"];
 
-impl std::fmt::Display for DataFolderError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\nmcpgate: "))
-    }
+/// Why a data folder is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataFolderError {
+    /// Others may change it or read what is secret in it: all that is wrong.
+    #[error("{}", lines(.0))]
+    Open(Vec<PrivateFileError>),
+    /// There are keys and traces of a server, but no store.
+    #[error(
+        "{}: the store is gone, but the keys and traces of its server are here; put a backup in its place with mcpgate db \
+         restore, or remove {} to begin with an empty store",
+        .0.join(store::FILE).display(),
+        .0.join("keys").display()
+    )]
+    NoStore(PathBuf),
 }
 
-impl std::error::Error for DataFolderError {}
+fn lines(errors: &[PrivateFileError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nmcpgate: ")
+}
 
 /// Looks a data folder over, unless it is absent; a link to it is followed.
 ///
@@ -54,5 +64,16 @@ pub fn check(data_dir: &Path, user: User) -> Result<(), DataFolderError> {
     let foreign_too = |error: &PrivateFileError| owner.is_some() && matches!(error, PrivateFileError::Foreign { .. });
     let mut problems: Vec<_> = found.into_iter().filter(|error| !foreign_too(error)).collect();
     problems.extend(owner);
-    if problems.is_empty() { Ok(()) } else { Err(DataFolderError(problems)) }
+    if problems.is_empty() { Ok(()) } else { Err(DataFolderError::Open(problems)) }
+}
+
+/// Checks that a folder that was served from still has its store: a new one would begin without accounts and revocations.
+/// Keys alone are what a first start leaves that was killed.
+///
+/// # Errors
+/// `NoStore`.
+pub fn check_store(data_dir: &Path) -> Result<(), DataFolderError> {
+    let there = |name: &str| data_dir.join(name).exists();
+    let lost = !there(store::FILE) && there("keys/token") && TRACES.iter().any(|trace| there(trace));
+    if lost { Err(DataFolderError::NoStore(data_dir.to_owned())) } else { Ok(()) }
 }

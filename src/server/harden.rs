@@ -1,8 +1,11 @@
 //! What the process gives up, and what it asks of the system, before it starts a thread or opens anything.
 
+use std::io;
+
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit, umask};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Gives up rights that the gateway never needs and asks for as many files as the system allows. Returns what the
 /// system did not do; nothing logs yet.
@@ -25,4 +28,16 @@ pub(super) fn harden() -> Vec<(&'static str, Errno)> {
         ),
     ];
     done.into_iter().filter_map(|(trouble, result)| Some((trouble, result.err()?))).collect()
+}
+
+/// Takes over SIGXFSZ, which would end the process: a write beyond RLIMIT_FSIZE then fails with an error, as on a full
+/// disk.
+///
+/// # Errors
+/// The system refuses.
+pub fn survive_file_size_limit() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    // tokio keeps its handler for the life of the process, also when nobody listens any more.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }

@@ -32,4 +32,5 @@ mod worker;
 
 pub use certificate::{CertificateError, look_over};
 pub use error::RunError;
+pub use harden::survive_file_size_limit;
 pub use run::{OnReady, Ready, RunOptions, run};

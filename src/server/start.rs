@@ -67,6 +67,7 @@ struct Ground {
 impl Ground {
     async fn prepare(config: &Config) -> Result<(ServerLock, Self), RunError> {
         data_folder::check(&config.data_dir, data_folder::User::Server)?;
+        data_folder::check_store(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

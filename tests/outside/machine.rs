@@ -9,11 +9,15 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Resource, Rlimit};
 
 use crate::life::{until_reloads, until_said};
-use crate::support::client::Client;
+use crate::shared::CALLBACK;
+use crate::support::client::{Client, Reply};
 use crate::support::gateway::{Gateway, Home};
+use crate::support::upstream::Upstream;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_mcpgate");
 const SERVER: &str = "/.well-known/oauth-authorization-server";
 
 fn pipe(at: &Path) {
@@ -60,7 +64,7 @@ async fn cf_07_a_reload_refuses_what_is_no_plain_file_at_once_and_a_signal_to_en
 
 /// Runs a command of mcpgate on a data folder, as `uid` if one is given; what it printed on both streams, and its code.
 fn run_as(uid: Option<u32>, data: &Path, words: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpgate"));
+    let mut command = Command::new(BINARY);
     command.args(words).arg("--data").arg(data).env_clear().stdin(Stdio::null()).current_dir("/");
     if let Some(uid) = uid {
         command.uid(uid).gid(uid);
@@ -140,7 +144,7 @@ async fn commands_of_root_leave_nothing_that_the_servers_user_cannot_open() {
     done(None, &["db", "restore", backup]);
     done(Some(USER), &["user", "add", "grace"]);
     done(None, &["session", "revoke", "--all"]);
-    let made = Command::new(env!("CARGO_BIN_EXE_mcpgate")).args(["certs", "dev", "--dir", certs]).output().unwrap();
+    let made = Command::new(BINARY).args(["certs", "dev", "--dir", certs]).output().unwrap();
     assert!(made.status.success());
     let mut folders = vec![data.clone()];
     while let Some(folder) = folders.pop() {
@@ -155,7 +159,7 @@ async fn commands_of_root_leave_nothing_that_the_servers_user_cannot_open() {
     let ports = ["up", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"];
     let (code, said) = run_as(None, &data, &ports);
     assert!(code == Some(1) && said.contains("run it as that user (sudo -u '#65534')"), "{said}");
-    let mut served = Command::new(env!("CARGO_BIN_EXE_mcpgate"));
+    let mut served = Command::new(BINARY);
     served.args(ports).arg("--data").arg(&data).env_clear().uid(USER).gid(USER).current_dir("/");
     let mut served = served.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let ready = std::io::BufReader::new(served.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -163,4 +167,79 @@ async fn commands_of_root_leave_nothing_that_the_servers_user_cannot_open() {
     served.kill().unwrap();
     served.wait().unwrap();
     assert_eq!(ready, 1, "the server starts as its user");
+}
+
+#[tokio::test]
+async fn st_03_a_lost_or_emptied_store_beside_its_keys_is_refused_and_a_backup_brings_it_back() {
+    let gateway = Gateway::start().await;
+    let backup = gateway.home.data().with_file_name("backup.db");
+    gateway.home.command(&["db", "backup", backup.to_str().unwrap()]);
+    let home = gateway.kill();
+    let (data, file) = (home.data(), home.data().join("mcpgate.db"));
+    for lost in [false, true] {
+        if lost {
+            for name in ["mcpgate.db", "mcpgate.db-wal", "mcpgate.db-shm"] {
+                let _absent = std::fs::remove_file(data.join(name));
+            }
+        } else {
+            std::fs::write(&file, "").unwrap();
+        }
+        let _old_log = std::fs::remove_file(home.log());
+        assert_eq!(home.spawn().wait().unwrap().code(), Some(1));
+        let said = [std::fs::read_to_string(home.log()).unwrap(), run_as(None, &data, &["user", "list"]).1];
+        let added = run_as(None, &data, &["user", "add", "eve"]);
+        assert_eq!(added.0, Some(1), "{}", added.1);
+        for said in said.iter().chain([&added.1]) {
+            let why = if lost { "the store is gone" } else { "the file is empty or cut off" };
+            // `user list` never makes a store, so it says no more than that there is none.
+            assert!(said.contains(why) || said.contains("there is no store here"), "{said}");
+            assert!(said.contains("mcpgate db restore") || said.contains("there is no store here"), "{said}");
+        }
+        assert_eq!(file.exists(), !lost);
+        home.command(&["db", "restore", backup.to_str().unwrap()]);
+        assert_eq!(home.command(&["user", "list"])[0]["name"], "admin");
+    }
+    home.start().await;
+}
+
+async fn register(home: &Home) -> Reply {
+    let body = serde_json::json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
+    Client::new(home).post_json("/register", &body).await
+}
+
+/// How large a file the process may write from now on.
+fn limit_files(gateway: &Gateway, bytes: Option<u64>) {
+    let limits = rustix::process::getrlimit(Resource::Fsize);
+    let limits = Rlimit { current: bytes, maximum: limits.maximum };
+    rustix::process::prlimit(Some(gateway.pid()), Resource::Fsize, limits).unwrap();
+}
+
+#[tokio::test]
+async fn st_01_a_limit_on_the_size_of_files_is_a_full_disk_and_no_death() {
+    let upstream = Upstream::start();
+    let mut gateway = Home::new("", Some(upstream.url.clone())).start().await;
+    let home = &gateway.home;
+    let issued = home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    let token = issued["access_token"].as_str().unwrap();
+    let log = home.data().join("mcpgate.db-wal");
+    limit_files(&gateway, Some(std::fs::metadata(&log).unwrap().len() + (64 << 10)));
+    let mut answers = Vec::new();
+    while answers.last() != Some(&503) {
+        assert!(answers.len() < 100, "{answers:?}");
+        answers.push(register(home).await.status);
+    }
+    assert_eq!(Client::new(home).call("/mcp", token, "limited").await.status, 200);
+    until_said(home, "the disk takes no more").await;
+    limit_files(&gateway, None);
+    assert_eq!(register(home).await.status, 201);
+    let command = |size: &str, words: &str| {
+        let script = format!("ulimit -f {size}; exec {} {words} --data {}", BINARY, home.data().display());
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = command("1", "user add grace");
+    assert!(code == Some(1) && said.contains("the disk takes no more"), "{code:?} {said}");
+    assert_eq!(command("unlimited", "user add grace").0, Some(0));
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
 }

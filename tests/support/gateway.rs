@@ -235,6 +235,11 @@ impl Gateway {
         }
     }
 
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.process.0)
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.0.id().to_string();

@@ -1,8 +1,7 @@
 //! The file itself: who may read it, how a connection to it is set up, and bringing its schema up to date.
 
-use std::fs::{File, Permissions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,33 +26,42 @@ pub(super) fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> St
 }
 
 /// Makes a folder, with those above it, for the owner alone. One that is there stays as it is.
-fn make_folder(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
     private::make_folder(folder).map_err(|e| unavailable("cannot make the folder", folder, &e))
 }
 
-/// Makes the file if it is absent, and its folder; both for the owner alone (ST-07). Returns its path without links.
-pub(super) fn prepare(file: &Path) -> Result<PathBuf, StoreError> {
-    make_folder(folder_of(file))?;
-    let file = &resolved(file)?;
-    let opened = private::open_or_create(file).map_err(|e| unavailable("cannot open", file, &e))?;
-    let metadata = opened.metadata().map_err(|e| unavailable("cannot look at", file, &e))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        tracing::warn!(file = %file.display(), "others could read the store; its mode is set to 0600");
-        let forced = opened.set_permissions(Permissions::from_mode(0o600));
-        forced.map_err(|e| unavailable("others can read the store and it belongs to another user:", file, &e))?;
-    }
-    Ok(file.clone())
-}
-
-fn folder_of(file: &Path) -> &Path {
+pub(super) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 /// Follows links to the folder, so that none is left that SQLite would have to refuse.
-fn resolved(file: &Path) -> Result<PathBuf, StoreError> {
+pub(super) fn resolved(file: &Path) -> Result<PathBuf, StoreError> {
     let folder = folder_of(file);
     let folder = folder.canonicalize().map_err(|e| unavailable("cannot find", folder, &e))?;
     Ok(folder.join(file.file_name().unwrap_or_default()))
+}
+
+/// The file beside another one whose name goes on with `ending`.
+pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(file: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(file) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(unavailable("cannot remove", file, &error)),
+    }
+}
+
+/// Makes the names in a file's folder durable.
+pub(super) fn flush_folder(file: &Path) -> Result<(), StoreError> {
+    let folder = folder_of(file);
+    let flushed = File::open(folder).and_then(|folder| folder.sync_all());
+    flushed.map_err(|e| unavailable("cannot flush the folder", folder, &e))
 }
 
 /// Opens a file that is only read, whoever it belongs to.
@@ -66,7 +74,7 @@ pub(super) fn open_backup(file: &Path) -> Result<Connection, StoreError> {
 
 /// Opens one connection.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
-    // Without CREATE: the file was made by `prepare` with the right mode. Each connection stays on one thread at a
+    // Without CREATE: the file was made before, with the right mode. Each connection stays on one thread at a
     // time, so SQLite's own mutexes are not needed.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(resolved(file)?, flags)?;
@@ -210,9 +218,8 @@ mod tests {
     fn a_plan_serves_whatever_values_are_bound() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mcpgate.db");
-        prepare(&file).unwrap();
-        let mut db = open(&file).unwrap();
-        migrate(&mut db, &file, None, Timestamp::default()).unwrap();
+        let file = super::super::creation::prepare(&file, None, Timestamp::default()).unwrap();
+        let db = open(&file).unwrap();
         // A join past a table with a partial index.
         let sql = "SELECT g.no FROM grants g JOIN client c ON c.no = g.client_no WHERE g.tenant = ?1 AND g.id = ?2";
         let mut find = db.prepare(sql).unwrap();

@@ -8,6 +8,10 @@ impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         // The extended code's low byte is the primary code.
         match error.sqlite_error().map(|e| e.extended_code & 0xff) {
+            // What is not ENOSPC but a quota (EDQUOT) or RLIMIT_FSIZE (EFBIG) SQLite tells as a failed write.
+            Some(ffi::SQLITE_IOERR) if is_code(&error, ffi::SQLITE_IOERR_WRITE) => {
+                Self::Unavailable(format!("the disk takes no more: {error}"))
+            }
             Some(ffi::SQLITE_FULL) => Self::Unavailable(format!("the disk is full: {error}")),
             Some(ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) => {
                 Self::Unavailable(format!("another process holds the file locked: {error}"))
@@ -25,6 +29,9 @@ impl From<Error> for StoreError {
 /// Returns whether the disk refused to make written data durable. The system may have dropped that data from its
 /// cache and report success next time, so nothing written from then on can be vouched for (ST-06).
 pub(super) fn is_failed_sync(error: &Error) -> bool {
-    let code = error.sqlite_error().map(|e| e.extended_code);
-    matches!(code, Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC))
+    is_code(error, ffi::SQLITE_IOERR_FSYNC) || is_code(error, ffi::SQLITE_IOERR_DIR_FSYNC)
+}
+
+fn is_code(error: &Error, code: i32) -> bool {
+    error.sqlite_error().is_some_and(|e| e.extended_code == code)
 }

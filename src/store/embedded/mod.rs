@@ -20,6 +20,7 @@ mod codes;
 mod connection;
 #[cfg(test)]
 mod cost;
+mod creation;
 mod fault;
 mod grants;
 mod interactions;
@@ -61,7 +62,7 @@ impl EmbeddedStore {
     /// `Unavailable` when the file cannot be opened, is locked, was written by a newer program, or by an older one and a
     /// server runs on it; `Corrupt` when it is damaged or not ours.
     pub fn open(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<Self, StoreError> {
-        let file = &connection::prepare(file)?;
+        let file = &creation::prepare(file, held, now)?;
         let mut db = connection::open(file)?;
         connection::migrate(&mut db, file, held, now)?;
         let readers = (0..READERS).map(|_| connection::open(file)).collect::<Result<_, _>>()?;

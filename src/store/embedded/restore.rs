@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::super::{AuditEvent, AuditRow, FILE, StoreError};
-use super::connection::{self, ServerLock, unavailable};
+use super::connection::{self, ServerLock, beside, flush_folder, remove, unavailable};
 use super::row::{self, execute};
 use super::{audit, check, grants};
 use crate::files::private::take_owner;
@@ -114,9 +114,7 @@ pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<Pa
 fn put_in_place(copy: &Path, file: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
     let kept = if file.exists() { Some(keep(file, now)?) } else { None };
     fs::rename(copy, file).map_err(|e| unavailable("cannot put the backup in place as", file, &e))?;
-    let folder = file.parent().unwrap_or_else(|| Path::new("."));
-    let flushed = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    flushed.map_err(|e| unavailable("cannot flush the folder", folder, &e))?;
+    flush_folder(file)?;
     Ok(kept)
 }
 
@@ -166,18 +164,4 @@ fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Re
 /// Brings what is in the write-ahead log into the store itself, which is one file then.
 fn fold_log(file: &Path) -> Result<(), StoreError> {
     Ok(connection::open(file)?.pragma_update(None, "journal_mode", "DELETE")?)
-}
-
-fn beside(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-fn remove(file: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(file) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(unavailable("cannot remove", file, &error)),
-    }
 }

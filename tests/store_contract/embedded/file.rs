@@ -54,6 +54,43 @@ fn what_is_not_ours_is_refused_and_left_alone() {
 }
 
 #[test]
+fn st_03_an_emptied_or_cut_off_file_is_refused_and_never_begun_anew() {
+    let opened = opened();
+    wait(settle(&opened.store));
+    drop((opened.store, opened.other));
+    let file = &opened.file;
+    let whole = std::fs::read(file).unwrap();
+    assert!(!file.with_file_name("mcpgate.db-wal").exists(), "all of it is in the file");
+    for length in
+        [0, 1, 99, 100, 512, 4095, 4096, whole.len() / 2, whole.len() - 4096, whole.len() - 512, whole.len() - 1]
+    {
+        std::fs::write(file, &whole[..length]).unwrap();
+        let refused = refusal(file);
+        assert!(matches!(refused, StoreError::Corrupt(_)), "{length}: {refused}");
+        assert_eq!(std::fs::read(file).unwrap(), whole[..length], "{length}: it is left alone");
+    }
+    std::fs::remove_file(file).unwrap();
+    std::fs::write(file.with_file_name("mcpgate.db-wal"), "the log of a lost store").unwrap();
+    assert!(matches!(refusal(file), StoreError::Corrupt(_)));
+    std::fs::remove_file(file.with_file_name("mcpgate.db-wal")).unwrap();
+    std::fs::write(file, whole).unwrap();
+    wait(async { assert_eq!(open_store(file).list_accounts(&tenant()).await.unwrap().len(), 2) });
+}
+
+#[test]
+fn processes_that_make_the_store_at_once_share_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mcpgate.db");
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| drop(open_store(&file)));
+        }
+    });
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["mcpgate.db"]);
+}
+
+#[test]
 fn a_newer_or_changed_schema_is_refused() {
     let opened = opened();
     drop(opened.store);
