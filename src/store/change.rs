@@ -5,6 +5,31 @@ use crate::oauth::{ClientId, GrantId, Subject, TenantId, TokenHash};
 /// The number of a row of the change log.
 pub type ChangeSeq = u64;
 
+/// What the change log says after a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// The next changes, oldest first, at most 1000; none at the end of the log.
+    Next(Vec<(ChangeSeq, Change)>),
+    /// The log no longer holds everything after the position: rows were swept, or the position lies beyond its end because
+    /// an older store was put in place.
+    Incomplete,
+}
+
+impl Changes {
+    /// Judges what a store read: `found` are the rows after `after`, at most `limit` of them, and `newest` is the last
+    /// number that it had given at that moment. Numbers are given without gaps, so a gap means that rows were removed.
+    pub(super) fn checked(after: ChangeSeq, found: Vec<(ChangeSeq, Change)>, limit: usize, newest: ChangeSeq) -> Self {
+        let mut last = after;
+        for (number, _) in &found {
+            if *number != last.saturating_add(1) {
+                return Self::Incomplete;
+            }
+            last = *number;
+        }
+        if found.len() < limit && last != newest { Self::Incomplete } else { Self::Next(found) }
+    }
+}
+
 /// Something after which cached answers may be wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {

@@ -28,7 +28,7 @@ mod pending;
 mod record;
 
 pub use audit_row::{AuditEvent, AuditRow};
-pub use change::{Change, ChangeSeq};
+pub use change::{Change, ChangeSeq, Changes};
 pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh};
 pub use outcome::{Insertion, Redemption, Rotation, StoreError, Update};
 pub use pending::{PendingLimits, Source};
@@ -330,8 +330,8 @@ pub trait AuditStore {
     async fn newest_audit(&self) -> Result<u64, StoreError>;
     /// A cheap mark that moves whenever anything may have changed, by whichever process (`PRAGMA data_version`).
     async fn change_mark(&self) -> Result<u64, StoreError>;
-    /// Reads the change log after `after`, oldest first, at most 1000.
-    async fn changes_after(&self, after: ChangeSeq) -> Result<Vec<(ChangeSeq, Change)>, StoreError>;
+    /// Reads the change log after `after`, from one state of the store, and whether it holds all that came after.
+    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError>;
     /// Reads the newest number of the change log; it never goes back, even when the rows have been swept.
     async fn newest_change(&self) -> Result<ChangeSeq, StoreError>;
     /// Removes what has ended, in batches; returns how many rows went, not counting what hung on them. Used codes stay as

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::entry::PrefixHasher;
 use super::{Admission, TokenCache, lock};
 use crate::oauth::TokenHash;
-use crate::store::{ChangeSeq, StoreError};
+use crate::store::{ChangeSeq, Changes, StoreError};
 
 /// How often the mark is looked at: a revocation by another process is in force within this and a read.
 const POLL: Duration = Duration::from_millis(100);
@@ -85,10 +85,12 @@ impl TokenCache {
                 }
                 read => read?,
             };
-            let Some((first, _)) = changes.first() else { break };
-            if *first != position.saturating_add(1) {
-                tracing::warn!(position, first, "the change log has a gap: the token cache is filled anew");
+            let Changes::Next(changes) = changes else {
+                tracing::warn!(position, "changes were removed before they were read: the token cache is filled anew");
                 return Ok(false);
+            };
+            if changes.is_empty() {
+                break;
             }
             for (number, change) in &changes {
                 self.apply(change);
@@ -97,8 +99,7 @@ impl TokenCache {
             *lock(&self.position) = Some(position);
         }
         *mark = Some(seen);
-        // Behind its own end only when an older store was put in place of the one that was followed.
-        Ok(self.store.newest_change().await? >= position)
+        Ok(true)
     }
 
     /// Reads everything anew, and only then removes what was not among it: until it is known, what is in memory is

@@ -11,7 +11,7 @@ use mcpgate::oauth::{
     ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
-    Account, AccountStore, Advance, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore,
+    Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, Consent, GrantStore,
     Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
     SetupLink, Store, StoreError, StoreStats, Update,
 };
@@ -173,7 +173,7 @@ impl AuditStore for FaultyStore {
     async fn change_mark(&self) -> Result<u64, StoreError> {
         self.inner.change_mark().await
     }
-    async fn changes_after(&self, after: ChangeSeq) -> Result<Vec<(ChangeSeq, Change)>, StoreError> {
+    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError> {
         self.inner.changes_after(after).await
     }
     async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {

@@ -12,7 +12,7 @@ use mcpgate::oauth::{
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
-    Account, AccountStore, Advance, AuditRow, AuditStore, Change, ChangeSeq, ClientStore, Consent, GrantStore,
+    Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, Consent, GrantStore,
     Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
     SetupLink, StoreError, StoreStats, Update,
 };
@@ -142,7 +142,7 @@ delegate! { AuditStore {
     fn audit_after(tenant: Option<&TenantId>, after: u64, limit: u32) -> Vec<(u64, AuditRow)>;
     fn newest_audit() -> u64;
     fn change_mark() -> u64;
-    fn changes_after(after: ChangeSeq) -> Vec<(ChangeSeq, Change)>;
+    fn changes_after(after: ChangeSeq) -> Changes;
     fn newest_change() -> ChangeSeq;
     fn sweep(now: Timestamp, unused_client_after: Lifetime) -> u64;
     fn backup(to: &Path) -> ();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Lifetime, TenantId};
-use mcpgate::store::{AuditEvent, AuditRow, Store};
+use mcpgate::store::{AuditEvent, AuditRow, Changes, Store};
 
 use crate::world::*;
 
@@ -12,6 +12,7 @@ crate::on_every_store! {
     audit_is_read_in_pages_and_by_tenant,
     the_mark_moves_with_every_change_and_stands_still_otherwise,
     change_numbers_never_go_back,
+    a_gap_in_the_change_log_is_reported,
     many_changes_are_read_in_order,
 }
 
@@ -82,10 +83,35 @@ async fn change_numbers_never_go_back(store: Arc<dyn Store>) {
         assert!(newest > last);
         let later = at.plus(DAY);
         store.sweep(later, Lifetime::from_secs(365 * 86_400)).await.unwrap();
-        assert!(store.changes_after(0).await.unwrap().is_empty(), "the row was swept after a day");
+        assert_eq!(store.changes_after(0).await.unwrap(), Changes::Incomplete, "the row was swept after a day");
+        assert!(changes(&store, newest).await.is_empty());
         assert_eq!(store.newest_change().await.unwrap(), newest, "its number was not");
         last = newest;
     }
+}
+
+async fn a_gap_in_the_change_log_is_reported(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let revoked_at = |name: &'static str, at| {
+        let store = Arc::clone(&store);
+        async move {
+            grant(&store, name, at).await;
+            store.revoke_grant(&tenant(), grant_id(name), row(AuditEvent::GrantRevoked, at)).await.unwrap();
+        }
+    };
+    // The second is made while the clock is two days behind, so it is swept before the first.
+    revoked_at("a", START.plus(DAY).plus(DAY)).await;
+    revoked_at("b", START).await;
+    revoked_at("c", START.plus(DAY).plus(DAY)).await;
+    assert_eq!(changes(&store, 0).await.len(), 3);
+    store.sweep(START.plus(DAY), Lifetime::from_secs(365 * 86_400)).await.unwrap();
+    assert_eq!(store.changes_after(0).await.unwrap(), Changes::Incomplete, "a gap behind the first");
+    assert_eq!(store.changes_after(1).await.unwrap(), Changes::Incomplete, "a gap before the first");
+    assert_eq!(changes(&store, 2).await.len(), 1);
+    store.sweep(START.plus(Lifetime::from_secs(3 * 86_400)), Lifetime::from_secs(365 * 86_400)).await.unwrap();
+    assert_eq!(store.changes_after(2).await.unwrap(), Changes::Incomplete, "nothing is left, and something was there");
+    assert_eq!(changes(&store, 3).await, []);
+    assert_eq!(store.changes_after(4).await.unwrap(), Changes::Incomplete, "beyond the end");
 }
 
 async fn many_changes_are_read_in_order(store: Arc<dyn Store>) {
@@ -94,9 +120,9 @@ async fn many_changes_are_read_in_order(store: Arc<dyn Store>) {
         let off = row(AuditEvent::ClientDisabled, START);
         store.set_client_disabled(&tenant(), &client_id("app"), true, off).await.unwrap();
     }
-    let first = store.changes_after(0).await.unwrap();
+    let first = changes(&store, 0).await;
     assert_eq!(first.len(), 1000);
     assert!(first.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    let rest = store.changes_after(first[999].0).await.unwrap();
+    let rest = changes(&store, first[999].0).await;
     assert_eq!((rest.len(), rest[4].0), (5, store.newest_change().await.unwrap()));
 }

@@ -211,7 +211,7 @@ async fn rt_15_a_deleted_client_takes_everything_along(store: Arc<dyn Store>) {
     let remembered = store.find_consent(&tenant(), &subject("alice"), &client_id("app"), &resource()).await.unwrap();
     assert_eq!(remembered, None);
     assert_eq!(events(&store, audit).await, [AuditEvent::ClientDeleted]);
-    let changes = store.changes_after(change).await.unwrap();
+    let changes = changes(&store, change).await;
     assert_eq!(
         changes.into_iter().map(|(_, c)| c).collect::<Vec<_>>(),
         [Change::ClientDeleted(tenant(), client_id("app"))]

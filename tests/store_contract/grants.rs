@@ -20,7 +20,7 @@ crate::on_every_store! {
 }
 
 async fn changes(store: &Arc<dyn Store>, after: u64) -> Vec<Change> {
-    store.changes_after(after).await.unwrap().into_iter().map(|(_, change)| change).collect()
+    crate::world::changes(store, after).await.into_iter().map(|(_, change)| change).collect()
 }
 
 async fn a_revoked_grant_takes_its_tokens_along(store: Arc<dyn Store>) {

@@ -8,8 +8,9 @@ use mcpgate::oauth::{
     ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
 };
 use mcpgate::store::{
-    Account, AccountStatus, Advance, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession,
-    NewAccessToken, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, Source, Store, Update,
+    Account, AccountStatus, Advance, AuditEvent, AuditRow, Change, ChangeSeq, Changes, Consent, Interaction,
+    InteractionStep, LoginSession, NewAccessToken, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation,
+    Source, Store, Update,
 };
 
 /// The moment at which every case begins.
@@ -255,6 +256,14 @@ pub(crate) fn rotated(rotation: Rotation) -> (Grant, AccessTokenRecord) {
 
 pub(crate) async fn is_live(store: &Arc<dyn Store>, token: &str, at: Timestamp) -> bool {
     store.find_access_token(&tenant(), &hash(token), at).await.unwrap().is_some()
+}
+
+/// The change log after `after`, which must hold all of it.
+pub(crate) async fn changes(store: &Arc<dyn Store>, after: ChangeSeq) -> Vec<(ChangeSeq, Change)> {
+    match store.changes_after(after).await.unwrap() {
+        Changes::Next(changes) => changes,
+        Changes::Incomplete => panic!("changes after {after} are missing"),
+    }
 }
 
 /// The audit trail after `after`, by event.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::super::{
-    AuditEvent, AuditRow, AuditStore, CHANGES_AT_ONCE, Change, ChangeSeq, StoreError, StoreStats, limits,
+    AuditEvent, AuditRow, AuditStore, CHANGES_AT_ONCE, Change, ChangeSeq, Changes, StoreError, StoreStats, limits,
 };
 use super::row::{self, Columns, execute_once, storable};
 use super::{EmbeddedStore, check, sweep};
@@ -64,6 +64,11 @@ fn read_change(c: &mut Columns<'_>) -> Result<(ChangeSeq, Change), StoreError> {
     Ok((seq, change.ok_or_else(|| StoreError::Corrupt(format!("change {seq} cannot be read")))?))
 }
 
+/// Not max(seq): the newest rows may have been swept, and the number must not go back.
+fn newest_change(db: &Connection) -> Result<ChangeSeq, StoreError> {
+    row::number(db, "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'change_log'")
+}
+
 #[async_trait]
 impl AuditStore for EmbeddedStore {
     async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
@@ -90,18 +95,18 @@ impl AuditStore for EmbeddedStore {
         self.watcher.run(|db| row::number(db, "PRAGMA data_version")).await
     }
 
-    async fn changes_after(&self, after: ChangeSeq) -> Result<Vec<(ChangeSeq, Change)>, StoreError> {
+    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError> {
         let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq LIMIT ?2";
         let limit = u32::try_from(CHANGES_AT_ONCE).unwrap_or(u32::MAX);
-        self.read(move |db| row::all(db, sql, params![storable(after), limit], read_change)).await
+        self.read(move |db| {
+            let found = row::all(db, sql, params![storable(after), limit], read_change)?;
+            Ok(Changes::checked(after, found, CHANGES_AT_ONCE, newest_change(db)?))
+        })
+        .await
     }
 
     async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
-        // Not max(seq): the newest rows may have been swept, and the number must not go back.
-        self.read(|db| {
-            row::number(db, "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'change_log'")
-        })
-        .await
+        self.read(newest_change).await
     }
 
     async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::super::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, REVOKED_GRANT_KEPT};
-use super::super::{AuditRow, AuditStore, Change, ChangeSeq, StoreError, StoreStats};
+use super::super::{AuditRow, AuditStore, CHANGES_AT_ONCE, ChangeSeq, Changes, StoreError, StoreStats};
 use super::{MemoryStore, State};
 use crate::oauth::{Client, ClientOrigin, Lifetime, TenantId, Timestamp};
 
@@ -82,10 +82,11 @@ impl AuditStore for MemoryStore {
         Ok(self.read().operations)
     }
 
-    async fn changes_after(&self, after: ChangeSeq) -> Result<Vec<(ChangeSeq, Change)>, StoreError> {
+    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError> {
         let state = self.read();
-        let newer = state.changes.iter().filter(|(seq, _, _)| *seq > after).take(super::super::CHANGES_AT_ONCE);
-        Ok(newer.map(|(seq, _, change)| (*seq, change.clone())).collect())
+        let newer = state.changes.iter().filter(|(seq, _, _)| *seq > after).take(CHANGES_AT_ONCE);
+        let found = newer.map(|(seq, _, change)| (*seq, change.clone())).collect();
+        Ok(Changes::checked(after, found, CHANGES_AT_ONCE, state.last_change))
     }
 
     async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
