@@ -122,12 +122,15 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
             let (proxy, table, config) = (Arc::clone(&proxy), Arc::clone(&table), Arc::clone(&config));
             let service = service_fn(move |request| {
                 let (proxy, table, config) = (Arc::clone(&proxy), Arc::clone(&table), Arc::clone(&config));
-                let peer = Peer {
+                let mut peer = Peer {
                     address: std::net::Ipv4Addr::LOCALHOST.into(),
                     forwarded_for: HeaderValue::from_static("192.0.2.7"),
                     request_id: HeaderValue::from_static("req-1"),
+                    has_good_token: false,
                 };
-                async move { Ok::<_, Infallible>(proxy.serve(&table, 0, &config, RequestBody::of(request), peer).await) }
+                async move {
+                    Ok::<_, Infallible>(proxy.serve(&table, 0, &config, RequestBody::of(request), &mut peer).await)
+                }
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }

@@ -192,12 +192,13 @@ impl Gateway {
         let (stream, _) = listener.accept().await.unwrap();
         let service = service_fn(move |request| {
             let (proxy, table, config) = (Arc::clone(&self.proxy), Arc::clone(&self.table), Arc::clone(&self.config));
-            let peer = Peer {
+            let mut peer = Peer {
                 address: std::net::Ipv4Addr::LOCALHOST.into(),
                 forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
                 request_id: http::HeaderValue::from_static("req-1"),
+                has_good_token: false,
             };
-            async move { Ok::<_, Infallible>(proxy.serve(&table, 0, &config, RequestBody::of(request), peer).await) }
+            async move { Ok::<_, Infallible>(proxy.serve(&table, 0, &config, RequestBody::of(request), &mut peer).await) }
         });
         drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
     }

@@ -282,6 +282,7 @@ pub struct Limits {
     pub sse_event: usize,
     pub connections: usize,
     pub connections_per_address: usize,
+    pub connections_per_site: usize,
     pub h2_streams: u32,
     pub streams_per_principal: usize,
     pub tokens_in_memory: usize,

@@ -104,10 +104,14 @@ table! {
         inspect_body: Bytes = "256KiB", "1KiB" to "16MiB";
         /// One event of a stream.
         sse_event: Bytes = "4MiB", "1KiB" to "256MiB";
-        /// Public connections in all.
+        /// Public connections in all. A tenth is kept for those on which a good access token was shown, and for addresses
+        /// where one was shown within a day. Where this or one of the next two is reached, a new connection takes the place
+        /// of the one that has been idle for longest, and is refused if none is idle.
         connections: usize = 4096, 1 to 1000000;
-        /// Public connections of one address.
+        /// Public connections of one address: an IPv4 address or an IPv6 /64.
         connections_per_address: usize = 256, 1 to 1000000;
+        /// Public connections of one site: an IPv4 /24 or an IPv6 /48. Never less than for one address.
+        connections_per_site: usize = 1024, 1 to 1000000;
         /// HTTP/2 streams of a connection.
         h2_streams: u32 = 100, 1 to 10000;
         /// Requests and streams of one user at once, whatever the client (429).
@@ -193,6 +197,7 @@ impl From<Limits> for super::Limits {
             sse_event: written.sse_event.value.0,
             connections: written.connections.value,
             connections_per_address: written.connections_per_address.value,
+            connections_per_site: written.connections_per_site.value,
             h2_streams: written.h2_streams.value,
             streams_per_principal: written.streams_per_principal.value,
             tokens_in_memory: written.tokens_in_memory.value,

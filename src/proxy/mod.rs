@@ -87,6 +87,8 @@ pub struct Peer {
     pub forwarded_for: HeaderValue,
     /// The request id.
     pub request_id: HeaderValue,
+    /// Set by [`Proxy::serve`] when the request came with a good access token for its upstream.
+    pub has_good_token: bool,
 }
 
 /// One worker's proxy with its own upstream connections.
@@ -118,6 +120,7 @@ struct Exchange<'a> {
     config: &'a Config,
     parts: Parts,
     peer: &'a Peer,
+    has_good_token: bool,
     version: ProtocolVersion,
     /// Ends with the answer's body: here, or with the stream that takes it along.
     record: Option<Record>,
@@ -162,7 +165,7 @@ impl Proxy {
         route: usize,
         config: &Arc<Config>,
         request: http::Request<RequestBody>,
-        peer: Peer,
+        peer: &mut Peer,
     ) -> Response {
         let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
         let station = self.station(table);
@@ -173,7 +176,8 @@ impl Proxy {
             station: &station,
             route,
             config,
-            peer: &peer,
+            peer,
+            has_good_token: false,
             version: ProtocolVersion::read(parts.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
             record: Some(Record::begin(&station.metrics, route, &parts.method, &peer.request_id)),
             parts,
@@ -196,6 +200,7 @@ impl Proxy {
         if let Some(record) = &mut exchange.record {
             record.answer(outcome, response.status());
         }
+        peer.has_good_token = exchange.has_good_token;
         if let Ok(Some(origin)) = origin {
             origin::allow(response.headers_mut(), origin);
         }
@@ -215,6 +220,7 @@ impl Proxy {
         let token =
             authenticate(fields, &parts.uri, &route.tenant, &self.cache, peer.address, now, &station.metrics).await?;
         let token = Addressed::check(token, route)?;
+        exchange.has_good_token = true;
         let caller = station.caller(&token, route)?;
         station.table.budgets.spend(&caller.budget)?;
         exchange.slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);

@@ -1,12 +1,14 @@
 //! What a connection is doing, told by its bytes and its requests.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
+use tokio::time::Instant;
 
 use super::control_frames::ControlFrames;
 
@@ -14,9 +16,15 @@ use super::control_frames::ControlFrames;
 /// them.
 const FRAMES_AT_A_TIME: u64 = 4096;
 
-/// What is known of a connection. All of it is touched by one thread at a time; the atomics are for the type.
-#[derive(Debug, Default)]
+/// What is known of a connection. Its worker's thread writes all of it but `reclaimed`; the thread that accepts reads it
+/// when it needs room, and then looks for nothing exact.
+#[derive(Debug)]
 pub(super) struct Activity {
+    began: Instant,
+    /// Since when it has waited for its peer, in microseconds after `began`.
+    rests: AtomicU64,
+    known: AtomicBool,
+    reclaimed: AtomicBool,
     requests: AtomicU32,
     in_flight: AtomicU32,
     head_begun: AtomicBool,
@@ -31,6 +39,64 @@ pub(super) struct Activity {
 }
 
 impl Activity {
+    /// Begins with a connection that has just been accepted.
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            rests: AtomicU64::new(0),
+            known: AtomicBool::new(false),
+            reclaimed: AtomicBool::new(false),
+            requests: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
+            head_begun: AtomicBool::new(false),
+            fragment: AtomicBool::new(false),
+            write_waits: AtomicBool::new(false),
+            written: AtomicU32::new(0),
+            ending: AtomicBool::new(false),
+            flooded: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            parked: Mutex::default(),
+        }
+    }
+
+    /// Notes since when the connection has waited for its peer. Without effect while a request is under way.
+    pub(super) fn rests_since(&self, moment: Instant) {
+        let micros = moment.saturating_duration_since(self.began).as_micros();
+        self.rests.store(u64::try_from(micros).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Returns since when the connection has waited for its peer; `None` while a request is under way. One that waits
+    /// for its peer to read an answer counts as waiting, too, unless a good token was shown on it.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let waits = match self.phase() {
+            Phase::Idle | Phase::Head => true,
+            Phase::Stalled => !self.is_known(),
+            Phase::Busy => false,
+        };
+        waits.then(|| self.began + Duration::from_micros(self.rests.load(Relaxed)))
+    }
+
+    /// Notes that a good access token was shown on the connection.
+    pub(super) fn know(&self) {
+        self.known.store(true, Relaxed);
+    }
+
+    /// Returns whether a good access token was shown on the connection.
+    pub(super) fn is_known(&self) -> bool {
+        self.known.load(Relaxed)
+    }
+
+    /// Takes the connection's place away for another one: it ends now, or with the request that has begun meanwhile.
+    pub(super) fn reclaim(&self) {
+        self.reclaimed.store(true, Relaxed);
+        self.waker.wake();
+    }
+
+    /// Returns whether its place was taken away.
+    pub(super) fn is_reclaimed(&self) -> bool {
+        self.reclaimed.load(Relaxed)
+    }
+
     /// A request's head is complete. Returns whether its target had a fragment.
     pub(super) fn begin_request(&self) -> bool {
         self.requests.fetch_add(1, Relaxed);
@@ -50,7 +116,7 @@ impl Activity {
         self.waker.wake();
     }
 
-    /// Leaves the waker of the connection's task, which `wind_down` wakes.
+    /// Leaves the waker of the connection's task, which `wind_down` and `reclaim` wake.
     pub(super) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
     }
@@ -289,7 +355,7 @@ mod tests {
             (&["\r\n\r\n"], false, Phase::Idle),
             (&["FOO-BAR /mcp#x HTTP/1.1\r\n"], true, Phase::Head),
         ] {
-            let activity = Arc::new(Activity::default());
+            let activity = Arc::new(Activity::new());
             let mut place = Place::Rest;
             for chunk in chunks {
                 let mut observed = Observed { place, ..Observed::text(chunk.as_bytes(), Arc::clone(&activity)) };

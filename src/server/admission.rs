@@ -1,39 +1,97 @@
-//! How many connections there may be: in all, and from one address.
+//! Which connections there may be: in all, from one site, from one address. Where a bound is reached, a new connection
+//! takes the place of the one that has waited for its peer the longest. A part is kept for people whose access token
+//! was good.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::network::host;
-use crate::telemetry::ServerEvent;
+use super::activity::Activity;
+use super::idle::Group;
+use crate::config::Limits;
+use crate::network::{host, site};
+use crate::telemetry::{Metrics, ServerEvent};
 
-/// Counts the open connections.
-#[derive(Debug, Default)]
+/// One in so many connections is kept for those that have shown a good token, and for addresses where one was shown.
+const ONE_KEPT_OF: usize = 10;
+/// How long such an address is remembered, and how many are.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+const MOST_REMEMBERED: usize = 16_384;
+
+/// The open connections.
+#[derive(Debug)]
 pub(super) struct Admission {
+    table: Mutex<Table>,
+    /// With those that were reclaimed and are about to close.
     open: AtomicUsize,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
     none_left: Notify,
+    metrics: Arc<Metrics>,
 }
 
-/// A place that a connection holds while it lives.
+/// A place that a connection holds while it lives, unless it is reclaimed.
 #[derive(Debug)]
 pub(super) struct Permit {
     admission: Arc<Admission>,
+    number: u64,
+    activity: Arc<Activity>,
+}
+
+/// The connections that hold a place.
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    members: HashMap<u64, Member>,
+    strangers: Group,
+    /// Those that have shown a good token, come from an address where one was shown, or come from a trusted proxy.
+    known: Group,
+    hosts: HashMap<IpAddr, Group>,
+    sites: HashMap<IpAddr, Group>,
+    familiar: Familiar,
+}
+
+#[derive(Debug)]
+struct Member {
+    activity: Arc<Activity>,
+    /// Whose bounds it counts against; none for a trusted proxy, behind which everybody may be.
     address: Option<IpAddr>,
+    is_known: bool,
+}
+
+/// Addresses where a good token was shown.
+#[derive(Debug, Default)]
+struct Familiar {
+    hosts: HashMap<IpAddr, Instant>,
+    /// When each was remembered, in that order.
+    order: VecDeque<(Instant, IpAddr)>,
 }
 
 impl Admission {
-    /// Takes a place among `limit`.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { table: Mutex::default(), open: AtomicUsize::new(0), none_left: Notify::new(), metrics }
+    }
+
+    /// Admits a connection from `address`, or from a trusted proxy. If need be another one is told to close.
     ///
     /// # Errors
-    /// There is none left.
-    pub(super) fn admit(self: &Arc<Self>, limit: usize) -> Result<Permit, ServerEvent> {
-        let permit = Permit { admission: Arc::clone(self), address: None };
-        // The permit is made first, so that a refusal gives the place back like any other end.
-        if self.open.fetch_add(1, SeqCst) < limit { Ok(permit) } else { Err(ServerEvent::RefusedTotal) }
+    /// A bound is reached, and every connection that could make room has a request under way.
+    pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>, limits: &Limits) -> Result<Permit, ServerEvent> {
+        let activity = Arc::new(Activity::new());
+        let mut table = self.lock();
+        let is_known = table.is_known(address);
+        let reclaimed = table.make_room(address, is_known, limits);
+        self.note(&reclaimed);
+        reclaimed.event?;
+        let number = table.next;
+        table.next = number.wrapping_add(1);
+        table.insert(number, Member { activity: Arc::clone(&activity), address, is_known });
+        drop(table);
+        self.open.fetch_add(1, SeqCst);
+        Ok(Permit { admission: Arc::clone(self), number, activity })
     }
 
     /// Returns the number of open connections.
@@ -51,64 +109,348 @@ impl Admission {
             none_left.await;
         }
     }
+
+    fn note(&self, reclaimed: &Reclaimed) {
+        (0..reclaimed.count).for_each(|_| self.metrics.server(ServerEvent::Reclaimed));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Permit {
-    /// Takes a place among the `limit` of this address.
+    /// Returns what the connection is doing.
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Counts the connection against the bounds of an address that was not known when it was admitted.
     ///
     /// # Errors
-    /// There is none left.
-    pub(super) fn claim(&mut self, address: IpAddr, limit: usize) -> Result<(), ServerEvent> {
-        let address = host(address);
-        let mut by_address = self.admission.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = by_address.entry(address).or_default();
-        if *open >= limit {
-            return Err(ServerEvent::RefusedAddress);
-        }
-        *open += 1;
-        self.address = Some(address);
+    /// As `Admission::admit`; the connection then holds no place any more.
+    pub(super) fn claim(&self, address: IpAddr, limits: &Limits) -> Result<(), ServerEvent> {
+        let mut table = self.admission.lock();
+        // It may have been reclaimed meanwhile: then it is about to close.
+        let Some(member) = table.remove(self.number) else { return Ok(()) };
+        let is_known = table.is_known(Some(address));
+        let reclaimed = table.make_room(Some(address), is_known, limits);
+        self.admission.note(&reclaimed);
+        reclaimed.event?;
+        table.insert(self.number, Member { address: Some(address), is_known, ..member });
         Ok(())
+    }
+
+    /// Notes that a good access token was shown on the connection.
+    pub(super) fn know(&self) {
+        if self.activity.is_known() {
+            return;
+        }
+        self.activity.know();
+        let mut table = self.admission.lock();
+        let Some(member) = table.remove(self.number) else { return };
+        if let Some(address) = member.address {
+            table.familiar.remember(host(address), Instant::now());
+        }
+        table.insert(self.number, Member { is_known: true, ..member });
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(address) = self.address {
-            let mut by_address = self.admission.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(open) = by_address.get_mut(&address) {
-                *open -= 1;
-                if *open == 0 {
-                    by_address.remove(&address);
-                }
-            }
-        }
+        self.admission.lock().remove(self.number);
         if self.admission.open.fetch_sub(1, SeqCst) == 1 {
             self.admission.none_left.notify_waiters();
         }
     }
 }
 
+/// What making room has led to.
+struct Reclaimed {
+    count: usize,
+    event: Result<(), ServerEvent>,
+}
+
+impl Table {
+    fn is_known(&self, address: Option<IpAddr>) -> bool {
+        address.is_none_or(|address| self.familiar.has(host(address), Instant::now()))
+    }
+
+    fn insert(&mut self, number: u64, member: Member) {
+        let class = if member.is_known { &mut self.known } else { &mut self.strangers };
+        class.insert(number, Arc::clone(&member.activity));
+        if let Some(address) = member.address {
+            for (groups, key) in [(&mut self.hosts, host(address)), (&mut self.sites, site(address))] {
+                groups.entry(key).or_default().insert(number, Arc::clone(&member.activity));
+            }
+        }
+        self.members.insert(number, member);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Member> {
+        let member = self.members.remove(&number)?;
+        if member.is_known {
+            self.known.remove(number)
+        } else {
+            self.strangers.remove(number)
+        }
+        if let Some(address) = member.address {
+            for (groups, key) in [(&mut self.hosts, host(address)), (&mut self.sites, site(address))] {
+                if let Some(group) = groups.get_mut(&key) {
+                    group.remove(number);
+                    if group.len() == 0 {
+                        groups.remove(&key);
+                    }
+                }
+            }
+        }
+        Some(member)
+    }
+
+    /// Makes room for one more connection within all bounds.
+    fn make_room(&mut self, address: Option<IpAddr>, is_known: bool, limits: &Limits) -> Reclaimed {
+        let mut count = 0;
+        let mut make = |table: &mut Self, event, full: &dyn Fn(&Self) -> bool, next: &dyn Fn(&mut Self) -> Longest| {
+            while full(table) {
+                let Some((_, number)) = next(table) else { return Err(event) };
+                if let Some(member) = table.remove(number) {
+                    member.activity.reclaim();
+                    count += 1;
+                }
+            }
+            Ok(())
+        };
+        let event = (|| {
+            if let Some(address) = address {
+                let (of_host, of_site) = (host(address), site(address));
+                let per_site = limits.connections_per_site.max(limits.connections_per_address);
+                make(
+                    self,
+                    ServerEvent::RefusedAddress,
+                    &|table| size(&table.hosts, &of_host) >= limits.connections_per_address,
+                    &|table| table.hosts.get_mut(&of_host)?.longest_idle(),
+                )?;
+                make(self, ServerEvent::RefusedSite, &|table| size(&table.sites, &of_site) >= per_site, &|table| {
+                    table.sites.get_mut(&of_site)?.longest_idle()
+                })?;
+            }
+            let kept = limits.connections / ONE_KEPT_OF;
+            let for_strangers = limits.connections - kept;
+            if !is_known {
+                make(self, ServerEvent::RefusedTotal, &|table| table.strangers.len() >= for_strangers, &|table| {
+                    table.strangers.longest_idle()
+                })?;
+            }
+            make(self, ServerEvent::RefusedTotal, &|table| table.members.len() >= limits.connections, &|table| {
+                table.longest_idle(is_known, kept)
+            })
+        })();
+        Reclaimed { count, event }
+    }
+
+    /// Returns who has waited longest of all. Strangers do not reach into what is kept for others.
+    fn longest_idle(&mut self, for_known: bool, kept: usize) -> Longest {
+        let stranger = self.strangers.longest_idle();
+        let known = if for_known || self.known.len() > kept { self.known.longest_idle() } else { None };
+        stranger.into_iter().chain(known).min()
+    }
+}
+
+type Longest = Option<(Instant, u64)>;
+
+fn size(groups: &HashMap<IpAddr, Group>, key: &IpAddr) -> usize {
+    groups.get(key).map_or(0, Group::len)
+}
+
+impl Familiar {
+    fn has(&self, host: IpAddr, now: Instant) -> bool {
+        self.hosts.get(&host).is_some_and(|at| now.duration_since(*at) < REMEMBERED)
+    }
+
+    fn remember(&mut self, host: IpAddr, now: Instant) {
+        self.hosts.insert(host, now);
+        self.order.push_back((now, host));
+        while let Some((at, oldest)) = self.order.front().copied()
+            && (self.order.len() > MOST_REMEMBERED || now.duration_since(at) >= REMEMBERED)
+        {
+            self.order.pop_front();
+            // It may have been remembered again since.
+            if self.hosts.get(&oldest) == Some(&at) {
+                self.hosts.remove(&oldest);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Admission;
+    use std::net::IpAddr;
     use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{Admission, Familiar, MOST_REMEMBERED, Permit, REMEMBERED};
+    use crate::config::{Config, Limits, Overrides};
+    use crate::telemetry::{Exposition, Metrics, ServerEvent};
+
+    fn limits(all: usize, site: usize, address: usize) -> Limits {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = Overrides { data_dir: Some(folder.path().to_owned()), up: true, ..Overrides::default() };
+        let limits = Config::load(None, &overrides).unwrap().limits;
+        Limits { connections: all, connections_per_site: site, connections_per_address: address, ..limits }
+    }
+
+    struct World {
+        admission: Arc<Admission>,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+        /// Each connection is idle for longer than the next.
+        time: Instant,
+    }
+
+    impl World {
+        fn new(all: usize, site: usize, address: usize) -> Self {
+            let metrics = Metrics::new(&[]);
+            let admission = Arc::new(Admission::new(Arc::clone(&metrics)));
+            Self { admission, metrics, limits: limits(all, site, address), time: Instant::now() }
+        }
+
+        fn open(&mut self, address: &str) -> Result<Permit, ServerEvent> {
+            let address = address.parse::<IpAddr>().unwrap();
+            let permit = self.admission.admit(Some(address), &self.limits)?;
+            self.time += Duration::from_millis(1);
+            permit.activity().rests_since(self.time);
+            Ok(permit)
+        }
+
+        /// Opens connections from as many sites.
+        fn fill(&mut self, count: usize) -> Vec<Permit> {
+            (0..count).map(|n| self.open(&format!("10.{}.{}.1", n / 256, n % 256)).unwrap()).collect()
+        }
+
+        fn reclaimed(&self) -> usize {
+            let mut out = Exposition::default();
+            self.metrics.expose(&mut out);
+            let text = out.finish();
+            let line = text.lines().find_map(|l| l.strip_prefix(r#"mcpgate_server_events_total{event="reclaimed"} "#));
+            line.unwrap().parse().unwrap()
+        }
+    }
+
+    fn gone(permits: &[Permit]) -> Vec<usize> {
+        permits.iter().enumerate().filter(|(_, p)| p.activity().is_reclaimed()).map(|(n, _)| n).collect()
+    }
 
     #[test]
     fn ds_05_places_are_counted_and_given_back() {
-        let admission = Arc::new(Admission::default());
-        let mut first = admission.admit(2).unwrap();
-        let mut second = admission.admit(2).unwrap();
-        assert!(admission.admit(2).is_err());
-        first.claim("2001:db8::1".parse().unwrap(), 1).unwrap();
-        assert!(second.claim("2001:db8::2".parse().unwrap(), 1).is_err(), "the same /64");
-        second.claim("192.0.2.1".parse().unwrap(), 1).unwrap();
-        drop(first);
-        assert_eq!(admission.open(), 1);
-        let mut third = admission.admit(2).unwrap();
-        third.claim("2001:db8::3".parse().unwrap(), 1).unwrap();
-        assert!(admission.admit(2).unwrap_err() == crate::telemetry::ServerEvent::RefusedTotal);
-        drop((second, third));
-        assert_eq!(admission.open(), 0);
-        assert!(admission.by_address.lock().unwrap().is_empty());
+        let mut world = World::new(10, 10, 10);
+        let permits = world.fill(9);
+        assert_eq!(world.admission.open(), 9);
+        drop(permits);
+        assert_eq!(world.admission.open(), 0);
+        let table = world.admission.lock();
+        assert!(table.members.is_empty() && table.hosts.is_empty() && table.sites.is_empty());
+        assert_eq!((table.strangers.len(), table.known.len()), (0, 0));
+    }
+
+    #[test]
+    fn ds_05_beyond_each_bound_the_longest_idle_within_it_makes_room() {
+        let mut world = World::new(100, 4, 2);
+        let other = world.open("192.0.3.1").unwrap();
+        let addresses = ["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
+        let permits: Vec<_> = addresses.iter().map(|address| world.open(address).unwrap()).collect();
+        assert_eq!(gone(&permits), [0, 1], "one of the address, then one of the site");
+        assert!(!other.activity().is_reclaimed());
+        let mut world = World::new(100, 4, 2);
+        let hosts = ["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:1::3", "2001:db8:0:2::1", "2001:db8:0:3::1"];
+        let permits: Vec<_> = hosts.iter().map(|address| world.open(address).unwrap()).collect();
+        assert_eq!(gone(&permits), [0], "a /64 is an address");
+        let _last = world.open("2001:db8:0:4::1").unwrap();
+        assert_eq!(gone(&permits), [0, 1], "a /48 is a site");
+        let mut world = World::new(10, 10, 10);
+        let mut permits = world.fill(9);
+        permits.extend(world.fill(3));
+        assert_eq!((gone(&permits), world.reclaimed()), (vec![0, 1, 2], 3), "a tenth is kept");
+        assert_eq!(world.admission.open(), 12, "they have not closed yet");
+    }
+
+    #[test]
+    fn ds_05_a_connection_with_a_request_under_way_is_left_alone() {
+        let mut world = World::new(10, 4, 2);
+        let busy: Vec<_> = (1..=2).map(|n| world.open(&format!("192.0.2.{n}")).unwrap()).collect();
+        for permit in &busy {
+            permit.activity().begin_request();
+        }
+        let twin = world.open("192.0.2.1").unwrap();
+        let _third = world.open("192.0.2.1").unwrap();
+        assert!(twin.activity().is_reclaimed() && gone(&busy).is_empty());
+        let _more = world.open("192.0.2.2").unwrap();
+        let table = world.admission.lock().members.len();
+        assert_eq!(table, 4);
+        let all: Vec<_> = world.admission.lock().members.values().map(|m| Arc::clone(&m.activity)).collect();
+        for activity in &all {
+            activity.begin_request();
+        }
+        assert_eq!(world.open("192.0.2.1").unwrap_err(), ServerEvent::RefusedAddress);
+        assert_eq!(world.open("192.0.2.3").unwrap_err(), ServerEvent::RefusedSite);
+        let rest = world.fill(5);
+        for permit in &rest {
+            permit.activity().begin_request();
+        }
+        // A look that found nobody is not repeated at once.
+        assert_eq!(world.open("192.0.3.1").unwrap_err(), ServerEvent::RefusedTotal);
+    }
+
+    #[test]
+    fn ds_05_strangers_leave_a_share_to_those_who_have_shown_a_good_token() {
+        let mut world = World::new(20, 20, 20);
+        let known = [world.open("192.0.2.1").unwrap(), world.open("192.0.2.1").unwrap()];
+        known.iter().for_each(Permit::know);
+        let strangers = world.fill(100);
+        assert!(gone(&known).is_empty(), "they were idle for longer than anybody");
+        assert_eq!(gone(&strangers).len(), 100 - 18);
+        // From an address where a good token was shown one comes in even if all strangers are busy.
+        let left = strangers.iter().filter(|permit| !permit.activity().is_reclaimed());
+        for permit in left {
+            permit.activity().begin_request();
+        }
+        assert_eq!(world.open("192.0.3.1").unwrap_err(), ServerEvent::RefusedTotal);
+        let third = world.open("192.0.2.1").unwrap();
+        assert_eq!(gone(&known), [0], "in the place of one of his own");
+        // Beyond their share they make room like everybody else.
+        drop((strangers, third));
+        let many: Vec<_> = (0..20).map(|_| world.open("192.0.2.1").unwrap()).collect();
+        assert_eq!((gone(&known), gone(&many)), (vec![0, 1], vec![]));
+        let _stranger = world.open("192.0.3.1").unwrap();
+        assert_eq!(gone(&many), [0]);
+    }
+
+    #[test]
+    fn ds_05_a_proxys_connections_count_for_the_clients_it_names() {
+        let mut world = World::new(10, 10, 1);
+        let proxied: Vec<_> = (0..3).map(|_| world.admission.admit(None, &world.limits).unwrap()).collect();
+        let client: IpAddr = "192.0.2.1".parse().unwrap();
+        proxied[0].claim(client, &world.limits).unwrap();
+        proxied[1].claim(client, &world.limits).unwrap();
+        assert_eq!(gone(&proxied), [0]);
+        proxied[1].activity().begin_request();
+        assert_eq!(proxied[2].claim(client, &world.limits), Err(ServerEvent::RefusedAddress));
+        assert!(world.open("192.0.2.1").is_err());
+        drop(proxied);
+        world.open("192.0.2.1").unwrap();
+    }
+
+    #[test]
+    fn familiar_addresses_are_few_and_forgotten_after_a_day() {
+        let (mut familiar, now) = (Familiar::default(), Instant::now());
+        let host = |n: u32| IpAddr::from(n.to_be_bytes());
+        (0..=20_000).for_each(|n| familiar.remember(host(n), now));
+        assert_eq!((familiar.hosts.len(), familiar.order.len()), (MOST_REMEMBERED, MOST_REMEMBERED));
+        assert!(!familiar.has(host(0), now) && familiar.has(host(20_000), now));
+        familiar.remember(host(20_000), now + REMEMBERED / 2);
+        assert!(!familiar.has(host(19_999), now + REMEMBERED) && familiar.has(host(20_000), now + REMEMBERED));
+        familiar.remember(host(1), now + REMEMBERED);
+        assert_eq!(familiar.hosts.len(), 2);
     }
 }

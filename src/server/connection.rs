@@ -14,12 +14,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::activity::{Activity, Observed};
+use super::admission::Permit;
 use super::dispatch;
 use super::listener::Accepted;
 use super::proxy_header;
 use super::stream::{Guarded, Progress};
 use super::tls::{self, HandshakeError};
-use super::watch::{End, Patience, watch};
+use super::watch::{End, Patience, unless_reclaimed, watch};
 use super::worker::Worker;
 use crate::config::Config;
 use crate::telemetry::ServerEvent;
@@ -56,14 +57,16 @@ pub(super) struct Connection {
     pub(super) forwarded_for: HeaderValue,
     /// The TLS server name, if the client sent one.
     pub(super) server_name: Option<String>,
-    pub(super) activity: Activity,
+    pub(super) activity: Arc<Activity>,
+    permit: Permit,
     /// HTTP/2 only: the progress of the stream whose request was just begun, on its way to its task.
     pub(super) begun: Mutex<Option<Arc<Progress>>>,
 }
 
-impl AsRef<Activity> for Connection {
-    fn as_ref(&self) -> &Activity {
-        &self.activity
+impl Connection {
+    /// Notes that a good access token was shown on it.
+    pub(super) fn know(&self) {
+        self.permit.know();
     }
 }
 
@@ -79,28 +82,32 @@ impl AsRef<Activity> for Shared {
 
 /// Serves an accepted connection to its end.
 pub(super) async fn serve(accepted: Accepted) {
-    let Accepted { stream, peer, mut permit, seat } = accepted;
+    let Accepted { stream, peer, permit, seat } = accepted;
     let worker = Arc::clone(&seat.0);
     let metrics = Arc::clone(&worker.process.metrics);
     let snapshot = worker.snapshot();
     let Ok(mut stream) = TcpStream::from_std(stream) else { return };
     let mut address = peer.ip().to_canonical();
     if snapshot.config.public.proxy_protocol {
-        match client_behind_proxy(&mut stream, address, &snapshot.config).await {
-            Some(client) => address = client,
-            None => return metrics.server(ServerEvent::RefusedProxyHeader),
+        let header = client_behind_proxy(&mut stream, address, &snapshot.config);
+        match unless_reclaimed(permit.activity(), header).await {
+            Some(Some(client)) => address = client,
+            Some(None) => return metrics.server(ServerEvent::RefusedProxyHeader),
+            None => return,
         }
         if !peer::is_trusted(address, &snapshot.config.public.trusted_proxies)
-            && let Err(event) = permit.claim(address, snapshot.config.limits.connections_per_address)
+            && let Err(event) = permit.claim(address, &snapshot.config.limits)
         {
             return metrics.server(event);
         }
     }
     let end = match &snapshot.tls {
-        None => http1(stream, connection(worker, address, None), &snapshot.config).await,
+        None => http1(stream, connection(worker, permit, address, None), &snapshot.config).await,
         Some(config) => {
             let limit = snapshot.config.timeouts.tls_handshake;
-            match tls::accept(stream, Arc::clone(config), &snapshot.hosts, limit).await {
+            let handshake = tls::accept(stream, Arc::clone(config), &snapshot.hosts, limit);
+            let Some(shaken) = unless_reclaimed(permit.activity(), handshake).await else { return };
+            match shaken {
                 Err(error) => {
                     tracing::debug!(%address, %error, "no TLS");
                     return metrics.server(match error {
@@ -114,7 +121,7 @@ pub(super) async fn serve(accepted: Accepted) {
                     let session = stream.get_ref().1;
                     let is_http2 = session.alpn_protocol() == Some(b"h2");
                     let name = session.server_name().map(str::to_owned);
-                    let connection = connection(worker, address, name);
+                    let connection = connection(worker, permit, address, name);
                     if is_http2 {
                         http2(stream, connection, &snapshot.config).await
                     } else {
@@ -131,8 +138,10 @@ pub(super) async fn serve(accepted: Accepted) {
         End::Idle => metrics.server(ServerEvent::IdleTimeout),
         End::Stalled => metrics.server(ServerEvent::WriteStalled),
         End::Flooded => metrics.server(ServerEvent::ControlFlood),
+        // Counted where its place was needed.
+        End::Reclaimed => {}
     }
-    drop((permit, seat));
+    drop(seat);
 }
 
 /// Only a listed proxy may say who the client is, and it must.
@@ -151,14 +160,15 @@ async fn client_behind_proxy(stream: &mut TcpStream, peer: IpAddr, config: &Conf
     }
 }
 
-fn connection(worker: Arc<Worker>, peer: IpAddr, server_name: Option<String>) -> Arc<Connection> {
+fn connection(worker: Arc<Worker>, permit: Permit, peer: IpAddr, server_name: Option<String>) -> Arc<Connection> {
     let forwarded_for = Origin { address: peer, proxies: Vec::new() }.forwarded_for();
     Arc::new(Connection {
         worker,
         peer,
         forwarded_for,
         server_name,
-        activity: Activity::default(),
+        activity: Arc::clone(permit.activity()),
+        permit,
         begun: Mutex::default(),
     })
 }

@@ -82,8 +82,13 @@ async fn answer(
     let (address, forwarded_for) = origin(connection, &snapshot.config.public, &request);
     match snapshot.table.find(request.uri().path()) {
         Some(route) => {
-            let peer = Peer { address, forwarded_for, request_id: id.clone() };
-            connection.worker.proxy.serve(&snapshot.table, route, &snapshot.config, request, peer).await
+            let mut peer = Peer { address, forwarded_for, request_id: id.clone(), has_good_token: false };
+            let (table, config) = (&snapshot.table, &snapshot.config);
+            let response = connection.worker.proxy.serve(table, route, config, request, &mut peer).await;
+            if peer.has_good_token {
+                connection.know();
+            }
+            response
         }
         // Boxed: the control path's state is large and its requests are few; the data path need not carry it.
         None => Box::pin(control(connection, request, address, id)).await,

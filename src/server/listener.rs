@@ -101,11 +101,9 @@ fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Proc
     let first = desks.first().ok_or_else(overloaded)?;
     let snapshot = first.worker.snapshot();
     let config = &snapshot.config;
-    let mut permit = process.admission.admit(config.limits.connections)?;
     // Behind a trusted proxy the address is not the caller's, and one address has them all.
-    if !peer::is_trusted(peer.ip(), &config.public.trusted_proxies) {
-        permit.claim(peer.ip(), config.limits.connections_per_address)?;
-    }
+    let address = Some(peer.ip()).filter(|peer| !peer::is_trusted(*peer, &config.public.trusted_proxies));
+    let permit = process.admission.admit(address, &config.limits)?;
     prepare(&stream, config.timeouts.write_stall).map_err(|_| ServerEvent::AcceptFailed)?;
     let stream = stream.into_std().map_err(|_| ServerEvent::AcceptFailed)?;
     let desk = desks.iter().min_by_key(|desk| desk.worker.open()).unwrap_or(first);

@@ -17,6 +17,7 @@ mod error;
 mod fetch;
 mod harden;
 mod host;
+mod idle;
 pub mod keys;
 mod listener;
 mod operator;

@@ -134,8 +134,8 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     };
     let process = Arc::new(Process {
         endpoints: Endpoints::new(Arc::clone(&issuer)),
+        admission: Arc::new(Admission::new(Arc::clone(&metrics))),
         metrics,
-        admission: Arc::new(Admission::default()),
         cache: Arc::clone(&ground.cache),
         clock: Arc::clone(&ground.clock),
         session_key: ground.session_key,

@@ -1,5 +1,5 @@
-//! Ends a connection whose peer is too slow (no head, no request, answers taken too slowly), floods or is too old, and
-//! every connection when the gateway is going down.
+//! Ends a connection whose peer is too slow (no head, no request, answers taken too slowly), floods or is too old, whose
+//! place another one needs, and every connection when the gateway is going down.
 //!
 //! One timer per connection, set anew only when it fires or a deadline comes nearer: a request costs no timer operation.
 
@@ -46,6 +46,18 @@ pub(super) enum End {
     Stalled,
     /// The peer sent too many frames for nothing.
     Flooded,
+    /// A new connection needed its place.
+    Reclaimed,
+}
+
+/// Runs what comes before a connection's first request, unless its place is reclaimed meanwhile: then `None`.
+pub(super) async fn unless_reclaimed<F: Future>(activity: &Activity, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        activity.register(cx.waker());
+        if activity.is_reclaimed() { Poll::Ready(None) } else { future.as_mut().poll(cx).map(Some) }
+    })
+    .await
 }
 
 /// Runs a connection until it ends or `patience` with it does. `wind_down` is hyper's graceful shutdown.
@@ -56,6 +68,7 @@ pub(super) async fn watch<C: Future>(
     patience: Patience,
 ) -> End {
     let mut still = Still::begin(patience);
+    activity.rests_since(still.since);
     let mut timer = pin!(tokio::time::sleep(patience.head));
     let mut registered = false;
     poll_fn(move |cx| {
@@ -66,6 +79,16 @@ pub(super) async fn watch<C: Future>(
         loop {
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Closed);
+            }
+            if !still.winding && activity.is_reclaimed() {
+                still.wind();
+                wind_down(connection.as_mut());
+                if activity.idle_since().is_some() {
+                    // A last look, so that HTTP/2 says GOAWAY.
+                    drop(connection.as_mut().poll(cx));
+                    return Poll::Ready(End::Reclaimed);
+                }
+                continue;
             }
             if !still.winding && activity.is_ending() {
                 still.wind();
@@ -158,6 +181,7 @@ impl Still {
             // A busy connection has no deadline but its age: its streams have their own.
             if phase != Phase::Busy {
                 self.since = Instant::now();
+                activity.rests_since(self.since);
             }
         }
     }
@@ -212,7 +236,7 @@ mod tests {
     async fn read_slowly(bytes: usize) -> (bool, Duration) {
         let day = Duration::from_secs(86400);
         let patience = Patience { head: day, idle: day, stall: STALL, age: day };
-        let activity = Arc::new(Activity::default());
+        let activity = Arc::new(Activity::new());
         let (near, mut far) = tokio::io::duplex(64);
         let mut stream = Observed::text(near, Arc::clone(&activity));
         let connection = async move { while stream.write_all(&[0; 4096]).await.is_ok() {} };

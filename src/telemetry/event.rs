@@ -75,6 +75,8 @@ closed_set! {
         Accepted => "accepted",
         RefusedTotal => "refused_total",
         RefusedAddress => "refused_address",
+        RefusedSite => "refused_site",
+        Reclaimed => "reclaimed",
         RefusedProxyHeader => "refused_proxy_header",
         HandshakeFailed => "handshake_failed",
         UnknownServerName => "unknown_server_name",

@@ -132,6 +132,7 @@ fn limits() -> Limits {
         sse_event: 4_194_304,
         connections: 4096,
         connections_per_address: 256,
+        connections_per_site: 1024,
         h2_streams: 100,
         streams_per_principal: 200,
         tokens_in_memory: 1_000_000,

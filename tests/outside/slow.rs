@@ -1,9 +1,10 @@
-//! DS: slow and many. Who holds still is closed in time, who is too many is refused, and others are served meanwhile.
+//! DS: slow and many. Who holds still is closed in time, who is too many makes room or is refused, and others are served meanwhile.
 
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::support::client::Client;
 use crate::support::gateway::{Gateway, Home};
@@ -82,35 +83,71 @@ async fn ds_04_who_never_reads_is_closed() {
     assert!(Client::new(&gateway.home).is_alive().await);
 }
 
-#[tokio::test]
-async fn ds_05_idle_connections_are_closed_and_too_many_are_refused() {
-    let limits = "[limits]\nconnections = 40\nconnections_per_address = 20\n[timeouts]\nkeep_alive = \"2s\"\n";
-    let gateway = start(limits).await;
-    let mut kept = Vec::new();
-    let mut refused = 0;
-    for _ in 0..30 {
-        match Client::new(&gateway.home).raw().await {
-            Ok(mut stream) => {
-                stream.write_all(format!("{}\r\n", head(&gateway.home)).as_bytes()).await.unwrap();
-                let mut answer = [0; 12];
-                match stream.read_exact(&mut answer).await {
-                    Ok(_) => kept.push(stream),
-                    Err(_) => refused += 1,
-                }
-            }
-            Err(_) => refused += 1,
+/// Asks over a connection, and reads the answer up to what says that it was answered.
+async fn ask(stream: &mut TlsStream<TcpStream>, home: &Home) -> std::io::Result<()> {
+    stream.write_all(format!("{}\r\n", head(home)).as_bytes()).await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        if stream.read_buf(&mut answer).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
     }
-    assert_eq!((kept.len(), refused), (20, 10));
-    for stream in &mut kept {
+    Ok(())
+}
+
+#[tokio::test]
+async fn ds_05_idle_connections_are_closed() {
+    let gateway = start("[timeouts]\nkeep_alive = \"1s\"\n").await;
+    let mut stream = Client::new(&gateway.home).raw().await.unwrap();
+    ask(&mut stream, &gateway.home).await.unwrap();
+    assert!(closed(&mut stream, Duration::from_secs(5)).await > Duration::from_millis(500));
+}
+
+#[tokio::test]
+async fn ds_05_the_longest_idle_connections_make_room_for_new_ones() {
+    let gateway = start("[limits]\nconnections = 40\nconnections_per_address = 20\n").await;
+    let home = &gateway.home;
+    let mut kept = Vec::new();
+    for n in 0..30 {
+        let mut stream = Client::new(home).raw().await.unwrap();
+        // The first one asks again and again, so that it is never the one that is idle for longest.
+        if let Some(first) = kept.first_mut() {
+            ask(first, home).await.unwrap_or_else(|fault| panic!("the first, before number {n}: {fault}"));
+        }
+        ask(&mut stream, home).await.unwrap();
+        kept.push(stream);
+    }
+    for stream in &mut kept[1..11] {
         closed(stream, Duration::from_secs(5)).await;
     }
-    // The places come back when this side has closed too, or a moment later.
-    drop(kept);
-    let deadline = Instant::now() + Duration::from_secs(3);
-    while !Client::new(&gateway.home).is_alive().await {
-        assert!(Instant::now() < deadline, "the places of closed connections are not given back");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    ask(&mut kept[0], home).await.unwrap();
+    for stream in &mut kept[11..] {
+        ask(stream, home).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ds_05_handshakes_and_heads_that_do_not_come_make_room_too() {
+    let gateway = start("[limits]\nconnections = 40\nconnections_per_address = 20\n").await;
+    let mut silent = Vec::new();
+    let mut slow = Vec::new();
+    for _ in 0..10 {
+        silent.push(TcpStream::connect(gateway.home.public).await.unwrap());
+        let mut stream = Client::new(&gateway.home).raw().await.unwrap();
+        stream.write_all(b"GET / HT").await.unwrap();
+        slow.push(stream);
+    }
+    let mut kept = Vec::new();
+    for _ in 0..20 {
+        let mut stream = Client::new(&gateway.home).raw().await.unwrap();
+        ask(&mut stream, &gateway.home).await.unwrap();
+        kept.push(stream);
+    }
+    for stream in &mut silent {
+        closed(stream, Duration::from_secs(2)).await;
+    }
+    for stream in &mut slow {
+        closed(stream, Duration::from_secs(2)).await;
     }
 }
 

@@ -328,14 +328,15 @@ async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, served
             let proxy = proxy.clone();
             let (config, table) = served.lock().unwrap().clone();
             async move {
-                let peer = Peer {
+                let mut peer = Peer {
                     address: std::net::Ipv4Addr::LOCALHOST.into(),
                     forwarded_for: http::HeaderValue::from_static("192.0.2.7"),
                     request_id: http::HeaderValue::from_static("req-1"),
+                    has_good_token: false,
                 };
                 let request = mcpgate::web::RequestBody::of(request);
                 Ok::<_, std::convert::Infallible>(match table.find(request.uri().path()) {
-                    Some(route) => proxy.serve(&table, route, &config, request, peer).await,
+                    Some(route) => proxy.serve(&table, route, &config, request, &mut peer).await,
                     None => mcpgate::web::reply::empty(http::StatusCode::NOT_FOUND),
                 })
             }
