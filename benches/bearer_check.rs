@@ -49,6 +49,8 @@ fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {
             subject: Subject::parse(&format!("user-{}", n % 1000)).unwrap(),
             resource: ResourceIndicator::parse("https://localhost:8443/mcp").unwrap(),
             scopes: ScopeSet::parse("read write").unwrap(),
+            generation: 0,
+            reports_use: false,
             issued_at: now,
             expires_at: now.plus(Lifetime::from_secs(86_400)),
         });

@@ -108,6 +108,8 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         subject: Subject::parse("ada").unwrap(),
         resource: config.upstreams[0].resource.clone(),
         scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
+        generation: 0,
+        reports_use: false,
         issued_at: clock.now(),
         expires_at: clock.now().plus(Lifetime::from_secs(86_400)),
     });

@@ -107,6 +107,7 @@ impl Check<'_> {
                 refresh_idle: file.tokens.refresh_idle.value,
                 refresh_absolute: file.tokens.refresh_absolute.value,
                 refresh_grace: file.tokens.refresh_grace.value,
+                refresh_lost_answer: file.tokens.refresh_lost_answer.value,
                 secret_overlap: file.tokens.secret_overlap.value,
             },
             login: login(&file),

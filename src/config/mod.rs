@@ -190,6 +190,8 @@ pub struct TokenPolicy {
     pub refresh_absolute: Lifetime,
     /// Retry of the preceding generation; default 30 s, 0 to 120 s.
     pub refresh_grace: Lifetime,
+    /// How long the answer to a refresh counts as lost while nobody uses it; default 24 h, 0 to 7 d.
+    pub refresh_lost_answer: Lifetime,
     /// Overlap of client secrets after a rotation; default 24 h, 0 to 7 d.
     pub secret_overlap: Lifetime,
 }

@@ -19,9 +19,13 @@ table! {
         /// Refresh tokens in all, however often they are used: then their user must consent again.
         refresh_absolute: Lifetime = "90d", "1h" to "365d";
         /// How long the preceding refresh token may be tried again: it gets the same refresh token and a new access
-        /// token. Later it revokes all of its family. Clients lose answers and refresh twice at once; `0s` is strict and
-        /// logs them out.
+        /// token. Clients refresh twice at once; `0s` does not allow for it.
         refresh_grace: Lifetime = "30s", "0s" to "120s";
+        /// How long after the grace the preceding refresh token may still be tried again while nobody has used the new one
+        /// or an access token that came with it: the answer was lost. It gets the same refresh token; access tokens that
+        /// came with the lost answer are void. In every other case it ends the sign-in. `0s` is strict: users of clients
+        /// that lose an answer sign in again.
+        refresh_lost_answer: Lifetime = "24h", "0s" to "7d";
         /// How long the secret that a rotation replaces is still honoured. Never more than two are: one that an earlier
         /// rotation replaced ends with the next.
         secret_overlap: Lifetime = "24h", "0s" to "7d";

@@ -30,6 +30,7 @@ mod setup_link;
 mod sweep;
 mod throttle;
 mod token;
+mod uses;
 mod view;
 
 pub use administration::{Administration, AdministrationError, FirstAccount, NewAccount, NewClient, OperatorToken};
@@ -78,6 +79,8 @@ pub struct Issuer {
     login_limits: login_limits::LoginLimits,
     documents: metadata_document::Documents,
     refusals: refusals::Refusals,
+    /// Held while the uses of tokens are reported to the store.
+    reporting: tokio::sync::Mutex<()>,
 }
 
 /// Who asks: for audit, throttling and logs.
@@ -119,6 +122,7 @@ impl Issuer {
             login_limits,
             documents: metadata_document::Documents::default(),
             refusals,
+            reporting: tokio::sync::Mutex::default(),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The refresh grant (RFC 6749 6, OAuth 2.1 4.3): policy, then one store call that judges and rotates.
 
+use std::sync::Arc;
+
 use super::audit::OrUnavailable;
 use super::{Caller, Issuer, TokenRejection};
 use crate::oauth::{
     AccessToken, Client, ErrorCode, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshVerdict,
     ResourceIndicator, ScopeSet, TokenResponse,
 };
-use crate::store::{AuditEvent, AuditRow, NewAccessToken, RotateRefresh, Rotation};
+use crate::store::{AuditEvent, AuditRow, NewAccessToken, RotateRefresh, Rotation, StoreError};
 use crate::telemetry::ControlEvent;
 
 /// What a refresh request presented.
@@ -56,6 +58,7 @@ impl Issuer {
                 client: client.id.clone(),
                 generation: claims.generation,
                 grace: tokens.refresh_grace,
+                lost_answer: tokens.refresh_lost_answer,
             },
             access: NewAccessToken { hash: access.hash(), lifetime: own.unwrap_or(tokens.access), scopes },
             idle: tokens.refresh_idle,
@@ -67,29 +70,68 @@ impl Issuer {
                 ..self.audit(AuditEvent::TokenRefreshed, caller)
             },
         };
+        if matches!(
+            grant.judge_refresh(&request.presented, request.now),
+            RefreshVerdict::LateRetry | RefreshVerdict::InDoubt
+        ) {
+            // Whether the answer was lost is judged by what is written of its use.
+            self.report_uses().await.or_unavailable(self, caller).await?;
+        }
         // From here on the store has recorded whatever it answers.
-        match self.store.rotate_refresh_token(request).await.or_unavailable(self, caller).await? {
-            Rotation::Rotated(grant, token) | Rotation::Retried(grant, token) => {
-                self.metrics.control(ControlEvent::TokenRefreshed);
-                Ok(self.respond(access, &grant, *token))
+        let rotation = self.rotate(request).await.or_unavailable(self, caller).await?;
+        self.answer(rotation, access)
+    }
+
+    /// Rotates, and brings the memory up to date, on a task of its own: a client that hangs up meanwhile has lost the
+    /// answer, and that nobody used it has to be reported all the same.
+    async fn rotate(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
+        let (store, cache) = (Arc::clone(&self.store), self.cache.clone());
+        let rotation = tokio::spawn(async move {
+            let tenant = request.tenant.clone();
+            let outcome = store.rotate_refresh_token(request).await;
+            if let (Ok(rotation), Some(cache)) = (&outcome, &cache) {
+                match rotation {
+                    Rotation::Rotated(grant, _) => cache.note_issued(&tenant, grant.id, grant.generation),
+                    Rotation::RetriedLate(grant, _, void) => {
+                        void.iter().for_each(|token| cache.forget_token(token));
+                        cache.note_issued(&tenant, grant.id, grant.generation);
+                    }
+                    // OAuth 2.1 4.3.1: the store has revoked the family; here its tokens leave the memory.
+                    Rotation::Reused(grant) => cache.forget_grant(&tenant, *grant),
+                    Rotation::Retried(..) | Rotation::Refused(_) | Rotation::Unknown => {}
+                }
             }
-            // OAuth 2.1 4.3.1: the store has revoked the family; here its tokens leave the memory.
-            Rotation::Reused(grant) => {
+            outcome
+        });
+        let ended = |error| StoreError::Unavailable(format!("the rotation of a refresh token did not end: {error}"));
+        rotation.await.unwrap_or_else(|error| Err(ended(error)))
+    }
+
+    fn answer(&self, rotation: Rotation, access: AccessToken) -> Result<TokenResponse, TokenRejection> {
+        let (event, grant, token) = match rotation {
+            Rotation::Rotated(grant, token) | Rotation::Retried(grant, token) => {
+                (ControlEvent::TokenRefreshed, grant, token)
+            }
+            Rotation::RetriedLate(grant, token, _) => (ControlEvent::RefreshRetriedLate, grant, token),
+            Rotation::Reused(_) => {
                 self.metrics.control(ControlEvent::RefreshReused);
-                self.forget_grant(grant);
-                Err(TokenRejection::because(dead()))
+                return Err(TokenRejection::because(dead()));
             }
             Rotation::Refused(
                 RefreshVerdict::Ahead
                 | RefreshVerdict::Dead
+                | RefreshVerdict::InDoubt
                 | RefreshVerdict::WrongClient
                 | RefreshVerdict::NotAllowed
                 | RefreshVerdict::Rotate
                 | RefreshVerdict::Retry
+                | RefreshVerdict::LateRetry
                 | RefreshVerdict::Reused,
             )
-            | Rotation::Unknown => Err(TokenRejection::because(dead())),
-        }
+            | Rotation::Unknown => return Err(TokenRejection::because(dead())),
+        };
+        self.metrics.control(event);
+        Ok(self.respond(access, &grant, *token))
     }
 }
 

@@ -13,6 +13,10 @@ impl Issuer {
         loop {
             tokio::time::sleep(EVERY).await;
             self.record_counted_refusals().await;
+            // A token that has ended is removed with what it says of its generation.
+            if let Err(error) = self.report_uses().await {
+                tracing::debug!(%error, "the first uses of tokens are reported later");
+            }
             let unused_after = self.config.load().registration.unused_after;
             match self.store.sweep(self.clock.now(), unused_after).await {
                 Ok(0) => {}

@@ -68,6 +68,17 @@ impl GrantType {
     }
 }
 
+/// What is known of the use of a grant's live generation: of its refresh token, and of the access tokens issued with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstUse {
+    /// The process that issued them has not reported yet; if it was killed, it never will.
+    Unknown,
+    /// None of them had been used when it reported, nor has any use been recorded since.
+    Unused,
+    /// One of them was used.
+    Used,
+}
+
 /// What was consented to, for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -97,6 +108,10 @@ pub struct Grant {
     pub generation: u32,
     /// When the live refresh token was made.
     pub rotated_at: Timestamp,
+    /// Whether the live refresh token, or an access token issued with it, has been used.
+    pub first_use: FirstUse,
+    /// When the live refresh token was given out again, after the grace, to a client that had lost the answer.
+    pub retried_at: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
 }
@@ -106,6 +121,18 @@ impl Grant {
     #[must_use]
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
+    }
+
+    /// Returns whether a report on the use of `generation` is about the live one and says something new.
+    #[must_use]
+    pub fn takes_mark(&self, generation: u32, mark: FirstUse) -> bool {
+        let is_news = match self.first_use {
+            FirstUse::Unknown => mark != FirstUse::Unknown,
+            FirstUse::Unused => mark == FirstUse::Used,
+            FirstUse::Used => false,
+        };
+        // The first generation has no predecessor that could be presented again.
+        is_news && generation > 0 && generation == self.generation && self.revoked_at.is_none()
     }
 }
 

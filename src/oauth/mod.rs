@@ -59,7 +59,7 @@ pub use client_reader::LeftOut;
 pub use display_name::is_shown;
 pub use error::{ErrorCode, OAuthError};
 pub use form::{Form, FormError};
-pub use grant::{Grant, GrantId, GrantType, Subject};
+pub use grant::{FirstUse, Grant, GrantId, GrantType, Subject};
 pub use lookalike::{borrowed_brand, resembles};
 pub use metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 pub use metadata_document::MetadataDocumentUrl;

@@ -2,8 +2,9 @@
 //! inside their transaction, so that the rule and the write are one.
 
 use super::{
-    AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, ErrorCode, Form, Grant, GrantId, GrantType, Lifetime,
-    OAuthError, RefreshToken, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
+    AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, ErrorCode, FirstUse, Form, Grant, GrantId, GrantType,
+    Lifetime, OAuthError, RefreshToken, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+    VerifiedRedirect,
 };
 
 /// An access token as stored.
@@ -23,6 +24,11 @@ pub struct AccessTokenRecord {
     pub resource: ResourceIndicator,
     /// What it allows.
     pub scopes: ScopeSet,
+    /// The generation of the refresh token that it was issued with; 0 without one.
+    pub generation: u32,
+    /// Whether the store has to be told when it is used: as far as it knows, nothing of its generation was used yet.
+    /// Derived when the record is made or read; not stored.
+    pub reports_use: bool,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it ends.
@@ -139,6 +145,9 @@ pub struct PresentedRefresh {
     pub generation: u32,
     /// How long the preceding generation may be retried; zero is strict.
     pub grace: Lifetime,
+    /// How long after the rotation the preceding generation may be presented again while nothing of the live one has been
+    /// used; zero: never.
+    pub lost_answer: Lifetime,
 }
 
 /// What the rules say of a presented refresh token.
@@ -148,7 +157,12 @@ pub enum RefreshVerdict {
     Rotate,
     /// The generation before the live one, within the grace: answer with the live one again.
     Retry,
-    /// An older generation, or the preceding one after the grace: revoke the family.
+    /// The generation before the live one, after the grace, and nothing of the live one was ever used: its answer was
+    /// lost. Answer with the live one again; access tokens given out with it before are void.
+    LateRetry,
+    /// As `LateRetry`, but whether the live one was used is not known: refuse, and leave the family alone.
+    InDoubt,
+    /// An older generation, or the preceding one otherwise: revoke the family.
     Reused,
     /// A generation that was never issued by this store (a restored backup): refuse (RT-16).
     Ahead,
@@ -178,14 +192,30 @@ impl Grant {
         if !self.may_refresh {
             return RefreshVerdict::NotAllowed;
         }
-        let in_grace = presented.grace > Lifetime::default() && now.since(self.rotated_at) <= presented.grace;
         match self.generation.saturating_sub(presented.generation) {
             0 => RefreshVerdict::Rotate,
-            // OAuth 2.1 4.3.1, relaxed: several processes share one token, answers are lost; the same successor is no new branch.
-            1 if in_grace => RefreshVerdict::Retry,
-            // RFC 9700 4.14.2: whoever presents a spent token, somebody has a copy.
+            1 => self.judge_predecessor(presented, now),
+            // RFC 9700 4.14.2: a spent token is presented, so two parties hold the family.
             _ => RefreshVerdict::Reused,
         }
+    }
+
+    /// Judges the generation before the live one. OAuth 2.1 4.3.1, relaxed: several processes share one token, and answers
+    /// are lost; the same successor is no new branch.
+    fn judge_predecessor(&self, presented: &PresentedRefresh, now: Timestamp) -> RefreshVerdict {
+        let is_within = |limit: Lifetime, began: Timestamp| limit > Lifetime::default() && now.since(began) <= limit;
+        // Processes that retry together after a lost answer have the grace again.
+        if is_within(presented.grace, self.retried_at.unwrap_or(self.rotated_at)) {
+            return RefreshVerdict::Retry;
+        }
+        if is_within(presented.lost_answer, self.rotated_at) {
+            match self.first_use {
+                FirstUse::Unused => return RefreshVerdict::LateRetry,
+                FirstUse::Unknown => return RefreshVerdict::InDoubt,
+                FirstUse::Used => {}
+            }
+        }
+        RefreshVerdict::Reused
     }
 }
 

@@ -173,6 +173,11 @@ impl Gateway {
         if tokio::time::timeout(LAST_ROWS, self.issuer.record_last_refusals()).await.is_err() {
             tracing::error!("the last counts of refusals could not be written to the audit trail in time");
         }
+        match tokio::time::timeout(LAST_ROWS, self.issuer.report_uses()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the last uses of tokens could not be recorded"),
+            Err(_) => tracing::error!("the last uses of tokens could not be recorded in time"),
+        }
         self.lock
     }
 }

@@ -170,8 +170,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     // Before anybody can be told that we are ready: a file that changes from now on is seen to have changed.
     let loaded = reloader.digest();
     tokio::spawn(Follower::run(ground.cache));
-    let sweeper = Arc::clone(&issuer);
-    tokio::spawn(async move { sweeper.sweep_forever().await });
+    start_upkeep(&issuer);
     tokio::spawn(operator::run(for_operator, Arc::clone(&operator), ended.clone()));
     let listening = tokio::spawn(listener::run(public, desks.clone(), Arc::clone(&process), closing.clone()));
     let tokens = ground.live_tokens;
@@ -220,6 +219,14 @@ fn start_workers(
         desks.push(Desk { worker, hand_over });
     }
     Ok((desks, threads))
+}
+
+/// Starts the issuer's own tasks.
+fn start_upkeep(issuer: &Arc<Issuer>) {
+    let sweeper = Arc::clone(issuer);
+    tokio::spawn(async move { sweeper.sweep_forever().await });
+    let reporter = Arc::clone(issuer);
+    tokio::spawn(async move { reporter.report_uses_forever().await });
 }
 
 /// Starts the built-in demo upstream.

@@ -1,6 +1,6 @@
 //! `AuditRow`: one line of the audit trail, written in the transaction of its deed.
 
-use crate::oauth::{ClientId, GrantId, TenantId, Timestamp};
+use crate::oauth::{ClientId, Grant, GrantId, TenantId, Timestamp};
 
 /// Declares each event once, with the name it is stored and printed under.
 macro_rules! events {
@@ -102,6 +102,21 @@ impl AuditRow {
     pub(super) fn instead(&self, event: AuditEvent, grant: Option<GrantId>, reason: &'static str) -> Self {
         let target = grant.map(|g| g.to_string()).or_else(|| self.target.clone());
         Self { event, target, reason: Some(reason.to_owned()), ..self.clone() }
+    }
+
+    /// Returns the row of a family that ends because an access token was presented that came with a lost answer.
+    pub(super) fn void_token(grant: &Grant, at: Timestamp) -> Self {
+        Self {
+            at,
+            tenant: grant.tenant.clone(),
+            event: AuditEvent::RefreshReused,
+            actor: Some(grant.subject.as_str().to_owned()),
+            client: Some(grant.client.clone()),
+            address: None,
+            target: Some(grant.id.to_string()),
+            reason: Some("void_access_token".to_owned()),
+            request_id: None,
+        }
     }
 
     /// Returns the row of a client that the sweep removed.

@@ -1,7 +1,7 @@
 //! The requests of the two token grants, and what a granted one puts into the store: the same for every store.
 
 use crate::oauth::{
-    AccessTokenRecord, CodeRecord, CodeVerdict, Grant, GrantId, Lifetime, PresentedCode, PresentedRefresh,
+    AccessTokenRecord, CodeRecord, CodeVerdict, FirstUse, Grant, GrantId, Lifetime, PresentedCode, PresentedRefresh,
     RefreshVerdict, ScopeSet, TenantId, Timestamp, TokenHash,
 };
 
@@ -71,6 +71,17 @@ pub struct RotateRefresh {
     pub audit: AuditRow,
 }
 
+/// What a process reports of the access tokens that it was shown, and of the rotations that it made.
+#[derive(Debug, Clone, Default)]
+pub struct UseReport {
+    /// Tokens that were presented and have `reports_use`, or that are void.
+    pub presented: Vec<(TenantId, TokenHash)>,
+    /// Families with the generation that this process has given out: what of them was not presented is unused.
+    pub issued: Vec<(TenantId, GrantId, u32)>,
+    /// Now.
+    pub now: Timestamp,
+}
+
 impl NewAccessToken {
     /// Returns the token as stored on `grant`. It never outlives the grant's idle end, which is never after the
     /// absolute end, and never allows more than the grant: so a grant that is past its idle end has no live token.
@@ -83,6 +94,9 @@ impl NewAccessToken {
             subject: grant.subject.clone(),
             resource: grant.resource.clone(),
             scopes: self.scopes.as_ref().map_or_else(|| grant.scopes.clone(), |s| s.intersection(&grant.scopes)),
+            generation: grant.generation,
+            // The first generation has no predecessor that could be presented again.
+            reports_use: grant.generation > 0 && grant.first_use != FirstUse::Used,
             issued_at: now,
             expires_at: now.plus(self.lifetime).min(grant.idle_until),
         }
@@ -113,6 +127,8 @@ impl RedeemCode {
             may_refresh: self.may_refresh,
             generation: 0,
             rotated_at: self.now,
+            first_use: FirstUse::Unknown,
+            retried_at: None,
             revoked_at: None,
         })
     }
@@ -140,9 +156,21 @@ impl RotateRefresh {
         settled(Grant {
             generation: grant.generation.saturating_add(1),
             rotated_at: self.now,
+            first_use: FirstUse::Unknown,
+            retried_at: None,
             idle_until: self.now.plus(self.idle),
             ..grant.clone()
         })
+    }
+
+    /// Returns the grant after a late retry: whether the live generation is used now has to be reported anew.
+    pub(super) fn retried(&self, grant: &Grant) -> Grant {
+        Grant { first_use: FirstUse::Unknown, retried_at: Some(self.now), ..grant.clone() }
+    }
+
+    /// Returns the audit row of a late retry.
+    pub(super) fn late_retry(&self) -> AuditRow {
+        self.audit.instead(AuditEvent::TokenRefreshed, Some(self.grant), "lost_answer")
     }
 
     /// Returns when the grace began: the tokens since then stay, up to `TOKENS_WITH_GRACE`, beside the newest
@@ -157,6 +185,8 @@ impl RotateRefresh {
             None => (AuditEvent::RefreshRefused, "unknown"),
             Some(RefreshVerdict::Rotate) => (AuditEvent::TokenRefreshed, "rotated"),
             Some(RefreshVerdict::Retry) => (AuditEvent::TokenRefreshed, "retried"),
+            Some(RefreshVerdict::LateRetry) => (AuditEvent::TokenRefreshed, "lost_answer"),
+            Some(RefreshVerdict::InDoubt) => (AuditEvent::RefreshRefused, "in_doubt"),
             Some(RefreshVerdict::Reused) => (AuditEvent::RefreshReused, "reused"),
             Some(RefreshVerdict::Ahead) => (AuditEvent::StoreRollback, "ahead_of_store"),
             Some(RefreshVerdict::Dead) => (AuditEvent::RefreshRefused, "dead"),

@@ -29,7 +29,7 @@ mod record;
 
 pub use audit_row::{AuditEvent, AuditRow};
 pub use change::{Change, ChangeSeq, Changes};
-pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh};
+pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
 pub use outcome::{Insertion, Redemption, Rotation, StoreError, Update};
 pub use pending::{PendingLimits, Source};
 pub use record::{
@@ -116,6 +116,10 @@ pub trait GrantStore {
     /// Judges and rotates a refresh token in one transaction. Whatever the outcome, one audit row is written. A family
     /// whose client or account is switched off is refused as dead.
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError>;
+    /// Marks as used the live generations of which a token was presented, and as unused those that were issued and not
+    /// presented. Ends the families of void tokens that were presented, each with an audit row; returns which. A row that
+    /// is damaged is left out.
+    async fn record_uses(&self, report: UseReport) -> Result<Vec<(TenantId, GrantId)>, StoreError>;
     /// Stores a grant and an access token that an operator issued, without code or refresh. `StoreError::Conflict` when
     /// client or account are not in the store.
     async fn insert_operator_token(
@@ -138,6 +142,10 @@ pub trait GrantStore {
         wanted: &[(TenantId, TokenHash)],
         now: Timestamp,
     ) -> Result<Vec<Option<AccessTokenRecord>>, StoreError>;
+    /// Returns of several access tokens which came with a lost answer and are not past their end, in the order of
+    /// `wanted`. For the cache only.
+    async fn find_void_tokens(&self, wanted: &[(TenantId, TokenHash)], now: Timestamp)
+    -> Result<Vec<bool>, StoreError>;
     /// Reads all live access tokens after `after` (row order), at most `limit`, for filling the cache at start:
     /// the records and the position to go on from; `None` at the end.
     async fn live_access_tokens(

@@ -1,6 +1,6 @@
 //! What the atomic operations answer: closed enums, matched exhaustively, and the store's one error.
 
-use crate::oauth::{AccessTokenRecord, CodeVerdict, Grant, GrantId, RefreshVerdict};
+use crate::oauth::{AccessTokenRecord, CodeVerdict, Grant, GrantId, RefreshVerdict, TokenHash};
 
 /// Why the store could not do as asked: always the machine's fault, never the caller's.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -56,6 +56,9 @@ pub enum Rotation {
     Rotated(Box<Grant>, Box<AccessTokenRecord>),
     /// A retry within the grace: the same live generation again; the access token is stored.
     Retried(Box<Grant>, Box<AccessTokenRecord>),
+    /// A retry after the answer was lost: the same live generation again; the access token is stored, and these, which
+    /// were given out with that generation before, are void.
+    RetriedLate(Box<Grant>, Box<AccessTokenRecord>, Vec<TokenHash>),
     /// Reuse: the family is now revoked.
     Reused(GrantId),
     /// Nothing was done, for this reason.

@@ -33,6 +33,7 @@ closed_set! {
         LoginFailed => "login_failed",
         LoginSucceeded => "login_succeeded",
         LoginThrottled => "login_throttled",
+        RefreshRetriedLate => "refresh_retried_late",
         RefreshReused => "refresh_reused",
         TokenIssued => "token_issued",
         TokenRefreshed => "token_refreshed",

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::entry::{Entry, Principal};
+use super::entry::Principal;
 use crate::oauth::{AccessTokenRecord, ClientId, GrantId, Lifetime, Subject, TenantId, Timestamp, TokenHash};
 
 /// Entries that are still in the map and must not be honoured.
@@ -29,8 +29,8 @@ impl Condemned {
         self.principals.extend(principals.into_iter().map(|p| (address(&p), p)));
     }
 
-    pub(super) fn contains(&self, entry: &Entry) -> bool {
-        self.grants.contains(&entry.grant) || self.principals.contains_key(&address(&entry.principal))
+    pub(super) fn contains(&self, grant: GrantId, principal: &Arc<Principal>) -> bool {
+        self.grants.contains(&grant) || self.principals.contains_key(&address(principal))
     }
 
     /// Forgets what is in `swept`: no entry of it is in the map any more.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::oauth::{AccessTokenRecord, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
 
@@ -34,11 +35,34 @@ impl From<&AccessTokenRecord> for Principal {
 }
 
 /// What is kept of a token: 32 bytes beside its hash, so that a million of them take some 135 MB.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) principal: Arc<Principal>,
     pub(super) grant: GrantId,
-    pub(super) expires: Timestamp,
+    /// The token's end in milliseconds, and in the highest bit whether its use has to be reported.
+    end: AtomicU64,
+}
+
+/// The bit of `Entry::end` that says that a use has to be reported. No token lives that long.
+const REPORTS_USE: u64 = 1 << 63;
+
+impl Entry {
+    pub(super) fn new(principal: Arc<Principal>, token: &AccessTokenRecord) -> Self {
+        let end = token.expires_at.as_millis().min(REPORTS_USE - 1);
+        let end = if token.reports_use { end | REPORTS_USE } else { end };
+        Self { principal, grant: token.grant, end: AtomicU64::new(end) }
+    }
+
+    pub(super) fn expires(&self) -> Timestamp {
+        Timestamp::from_millis(self.end.load(Ordering::Relaxed) & !REPORTS_USE)
+    }
+
+    /// Returns whether this use has to be reported: true once, for the first.
+    pub(super) fn takes_report(&self) -> bool {
+        // Read first: all uses but one only read, and leave the cache line to all cores.
+        self.end.load(Ordering::Relaxed) & REPORTS_USE != 0
+            && self.end.fetch_and(!REPORTS_USE, Ordering::Relaxed) & REPORTS_USE != 0
+    }
 }
 
 /// Hashes a SHA-256 by its first eight bytes: it is uniform already, and only tokens of our own making are inserted, so

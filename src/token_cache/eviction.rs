@@ -22,7 +22,9 @@ impl TokenCache {
     pub fn sweep(&self) {
         let now = self.clock.now();
         let swept = read(&self.condemned).clone();
-        self.retain(|_, entry| now.since(entry.expires) < EXPIRED_KEPT && !swept.contains(entry));
+        self.retain(|_, entry| {
+            now.since(entry.expires()) < EXPIRED_KEPT && !swept.contains(entry.grant, &entry.principal)
+        });
         if self.is_crowded() {
             self.make_room();
         }
@@ -41,7 +43,7 @@ impl TokenCache {
 
     /// Drops an eighth of the bound, those that end soonest as far as a sample tells.
     fn make_room(&self) {
-        let mut ends: Vec<Timestamp> = self.entries.iter().take(SAMPLE).map(|e| e.expires).collect();
+        let mut ends: Vec<Timestamp> = self.entries.iter().take(SAMPLE).map(|e| e.expires()).collect();
         ends.sort_unstable();
         let surplus = self.len().saturating_sub(self.bound - self.bound / 8);
         let rank = ends.len().saturating_mul(surplus) / self.len().max(1);
@@ -49,7 +51,7 @@ impl TokenCache {
         // Many tokens may share one expiry: the count is bounded as well.
         let mut left = surplus;
         self.retain(|_, entry| {
-            let drop_it = left > 0 && entry.expires <= limit;
+            let drop_it = left > 0 && entry.expires() <= limit;
             left -= usize::from(drop_it);
             !drop_it
         });

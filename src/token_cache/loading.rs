@@ -143,6 +143,10 @@ impl TokenCache {
                 lock(&self.loading.refused).remember(key, now);
                 return (Load::Inactive, true);
             };
+            if token.reports_use {
+                self.uses.note(&key.0, key.1);
+            }
+            let token = AccessTokenRecord { reports_use: false, ..token };
             match self.admit(&token, generation) {
                 Admission::Admitted(principal) => return (Load::Active(principal, token.expires_at), true),
                 Admission::Revoked => return (Load::Inactive, true),

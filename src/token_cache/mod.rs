@@ -21,6 +21,7 @@ mod eviction;
 mod follower;
 mod loading;
 mod reading;
+mod uses;
 
 pub use entry::Principal;
 pub use follower::Follower;
@@ -32,6 +33,7 @@ use crate::store::{Change, ChangeSeq, Store};
 use condemned::{Condemned, Tombstones};
 use entry::{Entry, PrefixHasher, Principals};
 use loading::Loading;
+use uses::Uses;
 
 /// The answer of a lookup.
 #[derive(Debug, Clone)]
@@ -78,6 +80,7 @@ pub struct TokenCache {
     /// Tells of every revocation, after it has taken effect.
     revoked: watch::Sender<u64>,
     loading: Loading,
+    uses: Uses,
     /// The last change that was applied; `None` before the first filling.
     position: Mutex<Option<ChangeSeq>>,
     max_stale: Duration,
@@ -125,6 +128,7 @@ impl TokenCache {
             generation: AtomicU64::new(0),
             revoked: watch::Sender::new(0),
             loading: Loading::new(config.rates.store_reads_per_second),
+            uses: Uses::default(),
             position: Mutex::default(),
             max_stale: config.max_stale.as_duration(),
             made: Instant::now(),
@@ -135,17 +139,24 @@ impl TokenCache {
     /// Looks a token up; never waits.
     #[must_use]
     pub fn lookup(&self, hash: &TokenHash, now: Timestamp) -> Lookup {
-        let Some(entry) = self.entries.get(hash).map(|e| Entry::clone(&e)) else { return Lookup::Absent };
-        if self.condemned_len.load(Ordering::Acquire) > 0 && read(&self.condemned).contains(&entry) {
+        let found = self.entries.get(hash);
+        let Some(entry) = found.map(|e| (Arc::clone(&e.principal), e.grant, e.expires(), e.takes_report())) else {
+            return Lookup::Absent;
+        };
+        let (principal, grant, expires, reports_use) = entry;
+        if self.condemned_len.load(Ordering::Acquire) > 0 && read(&self.condemned).contains(grant, &principal) {
             return Lookup::Absent;
         }
-        if now >= entry.expires {
+        if reports_use {
+            self.uses.note(&principal.tenant, *hash);
+        }
+        if now >= expires {
             return Lookup::Expired;
         }
         if !self.is_vouched() {
             return Lookup::Stale;
         }
-        Lookup::Hit(entry.principal, entry.expires)
+        Lookup::Hit(principal, expires)
     }
 
     /// Puts in a token that was just issued (write-through).
@@ -164,7 +175,7 @@ impl TokenCache {
         if lock(&self.tombstones).cover(token) {
             return Admission::Revoked;
         }
-        let entry = Entry { principal: Arc::clone(&principal), grant: token.grant, expires: token.expires_at };
+        let entry = Entry::new(Arc::clone(&principal), token);
         let slot = self.entries.entry(token.hash);
         // Compared while the shard is locked: a revocation that raises it later sweeps this shard later.
         if self.generation.load(Ordering::SeqCst) != generation {

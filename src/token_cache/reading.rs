@@ -178,7 +178,9 @@ impl TokenCache {
             let generation = self.generation.load(SeqCst);
             let now = self.clock.now();
             let (keys, answers): (Vec<_>, Vec<_>) = questions.into_iter().map(|q| (q.key, q.answer)).unzip();
-            for (answer, found) in answers.into_iter().zip(self.read(&keys, now).await) {
+            let found = self.read(&keys, now).await;
+            self.note_void(&keys, &found, now).await;
+            for (answer, found) in answers.into_iter().zip(found) {
                 // An error is no answer: the receiver sees that the sender is gone.
                 if let Ok(found) = found {
                     let _left = answer.send(Answer { found, generation, now });
@@ -186,6 +188,21 @@ impl TokenCache {
             }
         }
         reader.is_done = true;
+    }
+
+    /// Notes those that came with a lost answer among the tokens that are not honoured: their families are to end.
+    async fn note_void(&self, keys: &[Key], found: &[Result<Option<AccessTokenRecord>, StoreError>], now: Timestamp) {
+        let refused = keys.iter().zip(found).filter(|(_, found)| matches!(found, Ok(None)));
+        let refused: Vec<Key> = refused.map(|(key, _)| key.clone()).collect();
+        if refused.is_empty() {
+            return;
+        }
+        match self.store.find_void_tokens(&refused, now).await {
+            Ok(void) => refused.iter().zip(void).filter(|(_, is_void)| *is_void).for_each(|(key, _)| {
+                self.uses.note(&key.0, key.1);
+            }),
+            Err(error) => tracing::warn!(%error, "void tokens could not be looked for"),
+        }
     }
 
     /// Reads these tokens in one go. If one of them is damaged, one by one, so that the others are not refused with it.

@@ -41,6 +41,7 @@ pub(crate) fn config() -> Config {
             refresh_idle: Lifetime::from_secs(30 * 86_400),
             refresh_absolute: Lifetime::from_secs(90 * 86_400),
             refresh_grace: Lifetime::from_secs(30),
+            refresh_lost_answer: Lifetime::from_secs(86_400),
             secret_overlap: Lifetime::from_secs(86_400),
         },
         login: LoginPolicy {

@@ -14,13 +14,16 @@ use mcpgate::issuer::{
     AuthorizeRejection, Caller, Decision, Handles, Issuer, LoginOutcome, SetupOutcome, Started, Step, TokenRejection,
 };
 use mcpgate::oauth::{
-    AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, ErrorCode, Form, GrantId, Lifetime,
-    RefreshToken, RegistrationPolicy, ScopeSet, SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
-    TokenResponse,
+    AuthMethod, AuthorizationCode, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
+    ErrorCode, Form, GrantId, Lifetime, RefreshToken, RegistrationPolicy, ResourceIndicator, ScopeSet, SessionSecret,
+    Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenResponse, VerifiedRedirect,
 };
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, SetupLink, Store};
+use mcpgate::store::{
+    Account, AccountStatus, AuditEvent, AuditRow, Interaction, InteractionStep, PendingLimits, SetupLink, Source,
+    Store, Update,
+};
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::{Load, Lookup, TokenCache};
 use sha2::{Digest, Sha256};
@@ -77,6 +80,8 @@ pub(crate) struct World {
     pub(crate) keys: Arc<TokenKeys>,
     pub(crate) fetch: Arc<ScriptedFetch>,
     pub(crate) config: Arc<ArcSwap<Config>>,
+    /// Shared by the processes that follow one another: none mints what another has.
+    entropy: Arc<SeededEntropy>,
 }
 
 /// What a client holds after a successful token request.
@@ -103,8 +108,22 @@ impl World {
         let mut config = config();
         change(&mut config);
         let store = Arc::new(FaultyStore::new(store));
+        Self::assemble(store, Arc::new(ManualClock::new(START)), config, Arc::new(SeededEntropy::new(42))).await
+    }
+
+    /// The next process over the same store. What this one noted and did not write is lost with it.
+    pub(crate) async fn next_process(&self) -> Self {
+        let config = Config::clone(&self.config.load());
+        Self::assemble(self.store.clone(), self.clock.clone(), config, self.entropy.clone()).await
+    }
+
+    async fn assemble(
+        store: Arc<FaultyStore>,
+        clock: Arc<ManualClock>,
+        config: Config,
+        entropy: Arc<SeededEntropy>,
+    ) -> Self {
         let shared: Arc<dyn Store> = store.clone();
-        let clock = Arc::new(ManualClock::new(START));
         let shared_clock: Arc<dyn Clock> = clock.clone();
         let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
         let cache = TokenCache::new(shared.clone(), keys.clone(), shared_clock.clone(), &config);
@@ -115,13 +134,13 @@ impl World {
             shared,
             Some(cache.clone()),
             shared_clock,
-            Arc::new(SeededEntropy::new(42)),
+            entropy.clone(),
             keys.clone(),
             fetch.clone(),
             config.clone(),
             Metrics::new(&[]),
         );
-        Self { issuer: Arc::new(issuer), store, cache, clock, keys, fetch, config }
+        Self { issuer: Arc::new(issuer), store, cache, clock, keys, fetch, config, entropy }
     }
 
     pub(crate) fn reload(&self, change: impl FnOnce(&mut Config)) {
@@ -287,6 +306,58 @@ impl World {
 
     pub(crate) async fn code(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> String {
         parameter(&self.approve(client, extra, name).await, "code").unwrap()
+    }
+
+    /// A code for a client, of a person who has no password, as the store would have it after consent.
+    pub(crate) async fn code_of_somebody(&self, client: &ClientId) -> String {
+        let subject = Subject::parse("somebody").unwrap();
+        let (tenant, now, hour) = (TenantId::default(), self.now(), Lifetime::from_secs(3600));
+        let account = Account {
+            tenant: tenant.clone(),
+            subject: subject.clone(),
+            name: "somebody".to_owned(),
+            password: None,
+            status: AccountStatus::Enabled,
+            failed_logins: 0,
+            last_failed_at: None,
+            created_at: now,
+            password_set_at: None,
+        };
+        self.inner().insert_account(account, self.row()).await.unwrap();
+        let page = Interaction {
+            id: TokenHash::of(b"page"),
+            cookie: TokenHash::of(b"cookie"),
+            tenant: tenant.clone(),
+            client: Some(client.clone()),
+            request: None,
+            step: InteractionStep::Consent,
+            session: None,
+            source: Source::UNKNOWN,
+            created_at: now,
+            expires_at: now.plus(hour),
+        };
+        let one = PendingLimits { of_host: 1, of_site: 1, of_session: 1, in_all: 1 };
+        self.inner().begin_interaction(page.clone(), one).await.unwrap();
+        let code = AuthorizationCode::mint([9; 32], &self.keys);
+        let record = CodeRecord {
+            hash: code.hash(),
+            tenant,
+            grant: GrantId([9; 16]),
+            client: client.clone(),
+            subject,
+            redirect: VerifiedRedirect::from_stored(CALLBACK.to_owned(), true),
+            challenge: CodeChallenge::parse(Some(&challenge()), Some("S256")).ok(),
+            resource: ResourceIndicator::parse(SALES).unwrap(),
+            scopes: ScopeSet::parse("sales:read").unwrap(),
+            authenticated_at: now,
+            issued_at: now,
+            expires_at: now.plus(hour),
+            used_at: None,
+            failures: 0,
+        };
+        let issued = self.inner().insert_code(record, page.id, None, self.row()).await.unwrap();
+        assert_eq!(issued, Update::Done);
+        code.reveal().to_owned()
     }
 
     pub(crate) async fn token(&self, pairs: &[(&str, &str)]) -> Result<Tokens, TokenRejection> {

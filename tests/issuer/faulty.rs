@@ -13,7 +13,7 @@ use mcpgate::oauth::{
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, Consent, GrantStore,
     Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
-    SetupLink, Store, StoreError, StoreStats, Update,
+    SetupLink, Store, StoreError, StoreStats, Update, UseReport,
 };
 
 /// When the fault strikes.
@@ -104,11 +104,13 @@ faulty! {
             tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, now: Timestamp
         ) -> Vec<Grant>;
         fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
+        fn record_uses(report: UseReport) -> Vec<(TenantId, GrantId)>;
         fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
         fn find_access_token(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
         fn find_access_tokens(
             wanted: &[(TenantId, TokenHash)], now: Timestamp
         ) -> Vec<Option<AccessTokenRecord>>;
+        fn find_void_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<bool>;
         fn live_access_tokens(after: u64, limit: u32, now: Timestamp) -> (Vec<AccessTokenRecord>, Option<u64>);
         fn revoke_grant(tenant: &TenantId, id: GrantId, audit: AuditRow) -> Update;
         fn revoke_access_token(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;

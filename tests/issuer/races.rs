@@ -61,9 +61,14 @@ async fn cr_01_of_64_redemptions_one_wins_and_the_family_dies_100_times() {
     }
 }
 
+fn strict(config: &mut Config) {
+    config.tokens.refresh_grace = Lifetime::default();
+    config.tokens.refresh_lost_answer = Lifetime::default();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rt_03_without_grace_one_of_64_wins_and_the_family_dies() {
-    for (world, client, _folder) in crowds(|config| config.tokens.refresh_grace = Lifetime::default()).await {
+    for (world, client, _folder) in crowds(strict).await {
         let tokens = world.sign_in(&client.id, &[], "ada").await;
         let tries = (0..64).map(|_| {
             let (world, client, refresh) = (world.clone(), client.clone(), tokens.refresh.clone());

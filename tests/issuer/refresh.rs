@@ -33,6 +33,7 @@ async fn rt_01_each_use_gives_a_new_token_with_the_same_scope_and_end() {
 async fn rt_02_a_used_token_after_the_grace_ends_the_family() {
     let (world, client, first) = signed_in().await;
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert!(world.is_live(&second.access).await, "it is used");
     world.pass(31);
     assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
     assert!(!world.is_live(&first.access).await && !world.is_live(&second.access).await);
@@ -208,8 +209,12 @@ async fn rt_18_an_access_token_is_no_refresh_token() {
 }
 
 #[tokio::test]
-async fn a_strict_gateway_has_no_grace() {
-    let world = World::with(|c| c.tokens.refresh_grace = Lifetime::default()).await;
+async fn a_strict_gateway_has_no_grace_and_gives_no_answer_twice() {
+    let strict = |config: &mut mcpgate::config::Config| {
+        config.tokens.refresh_grace = Lifetime::default();
+        config.tokens.refresh_lost_answer = Lifetime::default();
+    };
+    let world = World::with(strict).await;
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let first = world.sign_in(&client.id, &[], "ada").await;

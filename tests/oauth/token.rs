@@ -3,7 +3,7 @@
 
 use mcpgate::oauth::{
     AccessToken, AuthorizationCode, Brand, ClientId, CodeChallenge, CodeRecord, CodeVerdict, CodeVerifier, ErrorCode,
-    Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh, RefreshClaims, RefreshToken,
+    FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh, RefreshClaims, RefreshToken,
     RefreshVerdict, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenRequest,
     TokenResponse, VerifiedRedirect,
 };
@@ -114,12 +114,19 @@ fn grant() -> Grant {
         may_refresh: true,
         generation: 5,
         rotated_at: at(100),
+        first_use: FirstUse::Used,
+        retried_at: None,
         revoked_at: None,
     }
 }
 
 fn refresh(generation: u32, grace: u64) -> PresentedRefresh {
-    PresentedRefresh { client: client("c1"), generation, grace: Lifetime::from_secs(grace) }
+    PresentedRefresh {
+        client: client("c1"),
+        generation,
+        grace: Lifetime::from_secs(grace),
+        lost_answer: Lifetime::from_secs(200),
+    }
 }
 
 #[test]
@@ -134,6 +141,63 @@ fn rt_01_rt_02_rt_16_generations_decide() {
         (6, 30, 101, RefreshVerdict::Ahead),
     ] {
         assert_eq!(grant().judge_refresh(&refresh(generation, grace), at(now)), verdict, "{generation} at {now}");
+    }
+}
+
+#[test]
+fn rt_02_the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_successor() {
+    use RefreshVerdict::{InDoubt, LateRetry, Retry, Reused};
+    let judge = |first_use, retried_at, now| {
+        let grant = Grant { first_use, retried_at, ..grant() };
+        grant.judge_refresh(&refresh(4, 30), at(now))
+    };
+    // Rotated at 100; the grace lasts 30, a lost answer 200.
+    for (first_use, retried_at, now, verdict) in [
+        (FirstUse::Unknown, None, 130, Retry),
+        (FirstUse::Used, None, 130, Retry),
+        (FirstUse::Unused, None, 131, LateRetry),
+        (FirstUse::Unused, None, 300, LateRetry),
+        (FirstUse::Unused, None, 301, Reused),
+        (FirstUse::Unknown, None, 131, InDoubt),
+        (FirstUse::Unknown, None, 301, Reused),
+        (FirstUse::Used, None, 131, Reused),
+        // Processes that retry together have the grace again, but no more time for the lost answer.
+        (FirstUse::Used, Some(at(250)), 280, Retry),
+        (FirstUse::Used, Some(at(250)), 281, Reused),
+        (FirstUse::Unused, Some(at(250)), 300, LateRetry),
+        (FirstUse::Unused, Some(at(250)), 301, Reused),
+        (FirstUse::Unused, Some(at(290)), 301, Retry),
+    ] {
+        assert_eq!(judge(first_use, retried_at, now), verdict, "{first_use:?} {retried_at:?} {now}");
+    }
+    // Nothing of this is for an older one, nor where it is switched off.
+    let unused = Grant { first_use: FirstUse::Unused, ..grant() };
+    assert_eq!(unused.judge_refresh(&refresh(3, 30), at(131)), Reused);
+    let strict = PresentedRefresh { lost_answer: Lifetime::default(), ..refresh(4, 0) };
+    for mark in [FirstUse::Unknown, FirstUse::Unused, FirstUse::Used] {
+        assert_eq!(Grant { first_use: mark, ..grant() }.judge_refresh(&strict, at(100)), Reused);
+    }
+}
+
+#[test]
+fn a_mark_is_about_the_live_generation_and_never_taken_back() {
+    use FirstUse::{Unknown, Unused, Used};
+    for (known, mark, is_news) in [
+        (Unknown, Unused, true),
+        (Unknown, Used, true),
+        (Unused, Used, true),
+        (Unknown, Unknown, false),
+        (Unused, Unknown, false),
+        (Unused, Unused, false),
+        (Used, Unknown, false),
+        (Used, Unused, false),
+        (Used, Used, false),
+    ] {
+        let grant = Grant { first_use: known, ..grant() };
+        assert_eq!(grant.takes_mark(5, mark), is_news, "{known:?}, {mark:?}");
+        assert!(!grant.takes_mark(4, mark) && !grant.takes_mark(6, mark));
+        assert!(!Grant { generation: 0, ..grant.clone() }.takes_mark(0, mark), "the first has no predecessor");
+        assert!(!Grant { revoked_at: Some(at(1)), ..grant }.takes_mark(5, mark));
     }
 }
 

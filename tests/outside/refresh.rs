@@ -41,7 +41,7 @@ async fn rt_01_a_refresh_token_is_replaced_and_its_scope_kept() {
 
 #[tokio::test]
 async fn rt_03_without_a_grace_one_of_64_wins_and_the_family_ends() {
-    let gateway = Home::new("[tokens]\nrefresh_grace = \"0s\"", None).start().await;
+    let gateway = Home::new("[tokens]\nrefresh_grace = \"0s\"\nrefresh_lost_answer = \"0s\"", None).start().await;
     let application = Application::register(&gateway.home, CALLBACK).await;
     let tokens = application.tokens(&gateway.home).await;
     let replies = parallel_refreshes(&gateway.home, &application, &tokens.refresh, 64).await;
@@ -90,6 +90,69 @@ async fn rt_02_rt_05_an_older_generation_ends_the_family() {
         expect::challenged(&reply, &shared.home.origin(), "/mcp", Some("invalid_token"));
     }
     expect::refused(&application.refresh(&mut client, &third.refresh).await, "invalid_grant");
+}
+
+/// Gets the first tokens of a gateway whose grace lasts a second, loses the answer to their refresh, and waits until the
+/// grace is over; first tokens, lost tokens.
+async fn lost_answer(home: &Home) -> (Application, Tokens, Tokens) {
+    let application = Application::register(home, CALLBACK).await;
+    let first = application.tokens(home).await;
+    let lost = Tokens::from(&application.refresh(&mut Client::new(home), &first.refresh).await);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    (application, first, lost)
+}
+
+const SHORT_GRACE: &str = "[tokens]\nrefresh_grace = \"1s\"";
+
+#[tokio::test]
+async fn rt_02_a_lost_answer_is_given_again_until_it_is_used_also_after_a_restart() {
+    let upstream = Upstream::start();
+    let mut gateway = Home::new(SHORT_GRACE, Some(upstream.url)).start().await;
+    let (application, first, lost) = lost_answer(&gateway.home).await;
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
+    let gateway = gateway.kill().start().await;
+    let mut client = Client::new(&gateway.home);
+    let again = Tokens::from(&application.refresh(&mut client, &first.refresh).await);
+    assert_eq!(again.refresh, lost.refresh, "one successor");
+    assert_eq!(client.call("/mcp", &first.access, "rt-02").await.status, 200, "of before the rotation");
+    assert_eq!(client.call("/mcp", &again.access, "rt-02").await.status, 200);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    // It was used: this is somebody else.
+    expect::refused(&application.refresh(&mut client, &first.refresh).await, "invalid_grant");
+    expect::refused(&application.refresh(&mut client, &again.refresh).await, "invalid_grant");
+}
+
+#[tokio::test]
+async fn rt_02_a_call_with_the_lost_answer_ends_the_family() {
+    let upstream = Upstream::start();
+    let gateway = Home::new(SHORT_GRACE, Some(upstream.url)).start().await;
+    let (application, first, lost) = lost_answer(&gateway.home).await;
+    let mut client = Client::new(&gateway.home);
+    let again = Tokens::from(&application.refresh(&mut client, &first.refresh).await);
+    let reply = client.call("/mcp", &lost.access, "rt-02").await;
+    expect::challenged(&reply, &gateway.home.origin(), "/mcp", Some("invalid_token"));
+    within_a_second(&mut client, &again.access).await;
+    expect::refused(&application.refresh(&mut client, &again.refresh).await, "invalid_grant");
+    let trail = gateway.home.command_text(&["audit", "tail", "-n", "100"]);
+    assert_eq!(trail.matches("void_access_token").count(), 1, "{trail}");
+}
+
+#[tokio::test]
+async fn rt_12_a_use_is_on_the_disk_within_a_second_and_so_is_the_lack_of_one() {
+    let upstream = Upstream::start();
+    let gateway = Home::new(SHORT_GRACE, Some(upstream.url)).start().await;
+    let (application, first, lost) = lost_answer(&gateway.home).await;
+    let (other, unused, successor) = lost_answer(&gateway.home).await;
+    let mut client = Client::new(&gateway.home);
+    assert_eq!(client.call("/mcp", &lost.access, "rt-12").await.status, 200);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let gateway = gateway.kill().start().await;
+    let mut client = Client::new(&gateway.home);
+    expect::refused(&application.refresh(&mut client, &first.refresh).await, "invalid_grant");
+    expect::refused(&application.refresh(&mut client, &lost.refresh).await, "invalid_grant");
+    let again = Tokens::from(&other.refresh(&mut client, &unused.refresh).await);
+    assert_eq!(again.refresh, successor.refresh);
 }
 
 #[tokio::test]

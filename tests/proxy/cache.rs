@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcpgate::clock::Clock;
-use mcpgate::oauth::{Lifetime, TenantId, TokenHash};
+use mcpgate::oauth::{AccessTokenRecord, GrantId, Lifetime, TenantId, TokenHash};
 use mcpgate::store::{AuditEvent, GrantStore};
 use mcpgate::token_cache::{Load, Lookup};
 
@@ -32,6 +32,43 @@ async fn what_is_in_the_store_is_in_memory_after_the_start() {
     assert_eq!(world.cache.fill().await.unwrap(), 20);
     assert!(all.iter().all(|made| world.is_hit(&made.record.hash)));
     assert_eq!(world.store.calls("find_access_tokens"), 0);
+}
+
+#[tokio::test]
+async fn rt_02_the_first_use_of_a_token_is_noted_once_from_memory_or_from_the_store() {
+    let world = World::new().await;
+    let noted = || world.cache.take_uses(false, world.clock.now()).presented;
+    let fresh =
+        |made: &super::world::Made| AccessTokenRecord { generation: 1, reports_use: true, ..made.record.clone() };
+    let (known, other, unknown) = (world.token(MCP), world.token(MCP), world.stored(MCP).await);
+    world.cache.insert(&fresh(&known));
+    for _ in 0..3 {
+        assert!(world.is_hit(&known.record.hash) && world.is_hit(&other.record.hash));
+        assert!(matches!(world.load(&unknown).await, Load::Active(..)));
+    }
+    assert_eq!(noted(), [(TenantId::default(), known.record.hash)], "once; and not of tokens whose use says nothing");
+    // One whose family has ended says nothing any more.
+    world.cache.insert(&fresh(&other));
+    world.cache.forget_grant(&TenantId::default(), other.record.grant);
+    assert!(!world.is_hit(&other.record.hash) && noted().is_empty());
+}
+
+#[tokio::test]
+async fn a_report_that_could_not_be_written_is_taken_again() {
+    let world = World::new().await;
+    let family = (TenantId::default(), GrantId([3; 16]));
+    let made = world.token(MCP);
+    world.cache.insert(&AccessTokenRecord { generation: 1, reports_use: true, ..made.record.clone() });
+    assert!(world.is_hit(&made.record.hash));
+    world.cache.note_issued(&family.0, family.1, 1);
+    let taken = world.cache.take_uses(true, world.clock.now());
+    assert_eq!((taken.presented.len(), taken.issued.len()), (1, 1));
+    // Rotated again in the meantime: what is known of the generation before is of no interest.
+    world.cache.note_issued(&family.0, family.1, 2);
+    world.cache.put_back_uses(taken);
+    let taken = world.cache.take_uses(true, world.clock.now());
+    assert_eq!((taken.presented.len(), taken.issued), (1, vec![(family.0, family.1, 2)]));
+    assert!(world.cache.take_uses(true, world.clock.now()).presented.is_empty());
 }
 
 #[tokio::test]

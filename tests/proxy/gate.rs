@@ -14,7 +14,7 @@ use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, Consent, GrantStore,
     Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
-    SetupLink, StoreError, StoreStats, Update,
+    SetupLink, StoreError, StoreStats, Update, UseReport,
 };
 use tokio::sync::watch;
 
@@ -98,9 +98,11 @@ delegate! { GrantStore {
     fn find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>;
     fn list_grants(tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, now: Timestamp) -> Vec<Grant>;
     fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
+    fn record_uses(report: UseReport) -> Vec<(TenantId, GrantId)>;
     fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
     fn find_access_token(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
     fn find_access_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<Option<AccessTokenRecord>>;
+    fn find_void_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<bool>;
     fn live_access_tokens(after: u64, limit: u32, now: Timestamp) -> (Vec<AccessTokenRecord>, Option<u64>);
     fn revoke_grant(tenant: &TenantId, id: GrantId, audit: AuditRow) -> Update;
     fn revoke_access_token(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;

@@ -11,8 +11,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, Brand, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, Grant,
-    GrantId, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenKeys,
+    AccessToken, AccessTokenRecord, Brand, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, FirstUse,
+    Grant, GrantId, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenKeys,
 };
 use mcpgate::proxy::{Peer, Proxy, RouteTable};
 use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow, ClientStore, GrantStore};
@@ -173,6 +173,8 @@ impl World {
             subject: Subject::parse(subject).unwrap(),
             resource: ResourceIndicator::parse(resource).unwrap(),
             scopes: ScopeSet::parse(scopes).unwrap(),
+            generation: 0,
+            reports_use: false,
             issued_at: now,
             expires_at: now.plus(Lifetime::from_secs(3600)),
         };
@@ -212,6 +214,8 @@ impl World {
             may_refresh: false,
             generation: 0,
             rotated_at: record.issued_at,
+            first_use: FirstUse::Unknown,
+            retried_at: None,
             revoked_at: None,
         };
         self.store

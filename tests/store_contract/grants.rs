@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, Grant, Lifetime, TenantId, Timestamp};
+use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, FirstUse, Grant, Lifetime, TenantId, Timestamp};
 use mcpgate::store::{AuditEvent, Change, Store, StoreError, Update};
 
 use crate::world::*;
@@ -200,6 +200,8 @@ fn operators(name: &str) -> (Grant, AccessTokenRecord) {
         may_refresh: false,
         generation: 0,
         rotated_at: START,
+        first_use: FirstUse::Unknown,
+        retried_at: None,
         revoked_at: None,
     };
     let token = AccessTokenRecord {
@@ -210,6 +212,8 @@ fn operators(name: &str) -> (Grant, AccessTokenRecord) {
         subject: grant.subject.clone(),
         resource: grant.resource.clone(),
         scopes: grant.scopes.clone(),
+        generation: 0,
+        reports_use: false,
         issued_at: START,
         expires_at: grant.expires_at,
     };

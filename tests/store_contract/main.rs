@@ -21,6 +21,7 @@ mod clients;
 mod codes;
 mod embedded;
 mod grants;
+mod lost_answers;
 mod pending;
 mod races;
 mod refresh;

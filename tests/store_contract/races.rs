@@ -60,6 +60,7 @@ async fn rt_03_of_64_strict_rotations_exactly_one_wins(store: Arc<dyn Store>) {
             race(move |n| {
                 let mut request = rotate(&of, 0, &format!("{of} {n}"), START);
                 request.presented.grace = mcpgate::oauth::Lifetime::default();
+                request.presented.lost_answer = mcpgate::oauth::Lifetime::default();
                 wait(racing.rotate_refresh_token(request)).unwrap()
             })
         });

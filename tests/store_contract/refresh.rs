@@ -49,6 +49,7 @@ async fn rt_02_reuse_after_the_grace_revokes_the_family(store: Arc<dyn Store>) {
     settle(&store).await;
     grant(&store, "g", START).await;
     rotated(store.rotate_refresh_token(rotate("g", 0, "t1", START)).await.unwrap());
+    present(&store, "t1", START).await;
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     let late = START.plus(GRACE).plus(Lifetime::from_millis(1));
     let reused = store.rotate_refresh_token(rotate("g", 0, "t2", late)).await.unwrap();

@@ -10,7 +10,7 @@ use mcpgate::oauth::{
 use mcpgate::store::{
     Account, AccountStatus, Advance, AuditEvent, AuditRow, Change, ChangeSeq, Changes, Consent, Interaction,
     InteractionStep, LoginSession, NewAccessToken, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation,
-    Source, Store, Update,
+    Source, Store, Update, UseReport,
 };
 
 /// The moment at which every case begins.
@@ -202,7 +202,7 @@ pub(crate) fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) 
     RotateRefresh {
         tenant: tenant(),
         grant: grant_id(family),
-        presented: PresentedRefresh { client: client_id("app"), generation, grace: GRACE },
+        presented: PresentedRefresh { client: client_id("app"), generation, grace: GRACE, lost_answer: DAY },
         access: NewAccessToken { hash: hash(token), lifetime: HOUR, scopes: None },
         idle: Lifetime::from_secs(30 * 86_400),
         now: at,
@@ -247,6 +247,18 @@ pub(crate) async fn grant(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> 
     let answer = store.redeem_code(redeem(name, &format!("{name} token"), at)).await.unwrap();
     let Redemption::Redeemed(grant, token) = answer else { panic!("{answer:?}") };
     (*grant, *token)
+}
+
+/// Reports that an access token was presented; the families that ended with it.
+pub(crate) async fn present(store: &Arc<dyn Store>, token: &str, at: Timestamp) -> Vec<GrantId> {
+    let report = UseReport { presented: vec![(tenant(), hash(token))], issued: Vec::new(), now: at };
+    store.record_uses(report).await.unwrap().into_iter().map(|(_, grant)| grant).collect()
+}
+
+/// Reports that of a generation nothing was presented since it was issued.
+pub(crate) async fn report_unused(store: &Arc<dyn Store>, family: &str, generation: u32) {
+    let issued = vec![(tenant(), grant_id(family), generation)];
+    store.record_uses(UseReport { issued, ..UseReport::default() }).await.unwrap();
 }
 
 pub(crate) fn rotated(rotation: Rotation) -> (Grant, AccessTokenRecord) {

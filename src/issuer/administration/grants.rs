@@ -3,8 +3,8 @@
 
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, Grant, GrantId,
-    Lifetime, RegisteredRedirects, ScopeSet,
+    AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, FirstUse, Grant,
+    GrantId, Lifetime, RegisteredRedirects, ScopeSet,
 };
 use crate::store::{Account, AccountStatus, AuditEvent};
 
@@ -64,6 +64,8 @@ impl Administration {
             may_refresh: false,
             generation: 0,
             rotated_at: now,
+            first_use: FirstUse::Unknown,
+            retried_at: None,
             revoked_at: None,
         };
         let token = AccessToken::mint(self.entropy.random_32(), &self.keys);
@@ -75,6 +77,8 @@ impl Administration {
             subject: account.subject,
             resource: upstream.resource.clone(),
             scopes,
+            generation: 0,
+            reports_use: false,
             issued_at: now,
             expires_at,
         };

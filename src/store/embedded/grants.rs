@@ -5,16 +5,19 @@ use rusqlite::{Connection, params};
 
 use super::super::issuance::settled;
 use super::super::{
-    AuditRow, Change, Consent, GrantStore, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, Update, limits,
+    AuditRow, Change, Consent, GrantStore, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, Update,
+    UseReport, limits,
 };
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{EmbeddedStore, accounts, audit, clients, codes, refresh, sessions, tokens};
-use crate::oauth::{AccessTokenRecord, ClientId, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash};
+use super::{EmbeddedStore, accounts, audit, clients, codes, refresh, sessions, tokens, uses};
+use crate::oauth::{
+    AccessTokenRecord, ClientId, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash,
+};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
-        g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.revoked_at, g.seal
+        g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
 /// A grant and its row.
@@ -42,9 +45,24 @@ fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
         may_refresh: c.flag()?,
         generation: c.small()?,
         rotated_at: c.moment()?,
+        first_use: match c.optional_number()? {
+            None => FirstUse::Unknown,
+            Some(0) => FirstUse::Unused,
+            Some(_) => FirstUse::Used,
+        },
+        retried_at: c.optional_moment()?,
         revoked_at: c.optional_moment()?,
     };
     Ok(Found { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
+}
+
+/// The mark as its column holds it.
+pub(super) const fn stored_mark(first_use: FirstUse) -> Option<u8> {
+    match first_use {
+        FirstUse::Unknown => None,
+        FirstUse::Unused => Some(0),
+        FirstUse::Used => Some(1),
+    }
 }
 
 pub(super) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Option<Found>, StoreError> {
@@ -61,8 +79,8 @@ pub(super) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
     execute_once(
         db,
         "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, authenticated_at, created_at,
-             expires_at, idle_until, may_refresh, generation, rotated_at, revoked_at, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         params![
             grant.tenant,
             grant.id,
@@ -77,6 +95,8 @@ pub(super) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
             grant.may_refresh,
             grant.generation,
             grant.rotated_at,
+            stored_mark(grant.first_use),
+            grant.retried_at,
             grant.revoked_at,
             grant.seal()
         ],
@@ -93,6 +113,7 @@ fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<(), StoreEr
         params![found.no, at, ended.seal()],
     )?;
     execute(db, "DELETE FROM access_token WHERE grant_no = ?1", [found.no])?;
+    execute(db, "DELETE FROM void_token WHERE grant_no = ?1", [found.no])?;
     // Access that was taken back must be asked for again: remembered consent would give it back in silence.
     execute(
         db,
@@ -222,6 +243,10 @@ impl GrantStore for EmbeddedStore {
         self.write(move |db| refresh::rotate(db, &request)).await
     }
 
+    async fn record_uses(&self, report: UseReport) -> Result<Vec<(TenantId, GrantId)>, StoreError> {
+        self.write(move |db| uses::record(db, &report)).await
+    }
+
     async fn insert_operator_token(
         &self,
         grant: Grant,
@@ -260,6 +285,15 @@ impl GrantStore for EmbeddedStore {
         self.read(move |db| tokens::find_live(db, &wanted, now)).await
     }
 
+    async fn find_void_tokens(
+        &self,
+        wanted: &[(TenantId, TokenHash)],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let wanted = wanted.to_vec();
+        self.read(move |db| uses::find_void(db, &wanted, now)).await
+    }
+
     async fn live_access_tokens(
         &self,
         after: u64,
@@ -289,6 +323,8 @@ impl GrantStore for EmbeddedStore {
     ) -> Result<Update, StoreError> {
         let (tenant, hash) = (tenant.clone(), *hash);
         self.write(move |db| {
+            // Whoever takes a token back has received it.
+            uses::mark_used(db, &tenant, &hash)?;
             if !tokens::remove(db, &tenant, &hash)? {
                 return Ok(Update::NotFound);
             }

@@ -33,6 +33,7 @@ mod seal;
 mod sessions;
 mod sweep;
 mod tokens;
+mod uses;
 mod writer;
 
 pub use connection::ServerLock;

@@ -16,14 +16,17 @@ pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
         return Ok(Rotation::Unknown);
     };
     match found.grant.judge_refresh(&request.presented, request.now) {
-        RefreshVerdict::Rotate | RefreshVerdict::Retry if !found.enabled => refuse(db, request, RefreshVerdict::Dead),
+        RefreshVerdict::Rotate | RefreshVerdict::Retry | RefreshVerdict::LateRetry if !found.enabled => {
+            refuse(db, request, RefreshVerdict::Dead)
+        }
         RefreshVerdict::Rotate => {
             let grant = request.rotated(&found.grant);
             // The verdict was made in this transaction and no other writer can be inside; the condition is the second
             // lock.
             execute_once(
                 db,
-                "UPDATE grants SET generation = ?2, rotated_at = ?3, idle_until = ?4, seal = ?5
+                "UPDATE grants SET generation = ?2, rotated_at = ?3, idle_until = ?4, first_use = NULL,
+                     retried_at = NULL, seal = ?5
                  WHERE no = ?1 AND generation = ?6 AND revoked_at IS NULL",
                 params![
                     found.no,
@@ -48,6 +51,20 @@ pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
             audit::append(db, &request.audit)?;
             Ok(Rotation::Retried(Box::new(found.grant), Box::new(token)))
         }
+        RefreshVerdict::LateRetry => {
+            let void = tokens::make_void(db, found.no, &found.grant, request.now)?;
+            let grant = request.retried(&found.grant);
+            execute_once(
+                db,
+                "UPDATE grants SET first_use = NULL, retried_at = ?2, seal = ?3 WHERE no = ?1 AND generation = ?4",
+                params![found.no, grant.retried_at, grant.seal(), grant.generation],
+            )?;
+            let token = request.access.record(&grant, request.now);
+            tokens::insert(db, found.no, &grant, &token)?;
+            tokens::remove_oldest(db, found.no, request)?;
+            audit::append(db, &request.late_retry())?;
+            Ok(Rotation::RetriedLate(Box::new(grant), Box::new(token), void))
+        }
         RefreshVerdict::Reused => {
             grants::end(db, &request.tenant, request.grant, request.now)?;
             audit::append(db, &request.refusal(Some(RefreshVerdict::Reused)))?;
@@ -55,6 +72,7 @@ pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
         }
         verdict @ (RefreshVerdict::Ahead
         | RefreshVerdict::Dead
+        | RefreshVerdict::InDoubt
         | RefreshVerdict::WrongClient
         | RefreshVerdict::NotAllowed) => refuse(db, request, verdict),
     }

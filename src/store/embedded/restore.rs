@@ -22,8 +22,9 @@ const BACKUP: u32 = 1;
 
 /// Secrets that would be good once more, permissions that may have been taken back, and the hashes of live tokens. Used
 /// codes stay: they tell a replay.
-const ENDED: [&str; 6] = [
+const ENDED: [&str; 7] = [
     "DELETE FROM access_token",
+    "DELETE FROM void_token",
     "DELETE FROM code WHERE used_at IS NULL",
     "DELETE FROM consent",
     "DELETE FROM interaction",

@@ -4,7 +4,8 @@
 
 use super::super::{Account, AccountStatus, Consent, Interaction, LoginSession, SetupLink, Source, StoreError};
 use super::row::storable;
-use crate::oauth::{AccessTokenRecord, Client, CodeRecord, Grant, Timestamp};
+use super::tokens::VoidToken;
+use crate::oauth::{AccessTokenRecord, Client, CodeRecord, FirstUse, Grant, Timestamp};
 
 /// A record that carries a seal.
 pub(super) trait Sealed {
@@ -54,6 +55,25 @@ impl Fields {
             Some(moment) => self.bytes(&[1]).at(moment),
             None => self.bytes(&[0]),
         }
+    }
+    /// A moment that may be absent. Nothing for `None`: rows that were sealed before there was such a field keep their seal.
+    fn at_if(self, moment: Option<Timestamp>) -> Self {
+        match moment {
+            Some(moment) => self.at(moment),
+            None => self,
+        }
+    }
+    /// Nothing for `Unknown`, which rows are that were sealed before there was a mark.
+    fn first_use(self, mark: FirstUse) -> Self {
+        match mark {
+            FirstUse::Unknown => self,
+            FirstUse::Unused => self.text("unused"),
+            FirstUse::Used => self.text("used"),
+        }
+    }
+    /// Nothing for the first, which rows are that were sealed before there was a generation.
+    fn generation(self, generation: u32) -> Self {
+        if generation == 0 { self } else { self.number(generation.into()) }
     }
     fn finish(self) -> u32 {
         self.0.finalize()
@@ -172,6 +192,8 @@ impl Sealed for Grant {
             .number(self.generation.into())
             .at(self.rotated_at)
             .optional_at(self.revoked_at)
+            .first_use(self.first_use)
+            .at_if(self.retried_at)
             .finish()
     }
 }
@@ -209,6 +231,18 @@ impl Sealed for AccessTokenRecord {
             .text(self.resource.as_str())
             .text(&self.scopes.to_string())
             .at(self.issued_at)
+            .at(self.expires_at)
+            .generation(self.generation)
+            .finish()
+    }
+}
+
+impl Sealed for VoidToken {
+    fn seal(&self) -> u32 {
+        Fields::of("void_token")
+            .bytes(&self.hash.0)
+            .text(self.tenant.as_str())
+            .bytes(&self.grant.0)
             .at(self.expires_at)
             .finish()
     }

@@ -16,10 +16,15 @@ const NOTHING: Lifetime = Lifetime::from_millis(0);
 
 /// What goes, and how long after its end. Each statement takes the moment and the batch size; an index serves each. The order keeps
 /// cascades small: tokens go before their grants.
-const STEPS: [(&str, Lifetime); 9] = [
+const STEPS: [(&str, Lifetime); 10] = [
     (
         "DELETE FROM access_token WHERE no IN
             (SELECT no FROM access_token WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        NOTHING,
+    ),
+    (
+        "DELETE FROM void_token WHERE hash IN
+            (SELECT hash FROM void_token WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
         NOTHING,
     ),
     (

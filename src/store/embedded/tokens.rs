@@ -7,11 +7,13 @@ use super::super::{Change, RotateRefresh, StoreError};
 use super::audit;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use crate::oauth::{AccessTokenRecord, Grant, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccessTokenRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
 
 /// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
 const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, g.resource,
-        coalesce(t.scopes, g.scopes), t.issued_at, t.expires_at, t.seal
+        coalesce(t.scopes, g.scopes), t.generation,
+        t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
+        t.issued_at, t.expires_at, t.seal
     FROM access_token t CROSS JOIN grants g ON g.no = t.grant_no
         CROSS JOIN client c ON c.no = g.client_no CROSS JOIN account a ON a.no = g.account_no";
 
@@ -28,6 +30,8 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord, StoreError> {
         subject: c.subject()?,
         resource: c.resource()?,
         scopes: c.scopes()?,
+        generation: c.small()?,
+        reports_use: c.flag()?,
         issued_at: c.moment()?,
         expires_at: c.moment()?,
     };
@@ -44,9 +48,18 @@ pub(super) fn insert(
     let own_scopes = Some(&token.scopes).filter(|scopes| **scopes != grant.scopes);
     execute_once(
         db,
-        "INSERT INTO access_token (tenant, hash, grant_no, scopes, issued_at, expires_at, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![token.tenant, token.hash, grant_no, own_scopes, token.issued_at, token.expires_at, token.seal()],
+        "INSERT INTO access_token (tenant, hash, grant_no, scopes, generation, issued_at, expires_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            token.tenant,
+            token.hash,
+            grant_no,
+            own_scopes,
+            token.generation,
+            token.issued_at,
+            token.expires_at,
+            token.seal()
+        ],
     )
 }
 
@@ -105,6 +118,74 @@ pub(super) fn remove_oldest(db: &Connection, grant_no: i64, request: &RotateRefr
         audit::announce(db, request.now, &Change::AccessTokenRevoked(request.tenant.clone(), hash))?;
     }
     Ok(())
+}
+
+/// An access token that came with a lost answer.
+pub(super) struct VoidToken {
+    pub(super) hash: TokenHash,
+    pub(super) tenant: TenantId,
+    pub(super) grant: GrantId,
+    pub(super) expires_at: Timestamp,
+}
+
+const SELECT_VOID: &str =
+    "SELECT v.hash, v.tenant, g.id, v.expires_at, v.seal FROM void_token v JOIN grants g ON g.no = v.grant_no";
+
+fn read_void(c: &mut Columns<'_>) -> Result<VoidToken, StoreError> {
+    let token = VoidToken { hash: c.hash()?, tenant: c.tenant()?, grant: c.grant()?, expires_at: c.moment()? };
+    opened(token, c.number()?, "a void token")
+}
+
+/// Makes the live tokens of a grant's generation void, and tells; which they are.
+pub(super) fn make_void(
+    db: &Connection,
+    grant_no: i64,
+    grant: &Grant,
+    now: Timestamp,
+) -> Result<Vec<TokenHash>, StoreError> {
+    let sql = "SELECT hash, expires_at FROM access_token WHERE grant_no = ?1 AND generation = ?2 AND expires_at > ?3";
+    let live = row::all(db, sql, params![grant_no, grant.generation, now], |c| Ok((c.hash()?, c.moment()?)))?;
+    for (hash, expires_at) in &live {
+        let token = VoidToken { hash: *hash, tenant: grant.tenant.clone(), grant: grant.id, expires_at: *expires_at };
+        remove(db, &grant.tenant, hash)?;
+        execute_once(
+            db,
+            "INSERT INTO void_token (hash, tenant, grant_no, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![token.hash, token.tenant, grant_no, token.expires_at, token.seal()],
+        )?;
+        audit::announce(db, now, &Change::AccessTokenRevoked(grant.tenant.clone(), *hash))?;
+    }
+    let surplus = "DELETE FROM void_token WHERE hash IN
+        (SELECT hash FROM void_token WHERE grant_no = ?1 ORDER BY expires_at DESC LIMIT -1 OFFSET ?2)";
+    execute(db, surplus, params![grant_no, TOKENS_WITH_GRACE])?;
+    Ok(live.into_iter().map(|(hash, _)| hash).collect())
+}
+
+/// Finds the grant of a void token that is not past its end.
+pub(super) fn find_void(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<GrantId>, StoreError> {
+    let sql = format!("{SELECT_VOID} WHERE v.hash = ?1 AND v.tenant = ?2 AND v.expires_at > ?3");
+    Ok(row::one(db, &sql, params![hash, tenant, now], read_void)?.map(|token| token.grant))
+}
+
+/// Finds the grant of a token, and the generation that it was issued with.
+pub(super) fn origin(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+) -> Result<Option<(GrantId, u32)>, StoreError> {
+    let sql = "SELECT g.id, t.generation FROM access_token t CROSS JOIN grants g ON g.no = t.grant_no
+        WHERE substr(t.hash, 1, 8) = substr(?1, 1, 8) AND t.hash = ?1 AND t.tenant = ?2";
+    row::one(db, sql, params![hash, tenant], |c| Ok((c.grant()?, c.small()?)))
+}
+
+/// Reads every void token, to see whether it can be read.
+pub(super) fn check_void(db: &Connection) -> Result<Vec<String>, StoreError> {
+    super::check::unreadable(db, SELECT_VOID, "void token", |c| read_void(c).map(drop))
 }
 
 /// Reads every access token, to see whether it can be read.

@@ -97,6 +97,7 @@ impl AuditStore for MemoryStore {
         let mut state = self.write();
         let state = &mut *state;
         let mut gone = prune(&mut state.tokens, |(_, t)| now < t.expires_at);
+        gone += prune(&mut state.void, |t| now < t.expires_at);
         gone += prune(&mut state.codes, |c| c.used_at.is_some() || now < c.expires_at);
         let ended: Vec<_> = state
             .grants

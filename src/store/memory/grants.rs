@@ -6,12 +6,12 @@ use super::super::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
     AuditRow, Change, Consent, GrantStore, InteractionStep, LoginSession, RedeemCode, Redemption, RotateRefresh,
-    Rotation, StoreError, Update, limits,
+    Rotation, StoreError, Update, UseReport, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{
-    AccessTokenRecord, ClientId, CodeRecord, CodeVerdict, Grant, GrantId, RefreshVerdict, Subject, TenantId, Timestamp,
-    TokenHash,
+    AccessTokenRecord, ClientId, CodeRecord, CodeVerdict, FirstUse, Grant, GrantId, RefreshVerdict, Subject, TenantId,
+    Timestamp, TokenHash,
 };
 
 impl State {
@@ -39,12 +39,57 @@ impl State {
 
     fn find_token(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord> {
         let found = self.tokens.iter().map(|(_, t)| t).find(|t| t.tenant == *tenant && t.hash == *hash);
-        found.filter(|t| self.is_live(t, now)).cloned()
+        found.filter(|t| self.is_live(t, now)).map(|t| self.as_it_stands(t))
+    }
+
+    /// Makes the live tokens of a grant's generation void, and tells; which they are.
+    fn make_void(&mut self, grant: &Grant, now: Timestamp) -> Vec<TokenHash> {
+        let same = |t: &AccessTokenRecord| t.tenant == grant.tenant && t.grant == grant.id;
+        let goes = |t: &AccessTokenRecord| same(t) && t.generation == grant.generation && now < t.expires_at;
+        let void: Vec<_> = self.tokens.iter().map(|(_, t)| t).filter(|t| goes(t)).cloned().collect();
+        self.tokens.retain(|(_, t)| !goes(t));
+        for token in &void {
+            self.announce(now, Change::AccessTokenRevoked(grant.tenant.clone(), token.hash));
+        }
+        let hashes = void.iter().map(|t| t.hash).collect();
+        self.void.extend(void);
+        let surplus = self.void.iter().filter(|t| same(t)).count().saturating_sub(TOKENS_WITH_GRACE.into());
+        let mut oldest: Vec<_> = self.void.iter().filter(|t| same(t)).map(|t| (t.expires_at, t.hash)).collect();
+        oldest.sort_unstable_by_key(|(end, _)| *end);
+        self.void.retain(|t| !oldest.iter().take(surplus).any(|(_, hash)| *hash == t.hash));
+        hashes
+    }
+
+    fn mark(&mut self, tenant: &TenantId, id: GrantId, generation: u32, first_use: FirstUse) {
+        let grant = self.grants.iter_mut().find(|g| g.tenant == *tenant && g.id == id);
+        if let Some(grant) = grant.filter(|g| g.takes_mark(generation, first_use)) {
+            grant.first_use = first_use;
+        }
+    }
+
+    /// Marks the generation of an access token as used, if it is the live one.
+    fn mark_used(&mut self, tenant: &TenantId, hash: &TokenHash) {
+        let found = self.tokens.iter().find(|(_, t)| t.tenant == *tenant && t.hash == *hash);
+        if let Some((grant, generation)) = found.map(|(_, t)| (t.grant, t.generation)) {
+            self.mark(tenant, grant, generation, FirstUse::Used);
+        }
+    }
+
+    /// Returns a token with `reports_use` as it stands now.
+    fn as_it_stands(&self, token: &AccessTokenRecord) -> AccessTokenRecord {
+        let grant = self.grant(&token.tenant, token.grant);
+        let is_unused = grant.is_some_and(|g| g.takes_mark(token.generation, FirstUse::Used));
+        AccessTokenRecord { reports_use: is_unused, ..token.clone() }
     }
 
     fn refuse_code(&mut self, request: &RedeemCode, code: &CodeRecord, verdict: CodeVerdict) -> Redemption {
         self.record(request.refusal(Some(code.grant), Some(verdict)));
         Redemption::Refused(verdict)
+    }
+
+    fn put_grant(&mut self, grant: &Grant) {
+        let same = self.grants.iter_mut().filter(|g| g.tenant == grant.tenant && g.id == grant.id);
+        same.for_each(|g| *g = grant.clone());
     }
 
     fn refuse_refresh(&mut self, request: &RotateRefresh, verdict: RefreshVerdict) -> Rotation {
@@ -169,17 +214,13 @@ impl GrantStore for MemoryStore {
         let verdict = grant.judge_refresh(&request.presented, request.now);
         let enabled = state.parties_enabled(&grant.tenant, &grant.client, &grant.subject);
         Ok(match verdict {
-            RefreshVerdict::Rotate | RefreshVerdict::Retry if !enabled => {
+            RefreshVerdict::Rotate | RefreshVerdict::Retry | RefreshVerdict::LateRetry if !enabled => {
                 state.refuse_refresh(&request, RefreshVerdict::Dead)
             }
             RefreshVerdict::Rotate => {
                 let grant = request.rotated(&grant);
                 let token = request.access.record(&grant, request.now);
-                state
-                    .grants
-                    .iter_mut()
-                    .filter(|g| g.tenant == grant.tenant && g.id == grant.id)
-                    .for_each(|g| *g = grant.clone());
+                state.put_grant(&grant);
                 state.add_token(token.clone());
                 state.remove_oldest_tokens(&request);
                 state.used(&grant.tenant, &grant.client, request.now);
@@ -193,15 +234,45 @@ impl GrantStore for MemoryStore {
                 state.record(request.audit);
                 Rotation::Retried(Box::new(grant), Box::new(token))
             }
+            RefreshVerdict::LateRetry => {
+                let void = state.make_void(&grant, request.now);
+                let grant = request.retried(&grant);
+                let token = request.access.record(&grant, request.now);
+                state.put_grant(&grant);
+                state.add_token(token.clone());
+                state.remove_oldest_tokens(&request);
+                state.record(request.late_retry());
+                Rotation::RetriedLate(Box::new(grant), Box::new(token), void)
+            }
             RefreshVerdict::Reused => {
                 state.end_grant(&grant.tenant, grant.id, request.now);
                 state.record(request.refusal(Some(verdict)));
                 Rotation::Reused(grant.id)
             }
-            RefreshVerdict::Ahead | RefreshVerdict::Dead | RefreshVerdict::WrongClient | RefreshVerdict::NotAllowed => {
-                state.refuse_refresh(&request, verdict)
-            }
+            RefreshVerdict::Ahead
+            | RefreshVerdict::Dead
+            | RefreshVerdict::InDoubt
+            | RefreshVerdict::WrongClient
+            | RefreshVerdict::NotAllowed => state.refuse_refresh(&request, verdict),
         })
+    }
+
+    async fn record_uses(&self, report: UseReport) -> Result<Vec<(TenantId, GrantId)>, StoreError> {
+        let mut state = self.write();
+        let mut ended = Vec::new();
+        for (tenant, hash) in &report.presented {
+            state.mark_used(tenant, hash);
+            let void = state.void.iter().find(|t| t.tenant == *tenant && t.hash == *hash && report.now < t.expires_at);
+            let Some(grant) = void.and_then(|t| state.grant(tenant, t.grant)).cloned() else { continue };
+            if state.end_grant(tenant, grant.id, report.now) {
+                state.record(AuditRow::void_token(&grant, report.now));
+                ended.push((tenant.clone(), grant.id));
+            }
+        }
+        for (tenant, grant, generation) in &report.issued {
+            state.mark(tenant, *grant, *generation, FirstUse::Unused);
+        }
+        Ok(ended)
     }
 
     async fn insert_operator_token(
@@ -238,6 +309,18 @@ impl GrantStore for MemoryStore {
         Ok(wanted.iter().map(|(tenant, hash)| state.find_token(tenant, hash, now)).collect())
     }
 
+    async fn find_void_tokens(
+        &self,
+        wanted: &[(TenantId, TokenHash)],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let state = self.read();
+        let is_void = |(tenant, hash): &(TenantId, TokenHash)| {
+            state.void.iter().any(|t| t.tenant == *tenant && t.hash == *hash && now < t.expires_at)
+        };
+        Ok(wanted.iter().map(is_void).collect())
+    }
+
     async fn live_access_tokens(
         &self,
         after: u64,
@@ -247,7 +330,7 @@ impl GrantStore for MemoryStore {
         let state = self.read();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let live = state.tokens.iter().filter(|(n, t)| *n > after && state.is_live(t, now)).take(limit);
-        let page: Vec<_> = live.cloned().collect();
+        let page: Vec<_> = live.map(|(number, t)| (*number, state.as_it_stands(t))).collect();
         let next = page.last().map(|(number, _)| *number).filter(|_| page.len() == limit);
         Ok((page.into_iter().map(|(_, token)| token).collect(), next))
     }
@@ -268,6 +351,8 @@ impl GrantStore for MemoryStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let mut state = self.write();
+        // Whoever takes a token back has received it.
+        state.mark_used(tenant, hash);
         let before = state.tokens.len();
         state.tokens.retain(|(_, t)| t.tenant != *tenant || t.hash != *hash);
         if state.tokens.len() == before {

@@ -44,6 +44,8 @@ struct State {
     /// Each with its number, from 1.
     tokens: Vec<(u64, AccessTokenRecord)>,
     last_token: u64,
+    /// Access tokens that came with a lost answer.
+    void: Vec<AccessTokenRecord>,
     consents: Vec<Consent>,
     sessions: Vec<LoginSession>,
     interactions: Vec<Interaction>,
@@ -133,6 +135,7 @@ impl State {
         let (subject, client, resource) = (grant.subject.clone(), grant.client.clone(), grant.resource.clone());
         self.forget_consent(tenant, &subject, &client, &resource);
         self.tokens.retain(|(_, t)| t.tenant != *tenant || t.grant != id);
+        self.void.retain(|t| t.tenant != *tenant || t.grant != id);
         self.announce(at, Change::GrantRevoked(tenant.clone(), id));
         true
     }
@@ -188,6 +191,7 @@ impl State {
         self.clients.retain(|c| other(&c.tenant, &c.id));
         self.codes.retain(|c| other(&c.tenant, &c.client));
         self.tokens.retain(|(_, t)| other(&t.tenant, &t.client));
+        self.void.retain(|t| other(&t.tenant, &t.client));
         self.grants.retain(|g| other(&g.tenant, &g.client));
         self.consents.retain(|c| other(&c.tenant, &c.client));
         self.interactions.retain(|i| i.client.as_ref().is_none_or(|c| other(&i.tenant, c)));

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcpgate::store::{AuditEvent, Redemption, Rotation, StoreError};
+use mcpgate::oauth::FirstUse;
+use mcpgate::store::{AuditEvent, Redemption, Rotation, StoreError, Update, UseReport};
 
 use super::{Opened, opened, state};
 use crate::wait;
@@ -90,6 +91,7 @@ fn rt_11_a_failure_at_any_write_of_a_reuse_leaves_it_recognisable() {
             settle(store).await;
             grant(store, "g", START).await;
             rotated(store.rotate_refresh_token(rotate("g", 0, "t", START)).await.unwrap());
+            present(store, "t", START).await;
             let later = START.plus(HOUR);
             let before = state(&opened.other);
             fail(&opened, write);
@@ -100,6 +102,57 @@ fn rt_11_a_failure_at_any_write_of_a_reuse_leaves_it_recognisable() {
             assert!(matches!(reused, Rotation::Reused(_)), "{write}: {reused:?}");
         });
     }
+}
+
+#[test]
+fn rt_11_a_failure_at_any_write_of_a_late_retry_leaves_it_possible() {
+    for write in [
+        "DELETE access_token",
+        "INSERT void_token",
+        "INSERT change_log",
+        "UPDATE grants",
+        "INSERT access_token",
+        "INSERT audit",
+    ] {
+        let opened = opened();
+        wait(async {
+            let store = &opened.store;
+            settle(store).await;
+            grant(store, "g", START).await;
+            rotated(store.rotate_refresh_token(rotate("g", 0, "lost", START)).await.unwrap());
+            report_unused(store, "g", 1).await;
+            let later = START.plus(MINUTE);
+            let before = state(&opened.other);
+            fail(&opened, write);
+            assert!(store.rotate_refresh_token(rotate("g", 0, "t", later)).await.is_err(), "{write}");
+            mend(&opened);
+            assert_eq!(state(&opened.other), before, "{write}");
+            let retried = store.rotate_refresh_token(rotate("g", 0, "t", later)).await.unwrap();
+            assert!(matches!(retried, Rotation::RetriedLate(..)), "{write}: {retried:?}");
+        });
+    }
+}
+
+#[test]
+fn a_damaged_grant_keeps_nobody_elses_mark_from_being_written_and_no_token_from_being_revoked() {
+    let opened = opened();
+    wait(async {
+        let store = &opened.store;
+        settle(store).await;
+        for name in ["broken", "whole"] {
+            grant(store, name, START).await;
+            rotated(store.rotate_refresh_token(rotate(name, 0, &format!("{name} t1"), START)).await.unwrap());
+        }
+        opened.other.execute("UPDATE grants SET seal = seal + 1 WHERE no = 1", []).unwrap();
+        let presented = ["broken t1", "whole t1"].map(|token| (tenant(), hash(token))).to_vec();
+        let issued = ["broken", "whole"].map(|name| (tenant(), grant_id(name), 1)).to_vec();
+        store.record_uses(UseReport { presented, issued, now: START }).await.unwrap();
+        let whole = store.find_grant(&tenant(), grant_id("whole")).await.unwrap().unwrap();
+        assert_eq!(whole.first_use, FirstUse::Used);
+        let audit = row(AuditEvent::TokenRevoked, START);
+        let revoked = store.revoke_access_token(&tenant(), &hash("broken t1"), audit).await;
+        assert_eq!(revoked.unwrap(), Update::Done);
+    });
 }
 
 #[test]

@@ -132,6 +132,7 @@ fn what_was_acknowledged_is_there_after_opening_again() {
         grant(&opened.store, "b", START).await;
         rotated(opened.store.rotate_refresh_token(rotate("a", 0, "t", START)).await.unwrap());
         opened.store.revoke_grant(&tenant(), grant_id("b"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+        present(&opened.store, "t", START).await;
         drop(opened.store);
         let again = open_store(&opened.file);
         assert!(is_live(&again, "t", START).await && !is_live(&again, "b token", START).await);

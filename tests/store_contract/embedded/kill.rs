@@ -80,7 +80,7 @@ async fn assert_kept(store: &Arc<dyn Store>, told: &HashMap<String, Acknowledged
         }
         // A generation is honoured once, whichever process honoured it.
         if acknowledged.generation > 0 && found.revoked_at.is_none() {
-            let late = START.plus(HOUR);
+            let late = START.plus(DAY).plus(HOUR);
             let reused =
                 store.rotate_refresh_token(rotate(name, acknowledged.generation - 1, "x", late)).await.unwrap();
             assert!(matches!(reused, Rotation::Reused(_)), "{name}: {reused:?}");

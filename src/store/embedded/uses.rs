@@ -1,0 +1,93 @@
+//! The marks that tell a lost answer from reuse: whether anything of a grant's live generation was used.
+
+use rusqlite::{Connection, params};
+
+use super::super::{AuditRow, StoreError, UseReport};
+use super::row::execute_once;
+use super::seal::Sealed;
+use super::{audit, grants, tokens};
+use crate::oauth::{FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash};
+
+/// Writes down what a process reports; the families that end with it.
+pub(super) fn record(db: &Connection, report: &UseReport) -> Result<Vec<(TenantId, GrantId)>, StoreError> {
+    let mut ended = Vec::new();
+    for (tenant, hash) in &report.presented {
+        mark_used(db, tenant, hash)?;
+        if let Some(grant) = readable(end_of_void(db, tenant, hash, report.now))?.flatten() {
+            ended.push((tenant.clone(), grant));
+        }
+    }
+    // After those that were used: what is left of them was not.
+    for (tenant, grant, generation) in &report.issued {
+        readable(mark(db, tenant, *grant, *generation, FirstUse::Unused))?;
+    }
+    Ok(ended)
+}
+
+/// Returns which of these tokens are void.
+pub(super) fn find_void(
+    db: &Connection,
+    wanted: &[(TenantId, TokenHash)],
+    now: Timestamp,
+) -> Result<Vec<bool>, StoreError> {
+    let is_void = |(tenant, hash): &(TenantId, TokenHash)| {
+        Ok(readable(tokens::find_void(db, tenant, hash, now))?.flatten().is_some())
+    };
+    wanted.iter().map(is_void).collect()
+}
+
+/// A damaged row keeps its own mark from being written, and nothing else.
+fn readable<T>(outcome: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError::Corrupt(what)) => {
+            tracing::error!(what, "the use of a token could not be recorded");
+            Ok(None)
+        }
+        Err(error @ (StoreError::Unavailable(_) | StoreError::Conflict(_))) => Err(error),
+    }
+}
+
+/// Marks the generation of an access token as used, if it is the live one.
+pub(super) fn mark_used(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<(), StoreError> {
+    if let Some((grant, generation)) = readable(tokens::origin(db, tenant, hash))?.flatten() {
+        readable(mark(db, tenant, grant, generation, FirstUse::Used))?;
+    }
+    Ok(())
+}
+
+fn mark(
+    db: &Connection,
+    tenant: &TenantId,
+    grant: GrantId,
+    generation: u32,
+    first_use: FirstUse,
+) -> Result<(), StoreError> {
+    let Some(found) = grants::find(db, tenant, grant)?.filter(|found| found.grant.takes_mark(generation, first_use))
+    else {
+        return Ok(());
+    };
+    let marked = Grant { first_use, ..found.grant };
+    execute_once(
+        db,
+        "UPDATE grants SET first_use = ?2, seal = ?3 WHERE no = ?1 AND generation = ?4",
+        params![found.no, grants::stored_mark(first_use), marked.seal(), generation],
+    )
+}
+
+/// Ends the family of a void token: two parties hold it.
+fn end_of_void(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<GrantId>, StoreError> {
+    let Some(grant) = tokens::find_void(db, tenant, hash, now)? else { return Ok(None) };
+    let Some(found) = grants::find(db, tenant, grant)? else { return Ok(None) };
+    let row = AuditRow::void_token(&found.grant, now);
+    if !grants::end(db, tenant, grant, now)? {
+        return Ok(None);
+    }
+    audit::append(db, &row)?;
+    Ok(Some(grant))
+}
