@@ -10,7 +10,8 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::time::Instant;
 
-use super::control_frames::ControlFrames;
+use crate::web::ControlFrames;
+use crate::web::frames::{FrameReader, Part};
 
 /// Bytes of HTTP/2 that are read at a time: of the smallest frames of data no more than h2 takes before somebody has read
 /// them.
@@ -203,7 +204,7 @@ pub(super) struct Observed<S, A> {
     activity: A,
     place: Place,
     /// HTTP/2 only.
-    frames: Option<ControlFrames>,
+    frames: Option<(FrameReader, ControlFrames)>,
 }
 
 /// Where in HTTP/1 text the reader is.
@@ -225,7 +226,7 @@ impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
 
     /// Watches a stream of HTTP/2 frames.
     pub(super) fn frames(inner: S, activity: A) -> Self {
-        Self { frames: Some(ControlFrames::begin()), ..Self::text(inner, activity) }
+        Self { frames: Some((FrameReader::of_client(), ControlFrames::default())), ..Self::text(inner, activity) }
     }
 
     /// Returns the stream.
@@ -235,11 +236,15 @@ impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
 
     /// Notes that a head begins, and whether its target has a fragment, which the parser cuts off in silence
     /// (RFC 9112 3.2: no form of a target has one).
-    fn heard(&mut self, bytes: &[u8]) {
+    fn heard(&mut self, mut bytes: &[u8]) {
         let activity = self.activity.as_ref();
-        if let Some(frames) = &mut self.frames {
-            if frames.are_a_flood(bytes) {
-                activity.flooded.store(true, Relaxed);
+        if let Some((reader, control)) = &mut self.frames {
+            while let Some(part) = reader.next(&mut bytes) {
+                if let Part::Head(frame) = part
+                    && control.are_a_flood(frame)
+                {
+                    activity.flooded.store(true, Relaxed);
+                }
             }
             return;
         }
@@ -272,8 +277,8 @@ impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
         if let Poll::Ready(Ok(bytes @ 1..)) = result {
             // Wraps: only the difference from one look to the next matters.
             self.activity.as_ref().written.fetch_add(u32::try_from(bytes).unwrap_or(u32::MAX), Relaxed);
-            if let Some(frames) = &mut self.frames {
-                frames.wrote(bytes);
+            if let Some((_, control)) = &mut self.frames {
+                control.wrote(bytes);
             }
         }
         self.waited(result)
@@ -290,8 +295,8 @@ impl<S: AsyncRead + Unpin, A: AsRef<Activity> + Unpin> AsyncRead for Observed<S,
         if self.activity.as_ref().is_flooded() {
             return Poll::Pending;
         }
-        if let Some(frames) = &mut self.frames {
-            if frames.are_enough_for_now() {
+        if let Some((_, control)) = &mut self.frames {
+            if control.are_enough_for_now() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

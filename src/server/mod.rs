@@ -9,7 +9,6 @@ mod admission;
 mod build;
 mod certificate;
 mod connection;
-mod control_frames;
 pub mod data_folder;
 pub mod dev_certs;
 mod dispatch;

@@ -1,17 +1,20 @@
-//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address.
+//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address, HTTP/2 frames.
 //!
 //! It has no opinions: which path sets which cookie, and who may be limited how, is said by the faces. It knows
 //! `config` and nothing of OAuth. Start with `reply.rs`.
 
 mod body;
+mod control_frames;
 pub mod cookie;
 pub mod cors;
 mod csrf;
+pub mod frames;
 pub mod peer;
 pub mod reply;
 mod request_body;
 
 pub use body::{Body, BodyError, Pace, detached, read_bounded};
+pub use control_frames::ControlFrames;
 pub use csrf::{FormKey, is_cross_site};
 pub use request_body::{LEFT_BYTES, LEFT_TIME, RequestBody};
 

@@ -1,0 +1,123 @@
+//! HTTP/2 frames that cost their sender nothing and move no request on, counted: h2 answers each of them, however many.
+//! And data in small frames, of which h2 takes only so many that nobody has read.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::frames::{CONTINUATION, DATA, END_STREAM, FrameHead, HEADERS, RST_STREAM, WINDOW_UPDATE};
+
+/// How many of them within how long: clients send a handful (CVE-2019-9512, CVE-2019-9515).
+const MOST: u32 = 1000;
+const WITHIN: Duration = Duration::from_secs(10);
+/// Bytes that we write for each window update a peer may send, which answers data (RFC 9113 6.9): one for the stream
+/// and one for the connection, for the smallest event that anybody sends.
+const BYTES_PER_UPDATE: u64 = 16;
+
+/// Below this h2 counts a frame of data against what may wait to be read.
+const SMALL_DATA: usize = 256;
+/// How many of those are taken at a time.
+const SMALL_AT_A_TIME: u32 = 32;
+
+/// Follows the frames that one side of a connection sends.
+#[derive(Debug)]
+pub struct ControlFrames {
+    count: u32,
+    since: Instant,
+    small_data: u32,
+    updates: u64,
+    written: u64,
+}
+
+impl Default for ControlFrames {
+    fn default() -> Self {
+        Self { count: 0, since: Instant::now(), small_data: 0, updates: 0, written: 0 }
+    }
+}
+
+impl ControlFrames {
+    /// Notes bytes that we wrote.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.written = self.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Notes a frame that came. Returns whether there were too many for nothing.
+    pub fn are_a_flood(&mut self, frame: FrameHead) -> bool {
+        self.counts(frame) && self.is_one_too_many()
+    }
+
+    /// Returns whether the small frames of data that came are enough for now: their reader must get its turn before more
+    /// are taken, or h2 takes them for a flood.
+    pub fn are_enough_for_now(&mut self) -> bool {
+        let enough = self.small_data >= SMALL_AT_A_TIME;
+        if enough {
+            self.small_data = 0;
+        }
+        enough
+    }
+
+    /// Returns whether a frame of this kind counts. h2 has limits of its own for what opens and resets streams.
+    fn counts(&mut self, frame: FrameHead) -> bool {
+        match frame.kind {
+            // CVE-2019-9518: data that brings nothing and ends nothing.
+            DATA => {
+                let goes_on = frame.flags & END_STREAM == 0;
+                self.small_data = self.small_data.saturating_add((goes_on && frame.length < SMALL_DATA).into());
+                frame.length == 0 && goes_on
+            }
+            HEADERS | RST_STREAM | CONTINUATION => false,
+            WINDOW_UPDATE => {
+                self.updates = self.updates.saturating_add(1);
+                self.updates > self.written / BYTES_PER_UPDATE
+            }
+            _ => true,
+        }
+    }
+
+    fn is_one_too_many(&mut self) -> bool {
+        self.count += 1;
+        if self.count <= MOST {
+            return false;
+        }
+        let begun = std::mem::replace(&mut self.since, Instant::now());
+        self.count = 1;
+        begun.elapsed() < WITHIN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ControlFrames, DATA, END_STREAM, FrameHead, HEADERS};
+
+    fn frame(kind: u8, length: usize) -> FrameHead {
+        FrameHead { length, kind, flags: 0, stream: 1 }
+    }
+
+    #[test]
+    fn small_frames_of_data_are_taken_in_portions() {
+        let mut frames = ControlFrames::default();
+        assert!((0..31).all(|_| !frames.are_a_flood(frame(DATA, 1))) && !frames.are_enough_for_now());
+        let last = [FrameHead { flags: END_STREAM, ..frame(DATA, 1) }, frame(HEADERS, 9), frame(DATA, 1)];
+        assert!(last.into_iter().all(|sent| !frames.are_a_flood(sent)));
+        assert!(frames.are_enough_for_now() && !frames.are_enough_for_now(), "the 32nd, and then anew");
+        assert!((0..100).all(|_| !frames.are_a_flood(frame(DATA, 256))) && !frames.are_enough_for_now());
+    }
+
+    #[test]
+    fn h2_05_frames_for_nothing_are_counted() {
+        // Empty data, SETTINGS, PRIORITY, PING, an unknown kind, and window updates that answer nothing.
+        for (kind, length) in [(0, 0), (4, 0), (4, 6), (2, 5), (6, 8), (0x42, 0), (8, 4)] {
+            let mut frames = ControlFrames::default();
+            assert!(!(0..1000).any(|_| frames.are_a_flood(frame(kind, length))), "{kind}");
+            assert!(frames.are_a_flood(frame(kind, length)), "{kind}");
+        }
+    }
+
+    #[test]
+    fn h2_05_what_answers_data_or_carries_requests_is_not_counted() {
+        let mut frames = ControlFrames::default();
+        frames.wrote(64 * 10_000);
+        let sent = [frame(8, 4), frame(8, 4), frame(1, 200), frame(0, 255), frame(9, 3), frame(3, 4)];
+        assert!((0..10_000).flat_map(|_| sent).all(|sent| !frames.are_a_flood(sent)));
+    }
+}
