@@ -6,6 +6,7 @@
 
 mod envelope;
 mod headers;
+mod reads;
 mod refusal;
 mod strict_json;
 mod version;

@@ -1,0 +1,46 @@
+//! Which requests only read, so that sending one twice changes nothing.
+
+use super::envelope::{Envelope, MessageKind};
+
+/// Methods that only read (MCP: ping, discovery, lists, reads, completion, the state and the result of a task).
+const READS: [&str; 12] = [
+    "completion/complete",
+    "ping",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/templates/list",
+    "server/discover",
+    "tasks/get",
+    "tasks/list",
+    "tasks/result",
+    "tools/list",
+];
+
+impl Envelope<'_> {
+    /// Returns whether it is a request that only reads: one that is idempotent in the sense of RFC 9110 9.2.2.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        self.kind == MessageKind::Request && self.method.as_deref().is_some_and(|method| READS.contains(&method))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Envelope;
+
+    fn reads(body: &str) -> bool {
+        Envelope::read(body.as_bytes(), false).unwrap().iter().all(Envelope::only_reads)
+    }
+
+    #[test]
+    fn up_13_only_requests_that_read_may_be_sent_twice() {
+        let request = |method: &str| reads(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#));
+        assert!(["ping", "tools/list", "resources/read", "server/discover", "tasks/get"].into_iter().all(request));
+        let others = ["tools/call", "initialize", "logging/setLevel", "tasks/cancel", "Ping", "tools/list2", "x/list"];
+        assert!(!others.into_iter().any(request));
+        assert!(!reads(r#"{"jsonrpc":"2.0","method":"ping"}"#), "a notification");
+        assert!(!reads(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), "a response");
+    }
+}
