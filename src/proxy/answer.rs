@@ -2,20 +2,23 @@
 //! status. What an upstream says about this origin, its cookies or its logins does not pass.
 
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, LOCATION, RETRY_AFTER,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_LOCATION, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED,
+    LOCATION, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::caching;
 use super::fault::{Cause, Fault};
 use super::headers::MCP_SESSION_ID;
 use super::message::{essence, is_json};
+use super::redirect;
+use super::route::Route;
 use crate::config::UpstreamKind;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const NO: HeaderValue = HeaderValue::from_static("no");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// UP-11: whatever it is, it runs no script and is of no origin.
@@ -24,36 +27,51 @@ const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'non
 /// Judges the upstream's answer: what must not reach a client, or would mislead it, becomes a 502. `is_awaited` says
 /// whether it is the answer to an MCP request (and not to a notification, which needs no content).
 pub(super) fn judge(
-    kind: UpstreamKind,
+    route: &Route,
+    asked: &PathAndQuery,
     status: StatusCode,
     headers: &HeaderMap,
     is_awaited: bool,
 ) -> Result<(), Fault> {
-    let text = |name: HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    match (kind, status) {
+    match (route.kind, status) {
         // UP-07: a client that saw this would log in elsewhere, or here again for ever. The operator must act.
         (_, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
             Err(Fault::new(Cause::CredentialRefused, format!("it answered {status}")))
         }
         (UpstreamKind::Http, StatusCode::NOT_MODIFIED) => Ok(()),
-        // UP-06, P-15: never followed, never passed on.
-        (_, status) if status.is_redirection() => {
-            let to = text(LOCATION).unwrap_or_else(|| "nowhere".to_owned());
-            Err(Fault::new(Cause::Redirect, format!("it answered {status}, to {to}")))
+        // UP-06: passed on where it leads nowhere else than to what this route serves. The client decides.
+        (UpstreamKind::Http, status) if status.is_redirection() => {
+            let is_ours = location(route, asked, headers, LOCATION).is_some();
+            if is_ours || !headers.contains_key(LOCATION) { Ok(()) } else { Err(redirect::fault(status, headers)) }
         }
+        // UP-06, P-15: those that are followed have been followed.
+        (UpstreamKind::Mcp, status) if status.is_redirection() => Err(redirect::fault(status, headers)),
         (_, status) if status.is_informational() => {
             Err(Fault::new(Cause::NotHttp, format!("it answered {status} and nothing else")))
         }
         // MCP, streamable HTTP: a request is answered with JSON or with a stream of events. Pages come from a path that
         // is not the server's, or from something before it that wants a person to sign in.
-        (UpstreamKind::Mcp, StatusCode::OK) if is_awaited && form(headers) == Form::Other => match text(CONTENT_TYPE) {
-            Some(one) if headers.get_all(CONTENT_TYPE).iter().count() == 1 && !one.contains(',') => {
-                Err(Fault::new(Cause::NotMcp, format!("it answered {status} with {one}")))
+        (UpstreamKind::Mcp, StatusCode::OK) if is_awaited && form(headers) == Form::Other => {
+            let declared: Vec<_> = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes).collect();
+            match *declared {
+                [one] if !one.contains(&b',') => {
+                    let one = String::from_utf8_lossy(one);
+                    Err(Fault::new(Cause::NotMcp, format!("it answered {status} with {one}")))
+                }
+                // Which of several is meant, nobody knows: it passes, inert (UP-11).
+                _ => Ok(()),
             }
-            // Which of several is meant, nobody knows: it passes, inert (UP-11).
-            Some(_) | None => Ok(()),
-        },
+        }
         (UpstreamKind::Mcp | UpstreamKind::Http, _) => Ok(()),
+    }
+}
+
+/// Returns a Location or Content-Location of a plain HTTP interface as clients may see it.
+fn location(route: &Route, asked: &PathAndQuery, headers: &HeaderMap, name: HeaderName) -> Option<HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(one), None) => route.map_location(asked, one),
+        (Some(_) | None, _) => None,
     }
 }
 
@@ -83,10 +101,11 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|v| !v.as_bytes().split(|b| *b == b',').all(plain))
 }
 
-/// Builds the head of an answer. `session` is the bound form of the upstream's session id; `from` is
-/// left empty; `to` is a map whose memory can be used.
+/// Builds the head of an answer to what was `asked`. `session` is the bound form of the upstream's session id; `from`
+/// is left empty; `to` is a map whose memory can be used.
 pub(super) fn build(
-    kind: UpstreamKind,
+    route: &Route,
+    asked: &PathAndQuery,
     form: Form,
     from: &mut HeaderMap,
     is_head: bool,
@@ -94,10 +113,22 @@ pub(super) fn build(
     mut to: HeaderMap,
 ) -> HeaderMap {
     to.clear();
+    let kind = route.kind;
     let passes = match kind {
         UpstreamKind::Mcp => passes_from_mcp,
         UpstreamKind::Http => passes_from_http,
     };
+    if kind == UpstreamKind::Http {
+        for name in [LOCATION, CONTENT_LOCATION] {
+            if let Some(mapped) = location(route, asked, from, name.clone()) {
+                to.insert(name, mapped);
+            }
+        }
+    }
+    // P-17: an answer to one user is nobody else's.
+    let caching =
+        if kind == UpstreamKind::Mcp || form == Form::Events { caching::NO_STORE } else { caching::confine(from) };
+    to.insert(CACHE_CONTROL, caching);
     let mut current = None;
     for (name, value) in from.drain() {
         // A name is given once for all its values.
@@ -119,10 +150,6 @@ pub(super) fn build(
         // P-10: whatever stands between us and the client must not hold events back.
         to.insert(X_ACCEL_BUFFERING, NO);
     }
-    if kind == UpstreamKind::Mcp || form == Form::Events {
-        // P-17: an answer to one user is nobody else's.
-        to.insert(CACHE_CONTROL, NO_STORE);
-    }
     if let Some(session) = session {
         to.insert(MCP_SESSION_ID, session);
     }
@@ -140,7 +167,7 @@ fn passes_from_mcp(name: &HeaderName) -> bool {
 /// The same for a plain HTTP interface, and what caching and paging need.
 fn passes_from_http(name: &HeaderName) -> bool {
     static LISTED: [HeaderName; 8] =
-        [ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EXPIRES, LAST_MODIFIED, VARY];
+        [ACCEPT_RANGES, AGE, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EXPIRES, LAST_MODIFIED, VARY];
     DESCRIBING.contains(name)
         || LISTED.contains(name)
         || matches!(

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
@@ -14,6 +13,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::fault::{self, Cause, Fault};
 use super::interim::Interim;
+use super::observed::Observed;
 use super::route::UpstreamOrigin;
 use crate::trust;
 
@@ -24,10 +24,10 @@ const PROBES: u32 = 3;
 
 /// A connection, before HTTP.
 pub(super) enum Dialled {
-    Plain(TokioIo<Interim<TcpStream>>),
-    Tls(TokioIo<Interim<TlsStream<TcpStream>>>),
+    Plain(Interim<TcpStream>),
+    Tls(Interim<TlsStream<TcpStream>>),
     /// ALPN chose HTTP/2.
-    Http2(TokioIo<TlsStream<TcpStream>>),
+    Http2(Observed<TlsStream<TcpStream>>),
 }
 
 /// Connects within `connect_timeout`.
@@ -44,7 +44,7 @@ pub(super) async fn dial(origin: &UpstreamOrigin) -> Result<Dialled, Fault> {
 async fn dial_unbounded(origin: &UpstreamOrigin) -> Result<Dialled, Fault> {
     let tcp = connect(origin).await?;
     prepare(&tcp).map_err(|error| Fault::of_connect(&origin.authority, &error))?;
-    let Some(tls) = &origin.tls else { return Ok(Dialled::Plain(TokioIo::new(Interim::new(tcp)))) };
+    let Some(tls) = &origin.tls else { return Ok(Dialled::Plain(Interim::new(tcp))) };
     let tls_fault = |error: &dyn std::error::Error| {
         Fault::new(Cause::Tls, format!("TLS with {}: {}", origin.authority, fault::whole(error)))
     };
@@ -55,7 +55,7 @@ async fn dial_unbounded(origin: &UpstreamOrigin) -> Result<Dialled, Fault> {
     };
     let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await.map_err(|error| tls_fault(&error))?;
     let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    Ok(if chosen { Dialled::Http2(TokioIo::new(stream)) } else { Dialled::Tls(TokioIo::new(Interim::new(stream))) })
+    Ok(if chosen { Dialled::Http2(Observed::new(stream)) } else { Dialled::Tls(Interim::new(stream)) })
 }
 
 async fn connect(origin: &UpstreamOrigin) -> Result<TcpStream, Fault> {

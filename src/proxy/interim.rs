@@ -1,14 +1,16 @@
-//! A connection to an HTTP/1.1 upstream that breaks when too many interim answers come for one request: hyper skips
-//! them, however many.
+//! A connection to an HTTP/1.1 upstream, watched from below: it breaks when too many interim answers come for one request
+//! (hyper skips them, however many), and tells whether an answer has begun, and whether one began too early.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// UP-05: the most interim answers to one request (RFC 9110 15.2); real ones are one or two.
-const MOST: u8 = 7;
+pub(super) const MOST_INTERIM: u8 = 7;
 /// How the head of one begins, whatever the minor version.
 const BEGINNING: [u8; 10] = *b"HTTP/1.? 1";
 
@@ -32,11 +34,9 @@ enum Place {
 }
 
 impl Heads {
-    /// Something of a request is written: the answer to it begins with a head, if none is being read.
+    /// A request is written: the answer to it begins with a head.
     fn asked(&mut self) {
-        if matches!(self.place, Place::Final) {
-            *self = Self { place: Place::Beginning(0), count: 0 };
-        }
+        *self = Self { place: Place::Beginning(0), count: 0 };
     }
 
     /// Takes note of what was read; false when there were too many.
@@ -63,7 +63,34 @@ impl Heads {
                 },
             };
         }
-        self.count <= MOST
+        self.count <= MOST_INTERIM
+    }
+}
+
+/// What the bytes of a connection have told; shared with whoever uses it.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    /// A request is about to be written.
+    begins: AtomicBool,
+    heard: AtomicBool,
+    early: AtomicBool,
+}
+
+impl Signs {
+    /// Says that the next bytes written are those of another request.
+    pub(super) fn begin(&self) {
+        self.begins.store(true, Relaxed);
+        self.heard.store(false, Relaxed);
+    }
+
+    /// Returns whether anything has come since the last request began.
+    pub(super) fn has_heard(&self) -> bool {
+        self.heard.load(Relaxed)
+    }
+
+    /// Returns whether an answer has ever begun before its request was written to the end.
+    pub(super) fn was_early(&self) -> bool {
+        self.early.load(Relaxed)
     }
 }
 
@@ -72,20 +99,39 @@ impl Heads {
 pub(super) struct Interim<T> {
     io: T,
     heads: Heads,
+    signs: Arc<Signs>,
 }
 
 impl<T> Interim<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, heads: Heads::default() }
+        Self { io, heads: Heads::default(), signs: Arc::default() }
+    }
+
+    pub(super) fn signs(&self) -> Arc<Signs> {
+        Arc::clone(&self.signs)
+    }
+
+    /// Something is written: of a new request, or of one that is answered already.
+    fn writes(&mut self) {
+        if self.signs.begins.load(Relaxed) {
+            self.signs.begins.store(false, Relaxed);
+            self.heads.asked();
+        } else if matches!(self.heads.place, Place::Final) {
+            self.signs.early.store(true, Relaxed);
+        }
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Interim<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { io, heads } = self.get_mut();
+        let Self { io, heads, signs } = self.get_mut();
         let before = buffer.filled().len();
         let read = Pin::new(io).poll_read(cx, buffer);
-        let fine = heads.read(buffer.filled().get(before..).unwrap_or_default());
+        let new = buffer.filled().get(before..).unwrap_or_default();
+        if !new.is_empty() {
+            signs.heard.store(true, Relaxed);
+        }
+        let fine = heads.read(new);
         if fine {
             read
         } else {
@@ -96,9 +142,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Interim<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Interim<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let Self { io, heads } = self.get_mut();
-        heads.asked();
-        Pin::new(io).poll_write(cx, data)
+        let this = self.get_mut();
+        this.writes();
+        Pin::new(&mut this.io).poll_write(cx, data)
     }
 
     fn poll_write_vectored(
@@ -106,9 +152,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Interim<T> {
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { io, heads } = self.get_mut();
-        heads.asked();
-        Pin::new(io).poll_write_vectored(cx, data)
+        let this = self.get_mut();
+        this.writes();
+        Pin::new(&mut this.io).poll_write_vectored(cx, data)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -126,14 +172,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Interim<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Heads, MOST};
+    use super::{Heads, MOST_INTERIM};
 
     #[test]
     fn up_05_interim_heads_are_counted_however_they_are_cut_and_nothing_else_is() {
         let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
         let odd = "\r\nHTTP/1.0 100 \nA: b\n\n";
         let last = "HTTP/1.1 200 OK\r\nA: HTTP/1.1 103\r\n\r\n";
-        let most = usize::from(MOST);
+        let most = usize::from(MOST_INTERIM);
         for (text, fine) in [
             (format!("{}{last}{}", hint.repeat(most), hint.repeat(9)), true),
             (format!("{}{last}", hint.repeat(most + 1)), false),

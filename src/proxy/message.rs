@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
 use tokio::time::timeout;
 
+use super::again::{Again, LARGEST_KEPT};
 use super::budget::Budget;
 use super::gather::{Gathered, Stop};
 use super::headers::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
@@ -28,14 +29,13 @@ pub(super) const LARGE_BODIES: usize = 16;
 pub(super) const LARGE_BODIES_WAITING: usize = 256;
 /// How long one waits until it is read.
 const PLACE_WAIT: Duration = Duration::from_secs(5);
-/// A request's id is kept as a part of its body; of a larger body than this it is copied, if it is smaller itself.
-const LARGEST_KEPT: usize = 4 * 1024;
 
 /// What is to be sent, and what was read of it.
 pub(super) struct Message {
     pub(super) body: Outgoing,
     /// The id of the one request in it, as raw JSON: for an answer of our own.
     pub(super) id: Option<Bytes>,
+    pub(super) again: Again,
 }
 
 /// A large body, which keeps its place until it is sent or given up.
@@ -112,7 +112,8 @@ pub(super) async fn read(
     let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
     if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
         let body = if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(body, limit, time) };
-        return Ok(Message { body, id: None });
+        let again = Again::of_request(method, &body);
+        return Ok(Message { body, id: None, again });
     }
     let read = read_whole(body, limit, config.limits.inspect_body, time, large).await;
     let bytes = read.map_err(|rejection| (rejection, None))?;
@@ -120,12 +121,15 @@ pub(super) async fn read(
     let messages = envelope.map_err(|fault| (Rejection::Envelope(fault), None))?;
     let id = id_of(&bytes, &messages);
     match check(&messages, version, headers) {
-        Ok(()) => Ok(Message { body: Outgoing::Whole(Some(bytes)), id }),
+        Ok(()) => {
+            let again = Again::of_message(route, &bytes, messages.iter().all(Envelope::only_reads));
+            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), id, again })
+        }
         Err(rejection) => Err((rejection, id)),
     }
 }
 
-/// Returns the id of the one request in a body.
+/// Returns the id of the one request in a body: as a part of a small body, else as a copy, if it is small itself.
 fn id_of(body: &Bytes, messages: &[Envelope<'_>]) -> Option<Bytes> {
     let [Envelope { id: Some(id), .. }] = messages else { return None };
     if body.len() <= LARGEST_KEPT {

@@ -5,43 +5,44 @@
 //! `token_cache`, `web`, `config`, `clock` and `telemetry`. Start at [`Proxy::serve`], then `permit.rs`, `headers.rs`
 //! and `rejection.rs`.
 
-use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::ProtocolVersion;
 use crate::telemetry::{Outcome, WorkerMetrics};
 use crate::token_cache::TokenCache;
-use crate::web::{Body, RequestBody, Response, reply};
+use crate::web::{RequestBody, Response, reply};
 
+mod again;
 mod answer;
 mod authenticate;
 mod breaker;
 mod budget;
+mod caching;
 mod caller;
 mod connect;
+mod deliver;
 mod events;
 mod fault;
 mod gather;
 mod headers;
 mod interim;
+mod line;
 mod message;
+mod observed;
 mod origin;
 mod outgoing;
 mod permit;
 mod places;
 mod record;
+mod redirect;
 mod rejection;
 mod relay;
 mod route;
@@ -53,30 +54,20 @@ mod watch;
 
 pub use route::RouteTable;
 
-use answer::Form;
+use again::{Again, Next, Step};
 use authenticate::authenticate;
 use budget::Slot;
 use caller::{Caller, Callers};
-use fault::{Cause, Fault};
-use gather::{Gathered, Stop};
 use headers::{Checked, LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use permit::{Addressed, Permit};
 use places::{Place, Places};
 use record::Record;
 use rejection::{Refused, Rejection};
-use relay::Relay;
 use route::Route;
 use session::SessionKey;
 use trace::Traces;
-use upstream::{Ask, Lease, Pool};
-use watch::{Limits, Order, Watch};
-
-/// Answers up to this size that are here with their head, or say their length and come soon after, are passed on whole:
-/// four TLS records.
-const WHOLE: usize = 64 * 1024;
-const SHORT: u64 = 64 * 1024;
-/// How long such an answer is waited for; one that takes longer becomes a stream.
-const MOMENT: Duration = Duration::from_secs(1);
+use upstream::{Answered, Ask, On, Pool, Unanswered};
+use watch::Watch;
 
 /// Who is at the other end of the connection.
 #[derive(Debug, Clone)]
@@ -128,13 +119,6 @@ struct Exchange<'a> {
     slot: Option<Slot>,
     /// The message's id as raw JSON, once it was read: for an answer of our own.
     id: Option<Bytes>,
-}
-
-/// What the head of an answer says of its body.
-struct Shape {
-    status: StatusCode,
-    is_events: bool,
-    is_encoded: bool,
 }
 
 impl Proxy {
@@ -235,15 +219,51 @@ impl Proxy {
         exchange.id = message.id;
         let checked = self.check_session(exchange, &caller)?;
         let permit = Permit::grant(caller)?;
-        let spare = std::mem::take(&mut *station.spare());
-        let headers =
-            headers::build(spare, route, &station.table, fields, permit.caller(), peer, checked, &self.traces);
-        let ask = Ask { method: method.clone(), target, headers, body: message.body };
+        let headers = self.head(exchange, &permit, checked);
+        let ask = Ask { method: method.clone(), target: target.clone(), headers, body: message.body };
         let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?;
         let place = pool.enter(&permit).await?;
-        let (response, lease) = pool.send(&permit, &place, ask).await?;
-        let response = self.deliver(exchange, response, (lease, place), &token, permit.caller()).await?;
+        let sent = pool.send(&permit, &place, On::Any, ask).await;
+        let (answered, asked) = match sent {
+            Ok(answered) if !redirect::repeats(answered.0.status()) => (answered, target),
+            // Boxed: rare, and of some size.
+            sent => Box::pin(self.send_again(exchange, &permit, (pool, &place), (sent, target), message.again)).await?,
+        };
+        let (response, lease) = answered;
+        let response = self.deliver(exchange, &asked, response, (lease, place), &token, permit.caller()).await?;
         Ok((response, Outcome::Forwarded))
+    }
+
+    /// Builds the head of the request to the upstream.
+    fn head(&self, exchange: &Exchange<'_>, permit: &Permit, checked: Checked) -> HeaderMap {
+        let Exchange { station, route, peer, ref parts, .. } = *exchange;
+        let spare = std::mem::take(&mut *station.spare());
+        headers::build(spare, route, &station.table, &parts.headers, permit.caller(), peer, checked, &self.traces)
+    }
+
+    /// Sends a request once more where that is safe, or returns what it came to.
+    async fn send_again(
+        &self,
+        exchange: &Exchange<'_>,
+        permit: &Permit,
+        (pool, place): (&Pool, &Place),
+        (mut sent, mut asked): (Result<Answered, Unanswered>, PathAndQuery),
+        mut again: Again,
+    ) -> Result<(Answered, PathAndQuery), Rejection> {
+        loop {
+            let Next { on, target, body, before } = match again.next(exchange.route, &asked, sent) {
+                Step::Send(next) => next,
+                Step::Done(sent) => return Ok((sent?, asked)),
+            };
+            if let Some((response, lease)) = before {
+                deliver::discard(response.into_body(), lease).await;
+            }
+            let checked = self.check_session(exchange, permit.caller())?;
+            let headers = self.head(exchange, permit, checked);
+            let method = exchange.parts.method.clone();
+            asked = target.clone();
+            sent = pool.send(permit, place, on, Ask { method, target, headers, body }).await;
+        }
     }
 
     /// Checks the session that a legacy request names.
@@ -262,84 +282,6 @@ impl Proxy {
             }
             (Some(_), Some(_)) => Err(Rejection::UnknownSession),
         }
-    }
-
-    /// Passes the upstream's answer on.
-    async fn deliver(
-        &self,
-        exchange: &mut Exchange<'_>,
-        response: http::Response<Incoming>,
-        held: (Lease, Place),
-        token: &Addressed,
-        caller: &Caller,
-    ) -> Result<Response, Rejection> {
-        let route = exchange.route;
-        let (mut head, body) = response.into_parts();
-        let is_awaited = exchange.id.is_some() || exchange.parts.method == Method::GET;
-        answer::judge(route.kind, head.status, &head.headers, is_awaited)?;
-        let form = answer::form(&head.headers);
-        let is_encoded = answer::is_encoded(&head.headers);
-        // SS-02: events that are not seen cannot be bounded, and no other coding than identity was asked for.
-        if route.kind == UpstreamKind::Mcp && form == Form::Events && is_encoded {
-            return Err(Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity").into());
-        }
-        let shape = Shape { status: head.status, is_events: form == Form::Events, is_encoded };
-        let body = self.whole_or_stream(exchange, shape, body, held, token).await?;
-        let keeps_session = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
-        let session = head.headers.get(MCP_SESSION_ID).filter(|_| keeps_session);
-        let session = session.and_then(|id| self.session_key.wrap(route, &caller.principal, id));
-        let is_head = exchange.parts.method == Method::HEAD;
-        // The request's own map has served; its memory goes on.
-        let emptied = std::mem::take(&mut exchange.parts.headers);
-        let mut response = Response::new(body);
-        *response.status_mut() = head.status;
-        *response.headers_mut() = answer::build(route.kind, form, &mut head.headers, is_head, session, emptied);
-        *exchange.station.spare() = head.headers;
-        Ok(response)
-    }
-
-    /// Makes the body of an answer: whole if it is here or will be in a moment, a stream if not.
-    async fn whole_or_stream(
-        &self,
-        exchange: &mut Exchange<'_>,
-        shape: Shape,
-        mut body: Incoming,
-        (lease, place): (Lease, Place),
-        token: &Addressed,
-    ) -> Result<Body, Rejection> {
-        let Shape { status, is_events, is_encoded } = shape;
-        let (route, config) = (exchange.route, exchange.config);
-        let mut read = Gathered::default();
-        let mut stop = poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, WHOLE, cx))).await;
-        // Many servers write head and body one after the other. A stream would cost more than this wait.
-        let is_short = !is_events && body.size_hint().exact().is_some_and(|rest| rest <= SHORT);
-        if stop.is_pending() && is_short {
-            let rest = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
-            stop = rest.map_or(Poll::Pending, Poll::Ready);
-        }
-        match stop {
-            Poll::Ready(Stop::Broken(error)) => return Err(Fault::of_exchange(&error).into()),
-            Poll::Ready(Stop::End) => {
-                // Before the place is free: whoever waits for it finds this connection.
-                lease.finish();
-                return Ok(Body::from(read.take()));
-            }
-            Poll::Ready(Stop::Full) | Poll::Pending => {}
-        }
-        let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
-        record.answer(Outcome::Forwarded, status);
-        // A stream of events may stay open for hours: it is no longer a request under way.
-        let place = Some(place).filter(|_| !is_events);
-        let (silence, on_silence) = if is_events {
-            (config.timeouts.sse_keep_alive, Order::KeepAlive)
-        } else {
-            (route.first_byte_timeout, Order::TooSilent)
-        };
-        let limits = Limits { max_age: route.max_stream, silence, on_silence, grace: config.timeouts.expired_stream };
-        let ward = self.watch.over(token.token(), route, limits);
-        let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
-        let relay = Relay::new(body, (lease, place), read, event_limit, ward, record, exchange.slot.take());
-        Ok(Body::Relayed(Box::pin(relay)))
     }
 
     /// Returns what this worker keeps for `table`; makes it when the table is new.

@@ -2,13 +2,16 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
+use super::rejection::Rejection;
 use crate::web::{RequestBody, detached};
 
 /// What is sent.
@@ -16,9 +19,55 @@ pub(super) enum Outgoing {
     /// Nothing.
     Empty,
     /// Bytes that were read and looked at; sent as they came.
-    Whole(Option<Bytes>),
+    Whole(Option<Piece>),
     /// The client's body while it comes.
     Stream(Box<Upload>),
+}
+
+/// Bytes that are handed over to be sent.
+pub(super) struct Piece {
+    bytes: Bytes,
+    begun: Option<Arc<AtomicBool>>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        // Only what the peer's window lets through gets here.
+        if let Some(begun) = self.begun.as_ref().filter(|_| count > 0) {
+            begun.store(true, Relaxed);
+        }
+        self.bytes.advance(count);
+    }
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, begun: None }
+    }
+}
+
+/// A body of which the sender would know whether any of it was sent.
+pub(super) struct Lent {
+    bytes: Bytes,
+    begun: Arc<AtomicBool>,
+}
+
+impl Lent {
+    /// The largest: so that what holds a place for large bodies gives it back once it is sent.
+    const LARGEST: usize = 64 * 1024;
+
+    /// Returns the body if nothing of it was sent.
+    pub(super) fn untouched(self) -> Option<Bytes> {
+        (!self.begun.load(Relaxed)).then_some(self.bytes)
+    }
 }
 
 /// A body that is passed on unseen: of at most so many bytes, within a time.
@@ -26,19 +75,68 @@ pub(super) struct Upload {
     body: RequestBody,
     left: usize,
     deadline: Pin<Box<Sleep>>,
+    progress: Arc<Progress>,
+}
+
+/// How far an upload has come, for whoever waits for the answer to it.
+#[derive(Debug)]
+pub(super) struct Progress(AtomicU8);
+
+/// What `Progress` holds.
+const UNDER_WAY: u8 = 0;
+const ENDED: u8 = 1;
+const TOO_LARGE: u8 = 2;
+const TOO_SLOW: u8 = 3;
+const BROKEN_OFF: u8 = 4;
+
+impl Progress {
+    /// Returns whether the whole body was handed over to be sent.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.load(Relaxed) == ENDED
+    }
+
+    /// Returns what is wrong with the client's body, if that is why the request failed.
+    pub(super) fn fault(&self) -> Option<Rejection> {
+        match self.0.load(Relaxed) {
+            TOO_LARGE => Some(Rejection::TooLarge),
+            TOO_SLOW => Some(Rejection::SlowBody),
+            BROKEN_OFF => Some(Rejection::BadBody("the body broke off")),
+            _ => None,
+        }
+    }
 }
 
 impl Outgoing {
     pub(super) fn stream(body: RequestBody, limit: usize, time: Duration) -> Self {
-        Self::Stream(Box::new(Upload { body, left: limit, deadline: Box::pin(tokio::time::sleep(time)) }))
+        let progress = Arc::new(Progress(AtomicU8::new(UNDER_WAY)));
+        Self::Stream(Box::new(Upload { body, left: limit, deadline: Box::pin(tokio::time::sleep(time)), progress }))
+    }
+
+    /// Returns how far it has come, unless all of it is here.
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+        match self {
+            Self::Empty | Self::Whole(_) => None,
+            Self::Stream(upload) => Some(Arc::clone(&upload.progress)),
+        }
+    }
+
+    /// Returns a body that is here, to know what became of it; `None` if it is not here, or large.
+    pub(super) fn lend(&mut self) -> Option<Lent> {
+        match self {
+            Self::Whole(Some(piece)) if (1..=Lent::LARGEST).contains(&piece.bytes.len()) => {
+                let begun = Arc::clone(piece.begun.get_or_insert_default());
+                Some(Lent { bytes: piece.bytes.clone(), begun })
+            }
+            Self::Empty | Self::Whole(_) | Self::Stream(_) => None,
+        }
     }
 }
 
 impl Body for Outgoing {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Piece>>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
@@ -49,7 +147,7 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty | Self::Whole(None) => true,
-            Self::Whole(Some(bytes)) => bytes.is_empty(),
+            Self::Whole(Some(piece)) => piece.bytes.is_empty(),
             Self::Stream(upload) => upload.body.is_end_stream(),
         }
     }
@@ -57,35 +155,47 @@ impl Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty | Self::Whole(None) => SizeHint::with_exact(0),
-            Self::Whole(Some(bytes)) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Self::Whole(Some(piece)) => SizeHint::with_exact(u64::try_from(piece.bytes.len()).unwrap_or(u64::MAX)),
             Self::Stream(upload) => upload.body.size_hint(),
         }
     }
 }
 
 impl Upload {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Piece>>>> {
         loop {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     // HS-18: trailers are dropped, whatever they hold.
                     let Ok(data) = frame.into_data() else { continue };
                     let Some(left) = self.left.checked_sub(data.len()) else {
-                        return Poll::Ready(Some(Err(io::ErrorKind::FileTooLarge.into())));
+                        return self.fail(TOO_LARGE, io::ErrorKind::FileTooLarge);
                     };
                     self.left = left;
+                    // Nobody asks again after the last byte of a known length.
+                    if self.body.is_end_stream() || self.body.size_hint().exact() == Some(0) {
+                        self.progress.0.store(ENDED, Relaxed);
+                    }
                     // The upstream may take its time: what waits for it must not be a read buffer for each byte.
-                    return Poll::Ready(Some(Ok(Frame::data(detached(data)))));
+                    return Poll::Ready(Some(Ok(Frame::data(detached(data).into()))));
                 }
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(_))) => return self.fail(BROKEN_OFF, io::ErrorKind::ConnectionAborted),
+                Poll::Ready(None) => {
+                    self.progress.0.store(ENDED, Relaxed);
+                    return Poll::Ready(None);
+                }
                 Poll::Pending => {
                     return match self.deadline.as_mut().poll(cx) {
-                        Poll::Ready(()) => Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into()))),
+                        Poll::Ready(()) => self.fail(TOO_SLOW, io::ErrorKind::TimedOut),
                         Poll::Pending => Poll::Pending,
                     };
                 }
             }
         }
+    }
+
+    fn fail(&self, state: u8, kind: io::ErrorKind) -> Poll<Option<io::Result<Frame<Piece>>>> {
+        self.progress.0.store(state, Relaxed);
+        Poll::Ready(Some(Err(kind.into())))
     }
 }

@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 use super::budget::Budgets;
 use super::connect;
 use super::origin::Origins;
+use super::redirect::Moved;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
@@ -52,8 +53,9 @@ pub(super) struct Route {
     /// The upstream's path and query, for a request that names the public path itself.
     target: PathAndQuery,
     /// The upstream's path without trailing slash, and whether its URL has a query.
-    base: String,
-    has_query: bool,
+    pub(super) base: String,
+    pub(super) has_query: bool,
+    pub(super) moved: Moved,
     pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) max_connections: usize,
     pub(super) first_byte_timeout: Duration,
@@ -200,6 +202,7 @@ impl Route {
             target: target.parse().map_err(|_| fault("its path cannot stand in a request"))?,
             base: url.path().trim_end_matches('/').to_owned(),
             has_query: url.query().is_some(),
+            moved: Moved::default(),
             static_headers: upstream.headers.clone(),
             max_connections: upstream.max_connections,
             first_byte_timeout: upstream.first_byte_timeout,
@@ -226,11 +229,13 @@ impl Route {
             UpstreamKind::Mcp => "",
             UpstreamKind::Http => uri.path().strip_prefix(&*self.path).filter(|rest| is_plain(rest))?,
         };
+        let moved = self.moved.to();
+        let target = moved.as_deref().unwrap_or(&self.target);
         match (self.kind, uri.query()) {
             // A query of the operator's own (a key, perhaps) is never joined by the client's.
-            (UpstreamKind::Mcp, _) if self.has_query => Some(self.target.clone()),
-            (UpstreamKind::Mcp, None) => Some(self.target.clone()),
-            (UpstreamKind::Mcp, Some(query)) => format!("{}?{query}", self.target.path()).parse().ok(),
+            (UpstreamKind::Mcp, _) if self.has_query => Some(target.clone()),
+            (UpstreamKind::Mcp, None) => Some(target.clone()),
+            (UpstreamKind::Mcp, Some(query)) => format!("{}?{query}", target.path()).parse().ok(),
             (UpstreamKind::Http, None) if rest.is_empty() && self.base.is_empty() => {
                 Some(PathAndQuery::from_static("/"))
             }
@@ -242,7 +247,7 @@ impl Route {
 
 /// HS-14: the prefix was matched on raw bytes, so nothing behind it may lead out of it once somebody decodes it (even
 /// twice), collapses it or cuts path parameters off.
-fn is_plain(path: &str) -> bool {
+pub(super) fn is_plain(path: &str) -> bool {
     let decoded = path.replace("%25", "%");
     let hides = |text: &str| {
         text.as_bytes()

@@ -1,89 +1,175 @@
-//! The HTTP/2 connections of one worker to one upstream, each shared by many requests.
+//! The HTTP/2 connections of one worker to one upstream, each shared by many requests: by no more than the upstream
+//! allows, and by none that are new once it has gone quiet or failed one.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::observed::{Observed, Signs};
 use super::outgoing::Outgoing;
 use super::upstream::MAX_HEAD;
 use crate::telemetry::UpstreamConnection;
 
-/// Requests under way on one connection, streams of events among them. RFC 9113 6.5.2 asks every peer to allow so many;
-/// one beyond what it allows would wait, and all after it, until another has ended.
+/// Requests under way on one connection at most, streams of events among them, whatever the upstream allows.
 const STREAMS: usize = 100;
 /// What an upstream may send before it is read: of one answer, and of all, so that those which nobody reads leave the
 /// others theirs.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
-/// A connection whose peer is silent is given up after twice this.
-const PING: Duration = Duration::from_secs(20);
+/// A connection whose peer leaves a ping unanswered for so long is closed, with every request on it. A server that
+/// computes may be silent for a while, so this is patient; new requests are not: see `Line::is_quiet`.
+const GIVE_UP: Duration = Duration::from_secs(40);
+/// How long a connection is kept that no request uses: shorter than what proxies and address translators forget.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// The open connections; none but the first with room is kept without a request.
-#[derive(Default)]
-pub(super) struct Shared(Mutex<Vec<Line>>);
+pub(super) struct Shared {
+    lines: Mutex<Vec<Arc<Line>>>,
+    /// A peer with requests under way is asked this often for a sign of life, and has as long to give it.
+    ping: Duration,
+}
 
+/// One connection.
 struct Line {
     sender: SendRequest<Outgoing>,
-    /// Held by every request as well, and thereby their number.
-    requests: Arc<()>,
+    signs: Arc<Signs>,
+    requests: AtomicUsize,
+    /// When it last went from no request to one.
+    busy_since: Mutex<Instant>,
+    /// Takes no new requests.
+    left: AtomicBool,
+    /// Ends all its tasks.
+    stop: CancellationToken,
 }
 
 /// One request's share of a connection.
 pub(super) struct Share {
     pub(super) sender: SendRequest<Outgoing>,
-    _request: Arc<()>,
+    line: Arc<Line>,
 }
 
 impl Line {
-    fn requests(&self) -> usize {
-        Arc::strong_count(&self.requests).saturating_sub(1)
+    fn share(self: &Arc<Self>) -> Share {
+        if self.requests.fetch_add(1, Relaxed) == 0 {
+            *self.busy_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+        Share { sender: self.sender.clone(), line: Arc::clone(self) }
     }
 
-    fn share(&self) -> Share {
-        Share { sender: self.sender.clone(), _request: Arc::clone(&self.requests) }
+    /// Returns whether a request can be sent at once, and is likely to be answered.
+    fn has_room(&self, now: Instant, ping: Duration) -> bool {
+        self.requests.load(Relaxed) < STREAMS.min(self.signs.limit()) && !self.is_quiet(now, ping)
+    }
+
+    /// Returns whether a ping must have been answered by now and was not.
+    fn is_quiet(&self, now: Instant, ping: Duration) -> bool {
+        let busy_since = *self.busy_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = self.signs.heard().max(busy_since);
+        self.requests.load(Relaxed) > 0 && now.saturating_duration_since(since) > ping * 2
+    }
+
+    /// Returns whether it goes on with what it has, or rests for a short while.
+    fn is_kept(&self, now: Instant) -> bool {
+        self.requests.load(Relaxed) > 0 || now.saturating_duration_since(self.signs.heard()) < IDLE
+    }
+}
+
+impl Share {
+    /// Lets no new request onto this connection: it has kept one waiting in vain. Those on it go on.
+    pub(super) fn leave(&self) {
+        self.line.left.store(true, Relaxed);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let was_last = self.line.requests.fetch_sub(1, Relaxed) == 1;
+        // Without senders a sound connection says farewell and closes. One that was left may hold bodies that its peer
+        // never takes, and its tasks would wait with them.
+        if was_last && self.line.left.load(Relaxed) {
+            self.line.stop.cancel();
+        }
     }
 }
 
 impl Shared {
+    /// `ping` is how long a sign of life may take.
+    pub(super) fn new(ping: Duration) -> Self {
+        Self { lines: Mutex::default(), ping }
+    }
+
     /// Takes a share of the first connection that has room.
     pub(super) fn take(&self) -> Option<Share> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
         let mut taken = None;
         lines.retain(|line| {
-            let has_room = !line.sender.is_closed() && line.requests() < STREAMS;
-            if taken.is_none() && has_room {
+            if line.sender.is_closed() || line.left.load(Relaxed) || !line.is_kept(now) {
+                return false;
+            }
+            if taken.is_none() && line.has_room(now, self.ping) {
                 taken = Some(line.share());
             }
-            !line.sender.is_closed() && line.requests() > 0
+            line.requests.load(Relaxed) > 0
         });
         taken
     }
 
     /// Begins to speak HTTP/2 and shares the connection. It counts as in use until it ends.
-    pub(super) async fn open<T>(&self, io: T, counted: UpstreamConnection) -> hyper::Result<Share>
+    pub(super) async fn open<T>(&self, io: Observed<T>, counted: UpstreamConnection) -> hyper::Result<Share>
     where
-        T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (sender, connection) = Builder::new(TokioExecutor::new())
+        let (signs, stop) = (io.signs(), CancellationToken::new());
+        let (sender, connection) = Builder::new(Tasks(stop.clone()))
             .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING)
+            .keep_alive_interval(self.ping)
+            .keep_alive_timeout(GIVE_UP)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
-            .handshake(io)
+            .handshake(TokioIo::new(io))
             .await?;
+        let until = stop.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Some(Err(error)) = until.run_until_cancelled_owned(connection).await {
                 tracing::debug!(%error, "an upstream connection ended");
             }
             drop(counted);
         });
-        let line = Line { sender, requests: Arc::default() };
+        let line = Arc::new(Line {
+            sender,
+            signs,
+            requests: AtomicUsize::new(0),
+            busy_since: Mutex::new(Instant::now()),
+            left: AtomicBool::new(false),
+            stop,
+        });
         let share = line.share();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         Ok(share)
+    }
+}
+
+/// Starts the tasks of one connection, which end with it.
+#[derive(Clone)]
+struct Tasks(CancellationToken);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        drop(tokio::spawn(self.0.clone().run_until_cancelled_owned(task)));
     }
 }

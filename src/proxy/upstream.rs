@@ -1,38 +1,33 @@
-//! The connections of one worker to one upstream: HTTP/1.1, last used first used again, or shared ones of HTTP/2 where
-//! ALPN offers it. A bounded number of requests is under way, a bounded number waits.
+//! The way of one worker to one upstream. A bounded number of requests is under way, a bounded number waits; each gets
+//! a connection of HTTP/1.1 to itself, or a share of one of HTTP/2 where ALPN offers it.
 
-use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
+use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout};
 
 use super::breaker::Breaker;
 use super::connect::{self, Dialled};
-use super::fault::{self, Cause, Fault};
-use super::outgoing::Outgoing;
+use super::fault::{Cause, Fault};
+use super::line::{IdleLines, Line};
+use super::outgoing::{Outgoing, Progress};
 use super::permit::Permit;
 use super::places::{Place, Places};
 use super::rejection::Rejection;
 use super::route::Route;
 use super::shared::{Share, Shared};
-use crate::telemetry::{UpstreamConnection, WorkerMetrics};
+use crate::telemetry::WorkerMetrics;
 
-/// Common servers close a connection that was idle for 5 s without saying so; one second less avoids the race that
-/// ends in a 502, and a new connection costs a loopback or data-centre upstream next to nothing.
-const IDLE: Duration = Duration::from_secs(4);
 /// The longest answer head.
 pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// The most fields of an answer.
 const MAX_FIELDS: usize = 64;
-/// The read buffer of a connection at most: four TLS records.
-const MAX_BUFFER: usize = 64 * 1024;
 /// Requests that wait for a connection, as a multiple of the connections.
 const WAITING_PER_CONNECTION: usize = 4;
 /// How long one waits.
@@ -42,31 +37,20 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Pool {
     route: Arc<Route>,
     metrics: WorkerMetrics,
-    idle: Mutex<Vec<Idle>>,
+    idle: Arc<IdleLines>,
     shared: Shared,
     breaker: Breaker,
     places: Arc<Places>,
-    /// Whether a task looks after the idle ones.
-    tended: AtomicBool,
-}
-
-/// A connection of HTTP/1.1.
-struct Line {
-    sender: http1::SendRequest<Outgoing>,
-    counted: UpstreamConnection,
-}
-
-struct Idle {
-    line: Line,
-    since: Instant,
 }
 
 /// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
 /// others share it.
 pub(super) struct Lease {
-    pool: Arc<Pool>,
+    idle: Arc<IdleLines>,
     line: Option<Line>,
     share: Option<Share>,
+    /// The upload that was still under way when the answer began.
+    upload: Option<Arc<Progress>>,
 }
 
 /// What is asked of an upstream.
@@ -77,16 +61,52 @@ pub(super) struct Ask {
     pub(super) body: Outgoing,
 }
 
+/// On which connections a request may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// One that is open, or else a new one.
+    Any,
+    /// A new one.
+    New,
+}
+
+/// Why there is no answer.
+pub(super) enum Unanswered {
+    /// A connection that had served before ended, and nothing of an answer came: the upstream may have acted.
+    Lost(Fault),
+    /// The upstream has not acted, whatever was asked; with the body, if it is still here.
+    Unprocessed(Fault, Option<Bytes>),
+    /// Nothing is to be done about it.
+    Refused(Rejection),
+}
+
+impl From<Fault> for Unanswered {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(fault.into())
+    }
+}
+
+impl From<Unanswered> for Rejection {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Lost(fault) | Unanswered::Unprocessed(fault, _) => fault.into(),
+            Unanswered::Refused(rejection) => rejection,
+        }
+    }
+}
+
+/// The head of an answer, and the connection that it comes on.
+pub(super) type Answered = (Response<Incoming>, Lease);
+
 impl Pool {
     pub(super) fn new(route: &Arc<Route>, metrics: WorkerMetrics) -> Arc<Self> {
         Arc::new(Self {
             route: Arc::clone(route),
             metrics,
-            idle: Mutex::default(),
-            shared: Shared::default(),
+            idle: Arc::default(),
+            shared: Shared::new(route.origin.connect_timeout),
             breaker: Breaker::default(),
             places: Places::new(route.max_connections, route.max_connections.saturating_mul(WAITING_PER_CONNECTION)),
-            tended: AtomicBool::new(false),
         })
     }
 
@@ -102,40 +122,40 @@ impl Pool {
 
     /// Sends a request that is permitted and has its place, and returns the head of the answer.
     pub(super) async fn send(
-        self: &Arc<Self>,
+        &self,
         _permit: &Permit,
         _place: &Place,
+        on: On,
         ask: Ask,
-    ) -> Result<(Response<Incoming>, Lease), Rejection> {
-        let mut lease = Lease { pool: Arc::clone(self), line: None, share: None };
+    ) -> Result<Answered, Unanswered> {
+        let mut lease = Lease { idle: Arc::clone(&self.idle), line: None, share: None, upload: ask.body.progress() };
         let mut request = Request::new(ask.body);
         *request.method_mut() = ask.method;
         *request.headers_mut() = ask.headers;
         *request.uri_mut() = Uri::from(ask.target);
-        // A connection that was closed while idle gives the request back unsent. Nothing else is ever sent twice: the
-        // upstream may have acted (UP-13).
-        while let Some(line) = self.take_idle() {
-            match self.exchange(lease.line.insert(line), request).await {
-                Ok(response) => return checked(response).map(|r| (r, lease)),
+        // A connection that was closed while idle gives the request back unsent.
+        while let Some(line) = (on == On::Any).then(|| self.idle.take()).flatten() {
+            match self.exchange(&mut lease, line, request).await {
+                Ok(response) => return accept(response, lease),
                 Err(Failure::Unsent(again)) => request = *again,
-                Err(Failure::Refused(rejection)) => return Err(rejection),
+                Err(Failure::Unanswered(why)) => return Err(why),
             }
         }
-        let shared = match self.shared.take() {
-            Some(share) => Box::pin(self.exchange_shared(lease.share.insert(share), request)).await,
+        let shared = match (on == On::Any).then(|| self.shared.take()).flatten() {
+            Some(share) => Box::pin(self.exchange_shared(&mut lease, share, true, request)).await,
             None => Err(Failure::Unsent(Box::new(request))),
         };
         let sent = match shared {
             // Boxed: a handshake's state is large and rare; a request on a kept connection need not carry its room.
             Err(Failure::Unsent(again)) => Box::pin(self.connect_and_send(&mut lease, *again)).await,
-            Ok(_) | Err(Failure::Refused(_)) => shared,
+            Ok(_) | Err(Failure::Unanswered(_)) => shared,
         };
         match sent {
-            Ok(response) => checked(response).map(|r| (r, lease)),
+            Ok(response) => accept(response, lease),
             Err(Failure::Unsent(_)) => {
                 Err(Fault::new(Cause::ClosedEarly, "a new connection ended before anything was sent").into())
             }
-            Err(Failure::Refused(rejection)) => Err(rejection),
+            Err(Failure::Unanswered(why)) => Err(why),
         }
     }
 
@@ -147,14 +167,14 @@ impl Pool {
         let dialled = dialled?;
         let counted = self.metrics.connection(self.route.index);
         let opened = match dialled {
-            Dialled::Plain(io) => open(io).await,
-            Dialled::Tls(io) => open(io).await,
+            Dialled::Plain(io) => Line::open(io, counted).await,
+            Dialled::Tls(io) => Line::open(io, counted).await,
             Dialled::Http2(io) => {
-                let share = self.shared.open(io, counted).await.map_err(|e| Failure::Refused(fault(&e)))?;
-                return self.exchange_shared(lease.share.insert(share), request).await;
+                let share = self.shared.open(io, counted).await.map_err(|e| Fault::of_exchange(&e))?;
+                return self.exchange_shared(lease, share, false, request).await;
             }
         };
-        let sender = opened.map_err(|e| Failure::Refused(fault(&e)))?;
+        let line = opened.map_err(|e| Fault::of_exchange(&e))?;
         if request.version() == Version::HTTP_2 {
             // It was meant for a shared connection that has gone.
             let target = request.uri().path_and_query().cloned().map(Uri::from);
@@ -162,140 +182,157 @@ impl Pool {
             *request.version_mut() = Version::HTTP_11;
             request.headers_mut().insert(HOST, self.route.origin.host_header.clone());
         }
-        self.exchange(lease.line.insert(Line { sender, counted }), request).await
+        self.exchange(lease, line, request).await
     }
 
-    async fn exchange(&self, line: &mut Line, request: Request<Outgoing>) -> Sent {
-        match timeout(self.route.first_byte_timeout, line.sender.try_send_request(request)).await {
-            Ok(answer) => answer.map_err(Failure::from),
-            Err(_) => Err(self.too_slow()),
-        }
+    /// Sends a request on a connection of its own.
+    async fn exchange(&self, lease: &mut Lease, line: Line, request: Request<Outgoing>) -> Sent {
+        let line = lease.line.insert(line);
+        let is_reused = line.signs().has_heard();
+        line.signs().begin();
+        let error = match timeout(self.route.first_byte_timeout, line.sender.try_send_request(request)).await {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(self.too_slow().into()),
+        };
+        Err(failure(error, lease.upload.as_deref(), is_reused && !line.signs().has_heard()))
     }
 
-    async fn exchange_shared(&self, share: &mut Share, mut request: Request<Outgoing>) -> Sent {
+    /// Sends a request on a shared connection.
+    async fn exchange_shared(
+        &self,
+        lease: &mut Lease,
+        share: Share,
+        is_reused: bool,
+        mut request: Request<Outgoing>,
+    ) -> Sent {
         let origin = &self.route.origin;
         // RFC 9113 8.3.1: the authority stands in its pseudo-field.
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         parts.scheme = Some(origin.scheme.clone());
         parts.authority = Some(origin.authority.clone());
-        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Failure::Refused(Rejection::Internal))?;
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Unanswered::Refused(Rejection::Internal))?;
         request.headers_mut().remove(HOST);
         *request.version_mut() = Version::HTTP_2;
-        match timeout(self.route.first_byte_timeout, share.sender.try_send_request(request)).await {
-            Ok(answer) => answer.map_err(Failure::from),
-            Err(_) => Err(self.too_slow()),
-        }
-    }
-
-    fn too_slow(&self) -> Failure {
-        Fault::new(Cause::TooSlow, format!("no head of an answer in {:?}", self.route.first_byte_timeout)).into()
-    }
-
-    fn take_idle(&self) -> Option<Line> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The one used last is the warmest; those below it rest until they are too old. HS-19: one that still sends
-        // another request's body, which its upstream did not wait for, is not ready and serves nobody any more.
-        while let Some(Idle { mut line, since }) = idle.pop() {
-            if line.sender.is_ready() && since.elapsed() < IDLE {
-                line.counted.set_idle(false);
-                return Some(line);
+        let lent = request.body_mut().lend();
+        let share = lease.share.insert(share);
+        let mut sent = std::pin::pin!(share.sender.try_send_request(request));
+        let begun = Instant::now();
+        if let Some(lent) = lent {
+            let early = timeout(origin.connect_timeout, sent.as_mut()).await;
+            if let Ok(answer) = early {
+                return answer.map_err(|error| failure(error, None, is_reused));
+            }
+            // What the peer's window has let nothing through of, the peer cannot have acted on.
+            if let Some(body) = lent.untouched() {
+                share.leave();
+                let detail = format!("it has let nothing of a request through in {:?}", origin.connect_timeout);
+                return Err(Unanswered::Unprocessed(Fault::new(Cause::TooSlow, detail), Some(body)).into());
             }
         }
-        None
-    }
-
-    fn put_back(self: &Arc<Self>, mut line: Line) {
-        if line.sender.is_closed() {
-            return;
-        }
-        line.counted.set_idle(true);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(Idle { line, since: Instant::now() });
-        let tended = self.tended.swap(true, Ordering::Relaxed);
-        drop(idle);
-        if !tended {
-            tokio::spawn(Arc::clone(self).close_old());
-        }
-    }
-
-    /// Closes connections that nobody has used for long; ends when there are none.
-    async fn close_old(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(IDLE).await;
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.retain(|i| !i.line.sender.is_closed() && i.since.elapsed() < IDLE);
-            if idle.is_empty() {
-                // Told while the list is locked, so that who adds to it next starts another.
-                self.tended.store(false, Ordering::Relaxed);
-                return;
+        match timeout(self.route.first_byte_timeout.saturating_sub(begun.elapsed()), sent).await {
+            Ok(answer) => answer.map_err(|error| failure(error, lease.upload.as_deref(), is_reused)),
+            Err(_) => {
+                share.leave();
+                Err(self.too_slow().into())
             }
         }
+    }
+
+    fn too_slow(&self) -> Fault {
+        Fault::new(Cause::TooSlow, format!("no head of an answer in {:?}", self.route.first_byte_timeout))
     }
 }
 
 impl Lease {
-    /// The answer was read to its end: the connection may serve again.
+    /// The answer was read to its end: the connection may serve again, unless the upstream answered before it had the
+    /// whole request. What it does with the rest, nobody knows: it may take it for the next request (HS-19).
     pub(super) fn finish(mut self) {
-        if let Some(line) = self.line.take() {
-            self.pool.put_back(line);
+        if self.upload.is_none()
+            && let Some(line) = self.line.take()
+        {
+            self.idle.put_back(line);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Nobody waits for the answer any more, so the rest of the upload has no reader.
+        if self.upload.as_ref().is_some_and(|upload| !upload.has_ended()) {
+            if let Some(line) = self.line.take() {
+                line.cut();
+            }
+            if let Some(share) = &self.share {
+                share.leave();
+            }
         }
     }
 }
 
 type Sent = Result<Response<Incoming>, Failure>;
 
-/// Why there is no answer.
+/// Why one connection has brought no answer.
 enum Failure {
     /// Nothing was sent: here is the request again.
     Unsent(Box<Request<Outgoing>>),
-    Refused(Rejection),
+    Unanswered(Unanswered),
+}
+
+impl From<Unanswered> for Failure {
+    fn from(why: Unanswered) -> Self {
+        Self::Unanswered(why)
+    }
 }
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self::Refused(fault.into())
+        Self::Unanswered(fault.into())
     }
 }
 
-impl From<TrySendError<Request<Outgoing>>> for Failure {
-    fn from(mut error: TrySendError<Request<Outgoing>>) -> Self {
-        match error.take_message() {
-            Some(request) => Self::Unsent(Box::new(request)),
-            None => Self::Refused(fault(error.error())),
-        }
+/// Says what an error of hyper's means. `is_stale` says that the connection had served before and that nothing of an
+/// answer has come on it.
+fn failure(mut error: TrySendError<Request<Outgoing>>, upload: Option<&Progress>, is_stale: bool) -> Failure {
+    if let Some(request) = error.take_message() {
+        return Failure::Unsent(Box::new(request));
+    }
+    let error = error.error();
+    if let Some(rejection) = upload.and_then(Progress::fault) {
+        return Unanswered::Refused(rejection).into();
+    }
+    let fault = Fault::of_exchange(error);
+    if is_unprocessed(error) {
+        return Unanswered::Unprocessed(fault, None).into();
+    }
+    if is_stale && fault.cause == Cause::ClosedEarly && !is_reset(error) {
+        Unanswered::Lost(fault).into()
+    } else {
+        fault.into()
     }
 }
 
-/// Says whose fault an error of hyper's is.
-fn fault(error: &hyper::Error) -> Rejection {
-    match fault::kind_of(error).filter(|_| error.is_user()) {
-        // The client's own body; see `Upload`.
-        Some(ErrorKind::FileTooLarge) => Rejection::TooLarge,
-        Some(ErrorKind::TimedOut) => Rejection::SlowBody,
-        Some(ErrorKind::ConnectionAborted) => Rejection::BadBody("the body broke off"),
-        Some(_) | None => Fault::of_exchange(error).into(),
-    }
+fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
 }
 
-async fn open<T>(io: T) -> hyper::Result<http1::SendRequest<Outgoing>>
-where
-    T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let (line, connection) =
-        http1::Builder::new().max_buf_size(MAX_BUFFER).max_header_size(MAX_HEAD).handshake(io).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "an upstream connection ended");
-        }
-    });
-    Ok(line)
+/// RFC 9113 6.8, 8.7: a stream that is refused, or beyond the last one of a GOAWAY, was not looked at.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    http2_error(error)
+        .is_some_and(|e| e.is_remote() && (e.is_go_away() || e.reason() == Some(h2::Reason::REFUSED_STREAM)))
+}
+
+/// Whether the upstream gave up one request, and not its connection.
+fn is_reset(error: &hyper::Error) -> bool {
+    http2_error(error).is_some_and(h2::Error::is_reset)
 }
 
 /// UP-05: an answer beyond the limits is none, and its connection goes with it.
-fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Rejection> {
+fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<Answered, Unanswered> {
     let fields = response.headers().len();
     if fields > MAX_FIELDS {
         return Err(Fault::new(Cause::TooLarge, format!("an answer with {fields} header fields")).into());
     }
-    Ok(response)
+    lease.upload.take_if(|upload| upload.has_ended());
+    Ok((response, lease))
 }

@@ -10,15 +10,18 @@
     reason = "a test may stop at the first surprise, and its wiring need not say which clone is cheap"
 )]
 
+mod again;
 mod cache;
 mod client;
 mod faults;
 mod fields;
 mod gate;
 mod http2;
+mod http2_upstreams;
 mod log;
 mod messages;
 mod paths;
+mod redirects;
 mod secure;
 mod sessions;
 mod streams;

@@ -70,8 +70,18 @@ async fn start(protocols: &[&[u8]]) -> Secure {
     start_with(protocols, &made.cert, &made.signing_key, &made.cert.pem()).await
 }
 
-/// Starts one with this certificate, and a file of what is trusted.
-async fn start_with(protocols: &[&[u8]], certificate: &rcgen::Certificate, key: &KeyPair, trusted: &str) -> Secure {
+/// TLS with a certificate for localhost, and the file by which it is trusted.
+pub(crate) fn tls_for_localhost(protocols: &[&[u8]]) -> (TlsAcceptor, PathBuf, tempfile::TempDir) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    tls(protocols, &made.cert, &made.signing_key, &made.cert.pem())
+}
+
+fn tls(
+    protocols: &[&[u8]],
+    certificate: &rcgen::Certificate,
+    key: &KeyPair,
+    trusted: &str,
+) -> (TlsAcceptor, PathBuf, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, trusted).unwrap();
@@ -83,7 +93,12 @@ async fn start_with(protocols: &[&[u8]], certificate: &rcgen::Certificate, key: 
         .with_single_cert(vec![CertificateDer::from(certificate.der().to_vec())], key)
         .unwrap();
     tls.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    (TlsAcceptor::from(Arc::new(tls)), ca, folder)
+}
+
+/// Starts one with this certificate, and a file of what is trusted.
+async fn start_with(protocols: &[&[u8]], certificate: &rcgen::Certificate, key: &KeyPair, trusted: &str) -> Secure {
+    let (acceptor, ca, folder) = tls(protocols, certificate, key, trusted);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (opened, connections) = watch::channel(0);

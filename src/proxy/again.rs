@@ -1,0 +1,110 @@
+//! Sending a request a second time: where that is safe, and what must be kept for it.
+
+use bytes::Bytes;
+use http::Method;
+use http::uri::PathAndQuery;
+
+use super::outgoing::Outgoing;
+use super::redirect;
+use super::route::Route;
+use super::upstream::{Answered, On, Unanswered};
+use crate::config::UpstreamKind;
+
+/// Bodies up to this size are kept until the head of the answer has come; they are small beside what a request needs
+/// anyway. Of an upstream that is known to redirect, all are.
+pub(super) const LARGEST_KEPT: usize = 4 * 1024;
+
+/// What is kept of a request.
+pub(super) struct Again {
+    body: Kept,
+    /// Whether a second one changes nothing (RFC 9110 9.2.2).
+    is_idempotent: bool,
+    redirects: u8,
+    retries: u8,
+}
+
+enum Kept {
+    /// It has no body.
+    Empty,
+    Whole(Bytes),
+    /// It has one that is not here any more.
+    Gone,
+}
+
+impl Again {
+    /// Keeps a message that was read. `only_reads` says that none in it changes anything.
+    pub(super) fn of_message(route: &Route, body: &Bytes, only_reads: bool) -> Self {
+        let is_kept = body.len() <= LARGEST_KEPT || route.moved.has_happened();
+        Self::new(if is_kept { Kept::Whole(body.clone()) } else { Kept::Gone }, only_reads)
+    }
+
+    /// Keeps a request that was not looked at.
+    pub(super) fn of_request(method: &Method, body: &Outgoing) -> Self {
+        let body = if matches!(body, Outgoing::Empty) { Kept::Empty } else { Kept::Gone };
+        Self::new(body, method.is_idempotent())
+    }
+
+    fn new(body: Kept, is_idempotent: bool) -> Self {
+        Self { body, is_idempotent, redirects: 1, retries: 1 }
+    }
+
+    /// Returns how to send a request for `asked` once more, or what it came to.
+    pub(super) fn next(&mut self, route: &Route, asked: &PathAndQuery, sent: Result<Answered, Unanswered>) -> Step {
+        match sent {
+            Ok((response, lease)) => {
+                let is_followed = route.kind == UpstreamKind::Mcp && redirect::repeats(response.status());
+                let to = if is_followed { route.follow(asked, response.status(), response.headers()) } else { None };
+                match (to, self.body()) {
+                    (Some(target), Some(body)) if self.redirects > 0 => {
+                        self.redirects -= 1;
+                        Step::Send(Next { on: On::Any, target, body, before: Some((response, lease)) })
+                    }
+                    (_, _) => Step::Done(Ok((response, lease))),
+                }
+            }
+            Err(Unanswered::Lost(fault)) if self.is_idempotent && self.retries > 0 => match self.body() {
+                Some(body) => self.retry(asked, body),
+                None => Step::Done(Err(Unanswered::Lost(fault))),
+            },
+            Err(Unanswered::Unprocessed(fault, back)) if self.retries > 0 => {
+                match back.map(whole).or_else(|| self.body()) {
+                    Some(body) => self.retry(asked, body),
+                    None => Step::Done(Err(Unanswered::Unprocessed(fault, None))),
+                }
+            }
+            Err(other) => Step::Done(Err(other)),
+        }
+    }
+
+    fn retry(&mut self, asked: &PathAndQuery, body: Outgoing) -> Step {
+        self.retries -= 1;
+        Step::Send(Next { on: On::New, target: asked.clone(), body, before: None })
+    }
+
+    fn body(&self) -> Option<Outgoing> {
+        match &self.body {
+            Kept::Empty => Some(Outgoing::Empty),
+            Kept::Whole(bytes) => Some(whole(bytes.clone())),
+            Kept::Gone => None,
+        }
+    }
+}
+
+fn whole(bytes: Bytes) -> Outgoing {
+    Outgoing::Whole(Some(bytes.into()))
+}
+
+/// What is done next.
+pub(super) enum Step {
+    Send(Next),
+    Done(Result<Answered, Unanswered>),
+}
+
+/// How a request is sent once more.
+pub(super) struct Next {
+    pub(super) on: On,
+    pub(super) target: PathAndQuery,
+    pub(super) body: Outgoing,
+    /// The redirect that is followed, whose connection can serve again.
+    pub(super) before: Option<Answered>,
+}

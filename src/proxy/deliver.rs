@@ -1,0 +1,135 @@
+//! Passing an answer on: its head judged and built anew, its body whole if it is here or will be in a moment, else as a
+//! stream.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::answer::{self, Form};
+use super::caller::Caller;
+use super::fault::{Cause, Fault};
+use super::gather::{Gathered, Stop};
+use super::headers::MCP_SESSION_ID;
+use super::permit::Addressed;
+use super::places::Place;
+use super::rejection::Rejection;
+use super::relay::Relay;
+use super::upstream::Lease;
+use super::watch::{Limits, Order};
+use super::{Exchange, Proxy};
+use crate::config::UpstreamKind;
+use crate::telemetry::Outcome;
+use crate::web::{Body, Response};
+
+/// Answers up to this size that are here with their head, or say their length and come soon after, are passed on whole:
+/// four TLS records.
+const WHOLE: usize = 64 * 1024;
+const SHORT: u64 = 64 * 1024;
+/// How long such an answer is waited for; one that takes longer becomes a stream.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// What the head of an answer says of its body.
+struct Shape {
+    status: StatusCode,
+    is_events: bool,
+    is_encoded: bool,
+}
+
+impl Proxy {
+    /// Passes the upstream's answer on.
+    pub(super) async fn deliver(
+        &self,
+        exchange: &mut Exchange<'_>,
+        asked: &PathAndQuery,
+        response: http::Response<Incoming>,
+        held: (Lease, Place),
+        token: &Addressed,
+        caller: &Caller,
+    ) -> Result<Response, Rejection> {
+        let route = exchange.route;
+        let (mut head, body) = response.into_parts();
+        let is_awaited = exchange.id.is_some() || exchange.parts.method == Method::GET;
+        if !head.status.is_success() {
+            route.doubt_redirect(head.status);
+        }
+        answer::judge(route, asked, head.status, &head.headers, is_awaited)?;
+        let form = answer::form(&head.headers);
+        let is_encoded = answer::is_encoded(&head.headers);
+        // SS-02: events that are not seen cannot be bounded, and no other coding than identity was asked for.
+        if route.kind == UpstreamKind::Mcp && form == Form::Events && is_encoded {
+            return Err(Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity").into());
+        }
+        let shape = Shape { status: head.status, is_events: form == Form::Events, is_encoded };
+        let body = self.whole_or_stream(exchange, shape, body, held, token).await?;
+        let keeps_session = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
+        let session = head.headers.get(MCP_SESSION_ID).filter(|_| keeps_session);
+        let session = session.and_then(|id| self.session_key.wrap(route, &caller.principal, id));
+        let is_head = exchange.parts.method == Method::HEAD;
+        // The request's own map has served; its memory goes on.
+        let emptied = std::mem::take(&mut exchange.parts.headers);
+        let mut response = Response::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = answer::build(route, asked, form, &mut head.headers, is_head, session, emptied);
+        *exchange.station.spare() = head.headers;
+        Ok(response)
+    }
+
+    /// Makes the body of an answer: whole if it is here or will be in a moment, a stream if not.
+    async fn whole_or_stream(
+        &self,
+        exchange: &mut Exchange<'_>,
+        shape: Shape,
+        mut body: Incoming,
+        (lease, place): (Lease, Place),
+        token: &Addressed,
+    ) -> Result<Body, Rejection> {
+        let Shape { status, is_events, is_encoded } = shape;
+        let (route, config) = (exchange.route, exchange.config);
+        let mut read = Gathered::default();
+        let mut stop = poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, WHOLE, cx))).await;
+        // Many servers write head and body one after the other. A stream would cost more than this wait.
+        let is_short = !is_events && body.size_hint().exact().is_some_and(|rest| rest <= SHORT);
+        if stop.is_pending() && is_short {
+            let rest = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
+            stop = rest.map_or(Poll::Pending, Poll::Ready);
+        }
+        match stop {
+            Poll::Ready(Stop::Broken(error)) => return Err(Fault::of_exchange(&error).into()),
+            Poll::Ready(Stop::End) => {
+                // Before the place is free: whoever waits for it finds this connection.
+                lease.finish();
+                return Ok(Body::from(read.take()));
+            }
+            Poll::Ready(Stop::Full) | Poll::Pending => {}
+        }
+        let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
+        record.answer(Outcome::Forwarded, status);
+        // A stream of events may stay open for hours: it is no longer a request under way.
+        let place = Some(place).filter(|_| !is_events);
+        let (silence, on_silence) = if is_events {
+            (config.timeouts.sse_keep_alive, Order::KeepAlive)
+        } else {
+            (route.first_byte_timeout, Order::TooSilent)
+        };
+        let limits = Limits { max_age: route.max_stream, silence, on_silence, grace: config.timeouts.expired_stream };
+        let ward = self.watch.over(token.token(), route, limits);
+        let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
+        let relay = Relay::new(body, (lease, place), read, event_limit, ward, record, exchange.slot.take());
+        Ok(Body::Relayed(Box::pin(relay)))
+    }
+}
+
+/// Reads a body that nobody wants, so that its connection can serve again.
+pub(super) async fn discard(mut body: Incoming, lease: Lease) {
+    let mut read = Gathered::default();
+    let stop = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
+    if let Ok(Stop::End) = stop {
+        lease.finish();
+    }
+}

@@ -1,0 +1,131 @@
+//! The HTTP/1.1 connections of one worker to one upstream: one request at a time each, last used first used again.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::interim::{Interim, Signs};
+use super::outgoing::Outgoing;
+use super::upstream::MAX_HEAD;
+use crate::telemetry::UpstreamConnection;
+
+/// Common servers close a connection that was idle for 5 s without saying so; one second less avoids the race that
+/// ends in a 502, and a new connection costs a loopback or data-centre upstream next to nothing.
+const IDLE: Duration = Duration::from_secs(4);
+/// The read buffer of a connection at most: four TLS records.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// A connection.
+pub(super) struct Line {
+    pub(super) sender: SendRequest<Outgoing>,
+    signs: Arc<Signs>,
+    counted: UpstreamConnection,
+    task: AbortHandle,
+}
+
+impl Line {
+    /// Begins to speak HTTP/1.1.
+    pub(super) async fn open<T>(io: Interim<T>, counted: UpstreamConnection) -> hyper::Result<Self>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let signs = io.signs();
+        let mut builder = Builder::new();
+        builder.max_buf_size(MAX_BUFFER).max_header_size(MAX_HEAD);
+        let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an upstream connection ended");
+            }
+        });
+        Ok(Self { sender, signs, counted, task: task.abort_handle() })
+    }
+
+    /// What its bytes tell.
+    pub(super) fn signs(&self) -> &Signs {
+        &self.signs
+    }
+
+    /// Returns whether it can serve another request. HS-19: one that still sends, or has sent on after the answer began,
+    /// cannot: its upstream may take what it did not wait for as another request.
+    fn is_sound(&self) -> bool {
+        self.sender.is_ready() && !self.signs.was_early()
+    }
+
+    /// Closes the connection now, whatever is still being sent on it.
+    pub(super) fn cut(self) {
+        self.task.abort();
+    }
+
+    /// Closes the connection: in good order, if it has nothing left to send.
+    fn let_go(self) {
+        if !self.is_sound() {
+            self.cut();
+        }
+    }
+}
+
+/// The connections that wait for the next request.
+#[derive(Default)]
+pub(super) struct IdleLines {
+    lines: Mutex<Vec<Idle>>,
+    /// Whether a task closes those that nobody uses.
+    tended: AtomicBool,
+}
+
+struct Idle {
+    line: Line,
+    since: Instant,
+}
+
+impl IdleLines {
+    /// Takes one that is ready.
+    pub(super) fn take(&self) -> Option<Line> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one used last is the warmest; those below it rest until they are too old.
+        while let Some(Idle { mut line, since }) = lines.pop() {
+            if line.is_sound() && since.elapsed() < IDLE {
+                line.counted.set_idle(false);
+                return Some(line);
+            }
+            line.let_go();
+        }
+        None
+    }
+
+    /// Keeps one whose answer was read to the end.
+    pub(super) fn put_back(self: &Arc<Self>, mut line: Line) {
+        if line.sender.is_closed() {
+            return;
+        }
+        line.counted.set_idle(true);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push(Idle { line, since: Instant::now() });
+        let tended = self.tended.swap(true, Relaxed);
+        drop(lines);
+        if !tended {
+            tokio::spawn(Arc::clone(self).close_old());
+        }
+    }
+
+    /// Closes connections that nobody has used for long; ends when there are none.
+    async fn close_old(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(IDLE).await;
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_old = |idle: &mut Idle| !idle.line.is_sound() || idle.since.elapsed() >= IDLE;
+            lines.extract_if(.., is_old).for_each(|idle| idle.line.let_go());
+            if lines.is_empty() {
+                // Told while the list is locked, so that who adds to it next starts another.
+                self.tended.store(false, Relaxed);
+                return;
+            }
+        }
+    }
+}

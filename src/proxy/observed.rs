@@ -1,0 +1,263 @@
+//! A connection to an HTTP/2 upstream, watched from below: how many requests it takes at once, when it was last heard,
+//! and whether it sends frames without end. h2 tells none of these.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::interim::MOST_INTERIM;
+use crate::web::ControlFrames;
+use crate::web::frames::{ACK, DATA, END_STREAM, FrameHead, FrameReader, HEADERS, Part, RST_STREAM, SETTINGS};
+
+/// RFC 9113 6.5.2.
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+/// An entry of SETTINGS: identifier and value.
+const ENTRY: usize = 6;
+/// Answers that are followed at once; more than there are requests on a connection.
+const FOLLOWED: usize = 128;
+
+/// What is known of a connection; shared with whoever uses it.
+#[derive(Debug)]
+pub(super) struct Signs {
+    begun: Instant,
+    /// 0 until the peer's first SETTINGS.
+    limit: AtomicUsize,
+    /// Milliseconds from `begun` to the last bytes that came.
+    heard: AtomicU64,
+}
+
+impl Signs {
+    /// Returns how many requests the peer allows at once: none beyond the first before it has said so.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.load(Relaxed)
+    }
+
+    /// Returns when something came last.
+    pub(super) fn heard(&self) -> Instant {
+        self.begun + Duration::from_millis(self.heard.load(Relaxed))
+    }
+}
+
+/// The connection.
+#[derive(Debug)]
+pub(super) struct Observed<T> {
+    io: T,
+    signs: Arc<Signs>,
+    frames: FrameReader,
+    control: ControlFrames,
+    /// What is left of a SETTINGS frame, the entry that is being read of it, and whether any has named the limit.
+    settings: usize,
+    entry: [u8; ENTRY],
+    filled: usize,
+    is_limited: bool,
+    /// Streams whose answer has begun and not ended, with the heads that have come.
+    answers: VecDeque<(u32, u8)>,
+}
+
+impl<T> Observed<T> {
+    pub(super) fn new(io: T) -> Self {
+        let signs = Signs { begun: Instant::now(), limit: AtomicUsize::new(0), heard: AtomicU64::new(0) };
+        Self {
+            io,
+            signs: Arc::new(signs),
+            frames: FrameReader::of_server(),
+            control: ControlFrames::default(),
+            settings: 0,
+            entry: [0; ENTRY],
+            filled: 0,
+            is_limited: false,
+            answers: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn signs(&self) -> Arc<Signs> {
+        Arc::clone(&self.signs)
+    }
+
+    /// Follows bytes that came; says what is wrong with them.
+    fn hear(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
+        let now = u64::try_from(self.signs.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.signs.heard.store(now, Relaxed);
+        while let Some(part) = self.frames.next(&mut bytes) {
+            match part {
+                Part::Head(frame) => self.begin(frame)?,
+                Part::Payload(payload) => self.read_settings(payload),
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, frame: FrameHead) -> Result<(), &'static str> {
+        let is_settings = frame.kind == SETTINGS && frame.flags & ACK == 0;
+        self.settings = if is_settings { frame.length } else { 0 };
+        self.filled = 0;
+        if is_settings && frame.length == 0 {
+            self.end_settings();
+        }
+        if self.control.are_a_flood(frame) {
+            return Err("too many HTTP/2 control frames");
+        }
+        let ends = frame.kind == RST_STREAM || (matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0);
+        let place = self.answers.iter().position(|(stream, _)| *stream == frame.stream);
+        match (place, frame.kind) {
+            (Some(place), _) if ends => drop(self.answers.remove(place)),
+            (Some(place), HEADERS) => {
+                // UP-05: interim answers, the answer, trailers.
+                if let Some((_, heads)) = self.answers.get_mut(place) {
+                    *heads = heads.saturating_add(1);
+                    if *heads > MOST_INTERIM + 1 {
+                        return Err("too many interim answers to one request");
+                    }
+                }
+            }
+            (None, HEADERS) if !ends => {
+                if self.answers.len() >= FOLLOWED {
+                    self.answers.pop_front();
+                }
+                self.answers.push_back((frame.stream, 1));
+            }
+            (Some(_) | None, _) => {}
+        }
+        Ok(())
+    }
+
+    fn read_settings(&mut self, payload: &[u8]) {
+        if self.settings == 0 {
+            return;
+        }
+        for byte in payload {
+            if let Some(place) = self.entry.get_mut(self.filled) {
+                *place = *byte;
+            }
+            self.filled += 1;
+            if self.filled == ENTRY {
+                self.filled = 0;
+                let [high, low, value @ ..] = self.entry;
+                if u16::from_be_bytes([high, low]) == MAX_CONCURRENT_STREAMS {
+                    self.is_limited = true;
+                    let limit = usize::try_from(u32::from_be_bytes(value)).unwrap_or(usize::MAX);
+                    self.signs.limit.store(limit, Relaxed);
+                }
+            }
+        }
+        self.settings = self.settings.saturating_sub(payload.len());
+        if self.settings == 0 {
+            self.end_settings();
+        }
+    }
+
+    /// RFC 9113 6.5.2: without the setting there is no limit.
+    fn end_settings(&self) {
+        if !self.is_limited {
+            self.signs.limit.store(usize::MAX, Relaxed);
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Observed<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+        let new = buffer.filled().get(before..).unwrap_or_default();
+        Poll::Ready(this.hear(new).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault)))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Observed<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write(cx, data))?;
+        this.control.wrote(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write_vectored(cx, data))?;
+        this.control.wrote(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_INTERIM, Observed};
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    #[test]
+    fn the_limit_of_streams_is_told_however_it_is_cut() {
+        let other = [0, 4, 0, 1, 0, 0];
+        for (sent, limit) in [
+            (vec![], 0),
+            (frame(4, 1, 0, &[]), 0),
+            (frame(4, 0, 0, &[]), usize::MAX),
+            (frame(4, 0, 0, &other), usize::MAX),
+            (frame(4, 0, 0, &[other, [0, 3, 0, 0, 0, 7]].concat()), 7),
+            (frame(4, 0, 0, &[0, 3, 0, 0, 0, 7])[..14].to_vec(), 0),
+            ([frame(4, 0, 0, &[0, 3, 0, 0, 0, 0]), frame(4, 0, 0, &other)].concat(), 0),
+            ([frame(4, 0, 0, &[0, 3, 0, 0, 0, 7]), frame(4, 0, 0, &[0, 3, 0, 0, 0, 2])].concat(), 2),
+            ([frame(4, 0, 0, &[0, 3, 0, 0, 0, 7]), frame(4, 0, 0, &other)].concat(), 7),
+            (frame(1, 4, 1, &[0, 3, 0, 0, 0, 7]), 0),
+        ] {
+            for cut in [1, 3, 100] {
+                let mut observed = Observed::new(());
+                assert!(sent.chunks(cut).all(|piece| observed.hear(piece).is_ok()));
+                assert_eq!(observed.signs().limit(), limit, "{sent:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn up_05_interim_answers_over_http_2_are_counted_for_each_request() {
+        let hints = |count: u8, stream| frame(1, 4, stream, b"103").repeat(usize::from(count));
+        let last =
+            |stream| [frame(1, 4, stream, b"200"), frame(0, 0, stream, b"x"), frame(1, 5, stream, b"t")].concat();
+        let many: Vec<u8> = (1..=60).flat_map(|n| [hints(MOST_INTERIM, 2 * n + 1), last(2 * n + 1)].concat()).collect();
+        let together = [hints(MOST_INTERIM, 1), hints(MOST_INTERIM, 3), last(1), last(3)].concat();
+        for (sent, good) in [
+            (many, true),
+            (together, true),
+            (hints(MOST_INTERIM + 1, 1), true),
+            (hints(MOST_INTERIM + 2, 1), false),
+            ([hints(MOST_INTERIM + 1, 1), frame(3, 0, 1, &[0; 4]), hints(MOST_INTERIM, 1)].concat(), true),
+        ] {
+            let mut observed = Observed::new(());
+            assert_eq!(observed.hear(&sent).is_ok(), good, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn h2_05_an_upstream_that_sends_frames_for_nothing_loses_its_connection() {
+        let mut observed = Observed::new(());
+        let ping = frame(6, 0, 0, &[0; 8]);
+        assert!((0..1000).all(|_| observed.hear(&ping).is_ok()) && observed.hear(&ping).is_err());
+    }
+}

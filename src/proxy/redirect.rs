@@ -1,0 +1,133 @@
+//! Redirects of upstreams. Within its own origin and path, one of an MCP server is followed once, and one of a plain
+//! HTTP interface is passed on with its Location mapped to our path; any other is a fault.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use http::header::LOCATION;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use url::Url;
+
+use super::caching;
+use super::fault::{Cause, Fault};
+use super::route::{Route, is_plain};
+
+/// What redirects have told of a route.
+#[derive(Default)]
+pub(super) struct Moved {
+    /// Where a 308 said that everything is; RFC 9110 15.4.9: for good.
+    to: ArcSwapOption<PathAndQuery>,
+    /// The URL that the operator was last told to write.
+    told: Mutex<Option<String>>,
+}
+
+impl Moved {
+    /// Returns the path and query that stand for those of the configured URL.
+    pub(super) fn to(&self) -> Option<Arc<PathAndQuery>> {
+        self.to.load_full()
+    }
+
+    /// Returns whether the upstream has redirected a request that was followed.
+    pub(super) fn has_happened(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns whether a redirect asks for the same method and body at another place (RFC 9110 15.4.8, 15.4.9).
+pub(super) fn repeats(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
+}
+
+impl Route {
+    /// Returns where a redirect of an MCP server leads, if it is followed: to another path of the server's own, at its
+    /// configured path or below it. Remembers a permanent one, and tells the operator which URL to write.
+    pub(super) fn follow(&self, asked: &PathAndQuery, status: StatusCode, headers: &HeaderMap) -> Option<PathAndQuery> {
+        let url = self.resolve(asked, headers.get(LOCATION)?)?;
+        self.below(&url)?;
+        let to: PathAndQuery = path_and_query(&url).parse().ok()?;
+        if to == *asked {
+            return None;
+        }
+        let written = format!("{}://{}{}", self.origin.scheme, self.origin.authority, url.path());
+        let mut told = self.moved.lock();
+        if told.as_deref() != Some(&*written) {
+            tracing::warn!(
+                upstream = &*self.name,
+                status = status.as_u16(),
+                "the upstream redirects to another path of its own; write url = \"{written}\" in its [[upstream]], or \
+                 start mcpgate up with that URL{}",
+                if self.has_query { " (and the query that is there now)" } else { "" }
+            );
+            *told = Some(written);
+        }
+        drop(told);
+        if status == StatusCode::PERMANENT_REDIRECT && caching::is_for_all(headers) {
+            // A query of the client's own is no part of it.
+            let kept = if self.has_query { Some(to.clone()) } else { url.path().parse().ok() };
+            self.moved.to.store(kept.map(Arc::new));
+        }
+        Some(to)
+    }
+
+    /// Forgets a permanent redirect when an answer may mean that its target is not there any more: the next request goes
+    /// to the configured URL again.
+    pub(super) fn doubt_redirect(&self, status: StatusCode) {
+        let is_doubt = matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE);
+        if (is_doubt || status.is_redirection()) && self.moved.to.load().is_some() {
+            self.moved.to.store(None);
+        }
+    }
+
+    /// Maps a Location of a plain HTTP interface to the path that clients see; `None` if it leads elsewhere.
+    pub(super) fn map_location(&self, asked: &PathAndQuery, location: &HeaderValue) -> Option<HeaderValue> {
+        let url = self.resolve(asked, location)?;
+        let mut mapped = format!("{}{}", self.path, self.below(&url)?);
+        for (mark, part) in [('?', url.query()), ('#', url.fragment())] {
+            if let Some(part) = part {
+                mapped.push(mark);
+                mapped.push_str(part);
+            }
+        }
+        HeaderValue::try_from(mapped).ok()
+    }
+
+    /// Resolves a Location against what was asked (RFC 9110 10.2.2); `None` if it is not of the server that was asked.
+    /// Only host and port are compared: servers that look at X-Forwarded-Proto write our scheme, those behind a proxy
+    /// that ends TLS write http, and in either case the configured one is used.
+    fn resolve(&self, asked: &PathAndQuery, location: &HeaderValue) -> Option<Url> {
+        let base = Url::parse(&format!("{}://{}{asked}", self.origin.scheme, self.origin.authority)).ok()?;
+        let url = base.join(location.to_str().ok()?).ok()?;
+        let is_own = matches!(url.scheme(), "http" | "https")
+            && url.host() == base.host()
+            && url.port() == base.port()
+            && url.username().is_empty()
+            && url.password().is_none();
+        is_own.then_some(url)
+    }
+
+    /// Returns what a path adds to the configured one; `None` if it is not below it, or could mean another one to the
+    /// server (HS-14).
+    fn below<'a>(&self, url: &'a Url) -> Option<&'a str> {
+        let rest = url.path().strip_prefix(&*self.base)?;
+        ((rest.is_empty() || rest.starts_with('/')) && is_plain(rest)).then_some(rest)
+    }
+}
+
+/// The fault of a redirect that is neither followed nor passed on. Its query stays out of the log: it may be a secret.
+pub(super) fn fault(status: StatusCode, headers: &HeaderMap) -> Fault {
+    let to = headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let to = to.as_deref().map(|to| to.split(['?', '#']).next().unwrap_or_default());
+    Fault::new(Cause::Redirect, format!("it answered {status}, to {}", to.unwrap_or("nowhere")))
+}
+
+fn path_and_query(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
