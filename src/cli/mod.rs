@@ -7,6 +7,7 @@
 mod audit;
 mod certs;
 mod client;
+mod clock;
 mod data;
 mod db;
 mod demo_upstream;
@@ -66,6 +67,9 @@ enum Command {
     /// Read the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Say that the machine's clock is right
+    #[command(subcommand)]
+    Clock(clock::Command),
     /// Back up, restore and check the store
     #[command(subcommand)]
     Db(db::Command),
@@ -98,6 +102,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Client(command) => client::run(command),
         Command::Session(command) => session::run(command),
         Command::Audit(command) => audit::run(command),
+        Command::Clock(command) => clock::run(command),
         Command::Db(command) => db::run(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();

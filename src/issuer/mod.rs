@@ -12,6 +12,7 @@ mod authorization_code;
 mod authorize;
 mod budget;
 mod client_lookup;
+mod clock;
 mod consent;
 mod familiar;
 mod fetches;
@@ -33,8 +34,11 @@ mod token;
 mod uses;
 mod view;
 
-pub use administration::{Administration, AdministrationError, FirstAccount, NewAccount, NewClient, OperatorToken};
+pub use administration::{
+    AcceptedTime, Administration, AdministrationError, FirstAccount, NewAccount, NewClient, OperatorToken,
+};
 pub use audit::Face;
+pub use clock::ClockWatch;
 pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use view::{
     AccountView, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, LoginOutcome, LoginView, PasswordRefused,

@@ -59,6 +59,7 @@ impl Issuer {
                 generation: claims.generation,
                 grace: tokens.refresh_grace,
                 lost_answer: tokens.refresh_lost_answer,
+                clock_in_doubt: self.clock.is_in_doubt(),
             },
             access: NewAccessToken { hash: access.hash(), lifetime: own.unwrap_or(tokens.access), scopes },
             idle: tokens.refresh_idle,

@@ -148,6 +148,8 @@ pub struct PresentedRefresh {
     /// How long after the rotation the preceding generation may be presented again while nothing of the live one has been
     /// used; zero: never.
     pub lost_answer: Lifetime,
+    /// Whether the clock is in doubt, so that the predecessor may be younger than it looks.
+    pub clock_in_doubt: bool,
 }
 
 /// What the rules say of a presented refresh token.
@@ -160,7 +162,8 @@ pub enum RefreshVerdict {
     /// The generation before the live one, after the grace, and nothing of the live one was ever used: its answer was
     /// lost. Answer with the live one again; access tokens given out with it before are void.
     LateRetry,
-    /// As `LateRetry`, but whether the live one was used is not known: refuse, and leave the family alone.
+    /// The preceding generation, and it is not known whether the live one was used, or how long ago the rotation was:
+    /// refuse, and leave the family alone.
     InDoubt,
     /// An older generation, or the preceding one otherwise: revoke the family.
     Reused,
@@ -173,6 +176,9 @@ pub enum RefreshVerdict {
     /// The grant does not allow refreshing.
     NotAllowed,
 }
+
+/// How much later than now a rotation may have been: whoever waited for the writer asks with an earlier moment.
+const EARLY: Lifetime = Lifetime::from_secs(10);
 
 impl Grant {
     /// Judges a presented refresh token.
@@ -203,10 +209,18 @@ impl Grant {
     /// Judges the generation before the live one. OAuth 2.1 4.3.1, relaxed: several processes share one token, and answers
     /// are lost; the same successor is no new branch.
     fn judge_predecessor(&self, presented: &PresentedRefresh, now: Timestamp) -> RefreshVerdict {
-        let is_within = |limit: Lifetime, began: Timestamp| limit > Lifetime::default() && now.since(began) <= limit;
         // Processes that retry together after a lost answer have the grace again.
-        if is_within(presented.grace, self.retried_at.unwrap_or(self.rotated_at)) {
+        let answered_at = self.retried_at.unwrap_or(self.rotated_at);
+        // A clock that was set back since then does not tell how long ago that was, and lengthens nothing.
+        let is_known = answered_at.since(now) <= EARLY;
+        let is_within = |limit: Lifetime, began: Timestamp| limit > Lifetime::default() && now.since(began) <= limit;
+        if is_known && is_within(presented.grace, answered_at) {
             return RefreshVerdict::Retry;
+        }
+        let is_strict = presented.grace.max(presented.lost_answer) == Lifetime::default();
+        let is_doubtful = presented.clock_in_doubt || (!is_known && self.first_use != FirstUse::Used);
+        if is_doubtful && !is_strict {
+            return RefreshVerdict::InDoubt;
         }
         if is_within(presented.lost_answer, self.rotated_at) {
             match self.first_use {

@@ -158,6 +158,10 @@ impl Operator {
         if ends > 0 {
             out.single("mcpgate_certificate_not_after_seconds", Kind::Gauge, "When our certificate ends.", ends);
         }
+        let in_doubt = u8::from(self.process.clock.is_in_doubt());
+        let help =
+            "1: the clock was set, and nothing is removed from the store until it is right, has stood, or is accepted.";
+        out.single("mcpgate_clock_in_doubt", Kind::Gauge, help, in_doubt);
         self.expose_store(&mut out);
         out.family("mcpgate_build_info", Kind::Gauge, "The version; always 1.");
         out.sample("mcpgate_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);

@@ -178,6 +178,9 @@ impl Gateway {
             Ok(Err(error)) => tracing::error!(%error, "the last uses of tokens could not be recorded"),
             Err(_) => tracing::error!("the last uses of tokens could not be recorded in time"),
         }
+        if !matches!(tokio::time::timeout(LAST_ROWS, self.issuer.note_time()).await, Ok(Ok(()))) {
+            tracing::warn!("the time could not be noted in the store");
+        }
         self.lock
     }
 }

@@ -22,7 +22,7 @@ use super::reload::Reloader;
 use super::run::{Ready, RunOptions};
 use super::tls::TlsBase;
 use super::worker::{self, Process, Snapshot, Worker};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{CheckedClock, Clock, SystemClock};
 use crate::config::Config;
 use crate::endpoints::Endpoints;
 use crate::entropy::{Entropy, SystemEntropy};
@@ -70,10 +70,11 @@ impl Ground {
         data_folder::check_store(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let Keys { token, session } = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref())?;
         let keys = Arc::new(token);
-        let store = store::open(&config.data_dir, Some(&lock), clock.now())?;
+        let store = store::open(&config.data_dir, Some(&lock), SystemClock.now())?;
+        let noted = store.clock_note().await?.map(|note| note.seen_at);
+        let clock: Arc<dyn Clock> = Arc::new(CheckedClock::new(SystemClock, noted));
         let cache = TokenCache::new(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), config);
         // Before listening: no good token must be asked of the store because we have just started.
         let live_tokens = cache.fill().await?;

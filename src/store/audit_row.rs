@@ -48,6 +48,7 @@ events! {
     ClientRegistered = "client.registered",
     ClientRegistrationRefused = "client.registration_refused",
     ClientSecretRotated = "client.secret_rotated",
+    ClockAccepted = "clock.accepted",
     CodeIssued = "code.issued",
     CodeRedeemed = "code.redeemed",
     CodeRefused = "code.refused",

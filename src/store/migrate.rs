@@ -25,6 +25,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 6, name: "interaction_place", sql: include_str!("migrations/0006_interaction_place.sql") },
     Migration { number: 7, name: "indexes", sql: include_str!("migrations/0007_indexes.sql") },
     Migration { number: 8, name: "lost_answers", sql: include_str!("migrations/0008_lost_answers.sql") },
+    Migration { number: 9, name: "clock", sql: include_str!("migrations/0009_clock.sql") },
 ];
 
 /// A step that a store has taken.

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 
 mod audit_row;
 mod change;
+mod clock;
 pub mod embedded;
 mod issuance;
 mod limits;
@@ -29,6 +30,7 @@ mod record;
 
 pub use audit_row::{AuditEvent, AuditRow};
 pub use change::{Change, ChangeSeq, Changes};
+pub use clock::{ClockNote, ClockStore};
 pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
 pub use outcome::{Insertion, Redemption, Rotation, StoreError, Update};
 pub use pending::{PendingLimits, Source};
@@ -356,9 +358,15 @@ pub trait AuditStore {
 }
 
 /// Everything a store must do.
-pub trait Store: ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + Send + Sync + 'static {}
+pub trait Store:
+    ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + ClockStore + Send + Sync + 'static
+{
+}
 
-impl<T: ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + Send + Sync + 'static> Store for T {}
+impl<T> Store for T where
+    T: ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + ClockStore + Send + Sync + 'static
+{
+}
 
 /// The name of the embedded store's file in the data folder.
 pub const FILE: &str = "mcpgate.db";

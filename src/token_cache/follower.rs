@@ -104,7 +104,10 @@ impl TokenCache {
 
     /// Reads everything anew, and only then removes what was not among it: until it is known, what is in memory is
     /// honoured for `max_stale`, and no good token has to be asked of the store.
-    async fn refill(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// `StoreError` when the store cannot be read.
+    pub async fn refill(&self) -> Result<(), StoreError> {
         *lock(&self.position) = None;
         let mut live = HashSet::<TokenHash, BuildHasherDefault<PrefixHasher>>::default();
         let mut collect = |token| {

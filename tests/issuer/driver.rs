@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use base64::Engine as _;
-use mcpgate::clock::{Clock, ManualClock};
+use mcpgate::clock::{CheckedClock, Clock, ManualClock};
 use mcpgate::config::Config;
 use mcpgate::entropy::SeededEntropy;
 use mcpgate::issuer::{
@@ -76,7 +76,10 @@ pub(crate) struct World {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) cache: Arc<TokenCache>,
-    pub(crate) clock: Arc<ManualClock>,
+    /// The clocks of the machine.
+    pub(crate) hands: Arc<ManualClock>,
+    /// What the gateway makes of them.
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Arc<TokenKeys>,
     pub(crate) fetch: Arc<ScriptedFetch>,
     pub(crate) config: Arc<ArcSwap<Config>>,
@@ -114,7 +117,7 @@ impl World {
     /// The next process over the same store. What this one noted and did not write is lost with it.
     pub(crate) async fn next_process(&self) -> Self {
         let config = Config::clone(&self.config.load());
-        Self::assemble(self.store.clone(), self.clock.clone(), config, self.entropy.clone()).await
+        Self::assemble(self.store.clone(), self.hands.clone(), config, self.entropy.clone()).await
     }
 
     async fn assemble(
@@ -124,7 +127,8 @@ impl World {
         entropy: Arc<SeededEntropy>,
     ) -> Self {
         let shared: Arc<dyn Store> = store.clone();
-        let shared_clock: Arc<dyn Clock> = clock.clone();
+        let noted = shared.clock_note().await.unwrap().map(|note| note.seen_at);
+        let shared_clock: Arc<dyn Clock> = Arc::new(CheckedClock::new(clock.clone(), noted));
         let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
         let cache = TokenCache::new(shared.clone(), keys.clone(), shared_clock.clone(), &config);
         cache.fill().await.unwrap();
@@ -133,14 +137,14 @@ impl World {
         let issuer = Issuer::new(
             shared,
             Some(cache.clone()),
-            shared_clock,
+            shared_clock.clone(),
             entropy.clone(),
             keys.clone(),
             fetch.clone(),
             config.clone(),
             Metrics::new(&[]),
         );
-        Self { issuer: Arc::new(issuer), store, cache, clock, keys, fetch, config, entropy }
+        Self { issuer: Arc::new(issuer), store, cache, hands: clock, clock: shared_clock, keys, fetch, config, entropy }
     }
 
     pub(crate) fn reload(&self, change: impl FnOnce(&mut Config)) {
@@ -154,7 +158,7 @@ impl World {
     }
 
     pub(crate) fn pass(&self, secs: u64) {
-        self.clock.advance(Lifetime::from_secs(secs));
+        self.hands.advance(Lifetime::from_secs(secs));
     }
 
     pub(crate) fn row(&self) -> AuditRow {

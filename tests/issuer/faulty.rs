@@ -11,9 +11,9 @@ use mcpgate::oauth::{
     ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
-    Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, Consent, GrantStore,
-    Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
-    SetupLink, Store, StoreError, StoreStats, Update, UseReport,
+    Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, ClockNote, ClockStore,
+    Consent, GrantStore, Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh,
+    Rotation, SessionStore, SetupLink, Store, StoreError, StoreStats, Update, UseReport,
 };
 
 /// When the fault strikes.
@@ -156,6 +156,22 @@ faulty! {
 }
 
 /// The upkeep is not what fails here, and the driver reads the audit trail through it; only refusals' rows may fail.
+#[async_trait]
+impl ClockStore for FaultyStore {
+    async fn clock_note(&self) -> Result<Option<ClockNote>, StoreError> {
+        self.inner.clock_note().await
+    }
+    async fn note_time(&self, seen: Timestamp) -> Result<(), StoreError> {
+        self.inner.note_time(seen).await
+    }
+    async fn accept_time(&self, audit: AuditRow) -> Result<(), StoreError> {
+        self.inner.accept_time(audit).await
+    }
+    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.turn_back(told, now).await
+    }
+}
+
 #[async_trait]
 impl AuditStore for FaultyStore {
     async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@
 
 mod authorize;
 mod client_auth;
+mod clock;
 mod codes;
 mod config;
 mod consent;

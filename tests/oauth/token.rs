@@ -126,6 +126,7 @@ fn refresh(generation: u32, grace: u64) -> PresentedRefresh {
         generation,
         grace: Lifetime::from_secs(grace),
         lost_answer: Lifetime::from_secs(200),
+        clock_in_doubt: false,
     }
 }
 
@@ -176,6 +177,37 @@ fn rt_02_the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_succ
     let strict = PresentedRefresh { lost_answer: Lifetime::default(), ..refresh(4, 0) };
     for mark in [FirstUse::Unknown, FirstUse::Unused, FirstUse::Used] {
         assert_eq!(Grant { first_use: mark, ..grant() }.judge_refresh(&strict, at(100)), Reused);
+    }
+}
+
+#[test]
+fn rt_02_a_clock_that_was_set_back_lengthens_nothing_and_one_in_doubt_ends_nothing() {
+    use FirstUse::{Unknown, Unused, Used};
+    use RefreshVerdict::{InDoubt, Retry, Reused, Rotate};
+    // Rotated at 100.
+    for (first_use, clock_in_doubt, now, verdict) in [
+        (Used, false, 90, Retry),
+        (Unused, false, 90, Retry),
+        (Used, false, 89, Reused),
+        (Unused, false, 89, InDoubt),
+        (Unknown, false, 89, InDoubt),
+        // A minute that is in doubt may be less than the grace.
+        (Used, true, 130, Retry),
+        (Used, true, 131, InDoubt),
+        (Unused, true, 131, InDoubt),
+        (Used, true, 301, InDoubt),
+        (Used, true, 89, InDoubt),
+    ] {
+        let presented = PresentedRefresh { clock_in_doubt, ..refresh(4, 30) };
+        let grant = Grant { first_use, ..grant() };
+        assert_eq!(grant.judge_refresh(&presented, at(now)), verdict, "{first_use:?} {clock_in_doubt} {now}");
+        let live = PresentedRefresh { clock_in_doubt, ..refresh(5, 30) };
+        assert_eq!(grant.judge_refresh(&live, at(now)), Rotate);
+        // What does not hang on the time is judged as ever.
+        let strict = PresentedRefresh { lost_answer: Lifetime::default(), clock_in_doubt, ..refresh(4, 0) };
+        assert_eq!(grant.judge_refresh(&strict, at(now)), Reused);
+        let older = PresentedRefresh { clock_in_doubt, ..refresh(3, 30) };
+        assert_eq!(grant.judge_refresh(&older, at(now)), Reused);
     }
 }
 

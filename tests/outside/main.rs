@@ -9,6 +9,8 @@ mod bearer;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod codes;
 #[cfg(test)]
 mod consent;

@@ -12,9 +12,9 @@ use mcpgate::oauth::{
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
-    Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, Consent, GrantStore,
-    Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore,
-    SetupLink, StoreError, StoreStats, Update, UseReport,
+    Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, ClockNote, ClockStore,
+    Consent, GrantStore, Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh,
+    Rotation, SessionStore, SetupLink, StoreError, StoreStats, Update, UseReport,
 };
 use tokio::sync::watch;
 
@@ -150,3 +150,10 @@ delegate! { AuditStore {
     fn backup(to: &Path) -> ();
     fn check() -> Vec<String>;
 } fn stats(&self) -> StoreStats { self.inner.stats() } }
+
+delegate! { ClockStore {
+    fn clock_note() -> Option<ClockNote>;
+    fn note_time(seen: Timestamp) -> ();
+    fn accept_time(audit: AuditRow) -> ();
+    fn turn_back(told: Timestamp, now: Timestamp) -> u64;
+} }

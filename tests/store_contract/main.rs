@@ -18,6 +18,7 @@ use mcpgate::store::memory::MemoryStore;
 mod accounts;
 mod changes;
 mod clients;
+mod clock;
 mod codes;
 mod embedded;
 mod grants;

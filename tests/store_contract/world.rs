@@ -202,7 +202,13 @@ pub(crate) fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) 
     RotateRefresh {
         tenant: tenant(),
         grant: grant_id(family),
-        presented: PresentedRefresh { client: client_id("app"), generation, grace: GRACE, lost_answer: DAY },
+        presented: PresentedRefresh {
+            client: client_id("app"),
+            generation,
+            grace: GRACE,
+            lost_answer: DAY,
+            clock_in_doubt: false,
+        },
         access: NewAccessToken { hash: hash(token), lifetime: HOUR, scopes: None },
         idle: Lifetime::from_secs(30 * 86_400),
         now: at,

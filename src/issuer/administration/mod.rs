@@ -6,10 +6,12 @@
 
 mod accounts;
 mod clients;
+mod clock;
 mod grants;
 
 pub use accounts::{FirstAccount, NewAccount};
 pub use clients::NewClient;
+pub use clock::AcceptedTime;
 pub use grants::OperatorToken;
 
 use std::sync::Arc;

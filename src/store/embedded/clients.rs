@@ -189,6 +189,21 @@ fn has_room(
     }
 }
 
+/// Removes the secrets that have ended by `now`; how many clients had one.
+pub(super) fn remove_ended_secrets(db: &Connection, now: Timestamp) -> Result<usize, StoreError> {
+    let sql = "SELECT DISTINCT c.tenant, c.client_id FROM client_secret s JOIN client c ON c.no = s.client_no
+        WHERE s.until <= ?1";
+    let clients = row::all(db, sql, [now], |c| Ok((c.tenant()?, c.client()?)))?;
+    for (tenant, id) in &clients {
+        let Some(found) = find(db, tenant, id)? else { continue };
+        let mut client = found.client;
+        client.secrets.retain(|secret| secret.until.is_none_or(|until| now < until));
+        put_secrets(db, found.no, &client)?;
+        update(db, found.no, &client, &found.metadata)?;
+    }
+    Ok(clients.len())
+}
+
 /// Removes a client; its grants, codes, tokens, consents and interactions go with it by foreign key.
 pub(super) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &AuditRow) -> Result<Update, StoreError> {
     let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";

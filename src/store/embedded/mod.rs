@@ -16,6 +16,7 @@ mod accounts;
 mod audit;
 mod check;
 mod clients;
+mod clock;
 mod codes;
 mod connection;
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl State {
 }
 
 /// Keeps what `keep` says; how many went.
-fn prune<T>(rows: &mut Vec<T>, keep: impl FnMut(&T) -> bool) -> usize {
+pub(super) fn prune<T>(rows: &mut Vec<T>, keep: impl FnMut(&T) -> bool) -> usize {
     let before = rows.len();
     rows.retain(keep);
     before - rows.len()

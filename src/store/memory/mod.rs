@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Account, AccountStatus, AuditRow, Change, ChangeSeq, Consent, Interaction, LoginSession, SetupLink, StoreError,
-    limits,
+    Account, AccountStatus, AuditRow, Change, ChangeSeq, ClockNote, Consent, Interaction, LoginSession, SetupLink,
+    StoreError, limits,
 };
 use crate::oauth::{
     AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, ResourceIndicator, Subject, TenantId, Timestamp,
@@ -19,6 +19,7 @@ use crate::oauth::{
 mod accounts;
 mod audit;
 mod clients;
+mod clock;
 mod grants;
 mod sessions;
 
@@ -55,6 +56,7 @@ struct State {
     audit: Vec<AuditRow>,
     changes: Vec<(ChangeSeq, Timestamp, Change)>,
     last_change: ChangeSeq,
+    clock: Option<ClockNote>,
     /// Operations so far, which is also the change mark.
     operations: u64,
 }

@@ -1,0 +1,299 @@
+//! The wall clock, compared with the clock that counts from the machine's start. A wall clock that somebody sets is wrong
+//! now, or was wrong before; which of the two is not known until the new time has stood for a while.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Clock, Hands, Standing, SystemClock};
+use crate::oauth::{Lifetime, Timestamp};
+
+/// A step that is larger puts the clock in doubt. Time services correct less than this without a thought.
+pub const STEP: Lifetime = Lifetime::from_secs(60);
+/// A wall clock that has shown the new time for so long is believed.
+pub const BELIEVED_AFTER: Lifetime = Lifetime::from_secs(3600);
+
+/// A clock that notices when the wall clock is set.
+///
+/// While the wall clock is in doubt, `now` is the later of what it shows and what the boot-time clock makes of the last time
+/// that was right: what has ended by either is refused. When the wall clock is right again, time goes on from there. It
+/// never goes back to before a moment that was told while the clock was right, unless somebody calls `accept`.
+#[derive(Debug)]
+pub struct CheckedClock<H = SystemClock> {
+    hands: H,
+    /// Wall clock less boot-time clock, in milliseconds, when the wall clock was last right.
+    trusted: AtomicI64,
+    /// The latest moment that was told while the clock was right, in milliseconds.
+    latest: AtomicU64,
+    in_doubt: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The wall clock was set.
+    step: Option<Step>,
+    /// The process began a good while after the newest moment that is known, and this is what was known.
+    start: Option<Step>,
+    /// The latest moment that was told while the clock was in doubt, in milliseconds.
+    told_in_doubt: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// Wall clock less boot-time clock, in milliseconds.
+    offset: i64,
+    /// By the boot-time clock, in milliseconds.
+    since: u64,
+}
+
+impl<H: Hands> CheckedClock<H> {
+    /// Makes a clock for a process that starts now. `newest` is the newest moment that an earlier process is known to have
+    /// seen.
+    #[must_use]
+    pub fn new(hands: H, newest: Option<Timestamp>) -> Self {
+        let (wall, uptime) = (hands.wall(), hands.uptime());
+        let newest = newest.map_or(wall, Timestamp::as_millis);
+        let known = Step { offset: offset(newest, uptime), since: uptime };
+        let shown = Step { offset: offset(wall, uptime), since: uptime };
+        let mut state = State::default();
+        let mut trusted = shown;
+        if wall.saturating_add(STEP.as_millis()) < newest {
+            state.step = Some(shown);
+            trusted = known;
+        } else if newest.saturating_add(STEP.as_millis()) < wall {
+            state.start = Some(known);
+        }
+        Self {
+            hands,
+            trusted: trusted.offset.into(),
+            latest: newest.into(),
+            in_doubt: state.step.is_some().into(),
+            state: state.into(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn agrees(&self, offset: i64) -> bool {
+        is_near(offset, self.trusted.load(Relaxed))
+    }
+
+    /// Returns `moment`, or the latest that was told if that is later.
+    fn not_before_latest(&self, moment: u64) -> u64 {
+        if moment <= self.latest.load(Relaxed) {
+            return self.latest.load(Relaxed);
+        }
+        self.latest.fetch_max(moment, Relaxed).max(moment)
+    }
+
+    /// Judges the wall clock, and returns the time.
+    fn judge(&self, state: &mut State) -> u64 {
+        // Read again: a thread that was held up between its two readings has seen a step that was none.
+        let (wall, uptime) = (self.hands.wall(), self.hands.uptime());
+        let offset = offset(wall, uptime);
+        if !self.agrees(offset)
+            && let Some(start) = state.start.take()
+        {
+            // It was set soon after the start: what it showed since then was wrong, or is now.
+            state.told_in_doubt = self.latest.load(Relaxed);
+            self.trusted.store(start.offset, Relaxed);
+            self.latest.store(moment(start.offset, uptime), Relaxed);
+        }
+        if self.agrees(offset) {
+            state.step = None;
+            self.in_doubt.store(false, Relaxed);
+            return self.not_before_latest(wall);
+        }
+        if !state.step.is_some_and(|step| is_near(step.offset, offset)) {
+            state.step = Some(Step { offset, since: uptime });
+        }
+        self.in_doubt.store(true, Relaxed);
+        let now = self.not_before_latest(moment(self.trusted.load(Relaxed), uptime)).max(wall);
+        state.told_in_doubt = state.told_in_doubt.max(now);
+        now
+    }
+}
+
+impl<H: Hands> Clock for CheckedClock<H> {
+    fn now(&self) -> Timestamp {
+        let wall = self.hands.wall();
+        let is_right = !self.in_doubt.load(Relaxed) && self.agrees(offset(wall, self.hands.uptime()));
+        let now = if is_right { self.not_before_latest(wall) } else { self.judge(&mut self.state()) };
+        Timestamp::from_millis(now)
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.judge(&mut self.state());
+        self.in_doubt.load(Relaxed)
+    }
+
+    fn standing(&self) -> Standing {
+        let mut state = self.state();
+        let now = self.judge(&mut state);
+        let (wall, uptime) = (self.hands.wall(), self.hands.uptime());
+        let stood = |step: Step| Lifetime::from_millis(uptime.saturating_sub(step.since));
+        if let Some(step) = state.step {
+            let expected = Timestamp::from_millis(moment(self.trusted.load(Relaxed), uptime));
+            return Standing::InDoubt { wall: Timestamp::from_millis(wall), expected, stood: stood(step) };
+        }
+        // What a time service corrects little by little is no step.
+        self.trusted.store(offset(wall, uptime), Relaxed);
+        state.start = state.start.filter(|start| stood(*start) < BELIEVED_AFTER);
+        let was_ahead = std::mem::take(&mut state.told_in_doubt) > now.saturating_add(STEP.as_millis());
+        match state.start {
+            Some(_) => Standing::Unproven { was_ahead },
+            None => Standing::Right { was_ahead },
+        }
+    }
+
+    fn accept(&self) {
+        let mut state = self.state();
+        let (wall, uptime) = (self.hands.wall(), self.hands.uptime());
+        self.trusted.store(offset(wall, uptime), Relaxed);
+        self.latest.store(wall, Relaxed);
+        self.in_doubt.store(false, Relaxed);
+        *state = State::default();
+    }
+}
+
+fn offset(wall: u64, uptime: u64) -> i64 {
+    signed(wall).saturating_sub(signed(uptime))
+}
+
+/// What the wall clock shows at `uptime` if it is ahead of the boot-time clock by `offset`.
+fn moment(offset: i64, uptime: u64) -> u64 {
+    u64::try_from(offset.saturating_add(signed(uptime))).unwrap_or_default()
+}
+
+fn is_near(one: i64, other: i64) -> bool {
+    one.abs_diff(other) <= STEP.as_millis()
+}
+
+fn signed(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const MINUTES: Lifetime = Lifetime::from_secs(10 * 60);
+    const DAYS: Lifetime = Lifetime::from_secs(200 * 86_400);
+
+    fn at_start(newest: Option<Timestamp>) -> (Arc<ManualClock>, CheckedClock<Arc<ManualClock>>) {
+        let hands = Arc::new(ManualClock::new(START));
+        (Arc::clone(&hands), CheckedClock::new(hands, newest))
+    }
+
+    fn before(moment: Timestamp, by: Lifetime) -> Timestamp {
+        Timestamp::from_millis(moment.as_millis() - by.as_millis())
+    }
+
+    #[test]
+    fn ck_03_a_machine_that_slept_is_not_in_doubt() {
+        let (hands, clock) = at_start(Some(START));
+        hands.advance(DAYS);
+        assert_eq!((clock.now(), clock.standing()), (START.plus(DAYS), Standing::Right { was_ahead: false }));
+    }
+
+    #[test]
+    fn small_corrections_are_followed_and_time_never_goes_back() {
+        let (hands, clock) = at_start(Some(START));
+        for _ in 0..10 {
+            let now = clock.now();
+            hands.set(before(now, Lifetime::from_secs(40)));
+            assert_eq!((clock.now(), clock.standing()), (now, Standing::Right { was_ahead: false }));
+            hands.advance(Lifetime::from_secs(50));
+            assert_eq!(clock.now(), now.plus(Lifetime::from_secs(10)));
+        }
+    }
+
+    #[test]
+    fn ahead_everything_ends_early_until_the_clock_is_right_again() {
+        let (hands, clock) = at_start(Some(START));
+        hands.set(START.plus(DAYS));
+        assert_eq!((clock.now(), clock.is_in_doubt()), (START.plus(DAYS), true));
+        hands.advance(MINUTES);
+        hands.set(START.plus(MINUTES));
+        assert_eq!(clock.now(), START.plus(MINUTES));
+        assert_eq!(clock.standing(), Standing::Right { was_ahead: true });
+        assert_eq!(clock.standing(), Standing::Right { was_ahead: false }, "told once");
+    }
+
+    #[test]
+    fn set_back_time_goes_on() {
+        let (hands, clock) = at_start(Some(START));
+        hands.set(before(START, MINUTES));
+        assert_eq!((clock.now(), clock.is_in_doubt()), (START, true));
+        hands.advance(MINUTES);
+        assert_eq!(clock.now(), START.plus(MINUTES));
+        hands.set(START.plus(MINUTES));
+        assert_eq!(clock.standing(), Standing::Right { was_ahead: false });
+    }
+
+    #[test]
+    fn how_long_it_has_stood_counts_from_the_last_step() {
+        let (hands, clock) = at_start(Some(START));
+        let stood = || match clock.standing() {
+            Standing::InDoubt { stood, .. } => stood,
+            other @ (Standing::Right { .. } | Standing::Unproven { .. }) => panic!("{other:?}"),
+        };
+        hands.set(START.plus(DAYS));
+        assert_eq!(stood(), Lifetime::default());
+        hands.advance(MINUTES);
+        assert_eq!(stood(), MINUTES);
+        hands.set(START.plus(DAYS).plus(DAYS));
+        assert_eq!(stood(), Lifetime::default());
+        clock.accept();
+        assert_eq!((clock.now(), clock.is_in_doubt()), (START.plus(DAYS).plus(DAYS), false));
+    }
+
+    #[test]
+    fn an_earlier_time_counts_once_it_is_accepted() {
+        let (hands, clock) = at_start(Some(START));
+        hands.set(before(START, MINUTES));
+        assert_eq!(clock.now(), START);
+        clock.accept();
+        assert_eq!((clock.now(), clock.is_in_doubt()), (before(START, MINUTES), false));
+    }
+
+    #[test]
+    fn a_start_behind_what_is_known_goes_on_from_there() {
+        let (hands, clock) = at_start(Some(START.plus(MINUTES)));
+        assert_eq!((clock.now(), clock.is_in_doubt()), (START.plus(MINUTES), true));
+        hands.advance(MINUTES);
+        assert_eq!(clock.now(), START.plus(MINUTES).plus(MINUTES));
+    }
+
+    #[test]
+    fn a_start_after_a_pause_is_believed_and_proven_in_an_hour() {
+        let (hands, clock) = at_start(Some(before(START, DAYS)));
+        assert_eq!((clock.now(), clock.standing()), (START, Standing::Unproven { was_ahead: false }));
+        hands.advance(BELIEVED_AFTER);
+        assert_eq!(clock.standing(), Standing::Right { was_ahead: false });
+        assert_eq!(at_start(None).1.standing(), Standing::Right { was_ahead: false });
+    }
+
+    #[test]
+    fn a_start_with_a_wrong_clock_is_put_right() {
+        let (hands, clock) = at_start(Some(before(START, DAYS)));
+        assert_eq!(clock.now(), START);
+        hands.advance(MINUTES);
+        // It was down for a few seconds, or for a few hours.
+        hands.set(before(START, DAYS).plus(MINUTES).plus(Lifetime::from_secs(5)));
+        assert_eq!(clock.now(), before(START, DAYS).plus(MINUTES).plus(Lifetime::from_secs(5)));
+        assert_eq!(clock.standing(), Standing::Right { was_ahead: true });
+
+        let (hands, clock) = at_start(Some(before(START, DAYS)));
+        assert_eq!(clock.now(), START);
+        let right = before(START, DAYS).plus(BELIEVED_AFTER);
+        hands.set(right);
+        assert_eq!((clock.now(), clock.is_in_doubt()), (right, true));
+    }
+}

@@ -1,0 +1,111 @@
+//! Looking after the clock: nothing is removed on the word of a wall clock that was set, until the new time has stood for
+//! an hour or an operator has accepted it.
+
+use super::Issuer;
+use crate::clock::{BELIEVED_AFTER, STEP, Standing};
+use crate::oauth::{Lifetime, Timestamp};
+use crate::store::StoreError;
+
+/// What the task that looks after the clock remembers.
+#[derive(Debug, Default)]
+pub struct ClockWatch {
+    /// Whether the doubt has been logged.
+    is_told: bool,
+    /// Whether what an earlier process may have made with a wrong clock has been put right.
+    is_begun: bool,
+}
+
+impl Issuer {
+    /// Looks at the clock; returns whether what has ended by it may be removed.
+    pub(super) async fn clock_is_proven(&self, watch: &mut ClockWatch) -> bool {
+        let standing = self.clock.standing();
+        match self.follow_clock(standing, watch).await {
+            Ok(is_proven) => is_proven,
+            Err(error) => {
+                tracing::warn!(%error, "the time could not be compared with that of the store; nothing is removed for now");
+                false
+            }
+        }
+    }
+
+    async fn follow_clock(&self, standing: Standing, watch: &mut ClockWatch) -> Result<bool, StoreError> {
+        let (was_ahead, is_proven) = match standing {
+            Standing::InDoubt { wall, expected, stood } => {
+                if stood < BELIEVED_AFTER && !self.operator_accepts(wall, stood).await? {
+                    if !std::mem::replace(&mut watch.is_told, true) {
+                        tell(wall, expected);
+                    }
+                    return Ok(false);
+                }
+                self.believe(wall, expected).await?;
+                (false, true)
+            }
+            Standing::Unproven { was_ahead } => (was_ahead, false),
+            Standing::Right { was_ahead } => (was_ahead, true),
+        };
+        if std::mem::take(&mut watch.is_told) {
+            tracing::info!("the clock is right again, or is believed from now on");
+        }
+        let now = self.clock.now();
+        if was_ahead || !watch.is_begun {
+            self.turn_back(now, now).await?;
+            watch.is_begun = true;
+        }
+        self.store.note_time(now).await?;
+        Ok(is_proven)
+    }
+
+    /// Notes the time at the end of the process, if it is right.
+    ///
+    /// # Errors
+    /// `StoreError` when it could not be written.
+    pub async fn note_time(&self) -> Result<(), StoreError> {
+        if self.clock.is_in_doubt() { Ok(()) } else { self.store.note_time(self.clock.now()).await }
+    }
+
+    /// Returns whether an operator has accepted the time since the clock was set.
+    async fn operator_accepts(&self, wall: Timestamp, stood: Lifetime) -> Result<bool, StoreError> {
+        let accepted = self.store.clock_note().await?.and_then(|note| note.accepted_at);
+        // By the wall clock as it was at the command: after the step, and not in the future.
+        Ok(accepted.is_some_and(|at| wall.since(at) <= stood && at <= wall.plus(STEP)))
+    }
+
+    /// Believes the wall clock. If it shows an earlier time than it should, what has ended by the later one is removed
+    /// first: it stays ended.
+    async fn believe(&self, wall: Timestamp, expected: Timestamp) -> Result<(), StoreError> {
+        if wall < expected {
+            self.sweep_by(expected).await?;
+            if let Some(cache) = &self.cache {
+                cache.refill().await?;
+            }
+        }
+        self.clock.accept();
+        if wall < expected {
+            self.turn_back(expected, self.clock.now()).await?;
+        }
+        tracing::warn!(seconds = apart(wall, expected), "the clock was set, and the new time is believed from now on");
+        Ok(())
+    }
+
+    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let changed = self.store.turn_back(told, now).await?;
+        if changed > 0 {
+            tracing::warn!(changed, "what was issued while the clock was ahead has ended, or ends as if issued now");
+        }
+        Ok(())
+    }
+}
+
+/// How many seconds the wall clock is ahead.
+fn apart(wall: Timestamp, expected: Timestamp) -> i64 {
+    let seconds = |moment: Timestamp| i64::try_from(moment.as_secs()).unwrap_or(i64::MAX);
+    seconds(wall).saturating_sub(seconds(expected))
+}
+
+fn tell(wall: Timestamp, expected: Timestamp) {
+    tracing::warn!(
+        seconds = apart(wall, expected),
+        "the clock was set: until it is right, has stood for an hour, or `mcpgate clock accept` is run, nothing is removed \
+         from the store"
+    );
+}

@@ -1,0 +1,89 @@
+//! What is noted of the time, and what has to be done when it turns out that the clock was wrong.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+
+use super::super::clock::{AHEAD, put_back};
+use super::super::{AuditRow, Change, ClockNote, ClockStore, StoreError};
+use super::row::{self, execute, execute_once};
+use super::seal::Sealed;
+use super::{EmbeddedStore, audit, clients, grants, tokens};
+use crate::oauth::Timestamp;
+
+/// What was made later than ?1 and need not be kept.
+const MADE_AFTER: [&str; 4] = [
+    "DELETE FROM code WHERE used_at IS NULL AND issued_at > ?1",
+    "DELETE FROM interaction WHERE created_at > ?1",
+    "DELETE FROM login_session WHERE authenticated_at > ?1",
+    "DELETE FROM consent WHERE given_at > ?1",
+];
+
+fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+    let latest = now.plus(AHEAD);
+    let mut changed = clients::remove_ended_secrets(db, told)?;
+    let sql = "SELECT tenant, hash FROM access_token WHERE issued_at > ?1";
+    for (tenant, hash) in row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.hash()?)))? {
+        tokens::remove(db, &tenant, &hash)?;
+        audit::announce(db, now, &Change::AccessTokenRevoked(tenant, hash))?;
+        changed += 1;
+    }
+    for sql in MADE_AFTER {
+        changed += execute(db, sql, [latest])?;
+    }
+    let sql = "SELECT tenant, id FROM grants WHERE max(created_at, rotated_at) > ?1 AND revoked_at IS NULL";
+    for (tenant, id) in row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.grant()?)))? {
+        let Some(found) = grants::find(db, &tenant, id)? else { continue };
+        let grant = put_back(found.grant, latest, now);
+        execute_once(
+            db,
+            "UPDATE grants SET authenticated_at = ?2, created_at = ?3, expires_at = ?4, idle_until = ?5, rotated_at = ?6,
+                 retried_at = NULL, seal = ?7
+             WHERE no = ?1",
+            params![
+                found.no,
+                grant.authenticated_at,
+                grant.created_at,
+                grant.expires_at,
+                grant.idle_until,
+                grant.rotated_at,
+                grant.seal()
+            ],
+        )?;
+        changed += 1;
+    }
+    Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+}
+
+#[async_trait]
+impl ClockStore for EmbeddedStore {
+    async fn clock_note(&self) -> Result<Option<ClockNote>, StoreError> {
+        let sql = "SELECT seen_at, accepted_at FROM clock UNION ALL
+            SELECT * FROM (SELECT at, NULL FROM audit ORDER BY no DESC LIMIT 1) LIMIT 1";
+        self.read(move |db| {
+            row::one(db, sql, [], |c| Ok(ClockNote { seen_at: c.moment()?, accepted_at: c.optional_moment()? }))
+        })
+        .await
+    }
+
+    async fn note_time(&self, seen: Timestamp) -> Result<(), StoreError> {
+        self.write(move |db| {
+            let sql = "INSERT INTO clock (one, seen_at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET seen_at = ?1";
+            execute_once(db, sql, [seen])
+        })
+        .await
+    }
+
+    async fn accept_time(&self, audit: AuditRow) -> Result<(), StoreError> {
+        self.write(move |db| {
+            let sql = "INSERT INTO clock (one, seen_at, accepted_at) VALUES (1, ?1, ?1)
+                ON CONFLICT (one) DO UPDATE SET seen_at = ?1, accepted_at = ?1";
+            execute_once(db, sql, [audit.at])?;
+            audit::append(db, &audit)
+        })
+        .await
+    }
+
+    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(move |db| turn_back(db, told, now)).await
+    }
+}

@@ -1,0 +1,58 @@
+//! What is noted of the time, in memory.
+
+use async_trait::async_trait;
+
+use super::super::clock::{AHEAD, put_back};
+use super::super::{AuditRow, Change, ClockNote, ClockStore, StoreError};
+use super::MemoryStore;
+use super::audit::prune;
+use crate::oauth::Timestamp;
+
+#[async_trait]
+impl ClockStore for MemoryStore {
+    async fn clock_note(&self) -> Result<Option<ClockNote>, StoreError> {
+        let state = self.read();
+        let newest = state.audit.last().map(|row| ClockNote { seen_at: row.at, accepted_at: None });
+        Ok(state.clock.or(newest))
+    }
+
+    async fn note_time(&self, seen: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.write();
+        let accepted_at = state.clock.and_then(|note| note.accepted_at);
+        state.clock = Some(ClockNote { seen_at: seen, accepted_at });
+        Ok(())
+    }
+
+    async fn accept_time(&self, audit: AuditRow) -> Result<(), StoreError> {
+        let mut state = self.write();
+        state.clock = Some(ClockNote { seen_at: audit.at, accepted_at: Some(audit.at) });
+        state.record(audit);
+        Ok(())
+    }
+
+    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        let mut state = self.write();
+        let state = &mut *state;
+        let latest = now.plus(AHEAD);
+        let mut changed = 0;
+        for client in &mut state.clients {
+            changed += prune(&mut client.secrets, |secret| secret.until.is_none_or(|until| told < until));
+        }
+        let early: Vec<_> = state.tokens.iter().map(|(_, t)| t).filter(|t| t.issued_at > latest).cloned().collect();
+        changed += prune(&mut state.tokens, |(_, t)| t.issued_at <= latest);
+        for token in early {
+            state.announce(now, Change::AccessTokenRevoked(token.tenant, token.hash));
+        }
+        changed += prune(&mut state.codes, |c| c.used_at.is_some() || c.issued_at <= latest);
+        changed += prune(&mut state.interactions, |i| i.created_at <= latest);
+        changed += prune(&mut state.sessions, |s| s.authenticated_at <= latest);
+        changed += prune(&mut state.consents, |c| c.given_at <= latest);
+        for grant in &mut state.grants {
+            if grant.created_at.max(grant.rotated_at) > latest && grant.revoked_at.is_none() {
+                *grant = put_back(grant.clone(), latest, now);
+                changed += 1;
+            }
+        }
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+}

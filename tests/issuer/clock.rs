@@ -1,0 +1,176 @@
+//! A wall clock that was set: nothing is removed on its word, nothing that had ended is good again, and what was issued by
+//! it does not outlive its time. A failure means that a fault of the clock costs users their sign-ins, or lengthens them.
+
+use mcpgate::issuer::ClockWatch;
+use mcpgate::oauth::{Client, Lifetime, Timestamp};
+use mcpgate::store::AuditEvent;
+
+use super::driver::*;
+use super::lost_answers::{GRACE_IS_OVER, stands};
+
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+async fn signed_in() -> (World, Client, Tokens) {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let tokens = world.sign_in(&client.id, &[], "ada").await;
+    (world, client, tokens)
+}
+
+impl World {
+    fn set_ahead(&self, secs: u64) {
+        self.hands.set(self.now().plus(Lifetime::from_secs(secs)));
+    }
+
+    fn set_back(&self, secs: u64) {
+        self.hands.set(Timestamp::from_secs(self.now().as_secs() - secs));
+    }
+
+    /// Lets an hour pass as the task that sweeps sees it, and a little more.
+    async fn an_hour_of_sweeps(&self, watch: &mut ClockWatch) {
+        for _ in 0..61 {
+            self.issuer.sweep_once(watch).await;
+            self.pass(60);
+        }
+        self.issuer.sweep_once(watch).await;
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_months_ahead_for_a_while_has_ended_nothing() {
+    let (world, client, first) = signed_in().await;
+    let watch = &mut ClockWatch::default();
+    world.issuer.sweep_once(watch).await;
+    world.set_ahead(200 * DAY);
+    assert!(!world.is_live(&first.access).await, "it looks expired, and is refused");
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+    for _ in 0..59 {
+        world.issuer.sweep_once(watch).await;
+        world.pass(60);
+    }
+    world.set_back(200 * DAY);
+    world.issuer.sweep_once(watch).await;
+    assert!(world.is_live(&first.access).await, "the clock is right again");
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert!(world.is_live(&second.access).await && stands(&world, &second).await);
+}
+
+#[tokio::test]
+async fn a_new_time_that_has_stood_for_an_hour_or_was_accepted_is_believed() {
+    for is_accepted in [false, true] {
+        let (world, client, first) = signed_in().await;
+        let watch = &mut ClockWatch::default();
+        world.set_ahead(200 * DAY);
+        if is_accepted {
+            world.issuer.sweep_once(watch).await;
+            world.pass(60);
+            let row = mcpgate::store::AuditRow { event: AuditEvent::ClockAccepted, ..world.row() };
+            world.inner().accept_time(row).await.unwrap();
+            world.issuer.sweep_once(watch).await;
+        } else {
+            world.an_hour_of_sweeps(watch).await;
+        }
+        assert!(!world.clock.is_in_doubt());
+        assert!(world.inner().find_grant(&Default::default(), first.grant).await.unwrap().is_none(), "it was removed");
+        assert!(world.refresh(&client.id, &first.refresh).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn an_acceptance_of_before_the_clock_was_set_says_nothing() {
+    let (world, ..) = signed_in().await;
+    let row = mcpgate::store::AuditRow { event: AuditEvent::ClockAccepted, ..world.row() };
+    world.inner().accept_time(row).await.unwrap();
+    world.pass(120);
+    for secs in [3 * HOUR, 200 * DAY] {
+        world.set_ahead(secs);
+        world.issuer.sweep_once(&mut ClockWatch::default()).await;
+        assert!(world.clock.is_in_doubt());
+    }
+}
+
+#[tokio::test]
+async fn set_back_nothing_that_has_expired_is_good_again_in_memory_or_in_the_store() {
+    let (world, client, first) = signed_in().await;
+    let watch = &mut ClockWatch::default();
+    world.pass(HOUR);
+    assert!(!world.is_live(&first.access).await);
+    world.issuer.note_time().await.unwrap();
+    let half = HOUR / 2;
+    world.set_back(half);
+    for _ in 0..3 {
+        assert!(!world.is_live(&first.access).await, "neither at once");
+        let next = world.next_process().await;
+        next.issuer.sweep_once(&mut ClockWatch::default()).await;
+        assert!(!next.is_live(&first.access).await, "nor after a restart");
+        world.an_hour_of_sweeps(watch).await;
+    }
+    assert!(!world.clock.is_in_doubt());
+    // What was issued meanwhile counts from the time that holds now.
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert!(world.is_live(&second.access).await);
+}
+
+#[tokio::test]
+async fn rt_02_set_back_by_half_an_hour_the_grace_is_no_longer_and_nobody_is_judged_for_good() {
+    let (world, client, first) = signed_in().await;
+    let watch = &mut ClockWatch::default();
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert!(world.is_live(&second.access).await);
+    world.set_back(HOUR / 2);
+    world.pass(GRACE_IS_OVER);
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+    assert!(stands(&world, &second).await, "the clock is in doubt: this may be a late retry or reuse");
+    // The clock is right again, and it is judged by that.
+    world.hands.set(Timestamp::from_secs(world.now().as_secs()));
+    world.issuer.sweep_once(watch).await;
+    assert!(!world.clock.is_in_doubt());
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+    assert!(!stands(&world, &second).await, "it is reuse");
+}
+
+#[tokio::test]
+async fn rt_02_ahead_by_minutes_no_retry_is_taken_for_reuse() {
+    let (world, client, first) = signed_in().await;
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert!(world.is_live(&second.access).await);
+    world.pass(5);
+    world.set_ahead(300);
+    assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
+    assert!(stands(&world, &second).await);
+    world.set_back(300);
+    // Five seconds ago: one of its processes was late.
+    let again = world.refresh(&client.id, &first.refresh).await.unwrap();
+    assert_eq!(again.refresh, second.refresh);
+}
+
+#[tokio::test]
+async fn what_was_issued_while_the_clock_was_ahead_does_not_outlive_its_time() {
+    for is_killed in [false, true] {
+        let (mut world, client, first) = signed_in().await;
+        let watch = &mut ClockWatch::default();
+        world.issuer.sweep_once(watch).await;
+        world.set_ahead(20 * DAY);
+        let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+        let other = world.sign_in(&client.id, &[], "ada").await;
+        assert!(world.is_live(&second.access).await && world.is_live(&other.access).await);
+        world.pass(60);
+        world.set_back(20 * DAY);
+        if is_killed {
+            world = world.next_process().await;
+            *watch = ClockWatch::default();
+        }
+        world.issuer.sweep_once(watch).await;
+        world.cache.refill().await.unwrap();
+        assert!(!world.is_live(&second.access).await && !world.is_live(&other.access).await);
+        for (tokens, began) in [(second, 60), (other, 0)] {
+            let grant = world.inner().find_grant(&Default::default(), tokens.grant).await.unwrap().unwrap();
+            assert!(grant.expires_at <= world.now().plus(Lifetime::from_secs(90 * DAY)), "{began}");
+            assert!(grant.idle_until <= world.now().plus(Lifetime::from_secs(30 * DAY)));
+            // Nobody has to sign in again.
+            assert!(world.refresh(&client.id, &tokens.refresh).await.is_ok());
+        }
+    }
+}

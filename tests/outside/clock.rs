@@ -1,0 +1,120 @@
+//! The wall clock of the machine is set while mcpgate runs, and between two runs. `clock.c` is preloaded into the process
+//! and shifts its wall clock; the compiler for it is the one that SQLite was built with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::expect;
+use crate::life::metric;
+use crate::shared::CALLBACK;
+use crate::support::application::{Application, Tokens};
+use crate::support::client::Client;
+use crate::support::gateway::{Home, binary};
+use crate::support::upstream::Upstream;
+
+/// The wall clock of the processes that are started with its environment.
+struct WallClock {
+    shim: PathBuf,
+    file: PathBuf,
+}
+
+impl WallClock {
+    fn new(folder: &Path) -> Self {
+        let shim = folder.join("clock.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/clock.c");
+        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&shim, &source]).status();
+        assert!(built.unwrap().success());
+        let clock = Self { shim, file: folder.join("clock") };
+        clock.set(0);
+        clock
+    }
+
+    /// Sets it to so many seconds after the right time.
+    fn set(&self, seconds: i64) {
+        // Under another name first: whoever reads it meanwhile must not find half a number.
+        let unnamed = self.file.with_extension("next");
+        std::fs::write(&unnamed, seconds.to_string()).unwrap();
+        std::fs::rename(unnamed, &self.file).unwrap();
+    }
+
+    fn environment(&self) -> [(&str, &str); 2] {
+        [("LD_PRELOAD", self.shim.to_str().unwrap()), ("CLOCK_FILE", self.file.to_str().unwrap())]
+    }
+}
+
+async fn is_in_doubt(home: &Home) -> bool {
+    metric(home, "mcpgate_clock_in_doubt").await == 1
+}
+
+#[tokio::test]
+async fn rt_02_a_clock_that_is_set_ends_nothing_and_lengthens_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, upstream) = (WallClock::new(folder.path()), Upstream::start());
+    let home = Home::new("[tokens]\nrefresh_grace = \"1s\"", Some(upstream.url));
+    let gateway = home.start_in(&clock.environment()).await;
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let first = application.tokens(&gateway.home).await;
+    let mut client = Client::new(&gateway.home);
+    let second = Tokens::from(&application.refresh(&mut client, &first.refresh).await);
+    let rotated = Instant::now();
+    assert_eq!(client.call("/mcp", &second.access, "rt-02").await.status, 200);
+    assert!(!is_in_doubt(&gateway.home).await);
+
+    clock.set(200 * 86_400);
+    assert!(is_in_doubt(&gateway.home).await);
+    let reply = client.call("/mcp", &second.access, "rt-02").await;
+    expect::challenged(&reply, &gateway.home.origin(), "/mcp", Some("invalid_token"));
+    expect::refused(&application.refresh(&mut client, &second.refresh).await, "invalid_grant");
+
+    // An hour back, and not because it is right again: the grace is over all the same.
+    clock.set(-3600);
+    tokio::time::sleep_until((rotated + Duration::from_millis(1100)).into()).await;
+    assert!(is_in_doubt(&gateway.home).await);
+    expect::refused(&application.refresh(&mut client, &first.refresh).await, "invalid_grant");
+    assert_eq!(client.call("/mcp", &second.access, "rt-02").await.status, 200, "the family stands");
+
+    clock.set(0);
+    assert!(!is_in_doubt(&gateway.home).await);
+    let third = Tokens::from(&application.refresh(&mut client, &second.refresh).await);
+    assert_eq!(client.call("/mcp", &third.access, "rt-02").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_between_two_runs_is_noticed_and_can_be_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, upstream) = (WallClock::new(folder.path()), Upstream::start());
+    let mut gateway = Home::new("", Some(upstream.url)).start_in(&clock.environment()).await;
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let first = application.tokens(&gateway.home).await;
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
+
+    clock.set(-7200);
+    let mut gateway = gateway.kill().start_in(&clock.environment()).await;
+    assert!(is_in_doubt(&gateway.home).await);
+    let mut client = Client::new(&gateway.home);
+    assert_eq!(client.call("/mcp", &first.access, "rt-02").await.status, 200);
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
+
+    let home = gateway.kill();
+    let accepted = Command::new(binary())
+        .args(["clock", "accept", "--data"])
+        .arg(home.data())
+        .envs(clock.environment())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&accepted.stdout);
+    assert!(accepted.status.success() && said.contains("accepted 20"), "{said}");
+    let gateway = home.start_in(&clock.environment()).await;
+    assert!(!is_in_doubt(&gateway.home).await);
+    // It was issued two hours later than now, by that clock; its client refreshes.
+    let mut client = Client::new(&gateway.home);
+    let reply = client.call("/mcp", &first.access, "rt-02").await;
+    expect::challenged(&reply, &gateway.home.origin(), "/mcp", Some("invalid_token"));
+    let second = Tokens::from(&application.refresh(&mut client, &first.refresh).await);
+    assert_eq!(client.call("/mcp", &second.access, "rt-02").await.status, 200);
+    let trail = gateway.home.command_text(&["audit", "tail", "-n", "100"]);
+    assert_eq!(trail.matches("clock.accepted").count(), 1, "{trail}");
+}

@@ -1,0 +1,96 @@
+//! What is noted of the time, and what becomes of what a wrong clock has made.
+
+use std::sync::Arc;
+
+use mcpgate::oauth::{ClientSecretHash, Lifetime, Timestamp};
+use mcpgate::store::{AuditEvent, Change, ClockNote, Rotation, Store};
+
+use crate::world::*;
+
+crate::on_every_store! {
+    the_newest_moment_is_noted_and_who_accepted_it,
+    what_was_made_by_a_clock_that_was_ahead_ends_or_counts_from_now,
+    what_was_made_in_time_is_left_alone,
+    a_secret_that_has_ended_stays_ended,
+}
+
+const AHEAD: Lifetime = Lifetime::from_secs(200 * 86_400);
+
+async fn the_newest_moment_is_noted_and_who_accepted_it(store: Arc<dyn Store>) {
+    assert_eq!(store.clock_note().await.unwrap(), None);
+    settle(&store).await;
+    let note = async || store.clock_note().await.unwrap().unwrap();
+    assert_eq!(note().await, ClockNote { seen_at: START, accepted_at: None }, "of the newest audit row");
+    let (later, last) = (START.plus(MINUTE), START.plus(HOUR));
+    store.note_time(later).await.unwrap();
+    assert_eq!(note().await, ClockNote { seen_at: later, accepted_at: None });
+    let before = store.newest_audit().await.unwrap();
+    store.accept_time(row(AuditEvent::ClockAccepted, START)).await.unwrap();
+    assert_eq!(note().await, ClockNote { seen_at: START, accepted_at: Some(START) });
+    assert_eq!(events(&store, before).await, [AuditEvent::ClockAccepted]);
+    store.note_time(last).await.unwrap();
+    assert_eq!(note().await, ClockNote { seen_at: last, accepted_at: Some(START) });
+}
+
+async fn everything(store: &Arc<dyn Store>, at: Timestamp) {
+    grant(store, &format!("made {at:?}"), at).await;
+    issue(store, code(&format!("unused {at:?}"), at)).await;
+    let name = format!("session {at:?}");
+    store.insert_session(session(&name, "alice", at), None, row(AuditEvent::LoginSucceeded, at)).await.unwrap();
+    let page = interaction(&format!("page {at:?}"), at);
+    store.begin_interaction(page, PENDING).await.unwrap();
+}
+
+async fn what_was_made_by_a_clock_that_was_ahead_ends_or_counts_from_now(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (later, now) = (START.plus(AHEAD), START.plus(MINUTE));
+    grant(&store, "refreshed", START).await;
+    let answer = store.rotate_refresh_token(rotate("refreshed", 0, "r1", START.plus(DAY))).await.unwrap();
+    let (refreshed, _) = rotated(answer);
+    everything(&store, later).await;
+    let change = store.newest_change().await.unwrap();
+    assert!(store.turn_back(now, now).await.unwrap() > 0);
+    let found = async |name: &str| store.find_grant(&tenant(), grant_id(name)).await.unwrap().unwrap();
+    let made = found(&format!("made {later:?}")).await;
+    assert_eq!((made.created_at, made.authenticated_at), (now, now));
+    assert_eq!(made.expires_at, now.plus(Lifetime::from_secs(90 * 86_400)));
+    assert_eq!(made.idle_until, now.plus(Lifetime::from_secs(30 * 86_400)));
+    let kept = found("refreshed").await;
+    assert_eq!((kept.created_at, kept.expires_at), (refreshed.created_at, refreshed.expires_at));
+    assert_eq!((kept.idle_until, kept.generation), (now.plus(Lifetime::from_secs(30 * 86_400)), 1));
+    assert!(now.since(kept.rotated_at) > GRACE, "no grace begins again");
+    assert!(!is_live(&store, &format!("made {later:?} token"), later).await && !is_live(&store, "r1", later).await);
+    assert!(is_live(&store, "refreshed token", now).await);
+    let told = changes(&store, change).await;
+    assert!(told.iter().any(|(_, change)| *change == Change::AccessTokenRevoked(tenant(), hash("r1"))));
+    assert!(store.find_code(&tenant(), &hash(&format!("unused {later:?}"))).await.unwrap().is_none());
+    assert!(store.touch_session(&tenant(), &hash(&format!("session {later:?}")), later).await.unwrap().is_none());
+    let page = interaction(&format!("page {later:?}"), later).id;
+    assert!(store.find_interaction(&tenant(), &page, later).await.unwrap().is_none());
+    // The grant is refreshed as if nothing had been.
+    let answer = store.rotate_refresh_token(rotate("refreshed", 1, "r2", now)).await.unwrap();
+    assert!(matches!(answer, Rotation::Rotated(..)), "{answer:?}");
+    assert_eq!(store.turn_back(now, now).await.unwrap(), 0, "once");
+}
+
+async fn what_was_made_in_time_is_left_alone(store: Arc<dyn Store>) {
+    settle(&store).await;
+    everything(&store, START.plus(MINUTE)).await;
+    assert_eq!(store.turn_back(START, START).await.unwrap(), 0);
+    assert!(is_live(&store, &format!("made {:?} token", START.plus(MINUTE)), START).await);
+}
+
+async fn a_secret_that_has_ended_stays_ended(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let app = client_id("app");
+    for (name, until) in [("first", START), ("second", START.plus(HOUR))] {
+        let audit = row(AuditEvent::ClientSecretRotated, START);
+        let new = ClientSecretHash { hash: hash(name), until: None };
+        store.rotate_client_secret(&tenant(), &app, new, until, audit).await.unwrap();
+    }
+    let secrets = async || store.find_client(&tenant(), &app).await.unwrap().unwrap().secrets.len();
+    assert_eq!(secrets().await, 2);
+    assert_eq!(store.turn_back(START.plus(MINUTE), START).await.unwrap(), 0);
+    assert_eq!(store.turn_back(START.plus(HOUR), START).await.unwrap(), 1);
+    assert_eq!(secrets().await, 1);
+}
