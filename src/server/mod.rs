@@ -9,6 +9,7 @@ mod admission;
 mod build;
 mod certificate;
 mod connection;
+mod connection_table;
 pub mod data_folder;
 pub mod dev_certs;
 mod dispatch;
