@@ -114,6 +114,42 @@ fn cf_01_broken_syntax_names_its_lines() {
 }
 
 #[test]
+fn cf_05_plain_http_is_for_up_on_loopback_alone() {
+    let up = |url: &str| Overrides { up: true, public_url: Some(url.to_owned()), ..Overrides::default() };
+    let config = load("", &up("http://localhost:8080"));
+    assert_eq!(config.public_url, "http://localhost:8080");
+    assert_eq!((config.public.address.to_string(), config.public.tls), ("127.0.0.1:8080".to_owned(), TlsConfig::Off));
+    assert!(config.extra_hosts.contains(&"127.0.0.1:8080".to_owned()), "{:?}", config.extra_hosts);
+    let warnings = load("", &up("http://127.0.0.1")).warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("plain http"), "{warnings:?}");
+
+    let elsewhere = Overrides { listen: Some("0.0.0.0:8080".parse().unwrap()), ..up("http://localhost:8080") };
+    for (text, overrides, fault) in [
+        ("", up("http://mcp.example.com"), "--public-url: the public URL must be https"),
+        ("", up("http://192.168.1.2:8080"), "--public-url: the public URL must be https"),
+        ("", elsewhere, "--listen: the public URL is plain http, and this address is open to the network"),
+        (
+            "listen = { address = \"[::]:8080\" }",
+            up("http://localhost:8080"),
+            "gateway.toml:1: listen.address: the public URL is plain http, and this address is open to the network",
+        ),
+        (
+            "listen = { tls = \"development\" }",
+            up("http://localhost:8080"),
+            "gateway.toml:1: listen.tls: the public URL is plain http",
+        ),
+        (
+            "public_url = \"http://localhost:8080\"",
+            Overrides { up: true, ..Overrides::default() },
+            "gateway.toml:1: public_url: the public URL must be https",
+        ),
+    ] {
+        let found = lines(&problems_of(text, &overrides));
+        assert!(found.len() == 1 && found[0].contains(fault), "{fault}: {found:?}");
+    }
+}
+
+#[test]
 fn cf_02_what_is_bad_in_meaning_is_refused() {
     let serve = Overrides::default();
     for (text, wished) in [

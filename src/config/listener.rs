@@ -14,12 +14,17 @@ use crate::oauth::is_scheme;
 impl Check<'_> {
     pub(super) fn listener(&self, file: &File) -> Listener {
         let up = self.overrides.up;
-        let by_default = SocketAddr::from((if up { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }, 8443));
+        let plain = self.plain_http();
+        let by_default = SocketAddr::from((
+            if up { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED },
+            plain.as_ref().map_or(8443, |url| url.port_or_known_default().unwrap_or(80)),
+        ));
         let written = file.listen.address.as_ref().map(|s| s.value);
         let mode = file.listen.tls.as_ref().map(|s| s.value);
         // A mode that could not be read is reported; what it would have needed is not asked for.
         let fallback = if up || self.report.names("listen.tls") { TlsMode::Development } else { TlsMode::Files };
         let mode = mode.unwrap_or(fallback);
+        let address = self.overrides.listen.or(written).unwrap_or(by_default);
         for (index, network) in file.listen.trusted_proxies.value.iter().enumerate() {
             if network.prefix_len() == 0 {
                 let remedy = "name the addresses of your load balancer";
@@ -27,8 +32,9 @@ impl Check<'_> {
             }
         }
         Listener {
-            address: self.overrides.listen.or(written).unwrap_or(by_default),
+            address,
             tls: match mode {
+                _ if plain.is_some() => self.plain_listener(file, address),
                 TlsMode::Files => self.certificate_files(file),
                 TlsMode::Development => TlsConfig::Development,
                 TlsMode::Off => self.tls_off(file),
@@ -36,6 +42,28 @@ impl Check<'_> {
             trusted_proxies: file.listen.trusted_proxies.value.clone(),
             proxy_protocol: file.listen.proxy_protocol.value,
         }
+    }
+
+    /// Returns the public URL of `up` when it is plain http on this machine: for clients that cannot be made to trust a
+    /// development CA.
+    fn plain_http(&self) -> Option<Url> {
+        let url = self.overrides.public_url.as_deref().filter(|_| self.overrides.up)?;
+        Url::parse(url).ok().filter(|url| url.scheme() == "http" && is_loopback(url))
+    }
+
+    // RFC 9700 2.6 asks for TLS everywhere but on the loopback interface, so that is where plain http stays.
+    fn plain_listener(&self, file: &File, address: SocketAddr) -> TlsConfig {
+        if !address.ip().is_loopback() {
+            let fault = "the public URL is plain http, and this address is open to the network";
+            let remedy = "listen on 127.0.0.1 or [::1], or write an https public URL";
+            let key = if self.overrides.listen.is_some() { "--listen" } else { "listen.address" };
+            let line = file.listen.address.as_ref().and_then(|setting| setting.line);
+            self.report.add(line.filter(|_| self.overrides.listen.is_none()), key, fault, remedy);
+        }
+        if let Some(tls) = file.listen.tls.as_ref().filter(|tls| tls.value != TlsMode::Off) {
+            self.report.wrong(tls, "the public URL is plain http", "write tls = \"off\", or an https public URL");
+        }
+        TlsConfig::Off
     }
 
     fn certificate_files(&self, file: &File) -> TlsConfig {
@@ -73,7 +101,7 @@ impl Check<'_> {
         let option = option.map(|value| Setting::unwritten(value, "--public-url"));
         let setting = match option.or_else(|| file.top.public_url.clone()) {
             Some(setting) => setting,
-            None if self.overrides.up => return Some(origin_of("localhost", listen.port())),
+            None if self.overrides.up => return Some(origin_of("https", "localhost", listen.port())),
             None => {
                 let tls_off = file.listen.tls.as_ref().is_some_and(|s| s.value == TlsMode::Off);
                 if !tls_off {
@@ -89,8 +117,10 @@ impl Check<'_> {
         };
         let fault = match Url::parse(&setting.value) {
             Err(_) => "this is not a URL",
-            // RFC 8414 2: an issuer is https; clients refuse any other.
-            Ok(url) if url.scheme() != "https" => "the public URL must be https",
+            // RFC 8414 2: an issuer is https. Clients make an exception for this machine, and so does `up`.
+            Ok(url) if url.scheme() != "https" && self.plain_http().is_none() => {
+                "the public URL must be https (http://localhost is for `mcpgate up --public-url` only)"
+            }
             Ok(url) if !plain(&url) => "the public URL is an origin: no path, query, fragment or user name",
             Ok(url) => return Some(url.origin().ascii_serialization()),
         };
@@ -116,7 +146,10 @@ impl Check<'_> {
         let url = Url::parse(origin).ok();
         if let Some(url) = url.filter(is_loopback) {
             for port in [url.port_or_known_default().unwrap_or(443), listen_port] {
-                hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(|h| authority(&origin_of(h, port)).to_owned()));
+                hosts.extend(
+                    ["localhost", "127.0.0.1", "[::1]"]
+                        .map(|h| authority(&origin_of(url.scheme(), h, port)).to_owned()),
+                );
             }
         }
         hosts.retain(|host| host != authority(origin));
@@ -174,8 +207,9 @@ fn is_exact_origin(text: &str) -> bool {
     }
 }
 
-fn origin_of(host: &str, port: u16) -> String {
-    if port == 443 { format!("https://{host}") } else { format!("https://{host}:{port}") }
+fn origin_of(scheme: &str, host: &str, port: u16) -> String {
+    let by_default = if scheme == "http" { 80 } else { 443 };
+    if port == by_default { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
 }
 
 fn authority(origin: &str) -> &str {

@@ -29,7 +29,9 @@ impl Config {
     /// Returns what is allowed but dangerous in this configuration, one sentence each (CF-05).
     #[must_use]
     pub fn warnings(&self) -> Vec<&'static str> {
-        let is_local = url::Url::parse(&self.public_url).is_ok_and(|url| is_loopback(&url));
+        let public_url = url::Url::parse(&self.public_url).ok();
+        let is_local = public_url.as_ref().is_some_and(is_loopback);
+        let is_plain = public_url.as_ref().is_some_and(|url| url.scheme() == "http");
         let dangers = [
             (
                 !self.operator.ip().is_loopback(),
@@ -38,6 +40,11 @@ impl Config {
             (
                 self.public.tls == TlsConfig::Development && !is_local,
                 "listen.tls is development: only those connect who were made to trust the CA below data_dir",
+            ),
+            (
+                is_plain,
+                "--public-url is plain http: passwords and tokens travel in clear text; never let anything forward this \
+                 port to another machine",
             ),
             (
                 self.public.tls == TlsConfig::Off && !self.public.address.ip().is_loopback(),

@@ -169,10 +169,7 @@ impl Visit<'_> {
     }
 
     fn is_own_origin(&self, origin: &str) -> bool {
-        origin == self.config.public_url
-            || origin
-                .strip_prefix("https://")
-                .is_some_and(|authority| self.config.extra_hosts.iter().any(|host| host == authority))
+        self.config.own_origins().iter().any(|own| own == origin)
     }
 }
 

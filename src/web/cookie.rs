@@ -53,6 +53,7 @@ pub fn all_but_newest<'a>(headers: &'a HeaderMap, prefix: &str, keep: usize) -> 
 pub struct CookieScope {
     prefix: String,
     path: String,
+    secure: &'static str,
 }
 
 impl CookieScope {
@@ -64,10 +65,15 @@ impl CookieScope {
             authority_and_path.find('/').map_or("", |at| authority_and_path.split_at(at).1).trim_end_matches('/');
         // RFC 6265bis 4.1.3: `__Host-` asks for Secure, Path=/ and no Domain, so that no sibling host can set it. Below a
         // path `__Secure-` is the most there is: whatever else runs on the host can set it, too.
-        let (kind, path) = if path.is_empty() { ("__Host-", "/") } else { ("__Secure-", path) };
+        // Over plain http, which only this machine's own addresses may be, browsers differ in whether they keep such cookies.
+        let (kind, secure, path) = match (issuer.starts_with("http://"), path) {
+            (true, path) => ("", "", if path.is_empty() { "/" } else { path }),
+            (false, "") => ("__Host-", " Secure;", "/"),
+            (false, path) => ("__Secure-", " Secure;", path),
+        };
         let digest = ring::digest::digest(&ring::digest::SHA256, issuer.as_bytes());
         let tag: String = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Self { prefix: format!("{kind}{brand}_{tag}_"), path: path.to_owned() }
+        Self { prefix: format!("{kind}{brand}_{tag}_"), path: path.to_owned(), secure }
     }
 
     /// Returns the full name of the cookie that is called `name` here.
@@ -80,7 +86,7 @@ impl CookieScope {
     /// making.
     pub fn set(&self, headers: &mut HeaderMap, full_name: &str, value: &str, max_age: Option<u64>) {
         // Lax, not Strict: the authorization request arrives by a navigation from another site.
-        let mut cookie = format!("{full_name}={value}; Path={}; Secure; HttpOnly; SameSite=Lax", self.path);
+        let mut cookie = format!("{full_name}={value}; Path={};{} HttpOnly; SameSite=Lax", self.path, self.secure);
         if let Some(seconds) = max_age {
             cookie.push_str(&format!("; Max-Age={seconds}"));
         }
@@ -177,5 +183,15 @@ mod tests {
         scope.set(&mut headers, &name, "x", None);
         let field = headers.get("set-cookie").unwrap().to_str().unwrap();
         assert_eq!(field, format!("{name}=x; Path=/gateway; Secure; HttpOnly; SameSite=Lax"));
+    }
+
+    #[test]
+    fn plain_http_gets_cookies_that_every_browser_keeps() {
+        let scope = CookieScope::new("mcp", "http://localhost:8080");
+        let name = scope.name("s");
+        assert!(name.starts_with("mcp_"), "{name}");
+        let mut headers = HeaderMap::new();
+        scope.set(&mut headers, &name, "x", None);
+        assert_eq!(headers["set-cookie"], format!("{name}=x; Path=/; HttpOnly; SameSite=Lax"));
     }
 }
