@@ -9,6 +9,12 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::files;
 
+/// Returns the certificates of the system's roots, as far as they can be read.
+#[must_use]
+pub fn system_certificates() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
 /// Reads the system's roots; odd certificates among good ones are left out.
 ///
 /// # Errors

@@ -144,7 +144,7 @@ fn with_input(command: &mut Command, input: &str) -> Output {
 
 #[test]
 fn help_is_as_agreed() {
-    let commands: [&[&str]; 26] = [
+    let commands: [&[&str]; 28] = [
         &[],
         &["up"],
         &["serve"],
@@ -152,6 +152,8 @@ fn help_is_as_agreed() {
         &["demo-upstream"],
         &["certs"],
         &["certs", "dev"],
+        &["certs", "trust"],
+        &["certs", "untrust"],
         &["user"],
         &["user", "add"],
         &["user", "list"],
@@ -634,7 +636,7 @@ fn development_certificates_are_made_where_asked() {
     let folder = dir.path().join("certs");
     let made = run(&["certs", "dev", "--json", "--dir", folder.to_str().unwrap()]);
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
-    for file in ["ca", "certificate", "key"] {
+    for file in ["ca", "certificate", "key", "bundle"] {
         let pem = std::fs::read_to_string(made[file].as_str().unwrap()).unwrap();
         assert!(pem.starts_with("-----BEGIN "), "{file}");
     }
@@ -646,6 +648,17 @@ fn development_certificates_are_made_where_asked() {
     assert!(said.contains("not made for localhost, 127.0.0.1, ::1, a.test, b.test; remove it"), "{said}");
     std::fs::remove_file(folder.join("ca.pem")).unwrap();
     assert!(run(&more).status.success());
+}
+
+#[test]
+fn a_ca_that_is_not_there_cannot_be_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["trust", "untrust"] {
+        let output = run(&["certs", command, "--data", dir.path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains("certs/ca.pem: there is no development CA here") && said.contains("--data"), "{said}");
+    }
 }
 
 #[test]

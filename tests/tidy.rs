@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "files",
             "config",
             "network",
+            "trust",
             "telemetry",
             "web",
             "store",

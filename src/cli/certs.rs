@@ -1,10 +1,18 @@
-//! `mcpgate certs`: certificates for trying things.
+//! `mcpgate certs`: the development CA, and who trusts it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::json;
 
 use super::failure::Failure;
 use super::output::Output;
+use super::trust_stores::{self, Change};
 use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Overrides};
+use crate::files::private::shell;
+use crate::files::{self, LARGEST_PEM};
 use crate::server::dev_certs;
 
 #[derive(Debug, clap::Subcommand)]
@@ -21,13 +29,130 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make this machine's system store and your browsers trust the development CA
+    Trust {
+        /// The folder of the CA [default: certs in the data folder]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Undo `certs trust`
+    Untrust {
+        /// The folder of the CA [default: certs in the data folder]
+        #[arg(long, conflicts_with = "all")]
+        dir: Option<PathBuf>,
+        /// Every development CA that was ever made trusted, whether it still exists or not
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Data {
+    /// The data folder of `mcpgate up` [default: mcpgate in the user's data home]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(command: Command) -> Result<(), Failure> {
-    let Command::Dev { dir, host, json } = command;
-    let hosts: Vec<&str> = host.iter().map(String::as_str).collect();
-    let files = dev_certs::ensure(&dir, &hosts, SystemClock.now()).map_err(Failure::other)?;
+    match command {
+        Command::Dev { dir, host, json } => dev(&dir, &host, Output::new(json)),
+        Command::Trust { dir, data } => {
+            let folder = folder(dir, &data)?;
+            let (ca, digits) = known(&folder)?;
+            let changed = change(Output::new(data.json), Change::Add(&ca, &digits));
+            Output::new(data.json).note(&others(&folder));
+            changed
+        }
+        Command::Untrust { all: true, data, .. } => change(Output::new(data.json), Change::Remove(None)),
+        Command::Untrust { dir, data, .. } => {
+            let (_, digits) = known(&folder(dir, &data)?)?;
+            change(Output::new(data.json), Change::Remove(Some(&digits)))
+        }
+    }
+}
+
+fn dev(dir: &Path, hosts: &[String], output: Output) -> Result<(), Failure> {
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let files = dev_certs::ensure(dir, &hosts, SystemClock.now()).map_err(Failure::other)?;
     let [ca, certificate, key] = [files.ca, files.certificate, files.key].map(|f| f.display().to_string());
-    let text = format!("trust        {ca}\ncertificate  {certificate}\nkey          {key}");
-    Output::new(json).one(&text, &serde_json::json!({ "ca": ca, "certificate": certificate, "key": key }))
+    let bundle = files.bundle.map(|bundle| bundle.display().to_string());
+    let mut text = format!("trust        {ca}\ncertificate  {certificate}\nkey          {key}");
+    if let Some(bundle) = &bundle {
+        text.push_str(&format!("\nbundle       {bundle}"));
+    }
+    output.one(&text, &json!({ "ca": ca, "certificate": certificate, "key": key, "bundle": bundle }))
+}
+
+fn folder(dir: Option<PathBuf>, data: &Data) -> Result<PathBuf, Failure> {
+    if let Some(dir) = dir {
+        return Ok(dir);
+    }
+    let overrides = Overrides { data_dir: data.data.clone(), up: true, data_only: true, ..Overrides::default() };
+    let config = Config::load(None, &overrides).map_err(Failure::Configuration)?;
+    Ok(config.data_dir.join("certs"))
+}
+
+/// Returns the CA of a folder and the digits by which stores know it.
+fn known(folder: &Path) -> Result<(PathBuf, String), Failure> {
+    let ca = dev_certs::ca_file(folder);
+    let fault = |why: &dyn std::fmt::Display| Failure::other(anyhow::anyhow!("{}: {why}", ca.display()));
+    let pem = files::read(&ca, LARGEST_PEM).map_err(|error| {
+        let remedy = "`mcpgate up` makes it; name its data folder with --data, or the CA's own with --dir";
+        if error.is_absent() { fault(&format!("there is no development CA here; {remedy}")) } else { fault(&error) }
+    })?;
+    let der = CertificateDer::from_pem_slice(&pem).map_err(|error| fault(&error))?;
+    let digest = ring::digest::digest(&ring::digest::SHA256, &der);
+    let digits = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    Ok((ca.canonicalize().unwrap_or(ca), digits))
+}
+
+/// Changes every store, and prints what became of each.
+fn change(output: Output, change: Change<'_>) -> Result<(), Failure> {
+    let home = std::env::home_dir();
+    let mut failed = 0;
+    let mut rows = Vec::new();
+    for store in trust_stores::find(home.as_deref()) {
+        let (result, reason) = match (store.change(change), change) {
+            (Ok(true), Change::Add(..)) => ("trusts it now", None),
+            (Ok(false), Change::Add(..)) => ("trusted it already", None),
+            (Ok(true), Change::Remove(_)) => ("removed", None),
+            (Ok(false), Change::Remove(_)) => ("had nothing of it", None),
+            (Err(error), _) => {
+                failed += 1;
+                ("not changed", Some(error.to_string()))
+            }
+        };
+        rows.push(json!({ "store": store.name(), "result": result, "reason": reason }));
+    }
+    output.list(&[("STORE", "store"), ("RESULT", "result"), ("REASON", "reason")], &rows)?;
+    match failed {
+        0 => Ok(()),
+        1 => Err(Failure::other(anyhow::anyhow!("one store was not changed; the table says why"))),
+        many => Err(Failure::other(anyhow::anyhow!("{many} stores were not changed; the table says why"))),
+    }
+}
+
+/// Says what programs need that look into no store.
+fn others(folder: &Path) -> String {
+    let path = |name: &str| {
+        let file = folder.join(name);
+        shell(&file.canonicalize().unwrap_or(file))
+    };
+    format!(
+        "\nStart browsers again: they read their stores when they start. Not everything reads these stores:\n  \
+         Node.js  export NODE_EXTRA_CA_CERTS={}\n  \
+         Python   export SSL_CERT_FILE={}  (the system's roots and this CA)\n  \
+         Java     keytool -importcert -cacerts -alias mcpgate -file {}  (not done for you)\n\
+         Applications in containers, or installed as Snap or Flatpak, may have stores of their own.",
+        path("ca.pem"),
+        path("bundle.pem"),
+        path("ca.pem"),
+    )
 }

@@ -18,6 +18,7 @@ mod remember;
 mod serve;
 mod session;
 mod token;
+mod trust_stores;
 mod up;
 mod user;
 mod welcome;

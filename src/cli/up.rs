@@ -23,7 +23,8 @@ pub(super) struct Arguments {
     /// The listener for health and metrics [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     operator_listen: Option<SocketAddr>,
-    /// The https origin that clients use [default: https://localhost and the port of --listen]
+    /// The https origin that clients use, or http://localhost with a port for clients that cannot be made to trust the
+    /// development CA [default: https://localhost and the port of --listen]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Worker threads [default: one for each core]

@@ -1,6 +1,7 @@
 //! What `mcpgate up` prints once connections are accepted: where things are, and lines to paste into clients.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -25,39 +26,61 @@ pub(super) fn text(ready: &Ready) -> String {
         );
     }
     // The lines are pasted elsewhere than where we run.
-    let ca = ready.ca.as_ref().map(|ca| ca.canonicalize().unwrap_or_else(|_| ca.clone()).display().to_string());
-    let upstreams: Vec<_> = config.upstreams.iter().map(|u| (u.name.as_str(), u.resource.as_str())).collect();
-    out.push_str(&clients(&upstreams, ca.as_deref()));
+    let path = |file: &PathBuf| shell(&file.canonicalize().unwrap_or_else(|_| file.clone()));
+    out.push_str("\nConnect a client:\n");
+    let plain = config.public_url.starts_with("http://");
+    match &ready.development {
+        Some(files) => {
+            let program = std::env::current_exe().map_or_else(|_| "mcpgate".to_owned(), |program| path(&program));
+            out.push_str(&trust(&program, &path(&config.data_dir), &path(&files.ca), files.bundle.as_ref().map(path)));
+        }
+        None if plain => out.push_str(PLAIN),
+        None => {}
+    }
+    for upstream in &config.upstreams {
+        out.push_str(&clients(&upstream.name, upstream.resource.as_str()));
+    }
     out.push('\n');
     out
 }
 
-/// Returns the lines for clients of some MCP URLs, each with its name.
-fn clients(upstreams: &[(&str, &str)], ca: Option<&str>) -> String {
-    let mut out = String::from("\nConnect a client:\n");
-    if let Some(ca) = ca {
-        let ca = shell(ca.as_ref());
-        add(
-            &mut out,
-            format_args!(
-                "\n  The certificate is of a development CA. Browsers, Cursor and VS Code trust it once {ca} is in the\n  \
-                 system's store; programs on Node trust it through this variable:\n    \
-                 export NODE_EXTRA_CA_CERTS={ca}\n"
-            ),
-        );
+/// Said instead of how to trust a certificate.
+const PLAIN: &str = "
+  WARNING: this is plain http. Passwords and tokens travel in clear text, which only this machine's own loopback
+  interface keeps secret: forward this port to nobody.
+";
+
+/// Returns how to make this machine's programs trust the development CA. All are spelt for a shell.
+fn trust(program: &str, data: &str, ca: &str, bundle: Option<String>) -> String {
+    let mut out = format!(
+        "\n  The certificate is of a development CA. Browsers, curl, Cursor and VS Code trust it after this command, which\n  \
+         `certs untrust` undoes; Node.js and Python look elsewhere and need a variable where the client runs:\n    \
+         {program} certs trust --data {data}\n    \
+         export NODE_EXTRA_CA_CERTS={ca}\n"
+    );
+    if let Some(bundle) = bundle {
+        add(&mut out, format_args!("    export SSL_CERT_FILE={bundle}\n"));
     }
-    for (name, url) in upstreams {
-        let cursor = json!({ "mcpServers": { *name: { "url": url } } });
-        let vs_code = json!({ "servers": { *name: { "type": "http", "url": url } } });
-        add(&mut out, format_args!("\n  Claude Code   claude mcp add --transport http {name} {url}\n"));
-        add(&mut out, format_args!("  Cursor        ~/.cursor/mcp.json  {cursor}\n"));
-        add(&mut out, format_args!("  VS Code       .vscode/mcp.json    {vs_code}\n"));
-        add(&mut out, format_args!("  mcp-remote    npx mcp-remote {url}\n"));
-        add(
-            &mut out,
-            format_args!("  Inspector     npx @modelcontextprotocol/inspector --transport http --server-url {url}\n"),
-        );
-    }
+    out.push_str(
+        "  For a client that cannot be made to trust it, start with --public-url http://localhost:8080: no TLS, for this\n  \
+         machine only.\n",
+    );
+    out
+}
+
+/// Returns the lines for clients of an MCP URL.
+fn clients(name: &str, url: &str) -> String {
+    let mut out = String::new();
+    let cursor = json!({ "mcpServers": { name: { "url": url } } });
+    let vs_code = json!({ "servers": { name: { "type": "http", "url": url } } });
+    add(&mut out, format_args!("\n  Claude Code   claude mcp add --transport http {name} {url}\n"));
+    add(&mut out, format_args!("  Cursor        ~/.cursor/mcp.json  {cursor}\n"));
+    add(&mut out, format_args!("  VS Code       .vscode/mcp.json    {vs_code}\n"));
+    add(&mut out, format_args!("  mcp-remote    npx mcp-remote {url}\n"));
+    add(
+        &mut out,
+        format_args!("  Inspector     npx @modelcontextprotocol/inspector --transport http --server-url {url}\n"),
+    );
     out
 }
 
@@ -72,19 +95,24 @@ mod tests {
 
     #[test]
     fn lines_for_clients_can_be_pasted() {
-        let upstreams = [("mcp", "https://localhost:8443/mcp"), ("files", "https://localhost:8443/mcp/files")];
-        let text = clients(&upstreams, Some("/home/ada l/ca.pem"));
+        let text = clients("files", "https://localhost:8443/mcp/files");
         for line in [
-            "export NODE_EXTRA_CA_CERTS='/home/ada l/ca.pem'",
-            "claude mcp add --transport http mcp https://localhost:8443/mcp",
-            r#"{"mcpServers":{"mcp":{"url":"https://localhost:8443/mcp"}}}"#,
-            r#"{"servers":{"mcp":{"type":"http","url":"https://localhost:8443/mcp"}}}"#,
-            "npx mcp-remote https://localhost:8443/mcp",
-            "npx @modelcontextprotocol/inspector --transport http --server-url https://localhost:8443/mcp",
             "claude mcp add --transport http files https://localhost:8443/mcp/files",
+            r#"{"mcpServers":{"files":{"url":"https://localhost:8443/mcp/files"}}}"#,
+            r#"{"servers":{"files":{"type":"http","url":"https://localhost:8443/mcp/files"}}}"#,
+            "npx mcp-remote https://localhost:8443/mcp/files",
+            "npx @modelcontextprotocol/inspector --transport http --server-url https://localhost:8443/mcp/files",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
-        assert!(!clients(&upstreams, None).contains("NODE_EXTRA"));
+        let text = trust("mcpgate", "/data", "'/home/ada l/ca.pem'", Some("/data/bundle.pem".to_owned()));
+        for line in [
+            "mcpgate certs trust --data /data",
+            "export NODE_EXTRA_CA_CERTS='/home/ada l/ca.pem'",
+            "export SSL_CERT_FILE=/data/bundle.pem",
+        ] {
+            assert!(text.lines().any(|written| written.trim() == line), "{line}\n{text}");
+        }
+        assert!(!trust("mcpgate", "/data", "/ca.pem", None).contains("SSL_CERT_FILE"));
     }
 }

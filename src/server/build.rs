@@ -1,11 +1,10 @@
 //! From a configuration to what workers serve with: routes, hosts, certificate.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::certificate;
-use super::dev_certs;
+use super::dev_certs::{self, DevelopmentFiles};
 use super::error::RunError;
 use super::host::{self, Hosts};
 use super::tls::TlsBase;
@@ -27,8 +26,8 @@ pub(super) struct Builder {
 pub(super) struct Built {
     pub(super) snapshot: Snapshot,
     pub(super) dialer: Dialer,
-    /// The CA file that clients must trust, when the certificate is a development one.
-    pub(super) ca: Option<PathBuf>,
+    /// The files of the development certificate, when it is one.
+    pub(super) development: Option<DevelopmentFiles>,
     /// When the certificate ends, in seconds of the epoch; 0 without TLS.
     pub(super) certificate_ends: i64,
 }
@@ -51,17 +50,17 @@ impl Builder {
         let table = Arc::new(table.map_err(RunError::Roots)?);
         let hosts = Arc::new(Hosts::new(&config));
         let dialer = Dialer::new(&config.outbound, &config.rates).map_err(RunError::Roots)?;
-        let (chain, key, ca) = match &config.public.tls {
+        let (chain, key, development) = match &config.public.tls {
             TlsConfig::Off => {
                 let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls: None };
-                return Ok(Built { snapshot, dialer, ca: None, certificate_ends: 0 });
+                return Ok(Built { snapshot, dialer, development: None, certificate_ends: 0 });
             }
             TlsConfig::Files { certificate, key } => (certificate.clone(), key.clone(), None),
             TlsConfig::Development => {
                 let (_, authority) = config.public_url.split_once("://").unwrap_or(("", &config.public_url));
                 let host = host::split(authority).map_or("localhost", |(host, _)| host);
                 let made = dev_certs::ensure(&config.data_dir.join("certs"), &[host], self.clock.now())?;
-                (made.certificate, made.key, Some(made.ca))
+                (made.certificate.clone(), made.key.clone(), Some(made))
             }
         };
         let certificate = certificate::load(&chain, &key, &self.tls.provider, self.clock.now())?;
@@ -71,6 +70,6 @@ impl Builder {
         let certificate_ends = i64::try_from(certificate.not_after.as_millis() / 1000).unwrap_or(i64::MAX);
         let tls = Some(self.tls.config(&certificate).map_err(|error| RunError::System(error.to_string()))?);
         let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls };
-        Ok(Built { snapshot, dialer, ca, certificate_ends })
+        Ok(Built { snapshot, dialer, development, certificate_ends })
     }
 }

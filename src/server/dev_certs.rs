@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, NameConstraints,
@@ -20,8 +22,9 @@ use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 
 use crate::files::private::{self, Closed, PrivateFileError};
-use crate::files::{LARGEST_PEM, read};
+use crate::files::{LARGEST_PEM, ReadError, read};
 use crate::oauth::Timestamp;
+use crate::trust;
 
 /// Browsers refuse certificates of more than 398 days.
 const SERVER_DAYS: i64 = 365;
@@ -41,6 +44,15 @@ pub struct DevelopmentFiles {
     pub certificate: PathBuf,
     /// Its key: `server-key.pem`.
     pub key: PathBuf,
+    /// The system's roots and the CA, for programs that believe either the system's store or one file: `bundle.pem`. `None`
+    /// when the system has no roots.
+    pub bundle: Option<PathBuf>,
+}
+
+/// Returns where the CA of a folder is.
+#[must_use]
+pub fn ca_file(folder: &Path) -> PathBuf {
+    folder.join("ca.pem")
 }
 
 /// Why there are no development certificates.
@@ -80,10 +92,11 @@ pub enum DevCertsError {
 /// # Errors
 /// `DevCertsError`.
 pub fn ensure(folder: &Path, hosts: &[&str], now: Timestamp) -> Result<DevelopmentFiles, DevCertsError> {
-    let files = DevelopmentFiles {
-        ca: folder.join("ca.pem"),
+    let mut files = DevelopmentFiles {
+        ca: ca_file(folder),
         certificate: folder.join("server.pem"),
         key: folder.join("server-key.pem"),
+        bundle: None,
     };
     let names = names(hosts);
     let ca_key_file = folder.join("ca-key.pem");
@@ -106,7 +119,39 @@ pub fn ensure(folder: &Path, hosts: &[&str], now: Timestamp) -> Result<Developme
             return Err(DevCertsError::Ca { path: files.ca, names: names.join(", ") });
         }
     }
+    files.bundle = make_bundle(&files.ca, folder.join("bundle.pem"))?;
     Ok(files)
+}
+
+/// Writes the system's roots, as they are today, and the CA into one file.
+fn make_bundle(ca: &Path, bundle: PathBuf) -> Result<Option<PathBuf>, DevCertsError> {
+    private::check(&bundle, Closed::ToWriting)?;
+    let at = |source: ReadError| DevCertsError::File { path: ca.to_owned(), source: std::io::Error::other(source) };
+    let own = read(ca, LARGEST_PEM).map_err(at)?;
+    let own_der = CertificateDer::from_pem_slice(&own).ok();
+    let mut pem = own;
+    let mut roots = 0;
+    // The variable that names the bundle may be set for us, too: what it holds of ours is not repeated.
+    for root in trust::system_certificates().iter().filter(|root| own_der.as_ref() != Some(*root)) {
+        let encoded = STANDARD.encode(root);
+        pem.extend_from_slice(b"-----BEGIN CERTIFICATE-----\n");
+        // RFC 7468 2: lines of 64 characters.
+        for line in encoded.as_bytes().chunks(64) {
+            pem.extend_from_slice(line);
+            pem.push(b'\n');
+        }
+        pem.extend_from_slice(b"-----END CERTIFICATE-----\n");
+        roots += 1;
+    }
+    if roots == 0 {
+        // A bundle of ours alone would make its reader distrust everybody else. One of an earlier start may stay.
+        return Ok(bundle.exists().then_some(bundle));
+    }
+    if !read(&bundle, LARGEST_PEM).is_ok_and(|written| written == pem) {
+        private::replace(&bundle, 0o644, &pem)
+            .map_err(|source| DevCertsError::File { path: bundle.clone(), source })?;
+    }
+    Ok(Some(bundle))
 }
 
 fn names(hosts: &[&str]) -> Vec<String> {
@@ -268,5 +313,20 @@ mod tests {
         let fresh = tempfile::tempdir().unwrap();
         assert!(ensure(fresh.path(), &["gateway.test", "other.test"], NOW).is_ok());
         assert!(ensure(fresh.path(), &["other.test"], NOW).is_ok());
+    }
+
+    #[test]
+    fn the_bundle_holds_the_systems_roots_and_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ensure(dir.path(), &[], NOW).unwrap();
+        let bundle = files.bundle.expect("machines that run this have root certificates");
+        let pem = std::fs::read(&bundle).unwrap();
+        let held: Vec<_> = CertificateDer::pem_slice_iter(&pem).map(Result::unwrap).collect();
+        let own = CertificateDer::from_pem_slice(&std::fs::read(&files.ca).unwrap()).unwrap();
+        assert_eq!(held.iter().filter(|held| **held == own).count(), 1);
+        assert_eq!(held.len(), trust::system_certificates().len() + 1);
+        let written = std::fs::metadata(&bundle).unwrap().modified().unwrap();
+        ensure(dir.path(), &[], NOW).unwrap();
+        assert_eq!(std::fs::metadata(&bundle).unwrap().modified().unwrap(), written, "and is written when it changes");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::dev_certs::DevelopmentFiles;
 use super::error::RunError;
 use super::reload::Watch;
 use super::signals::{Signals, Wish};
@@ -46,8 +47,8 @@ pub struct Ready {
     pub public: SocketAddr,
     /// Where the operator listener is.
     pub operator: SocketAddr,
-    /// The CA file that clients must trust, when the certificate is a development one.
-    pub ca: Option<PathBuf>,
+    /// The files of the development certificate, when it is one.
+    pub development: Option<DevelopmentFiles>,
     /// Where the first account sets its password, when it was made just now.
     pub setup_link: Option<String>,
 }

@@ -147,7 +147,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         config: snapshot.config,
         public: public.local_addr().map_err(system)?,
         operator: for_operator.local_addr().map_err(system)?,
-        ca: built.ca,
+        development: built.development,
         setup_link,
     };
     let operator = Arc::new(Operator {
