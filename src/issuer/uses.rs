@@ -60,7 +60,7 @@ impl Issuer {
     }
 
     async fn report(&self, cache: &TokenCache, all: bool) -> Result<(), StoreError> {
-        // One at a time: who has to know that everything is written also waits for what another is writing.
+        // One at a time: a caller that needs everything written must also wait for what another task is writing.
         let _alone = self.reporting.lock().await;
         let mut taken = Taken { cache, report: cache.take_uses(all, self.clock.now()) };
         while let Some(part) = part_of(&taken.report) {

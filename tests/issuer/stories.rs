@@ -265,7 +265,7 @@ fn every_order(kinds: &'static [Step], length: u32) -> impl Iterator<Item = Vec<
 /// Checks every short story, and many longer ones.
 fn for_all(kinds: &'static [Step], check: impl AsyncFn(Vec<Step>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for story in every_order(kinds, 2) {
+    for story in every_order(kinds, 3) {
         runtime.block_on(check(story));
     }
     let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };

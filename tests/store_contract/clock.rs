@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{ClientSecretHash, Lifetime, Timestamp};
+use mcpgate::oauth::{Client, ClientOrigin, ClientSecretHash, DocumentAge, Lifetime, Timestamp};
 use mcpgate::store::{AuditEvent, Change, ClockNote, Rotation, Store};
 
 use crate::world::*;
@@ -11,6 +11,7 @@ crate::on_every_store! {
     the_newest_moment_is_noted_and_who_accepted_it,
     what_was_made_by_a_clock_that_was_ahead_ends_or_counts_from_now,
     what_was_made_in_time_is_left_alone,
+    times_that_a_clock_that_was_ahead_has_written_become_now,
     a_secret_that_has_ended_stays_ended,
 }
 
@@ -78,6 +79,25 @@ async fn what_was_made_in_time_is_left_alone(store: Arc<dyn Store>) {
     everything(&store, START.plus(MINUTE)).await;
     assert_eq!(store.turn_back(START, START).await.unwrap(), 0);
     assert!(is_live(&store, &format!("made {:?} token", START.plus(MINUTE)), START).await);
+}
+
+async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let later = START.plus(AHEAD);
+    let (alice, network) = (subject("alice"), [192, 0, 2, 0].into());
+    grant(&store, "g", later).await;
+    store.record_login_success(&tenant(), &alice, network, later).await.unwrap();
+    store.record_login_failure(&tenant(), &alice, row(AuditEvent::LoginFailed, later)).await.unwrap();
+    let document = Some(DocumentAge { fetched_at: later, fresh_until: later.plus(DAY) });
+    let known = Client { document, ..client("https://app.example/client", ClientOrigin::MetadataDocument) };
+    store.put_document_client(known.clone(), false, row(AuditEvent::ClientAdded, later)).await.unwrap();
+    store.turn_back(START, START).await.unwrap();
+    let found = async |id| store.find_client(&tenant(), &id).await.unwrap().unwrap();
+    assert_eq!(found(client_id("app")).await.last_used_at, Some(START));
+    assert_eq!(found(known.id).await.document, Some(DocumentAge { fetched_at: START, fresh_until: START }));
+    assert_eq!(store.find_login_network(&tenant(), &alice, network).await.unwrap(), Some(START));
+    let account = store.find_account(&tenant(), &alice).await.unwrap().unwrap();
+    assert_eq!((account.last_failed_at, account.failed_logins), (Some(START), 1));
 }
 
 async fn a_secret_that_has_ended_stays_ended(store: Arc<dyn Store>) {

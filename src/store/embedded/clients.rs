@@ -204,6 +204,19 @@ pub(super) fn remove_ended_secrets(db: &Connection, now: Timestamp) -> Result<us
     Ok(clients.len())
 }
 
+/// Makes metadata documents that were fetched after `latest` as old as if they had been fetched at `now`, and no longer
+/// fresh; how many.
+pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+    let sql = "SELECT tenant, client_id FROM client WHERE document_fetched_at > ?1";
+    let clients = row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.client()?)))?;
+    for (tenant, id) in &clients {
+        let Some(found) = find(db, tenant, id)? else { continue };
+        let document = Some(DocumentAge { fetched_at: now, fresh_until: now });
+        update(db, found.no, &Client { document, ..found.client }, &found.metadata)?;
+    }
+    Ok(clients.len())
+}
+
 /// Removes a client; its grants, codes, tokens, consents and interactions go with it by foreign key.
 pub(super) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &AuditRow) -> Result<Update, StoreError> {
     let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";

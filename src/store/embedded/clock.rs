@@ -18,6 +18,14 @@ const MADE_AFTER: [&str; 4] = [
     "DELETE FROM consent WHERE given_at > ?1",
 ];
 
+/// Times that say nothing about who may do what, but for how long something is remembered or believed: what is later than
+/// ?1 becomes ?2.
+const MOVED_BACK: [&str; 3] = [
+    "UPDATE account SET last_failed_at = ?2 WHERE last_failed_at > ?1",
+    "UPDATE client SET last_used_at = ?2 WHERE last_used_at > ?1",
+    "UPDATE login_network SET last_login_at = ?2 WHERE last_login_at > ?1",
+];
+
 fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
     let latest = now.plus(AHEAD);
     let mut changed = clients::remove_ended_secrets(db, told)?;
@@ -30,6 +38,10 @@ fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, St
     for sql in MADE_AFTER {
         changed += execute(db, sql, [latest])?;
     }
+    for sql in MOVED_BACK {
+        changed += execute(db, sql, [latest, now])?;
+    }
+    changed += clients::move_documents_back(db, latest, now)?;
     let sql = "SELECT tenant, id FROM grants WHERE max(created_at, rotated_at) > ?1 AND revoked_at IS NULL";
     for (tenant, id) in row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.grant()?)))? {
         let Some(found) = grants::find(db, &tenant, id)? else { continue };

@@ -323,7 +323,7 @@ impl GrantStore for EmbeddedStore {
     ) -> Result<Update, StoreError> {
         let (tenant, hash) = (tenant.clone(), *hash);
         self.write(move |db| {
-            // Whoever takes a token back has received it.
+            // A client that revokes a token has received it.
             uses::mark_used(db, &tenant, &hash)?;
             if !tokens::remove(db, &tenant, &hash)? {
                 return Ok(Update::NotFound);

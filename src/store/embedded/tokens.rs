@@ -136,7 +136,7 @@ fn read_void(c: &mut Columns<'_>) -> Result<VoidToken, StoreError> {
     opened(token, c.number()?, "a void token")
 }
 
-/// Makes the live tokens of a grant's generation void, and tells; which they are.
+/// Makes the live tokens of a grant's generation void, appends the changes, and returns their hashes.
 pub(super) fn make_void(
     db: &Connection,
     grant_no: i64,

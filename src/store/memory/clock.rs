@@ -6,7 +6,16 @@ use super::super::clock::{AHEAD, put_back};
 use super::super::{AuditRow, Change, ClockNote, ClockStore, StoreError};
 use super::MemoryStore;
 use super::audit::prune;
-use crate::oauth::Timestamp;
+use crate::oauth::{DocumentAge, Timestamp};
+
+/// Moves a time that is later than `latest` to `now`; how many, 0 or 1.
+fn move_back(time: &mut Option<Timestamp>, latest: Timestamp, now: Timestamp) -> usize {
+    let is_later = time.is_some_and(|time| time > latest);
+    if is_later {
+        *time = Some(now);
+    }
+    usize::from(is_later)
+}
 
 #[async_trait]
 impl ClockStore for MemoryStore {
@@ -37,6 +46,18 @@ impl ClockStore for MemoryStore {
         let mut changed = 0;
         for client in &mut state.clients {
             changed += prune(&mut client.secrets, |secret| secret.until.is_none_or(|until| told < until));
+            changed += move_back(&mut client.last_used_at, latest, now);
+            if client.document.is_some_and(|age| age.fetched_at > latest) {
+                client.document = Some(DocumentAge { fetched_at: now, fresh_until: now });
+                changed += 1;
+            }
+        }
+        for account in &mut state.accounts {
+            changed += move_back(&mut account.last_failed_at, latest, now);
+        }
+        for (.., last) in state.networks.iter_mut().filter(|(.., last)| *last > latest) {
+            *last = now;
+            changed += 1;
         }
         let early: Vec<_> = state.tokens.iter().map(|(_, t)| t).filter(|t| t.issued_at > latest).cloned().collect();
         changed += prune(&mut state.tokens, |(_, t)| t.issued_at <= latest);

@@ -42,7 +42,7 @@ impl State {
         found.filter(|t| self.is_live(t, now)).map(|t| self.as_it_stands(t))
     }
 
-    /// Makes the live tokens of a grant's generation void, and tells; which they are.
+    /// Makes the live tokens of a grant's generation void, appends the changes, and returns their hashes.
     fn make_void(&mut self, grant: &Grant, now: Timestamp) -> Vec<TokenHash> {
         let same = |t: &AccessTokenRecord| t.tenant == grant.tenant && t.grant == grant.id;
         let goes = |t: &AccessTokenRecord| same(t) && t.generation == grant.generation && now < t.expires_at;
@@ -351,7 +351,7 @@ impl GrantStore for MemoryStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let mut state = self.write();
-        // Whoever takes a token back has received it.
+        // A client that revokes a token has received it.
         state.mark_used(tenant, hash);
         let before = state.tokens.len();
         state.tokens.retain(|(_, t)| t.tenant != *tenant || t.hash != *hash);
