@@ -30,7 +30,7 @@ use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
     AccessToken, AccessTokenRecord, Brand, ClientId, GrantId, Lifetime, ScopeSet, Subject, TenantId, TokenKeys,
 };
-use mcpgate::proxy::{Peer, Proxy, RouteTable};
+use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
@@ -117,7 +117,8 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
     let config = Arc::new(config);
     let address = on_a_thread(move |listener| async move {
         let metrics = Metrics::new(&["main".to_owned()]);
-        let proxy = Arc::new(Proxy::new(cache, clock, metrics.worker(), [9; 32]));
+        let sessions = Arc::new(Sessions::new(&[9; 32], clock.now()));
+        let proxy = Arc::new(Proxy::new(cache, clock, metrics.worker(), sessions));
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();

@@ -25,7 +25,7 @@ use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
     AccessToken, AccessTokenRecord, Brand, ClientId, GrantId, Lifetime, ScopeSet, Subject, TenantId, TokenKeys,
 };
-use mcpgate::proxy::{Peer, Proxy, RouteTable};
+use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
@@ -168,9 +168,10 @@ impl Gateway {
             issued_at: clock.now(),
             expires_at: clock.now().plus(Lifetime::from_secs(3600)),
         });
+        let sessions = Arc::new(Sessions::new(&[9; 32], clock.now()));
         let metrics = Metrics::new(&["main".to_owned()]);
         Self {
-            proxy: Arc::new(Proxy::new(cache, clock, metrics.worker(), [9; 32])),
+            proxy: Arc::new(Proxy::new(cache, clock, metrics.worker(), sessions)),
             table: Arc::new(RouteTable::build(&config).unwrap()),
             config: Arc::new(config),
             token: token.reveal().to_owned(),

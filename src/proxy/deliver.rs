@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -20,6 +20,7 @@ use super::permit::Addressed;
 use super::places::Place;
 use super::rejection::Rejection;
 use super::relay::Relay;
+use super::session::{self, Sessions};
 use super::upstream::Lease;
 use super::watch::{Limits, Order};
 use super::{Exchange, Proxy};
@@ -65,11 +66,10 @@ impl Proxy {
         if route.kind == UpstreamKind::Mcp && form == Form::Events && is_encoded {
             return Err(Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity").into());
         }
+        // Before the body is read: a connection whose answer is not wanted is closed.
+        let session = self.session(exchange, &head, caller)?;
         let shape = Shape { status: head.status, is_events: form == Form::Events, is_encoded };
         let body = self.whole_or_stream(exchange, shape, body, held, token).await?;
-        let keeps_session = route.kind == UpstreamKind::Mcp && !exchange.version.is_modern();
-        let session = head.headers.get(MCP_SESSION_ID).filter(|_| keeps_session);
-        let session = session.and_then(|id| self.session_key.wrap(route, &caller.principal, id));
         let is_head = exchange.parts.method == Method::HEAD;
         // The request's own map has served; its memory goes on.
         let emptied = std::mem::take(&mut exchange.parts.headers);
@@ -78,6 +78,26 @@ impl Proxy {
         *response.headers_mut() = answer::build(route, asked, form, &mut head.headers, is_head, session, emptied);
         *exchange.station.spare() = head.headers;
         Ok(response)
+    }
+
+    /// Returns the session id of an answer as its client will have to send it.
+    fn session(
+        &self,
+        exchange: &Exchange<'_>,
+        head: &http::response::Parts,
+        caller: &Caller,
+    ) -> Result<Option<HeaderValue>, Rejection> {
+        let route = exchange.route;
+        if route.kind != UpstreamKind::Mcp || exchange.version.is_modern() || !head.status.is_success() {
+            return Ok(None);
+        }
+        let Some(id) = Sessions::read(head.headers.get_all(MCP_SESSION_ID))? else { return Ok(None) };
+        // Many servers name the session in every answer; only another one than the request's is given just now.
+        let asked = exchange.parts.headers.get(MCP_SESSION_ID);
+        if let Some(same) = asked.filter(|asked| session::upstreams_own(asked) == Some(&*id)) {
+            return Ok(Some(same.clone()));
+        }
+        Ok(self.sessions.wrap(route, &caller.principal, &id, self.clock.now()))
     }
 
     /// Makes the body of an answer: whole if it is here or will be in a moment, a stream if not.

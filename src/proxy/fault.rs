@@ -40,6 +40,8 @@ pub(super) enum Cause {
     CompressedStream,
     /// It wants a credential, or another one.
     CredentialRefused,
+    /// A session id that cannot be passed on.
+    SessionId,
 }
 
 impl Cause {
@@ -59,6 +61,7 @@ impl Cause {
             Self::Redirect => "redirect",
             Self::CompressedStream => "compressed_stream",
             Self::CredentialRefused => "credential_refused",
+            Self::SessionId => "session_id",
         }
     }
 
@@ -78,6 +81,7 @@ impl Cause {
             Self::Redirect => "the upstream redirects to another address",
             Self::CompressedStream => "the upstream compresses its stream of events",
             Self::CredentialRefused => "the upstream refuses the gateway's credential",
+            Self::SessionId => "the upstream's session id cannot be passed on",
         }
     }
 
@@ -95,7 +99,8 @@ impl Cause {
             | Self::NotMcp
             | Self::Redirect
             | Self::CompressedStream
-            | Self::CredentialRefused => StatusCode::BAD_GATEWAY,
+            | Self::CredentialRefused
+            | Self::SessionId => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -106,9 +111,12 @@ impl Cause {
             }
             Self::TooSlow => Outcome::UpstreamSlow,
             Self::Redirect | Self::CredentialRefused => Outcome::UpstreamRefused,
-            Self::ClosedEarly | Self::TooLarge | Self::NotHttp | Self::NotMcp | Self::CompressedStream => {
-                Outcome::UpstreamProtocol
-            }
+            Self::ClosedEarly
+            | Self::TooLarge
+            | Self::NotHttp
+            | Self::NotMcp
+            | Self::CompressedStream
+            | Self::SessionId => Outcome::UpstreamProtocol,
         }
     }
 }

@@ -53,6 +53,7 @@ mod upstream;
 mod watch;
 
 pub use route::RouteTable;
+pub use session::Sessions;
 
 use again::{Again, Next, Step};
 use authenticate::authenticate;
@@ -64,7 +65,6 @@ use places::{Place, Places};
 use record::Record;
 use rejection::{Refused, Rejection};
 use route::Route;
-use session::SessionKey;
 use trace::Traces;
 use upstream::{Answered, Ask, On, Pool, Unanswered};
 use watch::Watch;
@@ -87,7 +87,7 @@ pub struct Proxy {
     cache: Arc<TokenCache>,
     clock: Arc<dyn Clock>,
     metrics: WorkerMetrics,
-    session_key: SessionKey,
+    sessions: Arc<Sessions>,
     watch: Arc<Watch>,
     traces: Traces,
     large_bodies: Arc<Places>,
@@ -122,15 +122,15 @@ struct Exchange<'a> {
 }
 
 impl Proxy {
-    /// Makes a worker's proxy. `session_key` binds legacy MCP session ids to their user (the same on every replica).
+    /// Makes a worker's proxy. `sessions` binds legacy MCP session ids to their users, for all workers.
     #[must_use]
-    pub fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, metrics: WorkerMetrics, session_key: [u8; 32]) -> Self {
+    pub fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, metrics: WorkerMetrics, sessions: Arc<Sessions>) -> Self {
         Self {
             watch: Watch::new(Arc::clone(&cache), Arc::clone(&clock)),
             cache,
             clock,
             metrics,
-            session_key: SessionKey::new(&session_key),
+            sessions,
             traces: Traces::default(),
             large_bodies: Places::new(message::LARGE_BODIES, message::LARGE_BODIES_WAITING),
             station: Mutex::default(),
@@ -276,7 +276,7 @@ impl Proxy {
         match (ids.next(), ids.next()) {
             (None, _) => Ok(Checked::default()),
             (Some(id), None) => {
-                let id = self.session_key.unwrap(route, &caller.principal, id)?;
+                let id = self.sessions.unwrap(route, &caller.principal, id)?;
                 // P-14: events are replayed only to whom they were first sent.
                 Ok(Checked { session: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned(), routing: false })
             }

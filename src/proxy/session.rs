@@ -1,35 +1,156 @@
 //! Legacy MCP sessions, bound to upstream, tenant, user and client: the client holds the upstream's id behind a MAC, so
-//! nothing is stored, any replica can check it, and another's id is of no use.
+//! any replica can check it, and another's id is of no use. What is remembered is who was given an id last: an upstream
+//! that counts its sessions gives the same ids to other people after a restart.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
+use http::header::GetAll;
 use ring::hmac;
 use subtle::ConstantTimeEq;
 
+use super::fault::{Cause, Fault};
 use super::rejection::Rejection;
 use super::route::Route;
+use crate::oauth::Timestamp;
 use crate::token_cache::Principal;
 
 /// Bytes of the MAC that are kept: 128 bits.
 const TAG: usize = 16;
-/// The longest id of an upstream that is passed on.
+/// The longest id of an upstream, in bytes.
 const MAX_ID: usize = 1024;
+/// Nobody can guess an id of so many bytes, if it is random. A shorter one is likely to be given again.
+const LEAST_UNIQUE: usize = 16;
+/// How many parts the memory has, so that workers seldom wait for each other.
+const SHARDS: usize = 16;
+/// Ids that one part of one shard holds; each shard has two parts, and an id takes some 32 bytes. Together 524,288.
+const PART: usize = 16_384;
 
-/// The key of the binding, the same on every replica.
-pub(super) struct SessionKey(hmac::Key);
+/// Binds the session ids of upstreams to users; one for all workers of a process.
+pub struct Sessions {
+    key: hmac::Key,
+    hasher: RandomState,
+    begun: u64,
+    shards: [Mutex<Shard>; SHARDS],
+}
 
-impl SessionKey {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").finish_non_exhaustive()
+    }
+}
+
+/// Who was given an id last, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Given {
+    owner: u64,
+    /// Milliseconds since the epoch, and never less than for the owner before.
+    since: u64,
+}
+
+/// Some of the ids. Those that nobody has used since `recent` was filled twice are forgotten.
+#[derive(Debug, Default)]
+struct Shard {
+    recent: HashMap<u64, Given>,
+    older: HashMap<u64, Given>,
+    /// The newest of what was forgotten. An id that is no newer, and not remembered, may be somebody else's by now.
+    forgotten: u64,
+}
+
+impl Shard {
+    /// Returns what is known of an id, which counts as a use of it.
+    fn get(&mut self, id: u64) -> Option<Given> {
+        if let Some(given) = self.recent.get(&id) {
+            return Some(*given);
+        }
+        let given = self.older.remove(&id)?;
+        self.put(id, given);
+        Some(given)
     }
 
-    /// Binds an upstream's id to its caller; `None` when it is not an id (2025-06-18, session management: visible
-    /// ASCII only).
-    pub(super) fn wrap(&self, route: &Route, caller: &Principal, id: &HeaderValue) -> Option<HeaderValue> {
-        let id = id.to_str().ok().filter(|id| !id.is_empty() && id.len() <= MAX_ID && !id.contains([' ', '\t']))?;
-        let tag = URL_SAFE_NO_PAD.encode(self.tag(route, caller, id.as_bytes()));
-        HeaderValue::try_from(format!("{tag}.{id}")).ok()
+    fn put(&mut self, id: u64, given: Given) {
+        if self.recent.len() >= PART {
+            let oldest = std::mem::replace(&mut self.older, std::mem::take(&mut self.recent));
+            let newest = oldest.values().map(|given| given.since).max().unwrap_or(0);
+            self.forgotten = self.forgotten.max(newest);
+        }
+        self.recent.insert(id, given);
+    }
+
+    /// Gives an id to its owner; returns since when it is this owner's.
+    fn give(&mut self, id: u64, owner: u64, now: u64) -> u64 {
+        let since = match self.get(id) {
+            // The same user's clients share it, as they would without a gateway.
+            Some(given) if given.owner == owner => return given.since,
+            Some(given) => now.max(given.since.saturating_add(1)),
+            None => now.max(self.forgotten.saturating_add(1)),
+        };
+        self.put(id, Given { owner, since });
+        since
+    }
+
+    /// Returns whether nobody else was given the id after `owner` was at `since`. What this process does not know was
+    /// given before its start, or by another replica, and no earlier than `least`.
+    fn is_still(&mut self, id: u64, owner: u64, since: u64, least: u64) -> bool {
+        match self.get(id) {
+            Some(given) if since <= given.since => given == Given { owner, since },
+            Some(_) | None if since <= self.forgotten || since < least => false,
+            Some(_) | None => {
+                self.put(id, Given { owner, since });
+                true
+            }
+        }
+    }
+}
+
+impl Sessions {
+    /// Makes an empty memory at `now` over the key of the binding, which is the same on every replica.
+    #[must_use]
+    pub fn new(key: &[u8; 32], now: Timestamp) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        Self {
+            key,
+            hasher: RandomState::new(),
+            begun: now.as_millis(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    /// Reads the session id of an answer: the upstream's own text, or `None` if there is none.
+    ///
+    /// # Errors
+    /// A fault when it is not an id (2025-06-18, session management: visible ASCII only), or too long for a header that
+    /// has to come back: without it every later request of the client would fail.
+    pub(super) fn read(values: GetAll<'_, HeaderValue>) -> Result<Option<String>, Fault> {
+        let mut read = None;
+        for value in values {
+            let length = value.len();
+            if length > MAX_ID {
+                let detail = format!("its Mcp-Session-Id has {length} bytes; at most {MAX_ID} can be passed on");
+                return Err(Fault::new(Cause::SessionId, detail));
+            }
+            let Some(text) = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic())) else {
+                let detail = "its Mcp-Session-Id has characters other than visible ASCII";
+                return Err(Fault::new(Cause::SessionId, detail));
+            };
+            if read.as_deref().is_some_and(|first| first != text) {
+                return Err(Fault::new(Cause::SessionId, "it names two different Mcp-Session-Id"));
+            }
+            read = (!text.is_empty()).then(|| text.to_owned());
+        }
+        Ok(read)
+    }
+
+    /// Binds an upstream's id to its caller, whom it was given to just now.
+    pub(super) fn wrap(&self, route: &Route, caller: &Principal, id: &str, now: Timestamp) -> Option<HeaderValue> {
+        let (key, owner) = self.hashes(route, caller, id);
+        let since = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).give(key, owner, now.as_millis());
+        let tag = URL_SAFE_NO_PAD.encode(self.tag(route, caller, since, id.as_bytes()));
+        HeaderValue::try_from(format!("{tag}.{since:x}.{id}")).ok()
     }
 
     /// Checks an id that a client sent and returns the upstream's own.
@@ -39,23 +160,110 @@ impl SessionKey {
         caller: &Principal,
         wrapped: &HeaderValue,
     ) -> Result<HeaderValue, Rejection> {
-        let (tag, id) = wrapped.to_str().ok().and_then(|text| text.split_once('.')).ok_or(Rejection::UnknownSession)?;
+        let (tag, since, id) = parts(wrapped).ok_or(Rejection::UnknownSession)?;
         let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| Rejection::UnknownSession)?;
-        if bool::from(self.tag(route, caller, id.as_bytes()).ct_eq(&tag)) {
-            HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
-        } else {
-            Err(Rejection::UnknownSession)
+        if !bool::from(self.tag(route, caller, since, id.as_bytes()).ct_eq(&tag)) {
+            return Err(Rejection::UnknownSession);
         }
+        let (key, owner) = self.hashes(route, caller, id);
+        let least = if id.len() < LEAST_UNIQUE { self.begun } else { 0 };
+        if !self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).is_still(key, owner, since, least) {
+            return Err(Rejection::UnknownSession);
+        }
+        HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
     }
 
-    fn tag(&self, route: &Route, caller: &Principal, id: &[u8]) -> Vec<u8> {
-        let mut mac = hmac::Context::with_key(&self.0);
+    /// Returns a hash of the id at its upstream, and one of its owner; both are of this process alone.
+    fn hashes(&self, route: &Route, caller: &Principal, id: &str) -> (u64, u64) {
         let (tenant, subject, client) = (caller.tenant.as_str(), caller.subject.as_str(), caller.client.as_str());
-        for part in [route.name.as_bytes(), tenant.as_bytes(), subject.as_bytes(), client.as_bytes(), id] {
+        (self.hasher.hash_one((&*route.name, tenant, id)), self.hasher.hash_one((tenant, subject, client)))
+    }
+
+    fn shard(&self, key: u64) -> &Mutex<Shard> {
+        let place = usize::try_from(key).unwrap_or(0) % SHARDS;
+        let [first, ..] = &self.shards;
+        self.shards.get(place).unwrap_or(first)
+    }
+
+    fn tag(&self, route: &Route, caller: &Principal, since: u64, id: &[u8]) -> Vec<u8> {
+        let mut mac = hmac::Context::with_key(&self.key);
+        let (tenant, subject, client) = (caller.tenant.as_str(), caller.subject.as_str(), caller.client.as_str());
+        let since = since.to_be_bytes();
+        for part in [route.name.as_bytes(), tenant.as_bytes(), subject.as_bytes(), client.as_bytes(), &since, id] {
             // Lengths first, so that no two lists of parts give the same bytes.
             mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             mac.update(part);
         }
         mac.sign().as_ref().iter().copied().take(TAG).collect()
+    }
+}
+
+/// Returns the upstream's own id in one that a client sent.
+pub(super) fn upstreams_own(wrapped: &HeaderValue) -> Option<&str> {
+    parts(wrapped).map(|(_, _, id)| id)
+}
+
+fn parts(wrapped: &HeaderValue) -> Option<(&str, u64, &str)> {
+    let (tag, rest) = wrapped.to_str().ok()?.split_once('.')?;
+    let (since, id) = rest.split_once('.')?;
+    Some((tag, u64::from_str_radix(since, 16).ok()?, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PART, Sessions, Shard};
+    use http::{HeaderMap, HeaderValue};
+
+    #[test]
+    fn hd_12_an_id_that_was_given_again_is_the_later_owners_alone() {
+        let mut shard = Shard::default();
+        let first = shard.give(1, 10, 500);
+        assert!(first == 500 && shard.is_still(1, 10, first, 0) && shard.give(1, 10, 600) == 500);
+        // The clock has been set back meanwhile.
+        let second = shard.give(1, 20, 400);
+        assert!(second == 501 && shard.is_still(1, 20, second, 0) && !shard.is_still(1, 10, first, 0));
+        // What this process did not give itself: the newest that was seen is the one that counts.
+        assert!(shard.is_still(2, 10, 700, 0) && shard.is_still(2, 20, 800, 0) && !shard.is_still(2, 10, 700, 0));
+        // One that is likely to be given again is good since the start only.
+        assert!(!shard.is_still(3, 10, 899, 900) && shard.is_still(3, 10, 900, 900));
+    }
+
+    #[test]
+    fn hd_12_what_was_forgotten_is_refused_and_what_is_in_use_is_not_forgotten() {
+        let mut shard = Shard::default();
+        let (kept, left) = (shard.give(1, 10, 5), shard.give(2, 10, 6));
+        for id in 0..2 * PART {
+            shard.give(u64::try_from(id).unwrap() + 3, 10, 7);
+            assert!(shard.is_still(1, 10, kept, 0), "after {id} others");
+        }
+        assert!(!shard.is_still(2, 10, left, 0));
+        assert!(shard.recent.len() <= PART && shard.older.len() <= PART);
+        assert!(shard.give(2, 20, 1) > left, "whoever is given it now is its owner");
+    }
+
+    #[test]
+    fn an_id_that_cannot_come_back_is_a_fault() {
+        let read = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("mcp-session-id", HeaderValue::from_bytes(value).unwrap());
+            }
+            Sessions::read(headers.get_all("mcp-session-id")).map_err(|fault| fault.detail)
+        };
+        let longest = [b'a'; 1024];
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[b""]), Ok(None));
+        assert_eq!(read(&[b"a.b", b"a.b"]), Ok(Some("a.b".to_owned())));
+        assert_eq!(read(&[&longest]).unwrap().unwrap().len(), 1024);
+        let long = [b'a'; 1025];
+        for (values, says) in [
+            (&[&long[..]][..], "1025 bytes"),
+            (&[b"a b"], "visible ASCII"),
+            (&[b"a\tb"], "visible ASCII"),
+            (&["ä".as_bytes()], "visible ASCII"),
+            (&[b"a", b"b"], "two different"),
+        ] {
+            assert!(read(values).unwrap_err().contains(says), "{values:?}");
+        }
     }
 }

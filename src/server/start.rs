@@ -29,6 +29,7 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::issuer::{Administration, FirstAccount, Issuer};
 use crate::oauth::{TenantId, TokenKeys};
 use crate::outbound::Fetch;
+use crate::proxy::Sessions;
 use crate::store::embedded::ServerLock;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
@@ -139,7 +140,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         metrics,
         cache: Arc::clone(&ground.cache),
         clock: Arc::clone(&ground.clock),
-        session_key: ground.session_key,
+        sessions: Arc::new(Sessions::new(&ground.session_key, ground.clock.now())),
         draining: false.into(),
     });
     let (desks, threads) = start_workers(&process, &snapshot, ground.entropy.as_ref())?;

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
 use crate::entropy::Entropy;
-use crate::proxy::{Proxy, RouteTable};
+use crate::proxy::{Proxy, RouteTable, Sessions};
 use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
 
@@ -29,7 +29,7 @@ pub(super) struct Process {
     pub(super) admission: Arc<Admission>,
     pub(super) cache: Arc<TokenCache>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) session_key: [u8; 32],
+    pub(super) sessions: Arc<Sessions>,
     pub(super) draining: AtomicBool,
 }
 
@@ -59,7 +59,7 @@ impl Worker {
         let (cache, clock, metrics) =
             (Arc::clone(&process.cache), Arc::clone(&process.clock), process.metrics.worker());
         Self {
-            proxy: Proxy::new(cache, clock, metrics, process.session_key),
+            proxy: Proxy::new(cache, clock, metrics, Arc::clone(&process.sessions)),
             process,
             snapshot: ArcSwap::from_pointee(snapshot),
             ids: RequestIds::new(entropy.random_16()),

@@ -84,6 +84,14 @@ async fn up_01_an_answer_that_cannot_be_passed_on_is_told_by_its_cause() {
         ),
         (vec![answer("401 Unauthorized", "")], (502, "credential_refused", "credential", "401")),
         (vec![answer("407 Proxy", "")], (502, "credential_refused", "credential", "407")),
+        (
+            vec![answer(&format!("200 OK\r\n{json}\r\nMcp-Session-Id: {}", "y".repeat(1025)), "{}")],
+            (502, "session_id", "session id", "1025 bytes"),
+        ),
+        (
+            vec![answer(&format!("200 OK\r\n{json}\r\nMcp-Session-Id: a b"), "{}")],
+            (502, "session_id", "session id", "visible ASCII"),
+        ),
         (vec![answer("200 OK\r\nContent-Type: text/html", "<form>")], (502, "not_mcp", "not MCP", "text/html")),
     ] {
         world.mcp.then(acts);

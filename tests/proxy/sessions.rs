@@ -1,9 +1,11 @@
 //! Legacy sessions: bound to upstream, user and client; unknown to the modern revision.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::client::Ask;
-use super::upstream::answer;
+use super::upstream::{Act, answer};
 use super::world::{ALPHA, MCP, PING, World};
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#;
@@ -22,7 +24,7 @@ async fn a_session_comes_back_to_the_upstream_as_it_gave_it() {
     let world = World::new().await;
     let token = world.token(MCP).text;
     let session = open(&world, &token).await;
-    assert!(session.ends_with(".sid-1") && session.len() == 22 + 6, "{session}");
+    assert!(session.ends_with(".sid-1") && session.find('.') == Some(22), "{session}");
     for ask in [Ask::post(PING), Ask::new("GET", "/mcp").field("Last-Event-ID", "e-7"), Ask::new("DELETE", "/mcp")] {
         let reply = world
             .ask(&ask.bearer(&token).field("Mcp-Session-Id", &session).field("MCP-Protocol-Version", "2025-06-18"))
@@ -44,11 +46,13 @@ async fn hd_12_the_session_of_another_is_unknown() {
     let mut client = world.make(MCP, "use");
     client.record.client = mcpgate::oauth::ClientId::parse("mcp_client_other").unwrap();
     world.cache.insert(&client.record);
-    let forged = format!("{}.sid-2", session.split_once('.').unwrap().0);
+    let forged = format!("{}.sid-2", session.rsplit_once('.').unwrap().0);
+    let later = session.replacen('.', ".f", 1);
     for (token, id) in [
         (&other.text, session.as_str()),
         (&client.text, &session),
         (&ada.text, &forged),
+        (&ada.text, &later),
         (&ada.text, "sid-1"),
         (&ada.text, ".sid-1"),
         (&ada.text, ""),
@@ -63,6 +67,47 @@ async fn hd_12_the_session_of_another_is_unknown() {
     let elsewhere = Ask::new("POST", "/mcp/alpha").field("Content-Type", "application/json").body(PING);
     assert_eq!(world.ask(&elsewhere.bearer(&alpha.text).field("Mcp-Session-Id", &session)).await.status, 404);
     world.alpha.assert_nothing();
+}
+
+#[tokio::test]
+async fn hd_12_an_id_that_an_upstream_gives_again_is_dead_for_the_one_before() {
+    let world = World::new().await;
+    let (ada, charles) = (world.token(MCP).text, world.token_of(MCP, "charles-babbage", "mcp_client_test"));
+    let ping = async |token: &str, session: &str| {
+        world.ask(&Ask::post(PING).bearer(token).field("Mcp-Session-Id", session)).await.status
+    };
+    let first = open(&world, &ada).await;
+    assert_eq!((ping(&ada, &first).await, open(&world, &ada).await == first), (200, true), "her own again");
+    // The upstream has been restarted and counts from 1.
+    let second = open(&world, &charles).await;
+    let before = world.mcp.seen().len();
+    world.ask(&Ask::post(PING).bearer(&ada).field("Mcp-Session-Id", &first)).await.assert_rpc(404, -32001, json!(7));
+    assert_eq!(world.ask(&Ask::new("GET", "/mcp").bearer(&ada).field("Mcp-Session-Id", &first)).await.status, 404);
+    assert_eq!(world.mcp.seen().len(), before, "nothing of hers reaches his session");
+    assert_eq!(ping(&charles, &second).await, 200);
+    let third = open(&world, &ada).await;
+    assert!(third != first, "{third}");
+    assert_eq!((ping(&charles, &second).await, ping(&ada, &first).await, ping(&ada, &third).await), (404, 404, 200));
+}
+
+#[tokio::test]
+async fn a_session_that_every_answer_names_stays_as_it_is() {
+    let world = World::new().await;
+    let (ada, charles) = (world.token(MCP).text, world.token_of(MCP, "charles-babbage", "mcp_client_test"));
+    let first = open(&world, &ada).await;
+    let named = || [answer("200 OK\r\nContent-Type: application/json\r\nMcp-Session-Id: sid-1", "{}")];
+    world.mcp.then(named());
+    let reply = world.ask(&Ask::post(PING).bearer(&ada).field("Mcp-Session-Id", &first)).await;
+    assert_eq!(reply.field("mcp-session-id"), Some(&*first));
+    // An answer to a request that was under way when the id was given to somebody else takes nothing back.
+    world.mcp.then([vec![Act::Wait(Duration::from_millis(300))], named().to_vec()].concat());
+    let late = async { world.ask(&Ask::post(PING).bearer(&ada).field("Mcp-Session-Id", &first)).await };
+    let other = async {
+        world.mcp.wait_for_requests(3).await;
+        open(&world, &charles).await
+    };
+    let (_, second) = tokio::join!(late, other);
+    assert_eq!(world.ask(&Ask::post(PING).bearer(&charles).field("Mcp-Session-Id", &second)).await.status, 200);
 }
 
 #[tokio::test]

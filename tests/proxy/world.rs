@@ -14,7 +14,7 @@ use mcpgate::oauth::{
     AccessToken, AccessTokenRecord, Brand, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, FirstUse,
     Grant, GrantId, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenKeys,
 };
-use mcpgate::proxy::{Peer, Proxy, RouteTable};
+use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions};
 use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow, ClientStore, GrantStore};
 use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::{Follower, TokenCache};
@@ -70,7 +70,12 @@ impl World {
         let cache = TokenCache::new(store.clone(), keys.clone(), clock.clone(), &config);
         let table = Arc::new(RouteTable::build(&config).unwrap());
         let metrics = Metrics::new(&config.upstreams.iter().map(|u| u.name.clone()).collect::<Vec<_>>());
-        let proxy = Arc::new(Proxy::new(cache.clone(), clock.clone(), metrics.worker(), [9; 32]));
+        let proxy = Arc::new(Proxy::new(
+            cache.clone(),
+            clock.clone(),
+            metrics.worker(),
+            Arc::new(Sessions::new(&[9; 32], clock.now())),
+        ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, http2) = (listener.local_addr().unwrap(), second.local_addr().unwrap());
