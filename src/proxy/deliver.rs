@@ -61,6 +61,9 @@ impl Proxy {
         }
         answer::judge(route, asked, head.status, &head.headers, is_awaited)?;
         let form = answer::form(&head.headers);
+        if head.status.is_success() && form != Form::Other {
+            route.health.is_mcp();
+        }
         let is_encoded = answer::is_encoded(&head.headers);
         // SS-02: events that are not seen cannot be bounded, and no other coding than identity was asked for.
         if route.kind == UpstreamKind::Mcp && form == Form::Events && is_encoded {

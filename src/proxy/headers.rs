@@ -31,9 +31,9 @@ const TENANT: HeaderName = HeaderName::from_static("x-mcpgate-tenant");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-mcpgate-request-id");
 
 /// P-16: what servers of every revision ask for, whatever the client wrote.
-const BOTH_TYPES: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+pub(super) const BOTH_TYPES: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 /// P-10: an encoder holds events back.
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 /// Fields of an ordinary request to an upstream; more make the map grow.
 const USUAL_FIELDS: usize = 24;
 

@@ -33,6 +33,7 @@ mod events;
 mod fault;
 mod gather;
 mod headers;
+mod health;
 mod interim;
 mod line;
 mod message;
@@ -41,6 +42,7 @@ mod origin;
 mod outgoing;
 mod permit;
 mod places;
+mod probe;
 mod record;
 mod redirect;
 mod rejection;
@@ -52,6 +54,7 @@ mod trace;
 mod upstream;
 mod watch;
 
+pub use health::UpstreamState;
 pub use route::RouteTable;
 pub use session::Sessions;
 

@@ -53,7 +53,7 @@ impl Route {
         if to == *asked {
             return None;
         }
-        let written = format!("{}://{}{}", self.origin.scheme, self.origin.authority, url.path());
+        let written = self.url_with(url.path());
         let mut told = self.moved.lock();
         if told.as_deref() != Some(&*written) {
             tracing::warn!(
@@ -100,7 +100,7 @@ impl Route {
     /// Only host and port are compared: servers that look at X-Forwarded-Proto write our scheme, those behind a proxy
     /// that ends TLS write http, and in either case the configured one is used.
     fn resolve(&self, asked: &PathAndQuery, location: &HeaderValue) -> Option<Url> {
-        let base = Url::parse(&format!("{}://{}{asked}", self.origin.scheme, self.origin.authority)).ok()?;
+        let base = Url::parse(&self.url_with(asked.as_str())).ok()?;
         let url = base.join(location.to_str().ok()?).ok()?;
         let is_own = matches!(url.scheme(), "http" | "https")
             && url.host() == base.host()

@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 
 use super::budget::Budgets;
 use super::connect;
+use super::health::Health;
 use super::origin::Origins;
 use super::redirect::Moved;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
@@ -56,6 +57,7 @@ pub(super) struct Route {
     pub(super) base: String,
     pub(super) has_query: bool,
     pub(super) moved: Moved,
+    pub(super) health: Health,
     pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) max_connections: usize,
     pub(super) first_byte_timeout: Duration,
@@ -203,6 +205,7 @@ impl Route {
             base: url.path().trim_end_matches('/').to_owned(),
             has_query: url.query().is_some(),
             moved: Moved::default(),
+            health: Health::default(),
             static_headers: upstream.headers.clone(),
             max_connections: upstream.max_connections,
             first_byte_timeout: upstream.first_byte_timeout,
@@ -221,6 +224,16 @@ impl Route {
             Challenge::InsufficientScope => scope,
         };
         if slash { slashed.clone() } else { plain.clone() }
+    }
+
+    /// Returns the path and query of the configured URL.
+    pub(super) fn configured_target(&self) -> &PathAndQuery {
+        &self.target
+    }
+
+    /// Returns the configured URL with another path, for the operator to read: without its query.
+    pub(super) fn url_with(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.origin.scheme, self.origin.authority)
     }
 
     /// Returns what is asked of the upstream for a request to `uri`; `None` when the path could mean another one there.

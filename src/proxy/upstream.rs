@@ -128,6 +128,15 @@ impl Pool {
         on: On,
         ask: Ask,
     ) -> Result<Answered, Unanswered> {
+        self.exchange_on(on, ask).await
+    }
+
+    /// Sends a request of the gateway's own, which speaks for nobody.
+    pub(super) async fn send_our_own(&self, ask: Ask) -> Result<Answered, Unanswered> {
+        self.exchange_on(On::Any, ask).await
+    }
+
+    async fn exchange_on(&self, on: On, ask: Ask) -> Result<Answered, Unanswered> {
         let mut lease = Lease { idle: Arc::clone(&self.idle), line: None, share: None, upload: ask.body.progress() };
         let mut request = Request::new(ask.body);
         *request.method_mut() = ask.method;
@@ -163,6 +172,7 @@ impl Pool {
         let resting = || Fault::new(Cause::Resting, "no connection could be made a moment ago");
         let attempt = self.breaker.attempt(Instant::now()).ok_or_else(resting)?;
         let dialled = connect::dial(&self.route.origin).await;
+        self.route.health.tried(dialled.as_ref().map(drop).map_err(|fault| fault.cause));
         attempt.end(dialled.is_ok(), Instant::now());
         let dialled = dialled?;
         let counted = self.metrics.connection(self.route.index);

@@ -28,6 +28,7 @@ mod signals;
 mod start;
 mod stream;
 mod tls;
+mod upstreams;
 mod watch;
 mod worker;
 

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::host;
+use super::upstreams::Upstreams;
 use super::worker::Process;
 use crate::oauth::Timestamp;
 use crate::store::Store;
@@ -37,6 +38,7 @@ pub(super) struct Operator {
     pub(super) loopback: bool,
     /// When the certificate ends, in seconds of the epoch; 0 without TLS.
     pub(super) certificate_ends: AtomicI64,
+    pub(super) upstreams: Upstreams,
 }
 
 /// Answers until `stop`.
@@ -115,10 +117,8 @@ impl Operator {
             "/healthz" => reply::uncached(StatusCode::OK, "text/plain", "ok\n"),
             "/readyz" => match self.readiness().await {
                 // Ready all the same: warm tokens are served, and it is writes that show when writing works again.
-                Ok(()) if self.store.stats().failing => {
-                    reply::uncached(StatusCode::OK, "text/plain", "ready, but the store writes nothing just now\n")
-                }
-                Ok(()) => reply::uncached(StatusCode::OK, "text/plain", "ready\n"),
+                Ok(()) if self.store.stats().failing => self.ready("ready, but the store writes nothing just now"),
+                Ok(()) => self.ready("ready"),
                 Err(reason) => reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{reason}\n")),
             },
             "/metrics" => reply::uncached(StatusCode::OK, Exposition::CONTENT_TYPE, self.metrics()),
@@ -126,6 +126,15 @@ impl Operator {
         };
         response.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
+    }
+
+    /// Says that requests should be sent here, and what is known of the upstreams: one that is down is no reason to take
+    /// the others away from their users.
+    fn ready(&self, how: &str) -> Response {
+        let upstreams = self.upstreams.states();
+        let lines: String =
+            upstreams.iter().map(|upstream| format!("upstream {}: {}\n", upstream.name, upstream.detail)).collect();
+        reply::uncached(StatusCode::OK, "text/plain", format!("{how}\n{lines}"))
     }
 
     /// Says whether requests should be sent here, and if not, why not.
@@ -154,6 +163,7 @@ impl Operator {
         out.single("mcpgate_token_cache_entries", Kind::Gauge, "Tokens in memory.", tokens);
         let open = self.process.admission.open();
         out.single("mcpgate_connections", Kind::Gauge, "Open connections of the public listener.", open);
+        self.upstreams.expose(&mut out);
         let ends = self.certificate_ends.load(Relaxed);
         if ends > 0 {
             out.single("mcpgate_certificate_not_after_seconds", Kind::Gauge, "When our certificate ends.", ends);

@@ -70,6 +70,7 @@ impl Reloader {
         for worker in &self.workers {
             worker.adopt(built.snapshot.clone());
         }
+        self.operator.upstreams.watch(&built.snapshot.table);
         self.operator.certificate_ends.store(built.certificate_ends, Relaxed);
         Ok(())
     }

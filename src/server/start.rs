@@ -21,6 +21,7 @@ use super::operator::{self, Operator};
 use super::reload::Reloader;
 use super::run::{Ready, RunOptions};
 use super::tls::TlsBase;
+use super::upstreams::Upstreams;
 use super::worker::{self, Process, Snapshot, Worker};
 use crate::clock::{CheckedClock, Clock, SystemClock};
 use crate::config::Config;
@@ -157,6 +158,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         started: ground.clock.now(),
         loopback: ready.operator.ip().is_loopback(),
         certificate_ends: built.certificate_ends.into(),
+        upstreams: Upstreams::new(process.metrics.worker()),
     });
     let closing = ended.child_token();
     let workers = desks.iter().map(|desk| Arc::clone(&desk.worker)).collect();
@@ -172,6 +174,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     // Before anybody can be told that we are ready: a file that changes from now on is seen to have changed.
     let loaded = reloader.digest();
     tokio::spawn(Follower::run(ground.cache));
+    operator.upstreams.watch(&snapshot.table);
     start_upkeep(&issuer);
     tokio::spawn(operator::run(for_operator, Arc::clone(&operator), ended.clone()));
     let listening = tokio::spawn(listener::run(public, desks.clone(), Arc::clone(&process), closing.clone()));

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::support::client::{Client, Reply, call, request};
 use crate::support::gateway::{Gateway, Home};
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Upstream, is_trial};
 
 const SERVER: &str = "/.well-known/oauth-authorization-server";
 
@@ -246,9 +246,14 @@ async fn slow_upstream() -> (String, oneshot::Sender<()>) {
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     let (tell, told) = oneshot::channel::<()>();
     tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut head = vec![0; 4096];
-        let _read = stream.read(&mut head).await.unwrap();
+        let mut stream = loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let read = stream.read(&mut head).await.unwrap();
+            if !is_trial(&head[..read]) {
+                break stream;
+            }
+        };
         let event = |n: u8| format!("19\r\ndata: {{\"jsonrpc\":\"{n}.0\"}}\n\n\r\n");
         let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(format!("{answer}{}", event(1)).as_bytes()).await.unwrap();

@@ -3,11 +3,23 @@
 
 use std::time::{Duration, Instant};
 
-use crate::life::{metric, operator, until_reloads};
+use crate::life::{metric, operator, until_reloads, until_said};
 use crate::shared::CALLBACK;
 use crate::support::client::{Client, Reply, request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
+
+/// What a gateway with one upstream says when everything is well.
+const READY: &str = "ready\nupstream mcp: up\n";
+
+/// Waits until the upstream was tried and is well.
+async fn until_up(home: &Home) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while operator(home, "/readyz", &[]).await.text() != READY {
+        assert!(Instant::now() < deadline, "the upstream is not up: {}", std::fs::read_to_string(home.log()).unwrap());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 fn token(home: &Home) -> String {
     home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"])["access_token"]
@@ -61,18 +73,21 @@ async fn a_store_that_takes_no_writes_is_told_and_warm_tokens_are_served() {
     let home = &gateway.home;
     let token = token(home);
     assert_eq!(Client::new(home).call("/mcp", &token, "warm").await.status, 200);
-    assert_eq!(operator(home, "/readyz", &[]).await.text(), "ready\n");
+    until_up(home).await;
     let other = rusqlite::Connection::open(home.data().join("mcpgate.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = register(home).await;
     assert_eq!((refused.status, refused.header("retry-after").is_empty()), (503, false), "{refused:?}");
     assert_eq!(Client::new(home).call("/mcp", &token, "warm").await.status, 200);
     let probe = operator(home, "/readyz", &[]).await;
-    assert_eq!((probe.status, probe.text().as_str()), (200, "ready, but the store writes nothing just now\n"));
+    assert_eq!(
+        (probe.status, probe.text().as_str()),
+        (200, "ready, but the store writes nothing just now\nupstream mcp: up\n")
+    );
     assert_eq!(metric(home, "mcpgate_store_failing ").await, 1);
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(register(home).await.status, 201);
-    assert_eq!(operator(home, "/readyz", &[]).await.text(), "ready\n");
+    assert_eq!(operator(home, "/readyz", &[]).await.text(), READY);
     assert_eq!(metric(home, "mcpgate_store_failing ").await, 0);
 }
 
@@ -89,6 +104,7 @@ async fn all_families_of_metrics_are_there_from_the_start() {
         ("mcpgate_authorization_events_total", "counter"),
         ("mcpgate_server_events_total", "counter"),
         ("mcpgate_upstream_connections", "gauge"),
+        ("mcpgate_upstream_up", "gauge"),
         ("mcpgate_connections", "gauge"),
         ("mcpgate_certificate_not_after_seconds", "gauge"),
         ("mcpgate_store_commit_duration_seconds", "histogram"),
@@ -101,6 +117,29 @@ async fn all_families_of_metrics_are_there_from_the_start() {
     ] {
         assert_eq!(metrics.matches(&format!("# TYPE {family} {kind}\n")).count(), 1, "{family}");
         assert_eq!(metrics.matches(&format!("# HELP {family} ")).count(), 1, "{family}");
+    }
+}
+
+#[tokio::test]
+async fn upstreams_are_tried_at_the_start_and_after_a_reload() {
+    let upstream = Upstream::start();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = |url: &str| format!("[[upstream]]\nname = \"mcp\"\npath = \"/mcp\"\nurl = \"{url}\"\n");
+    let gateway = Home::new(&config(&format!("http://{closed}/mcp")), None).start().await;
+    let home = &gateway.home;
+    until_said(home, "the upstream cannot be reached").await;
+    let probe = operator(home, "/readyz", &[]).await;
+    assert_eq!((probe.status, &*probe.text()), (200, "ready\nupstream mcp: down (connection_refused)\n"));
+    assert_eq!(metric(home, "mcpgate_upstream_up{upstream=\"mcp\"}").await, 0);
+    std::fs::write(home.config(), config(&upstream.url)).unwrap();
+    gateway.signal("HUP");
+    until_reloads(home, "reloaded", 1).await;
+    until_up(home).await;
+    assert_eq!(metric(home, "mcpgate_upstream_up{upstream=\"mcp\"}").await, 1);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while upstream.seen("\"ping\"").is_empty() {
+        assert!(Instant::now() < deadline, "nobody asked what it is: {}", gateway.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

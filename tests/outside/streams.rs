@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::support::client::Client;
 use crate::support::gateway::Home;
+use crate::support::upstream::is_trial;
 
 /// Who takes the head of an answer and then nothing more.
 const READERS: usize = 150;
@@ -22,10 +23,13 @@ pub(crate) async fn fountain() -> (String, watch::Receiver<usize>) {
         let chunk = format!("{:x}\r\n{event}\r\n", event.len());
         while let Ok((mut stream, _)) = listener.accept().await {
             let (chunk, count) = (chunk.clone(), count.clone());
-            count.send_modify(|n| *n += 1);
             tokio::spawn(async move {
                 let mut request = [0; 4096];
-                let _asked = stream.read(&mut request).await;
+                let asked = stream.read(&mut request).await.unwrap_or(0);
+                if is_trial(&request[..asked]) {
+                    return;
+                }
+                count.send_modify(|n| *n += 1);
                 let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
                 let mut goes_on = stream.write_all(head.as_bytes()).await.is_ok();
                 while goes_on {

@@ -21,6 +21,7 @@ mod http2_upstreams;
 mod log;
 mod messages;
 mod paths;
+mod probes;
 mod redirects;
 mod secure;
 mod sessions;

@@ -14,7 +14,7 @@ use mcpgate::oauth::{
     AccessToken, AccessTokenRecord, Brand, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, FirstUse,
     Grant, GrantId, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenKeys,
 };
-use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions};
+use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions, UpstreamState};
 use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow, ClientStore, GrantStore};
 use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::{Follower, TokenCache};
@@ -107,6 +107,18 @@ impl World {
         change(&mut config);
         let table = served.1.rebuild(&config).unwrap();
         *served = (Arc::new(config), Arc::new(table));
+    }
+
+    /// Tries all upstreams once, as the server does, and returns what is known of them then.
+    pub(crate) async fn probe(&self) -> Vec<UpstreamState> {
+        let table = self.served.lock().unwrap().1.clone();
+        table.probe_upstreams(&self.metrics.worker()).await;
+        table.states()
+    }
+
+    /// Returns what is known of the upstreams.
+    pub(crate) fn states(&self) -> Vec<UpstreamState> {
+        self.served.lock().unwrap().1.states()
     }
 
     /// Follows the change log, as the server does.

@@ -57,6 +57,12 @@ impl Upstream {
     }
 }
 
+/// Returns whether this is how a connection begins that a gateway opens to look whether its upstream is there.
+pub(crate) fn is_trial(read: &[u8]) -> bool {
+    const AGENT: &[u8] = b"user-agent: mcpgate/";
+    read.is_empty() || read.windows(AGENT.len()).any(|part| part.eq_ignore_ascii_case(AGENT))
+}
+
 async fn answer(request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();

@@ -18,6 +18,7 @@ use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
 use crate::support::client::Client;
 use crate::support::gateway::{Gateway, Home};
+use crate::support::upstream::is_trial;
 
 /// Bytes of memory for each byte sent.
 const RATIO: u64 = 4;
@@ -294,10 +295,14 @@ async fn flood_and_drizzle() -> (String, watch::Receiver<bool>, Arc<AtomicU64>) 
     tokio::spawn(async move {
         let mut flood = Some(tell);
         while let Ok((mut stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).expect("a TCP socket");
+            let mut request = [0; 4096];
+            let asked = stream.read(&mut request).await.unwrap_or(0);
+            if is_trial(&request[..asked]) {
+                continue;
+            }
             let (flood, count) = (flood.take(), Arc::clone(&count));
             tokio::spawn(async move {
-                stream.set_nodelay(true).expect("a TCP socket");
-                let _asked = stream.read(&mut [0; 4096]).await;
                 let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
                 stream.write_all(head.as_bytes()).await.expect("a head");
                 let Some(tell) = flood else {

@@ -1,0 +1,265 @@
+//! Probes: each upstream is tried once when it is configured, so that a wrong URL is told to the operator and not to the
+//! first user. One that is down is tried again until it can be reached.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::answer::{self, Form};
+use super::connect;
+use super::fault::{Cause, Fault};
+use super::gather::{Gathered, Stop};
+use super::headers::{BOTH_TYPES, IDENTITY, MCP_SESSION_ID};
+use super::outgoing::Outgoing;
+use super::redirect;
+use super::rejection::Rejection;
+use super::route::{Route, RouteTable};
+use super::upstream::{Ask, Lease, Pool, Unanswered};
+use crate::config::UpstreamKind;
+use crate::telemetry::WorkerMetrics;
+
+/// How often one that is down is tried again.
+const AGAIN: Duration = Duration::from_secs(15);
+/// How long an answer is waited for, and how much of it is looked at.
+const PATIENCE: Duration = Duration::from_secs(5);
+const ENOUGH: usize = 16 * 1024;
+/// A request that every revision knows and that changes nothing.
+const PING: &str = r#"{"jsonrpc":"2.0","id":"mcpgate","method":"ping"}"#;
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("mcpgate/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+impl RouteTable {
+    /// Tries every upstream once, and then those that are down until they can be reached. Ends never.
+    pub async fn watch_upstreams(&self, metrics: &WorkerMetrics) {
+        join_all(self.probes(metrics).map(Probe::watch)).await;
+    }
+
+    /// Tries every upstream once.
+    pub async fn probe_upstreams(&self, metrics: &WorkerMetrics) {
+        join_all(self.probes(metrics).map(async |mut probe| probe.run().await)).await;
+    }
+
+    fn probes(&self, metrics: &WorkerMetrics) -> impl Iterator<Item = Probe> {
+        let names: Vec<String> = self.routes.iter().map(|route| route.name.clone()).collect();
+        let metrics = metrics.for_upstreams(&names);
+        self.routes.iter().map(move |route| Probe {
+            route: Arc::clone(route),
+            pool: Pool::new(route, metrics.clone()),
+            was_asked: false,
+        })
+    }
+}
+
+/// What an upstream says to a ping.
+enum Heard {
+    /// What an MCP server says.
+    Mcp,
+    /// A redirect that is followed.
+    Moved(PathAndQuery),
+    /// Something else.
+    Other(String),
+}
+
+/// Looks after one upstream.
+struct Probe {
+    route: Arc<Route>,
+    pool: Arc<Pool>,
+    /// Whether it has been reached and has said what it is.
+    was_asked: bool,
+}
+
+impl Probe {
+    async fn watch(mut self) {
+        self.run().await;
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            if self.route.health.is_down() {
+                self.run().await;
+            }
+        }
+    }
+
+    /// Tries to connect, and asks what it is if nobody has yet.
+    async fn run(&mut self) {
+        let name = &*self.route.name;
+        let dialled = connect::dial(&self.route.origin).await;
+        let before = self.route.health.tried(dialled.as_ref().map(drop).map_err(|fault| fault.cause));
+        match (dialled, before) {
+            (Ok(_), Some(Err(_))) => tracing::info!(upstream = name, "the upstream can be reached now"),
+            (Ok(_), Some(Ok(())) | None) | (Err(_), Some(Err(_))) => {}
+            (Err(Fault { cause, detail }), Some(Ok(())) | None) => tracing::warn!(
+                upstream = name,
+                cause = cause.label(),
+                detail = &*detail,
+                "the upstream cannot be reached, and requests to it fail until it can: {}",
+                remedy(cause)
+            ),
+        }
+        if !self.route.health.is_down() && !std::mem::replace(&mut self.was_asked, true) {
+            self.ask_what_it_is().await;
+        }
+    }
+
+    /// Sends a ping, and tells the operator if what comes back is not from an MCP server.
+    async fn ask_what_it_is(&self) {
+        let route = &*self.route;
+        if route.kind != UpstreamKind::Mcp {
+            return;
+        }
+        let mut heard = self.ping(route.configured_target()).await;
+        if let Ok(Heard::Moved(target)) = heard {
+            heard = self.ping(&target).await;
+        }
+        let other = match heard {
+            Ok(Heard::Mcp) => return route.health.doubt(None),
+            Ok(Heard::Moved(_)) => "it redirects in a circle".to_owned(),
+            Ok(Heard::Other(what)) => what,
+            Err(what) => what,
+        };
+        let cure = self.cure().await;
+        tracing::warn!(
+            upstream = &*route.name,
+            "this seems to be no MCP server: a ping to {} failed, {other}; {cure}",
+            route.url_with(route.configured_target().path())
+        );
+        route.health.doubt(Some(other));
+    }
+
+    /// Says what to write instead of the URL.
+    async fn cure(&self) -> String {
+        let route = &*self.route;
+        let path = &*route.base;
+        let is_sse = path.ends_with("/sse");
+        let above = path.strip_suffix("/sse").unwrap_or(path);
+        if above.ends_with("/mcp") {
+            return "look up the path of its MCP endpoint in the server's documentation".to_owned();
+        }
+        let candidate = format!("{above}/mcp");
+        let is_there = match candidate.parse() {
+            Ok(target) => matches!(self.ping(&target).await, Ok(Heard::Mcp)),
+            Err(_) => false,
+        };
+        let url = route.url_with(&candidate);
+        let transport =
+            if is_sse { "its /sse is of the transport of 2024-11-05, which is not spoken here; " } else { "" };
+        let found = if is_there { " An MCP server answers there" } else { "" };
+        format!("{transport}did you mean url = \"{url}\"?{found}")
+    }
+
+    /// Sends a ping to this path and says what was heard, or why nothing was.
+    async fn ping(&self, target: &PathAndQuery) -> Result<Heard, String> {
+        let body = Outgoing::Whole(Some(Bytes::from_static(PING.as_bytes()).into()));
+        let ask = Ask { method: Method::POST, target: target.clone(), headers: self.head(None), body };
+        let asked = async {
+            let (response, lease) = self.pool.send_our_own(ask).await.map_err(words)?;
+            let (head, body) = response.into_parts();
+            if redirect::repeats(head.status)
+                && let Some(target) = self.route.follow(target, head.status, &head.headers)
+            {
+                return Ok(Heard::Moved(target));
+            }
+            if let Some(session) = head.headers.get(MCP_SESSION_ID) {
+                self.end_session(target, session).await;
+            }
+            // A stream of events may never end, and what it is stands in its head.
+            let is_json = answer::form(&head.headers) == Form::Json;
+            let body = if is_json { read(body, lease).await } else { Bytes::new() };
+            Ok(judge(head.status, &head.headers, &body))
+        };
+        timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("there was no answer in {PATIENCE:?}")))
+    }
+
+    /// Some servers begin a session for any request; nobody will use this one.
+    async fn end_session(&self, target: &PathAndQuery, session: &HeaderValue) {
+        let headers = self.head(Some(session));
+        let ask = Ask { method: Method::DELETE, target: target.clone(), headers, body: Outgoing::Empty };
+        if let Ok((response, lease)) = self.pool.send_our_own(ask).await {
+            read(response.into_body(), lease).await;
+        }
+    }
+
+    fn head(&self, session: Option<&HeaderValue>) -> HeaderMap {
+        let mut head = HeaderMap::new();
+        head.insert(HOST, self.route.origin.host_header.clone());
+        head.insert(USER_AGENT, AGENT);
+        head.insert(ACCEPT, BOTH_TYPES);
+        head.insert(ACCEPT_ENCODING, IDENTITY);
+        match session {
+            Some(session) => head.insert(MCP_SESSION_ID, session.clone()),
+            None => head.insert(CONTENT_TYPE, JSON),
+        };
+        for (name, value) in &self.route.static_headers {
+            head.insert(HeaderName::clone(name), value.clone());
+        }
+        head
+    }
+}
+
+/// Says why there is no answer.
+fn words(why: Unanswered) -> String {
+    let rejection = Rejection::from(why);
+    if let Rejection::Upstream(fault) = &rejection {
+        format!("{} ({})", fault.cause.description(), fault.detail)
+    } else {
+        rejection.outcome().label().to_owned()
+    }
+}
+
+/// Reads the beginning of an answer; its connection can serve again if that was all.
+async fn read(mut body: Incoming, lease: Lease) -> Bytes {
+    let mut read = Gathered::default();
+    if let Stop::End = poll_fn(|cx| read.poll_read(&mut body, ENOUGH, cx)).await {
+        lease.finish();
+    }
+    read.take()
+}
+
+/// Says whether an answer to a ping is that of an MCP server: a JSON-RPC message, an error too, or a stream of events.
+fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Heard {
+    let is_rpc = || body.windows(9).any(|part| part == b"\"jsonrpc\"");
+    let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    match (status, answer::form(headers)) {
+        (StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => {
+            Heard::Other(format!("it answered {status}: it wants a credential in upstream.headers, or another one"))
+        }
+        (status, _) if status.is_redirection() => {
+            let to = text(&LOCATION).unwrap_or_else(|| "nowhere".into());
+            Heard::Other(format!("it answered {status}, to {}", to.split(['?', '#']).next().unwrap_or_default()))
+        }
+        (_, Form::Events) => Heard::Mcp,
+        (_, Form::Json) if is_rpc() => Heard::Mcp,
+        (_, Form::Json) => Heard::Other(format!("it answered {status} with JSON that is no JSON-RPC")),
+        (_, Form::Other) => match text(&CONTENT_TYPE) {
+            Some(kind) => Heard::Other(format!("it answered {status} with {kind}")),
+            None => Heard::Other(format!("it answered {status}")),
+        },
+    }
+}
+
+/// What to do when no connection can be made.
+fn remedy(cause: Cause) -> &'static str {
+    match cause {
+        Cause::ConnectionRefused => "start it, or correct host and port in upstream.url",
+        Cause::UnknownHost => "correct the host in upstream.url, or this machine's resolver",
+        Cause::Tls => "see `tls` in docs/errors.md: upstream.ca_file, the name in upstream.url, or http://",
+        Cause::Unreachable
+        | Cause::Resting
+        | Cause::ClosedEarly
+        | Cause::TooSlow
+        | Cause::TooLarge
+        | Cause::NotHttp
+        | Cause::NotMcp
+        | Cause::Redirect
+        | Cause::CompressedStream
+        | Cause::CredentialRefused
+        | Cause::SessionId => "look at the network between the two, and at upstream.url",
+    }
+}

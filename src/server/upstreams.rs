@@ -1,0 +1,48 @@
+//! Watching the upstreams of the configuration in force.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::AbortHandle;
+
+use crate::proxy::{RouteTable, UpstreamState};
+use crate::telemetry::{Exposition, Kind, WorkerMetrics};
+
+/// The upstreams that are watched.
+pub(super) struct Upstreams {
+    metrics: WorkerMetrics,
+    watched: Mutex<Option<(Arc<RouteTable>, AbortHandle)>>,
+}
+
+impl Upstreams {
+    /// Watches none yet.
+    pub(super) fn new(metrics: WorkerMetrics) -> Self {
+        Self { metrics, watched: Mutex::default() }
+    }
+
+    /// Watches the upstreams of a table from now on, and no others. Each is tried at once.
+    pub(super) fn watch(&self, table: &Arc<RouteTable>) {
+        let (watched, metrics) = (Arc::clone(table), self.metrics.clone());
+        let task = tokio::spawn(async move { watched.watch_upstreams(&metrics).await });
+        let new = (Arc::clone(table), task.abort_handle());
+        if let Some((_, task)) = self.watched.lock().unwrap_or_else(PoisonError::into_inner).replace(new) {
+            task.abort();
+        }
+    }
+
+    /// Returns what is known of each.
+    pub(super) fn states(&self) -> Vec<UpstreamState> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.as_ref().map(|(table, _)| table.states()).unwrap_or_default()
+    }
+
+    /// Writes which of them can be reached.
+    pub(super) fn expose(&self, out: &mut Exposition) {
+        let name = "mcpgate_upstream_up";
+        out.family(name, Kind::Gauge, "1: the last attempt to connect to the upstream succeeded. 0: it failed.");
+        for state in self.states() {
+            if let Some(is_up) = state.is_up {
+                out.sample(name, &[("upstream", &state.name)], u8::from(is_up));
+            }
+        }
+    }
+}
