@@ -139,11 +139,12 @@ impl<H: Hands> Clock for CheckedClock<H> {
             return Standing::InDoubt { wall: Timestamp::from_millis(wall), expected, stood: stood(step) };
         }
         // What a time service corrects little by little is no step.
-        self.trusted.store(offset(wall, uptime), Relaxed);
+        let right = offset(wall, uptime);
+        self.trusted.store(right, Relaxed);
         state.start = state.start.filter(|start| stood(*start) < BELIEVED_AFTER);
         let was_ahead = std::mem::take(&mut state.told_in_doubt) > now.saturating_add(STEP.as_millis());
         match state.start {
-            Some(_) => Standing::Unproven { was_ahead },
+            Some(start) => Standing::Unproven { was_ahead, pause: Lifetime::from_millis(right.abs_diff(start.offset)) },
             None => Standing::Right { was_ahead },
         }
     }
@@ -178,6 +179,8 @@ fn signed(millis: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::clock::ManualClock;
@@ -263,6 +266,65 @@ mod tests {
         assert_eq!((clock.now(), clock.is_in_doubt()), (before(START, MINUTES), false));
     }
 
+    #[derive(Debug, Clone, Copy)]
+    enum Event {
+        Pass(u64),
+        Set(i64),
+        Look,
+        Accept,
+        Restart,
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let event = prop_oneof![
+            (0..400_u64).prop_map(Event::Pass),
+            (-4000..4000_i64).prop_map(Event::Set),
+            Just(Event::Set(0)),
+            Just(Event::Look),
+            Just(Event::Accept),
+            Just(Event::Restart),
+        ];
+        prop::collection::vec(event, 1..40)
+    }
+
+    proptest! {
+        /// The wall clock is set to so many seconds beside the right time, in any order with everything else.
+        #[test]
+        fn what_had_ended_by_a_right_clock_stays_ended(events in events()) {
+            let hands = Arc::new(ManualClock::new(START));
+            let mut clock = CheckedClock::new(Arc::clone(&hands), Some(START));
+            // The latest moment that was told while the clock was right, and that a process noted for the next one.
+            let (mut told, mut noted) = (START, START);
+            for event in events {
+                let uptime = Lifetime::from_millis(hands.uptime());
+                match event {
+                    Event::Pass(secs) => hands.advance(Lifetime::from_secs(secs)),
+                    Event::Set(secs) => {
+                        let right = START.plus(uptime).as_millis();
+                        hands.set(Timestamp::from_millis(right.saturating_add_signed(secs * 1000)));
+                    }
+                    Event::Look => {}
+                    Event::Accept => {
+                        clock.accept();
+                        (told, noted) = (clock.now(), clock.now());
+                    }
+                    Event::Restart => {
+                        clock = CheckedClock::new(Arc::clone(&hands), Some(noted));
+                        told = noted;
+                    }
+                }
+                let now = clock.now();
+                prop_assert!(now >= told, "{now:?} is before {told:?}");
+                prop_assert!(now.as_millis() >= hands.wall(), "whatever has ended by the wall clock is refused");
+                prop_assert_eq!(clock.now(), now);
+                match clock.standing() {
+                    Standing::Right { .. } => (told, noted) = (now, now),
+                    Standing::Unproven { .. } | Standing::InDoubt { .. } => {}
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_start_behind_what_is_known_goes_on_from_there() {
         let (hands, clock) = at_start(Some(START.plus(MINUTES)));
@@ -274,7 +336,7 @@ mod tests {
     #[test]
     fn a_start_after_a_pause_is_believed_and_proven_in_an_hour() {
         let (hands, clock) = at_start(Some(before(START, DAYS)));
-        assert_eq!((clock.now(), clock.standing()), (START, Standing::Unproven { was_ahead: false }));
+        assert_eq!((clock.now(), clock.standing()), (START, Standing::Unproven { was_ahead: false, pause: DAYS }));
         hands.advance(BELIEVED_AFTER);
         assert_eq!(clock.standing(), Standing::Right { was_ahead: false });
         assert_eq!(at_start(None).1.standing(), Standing::Right { was_ahead: false });

@@ -45,6 +45,8 @@ pub enum Standing {
     Unproven {
         /// As there.
         was_ahead: bool,
+        /// How long after the newest moment that was known the process began.
+        pause: Lifetime,
     },
     /// It was set.
     InDoubt {

@@ -6,6 +6,8 @@ use crate::clock::{BELIEVED_AFTER, STEP, Standing};
 use crate::oauth::{Lifetime, Timestamp};
 use crate::store::StoreError;
 
+const DAY: Lifetime = Lifetime::from_secs(24 * 3600);
+
 /// What the task that looks after the clock remembers.
 #[derive(Debug, Default)]
 pub struct ClockWatch {
@@ -40,7 +42,12 @@ impl Issuer {
                 self.believe(wall, expected).await?;
                 (false, true)
             }
-            Standing::Unproven { was_ahead } => (was_ahead, false),
+            Standing::Unproven { was_ahead, pause } => {
+                if !watch.is_begun {
+                    tell_pause(pause);
+                }
+                (was_ahead, false)
+            }
             Standing::Right { was_ahead } => (was_ahead, true),
         };
         if std::mem::take(&mut watch.is_told) {
@@ -93,6 +100,16 @@ impl Issuer {
             tracing::warn!(changed, "what was issued while the clock was ahead has ended, or ends as if issued now");
         }
         Ok(())
+    }
+}
+
+/// A start long after the newest moment that is known: the longer, the more likely is a wrong clock.
+fn tell_pause(pause: Lifetime) {
+    let text = "nothing is removed from the store for an hour: this is so long after a server last used it, or the clock was set";
+    if pause > DAY {
+        tracing::warn!(seconds = pause.as_secs(), "{text}");
+    } else {
+        tracing::info!(seconds = pause.as_secs(), "{text}");
     }
 }
 
