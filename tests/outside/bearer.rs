@@ -83,11 +83,11 @@ async fn tv_03_a_malformed_header_is_a_bad_request() {
 async fn tv_03_an_empty_bearer_starts_the_login() {
     let shared = shared::gateway().await;
     for value in ["Bearer", "Bearer ", "bearer  "] {
-        expect::challenged(&ask(shared, &[value], "tv-03-empty").await, &shared.home.origin(), "/mcp", None);
+        expect::challenged(&ask(shared, &[value], "an-empty-bearer").await, &shared.home.origin(), "/mcp", None);
     }
-    assert!(shared.upstream.seen("tv-03-empty").is_empty());
+    assert!(shared.upstream.seen("an-empty-bearer").is_empty());
     let two_spaces = format!("Bearer  {}", issue(shared, "files"));
-    assert_eq!(ask(shared, &[&two_spaces], "tv-03-spaces").await.status, 200);
+    assert_eq!(ask(shared, &[&two_spaces], "two-spaces").await.status, 200);
 }
 
 #[tokio::test]
