@@ -29,7 +29,7 @@ pub(super) fn enter(visit: &Visit<'_>, started: &Started) -> Response {
     let id = started.transaction.as_ref().map_or("", |transaction| transaction.id.as_str());
     let mut response = go_on(&started.step, id);
     if let Some(transaction) = &started.transaction {
-        visit.set_transaction_cookie(response.headers_mut(), &transaction.id, &transaction.cookie);
+        visit.set_transaction_cookie(response.headers_mut(), transaction);
     }
     response
 }

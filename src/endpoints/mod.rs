@@ -13,6 +13,7 @@ mod login;
 mod logout;
 mod metadata;
 mod page;
+mod refusal_page;
 mod register;
 mod rejection;
 mod revoke;

@@ -103,6 +103,7 @@ pub(super) struct ErrorPage<'a> {
     pub(super) text: &'a str,
     pub(super) remedy: &'a str,
     pub(super) code: Option<&'a str>,
+    pub(super) link: Option<(&'a str, &'a str)>,
     pub(super) reference: Option<&'a str>,
 }
 

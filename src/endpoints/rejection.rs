@@ -5,11 +5,12 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::issuer::{AuthorizeRejection, TokenRejection};
-use crate::oauth::{ErrorCode, FormError, OAuthError};
+use crate::oauth::{ErrorCode, FormError};
 use crate::web::{BodyError, Response, reply};
 
 use super::consent;
-use super::page::{self, ErrorPage, Frame, Leads};
+use super::page;
+use super::refusal_page::{TRY_AGAIN, Words, of_client, sentence, words};
 use super::visit::Visit;
 
 /// When to come again after a fault of ours.
@@ -249,9 +250,28 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
             }
             response
         }
+        AuthorizeRejection::Unsolicited { error, location, target, is_scheme } => {
+            let text = sentence(error.description());
+            let label = if is_scheme {
+                format!("Open the application registered for {target}:")
+            } else {
+                format!("Go to {target}")
+            };
+            let remedy = "Nobody has verified the application that sent you here. Go back to it only if you started this \
+                          yourself.";
+            let words = Words { remedy, link: Some((&location, &label)), ..of_client(&error, &text) };
+            words.respond(visit, StatusCode::BAD_REQUEST)
+        }
+        AuthorizeRejection::Expired { after, again } => {
+            let text = format!("It was open for more than {}. Nothing was done.", page::in_words(after));
+            let remedy = "You can start again here. If your application has stopped waiting, start again from there.";
+            let words =
+                Words { link: Some((&again, "Start again")), ..words("This sign-in has expired", &text, remedy) };
+            words.respond(visit, StatusCode::BAD_REQUEST)
+        }
         AuthorizeRejection::Gone => words(
             "This sign-in has ended",
-            "It is already finished, has expired, or was opened in another browser.",
+            "It is finished, expired too long ago, or was opened in another browser.",
             "Go back to the application and try again.",
         )
         .respond(visit, StatusCode::BAD_REQUEST),
@@ -282,65 +302,6 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
             reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
             response
         }
-    }
-}
-
-/// The words of an error page.
-struct Words<'a> {
-    heading: &'a str,
-    text: &'a str,
-    remedy: &'a str,
-    code: Option<&'a str>,
-}
-
-const TRY_AGAIN: &str =
-    "Go back to the application and try again. If it happens again, tell its makers what this page says.";
-
-const fn words<'a>(heading: &'a str, text: &'a str, remedy: &'a str) -> Words<'a> {
-    Words { heading, text, remedy, code: None }
-}
-
-/// The application sent something that may not be answered by a redirect to it.
-fn of_client<'a>(error: &OAuthError, text: &'a str) -> Words<'a> {
-    let (heading, remedy) = match error.code() {
-        ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient => (
-            "This application cannot connect",
-            "It may have been removed, or have registered elsewhere. In the application, remove this connection and add \
-             it again.",
-        ),
-        ErrorCode::TemporarilyUnavailable => {
-            ("We cannot do this just now", "Nothing was changed. Reload this page in a few seconds.")
-        }
-        ErrorCode::AccessDenied
-        | ErrorCode::ConsentRequired
-        | ErrorCode::InvalidClientMetadata
-        | ErrorCode::InvalidGrant
-        | ErrorCode::InvalidRedirectUri
-        | ErrorCode::InvalidRequest
-        | ErrorCode::InvalidScope
-        | ErrorCode::InvalidSoftwareStatement
-        | ErrorCode::InvalidTarget
-        | ErrorCode::LoginRequired
-        | ErrorCode::RequestNotSupported
-        | ErrorCode::RequestUriNotSupported
-        | ErrorCode::UnapprovedSoftwareStatement
-        | ErrorCode::UnsupportedGrantType
-        | ErrorCode::UnsupportedResponseType => ("The application’s request cannot be honoured", TRY_AGAIN),
-    };
-    Words { heading, text, remedy, code: Some(error.code().as_str()) }
-}
-
-impl Words<'_> {
-    fn respond(&self, visit: &Visit<'_>, status: StatusCode) -> Response {
-        let page = ErrorPage {
-            frame: Frame::new(visit.config),
-            heading: self.heading,
-            text: self.text,
-            remedy: self.remedy,
-            code: self.code,
-            reference: visit.caller.request_id.as_deref(),
-        };
-        page::respond(status, &page, Leads::Home)
     }
 }
 
@@ -376,16 +337,4 @@ fn oauth_error(status: StatusCode, code: ErrorCode, description: &str) -> Respon
     }
     let body = OAuthErrorBody { error: code.as_str(), error_description: description };
     reply::json(status, serde_json::to_vec(&body).unwrap_or_default())
-}
-
-/// Makes a sentence of a description: a capital at its beginning, a full stop at its end. The name of a parameter
-/// has no capital.
-fn sentence(description: &str) -> String {
-    let stop = if description.ends_with(['.', '!', '?']) { "" } else { "." };
-    if description.split(' ').next().is_some_and(|word| word.contains('_')) {
-        return format!("The parameter {description}{stop}");
-    }
-    let mut letters = description.chars();
-    let first = letters.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(letters).chain(stop.chars()).collect()
 }

@@ -7,7 +7,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, request::Parts};
 
 use crate::config::Config;
-use crate::issuer::{Caller, Handles, Issuer};
+use crate::issuer::{Caller, Handles, Issuer, Transaction};
 use crate::oauth::{Form, SessionSecret};
 use crate::web::cookie::{self, CookieScope, Received};
 use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
@@ -105,10 +105,11 @@ impl Visit<'_> {
     }
 
     /// Hands the transaction's cookie to the browser. Each transaction has its own, so that two tabs never mix.
-    pub(super) fn set_transaction_cookie(&self, headers: &mut HeaderMap, id: &str, value: &SessionSecret) {
-        if let Some(name) = self.transaction_cookie_name(id) {
+    pub(super) fn set_transaction_cookie(&self, headers: &mut HeaderMap, transaction: &Transaction) {
+        if let Some(name) = self.transaction_cookie_name(&transaction.id) {
             // No longer than the transaction itself, so that a browser does not collect them.
-            self.cookies().set(headers, &name, value.reveal(), Some(self.config.login.interaction.as_secs()));
+            let (value, max_age) = (transaction.cookie.reveal(), transaction.lifetime.as_secs());
+            self.cookies().set(headers, &name, value, Some(max_age));
         }
     }
 

@@ -1,19 +1,22 @@
 //! Begins an authorization (RFC 6749 4.1.1): who asks, where the answer goes, whether the request obeys the rules, and
 //! what the browser does next.
 
-use super::interaction::Asked;
+use super::audit::OrUnavailable;
+use super::interaction::{Asked, Pending, Purpose};
 use super::{AuthorizeRejection, Caller, Issuer, Started, Step};
 use crate::config::Rates;
 use crate::oauth::{
-    AuthorizationRequest, AuthorizationResponse, ClientId, ErrorCode, Form, OAuthError, RefusedRequest,
+    AuthorizationRequest, AuthorizationResponse, Client, ClientId, ClientOrigin, ErrorCode, Form, Lifetime, OAuthError,
+    RedirectUri, RefusedRequest,
 };
-use crate::store::{AuditEvent, AuditRow};
+use crate::store::{AuditEvent, AuditRow, LoginSession};
 
 impl Issuer {
     /// Begins an authorization, or finishes it at once when nothing need be asked.
     ///
     /// # Errors
-    /// `Page` until the redirect URI is verified, `Redirect` from then on, `Throttled`, `Unavailable`.
+    /// `Page` until the redirect URI is verified, from then on `Redirect`, or `Unsolicited` for a client that the user does
+    /// not know; `Throttled`, `Unavailable`.
     pub async fn begin_authorization(
         &self,
         query: Form,
@@ -35,7 +38,10 @@ impl Issuer {
         };
         match request.validate(&client, redirect, &policy.request()) {
             Ok(request) => self.start(Asked { client, request }, session, caller).await,
-            Err(refused) => Err(self.refuse_by_redirect(*refused, &id, caller).await),
+            Err(refused) => {
+                let session = self.live_session(session, caller).await?;
+                Err(self.refuse_to_client(*refused, &client, session.as_ref(), caller).await)
+            }
         }
     }
 
@@ -44,14 +50,16 @@ impl Issuer {
         let session = self.live_session(session, caller).await?.filter(|_| !prompt.login);
         let Some(session) = session else {
             if prompt.none {
-                return Err(self.refuse_silently(asked, ErrorCode::LoginRequired, "nobody is logged in", caller).await);
+                let (code, words) = (ErrorCode::LoginRequired, "nobody is logged in");
+                return Err(self.refuse_silently(asked, code, words, None, caller).await);
             }
             let (_, transaction) = self.begin_transaction(Some(&asked), None, caller).await?;
             return Ok(Started { step: Step::LogIn, transaction: Some(transaction) });
         };
         let granted = self.consent_is_remembered(&asked, &session, caller).await?;
         if prompt.none && !granted {
-            return Err(self.refuse_silently(asked, ErrorCode::ConsentRequired, "consent is needed", caller).await);
+            let (code, words) = (ErrorCode::ConsentRequired, "consent is needed");
+            return Err(self.refuse_silently(asked, code, words, Some(&session), caller).await);
         }
         let (interaction, transaction) = self.begin_transaction(Some(&asked), Some(&session), caller).await?;
         if granted {
@@ -67,11 +75,12 @@ impl Issuer {
         asked: Asked,
         code: ErrorCode,
         words: &'static str,
+        session: Option<&LoginSession>,
         caller: &Caller,
     ) -> AuthorizeRejection {
         let error = OAuthError::new(code, words);
         let refused = RefusedRequest { redirect: asked.request.redirect, state: asked.request.state, error };
-        self.refuse_by_redirect(refused, &asked.client.id, caller).await
+        self.refuse_to_client(refused, &asked.client, session, caller).await
     }
 
     /// Takes one request from the budget of its address.
@@ -85,6 +94,16 @@ impl Issuer {
     pub(super) async fn gone(&self, detail: &'static str, caller: &Caller) -> AuthorizeRejection {
         self.record_refused_authorization(detail.to_owned(), None, caller).await;
         AuthorizeRejection::Gone
+    }
+
+    /// Records that a transaction was not finished in time, and says how it can be begun once more.
+    pub(super) async fn expired(&self, pending: &Pending, after: Lifetime, caller: &Caller) -> AuthorizeRejection {
+        self.record_refused_authorization("transaction_expired".to_owned(), None, caller).await;
+        let again = match &pending.purpose {
+            Purpose::Account => "/account".to_owned(),
+            Purpose::Authorization(asked) => format!("/authorize?{}", asked.request.to_query(&asked.client.id)),
+        };
+        AuthorizeRejection::Expired { after, again }
     }
 
     /// Records that a transaction was decided before.
@@ -105,17 +124,49 @@ impl Issuer {
         AuthorizeRejection::Page(error)
     }
 
-    /// Records a refusal that goes to the client, and says where.
-    pub(super) async fn refuse_by_redirect(
+    /// Records a refusal that is meant for the client, and says how it gets there.
+    async fn refuse_to_client(
         &self,
         refused: RefusedRequest,
-        client: &ClientId,
+        client: &Client,
+        session: Option<&LoginSession>,
         caller: &Caller,
     ) -> AuthorizeRejection {
-        self.record_refused_authorization(refused.error.code().as_str().to_owned(), Some(client), caller).await;
+        self.record_refused_authorization(refused.error.code().as_str().to_owned(), Some(&client.id), caller).await;
+        let is_known = match self.is_known_to_user(client, refused.redirect.uri(), session, caller).await {
+            Ok(is_known) => is_known,
+            Err(unavailable) => return unavailable,
+        };
         let issuer = &self.config.load().public_url;
         let RefusedRequest { redirect, state, error } = refused;
-        AuthorizeRejection::Redirect(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
+        let location = AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer);
+        if is_known {
+            return AuthorizeRejection::Redirect(location);
+        }
+        let uri = redirect.uri();
+        let is_scheme = uri.private_use_scheme().is_some();
+        AuthorizeRejection::Unsolicited { error, location, target: uri.display_host(), is_scheme }
+    }
+
+    /// Returns whether a browser may be sent to a client of which its user has seen no page yet.
+    ///
+    /// RFC 9700 4.11.2: anybody can register a client, and a link to us must neither lead to whatever site it names nor
+    /// launch a program on a stranger's word. A server on the user's own machine is no such site; for a client that an
+    /// operator added, the operator answers; and one that this user has connected is no stranger.
+    async fn is_known_to_user(
+        &self,
+        client: &Client,
+        redirect: &RedirectUri,
+        session: Option<&LoginSession>,
+        caller: &Caller,
+    ) -> Result<bool, AuthorizeRejection> {
+        if client.origin == ClientOrigin::Manual || redirect.is_loopback() {
+            return Ok(true);
+        }
+        let Some(session) = session else { return Ok(false) };
+        let (subject, now) = (Some(&session.subject), self.clock.now());
+        let grants = self.store.list_grants(&self.tenant, subject, Some(&client.id), now).await;
+        Ok(!grants.or_unavailable(self, caller).await?.is_empty())
     }
 
     pub(super) async fn record_refused_authorization(

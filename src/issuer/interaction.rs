@@ -3,13 +3,16 @@
 use super::audit::OrUnavailable;
 use super::throttle::{site, source};
 use super::{AuthorizeRejection, Caller, Handles, Issuer, Started, Step, Transaction, View};
-use crate::oauth::{Client, ErrorCode, OAuthError, SessionSecret, TokenHash, ValidatedRequest};
+use crate::oauth::{Client, ErrorCode, Lifetime, OAuthError, SessionSecret, TokenHash, ValidatedRequest};
 use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Source, Update};
 
 /// How much room pending authorizations may take. An office that signs in from one address has room for 200 people, and a
 /// person for as many tabs as a browser opens at once; all together they take some 100 MB. A site can fill its own room
 /// within minutes, and then only the hosts that hold the most there lose any.
 const PENDING: PendingLimits = PendingLimits { of_host: 200, of_site: 800, of_session: 50, in_all: 50_000 };
+
+/// How long a transaction that nobody finished is remembered, so that its page can offer to begin it once more.
+const REMEMBERED: Lifetime = Lifetime::from_secs(3600);
 
 /// Who asks for what.
 #[derive(Debug)]
@@ -108,6 +111,7 @@ impl Issuer {
     ) -> Result<(Interaction, Transaction), AuthorizeRejection> {
         let mint = || SessionSecret::mint(self.entropy.random_32(), &self.keys);
         let (id, cookie, now) = (mint(), mint(), self.clock.now());
+        let expires_at = now.plus(self.config.load().login.interaction).plus(REMEMBERED);
         let interaction = Interaction {
             id: id.hash(),
             cookie: cookie.hash(),
@@ -118,10 +122,10 @@ impl Issuer {
             session: session.map(|s| s.hash),
             source: Source { host: source(caller), site: site(caller) },
             created_at: now,
-            expires_at: now.plus(self.config.load().login.interaction),
+            expires_at,
         };
         self.store.begin_interaction(interaction.clone(), PENDING).await.or_unavailable(self, caller).await?;
-        Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie }))
+        Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie, lifetime: expires_at.since(now) }))
     }
 
     /// Finds a transaction that is not decided yet.
@@ -146,6 +150,16 @@ impl Issuer {
         let Some(interaction) = found.filter(|i| i.cookie == cookie) else {
             return Err(self.gone("transaction_unknown", caller).await);
         };
+        let open = self.config.load().login.interaction;
+        // AZ-29. One that was decided says so, however late its page is sent again.
+        let is_late =
+            interaction.step != InteractionStep::Ended && self.clock.now() >= interaction.created_at.plus(open);
+        let pending = self.purpose_of(interaction, caller).await?;
+        if is_late { Err(self.expired(&pending, open, caller).await) } else { Ok(pending) }
+    }
+
+    /// Reads what a transaction is for, and whether its client may still ask.
+    async fn purpose_of(&self, interaction: Interaction, caller: &Caller) -> Result<Pending, AuthorizeRejection> {
         let Some(client) = &interaction.client else {
             return Ok(Pending { interaction, purpose: Purpose::Account });
         };

@@ -10,9 +10,27 @@ pub enum AuthorizeRejection {
     Page(OAuthError),
     /// Sent to the client: the complete Location.
     Redirect(String),
+    /// Meant for a client that the user does not know yet: shown as a page with a link to it, never a redirect.
+    Unsolicited {
+        /// What is wrong with the request.
+        error: OAuthError,
+        /// The complete Location that the link leads to.
+        location: String,
+        /// Where that is: a host, or the scheme of a private-use URI.
+        target: String,
+        /// Whether `target` is a scheme.
+        is_scheme: bool,
+    },
     /// Too many requests: 429 with `Retry-After`.
     Throttled(Lifetime),
-    /// The transaction is unknown, expired, or another browser's: a page saying to start again.
+    /// This browser's own transaction, but nobody finished it in time: a page with a link that begins it once more.
+    Expired {
+        /// How long it was open.
+        after: Lifetime,
+        /// Path and query on our own origin.
+        again: String,
+    },
+    /// The transaction is unknown, forgotten, or another browser's: a page saying to start again.
     Gone,
     /// This browser's own transaction, but it is decided already: a page saying so.
     Finished,
@@ -23,11 +41,15 @@ pub enum AuthorizeRejection {
 }
 
 impl fmt::Debug for AuthorizeRejection {
-    /// Without the Location: it carries the client's state.
+    /// Without Location and query: they carry the client's state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Page(error) => f.debug_tuple("Page").field(error).finish(),
             Self::Redirect(_) => f.write_str("Redirect(..)"),
+            Self::Unsolicited { error, target, .. } => {
+                f.debug_struct("Unsolicited").field("error", error).field("target", target).finish_non_exhaustive()
+            }
+            Self::Expired { after, .. } => f.debug_struct("Expired").field("after", after).finish_non_exhaustive(),
             Self::Throttled(wait) => f.debug_tuple("Throttled").field(wait).finish(),
             Self::Gone => f.write_str("Gone"),
             Self::Finished => f.write_str("Finished"),

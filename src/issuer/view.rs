@@ -35,6 +35,8 @@ pub struct Transaction {
     pub id: String,
     /// The cookie's value.
     pub cookie: SessionSecret,
+    /// How long the browser keeps the cookie.
+    pub lifetime: Lifetime,
 }
 
 impl fmt::Debug for Transaction {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::form::encode;
 use super::{
     Client, ClientId, ClientOrigin, CodeChallenge, ErrorCode, Form, GrantType, InvalidRedirect, OAuthError,
     ResourceIndicator, ScopeSet, VerifiedRedirect,
@@ -256,6 +257,40 @@ impl AuthorizationResponse {
 }
 
 impl ValidatedRequest {
+    /// Writes the request as the query of an authorization request of `client`, to begin it once more.
+    #[must_use]
+    pub fn to_query(&self, client: &ClientId) -> String {
+        // Only a default set can be longer than a parameter may be, and that one is meant when nothing is sent.
+        let scope = Some(self.scopes.to_string()).filter(|text| ScopeSet::parse(text).is_ok()).unwrap_or_default();
+        let Prompt { none, login, consent } = self.prompt;
+        let words = [(none, "none"), (login, "login"), (consent, "consent")];
+        let prompt: Vec<_> = words.iter().filter(|(asked, _)| *asked).map(|(_, word)| *word).collect();
+        let prompt = prompt.join(" ");
+        let redirect = self.redirect.uri().as_str();
+        let pairs = [
+            ("response_type", "code"),
+            ("client_id", client.as_str()),
+            ("redirect_uri", if self.redirect.was_sent() { redirect } else { "" }),
+            ("state", self.state.as_deref().unwrap_or_default()),
+            ("code_challenge", self.challenge.as_str()),
+            ("code_challenge_method", "S256"),
+            ("resource", self.resource.as_str()),
+            ("scope", &scope),
+            ("prompt", &prompt),
+        ];
+        let mut query = String::new();
+        // RFC 6749 3.1: a parameter without a value is as good as absent.
+        for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            if !query.is_empty() {
+                query.push('&');
+            }
+            query.push_str(name);
+            query.push('=');
+            encode(value, &mut query);
+        }
+        query
+    }
+
     /// Writes the request for the store of pending authorizations (JSON).
     #[must_use]
     pub fn to_stored(&self) -> String {

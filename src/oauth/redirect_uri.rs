@@ -135,6 +135,12 @@ impl RedirectUri {
             *origin == opened || (opened.contains('.') && without_last_dot(&opened) == *origin)
         })
     }
+    /// Returns whether the receiver is a web server of this machine, as native applications open one to get their answer
+    /// (RFC 8252 7.3).
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.is_local() && self.private_use_scheme().is_none()
+    }
     /// Returns the scheme of a private-use URI.
     #[must_use]
     pub fn private_use_scheme(&self) -> Option<String> {

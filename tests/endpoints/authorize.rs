@@ -153,7 +153,8 @@ async fn az_10_a_private_use_scheme_is_shown_as_what_it_opens() {
 
 #[tokio::test]
 async fn errors_after_the_redirect_is_verified_travel_with_state_and_one_iss() {
-    let (site, client) = with_client(REDIRECT).await;
+    let site = Site::start().await;
+    let client = site.vouched(REDIRECT).await;
     for (id, changes, error) in [
         ("AZ-12", &[("response_type", "token")][..], "unsupported_response_type"),
         ("AZ-12", &[("response_type", "CODE")], "unsupported_response_type"),
@@ -181,6 +182,28 @@ async fn errors_after_the_redirect_is_verified_travel_with_state_and_one_iss() {
 }
 
 #[tokio::test]
+async fn a_client_that_registered_itself_gets_an_error_only_by_a_link_that_its_user_follows() {
+    for (redirect, label) in [
+        ("https://evil.example/phish?lang=en", "Go to evil.example"),
+        ("evil.app:/cb", "Open the application registered for evil.app:"),
+    ] {
+        let (site, client) = with_client(redirect).await;
+        for (error, change) in [("login_required", ("prompt", "none")), ("invalid_request", ("code_challenge", ""))] {
+            let answer = site.ask("GET", &request(&client, &[("redirect_uri", redirect), change]), &[]).await;
+            answer.assert_local();
+            let separator = if redirect.contains('?') { "&#38;" } else { "?" };
+            let href = format!("<a class=\"button\" href=\"{redirect}{separator}error={error}&#38;");
+            assert!(answer.body.contains(&href), "{href} in {}", answer.body);
+            assert!(answer.body.contains(&format!(" rel=\"noreferrer\">{label}</a>")), "{label} in {}", answer.body);
+            for carried in ["&#38;state=s%201&#38;", "&#38;iss=https%3A%2F%2Fgw.example\"", "Nobody has verified"] {
+                assert!(answer.body.contains(carried), "{carried} in {}", answer.body);
+            }
+            assert!(!answer.body.contains("http-equiv") && !answer.headers.contains_key("refresh"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn az_14_az_15_a_repeated_parameter_is_refused_where_it_belongs() {
     let (site, client) = with_client(REDIRECT).await;
     for name in ["client_id", "redirect_uri"] {
@@ -188,6 +211,7 @@ async fn az_14_az_15_a_repeated_parameter_is_refused_where_it_belongs() {
         let target = format!("{}&{}", request(&client, &[]), encode(&[(name, value)]));
         site.ask("GET", &target, &[]).await.assert_local();
     }
+    let client = site.vouched(REDIRECT).await;
     for name in ["scope", "state", "code_challenge", "response_type"] {
         let target = format!("{}&{}", request(&client, &[]), encode(&[(name, "code")]));
         let pairs = site.ask("GET", &target, &[]).await.redirected(REDIRECT);
@@ -210,6 +234,7 @@ async fn az_16_az_17_state_comes_back_byte_for_byte() {
         assert!(answer.header("location").bytes().all(|b| b.is_ascii_graphic()));
         assert_eq!(only(&answer.redirected(REDIRECT), "state"), state);
     }
+    let client = site.vouched(REDIRECT).await;
     let pairs = site.ask("GET", &request(&client, &[("state", &"x".repeat(4097))]), &[]).await.redirected(REDIRECT);
     assert_eq!(only(&pairs, "error"), "invalid_request");
     assert!(pairs.iter().all(|(name, _)| name != "state"));
@@ -250,8 +275,19 @@ async fn az_29_az_32_a_transaction_is_one_browsers_and_ends() {
     let stolen = Browser::new(&site).post("/login", &login.form(&[("username", "ada"), ("password", "x")])).await;
     stolen.assert_local();
     site.clock.advance(Lifetime::from_secs(601));
-    browser.get(&login.at).await.assert_local();
-    browser.post("/login", &login.form(&[("username", "ada"), ("password", "x")])).await.assert_local();
+    for expired in [
+        browser.get(&login.at).await,
+        browser.post("/login", &login.form(&[("username", "ada"), ("password", "x")])).await,
+    ] {
+        expired.assert_local();
+        assert!(expired.body.contains("This sign-in has expired"), "{expired:?}");
+        let again = expired.body.split("<a class=\"button\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+        let login = browser.open(&again.replace("&#38;", "&")).await;
+        let consent = browser.log_in(&login).await;
+        let answer = browser.post("/consent", &consent.form(&[("decision", "deny")])).await;
+        assert_eq!(only(&answer.redirected(REDIRECT), "state"), "s 1");
+        browser.cookies.remove(&super::browser::cookie("s"));
+    }
 }
 
 #[tokio::test]

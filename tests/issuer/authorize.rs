@@ -1,8 +1,8 @@
 //! AZ and PK: authorization requests, as they come and as they are refused.
 
-use mcpgate::issuer::{AuthorizeRejection, Handles, Step, View};
-use mcpgate::oauth::{ClientId, ErrorCode, ResourceIndicator, TenantId};
-use mcpgate::store::AuditEvent;
+use mcpgate::issuer::{AuthorizeRejection, Decision, Handles, Step, View};
+use mcpgate::oauth::{ClientId, ErrorCode, Form, Lifetime, ResourceIndicator, TenantId};
+use mcpgate::store::{AuditEvent, Update};
 
 use super::config::{FOREIGN, ISSUER, NOTES, SALES};
 use super::driver::*;
@@ -41,7 +41,8 @@ async fn az_08_another_loopback_port_is_accepted_and_shown_as_local() {
 #[tokio::test]
 async fn az_12_to_az_25_and_pk_faults_of_a_request_go_back_to_the_client_with_iss() {
     let world = World::new().await;
-    let client = world.public_client(CALLBACK).await;
+    let known = world.manual_client("Known", CALLBACK, None).await;
+    let stranger = world.public_client(CALLBACK).await;
     let long = "s".repeat(5000);
     let cases: &[(&str, &[(&str, &str)], &str)] = &[
         ("AZ-12", &[("response_type", "token")], "unsupported_response_type"),
@@ -67,10 +68,68 @@ async fn az_12_to_az_25_and_pk_faults_of_a_request_go_back_to_the_client_with_is
     ];
     for (i, (id, extra, expected)) in cases.iter().enumerate() {
         let from = caller(u8::try_from(i + 10).unwrap());
-        let outcome = world.begin_from(&from, &client.id, extra, None).await;
+        let outcome = world.begin_from(&from, &known.id, extra, None).await;
         assert_eq!(redirected(outcome), *expected, "{id} {extra:?}");
+        let outcome = world.begin_from(&from, &stranger.id, extra, None).await;
+        assert_eq!(linked(outcome), *expected, "{id} {extra:?}");
     }
-    assert_eq!(world.count(AuditEvent::AuthorizationRefused).await, cases.len());
+    assert_eq!(world.count(AuditEvent::AuthorizationRefused).await, 2 * cases.len());
+}
+
+/// RFC 9700 4.11.2: a link to us must not send anybody to whatever a stranger has registered.
+#[tokio::test]
+async fn only_a_client_that_somebody_vouches_for_is_redirected_to_before_its_user_has_decided() {
+    const APP: &str = "com.example.app:/cb";
+    let world = World::new().await;
+    let faults = [("prompt", "none"), ("response_type", "token")];
+    for (redirect, target) in
+        [(CALLBACK, "client.example"), (APP, "com.example.app"), ("https://client.example:8443/x", "client.example")]
+    {
+        let client = world.public_client(redirect).await;
+        for fault in faults {
+            let outcome = world.begin(&client.id, &[("redirect_uri", redirect), fault], None).await;
+            let Err(AuthorizeRejection::Unsolicited { location, target: shown, is_scheme, .. }) = outcome else {
+                panic!("{redirect}: {outcome:?}")
+            };
+            assert!(location.starts_with(&format!("{redirect}?error=")), "{location}");
+            assert_eq!((shown.as_str(), is_scheme), (target, redirect == APP));
+        }
+    }
+    for redirect in [LOOPBACK, "http://localhost:3000/cb", "https://localhost:8444/cb"] {
+        let client = world.public_client(redirect).await;
+        for fault in faults {
+            let outcome = world.begin(&client.id, &[("redirect_uri", redirect), fault], None).await;
+            let Err(AuthorizeRejection::Redirect(location)) = outcome else { panic!("{redirect}: {outcome:?}") };
+            assert!(location.starts_with(&format!("{redirect}?error=")), "{location}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_known_to_the_users_who_have_connected_it_until_they_end_that() {
+    const SILENT: &[(&str, &str)] = &[("prompt", "none")];
+    let world = World::new().await;
+    world.account("ada").await;
+    world.account("ben").await;
+    let client = world.public_client(CALLBACK).await;
+    let mut browser = world.browser(&client.id, &[]).await;
+    world.log_in(&mut browser, "ada").await;
+    let session = browser.session.clone();
+    let silent = || world.begin(&client.id, SILENT, session.as_deref());
+    assert_eq!(linked(silent().await), "consent_required", "seen, but not approved");
+    let location = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
+    assert_eq!(redirected(silent().await), "consent_required");
+    assert_eq!(redirected(world.begin(&client.id, &[("scope", "\"")], session.as_deref()).await), "invalid_scope");
+
+    let mut other = world.browser(&client.id, &[]).await;
+    world.log_in(&mut other, "ben").await;
+    assert_eq!(linked(world.begin(&client.id, SILENT, other.session.as_deref()).await), "consent_required");
+    assert_eq!(linked(world.begin(&client.id, SILENT, None).await), "login_required");
+
+    let revoked = world.inner().revoke_grant(&TenantId::default(), tokens.grant, world.row()).await;
+    assert_eq!(revoked.unwrap(), Update::Done);
+    assert_eq!(linked(silent().await), "consent_required");
 }
 
 #[tokio::test]
@@ -94,15 +153,17 @@ async fn az_17_az_18_the_state_comes_back_as_sent_and_iss_once() {
     assert_eq!(parameter(&location, "state").as_deref(), Some(state));
     assert_eq!(parameter(&location, "iss").as_deref(), Some(ISSUER));
     assert!(parameter(&location, "code").is_some());
-    let denied = redirected(world.begin(&client.id, &[("state", state), ("response_type", "x")], None).await);
-    assert_eq!(denied, "unsupported_response_type");
+    let known = world.manual_client("Known", CALLBACK, None).await;
+    let outcome = world.begin(&known.id, &[("state", state), ("response_type", "x")], None).await;
+    let Err(AuthorizeRejection::Redirect(location)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(parameter(&location, "state").as_deref(), Some(state));
 }
 
 #[tokio::test]
 async fn az_21_prompt_none_with_a_session_but_without_consent_says_so() {
     let world = World::new().await;
     world.account("ada").await;
-    let client = world.public_client(CALLBACK).await;
+    let client = world.manual_client("Known", CALLBACK, None).await;
     let mut browser = world.browser(&client.id, &[]).await;
     world.log_in(&mut browser, "ada").await;
     let outcome = world.begin(&client.id, &[("prompt", "none")], browser.session.as_deref()).await;
@@ -112,7 +173,7 @@ async fn az_21_prompt_none_with_a_session_but_without_consent_says_so() {
 #[tokio::test]
 async fn az_23_a_resource_of_another_tenant_is_answered_like_one_that_does_not_exist() {
     let world = World::new().await;
-    let client = world.public_client(CALLBACK).await;
+    let client = world.manual_client("Known", CALLBACK, None).await;
     let mut answers = Vec::new();
     for resource in [FOREIGN, "https://gate.example/mcp/nothing"] {
         let outcome = world.begin(&client.id, &[("resource", resource)], None).await;
@@ -164,14 +225,57 @@ async fn az_27_a_client_switched_off_ends_the_transaction() {
 }
 
 #[tokio::test]
-async fn az_29_a_transaction_older_than_ten_minutes_is_gone() {
+async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more() {
     let world = World::new().await;
-    let client = world.public_client(CALLBACK).await;
-    let browser = world.browser(&client.id, &[]).await;
+    world.account("ada").await;
+    let client = world.public_client(LOOPBACK).await;
+    let asked =
+        [("redirect_uri", "http://127.0.0.1:51763/callback"), ("scope", "sales:write"), ("state", "a&b=\u{e9}")];
+    let waiting = world.browser(&client.id, &asked).await;
+    let mut deciding = world.browser(&client.id, &asked).await;
     world.pass(599);
-    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Ok(View::LogIn(_))));
+    assert!(matches!(world.issuer.view(&waiting, &caller(1)).await, Ok(View::LogIn(_))));
+    assert!(matches!(world.log_in(&mut deciding, "ada").await, Step::Consent));
     world.pass(1);
-    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Err(AuthorizeRejection::Gone)));
+    let again = |refused: Option<AuthorizeRejection>| match refused {
+        Some(AuthorizeRejection::Expired { after, again }) => {
+            assert_eq!(after, Lifetime::from_secs(600));
+            again
+        }
+        other => panic!("{other:?}"),
+    };
+    let from = caller(1);
+    let query = again(world.issuer.view(&waiting, &from).await.err());
+    assert_eq!(again(world.issuer.log_in(&waiting, "ada", PASSWORD, &from).await.err()), query);
+    assert_eq!(again(world.issuer.view(&deciding, &from).await.err()), query);
+    assert_eq!(again(world.issuer.decide(&deciding, Decision::Approve(None), &from).await.err()), query);
+    assert_eq!(world.count(AuditEvent::CodeIssued).await, 0);
+    assert_eq!(world.audit().await.pop().unwrap().reason.as_deref(), Some("transaction_expired"));
+
+    let form = Form::parse(query.strip_prefix("/authorize?").unwrap().as_bytes()).unwrap();
+    let started = world.issuer.begin_authorization(form, deciding.session.as_deref(), &from).await.unwrap();
+    let anew = Handles { session: deciding.session.clone(), ..handles(started) };
+    let location = world.issuer.decide(&anew, Decision::Approve(None), &from).await.unwrap();
+    assert!(location.starts_with("http://127.0.0.1:51763/callback?"), "{location}");
+    assert_eq!(parameter(&location, "state").as_deref(), Some("a&b=\u{e9}"));
+    let tokens = world.redeem_with(&client.id, &parameter(&location, "code").unwrap(), &asked[..1]).await.unwrap();
+    assert_eq!(tokens.scopes, "sales:write");
+
+    // One that was decided is no invitation to decide again, and none is kept for ever.
+    world.pass(601);
+    assert!(matches!(world.issuer.view(&anew, &from).await, Err(AuthorizeRejection::Finished)));
+    world.pass(3000);
+    assert!(matches!(world.issuer.view(&waiting, &from).await, Err(AuthorizeRejection::Gone)));
+}
+
+#[tokio::test]
+async fn az_29_a_sign_in_for_the_account_page_that_has_expired_leads_back_to_it() {
+    let world = World::new().await;
+    let browser = handles(world.issuer.begin_account(None, &caller(1)).await.unwrap());
+    world.pass(600);
+    let refused = world.issuer.view(&browser, &caller(1)).await;
+    let Err(AuthorizeRejection::Expired { again, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(again, "/account");
 }
 
 #[tokio::test]
@@ -237,7 +341,7 @@ async fn az_23_a_client_that_names_the_origin_is_served_and_goes_on_being_served
     let grant = world.inner().find_grant(&TenantId::default(), tokens.grant).await.unwrap().unwrap();
     assert_eq!(grant.resource.as_str(), SALES, "and for nothing else");
     let outcome = world.begin(&client.id, &[("resource", ORIGIN)], None).await;
-    assert_eq!(redirected(outcome), "invalid_target", "a new request must choose");
+    assert_eq!(linked(outcome), "invalid_target", "a new request must choose");
 }
 
 #[tokio::test]

@@ -500,6 +500,12 @@ pub(crate) fn redirected(outcome: Result<Started, AuthorizeRejection>) -> String
     parameter(&location, "error").expect("an error")
 }
 
+/// The error of a refusal that waits behind a link on a page; the link leads to the same place as a redirect would.
+pub(crate) fn linked(outcome: Result<Started, AuthorizeRejection>) -> String {
+    let Err(AuthorizeRejection::Unsolicited { location, .. }) = outcome else { panic!("{outcome:?}") };
+    redirected(Err(AuthorizeRejection::Redirect(location)))
+}
+
 /// The error of a refusal by a page.
 pub(crate) fn paged(outcome: Result<Started, AuthorizeRejection>) -> ErrorCode {
     match outcome {

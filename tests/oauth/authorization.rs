@@ -73,7 +73,8 @@ fn a_default_set_longer_than_a_parameter_survives_the_store() {
     let policy = RequestPolicy { resources: vec![(resource("https://gw/mcp"), many.clone(), many.clone())] };
     let request = ask(&client(), &format!("response_type=code&{CHALLENGE}"), &policy).unwrap();
     assert_eq!(request.scopes, many);
-    assert_eq!(ValidatedRequest::from_stored(&request.to_stored()), Some(request));
+    assert_eq!(ValidatedRequest::from_stored(&request.to_stored()), Some(request.clone()));
+    assert_eq!(ask(&client(), &request.to_query(&client().id), &policy).unwrap(), request);
 }
 
 #[test]
@@ -207,6 +208,26 @@ fn az_17_az_18_responses_carry_state_as_received_and_iss_once() {
     let error = OAuthError::new(ErrorCode::AccessDenied, "denied");
     let url = AuthorizationResponse::refusal(&request.redirect, &error, None, "https://gw");
     assert_eq!(url, format!("{CB}?error=access_denied&error_description=denied&iss=https%3A%2F%2Fgw"));
+}
+
+#[test]
+fn the_query_that_begins_a_request_once_more_means_the_same() {
+    let client = client();
+    for query in [
+        "",
+        "scope=write%20openid&prompt=login%20consent",
+        "prompt=none&state=a%26b%3D%2B%20%C3%A9%0D%0A%23",
+        "redirect_uri=https://c.example/cb&resource=https://gw",
+        "prompt=select_account",
+    ] {
+        let known = policy(&["https://gw/mcp"]);
+        let request = ask(&client, &format!("response_type=code&{CHALLENGE}&{query}"), &known).unwrap();
+        let again = request.to_query(&client.id);
+        assert!(again.bytes().all(|b| b.is_ascii_graphic() && b != b'#' && b != b'"'), "{again}");
+        let form = Form::parse(again.as_bytes()).unwrap();
+        assert_eq!(AuthorizationRequest::new(form).client_id().unwrap(), client.id);
+        assert_eq!(ask(&client, &again, &known).unwrap(), request, "{query}");
+    }
 }
 
 #[test]
