@@ -47,7 +47,8 @@ table! {
         reset_link: Lifetime = "10m", "1m" to "1d";
         /// Shortest password, in characters.
         min_password: usize = 12, 8 to 128;
-        /// Password computations at once, in all; each needs `argon2_memory`. A change needs a restart.
+        /// Password computations at once, in all; each needs `argon2_memory`. One of several is kept for people who sign in
+        /// from a network where they signed in before. A change needs a restart.
         hash_slots: usize = 2, 1 to 64;
         /// Memory of a password computation (RFC 9106). Accounts move to a new value as they log in.
         argon2_memory: Bytes = "64MiB", "19MiB" to "1GiB";
@@ -147,7 +148,7 @@ table! {
         store_reads_per_second: u32 = 100, 1 to 1000000;
         /// Failed logins to an account from one network before each next one must wait, longer each time.
         login_free_failures: u32 = 5, 1 to 100;
-        /// Failed logins in a row after which an account's password login pauses.
+        /// Failed logins in a row after which password login pauses for a name, except where its owner signed in before.
         login_pause_failures: u32 = 100, 10 to 1000;
     }
 }

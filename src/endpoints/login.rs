@@ -49,7 +49,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         LoginOutcome::Refused => again(visit, StatusCode::BAD_REQUEST, &handles, name, REFUSED).await,
         LoginOutcome::Throttled(pause) => {
             let problem =
-                format!("There were too many failed attempts. You can try again in {}.", page::in_words(pause));
+                format!("There were too many attempts to sign in. You can try again in {}.", page::in_words(pause));
             let mut response = again(visit, StatusCode::TOO_MANY_REQUESTS, &handles, name, &problem).await?;
             reply::retry_after(response.headers_mut(), pause.as_pause());
             Ok(response)

@@ -3,13 +3,13 @@
 use zeroize::Zeroizing;
 
 use super::audit::OrUnavailable;
+use super::hash_queue::HashSlot;
 use super::interaction::{Pending, Purpose};
-use super::login_limits::LoginAttempt;
+use super::login_limits::{LoginAttempt, places};
 use super::password::{self, HashError, Verified};
-use super::throttle::network;
 use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
 use crate::config::LoginPolicy;
-use crate::oauth::{Lifetime, SessionSecret, Subject};
+use crate::oauth::{Lifetime, LoginNameHash, SessionSecret};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
 use crate::telemetry::ControlEvent;
 
@@ -28,42 +28,32 @@ impl Issuer {
         let pending = self.pending(handles, caller).await?;
         let config = self.config.load_full();
         let name = name.trim().to_lowercase();
-        let attempt = match self.login_limits.login(&name, caller, &config.rates) {
+        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys);
+        // One read for whatever name: the time does not tell which names exist (LI-04).
+        let history = self.store.find_login(&self.tenant, &name, &hash, places(caller), self.clock.now()).await;
+        let history = history.or_unavailable(self, caller).await?;
+        let attempt = match self.login_limits.begin(hash, &history, caller, &config.rates) {
             Ok(attempt) => attempt,
-            Err(wait) => return Ok(self.login_throttled(None, wait, caller).await),
+            Err(wait) => return Ok(self.login_throttled(history.account.as_ref(), wait, caller).await),
         };
-        let account = self.store.find_account_by_name(&self.tenant, &name).await.or_unavailable(self, caller).await?;
-        let failures = account.as_ref().map(|a| a.failed_logins);
-        // After a restart only the store knows the networks that the owner uses. It is asked for a name that nobody has as
-        // well, or the time would tell which names exist (LI-04).
-        let subject = account.as_ref().map(|a| a.subject.clone()).or_else(|| Subject::parse("nobody"));
-        if let Some(subject) = subject
-            && let Some(network) = self.login_limits.unfamiliar(&attempt, failures, &config.rates)
-        {
-            let last = self.store.find_login_network(&self.tenant, &subject, network).await;
-            let last = last.or_unavailable(self, caller).await?;
-            last.into_iter().for_each(|last| self.login_limits.is_familiar(&attempt, last));
+        if let Err(wait) = self.login_limits.pause(&attempt, history.failures, &config.rates) {
+            // The attempt stays charged: it uses up what its network has, not the owner's next chance.
+            return Ok(self.login_throttled(history.account.as_ref(), wait, caller).await);
         }
-        if let Err(wait) = self.login_limits.account(&attempt, failures, &config.rates) {
-            // The attempt stays charged: who hammers at a paused name uses up his network, not the owner's next chance.
-            return Ok(self.login_throttled(account.as_ref(), wait, caller).await);
-        }
-        let stored = account.as_ref().and_then(|a| a.password.clone());
-        let verified = match self.verify(stored, password, &config.login).await? {
-            Ok(verified) => verified,
-            Err(wait) => {
-                self.login_limits.login_unheard(&attempt);
-                return Ok(self.login_throttled(account.as_ref(), wait, caller).await);
-            }
+        let slot = match self.login_limits.slot(&attempt).await {
+            Ok(slot) => slot,
+            Err(wait) => return Ok(self.login_throttled(history.account.as_ref(), wait, caller).await),
         };
-        match account {
+        let stored = history.account.as_ref().and_then(|a| a.password.clone());
+        let verified = verify(slot, stored, password, &config.login).await?;
+        match history.account {
             Some(account) if verified != Verified::No && account.status == AccountStatus::Enabled => {
                 if verified == Verified::NeedsRehash {
                     self.rehash(&account, password, &config.login).await;
                 }
-                self.logged_in(&pending, handles, &attempt, account, caller).await
+                self.logged_in(&pending, handles, &attempt, &account, caller).await
             }
-            account => self.login_failed(&attempt, account, caller).await,
+            account => self.login_failed(&attempt, hash, account, caller).await,
         }
     }
 
@@ -85,37 +75,65 @@ impl Issuer {
         pending: &Pending,
         handles: &Handles,
         attempt: &LoginAttempt,
-        account: Account,
+        account: &Account,
         caller: &Caller,
     ) -> Result<LoginOutcome, AuthorizeRejection> {
-        self.login_limits.login_succeeded(attempt);
-        let (subject, from) = (&account.subject, network(caller));
-        let recorded = self.store.record_login_success(&self.tenant, subject, from, self.clock.now()).await;
-        recorded.or_unavailable(self, caller).await?;
+        let Some((secret, session)) = self.begin_session(account, handles.session.as_deref(), caller).await? else {
+            // The password that was given is not the account's any more.
+            return Ok(LoginOutcome::Refused);
+        };
+        self.login_limits.succeeded(attempt);
+        self.remember_login(account, caller).await?;
+        self.metrics.control(ControlEvent::LoginSucceeded);
+        let step = self.after_login(pending, &session, caller).await?;
+        Ok(LoginOutcome::LoggedIn { session: secret, step })
+    }
+
+    /// Begins a browser session for whoever has shown that the account is theirs; `None` when the account was switched off,
+    /// deleted or given another password since it was read.
+    pub(super) async fn begin_session(
+        &self,
+        account: &Account,
+        replaces: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Option<(SessionSecret, LoginSession)>, AuthorizeRejection> {
+        let (secret, session) = self.new_session(account);
+        // CN-05: whatever session this browser had, planted or its own, ends here.
+        let replaces = replaces.and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys));
+        let actor = Some(session.subject.as_str().to_owned());
+        let row = AuditRow { actor, ..self.audit(AuditEvent::LoginSucceeded, caller) };
+        let begun = self.store.insert_session(session.clone(), replaces, account.password_set_at, row).await;
+        Ok(match begun.or_unavailable(self, caller).await? {
+            Update::Done => Some((secret, session)),
+            Update::NotFound => None,
+        })
+    }
+
+    /// Makes a session of an account, and its cookie.
+    pub(super) fn new_session(&self, account: &Account) -> (SessionSecret, LoginSession) {
         let policy = self.config.load().login.clone();
         let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
         let now = self.clock.now();
+        let failed = account.last_failed_at.filter(|_| account.failed_logins > 0);
         let session = LoginSession {
             hash: secret.hash(),
             tenant: self.tenant.clone(),
-            subject: account.subject,
+            subject: account.subject.clone(),
             authenticated_at: now,
             idle_until: now.plus(policy.session_idle),
             idle: policy.session_idle,
             expires_at: now.plus(policy.session_absolute),
-            failed_before: account
-                .last_failed_at
-                .filter(|_| account.failed_logins > 0)
-                .map(|at| (account.failed_logins, at)),
+            failed_before: failed.map(|at| (account.failed_logins, at)),
         };
-        // CN-05: whatever session this browser had, planted or its own, ends here.
-        let replaces = handles.session.as_deref().and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys));
-        let actor = Some(session.subject.as_str().to_owned());
-        let row = AuditRow { actor, ..self.audit(AuditEvent::LoginSucceeded, caller) };
-        self.store.insert_session(session.clone(), replaces, row).await.or_unavailable(self, caller).await?;
-        self.metrics.control(ControlEvent::LoginSucceeded);
-        let step = self.after_login(pending, &session, caller).await?;
-        Ok(LoginOutcome::LoggedIn { session: secret, step })
+        (secret, session)
+    }
+
+    /// Remembers that the owner of an account signed in from where the caller is, which ends the count of failures.
+    pub(super) async fn remember_login(&self, account: &Account, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
+        let (subject, now) = (&account.subject, self.clock.now());
+        let recorded = self.store.record_login_success(&self.tenant, subject, &hash, places(caller), now).await;
+        Ok(recorded.or_unavailable(self, caller).await?)
     }
 
     async fn after_login(
@@ -139,35 +157,27 @@ impl Issuer {
     async fn login_failed(
         &self,
         attempt: &LoginAttempt,
+        hash: LoginNameHash,
         account: Option<Account>,
         caller: &Caller,
     ) -> Result<LoginOutcome, AuthorizeRejection> {
         self.metrics.control(ControlEvent::LoginFailed);
-        let row = self.audit(AuditEvent::LoginFailed, caller);
-        // Both branches write one row before they answer, so that the time does not tell a name that exists (LI-04).
-        // The typed name is not recorded: people type passwords there. The hash slots bound how often this happens.
-        let rates = self.config.load().rates.clone();
-        match account {
-            Some(account) => {
-                let off = account.status == AccountStatus::Disabled;
-                let reason = Some(if off { "account_disabled" } else { "wrong_password" }.to_owned());
-                let (actor, subject) = (Some(account.subject.as_str().to_owned()), account.subject);
-                let row = AuditRow { actor, reason, ..row };
-                let failures = self.store.record_login_failure(&self.tenant, &subject, row).await;
-                let failures = failures.or_unavailable(self, caller).await?;
-                if let Some(network) = self.login_limits.account_failed(attempt, failures, &rates) {
-                    // First in the store: an attempt between the two would read the row back and have its failures anew.
-                    let forgotten = self.store.forget_login_network(&self.tenant, &subject, network).await;
-                    forgotten.or_unavailable(self, caller).await?;
-                    self.login_limits.is_strange(attempt, &rates);
-                }
-            }
-            None => {
-                let row = AuditRow { reason: Some("unknown_account".to_owned()), ..row };
-                self.store.append_audit(row).await.or_unavailable(self, caller).await?;
-                let failures = self.login_limits.unknown_account_failed(attempt);
-                self.login_limits.account_failed(attempt, failures, &rates);
-            }
+        let reason = match &account {
+            Some(account) if account.status == AccountStatus::Disabled => "account_disabled",
+            Some(_) => "wrong_password",
+            None => "unknown_account",
+        };
+        let subject = account.map(|a| a.subject);
+        // The typed name is not recorded: people type passwords there. Whether the name exists or not, the same is written
+        // before the answer, so that the time does not tell (LI-04).
+        let failures = self.store.record_login_failure(&self.tenant, &hash, subject.as_ref(), self.clock.now()).await;
+        let failures = failures.or_unavailable(self, caller).await?;
+        let (actor, reason) = (subject.as_ref().map(|s| s.as_str().to_owned()), Some(reason.to_owned()));
+        self.record_refusal(AuditRow { actor, reason, ..self.audit(AuditEvent::LoginFailed, caller) }).await;
+        let strange = self.login_limits.failed(attempt, failures, &self.config.load().rates);
+        if let Some(subject) = subject.filter(|_| !strange.is_empty()) {
+            let forgotten = self.store.forget_login_places(&self.tenant, &subject, strange).await;
+            forgotten.or_unavailable(self, caller).await?;
         }
         Ok(LoginOutcome::Refused)
     }
@@ -179,33 +189,6 @@ impl Issuer {
         LoginOutcome::Throttled(wait)
     }
 
-    /// Compares a password off the runtime's thread; the inner error says how long to wait when all slots are taken.
-    /// Without a stored hash the dummy takes the same time.
-    async fn verify(
-        &self,
-        stored: Option<String>,
-        password: &str,
-        policy: &LoginPolicy,
-    ) -> Result<Result<Verified, Lifetime>, AuthorizeRejection> {
-        let slot = match self.login_limits.hash_slot().await {
-            Ok(slot) => slot,
-            Err(wait) => return Ok(Err(wait)),
-        };
-        let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
-        let verified = password::off_thread(move || {
-            // The slot goes along: a browser that hangs up does not free it while the hash is still being computed.
-            let _slot = slot;
-            match stored {
-                Some(phc) => Ok(password::verify(&phc, &password, &policy)),
-                None => password::dummy_phc(&policy).map(|phc| {
-                    password::verify(&phc, &password, &policy);
-                    Verified::No
-                }),
-            }
-        });
-        verified.await.map(Ok).map_err(not_hashed)
-    }
-
     /// Judges and hashes a new password for the account `name`.
     pub(super) async fn hash_new(
         &self,
@@ -215,21 +198,24 @@ impl Issuer {
     ) -> Result<Result<String, PasswordRefused>, AuthorizeRejection> {
         let (password, name, policy) = (Zeroizing::new(password.to_owned()), name.to_owned(), policy.clone());
         let salt = self.entropy.random_16();
-        self.in_hash_slot(move || password::hash_new(&password, &name, &policy, salt)).await
+        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys);
+        self.in_hash_slot(hash, move || password::hash_new(&password, &name, &policy, salt)).await
     }
 
-    async fn hash(&self, password: &str, policy: &LoginPolicy) -> Result<String, AuthorizeRejection> {
+    async fn hash(&self, password: &str, name: &str, policy: &LoginPolicy) -> Result<String, AuthorizeRejection> {
         let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
         let salt = self.entropy.random_16();
-        self.in_hash_slot(move || password::hash(&password, &policy, salt)).await
+        let name = LoginNameHash::of(&self.tenant, name, &self.keys);
+        self.in_hash_slot(name, move || password::hash(&password, &policy, salt)).await
     }
 
-    /// Does slow work with a password off the runtime's thread, when it is its turn.
+    /// Does slow work with a password of the account `name` off the runtime's thread, when it is its turn.
     async fn in_hash_slot<T: Send + 'static>(
         &self,
+        name: LoginNameHash,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, AuthorizeRejection> {
-        let slot = self.login_limits.hash_slot().await.map_err(AuthorizeRejection::Throttled)?;
+        let slot = self.login_limits.slot_of_owner(name).await.map_err(AuthorizeRejection::Throttled)?;
         let done = password::off_thread(move || {
             let _slot = slot;
             work()
@@ -239,12 +225,36 @@ impl Issuer {
 
     /// Hashes a right password again with the present parameters. When that fails the old hash goes on serving.
     async fn rehash(&self, account: &Account, password: &str, policy: &LoginPolicy) {
-        let (Some(old), Ok(new)) = (&account.password, self.hash(password, policy).await) else { return };
+        let (Some(old), Ok(new)) = (&account.password, self.hash(password, &account.name, policy).await) else {
+            return;
+        };
         match self.store.rehash_password(&self.tenant, &account.subject, old, new).await {
             Ok(Update::Done | Update::NotFound) => {}
             Err(error) => tracing::warn!(%error, "a password hash could not be renewed"),
         }
     }
+}
+
+/// Compares a password off the runtime's thread. Without a stored hash the dummy takes the same time.
+async fn verify(
+    slot: HashSlot,
+    stored: Option<String>,
+    password: &str,
+    policy: &LoginPolicy,
+) -> Result<Verified, AuthorizeRejection> {
+    let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
+    let verified = password::off_thread(move || {
+        // The slot goes along: a browser that hangs up does not free it while the hash is still being computed.
+        let _slot = slot;
+        match stored {
+            Some(phc) => Ok(password::verify(&phc, &password, &policy)),
+            None => password::dummy_phc(&policy).map(|phc| {
+                password::verify(&phc, &password, &policy);
+                Verified::No
+            }),
+        }
+    });
+    verified.await.map_err(not_hashed)
 }
 
 fn not_hashed(error: HashError) -> AuthorizeRejection {

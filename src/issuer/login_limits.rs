@@ -1,160 +1,258 @@
-//! How often a password may be tried, by name, network and in all, and how many are computed at once.
+//! How often a password may be tried: by name, by network and site, and in all. Names and networks are counted separately,
+//! since one attacker has many of both. No failure of a stranger counts against somebody who signs in from a place where
+//! they signed in before.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Caller;
 use super::budget::Tally;
-use super::familiar::Familiar;
-use super::throttle::network;
+use super::hash_queue::{Asker, HashQueue, HashSlot};
+use super::throttle::{network, site, source};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
-use crate::oauth::{Lifetime, Timestamp, TokenHash};
+use crate::oauth::{Lifetime, LoginNameHash, Timestamp};
+use crate::store::{LoginHistory, LoginPlace};
 
-/// Failed logins of one network in an hour, over all accounts: one password tried on many accounts ends here (LI-03),
-/// an office behind one address does not.
+const MINUTE: Lifetime = Lifetime::from_secs(60);
+const HOUR: Lifetime = Lifetime::from_secs(3600);
+
+/// Failed logins of one network in an hour, over all accounts: enough for an office behind one address, and too few to
+/// try one password on many accounts (LI-03).
 const NETWORK_FAILURES_PER_HOUR: u32 = 100;
+
+/// Failed logins of one site in an hour: an IPv6 /48 has 256 networks.
+const SITE_FAILURES_PER_HOUR: u32 = 300;
+
+/// Failed logins of all strangers together in a minute, and as many again for the first few of each site. A few hundred
+/// networks can neither keep the processor busy nor shut out people who sign in from a new network.
+const FAILURES_PER_MINUTE: u32 = 60;
+const FIRST_OF_SITE: u32 = 5;
 
 /// The longest of the delays between failed logins.
 const LONGEST_DELAY_SECS: u64 = 30;
 
-/// A pause of password login for one account. In each a network is heard once, so that no stranger can be first in the
-/// owner's place, and so many networks in all: some 80 guesses an hour are left to whoever has as many.
+/// A pause of password login for one name. During a pause each network has one attempt, so that no stranger can use up the
+/// owner's, up to this many networks: an attacker with that many has 80 guesses an hour left.
 const PAUSE: Lifetime = Lifetime::from_secs(15 * 60);
-const HEARD_IN_PAUSE: u32 = 20;
+const ATTEMPTS_IN_PAUSE: u32 = 20;
 
-/// How long a login may wait for its turn to be hashed.
-const HASH_WAIT: Duration = Duration::from_secs(4);
+/// How long a place is familiar after the last login from there.
+const FAMILIAR: Lifetime = Lifetime::from_secs(90 * 24 * 3600);
 
-/// Login attempts of late.
+/// Hosts of a familiar network that can each use up their guesses at a name before the whole network is strange to it.
+const GUESSING_HOSTS: u32 = 8;
+
+/// Recent login attempts. The counts of failures by name, and the familiar places, are in the store.
 pub(super) struct LoginLimits {
     clock: Arc<dyn Clock>,
-    logins: Tally<(TokenHash, IpAddr)>,
-    login_networks: Tally<IpAddr>,
-    unknown_names: Tally<TokenHash>,
-    paused: Tally<(TokenHash, IpAddr)>,
-    heard_in_pause: Tally<TokenHash>,
-    familiar: Familiar,
-    slots: Arc<Semaphore>,
+    delays: Tally<(LoginNameHash, LoginPlace)>,
+    networks: Tally<IpAddr>,
+    sites: Tally<IpAddr>,
+    /// By whether it is one of the first attempts of its site.
+    in_all: Tally<bool>,
+    paused: Tally<(LoginNameHash, IpAddr)>,
+    tried_in_pause: Tally<LoginNameHash>,
+    /// Failures at a name from its familiar places since its owner last signed in there.
+    guesses: Tally<(LoginNameHash, LoginPlace)>,
+    /// When it was last logged that strangers wait.
+    warned: Tally<()>,
+    hashes: Arc<HashQueue>,
+}
+
+/// Where an attempt comes from, as seen by the owner of the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// An address from which the owner has signed in.
+    KnownHost,
+    /// Another address of a network from which the owner has signed in, unless that address has used up its guesses.
+    KnownNetwork,
+    /// Anywhere else, and always for a name that nobody has.
+    Strange,
 }
 
 /// A login attempt that is counted as failed until it succeeds.
 pub(super) struct LoginAttempt {
-    key: (TokenHash, IpAddr),
+    name: LoginNameHash,
+    host: IpAddr,
+    network: IpAddr,
+    site: IpAddr,
+    standing: Standing,
+    is_first_of_site: bool,
+}
+
+impl LoginAttempt {
+    const fn places(&self) -> [LoginPlace; 2] {
+        [LoginPlace::Host(self.host), LoginPlace::Network(self.network)]
+    }
+
+    /// Returns whose failures delay it. In a familiar network each host is delayed for itself: a neighbour does not delay
+    /// the owner.
+    const fn delayed_with(&self) -> (LoginNameHash, LoginPlace) {
+        match self.standing {
+            Standing::KnownHost | Standing::KnownNetwork => (self.name, LoginPlace::Host(self.host)),
+            Standing::Strange => (self.name, LoginPlace::Network(self.network)),
+        }
+    }
+}
+
+/// Returns the places whose history decides about an attempt of this caller.
+pub(super) fn places(caller: &Caller) -> [LoginPlace; 2] {
+    [LoginPlace::Host(source(caller)), LoginPlace::Network(network(caller))]
 }
 
 impl LoginLimits {
     /// Makes the limits; the number of hash slots is fixed from then on.
     pub(super) fn new(clock: &Arc<dyn Clock>, config: &Config) -> Self {
-        let hour = Lifetime::from_secs(3600);
         Self {
             clock: Arc::clone(clock),
-            logins: Tally::new(hour),
-            login_networks: Tally::new(hour),
-            unknown_names: Tally::new(Lifetime::from_secs(24 * 3600)),
-            paused: Tally::new(hour),
-            heard_in_pause: Tally::new(PAUSE),
-            familiar: Familiar::default(),
-            slots: Arc::new(Semaphore::new(config.login.hash_slots.max(1))),
+            delays: Tally::new(HOUR),
+            networks: Tally::new(HOUR),
+            sites: Tally::new(HOUR),
+            in_all: Tally::new(MINUTE),
+            paused: Tally::new(HOUR),
+            tried_in_pause: Tally::new(PAUSE),
+            guesses: Tally::new(FAMILIAR),
+            warned: Tally::new(MINUTE),
+            hashes: HashQueue::new(config.login.hash_slots),
         }
     }
 
-    /// Counts a login attempt beforehand, or says how long to wait.
-    pub(super) fn login(&self, name: &str, caller: &Caller, rates: &Rates) -> Result<LoginAttempt, Lifetime> {
+    /// Counts a login attempt beforehand, or says how long to wait. `history` is that of the name and of `places`.
+    pub(super) fn begin(
+        &self,
+        name: LoginNameHash,
+        history: &LoginHistory,
+        caller: &Caller,
+        rates: &Rates,
+    ) -> Result<LoginAttempt, Lifetime> {
         let now = self.clock.now();
-        let network = network(caller);
-        let (failures, rest) = self.login_networks.read(&network, now);
-        if failures >= NETWORK_FAILURES_PER_HOUR {
-            return Err(rest);
+        let is_familiar = |last: Option<Timestamp>| last.is_some_and(|last| now.since(last) < FAMILIAR);
+        let (host, network, site) = (source(caller), network(caller), site(caller));
+        let may_guess = self.guesses.read(&(name, LoginPlace::Host(host)), now).0 < rates.login_pause_failures;
+        let standing = match history.last_logins.map(is_familiar) {
+            [true, _] => Standing::KnownHost,
+            [false, true] if may_guess => Standing::KnownNetwork,
+            [false, _] => Standing::Strange,
+        };
+        let is_first_of_site = self.sites.read(&site, now).0 < FIRST_OF_SITE;
+        let attempt = LoginAttempt { name, host, network, site, standing, is_first_of_site };
+        if standing == Standing::Strange {
+            below(self.networks.read(&network, now), NETWORK_FAILURES_PER_HOUR)?;
+            below(self.sites.read(&site, now), SITE_FAILURES_PER_HOUR)?;
         }
-        let key = (TokenHash::of(name.as_bytes()), network);
-        self.logins.charge(key, now, |failures| delay(failures, rates.login_free_failures))?;
-        self.login_networks.add(network, now);
-        Ok(LoginAttempt { key })
+        self.delays.charge(attempt.delayed_with(), now, |failures| delay(failures, rates.login_free_failures))?;
+        if standing == Standing::Strange {
+            self.networks.add(network, now);
+            self.sites.add(site, now);
+        }
+        Ok(attempt)
     }
 
-    /// Takes back what a login attempt was charged.
-    pub(super) fn login_succeeded(&self, attempt: &LoginAttempt) {
-        let (name, network) = attempt.key;
-        self.logins.forget(attempt.key);
-        self.login_networks.refund(network, self.clock.now());
-        self.familiar.succeeded(attempt.key, self.clock.now());
-        self.paused.forget(attempt.key);
-        self.heard_in_pause.forget(name);
-    }
-
-    /// Takes back what an attempt was charged that was not heard for want of a slot.
-    pub(super) fn login_unheard(&self, attempt: &LoginAttempt) {
-        let now = self.clock.now();
-        self.logins.refund(attempt.key, now);
-        self.login_networks.refund(attempt.key.1, now);
-    }
-
-    /// Asks whether a name with this many failures in a row (`None`: no account has it) may be tried now from the attempt's
-    /// network. A try arms that network's next pause. A name that nobody has is paused as one that somebody has. From a
-    /// network that its owner uses a name is heard all the same.
-    pub(super) fn account(&self, attempt: &LoginAttempt, failures: Option<u32>, rates: &Rates) -> Result<(), Lifetime> {
-        if self.unfamiliar(attempt, failures, rates).is_none() {
+    /// Judges whether a name that failed so often in a row may be tried now (LI-02). An attempt from a strange network begins
+    /// that network's next pause. Names that nobody has are paused like any other; a pause does not affect the places from
+    /// which the owner signs in.
+    pub(super) fn pause(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Result<(), Lifetime> {
+        if attempt.standing != Standing::Strange || failures < rates.login_pause_failures {
             return Ok(());
         }
-        let (name, now) = (attempt.key.0, self.clock.now());
-        self.paused.charge(attempt.key, now, |_| PAUSE)?;
-        if self.heard_in_pause.add(name, now) <= HEARD_IN_PAUSE {
+        let (name, now) = (attempt.name, self.clock.now());
+        self.paused.charge((name, attempt.network), now, |_| PAUSE)?;
+        if self.tried_in_pause.add(name, now) <= ATTEMPTS_IN_PAUSE {
             return Ok(());
         }
-        // It was not heard, so it may come again as soon as anybody may.
-        self.paused.forget(attempt.key);
-        Err(self.heard_in_pause.read(&name, now).1)
+        // Its password was not compared, so the network may try again as soon as anybody may.
+        self.paused.forget((name, attempt.network));
+        Err(self.tried_in_pause.read(&name, now).1)
     }
 
-    /// Counts a failure of a name that no account has; returns how many there are. Accounts are counted in the store.
-    pub(super) fn unknown_account_failed(&self, attempt: &LoginAttempt) -> u32 {
-        self.unknown_names.add(attempt.key.0, self.clock.now())
+    /// Waits for the slot in which an attempt's password is compared. An attempt that gets none is not counted.
+    pub(super) async fn slot(&self, attempt: &LoginAttempt) -> Result<HashSlot, Lifetime> {
+        let asker = if attempt.standing == Standing::Strange {
+            if let Err(wait) = self.take_in_all(attempt) {
+                self.take_back(attempt);
+                return Err(wait);
+            }
+            Asker::Stranger(attempt.site)
+        } else {
+            Asker::Known(attempt.name)
+        };
+        self.hashes.slot(asker).await.inspect_err(|_| {
+            self.take_back(attempt);
+            self.take_back_in_all(attempt);
+        })
     }
 
-    /// Returns the network of an attempt when it matters whether the name's owner uses it, and memory does not know.
-    pub(super) fn unfamiliar(&self, attempt: &LoginAttempt, failures: Option<u32>, rates: &Rates) -> Option<IpAddr> {
-        let (name, now) = (attempt.key.0, self.clock.now());
-        let failures = failures.unwrap_or_else(|| self.unknown_names.read(&name, now).0);
-        let matters = failures >= rates.login_pause_failures && !self.familiar.knows(&attempt.key, now);
-        matters.then_some(attempt.key.1)
+    /// Waits for a slot in which a new password of an account is hashed.
+    pub(super) async fn slot_of_owner(&self, name: LoginNameHash) -> Result<HashSlot, Lifetime> {
+        self.hashes.slot(Asker::Known(name)).await
     }
 
-    /// Takes in what the store knows: the owner of the name logged in from the attempt's network at `last`.
-    pub(super) fn is_familiar(&self, attempt: &LoginAttempt, last: Timestamp) {
-        self.familiar.succeeded(attempt.key, last);
+    /// Takes back what a login attempt was charged, and what failed before it.
+    pub(super) fn succeeded(&self, attempt: &LoginAttempt) {
+        self.take_back(attempt);
+        self.take_back_in_all(attempt);
+        self.delays.forget(attempt.delayed_with());
+        attempt.places().into_iter().for_each(|place| self.guesses.forget((attempt.name, place)));
+        self.paused.forget((attempt.name, attempt.network));
+        self.tried_in_pause.forget(attempt.name);
     }
 
-    /// Pauses password login for a name that has failed this often in a row (LI-02). Each pause ends by itself. Returns the
-    /// network when it is the owner's and has to be forgotten.
-    pub(super) fn account_failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Option<IpAddr> {
-        let is_spent = self.familiar.failed(attempt.key, rates.login_pause_failures);
+    /// Pauses a name that failed so often in a row (LI-02); each pause ends by itself. Returns the places that are no longer
+    /// familiar because too many failures in a row came from there.
+    pub(super) fn failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Vec<LoginPlace> {
+        let now = self.clock.now();
         if failures >= rates.login_pause_failures {
-            self.paused.add(attempt.key, self.clock.now());
+            self.paused.add((attempt.name, attempt.network), now);
         }
-        is_spent.then_some(attempt.key.1)
+        if attempt.standing == Standing::Strange {
+            return Vec::new();
+        }
+        let limit = rates.login_pause_failures;
+        let [host, network] = attempt.places();
+        let limits = [(host, limit), (network, limit.saturating_mul(GUESSING_HOSTS))];
+        let is_spent = |(place, limit): (LoginPlace, u32)| self.guesses.add((attempt.name, place), now) >= limit;
+        limits.into_iter().filter_map(|place| is_spent(place).then_some(place.0)).collect()
     }
 
-    /// Forgets that the owner of the name uses the attempt's network.
-    pub(super) fn is_strange(&self, attempt: &LoginAttempt, rates: &Rates) {
-        self.familiar.forget(&attempt.key, rates.login_pause_failures);
+    /// Ends the pause of a name whose password was just set.
+    pub(super) fn password_was_set(&self, name: LoginNameHash) {
+        self.tried_in_pause.forget(name);
     }
 
-    /// Ends the pause of a name: its password was just set by a link.
-    pub(super) fn password_was_set(&self, name: &str) {
-        self.heard_in_pause.forget(TokenHash::of(name.as_bytes()));
+    fn take_in_all(&self, attempt: &LoginAttempt) -> Result<(), Lifetime> {
+        let now = self.clock.now();
+        if let Err(wait) = below(self.in_all.read(&attempt.is_first_of_site, now), FAILURES_PER_MINUTE) {
+            if self.warned.add((), now) == 1 {
+                tracing::warn!(
+                    "more than {FAILURES_PER_MINUTE} logins a minute fail: people who sign in from a network for the \
+                     first time have to wait"
+                );
+            }
+            return Err(wait);
+        }
+        self.in_all.add(attempt.is_first_of_site, now);
+        Ok(())
     }
 
-    /// Waits for the turn to compute one password hash; each takes 64 MiB and a core for a tenth of a second.
-    pub(super) async fn hash_slot(&self) -> Result<OwnedSemaphorePermit, Lifetime> {
-        match tokio::time::timeout(HASH_WAIT, Arc::clone(&self.slots).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Lifetime::from_secs(HASH_WAIT.as_secs())),
+    fn take_back_in_all(&self, attempt: &LoginAttempt) {
+        if attempt.standing == Standing::Strange {
+            self.in_all.refund(attempt.is_first_of_site, self.clock.now());
         }
     }
+
+    fn take_back(&self, attempt: &LoginAttempt) {
+        let now = self.clock.now();
+        self.delays.refund(attempt.delayed_with(), now);
+        if attempt.standing == Standing::Strange {
+            self.networks.refund(attempt.network, now);
+            self.sites.refund(attempt.site, now);
+        }
+    }
+}
+
+fn below((failures, rest): (u32, Lifetime), limit: u32) -> Result<(), Lifetime> {
+    if failures < limit { Ok(()) } else { Err(rest) }
 }
 
 /// The delay after this many failures: none while they are free, then 1, 2, 4 … 30 s.

@@ -2,8 +2,8 @@
 
 use super::audit::OrUnavailable;
 use super::{AuthorizeRejection, Caller, Issuer, SetupOutcome};
-use crate::oauth::SessionSecret;
-use crate::store::{Account, AuditEvent, AuditRow, SetupLink, Update};
+use crate::oauth::{LoginNameHash, SessionSecret};
+use crate::store::{Account, AuditEvent, AuditRow, NewPassword, SetupLink, Update};
 
 impl Issuer {
     /// Finds the login name that a link is for; `None` when it is unknown, used or expired.
@@ -36,19 +36,20 @@ impl Issuer {
                 return Ok(SetupOutcome::Refused(refused));
             }
         };
+        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
         let subject = account.subject;
         let actor = Some(subject.as_str().to_owned());
         let row = AuditRow { actor, ..self.audit(AuditEvent::PasswordSet, caller) };
         match self
             .store
-            .redeem_setup_link(&self.tenant, &link.hash, phc, self.clock.now(), row)
+            .redeem_setup_link(&self.tenant, &link.hash, NewPassword { phc, name, at: self.clock.now() }, row)
             .await
             .or_unavailable(self, caller)
             .await?
         {
             Update::NotFound => Ok(SetupOutcome::Gone),
             Update::Done => {
-                self.login_limits.password_was_set(&account.name);
+                self.login_limits.password_was_set(name);
                 if let Some(cache) = &self.cache {
                     cache.forget_subject(&self.tenant, &subject);
                 }

@@ -10,12 +10,12 @@
 //! Start with `GrantStore`, then `memory/` (the model), then `embedded/`. `tests/store_contract` holds every store to
 //! the same promises; `docs/storage-schema.md` describes the tables.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+mod account_store;
 mod audit_row;
 mod change;
 mod clock;
@@ -28,6 +28,7 @@ mod outcome;
 mod pending;
 mod record;
 
+pub use account_store::{AccountStore, LoginStore};
 pub use audit_row::{AuditEvent, AuditRow};
 pub use change::{Change, ChangeSeq, Changes};
 pub use clock::{ClockNote, ClockStore};
@@ -35,7 +36,8 @@ pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
 pub use outcome::{Insertion, Redemption, Rotation, StoreError, Update};
 pub use pending::{PendingLimits, Source};
 pub use record::{
-    Account, AccountStatus, Advance, Consent, Interaction, InteractionStep, LoginSession, SetupLink, StoreStats,
+    Account, AccountStatus, Advance, Consent, Interaction, InteractionStep, LoginHistory, LoginPlace, LoginSession,
+    NewPassword, SetupLink, StoreStats,
 };
 
 use crate::oauth::{
@@ -180,13 +182,16 @@ pub trait GrantStore {
 /// Browser sessions, pending authorizations, remembered consent.
 #[async_trait]
 pub trait SessionStore {
-    /// Adds a login session; the one of the same tenant that it replaces ends.
+    /// Adds a login session; the one of the same tenant that it replaces ends. `Update::NotFound`, and nothing is done, when
+    /// the account is gone or switched off, or its password is not the one that was set at `password_set_at`: what was
+    /// compared may have been replaced meanwhile, and a session must not outlive its password.
     async fn insert_session(
         &self,
         session: LoginSession,
         replaces: Option<TokenHash>,
+        password_set_at: Option<Timestamp>,
         audit: AuditRow,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Update, StoreError>;
     /// Finds a session that has not ended and whose account is enabled; moves its idle end.
     async fn touch_session(
         &self,
@@ -237,93 +242,6 @@ pub trait SessionStore {
     ) -> Result<Option<Consent>, StoreError>;
 }
 
-/// Accounts of the people who log in.
-#[async_trait]
-pub trait AccountStore {
-    /// Adds an account unless the name is taken.
-    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError>;
-    /// Finds one by its login name (compared in lower case).
-    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError>;
-    /// Finds one by subject.
-    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError>;
-    /// Lists all of a tenant.
-    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>, StoreError>;
-    /// Switches an account off or on; off ends its sessions, links, codes and grants for good and emits
-    /// `Change::AccountDisabled`.
-    async fn set_account_disabled(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        disabled: bool,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError>;
-    /// Sets the password hash (PHC string) and forgets failed logins; ends all sessions, links, codes and grants of the
-    /// account (RT-14).
-    async fn set_password(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        phc: String,
-        now: Timestamp,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError>;
-    /// Replaces the hash of the same password by one with stronger parameters; ends nothing.
-    async fn rehash_password(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        old_phc: &str,
-        new_phc: String,
-    ) -> Result<Update, StoreError>;
-    /// Counts a failed login; returns the count since the last success.
-    async fn record_login_failure(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        audit: AuditRow,
-    ) -> Result<u32, StoreError>;
-    /// Resets the count, and remembers the network, one of the last twenty that were used.
-    async fn record_login_success(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        network: IpAddr,
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
-    /// Returns when the account last logged in from a network.
-    async fn find_login_network(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        network: IpAddr,
-    ) -> Result<Option<Timestamp>, StoreError>;
-    /// Forgets a network: somebody guesses from there.
-    async fn forget_login_network(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        network: IpAddr,
-    ) -> Result<(), StoreError>;
-    /// Adds a one-time set-password link; earlier ones of the account die.
-    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError>;
-    /// Finds a link that is unused and not expired.
-    async fn find_setup_link(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<SetupLink>, StoreError>;
-    /// Uses a link and sets the password in one transaction, with all that `set_password` ends.
-    async fn redeem_setup_link(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        phc: String,
-        now: Timestamp,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError>;
-}
-
 /// Audit, changes, upkeep.
 #[async_trait]
 pub trait AuditStore {
@@ -359,12 +277,21 @@ pub trait AuditStore {
 
 /// Everything a store must do.
 pub trait Store:
-    ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + ClockStore + Send + Sync + 'static
+    ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + ClockStore + LoginStore + Send + Sync + 'static
 {
 }
 
 impl<T> Store for T where
-    T: ClientStore + GrantStore + SessionStore + AccountStore + AuditStore + ClockStore + Send + Sync + 'static
+    T: ClientStore
+        + GrantStore
+        + SessionStore
+        + AccountStore
+        + AuditStore
+        + ClockStore
+        + LoginStore
+        + Send
+        + Sync
+        + 'static
 {
 }
 

@@ -1,8 +1,11 @@
 //! What is stored, as plain types; secrets only as hashes.
 
 use super::pending::Source;
+use std::net::IpAddr;
+
 use crate::oauth::{
-    ClientId, ClientSecretHash, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+    ClientId, ClientSecretHash, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
+    TokenHash,
 };
 
 /// A person who can log in.
@@ -18,7 +21,8 @@ pub struct Account {
     pub password: Option<String>,
     /// Whether it may log in.
     pub status: AccountStatus,
-    /// Failed logins since the last success.
+    /// Failed logins since the last success: its owner is told. What pauses a name is counted by name
+    /// (`LoginStore::record_login_failure`).
     pub failed_logins: u32,
     /// When the last of them failed.
     pub last_failed_at: Option<Timestamp>,
@@ -38,6 +42,13 @@ impl std::fmt::Debug for Account {
     }
 }
 
+impl Account {
+    /// Returns whether a password that was set then may still begin a session.
+    pub(super) fn may_sign_in_by(&self, password_set_at: Option<Timestamp>) -> bool {
+        self.status == AccountStatus::Enabled && self.password_set_at == password_set_at
+    }
+}
+
 /// Whether an account may log in and its tokens are honoured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountStatus {
@@ -45,6 +56,55 @@ pub enum AccountStatus {
     Enabled,
     /// An operator switched it off.
     Disabled,
+}
+
+/// A password that takes the place of an account's former one.
+#[derive(Clone)]
+pub struct NewPassword {
+    /// argon2id PHC string.
+    pub phc: String,
+    /// The account's login name: its count of failures ends.
+    pub name: LoginNameHash,
+    /// When it is set.
+    pub at: Timestamp,
+}
+
+impl std::fmt::Debug for NewPassword {
+    /// Without the hash.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewPassword").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// Somewhere an account has signed in from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LoginPlace {
+    /// One host: an IPv4 address, or the first address of an IPv6 /64.
+    Host(IpAddr),
+    /// A network: the first address of an IPv4 /24 or an IPv6 /56.
+    Network(IpAddr),
+}
+
+impl LoginPlace {
+    /// Returns the text under which it is stored: the bare address of a network, the address and length of a host.
+    pub(super) fn to_stored(self) -> String {
+        match self {
+            Self::Host(address @ IpAddr::V4(_)) => format!("{address}/32"),
+            Self::Host(address @ IpAddr::V6(_)) => format!("{address}/64"),
+            Self::Network(address) => address.to_string(),
+        }
+    }
+}
+
+/// What a store knows of a login name when somebody tries to sign in with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginHistory {
+    /// The account that has the name.
+    pub account: Option<Account>,
+    /// How many attempts at the name failed in a row.
+    pub failures: u32,
+    /// When its owner last signed in from each of the places that were asked about.
+    pub last_logins: [Option<Timestamp>; 2],
 }
 
 /// A one-time link to set a password.
@@ -203,8 +263,12 @@ pub(super) fn rotated_secrets(
     std::iter::once(new).chain(replaced).collect()
 }
 
-/// Networks that are remembered of an account: home, work, a telephone, and those of some journeys.
-pub(super) const NETWORKS_PER_ACCOUNT: usize = 20;
+/// Networks that are remembered of an account, and as many hosts: home, work, a telephone, and those of some journeys.
+pub(super) const PLACES_PER_ACCOUNT: usize = 20;
+
+/// How long failed logins of a name are counted after the last of them. What a process lets strangers try in all bounds
+/// how many names that makes: some 170,000 in a day.
+pub(super) const LOGIN_FAILURES_KEPT: Lifetime = Lifetime::from_secs(24 * 3600);
 
 /// Figures of the store for the metrics; all since start.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,19 +1,20 @@
 //! A store that fails at the call one names: before the deed (nothing is changed) or after it (the acknowledgement is
 //! lost).
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use mcpgate::oauth::{
     AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId, Lifetime,
-    ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
+    LoginNameHash, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, ClockNote, ClockStore,
-    Consent, GrantStore, Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh,
-    Rotation, SessionStore, SetupLink, Store, StoreError, StoreStats, Update, UseReport,
+    Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword,
+    PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore, SetupLink, Store, StoreError,
+    StoreStats, Update, UseReport,
 };
 
 /// When the fault strikes.
@@ -27,11 +28,13 @@ pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
     /// Calls until the fault, and its moment.
     fault: Mutex<Option<(usize, Moment)>>,
+    /// Calls until another writer changes the store, and what it does: a test sets it to come between two calls.
+    pub(crate) meanwhile: Mutex<Option<(usize, BoxFuture<'static, ()>)>>,
 }
 
 impl FaultyStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, fault: Mutex::new(None) }
+        Self { inner, fault: Mutex::new(None), meanwhile: Mutex::new(None) }
     }
 
     /// The `n`-th call from now on (0 is the next) fails, once.
@@ -42,6 +45,18 @@ impl FaultyStore {
     /// Takes the fault away; whether it has struck.
     pub(crate) fn mend(&self) -> bool {
         self.fault.lock().unwrap().take().is_none()
+    }
+
+    fn due(&self) -> Option<BoxFuture<'static, ()>> {
+        let mut meanwhile = self.meanwhile.lock().unwrap();
+        match meanwhile.as_mut() {
+            Some((0, _)) => meanwhile.take().map(|(_, change)| change),
+            Some((n, _)) => {
+                *n -= 1;
+                None
+            }
+            None => None,
+        }
     }
 
     fn strikes(&self) -> Option<Moment> {
@@ -70,6 +85,9 @@ macro_rules! faulty {
         $(#[async_trait]
         impl $trait for FaultyStore {
             $(async fn $name(&self, $($arg: $type),*) -> Result<$out, StoreError> {
+                if let Some(change) = self.due() {
+                    change.await;
+                }
                 let struck = self.strikes();
                 if struck == Some(Moment::Before) {
                     return Err(fault());
@@ -119,7 +137,9 @@ faulty! {
         ) -> u64;
     }
     SessionStore {
-        fn insert_session(session: LoginSession, replaces: Option<TokenHash>, audit: AuditRow) -> ();
+        fn insert_session(
+            session: LoginSession, replaces: Option<TokenHash>, password_set_at: Option<Timestamp>, audit: AuditRow
+        ) -> Update;
         fn touch_session(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
         fn delete_session(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
         fn begin_interaction(interaction: Interaction, limits: PendingLimits) -> ();
@@ -141,17 +161,23 @@ faulty! {
         fn find_account(tenant: &TenantId, subject: &Subject) -> Option<Account>;
         fn list_accounts(tenant: &TenantId) -> Vec<Account>;
         fn set_account_disabled(tenant: &TenantId, subject: &Subject, disabled: bool, audit: AuditRow) -> Update;
-        fn set_password(
-            tenant: &TenantId, subject: &Subject, phc: String, now: Timestamp, audit: AuditRow
-        ) -> Update;
+        fn set_password(tenant: &TenantId, subject: &Subject, new: NewPassword, audit: AuditRow) -> Update;
         fn rehash_password(tenant: &TenantId, subject: &Subject, old_phc: &str, new_phc: String) -> Update;
-        fn record_login_failure(tenant: &TenantId, subject: &Subject, audit: AuditRow) -> u32;
-        fn record_login_success(tenant: &TenantId, subject: &Subject, network: IpAddr, now: Timestamp) -> ();
-        fn find_login_network(tenant: &TenantId, subject: &Subject, network: IpAddr) -> Option<Timestamp>;
-        fn forget_login_network(tenant: &TenantId, subject: &Subject, network: IpAddr) -> ();
         fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
         fn find_setup_link(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
-        fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, phc: String, now: Timestamp, audit: AuditRow) -> Update;
+        fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, new: NewPassword, audit: AuditRow) -> Update;
+    }
+    LoginStore {
+        fn find_login(
+            tenant: &TenantId, name: &str, hash: &LoginNameHash, places: [LoginPlace; 2], now: Timestamp
+        ) -> LoginHistory;
+        fn record_login_failure(
+            tenant: &TenantId, hash: &LoginNameHash, subject: Option<&Subject>, now: Timestamp
+        ) -> u32;
+        fn record_login_success(
+            tenant: &TenantId, subject: &Subject, hash: &LoginNameHash, places: [LoginPlace; 2], now: Timestamp
+        ) -> ();
+        fn forget_login_places(tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> ();
     }
 }
 

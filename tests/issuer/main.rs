@@ -22,6 +22,7 @@ mod documents;
 mod driver;
 mod faulty;
 mod login;
+mod login_limits;
 mod lost_answers;
 mod races;
 mod refresh;

@@ -1,20 +1,20 @@
 //! `Gate`: a store whose methods can be made to fail or to hang, and that counts its calls.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use mcpgate::oauth::{
     AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId, Lifetime,
-    ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
+    LoginNameHash, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, ClockNote, ClockStore,
-    Consent, GrantStore, Insertion, Interaction, LoginSession, PendingLimits, RedeemCode, Redemption, RotateRefresh,
-    Rotation, SessionStore, SetupLink, StoreError, StoreStats, Update, UseReport,
+    Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword,
+    PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore, SetupLink, StoreError, StoreStats,
+    Update, UseReport,
 };
 use tokio::sync::watch;
 
@@ -110,7 +110,7 @@ delegate! { GrantStore {
 } }
 
 delegate! { SessionStore {
-    fn insert_session(session: LoginSession, replaces: Option<TokenHash>, audit: AuditRow) -> ();
+    fn insert_session(session: LoginSession, replaces: Option<TokenHash>, password_set_at: Option<Timestamp>, audit: AuditRow) -> Update;
     fn touch_session(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
     fn delete_session(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
     fn begin_interaction(interaction: Interaction, limits: PendingLimits) -> ();
@@ -128,15 +128,18 @@ delegate! { AccountStore {
     fn find_account(tenant: &TenantId, subject: &Subject) -> Option<Account>;
     fn list_accounts(tenant: &TenantId) -> Vec<Account>;
     fn set_account_disabled(tenant: &TenantId, subject: &Subject, disabled: bool, audit: AuditRow) -> Update;
-    fn set_password(tenant: &TenantId, subject: &Subject, phc: String, now: Timestamp, audit: AuditRow) -> Update;
+    fn set_password(tenant: &TenantId, subject: &Subject, new: NewPassword, audit: AuditRow) -> Update;
     fn rehash_password(tenant: &TenantId, subject: &Subject, old: &str, new: String) -> Update;
-    fn record_login_failure(tenant: &TenantId, subject: &Subject, audit: AuditRow) -> u32;
-    fn record_login_success(tenant: &TenantId, subject: &Subject, network: IpAddr, now: Timestamp) -> ();
-        fn find_login_network(tenant: &TenantId, subject: &Subject, network: IpAddr) -> Option<Timestamp>;
-        fn forget_login_network(tenant: &TenantId, subject: &Subject, network: IpAddr) -> ();
     fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
     fn find_setup_link(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
-    fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, phc: String, now: Timestamp, audit: AuditRow) -> Update;
+    fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, new: NewPassword, audit: AuditRow) -> Update;
+} }
+
+delegate! { LoginStore {
+    fn find_login(tenant: &TenantId, name: &str, hash: &LoginNameHash, places: [LoginPlace; 2], now: Timestamp) -> LoginHistory;
+    fn record_login_failure(tenant: &TenantId, hash: &LoginNameHash, subject: Option<&Subject>, now: Timestamp) -> u32;
+    fn record_login_success(tenant: &TenantId, subject: &Subject, hash: &LoginNameHash, places: [LoginPlace; 2], now: Timestamp) -> ();
+    fn forget_login_places(tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> ();
 } }
 
 delegate! { AuditStore {

@@ -8,13 +8,11 @@ use mcpgate::store::{Account, AccountStatus, AuditEvent, Change, Insertion, Setu
 use crate::world::*;
 
 crate::on_every_store! {
-    li_02_the_last_networks_of_an_account_are_remembered,
     an_account_is_found_by_name_and_subject,
     a_name_and_a_subject_are_taken_once_in_a_tenant,
     disabling_ends_sessions_and_grants_for_good,
     rt_14_a_new_password_ends_sessions_and_grants,
     rehashing_ends_nothing,
-    failures_are_counted_until_a_success,
     a_link_sets_the_password_once,
     st_15_monstrous_names_are_refused,
 }
@@ -50,7 +48,7 @@ async fn busy_accounts(store: &Arc<dyn Store>) {
     settle(store).await;
     for (name, of) in [("s1", "alice"), ("s2", "alice"), ("s3", "bob")] {
         let audit = row(AuditEvent::LoginSucceeded, START);
-        store.insert_session(session(name, of, START), None, audit).await.unwrap();
+        store.insert_session(session(name, of, START), None, Some(START), audit).await.unwrap();
     }
     grant(store, "g", START).await;
     store.insert_setup_link(link("l", START), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
@@ -92,7 +90,8 @@ async fn rt_14_a_new_password_ends_sessions_and_grants(store: Arc<dyn Store>) {
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     let later = START.plus(MINUTE);
     let set = row(AuditEvent::PasswordSet, later);
-    let update = store.set_password(&tenant(), &subject("alice"), "$new".to_owned(), later, set).await.unwrap();
+    let update =
+        store.set_password(&tenant(), &subject("alice"), new_password("$new", "alice", later), set).await.unwrap();
     assert_eq!(update, Update::Done);
     assert_ended(&store).await;
     let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
@@ -101,7 +100,8 @@ async fn rt_14_a_new_password_ends_sessions_and_grants(store: Arc<dyn Store>) {
     let changes: Vec<_> = changes(&store, change).await.into_iter().map(|(_, c)| c).collect();
     assert_eq!(changes, [Change::GrantRevoked(tenant(), grant_id("g"))]);
     let unknown = row(AuditEvent::PasswordSet, later);
-    let update = store.set_password(&tenant(), &subject("x"), "$new".to_owned(), later, unknown).await.unwrap();
+    let update =
+        store.set_password(&tenant(), &subject("x"), new_password("$new", "alice", later), unknown).await.unwrap();
     assert_eq!(update, Update::NotFound);
 }
 
@@ -121,26 +121,6 @@ async fn rehashing_ends_nothing(store: Arc<dyn Store>) {
     assert!(is_live(&store, "g token", START).await);
 }
 
-async fn failures_are_counted_until_a_success(store: Arc<dyn Store>) {
-    settle(&store).await;
-    let fail = || {
-        let store = Arc::clone(&store);
-        async move {
-            let audit = row(AuditEvent::LoginFailed, START);
-            store.record_login_failure(&tenant(), &subject("alice"), audit).await.unwrap()
-        }
-    };
-    let before = store.newest_audit().await.unwrap();
-    assert_eq!((fail().await, fail().await), (1, 2));
-    assert_eq!(events(&store, before).await, [AuditEvent::LoginFailed; 2]);
-    assert_eq!(store.find_account(&tenant(), &subject("bob")).await.unwrap().unwrap().failed_logins, 0);
-    store.record_login_success(&tenant(), &subject("alice"), [192, 0, 2, 0].into(), START).await.unwrap();
-    assert_eq!(fail().await, 1);
-    let set = row(AuditEvent::PasswordSet, START);
-    store.set_password(&tenant(), &subject("alice"), "$new".to_owned(), START, set).await.unwrap();
-    assert_eq!(fail().await, 1);
-}
-
 async fn a_link_sets_the_password_once(store: Arc<dyn Store>) {
     busy_accounts(&store).await;
     let made = || row(AuditEvent::SetupLinkMade, START);
@@ -152,7 +132,7 @@ async fn a_link_sets_the_password_once(store: Arc<dyn Store>) {
         let (store, hash) = (Arc::clone(&store), hash(name));
         async move {
             let set = row(AuditEvent::PasswordSet, at);
-            store.redeem_setup_link(&tenant(), &hash, "$chosen".to_owned(), at, set).await.unwrap()
+            store.redeem_setup_link(&tenant(), &hash, new_password("$chosen", "alice", at), set).await.unwrap()
         }
     };
     let before = store.newest_audit().await.unwrap();
@@ -184,29 +164,4 @@ async fn st_15_monstrous_names_are_refused(store: Arc<dyn Store>) {
     let newest = store.newest_audit().await.unwrap();
     let read = store.audit_after(None, newest - 1, 1).await.unwrap();
     assert_eq!(read[0].1.target.as_ref().unwrap().chars().count(), 256);
-}
-
-async fn li_02_the_last_networks_of_an_account_are_remembered(store: Arc<dyn Store>) {
-    settle(&store).await;
-    let alice = subject("alice");
-    let network = |n: u8| std::net::IpAddr::from([198, 51, n, 0]);
-    let other = TenantId::parse("other").unwrap();
-    for n in 0..25_u8 {
-        let at = START.plus(Lifetime::from_secs(n.into()));
-        store.record_login_success(&tenant(), &alice, network(n), at).await.unwrap();
-        // The first is used again and again.
-        store.record_login_success(&tenant(), &alice, network(0), at).await.unwrap();
-    }
-    let last = |n: u8| {
-        let (store, alice) = (Arc::clone(&store), alice.clone());
-        async move { store.find_login_network(&tenant(), &alice, network(n)).await.unwrap() }
-    };
-    assert_eq!(last(0).await, Some(START.plus(Lifetime::from_secs(24))));
-    assert_eq!((last(5).await, last(24).await.is_some()), (None, true));
-    assert_eq!(store.find_login_network(&tenant(), &subject("bob"), network(24)).await.unwrap(), None);
-    assert_eq!(store.find_login_network(&other, &alice, network(24)).await.unwrap(), None);
-    store.forget_login_network(&other, &alice, network(24)).await.unwrap();
-    assert!(last(24).await.is_some());
-    store.forget_login_network(&tenant(), &alice, network(24)).await.unwrap();
-    assert_eq!(last(24).await, None);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Client, ClientOrigin, ClientSecretHash, DocumentAge, Lifetime, Timestamp};
-use mcpgate::store::{AuditEvent, Change, ClockNote, Rotation, Store};
+use mcpgate::store::{AuditEvent, Change, ClockNote, LoginPlace, Rotation, Store};
 
 use crate::world::*;
 
@@ -37,7 +37,8 @@ async fn everything(store: &Arc<dyn Store>, at: Timestamp) {
     grant(store, &format!("made {at:?}"), at).await;
     issue(store, code(&format!("unused {at:?}"), at)).await;
     let name = format!("session {at:?}");
-    store.insert_session(session(&name, "alice", at), None, row(AuditEvent::LoginSucceeded, at)).await.unwrap();
+    let begun = row(AuditEvent::LoginSucceeded, at);
+    store.insert_session(session(&name, "alice", at), None, None, begun).await.unwrap();
     let page = interaction(&format!("page {at:?}"), at);
     store.begin_interaction(page, PENDING).await.unwrap();
 }
@@ -84,10 +85,11 @@ async fn what_was_made_in_time_is_left_alone(store: Arc<dyn Store>) {
 async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn Store>) {
     settle(&store).await;
     let later = START.plus(AHEAD);
-    let (alice, network) = (subject("alice"), [192, 0, 2, 0].into());
+    let (alice, name) = (subject("alice"), name_hash("alice"));
+    let places = [LoginPlace::Host([192, 0, 2, 1].into()), LoginPlace::Network([192, 0, 2, 0].into())];
     grant(&store, "g", later).await;
-    store.record_login_success(&tenant(), &alice, network, later).await.unwrap();
-    store.record_login_failure(&tenant(), &alice, row(AuditEvent::LoginFailed, later)).await.unwrap();
+    store.record_login_success(&tenant(), &alice, &name, places, later).await.unwrap();
+    store.record_login_failure(&tenant(), &name, Some(&alice), later).await.unwrap();
     let document = Some(DocumentAge { fetched_at: later, fresh_until: later.plus(DAY) });
     let known = Client { document, ..client("https://app.example/client", ClientOrigin::MetadataDocument) };
     store.put_document_client(known.clone(), false, row(AuditEvent::ClientAdded, later)).await.unwrap();
@@ -95,7 +97,10 @@ async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn
     let found = async |id| store.find_client(&tenant(), &id).await.unwrap().unwrap();
     assert_eq!(found(client_id("app")).await.last_used_at, Some(START));
     assert_eq!(found(known.id).await.document, Some(DocumentAge { fetched_at: START, fresh_until: START }));
-    assert_eq!(store.find_login_network(&tenant(), &alice, network).await.unwrap(), Some(START));
+    let history = store.find_login(&tenant(), "alice", &name, places, START).await.unwrap();
+    assert_eq!((history.last_logins, history.failures), ([Some(START); 2], 1));
+    let forgotten = store.find_login(&tenant(), "alice", &name, places, START.plus(DAY)).await.unwrap();
+    assert_eq!(forgotten.failures, 0, "a day after the moment at which the clock was right again");
     let account = store.find_account(&tenant(), &alice).await.unwrap().unwrap();
     assert_eq!((account.last_failed_at, account.failed_logins), (Some(START), 1));
 }

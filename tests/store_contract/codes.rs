@@ -241,7 +241,7 @@ async fn an_approval_needs_its_login_session(store: Arc<dyn Store>) {
     {
         let name = format!("{of} {logs_out}");
         let login = session(&name, of, START);
-        store.insert_session(login.clone(), None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
+        store.insert_session(login.clone(), None, Some(START), row(AuditEvent::LoginSucceeded, START)).await.unwrap();
         let page = mcpgate::store::Interaction { session: Some(login.hash), ..interaction(&name, START) };
         store.begin_interaction(page.clone(), PENDING).await.unwrap();
         if logs_out {

@@ -102,7 +102,7 @@ async fn revoking_by_user_and_client_reaches_just_those(store: Arc<dyn Store>) {
     let other = TenantId::parse("other").unwrap();
     for (name, of) in [("s1", "alice"), ("s2", "alice"), ("s3", "bob")] {
         let logged_in = row(AuditEvent::LoginSucceeded, START);
-        store.insert_session(session(name, of, START), None, logged_in).await.unwrap();
+        store.insert_session(session(name, of, START), None, Some(START), logged_in).await.unwrap();
     }
     assert_eq!(store.revoke_grants(&other, None, None, revoked()).await.unwrap(), 0);
     assert_eq!(store.revoke_grants(&tenant(), Some(&alice), Some(&app), revoked()).await.unwrap(), 1);

@@ -22,6 +22,7 @@ mod clock;
 mod codes;
 mod embedded;
 mod grants;
+mod logins;
 mod lost_answers;
 mod pending;
 mod races;

@@ -12,7 +12,7 @@ use crate::world::*;
 crate::on_every_store! {
     a_session_lives_while_it_is_used,
     cn_05_a_new_session_replaces_the_old,
-    a_session_ends_with_its_account,
+    a_session_begins_only_by_the_password_that_the_account_has,
     an_interaction_is_found_until_it_ends,
     a_step_is_taken_once,
     consent_is_told_apart_by_all_it_is_about,
@@ -23,7 +23,7 @@ crate::on_every_store! {
 async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
     settle(&store).await;
     let login = session("s", "alice", START);
-    store.insert_session(login.clone(), None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
+    store.insert_session(login.clone(), None, Some(START), row(AuditEvent::LoginSucceeded, START)).await.unwrap();
     let mut now = START;
     let almost_idle = Lifetime::from_millis(HOUR.as_millis() - 1);
     while now.plus(almost_idle) < login.expires_at {
@@ -33,7 +33,10 @@ async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
         assert_eq!(touched, LoginSession { idle_until, ..login.clone() });
     }
     assert_eq!(store.touch_session(&tenant(), &login.hash, login.expires_at).await.unwrap(), None);
-    store.insert_session(session("idle", "alice", START), None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
+    store
+        .insert_session(session("idle", "alice", START), None, Some(START), row(AuditEvent::LoginSucceeded, START))
+        .await
+        .unwrap();
     assert_eq!(store.touch_session(&tenant(), &hash("idle"), START.plus(HOUR)).await.unwrap(), None);
     let logged_out = || row(AuditEvent::LoggedOut, START);
     assert_eq!(store.delete_session(&tenant(), &hash("idle"), logged_out()).await.unwrap(), Update::Done);
@@ -44,23 +47,29 @@ async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
 async fn cn_05_a_new_session_replaces_the_old(store: Arc<dyn Store>) {
     settle(&store).await;
     let logged_in = || row(AuditEvent::LoginSucceeded, START);
-    store.insert_session(session("old", "alice", START), None, logged_in()).await.unwrap();
-    store.insert_session(session("new", "bob", START), Some(hash("old")), logged_in()).await.unwrap();
+    store.insert_session(session("old", "alice", START), None, Some(START), logged_in()).await.unwrap();
+    store.insert_session(session("new", "bob", START), Some(hash("old")), Some(START), logged_in()).await.unwrap();
     assert_eq!(store.touch_session(&tenant(), &hash("old"), START).await.unwrap(), None);
     assert_eq!(store.touch_session(&tenant(), &hash("new"), START).await.unwrap().unwrap().subject, subject("bob"));
 }
 
-async fn a_session_ends_with_its_account(store: Arc<dyn Store>) {
+async fn a_session_begins_only_by_the_password_that_the_account_has(store: Arc<dyn Store>) {
     settle(&store).await;
-    let unknown = session("x", "nobody", START);
-    let refused = store.insert_session(unknown, None, row(AuditEvent::LoginSucceeded, START)).await;
-    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    let before = store.newest_audit().await.unwrap();
+    let begin = async |name: &str, of: &str, password_set_at| {
+        let login = session(name, of, START);
+        store.insert_session(login, None, password_set_at, row(AuditEvent::LoginSucceeded, START)).await.unwrap()
+    };
+    assert_eq!(begin("x", "nobody", Some(START)).await, Update::NotFound);
+    // What was compared has been replaced, or taken away, since it was read.
+    assert_eq!(begin("late", "alice", Some(START.plus(MINUTE))).await, Update::NotFound);
+    assert_eq!(begin("late", "alice", None).await, Update::NotFound);
     let off = row(AuditEvent::AccountDisabled, START);
     store.set_account_disabled(&tenant(), &subject("alice"), true, off).await.unwrap();
-    // A login that was under way when the account was switched off.
-    let late = session("late", "alice", START);
-    store.insert_session(late, None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
+    assert_eq!(begin("late", "alice", Some(START)).await, Update::NotFound);
     assert_eq!(store.touch_session(&tenant(), &hash("late"), START).await.unwrap(), None);
+    assert_eq!(begin("good", "bob", Some(START)).await, Update::Done);
+    assert_eq!(events(&store, before).await, [AuditEvent::AccountDisabled, AuditEvent::LoginSucceeded]);
 }
 
 async fn an_interaction_is_found_until_it_ends(store: Arc<dyn Store>) {
@@ -153,7 +162,7 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
     let other = TenantId::parse("other").unwrap();
     let logged_in = || row(AuditEvent::LoginSucceeded, START);
     let login = session("s", "alice", START);
-    store.insert_session(login.clone(), None, logged_in()).await.unwrap();
+    store.insert_session(login.clone(), None, Some(START), logged_in()).await.unwrap();
     let page = interaction("page", START);
     store.begin_interaction(page.clone(), PENDING).await.unwrap();
     let link = SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(HOUR) };
@@ -173,13 +182,13 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
     let denied = store.deny_interaction(&other, &page.id, &alice, &app, &at, audit()).await;
     assert_eq!(denied.unwrap(), Update::NotFound);
     assert_eq!(store.find_setup_link(&other, &link.hash, START).await.unwrap(), None);
-    let redeemed = store.redeem_setup_link(&other, &link.hash, "$chosen".to_owned(), START, audit()).await;
+    let redeemed = store.redeem_setup_link(&other, &link.hash, new_password("$chosen", "bob", START), audit()).await;
     assert_eq!(redeemed.unwrap(), Update::NotFound);
     assert_eq!(store.find_access_token(&other, &token.hash, START).await.unwrap(), None);
     // An account of the same name, and a session that is said to take the place of the first tenant's.
     store.insert_account(Account { tenant: other.clone(), ..account("alice") }, audit()).await.unwrap();
     let theirs = LoginSession { tenant: other.clone(), ..session("theirs", "alice", START) };
-    store.insert_session(theirs, Some(login.hash), logged_in()).await.unwrap();
+    store.insert_session(theirs, Some(login.hash), Some(START), logged_in()).await.unwrap();
 
     assert_eq!(events(&store, before).await, [AuditEvent::LoggedOut, AuditEvent::LoginSucceeded]);
     assert!(store.touch_session(&tenant(), &login.hash, START).await.unwrap().is_some());

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{
     AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
-    CodeVerifier, Grant, GrantId, GrantType, Lifetime, PresentedCode, PresentedRefresh, RegisteredRedirects,
-    ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
+    CodeVerifier, Grant, GrantId, GrantType, Lifetime, LoginNameHash, PresentedCode, PresentedRefresh,
+    RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
 };
 use mcpgate::store::{
     Account, AccountStatus, Advance, AuditEvent, AuditRow, Change, ChangeSeq, Changes, Consent, Interaction,
-    InteractionStep, LoginSession, NewAccessToken, PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation,
-    Source, Store, Update, UseReport,
+    InteractionStep, LoginSession, NewAccessToken, NewPassword, PendingLimits, RedeemCode, Redemption, RotateRefresh,
+    Rotation, Source, Store, Update, UseReport,
 };
 
 /// The moment at which every case begins.
@@ -97,6 +97,15 @@ pub(crate) fn account(name: &str) -> Account {
         created_at: START,
         password_set_at: Some(START),
     }
+}
+
+/// The hash of a login name.
+pub(crate) fn name_hash(name: &str) -> LoginNameHash {
+    LoginNameHash(hash(name).0)
+}
+
+pub(crate) fn new_password(phc: &str, name: &str, at: Timestamp) -> NewPassword {
+    NewPassword { phc: phc.to_owned(), name: name_hash(name), at }
 }
 
 pub(crate) fn row(event: AuditEvent, at: Timestamp) -> AuditRow {

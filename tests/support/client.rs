@@ -1,6 +1,6 @@
 //! A small HTTP client that trusts the gateway's development CA and hides nothing: no redirects, no retries.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -67,6 +67,8 @@ pub(crate) struct Client {
     address: SocketAddr,
     authority: String,
     tls: TlsConnector,
+    /// Which address of its own it calls from; any, unless a test says.
+    from: Option<Ipv4Addr>,
     connection: Option<http1::SendRequest<Full<Bytes>>>,
 }
 
@@ -90,14 +92,29 @@ impl Client {
             address: home.public,
             authority: format!("localhost:{}", home.public.port()),
             tls: trusting(&home.data().join("certs/ca.pem")),
+            from: None,
             connection: None,
         }
     }
 
+    /// A client that calls from this address of the loopback network.
+    pub(crate) fn from(home: &Home, address: Ipv4Addr) -> Self {
+        Self { from: Some(address), ..Self::new(home) }
+    }
+
+    async fn dial(&self) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(from) = self.from {
+            socket.bind((from, 0).into())?;
+        }
+        let stream = socket.connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
     /// A TLS connection of its own, for what a well-behaved client would not send.
     pub(crate) async fn raw(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        let tcp = TcpStream::connect(self.address).await?;
-        tcp.set_nodelay(true)?;
+        let tcp = self.dial().await?;
         self.tls.connect(ServerName::try_from("localhost").expect("a name"), tcp).await
     }
 
@@ -111,7 +128,13 @@ impl Client {
             .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
             .with_no_client_auth();
         let authority = format!("localhost:{}", home.public.port());
-        Self { address: home.public, authority, tls: TlsConnector::from(Arc::new(config)), connection: None }
+        Self {
+            address: home.public,
+            authority,
+            tls: TlsConnector::from(Arc::new(config)),
+            from: None,
+            connection: None,
+        }
     }
 
     /// Names no host in the handshake from now on.
@@ -137,8 +160,7 @@ impl Client {
     pub(crate) async fn raw_with(&self, protocols: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config = rustls::ClientConfig::clone(self.tls.config());
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let tcp = TcpStream::connect(self.address).await?;
-        tcp.set_nodelay(true)?;
+        let tcp = self.dial().await?;
         TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").expect("a name"), tcp).await
     }
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::{Administration, AdministrationError, done};
 use crate::issuer::password;
-use crate::oauth::{SessionSecret, Subject};
-use crate::store::{Account, AccountStatus, AuditEvent, Insertion, SetupLink};
+use crate::oauth::{LoginNameHash, SessionSecret, Subject};
+use crate::store::{Account, AccountStatus, AuditEvent, Insertion, NewPassword, SetupLink};
 
 /// The name of the first account.
 const FIRST: &str = "admin";
@@ -123,8 +123,9 @@ impl Administration {
         let account = self.account(name).await?;
         let phc = self.hash(&account.name, password).await?;
         let row = self.audit(AuditEvent::PasswordSet, None, account.subject.as_str());
-        let now = self.clock.now();
-        let update = self.store.set_password(&self.tenant, &account.subject, phc, now, row).await?;
+        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
+        let new = NewPassword { phc, name, at: self.clock.now() };
+        let update = self.store.set_password(&self.tenant, &account.subject, new, row).await?;
         done(update, AdministrationError::NoSuchAccount)
     }
 

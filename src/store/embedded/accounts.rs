@@ -1,17 +1,16 @@
 //! Account rows and set-password links.
 
-use std::net::IpAddr;
-
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::super::{
-    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, SetupLink, StoreError, Update, limits,
+    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, SetupLink, StoreError, Update,
+    limits,
 };
 use super::clients::{parse_disabled, status_word};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{EmbeddedStore, audit, grants, login_networks};
+use super::{EmbeddedStore, audit, grants, logins};
 use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
 
 const COLUMNS: &str = "no, tenant, subject, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
@@ -42,7 +41,16 @@ fn read(c: &mut Columns<'_>) -> Result<(i64, Account), StoreError> {
     Ok((no, opened(account, c.number()?, "an account")?))
 }
 
-fn find(db: &Connection, tenant: &TenantId, subject: &Subject) -> Result<Option<(i64, Account)>, StoreError> {
+pub(super) fn find_by_name(db: &Connection, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND name = ?2");
+    Ok(row::one(db, &sql, params![tenant, name], read)?.map(|(_, account)| account))
+}
+
+pub(super) fn find(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+) -> Result<Option<(i64, Account)>, StoreError> {
     row::one(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 AND subject = ?2"), params![tenant, subject], read)
 }
 
@@ -81,14 +89,14 @@ fn put_password(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
-    phc: String,
+    new: NewPassword,
     row: &AuditRow,
-    now: Timestamp,
 ) -> Result<Update, StoreError> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
-    let account = Account { password: Some(phc), password_set_at: Some(now), failed_logins: 0, ..account };
+    let account = Account { password: Some(new.phc), password_set_at: Some(new.at), failed_logins: 0, ..account };
     save(db, no, &account)?;
-    end_access(db, no, &account, now)?;
+    logins::forget_failures(db, tenant, &new.name)?;
+    end_access(db, no, &account, new.at)?;
     audit::append(db, row)?;
     Ok(Update::Done)
 }
@@ -155,11 +163,7 @@ impl AccountStore for EmbeddedStore {
 
     async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError> {
         let (tenant, name) = (tenant.clone(), name.to_lowercase());
-        self.read(move |db| {
-            let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND name = ?2");
-            Ok(row::one(db, &sql, params![tenant, name], read)?.map(|(_, account)| account))
-        })
-        .await
+        self.read(move |db| find_by_name(db, &tenant, &name)).await
     }
 
     async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError> {
@@ -203,13 +207,12 @@ impl AccountStore for EmbeddedStore {
         &self,
         tenant: &TenantId,
         subject: &Subject,
-        phc: String,
-        now: Timestamp,
+        new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
-        limits::password_hash(&phc)?;
+        limits::password_hash(&new.phc)?;
         let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write(move |db| put_password(db, &tenant, &subject, phc, &audit, now)).await
+        self.write(move |db| put_password(db, &tenant, &subject, new, &audit)).await
     }
 
     async fn rehash_password(
@@ -228,60 +231,6 @@ impl AccountStore for EmbeddedStore {
             Ok(Update::Done)
         })
         .await
-    }
-
-    async fn record_login_failure(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        audit: AuditRow,
-    ) -> Result<u32, StoreError> {
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write(move |db| {
-            audit::append(db, &audit)?;
-            let Some((no, account)) = find(db, &tenant, &subject)? else { return Ok(0) };
-            let failed_logins = account.failed_logins.saturating_add(1);
-            save(db, no, &Account { failed_logins, last_failed_at: Some(audit.at), ..account })?;
-            Ok(failed_logins)
-        })
-        .await
-    }
-
-    async fn record_login_success(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        network: IpAddr,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write(move |db| {
-            let reset =
-                "UPDATE account SET failed_logins = 0 WHERE tenant = ?1 AND subject = ?2 AND failed_logins <> 0";
-            execute(db, reset, params![tenant, subject])?;
-            login_networks::remember(db, &tenant, &subject, network, now)
-        })
-        .await
-    }
-
-    async fn find_login_network(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        network: IpAddr,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.read(move |db| login_networks::find(db, &tenant, &subject, network)).await
-    }
-
-    async fn forget_login_network(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        network: IpAddr,
-    ) -> Result<(), StoreError> {
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write(move |db| login_networks::forget(db, &tenant, &subject, network)).await
     }
 
     async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError> {
@@ -312,15 +261,14 @@ impl AccountStore for EmbeddedStore {
         &self,
         tenant: &TenantId,
         hash: &TokenHash,
-        phc: String,
-        now: Timestamp,
+        new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
-        limits::password_hash(&phc)?;
+        limits::password_hash(&new.phc)?;
         let (tenant, hash) = (tenant.clone(), *hash);
-        self.write(move |db| match find_link(db, &tenant, &hash, now)? {
+        self.write(move |db| match find_link(db, &tenant, &hash, new.at)? {
             // Setting the password removes every link of the account, this one too.
-            Some(link) => put_password(db, &link.tenant, &link.subject, phc, &audit, now),
+            Some(link) => put_password(db, &link.tenant, &link.subject, new, &audit),
             None => Ok(Update::NotFound),
         })
         .await

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Statement, StatementStatus};
 use super::EmbeddedStore;
 use crate::oauth::{ClientOrigin, CodeVerifier, DocumentAge};
 use crate::store::{
-    Advance, AuditEvent, Interaction, InteractionStep, PendingLimits, SetupLink, Source, Store, StoreError,
+    Advance, AuditEvent, Interaction, InteractionStep, LoginPlace, PendingLimits, SetupLink, Source, Store, StoreError,
 };
 
 #[allow(dead_code, reason = "the contract suite uses all of it")]
@@ -65,7 +65,8 @@ async fn add(store: &Arc<dyn Store>, n: u32) {
     store.insert_client(client(&name, ClientOrigin::Registered), u64::MAX, registered).await.unwrap();
     store.insert_account(account(&name), audit(AuditEvent::AccountAdded)).await.unwrap();
     let login = session(&name, &name, START);
-    store.insert_session(login, None, audit(AuditEvent::LoginSucceeded)).await.unwrap();
+    store.insert_session(login, None, Some(START), audit(AuditEvent::LoginSucceeded)).await.unwrap();
+    store.record_login_failure(&tenant(), &name_hash(&name), Some(&subject(&name)), START).await.unwrap();
     store.insert_setup_link(link(&name), audit(AuditEvent::SetupLinkMade)).await.unwrap();
     store.begin_interaction(page(&name, at(n, 1)), PENDING).await.unwrap();
     grant(store, &name, START).await;
@@ -150,18 +151,20 @@ async fn clients_and_sign_ins(m: &mut Measured, size: u32) {
 async fn people(m: &mut Measured) {
     let (store, of, alice, audit) =
         (Arc::clone(&m.store), tenant(), subject("alice"), row(AuditEvent::CodeIssued, START));
-    let (nothing, network) = (hash("nothing"), [192, 0, 2, 0].into());
+    let network = [192, 0, 2, 0].into();
+    let (nothing, places) = (hash("nothing"), [LoginPlace::Host(network), LoginPlace::Network(network)]);
     deeds! { m,
         "find an account": store.find_account_by_name(&of, "alice");
         "find no account": store.find_account_by_name(&of, "nobody");
         "find an account by subject": store.find_account(&of, &alice);
-        "a wrong password": store.record_login_failure(&of, &alice, audit.clone());
-        "a wrong name": store.record_login_failure(&of, &subject("nobody"), audit.clone());
-        "a right password": store.record_login_success(&of, &alice, network, START);
-        "find a network": store.find_login_network(&of, &alice, network);
-        "forget a network": store.forget_login_network(&of, &alice, network);
-        "log in": store.insert_session(session("s", "alice", START), None, audit.clone());
-        "log in again": store.insert_session(session("s2", "alice", START), Some(hash("s")), audit.clone());
+        "what is known of a name": store.find_login(&of, "alice", &name_hash("alice"), places, START);
+        "what is known of no name": store.find_login(&of, "nobody", &name_hash("nobody"), places, START);
+        "a wrong password": store.record_login_failure(&of, &name_hash("alice"), Some(&alice), START);
+        "a wrong name": store.record_login_failure(&of, &name_hash("nobody"), None, START);
+        "a right password": store.record_login_success(&of, &alice, &name_hash("alice"), places, START);
+        "forget a place": store.forget_login_places(&of, &alice, places.to_vec());
+        "log in": store.insert_session(session("s", "alice", START), None, Some(START), audit.clone());
+        "log in again": store.insert_session(session("s2", "alice", START), Some(hash("s")), Some(START), audit.clone());
         "use a session": store.touch_session(&of, &hash("s2"), START);
         "use no session": store.touch_session(&of, &nothing, START);
         "list one's grants": store.list_grants(&of, Some(&subject("old6")), None, START);
@@ -170,7 +173,7 @@ async fn people(m: &mut Measured) {
         "log out": store.delete_session(&of, &hash("s2"), audit.clone());
         "find a link": store.find_setup_link(&of, &link("old1").hash, START);
         "find no link": store.find_setup_link(&of, &nothing, START);
-        "use a link": store.redeem_setup_link(&of, &link("old1").hash, "$phc".to_owned(), START, audit.clone());
+        "use a link": store.redeem_setup_link(&of, &link("old1").hash, new_password("$phc", "old1", START), audit.clone());
     }
 }
 

@@ -25,7 +25,7 @@ mod creation;
 mod fault;
 mod grants;
 mod interactions;
-mod login_networks;
+mod logins;
 mod readers;
 mod refresh;
 mod restore;

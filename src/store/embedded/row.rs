@@ -4,7 +4,9 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Params, Row, ToSql};
 
 use super::super::StoreError;
-use crate::oauth::{ClientId, GrantId, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{
+    ClientId, GrantId, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+};
 
 macro_rules! stored_as_text {
     ($($name:ident),*) => {
@@ -42,7 +44,7 @@ pub(super) fn storable(number: u64) -> i64 {
 }
 
 stored_as_text!(ClientId, ResourceIndicator, Subject, TenantId);
-stored_as_bytes!(GrantId, TokenHash);
+stored_as_bytes!(GrantId, LoginNameHash, TokenHash);
 stored_as_millis!(Lifetime, Timestamp);
 
 impl ToSql for ScopeSet {

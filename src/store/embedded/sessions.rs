@@ -73,6 +73,28 @@ pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subje
     .map(drop)
 }
 
+/// Adds a session of an account.
+pub(super) fn insert(db: &Connection, session: &LoginSession, account_no: i64) -> Result<(), StoreError> {
+    execute_once(
+        db,
+        "INSERT INTO login_session (hash, tenant, account_no, authenticated_at, idle_until, idle, expires_at,
+             failures_before, last_failure_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            session.hash,
+            session.tenant,
+            account_no,
+            session.authenticated_at,
+            session.idle_until,
+            session.idle,
+            session.expires_at,
+            session.failed_before.map(|(count, _)| count),
+            session.failed_before.map(|(_, last)| last),
+            session.seal()
+        ],
+    )
+}
+
 fn touch(
     db: &Connection,
     tenant: &TenantId,
@@ -125,32 +147,20 @@ impl SessionStore for EmbeddedStore {
         &self,
         session: LoginSession,
         replaces: Option<TokenHash>,
+        password_set_at: Option<Timestamp>,
         audit: AuditRow,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Update, StoreError> {
         self.write(move |db| {
-            let account_no = accounts::number(db, &session.tenant, &session.subject)?;
+            let account = accounts::find(db, &session.tenant, &session.subject)?;
+            let Some((account_no, _)) = account.filter(|(_, a)| a.may_sign_in_by(password_set_at)) else {
+                return Ok(Update::NotFound);
+            };
             if let Some(old) = replaces {
                 execute(db, "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2", params![session.tenant, old])?;
             }
-            execute_once(
-                db,
-                "INSERT INTO login_session (hash, tenant, account_no, authenticated_at, idle_until, idle, expires_at,
-                     failures_before, last_failure_at, seal)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                params![
-                    session.hash,
-                    session.tenant,
-                    account_no,
-                    session.authenticated_at,
-                    session.idle_until,
-                    session.idle,
-                    session.expires_at,
-                    session.failed_before.map(|(count, _)| count),
-                    session.failed_before.map(|(_, last)| last),
-                    session.seal()
-                ],
-            )?;
-            audit::append(db, &audit)
+            insert(db, &session, account_no)?;
+            audit::append(db, &audit)?;
+            Ok(Update::Done)
         })
         .await
     }

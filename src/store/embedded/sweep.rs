@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, REVOKED_GRANT_KEPT};
+use super::super::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT};
 use super::super::{AuditRow, StoreError};
 use super::clients;
 use super::row::{self, execute, storable};
@@ -16,7 +16,7 @@ const NOTHING: Lifetime = Lifetime::from_millis(0);
 
 /// What goes, and how long after its end. Each statement takes the moment and the batch size; an index serves each. The order keeps
 /// cascades small: tokens go before their grants.
-const STEPS: [(&str, Lifetime); 10] = [
+const STEPS: [(&str, Lifetime); 11] = [
     (
         "DELETE FROM access_token WHERE no IN
             (SELECT no FROM access_token WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
@@ -62,6 +62,11 @@ const STEPS: [(&str, Lifetime); 10] = [
     (
         "DELETE FROM change_log WHERE seq IN (SELECT seq FROM change_log WHERE at <= ?1 ORDER BY at LIMIT ?2)",
         CHANGE_KEPT,
+    ),
+    (
+        "DELETE FROM login_failure WHERE (tenant, name) IN
+            (SELECT tenant, name FROM login_failure WHERE last_failed_at <= ?1 ORDER BY last_failed_at LIMIT ?2)",
+        LOGIN_FAILURES_KEPT,
     ),
 ];
 

@@ -1,28 +1,27 @@
 //! Accounts and set-password links in memory.
 
-use std::net::IpAddr;
-
 use async_trait::async_trait;
 
-use super::super::record::NETWORKS_PER_ACCOUNT;
 use super::super::{
-    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, SetupLink, StoreError, Update, limits,
+    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, SetupLink, StoreError, Update,
+    limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
 
 impl State {
-    fn account_mut(&mut self, tenant: &TenantId, subject: &Subject) -> Option<&mut Account> {
+    pub(super) fn account_mut(&mut self, tenant: &TenantId, subject: &Subject) -> Option<&mut Account> {
         self.accounts.iter_mut().find(|a| a.tenant == *tenant && a.subject == *subject)
     }
 
     /// Sets the password and ends what the old one gave rise to.
-    fn put_password(&mut self, tenant: &TenantId, subject: &Subject, phc: String, now: Timestamp) -> Update {
+    fn put_password(&mut self, tenant: &TenantId, subject: &Subject, new: NewPassword) -> Update {
         let Some(account) = self.account_mut(tenant, subject) else { return Update::NotFound };
-        account.password = Some(phc);
-        account.password_set_at = Some(now);
+        account.password = Some(new.phc);
+        account.password_set_at = Some(new.at);
         account.failed_logins = 0;
-        self.end_access(tenant, subject, now);
+        self.forget_failures(tenant, &new.name);
+        self.end_access(tenant, subject, new.at);
         Update::Done
     }
 }
@@ -77,13 +76,12 @@ impl AccountStore for MemoryStore {
         &self,
         tenant: &TenantId,
         subject: &Subject,
-        phc: String,
-        now: Timestamp,
+        new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
-        limits::password_hash(&phc)?;
+        limits::password_hash(&new.phc)?;
         let mut state = self.write();
-        let update = state.put_password(tenant, subject, phc, now);
+        let update = state.put_password(tenant, subject, new);
         if update == Update::Done {
             state.record(audit);
         }
@@ -103,64 +101,6 @@ impl AccountStore for MemoryStore {
         let Some(account) = unchanged else { return Ok(Update::NotFound) };
         account.password = Some(new_phc);
         Ok(Update::Done)
-    }
-
-    async fn record_login_failure(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        audit: AuditRow,
-    ) -> Result<u32, StoreError> {
-        let mut state = self.write();
-        let failures = state.account_mut(tenant, subject).map_or(0, |account| {
-            account.failed_logins = account.failed_logins.saturating_add(1);
-            account.last_failed_at = Some(audit.at);
-            account.failed_logins
-        });
-        state.record(audit);
-        Ok(failures)
-    }
-
-    async fn record_login_success(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        network: IpAddr,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut state = self.write();
-        let Some(account) = state.account_mut(tenant, subject) else { return Ok(()) };
-        account.failed_logins = 0;
-        state.forget_network(tenant, subject, network);
-        state.networks.push((tenant.clone(), subject.clone(), network, now));
-        let theirs = state.networks.iter().filter(|(t, s, ..)| t == tenant && s == subject);
-        if theirs.count() > NETWORKS_PER_ACCOUNT
-            && let Some(oldest) = state.networks.iter().position(|(t, s, ..)| t == tenant && s == subject)
-        {
-            state.networks.remove(oldest);
-        }
-        Ok(())
-    }
-
-    async fn find_login_network(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        network: IpAddr,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let state = self.read();
-        let found = state.networks.iter().find(|(t, s, n, _)| t == tenant && s == subject && *n == network);
-        Ok(found.map(|(.., at)| *at))
-    }
-
-    async fn forget_login_network(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        network: IpAddr,
-    ) -> Result<(), StoreError> {
-        self.write().forget_network(tenant, subject, network);
-        Ok(())
     }
 
     async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError> {
@@ -187,14 +127,13 @@ impl AccountStore for MemoryStore {
         &self,
         tenant: &TenantId,
         hash: &TokenHash,
-        phc: String,
-        now: Timestamp,
+        new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
-        limits::password_hash(&phc)?;
+        limits::password_hash(&new.phc)?;
         let mut state = self.write();
-        let Some(link) = state.link(tenant, hash, now) else { return Ok(Update::NotFound) };
-        let update = state.put_password(&link.tenant, &link.subject, phc, now);
+        let Some(link) = state.link(tenant, hash, new.at) else { return Ok(Update::NotFound) };
+        let update = state.put_password(&link.tenant, &link.subject, new);
         if update == Update::Done {
             state.record(audit);
         }

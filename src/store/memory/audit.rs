@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use super::super::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, REVOKED_GRANT_KEPT};
+use super::super::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT};
 use super::super::{AuditRow, AuditStore, CHANGES_AT_ONCE, ChangeSeq, Changes, StoreError, StoreStats};
 use super::{MemoryStore, State};
 use crate::oauth::{Client, ClientOrigin, Lifetime, TenantId, Timestamp};
@@ -114,6 +114,7 @@ impl AuditStore for MemoryStore {
         gone += prune(&mut state.links, |l| now < l.expires_at);
         gone += prune(&mut state.consents, |c| now < c.expires_at);
         gone += prune(&mut state.changes, |(_, at, _)| now < at.plus(CHANGE_KEPT));
+        gone += prune(&mut state.login_failures, |(.., last)| now < last.plus(LOGIN_FAILURES_KEPT));
         gone += state.remove_abandoned(now, unused_client_after);
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }

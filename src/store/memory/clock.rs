@@ -55,7 +55,9 @@ impl ClockStore for MemoryStore {
         for account in &mut state.accounts {
             changed += move_back(&mut account.last_failed_at, latest, now);
         }
-        for (.., last) in state.networks.iter_mut().filter(|(.., last)| *last > latest) {
+        let places = state.places.iter_mut().map(|(.., last)| last);
+        let failures = state.login_failures.iter_mut().map(|(.., last)| last);
+        for last in places.chain(failures).filter(|last| **last > latest) {
             *last = now;
             changed += 1;
         }

@@ -4,16 +4,15 @@
 //! plain lists and walks them, because being obviously right is its only purpose; it is not for production. It knows
 //! `oauth` and its own folder's parent. Start with `State`, then `grants.rs`.
 
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Account, AccountStatus, AuditRow, Change, ChangeSeq, ClockNote, Consent, Interaction, LoginSession, SetupLink,
-    StoreError, limits,
+    Account, AccountStatus, AuditRow, Change, ChangeSeq, ClockNote, Consent, Interaction, LoginPlace, LoginSession,
+    SetupLink, StoreError, limits,
 };
 use crate::oauth::{
-    AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, ResourceIndicator, Subject, TenantId, Timestamp,
-    TokenHash,
+    AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, LoginNameHash, ResourceIndicator, Subject,
+    TenantId, Timestamp, TokenHash,
 };
 
 mod accounts;
@@ -21,6 +20,7 @@ mod audit;
 mod clients;
 mod clock;
 mod grants;
+mod logins;
 mod sessions;
 
 /// A store that forgets everything with the process.
@@ -51,7 +51,9 @@ struct State {
     sessions: Vec<LoginSession>,
     interactions: Vec<Interaction>,
     /// Whose, from where, and when last, in the order of the last logins.
-    networks: Vec<(TenantId, Subject, IpAddr, Timestamp)>,
+    places: Vec<(TenantId, Subject, LoginPlace, Timestamp)>,
+    /// Failures in a row of each login name, and when the last was.
+    login_failures: Vec<(TenantId, LoginNameHash, u32, Timestamp)>,
     links: Vec<SetupLink>,
     audit: Vec<AuditRow>,
     changes: Vec<(ChangeSeq, Timestamp, Change)>,
@@ -198,10 +200,6 @@ impl State {
         self.consents.retain(|c| other(&c.tenant, &c.client));
         self.interactions.retain(|i| i.client.as_ref().is_none_or(|c| other(&i.tenant, c)));
         self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
-    }
-
-    fn forget_network(&mut self, tenant: &TenantId, subject: &Subject, network: IpAddr) {
-        self.networks.retain(|(t, s, n, _)| t != tenant || s != subject || *n != network);
     }
 
     fn link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink> {

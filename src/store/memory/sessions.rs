@@ -72,16 +72,18 @@ impl SessionStore for MemoryStore {
         &self,
         session: LoginSession,
         replaces: Option<TokenHash>,
+        password_set_at: Option<Timestamp>,
         audit: AuditRow,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Update, StoreError> {
         let mut state = self.write();
-        if state.account(&session.tenant, &session.subject).is_none() {
-            return Err(StoreError::Conflict("the account is not in the store".to_owned()));
+        let account = state.account(&session.tenant, &session.subject);
+        if account.is_none_or(|a| !a.may_sign_in_by(password_set_at)) {
+            return Ok(Update::NotFound);
         }
         state.sessions.retain(|s| s.tenant != session.tenant || Some(s.hash) != replaces);
         state.sessions.push(session);
         state.record(audit);
-        Ok(())
+        Ok(Update::Done)
     }
 
     async fn touch_session(

@@ -175,9 +175,8 @@ fn a_deed_without_its_audit_row_does_not_happen() {
         assert!(store.set_client_disabled(&whose, &app, true, row()).await.is_err());
         assert!(store.delete_client(&whose, &app, row()).await.is_err());
         assert!(store.set_account_disabled(&whose, &alice, true, row()).await.is_err());
-        assert!(store.set_password(&whose, &alice, "$new".to_owned(), START, row()).await.is_err());
-        assert!(store.record_login_failure(&whose, &alice, row()).await.is_err());
-        assert!(store.insert_session(session("s", "alice", START), None, row()).await.is_err());
+        assert!(store.set_password(&whose, &alice, new_password("$new", "alice", START), row()).await.is_err());
+        assert!(store.insert_session(session("s", "alice", START), None, Some(START), row()).await.is_err());
         mend(&opened);
         assert_eq!(state(&opened.other), before);
     });

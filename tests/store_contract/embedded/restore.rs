@@ -29,7 +29,7 @@ fn rt_16_a_backup_that_is_put_back_ends_what_it_holds_open() {
         grant(store, "goes on", START).await;
         issue(store, code("code", START)).await;
         let login: LoginSession = session("s", "alice", START);
-        store.insert_session(login.clone(), None, row(AuditEvent::LoginSucceeded, START)).await.unwrap();
+        store.insert_session(login.clone(), None, Some(START), row(AuditEvent::LoginSucceeded, START)).await.unwrap();
         let link =
             SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(DAY) };
         store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();

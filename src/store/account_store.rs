@@ -1,0 +1,104 @@
+//! What a store promises about people: their accounts, and what is known of attempts to sign in.
+
+use async_trait::async_trait;
+
+use super::{Account, AuditRow, Insertion, LoginHistory, LoginPlace, NewPassword, SetupLink, StoreError, Update};
+use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp, TokenHash};
+
+/// Accounts of the people who log in.
+#[async_trait]
+pub trait AccountStore {
+    /// Adds an account unless the name is taken.
+    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError>;
+    /// Finds one by its login name (compared in lower case).
+    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError>;
+    /// Finds one by subject.
+    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError>;
+    /// Lists all of a tenant.
+    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>, StoreError>;
+    /// Switches an account off or on; off ends its sessions, links, codes and grants for good and emits
+    /// `Change::AccountDisabled`.
+    async fn set_account_disabled(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        disabled: bool,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+    /// Sets the password and forgets failed logins; ends all sessions, links, codes and grants of the
+    /// account (RT-14).
+    async fn set_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        new: NewPassword,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+    /// Replaces the hash of the same password by one with stronger parameters; ends nothing.
+    async fn rehash_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        old_phc: &str,
+        new_phc: String,
+    ) -> Result<Update, StoreError>;
+    /// Adds a one-time set-password link; earlier ones of the account die.
+    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError>;
+    /// Finds a link that is unused and not expired.
+    async fn find_setup_link(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<SetupLink>, StoreError>;
+    /// Uses a link and sets the password in one transaction, with all that `set_password` ends.
+    async fn redeem_setup_link(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        new: NewPassword,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+}
+
+/// What is known of attempts to sign in. Failures are counted by login name, whether an account has the name or not: a
+/// count that lived longer, or was kept elsewhere, for one of the two would tell which names exist (LI-04).
+#[async_trait]
+pub trait LoginStore {
+    /// Reads in one step what an attempt to sign in is judged by: the account of a name (compared in lower case), how many
+    /// attempts at the name have failed in a row, and when its owner last signed in from each of `places`. It does the same
+    /// work for a name that no account has.
+    async fn find_login(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        hash: &LoginNameHash,
+        places: [LoginPlace; 2],
+        now: Timestamp,
+    ) -> Result<LoginHistory, StoreError>;
+    /// Counts a failed attempt at a name, and for the account that has it; returns how many failed in a row. A count ends
+    /// with a success, with a new password, or a day after the last failure.
+    async fn record_login_failure(
+        &self,
+        tenant: &TenantId,
+        hash: &LoginNameHash,
+        subject: Option<&Subject>,
+        now: Timestamp,
+    ) -> Result<u32, StoreError>;
+    /// Ends the count of failures, and remembers where the owner signed in: the last twenty places of each kind.
+    async fn record_login_success(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        hash: &LoginNameHash,
+        places: [LoginPlace; 2],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Forgets places where an account signed in: somebody guesses from there.
+    async fn forget_login_places(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        places: Vec<LoginPlace>,
+    ) -> Result<(), StoreError>;
+}

@@ -1,0 +1,91 @@
+//! Sign-ins while strangers from many networks guess passwords as fast as they can.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::login::{USER_PASSWORD, new_user};
+use crate::shared::CALLBACK;
+use crate::support::application::{Application, random};
+use crate::support::client::{Client, Reply};
+use crate::support::gateway::{Gateway, Home, PASSWORD};
+use crate::support::page::{Browser, Form, form_to};
+
+/// Networks that guess, and how many at once from each.
+const NETWORKS: u8 = 10;
+const AT_ONCE: u8 = 4;
+const ATTACK: Duration = Duration::from_secs(10);
+
+/// How long somebody may wait who is known, on a machine that is busy with other tests.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// A login page, opened from this address.
+async fn login_form(home: &Home, application: &Application, from: Ipv4Addr) -> (Browser, Form) {
+    let mut browser = Browser::new(home);
+    browser.client = Client::from(home, from);
+    let page = browser.open(&application.request(&random(), &[])).await;
+    let form = form_to(&page, "/login");
+    (browser, form)
+}
+
+async fn sign_in(home: &Home, application: &Application, from: [u8; 4], name: &str, password: &str) -> Reply {
+    let (mut browser, mut form) = login_form(home, application, from.into()).await;
+    form.set("username", name);
+    form.set("password", password);
+    browser.submit(&form).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn li_03_strangers_from_many_networks_keep_nobody_out_who_gives_the_right_password() {
+    let gateway = Arc::new(Gateway::start().await);
+    let newcomer = new_user(&gateway.home, "newcomer");
+    let application = Arc::new(Application::register(&gateway.home, CALLBACK).await);
+    let known = sign_in(&gateway.home, &application, [127, 0, 0, 9], "admin", PASSWORD).await;
+    assert_eq!(known.status, 303, "{}", known.text());
+
+    let (over, heard, refused) =
+        (Arc::new(AtomicBool::new(false)), Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
+    let mut guessers = Vec::new();
+    for (network, host) in (0..NETWORKS).flat_map(|network| (0..AT_ONCE).map(move |host| (network, host))) {
+        let (gateway, application) = (Arc::clone(&gateway), Arc::clone(&application));
+        let (over, heard, refused) = (Arc::clone(&over), Arc::clone(&heard), Arc::clone(&refused));
+        guessers.push(tokio::spawn(async move {
+            // The first of them are neighbours of the owner.
+            let from = Ipv4Addr::new(127, 0, network, 100 + host);
+            let (mut browser, mut form) = login_form(&gateway.home, &application, from).await;
+            form.set("password", "wrong wrong wrong");
+            for number in 0.. {
+                form.set("username", &format!("made-up-{network}-{host}-{number}"));
+                match browser.submit(&form).await.status {
+                    400 => heard.fetch_add(1, Relaxed),
+                    429 => refused.fetch_add(1, Relaxed),
+                    status => panic!("{status}"),
+                };
+                if over.load(Relaxed) {
+                    return;
+                }
+            }
+        }));
+    }
+
+    let began = Instant::now();
+    let mut slowest = Duration::ZERO;
+    while began.elapsed() < ATTACK {
+        let asked = Instant::now();
+        let reply = sign_in(&gateway.home, &application, [127, 0, 0, 9], "admin", PASSWORD).await;
+        slowest = slowest.max(asked.elapsed());
+        assert_eq!(reply.status, 303, "{}", reply.text());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let reply = sign_in(&gateway.home, &application, [127, 0, 200, 1], &newcomer, USER_PASSWORD).await;
+    assert_eq!(reply.status, 303, "{}", reply.text());
+    over.store(true, Relaxed);
+    for guesser in guessers {
+        guesser.await.expect("a guesser is answered");
+    }
+    let (heard, refused) = (heard.load(Relaxed), refused.load(Relaxed));
+    assert!(slowest < PROMPT, "the owner waited {slowest:?}");
+    assert!(heard >= 60 && refused > heard, "{heard} were heard, {refused} refused");
+    assert!(heard <= 2 * (60 + 5 * u32::from(NETWORKS)), "{heard} hashes in {ATTACK:?}");
+}

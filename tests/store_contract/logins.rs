@@ -1,0 +1,119 @@
+//! What is known of attempts to sign in: counted failures of every name, and the places that an account's owner uses.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mcpgate::oauth::{Lifetime, LoginNameHash, TenantId, Timestamp};
+use mcpgate::store::{Account, AuditEvent, LoginPlace, Store};
+
+use crate::world::*;
+
+crate::on_every_store! {
+    failures_are_counted_until_a_success_or_a_new_password,
+    li_04_failures_of_a_name_that_nobody_has_are_counted_as_long,
+    li_02_the_last_places_of_an_account_are_remembered,
+    li_04_one_read_tells_what_an_attempt_is_judged_by,
+}
+
+fn host(n: u8) -> LoginPlace {
+    LoginPlace::Host(IpAddr::from([198, 51, n, 0]))
+}
+
+fn network(n: u8) -> LoginPlace {
+    LoginPlace::Network(IpAddr::from([198, 51, n, 0]))
+}
+
+/// Somebody fails to sign in as `name`, which an account has if `exists`.
+async fn fail(store: &Arc<dyn Store>, name: &str, exists: bool, at: Timestamp) -> u32 {
+    let subject = exists.then(|| subject(name));
+    store.record_login_failure(&tenant(), &name_hash(name), subject.as_ref(), at).await.unwrap()
+}
+
+async fn failures(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> u32 {
+    store.find_login(&tenant(), name, &name_hash(name), [host(1), network(1)], at).await.unwrap().failures
+}
+
+async fn last(store: &Arc<dyn Store>, place: LoginPlace) -> Option<Timestamp> {
+    let history = store.find_login(&tenant(), "alice", &name_hash("alice"), [place, place], START).await.unwrap();
+    assert_eq!(history.last_logins[0], history.last_logins[1]);
+    history.last_logins[0]
+}
+
+async fn failures_are_counted_until_a_success_or_a_new_password(store: Arc<dyn Store>) {
+    settle(&store).await;
+    assert_eq!((fail(&store, "alice", true, START).await, fail(&store, "alice", true, START).await), (1, 2));
+    let told = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
+    assert_eq!((told.failed_logins, told.last_failed_at), (2, Some(START)));
+    assert_eq!(store.find_account(&tenant(), &subject("bob")).await.unwrap().unwrap().failed_logins, 0);
+    assert_eq!((failures(&store, "alice", START).await, failures(&store, "bob", START).await), (2, 0));
+    let places = [host(1), network(1)];
+    store.record_login_success(&tenant(), &subject("alice"), &name_hash("alice"), places, START).await.unwrap();
+    assert_eq!(failures(&store, "alice", START).await, 0);
+    assert_eq!(fail(&store, "alice", true, START).await, 1);
+    let set = row(AuditEvent::PasswordSet, START);
+    store.set_password(&tenant(), &subject("alice"), new_password("$new", "alice", START), set).await.unwrap();
+    assert_eq!(fail(&store, "alice", true, START).await, 1);
+}
+
+async fn li_04_failures_of_a_name_that_nobody_has_are_counted_as_long(store: Arc<dyn Store>) {
+    settle(&store).await;
+    // The client that nobody used goes, so that the sweeps below are about names alone.
+    store.sweep(START.plus(DAY), DAY).await.unwrap();
+    let hour = |n: u64| START.plus(Lifetime::from_secs(n * 3600));
+    let names = [("alice", true), ("nobody", false)];
+    for (name, exists) in names {
+        assert_eq!((fail(&store, name, exists, hour(60)).await, fail(&store, name, exists, hour(80)).await), (1, 2));
+        let other = TenantId::parse("other").unwrap();
+        let elsewhere = store.record_login_failure(&other, &name_hash(name), None, hour(80)).await.unwrap();
+        assert_eq!(elsewhere, 1, "another tenant counts by itself");
+    }
+    let last = Timestamp::from_millis(hour(104).as_millis() - 1);
+    store.sweep(last, DAY).await.unwrap();
+    for (name, exists) in names {
+        assert_eq!(failures(&store, name, last).await, 2, "{name}");
+        assert_eq!(failures(&store, name, hour(104)).await, 0, "{name}");
+        assert_eq!(fail(&store, name, exists, hour(104)).await, 1, "{name}: counted anew, swept or not");
+        assert_eq!(fail(&store, name, exists, hour(105)).await, 2, "{name}");
+    }
+    assert_eq!(store.sweep(hour(104), DAY).await.unwrap(), 2, "those of the other tenant");
+    assert_eq!(store.sweep(hour(129), DAY).await.unwrap(), 2);
+}
+
+async fn li_02_the_last_places_of_an_account_are_remembered(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (alice, name) = (subject("alice"), name_hash("alice"));
+    let other = TenantId::parse("other").unwrap();
+    for n in 0..25_u8 {
+        let at = START.plus(Lifetime::from_secs(n.into()));
+        store.record_login_success(&tenant(), &alice, &name, [host(n), network(n)], at).await.unwrap();
+        // The first is used again and again.
+        store.record_login_success(&tenant(), &alice, &name, [host(0), network(0)], at).await.unwrap();
+    }
+    let newest = START.plus(Lifetime::from_secs(24));
+    for place in [host, network] {
+        assert_eq!(last(&store, place(0)).await, Some(newest));
+        assert_eq!((last(&store, place(5)).await, last(&store, place(24)).await), (None, Some(newest)));
+    }
+    store.forget_login_places(&other, &alice, vec![network(24)]).await.unwrap();
+    store.forget_login_places(&tenant(), &subject("bob"), vec![network(24)]).await.unwrap();
+    assert_eq!(last(&store, network(24)).await, Some(newest));
+    store.forget_login_places(&tenant(), &alice, vec![network(24)]).await.unwrap();
+    assert_eq!((last(&store, network(24)).await, last(&store, host(24)).await), (None, Some(newest)), "a host stays");
+}
+
+async fn li_04_one_read_tells_what_an_attempt_is_judged_by(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let (alice, name) = (subject("alice"), name_hash("alice"));
+    store.record_login_success(&tenant(), &alice, &name, [host(1), network(1)], START).await.unwrap();
+    fail(&store, "alice", true, START).await;
+    let ask = async |tenant: &TenantId, name: &str, hash: &LoginNameHash| {
+        store.find_login(tenant, name, hash, [host(2), network(1)], START).await.unwrap()
+    };
+    let known = ask(&tenant(), "ALICE", &name).await;
+    let told = Account { failed_logins: 1, last_failed_at: Some(START), ..account("alice") };
+    assert_eq!((known.account, known.failures, known.last_logins), (Some(told), 1, [None, Some(START)]));
+    let elsewhere = ask(&TenantId::parse("other").unwrap(), "alice", &name).await;
+    assert_eq!((elsewhere.account, elsewhere.failures, elsewhere.last_logins), (None, 0, [None, None]));
+    let nobody = ask(&tenant(), "nobody", &name_hash("nobody")).await;
+    assert_eq!((nobody.account, nobody.failures, nobody.last_logins), (None, 0, [None, None]));
+}
