@@ -34,6 +34,8 @@ struct State {
     step: Option<Step>,
     /// The process began a good while after the newest moment that is known, and this is what was known.
     start: Option<Step>,
+    /// The process began before the newest moment that is known, and nobody has set the clock since.
+    began_behind: bool,
     /// The latest moment that was told while the clock was in doubt, in milliseconds.
     told_in_doubt: u64,
 }
@@ -58,7 +60,7 @@ impl<H: Hands> CheckedClock<H> {
         let mut state = State::default();
         let mut trusted = shown;
         if wall.saturating_add(STEP.as_millis()) < newest {
-            state.step = Some(shown);
+            (state.step, state.began_behind) = (Some(shown), true);
             trusted = known;
         } else if newest.saturating_add(STEP.as_millis()) < wall {
             state.start = Some(known);
@@ -93,7 +95,11 @@ impl<H: Hands> CheckedClock<H> {
         // Read again: a thread that was held up between its two readings has seen a step that was none.
         let (wall, uptime) = (self.hands.wall(), self.hands.uptime());
         let offset = offset(wall, uptime);
-        if !self.agrees(offset)
+        if !self.agrees(offset) && state.began_behind && offset > self.trusted.load(Relaxed) {
+            // A machine that does not keep the time while it is off, and has been told it now: as if it had begun with it.
+            let known = Step { offset: self.trusted.swap(offset, Relaxed), since: uptime };
+            (state.start, state.began_behind) = (Some(known), false);
+        } else if !self.agrees(offset)
             && let Some(start) = state.start.take()
         {
             // It was set soon after the start: what it showed since then was wrong, or is now.
@@ -102,7 +108,7 @@ impl<H: Hands> CheckedClock<H> {
             self.latest.store(moment(start.offset, uptime), Relaxed);
         }
         if self.agrees(offset) {
-            state.step = None;
+            (state.step, state.began_behind) = (None, false);
             self.in_doubt.store(false, Relaxed);
             return self.not_before_latest(wall);
         }
@@ -264,6 +270,18 @@ mod tests {
         assert_eq!(clock.now(), START);
         clock.accept();
         assert_eq!((clock.now(), clock.is_in_doubt()), (before(START, MINUTES), false));
+    }
+
+    #[test]
+    fn a_machine_without_a_battery_is_told_the_time_after_the_start() {
+        let down = MINUTES;
+        let (hands, clock) = at_start(Some(START.plus(DAYS)));
+        assert!(clock.is_in_doubt());
+        hands.advance(Lifetime::from_secs(20));
+        hands.set(START.plus(DAYS).plus(down));
+        assert_eq!(clock.now(), START.plus(DAYS).plus(down));
+        assert!(!clock.is_in_doubt());
+        assert!(matches!(clock.standing(), Standing::Unproven { .. }), "nothing is removed for an hour");
     }
 
     #[derive(Debug, Clone, Copy)]
