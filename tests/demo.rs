@@ -37,7 +37,7 @@ impl Reply {
 async fn demo() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(mcpgate::demo::serve(listener, std::future::pending()));
+    tokio::spawn(mcpgate::demo::serve(std::sync::Arc::new(listener), std::future::pending()));
     address
 }
 

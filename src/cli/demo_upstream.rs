@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 std::future::pending::<()>().await;
             }
         };
-        demo::serve(listener, stop).await;
+        demo::serve(std::sync::Arc::new(listener), stop).await;
         Ok(())
     })
 }

@@ -102,6 +102,7 @@ impl From<RunError> for Failure {
             | RunError::DevelopmentCertificates(_)
             | RunError::Listen { .. }
             | RunError::FirstAccount(_)
+            | RunError::Failed(_)
             | RunError::System(_)) => Self::NotStarted(error),
         }
     }

@@ -27,7 +27,7 @@ use transport::Transport;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown` resolves, then lets open streams end.
-pub async fn serve(listener: tokio::net::TcpListener, shutdown: impl Future<Output = ()>) {
+pub async fn serve(listener: Arc<tokio::net::TcpListener>, shutdown: impl Future<Output = ()>) {
     let (stop, stopped) = watch::channel(false);
     let transport = Arc::new(Transport::new(stopped));
     tokio::pin!(shutdown);

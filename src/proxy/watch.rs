@@ -1,10 +1,12 @@
 //! Watching over the open answers of one worker: their tokens, their age, their silence. One task looks at all of them
 //! once in a while, so that an idle stream costs no timer of its own.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
@@ -154,8 +156,12 @@ impl Watch {
         state.is_new = true;
     }
 
-    /// Looks after the answers until none is open.
+    /// Looks after the answers until none is open. A panic must not leave answers open whose tokens are revoked.
     async fn run(self: Arc<Self>) {
+        despite_panics(|| self.look_until_none()).await;
+    }
+
+    async fn look_until_none(&self) {
         let mut revocations = self.cache.revocations();
         let mut revoked = true;
         while let Some(pause) = self.look(revoked) {
@@ -223,5 +229,25 @@ impl Watched {
             return Some(self.limits.on_silence);
         }
         None
+    }
+}
+
+/// Runs a task to its end; again when it panics.
+async fn despite_panics<F: Future<Output = ()>>(task: impl Fn() -> F) {
+    while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+        tracing::error!("watching open answers failed; it begins again");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn a_panic_does_not_end_the_watch_over_answers() {
+        let begun = AtomicU32::new(0);
+        super::despite_panics(|| async { assert!(begun.fetch_add(1, Ordering::SeqCst) > 0, "a defect") }).await;
+        assert_eq!(begun.into_inner(), 2);
     }
 }

@@ -50,6 +50,9 @@ pub enum RunError {
     /// The first account could not be made.
     #[error("the account admin: {0}")]
     FirstAccount(#[from] AdministrationError),
+    /// A part that the gateway cannot go on without failed while it served.
+    #[error("stopped serving: {0}")]
+    Failed(String),
     /// The system refused threads, signals or randomness.
     #[error("the system refused: {0}")]
     System(String),
@@ -67,6 +70,7 @@ impl RunError {
             | Self::Store(_)
             | Self::Listen { .. }
             | Self::FirstAccount(_)
+            | Self::Failed(_)
             | Self::System(_) => 1,
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Accepts until `stop`.
-pub(super) async fn run(listener: TcpListener, desks: Vec<Desk>, process: Arc<Process>, stop: CancellationToken) {
+pub(super) async fn run(listener: Arc<TcpListener>, desks: Vec<Desk>, process: Arc<Process>, stop: CancellationToken) {
     let mut pause = FIRST_PAUSE;
     loop {
         let accepted = tokio::select! {

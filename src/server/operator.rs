@@ -42,7 +42,7 @@ pub(super) struct Operator {
 }
 
 /// Answers until `stop`.
-pub(super) async fn run(listener: TcpListener, operator: Arc<Operator>, stop: CancellationToken) {
+pub(super) async fn run(listener: Arc<TcpListener>, operator: Arc<Operator>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     // A file kept open, to be let go when there are none left, so that a probe is answered all the same.
     let mut reserve = open_reserve();

@@ -135,6 +135,7 @@ impl Watch {
     /// Waits until something has changed in the folders, and then not for a while.
     pub(super) async fn settled(&mut self) {
         if self.changed.recv().await.is_none() {
+            tracing::error!("files are no longer watched: the watcher has ended; send SIGHUP after a change");
             std::future::pending::<()>().await;
         }
         let rest = async { while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.changed.recv()).await {} };

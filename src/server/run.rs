@@ -11,8 +11,10 @@ use zeroize::Zeroizing;
 use super::dev_certs::DevelopmentFiles;
 use super::error::RunError;
 use super::reload::Watch;
+use super::service_manager;
 use super::signals::{Signals, Wish};
 use super::start::{Gateway, start, system};
+use super::supervise::Failures;
 use crate::config::{Config, Overrides};
 use crate::store::embedded::ServerLock;
 use crate::telemetry;
@@ -78,14 +80,26 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
 async fn live(config: Config, options: RunOptions) -> Result<ServerLock, RunError> {
     // First of all: a signal that comes while we start must not kill us half way.
     let mut signals = Signals::new().map_err(system)?;
-    let gateway = start(config, options).await?;
-    gateway.serve(&mut signals).await;
-    Ok(gateway.drain(&mut signals).await)
+    let (gateway, mut failures) = start(config, options).await?;
+    let failure = gateway.serve(&mut signals, &mut failures).await;
+    let lock = gateway.drain(&mut signals).await;
+    failure.map_or(Ok(lock), |cause| Err(RunError::Failed(cause)))
 }
 
 impl Gateway {
-    /// Serves, and reloads when asked or when files have changed, until the process shall end.
-    async fn serve(&self, signals: &mut Signals) {
+    /// Serves, and reloads when asked or when files have changed, until the process is to end. Returns why, if it is
+    /// because something failed.
+    async fn serve(&self, signals: &mut Signals, failures: &mut Failures) -> Option<String> {
+        tokio::select! {
+            Some(cause) = failures.recv() => {
+                tracing::error!(cause, "the gateway cannot go on: it drains and ends");
+                Some(cause)
+            }
+            () = self.serve_until_told(signals) => None,
+        }
+    }
+
+    async fn serve_until_told(&self, signals: &mut Signals) {
         let mut digest = Some(self.loaded);
         let mut watch = self.watch();
         // A new watch tells nothing of what changed before it began.
@@ -122,10 +136,12 @@ impl Gateway {
         }
         *digest = now;
         let reloader = Arc::clone(&self.reloader);
+        service_manager::reloading();
         // It reads files: not on the runtime that accepts connections.
         if let Err(error) = tokio::task::spawn_blocking(move || reloader.reload()).await {
             tracing::error!(%error, "reloading failed");
         }
+        service_manager::ready();
         true
     }
 
@@ -148,6 +164,7 @@ impl Gateway {
     async fn drain(self, signals: &mut Signals) -> ServerLock {
         let limit = self.reloader.config.load().timeouts.drain;
         tracing::info!(connections = self.process.admission.open(), "going down");
+        service_manager::stopping(limit);
         self.process.draining.store(true, SeqCst);
         self.closing.cancel();
         if let Err(error) = self.listening.await {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
@@ -20,6 +21,8 @@ use super::listener::{self, Accepted, Desk};
 use super::operator::{self, Operator};
 use super::reload::Reloader;
 use super::run::{Ready, RunOptions};
+use super::service_manager::{self, Watchdog};
+use super::supervise::{Alarm, Failures, Supervisor};
 use super::tls::TlsBase;
 use super::upstreams::Upstreams;
 use super::worker::{self, Process, Snapshot, Worker};
@@ -35,6 +38,9 @@ use crate::store::embedded::ServerLock;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 use crate::token_cache::{Follower, TokenCache};
+
+/// How often the threads of the store are looked after.
+const STORE_WATCH: Duration = Duration::from_secs(1);
 
 /// What is there after the start.
 pub(super) struct Gateway {
@@ -114,14 +120,15 @@ impl Ground {
     }
 }
 
-/// Starts everything; connections are accepted when it returns.
-pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gateway, RunError> {
+/// Starts everything; connections are accepted when it returns. Also returns what tells of parts that have failed.
+pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Gateway, Failures), RunError> {
     let (lock, ground) = Ground::prepare(&config).await?;
     let public = listen(config.public.address, "listen.address", "--listen")?;
     let for_operator = listen(config.operator, "operator.address", "--operator-listen")?;
     let ended = CancellationToken::new();
-    let demo = if config.demo { Some(start_demo(&ended).await?) } else { None };
-    let builder = Builder { tls: TlsBase::new().map_err(system)?, clock: Arc::clone(&ground.clock), demo };
+    let demo = if config.demo { Some(demo_listener().await?) } else { None };
+    let at = demo.as_ref().map(|demo| demo.local_addr()).transpose().map_err(system)?;
+    let builder = Builder { tls: TlsBase::new().map_err(system)?, clock: Arc::clone(&ground.clock), demo: at };
     let built = builder.snapshot(config, None)?;
     let snapshot = built.snapshot;
     let config = Arc::new(ArcSwap::new(Arc::clone(&snapshot.config)));
@@ -130,11 +137,8 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
     let issuer = ground.issuer(&config, &dialer, &metrics);
     let administration = ground.administration(&snapshot.config);
-    let setup_link = if options.up {
-        first_account(&administration, options.admin_password.as_deref().map(String::as_str)).await?
-    } else {
-        None
-    };
+    let setup_link = first_account(&administration, &options).await?;
+    let supervisor = Supervisor { metrics: Arc::clone(&metrics), ended: ended.clone() };
     let process = Arc::new(Process {
         endpoints: Endpoints::new(Arc::clone(&issuer)),
         admission: Arc::new(Admission::new(Arc::clone(&metrics))),
@@ -144,7 +148,8 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         sessions: Arc::new(Sessions::new(&ground.session_key, ground.clock.now())),
         draining: false.into(),
     });
-    let (desks, threads) = start_workers(&process, &snapshot, ground.entropy.as_ref())?;
+    let (alarm, failures) = Alarm::new();
+    let (desks, threads) = start_workers(&process, &snapshot, ground.entropy.as_ref(), &alarm, &supervisor)?;
     let ready = Ready {
         config: snapshot.config,
         public: public.local_addr().map_err(system)?,
@@ -154,11 +159,11 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     };
     let operator = Arc::new(Operator {
         process: Arc::clone(&process),
-        store: ground.store,
+        store: Arc::clone(&ground.store),
         started: ground.clock.now(),
         loopback: ready.operator.ip().is_loopback(),
         certificate_ends: built.certificate_ends.into(),
-        upstreams: Upstreams::new(process.metrics.worker()),
+        upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone()),
     });
     let closing = ended.child_token();
     let workers = desks.iter().map(|desk| Arc::clone(&desk.worker)).collect();
@@ -173,17 +178,16 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
     };
     // Before anybody can be told that we are ready: a file that changes from now on is seen to have changed.
     let loaded = reloader.digest();
-    tokio::spawn(Follower::run(ground.cache));
     operator.upstreams.watch(&snapshot.table);
-    start_upkeep(&issuer);
-    tokio::spawn(operator::run(for_operator, Arc::clone(&operator), ended.clone()));
-    let listening = tokio::spawn(listener::run(public, desks.clone(), Arc::clone(&process), closing.clone()));
+    start_upkeep(&supervisor, &ground, &issuer, alarm);
+    let listening = start_listeners(&supervisor, &desks, &closing, (public, operator, for_operator, demo));
     let tokens = ground.live_tokens;
     tracing::info!(public = %ready.public, operator = %ready.operator, tokens, "accepting connections");
+    service_manager::ready();
     if let Some(tell) = options.on_ready.take() {
         tell(&ready);
     }
-    Ok(Gateway {
+    let gateway = Gateway {
         process,
         reloader: Arc::new(reloader),
         issuer,
@@ -194,6 +198,60 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<Gat
         listening,
         ended,
         lock,
+    };
+    Ok((gateway, failures))
+}
+
+/// Starts what follows the store, removes what has ended, and looks whether the store's threads live.
+fn start_upkeep(supervisor: &Supervisor, ground: &Ground, issuer: &Arc<Issuer>, alarm: Alarm) {
+    let cache = Arc::clone(&ground.cache);
+    drop(supervisor.spawn("follower", move || Follower::run(Arc::clone(&cache))));
+    let sweeper = Arc::clone(issuer);
+    drop(supervisor.spawn("sweep", move || {
+        let issuer = Arc::clone(&sweeper);
+        async move { issuer.sweep_forever().await }
+    }));
+    let reporter = Arc::clone(issuer);
+    drop(supervisor.spawn("report of first uses", move || {
+        let issuer = Arc::clone(&reporter);
+        async move { issuer.report_uses_forever().await }
+    }));
+    let store = Arc::clone(&ground.store);
+    drop(supervisor.spawn("store watch", move || watch_store(Arc::clone(&store), alarm.clone())));
+}
+
+/// Raises the alarm when a thread of the store has died: without it nothing is written until a restart.
+async fn watch_store(store: Arc<dyn Store>, alarm: Alarm) {
+    let mut ticks = tokio::time::interval(STORE_WATCH);
+    loop {
+        ticks.tick().await;
+        if store.stats().dead {
+            alarm.raise("a thread of the store panicked".to_owned());
+        }
+    }
+}
+
+/// Starts accepting on every listener; returns the task of the public one.
+fn start_listeners(
+    supervisor: &Supervisor,
+    desks: &[Desk],
+    closing: &CancellationToken,
+    (public, operator, for_operator, demo): (TcpListener, Arc<Operator>, TcpListener, Option<TcpListener>),
+) -> JoinHandle<()> {
+    let (process, ended) = (Arc::clone(&operator.process), supervisor.ended.clone());
+    let for_operator = Arc::new(for_operator);
+    drop(supervisor.spawn("operator listener", move || {
+        operator::run(Arc::clone(&for_operator), Arc::clone(&operator), ended.clone())
+    }));
+    if let Some(demo) = demo.map(Arc::new) {
+        let ended = supervisor.ended.clone();
+        drop(supervisor.spawn_until("demo upstream", CancellationToken::new(), move || {
+            crate::demo::serve(Arc::clone(&demo), ended.clone().cancelled_owned())
+        }));
+    }
+    let (public, desks, stop) = (Arc::new(public), desks.to_vec(), closing.clone());
+    supervisor.spawn_until("public listener", closing.clone(), move || {
+        listener::run(Arc::clone(&public), desks.clone(), Arc::clone(&process), stop.clone())
     })
 }
 
@@ -209,45 +267,44 @@ fn start_workers(
     process: &Arc<Process>,
     snapshot: &Snapshot,
     entropy: &dyn Entropy,
+    alarm: &Alarm,
+    supervisor: &Supervisor,
 ) -> Result<(Vec<Desk>, Vec<std::thread::JoinHandle<()>>), RunError> {
+    let watchdog = Watchdog::asked_for(snapshot.config.workers);
+    if let Some(watchdog) = watchdog.clone() {
+        drop(supervisor.spawn("watchdog", move || watchdog.clone().run()));
+    }
     let mut desks = Vec::new();
     let mut threads = Vec::new();
     for number in 0..snapshot.config.workers {
         let worker = Arc::new(Worker::new(Arc::clone(process), snapshot.clone(), entropy));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
         let (hand_over, accepted) = mpsc::channel::<Accepted>(listener::HAND_OVER);
+        let name = format!("worker-{number}");
+        let (alarm, beat) = (alarm.of_thread(name.clone()), watchdog.clone().map(|watchdog| watchdog.beat(number)));
         let body = move || {
-            runtime.block_on(worker::run(accepted));
+            let _alarm = alarm;
+            runtime.block_on(worker::run(accepted, beat));
             runtime.shutdown_background();
         };
-        threads.push(std::thread::Builder::new().name(format!("worker-{number}")).spawn(body).map_err(system)?);
+        threads.push(std::thread::Builder::new().name(name).spawn(body).map_err(system)?);
         desks.push(Desk { worker, hand_over });
     }
     Ok((desks, threads))
 }
 
-/// Starts the issuer's own tasks.
-fn start_upkeep(issuer: &Arc<Issuer>) {
-    let sweeper = Arc::clone(issuer);
-    tokio::spawn(async move { sweeper.sweep_forever().await });
-    let reporter = Arc::clone(issuer);
-    tokio::spawn(async move { reporter.report_uses_forever().await });
+/// Returns where the built-in demo upstream will be served.
+async fn demo_listener() -> Result<TcpListener, RunError> {
+    TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.map_err(system)
 }
 
-/// Starts the built-in demo upstream.
-async fn start_demo(ended: &CancellationToken) -> Result<SocketAddr, RunError> {
-    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.map_err(system)?;
-    let address = listener.local_addr().map_err(system)?;
-    let ended = ended.clone();
-    tokio::spawn(async move {
-        crate::demo::serve(listener, ended.cancelled_owned()).await;
-    });
-    Ok(address)
-}
-
-/// Makes the first account when there is none; returns the link by which its password is set, unless a file has it.
-async fn first_account(operator: &Administration, password: Option<&str>) -> Result<Option<String>, RunError> {
-    match operator.first_account(password).await? {
+/// Makes the first account of `up` when there is none; returns the link by which its password is set, unless a file has
+/// it.
+async fn first_account(operator: &Administration, options: &RunOptions) -> Result<Option<String>, RunError> {
+    if !options.up {
+        return Ok(None);
+    }
+    match operator.first_account(options.admin_password.as_deref().map(String::as_str)).await? {
         FirstAccount::Ready | FirstAccount::PasswordSet => Ok(None),
         FirstAccount::Link(link) => Ok(Some(link)),
     }

@@ -4,25 +4,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::AbortHandle;
 
+use super::supervise::Supervisor;
 use crate::proxy::{RouteTable, UpstreamState};
 use crate::telemetry::{Exposition, Kind, WorkerMetrics};
 
 /// The upstreams that are watched.
 pub(super) struct Upstreams {
     metrics: WorkerMetrics,
+    supervisor: Supervisor,
     watched: Mutex<Option<(Arc<RouteTable>, AbortHandle)>>,
 }
 
 impl Upstreams {
     /// Watches none yet.
-    pub(super) fn new(metrics: WorkerMetrics) -> Self {
-        Self { metrics, watched: Mutex::default() }
+    pub(super) fn new(metrics: WorkerMetrics, supervisor: Supervisor) -> Self {
+        Self { metrics, supervisor, watched: Mutex::default() }
     }
 
     /// Watches the upstreams of a table from now on, and no others. Each is tried at once.
     pub(super) fn watch(&self, table: &Arc<RouteTable>) {
         let (watched, metrics) = (Arc::clone(table), self.metrics.clone());
-        let task = tokio::spawn(async move { watched.watch_upstreams(&metrics).await });
+        let task = self.supervisor.spawn("upstream watch", move || {
+            let (watched, metrics) = (Arc::clone(&watched), metrics.clone());
+            async move { watched.watch_upstreams(&metrics).await }
+        });
         let new = (Arc::clone(table), task.abort_handle());
         if let Some((_, task)) = self.watched.lock().unwrap_or_else(PoisonError::into_inner).replace(new) {
             task.abort();

@@ -151,7 +151,11 @@ impl Drop for Seat {
 }
 
 /// Serves the connections that are handed over, until nobody can hand over any more. Those still open are cut then.
-pub(super) async fn run(mut accepted: Receiver<Accepted>) {
+/// `beat` is what shows a watchdog that the worker runs.
+pub(super) async fn run(mut accepted: Receiver<Accepted>, beat: Option<impl Future<Output = ()> + Send + 'static>) {
+    if let Some(beat) = beat {
+        drop(tokio::spawn(beat));
+    }
     while let Some(accepted) = accepted.recv().await {
         drop(tokio::spawn(connection::serve(accepted)));
     }

@@ -287,4 +287,6 @@ pub struct StoreStats {
     pub failing: bool,
     /// Whether nothing more is written until a restart.
     pub halted: bool,
+    /// Whether a thread of the store has died by a panic.
+    pub dead: bool,
 }

@@ -89,6 +89,7 @@ closed_set! {
         ControlFlood => "control_flood",
         HandlerPanicked => "handler_panicked",
         AcceptFailed => "accept_failed",
+        TaskRestarted => "task_restarted",
         ConfigurationReloaded => "configuration_reloaded",
         ConfigurationRejected => "configuration_rejected",
     }

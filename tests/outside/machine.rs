@@ -243,3 +243,40 @@ async fn st_01_a_limit_on_the_size_of_files_is_a_full_disk_and_no_death() {
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await, Some(0));
 }
+
+#[tokio::test]
+async fn a_service_manager_is_told_of_start_reload_and_stop_and_its_watchdog_is_fed() {
+    let home = Home::new("", None);
+    let socket = home.config().with_file_name("notify");
+    let told = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    told.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let environment = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")];
+    let mut gateway = home.start_in(&environment).await;
+    // What is told until something that begins like this.
+    let until = |wished: &str| {
+        let mut all = Vec::new();
+        let mut message = [0; 512];
+        loop {
+            let length = told.recv(&mut message).unwrap_or_else(|why| panic!("{wished}: {why} after {all:?}"));
+            all.push(String::from_utf8_lossy(&message[..length]).into_owned());
+            if all.last().unwrap().starts_with(wished) {
+                return all;
+            }
+        }
+    };
+    until("READY=1\n");
+    assert!(until("WATCHDOG=1\n").len() + until("WATCHDOG=1\n").len() == 2, "nothing else meanwhile");
+    // A configuration that is refused ends the reloading, too.
+    for text in ["", "unknown = 1\n"] {
+        let whole = std::fs::read_to_string(gateway.home.config()).unwrap();
+        std::fs::write(gateway.home.config(), format!("{text}{whole}")).unwrap();
+        gateway.signal("HUP");
+        let reloading = until("RELOADING=1\n").pop().unwrap();
+        assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
+        until("READY=1\n");
+    }
+    gateway.signal("TERM");
+    let stopping = until("STOPPING=1\n").pop().unwrap();
+    assert!(stopping.contains("\nEXTEND_TIMEOUT_USEC=40000000\n"), "{stopping}");
+    assert_eq!(gateway.ended().await, Some(0));
+}

@@ -1,5 +1,6 @@
 //! Readers: threads with a connection each. WAL lets them read beside the writer, each from one consistent state.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -8,6 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
+use super::writer::DEFECT;
 
 /// Reads that may wait; beyond that the caller is told at once.
 const QUEUE: usize = 1024;
@@ -47,7 +49,10 @@ impl Readers {
                 return;
             }
             // The transaction is what makes several statements see one state; it ends by being dropped.
-            let outcome = db.unchecked_transaction().map_err(StoreError::from).and_then(|state| work(&state));
+            let read = || db.unchecked_transaction().map_err(StoreError::from).and_then(|state| work(&state));
+            // A defect of one read is that read's failure: the thread goes on.
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(read));
+            let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned())));
             if caller.send(outcome).is_err() {
                 tracing::trace!("the caller left before its read was done");
             }

@@ -3,6 +3,7 @@
 //! A commit costs one flush of the disk however many operations it carries, so under load the cost is shared; a lone
 //! operation never waits for company.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -25,6 +26,9 @@ const GROUP_TIME: Duration = Duration::from_millis(2);
 /// Operations that may wait: some seconds' worth on a slow disk. Beyond that the caller is told at once.
 const QUEUE: usize = 4096;
 
+/// What is said of an operation that panicked; where is in the log.
+pub(super) const DEFECT: &str = "a defect of the program";
+
 /// What one caller wants done.
 trait Operation: Send {
     /// Does it inside a savepoint; whether its changes are to stay.
@@ -46,7 +50,9 @@ where
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
 {
     fn perform(&mut self, db: &Connection) -> bool {
-        let outcome = self.work.take().map(|work| work(db));
+        // A defect of one operation is that operation's failure: the writer and the others go on.
+        let work = self.work.take().map(|work| std::panic::catch_unwind(AssertUnwindSafe(|| work(db))));
+        let outcome = work.map(|done| done.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned()))));
         let stays = outcome.as_ref().is_some_and(Result::is_ok);
         self.outcome = outcome;
         stays
@@ -76,6 +82,7 @@ struct Figures {
     failures: AtomicU64,
     failing: AtomicBool,
     halted: AtomicBool,
+    dead: AtomicBool,
 }
 
 impl Figures {
@@ -153,6 +160,7 @@ impl Writer {
             failures: read(&self.figures.failures),
             failing: self.figures.failing.load(Ordering::Relaxed),
             halted: self.figures.halted.load(Ordering::Relaxed),
+            dead: self.figures.dead.load(Ordering::Relaxed),
         }
     }
 }
@@ -174,6 +182,7 @@ impl Drop for Alarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.halted.store(true, Ordering::Relaxed);
+            self.0.dead.store(true, Ordering::Relaxed);
             tracing::error!("the store's writer panicked; nothing more is written until a restart");
         }
     }
@@ -281,22 +290,38 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
 
     use rusqlite::Connection;
 
-    use super::Writer;
+    use super::{Alarm, Figures, StoreError, Writer};
 
     #[tokio::test]
-    async fn a_writer_that_panicked_is_told_as_halted() {
+    async fn an_operation_that_panics_fails_alone_and_changes_nothing() {
         let writer = Writer::start(Connection::open_in_memory().unwrap()).unwrap();
-        writer.run(|_| Ok(())).await.unwrap();
-        assert!(!writer.stats().halted);
-        writer.run(|_| -> Result<(), _> { panic!("a defect") }).await.unwrap_err();
-        // The caller learns it a moment before the thread has ended.
-        while !writer.stats().halted {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        writer.run(|_| Ok(())).await.unwrap_err();
+        writer.run(|db| Ok(db.execute_batch("CREATE TABLE t (a)")?)).await.unwrap();
+        let insert = |db: &Connection| db.execute("INSERT INTO t VALUES (1)", []).map_err(StoreError::from);
+        let defect = writer.run(move |db| -> Result<(), _> {
+            insert(db)?;
+            panic!("a defect")
+        });
+        let (before, defect, after) = tokio::join!(writer.run(insert), defect, writer.run(insert));
+        assert_eq!((before.unwrap(), after.unwrap()), (1, 1));
+        assert!(defect.unwrap_err().to_string().contains("a defect of the program"));
+        let count = writer.run(|db| Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u32>(0))?)).await;
+        assert_eq!((count.unwrap(), writer.stats().halted), (2, false));
+    }
+
+    #[test]
+    fn a_writer_that_dies_is_told() {
+        let figures = Arc::new(Figures::default());
+        let alarm = Alarm(Arc::clone(&figures));
+        let body = move || {
+            let _alarm = alarm;
+            panic!("a defect");
+        };
+        assert!(std::thread::spawn(body).join().is_err());
+        assert!(figures.dead.load(Ordering::Relaxed) && figures.halted.load(Ordering::Relaxed));
     }
 }
