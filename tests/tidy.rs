@@ -311,3 +311,16 @@ fn the_table_of_standards_names_what_exists() {
     let missing: Vec<_> = quoted.filter(|word| is_file(word) || is_test(word)).filter(|word| !there(word)).collect();
     assert!(missing.is_empty(), "docs/standards.md names what is not there: {missing:?}");
 }
+
+#[test]
+fn every_decision_has_a_number_of_its_own() {
+    let mut seen = BTreeSet::new();
+    for page in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions")).expect("the folder") {
+        let path = page.expect("a page").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name in ASCII");
+        let number = name.split('-').next().expect("a number").to_owned();
+        let text = std::fs::read_to_string(&path).expect("a page can be read");
+        assert!(text.starts_with(&format!("# {number} ")), "{name}: its heading has another number");
+        assert!(seen.insert(number), "{name}: another page has this number");
+    }
+}
