@@ -189,7 +189,10 @@ table! {
         max_connections: usize = 512, 1 to 65536;
         /// Longest wait for a connection.
         connect_timeout: Duration = "5s", "100ms" to "60s";
-        /// Longest wait for the head of its answer.
+        /// Longest wait for the head of the answer to a POST (tools may work for minutes), and longest pause in one that is
+        /// no stream of events. Clients that accept a stream get its head and signs of life meanwhile.
+        call_timeout: Duration = "10m", "1s" to "24h";
+        /// The same for other requests.
         first_byte_timeout: Duration = "60s", "1s" to "1h";
         /// Longest stream.
         max_stream: Duration = "24h", "1m" to "30d";

@@ -151,6 +151,8 @@ pub struct UpstreamConfig {
     pub connect_timeout: Duration,
     /// Time to the response head.
     pub first_byte_timeout: Duration,
+    /// Longest wait for the head of the answer to a POST.
+    pub call_timeout: Duration,
     /// Longest stream.
     pub max_stream: Duration,
     /// Whether header and body of modern requests are compared (the body is read, up to a limit).

@@ -113,6 +113,7 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) 
         max_connections: 512,
         connect_timeout: std::time::Duration::from_secs(5),
         first_byte_timeout: std::time::Duration::from_secs(60),
+        call_timeout: std::time::Duration::from_secs(600),
         max_stream: std::time::Duration::from_secs(86_400),
         check_envelope: true,
     }
@@ -191,6 +192,7 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
         max_connections: upstream.max_connections.value,
         connect_timeout: upstream.connect_timeout.value,
         first_byte_timeout: upstream.first_byte_timeout.value,
+        call_timeout: upstream.call_timeout.value,
         max_stream: upstream.max_stream.value,
         check_envelope: upstream.check_envelope.value,
     })

@@ -20,6 +20,7 @@ use crate::config::UpstreamKind;
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const NO: HeaderValue = HeaderValue::from_static("no");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// UP-11: whatever it is, it runs no script and is of no origin.
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
@@ -153,6 +154,16 @@ pub(super) fn build(
     if let Some(session) = session {
         to.insert(MCP_SESSION_ID, session);
     }
+    to
+}
+
+/// The head of a stream of events that begins before the upstream has answered; `to` is a map whose memory can be used.
+pub(super) fn of_events(mut to: HeaderMap) -> HeaderMap {
+    to.clear();
+    to.insert(CONTENT_TYPE, EVENTS);
+    to.insert(CACHE_CONTROL, caching::NO_STORE);
+    to.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    to.insert(X_ACCEL_BUFFERING, NO);
     to
 }
 

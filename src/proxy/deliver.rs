@@ -55,7 +55,7 @@ impl Proxy {
     ) -> Result<Response, Rejection> {
         let route = exchange.route;
         let (mut head, body) = response.into_parts();
-        let is_awaited = exchange.id.is_some() || exchange.parts.method == Method::GET;
+        let is_awaited = !exchange.ids.is_empty() || exchange.parts.method == Method::GET;
         if !head.status.is_success() {
             route.doubt_redirect(head.status);
         }
@@ -138,12 +138,13 @@ impl Proxy {
         let (silence, on_silence) = if is_events {
             (config.timeouts.sse_keep_alive, Order::KeepAlive)
         } else {
-            (route.first_byte_timeout, Order::TooSilent)
+            (exchange.patience(false).limit, Order::TooSilent)
         };
         let limits = Limits { max_age: route.max_stream, silence, on_silence, grace: config.timeouts.expired_stream };
         let ward = self.watch.over(token.token(), route, limits);
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
-        let relay = Relay::new(body, (lease, place), read, event_limit, ward, record, exchange.slot.take());
+        let ids = std::mem::take(&mut exchange.ids);
+        let relay = Relay::new(body, (lease, place), read, event_limit, ward, record, (exchange.slot.take(), ids));
         Ok(Body::Relayed(Box::pin(relay)))
     }
 }

@@ -1,7 +1,12 @@
 //! Where one event of a stream ends and the next begins: enough to put a comment between two, and to bound one.
 
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
+
 /// Follows a stream of events (HTML, server-sent events: lines end with LF, CR or CRLF, a blank line ends an event).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Events {
     /// The last bytes that passed, for a blank line that is cut in two. Zero before the beginning.
     tail: [u8; 3],
@@ -28,8 +33,18 @@ impl Events {
         self.open == 0
     }
 
+    /// Returns what makes clients pass over the event that is open: the last field `event` says its type, and they know
+    /// none of this name (HTML, dispatch the event).
+    pub(super) fn discard(&self) -> &'static [u8] {
+        match self.tail {
+            _ if self.is_between() => b"",
+            [.., b'\n' | b'\r'] => b"event: discarded\n\n",
+            _ => b"\nevent: discarded\n\n",
+        }
+    }
+
     /// Returns where in `data` the last blank line has ended. Looks from the end: most pieces end with an event.
-    fn last_end(&self, data: &[u8]) -> Option<usize> {
+    pub(super) fn last_end(&self, data: &[u8]) -> Option<usize> {
         let line_ends = data.iter().enumerate().rev().filter(|(_, byte)| matches!(byte, b'\n' | b'\r'));
         line_ends.map(|(at, _)| at + 1).find(|end| self.is_blank_line_before(data, *end))
     }
@@ -47,9 +62,67 @@ impl Events {
     }
 }
 
+/// Makes one event of a JSON message while it passes.
+#[derive(Debug)]
+pub(super) struct Wrap {
+    is_begun: bool,
+    heard: Instant,
+    pause: Duration,
+}
+
+impl Wrap {
+    /// What ends the event.
+    pub(super) const END: Bytes = Bytes::from_static(b"\n\n");
+
+    /// Begins. `pause` is the longest that the message may make.
+    pub(super) fn new(pause: Duration) -> Self {
+        Self { is_begun: false, heard: Instant::now(), pause }
+    }
+
+    /// Returns these bytes as a part of the event. Between the tokens of JSON the ends of lines are blanks, and within them
+    /// they cannot occur (RFC 8259 2, 7); in an event each would begin a field.
+    pub(super) fn pass(&mut self, data: &[u8]) -> Bytes {
+        self.heard = Instant::now();
+        let begin: &[u8] = if std::mem::replace(&mut self.is_begun, true) { b"" } else { b"event: message\ndata: " };
+        let mut event = BytesMut::with_capacity(begin.len() + data.len());
+        event.extend_from_slice(begin);
+        event.extend(data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+        event.freeze()
+    }
+
+    /// Returns whether the message has paused for too long.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.heard.elapsed() > self.pause
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Events;
+    use super::{Events, Wrap};
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_open_is_discarded_and_nothing_else() {
+        for (passed, mark) in [
+            ("", ""),
+            ("data: a\n\n", ""),
+            ("data: a", "\nevent: discarded\n\n"),
+            ("data: a\n", "event: discarded\n\n"),
+            ("data: a\r", "event: discarded\n\n"),
+            ("data: a\n\ndata: b", "\nevent: discarded\n\n"),
+        ] {
+            let mut events = Events::default();
+            assert!(events.pass(passed.as_bytes(), usize::MAX));
+            assert_eq!(events.discard(), mark.as_bytes(), "{passed:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_several_lines_is_one_line_of_an_event() {
+        let mut wrap = Wrap::new(Duration::ZERO);
+        let event: Vec<u8> = ["{\r\n", "\"a\": 1\n", "}"].iter().flat_map(|part| wrap.pass(part.as_bytes())).collect();
+        assert_eq!(event, b"event: message\ndata: {  \"a\": 1 }");
+    }
 
     fn between(pieces: &[&str]) -> bool {
         let mut events = Events::default();

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::again::{Again, LARGEST_KEPT};
 use super::budget::Budget;
+use super::ending::Ids;
 use super::gather::{Gathered, Stop};
 use super::headers::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
 use super::outgoing::Outgoing;
@@ -33,8 +34,10 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 /// What is to be sent, and what was read of it.
 pub(super) struct Message {
     pub(super) body: Outgoing,
-    /// The id of the one request in it, as raw JSON: for an answer of our own.
-    pub(super) id: Option<Bytes>,
+    /// The requests in it.
+    pub(super) ids: Ids,
+    /// Whether its answer begins a session.
+    pub(super) is_initialize: bool,
     pub(super) again: Again,
 }
 
@@ -108,34 +111,42 @@ pub(super) async fn read(
     body: RequestBody,
     config: &Config,
     large: (&Arc<Places>, &Arc<Budget>),
-) -> Result<Message, (Rejection, Option<Bytes>)> {
+) -> Result<Message, (Rejection, Ids)> {
     let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
     if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
         let body = if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(body, limit, time) };
         let again = Again::of_request(method, &body);
-        return Ok(Message { body, id: None, again });
+        return Ok(Message { body, ids: Ids::None, is_initialize: false, again });
     }
     let read = read_whole(body, limit, config.limits.inspect_body, time, large).await;
-    let bytes = read.map_err(|rejection| (rejection, None))?;
+    let bytes = read.map_err(|rejection| (rejection, Ids::None))?;
     let envelope = Envelope::read(&bytes, version.allows_batch());
-    let messages = envelope.map_err(|fault| (Rejection::Envelope(fault), None))?;
-    let id = id_of(&bytes, &messages);
+    let messages = envelope.map_err(|fault| (Rejection::Envelope(fault), Ids::None))?;
+    let ids = ids_of(&bytes, &messages);
     match check(&messages, version, headers) {
         Ok(()) => {
             let again = Again::of_message(route, &bytes, messages.iter().all(Envelope::only_reads));
-            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), id, again })
+            let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
+            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), ids, is_initialize, again })
         }
-        Err(rejection) => Err((rejection, id)),
+        Err(rejection) => Err((rejection, ids)),
     }
 }
 
-/// Returns the id of the one request in a body: as a part of a small body, else as a copy, if it is small itself.
-fn id_of(body: &Bytes, messages: &[Envelope<'_>]) -> Option<Bytes> {
-    let [Envelope { id: Some(id), .. }] = messages else { return None };
-    if body.len() <= LARGEST_KEPT {
-        return Some(body.slice_ref(id.as_bytes()));
+/// Returns the ids of the requests in a body: as parts of a small body, else as copies, if they are small themselves.
+fn ids_of(body: &Bytes, messages: &[Envelope<'_>]) -> Ids {
+    let mut requests = messages.iter().filter(|message| message.kind == MessageKind::Request);
+    let mut ids = requests.by_ref().filter_map(|message| message.id).filter_map(|id| {
+        if body.len() <= LARGEST_KEPT {
+            return Some(body.slice_ref(id.as_bytes()));
+        }
+        (id.len() <= LARGEST_KEPT).then(|| Bytes::copy_from_slice(id.as_bytes()))
+    });
+    match (messages, ids.next()) {
+        (_, None) => Ids::None,
+        ([_], Some(id)) => Ids::One(id),
+        (_, Some(first)) => Ids::Many(std::iter::once(first).chain(ids).collect()),
     }
-    (id.len() <= LARGEST_KEPT).then(|| Bytes::copy_from_slice(id.as_bytes()))
 }
 
 fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMap) -> Result<(), Rejection> {

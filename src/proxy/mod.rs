@@ -8,10 +8,10 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{Config, UpstreamKind};
@@ -29,12 +29,14 @@ mod caching;
 mod caller;
 mod connect;
 mod deliver;
+mod ending;
 mod events;
 mod fault;
 mod gather;
 mod headers;
 mod health;
 mod interim;
+mod late;
 mod line;
 mod message;
 mod observed;
@@ -52,6 +54,7 @@ mod session;
 mod shared;
 mod trace;
 mod upstream;
+mod waiting;
 mod watch;
 
 pub use health::UpstreamState;
@@ -62,6 +65,7 @@ use again::{Again, Next, Step};
 use authenticate::authenticate;
 use budget::Slot;
 use caller::{Caller, Callers};
+use ending::Ids;
 use headers::{Checked, LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use permit::{Addressed, Permit};
 use places::{Place, Places};
@@ -70,6 +74,7 @@ use rejection::{Refused, Rejection};
 use route::Route;
 use trace::Traces;
 use upstream::{Answered, Ask, On, Pool, Unanswered};
+use waiting::Wait;
 use watch::Watch;
 
 /// Who is at the other end of the connection.
@@ -95,6 +100,7 @@ pub struct Proxy {
     traces: Traces,
     large_bodies: Arc<Places>,
     station: Mutex<Option<Arc<Station>>>,
+    closing: CancellationToken,
 }
 
 /// What a worker keeps for one route table; made anew when configuration is loaded.
@@ -120,8 +126,8 @@ struct Exchange<'a> {
     record: Option<Record>,
     /// Counts the request among its principal's, like `record`.
     slot: Option<Slot>,
-    /// The message's id as raw JSON, once it was read: for an answer of our own.
-    id: Option<Bytes>,
+    /// The requests in the message, once it was read.
+    ids: Ids,
 }
 
 impl Proxy {
@@ -137,12 +143,19 @@ impl Proxy {
             traces: Traces::default(),
             large_bodies: Places::new(message::LARGE_BODIES, message::LARGE_BODIES_WAITING),
             station: Mutex::default(),
+            closing: CancellationToken::new(),
         }
     }
 
     /// Takes note that another table is in force: open answers of upstreams that it has no more are ended.
     pub fn adopt(&self, table: &Arc<RouteTable>) {
         self.watch.adopt(table);
+    }
+
+    /// Ends the answers that are under way, each with the reason, because the process ends now.
+    pub fn close(&self) {
+        self.closing.cancel();
+        self.watch.close();
     }
 
     /// Answers a request to the upstream `route` of `table`. The caller has checked Host.
@@ -169,7 +182,7 @@ impl Proxy {
             record: Some(Record::begin(&station.metrics, route, &parts.method, &peer.request_id)),
             parts,
             slot: None,
-            id: None,
+            ids: Ids::None,
         };
         let answered = match &origin {
             Ok(_) => self.answer(&mut exchange, body).await,
@@ -215,24 +228,38 @@ impl Proxy {
         message::check_headers(route, method, fields, &body, config)?;
         let large = (&self.large_bodies, &caller.budget);
         let message = message::read(route, method, fields, version, body, config, large).await;
-        let message = message.map_err(|(rejection, id)| {
-            exchange.id = id;
+        let message = message.map_err(|(rejection, ids)| {
+            exchange.ids = ids;
             rejection
         })?;
-        exchange.id = message.id;
+        exchange.ids = message.ids;
         let checked = self.check_session(exchange, &caller)?;
         let permit = Permit::grant(caller)?;
         let headers = self.head(exchange, &permit, checked);
-        let ask = Ask { method: method.clone(), target: target.clone(), headers, body: message.body };
+        if let Some(refusal) = exchange.late_refusal(permit.caller()) {
+            return refusal.map(|response| (response, Outcome::Forwarded));
+        }
+        let wait = exchange.patience(message.is_initialize);
+        let ask = Ask { method: method.clone(), target: target.clone(), headers, body: message.body, wait };
         let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?;
         let place = pool.enter(&permit).await?;
         let sent = pool.send(&permit, &place, On::Any, ask).await;
-        let (answered, asked) = match sent {
-            Ok(answered) if !redirect::repeats(answered.0.status()) => (answered, target),
+        let (sent, asked) = match sent {
+            Ok(answered) if !redirect::repeats(answered.0.status()) => (Ok(answered), target),
+            Err(Unanswered::Late(waiting)) => (Err(Unanswered::Late(waiting)), target),
             // Boxed: rare, and of some size.
-            sent => Box::pin(self.send_again(exchange, &permit, (pool, &place), (sent, target), message.again)).await?,
+            sent => {
+                let sent = (sent, target);
+                Box::pin(self.send_again(exchange, &permit, (pool, &place), sent, message.again, wait)).await?
+            }
         };
-        let (response, lease) = answered;
+        let (response, lease) = match sent {
+            Err(Unanswered::Late(waiting)) => {
+                let response = self.answer_early(exchange, asked, *waiting, place, &token, permit.caller())?;
+                return Ok((response, Outcome::Forwarded));
+            }
+            answered => answered?,
+        };
         let response = self.deliver(exchange, &asked, response, (lease, place), &token, permit.caller()).await?;
         Ok((response, Outcome::Forwarded))
     }
@@ -252,11 +279,12 @@ impl Proxy {
         (pool, place): (&Pool, &Place),
         (mut sent, mut asked): (Result<Answered, Unanswered>, PathAndQuery),
         mut again: Again,
-    ) -> Result<(Answered, PathAndQuery), Rejection> {
+        wait: Wait,
+    ) -> Result<(Result<Answered, Unanswered>, PathAndQuery), Rejection> {
         loop {
             let Next { on, target, body, before } = match again.next(exchange.route, &asked, sent) {
                 Step::Send(next) => next,
-                Step::Done(sent) => return Ok((sent?, asked)),
+                Step::Done(sent) => return Ok((sent, asked)),
             };
             if let Some((response, lease)) = before {
                 deliver::discard(response.into_body(), lease).await;
@@ -265,7 +293,7 @@ impl Proxy {
             let headers = self.head(exchange, permit, checked);
             let method = exchange.parts.method.clone();
             asked = target.clone();
-            sent = pool.send(permit, place, on, Ask { method, target, headers, body }).await;
+            sent = pool.send(permit, place, on, Ask { method, target, headers, body, wait }).await;
         }
     }
 
@@ -293,7 +321,7 @@ impl Proxy {
         match &*station {
             Some(current) if Arc::ptr_eq(&current.table, table) => Arc::clone(current),
             before => {
-                let new = Station::new(table, &self.metrics, before.as_deref());
+                let new = Station::new(table, &self.metrics, &self.closing, before.as_deref());
                 Arc::clone(station.insert(Arc::new(new)))
             }
         }
@@ -302,13 +330,18 @@ impl Proxy {
 
 impl Station {
     /// Goes on with the connections of the station before where the table has the same route.
-    fn new(table: &Arc<RouteTable>, metrics: &WorkerMetrics, before: Option<&Self>) -> Self {
+    fn new(
+        table: &Arc<RouteTable>,
+        metrics: &WorkerMetrics,
+        closing: &CancellationToken,
+        before: Option<&Self>,
+    ) -> Self {
         let names: Vec<String> = table.routes.iter().map(|route| route.name.clone()).collect();
         let metrics = metrics.for_upstreams(&names);
         let kept = before.map(|before| before.pools.as_slice()).unwrap_or_default();
         let pool = |route| match kept.iter().find(|pool| pool.is_for(route)) {
             Some(pool) => Arc::clone(pool),
-            None => Pool::new(route, metrics.clone()),
+            None => Pool::new(route, metrics.clone(), closing.clone()),
         };
         let pools = table.routes.iter().map(pool).collect();
         Self { table: Arc::clone(table), pools, callers: Mutex::default(), metrics, spare: Mutex::default() }
@@ -331,8 +364,7 @@ impl Exchange<'_> {
             version: self.parts.version,
             request_id: &self.peer.request_id,
         };
-        let id = self.id.as_deref().and_then(|id| std::str::from_utf8(id).ok());
-        rejection.respond(&refused, id)
+        rejection.respond(&refused, self.ids.one())
     }
 }
 

@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Form};
 use super::connect;
@@ -23,6 +24,7 @@ use super::redirect;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use super::upstream::{Ask, Lease, Pool, Unanswered};
+use super::waiting::Wait;
 use crate::config::UpstreamKind;
 use crate::telemetry::WorkerMetrics;
 
@@ -30,6 +32,7 @@ use crate::telemetry::WorkerMetrics;
 const AGAIN: Duration = Duration::from_secs(15);
 /// How long an answer is waited for, and how much of it is looked at.
 const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT: Wait = Wait { early: None, limit: PATIENCE };
 const ENOUGH: usize = 16 * 1024;
 /// A request that every revision knows and that changes nothing.
 const PING: &str = r#"{"jsonrpc":"2.0","id":"mcpgate","method":"ping"}"#;
@@ -52,7 +55,7 @@ impl RouteTable {
         let metrics = metrics.for_upstreams(&names);
         self.routes.iter().map(move |route| Probe {
             route: Arc::clone(route),
-            pool: Pool::new(route, metrics.clone()),
+            pool: Pool::new(route, metrics.clone(), CancellationToken::new()),
             was_asked: false,
         })
     }
@@ -157,7 +160,7 @@ impl Probe {
     /// Sends a ping to this path and says what was heard, or why nothing was.
     async fn ping(&self, target: &PathAndQuery) -> Result<Heard, String> {
         let body = Outgoing::Whole(Some(Bytes::from_static(PING.as_bytes()).into()));
-        let ask = Ask { method: Method::POST, target: target.clone(), headers: self.head(None), body };
+        let ask = Ask { method: Method::POST, target: target.clone(), headers: self.head(None), body, wait: WAIT };
         let asked = async {
             let (response, lease) = self.pool.send_our_own(ask).await.map_err(words)?;
             let (head, body) = response.into_parts();
@@ -180,7 +183,7 @@ impl Probe {
     /// Some servers begin a session for any request; nobody will use this one.
     async fn end_session(&self, target: &PathAndQuery, session: &HeaderValue) {
         let headers = self.head(Some(session));
-        let ask = Ask { method: Method::DELETE, target: target.clone(), headers, body: Outgoing::Empty };
+        let ask = Ask { method: Method::DELETE, target: target.clone(), headers, body: Outgoing::Empty, wait: WAIT };
         if let Ok((response, lease)) = self.pool.send_our_own(ask).await {
             read(response.into_body(), lease).await;
         }

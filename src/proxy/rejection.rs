@@ -54,6 +54,8 @@ pub(super) enum Rejection {
     InsufficientScope,
     /// No connection is free and too many wait.
     Overloaded,
+    /// The process ends before the upstream has answered.
+    GoingDown,
     /// The upstream gave no answer that can be passed on.
     Upstream(Fault),
     /// A fault of ours.
@@ -67,11 +69,11 @@ impl From<Fault> for Rejection {
 }
 
 /// JSON-RPC 2.0 5.1: not the message's fault.
-const INTERNAL_ERROR: i32 = -32603;
+pub(super) const INTERNAL_ERROR: i32 = -32603;
 /// JSON-RPC 2.0 5.1: the message's fault.
 const INVALID_REQUEST: i32 = -32600;
 /// What SDKs say of a session that is gone; of the range that the revision of 2026-07-28 calls meaningless.
-const SESSION_NOT_FOUND: i32 = -32001;
+pub(super) const SESSION_NOT_FOUND: i32 = -32001;
 /// Words that stand in the body and in the challenge.
 pub(super) const MALFORMED_CREDENTIALS: &str = "send one bearer token in one Authorization field";
 pub(super) const INVALID_TOKEN: &str = "the token is unknown, expired or revoked, or not for this resource";
@@ -96,7 +98,7 @@ impl Rejection {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited(_) | Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unprovable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unprovable | Self::Overloaded | Self::GoingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(fault) => fault.cause.status(),
         }
     }
@@ -119,13 +121,14 @@ impl Rejection {
             Self::UnknownSession => Outcome::BadSession,
             Self::InsufficientScope => Outcome::InsufficientScope,
             Self::Overloaded => Outcome::Overloaded,
+            Self::GoingDown => Outcome::GoingDown,
             Self::Upstream(fault) => fault.cause.outcome(),
             Self::Internal => Outcome::Internal,
         }
     }
 
     /// What the caller is told, in words that name neither him nor anything behind the gateway.
-    fn description(&self) -> &'static str {
+    pub(super) fn description(&self) -> &'static str {
         match self {
             Self::AmbiguousPath => "the path has an encoded or repeated separator",
             Self::BadOrigin => "pages of this origin may not call",
@@ -145,6 +148,7 @@ impl Rejection {
             Self::UnknownSession => "Session not found",
             Self::InsufficientScope => INSUFFICIENT_SCOPE,
             Self::Overloaded => "too many requests are under way",
+            Self::GoingDown => "the gateway is going down",
             Self::Upstream(fault) => fault.cause.description(),
             Self::Internal => "a fault of the gateway",
         }
@@ -169,7 +173,9 @@ impl Rejection {
             Self::Envelope(fault) => Err(fault.code),
             Self::HeaderMismatch(_) => Err(HeaderMismatch::CODE),
             Self::UnknownSession => Err(SESSION_NOT_FOUND),
-            Self::Unprovable | Self::Overloaded | Self::Upstream(_) | Self::Internal => Err(INTERNAL_ERROR),
+            Self::Unprovable | Self::Overloaded | Self::GoingDown | Self::Upstream(_) | Self::Internal => {
+                Err(INTERNAL_ERROR)
+            }
         }
     }
 
@@ -210,7 +216,9 @@ impl Rejection {
             Self::InvalidToken | Self::WrongAudience => drop(challenge(Challenge::InvalidToken)),
             Self::InsufficientScope => drop(challenge(Challenge::InsufficientScope)),
             Self::RateLimited(seconds) => extra = Some((RETRY_AFTER, (*seconds).into())),
-            Self::TooManyAtOnce | Self::Unprovable | Self::Overloaded => extra = Some((RETRY_AFTER, COME_AGAIN.into())),
+            Self::TooManyAtOnce | Self::Unprovable | Self::Overloaded | Self::GoingDown => {
+                extra = Some((RETRY_AFTER, COME_AGAIN.into()))
+            }
             Self::Upstream(Fault { cause: Cause::Resting, .. }) => extra = Some((RETRY_AFTER, REST.as_secs().into())),
             Self::MethodNotAllowed(allowed) => extra = Some((ALLOW, HeaderValue::from_static(allowed))),
             // DS-06, DS-02: what is left of the body is not worth reading; `Connection` does not exist in HTTP/2.

@@ -4,21 +4,24 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::budget::Slot;
-use super::events::Events;
+use super::ending::Ids;
+use super::events::{Events, Wrap};
 use super::fault::{Cause, Fault};
 use super::gather::{Gathered, Stop};
+use super::late::{Begun, Late, Nothing};
 use super::places::Place;
 use super::record::Record;
+use super::rejection::INTERNAL_ERROR;
 use super::upstream::Lease;
 use super::watch::{Order, Ward};
-use crate::telemetry::Outcome;
 use crate::web::detached;
 
 /// One TLS record.
@@ -27,23 +30,40 @@ const JOINED: usize = 16 * 1024;
 const ENOUGH_LOOKS: u8 = 2;
 /// P-10: a line that every client ignores.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
-/// TV-15: why the stream ends, for whoever reads it with his own eyes.
-const TOKEN_ENDED: Bytes = Bytes::from_static(b": the access token has ended\n\n");
-const REMOVED: Bytes = Bytes::from_static(b": the resource has been removed\n\n");
-const TOO_OLD: Bytes = Bytes::from_static(b": the stream is too old\n\n");
+/// What a client reads whose stream the upstream refuses late; its next attempt is refused at once.
+const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream\n\n");
 
 /// The upstream's body, its connection, and its place among the requests under way unless it is a stream of events.
 type Source = (Incoming, (Lease, Option<Place>));
 
+/// How a late answer's body is passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// As it comes.
+    Events,
+    /// A JSON message as the one event of a stream that began before it; with its longest pause.
+    Wrapped(Duration),
+}
+
 /// A body that is relayed. It holds what must last as long as it does.
 pub(super) struct Relay {
+    /// What the upstream has yet to answer.
+    late: Option<Late>,
     upstream: Option<Source>,
+    /// What comes before and after the upstream's bytes.
+    first: Option<Bytes>,
+    last: Option<io::Result<Bytes>>,
+    wrap: Option<Wrap>,
     read: Gathered,
     /// Whether the upstream's body broke off; its last bytes may still be here.
     broken: bool,
     /// How often nothing new was found since the upstream's task was last given a chance to bring more.
     idle_looks: u8,
     events: Option<(Events, usize)>,
+    /// The requests that this is the answer to.
+    ids: Ids,
+    /// Whether an error can still be the whole body: nothing was passed on, and no length was said.
+    is_open: bool,
     ward: Arc<Ward>,
     record: Record,
     _slot: Option<Slot>,
@@ -58,66 +78,134 @@ impl Relay {
         events: Option<usize>,
         ward: Arc<Ward>,
         record: Record,
-        slot: Option<Slot>,
+        (slot, ids): (Option<Slot>, Ids),
     ) -> Self {
         Self {
+            late: None,
+            is_open: read.len() == 0 && body.size_hint().exact().is_none(),
             upstream: Some((body, held)),
+            first: None,
+            last: None,
+            wrap: None,
             read,
             broken: false,
             idle_looks: 0,
             events: events.map(|limit| (Events::default(), limit)),
+            ids,
             ward,
             record,
             _slot: slot,
         }
     }
 
-    /// Obeys the watch; the last frame of a stream that is ended.
+    /// Relays as a stream of events what the upstream has yet to answer. `limit` bounds one event.
+    pub(super) fn early(
+        late: Late,
+        limit: usize,
+        ward: Arc<Ward>,
+        record: Record,
+        slot: Option<Slot>,
+        ids: Ids,
+    ) -> Self {
+        Self {
+            late: Some(late),
+            upstream: None,
+            // Some of what stands between passes a head on with the first bytes of its body.
+            first: Some(KEEP_ALIVE),
+            last: None,
+            wrap: None,
+            read: Gathered::default(),
+            broken: false,
+            idle_looks: 0,
+            events: Some((Events::default(), limit)),
+            ids,
+            is_open: false,
+            ward,
+            record,
+            _slot: slot,
+        }
+    }
+
+    /// Obeys the watch; the last frame of an answer that is ended.
     fn obey(&mut self, order: Order) -> Option<io::Result<Bytes>> {
-        let between = self.events.as_ref().is_some_and(|(events, _)| events.is_between()) && self.read.len() == 0;
-        let farewell = match order {
-            Order::KeepAlive => return between.then_some(Ok(KEEP_ALIVE)),
-            Order::TokenEnded => TOKEN_ENDED,
-            Order::Removed => REMOVED,
-            Order::TooOld => TOO_OLD,
-            Order::TooSilent => {
-                self.fail(&Fault::new(Cause::TooSlow, "nothing more of a begun answer for first_byte_timeout"));
-                return Some(Err(io::ErrorKind::TimedOut.into()));
+        match order {
+            Order::KeepAlive => {
+                let is_between = self.events.as_ref().is_some_and(|(events, _)| events.is_between());
+                if self.wrap.as_ref().is_some_and(Wrap::is_stuck) {
+                    return Some(self.give_up(&Fault::new(Cause::TooSlow, "a begun answer has paused too long")));
+                }
+                return (is_between && self.read.len() == 0).then_some(Ok(KEEP_ALIVE));
             }
-        };
+            Order::TooSilent => {
+                return Some(self.give_up(&Fault::new(Cause::TooSlow, "a begun answer has paused too long")));
+            }
+            Order::TokenEnded | Order::Unvouched | Order::Removed | Order::TooOld | Order::GoingDown => {}
+        }
+        self.stop();
+        self.record.break_off(order.outcome());
+        Some(self.farewell(INTERNAL_ERROR, order.words()))
+    }
+
+    fn stop(&mut self) {
+        self.late = None;
         self.upstream = None;
         self.read = Gathered::default();
-        if between {
-            return Some(Ok(farewell));
-        }
-        // In the middle of something: whoever reads it must not take it for the whole.
-        self.record.break_off(Outcome::InvalidToken);
-        Some(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 
     /// Ends the answer because of the upstream.
     fn fail(&mut self, fault: &Fault) {
+        self.late = None;
         self.upstream = None;
         self.record.fail(fault);
+    }
+
+    /// Ends it so, and says it to the client.
+    fn give_up(&mut self, fault: &Fault) -> io::Result<Bytes> {
+        self.stop();
+        self.record.fail(fault);
+        self.farewell(INTERNAL_ERROR, fault.cause.description())
+    }
+
+    /// The last bytes of an answer that is not complete: an error for each request that it is the answer to.
+    fn farewell(&self, code: i32, why: &str) -> io::Result<Bytes> {
+        match &self.events {
+            Some((events, _)) if !self.ids.is_empty() => Ok(self.ids.errors_as_events(events.discard(), code, why)),
+            Some((events, _)) if events.is_between() => Ok(Bytes::from(format!(": {why}\n\n"))),
+            None if self.is_open && !self.ids.is_empty() => Ok(self.ids.errors_as_json(why)),
+            // In the middle of something: whoever reads it must not take it for the whole.
+            Some(_) | None => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
     }
 
     /// Gives away what was read.
     fn pass(&mut self) -> io::Result<Bytes> {
         // The client may take its time: what waits for it must not be a read buffer for each event.
         let data = detached(self.read.take());
+        let data = match &mut self.wrap {
+            Some(wrap) => wrap.pass(&data),
+            None => data,
+        };
         self.idle_looks = 0;
         self.ward.is_alive();
-        if let Some((events, limit)) = &mut self.events
-            && !events.pass(&data, *limit)
-        {
-            let detail = format!("one event of more than limits.sse_event, {limit} bytes");
-            self.fail(&Fault::new(Cause::TooLarge, detail));
-            return Err(io::ErrorKind::FileTooLarge.into());
+        self.is_open = false;
+        let Some((events, limit)) = &mut self.events else { return Ok(data) };
+        let (before, limit) = (*events, *limit);
+        if events.pass(&data, limit) {
+            return Ok(data);
         }
-        Ok(data)
+        // What was complete before the event that is too large is passed on.
+        let whole = before.last_end(&data).unwrap_or(0);
+        *events = before;
+        events.pass(data.get(..whole).unwrap_or_default(), limit);
+        let detail = format!("one event of more than limits.sse_event, {limit} bytes");
+        let farewell = self.give_up(&Fault::new(Cause::TooLarge, detail))?;
+        Ok([data.get(..whole).unwrap_or_default(), &farewell].concat().into())
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         if let Some(frame) = self.ward.order().and_then(|order| self.obey(order)) {
             return Poll::Ready(Some(frame));
         }
@@ -140,6 +228,9 @@ impl Relay {
         if self.read.len() > 0 {
             return Poll::Ready(Some(self.pass()));
         }
+        if let Some(last) = self.last.take() {
+            return Poll::Ready(Some(last));
+        }
         // UP-03: a part must not look like the whole.
         let broken = std::mem::take(&mut self.broken);
         Poll::Ready(broken.then(|| Err(io::ErrorKind::UnexpectedEof.into())))
@@ -147,6 +238,10 @@ impl Relay {
 
     /// Reads what is ready; ready itself when that is enough, or all there will be.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(late) = &mut self.late {
+            let begun = ready!(late.poll(cx));
+            self.begin(begun);
+        }
         let Some((body, _)) = &mut self.upstream else { return Poll::Ready(()) };
         match self.read.poll_read(body, JOINED, cx) {
             Poll::Pending => return Poll::Pending,
@@ -157,13 +252,43 @@ impl Relay {
                     lease.finish();
                     drop(place);
                 }
+                self.last = self.wrap.as_ref().map(|_| Ok(Wrap::END));
             }
             Poll::Ready(Stop::Broken(error)) => {
-                self.broken = true;
-                self.fail(&Fault::of_exchange(&error));
+                let fault = Fault::of_exchange(&error);
+                if self.wrap.is_some() {
+                    self.last = Some(self.give_up(&fault));
+                } else {
+                    // A client may ask for the rest of a stream of events (Last-Event-ID), so no error ends it here.
+                    self.broken = true;
+                    self.fail(&fault);
+                }
             }
         }
         Poll::Ready(())
+    }
+
+    /// Goes on with what the upstream has answered at last.
+    fn begin(&mut self, begun: Begun) {
+        self.late = None;
+        match begun {
+            Begun::Answer(body, lease, place, flow) => {
+                if let (Flow::Wrapped(pause), Some((_, limit))) = (flow, &mut self.events) {
+                    self.wrap = Some(Wrap::new(pause));
+                    // A JSON answer may be of any size.
+                    *limit = usize::MAX;
+                }
+                self.upstream = Some((body, (lease, place)));
+            }
+            Begun::Nothing(Nothing::Error(code, why)) => self.last = Some(self.farewell(code, &why)),
+            Begun::Nothing(Nothing::Fault(fault)) => self.last = Some(self.give_up(&fault)),
+            Begun::NoStream(fault) => {
+                if let Some(fault) = fault {
+                    self.record.fail(&fault);
+                }
+                self.last = Some(Ok(NO_STREAM));
+            }
+        }
     }
 }
 
@@ -176,7 +301,7 @@ impl Body for Relay {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.upstream.is_none() && self.read.len() == 0 && !self.broken
+        self.upstream.is_none() && self.late.is_none() && self.last.is_none() && self.read.len() == 0 && !self.broken
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -184,6 +309,7 @@ impl Body for Relay {
             (Some((body, _)), None) => body.size_hint().exact(),
             // A comment may be added to a stream of events, and one that broke off has no length.
             (Some(_), Some(_)) => None,
+            (None, _) if self.late.is_some() || self.last.is_some() => None,
             (None, _) => (!self.broken).then_some(0),
         };
         let here = u64::try_from(self.read.len()).unwrap_or(u64::MAX);

@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 use super::budget::Budgets;
 use super::connect;
 use super::health::Health;
+use super::late::Refusals;
 use super::origin::Origins;
 use super::redirect::Moved;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
@@ -58,9 +59,12 @@ pub(super) struct Route {
     pub(super) has_query: bool,
     pub(super) moved: Moved,
     pub(super) health: Health,
+    /// Of streams, for whoever asks next.
+    pub(super) refusals: Refusals,
     pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) max_connections: usize,
     pub(super) first_byte_timeout: Duration,
+    pub(super) call_timeout: Duration,
     pub(super) max_stream: Duration,
 }
 
@@ -206,9 +210,11 @@ impl Route {
             has_query: url.query().is_some(),
             moved: Moved::default(),
             health: Health::default(),
+            refusals: Refusals::default(),
             static_headers: upstream.headers.clone(),
             max_connections: upstream.max_connections,
             first_byte_timeout: upstream.first_byte_timeout,
+            call_timeout: upstream.call_timeout,
             max_stream: upstream.max_stream,
         })
     }

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
 use super::connect::{self, Dialled};
@@ -22,6 +23,7 @@ use super::places::{Place, Places};
 use super::rejection::Rejection;
 use super::route::Route;
 use super::shared::{Share, Shared};
+use super::waiting::{SentRequest, Wait, Waiting, wait_for};
 use crate::telemetry::WorkerMetrics;
 
 /// The longest answer head.
@@ -41,6 +43,7 @@ pub(super) struct Pool {
     shared: Shared,
     breaker: Breaker,
     places: Arc<Places>,
+    closing: CancellationToken,
 }
 
 /// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
@@ -48,9 +51,9 @@ pub(super) struct Pool {
 pub(super) struct Lease {
     idle: Arc<IdleLines>,
     line: Option<Line>,
-    share: Option<Share>,
+    pub(super) share: Option<Share>,
     /// The upload that was still under way when the answer began.
-    upload: Option<Arc<Progress>>,
+    pub(super) upload: Option<Arc<Progress>>,
 }
 
 /// What is asked of an upstream.
@@ -59,6 +62,7 @@ pub(super) struct Ask {
     pub(super) target: PathAndQuery,
     pub(super) headers: HeaderMap,
     pub(super) body: Outgoing,
+    pub(super) wait: Wait,
 }
 
 /// On which connections a request may go.
@@ -76,6 +80,8 @@ pub(super) enum Unanswered {
     Lost(Fault),
     /// The upstream has not acted, whatever was asked; with the body, if it is still here.
     Unprocessed(Fault, Option<Bytes>),
+    /// There is none yet.
+    Late(Box<Waiting>),
     /// Nothing is to be done about it.
     Refused(Rejection),
 }
@@ -90,6 +96,8 @@ impl From<Unanswered> for Rejection {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
             Unanswered::Lost(fault) | Unanswered::Unprocessed(fault, _) => fault.into(),
+            // Where a wait may become one, it is gone on with.
+            Unanswered::Late(waiting) => waiting.too_slow().into(),
             Unanswered::Refused(rejection) => rejection,
         }
     }
@@ -99,13 +107,15 @@ impl From<Unanswered> for Rejection {
 pub(super) type Answered = (Response<Incoming>, Lease);
 
 impl Pool {
-    pub(super) fn new(route: &Arc<Route>, metrics: WorkerMetrics) -> Arc<Self> {
+    /// Makes the connections of one worker. `closing` ends the waits for answers.
+    pub(super) fn new(route: &Arc<Route>, metrics: WorkerMetrics, closing: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             route: Arc::clone(route),
             metrics,
             idle: Arc::default(),
             shared: Shared::new(route.origin.connect_timeout),
             breaker: Breaker::default(),
+            closing,
             places: Places::new(route.max_connections, route.max_connections.saturating_mul(WAITING_PER_CONNECTION)),
         })
     }
@@ -138,37 +148,40 @@ impl Pool {
 
     async fn exchange_on(&self, on: On, ask: Ask) -> Result<Answered, Unanswered> {
         let mut lease = Lease { idle: Arc::clone(&self.idle), line: None, share: None, upload: ask.body.progress() };
+        let wait = ask.wait;
         let mut request = Request::new(ask.body);
         *request.method_mut() = ask.method;
         *request.headers_mut() = ask.headers;
         *request.uri_mut() = Uri::from(ask.target);
         // A connection that was closed while idle gives the request back unsent.
         while let Some(line) = (on == On::Any).then(|| self.idle.take()).flatten() {
-            match self.exchange(&mut lease, line, request).await {
+            match self.exchange(&mut lease, line, request, wait).await {
                 Ok(response) => return accept(response, lease),
                 Err(Failure::Unsent(again)) => request = *again,
+                Err(Failure::Early(sent, rest)) => return Err(Waiting::go_on(sent, rest, lease)),
                 Err(Failure::Unanswered(why)) => return Err(why),
             }
         }
         let shared = match (on == On::Any).then(|| self.shared.take()).flatten() {
-            Some(share) => Box::pin(self.exchange_shared(&mut lease, share, true, request)).await,
+            Some(share) => Box::pin(self.exchange_shared(&mut lease, share, true, request, wait)).await,
             None => Err(Failure::Unsent(Box::new(request))),
         };
         let sent = match shared {
             // Boxed: a handshake's state is large and rare; a request on a kept connection need not carry its room.
-            Err(Failure::Unsent(again)) => Box::pin(self.connect_and_send(&mut lease, *again)).await,
-            Ok(_) | Err(Failure::Unanswered(_)) => shared,
+            Err(Failure::Unsent(again)) => Box::pin(self.connect_and_send(&mut lease, *again, wait)).await,
+            Ok(_) | Err(Failure::Unanswered(_) | Failure::Early(..)) => shared,
         };
         match sent {
             Ok(response) => accept(response, lease),
             Err(Failure::Unsent(_)) => {
                 Err(Fault::new(Cause::ClosedEarly, "a new connection ended before anything was sent").into())
             }
+            Err(Failure::Early(sent, rest)) => Err(Waiting::go_on(sent, rest, lease)),
             Err(Failure::Unanswered(why)) => Err(why),
         }
     }
 
-    async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>) -> Sent {
+    async fn connect_and_send(&self, lease: &mut Lease, mut request: Request<Outgoing>, wait: Wait) -> Sent {
         let resting = || Fault::new(Cause::Resting, "no connection could be made a moment ago");
         let attempt = self.breaker.attempt(Instant::now()).ok_or_else(resting)?;
         let dialled = connect::dial(&self.route.origin).await;
@@ -181,7 +194,7 @@ impl Pool {
             Dialled::Tls(io) => Line::open(io, counted).await,
             Dialled::Http2(io) => {
                 let share = self.shared.open(io, counted).await.map_err(|e| Fault::of_exchange(&e))?;
-                return self.exchange_shared(lease, share, false, request).await;
+                return self.exchange_shared(lease, share, false, request, wait).await;
             }
         };
         let line = opened.map_err(|e| Fault::of_exchange(&e))?;
@@ -192,18 +205,17 @@ impl Pool {
             *request.version_mut() = Version::HTTP_11;
             request.headers_mut().insert(HOST, self.route.origin.host_header.clone());
         }
-        self.exchange(lease, line, request).await
+        self.exchange(lease, line, request, wait).await
     }
 
     /// Sends a request on a connection of its own.
-    async fn exchange(&self, lease: &mut Lease, line: Line, request: Request<Outgoing>) -> Sent {
+    async fn exchange(&self, lease: &mut Lease, line: Line, request: Request<Outgoing>, wait: Wait) -> Sent {
         let line = lease.line.insert(line);
         let is_reused = line.signs().has_heard();
         line.signs().begin();
-        let error = match timeout(self.route.first_byte_timeout, line.sender.try_send_request(request)).await {
-            Ok(Ok(response)) => return Ok(response),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(self.too_slow().into()),
+        let error = match wait_for(&self.closing, line.sender.try_send_request(request), wait).await? {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
         };
         Err(failure(error, lease.upload.as_deref(), is_reused && !line.signs().has_heard()))
     }
@@ -215,6 +227,7 @@ impl Pool {
         share: Share,
         is_reused: bool,
         mut request: Request<Outgoing>,
+        wait: Wait,
     ) -> Sent {
         let origin = &self.route.origin;
         // RFC 9113 8.3.1: the authority stands in its pseudo-field.
@@ -226,7 +239,7 @@ impl Pool {
         *request.version_mut() = Version::HTTP_2;
         let lent = request.body_mut().lend();
         let share = lease.share.insert(share);
-        let mut sent = std::pin::pin!(share.sender.try_send_request(request));
+        let mut sent: SentRequest = Box::pin(share.sender.try_send_request(request));
         let begun = Instant::now();
         if let Some(lent) = lent {
             let early = timeout(origin.connect_timeout, sent.as_mut()).await;
@@ -240,17 +253,15 @@ impl Pool {
                 return Err(Unanswered::Unprocessed(Fault::new(Cause::TooSlow, detail), Some(body)).into());
             }
         }
-        match timeout(self.route.first_byte_timeout.saturating_sub(begun.elapsed()), sent).await {
+        match wait_for(&self.closing, sent, wait.after(begun.elapsed())).await {
             Ok(answer) => answer.map_err(|error| failure(error, lease.upload.as_deref(), is_reused)),
-            Err(_) => {
-                share.leave();
-                Err(self.too_slow().into())
+            Err(failure) => {
+                if matches!(failure, Failure::Unanswered(_)) {
+                    share.leave();
+                }
+                Err(failure)
             }
         }
-    }
-
-    fn too_slow(&self) -> Fault {
-        Fault::new(Cause::TooSlow, format!("no head of an answer in {:?}", self.route.first_byte_timeout))
     }
 }
 
@@ -281,11 +292,12 @@ impl Drop for Lease {
 }
 
 type Sent = Result<Response<Incoming>, Failure>;
-
 /// Why one connection has brought no answer.
-enum Failure {
+pub(super) enum Failure {
     /// Nothing was sent: here is the request again.
     Unsent(Box<Request<Outgoing>>),
+    /// It was sent and may be answered later; with the rest of the wait.
+    Early(SentRequest, Wait),
     Unanswered(Unanswered),
 }
 
@@ -303,7 +315,11 @@ impl From<Fault> for Failure {
 
 /// Says what an error of hyper's means. `is_stale` says that the connection had served before and that nothing of an
 /// answer has come on it.
-fn failure(mut error: TrySendError<Request<Outgoing>>, upload: Option<&Progress>, is_stale: bool) -> Failure {
+pub(super) fn failure(
+    mut error: TrySendError<Request<Outgoing>>,
+    upload: Option<&Progress>,
+    is_stale: bool,
+) -> Failure {
     if let Some(request) = error.take_message() {
         return Failure::Unsent(Box::new(request));
     }
@@ -338,7 +354,7 @@ fn is_reset(error: &hyper::Error) -> bool {
 }
 
 /// UP-05: an answer beyond the limits is none, and its connection goes with it.
-fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<Answered, Unanswered> {
+pub(super) fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<Answered, Unanswered> {
     let fields = response.headers().len();
     if fields > MAX_FIELDS {
         return Err(Fault::new(Cause::TooLarge, format!("an answer with {fields} header fields")).into());

@@ -21,20 +21,32 @@ use crate::token_cache::{Lookup, TokenCache};
 pub(super) enum Order {
     /// Show a sign of life.
     KeepAlive,
-    /// The token is revoked, or the time of grace is over since it has expired or nobody vouches for it.
+    /// The token is revoked, or the time of grace is over since it has expired.
     TokenEnded,
+    /// The time of grace is over since nobody vouches for the token any more.
+    Unvouched,
     /// What it comes from is no longer configured.
     Removed,
     /// Open for as long as a stream may be.
     TooOld,
     /// Nothing came for as long as an answer may pause.
     TooSilent,
+    /// The process ends now.
+    GoingDown,
 }
 
 const NONE: u8 = 0;
 
 impl Order {
-    const ALL: [Self; 5] = [Self::KeepAlive, Self::TokenEnded, Self::TooOld, Self::TooSilent, Self::Removed];
+    const ALL: [Self; 7] = [
+        Self::KeepAlive,
+        Self::TokenEnded,
+        Self::Unvouched,
+        Self::TooOld,
+        Self::TooSilent,
+        Self::Removed,
+        Self::GoingDown,
+    ];
 
     const fn code(self) -> u8 {
         match self {
@@ -43,6 +55,8 @@ impl Order {
             Self::TooOld => 3,
             Self::TooSilent => 4,
             Self::Removed => 5,
+            Self::Unvouched => 6,
+            Self::GoingDown => 7,
         }
     }
 }
@@ -115,6 +129,8 @@ pub(super) struct Watch {
 struct State {
     watched: Vec<Watched>,
     running: bool,
+    /// Whether all answers are ended, those that begin from now on too.
+    closed: bool,
     /// The route table in force, and whether the answers have not been compared with it yet.
     table: Option<Arc<RouteTable>>,
     is_new: bool,
@@ -142,6 +158,10 @@ impl Watch {
         let (held, route) = (Arc::clone(&ward), Arc::clone(route));
         let watched = Watched { ward: held, route, hash, end, opened: now, heard: now, limits, unseen: true };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            ward.tell(Order::GoingDown);
+            return ward;
+        }
         state.watched.push(watched);
         if !std::mem::replace(&mut state.running, true) {
             tokio::spawn(Arc::clone(self).run());
@@ -154,6 +174,13 @@ impl Watch {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.table = Some(Arc::clone(table));
         state.is_new = true;
+    }
+
+    /// Ends all answers, now and from now on.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.closed = true;
+        state.watched.drain(..).for_each(|watched| watched.ward.tell(Order::GoingDown));
     }
 
     /// Looks after the answers until none is open. A panic must not leave answers open whose tokens are revoked.
@@ -193,7 +220,7 @@ impl Watch {
                 Some(Order::Removed)
             } else if unvouched > watched.limits.grace {
                 // TV-23: what nobody can prove to be good is not taken to be for long.
-                Some(Order::TokenEnded)
+                Some(Order::Unvouched)
             } else {
                 watched.judge(now, time, revoked, &self.cache)
             };

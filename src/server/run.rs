@@ -22,6 +22,9 @@ use crate::telemetry;
 /// How long the process stays for its last audit rows when the store does not answer.
 const LAST_ROWS: Duration = Duration::from_secs(2);
 
+/// How long clients have to take the last word of answers that were cut.
+const FAREWELLS: Duration = Duration::from_millis(1500);
+
 /// What is done once connections are accepted.
 pub type OnReady = Box<dyn FnOnce(&Ready) + Send>;
 
@@ -180,6 +183,11 @@ impl Gateway {
             }
             () = signals.end() => tracing::warn!("a second signal: not waiting any longer"),
         }
+        // What is still under way is answered with the reason; who takes it needs a moment.
+        for desk in &self.desks {
+            desk.worker.proxy.close();
+        }
+        drop(tokio::time::timeout(FAREWELLS, self.process.admission.empty()).await);
         self.ended.cancel();
         // Without anybody to hand connections over, the workers' runtimes end.
         drop(self.desks);

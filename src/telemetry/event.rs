@@ -66,6 +66,9 @@ closed_set! {
         UpstreamSlow => "upstream_slow",
         UpstreamRefused => "upstream_refused",
         UpstreamProtocol => "upstream_protocol",
+        TooOld => "too_old",
+        Removed => "removed",
+        GoingDown => "going_down",
         Internal => "internal",
     }
 }

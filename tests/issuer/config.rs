@@ -117,6 +117,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
         max_connections: 1,
         connect_timeout: Duration::from_secs(1),
         first_byte_timeout: Duration::from_secs(1),
+        call_timeout: Duration::from_secs(1),
         max_stream: Duration::from_secs(1),
         check_envelope: true,
     }

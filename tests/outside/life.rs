@@ -317,15 +317,18 @@ async fn a_stream_under_way_ends_by_itself_while_the_gateway_drains() {
 }
 
 #[tokio::test]
-async fn a_stream_that_does_not_end_is_cut_when_the_time_to_drain_is_up() {
+async fn a_call_that_does_not_end_is_answered_with_the_reason_when_the_time_to_drain_is_up() {
     let (url, _never) = slow_upstream().await;
     let mut gateway = Home::new("[timeouts]\ndrain = \"1s\"\n", Some(url)).start().await;
-    let reader = open_stream(&gateway).await;
+    let mut reader = open_stream(&gateway).await;
     let began = Instant::now();
     gateway.signal("TERM");
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains(r#""id":1,"error":{"code":-32603,"message":"the gateway is going down"}"#), "{rest}");
+    assert!(rest.ends_with("0\r\n\r\n"), "it ends properly: {rest:?}");
     assert_eq!(gateway.ended().await, Some(0));
     assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&began.elapsed()), "{:?}", began.elapsed());
-    drop(reader);
 }
 
 #[tokio::test]
@@ -463,7 +466,7 @@ async fn tv_14_an_upstream_that_a_reload_removes_ends_its_open_streams() {
         line.clear();
         let read = tokio::time::timeout(Duration::from_secs(5), gone.read_line(&mut line)).await;
         assert!(read.expect("it ends within five seconds").unwrap() > 0, "it must not look broken");
-        said |= line.contains(": the resource has been removed");
+        said |= line.contains("the resource has been removed");
     }
     assert!(said, "it says why it ends");
     let mut rest = Vec::new();

@@ -67,7 +67,7 @@ impl Server {
                 upstream.ca_file = Some(ca.clone());
                 // How long a sign of life may take.
                 upstream.connect_timeout = Duration::from_millis(300);
-                upstream.first_byte_timeout = Duration::from_secs(2);
+                upstream.call_timeout = Duration::from_secs(2);
             }
         })
         .await

@@ -12,6 +12,7 @@
 
 mod again;
 mod cache;
+mod calls;
 mod client;
 mod faults;
 mod fields;

@@ -26,8 +26,7 @@ async fn up_01_an_absent_upstream_is_named_without_its_address() {
 
 #[tokio::test]
 async fn up_01_a_slow_upstream_is_given_up() {
-    let world =
-        World::with(|c| c.upstreams.iter_mut().for_each(|u| u.first_byte_timeout = Duration::from_millis(50))).await;
+    let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.call_timeout = Duration::from_millis(50))).await;
     world.mcp.then([Act::Hang]);
     let reply = world.ask(&Ask::post(PING).bearer(&world.token(MCP).text)).await;
     reply.assert_rpc(504, -32603, json!(7));

@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) keys: Arc<TokenKeys>,
     metrics: Arc<Metrics>,
+    proxy: Arc<Proxy>,
     served: Served,
     address: SocketAddr,
     http2: SocketAddr,
@@ -81,7 +82,7 @@ impl World {
         let (address, http2) = (listener.local_addr().unwrap(), second.local_addr().unwrap());
         let served = Arc::new(Mutex::new((config, table)));
         tokio::spawn(listen(listener, false, proxy.clone(), served.clone()));
-        tokio::spawn(listen(second, true, proxy, served.clone()));
+        tokio::spawn(listen(second, true, proxy.clone(), served.clone()));
         let world = Self {
             mcp,
             alpha,
@@ -91,6 +92,7 @@ impl World {
             clock,
             keys,
             metrics,
+            proxy,
             served,
             address,
             http2,
@@ -114,6 +116,17 @@ impl World {
         let table = self.served.lock().unwrap().1.clone();
         table.probe_upstreams(&self.metrics.worker()).await;
         table.states()
+    }
+
+    /// Adopts a changed configuration, as the server does.
+    pub(crate) fn adopt(&self, change: impl FnOnce(&mut Config)) {
+        self.reload(change);
+        self.proxy.adopt(&self.served.lock().unwrap().1);
+    }
+
+    /// Ends what is under way, as the server does when its time is up.
+    pub(crate) fn close(&self) {
+        self.proxy.close();
     }
 
     /// Returns what is known of the upstreams.

@@ -1,0 +1,115 @@
+//! How a request that is under way is ended before its answer is complete. Nothing that the gateway does may leave a
+//! client waiting for the answer to an id: it gets a JSON-RPC error that says why.
+
+use bytes::{Bytes, BytesMut};
+
+use super::rejection::INTERNAL_ERROR;
+use super::watch::Order;
+use crate::mcp::Refusal;
+use crate::telemetry::Outcome;
+
+/// The ids of the requests in a message, as raw JSON: for an answer of our own.
+#[derive(Debug, Default)]
+pub(super) enum Ids {
+    /// No request, or nobody has looked.
+    #[default]
+    None,
+    /// The common case, which allocates nothing.
+    One(Bytes),
+    /// Those of a batch.
+    Many(Box<[Bytes]>),
+}
+
+impl Ids {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Returns the id of a message that is one request.
+    pub(super) fn one(&self) -> Option<&str> {
+        match self {
+            Self::One(id) => std::str::from_utf8(id).ok(),
+            Self::None | Self::Many(_) => None,
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &str> {
+        let (one, many) = match self {
+            Self::None => (None, &[][..]),
+            Self::One(id) => (Some(id), &[][..]),
+            Self::Many(ids) => (None, &ids[..]),
+        };
+        one.into_iter().chain(many).filter_map(|id| std::str::from_utf8(id).ok())
+    }
+
+    /// Returns an error for each id as events, after what ends the event that is open.
+    pub(super) fn errors_as_events(&self, before: &[u8], code: i32, message: &str) -> Bytes {
+        let mut events = BytesMut::from(before);
+        for id in self.each() {
+            events.extend_from_slice(b"event: message\ndata: ");
+            events.extend_from_slice(&Refusal { code, message, id: Some(id) }.to_json());
+            events.extend_from_slice(b"\n\n");
+        }
+        events.freeze()
+    }
+
+    /// Returns the error as a body: one message, or a batch of them.
+    pub(super) fn errors_as_json(&self, message: &str) -> Bytes {
+        let error = |id| Refusal { code: INTERNAL_ERROR, message, id: Some(id) }.to_json();
+        match self {
+            Self::None | Self::One(_) => self.each().flat_map(error).collect(),
+            Self::Many(_) => {
+                let errors: Vec<_> = self.each().map(error).collect();
+                [b"[".as_slice(), &errors.join(&b','), b"]"].concat().into()
+            }
+        }
+    }
+}
+
+impl Order {
+    /// Why the answer ends: for the client, in a JSON-RPC error or in a comment of a stream.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::KeepAlive => "",
+            Self::TokenEnded => "the access token has ended",
+            Self::Unvouched => "tokens cannot be checked at present",
+            Self::Removed => "the resource has been removed",
+            Self::TooOld => "the stream is too old",
+            Self::TooSilent => "the upstream does not answer in time",
+            Self::GoingDown => "the gateway is going down",
+        }
+    }
+
+    /// What stands in the access line.
+    pub(super) const fn outcome(self) -> Outcome {
+        match self {
+            Self::KeepAlive => Outcome::Forwarded,
+            Self::TokenEnded => Outcome::InvalidToken,
+            Self::Unvouched => Outcome::Unprovable,
+            Self::Removed => Outcome::Removed,
+            Self::TooOld => Outcome::TooOld,
+            Self::TooSilent => Outcome::UpstreamSlow,
+            Self::GoingDown => Outcome::GoingDown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ids;
+    use bytes::Bytes;
+
+    #[test]
+    fn every_id_gets_its_error() {
+        let error = |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32603,"message":"why"}}}}"#);
+        let one = Ids::One(Bytes::from_static(b"\"a\""));
+        let many = Ids::Many([Bytes::from_static(b"1"), Bytes::from_static(b"2")].into());
+        assert_eq!(one.errors_as_json("why"), error("\"a\""));
+        assert_eq!(many.errors_as_json("why"), format!("[{},{}]", error("1"), error("2")));
+        let event = |id| format!("event: message\ndata: {}\n\n", error(id));
+        assert_eq!(one.errors_as_events(b"", -32603, "why"), event("\"a\""));
+        assert_eq!(many.errors_as_events(b"x\n\n", -32603, "why"), format!("x\n\n{}{}", event("1"), event("2")));
+        assert_eq!((one.one(), many.one()), (Some("\"a\""), None));
+        assert!(Ids::None.is_empty() && Ids::None.errors_as_events(b"", -32603, "why").is_empty());
+    }
+}
