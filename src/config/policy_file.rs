@@ -21,10 +21,10 @@ table! {
         /// How long the preceding refresh token may be tried again: it gets the same refresh token and a new access
         /// token. Clients refresh twice at once; `0s` does not allow for it.
         refresh_grace: Lifetime = "30s", "0s" to "120s";
-        /// How long after the grace the preceding refresh token may still be tried again while nobody has used the new one
-        /// or an access token that came with it: the answer was lost. It gets the same refresh token; access tokens that
-        /// came with the lost answer are void. In every other case it ends the sign-in. `0s` is strict: users of clients
-        /// that lose an answer sign in again.
+        /// How long after a refresh a client that lost the answer may ask for it again, with the preceding refresh token: as
+        /// long as nobody has used the new one or an access token that came with it. It gets the same refresh token, and the
+        /// access tokens of the lost answer are void. In every other case after the grace, the preceding refresh token ends
+        /// the sign-in. `0s` is strict: users of clients that lose an answer sign in again.
         refresh_lost_answer: Lifetime = "24h", "0s" to "7d";
         /// How long the secret that a rotation replaces is still honoured. Never more than two are: one that an earlier
         /// rotation replaced ends with the next.

@@ -66,7 +66,7 @@ impl Issuer {
         while let Some(part) = part_of(&taken.report) {
             for (tenant, grant) in self.store.record_uses(part.clone()).await? {
                 self.metrics.control(ControlEvent::RefreshReused);
-                tracing::warn!(%grant, "an access token was presented that is void since its answer was lost: the family has ended");
+                tracing::warn!(%grant, "an access token that came with a lost answer was presented: two parties hold the grant, and it has ended");
                 cache.forget_grant(&tenant, grant);
             }
             let UseReport { presented, issued, .. } = &mut taken.report;

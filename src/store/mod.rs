@@ -146,8 +146,8 @@ pub trait GrantStore {
         wanted: &[(TenantId, TokenHash)],
         now: Timestamp,
     ) -> Result<Vec<Option<AccessTokenRecord>>, StoreError>;
-    /// Returns of several access tokens which came with a lost answer and are not past their end, in the order of
-    /// `wanted`. For the cache only.
+    /// Returns, for each of `wanted`, whether it is an access token that came with a lost answer and has not expired. For
+    /// the cache only.
     async fn find_void_tokens(&self, wanted: &[(TenantId, TokenHash)], now: Timestamp)
     -> Result<Vec<bool>, StoreError>;
     /// Reads all live access tokens after `after` (row order), at most `limit`, for filling the cache at start:
