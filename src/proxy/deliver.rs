@@ -127,6 +127,7 @@ impl Proxy {
             Poll::Ready(Stop::End) => {
                 // Before the place is free: whoever waits for it finds this connection.
                 lease.finish();
+                self.check_again(exchange, token).await?;
                 return Ok(Body::from(read.take()));
             }
             Poll::Ready(Stop::Full) | Poll::Pending => {}

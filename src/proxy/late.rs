@@ -29,6 +29,7 @@ use super::watch::{Limits, Order};
 use super::{Exchange, Proxy};
 use crate::config::UpstreamKind;
 use crate::telemetry::Outcome;
+use crate::token_cache::Lookup;
 use crate::web::{Body, Response};
 
 /// How long a client that opens a stream waits for the upstream's head. SDKs of servers write none before the first event,
@@ -46,12 +47,16 @@ pub(super) struct Late {
     asked: PathAndQuery,
     /// For a GET: whose stream it is. `None` for a call.
     stream: Option<String>,
+    /// Says whether the token has been revoked since it was looked up.
+    is_revoked: Box<dyn Fn() -> bool + Send>,
 }
 
 /// What has become of it.
 pub(super) enum Begun {
     /// The answer is coming.
     Answer(Incoming, Lease, Option<Place>, Flow),
+    /// It is not passed on.
+    Ended(Order),
     /// It is none that can be passed on.
     Nothing(Nothing),
     /// There is no stream.
@@ -76,6 +81,9 @@ impl Late {
                 return Poll::Ready(Begun::Nothing(error));
             }
         };
+        if (self.is_revoked)() {
+            return Poll::Ready(Begun::Ended(Order::TokenEnded));
+        }
         let (head, body) = response.into_parts();
         let place = self.place.take();
         Poll::Ready(match (self.judge(&head), &self.stream) {
@@ -212,7 +220,12 @@ impl Proxy {
         let stream = exchange.is_stream().then(|| exchange.stream(caller));
         // An open stream is no longer a request under way; a call is.
         let place = Some(place).filter(|_| stream.is_none());
-        let late = Late { waiting, place, route: Arc::clone(route), asked, stream };
+        let (cache, clock) = (Arc::clone(&self.cache), Arc::clone(&self.clock));
+        let (hash, generation) = (token.token().hash, exchange.generation);
+        let is_revoked = Box::new(move || {
+            cache.generation() != generation && matches!(cache.lookup(&hash, clock.now()), Lookup::Absent)
+        });
+        let late = Late { waiting, place, route: Arc::clone(route), asked, stream, is_revoked };
         let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
         record.answer(Outcome::Forwarded, StatusCode::OK);
         let limits = Limits {

@@ -62,7 +62,6 @@ pub use route::RouteTable;
 pub use session::Sessions;
 
 use again::{Again, Next, Step};
-use authenticate::authenticate;
 use budget::Slot;
 use caller::{Caller, Callers};
 use ending::Ids;
@@ -121,6 +120,8 @@ struct Exchange<'a> {
     parts: Parts,
     peer: &'a Peer,
     has_good_token: bool,
+    /// Of the token cache, before the token was looked up.
+    generation: u64,
     version: ProtocolVersion,
     /// Ends with the answer's body: here, or with the stream that takes it along.
     record: Option<Record>,
@@ -178,6 +179,7 @@ impl Proxy {
             config,
             peer,
             has_good_token: false,
+            generation: 0,
             version: ProtocolVersion::read(parts.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
             record: Some(Record::begin(&station.metrics, route, &parts.method, &peer.request_id)),
             parts,
@@ -216,11 +218,10 @@ impl Proxy {
             return Ok((origin::preflight(fields), Outcome::Preflight));
         }
         // before anything that depends on what is asked, so that probes of every kind see the same 401.
-        let now = self.clock.now();
-        let token =
-            authenticate(fields, &parts.uri, &route.tenant, &self.cache, peer.address, now, &station.metrics).await?;
-        let token = Addressed::check(token, route)?;
+        let generation = self.cache.generation();
+        let token = self.authenticated(station, route, parts, peer).await?;
         exchange.has_good_token = true;
+        exchange.generation = generation;
         let caller = station.caller(&token, route)?;
         station.table.budgets.spend(&caller.budget)?;
         exchange.slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);
@@ -260,6 +261,7 @@ impl Proxy {
             }
             answered => answered?,
         };
+        self.check_again(exchange, &token).await?;
         let response = self.deliver(exchange, &asked, response, (lease, place), &token, permit.caller()).await?;
         Ok((response, Outcome::Forwarded))
     }

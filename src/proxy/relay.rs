@@ -280,6 +280,7 @@ impl Relay {
                 }
                 self.upstream = Some((body, (lease, place)));
             }
+            Begun::Ended(order) => self.last = self.obey(order),
             Begun::Nothing(Nothing::Error(code, why)) => self.last = Some(self.farewell(code, &why)),
             Begun::Nothing(Nothing::Fault(fault)) => self.last = Some(self.give_up(&fault)),
             Begun::NoStream(fault) => {

@@ -250,6 +250,12 @@ impl TokenCache {
         }
     }
 
+    /// Returns a number that is another one once anything was revoked.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
     /// Returns a receiver that moves whenever something was revoked; open streams look their token up again then.
     #[must_use]
     pub fn revocations(&self) -> watch::Receiver<u64> {

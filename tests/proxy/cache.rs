@@ -12,7 +12,7 @@ use super::upstream::soon;
 use super::world::{MCP, World};
 
 impl World {
-    fn is_hit(&self, hash: &TokenHash) -> bool {
+    pub(crate) fn is_hit(&self, hash: &TokenHash) -> bool {
         matches!(self.cache.lookup(hash, self.clock.now()), Lookup::Hit(..))
     }
     async fn load(&self, made: &super::world::Made) -> Load {

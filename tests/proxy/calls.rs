@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mcpgate::config::Config;
+use mcpgate::oauth::Lifetime;
 use serde_json::{Value, json};
 
 use super::client::{Ask, Client, Reply};
@@ -197,7 +198,7 @@ async fn a_call_that_is_too_old_or_that_nobody_vouches_for_gets_its_answer() {
     assert_ended(&rest(&mut client, HALF).await, -32603, "the stream is too old");
     world.metric("mcpgate_requests_total{upstream=\"main\",outcome=\"too_old\"} 1").await;
     let world = World::with(|config| {
-        config.max_stale = mcpgate::oauth::Lifetime::from_millis(300);
+        config.max_stale = Lifetime::from_millis(300);
         config.timeouts.expired_stream = Duration::from_millis(300);
         config.timeouts.sse_keep_alive = Duration::from_millis(40);
     });
@@ -306,4 +307,47 @@ async fn a_refusal_of_a_stream_that_comes_late_is_what_the_next_get_gets() {
     assert_eq!(world.ask(&stream(&other)).await.status, 502);
     assert_eq!(world.mcp.seen().len(), before, "the upstream has said it");
     assert_eq!(world.ask(&stream(&token)).await.status, 200, "it is asked again after that");
+}
+
+#[tokio::test]
+async fn tv_14_a_call_that_waits_when_its_token_is_revoked_is_not_answered_afterwards() {
+    let secret = r#"{"jsonrpc":"2.0","id":7,"result":"secret"}"#;
+    let head = format!("HTTP/1.1 {JSON}\r\nContent-Length: {}\r\n\r\n", secret.len());
+    // Before the head, and before the body.
+    for acts in [vec![wait(300), answer(JSON, secret)], vec![send(&head), wait(300), send(secret)]] {
+        let world = World::with(|config| config.limits.tokens_in_memory = 1000).await;
+        let (revoked, other) = (world.token(MCP), world.stored(MCP).await);
+        let ask = async |token: &str| {
+            world.mcp.then(acts.clone());
+            world.ask(&Ask::post(PING).bearer(token)).await
+        };
+        let (reply, kept, ()) = tokio::join!(ask(&revoked.text), ask(&other.text), async {
+            world.mcp.wait_for_requests(2).await;
+            world.cache.forget_grant(&revoked.record.tenant, revoked.record.grant);
+            // The other one is pushed out of memory, and is good all the same.
+            for n in 0..1000 {
+                let mut made = world.make(MCP, "use");
+                made.record.expires_at = made.record.issued_at.plus(Lifetime::from_secs(7200 + n));
+                world.cache.insert(&made.record);
+            }
+            world.cache.sweep();
+            assert!(!world.is_hit(&other.record.hash));
+        });
+        assert_eq!((reply.status, reply.text().contains("secret")), (401, false), "{reply:?}");
+        assert_eq!((kept.status, kept.text()), (200, secret));
+    }
+}
+
+#[tokio::test]
+async fn tv_14_a_call_with_a_head_is_not_answered_after_its_token_was_revoked() {
+    let world = world(|_| ()).await;
+    let revoked = world.token(MCP);
+    world.mcp.then([wait(400), answer(JSON, r#"{"jsonrpc":"2.0","id":7,"result":"secret"}"#)]);
+    let mut client = world.connect().await;
+    client.send(&call(&revoked.text).bytes()).await;
+    client.head().await;
+    world.cache.forget_grant(&revoked.record.tenant, revoked.record.grant);
+    let reply = rest(&mut client, "").await;
+    assert_ended(&reply, -32603, "the access token has ended");
+    assert!(!reply.text().contains("secret"), "{reply:?}");
 }
