@@ -5,7 +5,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HOST,
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, USER_AGENT,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::Peer;
 use super::caller::Caller;
@@ -95,6 +95,15 @@ pub(super) fn build(
     to.insert(TENANT, caller.tenant.clone());
     to.insert(UPSTREAM_REQUEST_ID, peer.request_id.clone());
     to
+}
+
+/// RFC 9110 7.6.3: a gateway says to the upstream that it is there, and how it was asked. What clients write into `Via` could
+/// be anything and goes no further.
+pub(super) const fn via(version: Version) -> HeaderValue {
+    match version {
+        Version::HTTP_2 => HeaderValue::from_static("2.0 mcpgate"),
+        _ => HeaderValue::from_static("1.1 mcpgate"),
+    }
 }
 
 /// Fields that say something about the content, and those that MCP defines. HD-04: no name in these lists has an

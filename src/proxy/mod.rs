@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::header::VIA;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -270,7 +271,10 @@ impl Proxy {
     fn head(&self, exchange: &Exchange<'_>, permit: &Permit, checked: Checked) -> HeaderMap {
         let Exchange { station, route, peer, ref parts, .. } = *exchange;
         let spare = std::mem::take(&mut *station.spare());
-        headers::build(spare, route, &station.table, &parts.headers, permit.caller(), peer, checked, &self.traces)
+        let mut head =
+            headers::build(spare, route, &station.table, &parts.headers, permit.caller(), peer, checked, &self.traces);
+        head.insert(VIA, headers::via(parts.version));
+        head
     }
 
     /// Sends a request once more where that is safe, or returns what it came to.

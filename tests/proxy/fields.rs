@@ -33,6 +33,7 @@ async fn the_head_that_goes_upstream_holds_what_is_listed_and_nothing_else() {
         ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ("tracestate", "a=b"),
         ("user-agent", "test/1"),
+        ("via", "1.1 mcpgate"),
         ("x-forwarded-for", "192.0.2.7"),
         ("x-forwarded-host", "gw.example"),
         ("x-forwarded-proto", "https"),
