@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::config::UpstreamKind;
 use crate::files::private::shell;
 use crate::server::Ready;
 
@@ -14,7 +15,11 @@ pub(super) fn text(ready: &Ready) -> String {
     let mut out = String::from("\nmcpgate is ready.\n\n");
     for upstream in &config.upstreams {
         let behind = if config.demo { "the built-in demo".to_owned() } else { upstream.url.to_string() };
-        add(&mut out, format_args!("  MCP server   {}  (in front of {behind})\n", upstream.resource.as_str()));
+        let what = match upstream.kind {
+            UpstreamKind::Mcp => "MCP server  ",
+            UpstreamKind::Http => "HTTP service",
+        };
+        add(&mut out, format_args!("  {what} {}  (in front of {behind})\n", upstream.resource.as_str()));
     }
     add(&mut out, format_args!("  Health       http://{}/healthz, metrics at /metrics\n", ready.operator));
     add(&mut out, format_args!("  Data         {}\n", config.data_dir.display()));
@@ -38,7 +43,7 @@ pub(super) fn text(ready: &Ready) -> String {
         None => {}
     }
     for upstream in &config.upstreams {
-        out.push_str(&clients(&upstream.name, upstream.resource.as_str()));
+        out.push_str(&clients(upstream.kind, &upstream.name, upstream.resource.as_str()));
     }
     out.push('\n');
     out
@@ -68,9 +73,12 @@ fn trust(program: &str, data: &str, ca: &str, bundle: Option<String>) -> String 
     out
 }
 
-/// Returns the lines for clients of an MCP URL.
-fn clients(name: &str, url: &str) -> String {
+/// Returns the lines for clients of an upstream. MCP clients have no use for a plain HTTP service, so that kind has none.
+fn clients(kind: UpstreamKind, name: &str, url: &str) -> String {
     let mut out = String::new();
+    if kind == UpstreamKind::Http {
+        return out;
+    }
     let cursor = json!({ "mcpServers": { name: { "url": url } } });
     let vs_code = json!({ "servers": { name: { "type": "http", "url": url } } });
     add(&mut out, format_args!("\n  Claude Code   claude mcp add --transport http {name} {url}\n"));
@@ -79,7 +87,10 @@ fn clients(name: &str, url: &str) -> String {
     add(&mut out, format_args!("  mcp-remote    npx mcp-remote {url}\n"));
     add(
         &mut out,
-        format_args!("  Inspector     npx @modelcontextprotocol/inspector --transport http --server-url {url}\n"),
+        format_args!(
+            "  Inspector     npx @modelcontextprotocol/inspector@latest --transport http --server-url {url}\n                \
+             (needs Node 22.19 or newer)\n"
+        ),
     );
     out
 }
@@ -95,16 +106,17 @@ mod tests {
 
     #[test]
     fn lines_for_clients_can_be_pasted() {
-        let text = clients("files", "https://localhost:8443/mcp/files");
+        let text = clients(UpstreamKind::Mcp, "files", "https://localhost:8443/mcp/files");
         for line in [
             "claude mcp add --transport http files https://localhost:8443/mcp/files",
             r#"{"mcpServers":{"files":{"url":"https://localhost:8443/mcp/files"}}}"#,
             r#"{"servers":{"files":{"type":"http","url":"https://localhost:8443/mcp/files"}}}"#,
             "npx mcp-remote https://localhost:8443/mcp/files",
-            "npx @modelcontextprotocol/inspector --transport http --server-url https://localhost:8443/mcp/files",
+            "npx @modelcontextprotocol/inspector@latest --transport http --server-url https://localhost:8443/mcp/files",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+        assert_eq!(clients(UpstreamKind::Http, "reports", "https://localhost:8443/api"), "");
         let text = trust("mcpgate", "/data", "'/home/ada l/ca.pem'", Some("/data/bundle.pem".to_owned()));
         for line in [
             "mcpgate certs trust --data /data",
