@@ -115,8 +115,8 @@ export const resource = (name) => `${gateway.origin}/mcp/${name}`;
 export const trusting = { ...process.env, NODE_EXTRA_CA_CERTS: gateway.ca, SSL_CERT_FILE: gateway.ca };
 
 /** Runs a program to its end; its output, or an error that holds it. */
-export async function run(command, args, { env = trusting, seconds = 180 } = {}) {
-  const running = child(command, args, { env });
+export async function run(command, args, { env = trusting, seconds = 180, cwd } = {}) {
+  const running = child(command, args, { env, cwd });
   const timer = setTimeout(() => running.kill('SIGKILL'), seconds * 1000);
   const status = await running.ended;
   clearTimeout(timer);

@@ -1,0 +1,109 @@
+// The scripts and configuration lines of docs/clients.md, run as they stand on the page.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { blocks, replaced } from './documents.mjs';
+import { desk, gateway, PYTHON, resource, run, trusting } from './environment.mjs';
+import { freePort } from './gateway.mjs';
+
+const here = (path) => new URL(path, import.meta.url).pathname;
+
+/** Runs a script in a folder of its own, where its packages are found as after `npm install`. */
+async function inFolder(name, text, use) {
+  const folder = mkdtempSync(join(tmpdir(), 'mcpgate-scripts-'));
+  symlinkSync(here('node_modules'), join(folder, 'node_modules'));
+  writeFileSync(join(folder, name), text);
+  try {
+    await use(folder, join(folder, name));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const SCRIPTS = [
+  ['Python', 'py', PYTHON.v2, blocks('clients.md', 'Python scripts', 'python')],
+  ['TypeScript', 'mts', process.execPath, blocks('clients.md', 'TypeScript scripts', 'typescript')],
+];
+
+describe('the scripts of docs/clients.md', { concurrency: true }, () => {
+  for (const [language, extension, program, [call, signIn]] of SCRIPTS) {
+    test(`${language}, with a token`, () => inFolder(`call.${extension}`, call, async (folder, script) => {
+      const { access_token } = await gateway.command('token', 'issue', '--user', 'admin', '--upstream', 'demo');
+      const env = { ...trusting, MCP_URL: resource('demo'), MCP_TOKEN: access_token };
+      const output = await run(program, [script], { env });
+      assert.match(output, /echo[^]*hello/);
+    }));
+
+    test(`${language}, with a sign-in that is kept`, async () => {
+      const text = replaced(signIn, [['8976', String(await freePort())]]);
+      await inFolder(`sign_in.${extension}`, text, async (folder, script) => {
+        const browser = { BROWSER: here('open.mjs'), DESK: desk.url, PROFILE: `script in ${language}`, DISPLAY: '' };
+        const env = { ...trusting, MCP_URL: resource('demo'), ...browser };
+        // Both keep what they know in the folder where they are run.
+        const options = { env, cwd: folder };
+        assert.match(await run(program, [script], options), /hello/);
+        const kept = JSON.parse(readFileSync(join(folder, 'mcp-login.json'), 'utf8'));
+        assert.ok(kept.tokens.refresh_token, 'it can refresh');
+        const nobody = { ...options, env: { ...env, BROWSER: '/bin/false' } };
+        assert.match(await run(program, [script], nobody), /hello/, 'the second run asks nobody');
+      });
+    });
+  }
+});
+
+test('the commands of docs/clients.md are commands of mcpgate', async () => {
+  const written = ['Copilot Studio', 'n8n'].map((heading) => blocks('clients.md', heading, 'sh')[0]);
+  for (const line of written) {
+    assert.match(line, /^mcpgate client add /);
+    const words = replaced(line.replaceAll('\\\n', ''), [['--upstream files', '--upstream demo']]).trim();
+    const told = words.match(/"[^"]*"|\S+/g).slice(1).map((word) => word.replaceAll('"', ''));
+    const client = await gateway.command(...told);
+    assert.ok(client.client_id && client.client_secret, line);
+  }
+});
+
+test('the command lines for MCP Inspector', async () => {
+  const launcher = here('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js');
+  const { access_token } = await gateway.command('token', 'issue', '--user', 'admin', '--upstream', 'demo');
+  const written = blocks('clients.md', 'MCP Inspector', 'sh')[1].replaceAll('\\\n', '').trim();
+  const lines = replaced(written, [
+    ['https://localhost:8443/mcp', resource('demo')],
+    ['$(mcpgate token issue --user admin --upstream mcp)', access_token],
+  ]).split('\n');
+  assert.equal(lines.length, 2);
+  const home = mkdtempSync(join(tmpdir(), 'mcpgate-scripts-'));
+  const browser = { BROWSER: here('open.mjs'), DESK: desk.url, PROFILE: 'Inspector of the page', DISPLAY: '' };
+  // Without a terminal it asks for this before it opens a browser.
+  const env = { ...trusting, ...browser, HOME: home, MCP_AUTO_OPEN_ENABLED: 'true' };
+  const callback = ['--callback-url', `http://127.0.0.1:${await freePort()}/oauth/callback`];
+  for (const line of lines) {
+    const words = line.match(/"[^"]*"|\S+/g).map((word) => word.replaceAll('"', ''));
+    assert.deepEqual(words.splice(0, 2), ['npx', '@modelcontextprotocol/inspector@latest']);
+    const output = await run(process.execPath, [launcher, ...words, ...callback], { env });
+    for (const tool of ['add', 'count', 'echo', 'whoami']) assert.match(output, new RegExp(tool));
+  }
+  rmSync(home, { recursive: true });
+});
+
+test('docs/clients.md names the versions that the tests run', () => {
+  const page = readFileSync(here('../../docs/clients.md'), 'utf8');
+  const { dependencies } = JSON.parse(readFileSync(here('package.json'), 'utf8'));
+  const python = (file) => /^mcp==(.*)$/m.exec(readFileSync(here(file), 'utf8'))[1];
+  const row = (of) => page.split('\n').find((line) => line.startsWith(`| [${of}](#`));
+  for (const [of, ...versions] of [
+    ['MCP Inspector', dependencies['@modelcontextprotocol/inspector']],
+    ['mcp-remote', dependencies['mcp-remote']],
+    ['Python scripts', python('requirements-python-v2.txt'), python('requirements-python-v1.txt')],
+    ['TypeScript scripts', dependencies['@modelcontextprotocol/client'], dependencies['@modelcontextprotocol/sdk']],
+  ]) {
+    for (const version of versions) assert.ok(row(of).includes(version), `${of}: ${version}`);
+  }
+});
+
+test('the JSON of docs/clients.md is JSON', () => {
+  for (const heading of ['Cursor', 'VS Code', 'mcp-remote']) {
+    for (const text of blocks('clients.md', heading, 'json')) JSON.parse(text);
+  }
+});
