@@ -38,6 +38,8 @@ struct State {
     began_behind: bool,
     /// The latest moment that was told while the clock was in doubt, in milliseconds.
     told_in_doubt: u64,
+    /// When the clock was last found right, or the process began, by the boot-time clock, in milliseconds.
+    right_at: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +59,7 @@ impl<H: Hands> CheckedClock<H> {
         let newest = newest.map_or(wall, Timestamp::as_millis);
         let known = Step { offset: offset(newest, uptime), since: uptime };
         let shown = Step { offset: offset(wall, uptime), since: uptime };
-        let mut state = State::default();
+        let mut state = State { right_at: uptime, ..State::default() };
         let mut trusted = shown;
         if wall.saturating_add(STEP.as_millis()) < newest {
             (state.step, state.began_behind) = (Some(shown), true);
@@ -139,15 +141,17 @@ impl<H: Hands> Clock for CheckedClock<H> {
         let mut state = self.state();
         let now = self.judge(&mut state);
         let (wall, uptime) = (self.hands.wall(), self.hands.uptime());
-        let stood = |step: Step| Lifetime::from_millis(uptime.saturating_sub(step.since));
+        let ago = |since: u64| Lifetime::from_millis(uptime.saturating_sub(since));
         if let Some(step) = state.step {
             let expected = Timestamp::from_millis(moment(self.trusted.load(Relaxed), uptime));
-            return Standing::InDoubt { wall: Timestamp::from_millis(wall), expected, stood: stood(step) };
+            let (wall, last_right) = (Timestamp::from_millis(wall), ago(state.right_at));
+            return Standing::InDoubt { wall, expected, stood: ago(step.since), last_right };
         }
         // What a time service corrects little by little is no step.
         let right = offset(wall, uptime);
         self.trusted.store(right, Relaxed);
-        state.start = state.start.filter(|start| stood(*start) < BELIEVED_AFTER);
+        state.right_at = uptime;
+        state.start = state.start.filter(|start| ago(start.since) < BELIEVED_AFTER);
         let was_ahead = std::mem::take(&mut state.told_in_doubt) > now.saturating_add(STEP.as_millis());
         match state.start {
             Some(start) => Standing::Unproven { was_ahead, pause: Lifetime::from_millis(right.abs_diff(start.offset)) },
@@ -161,7 +165,7 @@ impl<H: Hands> Clock for CheckedClock<H> {
         self.trusted.store(offset(wall, uptime), Relaxed);
         self.latest.store(wall, Relaxed);
         self.in_doubt.store(false, Relaxed);
-        *state = State::default();
+        *state = State { right_at: uptime, ..State::default() };
     }
 }
 

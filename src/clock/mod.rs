@@ -54,8 +54,10 @@ pub enum Standing {
         wall: Timestamp,
         /// What it should show by the boot-time clock.
         expected: Timestamp,
-        /// How long it has shown the new time.
+        /// How long it is known to have shown the new time.
         stood: Lifetime,
+        /// How long ago it was last found right, or the process began: it was set since then.
+        last_right: Lifetime,
     },
 }
 

@@ -32,8 +32,8 @@ impl Issuer {
 
     async fn follow_clock(&self, standing: Standing, watch: &mut ClockWatch) -> Result<bool, StoreError> {
         let (was_ahead, is_proven) = match standing {
-            Standing::InDoubt { wall, expected, stood } => {
-                if stood < BELIEVED_AFTER && !self.operator_accepts(wall, stood).await? {
+            Standing::InDoubt { wall, expected, stood, last_right } => {
+                if stood < BELIEVED_AFTER && !self.operator_accepts(wall, last_right).await? {
                     if !std::mem::replace(&mut watch.is_told, true) {
                         tell(wall, expected);
                     }
@@ -71,10 +71,11 @@ impl Issuer {
     }
 
     /// Returns whether an operator has accepted the time since the clock was set.
-    async fn operator_accepts(&self, wall: Timestamp, stood: Lifetime) -> Result<bool, StoreError> {
+    async fn operator_accepts(&self, wall: Timestamp, last_right: Lifetime) -> Result<bool, StoreError> {
         let accepted = self.store.clock_note().await?.and_then(|note| note.accepted_at);
-        // By the wall clock as it was at the command: after the step, and not in the future.
-        Ok(accepted.is_some_and(|at| wall.since(at) <= stood && at <= wall.plus(STEP)))
+        // By the wall clock as it was at the command: since it was last right, and not in the future. Nobody may have asked
+        // for the time between the step and the command.
+        Ok(accepted.is_some_and(|at| wall.since(at) <= last_right && at <= wall.plus(STEP)))
     }
 
     /// Believes the wall clock. If it shows an earlier time than it should, what has ended by the later one is removed

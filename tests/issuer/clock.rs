@@ -79,6 +79,24 @@ async fn a_new_time_that_has_stood_for_an_hour_or_was_accepted_is_believed() {
 }
 
 #[tokio::test]
+async fn a_time_can_be_accepted_before_anybody_has_noticed_that_it_is_new() {
+    let (world, ..) = signed_in().await;
+    let watch = &mut ClockWatch::default();
+    world.issuer.sweep_once(watch).await;
+    world.pass(20);
+    let row = mcpgate::store::AuditRow { event: AuditEvent::ClockAccepted, ..world.row() };
+    let earlier = Timestamp::from_secs(world.now().as_secs() - 2 * HOUR);
+    world.hands.set(earlier);
+    world.pass(10);
+    let accepted = mcpgate::store::AuditRow { at: earlier.plus(Lifetime::from_secs(10)), ..row };
+    world.inner().accept_time(accepted).await.unwrap();
+    world.pass(30);
+    world.issuer.sweep_once(watch).await;
+    assert!(!world.clock.is_in_doubt());
+    assert_eq!(world.now(), earlier.plus(Lifetime::from_secs(40)));
+}
+
+#[tokio::test]
 async fn an_acceptance_of_before_the_clock_was_set_says_nothing() {
     let (world, ..) = signed_in().await;
     let row = mcpgate::store::AuditRow { event: AuditEvent::ClockAccepted, ..world.row() };
