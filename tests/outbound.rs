@@ -120,6 +120,7 @@ fn rates(fetches_per_host_per_minute: u32) -> Rates {
         token_per_second: 1,
         client_failures_per_minute: 1,
         registrations_per_hour: 1,
+        exempt_loopback: false,
         fetches_per_host_per_minute,
         mcp_per_second: 1,
         mcp_burst: 1,

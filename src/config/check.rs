@@ -11,7 +11,7 @@ use super::policy_file::{DocumentMode, Documents};
 use super::problem::{Report, Setting};
 use super::{
     Config, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig, Overrides, Problem,
-    RegistrationConfig, TokenPolicy,
+    Rates, RegistrationConfig, TokenPolicy,
 };
 use super::{document, file_trust, secret_source, upstream};
 use crate::files::{self, ReadError};
@@ -116,7 +116,7 @@ impl Check<'_> {
             outbound: self.outbound(&file),
             allowed_origins: self.allowed_origins(&file),
             limits: file.limits.into(),
-            rates: file.rates.into(),
+            rates: Rates { exempt_loopback: self.overrides.up, ..file.rates.into() },
             timeouts: file.timeouts.into(),
             log: self.log(&file.log),
             watch: file.reload.watch.value,

@@ -300,6 +300,8 @@ pub struct Rates {
     pub token_per_second: u32,
     pub client_failures_per_minute: u32,
     pub registrations_per_hour: u32,
+    /// Under `up`, programs on this computer may register as often as they like.
+    pub exempt_loopback: bool,
     pub fetches_per_host_per_minute: u32,
     pub mcp_per_second: u32,
     pub mcp_burst: u32,

@@ -135,8 +135,10 @@ table! {
         token_per_second: u32 = 20, 1 to 1000000;
         /// Failed authentications of one client.
         client_failures_per_minute: u32 = 20, 1 to 1000000;
-        /// Registrations of one address; four times as many of one IPv6 /48, ten times in a tenant.
-        registrations_per_hour: u32 = 10, 1 to 1000000;
+        /// Registrations from one address; four times as many from one IPv4 /24 or IPv6 /48, ten times as many in all. A public
+        /// client that registers the same metadata again gets the same client id and does not count; nor do programs on
+        /// the same computer under `mcpgate up`.
+        registrations_per_hour: u32 = 100, 1 to 1000000;
         /// Metadata documents fetched from one host.
         fetches_per_host_per_minute: u32 = 10, 1 to 1000000;
         /// Requests of one user to the upstreams, whatever the client; 0 for no limit.
@@ -217,6 +219,7 @@ impl From<Rates> for super::Rates {
             token_per_second: written.token_per_second.value,
             client_failures_per_minute: written.client_failures_per_minute.value,
             registrations_per_hour: written.registrations_per_hour.value,
+            exempt_loopback: false,
             fetches_per_host_per_minute: written.fetches_per_host_per_minute.value,
             mcp_per_second: written.mcp_per_second.value,
             mcp_burst: written.mcp_burst.value,

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::json;
 
-use crate::issuer::Registered;
+use crate::issuer::{Face, Registered};
 use crate::oauth::ErrorCode;
 use crate::web::{RequestBody, Response, reply};
 
@@ -12,6 +12,7 @@ use super::visit::Visit;
 
 /// Registers a client. JSON only (RFC 7591 3.1): no form of another site can send that without a preflight.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
+    visit.issuer.admit_request(Face::Registration, visit.caller).await?;
     let bytes = visit.body(body, "application/json").await.map_err(unreadable)?;
     let registered = visit.issuer.register(&bytes, visit.caller).await?;
     Ok(reply::json(StatusCode::CREATED, body_of(&registered)))

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::issuer::Face;
 use crate::web::{RequestBody, Response, reply};
 
 use super::rejection::ClientRejection;
@@ -10,6 +11,7 @@ use super::visit::Visit;
 
 /// Revokes a token. RFC 7009 2.2: 200 without content, for tokens that nobody knows too.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
+    visit.issuer.admit_request(Face::Token, visit.caller).await?;
     let form = visit.form(body).await.map_err(unreadable)?;
     let authorization = visit.authorization().map_err(unreadable)?;
     visit.issuer.revoke(authorization, &form, visit.caller).await?;

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::issuer::Face;
 use crate::oauth::ErrorCode;
 use crate::web::{RequestBody, Response, reply};
 
@@ -10,6 +11,7 @@ use super::visit::Visit;
 
 /// Exchanges a grant for tokens.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
+    visit.issuer.admit_request(Face::Token, visit.caller).await?;
     let form = visit.form(body).await.map_err(unreadable)?;
     let authorization = visit.authorization().map_err(unreadable)?;
     let tokens = visit.issuer.token(authorization, &form, visit.caller).await?;

@@ -50,6 +50,7 @@ impl Visit<'_> {
         if is_cross_site(&self.head.headers, |origin| self.is_own_origin(origin)) {
             return Err(PageRejection::CrossSite);
         }
+        self.issuer.admit_form(self.caller).await?;
         let bytes = self.body(body, FORM).await?;
         let form = Form::parse_page(&bytes).map_err(InputRejection::from)?;
         // Our pages send each field once but for the ticked scopes: which of two decisions was meant nobody can say.

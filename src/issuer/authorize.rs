@@ -1,7 +1,7 @@
 //! Begins an authorization (RFC 6749 4.1.1): who asks, where the answer goes, whether the request obeys the rules, and
 //! what the browser does next.
 
-use super::audit::OrUnavailable;
+use super::audit::{Face, OrUnavailable};
 use super::interaction::{Asked, Pending, Purpose};
 use super::{AuthorizeRejection, Caller, Issuer, Started, Step};
 use crate::config::Rates;
@@ -85,8 +85,18 @@ impl Issuer {
 
     /// Takes one request from the budget of its address.
     pub(super) async fn within_budget(&self, rates: &Rates, caller: &Caller) -> Result<(), AuthorizeRejection> {
-        let Err(wait) = self.throttle.authorize(caller, rates) else { return Ok(()) };
+        let Err(wait) = self.throttle.authorization(caller, rates) else { return Ok(()) };
         self.record_refused_authorization("rate_limited".to_owned(), None, caller).await;
+        Err(AuthorizeRejection::Throttled(wait))
+    }
+
+    /// Takes one form of a page from the budget of its address, before its body is read.
+    ///
+    /// # Errors
+    /// `Throttled`.
+    pub async fn admit_form(&self, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        let Err(wait) = self.throttle.form(caller, &self.config.load().rates) else { return Ok(()) };
+        self.record_refused_by(Face::Page, "rate_limited", caller).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 

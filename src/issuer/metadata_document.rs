@@ -191,7 +191,7 @@ impl Issuer {
                 self.store.insert_client(client.clone(), cap, row).await.or_unavailable(self, caller).await?;
             return match inserted {
                 // Another process saw it first: the same document, fetched by both.
-                Insertion::Inserted | Insertion::Exists => Ok(client),
+                Insertion::Inserted | Insertion::Exists | Insertion::Same => Ok(client),
                 Insertion::Full => Err(LookupFailure::Throttled(self.client_cap_reached(Some(id), caller).await)),
             };
         };

@@ -17,6 +17,7 @@ mod consent;
 mod fetches;
 mod hash_queue;
 mod interaction;
+mod levels;
 mod login;
 mod login_limits;
 mod metadata_document;

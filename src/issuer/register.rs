@@ -24,19 +24,24 @@ impl Issuer {
         if !registration.enabled {
             return Err(TokenRejection::NotOpen);
         }
-        // Before the body is read, so that refused bodies count too.
-        if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, caller, rates) {
-            self.refuse_registration("rate_limited", caller).await;
-            return Err(TokenRejection::Throttled(wait));
-        }
         let ReadMetadata { metadata, left_out } = match ClientMetadata::from_registration(body, &policy.registration())
         {
             Ok(read) => read,
             Err(error) => {
+                // A budget of its own, so that a program that never gets it right does not keep its neighbours out.
+                if let Err(wait) = self.throttle.malformed_registration(caller, rates) {
+                    return Err(self.too_many_registrations(wait, caller).await);
+                }
                 self.refuse_registration(error.code().as_str(), caller).await;
                 return Err(TokenRejection::Refused { error, basic: false });
             }
         };
+        if let Some(client) = self.same_client(&metadata, caller).await? {
+            return Ok(Registered { client, secret: None, left_out });
+        }
+        if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, caller, rates) {
+            return Err(self.too_many_registrations(wait, caller).await);
+        }
         let secret = (metadata.token_endpoint_auth_method != AuthMethod::None)
             .then(|| ClientSecret::mint(self.entropy.random_32(), self.keys.brand()));
         let client = Client {
@@ -64,11 +69,29 @@ impl Issuer {
                 Ok(Registered { client, secret, left_out })
             }
             Insertion::Full => Err(TokenRejection::Throttled(self.client_cap_reached(None, caller).await)),
+            // The same was registered since we looked.
+            Insertion::Same => match self.same_client(&client.metadata, caller).await? {
+                Some(client) => Ok(Registered { client, secret: None, left_out }),
+                None => Err(TokenRejection::Unavailable),
+            },
             Insertion::Exists => {
                 tracing::error!("a new client id of 172 random bits is taken: is the generator of randomness broken?");
                 Err(TokenRejection::Unavailable)
             }
         }
+    }
+
+    /// Finds the public client that registered the same metadata. RFC 7591 leaves it to the server when to issue a new id;
+    /// since a public client has no secret, one id serves all of its installations. It costs its registrant nothing: no
+    /// row is written.
+    async fn same_client(&self, metadata: &ClientMetadata, caller: &Caller) -> Result<Option<Client>, TokenRejection> {
+        let found = self.store.find_registered(&self.tenant, metadata, self.clock.now()).await;
+        Ok(found.or_unavailable(self, caller).await?)
+    }
+
+    async fn too_many_registrations(&self, wait: Lifetime, caller: &Caller) -> TokenRejection {
+        self.refuse_registration("rate_limited", caller).await;
+        TokenRejection::Throttled(wait)
     }
 
     /// Records that there is no room for one more client of its kind; returns when to try again.

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::Quota;
-
 use super::Caller;
+use super::audit::Face;
 use super::budget::{Budget, Tally, quota};
 use super::fetches::{FetchLeave, Fetches};
+use super::levels::{Allowance, Asker, Failures, KnownSites, Levels};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::network;
@@ -18,76 +18,96 @@ use crate::oauth::{ClientId, ClientOrigin, Lifetime, TokenHash};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// New clients of one IPv6 site, as a multiple of what one address may bring: a site rents 65536 networks for nothing.
-const SITE_REGISTRATIONS: u32 = 4;
+/// How many hosts' worth of requests all strangers together may make.
+const ALL_REQUESTS: u32 = 40;
+/// Likewise of new clients, which take room in the store: 1,000 an hour by default.
+const ALL_REGISTRATIONS: u32 = 10;
+/// Likewise of failures.
+const ALL_FAILURES: u32 = 100;
 
-/// New clients of a tenant, likewise: 100 an hour unless configured otherwise.
-const TENANT_REGISTRATIONS: u32 = 10;
+/// The forms that one person sends while signing in, as a multiple of the authorization requests.
+const FORMS: u32 = 3;
 
 /// The budgets and tallies of the control path.
 pub(super) struct Throttle {
     clock: Arc<dyn Clock>,
-    authorize: Budget<IpAddr>,
-    authorize_by_site: Budget<IpAddr>,
-    token_by_address: Budget<IpAddr>,
+    known: KnownSites,
+    authorizations: Levels,
+    forms: Levels,
+    requests: Levels,
     token_by_client: Budget<(TokenHash, IpAddr)>,
-    registrations: Budget<IpAddr>,
-    registrations_by_site: Budget<IpAddr>,
-    registrations_in_all: Budget<bool>,
+    registrations: Levels,
+    malformed: Levels,
+    documents: Levels,
     fetches: Fetches,
     failing_clients: Tally<TokenHash>,
     failing_sources: Tally<(TokenHash, IpAddr)>,
-    failing_addresses: Tally<IpAddr>,
+    failing: Failures,
 }
 
 impl Throttle {
     /// Makes the throttle.
     pub(super) fn new(clock: &Arc<dyn Clock>, config: &Config) -> Self {
         let minute = Lifetime::from_secs(60);
+        let rates = &config.rates;
         Self {
             clock: Arc::clone(clock),
-            authorize: Budget::new(clock, authorize_quota(&config.rates)),
-            authorize_by_site: Budget::new(clock, authorize_site_quota(&config.rates)),
-            token_by_address: Budget::new(clock, token_address_quota(&config.rates)),
-            token_by_client: Budget::new(clock, token_client_quota(&config.rates)),
-            registrations: Budget::new(clock, registration_quota(&config.rates, 1)),
-            registrations_by_site: Budget::new(clock, registration_quota(&config.rates, SITE_REGISTRATIONS)),
-            registrations_in_all: Budget::new(clock, registration_quota(&config.rates, TENANT_REGISTRATIONS)),
+            known: KnownSites::default(),
+            authorizations: Levels::new(clock, authorizations(rates)),
+            forms: Levels::new(clock, forms(rates)),
+            requests: Levels::new(clock, requests(rates)),
+            token_by_client: Budget::new(clock, token_client_quota(rates)),
+            registrations: Levels::new(clock, registrations(rates)),
+            malformed: Levels::new(clock, registrations(rates)),
+            documents: Levels::new(clock, registrations(rates)),
             fetches: Fetches::new(clock),
             failing_clients: Tally::new(minute),
             failing_sources: Tally::new(minute),
-            failing_addresses: Tally::new(minute),
+            failing: Failures::new(minute),
         }
     }
 
     /// Takes one authorization request.
-    pub(super) fn authorize(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
-        self.authorize.take(source(caller), authorize_quota(rates))?;
-        self.authorize_by_site.take(site(caller), authorize_site_quota(rates))
+    pub(super) fn authorization(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        self.authorizations.take(&self.asker(caller), authorizations(rates))
     }
 
-    /// Takes one new client, registered or first met by its metadata document. What strangers do by one of the two ways
-    /// leaves the other open.
+    /// Takes one form of our own pages.
+    pub(super) fn form(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        self.forms.take(&self.asker(caller), forms(rates))
+    }
+
+    /// Takes one request of a client, to `/token`, `/revoke` or `/register`.
+    pub(super) fn request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        if matches!(face, Face::Registration) && is_exempt(caller, rates) {
+            return Ok(());
+        }
+        let asker = self.asker(caller);
+        self.failing.ask(&asker, failures_of_host(rates), ALL_FAILURES, self.clock.now())?;
+        self.requests.take(&asker, requests(rates))
+    }
+
+    /// Takes one malformed registration, or says how long to wait. Well-formed ones are not counted here.
+    pub(super) fn malformed_registration(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        if is_exempt(caller, rates) {
+            return Ok(());
+        }
+        self.malformed.take(&self.asker(caller), registrations(rates))
+    }
+
+    /// Takes one new client, registered or described by a metadata document that was fetched for the first time. Each of
+    /// the two has its own budget.
     pub(super) fn registration(&self, origin: ClientOrigin, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
-        self.registrations.take(source(caller), registration_quota(rates, 1))?;
-        self.registrations_by_site.take(site(caller), registration_quota(rates, SITE_REGISTRATIONS))?;
-        let is_described = origin == ClientOrigin::MetadataDocument;
-        self.registrations_in_all.take(is_described, registration_quota(rates, TENANT_REGISTRATIONS))
+        if is_exempt(caller, rates) {
+            return Ok(());
+        }
+        let levels = if origin == ClientOrigin::MetadataDocument { &self.documents } else { &self.registrations };
+        levels.take(&self.asker(caller), registrations(rates))
     }
 
     /// Takes leave to fetch a metadata document from a host.
     pub(super) fn fetch(&self, host: &str, caller: &Caller) -> Result<FetchLeave<'_>, Lifetime> {
         self.fetches.take(source(caller), host)
-    }
-
-    /// Takes one request to `/token` or `/revoke`, before anything of it is read.
-    pub(super) fn token_address(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
-        let (failures, rest) = self.failing_addresses.read(&source(caller), self.clock.now());
-        // Five clients behind one address may fail as often as a client may.
-        if failures >= rates.client_failures_per_minute.saturating_mul(5) {
-            return Err(rest);
-        }
-        self.token_by_address.take(source(caller), token_address_quota(rates))
     }
 
     /// Takes one request of a client. The budget is that of the client at one address: anybody can send the id of a
@@ -103,42 +123,71 @@ impl Throttle {
         self.token_by_client.take((client, source), token_client_quota(rates))
     }
 
-    /// Counts a failed client authentication; `Err` when this one is to be told to wait.
-    pub(super) fn client_failed(&self, client: &ClientId, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
-        let (client, source) = (TokenHash::of(client.as_str().as_bytes()), source(caller));
+    /// Counts a failed client authentication; `Err` when this one must wait. Failures are counted for the client only if it
+    /// has a secret to guess: the id of a public client is shared with strangers, who must not be able to block it.
+    pub(super) fn client_failed(
+        &self,
+        id: &ClientId,
+        has_secret: bool,
+        caller: &Caller,
+        rates: &Rates,
+    ) -> Result<(), Lifetime> {
         let now = self.clock.now();
-        self.failing_addresses.add(source, now);
+        self.failing.add(&self.asker(caller), now);
+        if !has_secret {
+            return Ok(());
+        }
+        let (client, source) = (TokenHash::of(id.as_str().as_bytes()), source(caller));
         self.failing_sources.add((client, source), now);
         if self.failing_clients.add(client, now) <= rates.client_failures_per_minute {
             return Ok(());
         }
         Err(self.failing_clients.read(&client, now).1)
     }
+
+    /// Remembers that somebody got a token: from now on their site shares no budget with strangers.
+    pub(super) fn token_given(&self, caller: &Caller) {
+        self.known.remember(site(caller), self.clock.now());
+    }
+
+    fn asker(&self, caller: &Caller) -> Asker {
+        let site = site(caller);
+        Asker { host: source(caller), site, is_known: self.known.knows(&site, self.clock.now()) }
+    }
 }
 
-fn authorize_quota(rates: &Rates) -> Quota {
-    quota(rates.authorize_per_second, SECOND, rates.authorize_per_second.saturating_mul(3))
+fn authorizations(rates: &Rates) -> Allowance {
+    let rate = rates.authorize_per_second;
+    Allowance { rate, period: SECOND, burst: rate.saturating_mul(3), all: ALL_REQUESTS }
 }
 
-/// What four hosts may do.
-fn authorize_site_quota(rates: &Rates) -> Quota {
-    let rate = rates.authorize_per_second.saturating_mul(4);
-    quota(rate, SECOND, rate.saturating_mul(3))
+fn forms(rates: &Rates) -> Allowance {
+    let one = authorizations(rates);
+    Allowance { rate: one.rate.saturating_mul(FORMS), burst: one.burst.saturating_mul(FORMS), ..one }
 }
 
-fn token_client_quota(rates: &Rates) -> Quota {
+fn requests(rates: &Rates) -> Allowance {
+    let rate = rates.token_per_second.saturating_mul(5);
+    Allowance { rate, period: SECOND, burst: rate.saturating_mul(2), all: ALL_REQUESTS }
+}
+
+fn registrations(rates: &Rates) -> Allowance {
+    let rate = rates.registrations_per_hour;
+    Allowance { rate, period: HOUR, burst: rate, all: ALL_REGISTRATIONS }
+}
+
+fn token_client_quota(rates: &Rates) -> governor::Quota {
     quota(rates.token_per_second, SECOND, rates.token_per_second.saturating_mul(5))
 }
 
-fn token_address_quota(rates: &Rates) -> Quota {
-    let rate = rates.token_per_second.saturating_mul(5);
-    quota(rate, SECOND, rate.saturating_mul(2))
+/// Five clients behind one address may fail as often as a client may.
+fn failures_of_host(rates: &Rates) -> u32 {
+    rates.client_failures_per_minute.saturating_mul(5)
 }
 
-/// What so many addresses may do.
-fn registration_quota(rates: &Rates, addresses: u32) -> Quota {
-    let rate = rates.registrations_per_hour.saturating_mul(addresses);
-    quota(rate, HOUR, rate)
+/// Whether a caller is a program on this computer, under `up`: an attacker there would not need the network.
+fn is_exempt(caller: &Caller, rates: &Rates) -> bool {
+    rates.exempt_loopback && caller.address.is_some_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Callers without an address count as one.
@@ -174,7 +223,7 @@ mod tests {
         let overrides = crate::config::Overrides { up: true, ..Default::default() };
         let config = Config::load(None, &overrides).expect("the defaults are good");
         let throttle = Throttle::new(&clock, &config);
-        let heard = |address: String| throttle.authorize(&caller(&address), &config.rates).is_ok();
+        let heard = |address: String| throttle.authorization(&caller(&address), &config.rates).is_ok();
         let of_site = (0..1000).filter(|n| heard(format!("2001:db8:7:{n:x}::1"))).count();
         assert_eq!(of_site, 120, "each network would have 30");
         assert!(heard("2001:db8:8::1".to_owned()) && heard("192.0.2.7".to_owned()));
@@ -193,6 +242,7 @@ mod tests {
         assert_eq!(count(registered, &|_| "192.0.2.1".to_owned()), 10);
         assert_eq!(count(registered, &|n| format!("2001:db8:7:{n:x}::1")), 40);
         assert_eq!(count(registered, &|n| format!("198.51.{}.{}", n / 250, n % 250)), 50, "a hundred in all");
+        assert_eq!(count(registered, &|_| "127.0.0.1".to_owned()), 1000, "programs on this computer, under `up`");
         let described = ClientOrigin::MetadataDocument;
         assert_eq!(count(described, &|n| format!("203.0.{}.{}", n / 250, n % 250)), 100, "the other way stays open");
     }

@@ -1,6 +1,6 @@
 //! The token endpoint: who asks, then one match over the grant types (RFC 6749 3.2).
 
-use super::audit::OrUnavailable;
+use super::audit::{Face, OrUnavailable};
 use super::authorization_code::PresentedAtToken;
 use super::policy::Policy;
 use super::refresh_token::RefreshAtToken;
@@ -49,7 +49,7 @@ impl Issuer {
                 OAuthError::new(ErrorCode::UnauthorizedClient, "the client is not registered for this grant type");
             return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
         }
-        match request {
+        let answer = match request {
             TokenRequest::AuthorizationCode { code, verifier, redirect_uri, resource } => {
                 let presented = PresentedAtToken { code, verifier, redirect_uri, resource };
                 self.redeem_authorization_code(client, presented, caller).await
@@ -57,10 +57,24 @@ impl Issuer {
             TokenRequest::RefreshToken { claims, scopes, resource } => {
                 self.refresh(client, RefreshAtToken { claims, scopes, resource }, caller).await
             }
+        };
+        if answer.is_ok() {
+            self.throttle.token_given(caller);
         }
+        answer
     }
 
-    /// Authenticates the client of a request to `/token` or `/revoke`, within its budgets.
+    /// Takes one request of a client from the budget of its address, before its body is read.
+    ///
+    /// # Errors
+    /// `Throttled`.
+    pub async fn admit_request(&self, face: Face, caller: &Caller) -> Result<(), TokenRejection> {
+        let Err(wait) = self.throttle.request(face, caller, &self.config.load().rates) else { return Ok(()) };
+        self.record_refused_by(face, "rate_limited", caller).await;
+        Err(TokenRejection::Throttled(wait))
+    }
+
+    /// Authenticates the client of a request to `/token` or `/revoke`, within the budget of the client.
     pub(super) async fn authenticate(
         &self,
         authorization: Option<&[u8]>,
@@ -69,9 +83,6 @@ impl Issuer {
     ) -> Result<AuthenticatedClient, TokenRejection> {
         let config = self.config.load_full();
         let rates = &config.rates;
-        if let Err(wait) = self.throttle.token_address(caller, rates) {
-            return Err(self.slow_down(wait, caller).await);
-        }
         let refused = |CredentialError { error, basic }| TokenRejection::Refused { error, basic };
         let credentials = match ClientCredentials::read(authorization, form) {
             Ok(credentials) => credentials,
@@ -86,13 +97,14 @@ impl Issuer {
         let client = self.enabled_client(&credentials.client_id, caller).await?;
         // The id of a client nobody knows is a stranger's text, and stays out of the audit trail.
         let known = client.as_ref().map(|c| c.id.clone());
+        let has_secret = client.as_ref().is_some_and(|c| !c.secrets.is_empty());
         match credentials.authenticate(client, self.clock.now()) {
             Ok(client) => Ok(client),
             Err(error) => {
                 let row = AuditRow { client: known, ..self.audit(AuditEvent::TokenRefused, caller) };
                 self.record_unauthenticated(&error, Some(row), caller).await;
                 // CA-14: guessing one client's secret, from wherever, ends in waiting.
-                match self.throttle.client_failed(&credentials.client_id, caller, rates) {
+                match self.throttle.client_failed(&credentials.client_id, has_secret, caller, rates) {
                     Ok(()) => Err(refused(error)),
                     Err(wait) => Err(TokenRejection::Throttled(wait)),
                 }

@@ -1,8 +1,11 @@
 //! `ClientMetadata`: what a client says of itself (RFC 7591 2), and its form in responses and in the store.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, GrantType, RegisteredRedirects, ScopeSet, json};
+use super::redirect_uri::loopback;
+use super::{AuthMethod, GrantType, RedirectUri, RegisteredRedirects, ScopeSet, TokenHash, json};
 
 /// Effective client metadata (RFC 7591 2): what was accepted, not what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +92,29 @@ impl ClientMetadata {
             || self.scope != newer.scope
     }
 
+    /// Returns what a public client registers as one hash: whoever registers the same gets the same client id. The ports of
+    /// loopback redirect URIs are left out, since they are not compared either. `None` for a client with a secret, which
+    /// belongs to the one that was given it.
+    #[must_use]
+    pub fn registration_hash(&self) -> Option<TokenHash> {
+        if self.token_endpoint_auth_method != AuthMethod::None {
+            return None;
+        }
+        let mut members = self.to_json();
+        let without_port = |uri: &RedirectUri| match loopback(uri.as_str()) {
+            // RFC 8252 7.3: any port of a loopback address is the same client's.
+            Some((host, path)) => format!("http://{host}{path}"),
+            None => uri.as_str().to_owned(),
+        };
+        // Sets, in whatever order they are written.
+        let uris: BTreeSet<_> = self.redirect_uris.as_slice().iter().map(without_port).collect();
+        let grants: BTreeSet<_> = self.grant_types.iter().map(|grant| grant.as_str()).collect();
+        members.insert("redirect_uris".into(), uris.into_iter().collect());
+        members.insert("grant_types".into(), grants.into_iter().collect());
+        let sorted: BTreeMap<_, _> = members.into_iter().collect();
+        Some(TokenHash::of(serde_json::to_string(&sorted).unwrap_or_default().as_bytes()))
+    }
+
     fn texts(&self) -> [(&'static str, &Option<String>); 8] {
         [
             ("client_name", &self.client_name),
@@ -131,6 +157,43 @@ mod tests {
         for damaged in ["", "{}", &stored.replace("\"none\"", "\"x\""), &stored.replace("authorization_code", "x")] {
             assert_eq!(ClientMetadata::from_stored(damaged), None, "{damaged}");
         }
+    }
+
+    #[test]
+    fn the_same_registration_has_the_same_hash_whatever_the_loopback_ports_and_the_order() {
+        let of = |uris: &[&str]| {
+            let uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
+            ClientMetadata { redirect_uris: RegisteredRedirects::from_stored(uris), ..metadata() }
+        };
+        let first = of(&["http://127.0.0.1:40001/cb", "https://c.example/cb"]).registration_hash();
+        assert!(first.is_some());
+        for same in [
+            &["http://127.0.0.1:40002/cb", "https://c.example/cb"][..],
+            &["https://c.example/cb", "http://127.0.0.1/cb"],
+            &["https://c.example/cb", "http://127.0.0.1:1/cb", "http://127.0.0.1:2/cb"],
+        ] {
+            assert_eq!(of(same).registration_hash(), first, "{same:?}");
+        }
+        for other in [
+            &["http://localhost:40001/cb", "https://c.example/cb"][..],
+            &["http://127.0.0.1:40001/cb/", "https://c.example/cb"],
+            &["http://127.0.0.1:40001/cb", "https://c.example:8443/cb"],
+            &["http://127.0.0.1:40001/cb"],
+        ] {
+            assert_ne!(of(other).registration_hash(), first, "{other:?}");
+        }
+        let same = of(&["https://c.example/cb", "http://127.0.0.1/cb"]);
+        for other in [
+            ClientMetadata { client_name: None, ..same.clone() },
+            ClientMetadata { scope: None, ..same.clone() },
+            ClientMetadata { grant_types: vec![GrantType::AuthorizationCode], ..same.clone() },
+            ClientMetadata { software_id: Some("1".into()), software_version: None, ..same.clone() },
+            ClientMetadata { software_version: Some("2".into()), ..same.clone() },
+        ] {
+            assert_ne!(other.registration_hash(), first, "{other:?}");
+        }
+        let secret = ClientMetadata { token_endpoint_auth_method: AuthMethod::ClientSecretPost, ..same };
+        assert_eq!(secret.registration_hash(), None);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 8, name: "lost_answers", sql: include_str!("migrations/0008_lost_answers.sql") },
     Migration { number: 9, name: "clock", sql: include_str!("migrations/0009_clock.sql") },
     Migration { number: 10, name: "login_failure", sql: include_str!("migrations/0010_login_failure.sql") },
+    Migration { number: 11, name: "registrations", sql: include_str!("migrations/0011_registrations.sql") },
 ];
 
 /// A step that a store has taken.

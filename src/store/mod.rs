@@ -41,8 +41,8 @@ pub use record::{
 };
 
 use crate::oauth::{
-    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId, Lifetime,
-    ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, Client, ClientId, ClientMetadata, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId,
+    Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 
 /// How many changes `changes_after` returns at most: enough to catch up quickly, too few to hold a reader up.
@@ -51,10 +51,19 @@ const CHANGES_AT_ONCE: usize = 1000;
 /// Clients.
 #[async_trait]
 pub trait ClientStore {
-    /// Adds a client unless its id is taken. One that came by itself, when the tenant has `cap` of its kind (registered, or
-    /// described by a document): takes the place of the oldest of them that was never used, if there is one that is not
-    /// quite new. The audit row is written when it was added.
+    /// Adds a client unless its id is taken, or it is a registration and another client has registered the same
+    /// (`ClientMetadata::registration_hash`). When the tenant has `cap` clients of a kind that needs no operator
+    /// (registered, or described by a document), the new one replaces the unused one that registered the longest ago, if
+    /// that was not a moment ago. The audit row is written when it was added.
     async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError>;
+    /// Finds the public client that has registered the same metadata, and notes the time, so that the sweep does not
+    /// remove it as abandoned; `None` when there is none, or these are the metadata of a client with a secret.
+    async fn find_registered(
+        &self,
+        tenant: &TenantId,
+        metadata: &ClientMetadata,
+        now: Timestamp,
+    ) -> Result<Option<Client>, StoreError>;
     /// Finds one.
     async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError>;
     /// Lists all of a tenant, oldest first.

@@ -25,6 +25,8 @@ pub enum Insertion {
     Exists,
     /// The tenant's cap is reached.
     Full,
+    /// A public client with the same metadata is registered already.
+    Same,
 }
 
 /// Whether an update found its row.

@@ -244,6 +244,12 @@ pub(super) const CLIENT_KEPT_UNUSED: Lifetime = Lifetime::from_secs(90 * 24 * 36
 /// makes room when there are too many.
 pub(super) const CLIENT_SPARED: Lifetime = Lifetime::from_secs(10 * 60);
 
+/// How many unused clients are examined to find one that has neither grants nor codes.
+pub(super) const CLIENTS_LOOKED_AT: u32 = 50;
+
+/// How often at most a repeated registration is written down: a stranger must not cause a write with each request.
+pub(super) const REGISTERED_AGAIN_EVERY: Lifetime = Lifetime::from_secs(3600);
+
 /// Returns whether `last_used_at` is recent enough to be left alone. A client's row is some kilobytes; writing it with
 /// every token would double the write load, and nobody needs the moment to the second.
 pub(super) fn was_just_used(last_used_at: Option<Timestamp>, now: Timestamp) -> bool {

@@ -200,11 +200,18 @@ async fn a_public_client_gets_no_secret() {
 #[tokio::test]
 async fn rg_02_registrations_of_one_address_are_counted() {
     let site = Site::with("[rates]\nregistrations_per_hour = 2\n").await;
-    let asked = r#"{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"none"}"#;
-    let mut last = site.post_json("/register", asked).await;
+    let asked = |name: &str| {
+        format!(
+            r#"{{"client_name":"{name}","redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"none"}}"#
+        )
+    };
+    let first = site.post_json("/register", &asked("first")).await;
     for _ in 0..5 {
-        last = site.post_json("/register", asked).await;
+        let again = site.post_json("/register", &asked("first")).await;
+        assert_eq!((again.status, &again.json()["client_id"]), (201, &first.json()["client_id"]), "it does not count");
     }
+    assert_eq!(site.post_json("/register", &asked("second")).await.status, 201);
+    let last = site.post_json("/register", &asked("third")).await;
     assert_eq!(last.status, 429);
     assert!(last.header("retry-after").parse::<u64>().unwrap() >= 1);
     assert!(last.json()["error"].is_string());

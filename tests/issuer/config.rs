@@ -78,6 +78,7 @@ pub(crate) fn config() -> Config {
             token_per_second: 20,
             client_failures_per_minute: 20,
             registrations_per_hour: 10,
+            exempt_loopback: false,
             fetches_per_host_per_minute: 10,
             mcp_per_second: 50,
             mcp_burst: 200,

@@ -1,7 +1,8 @@
 //! `World`: an issuer with everything around it, and the steps that a client, a browser and an operator take with it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use mcpgate::clock::{CheckedClock, Clock, ManualClock};
 use mcpgate::config::Config;
-use mcpgate::entropy::SeededEntropy;
+use mcpgate::entropy::{Entropy as _, SeededEntropy};
 use mcpgate::issuer::{
     AuthorizeRejection, Caller, Decision, Handles, Issuer, LoginOutcome, SetupOutcome, Started, Step, TokenRejection,
 };
@@ -214,11 +215,21 @@ impl World {
         &*self.store
     }
 
+    /// Draws random numbers and drops them: two worlds begin with the same ones, and a test that restarts needs others.
+    pub(crate) fn draw(&self, count: u64) {
+        for _ in 0..count {
+            self.entropy.random_32();
+        }
+    }
+
     /// Registers a public client as MCP clients do.
     pub(crate) async fn public_client(&self, redirect: &str) -> Client {
+        static REGISTERED: AtomicU32 = AtomicU32::new(0);
         let body = serde_json::json!({
             "client_name": "Some client", "redirect_uris": [redirect], "token_endpoint_auth_method": "none",
             "grant_types": ["authorization_code", "refresh_token"],
+            // Each is another client.
+            "software_version": REGISTERED.fetch_add(1, Relaxed).to_string(),
         });
         self.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client
     }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use mcpgate::oauth::{
-    AccessTokenRecord, Client, ClientId, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId, Lifetime,
-    LoginNameHash, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, Client, ClientId, ClientMetadata, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId,
+    Lifetime, LoginNameHash, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, ClockNote, ClockStore,
@@ -102,6 +102,7 @@ macro_rules! faulty {
 faulty! {
     ClientStore {
         fn insert_client(client: Client, cap: u64, audit: AuditRow) -> Insertion;
+        fn find_registered(tenant: &TenantId, metadata: &ClientMetadata, now: Timestamp) -> Option<Client>;
         fn find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>;
         fn list_clients(tenant: &TenantId) -> Vec<Client>;
         fn operator_clients(tenant: &TenantId) -> Vec<Client>;

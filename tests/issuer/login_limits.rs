@@ -176,6 +176,7 @@ async fn li_04_failures_are_counted_alike_for_names_that_exist_and_that_do_not_a
     for hours in [0, 1, 22] {
         let restarted = start().await;
         restarted.pass(hours * 3600);
+        restarted.draw(100 * (hours + 1));
         for name in ["ada", "nobody"] {
             let browser = restarted.browser(&client.id, &[]).await;
             // The pause itself is in memory: one attempt of the network is heard, then it is armed again.

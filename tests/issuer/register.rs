@@ -99,3 +99,41 @@ async fn rg_04_what_was_left_out_of_a_registration_is_recorded() {
     assert_eq!(row.event, AuditEvent::ClientRegistered);
     assert_eq!(row.reason.as_deref(), Some("left out: redirect_uris[0], redirect_uris[2], logo_uri"));
 }
+
+#[tokio::test]
+async fn the_same_public_client_gets_the_same_id_and_does_not_count() {
+    let world = World::with(|config| config.registration.max_clients = 1).await;
+    let public = |port: u16| {
+        let uris = serde_json::json!([format!("http://127.0.0.1:{port}/callback")]);
+        body(&[("token_endpoint_auth_method", "none".into()), ("redirect_uris", uris)])
+    };
+    let first = world.issuer.register(&public(4000), &caller(1)).await.unwrap().client;
+    for port in 4001..4101 {
+        let again = world.issuer.register(&public(port), &caller(1)).await.unwrap();
+        assert_eq!((again.client.id, again.secret.is_none()), (first.id.clone(), true));
+    }
+    assert_eq!(world.count(AuditEvent::ClientRegistered).await, 1);
+    let other = [("token_endpoint_auth_method", "none".into()), ("client_name", "Another".into())];
+    let outcome = world.issuer.register(&body(&other), &caller(2)).await;
+    assert!(matches!(outcome, Err(TokenRejection::Throttled(_))), "another name is another client: {outcome:?}");
+}
+
+#[tokio::test]
+async fn rg_02_malformed_and_well_formed_registrations_have_budgets_of_their_own() {
+    let world = World::new().await;
+    let here = caller(1);
+    let malformed = || world.issuer.register(b"{\"redirect_uris\": 1}", &here);
+    for _ in 0..10 {
+        refused(malformed().await);
+    }
+    let outcome = malformed().await;
+    assert!(matches!(outcome, Err(TokenRejection::Throttled(_))), "{outcome:?}");
+    for _ in 0..10 {
+        world.issuer.register(&body(&[]), &caller(1)).await.unwrap();
+    }
+    let outcome = world.issuer.register(&body(&[]), &caller(1)).await;
+    assert!(matches!(outcome, Err(TokenRejection::Throttled(_))), "{outcome:?}");
+    world.pass(360);
+    refused(malformed().await);
+    world.issuer.register(&body(&[]), &caller(1)).await.unwrap();
+}

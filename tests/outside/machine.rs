@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit};
 
 use crate::life::{until_reloads, until_said};
 use crate::shared::CALLBACK;
+use crate::support::application::random;
 use crate::support::client::{Client, Reply};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
@@ -203,7 +204,9 @@ async fn st_03_a_lost_or_emptied_store_beside_its_keys_is_refused_and_a_backup_b
 }
 
 async fn register(home: &Home) -> Reply {
-    let body = serde_json::json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
+    let body = serde_json::json!({
+        "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", "software_version": random(),
+    });
     Client::new(home).post_json("/register", &body).await
 }
 

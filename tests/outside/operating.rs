@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::life::{metric, operator, until_reloads, until_said};
 use crate::shared::CALLBACK;
+use crate::support::application::random;
 use crate::support::client::{Client, Reply, request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
@@ -62,7 +63,9 @@ async fn every_line_of_a_json_log_is_json() {
 }
 
 async fn register(home: &Home) -> Reply {
-    let body = serde_json::json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
+    let body = serde_json::json!({
+        "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", "software_version": random(),
+    });
     Client::new(home).post_json("/register", &body).await
 }
 

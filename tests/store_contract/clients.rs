@@ -15,6 +15,8 @@ crate::on_every_store! {
     an_id_is_taken_once_and_the_cap_holds,
     only_registrations_count_and_the_oldest_unused_one_makes_room,
     each_kind_of_client_that_comes_by_itself_has_its_own_cap,
+    the_same_registration_of_a_public_client_is_the_same_client,
+    a_client_that_registers_again_is_not_abandoned,
     clients_of_tenants_are_apart,
     a_document_replaces_what_the_client_says_of_itself,
     a_documents_age_is_kept_with_the_client,
@@ -96,6 +98,55 @@ async fn each_kind_of_client_that_comes_by_itself_has_its_own_cap(store: Arc<dyn
     assert_eq!(store.insert_client(described, 2, added).await.unwrap(), Insertion::Inserted);
     let left: Vec<_> = store.list_clients(&tenant()).await.unwrap().into_iter().map(|c| c.id).collect();
     assert_eq!(left, ["r1", "r2", "d2", "d3"].map(client_id));
+}
+
+async fn the_same_registration_of_a_public_client_is_the_same_client(store: Arc<dyn Store>) {
+    let on_port = |name: &str, port: u16| {
+        let redirect_uris = RegisteredRedirects::from_stored(vec![format!("http://127.0.0.1:{port}/cb")]);
+        let metadata = ClientMetadata { redirect_uris, ..client("tool", ClientOrigin::Registered).metadata };
+        Client { metadata, ..client(name, ClientOrigin::Registered) }
+    };
+    let first = on_port("a", 4000);
+    let insert = |client: Client| store.insert_client(client, 1, added());
+    let find = |metadata: ClientMetadata| {
+        let store = Arc::clone(&store);
+        async move { store.find_registered(&tenant(), &metadata, START).await.unwrap() }
+    };
+    assert_eq!(find(first.metadata.clone()).await, None);
+    assert_eq!(insert(first.clone()).await.unwrap(), Insertion::Inserted);
+    let second = on_port("b", 5000);
+    assert_eq!(find(second.metadata.clone()).await, Some(first.clone()), "the port is not compared");
+    assert_eq!(insert(second.clone()).await.unwrap(), Insertion::Same, "however many there may be");
+    assert_eq!(events(&store, 0).await.len(), 1);
+
+    let other = Client { tenant: TenantId::parse("other").unwrap(), ..second.clone() };
+    assert_eq!(insert(other).await.unwrap(), Insertion::Inserted, "another tenant's");
+    let manual = Client { origin: ClientOrigin::Manual, ..on_port("c", 4000) };
+    assert_eq!(insert(manual).await.unwrap(), Insertion::Inserted, "operators add what they like");
+    let with_secret = ClientMetadata {
+        token_endpoint_auth_method: mcpgate::oauth::AuthMethod::ClientSecretPost,
+        ..second.metadata.clone()
+    };
+    for name in ["d", "e"] {
+        let client = Client { metadata: with_secret.clone(), ..second.clone() };
+        let client = Client { id: client_id(name), ..client };
+        assert_eq!(store.insert_client(client, 9, added()).await.unwrap(), Insertion::Inserted, "{name}");
+    }
+    assert_eq!(find(with_secret).await, None, "a client with a secret belongs to the one that got it");
+    store.delete_client(&tenant(), &first.id, added()).await.unwrap();
+    assert_eq!(find(second.metadata).await, None);
+}
+
+async fn a_client_that_registers_again_is_not_abandoned(store: Arc<dyn Store>) {
+    let app = client("tool", ClientOrigin::Registered);
+    store.insert_client(app.clone(), 1, added()).await.unwrap();
+    let later = START.plus(HOUR);
+    assert!(store.find_registered(&tenant(), &app.metadata, later).await.unwrap().is_some());
+    let is_there = || async { store.find_client(&tenant(), &app.id).await.unwrap().is_some() };
+    store.sweep(START.plus(DAY), DAY).await.unwrap();
+    assert!(is_there().await);
+    store.sweep(later.plus(DAY), DAY).await.unwrap();
+    assert!(!is_there().await);
 }
 
 async fn clients_of_tenants_are_apart(store: Arc<dyn Store>) {

@@ -75,7 +75,7 @@ pub(crate) fn client(name: &str, origin: ClientOrigin) -> Client {
         tenant: tenant(),
         id: client_id(name),
         origin,
-        metadata: metadata(),
+        metadata: ClientMetadata { client_name: Some(name.to_owned()), ..metadata() },
         secrets: Vec::new(),
         resource: None,
         disabled: false,

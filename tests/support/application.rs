@@ -57,6 +57,8 @@ impl Application {
             "client_name": "Test application",
             "redirect_uris": [redirect_uri],
             "token_endpoint_auth_method": "none",
+            // The same metadata would be the same client.
+            "software_version": random(),
         });
         let reply = Client::new(home).post_json("/register", &body).await;
         Self::from(&reply, home, redirect_uri)

@@ -74,7 +74,7 @@ impl Administration {
         let row = self.audit(AuditEvent::AccountAdded, None, account.subject.as_str());
         match self.store.insert_account(account.clone(), row).await? {
             Insertion::Inserted => {}
-            Insertion::Exists | Insertion::Full => return Err(AdministrationError::NameTaken),
+            Insertion::Exists | Insertion::Full | Insertion::Same => return Err(AdministrationError::NameTaken),
         }
         let link = match password {
             Some(_) => None,

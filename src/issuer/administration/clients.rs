@@ -66,7 +66,7 @@ impl Administration {
         let row = self.audit(AuditEvent::ClientAdded, Some(&client.id), client.id.as_str());
         match self.store.insert_client(client.clone(), u64::MAX, row).await? {
             Insertion::Inserted => Ok(Registered { client, secret, left_out: read.left_out }),
-            Insertion::Exists | Insertion::Full => Err(AdministrationError::TooManyClients),
+            Insertion::Exists | Insertion::Full | Insertion::Same => Err(AdministrationError::TooManyClients),
         }
     }
 

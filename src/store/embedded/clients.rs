@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::super::record::{CLIENT_SPARED, rotated_secrets, was_just_used};
+use super::super::record::{REGISTERED_AGAIN_EVERY, rotated_secrets, was_just_used};
 use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
+use super::registrations::{find_registered, has_room, registration};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, StoredClient, opened};
 use super::{EmbeddedStore, audit};
@@ -12,7 +13,7 @@ use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, TenantId, Timestamp,
 };
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, document_fetched_at,
         document_fresh_until, seal FROM client";
 
@@ -40,13 +41,13 @@ pub(super) fn parse_disabled(word: &str) -> Option<bool> {
 }
 
 /// A client and its row.
-struct Found {
-    no: i64,
-    client: Client,
+pub(super) struct Found {
+    pub(super) no: i64,
+    pub(super) client: Client,
     metadata: String,
 }
 
-fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreError> {
+pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreError> {
     let no = c.no()?;
     let secrets =
         row::all(db, "SELECT hash, until FROM client_secret WHERE client_no = ?1 ORDER BY position", [no], |c| {
@@ -102,11 +103,17 @@ pub(super) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<(), Store
 }
 
 fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreError> {
+    let registration = registration(client);
+    if let Some(hash) = &registration {
+        // Only a hash that `find_registered` did not believe can still be there.
+        let sql = "UPDATE client SET registration = NULL WHERE tenant = ?1 AND registration = ?2";
+        execute(db, sql, params![client.tenant, hash])?;
+    }
     execute_once(
         db,
         "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_used_at,
-             document_fetched_at, document_fresh_until, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             document_fetched_at, document_fresh_until, seal, registration, registered_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?7)",
         params![
             client.tenant,
             client.id,
@@ -118,7 +125,8 @@ fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreE
             client.last_used_at,
             client.document.map(|d| d.fetched_at),
             client.document.map(|d| d.fresh_until),
-            StoredClient(client, metadata).seal()
+            StoredClient(client, metadata).seal(),
+            registration
         ],
     )?;
     put_secrets(db, db.last_insert_rowid(), client)
@@ -162,31 +170,6 @@ fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: 
     }
     // What an operator decided about a client (disabled, bound to a resource) outlives its document.
     update(db, found.no, &Client { metadata: client.metadata, document: client.document, ..found.client }, metadata)
-}
-
-/// Returns whether there may be one more of this origin, after making room if need be.
-fn has_room(
-    db: &Connection,
-    tenant: &TenantId,
-    origin: ClientOrigin,
-    cap: u64,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let count = "SELECT count(*) FROM client WHERE tenant = ?1 AND origin = ?2";
-    if row::one(db, count, params![tenant, origin_word(origin)], |c| c.number())?.is_some_and(|count| count < cap) {
-        return Ok(true);
-    }
-    let unused = "SELECT client_id FROM client c
-        WHERE tenant = ?1 AND origin = ?3 AND status = 'enabled' AND last_used_at IS NULL AND created_at <= ?2
-            AND NOT EXISTS (SELECT 1 FROM grants WHERE client_no = c.no)
-            AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = c.no)
-            AND NOT EXISTS (SELECT 1 FROM interaction WHERE client_no = c.no)
-        ORDER BY no LIMIT 1";
-    let made_before = row::storable(now.as_millis()).saturating_sub(row::storable(CLIENT_SPARED.as_millis()));
-    match row::one(db, unused, params![tenant, made_before, origin_word(origin)], |c| c.client())? {
-        Some(id) => Ok(remove(db, tenant, &id, &AuditRow::unused_client(tenant, &id, now))? == Update::Done),
-        None => Ok(false),
-    }
 }
 
 /// Removes the secrets that have ended by `now`; how many clients had one.
@@ -236,6 +219,11 @@ impl ClientStore for EmbeddedStore {
             if find(db, &client.tenant, &client.id)?.is_some() {
                 return Ok(Insertion::Exists);
             }
+            if let Some(hash) = registration(&client)
+                && find_registered(db, &client.tenant, &hash)?.is_some()
+            {
+                return Ok(Insertion::Same);
+            }
             if client.origin != ClientOrigin::Manual && !has_room(db, &client.tenant, client.origin, cap, audit.at)? {
                 return Ok(Insertion::Full);
             }
@@ -244,6 +232,26 @@ impl ClientStore for EmbeddedStore {
             Ok(Insertion::Inserted)
         })
         .await
+    }
+
+    async fn find_registered(
+        &self,
+        tenant: &TenantId,
+        metadata: &ClientMetadata,
+        now: Timestamp,
+    ) -> Result<Option<Client>, StoreError> {
+        let (tenant, Some(hash)) = (tenant.clone(), metadata.registration_hash()) else { return Ok(None) };
+        let Some((found, registered_at)) = self.read(move |db| find_registered(db, &tenant, &hash)).await? else {
+            return Ok(None);
+        };
+        if now >= registered_at.plus(REGISTERED_AGAIN_EVERY) {
+            let sql = "UPDATE client SET registered_at = ?2 WHERE no = ?1";
+            // No row when the client was removed meanwhile.
+            if self.write(move |db| execute(db, sql, params![found.no, now])).await? == 0 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(found.client))
     }
 
     async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError> {

@@ -20,9 +20,10 @@ const MADE_AFTER: [&str; 4] = [
 
 /// Times that say nothing about who may do what, but for how long something is remembered or believed: what is later than
 /// ?1 becomes ?2.
-const MOVED_BACK: [&str; 4] = [
+const MOVED_BACK: [&str; 5] = [
     "UPDATE account SET last_failed_at = ?2 WHERE last_failed_at > ?1",
     "UPDATE client SET last_used_at = ?2 WHERE last_used_at > ?1",
+    "UPDATE client SET registered_at = ?2 WHERE registered_at > ?1",
     "UPDATE login_network SET last_login_at = ?2 WHERE last_login_at > ?1",
     "UPDATE login_failure SET last_failed_at = ?2 WHERE last_failed_at > ?1",
 ];

@@ -28,6 +28,7 @@ mod interactions;
 mod logins;
 mod readers;
 mod refresh;
+mod registrations;
 mod restore;
 mod row;
 mod seal;

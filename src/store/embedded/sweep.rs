@@ -70,10 +70,13 @@ const STEPS: [(&str, Lifetime); 11] = [
     ),
 ];
 
-/// When a client that came by itself counts as abandoned at ?1, and how long after that it goes: not used for long, and
+/// When a client that no operator added is removed, by the time ?1 of its last use or registration: not used for long, and
 /// never used. Two statements, because one with OR would look at every client.
 const fn abandoned(unused_client_after: Lifetime) -> [(&'static str, Lifetime); 2] {
-    [("last_used_at <= ?1", CLIENT_KEPT_UNUSED), ("last_used_at IS NULL AND created_at <= ?1", unused_client_after)]
+    [
+        ("last_used_at <= ?1 AND registered_at <= ?1", CLIENT_KEPT_UNUSED),
+        ("last_used_at IS NULL AND registered_at <= ?1", unused_client_after),
+    ]
 }
 
 /// Removes everything that has ended by `now`; how many rows went, not counting what hung on them.

@@ -4,24 +4,41 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use super::super::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT};
+use super::super::record::{
+    CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, CLIENTS_LOOKED_AT, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT,
+};
 use super::super::{AuditRow, AuditStore, CHANGES_AT_ONCE, ChangeSeq, Changes, StoreError, StoreStats};
 use super::{MemoryStore, State};
 use crate::oauth::{Client, ClientOrigin, Lifetime, TenantId, Timestamp};
 
 impl State {
+    /// When a client registered, for the last time.
+    fn registered_at(&self, client: &Client) -> Timestamp {
+        let again = self.registered_again.get(&(client.tenant.clone(), client.id.clone()));
+        again.copied().unwrap_or(client.created_at)
+    }
+
+    fn has_grants(&self, client: &Client) -> bool {
+        self.grants.iter().any(|g| g.tenant == client.tenant && g.client == client.id)
+            || self.codes.iter().any(|c| c.tenant == client.tenant && c.client == client.id)
+    }
+
+    fn has_pending(&self, client: &Client) -> bool {
+        self.interactions.iter().any(|i| i.tenant == client.tenant && i.client.as_ref() == Some(&client.id))
+    }
+
     /// Whether a client that came by itself may be forgotten: unused for long, and nothing hangs on it.
     fn is_abandoned(&self, client: &Client, now: Timestamp, unused_client_after: Lifetime) -> bool {
+        let registered_at = self.registered_at(client);
         let forgotten_at = match client.last_used_at {
-            Some(used) => used.plus(CLIENT_KEPT_UNUSED),
-            None => client.created_at.plus(unused_client_after),
+            Some(used) => used.max(registered_at).plus(CLIENT_KEPT_UNUSED),
+            None => registered_at.plus(unused_client_after),
         };
         client.origin != ClientOrigin::Manual
             && !client.disabled
             && forgotten_at <= now
-            && !self.grants.iter().any(|g| g.tenant == client.tenant && g.client == client.id)
-            && !self.codes.iter().any(|c| c.tenant == client.tenant && c.client == client.id)
-            && !self.interactions.iter().any(|i| i.tenant == client.tenant && i.client.as_ref() == Some(&client.id))
+            && !self.has_grants(client)
+            && !self.has_pending(client)
     }
 
     /// Whether one more may register, after making room if need be.
@@ -30,8 +47,15 @@ impl State {
         if u64::try_from(self.clients.iter().filter(alike).count()).is_ok_and(|count| count < cap) {
             return true;
         }
-        let unused = |c: &&Client| c.last_used_at.is_none() && self.is_abandoned(c, now, CLIENT_SPARED);
-        let Some(id) = self.clients.iter().filter(alike).find(unused).map(|c| c.id.clone()) else { return false };
+        let unused =
+            |c: &&Client| c.last_used_at.is_none() && !c.disabled && self.registered_at(c).plus(CLIENT_SPARED) <= now;
+        let mut unused: Vec<_> = self.clients.iter().filter(alike).filter(unused).collect();
+        unused.sort_by_key(|c| self.registered_at(c));
+        unused.truncate(usize::try_from(CLIENTS_LOOKED_AT).unwrap_or(usize::MAX));
+        unused.retain(|c| !self.has_grants(c));
+        let Some(id) = unused.into_iter().min_by_key(|c| self.has_pending(c)).map(|c| c.id.clone()) else {
+            return false;
+        };
         self.remove_client(tenant, &id, now);
         self.record(AuditRow::unused_client(tenant, &id, now));
         true

@@ -4,8 +4,18 @@ use async_trait::async_trait;
 
 use super::super::record::rotated_secrets;
 use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
-use super::MemoryStore;
-use crate::oauth::{Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, TenantId, Timestamp};
+use super::{MemoryStore, State};
+use crate::oauth::{
+    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, TenantId, Timestamp, TokenHash,
+};
+
+impl State {
+    /// Finds the client that has registered this.
+    fn registered(&self, tenant: &TenantId, registration: Option<TokenHash>) -> Option<&Client> {
+        let registered = self.clients.iter().filter(|c| c.tenant == *tenant && c.origin == ClientOrigin::Registered);
+        registered.filter(|_| registration.is_some()).find(|c| c.metadata.registration_hash() == registration)
+    }
+}
 
 #[async_trait]
 impl ClientStore for MemoryStore {
@@ -15,12 +25,30 @@ impl ClientStore for MemoryStore {
         if state.client(&client.tenant, &client.id).is_some() {
             return Ok(Insertion::Exists);
         }
+        let hash = client.metadata.registration_hash();
+        if client.origin == ClientOrigin::Registered && state.registered(&client.tenant, hash).is_some() {
+            return Ok(Insertion::Same);
+        }
         if client.origin != ClientOrigin::Manual && !state.has_room(&client.tenant, client.origin, cap, audit.at) {
             return Ok(Insertion::Full);
         }
         state.clients.push(client);
         state.record(audit);
         Ok(Insertion::Inserted)
+    }
+
+    async fn find_registered(
+        &self,
+        tenant: &TenantId,
+        metadata: &ClientMetadata,
+        now: Timestamp,
+    ) -> Result<Option<Client>, StoreError> {
+        let mut state = self.write();
+        let found = state.registered(tenant, metadata.registration_hash()).cloned();
+        if let Some(client) = &found {
+            state.registered_again.insert((tenant.clone(), client.id.clone()), now);
+        }
+        Ok(found)
     }
 
     async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError> {

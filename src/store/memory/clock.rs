@@ -52,6 +52,10 @@ impl ClockStore for MemoryStore {
                 changed += 1;
             }
         }
+        for registered in state.registered_again.values_mut().filter(|at| **at > latest) {
+            *registered = now;
+            changed += 1;
+        }
         for account in &mut state.accounts {
             changed += move_back(&mut account.last_failed_at, latest, now);
         }

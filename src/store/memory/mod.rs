@@ -4,6 +4,7 @@
 //! plain lists and walks them, because being obviously right is its only purpose; it is not for production. It knows
 //! `oauth` and its own folder's parent. Start with `State`, then `grants.rs`.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
@@ -39,6 +40,8 @@ impl std::fmt::Debug for MemoryStore {
 #[derive(Default)]
 struct State {
     clients: Vec<Client>,
+    /// When clients registered again.
+    registered_again: HashMap<(TenantId, ClientId), Timestamp>,
     accounts: Vec<Account>,
     codes: Vec<CodeRecord>,
     grants: Vec<Grant>,
@@ -193,6 +196,7 @@ impl State {
     fn remove_client(&mut self, tenant: &TenantId, id: &ClientId, at: Timestamp) {
         let other = |t: &TenantId, c: &ClientId| t != tenant || c != id;
         self.clients.retain(|c| other(&c.tenant, &c.id));
+        self.registered_again.retain(|(t, c), _| other(t, c));
         self.codes.retain(|c| other(&c.tenant, &c.client));
         self.tokens.retain(|(_, t)| other(&t.tenant, &t.client));
         self.void.retain(|t| other(&t.tenant, &t.client));

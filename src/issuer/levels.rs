@@ -1,0 +1,193 @@
+//! `Levels` and `Failures`: a limit kept at three levels, one host, one site and everybody together, so that neither one
+//! address nor one network nor many of them use up what somebody else needs.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::Quota;
+
+use super::budget::{Budget, Tally, quota};
+use crate::clock::Clock;
+use crate::oauth::{Lifetime, Timestamp};
+
+/// A site may do as much as this many hosts: enough for an office, while an IPv6 site has 65,536 networks that one attacker
+/// can use in turn.
+pub(super) const HOSTS_OF_SITE: u32 = 4;
+
+/// Who asks, as far as limits go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asker {
+    /// The address, or the /64 of an IPv6 host.
+    pub(super) host: IpAddr,
+    /// The /24 or the /48.
+    pub(super) site: IpAddr,
+    /// Whether somebody at this site has got a token. Such sites share a total of their own, which strangers cannot use
+    /// up.
+    pub(super) is_known: bool,
+}
+
+/// How much one host may do; a site may do as much as `HOSTS_OF_SITE` of them, all strangers together as much as `all`, and
+/// all known sites together as much again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    pub(super) rate: u32,
+    pub(super) period: Duration,
+    pub(super) burst: u32,
+    pub(super) all: u32,
+}
+
+impl Allowance {
+    fn of_hosts(&self, hosts: u32) -> Quota {
+        quota(self.rate.saturating_mul(hosts), self.period, self.burst.saturating_mul(hosts))
+    }
+}
+
+/// Budgets at the three levels.
+pub(super) struct Levels {
+    host: Budget<IpAddr>,
+    site: Budget<IpAddr>,
+    /// By whether the site is known.
+    all: Budget<bool>,
+}
+
+impl Levels {
+    pub(super) fn new(clock: &Arc<dyn Clock>, allowance: Allowance) -> Self {
+        Self {
+            host: Budget::new(clock, allowance.of_hosts(1)),
+            site: Budget::new(clock, allowance.of_hosts(HOSTS_OF_SITE)),
+            all: Budget::new(clock, allowance.of_hosts(allowance.all)),
+        }
+    }
+
+    /// Takes one, or says how long to wait. The narrow levels come first, so that a request that one of them
+    /// refuses takes nothing from the total.
+    pub(super) fn take(&self, asker: &Asker, allowance: Allowance) -> Result<(), Lifetime> {
+        self.host.take(asker.host, allowance.of_hosts(1))?;
+        self.site.take(asker.site, allowance.of_hosts(HOSTS_OF_SITE))?;
+        self.all.take(asker.is_known, allowance.of_hosts(allowance.all))
+    }
+}
+
+/// Failures at the three levels, over a window that begins with the first.
+pub(super) struct Failures {
+    host: Tally<IpAddr>,
+    site: Tally<IpAddr>,
+    /// By whether the site is known.
+    all: Tally<bool>,
+}
+
+impl Failures {
+    pub(super) fn new(window: Lifetime) -> Self {
+        Self { host: Tally::new(window), site: Tally::new(window), all: Tally::new(window) }
+    }
+
+    /// Says how long to wait when there are as many failures of a host as `limit`, of its site as `HOSTS_OF_SITE` times, or
+    /// of all as `all` times that.
+    pub(super) fn ask(&self, asker: &Asker, limit: u32, all: u32, now: Timestamp) -> Result<(), Lifetime> {
+        let of_host = (self.host.read(&asker.host, now), limit);
+        let of_site = (self.site.read(&asker.site, now), limit.saturating_mul(HOSTS_OF_SITE));
+        let of_all = (self.all.read(&asker.is_known, now), limit.saturating_mul(all));
+        let waits = [of_host, of_site, of_all].into_iter().filter(|((count, _), limit)| count >= limit);
+        waits.map(|((_, rest), _)| rest).max().map_or(Ok(()), Err)
+    }
+
+    /// Counts one.
+    pub(super) fn add(&self, asker: &Asker, now: Timestamp) {
+        self.host.add(asker.host, now);
+        self.site.add(asker.site, now);
+        self.all.add(asker.is_known, now);
+    }
+}
+
+/// How long a site stays known after the last token that somebody got there.
+const KEPT: Lifetime = Lifetime::from_secs(30 * 24 * 3600);
+
+/// Sites held at most, some megabytes; beyond that the tenth that was seen the longest ago is dropped.
+const MOST_SITES: usize = 50_000;
+
+/// The sites where somebody has got a token, which takes a sign-in or a refresh token from one.
+#[derive(Default)]
+pub(super) struct KnownSites(Mutex<HashMap<IpAddr, Timestamp>>);
+
+impl KnownSites {
+    /// Remembers that somebody got a token.
+    pub(super) fn remember(&self, site: IpAddr, now: Timestamp) {
+        let mut sites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sites.len() >= MOST_SITES && !sites.contains_key(&site) {
+            let mut seen: Vec<Timestamp> = sites.values().copied().collect();
+            let (_, pivot, _) = seen.select_nth_unstable(MOST_SITES / 10);
+            let pivot = *pivot;
+            sites.retain(|_, seen| *seen > pivot);
+        }
+        sites.insert(site, now);
+    }
+
+    /// Returns whether a site is known.
+    pub(super) fn knows(&self, site: &IpAddr, now: Timestamp) -> bool {
+        let sites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sites.get(site).is_some_and(|seen| now.since(*seen) < KEPT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::network;
+
+    const START: Timestamp = Timestamp::from_secs(1_000_000);
+    const TEN: Allowance = Allowance { rate: 10, period: Duration::from_secs(3600), burst: 10, all: 10 };
+
+    fn asker(address: &str) -> Asker {
+        let address = address.parse().unwrap();
+        Asker { host: network::host(address), site: network::site(address), is_known: false }
+    }
+
+    #[test]
+    fn a_host_a_site_and_all_strangers_have_a_limit_and_known_sites_one_of_their_own() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(START));
+        let levels = Levels::new(&clock, TEN);
+        let count = |address: &dyn Fn(u32) -> String, is_known| {
+            let asks = (0..1000).map(|n| Asker { is_known, ..asker(&address(n)) });
+            asks.filter(|asker| levels.take(asker, TEN).is_ok()).count()
+        };
+        assert_eq!(count(&|_| "192.0.2.1".to_owned(), false), 10, "of a host");
+        assert_eq!(count(&|n| format!("192.0.2.{}", n % 250 + 2), false), 30, "the rest of its site");
+        assert_eq!(count(&|n| format!("2001:db8:7:{n:x}::1"), false), 40, "of an IPv6 site");
+        assert_eq!(count(&|n| format!("198.51.{}.{}", n / 250, n % 250), false), 20, "a hundred of all strangers");
+        assert_eq!(count(&|n| format!("203.0.{}.1", n % 250), true), 100, "what is kept for the known");
+    }
+
+    #[test]
+    fn failures_are_counted_at_three_levels_until_the_window_is_over() {
+        let failures = Failures::new(Lifetime::from_secs(60));
+        let fail = |address: &str, times: u32| (0..times).for_each(|_| failures.add(&asker(address), START));
+        let asks = |address: &str, now| failures.ask(&asker(address), 5, 10, now);
+        fail("192.0.2.1", 5);
+        assert_eq!(asks("192.0.2.1", START), Err(Lifetime::from_secs(60)));
+        assert!(asks("192.0.2.2", START).is_ok());
+        (2..5).for_each(|n| fail(&format!("192.0.2.{n}"), 5));
+        assert!(asks("192.0.2.200", START).is_err(), "its site");
+        assert!(asks("192.0.3.1", START).is_ok());
+        (0..30).for_each(|n| fail(&format!("198.51.{n}.1"), 1));
+        assert!(asks("203.0.113.1", START).is_err(), "all strangers");
+        assert!(failures.ask(&Asker { is_known: true, ..asker("203.0.113.1") }, 5, 10, START).is_ok());
+        assert!(asks("192.0.2.1", START.plus(Lifetime::from_secs(60))).is_ok());
+    }
+
+    #[test]
+    fn a_site_is_known_for_thirty_days_and_the_sites_are_bounded() {
+        let (known, site) = (KnownSites::default(), IpAddr::from([192, 0, 2, 0]));
+        known.remember(site, START);
+        assert!(known.knows(&site, START) && !known.knows(&IpAddr::from([192, 0, 3, 0]), START));
+        assert!(!known.knows(&site, START.plus(KEPT)));
+        let later = START.plus(Lifetime::from_secs(1));
+        for n in 0..u32::try_from(MOST_SITES).unwrap() + 10 {
+            known.remember(std::net::Ipv4Addr::from_bits(0x0a00_0000 + (n << 8)).into(), later);
+        }
+        assert!(known.0.lock().unwrap().len() <= MOST_SITES);
+        assert!(!known.knows(&site, later), "the one seen the longest ago went first");
+    }
+}
