@@ -141,7 +141,13 @@ impl Proxy {
         } else {
             (exchange.patience(false).limit, Order::TooSilent)
         };
-        let limits = Limits { max_age: route.max_stream, silence, on_silence, grace: config.timeouts.expired_stream };
+        let limits = Limits {
+            max_age: route.max_stream,
+            silence,
+            on_silence,
+            grace: config.timeouts.expired_stream,
+            is_standing: is_events && exchange.parts.method == Method::GET,
+        };
         let ward = self.watch.over(token.token(), route, limits);
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
         let ids = std::mem::take(&mut exchange.ids);

@@ -233,6 +233,7 @@ impl Proxy {
             silence: config.timeouts.sse_keep_alive,
             on_silence: Order::KeepAlive,
             grace: config.timeouts.expired_stream,
+            is_standing: late.stream.is_some(),
         };
         let ward = self.watch.over(token.token(), route, limits);
         let ids = std::mem::take(&mut exchange.ids);

@@ -154,6 +154,11 @@ impl Proxy {
         self.watch.adopt(table);
     }
 
+    /// Ends the streams that never end by themselves, because the process goes down.
+    pub fn drain(&self) {
+        self.watch.drain();
+    }
+
     /// Ends the answers that are under way, each with the reason, because the process ends now.
     pub fn close(&self) {
         self.closing.cancel();

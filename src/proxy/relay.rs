@@ -143,6 +143,11 @@ impl Relay {
         }
         self.stop();
         self.record.break_off(order.outcome());
+        if let (Order::GoingDown, Some((events, _)), true) = (order, &self.events, self.ids.is_empty()) {
+            // The client comes again and asks for what it has not seen (Last-Event-ID).
+            let comment = format!(": {}\n\n", order.words());
+            return Some(Ok([events.discard(), comment.as_bytes()].concat().into()));
+        }
         Some(self.farewell(INTERNAL_ERROR, order.words()))
     }
 

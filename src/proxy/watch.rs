@@ -103,6 +103,8 @@ pub(super) struct Limits {
     pub(super) on_silence: Order,
     /// How long an answer may go on after its token has expired.
     pub(super) grace: Duration,
+    /// Whether it never ends by itself: the stream of a GET.
+    pub(super) is_standing: bool,
 }
 
 struct Watched {
@@ -129,8 +131,9 @@ pub(super) struct Watch {
 struct State {
     watched: Vec<Watched>,
     running: bool,
-    /// Whether all answers are ended, those that begin from now on too.
+    /// Whether all answers are ended, those that begin from now on too; and whether those are that never end by themselves.
     closed: bool,
+    is_draining: bool,
     /// The route table in force, and whether the answers have not been compared with it yet.
     table: Option<Arc<RouteTable>>,
     is_new: bool,
@@ -158,7 +161,7 @@ impl Watch {
         let (held, route) = (Arc::clone(&ward), Arc::clone(route));
         let watched = Watched { ward: held, route, hash, end, opened: now, heard: now, limits, unseen: true };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.closed {
+        if state.closed || (state.is_draining && limits.is_standing) {
             ward.tell(Order::GoingDown);
             return ward;
         }
@@ -174,6 +177,14 @@ impl Watch {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.table = Some(Arc::clone(table));
         state.is_new = true;
+    }
+
+    /// Ends the answers that never end by themselves, now and from now on.
+    pub(super) fn drain(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_draining = true;
+        let standing = state.watched.extract_if(.., |watched| watched.limits.is_standing);
+        standing.for_each(|watched| watched.ward.tell(Order::GoingDown));
     }
 
     /// Ends all answers, now and from now on.

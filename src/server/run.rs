@@ -175,6 +175,7 @@ impl Gateway {
         }
         for desk in &self.desks {
             desk.worker.wind_down();
+            desk.worker.proxy.drain();
         }
         tokio::select! {
             () = self.process.admission.empty() => tracing::info!("every connection has ended"),

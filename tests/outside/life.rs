@@ -332,6 +332,31 @@ async fn a_call_that_does_not_end_is_answered_with_the_reason_when_the_time_to_d
 }
 
 #[tokio::test]
+async fn a_stream_that_never_ends_by_itself_does_not_hold_up_the_end() {
+    let (url, _never) = slow_upstream().await;
+    let mut gateway = Home::new("[timeouts]\ndrain = \"1m\"\n", Some(url)).start().await;
+    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    let head = format!(
+        "GET /mcp HTTP/1.1\r\nhost: localhost:{}\r\nauthorization: Bearer {}\r\naccept: text/event-stream\r\n\r\n",
+        gateway.home.public.port(),
+        issued["access_token"].as_str().unwrap(),
+    );
+    let mut stream = Client::new(&gateway.home).raw().await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while !line.contains("1.0") {
+        line.clear();
+        assert!(reader.read_line(&mut line).await.unwrap() > 0, "the stream ended before its first event");
+    }
+    gateway.signal("TERM");
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains(": the gateway is going down") && rest.ends_with("0\r\n\r\n"), "{rest:?}");
+    assert_eq!(gateway.ended().await, Some(0), "within ten seconds, and not after a minute");
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_the_waiting() {
     let (url, _never) = slow_upstream().await;
     let mut gateway = Home::new("", Some(url)).start().await;

@@ -351,3 +351,28 @@ async fn tv_14_a_call_with_a_head_is_not_answered_after_its_token_was_revoked() 
     assert_ended(&reply, -32603, "the access token has ended");
     assert!(!reply.text().contains("secret"), "{reply:?}");
 }
+
+#[tokio::test]
+async fn streams_that_never_end_are_ended_properly_when_the_process_goes_down_and_calls_are_not() {
+    let world = world(|_| ()).await;
+    let token = world.token(MCP).text;
+    let mut running = open(&world, &token, HALF).await;
+    let mut standing = Vec::new();
+    for sent in [PROGRESS, HALF] {
+        world.mcp.then([send(EVENTS), chunk(sent), Act::Hang]);
+        let mut client = world.connect().await;
+        client.send(&stream(&token).bytes()).await;
+        client.head().await;
+        client.chunks_until(sent).await;
+        standing.push(client);
+    }
+    world.drain();
+    for (mut client, mark) in standing.into_iter().zip(["", "\nevent: discarded\n\n"]) {
+        let reply = rest(&mut client, "").await;
+        let text = reply.text().trim_start_matches(":\n\n").to_owned();
+        assert_eq!((text, reply.complete), (format!("{mark}: the gateway is going down\n\n"), true));
+    }
+    world.mcp.then([send(EVENTS), chunk(PROGRESS), Act::Hang]);
+    assert!(world.ask(&stream(&token)).await.complete, "one that begins now");
+    assert!(tokio::time::timeout(Duration::from_millis(200), running.chunk()).await.is_err(), "the call goes on");
+}

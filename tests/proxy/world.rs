@@ -124,6 +124,11 @@ impl World {
         self.proxy.adopt(&self.served.lock().unwrap().1);
     }
 
+    /// Ends the streams that never end by themselves, as the server does when it goes down.
+    pub(crate) fn drain(&self) {
+        self.proxy.drain();
+    }
+
     /// Ends what is under way, as the server does when its time is up.
     pub(crate) fn close(&self) {
         self.proxy.close();
