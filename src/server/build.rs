@@ -68,7 +68,10 @@ impl Builder {
             tracing::warn!(warning, "clients may not connect");
         }
         let certificate_ends = i64::try_from(certificate.not_after.as_millis() / 1000).unwrap_or(i64::MAX);
-        let tls = Some(self.tls.config(&certificate).map_err(|error| RunError::System(error.to_string()))?);
+        let by_name = development.as_ref().map(|made| made.by_name.clone());
+        let by_name = by_name.map(|file| certificate::load(&file, &key, &self.tls.provider, self.clock.now()));
+        let tls = self.tls.config(&certificate, by_name.transpose()?.as_ref());
+        let tls = Some(tls.map_err(|error| RunError::System(error.to_string()))?);
         let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls };
         Ok(Built { snapshot, dialer, development, certificate_ends })
     }

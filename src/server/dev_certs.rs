@@ -42,7 +42,10 @@ pub struct DevelopmentFiles {
     pub ca: PathBuf,
     /// The chain to serve: `server.pem`.
     pub certificate: PathBuf,
-    /// Its key: `server-key.pem`.
+    /// The same without addresses, for clients that ask by name: `server-dns.pem`. BoringSSL, in Claude Code say, knows no
+    /// name constraints of addresses, and refuses what a CA that has some vouches for as soon as an address stands in it.
+    pub by_name: PathBuf,
+    /// The key of both: `server-key.pem`.
     pub key: PathBuf,
     /// The system's roots and the CA, for programs that believe either the system's store or one file: `bundle.pem`. `None`
     /// when the system has no roots.
@@ -95,6 +98,7 @@ pub fn ensure(folder: &Path, hosts: &[&str], now: Timestamp) -> Result<Developme
     let mut files = DevelopmentFiles {
         ca: ca_file(folder),
         certificate: folder.join("server.pem"),
+        by_name: folder.join("server-dns.pem"),
         key: folder.join("server-key.pem"),
         bundle: None,
     };
@@ -102,7 +106,7 @@ pub fn ensure(folder: &Path, hosts: &[&str], now: Timestamp) -> Result<Developme
     let ca_key_file = folder.join("ca-key.pem");
     private::make_folder(folder).map_err(|source| DevCertsError::File { path: folder.to_owned(), source })?;
     private::check(folder, Closed::ToWriting)?;
-    for file in [&files.ca, &files.certificate] {
+    for file in [&files.ca, &files.certificate, &files.by_name] {
         private::check(file, Closed::ToWriting)?;
     }
     // Not only when they are read: whoever has the key of a CA that people trust can be this machine.
@@ -197,6 +201,17 @@ fn make_server(files: &DevelopmentFiles, ca_key: &Path, names: &[String], now: T
     let ca_key_pem = private::read(ca_key).map(zeroize::Zeroizing::new)?;
     let ca_key = KeyPair::from_pem(&ca_key_pem)?;
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let issuer = Issuer::new(ca_params(&ca_key), &ca_key);
+    write(&files.key, 0o600, &key.serialize_pem())?;
+    write(&files.by_name, 0o644, &server_params(without_addresses(names), now)?.signed_by(&key, &issuer)?.pem())?;
+    write(&files.certificate, 0o644, &server_params(names.to_vec(), now)?.signed_by(&key, &issuer)?.pem())
+}
+
+fn without_addresses(names: &[String]) -> Vec<String> {
+    names.iter().filter(|name| name.parse::<IpAddr>().is_err()).cloned().collect()
+}
+
+fn server_params(names: Vec<String>, now: Timestamp) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "mcpgate development");
@@ -206,16 +221,19 @@ fn make_server(files: &DevelopmentFiles, ca_key: &Path, names: &[String], now: T
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     // Python's strict verification asks for it.
     params.use_authority_key_identifier_extension = true;
-    let certificate = params.signed_by(&key, &Issuer::new(ca_params(&ca_key), &ca_key))?;
-    write(&files.key, 0o600, &key.serialize_pem())?;
-    write(&files.certificate, 0o644, &certificate.pem())
+    Ok(params)
 }
 
-/// Asks what a client asks, of the day on which the certificate would be too old.
+/// Asks what a client asks, of the day on which the certificates would be too old.
 fn accepted(files: &DevelopmentFiles, names: &[String], now: Timestamp) -> Result<(), String> {
+    verified(files, &files.by_name, &without_addresses(names), now)?;
+    verified(files, &files.certificate, names, now)
+}
+
+fn verified(files: &DevelopmentFiles, chain: &Path, names: &[String], now: Timestamp) -> Result<(), String> {
     let read = |path| read(path, LARGEST_PEM).map_err(|e| e.to_string());
     let certificate = |path| CertificateDer::from_pem_slice(&read(path)?).map_err(|e| e.to_string());
-    let (ca, server) = (certificate(&files.ca)?, certificate(&files.certificate)?);
+    let (ca, server) = (certificate(&files.ca)?, certificate(chain)?);
     let key = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(read(&files.key)?)).map_err(|e| e.to_string())?;
     let provider = Arc::new(ring::default_provider());
     // Fails unless key and certificate belong together: a crash may have come between the two files.
@@ -279,6 +297,24 @@ mod tests {
         let renewed = read(&files);
         assert_eq!(renewed[0], first[0]);
         assert_ne!((&renewed[1], &renewed[2]), (&first[1], &first[2]));
+    }
+
+    #[test]
+    fn clients_that_ask_by_name_get_a_certificate_without_addresses() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ensure(dir.path(), &["gateway.test", "10.0.0.7"], NOW).unwrap();
+        let good = |file, name: &str| verified(&files, file, &[name.to_owned()], NOW).is_ok();
+        for (name, by_name) in [("localhost", true), ("gateway.test", true), ("127.0.0.1", false), ("10.0.0.7", false)]
+        {
+            assert!(good(&files.certificate, name), "{name}");
+            assert_eq!(good(&files.by_name, name), by_name, "{name}");
+        }
+        // A folder of an earlier version has no such file; the CA that clients trust stays.
+        let first = read(&files);
+        std::fs::remove_file(&files.by_name).unwrap();
+        ensure(dir.path(), &["gateway.test", "10.0.0.7"], NOW).unwrap();
+        assert_eq!(read(&files)[0], first[0]);
+        assert!(good(&files.by_name, "localhost"));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::{Acceptor, NoServerSessionStorage, ProducesTickets};
-use rustls::sign::SingleCertAndKey;
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
@@ -34,12 +34,17 @@ impl TlsBase {
         Ok(Self { provider: Arc::new(ring::default_provider()), ticketer: ring::Ticketer::new()? })
     }
 
-    /// Makes the configuration around a certificate.
+    /// Makes the configuration around a certificate, and another one for clients that ask by name, if there is one.
     ///
     /// # Errors
     /// The provider does not know TLS 1.2 and 1.3.
-    pub(super) fn config(&self, certificate: &Certificate) -> Result<Arc<ServerConfig>, rustls::Error> {
-        let resolver = SingleCertAndKey::from(Arc::clone(&certificate.key));
+    pub(super) fn config(
+        &self,
+        certificate: &Certificate,
+        by_name: Option<&Certificate>,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let by_name = by_name.unwrap_or(certificate);
+        let resolver = Resolver { by_name: Arc::clone(&by_name.key), otherwise: Arc::clone(&certificate.key) };
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_no_client_auth()
@@ -51,6 +56,20 @@ impl TlsBase {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.max_early_data_size = 0;
         Ok(Arc::new(config))
+    }
+}
+
+/// Chooses by whether the client named a host (RFC 6066 3). Which host is judged before, in `shake_hands`.
+#[derive(Debug)]
+struct Resolver {
+    by_name: Arc<CertifiedKey>,
+    otherwise: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let chosen = if hello.server_name().is_some() { &self.by_name } else { &self.otherwise };
+        Some(Arc::clone(chosen))
     }
 }
 
@@ -92,7 +111,7 @@ async fn shake_hands(
         return Err(refuse_plain(stream).await);
     }
     let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-    // No name, or an address for one (which RFC 6066 3 forbids and rustls ignores), gets our one certificate.
+    // No name, or an address for one (which RFC 6066 3 forbids and rustls ignores), gets the certificate for addresses.
     if start.client_hello().server_name().is_some_and(|name| !hosts.has_name(name)) {
         start.io.write_all(&UNRECOGNIZED_NAME).await?;
         start.io.shutdown().await?;

@@ -1,9 +1,11 @@
 // Foreign programs as their users start them: MCP Inspector's command line, mcp-remote, and the Rust SDK's client.
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import tls from 'node:tls';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { desk, gateway, resource, run, trusting } from './environment.mjs';
@@ -83,6 +85,20 @@ test('mcp-remote stands between a local client and the gateway', async () => {
     const { content } = await client.callTool({ name: 'echo', arguments: { message: 'through both' } });
     assert.match(content[0].text, /through both/);
   });
+});
+
+test('the development certificate has no address in it for clients that ask by name', async () => {
+  // BoringSSL, and Claude Code with it, refuses addresses below a CA that is restricted to some.
+  const { port } = new URL(gateway.origin);
+  const names = async (options) => {
+    const socket = tls.connect({ host: '127.0.0.1', port, ca: readFileSync(gateway.ca), ...options });
+    await once(socket, 'secureConnect');
+    const { subjectaltname } = socket.getPeerCertificate();
+    socket.destroy();
+    return subjectaltname;
+  };
+  assert.equal(await names({ servername: 'localhost' }), 'DNS:localhost');
+  assert.match(await names({}), /DNS:localhost, IP Address:127\.0\.0\.1/);
 });
 
 test('rmcp, through the same Chromium', async () => {
