@@ -1,7 +1,7 @@
 //! What strangers may ask of the control path, by address and client: the numbers, and what each protects. All of it lives
 //! in memory. Logins have limits of their own: `login_limits.rs`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,9 +185,11 @@ fn failures_of_host(rates: &Rates) -> u32 {
     rates.client_failures_per_minute.saturating_mul(5)
 }
 
-/// Whether a caller is a program on this computer, under `up`: an attacker there would not need the network.
+/// Whether a caller is a program on this computer, under `up`: an attacker there would not need the network. Programs call
+/// from the address of `localhost`; the rest of 127.0.0.0/8 is for those who want to be told apart.
 fn is_exempt(caller: &Caller, rates: &Rates) -> bool {
-    rates.exempt_loopback && caller.address.is_some_and(|address| address.to_canonical().is_loopback())
+    let localhost = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+    rates.exempt_loopback && caller.address.is_some_and(|address| localhost.contains(&address.to_canonical()))
 }
 
 /// Callers without an address count as one.
@@ -243,6 +245,7 @@ mod tests {
         assert_eq!(count(registered, &|n| format!("2001:db8:7:{n:x}::1")), 40);
         assert_eq!(count(registered, &|n| format!("198.51.{}.{}", n / 250, n % 250)), 50, "a hundred in all");
         assert_eq!(count(registered, &|_| "127.0.0.1".to_owned()), 1000, "programs on this computer, under `up`");
+        assert_eq!(count(registered, &|_| "127.0.0.2".to_owned()), 0);
         let described = ClientOrigin::MetadataDocument;
         assert_eq!(count(described, &|n| format!("203.0.{}.{}", n / 250, n % 250)), 100, "the other way stays open");
     }

@@ -3,3 +3,4 @@
 
 mod logins;
 mod memory;
+mod registrations;

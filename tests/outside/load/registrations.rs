@@ -1,0 +1,149 @@
+//! Registrations: what one costs beside thousands of others, and what a flood of them leaves to other people.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::shared::CALLBACK;
+use crate::support::application::{Application, Tokens, random};
+use crate::support::client::{Client, Reply};
+use crate::support::gateway::{Gateway, Home};
+use crate::support::page::Browser;
+
+/// Registrations in one measurement.
+const MEASURED: usize = 300;
+/// Clients that the store holds when the last are measured.
+const CLIENTS: usize = 6000;
+const AT_ONCE: usize = 8;
+
+async fn register(client: &mut Client, name: &str) -> Reply {
+    let body = serde_json::json!({
+        "client_name": name, "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
+    });
+    client.post_json("/register", &body).await
+}
+
+/// Registers this many clients of different names.
+async fn fill(gateway: &Gateway, count: usize) {
+    let each = async |count: usize| {
+        let mut client = Client::new(&gateway.home);
+        for _ in 0..count {
+            let reply = register(&mut client, &random()).await;
+            assert_eq!(reply.status, 201, "{reply:?}");
+        }
+    };
+    futures_util::future::join_all((0..AT_ONCE).map(|_| each(count.div_ceil(AT_ONCE)))).await;
+}
+
+/// The CPU time of the process for `MEASURED` registrations.
+async fn cost(gateway: &Gateway) -> Duration {
+    let before = gateway.cpu_time();
+    fill(gateway, MEASURED).await;
+    gateway.cpu_time().saturating_sub(before)
+}
+
+#[tokio::test]
+async fn rg_02_a_registration_costs_as_much_beside_thousands_of_clients_as_alone() {
+    let gateway = Gateway::start().await;
+    fill(&gateway, 100).await;
+    let alone = cost(&gateway).await;
+    fill(&gateway, CLIENTS).await;
+    let beside = cost(&gateway).await;
+    println!("{MEASURED} registrations: {alone:?} of CPU, with {CLIENTS} clients {beside:?}");
+    assert!(beside < alone * 2 + Duration::from_millis(100), "{alone:?} grew to {beside:?}");
+}
+
+/// A gateway where one address may register twenty clients an hour, and send five times this many requests a second.
+async fn strict(token_per_second: u32) -> Gateway {
+    let home = Home::new("", None);
+    let text = std::fs::read_to_string(home.config()).expect("the configuration");
+    let strict = text
+        .replace("registrations_per_hour = 100000", "registrations_per_hour = 20")
+        .replace("token_per_second = 100000", &format!("token_per_second = {token_per_second}"));
+    std::fs::write(home.config(), strict).expect("the configuration");
+    home.start().await
+}
+
+/// How many of `count` new clients each of these addresses may register.
+async fn heard(gateway: &Gateway, from: impl IntoIterator<Item = [u8; 4]>, count: usize) -> usize {
+    let mut heard = 0;
+    for address in from {
+        let mut client = Client::from(&gateway.home, address.into());
+        for _ in 0..count {
+            match register(&mut client, &random()).await.status {
+                201 => heard += 1,
+                429 => {}
+                status => panic!("{status}"),
+            }
+        }
+    }
+    heard
+}
+
+#[tokio::test]
+async fn rg_02_a_flood_of_registrations_leaves_others_their_share() {
+    let gateway = strict(50).await;
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    // Somebody gets a token at this site.
+    let known = Ipv4Addr::new(127, 0, 77, 7);
+    let code = application.authorize(&mut Browser::new(&gateway.home)).await;
+    Tokens::from(&application.redeem(&mut Client::from(&gateway.home, known), &code).await);
+
+    let mut malformed = Client::from(&gateway.home, [127, 0, 1, 1].into());
+    let mut statuses = Vec::new();
+    for _ in 0..30 {
+        statuses.push(malformed.post_json("/register", &serde_json::json!({"redirect_uris": 1})).await.status);
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 20, "{statuses:?}");
+    assert_eq!(heard(&gateway, [[127, 0, 1, 1]], 30).await, 20, "those of an address, malformed ones aside");
+    assert_eq!(heard(&gateway, (2..12).map(|host| [127, 0, 1, host]), 30).await, 60, "with those, four times as many");
+    assert_eq!(
+        heard(&gateway, (2..12).map(|site| [127, 0, site, 1]), 30).await,
+        120,
+        "of all strangers ten times as many"
+    );
+    assert_eq!(heard(&gateway, [[127, 0, 99, 1]], 1).await, 0, "nothing is left for another stranger");
+    assert_eq!(heard(&gateway, [[127, 0, 77, 8]], 5).await, 5, "but for a site where somebody has got a token");
+
+    // What is registered already does not count, wherever it comes from.
+    let mut ids = HashSet::new();
+    for host in 1..50 {
+        let mut client = Client::from(&gateway.home, [127, 0, 200, host].into());
+        let reply = register(&mut client, "first").await;
+        let known = register(&mut Client::new(&gateway.home), "first").await;
+        let again = register(&mut client, "first").await;
+        assert_eq!(
+            (reply.status, known.status, again.status),
+            if host == 1 { (429, 201, 201) } else { (201, 201, 201) }
+        );
+        ids.insert(again.member("client_id"));
+    }
+    assert_eq!(ids.len(), 1);
+}
+
+#[tokio::test]
+async fn ds_02_the_budget_of_an_address_is_asked_before_a_body_is_read() {
+    // Five requests a second of an address, ten in a burst.
+    let gateway = strict(1).await;
+    for (host, path) in [(1, "/token"), (2, "/revoke")] {
+        let ask = async || {
+            let mut stream = Client::from(&gateway.home, [127, 0, 3, host].into()).raw().await.expect("a connection");
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: localhost:{}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+                 content-length: 1000\r\n\r\n",
+                gateway.home.public.port()
+            );
+            stream.write_all(head.as_bytes()).await.expect("a head");
+            let mut status = [0; 12];
+            // The gateway gives a body five seconds before it must come at its rate.
+            let answer = tokio::time::timeout(Duration::from_secs(4), stream.read_exact(&mut status)).await;
+            answer.is_ok_and(|read| read.is_ok()).then_some(status)
+        };
+        let answers = futures_util::future::join_all((0..60).map(|_| ask())).await;
+        assert!(answers.iter().flatten().all(|status| status == b"HTTP/1.1 429"), "{path}");
+        let refused = answers.iter().flatten().count();
+        assert!((20..=50).contains(&refused), "{path}: {refused} of 60 were told to wait before their bodies came");
+    }
+}
