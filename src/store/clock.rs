@@ -33,6 +33,14 @@ pub trait ClockStore {
     async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
 }
 
+/// How long after the newest noted moment a time is borne out: a server notes it once a minute.
+const BORNE_OUT: Lifetime = Lifetime::from_secs(120);
+
+/// Returns the latest moment up to `now` that what is noted bears out. A clock that was set ahead is not noted.
+pub(super) fn borne_out(now: Timestamp, seen: Option<Timestamp>) -> Timestamp {
+    seen.map_or(now, |seen| now.min(seen.plus(BORNE_OUT)))
+}
+
 /// Longer than any grace of a refresh token.
 const PAST_ANY_GRACE: Lifetime = Lifetime::from_secs(121);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Client, ClientOrigin, ClientSecretHash, DocumentAge, Lifetime, Timestamp};
-use mcpgate::store::{AuditEvent, Change, ClockNote, LoginPlace, Rotation, Store};
+use mcpgate::store::{AuditEvent, Change, ClockNote, Insertion, LoginPlace, Rotation, Store};
 
 use crate::world::*;
 
@@ -13,6 +13,7 @@ crate::on_every_store! {
     what_was_made_in_time_is_left_alone,
     times_that_a_clock_that_was_ahead_has_written_become_now,
     a_secret_that_has_ended_stays_ended,
+    no_client_makes_room_on_the_word_of_a_clock_that_is_ahead,
 }
 
 const AHEAD: Lifetime = Lifetime::from_secs(200 * 86_400);
@@ -118,4 +119,16 @@ async fn a_secret_that_has_ended_stays_ended(store: Arc<dyn Store>) {
     assert_eq!(store.turn_back(START.plus(MINUTE), START).await.unwrap(), 0);
     assert_eq!(store.turn_back(START.plus(HOUR), START).await.unwrap(), 1);
     assert_eq!(secrets().await, 1);
+}
+
+async fn no_client_makes_room_on_the_word_of_a_clock_that_is_ahead(store: Arc<dyn Store>) {
+    let register = async |name: &str, at| {
+        let row = row(AuditEvent::ClientRegistered, at);
+        store.insert_client(client(name, ClientOrigin::Registered), 1, row).await.unwrap()
+    };
+    assert_eq!(register("first", START).await, Insertion::Inserted);
+    store.note_time(START).await.unwrap();
+    assert_eq!(register("second", START.plus(AHEAD)).await, Insertion::Full);
+    store.note_time(START.plus(HOUR)).await.unwrap();
+    assert_eq!(register("second", START.plus(HOUR)).await, Insertion::Inserted, "unused for an hour");
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::super::clock::borne_out;
 use super::super::record::{CLIENT_SPARED, CLIENTS_LOOKED_AT};
 use super::super::{AuditRow, StoreError, Update};
 use super::clients::{COLUMNS, Found, origin_word, read, remove};
@@ -46,7 +47,10 @@ pub(super) fn has_room(
         WHERE NOT EXISTS (SELECT 1 FROM grants WHERE client_no = oldest.no)
             AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = oldest.no)
         ORDER BY EXISTS (SELECT 1 FROM interaction WHERE client_no = oldest.no), registered_at LIMIT 1";
-    let registered_before = row::storable(now.as_millis()).saturating_sub(row::storable(CLIENT_SPARED.as_millis()));
+    // Nobody goes on the word of a clock that was set ahead.
+    let seen = row::one(db, "SELECT seen_at FROM clock", [], |c| c.moment())?;
+    let sure = borne_out(now, seen);
+    let registered_before = row::storable(sure.as_millis()).saturating_sub(row::storable(CLIENT_SPARED.as_millis()));
     match row::one(db, unused, params![tenant, registered_before, origin_word(origin), CLIENTS_LOOKED_AT], |c| {
         c.client()
     })? {

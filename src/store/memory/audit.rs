@@ -4,6 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
+use super::super::clock::borne_out;
 use super::super::record::{
     CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, CLIENTS_LOOKED_AT, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT,
 };
@@ -47,8 +48,10 @@ impl State {
         if u64::try_from(self.clients.iter().filter(alike).count()).is_ok_and(|count| count < cap) {
             return true;
         }
+        // Nobody goes on the word of a clock that was set ahead.
+        let sure = borne_out(now, self.clock.map(|note| note.seen_at));
         let unused =
-            |c: &&Client| c.last_used_at.is_none() && !c.disabled && self.registered_at(c).plus(CLIENT_SPARED) <= now;
+            |c: &&Client| c.last_used_at.is_none() && !c.disabled && self.registered_at(c).plus(CLIENT_SPARED) <= sure;
         let mut unused: Vec<_> = self.clients.iter().filter(alike).filter(unused).collect();
         unused.sort_by_key(|c| self.registered_at(c));
         unused.truncate(usize::try_from(CLIENTS_LOOKED_AT).unwrap_or(usize::MAX));
