@@ -64,9 +64,14 @@ impl Lent {
     /// The largest: so that what holds a place for large bodies gives it back once it is sent.
     const LARGEST: usize = 64 * 1024;
 
+    /// Returns whether any of it was sent.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Relaxed)
+    }
+
     /// Returns the body if nothing of it was sent.
     pub(super) fn untouched(self) -> Option<Bytes> {
-        (!self.begun.load(Relaxed)).then_some(self.bytes)
+        (!self.has_begun()).then_some(self.bytes)
     }
 }
 

@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
@@ -23,7 +23,7 @@ use super::places::{Place, Places};
 use super::rejection::Rejection;
 use super::route::Route;
 use super::shared::{Share, Shared};
-use super::waiting::{SentRequest, Wait, Waiting, wait_for};
+use super::waiting::{SentRequest, Wait, Waiting, until, wait_for};
 use crate::telemetry::WorkerMetrics;
 
 /// The longest answer head.
@@ -242,8 +242,12 @@ impl Pool {
         let mut sent: SentRequest = Box::pin(share.sender.try_send_request(request));
         let begun = Instant::now();
         if let Some(lent) = lent {
-            let early = timeout(origin.connect_timeout, sent.as_mut()).await;
-            if let Ok(answer) = early {
+            let first = wait.early.map_or(origin.connect_timeout, |early| early.min(origin.connect_timeout));
+            let mut early = until(&self.closing, sent.as_mut(), first).await?;
+            if early.is_none() && !lent.has_begun() {
+                early = until(&self.closing, sent.as_mut(), origin.connect_timeout.saturating_sub(first)).await?;
+            }
+            if let Some(answer) = early {
                 return answer.map_err(|error| failure(error, None, is_reused));
             }
             // What the peer's window has let nothing through of, the peer cannot have acted on.

@@ -102,7 +102,11 @@ where
 }
 
 /// Waits so long, or until the process ends.
-async fn until<F>(closing: &CancellationToken, mut sent: F, limit: Duration) -> Result<Option<F::Output>, Failure>
+pub(super) async fn until<F>(
+    closing: &CancellationToken,
+    mut sent: F,
+    limit: Duration,
+) -> Result<Option<F::Output>, Failure>
 where
     F: Future<Output = SentResult> + Unpin,
 {

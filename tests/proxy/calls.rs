@@ -376,3 +376,15 @@ async fn streams_that_never_end_are_ended_properly_when_the_process_goes_down_an
     assert!(world.ask(&stream(&token)).await.complete, "one that begins now");
     assert!(tokio::time::timeout(Duration::from_millis(200), running.chunk()).await.is_err(), "the call goes on");
 }
+
+#[tokio::test]
+async fn ss_05_a_client_that_leaves_before_a_late_answer_cancels_at_the_upstream() {
+    let world = world(|_| ()).await;
+    let token = world.token(MCP).text;
+    world.mcp.then([Act::Hang]);
+    let mut client = world.connect().await;
+    client.send(&call(&token).bytes()).await;
+    client.head().await;
+    drop(client);
+    world.mcp.wait_for_closed(1).await;
+}

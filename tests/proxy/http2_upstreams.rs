@@ -9,6 +9,7 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, Connection, SendResponse};
 use http::Response;
+use mcpgate::config::Config;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -60,6 +61,10 @@ where
 
 impl Server {
     async fn world(&self) -> World {
+        self.world_with(|_| ()).await
+    }
+
+    async fn world_with(&self, change: impl FnOnce(&mut Config)) -> World {
         let (url, ca) = (format!("https://localhost:{}/tls", self.address.port()), self.ca.clone());
         World::with(|config| {
             for upstream in &mut config.upstreams {
@@ -69,6 +74,7 @@ impl Server {
                 upstream.connect_timeout = Duration::from_millis(300);
                 upstream.call_timeout = Duration::from_secs(2);
             }
+            change(config);
         })
         .await
     }
@@ -141,6 +147,29 @@ async fn calls_beyond_the_streams_that_an_upstream_allows_go_over_another_connec
             async move { client.ask(&ask).await }
         });
         futures_util::future::join_all(asked).await.iter().for_each(assert_good);
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_of_an_http_2_upstream_comes_as_an_event_too() {
+    let late = |mut line: Line, number: usize, seen: Seen| async move {
+        while let Some(Ok((_, mut send))) = line.accept().await {
+            seen.add(number);
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                respond(&mut send, ANSWER);
+            });
+        }
+    };
+    let mut server = start(Builder::new(), late).await;
+    let world = server.world_with(|config| config.timeouts.sse_keep_alive = Duration::from_millis(40)).await;
+    let token = world.token(MCP).text;
+    let ask = call(&token).field("Accept", "application/json, text/event-stream");
+    for n in 1..=2 {
+        let reply = world.ask(&ask).await;
+        let event = format!("event: message\ndata: {ANSWER}\n\n");
+        assert!(reply.complete && reply.text().ends_with(&event), "{reply:?}");
+        assert_eq!(server.wait_for(n).await, vec![0; n], "its connection serves on");
     }
 }
 
