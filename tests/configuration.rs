@@ -86,7 +86,7 @@ fn the_values_of_the_example_are_the_defaults() {
     let policies = |c: &Config| {
         (
             format!("{:?} {:?} {:?} {:?}", c.tokens, c.login, c.registration, c.metadata_documents),
-            format!("{:?} {:?} {:?} {:?} {:?}", c.limits, c.rates, c.timeouts, c.log, c.max_stale),
+            format!("{:?} {:?} {:?} {:?} {:?} {:?}", c.limits, c.rates, c.timeouts, c.audit, c.log, c.max_stale),
             (c.data_dir.clone(), c.public.address, c.operator, c.brand.clone(), c.watch),
         )
     };

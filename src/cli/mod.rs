@@ -22,6 +22,7 @@ mod trust_stores;
 mod up;
 mod user;
 mod welcome;
+mod when;
 
 use std::process::ExitCode;
 

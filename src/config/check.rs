@@ -10,8 +10,8 @@ use super::file::{File, LogFormat};
 use super::policy_file::{DocumentMode, Documents};
 use super::problem::{Report, Setting};
 use super::{
-    Config, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig, Overrides, Problem,
-    Rates, RegistrationConfig, TokenPolicy,
+    AuditPolicy, Config, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig,
+    Overrides, Problem, Rates, RegistrationConfig, TokenPolicy,
 };
 use super::{document, file_trust, secret_source, upstream};
 use crate::files::{self, ReadError};
@@ -118,6 +118,10 @@ impl Check<'_> {
             limits: file.limits.into(),
             rates: Rates { exempt_loopback: self.overrides.up, ..file.rates.into() },
             timeouts: file.timeouts.into(),
+            audit: AuditPolicy {
+                keep: file.audit.keep.value,
+                max_bytes: u64::try_from(file.audit.max_bytes.value.0).unwrap_or(u64::MAX),
+            },
             log: self.log(&file.log),
             watch: file.reload.watch.value,
             max_stale: file.reload.max_stale.value,

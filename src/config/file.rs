@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-use super::policy_file::{Documents, Limits, Login, Rates, Registration, Timeouts, Tokens};
+use super::policy_file::{Audit, Documents, Limits, Login, Rates, Registration, Timeouts, Tokens};
 use super::problem::Report;
 use super::table::{Section, TableDeclaration, table};
 use super::value::{Entries, words};
@@ -32,6 +32,7 @@ pub(super) struct File {
     pub(super) limits: Limits,
     pub(super) rates: Rates,
     pub(super) timeouts: Timeouts,
+    pub(super) audit: Audit,
     pub(super) log: Log,
     pub(super) reload: Reload,
 }
@@ -52,6 +53,7 @@ pub(super) const TABLES: &[TableDeclaration] = &[
     Limits::DECLARATION,
     Rates::DECLARATION,
     Timeouts::DECLARATION,
+    Audit::DECLARATION,
     Log::DECLARATION,
     Reload::DECLARATION,
 ];
@@ -94,6 +96,7 @@ impl File {
             limits: read!(Limits),
             rates: read!(Rates),
             timeouts: read!(Timeouts),
+            audit: read!(Audit),
             log: read!(Log),
             reload: read!(Reload),
         };

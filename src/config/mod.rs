@@ -77,6 +77,8 @@ pub struct Config {
     pub rates: Rates,
     /// Timeouts.
     pub timeouts: Timeouts,
+    /// How much of the audit trail is kept.
+    pub audit: AuditPolicy,
     /// Logging.
     pub log: LogConfig,
     /// Reload when the file or a certificate changes.
@@ -323,6 +325,15 @@ pub struct Timeouts {
     pub sse_keep_alive: Duration,
     pub expired_stream: Duration,
     pub drain: Duration,
+}
+
+/// How much of the audit trail is kept.
+#[derive(Debug, Clone)]
+pub struct AuditPolicy {
+    /// Rows that are older are removed; default 365 d.
+    pub keep: Lifetime,
+    /// Bytes of rows at most; default 10 GiB.
+    pub max_bytes: u64,
 }
 
 /// Logging.

@@ -180,6 +180,17 @@ table! {
     }
 }
 
+table! {
+    /// How much of the audit trail is kept.
+    Audit at "audit" {
+        /// Rows that are older are removed.
+        keep: Lifetime = "365d", "1d" to "36500d";
+        /// Bytes of rows, at most; beyond that the oldest are removed. Refusals and refreshes, which come by the thousand, go
+        /// first while they take more than half of it, so that strangers do not push out what people did.
+        max_bytes: Bytes = "10GiB", "16MiB" to "1024GiB";
+    }
+}
+
 words! {
     /// Which metadata documents are honoured.
     DocumentMode {

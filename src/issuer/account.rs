@@ -48,10 +48,10 @@ impl Issuer {
         let found = self.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await?;
         let Some(found) = found.filter(|g| g.subject == session.subject) else { return Ok(false) };
         let row = AuditRow {
-            actor: Some(session.subject.as_str().to_owned()),
             client: Some(found.client),
+            resource: Some(found.resource),
             target: Some(grant.to_string()),
-            ..self.audit(AuditEvent::GrantRevoked, caller)
+            ..self.audit_by(&session.subject, AuditEvent::GrantRevoked, caller)
         };
         let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
         if let Some(cache) = &self.cache {
@@ -68,8 +68,7 @@ impl Issuer {
     /// `Unavailable`.
     pub async fn sign_out_everywhere(&self, session: &str, caller: &Caller) -> Result<bool, AuthorizeRejection> {
         let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
-        let actor = Some(session.subject.as_str().to_owned());
-        let row = AuditRow { target: actor.clone(), actor, ..self.audit(AuditEvent::SignedOutEverywhere, caller) };
+        let row = self.audit_by(&session.subject, AuditEvent::SignedOutEverywhere, caller);
         let done = self.store.revoke_grants(&self.tenant, Some(&session.subject), None, row).await;
         let revoked = done.or_unavailable(self, caller).await?;
         if let Some(cache) = &self.cache {

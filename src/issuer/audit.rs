@@ -1,10 +1,14 @@
 //! The audit row of a deed or refusal, and what becomes of a store that fails.
 
-use super::refusals::Counted;
+use super::refusals::{Cause, Counted};
 use super::rejection::StoreFailed;
-use super::throttle::network;
+use super::throttle::source_of;
 use super::{Caller, Issuer};
+use crate::oauth::Subject;
 use crate::store::{AuditEvent, AuditRow, StoreError};
+
+/// How the reason of a row begins that stands for several.
+const COUNTED: &str = "counted:";
 
 /// Where requests come in that no use case gets to see when they cannot be read.
 #[derive(Debug, Clone, Copy)]
@@ -21,25 +25,34 @@ impl Issuer {
     /// Begins the audit row of an event: when, whose, from where. The caller adds who and what.
     pub(super) fn audit(&self, event: AuditEvent, caller: &Caller) -> AuditRow {
         AuditRow {
-            at: self.clock.now(),
-            tenant: self.tenant.clone(),
-            event,
-            actor: None,
-            client: None,
             address: caller.address,
-            target: None,
-            reason: None,
             request_id: caller.request_id.clone(),
+            ..AuditRow::new(self.clock.now(), self.tenant.clone(), event)
         }
     }
 
-    /// Records a refusal. A refusal stays one when its row cannot be written, and a stranger who causes them by the
-    /// thousand has them counted, not written.
+    /// Begins the audit row of what a person does who is signed in.
+    pub(super) fn audit_by(&self, subject: &Subject, event: AuditEvent, caller: &Caller) -> AuditRow {
+        let actor = Some(subject.as_str().to_owned());
+        AuditRow { actor, subject: Some(subject.clone()), ..self.audit(event, caller) }
+    }
+
+    /// Records a refusal. It stays one when its row cannot be written.
     pub(super) async fn record_refusal(&self, row: AuditRow) {
-        let network = network(&Caller { address: row.address, request_id: None });
-        if self.refusals.admit(row.event, network, row.at) {
+        if let Some(row) = self.within_limits(row) {
             self.append(row).await;
         }
+    }
+
+    /// Returns the row of what anybody can cause, unless there are so many that it is only counted.
+    pub(super) fn within_limits(&self, row: AuditRow) -> Option<AuditRow> {
+        let source = source_of(&Caller { address: row.address, request_id: None });
+        self.refusals.admit(row.event, source, row.at).then_some(row)
+    }
+
+    /// Returns whether what a client did for a user gets a row of its own; if not, it is counted.
+    pub(super) fn is_worth_a_row(&self, event: AuditEvent, user: &Subject) -> bool {
+        self.refusals.admit_of(event, user, self.clock.now())
     }
 
     /// Records that a face refused a request, before or beside any use case; `reason` is for the trail alone.
@@ -65,11 +78,22 @@ impl Issuer {
     }
 
     async fn record_counts(&self, refusals: Vec<Counted>) {
-        for Counted { event, network, count } in refusals {
-            let caller = Caller { address: network, request_id: None };
-            let reason = Some(format!("counted: {count} more, of a minute or two"));
-            self.append(AuditRow { reason, ..self.audit(event, &caller) }).await;
-            tracing::warn!(event = event.as_str(), count, "refusals were counted, not written to the audit trail each");
+        for Counted { event, cause, count } in refusals {
+            let row = AuditRow {
+                reason: Some(format!("{COUNTED} {count} more, of a minute or two")),
+                ..self.audit(event, &Caller::default())
+            };
+            self.append(match cause {
+                Cause::Site(site) => AuditRow { address: Some(site).filter(|site| !site.is_unspecified()), ..row },
+                Cause::User(subject) => AuditRow { subject: Some(subject), ..row },
+                Cause::Several => row,
+            })
+            .await;
+            tracing::warn!(
+                event = event.as_str(),
+                count,
+                "some events were counted, without a row of the audit trail each"
+            );
         }
     }
 

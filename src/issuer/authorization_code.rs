@@ -25,13 +25,18 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<TokenResponse, TokenRejection> {
         let refused = AuditEvent::CodeRefused;
-        let dead = || OAuthError::new(ErrorCode::InvalidGrant, "the code is invalid, expired or was used before");
         // CR-08: what is not one of ours by format and MAC never reaches the store.
         let Some(code) = presented.code else {
             return Err(self.refuse_token(refused, client, dead(), caller).await);
         };
         let Some(record) = self.store.find_code(&self.tenant, &code).await.or_unavailable(self, caller).await? else {
             return Err(self.refuse_token(refused, client, dead(), caller).await);
+        };
+        let row = AuditRow {
+            subject: Some(record.subject.clone()),
+            client: Some(client.id.clone()),
+            target: Some(record.grant.to_string()),
+            ..self.audit(refused, caller)
         };
         let policy = self.policy();
         let mut allowed = None;
@@ -41,7 +46,7 @@ impl Issuer {
             let (subject, resource) = (&record.subject, &record.resource);
             allowed = self.still_allowed(&policy, client, subject, resource, &record.scopes, caller).await?;
             if allowed.is_none() {
-                return Err(self.refuse_token(refused, client, dead(), caller).await);
+                return Err(self.refuse_with(row, dead()).await);
             }
         }
         let tokens = &policy.config.tokens;
@@ -66,42 +71,74 @@ impl Issuer {
             idle: tokens.refresh_idle,
             now: self.clock.now(),
             audit: AuditRow {
-                actor: Some(record.subject.as_str().to_owned()),
+                subject: Some(record.subject),
                 client: Some(client.id.clone()),
-                target: Some(record.grant.to_string()),
                 ..self.audit(AuditEvent::CodeRedeemed, caller)
             },
         };
-        // From here on the store has recorded whatever it answers.
-        let error = match self.store.redeem_code(request).await.or_unavailable(self, caller).await? {
+        let redemption = self.store.redeem_code(request).await.or_unavailable(self, caller).await?;
+        if let Some((event, reason)) = refusal(&redemption) {
+            self.record_refusal(AuditRow { event, reason: Some(reason.to_owned()), ..row }).await;
+        }
+        let verdict = match redemption {
             Redemption::Redeemed(grant, token) => {
                 self.metrics.control(ControlEvent::TokenIssued);
                 return Ok(self.respond(access, &grant, *token));
             }
             // OAuth 2.1 4.1.3: the store has revoked the grant; here its tokens leave the memory.
             Redemption::Replayed(grant) => {
-                self.metrics.control(ControlEvent::CodeReplayed);
                 self.forget_grant(grant);
-                dead()
+                CodeVerdict::Replayed
             }
-            Redemption::Refused(CodeVerdict::WrongVerifier) => {
-                OAuthError::new(ErrorCode::InvalidGrant, "the code_verifier is missing or does not match")
-            }
-            Redemption::Refused(CodeVerdict::WrongRedirect) => {
-                OAuthError::new(ErrorCode::InvalidGrant, "the redirect_uri is not that of the authorization request")
-            }
-            Redemption::Refused(CodeVerdict::WrongResource) => {
-                OAuthError::new(ErrorCode::InvalidTarget, "the resource is not the one that was granted")
-            }
-            Redemption::Refused(
-                CodeVerdict::Dead
-                | CodeVerdict::Damaged
-                | CodeVerdict::WrongClient
-                | CodeVerdict::Redeem
-                | CodeVerdict::Replayed,
-            )
-            | Redemption::Unknown => dead(),
+            Redemption::Refused(verdict) => verdict,
+            Redemption::Unknown => CodeVerdict::Dead,
         };
-        Err(TokenRejection::because(error))
+        if verdict == CodeVerdict::Replayed {
+            self.metrics.control(ControlEvent::CodeReplayed);
+        }
+        Err(TokenRejection::because(error_of(verdict)))
     }
+}
+
+fn dead() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidGrant, "the code is invalid, expired or was used before")
+}
+
+/// Returns what a client is told.
+fn error_of(verdict: CodeVerdict) -> OAuthError {
+    match verdict {
+        CodeVerdict::WrongVerifier => {
+            OAuthError::new(ErrorCode::InvalidGrant, "the code_verifier is missing or does not match")
+        }
+        CodeVerdict::WrongRedirect => {
+            OAuthError::new(ErrorCode::InvalidGrant, "the redirect_uri is not that of the authorization request")
+        }
+        CodeVerdict::WrongResource => {
+            OAuthError::new(ErrorCode::InvalidTarget, "the resource is not the one that was granted")
+        }
+        CodeVerdict::Dead
+        | CodeVerdict::Damaged
+        | CodeVerdict::WrongClient
+        | CodeVerdict::Redeem
+        | CodeVerdict::Replayed => dead(),
+    }
+}
+
+/// Returns event and reason of a refusal that changed nothing; `None` for what the store recorded itself.
+const fn refusal(redemption: &Redemption) -> Option<(AuditEvent, &'static str)> {
+    let reason = match redemption {
+        Redemption::Redeemed(..) | Redemption::Replayed(_) | Redemption::Refused(CodeVerdict::Redeem) => return None,
+        Redemption::Refused(CodeVerdict::Damaged) => {
+            return Some((AuditEvent::StoreInvariant, "a code does not match its seal"));
+        }
+        Redemption::Unknown => "unknown",
+        Redemption::Refused(CodeVerdict::Dead) => "dead",
+        // Its grant had ended before, so that this changed nothing.
+        Redemption::Refused(CodeVerdict::Replayed) => "replayed",
+        Redemption::Refused(CodeVerdict::WrongVerifier) => "wrong_verifier",
+        Redemption::Refused(CodeVerdict::WrongClient) => "wrong_client",
+        Redemption::Refused(CodeVerdict::WrongRedirect) => "wrong_redirect_uri",
+        Redemption::Refused(CodeVerdict::WrongResource) => "wrong_resource",
+    };
+    Some((AuditEvent::CodeRefused, reason))
 }

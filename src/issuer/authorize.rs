@@ -118,7 +118,7 @@ impl Issuer {
 
     /// Records that a transaction was decided before.
     pub(super) async fn finished(&self, caller: &Caller) -> AuthorizeRejection {
-        self.record_refused_authorization("transaction_ended".to_owned(), None, caller).await;
+        self.record_refused_authorization("sign_in_ended".to_owned(), None, caller).await;
         AuthorizeRejection::Finished
     }
 

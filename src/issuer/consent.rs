@@ -38,12 +38,12 @@ impl Issuer {
         // The very session that saw the page: another one, even of the same user, has not seen it.
         let bound = session.filter(|s| pending.interaction.session == Some(s.hash));
         let (Some(session), Purpose::Authorization(asked)) = (bound, pending.purpose) else {
-            return Err(self.gone("transaction_of_another_session", caller).await);
+            return Err(self.gone("sign_in_of_another_session", caller).await);
         };
         match pending.interaction.step {
             InteractionStep::Consent => {}
             InteractionStep::Ended => return self.decided_before(handles, &asked, &session, &decision, caller).await,
-            InteractionStep::LogIn => return Err(self.gone("transaction_not_at_consent", caller).await),
+            InteractionStep::LogIn => return Err(self.gone("sign_in_before_login", caller).await),
         }
         let asked_scopes = &asked.request.scopes;
         let granted = match &decision {
@@ -116,10 +116,10 @@ impl Issuer {
     ) -> Result<String, AuthorizeRejection> {
         let (subject, client, resource) = (&session.subject, &asked.client.id, &asked.request.resource);
         let row = AuditRow {
-            actor: Some(subject.as_str().to_owned()),
             client: Some(client.clone()),
-            target: Some(resource.as_str().to_owned()),
-            ..self.audit(AuditEvent::AuthorizationDenied, caller)
+            resource: Some(resource.clone()),
+            scopes: Some(asked.request.scopes.clone()),
+            ..self.audit_by(subject, AuditEvent::AuthorizationDenied, caller)
         };
         let denied = self.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
         if denied.or_unavailable(self, caller).await? == Update::NotFound {
@@ -170,7 +170,7 @@ impl Issuer {
         };
         match self.issue_code(interaction, asked, session, approval, caller).await? {
             Some(location) => Ok(location),
-            None => Err(self.gone("transaction_ended", caller).await),
+            None => Err(self.gone("sign_in_ended", caller).await),
         }
     }
 
@@ -204,10 +204,11 @@ impl Issuer {
             failures: 0,
         };
         let row = AuditRow {
-            actor: Some(session.subject.as_str().to_owned()),
             client: Some(client.id.clone()),
+            resource: Some(record.resource.clone()),
+            scopes: Some(record.scopes.clone()),
             target: Some(grant.to_string()),
-            ..self.audit(approval.event, caller)
+            ..self.audit_by(&session.subject, approval.event, caller)
         };
         let inserted = self.store.insert_code(record, interaction.id, approval.remember, row).await;
         Ok(match inserted.or_unavailable(self, caller).await? {

@@ -1,10 +1,10 @@
 //! A pending authorization between requests: begun, found again by its two handles, moved on by compare and set.
 
 use super::audit::OrUnavailable;
-use super::throttle::{site, source};
+use super::throttle::source_of;
 use super::{AuthorizeRejection, Caller, Handles, Issuer, Started, Step, Transaction, View};
 use crate::oauth::{Client, ErrorCode, Lifetime, OAuthError, SessionSecret, TokenHash, ValidatedRequest};
-use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Source, Update};
+use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Update};
 
 /// How much room pending authorizations may take. An office that signs in from one address has room for 200 people, and a
 /// person for as many tabs as a browser opens at once; all together they take some 100 MB. A site can fill its own room
@@ -120,7 +120,7 @@ impl Issuer {
             request: asked.map(|a| a.request.to_stored()),
             step: if session.is_some() { InteractionStep::Consent } else { InteractionStep::LogIn },
             session: session.map(|s| s.hash),
-            source: Source { host: source(caller), site: site(caller) },
+            source: source_of(caller),
             created_at: now,
             expires_at,
         };
@@ -143,12 +143,12 @@ impl Issuer {
         let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.keys);
         let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))
         else {
-            return Err(self.gone("transaction_handles", caller).await);
+            return Err(self.gone("sign_in_unreadable", caller).await);
         };
         let found =
             self.store.find_interaction(&self.tenant, &id, self.clock.now()).await.or_unavailable(self, caller).await?;
         let Some(interaction) = found.filter(|i| i.cookie == cookie) else {
-            return Err(self.gone("transaction_unknown", caller).await);
+            return Err(self.gone("sign_in_unknown_or_expired", caller).await);
         };
         let open = self.config.load().login.interaction;
         // AZ-29. One that was decided says so, however late its page is sent again.
@@ -165,7 +165,7 @@ impl Issuer {
         };
         let Some(request) = interaction.request.as_deref().and_then(ValidatedRequest::from_stored) else {
             tracing::error!("a stored authorization request is damaged; its user must start again");
-            return Err(self.gone("transaction_damaged", caller).await);
+            return Err(self.gone("sign_in_damaged", caller).await);
         };
         // AZ-27: the client may have been switched off, or its redirect URIs changed, since it asked.
         let client = self.enabled_client(client, caller).await?;
@@ -192,7 +192,7 @@ impl Issuer {
                 return Ok(());
             }
         }
-        Err(self.gone("transaction_ended", caller).await)
+        Err(self.gone("sign_in_ended", caller).await)
     }
 
     /// Ends a transaction that has come this far; whether it had not ended before.

@@ -63,8 +63,7 @@ impl Issuer {
     /// `Unavailable`.
     pub async fn log_out(&self, session: &str, caller: &Caller) -> Result<(), AuthorizeRejection> {
         if let Some(session) = self.live_session(Some(session), caller).await? {
-            let actor = Some(session.subject.as_str().to_owned());
-            let row = AuditRow { actor, ..self.audit(AuditEvent::LoggedOut, caller) };
+            let row = self.audit_by(&session.subject, AuditEvent::LoggedOut, caller);
             self.store.delete_session(&self.tenant, &session.hash, row).await.or_unavailable(self, caller).await?;
         }
         Ok(())
@@ -100,8 +99,7 @@ impl Issuer {
         let (secret, session) = self.new_session(account);
         // CN-05: whatever session this browser had, planted or its own, ends here.
         let replaces = replaces.and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys));
-        let actor = Some(session.subject.as_str().to_owned());
-        let row = AuditRow { actor, ..self.audit(AuditEvent::LoginSucceeded, caller) };
+        let row = self.audit_by(&session.subject, AuditEvent::LoginSucceeded, caller);
         let begun = self.store.insert_session(session.clone(), replaces, account.password_set_at, row).await;
         Ok(match begun.or_unavailable(self, caller).await? {
             Update::Done => Some((secret, session)),
@@ -172,8 +170,12 @@ impl Issuer {
         // before the answer, so that the time does not tell (LI-04).
         let failures = self.store.record_login_failure(&self.tenant, &hash, subject.as_ref(), self.clock.now()).await;
         let failures = failures.or_unavailable(self, caller).await?;
-        let (actor, reason) = (subject.as_ref().map(|s| s.as_str().to_owned()), Some(reason.to_owned()));
-        self.record_refusal(AuditRow { actor, reason, ..self.audit(AuditEvent::LoginFailed, caller) }).await;
+        let row = AuditRow {
+            subject: subject.clone(),
+            reason: Some(reason.to_owned()),
+            ..self.audit(AuditEvent::LoginFailed, caller)
+        };
+        self.record_refusal(row).await;
         let strange = self.login_limits.failed(attempt, failures, &self.config.load().rates);
         if let Some(subject) = subject.filter(|_| !strange.is_empty()) {
             let forgotten = self.store.forget_login_places(&self.tenant, &subject, strange).await;
@@ -184,8 +186,8 @@ impl Issuer {
 
     async fn login_throttled(&self, account: Option<&Account>, wait: Lifetime, caller: &Caller) -> LoginOutcome {
         self.metrics.control(ControlEvent::LoginThrottled);
-        let actor = account.map(|a| a.subject.as_str().to_owned());
-        self.record_refusal(AuditRow { actor, ..self.audit(AuditEvent::LoginThrottled, caller) }).await;
+        let subject = account.map(|a| a.subject.clone());
+        self.record_refusal(AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled, caller) }).await;
         LoginOutcome::Throttled(wait)
     }
 

@@ -207,6 +207,7 @@ impl Issuer {
             reason: joined(void_consents.then(|| "consents_voided".to_owned()), left_out_reason(&left_out)),
             ..self.audit(AuditEvent::ClientDocumentChanged, caller)
         };
+        let row = self.within_limits(row);
         self.store.put_document_client(client.clone(), void_consents, row).await.or_unavailable(self, caller).await?;
         Ok(client)
     }

@@ -36,7 +36,7 @@ mod uses;
 mod view;
 
 pub use administration::{
-    AcceptedTime, Administration, AdministrationError, FirstAccount, NewAccount, NewClient, OperatorToken,
+    AcceptedTime, Administration, AdministrationError, AuditQuery, FirstAccount, NewAccount, NewClient, OperatorToken,
 };
 pub use audit::Face;
 pub use clock::ClockWatch;

@@ -35,9 +35,18 @@ impl Issuer {
         };
         let found = self.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self, caller).await?;
         // RT-06: another client's token changes nothing, and nothing of its grant is told.
-        let Some(grant) = found.filter(|g| g.client == client.id) else {
+        let Some(grant) = found else {
             return Err(self.refuse_token(refused, client, dead(), caller).await);
         };
+        let row = AuditRow {
+            subject: Some(grant.subject.clone()),
+            client: Some(client.id.clone()),
+            target: Some(grant.id.to_string()),
+            ..self.audit(refused, caller)
+        };
+        if grant.client != client.id {
+            return Err(self.refuse_with(row, dead()).await);
+        }
         let policy = self.policy();
         let allowed =
             self.still_allowed(&policy, client, &grant.subject, &grant.resource, &grant.scopes, caller).await?;
@@ -46,7 +55,7 @@ impl Issuer {
         let resource = presented.resource.map(|named| policy.named_at_token(named, &grant.resource));
         let scopes = match scopes_of(&grant, requested, resource, allowed) {
             Ok(scopes) => scopes,
-            Err(error) => return Err(self.refuse_token(refused, client, error, caller).await),
+            Err(error) => return Err(self.refuse_with(row, error).await),
         };
         let tokens = &policy.config.tokens;
         let own = policy.upstream(&grant.resource).and_then(|u| u.access_lifetime);
@@ -64,10 +73,11 @@ impl Issuer {
             access: NewAccessToken { hash: access.hash(), lifetime: own.unwrap_or(tokens.access), scopes },
             idle: tokens.refresh_idle,
             now: self.clock.now(),
+            record_success: self.is_worth_a_row(AuditEvent::TokenRefreshed, &grant.subject),
             audit: AuditRow {
-                actor: Some(grant.subject.as_str().to_owned()),
+                subject: Some(grant.subject.clone()),
                 client: Some(client.id.clone()),
-                target: Some(grant.id.to_string()),
+                resource: Some(grant.resource.clone()),
                 ..self.audit(AuditEvent::TokenRefreshed, caller)
             },
         };
@@ -78,8 +88,10 @@ impl Issuer {
             // Whether the answer was lost is judged by what is written of its use.
             self.report_uses().await.or_unavailable(self, caller).await?;
         }
-        // From here on the store has recorded whatever it answers.
         let rotation = self.rotate(request).await.or_unavailable(self, caller).await?;
+        if let Some((event, reason)) = refusal(&rotation) {
+            self.record_refusal(AuditRow { event, reason: Some(reason.to_owned()), ..row }).await;
+        }
         self.answer(rotation, access)
     }
 
@@ -134,6 +146,26 @@ impl Issuer {
         self.metrics.control(event);
         Ok(self.respond(access, &grant, *token))
     }
+}
+
+/// Returns event and reason of a refusal that changed nothing; `None` for what the store recorded itself.
+const fn refusal(rotation: &Rotation) -> Option<(AuditEvent, &'static str)> {
+    let reason = match rotation {
+        Rotation::Rotated(..)
+        | Rotation::Retried(..)
+        | Rotation::RetriedLate(..)
+        | Rotation::Reused(_)
+        | Rotation::Refused(
+            RefreshVerdict::Rotate | RefreshVerdict::Retry | RefreshVerdict::LateRetry | RefreshVerdict::Reused,
+        ) => return None,
+        Rotation::Refused(RefreshVerdict::Ahead) => return Some((AuditEvent::StoreRollback, "ahead_of_store")),
+        Rotation::Unknown => "unknown",
+        Rotation::Refused(RefreshVerdict::Dead) => "dead",
+        Rotation::Refused(RefreshVerdict::InDoubt) => "in_doubt",
+        Rotation::Refused(RefreshVerdict::WrongClient) => "wrong_client",
+        Rotation::Refused(RefreshVerdict::NotAllowed) => "not_allowed",
+    };
+    Some((AuditEvent::RefreshRefused, reason))
 }
 
 /// Decides the scopes of the new access token; `None` means all of the grant's.

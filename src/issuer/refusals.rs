@@ -1,8 +1,8 @@
-//! Which refusals get an audit row of their own and which are only counted: by event and network, so that whoever causes
-//! them by the thousand fills neither the disk nor the place of what others are refused.
+//! Which rows of the audit trail are written and which are only counted: whatever anybody can cause by the thousand, so
+//! that it fills neither the disk nor the place of what others are refused.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,51 +10,64 @@ use governor::Quota;
 
 use super::budget::{Budget, quota};
 use crate::clock::Clock;
-use crate::oauth::{Lifetime, Timestamp};
-use crate::store::AuditEvent;
+use crate::oauth::{Lifetime, Subject, Timestamp};
+use crate::store::{AuditEvent, Source};
 
-/// Rows of one event from one network in a minute; further ones are counted, and the count gets a row. With all the
-/// events there are a network stays below what is for all.
-const ROWS: u32 = 20;
+/// Rows of one event in a minute: from one host, and from one site. Further ones are counted, and the count gets a row.
+const ROWS_OF_HOST: u32 = 20;
+const ROWS_OF_SITE: u32 = 60;
 const WINDOW: Lifetime = Lifetime::from_secs(60);
 
-/// Rows in all: 5 a second in the long run, with a burst that a person or a test suite does not reach. With the reserve
-/// and the counts some 6.5 a second, about 120 MB a day at most.
+/// Rows about what the clients of one user do by themselves, of one event in a minute.
+const ROWS_OF_USER: u32 = 60;
+
+/// Rows of refusals in all: 5 a second in the long run, with a burst that a person or a test suite does not reach. With
+/// the reserve and the counts some 6.5 a second, about 120 MB a day at most.
 const PER_SECOND: u32 = 5;
 const BURST: u32 = 500;
 
-/// Kept for the first rows of each event and network when the many have used up the rest.
+/// Kept for the first rows of each event and site when the many have used up the rest.
 const FIRST_ROWS: u32 = 3;
 const RESERVED_PER_SECOND: u32 = 1;
 const RESERVED_BURST: u32 = 100;
 
-/// Events and networks told apart at most; further networks share one entry for each event.
+/// Events and sites, or users, told apart at most; further ones share one entry for each event.
 const MAX_KEYS: usize = 10_000;
 
 /// Counts that get a row of their own each minute; the rest share one for each event.
 const COUNTS_TOLD: usize = 10;
 
-type Key = (AuditEvent, IpAddr);
+/// Whose rows are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Cause {
+    /// Somebody at this site.
+    Site(IpAddr),
+    /// The clients of this user.
+    User(Subject),
+    /// Several.
+    Several,
+}
 
 struct Window {
     began: Timestamp,
     written: u32,
+    /// Rows that were written, by host.
+    hosts: HashMap<IpAddr, u32>,
     counted: u64,
 }
 
-/// Refusals of late.
+/// Rows of late.
 pub(super) struct Refusals {
     in_all: Budget<()>,
     reserved: Budget<()>,
-    windows: Mutex<HashMap<Key, Window>>,
+    windows: Mutex<HashMap<(AuditEvent, Cause), Window>>,
 }
 
-/// Refusals that got no row of their own.
+/// What got no row of its own.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) event: AuditEvent,
-    /// From where; `None`: from several networks.
-    pub(super) network: Option<IpAddr>,
+    pub(super) cause: Cause,
     pub(super) count: u64,
 }
 
@@ -67,15 +80,34 @@ impl Refusals {
         }
     }
 
-    /// Returns whether this one gets its own row; if not, it is counted.
-    pub(super) fn admit(&self, event: AuditEvent, network: IpAddr, now: Timestamp) -> bool {
+    /// Returns whether a refusal gets its own row; if not, it is counted.
+    pub(super) fn admit(&self, event: AuditEvent, source: Source, now: Timestamp) -> bool {
+        self.with(event, Cause::Site(source.site), now, |window| {
+            let of_host = window.hosts.get(&source.host).copied().unwrap_or_default();
+            let admitted = of_host < ROWS_OF_HOST
+                && window.written < ROWS_OF_SITE
+                && (self.in_all.take((), in_all()).is_ok()
+                    || (window.written < FIRST_ROWS && self.reserved.take((), reserved()).is_ok()));
+            if admitted {
+                window.hosts.insert(source.host, of_host.saturating_add(1));
+            }
+            admitted
+        })
+    }
+
+    /// Returns whether what a client did for a user gets its own row; if not, it is counted.
+    pub(super) fn admit_of(&self, event: AuditEvent, user: &Subject, now: Timestamp) -> bool {
+        self.with(event, Cause::User(user.clone()), now, |window| window.written < ROWS_OF_USER)
+    }
+
+    fn with(&self, event: AuditEvent, cause: Cause, now: Timestamp, admit: impl FnOnce(&mut Window) -> bool) -> bool {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let crowded = windows.len() >= MAX_KEYS && !windows.contains_key(&(event, network));
-        let network = if crowded { Ipv4Addr::UNSPECIFIED.into() } else { network };
-        let window = windows.entry((event, network)).or_insert(Window { began: now, written: 0, counted: 0 });
-        let admitted = window.written < ROWS
-            && (self.in_all.take((), in_all()).is_ok()
-                || (window.written < FIRST_ROWS && self.reserved.take((), reserved()).is_ok()));
+        let key = (event, cause);
+        let crowded = windows.len() >= MAX_KEYS && !windows.contains_key(&key);
+        let key = if crowded { (event, Cause::Several) } else { key };
+        let fresh = || Window { began: now, written: 0, hosts: HashMap::new(), counted: 0 };
+        let window = windows.entry(key).or_insert_with(fresh);
+        let admitted = admit(window);
         if admitted {
             window.written = window.written.saturating_add(1);
         } else {
@@ -101,10 +133,9 @@ impl Refusals {
     fn take(&self, is_over: impl Fn(&mut Window) -> bool) -> Vec<Counted> {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let mut finished = Vec::new();
-        for ((event, network), window) in windows.extract_if(|_, window| is_over(window)) {
+        for ((event, cause), window) in windows.extract_if(|_, window| is_over(window)) {
             if window.counted > 0 {
-                let network = Some(network).filter(|n| !n.is_unspecified());
-                finished.push(Counted { event, network, count: window.counted });
+                finished.push(Counted { event, cause, count: window.counted });
             }
         }
         drop(windows);
@@ -114,7 +145,7 @@ impl Refusals {
             let sum = rest.entry(counted.event).or_default();
             *sum = sum.saturating_add(counted.count);
         }
-        finished.extend(rest.into_iter().map(|(event, count)| Counted { event, network: None, count }));
+        finished.extend(rest.into_iter().map(|(event, count)| Counted { event, cause: Cause::Several, count }));
         finished
     }
 }
@@ -140,43 +171,75 @@ mod tests {
         Refusals::new(&clock)
     }
 
+    /// A host alone at its site.
+    fn alone(n: u32) -> Source {
+        let [_, a, b, c] = n.to_be_bytes();
+        Source { site: [a.max(10), b, c, 0].into(), host: [a.max(10), b, c, 7].into() }
+    }
+
+    fn at(site: [u8; 3], host: u8) -> Source {
+        let [a, b, c] = site;
+        Source { site: [a, b, c, 0].into(), host: [a, b, c, host].into() }
+    }
+
     #[test]
-    fn of_one_network_twenty_are_written_and_the_rest_counted_exactly() {
+    fn of_one_host_twenty_are_written_and_the_rest_counted_exactly() {
         let refusals = refusals();
-        let here = IpAddr::from([192, 0, 2, 0]);
+        let here = at([192, 0, 2], 1);
         assert_eq!((0..1000).filter(|_| refusals.admit(EVENT, here, START)).count(), 20);
         assert!(refusals.admit(AuditEvent::LoginThrottled, here, START), "another event");
-        assert!(refusals.admit(EVENT, IpAddr::from([192, 0, 3, 0]), START), "another network");
+        assert!(refusals.admit(EVENT, at([192, 0, 3], 1), START), "another site");
+        assert!(refusals.admit(EVENT, at([192, 0, 2], 2), START), "a neighbour");
         let over = START.plus(WINDOW);
-        assert_eq!(refusals.take_finished(over), [Counted { event: EVENT, network: Some(here), count: 980 }]);
+        let counted = Counted { event: EVENT, cause: Cause::Site(here.site), count: 980 };
+        assert_eq!(refusals.take_finished(over), [counted]);
         assert_eq!(refusals.take_finished(over.plus(WINDOW)), []);
         assert!(refusals.admit(EVENT, here, over), "a new minute");
     }
 
     #[test]
+    fn of_one_site_sixty_are_written_however_many_hosts_it_has() {
+        let refusals = refusals();
+        let hosts = (0..=255_u8).map(|host| at([192, 0, 2], host));
+        assert_eq!(hosts.flat_map(|host| [host; 10]).filter(|host| refusals.admit(EVENT, *host, START)).count(), 60);
+    }
+
+    #[test]
+    fn of_one_user_sixty_are_written_and_nothing_of_it_counts_for_others() {
+        let refusals = refusals();
+        let (alice, bob) = (Subject::parse("alice").unwrap(), Subject::parse("bob").unwrap());
+        let refreshed = AuditEvent::TokenRefreshed;
+        assert_eq!((0..1000).filter(|_| refusals.admit_of(refreshed, &alice, START)).count(), 60);
+        assert!(refusals.admit_of(refreshed, &bob, START) && refusals.admit(EVENT, alone(1), START));
+        let counted = Counted { event: refreshed, cause: Cause::User(alice), count: 940 };
+        assert_eq!(refusals.take_all(), [counted]);
+    }
+
+    #[test]
     fn what_is_counted_is_told_when_the_process_ends_in_the_minute() {
         let refusals = refusals();
-        let here = IpAddr::from([192, 0, 2, 0]);
+        let here = alone(1);
         assert_eq!((0..30).filter(|_| refusals.admit(EVENT, here, START)).count(), 20);
         assert_eq!(refusals.take_finished(START), []);
-        assert_eq!(refusals.take_all(), [Counted { event: EVENT, network: Some(here), count: 10 }]);
+        let counted = Counted { event: EVENT, cause: Cause::Site(here.site), count: 10 };
+        assert_eq!(refusals.take_all(), [counted]);
     }
 
     #[test]
-    fn many_networks_do_not_hide_what_another_is_refused() {
+    fn many_sites_do_not_hide_what_another_is_refused() {
         let refusals = refusals();
-        let of_attacker = (0..30_u8).map(|n| IpAddr::from([198, 51, n, 0]));
+        let of_attacker = (0..30_u8).map(|n| at([198, 51, n], 1));
         let written = of_attacker.flat_map(|n| [n; 30]).filter(|n| refusals.admit(EVENT, *n, START)).count();
         assert!((500..=600).contains(&written), "{written}");
-        assert!(refusals.admit(EVENT, IpAddr::from([192, 0, 2, 0]), START));
+        assert!(refusals.admit(EVENT, at([192, 0, 2], 1), START));
     }
 
     #[test]
-    fn a_flood_of_networks_is_bounded_in_memory_and_in_rows_and_still_counted() {
+    fn a_flood_of_sites_is_bounded_in_memory_and_in_rows_and_still_counted() {
         let refusals = refusals();
         let mut written = 0;
         for n in 0..20_000_u32 {
-            written += u64::from(refusals.admit(EVENT, Ipv4Addr::from_bits(0x0a00_0000 + (n << 8)).into(), START));
+            written += u64::from(refusals.admit(EVENT, alone(n), START));
         }
         assert!(refusals.windows.lock().unwrap().len() <= MAX_KEYS + 1);
         let counted = refusals.take_finished(START.plus(WINDOW));

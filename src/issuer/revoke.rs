@@ -2,7 +2,7 @@
 
 use super::audit::OrUnavailable;
 use super::{Caller, Issuer, TokenRejection};
-use crate::oauth::{AccessToken, Client, ClientId, ErrorCode, Form, GrantId, OAuthError, RefreshToken, TokenHash};
+use crate::oauth::{AccessToken, Client, ErrorCode, Form, GrantId, OAuthError, RefreshToken, Subject, TokenHash};
 use crate::store::{AuditEvent, AuditRow, Update};
 use crate::telemetry::ControlEvent;
 
@@ -41,9 +41,16 @@ impl Issuer {
             return Ok(());
         };
         if found.client != client.id {
-            return self.record_foreign(client, grant.to_string(), caller).await;
+            return self.record_foreign(client, grant, found.subject, caller).await;
         }
-        let row = self.revocation(&client.id, found.subject.as_str(), grant.to_string(), caller);
+        let row = AuditRow {
+            subject: Some(found.subject),
+            client: Some(found.client),
+            resource: Some(found.resource),
+            target: Some(grant.to_string()),
+            reason: Some("refresh_token".to_owned()),
+            ..self.audit(AuditEvent::TokenRevoked, caller)
+        };
         let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
         self.forget_grant(grant);
         self.count_revocation(done);
@@ -59,11 +66,17 @@ impl Issuer {
         let now = self.clock.now();
         let found = self.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(self, caller).await?;
         let Some(found) = found else { return Ok(()) };
-        let target = format!("access token of {}", found.grant);
         if found.client != client.id {
-            return self.record_foreign(client, target, caller).await;
+            return self.record_foreign(client, found.grant, found.subject, caller).await;
         }
-        let row = self.revocation(&client.id, found.subject.as_str(), target, caller);
+        let row = AuditRow {
+            subject: Some(found.subject),
+            client: Some(found.client),
+            resource: Some(found.resource),
+            target: Some(found.grant.to_string()),
+            reason: Some("access_token".to_owned()),
+            ..self.audit(AuditEvent::TokenRevoked, caller)
+        };
         let done = self.store.revoke_access_token(&self.tenant, &hash, row).await.or_unavailable(self, caller).await?;
         if let Some(cache) = &self.cache {
             cache.forget_token(&hash);
@@ -80,20 +93,18 @@ impl Issuer {
         }
     }
 
-    fn revocation(&self, client: &ClientId, subject: &str, target: String, caller: &Caller) -> AuditRow {
-        AuditRow {
-            actor: Some(subject.to_owned()),
-            client: Some(client.clone()),
-            target: Some(target),
-            ..self.audit(AuditEvent::TokenRevoked, caller)
-        }
-    }
-
     /// A client that holds another's token is worth a row; the answer must not tell it that the token is real.
-    async fn record_foreign(&self, client: &Client, target: String, caller: &Caller) -> Result<(), TokenRejection> {
+    async fn record_foreign(
+        &self,
+        client: &Client,
+        grant: GrantId,
+        subject: Subject,
+        caller: &Caller,
+    ) -> Result<(), TokenRejection> {
         let row = AuditRow {
+            subject: Some(subject),
             client: Some(client.id.clone()),
-            target: Some(target),
+            target: Some(grant.to_string()),
             reason: Some("token_of_another_client".to_owned()),
             ..self.audit(AuditEvent::TokenRefused, caller)
         };

@@ -30,16 +30,15 @@ impl Issuer {
         let phc = match self.hash_new(password, &account.name, &policy).await? {
             Ok(phc) => phc,
             Err(refused) => {
-                let (actor, reason) = (Some(account.subject.as_str().to_owned()), Some(refused.word().to_owned()));
+                let (subject, reason) = (Some(account.subject), Some(refused.word().to_owned()));
                 let row = self.audit(AuditEvent::PasswordRefused, caller);
-                self.record_refusal(AuditRow { actor, reason, ..row }).await;
+                self.record_refusal(AuditRow { subject, reason, ..row }).await;
                 return Ok(SetupOutcome::Refused(refused));
             }
         };
         let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
         let subject = account.subject;
-        let actor = Some(subject.as_str().to_owned());
-        let row = AuditRow { actor, ..self.audit(AuditEvent::PasswordSet, caller) };
+        let row = self.audit_by(&subject, AuditEvent::PasswordSet, caller);
         match self
             .store
             .redeem_setup_link(&self.tenant, &link.hash, NewPassword { phc, name, at: self.clock.now() }, row)

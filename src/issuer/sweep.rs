@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{ClockWatch, Issuer};
 use crate::oauth::Timestamp;
-use crate::store::StoreError;
+use crate::store::{AuditRetention, StoreError};
 
 /// Pending authorizations live ten minutes and codes one; a minute keeps the store near what is alive.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// How long one pass may prune the audit trail; the next goes on where it ended.
+const PRUNING: Duration = Duration::from_secs(20);
+
+/// The least pause between two steps of pruning.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Issuer {
     /// Does it until the process ends. A failure waits for the next time.
@@ -21,6 +29,28 @@ impl Issuer {
         }
     }
 
+    /// Removes the rows of the audit trail that the configuration keeps no longer; returns how many. Whatever else waits
+    /// for the store goes first: as long as a step took, others have it alone.
+    ///
+    /// # Errors
+    /// `StoreError` when the store fails.
+    pub async fn prune_audit(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let began = Instant::now();
+        let mut gone: u64 = 0;
+        loop {
+            let policy = self.config.load().audit.clone();
+            let since = Timestamp::from_millis(now.as_millis().saturating_sub(policy.keep.as_millis()));
+            let keep = AuditRetention { since: Some(since), max_bytes: policy.max_bytes };
+            let step = Instant::now();
+            let pruned = self.store.prune_audit(keep, None).await?;
+            gone = gone.saturating_add(pruned.rows);
+            if !pruned.more || began.elapsed() >= PRUNING {
+                return Ok(gone);
+            }
+            tokio::time::sleep(step.elapsed().max(PAUSE)).await;
+        }
+    }
+
     /// Does it once.
     pub async fn sweep_once(&self, watch: &mut ClockWatch) {
         self.record_counted_refusals().await;
@@ -31,8 +61,14 @@ impl Issuer {
         if !self.clock_is_proven(watch).await {
             return;
         }
-        if let Err(error) = self.sweep_by(self.clock.now()).await {
+        let now = self.clock.now();
+        if let Err(error) = self.sweep_by(now).await {
             tracing::warn!(%error, "expired rows could not be removed from the store");
+        }
+        match self.prune_audit(now).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "rows were removed from the audit trail, which keeps no more of them"),
+            Err(error) => tracing::warn!(%error, "the audit trail could not be pruned"),
         }
     }
 

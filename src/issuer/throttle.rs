@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::network;
 use crate::oauth::{ClientId, ClientOrigin, Lifetime, TokenHash};
+use crate::store::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -194,6 +195,11 @@ fn is_exempt(caller: &Caller, rates: &Rates) -> bool {
 
 /// Callers without an address count as one.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// One caller as far as room is shared out by host and site.
+pub(super) fn source_of(caller: &Caller) -> Source {
+    Source { host: source(caller), site: site(caller) }
+}
 
 /// One caller as far as rates go.
 pub(super) fn source(caller: &Caller) -> IpAddr {

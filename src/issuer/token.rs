@@ -131,9 +131,14 @@ impl Issuer {
         error: OAuthError,
         caller: &Caller,
     ) -> TokenRejection {
+        let row = AuditRow { client: Some(client.id.clone()), ..self.audit(event, caller) };
+        self.refuse_with(row, error).await
+    }
+
+    /// Refuses a client with an audit row that says more than who it is.
+    pub(super) async fn refuse_with(&self, row: AuditRow, error: OAuthError) -> TokenRejection {
         let reason = Some(error.code().as_str().to_owned());
-        let row = AuditRow { client: Some(client.id.clone()), reason, ..self.audit(event, caller) };
-        self.record_refusal(row).await;
+        self.record_refusal(AuditRow { reason, ..row }).await;
         TokenRejection::because(error)
     }
 

@@ -1,8 +1,8 @@
 //! The requests of the two token grants, and what a granted one puts into the store: the same for every store.
 
 use crate::oauth::{
-    AccessTokenRecord, CodeRecord, CodeVerdict, FirstUse, Grant, GrantId, Lifetime, PresentedCode, PresentedRefresh,
-    RefreshVerdict, ScopeSet, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, CodeRecord, FirstUse, Grant, GrantId, Lifetime, PresentedCode, PresentedRefresh, RefreshVerdict,
+    ScopeSet, TenantId, Timestamp, TokenHash,
 };
 
 use super::{AuditEvent, AuditRow};
@@ -46,8 +46,7 @@ pub struct RedeemCode {
     pub idle: Lifetime,
     /// Now.
     pub now: Timestamp,
-    /// The audit row of success. Every other outcome writes a row with the same context instead: `CodeReplayed`,
-    /// `StoreInvariant`, or `CodeRefused` with the reason.
+    /// The audit row of success. A replay that ends the grant writes `CodeReplayed` with the same context instead.
     pub audit: AuditRow,
 }
 
@@ -66,9 +65,10 @@ pub struct RotateRefresh {
     pub idle: Lifetime,
     /// Now.
     pub now: Timestamp,
-    /// The audit row of success. Every other outcome writes a row with the same context instead: `RefreshReused`,
-    /// `StoreRollback`, or `RefreshRefused` with the reason.
+    /// The audit row of success. Reuse writes `RefreshReused` with the same context instead.
     pub audit: AuditRow,
+    /// Whether success is to have a row: one of a hundred refreshes in a minute has none.
+    pub record_success: bool,
 }
 
 /// What a process reports of the access tokens that it was shown, and of the rotations that it made.
@@ -133,20 +133,14 @@ impl RedeemCode {
         })
     }
 
-    /// Returns the audit row of a refusal; `None` stands for a code that is not in the store.
-    pub(super) fn refusal(&self, grant: Option<GrantId>, verdict: Option<CodeVerdict>) -> AuditRow {
-        let (event, reason) = match verdict {
-            None => (AuditEvent::CodeRefused, "unknown"),
-            Some(CodeVerdict::Redeem) => (AuditEvent::CodeRedeemed, "redeemed"),
-            Some(CodeVerdict::Replayed) => (AuditEvent::CodeReplayed, "replayed"),
-            Some(CodeVerdict::Dead) => (AuditEvent::CodeRefused, "dead"),
-            Some(CodeVerdict::Damaged) => (AuditEvent::StoreInvariant, "a code does not match its seal"),
-            Some(CodeVerdict::WrongVerifier) => (AuditEvent::CodeRefused, "wrong_verifier"),
-            Some(CodeVerdict::WrongClient) => (AuditEvent::CodeRefused, "wrong_client"),
-            Some(CodeVerdict::WrongRedirect) => (AuditEvent::CodeRefused, "wrong_redirect_uri"),
-            Some(CodeVerdict::WrongResource) => (AuditEvent::CodeRefused, "wrong_resource"),
-        };
-        self.audit.instead(event, grant, reason)
+    /// Returns the audit row of a success.
+    pub(super) fn redeemed(&self, token: &AccessTokenRecord) -> AuditRow {
+        of_token(&self.audit, token)
+    }
+
+    /// Returns the audit row of a replay that has ended the grant.
+    pub(super) fn replayed(&self, grant: GrantId) -> AuditRow {
+        self.audit.instead(AuditEvent::CodeReplayed, grant, "replayed")
     }
 }
 
@@ -168,9 +162,9 @@ impl RotateRefresh {
         Grant { first_use: FirstUse::Unknown, retried_at: Some(self.now), ..grant.clone() }
     }
 
-    /// Returns the audit row of a late retry.
-    pub(super) fn late_retry(&self) -> AuditRow {
-        self.audit.instead(AuditEvent::TokenRefreshed, Some(self.grant), "lost_answer")
+    /// Returns the audit row of a late retry, which is rare enough to have one always.
+    pub(super) fn late_retry(&self, token: &AccessTokenRecord) -> AuditRow {
+        AuditRow { reason: Some("lost_answer".to_owned()), ..of_token(&self.audit, token) }
     }
 
     /// Returns when the grace began: the tokens since then stay, up to `TOKENS_WITH_GRACE`, beside the newest
@@ -179,20 +173,26 @@ impl RotateRefresh {
         Timestamp::from_millis(self.now.as_millis().saturating_sub(self.presented.grace.as_millis()))
     }
 
-    /// Returns the audit row of a refusal; `None` stands for a family that is not in the store.
-    pub(super) fn refusal(&self, verdict: Option<RefreshVerdict>) -> AuditRow {
-        let (event, reason) = match verdict {
-            None => (AuditEvent::RefreshRefused, "unknown"),
-            Some(RefreshVerdict::Rotate) => (AuditEvent::TokenRefreshed, "rotated"),
-            Some(RefreshVerdict::Retry) => (AuditEvent::TokenRefreshed, "retried"),
-            Some(RefreshVerdict::LateRetry) => (AuditEvent::TokenRefreshed, "lost_answer"),
-            Some(RefreshVerdict::InDoubt) => (AuditEvent::RefreshRefused, "in_doubt"),
-            Some(RefreshVerdict::Reused) => (AuditEvent::RefreshReused, "reused"),
-            Some(RefreshVerdict::Ahead) => (AuditEvent::StoreRollback, "ahead_of_store"),
-            Some(RefreshVerdict::Dead) => (AuditEvent::RefreshRefused, "dead"),
-            Some(RefreshVerdict::WrongClient) => (AuditEvent::RefreshRefused, "wrong_client"),
-            Some(RefreshVerdict::NotAllowed) => (AuditEvent::RefreshRefused, "not_allowed"),
-        };
-        self.audit.instead(event, Some(self.grant), reason)
+    /// Returns the audit row of a success, if it is to have one.
+    pub(super) fn refreshed(&self, token: &AccessTokenRecord, verdict: RefreshVerdict) -> Option<AuditRow> {
+        let reason = (verdict == RefreshVerdict::Retry).then(|| "retried".to_owned());
+        self.record_success.then(|| AuditRow { reason, ..of_token(&self.audit, token) })
+    }
+
+    /// Returns the audit row of a reuse, which has ended the grant.
+    pub(super) fn reused(&self) -> AuditRow {
+        self.audit.instead(AuditEvent::RefreshReused, self.grant, "reused")
+    }
+}
+
+/// Adds what a token is good for.
+fn of_token(row: &AuditRow, token: &AccessTokenRecord) -> AuditRow {
+    AuditRow {
+        subject: Some(token.subject.clone()),
+        client: Some(token.client.clone()),
+        resource: Some(token.resource.clone()),
+        scopes: Some(token.scopes.clone()),
+        target: Some(token.grant.to_string()),
+        ..row.clone()
     }
 }

@@ -1,7 +1,7 @@
 //! How long a text may be that enters the store. The rules above refuse over-long input long before; these bounds keep
 //! a forgotten check from filling the disk.
 
-use crate::oauth::Client;
+use crate::oauth::{Client, ScopeToken};
 
 use super::{Account, AuditRow, StoreError};
 
@@ -15,6 +15,8 @@ const RESOURCE: usize = 2048;
 const DOCUMENT: usize = 64 * 1024;
 /// A field of the audit trail; longer ones are cut, because a refusal must be recorded even if its input was monstrous.
 const AUDIT_FIELD: usize = 256;
+/// The scopes of a row of the audit trail: more than any upstream has.
+const AUDIT_SCOPES: usize = 4096;
 
 fn within(what: &str, text: &str, limit: usize) -> Result<(), StoreError> {
     if text.len() > limit {
@@ -52,11 +54,18 @@ pub(super) fn document(document: &str) -> Result<(), StoreError> {
     within("the document", document, DOCUMENT)
 }
 
-/// Cuts the free texts of an audit row.
+/// Cuts the free texts of an audit row, and the list of scopes between two of them.
 pub(super) fn audit(row: AuditRow) -> AuditRow {
     let cut = |text: Option<String>| text.map(|t| t.chars().filter(|c| *c != '\0').take(AUDIT_FIELD).collect());
+    let mut room = AUDIT_SCOPES;
+    let fits = |scope: &&ScopeToken| {
+        room = room.saturating_sub(scope.as_str().len() + 1);
+        room > 0
+    };
     AuditRow {
         actor: cut(row.actor),
+        resource: row.resource.filter(|resource| resource.as_str().len() <= RESOURCE),
+        scopes: row.scopes.map(|scopes| scopes.iter().take_while(fits).cloned().collect()),
         target: cut(row.target),
         reason: cut(row.reason),
         request_id: cut(row.request_id),

@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 9, name: "clock", sql: include_str!("migrations/0009_clock.sql") },
     Migration { number: 10, name: "login_failure", sql: include_str!("migrations/0010_login_failure.sql") },
     Migration { number: 11, name: "registrations", sql: include_str!("migrations/0011_registrations.sql") },
+    Migration { number: 12, name: "audit_size", sql: include_str!("migrations/0012_audit_size.sql") },
 ];
 
 /// A step that a store has taken.

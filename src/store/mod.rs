@@ -16,6 +16,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 mod account_store;
+mod audit_event;
+mod audit_query;
 mod audit_row;
 mod change;
 mod clock;
@@ -29,7 +31,9 @@ mod pending;
 mod record;
 
 pub use account_store::{AccountStore, LoginStore};
-pub use audit_row::{AuditEvent, AuditRow};
+pub use audit_event::{AuditClass, AuditEvent, AuditEventDescription, AuditField};
+pub use audit_query::{AuditFilter, AuditPage, AuditRetention, Pruned};
+pub use audit_row::AuditRow;
 pub use change::{Change, ChangeSeq, Changes};
 pub use clock::{ClockNote, ClockStore};
 pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
@@ -71,9 +75,14 @@ pub trait ClientStore {
     /// Lists those of a tenant that an operator added, oldest first.
     async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError>;
     /// Stores a client known by its metadata document, new or changed; of a known one only the metadata change.
-    /// `void_consents` drops remembered consent. `StoreError::Conflict` when the id belongs to another kind of client.
-    async fn put_document_client(&self, client: Client, void_consents: bool, audit: AuditRow)
-    -> Result<(), StoreError>;
+    /// `void_consents` drops remembered consent. The audit row is written, if there is one. `StoreError::Conflict` when the
+    /// id belongs to another kind of client.
+    async fn put_document_client(
+        &self,
+        client: Client,
+        void_consents: bool,
+        audit: Option<AuditRow>,
+    ) -> Result<(), StoreError>;
     /// Remembers that a client's document was fetched and says what it said before.
     async fn note_document_age(&self, tenant: &TenantId, id: &ClientId, age: DocumentAge)
     -> Result<Update, StoreError>;
@@ -113,8 +122,8 @@ pub trait GrantStore {
     ) -> Result<Update, StoreError>;
     /// Reads a code without using it (for the policy that is asked before redemption).
     async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError>;
-    /// Judges and redeems a code in one transaction. Whatever the outcome, one audit row is written. A code whose client
-    /// or account is switched off is refused as dead.
+    /// Judges and redeems a code in one transaction. An audit row is written when it is redeemed, and when a replay ends its
+    /// grant; whoever asked records every other refusal. A code whose client or account is switched off is refused as dead.
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError>;
     /// Reads a grant.
     async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError>;
@@ -126,8 +135,9 @@ pub trait GrantStore {
         client: Option<&ClientId>,
         now: Timestamp,
     ) -> Result<Vec<Grant>, StoreError>;
-    /// Judges and rotates a refresh token in one transaction. Whatever the outcome, one audit row is written. A family
-    /// whose client or account is switched off is refused as dead.
+    /// Judges and rotates a refresh token in one transaction. An audit row is written when reuse ends its grant and, if the
+    /// request has one, for a success; whoever asked records every other refusal. A family whose client or account is
+    /// switched off is refused as dead.
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError>;
     /// Marks as used the live generations of which a token was presented, and as unused those that were issued and not
     /// presented. Ends the families of void tokens that were presented, each with an audit row; returns which. A row that
@@ -256,15 +266,22 @@ pub trait SessionStore {
 pub trait AuditStore {
     /// Appends a row for something that changed nothing else (a refusal).
     async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError>;
-    /// Reads rows after `after`, oldest first, at most `limit`, with their numbers.
-    async fn audit_after(
+    /// Reads rows after the position `after` (0: from the first on), oldest first, at most `limit`.
+    async fn audit_after(&self, filter: &AuditFilter, after: u64, limit: u32) -> Result<AuditPage, StoreError>;
+    /// Reads rows before the position `before` (`None`: from the last on), newest first, at most `limit`.
+    async fn audit_before(
         &self,
-        tenant: Option<&TenantId>,
-        after: u64,
+        filter: &AuditFilter,
+        before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<(u64, AuditRow)>, StoreError>;
-    /// Reads the number of the newest audit row (0 when none).
+    ) -> Result<AuditPage, StoreError>;
+    /// Returns a position before which no row is from `since` or later, found from the newest row backwards.
+    async fn audit_since(&self, since: Timestamp) -> Result<u64, StoreError>;
+    /// Reads the position of the newest audit row (0 when none).
     async fn newest_audit(&self) -> Result<u64, StoreError>;
+    /// Removes rows that the trail may not keep, in one step that holds the store for some milliseconds; the newest row
+    /// always stays. `audit` is written when the step removes anything.
+    async fn prune_audit(&self, keep: AuditRetention, audit: Option<AuditRow>) -> Result<Pruned, StoreError>;
     /// A cheap mark that moves whenever anything may have changed, by whichever process (`PRAGMA data_version`).
     async fn change_mark(&self) -> Result<u64, StoreError>;
     /// Reads the change log after `after`, from one state of the store, and whether it holds all that came after.

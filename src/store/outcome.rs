@@ -1,5 +1,6 @@
 //! What the atomic operations answer: closed enums, matched exhaustively, and the store's one error.
 
+use super::AuditRow;
 use crate::oauth::{AccessTokenRecord, CodeVerdict, Grant, GrantId, RefreshVerdict, TokenHash};
 
 /// Why the store could not do as asked: always the machine's fault, never the caller's.
@@ -14,6 +15,23 @@ pub enum StoreError {
     /// What was read is not what was written.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+}
+
+/// What came of ending all grants of somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// Grants that stood.
+    pub(super) grants: u64,
+    /// Whether any grant, code, consent or session was there to end.
+    pub(super) anything: bool,
+}
+
+impl Ended {
+    /// Completes the audit row of the deed; `None` when there was nothing to end.
+    pub(super) fn row(self, audit: AuditRow) -> Option<AuditRow> {
+        let counted = format!("{} grants", self.grants);
+        self.anything.then_some(AuditRow { reason: Some(counted), ..audit })
+    }
 }
 
 /// Whether an insertion happened.
@@ -45,7 +63,7 @@ pub enum Redemption {
     Redeemed(Box<Grant>, Box<AccessTokenRecord>),
     /// It was used before and everything else held: its grant is now revoked.
     Replayed(GrantId),
-    /// Nothing was redeemed, for this reason.
+    /// Nothing was redeemed, for this reason; `Replayed`: its grant had ended before.
     Refused(CodeVerdict),
     /// No such code.
     Unknown,

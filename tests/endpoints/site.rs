@@ -18,7 +18,9 @@ use mcpgate::issuer::{Administration, Caller, Issuer, NewClient};
 use mcpgate::oauth::{AuthMethod, Brand, GrantType, Lifetime, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow, AuditStore, ClientStore, SetupLink};
+use mcpgate::store::{
+    Account, AccountStatus, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, ClientStore, SetupLink,
+};
 use mcpgate::telemetry::Metrics;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -306,13 +308,13 @@ impl Site {
 
     /// How often this happened.
     pub(crate) async fn count(&self, event: AuditEvent) -> usize {
-        let rows = self.store.audit_after(None, 0, 10_000).await.unwrap();
+        let rows = self.store.audit_after(&AuditFilter::default(), 0, 10_000).await.unwrap().rows;
         rows.iter().filter(|(_, row)| row.event == event).count()
     }
 
     /// The reasons of this event's rows in the audit trail.
     pub(crate) async fn reasons(&self, event: AuditEvent) -> Vec<String> {
-        let rows = self.store.audit_after(None, 0, 10_000).await.unwrap();
+        let rows = self.store.audit_after(&AuditFilter::default(), 0, 10_000).await.unwrap().rows;
         rows.into_iter().filter(|(_, row)| row.event == event).map(|(_, row)| row.reason.unwrap()).collect()
     }
 
@@ -322,17 +324,7 @@ impl Site {
     }
 
     fn row(&self, event: AuditEvent) -> AuditRow {
-        AuditRow {
-            at: self.clock.now(),
-            tenant: TenantId::default(),
-            event,
-            actor: None,
-            client: None,
-            address: None,
-            target: None,
-            reason: None,
-            request_id: None,
-        }
+        AuditRow::new(self.clock.now(), TenantId::default(), event)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use mcpgate::config::{
-    Config, Limits, Listener, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig,
-    Rates, RegistrationConfig, ScopeConfig, Timeouts, TlsConfig, TokenPolicy, UpstreamConfig, UpstreamKind,
+    AuditPolicy, Config, Limits, Listener, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode,
+    OutboundConfig, Rates, RegistrationConfig, ScopeConfig, Timeouts, TlsConfig, TokenPolicy, UpstreamConfig,
+    UpstreamKind,
 };
 use mcpgate::oauth::{Brand, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
@@ -89,6 +90,7 @@ pub(crate) fn config() -> Config {
         timeouts: timeouts(),
         log: LogConfig { json: false, filter: "off".to_owned() },
         watch: false,
+        audit: AuditPolicy { keep: Lifetime::from_secs(365 * 86_400), max_bytes: 1 << 30 },
         max_stale: Lifetime::from_secs(3600),
     }
 }

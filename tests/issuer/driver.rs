@@ -22,8 +22,8 @@ use mcpgate::oauth::{
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
-    Account, AccountStatus, AuditEvent, AuditRow, Interaction, InteractionStep, PendingLimits, SetupLink, Source,
-    Store, Update,
+    Account, AccountStatus, AuditEvent, AuditFilter, AuditRow, Interaction, InteractionStep, PendingLimits, SetupLink,
+    Source, Store, Update,
 };
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::{Load, Lookup, TokenCache};
@@ -162,18 +162,10 @@ impl World {
         self.hands.advance(Lifetime::from_secs(secs));
     }
 
+    /// The row of what is done beside the issuer, where the event does not matter.
     pub(crate) fn row(&self) -> AuditRow {
-        AuditRow {
-            at: self.now(),
-            tenant: TenantId::default(),
-            event: AuditEvent::AccountAdded,
-            actor: Some("operator".to_owned()),
-            client: None,
-            address: None,
-            target: None,
-            reason: None,
-            request_id: None,
-        }
+        let actor = Some("operator".to_owned());
+        AuditRow { actor, ..AuditRow::new(self.now(), TenantId::default(), AuditEvent::AuditPruned) }
     }
 
     /// Adds an account and sets its password through a link, as a person does.
@@ -461,8 +453,10 @@ impl World {
     }
 
     pub(crate) async fn audit(&self) -> Vec<AuditRow> {
-        let rows = self.inner().audit_after(None, 0, u32::MAX).await.unwrap();
-        rows.into_iter().map(|(_, row)| row).collect()
+        let page = self.inner().audit_after(&AuditFilter::default(), 0, u32::MAX).await.unwrap();
+        let rows: Vec<_> = page.rows.into_iter().map(|(_, row)| row).collect();
+        rows.iter().for_each(super::audit::check);
+        rows
     }
 
     pub(crate) async fn count(&self, event: AuditEvent) -> usize {

@@ -11,10 +11,10 @@ use mcpgate::oauth::{
     Lifetime, LoginNameHash, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
-    Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, ClockNote, ClockStore,
-    Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword,
-    PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore, SetupLink, Store, StoreError,
-    StoreStats, Update, UseReport,
+    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeSeq, Changes,
+    ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace,
+    LoginSession, LoginStore, NewPassword, PendingLimits, Pruned, RedeemCode, Redemption, RotateRefresh, Rotation,
+    SessionStore, SetupLink, Store, StoreError, StoreStats, Update, UseReport,
 };
 
 /// When the fault strikes.
@@ -106,7 +106,7 @@ faulty! {
         fn find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>;
         fn list_clients(tenant: &TenantId) -> Vec<Client>;
         fn operator_clients(tenant: &TenantId) -> Vec<Client>;
-        fn put_document_client(client: Client, void_consents: bool, audit: AuditRow) -> ();
+        fn put_document_client(client: Client, void_consents: bool, audit: Option<AuditRow>) -> ();
         fn note_document_age(tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Update;
         fn set_client_disabled(tenant: &TenantId, id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
         fn delete_client(tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Update;
@@ -204,13 +204,22 @@ impl AuditStore for FaultyStore {
     async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
         if self.strikes().is_some() { Err(fault()) } else { self.inner.append_audit(audit).await }
     }
-    async fn audit_after(
+    async fn audit_after(&self, filter: &AuditFilter, after: u64, limit: u32) -> Result<AuditPage, StoreError> {
+        self.inner.audit_after(filter, after, limit).await
+    }
+    async fn audit_before(
         &self,
-        tenant: Option<&TenantId>,
-        after: u64,
+        filter: &AuditFilter,
+        before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<(u64, AuditRow)>, StoreError> {
-        self.inner.audit_after(tenant, after, limit).await
+    ) -> Result<AuditPage, StoreError> {
+        self.inner.audit_before(filter, before, limit).await
+    }
+    async fn audit_since(&self, since: Timestamp) -> Result<u64, StoreError> {
+        self.inner.audit_since(since).await
+    }
+    async fn prune_audit(&self, keep: AuditRetention, audit: Option<AuditRow>) -> Result<Pruned, StoreError> {
+        self.inner.prune_audit(keep, audit).await
     }
     async fn newest_audit(&self) -> Result<u64, StoreError> {
         self.inner.newest_audit().await

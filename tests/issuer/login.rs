@@ -173,7 +173,7 @@ async fn li_07_a_poor_password_is_refused_and_does_not_cost_the_link() {
         }
     }
     let rows: Vec<_> = world.audit().await.into_iter().filter(|r| r.event == AuditEvent::PasswordRefused).collect();
-    assert!(rows.iter().all(|row| row.actor.as_deref() == Some(subject.as_str())), "{rows:?}");
+    assert!(rows.iter().all(|row| row.subject.as_ref() == Some(&subject)), "{rows:?}");
     let reasons: Vec<_> = rows.iter().map(|row| row.reason.as_deref().unwrap()).collect();
     assert_eq!(reasons, ["too_short", "too_common"]);
     let done = world.issuer.redeem_setup(link.reveal(), "another-teapot-42", &caller(1)).await.unwrap();

@@ -161,9 +161,7 @@ async fn li_04_a_paused_name_costs_the_same_reads_whether_somebody_has_it_or_not
 
 #[tokio::test]
 async fn li_04_failures_are_counted_alike_for_names_that_exist_and_that_do_not_across_restarts() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let start = || World::over(Arc::clone(&store), |config| config.rates.login_pause_failures = 10);
-    let world = start().await;
+    let world = World::with(|config| config.rates.login_pause_failures = 10).await;
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = world.browser(&client.id, &[]).await;
@@ -174,7 +172,7 @@ async fn li_04_failures_are_counted_alike_for_names_that_exist_and_that_do_not_a
         }
     }
     for hours in [0, 1, 22] {
-        let restarted = start().await;
+        let restarted = world.next_process().await;
         restarted.pass(hours * 3600);
         restarted.draw(100 * (hours + 1));
         for name in ["ada", "nobody"] {

@@ -12,6 +12,7 @@
     reason = "a test that panics has failed, which is what it is for; tables and worlds are read, not exported"
 )]
 
+mod audit;
 mod authorize;
 mod client_auth;
 mod clock;

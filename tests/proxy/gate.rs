@@ -11,10 +11,10 @@ use mcpgate::oauth::{
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
-    Account, AccountStore, Advance, AuditRow, AuditStore, ChangeSeq, Changes, ClientStore, ClockNote, ClockStore,
-    Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword,
-    PendingLimits, RedeemCode, Redemption, RotateRefresh, Rotation, SessionStore, SetupLink, StoreError, StoreStats,
-    Update, UseReport,
+    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeSeq, Changes,
+    ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace,
+    LoginSession, LoginStore, NewPassword, PendingLimits, Pruned, RedeemCode, Redemption, RotateRefresh, Rotation,
+    SessionStore, SetupLink, StoreError, StoreStats, Update, UseReport,
 };
 use tokio::sync::watch;
 
@@ -85,7 +85,7 @@ delegate! { ClientStore {
     fn find_client(tenant: &TenantId, id: &ClientId) -> Option<Client>;
     fn list_clients(tenant: &TenantId) -> Vec<Client>;
     fn operator_clients(tenant: &TenantId) -> Vec<Client>;
-    fn put_document_client(client: Client, void_consents: bool, audit: AuditRow) -> ();
+    fn put_document_client(client: Client, void_consents: bool, audit: Option<AuditRow>) -> ();
     fn note_document_age(tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Update;
         fn set_client_disabled(tenant: &TenantId, id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
     fn delete_client(tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Update;
@@ -145,8 +145,11 @@ delegate! { LoginStore {
 
 delegate! { AuditStore {
     fn append_audit(audit: AuditRow) -> ();
-    fn audit_after(tenant: Option<&TenantId>, after: u64, limit: u32) -> Vec<(u64, AuditRow)>;
+    fn audit_after(filter: &AuditFilter, after: u64, limit: u32) -> AuditPage;
+    fn audit_before(filter: &AuditFilter, before: Option<u64>, limit: u32) -> AuditPage;
+    fn audit_since(since: Timestamp) -> u64;
     fn newest_audit() -> u64;
+    fn prune_audit(keep: AuditRetention, audit: Option<AuditRow>) -> Pruned;
     fn change_mark() -> u64;
     fn changes_after(after: ChangeSeq) -> Changes;
     fn newest_change() -> ChangeSeq;

@@ -174,17 +174,7 @@ impl World {
     }
 
     pub(crate) fn audit(&self, event: AuditEvent) -> AuditRow {
-        AuditRow {
-            at: self.clock.now(),
-            tenant: TenantId::default(),
-            event,
-            actor: None,
-            client: None,
-            address: None,
-            target: None,
-            reason: None,
-            request_id: None,
-        }
+        AuditRow::new(self.clock.now(), TenantId::default(), event)
     }
 
     /// Makes a token that lives an hour, and tells nobody.

@@ -162,6 +162,6 @@ async fn st_15_monstrous_names_are_refused(store: Arc<dyn Store>) {
     long.target = Some("ü".repeat(70_000));
     store.append_audit(long).await.unwrap();
     let newest = store.newest_audit().await.unwrap();
-    let read = store.audit_after(None, newest - 1, 1).await.unwrap();
-    assert_eq!(read[0].1.target.as_ref().unwrap().chars().count(), 256);
+    let read = rows(&store, newest - 1).await;
+    assert_eq!(read[0].target.as_ref().unwrap().chars().count(), 256);
 }

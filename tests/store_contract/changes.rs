@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Lifetime, TenantId};
-use mcpgate::store::{AuditEvent, AuditRow, Changes, Store};
+use mcpgate::store::{AuditEvent, AuditFilter, AuditPage, AuditRow, Changes, Store};
 
 use crate::world::*;
 
@@ -20,6 +20,9 @@ async fn audit_rows_come_back_as_they_were_written(store: Arc<dyn Store>) {
     let full = AuditRow {
         target: Some("grant 7".to_owned()),
         reason: Some("invalid_grant".to_owned()),
+        subject: Some(subject("alice")),
+        resource: Some(resource()),
+        scopes: Some(scopes("read write")),
         address: Some("2001:db8::1".parse().unwrap()),
         ..row(AuditEvent::TokenRefused, START)
     };
@@ -34,7 +37,8 @@ async fn audit_rows_come_back_as_they_were_written(store: Arc<dyn Store>) {
     for row in [full.clone(), empty.clone()] {
         store.append_audit(row).await.unwrap();
     }
-    assert_eq!(store.audit_after(None, 0, 10).await.unwrap(), [(1, full), (2, empty)]);
+    let page = store.audit_after(&AuditFilter::default(), 0, 10).await.unwrap();
+    assert_eq!(page, AuditPage { rows: vec![(1, full), (2, empty)], next: None });
     assert_eq!(store.newest_audit().await.unwrap(), 2);
 }
 
@@ -48,8 +52,9 @@ async fn audit_is_read_in_pages_and_by_tenant(store: Arc<dyn Store>) {
     let numbers = |tenant: Option<TenantId>, after, limit| {
         let store = Arc::clone(&store);
         async move {
-            let rows = store.audit_after(tenant.as_ref(), after, limit).await.unwrap();
-            rows.into_iter().map(|(number, _)| number).collect::<Vec<_>>()
+            let filter = AuditFilter { tenant, ..AuditFilter::default() };
+            let page = store.audit_after(&filter, after, limit).await.unwrap();
+            page.rows.into_iter().map(|(number, _)| number).collect::<Vec<_>>()
         }
     };
     assert_eq!(numbers(None, 0, 3).await, [1, 2, 3]);

@@ -164,7 +164,7 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
     settle(&store).await;
     let id = ClientId::parse("https://app.example/client.json").unwrap();
     let first = Client { id: id.clone(), ..client("x", ClientOrigin::MetadataDocument) };
-    store.put_document_client(first.clone(), false, added()).await.unwrap();
+    store.put_document_client(first.clone(), false, Some(added())).await.unwrap();
     assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(first.clone()));
     store.set_client_disabled(&tenant(), &id, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     let page = interaction("page", START);
@@ -176,9 +176,9 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
     let redirects = RegisteredRedirects::from_stored(vec!["https://app.example/new".to_owned()]);
     let changed = ClientMetadata { redirect_uris: redirects, ..metadata() };
     let later = Client { metadata: changed, created_at: START.plus(DAY), ..first.clone() };
-    store.put_document_client(later.clone(), false, added()).await.unwrap();
+    store.put_document_client(later.clone(), false, Some(added())).await.unwrap();
     assert_eq!(find().await, Some(of_document));
-    store.put_document_client(later.clone(), true, added()).await.unwrap();
+    store.put_document_client(later.clone(), true, Some(added())).await.unwrap();
     assert_eq!(find().await, None);
     // What an operator decided stays, and so does the day it was first seen.
     let expected = Client { disabled: true, created_at: START, ..later };
@@ -193,14 +193,14 @@ async fn a_documents_age_is_kept_with_the_client(store: Arc<dyn Store>) {
     let id = ClientId::parse("https://app.example/client.json").unwrap();
     let first = Client { id: id.clone(), document: Some(age(0)), ..client("x", ClientOrigin::MetadataDocument) };
     assert_eq!(store.note_document_age(&tenant(), &id, age(1)).await.unwrap(), Update::NotFound);
-    store.put_document_client(first.clone(), false, added()).await.unwrap();
+    store.put_document_client(first.clone(), false, Some(added())).await.unwrap();
     assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(first.clone()));
     for hours in [1, 2] {
         let aged = Client { document: Some(age(hours)), ..first.clone() };
         if hours == 1 {
             assert_eq!(store.note_document_age(&tenant(), &id, age(hours)).await.unwrap(), Update::Done);
         } else {
-            store.put_document_client(aged.clone(), false, added()).await.unwrap();
+            store.put_document_client(aged.clone(), false, Some(added())).await.unwrap();
         }
         assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(aged));
     }
@@ -209,7 +209,7 @@ async fn a_documents_age_is_kept_with_the_client(store: Arc<dyn Store>) {
 async fn a_document_cannot_take_over_a_registered_client(store: Arc<dyn Store>) {
     settle(&store).await;
     let takeover = client("app", ClientOrigin::MetadataDocument);
-    let refused = store.put_document_client(takeover, true, added()).await;
+    let refused = store.put_document_client(takeover, true, Some(added())).await;
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
 }
 

@@ -93,7 +93,7 @@ async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn
     store.record_login_failure(&tenant(), &name, Some(&alice), later).await.unwrap();
     let document = Some(DocumentAge { fetched_at: later, fresh_until: later.plus(DAY) });
     let known = Client { document, ..client("https://app.example/client", ClientOrigin::MetadataDocument) };
-    store.put_document_client(known.clone(), false, row(AuditEvent::ClientAdded, later)).await.unwrap();
+    store.put_document_client(known.clone(), false, Some(row(AuditEvent::ClientAdded, later))).await.unwrap();
     store.turn_back(START, START).await.unwrap();
     let found = async |id| store.find_client(&tenant(), &id).await.unwrap().unwrap();
     assert_eq!(found(client_id("app")).await.last_used_at, Some(START));

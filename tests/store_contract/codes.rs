@@ -48,7 +48,12 @@ async fn a_code_makes_a_grant_with_its_token(store: Arc<dyn Store>) {
     assert_eq!(store.find_access_token(&tenant(), &hash("t"), at).await.unwrap(), Some(*token));
     assert_eq!(store.find_code(&tenant(), &hash("c")).await.unwrap().unwrap().used_at, Some(at));
     assert_eq!(store.find_client(&tenant(), &client_id("app")).await.unwrap().unwrap().last_used_at, Some(at));
-    assert_eq!(events(&store, before).await, [AuditEvent::CodeRedeemed]);
+    let told = rows(&store, before).await.pop().unwrap();
+    assert_eq!(
+        (told.event, told.subject, told.scopes),
+        (AuditEvent::CodeRedeemed, Some(subject("alice")), Some(scopes("read write")))
+    );
+    assert_eq!((told.resource, told.target), (Some(resource()), Some(grant_id("c").to_string())));
     assert!(!is_live(&store, "t", at.plus(HOUR)).await);
 }
 
@@ -84,7 +89,7 @@ async fn pk_06_the_third_wrong_verifier_kills_the_code(store: Arc<dyn Store>) {
             let before = store.newest_audit().await.unwrap();
             assert_eq!(verdict(&store, request).await, CodeVerdict::WrongVerifier);
             assert_eq!(store.find_code(&tenant(), &hash(name)).await.unwrap().unwrap().failures, failures);
-            assert_eq!(events(&store, before).await, [AuditEvent::CodeRefused]);
+            assert_eq!(store.newest_audit().await.unwrap(), before, "whoever asked records what is refused");
         }
         let last = store.redeem_code(redeem(name, name, START)).await.unwrap();
         assert_eq!(matches!(last, Redemption::Redeemed(..)), survives, "{last:?}");
@@ -98,7 +103,7 @@ async fn pk_08_a_code_without_challenge_is_never_honoured(store: Arc<dyn Store>)
     issue(&store, mcpgate::oauth::CodeRecord { challenge: None, ..code("c", START) }).await;
     let before = store.newest_audit().await.unwrap();
     assert_eq!(verdict(&store, redeem("c", "t", START)).await, CodeVerdict::Damaged);
-    assert_eq!(events(&store, before).await, [AuditEvent::StoreInvariant]);
+    assert_eq!(store.newest_audit().await.unwrap(), before);
     // The check at the end of every case must not mistake this row for damage of ours: remove it.
     store.revoke_grants(&tenant(), Some(&subject("alice")), None, row(AuditEvent::GrantRevoked, START)).await.unwrap();
 }
@@ -107,15 +112,17 @@ async fn cr_03_a_replay_revokes_the_grant(store: Arc<dyn Store>) {
     settle(&store).await;
     grant(&store, "c", START).await;
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
-    // Long after the code's own end, and again after the revocation.
-    for at in [START.plus(MINUTE), START.plus(DAY)] {
-        let replay = store.redeem_code(redeem("c", "second", at)).await.unwrap();
-        assert!(matches!(replay, Redemption::Replayed(id) if id == grant_id("c")), "{replay:?}");
-    }
+    // Long after the code's own end.
+    let replay = store.redeem_code(redeem("c", "second", START.plus(MINUTE))).await.unwrap();
+    assert!(matches!(replay, Redemption::Replayed(id) if id == grant_id("c")), "{replay:?}");
+    let told = rows(&store, audit).await;
+    assert_eq!((told[0].event, told[0].target.clone()), (AuditEvent::CodeReplayed, Some(grant_id("c").to_string())));
+    // After the revocation there is nothing left to end, and nothing to write.
+    assert_eq!(verdict(&store, redeem("c", "second", START.plus(DAY))).await, CodeVerdict::Replayed);
     assert!(!is_live(&store, "c token", START).await && !is_live(&store, "second", START).await);
     let revoked = store.find_grant(&tenant(), grant_id("c")).await.unwrap().unwrap();
     assert_eq!(revoked.revoked_at, Some(START.plus(MINUTE)));
-    assert_eq!(events(&store, audit).await, [AuditEvent::CodeReplayed, AuditEvent::CodeReplayed]);
+    assert_eq!(told.len(), rows(&store, audit).await.len());
     let changes = changes(&store, change).await;
     assert_eq!(
         changes.into_iter().map(|(_, c)| c).collect::<Vec<_>>(),
@@ -180,7 +187,7 @@ async fn cr_09_a_code_is_unknown_to_another_tenant(store: Arc<dyn Store>) {
     let before = store.newest_audit().await.unwrap();
     let request = mcpgate::store::RedeemCode { tenant: other.clone(), ..redeem("c", "t", START) };
     assert!(matches!(store.redeem_code(request).await.unwrap(), Redemption::Unknown));
-    assert_eq!(events(&store, before).await, [AuditEvent::CodeRefused]);
+    assert_eq!(store.newest_audit().await.unwrap(), before);
     assert_eq!(store.find_code(&other, &hash("c")).await.unwrap(), None);
     assert!(matches!(store.redeem_code(redeem("c", "t", START)).await.unwrap(), Redemption::Redeemed(..)));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{FirstUse, Grant, Lifetime, RefreshVerdict, Timestamp};
-use mcpgate::store::{AuditEvent, Change, Rotation, Store, Update, UseReport};
+use mcpgate::store::{AuditEvent, AuditFilter, Change, Rotation, Store, Update, UseReport};
 
 use crate::world::*;
 
@@ -103,7 +103,7 @@ async fn rt_02_a_late_retry_gets_the_live_generation_while_nothing_of_it_was_use
     let expected = ["lost", "second"].map(|token| Change::AccessTokenRevoked(tenant(), hash(token)));
     let told: Vec<_> = changes(&store, change).await.into_iter().map(|(_, change)| change).collect();
     assert_eq!(told, expected);
-    let rows = store.audit_after(None, audit, 10).await.unwrap();
+    let rows = store.audit_after(&AuditFilter::default(), audit, 10).await.unwrap().rows;
     assert_eq!(rows.len(), 2);
     for (_, row) in rows {
         assert_eq!((row.event, row.reason.as_deref()), (AuditEvent::TokenRefreshed, Some("lost_answer")));
@@ -129,12 +129,10 @@ async fn rt_02_what_nobody_reported_on_is_refused_and_the_family_stands(store: A
     settle(&store).await;
     grant(&store, "g", START).await;
     rotated(store.rotate_refresh_token(rotate("g", 0, "t1", START)).await.unwrap());
-    let (before, audit) = (stored(&store).await, store.newest_audit().await.unwrap());
+    let before = stored(&store).await;
     let doubted = store.rotate_refresh_token(rotate("g", 0, "x", LATE)).await.unwrap();
     assert!(matches!(doubted, Rotation::Refused(RefreshVerdict::InDoubt)), "{doubted:?}");
     assert_eq!(stored(&store).await, before);
-    let rows = store.audit_after(None, audit, 10).await.unwrap();
-    assert_eq!(rows[0].1.reason.as_deref(), Some("in_doubt"));
     // Whoever holds the successor goes on.
     rotated(store.rotate_refresh_token(rotate("g", 1, "t2", LATE)).await.unwrap());
     // A late retry gives the same out once more, and has to be reported on itself.
@@ -154,10 +152,10 @@ async fn rt_02_a_void_token_ends_the_family_when_it_is_presented(store: Arc<dyn 
     assert_eq!(present(&store, "lost", LATE.plus(MINUTE)).await, [grant_id("g")]);
     assert_eq!(present(&store, "lost", LATE.plus(MINUTE)).await, [], "once");
     assert!(stored(&store).await.revoked_at.is_some() && !is_live(&store, "t2", LATE).await);
-    let rows = store.audit_after(None, audit, 10).await.unwrap();
+    let rows = store.audit_after(&AuditFilter::default(), audit, 10).await.unwrap().rows;
     let [(_, row)] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!((row.event, row.reason.as_deref()), (AuditEvent::RefreshReused, Some("void_access_token")));
-    assert_eq!((row.actor.as_deref(), row.client.clone()), (Some("u-alice"), Some(client_id("app"))));
+    assert_eq!((row.subject.clone(), row.client.clone()), (Some(subject("alice")), Some(client_id("app"))));
     let told = changes(&store, change).await;
     assert_eq!(told[0].1, Change::GrantRevoked(tenant(), grant_id("g")));
 }

@@ -16,6 +16,7 @@ use mcpgate::store::embedded::EmbeddedStore;
 use mcpgate::store::memory::MemoryStore;
 
 mod accounts;
+mod audit;
 mod changes;
 mod clients;
 mod clock;

@@ -8,9 +8,9 @@ use mcpgate::oauth::{
     RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
 };
 use mcpgate::store::{
-    Account, AccountStatus, Advance, AuditEvent, AuditRow, Change, ChangeSeq, Changes, Consent, Interaction,
-    InteractionStep, LoginSession, NewAccessToken, NewPassword, PendingLimits, RedeemCode, Redemption, RotateRefresh,
-    Rotation, Source, Store, Update, UseReport,
+    Account, AccountStatus, Advance, AuditEvent, AuditFilter, AuditRow, Change, ChangeSeq, Changes, Consent,
+    Interaction, InteractionStep, LoginSession, NewAccessToken, NewPassword, PendingLimits, RedeemCode, Redemption,
+    RotateRefresh, Rotation, Source, Store, Update, UseReport,
 };
 
 /// The moment at which every case begins.
@@ -110,15 +110,11 @@ pub(crate) fn new_password(phc: &str, name: &str, at: Timestamp) -> NewPassword 
 
 pub(crate) fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
     AuditRow {
-        at,
-        tenant: tenant(),
-        event,
         actor: Some("u-alice".to_owned()),
         client: Some(client_id("app")),
         address: Some("192.0.2.7".parse().unwrap()),
-        target: None,
-        reason: None,
         request_id: Some("r-1".to_owned()),
+        ..AuditRow::new(at, tenant(), event)
     }
 }
 
@@ -222,6 +218,7 @@ pub(crate) fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) 
         idle: Lifetime::from_secs(30 * 86_400),
         now: at,
         audit: row(AuditEvent::TokenRefreshed, at),
+        record_success: true,
     }
 }
 
@@ -295,5 +292,11 @@ pub(crate) async fn changes(store: &Arc<dyn Store>, after: ChangeSeq) -> Vec<(Ch
 
 /// The audit trail after `after`, by event.
 pub(crate) async fn events(store: &Arc<dyn Store>, after: u64) -> Vec<AuditEvent> {
-    store.audit_after(None, after, 1000).await.unwrap().into_iter().map(|(_, row)| row.event).collect()
+    rows(store, after).await.into_iter().map(|row| row.event).collect()
+}
+
+/// The audit trail after `after`.
+pub(crate) async fn rows(store: &Arc<dyn Store>, after: u64) -> Vec<AuditRow> {
+    let page = store.audit_after(&AuditFilter::default(), after, 1000).await.unwrap();
+    page.rows.into_iter().map(|(_, row)| row).collect()
 }

@@ -71,7 +71,7 @@ impl Administration {
             last_failed_at: None,
             created_at: now,
         };
-        let row = self.audit(AuditEvent::AccountAdded, None, account.subject.as_str());
+        let row = self.audit_of(AuditEvent::AccountAdded, &account.subject);
         match self.store.insert_account(account.clone(), row).await? {
             Insertion::Inserted => {}
             Insertion::Exists | Insertion::Full | Insertion::Same => return Err(AdministrationError::NameTaken),
@@ -110,7 +110,7 @@ impl Administration {
             return Ok(());
         }
         let event = if disabled { AuditEvent::AccountDisabled } else { AuditEvent::AccountEnabled };
-        let row = self.audit(event, None, account.subject.as_str());
+        let row = self.audit_of(event, &account.subject);
         let update = self.store.set_account_disabled(&self.tenant, &account.subject, disabled, row).await?;
         done(update, AdministrationError::NoSuchAccount)
     }
@@ -122,7 +122,7 @@ impl Administration {
     pub async fn set_password(&self, name: &str, password: &str) -> Result<(), AdministrationError> {
         let account = self.account(name).await?;
         let phc = self.hash(&account.name, password).await?;
-        let row = self.audit(AuditEvent::PasswordSet, None, account.subject.as_str());
+        let row = self.audit_of(AuditEvent::PasswordSet, &account.subject);
         let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
         let new = NewPassword { phc, name, at: self.clock.now() };
         let update = self.store.set_password(&self.tenant, &account.subject, new, row).await?;
@@ -171,7 +171,7 @@ impl Administration {
             subject: account.subject.clone(),
             expires_at: self.clock.now().plus(lifetime),
         };
-        let row = self.audit(AuditEvent::SetupLinkMade, None, account.subject.as_str());
+        let row = self.audit_of(AuditEvent::SetupLinkMade, &account.subject);
         self.store.insert_setup_link(link, row).await?;
         // The host is that of the configuration, never of a request.
         Ok(format!("{}/setup?link={}", self.config.public_url, secret.reveal()))

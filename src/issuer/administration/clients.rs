@@ -8,7 +8,7 @@ use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType,
     RegistrationPolicy, ScopeSet, Timestamp,
 };
-use crate::store::{AuditEvent, Insertion};
+use crate::store::{AuditEvent, AuditRow, Insertion};
 
 /// What an operator says of a new client.
 #[derive(Debug, Clone)]
@@ -63,7 +63,11 @@ impl Administration {
             last_used_at: None,
             document: None,
         };
-        let row = self.audit(AuditEvent::ClientAdded, Some(&client.id), client.id.as_str());
+        let row = AuditRow {
+            resource: client.resource.clone(),
+            scopes: client.metadata.scope.clone(),
+            ..self.audit_about(AuditEvent::ClientAdded, &client.id)
+        };
         match self.store.insert_client(client.clone(), u64::MAX, row).await? {
             Insertion::Inserted => Ok(Registered { client, secret, left_out: read.left_out }),
             Insertion::Exists | Insertion::Full | Insertion::Same => Err(AdministrationError::TooManyClients),
@@ -97,7 +101,7 @@ impl Administration {
             return Ok(());
         }
         let event = if disabled { AuditEvent::ClientDisabled } else { AuditEvent::ClientEnabled };
-        let row = self.audit(event, Some(&client.id), client.id.as_str());
+        let row = self.audit_about(event, &client.id);
         let update = self.store.set_client_disabled(&self.tenant, &client.id, disabled, row).await?;
         done(update, AdministrationError::NoSuchClient)
     }
@@ -108,7 +112,7 @@ impl Administration {
     /// `NoSuchClient`, `Store`.
     pub async fn delete_client(&self, id: &str) -> Result<(), AdministrationError> {
         let client = self.client(id).await?;
-        let row = self.audit(AuditEvent::ClientDeleted, Some(&client.id), client.id.as_str());
+        let row = self.audit_about(AuditEvent::ClientDeleted, &client.id);
         let update = self.store.delete_client(&self.tenant, &client.id, row).await?;
         done(update, AdministrationError::NoSuchClient)
     }
@@ -125,7 +129,7 @@ impl Administration {
         let secret = ClientSecret::mint(self.entropy.random_32(), self.keys.brand());
         let new = ClientSecretHash { hash: secret.hash(), until: None };
         let until = self.clock.now().plus(self.config.tokens.secret_overlap);
-        let row = self.audit(AuditEvent::ClientSecretRotated, Some(&client.id), client.id.as_str());
+        let row = self.audit_about(AuditEvent::ClientSecretRotated, &client.id);
         let update = self.store.rotate_client_secret(&self.tenant, &client.id, new, until, row).await?;
         done(update, AdministrationError::NoSuchClient)?;
         Ok((secret, until))

@@ -21,7 +21,7 @@ impl Administration {
     /// `Store`.
     pub async fn accept_time(&self) -> Result<AcceptedTime, AdministrationError> {
         let seen = self.store.clock_note().await?.map(|note| note.seen_at);
-        let row = self.audit(AuditEvent::ClockAccepted, None, "clock");
+        let row = self.audit(AuditEvent::ClockAccepted);
         let now = row.at;
         if let Some(seen) = seen.filter(|seen| now < *seen) {
             self.store.sweep(seen, self.config.registration.unused_after).await?;

@@ -6,7 +6,7 @@ use crate::oauth::{
     AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, FirstUse, Grant,
     GrantId, Lifetime, RegisteredRedirects, ScopeSet,
 };
-use crate::store::{Account, AccountStatus, AuditEvent};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow};
 
 /// Shortest and longest life of an operator's token: it is not refreshed, so a script can need it for a night.
 const OPERATOR_TOKEN: (Lifetime, Lifetime) = (Lifetime::from_secs(60), Lifetime::from_secs(86_400));
@@ -82,7 +82,13 @@ impl Administration {
             issued_at: now,
             expires_at,
         };
-        let row = self.audit(AuditEvent::OperatorTokenIssued, Some(&client), &grant.id.to_string());
+        let row = AuditRow {
+            client: Some(client),
+            resource: Some(record.resource.clone()),
+            scopes: Some(record.scopes.clone()),
+            target: Some(grant.id.to_string()),
+            ..self.audit_of(AuditEvent::OperatorTokenIssued, &record.subject)
+        };
         self.store.insert_operator_token(grant, record.clone(), row).await?;
         Ok(OperatorToken { token, record })
     }
@@ -103,7 +109,13 @@ impl Administration {
     /// `NoSuchGrant`, `Store`.
     pub async fn revoke_grant(&self, id: &str) -> Result<(), AdministrationError> {
         let id = GrantId::parse(id).ok_or(AdministrationError::NoSuchGrant)?;
-        let row = self.audit(AuditEvent::GrantRevoked, None, &id.to_string());
+        let found = self.store.find_grant(&self.tenant, id).await?.ok_or(AdministrationError::NoSuchGrant)?;
+        let row = AuditRow {
+            client: Some(found.client),
+            resource: Some(found.resource),
+            target: Some(id.to_string()),
+            ..self.audit_of(AuditEvent::GrantRevoked, &found.subject)
+        };
         done(self.store.revoke_grant(&self.tenant, id, row).await?, AdministrationError::NoSuchGrant)
     }
 
@@ -114,8 +126,8 @@ impl Administration {
     pub async fn revoke_grants(&self, user: Option<&str>, client: Option<&str>) -> Result<u64, AdministrationError> {
         let (account, client) = self.parties(user, client).await?;
         let (subject, client) = (account.as_ref().map(|a| &a.subject), client.as_ref().map(|c| &c.id));
-        let target = subject.map(|s| s.as_str()).or_else(|| client.map(ClientId::as_str)).unwrap_or_default();
-        let row = self.audit(AuditEvent::GrantRevoked, client, target);
+        let row =
+            AuditRow { subject: subject.cloned(), client: client.cloned(), ..self.audit(AuditEvent::GrantRevoked) };
         Ok(self.store.revoke_grants(&self.tenant, subject, client, row).await?)
     }
 
@@ -174,7 +186,7 @@ impl Administration {
             Some(known) if known.disabled => return Err(AdministrationError::ClientDisabled(id.as_str().to_owned())),
             Some(_) => {}
             None => {
-                let row = self.audit(AuditEvent::ClientAdded, Some(&id), id.as_str());
+                let row = self.audit_about(AuditEvent::ClientAdded, &id);
                 // Another command may have been first: then it is there all the same.
                 self.store.insert_client(client, u64::MAX, row).await?;
             }

@@ -5,11 +5,13 @@
 //! signed in to the dashboard, is one. Start with `Administration`; accounts, clients and grants have a file each.
 
 mod accounts;
+mod audit_trail;
 mod clients;
 mod clock;
 mod grants;
 
 pub use accounts::{FirstAccount, NewAccount};
+pub use audit_trail::AuditQuery;
 pub use clients::NewClient;
 pub use clock::AcceptedTime;
 pub use grants::OperatorToken;
@@ -21,7 +23,7 @@ use super::password::HashError;
 use crate::clock::Clock;
 use crate::config::{Config, UpstreamConfig};
 use crate::entropy::Entropy;
-use crate::oauth::{ClientId, OAuthError, ScopeSet, ScopeToken, TenantId, TokenKeys};
+use crate::oauth::{ClientId, OAuthError, ScopeSet, ScopeToken, Subject, TenantId, TokenKeys};
 use crate::store::{AuditEvent, AuditRow, Store, StoreError, Update};
 
 /// The actor of the audit rows of operators.
@@ -128,55 +130,20 @@ impl Administration {
         Self { store, clock, entropy, keys, config, tenant }
     }
 
-    /// Reads the audit trail after row `after`, oldest first, at most `limit` rows.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub async fn audit_after(&self, after: u64, limit: u32) -> Result<Vec<(u64, AuditRow)>, AdministrationError> {
-        Ok(self.store.audit_after(Some(&self.tenant), after, limit).await?)
+    /// Begins the audit row of a deed.
+    fn audit(&self, event: AuditEvent) -> AuditRow {
+        let actor = Some(OPERATOR.to_owned());
+        AuditRow { actor, ..AuditRow::new(self.clock.now(), self.tenant.clone(), event) }
     }
 
-    /// Reads the last `count` rows of the audit trail, oldest first.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub async fn audit_last(&self, count: u32) -> Result<Vec<(u64, AuditRow)>, AdministrationError> {
-        let mut span = u64::from(count);
-        loop {
-            // Rows of other tenants lie between: look further back until there are enough or no more.
-            let after = self.store.newest_audit().await?.saturating_sub(span);
-            let mut rows = self.all_after(after).await?;
-            if after == 0 || rows.len() >= usize::try_from(count).unwrap_or(usize::MAX) {
-                let surplus = rows.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
-                rows.drain(..surplus);
-                return Ok(rows);
-            }
-            span = span.saturating_mul(4);
-        }
+    /// Begins the audit row of a deed that is about an account.
+    fn audit_of(&self, event: AuditEvent, subject: &Subject) -> AuditRow {
+        AuditRow { subject: Some(subject.clone()), ..self.audit(event) }
     }
 
-    async fn all_after(&self, mut after: u64) -> Result<Vec<(u64, AuditRow)>, AdministrationError> {
-        let mut rows = Vec::new();
-        loop {
-            let page = self.audit_after(after, 1000).await?;
-            let Some((last, _)) = page.last() else { return Ok(rows) };
-            after = *last;
-            rows.extend(page);
-        }
-    }
-
-    fn audit(&self, event: AuditEvent, client: Option<&ClientId>, target: &str) -> AuditRow {
-        AuditRow {
-            at: self.clock.now(),
-            tenant: self.tenant.clone(),
-            event,
-            actor: Some(OPERATOR.to_owned()),
-            client: client.cloned(),
-            address: None,
-            target: Some(target.chars().take(256).collect()),
-            reason: None,
-            request_id: None,
-        }
+    /// Begins the audit row of a deed that is about a client.
+    fn audit_about(&self, event: AuditEvent, client: &ClientId) -> AuditRow {
+        AuditRow { client: Some(client.clone()), ..self.audit(event) }
     }
 
     fn upstream(&self, name: &str) -> Result<&UpstreamConfig, AdministrationError> {

@@ -1,36 +1,44 @@
-//! The audit trail, which only grows, and the change log.
+//! The audit trail and the change log.
 
 use std::path::Path;
 
 use async_trait::async_trait;
+use rusqlite::types::ToSql;
 use rusqlite::{Connection, params};
 
+use super::super::audit_query::LOOKED_AT;
 use super::super::{
-    AuditEvent, AuditRow, AuditStore, CHANGES_AT_ONCE, Change, ChangeSeq, Changes, StoreError, StoreStats, limits,
+    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CHANGES_AT_ONCE, Change, ChangeSeq,
+    Changes, Pruned, StoreError, StoreStats, limits,
 };
 use super::row::{self, Columns, execute_once, storable};
-use super::{EmbeddedStore, check, sweep};
-use crate::oauth::{ClientId, Lifetime, TenantId, Timestamp};
+use super::{EmbeddedStore, check, retention, sweep};
+use crate::oauth::{ClientId, Lifetime, ResourceIndicator, ScopeSet, Subject, Timestamp};
 
 /// Adds a row, in the transaction of its deed.
 pub(super) fn append(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
     let row = limits::audit(row.clone());
     execute_once(
         db,
-        "INSERT INTO audit (at, tenant, event, actor, client_id, address, target, reason, request_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO audit (at, tenant, event, actor, subject, client_id, resource, scopes, address, target, reason,
+             request_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             row.at,
             row.tenant,
             row.event.as_str(),
             row.actor,
+            row.subject,
             row.client,
+            row.resource,
+            row.scopes,
             row.address.map(|a| a.to_string()),
             row.target,
             row.reason,
             row.request_id
         ],
-    )
+    )?;
+    retention::count(db, &row)
 }
 
 /// Adds a change, in the transaction of its cause.
@@ -42,6 +50,9 @@ pub(super) fn announce(db: &Connection, at: Timestamp, change: &Change) -> Resul
     )
 }
 
+const COLUMNS: &str =
+    "no, at, tenant, event, actor, subject, client_id, resource, scopes, address, target, reason, request_id";
+
 fn read(c: &mut Columns<'_>) -> Result<(u64, AuditRow), StoreError> {
     let number = c.number()?;
     let row = AuditRow {
@@ -49,13 +60,59 @@ fn read(c: &mut Columns<'_>) -> Result<(u64, AuditRow), StoreError> {
         tenant: c.tenant()?,
         event: c.word(AuditEvent::parse)?,
         actor: c.optional_text()?.map(str::to_owned),
+        subject: c.optional_text()?.and_then(Subject::parse),
         client: c.optional_text()?.and_then(ClientId::parse),
+        resource: c.optional_text()?.map(ResourceIndicator::from_stored),
+        scopes: c.optional_text()?.and_then(ScopeSet::from_stored),
         address: c.optional_text()?.and_then(|a| a.parse().ok()),
         target: c.optional_text()?.map(str::to_owned),
         reason: c.optional_text()?.map(str::to_owned),
         request_id: c.optional_text()?.map(str::to_owned),
     };
     Ok((number, row))
+}
+
+/// In which order the trail is read.
+#[derive(Clone, Copy)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+/// Reads a page of the rows that a filter wants.
+fn page(db: &Connection, filter: &AuditFilter, order: Order, from: u64, limit: u32) -> Result<AuditPage, StoreError> {
+    let (beyond, direction) = match order {
+        Order::OldestFirst => (">", "ASC"),
+        Order::NewestFirst => ("<", "DESC"),
+    };
+    // Names of events are ours, so they may stand in the text.
+    let events = filter.events.iter().map(|event| format!("'{}'", event.as_str())).collect::<Vec<_>>().join(", ");
+    let of_events = if events.is_empty() { "true".to_owned() } else { format!("event IN ({events})") };
+    let sql = format!(
+        "SELECT no, (?2 IS NULL OR tenant = ?2)
+                AND (?3 IS NULL OR subject = ?3 OR actor = ?3 OR target = ?3)
+                AND (?4 IS NULL OR client_id = ?4) AND (?5 IS NULL OR ?5 <= at) AND (?6 IS NULL OR at < ?6)
+                AND {of_events},
+            {COLUMNS}
+         FROM audit WHERE no {beyond} ?1 ORDER BY no {direction} LIMIT {LOOKED_AT}"
+    );
+    let wanted: [&dyn ToSql; 6] =
+        [&storable(from), &filter.tenant, &filter.subject, &filter.client, &filter.since, &filter.until];
+    let mut page = AuditPage { rows: Vec::new(), next: None };
+    let mut looked_at = 0;
+    row::each(db, &sql, &wanted[..], |c| {
+        looked_at += 1;
+        let number = c.number()?;
+        if c.optional_number()? == Some(1) {
+            page.rows.push(read(c)?);
+        }
+        let full = u32::try_from(page.rows.len()).is_ok_and(|count| count >= limit);
+        if full || looked_at == LOOKED_AT {
+            page.next = Some(number);
+        }
+        Ok(!full)
+    })?;
+    Ok(page)
 }
 
 fn read_change(c: &mut Columns<'_>) -> Result<(ChangeSeq, Change), StoreError> {
@@ -75,16 +132,39 @@ impl AuditStore for EmbeddedStore {
         self.write(move |db| append(db, &audit)).await
     }
 
-    async fn audit_after(
+    async fn audit_after(&self, filter: &AuditFilter, after: u64, limit: u32) -> Result<AuditPage, StoreError> {
+        let filter = filter.clone();
+        self.read(move |db| page(db, &filter, Order::OldestFirst, after, limit)).await
+    }
+
+    async fn audit_before(
         &self,
-        tenant: Option<&TenantId>,
-        after: u64,
+        filter: &AuditFilter,
+        before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<(u64, AuditRow)>, StoreError> {
-        let tenant = tenant.cloned();
-        let sql = "SELECT no, at, tenant, event, actor, client_id, address, target, reason, request_id FROM audit
-            WHERE no > ?1 AND (?2 IS NULL OR tenant = ?2) ORDER BY no LIMIT ?3";
-        self.read(move |db| row::all(db, sql, params![storable(after), tenant, limit], read)).await
+    ) -> Result<AuditPage, StoreError> {
+        let filter = filter.clone();
+        self.read(move |db| page(db, &filter, Order::NewestFirst, before.unwrap_or(u64::MAX), limit)).await
+    }
+
+    async fn audit_since(&self, since: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT min(no), max(at) FROM (SELECT no, at FROM audit WHERE no < ?1 ORDER BY no DESC LIMIT ?2)";
+        let mut before = i64::MAX;
+        loop {
+            let found = self.read(move |db| {
+                row::one(db, sql, params![before, LOOKED_AT], |c| Ok((c.optional_number()?, c.optional_moment()?)))
+            });
+            match found.await? {
+                // A clock that was set back leaves rows out of order, but not ten thousand of them.
+                Some((Some(first), Some(newest))) if since <= newest => before = storable(first),
+                _ if before == i64::MAX => return self.newest_audit().await,
+                _ => return Ok(u64::try_from(before.saturating_sub(1)).unwrap_or_default()),
+            }
+        }
+    }
+
+    async fn prune_audit(&self, keep: AuditRetention, audit: Option<AuditRow>) -> Result<Pruned, StoreError> {
+        self.write(move |db| retention::prune(db, &keep, audit.as_ref())).await
     }
 
     async fn newest_audit(&self) -> Result<u64, StoreError> {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::super::StoreError;
 use super::row::{self, Columns};
-use super::{accounts, clients, codes, connection, grants, interactions, restore, sessions, tokens};
+use super::{accounts, clients, codes, connection, grants, interactions, restore, retention, sessions, tokens};
 use crate::files::private::take_owner;
 
 /// Problems told of one table at most: enough to see the extent.
@@ -100,6 +100,7 @@ pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
         codes::check,
         tokens::check,
         tokens::check_void,
+        retention::check,
     ] {
         problems.extend(table(db)?);
     }

@@ -282,12 +282,12 @@ impl ClientStore for EmbeddedStore {
         &self,
         client: Client,
         void_consents: bool,
-        audit: AuditRow,
+        audit: Option<AuditRow>,
     ) -> Result<(), StoreError> {
         let metadata = limits::client(&client)?;
         self.write(move |db| {
             put_document(db, client, &metadata, void_consents)?;
-            audit::append(db, &audit)
+            audit.map_or(Ok(()), |row| audit::append(db, &row))
         })
         .await
     }

@@ -129,42 +129,34 @@ pub(super) fn insert(
 
 /// Judges a code and does what the verdict says.
 pub(super) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption, StoreError> {
-    let Some(found) = find(db, &request.tenant, &request.code)? else {
-        audit::append(db, &request.refusal(None, None))?;
-        return Ok(Redemption::Unknown);
-    };
+    let Some(found) = find(db, &request.tenant, &request.code)? else { return Ok(Redemption::Unknown) };
     let grant = found.code.grant;
     match found.code.judge(&request.presented, request.now) {
         CodeVerdict::Redeem if found.enabled => issue(db, request, found),
-        CodeVerdict::Redeem => refuse(db, request, &found, CodeVerdict::Dead),
+        CodeVerdict::Redeem => Ok(Redemption::Refused(CodeVerdict::Dead)),
         CodeVerdict::Replayed => {
-            grants::end(db, &request.tenant, grant, request.now)?;
-            audit::append(db, &request.refusal(Some(grant), Some(CodeVerdict::Replayed)))?;
+            if !grants::end(db, &request.tenant, grant, request.now)? {
+                return Ok(Redemption::Refused(CodeVerdict::Replayed));
+            }
+            audit::append(db, &request.replayed(grant))?;
             Ok(Redemption::Replayed(grant))
         }
         CodeVerdict::WrongVerifier => {
-            let failures = found.code.failures.saturating_add(1);
-            let failed = CodeRecord { failures, ..found.code.clone() };
-            let sql = "UPDATE code SET failures = ?2, seal = ?3 WHERE no = ?1";
-            execute_once(db, sql, params![found.no, failures, failed.seal()])?;
-            refuse(db, request, &found, CodeVerdict::WrongVerifier)
+            // A used code has nothing left to lose, so that presenting it costs no write.
+            if found.code.used_at.is_none() {
+                let failures = found.code.failures.saturating_add(1);
+                let failed = CodeRecord { failures, ..found.code };
+                let sql = "UPDATE code SET failures = ?2, seal = ?3 WHERE no = ?1";
+                execute_once(db, sql, params![found.no, failures, failed.seal()])?;
+            }
+            Ok(Redemption::Refused(CodeVerdict::WrongVerifier))
         }
         verdict @ (CodeVerdict::Dead
         | CodeVerdict::Damaged
         | CodeVerdict::WrongClient
         | CodeVerdict::WrongRedirect
-        | CodeVerdict::WrongResource) => refuse(db, request, &found, verdict),
+        | CodeVerdict::WrongResource) => Ok(Redemption::Refused(verdict)),
     }
-}
-
-fn refuse(
-    db: &Connection,
-    request: &RedeemCode,
-    found: &Found,
-    verdict: CodeVerdict,
-) -> Result<Redemption, StoreError> {
-    audit::append(db, &request.refusal(Some(found.code.grant), Some(verdict)))?;
-    Ok(Redemption::Refused(verdict))
 }
 
 fn issue(db: &Connection, request: &RedeemCode, found: Found) -> Result<Redemption, StoreError> {
@@ -180,6 +172,6 @@ fn issue(db: &Connection, request: &RedeemCode, found: Found) -> Result<Redempti
     )?;
     tokens::insert(db, grant_no, &grant, &token)?;
     clients::used(db, found.client_no, request.now)?;
-    audit::append(db, &request.audit)?;
+    audit::append(db, &request.redeemed(&token))?;
     Ok(Redemption::Redeemed(Box::new(grant), Box::new(token)))
 }

@@ -148,8 +148,8 @@ async fn clients_and_sign_ins(m: &mut Measured, size: u32) {
         "find a client": store.find_client(&of, &app);
         "find no client": store.find_client(&of, &client_id("none"));
         "find the clients of operators": store.operator_clients(&of);
-        "first sight of a document": store.put_document_client(described.clone(), false, audit.clone());
-        "a document that changed": store.put_document_client(described.clone(), true, audit.clone());
+        "first sight of a document": store.put_document_client(described.clone(), false, Some(audit.clone()));
+        "a document that changed": store.put_document_client(described.clone(), true, Some(audit.clone()));
         "a document that is as it was": store.note_document_age(&of, &described.id, age);
         "begin to sign in": store.begin_interaction(page("a", at(60_000, 1)), PENDING);
         "begin at a full host": store.begin_interaction(page("b", at(60_000, 1)), of_host);

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::super::issuance::settled;
+use super::super::outcome::Ended;
 use super::super::{
     AuditRow, Change, Consent, GrantStore, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, Update,
     UseReport, limits,
@@ -146,27 +147,28 @@ const fn of_parties(subject: Option<&Subject>, client: Option<&ClientId>) -> &'s
     }
 }
 
-/// Revokes all grants of a subject and/or client, and removes the codes and consents that would become grants; how many
-/// grants. Without a client in particular the browsers are signed out too: they would approve anew.
+/// Revokes all grants of a subject and/or client, and removes the codes and consents that would become grants. Without a
+/// client in particular the browsers are signed out too: they would approve anew.
 pub(super) fn end_all(
     db: &Connection,
     tenant: &TenantId,
     subject: Option<&Subject>,
     client: Option<&ClientId>,
     at: Timestamp,
-) -> Result<u64, StoreError> {
+) -> Result<Ended, StoreError> {
     let parties = of_parties(subject, client);
     let params = params![tenant, subject, client];
-    execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {parties}"), params)?;
-    execute(db, &format!("DELETE FROM consent WHERE tenant = ?1 AND {parties}"), params)?;
+    let mut others =
+        execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {parties}"), params)?;
+    others += execute(db, &format!("DELETE FROM consent WHERE tenant = ?1 AND {parties}"), params)?;
     if client.is_none() {
-        sessions::end_all(db, tenant, subject)?;
+        others += sessions::end_all(db, tenant, subject)?;
     }
     let standing = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.{parties}");
     let standing = row::all(db, &standing, params, read)?;
-    let count = u64::try_from(standing.len()).unwrap_or(u64::MAX);
+    let grants = u64::try_from(standing.len()).unwrap_or(u64::MAX);
     standing.into_iter().try_for_each(|found| end_found(db, found, at))?;
-    Ok(count)
+    Ok(Ended { grants, anything: grants > 0 || others > 0 })
 }
 
 /// Ends every grant of a store that was put back from a backup; how many. Nobody follows such a store yet, so nothing is
@@ -345,8 +347,8 @@ impl GrantStore for EmbeddedStore {
         let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
         self.write(move |db| {
             let ended = end_all(db, &tenant, subject.as_ref(), client.as_ref(), audit.at)?;
-            audit::append(db, &audit)?;
-            Ok(ended)
+            ended.row(audit).map_or(Ok(()), |row| audit::append(db, &row))?;
+            Ok(ended.grants)
         })
         .await
     }

@@ -30,6 +30,7 @@ mod readers;
 mod refresh;
 mod registrations;
 mod restore;
+mod retention;
 mod row;
 mod seal;
 mod sessions;

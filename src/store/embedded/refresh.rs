@@ -7,17 +7,17 @@ use super::super::{RotateRefresh, Rotation, StoreError};
 use super::row::execute_once;
 use super::seal::Sealed;
 use super::{audit, clients, grants, tokens};
-use crate::oauth::RefreshVerdict;
+use crate::oauth::{AccessTokenRecord, RefreshVerdict};
 
 /// Judges a refresh token and does what the verdict says.
 pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotation, StoreError> {
     let Some(found) = grants::find(db, &request.tenant, request.grant)? else {
-        audit::append(db, &request.refusal(None))?;
         return Ok(Rotation::Unknown);
     };
-    match found.grant.judge_refresh(&request.presented, request.now) {
+    let verdict = found.grant.judge_refresh(&request.presented, request.now);
+    match verdict {
         RefreshVerdict::Rotate | RefreshVerdict::Retry | RefreshVerdict::LateRetry if !found.enabled => {
-            refuse(db, request, RefreshVerdict::Dead)
+            Ok(Rotation::Refused(RefreshVerdict::Dead))
         }
         RefreshVerdict::Rotate => {
             let grant = request.rotated(&found.grant);
@@ -41,14 +41,14 @@ pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
             tokens::insert(db, found.no, &grant, &token)?;
             tokens::remove_oldest(db, found.no, request)?;
             clients::used(db, found.client_no, request.now)?;
-            audit::append(db, &request.audit)?;
+            record(db, request, &token, verdict)?;
             Ok(Rotation::Rotated(Box::new(grant), Box::new(token)))
         }
         RefreshVerdict::Retry => {
             let token = request.access.record(&found.grant, request.now);
             tokens::insert(db, found.no, &found.grant, &token)?;
             tokens::remove_oldest(db, found.no, request)?;
-            audit::append(db, &request.audit)?;
+            record(db, request, &token, verdict)?;
             Ok(Rotation::Retried(Box::new(found.grant), Box::new(token)))
         }
         RefreshVerdict::LateRetry => {
@@ -62,23 +62,27 @@ pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
             let token = request.access.record(&grant, request.now);
             tokens::insert(db, found.no, &grant, &token)?;
             tokens::remove_oldest(db, found.no, request)?;
-            audit::append(db, &request.late_retry())?;
+            audit::append(db, &request.late_retry(&token))?;
             Ok(Rotation::RetriedLate(Box::new(grant), Box::new(token), void))
         }
         RefreshVerdict::Reused => {
             grants::end(db, &request.tenant, request.grant, request.now)?;
-            audit::append(db, &request.refusal(Some(RefreshVerdict::Reused)))?;
+            audit::append(db, &request.reused())?;
             Ok(Rotation::Reused(request.grant))
         }
-        verdict @ (RefreshVerdict::Ahead
+        RefreshVerdict::Ahead
         | RefreshVerdict::Dead
         | RefreshVerdict::InDoubt
         | RefreshVerdict::WrongClient
-        | RefreshVerdict::NotAllowed) => refuse(db, request, verdict),
+        | RefreshVerdict::NotAllowed => Ok(Rotation::Refused(verdict)),
     }
 }
 
-fn refuse(db: &Connection, request: &RotateRefresh, verdict: RefreshVerdict) -> Result<Rotation, StoreError> {
-    audit::append(db, &request.refusal(Some(verdict)))?;
-    Ok(Rotation::Refused(verdict))
+fn record(
+    db: &Connection,
+    request: &RotateRefresh,
+    token: &AccessTokenRecord,
+    verdict: RefreshVerdict,
+) -> Result<(), StoreError> {
+    request.refreshed(token, verdict).map_or(Ok(()), |row| audit::append(db, &row))
 }

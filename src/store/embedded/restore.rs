@@ -50,17 +50,8 @@ pub(super) fn begin_anew(db: &Connection, now: Timestamp) -> Result<(), StoreErr
         execute(db, ended, [])?;
     }
     for tenant in row::all(db, "SELECT DISTINCT tenant FROM account", [], |c| c.tenant())? {
-        let row = AuditRow {
-            at: now,
-            tenant,
-            event: AuditEvent::StoreRestored,
-            actor: None,
-            client: None,
-            address: None,
-            target: None,
-            reason: Some(format!("{grants} grants ended")),
-            request_id: None,
-        };
+        let reason = Some(format!("{grants} grants ended"));
+        let row = AuditRow { reason, ..AuditRow::new(now, tenant, AuditEvent::StoreRestored) };
         audit::append(db, &row)?;
     }
     tracing::warn!(grants, "the store is a backup put back: sessions, links, grants and tokens of it have ended");

@@ -211,6 +211,26 @@ pub(super) fn all<T>(
     Ok(found)
 }
 
+/// Reads the rows of a query one after another, for as long as `read` wants more.
+pub(super) fn each(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        if !read(&mut Columns { row, next: 0 })? {
+            break;
+        }
+    }
+    drop(rows);
+    #[cfg(test)]
+    super::cost::note(db, sql, &statement);
+    Ok(())
+}
+
 /// Reads the one number that a query without parameters yields.
 pub(super) fn number(db: &Connection, sql: &str) -> Result<u64, StoreError> {
     one(db, sql, [], |c| c.number())?.ok_or_else(|| StoreError::Corrupt(format!("no answer to: {sql}")))

@@ -59,8 +59,8 @@ pub(super) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Resu
     Ok(found.and_then(|(session, enabled)| enabled.then_some(session)))
 }
 
-/// Ends all sessions of a subject, or of the tenant.
-pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subject>) -> Result<(), StoreError> {
+/// Ends all sessions of a subject, or of the tenant; how many.
+pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subject>) -> Result<usize, StoreError> {
     match subject {
         Some(subject) => execute(
             db,
@@ -70,7 +70,6 @@ pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subje
         ),
         None => execute(db, "DELETE FROM login_session WHERE tenant = ?1", [tenant]),
     }
-    .map(drop)
 }
 
 /// Adds a session of an account.

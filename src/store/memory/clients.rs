@@ -68,7 +68,7 @@ impl ClientStore for MemoryStore {
         &self,
         client: Client,
         void_consents: bool,
-        audit: AuditRow,
+        audit: Option<AuditRow>,
     ) -> Result<(), StoreError> {
         limits::client(&client)?;
         let mut state = self.write();
@@ -84,7 +84,7 @@ impl ClientStore for MemoryStore {
             Some(known) => (known.metadata, known.document) = (client.metadata, client.document),
             None => state.clients.push(client),
         }
-        state.record(audit);
+        audit.into_iter().for_each(|row| state.record(row));
         Ok(())
     }
 

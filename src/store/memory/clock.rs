@@ -21,7 +21,7 @@ fn move_back(time: &mut Option<Timestamp>, latest: Timestamp, now: Timestamp) ->
 impl ClockStore for MemoryStore {
     async fn clock_note(&self) -> Result<Option<ClockNote>, StoreError> {
         let state = self.read();
-        let newest = state.audit.last().map(|row| ClockNote { seen_at: row.at, accepted_at: None });
+        let newest = state.audit.last().map(|(_, row)| ClockNote { seen_at: row.at, accepted_at: None });
         Ok(state.clock.or(newest))
     }
 

@@ -82,19 +82,9 @@ impl State {
         AccessTokenRecord { reports_use: is_unused, ..token.clone() }
     }
 
-    fn refuse_code(&mut self, request: &RedeemCode, code: &CodeRecord, verdict: CodeVerdict) -> Redemption {
-        self.record(request.refusal(Some(code.grant), Some(verdict)));
-        Redemption::Refused(verdict)
-    }
-
     fn put_grant(&mut self, grant: &Grant) {
         let same = self.grants.iter_mut().filter(|g| g.tenant == grant.tenant && g.id == grant.id);
         same.for_each(|g| *g = grant.clone());
-    }
-
-    fn refuse_refresh(&mut self, request: &RotateRefresh, verdict: RefreshVerdict) -> Rotation {
-        self.record(request.refusal(Some(verdict)));
-        Rotation::Refused(verdict)
     }
 }
 
@@ -143,17 +133,16 @@ impl GrantStore for MemoryStore {
         let mut state = self.write();
         let state = &mut *state;
         let Some(code) = state.codes.iter_mut().find(|c| c.tenant == request.tenant && c.hash == request.code) else {
-            state.record(request.refusal(None, None));
             return Ok(Redemption::Unknown);
         };
         let verdict = code.judge(&request.presented, request.now);
-        if verdict == CodeVerdict::WrongVerifier {
+        if verdict == CodeVerdict::WrongVerifier && code.used_at.is_none() {
             code.failures = code.failures.saturating_add(1);
         }
         let code = code.clone();
         Ok(match verdict {
             CodeVerdict::Redeem if !state.parties_enabled(&code.tenant, &code.client, &code.subject) => {
-                state.refuse_code(&request, &code, CodeVerdict::Dead)
+                Redemption::Refused(CodeVerdict::Dead)
             }
             CodeVerdict::Redeem => {
                 let grant = request.grant(&code);
@@ -166,20 +155,20 @@ impl GrantStore for MemoryStore {
                 state.grants.push(grant.clone());
                 state.add_token(token.clone());
                 state.used(&code.tenant, &code.client, request.now);
-                state.record(request.audit);
+                state.record(request.redeemed(&token));
                 Redemption::Redeemed(Box::new(grant), Box::new(token))
             }
-            CodeVerdict::Replayed => {
-                state.end_grant(&code.tenant, code.grant, request.now);
-                state.record(request.refusal(Some(code.grant), Some(verdict)));
+            CodeVerdict::Replayed if state.end_grant(&code.tenant, code.grant, request.now) => {
+                state.record(request.replayed(code.grant));
                 Redemption::Replayed(code.grant)
             }
-            CodeVerdict::Dead
+            CodeVerdict::Replayed
+            | CodeVerdict::Dead
             | CodeVerdict::Damaged
             | CodeVerdict::WrongVerifier
             | CodeVerdict::WrongClient
             | CodeVerdict::WrongRedirect
-            | CodeVerdict::WrongResource => state.refuse_code(&request, &code, verdict),
+            | CodeVerdict::WrongResource => Redemption::Refused(verdict),
         })
     }
 
@@ -208,14 +197,13 @@ impl GrantStore for MemoryStore {
         let mut state = self.write();
         let state = &mut *state;
         let Some(grant) = state.grant(&request.tenant, request.grant).cloned() else {
-            state.record(request.refusal(None));
             return Ok(Rotation::Unknown);
         };
         let verdict = grant.judge_refresh(&request.presented, request.now);
         let enabled = state.parties_enabled(&grant.tenant, &grant.client, &grant.subject);
         Ok(match verdict {
             RefreshVerdict::Rotate | RefreshVerdict::Retry | RefreshVerdict::LateRetry if !enabled => {
-                state.refuse_refresh(&request, RefreshVerdict::Dead)
+                Rotation::Refused(RefreshVerdict::Dead)
             }
             RefreshVerdict::Rotate => {
                 let grant = request.rotated(&grant);
@@ -224,14 +212,14 @@ impl GrantStore for MemoryStore {
                 state.add_token(token.clone());
                 state.remove_oldest_tokens(&request);
                 state.used(&grant.tenant, &grant.client, request.now);
-                state.record(request.audit);
+                request.refreshed(&token, verdict).into_iter().for_each(|row| state.record(row));
                 Rotation::Rotated(Box::new(grant), Box::new(token))
             }
             RefreshVerdict::Retry => {
                 let token = request.access.record(&grant, request.now);
                 state.add_token(token.clone());
                 state.remove_oldest_tokens(&request);
-                state.record(request.audit);
+                request.refreshed(&token, verdict).into_iter().for_each(|row| state.record(row));
                 Rotation::Retried(Box::new(grant), Box::new(token))
             }
             RefreshVerdict::LateRetry => {
@@ -241,19 +229,19 @@ impl GrantStore for MemoryStore {
                 state.put_grant(&grant);
                 state.add_token(token.clone());
                 state.remove_oldest_tokens(&request);
-                state.record(request.late_retry());
+                state.record(request.late_retry(&token));
                 Rotation::RetriedLate(Box::new(grant), Box::new(token), void)
             }
             RefreshVerdict::Reused => {
                 state.end_grant(&grant.tenant, grant.id, request.now);
-                state.record(request.refusal(Some(verdict)));
+                state.record(request.reused());
                 Rotation::Reused(grant.id)
             }
             RefreshVerdict::Ahead
             | RefreshVerdict::Dead
             | RefreshVerdict::InDoubt
             | RefreshVerdict::WrongClient
-            | RefreshVerdict::NotAllowed => state.refuse_refresh(&request, verdict),
+            | RefreshVerdict::NotAllowed => Rotation::Refused(verdict),
         })
     }
 
@@ -372,7 +360,7 @@ impl GrantStore for MemoryStore {
     ) -> Result<u64, StoreError> {
         let mut state = self.write();
         let ended = state.end_grants(tenant, subject, client, audit.at);
-        state.record(audit);
-        Ok(ended)
+        ended.row(audit).into_iter().for_each(|row| state.record(row));
+        Ok(ended.grants)
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::outcome::Ended;
 use super::{
     Account, AccountStatus, AuditRow, Change, ChangeSeq, ClockNote, Consent, Interaction, LoginPlace, LoginSession,
     SetupLink, StoreError, limits,
@@ -58,7 +59,8 @@ struct State {
     /// Failures in a row of each login name, and when the last was.
     login_failures: Vec<(TenantId, LoginNameHash, u32, Timestamp)>,
     links: Vec<SetupLink>,
-    audit: Vec<AuditRow>,
+    /// Each with its number, from 1.
+    audit: Vec<(u64, AuditRow)>,
     changes: Vec<(ChangeSeq, Timestamp, Change)>,
     last_change: ChangeSeq,
     clock: Option<ClockNote>,
@@ -86,7 +88,8 @@ impl MemoryStore {
 
 impl State {
     fn record(&mut self, row: AuditRow) {
-        self.audit.push(limits::audit(row));
+        let number = self.audit.last().map_or(1, |(newest, _)| newest + 1);
+        self.audit.push((number, limits::audit(row)));
     }
 
     fn announce(&mut self, at: Timestamp, change: Change) {
@@ -160,7 +163,7 @@ impl State {
         self.consents.retain(|c| !same(c));
     }
 
-    /// Ends all grants of a subject and/or client, and the codes and consents that would become grants; how many grants.
+    /// Ends all grants of a subject and/or client, and the codes and consents that would become grants.
     /// Without a client in particular the browsers are signed out too.
     fn end_grants(
         &mut self,
@@ -168,7 +171,8 @@ impl State {
         subject: Option<&Subject>,
         client: Option<&ClientId>,
         at: Timestamp,
-    ) -> u64 {
+    ) -> Ended {
+        let before = self.codes.len() + self.consents.len() + self.sessions.len();
         let concerns = |t: &TenantId, s: &Subject, c: &ClientId| {
             t == tenant && subject.is_none_or(|wanted| wanted == s) && client.is_none_or(|wanted| wanted == c)
         };
@@ -179,11 +183,12 @@ impl State {
         }
         let ending: Vec<GrantId> =
             self.grants.iter().filter(|g| concerns(&g.tenant, &g.subject, &g.client)).map(|g| g.id).collect();
-        let mut ended = 0;
+        let mut grants = 0;
         for id in ending {
-            ended += u64::from(self.end_grant(tenant, id, at));
+            grants += u64::from(self.end_grant(tenant, id, at));
         }
-        ended
+        let others = self.codes.len() + self.consents.len() + self.sessions.len() < before;
+        Ended { grants, anything: grants > 0 || others }
     }
 
     /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes.

@@ -12,6 +12,7 @@ mod disk;
 mod failing_writes;
 mod file;
 mod kill;
+mod load;
 mod restore;
 
 /// A store in a folder of its own, and another connection to its file.

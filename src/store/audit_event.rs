@@ -1,0 +1,235 @@
+//! The events of the audit trail: each with its stable name, what it means, and what its rows hold. `docs/events.md` is
+//! made from these declarations.
+
+/// What a row can hold besides its number, time, tenant, event, address and request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditField {
+    /// Who did it.
+    Actor,
+    /// The account that it is about.
+    Subject,
+    /// The client that it is about.
+    Client,
+    /// The resource that access was given to or refused at.
+    Resource,
+    /// The scopes that were given or refused.
+    Scopes,
+    /// The grant that it is about.
+    Target,
+}
+
+/// What kind of event it is, which decides whether each one has a row, and which rows are removed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditClass {
+    /// Something was changed. The row is written in the same transaction.
+    Deed,
+    /// Something was changed that clients change by themselves many times a day. Rows beyond the limit of a user are
+    /// counted, not written.
+    Routine,
+    /// What anybody can cause, signed in or not; nearly all of it is refused. Rows beyond the limits are counted, not written.
+    Open,
+}
+
+impl AuditClass {
+    /// Returns its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deed => "deed",
+            Self::Routine => "routine",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// What is declared of an event.
+#[derive(Debug)]
+pub struct AuditEventDescription {
+    /// When a row is written, in lines.
+    pub about: &'static [&'static str],
+    /// Its kind.
+    pub class: AuditClass,
+    /// What each of its rows holds.
+    pub always: &'static [AuditField],
+    /// What some of its rows hold.
+    pub sometimes: &'static [AuditField],
+    /// The words that can stand in `reason`.
+    pub reasons: &'static [&'static str],
+    /// What else can stand there.
+    pub other_reason: Option<&'static str>,
+}
+
+/// Declares each event once.
+macro_rules! events {
+    ($(
+        $(#[doc = $about:literal])*
+        $event:ident = $name:literal, $class:ident, [$($always:ident)*] [$($sometimes:ident)*] [$($reason:literal)*]
+            $(, $other:literal)?;
+    )*) => {
+        /// What happened; a closed set, with stable names.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum AuditEvent {
+            $($(#[doc = $about])* $event,)*
+        }
+
+        impl AuditEvent {
+            /// All of them, in the order of their names.
+            pub const ALL: &[Self] = &[$(Self::$event,)*];
+
+            /// Returns the stable name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$event => $name,)*
+                }
+            }
+
+            /// Reads a stable name.
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$event),)*
+                    _ => None,
+                }
+            }
+
+            /// Returns what is declared of it.
+            #[must_use]
+            pub const fn description(self) -> &'static AuditEventDescription {
+                match self {
+                    $(Self::$event => &AuditEventDescription {
+                        about: &[$($about),*],
+                        class: AuditClass::$class,
+                        always: &[$(AuditField::$always),*],
+                        sometimes: &[$(AuditField::$sometimes),*],
+                        reasons: &[$($reason),*],
+                        other_reason: other_reason!($($other)?),
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+macro_rules! other_reason {
+    () => {
+        None
+    };
+    ($text:literal) => {
+        Some($text)
+    };
+}
+
+events! {
+    /// An operator added an account.
+    AccountAdded = "account.added", Deed, [Actor Subject] [] [];
+    /// An operator switched an account off: its sessions, links, codes and grants have ended.
+    AccountDisabled = "account.disabled", Deed, [Actor Subject] [] [];
+    /// An operator switched an account on again.
+    AccountEnabled = "account.enabled", Deed, [Actor Subject] [] [];
+    /// A new password was refused.
+    PasswordRefused = "account.password_refused", Open, [Subject] [] ["too_short" "too_long" "too_common"];
+    /// A password was set: by an operator, or by the account's owner with a link. Sessions, links, codes and grants of the
+    /// account have ended.
+    PasswordSet = "account.password_set", Deed, [Actor Subject] [] [];
+    /// An operator made a one-time link for setting a password.
+    SetupLinkMade = "account.setup_link_made", Deed, [Actor Subject] [] [];
+    /// An operator removed rows of the audit trail.
+    AuditPruned = "audit.pruned", Deed, [Actor] [] [], "which rows";
+    /// A user denied what an application asked for.
+    AuthorizationDenied = "authorization.denied", Deed, [Actor Subject Client Resource Scopes] [] [];
+    /// An authorization request was refused, or a pending sign-in could not continue.
+    AuthorizationRefused = "authorization.refused", Open, [] [Client]
+        ["rate_limited" "too_many_metadata_documents" "sign_in_unreadable" "sign_in_unknown_or_expired"
+         "sign_in_damaged" "sign_in_of_another_session" "sign_in_before_login" "sign_in_ended"
+         "account_or_resource_gone"],
+        "the OAuth error code, with details in brackets";
+    /// A client was added: by an operator, or on the first use of its metadata document (then without an actor).
+    ClientAdded = "client.added", Deed, [Client] [Actor Resource Scopes] [];
+    /// A client was deleted with everything granted to it: by an operator, or because nobody used it.
+    ClientDeleted = "client.deleted", Deed, [Client] [Actor] ["unused"];
+    /// An operator switched a client off: its tokens are refused.
+    ClientDisabled = "client.disabled", Deed, [Actor Client] [] [];
+    /// The metadata document of a client has changed.
+    ClientDocumentChanged = "client.document_changed", Open, [Client] [] ["consents_voided"];
+    /// An operator switched a client on again.
+    ClientEnabled = "client.enabled", Deed, [Actor Client] [] [];
+    /// A client registered itself.
+    ClientRegistered = "client.registered", Deed, [Client] [] [], "which members were left out";
+    /// A registration was refused.
+    ClientRegistrationRefused = "client.registration_refused", Open, [] []
+        ["rate_limited" "content_type" "content_encoding" "body_too_large" "body_too_slow" "body_broken_off"
+         "too_many_fields" "malformed_form" "repeated_field" "repeated_authorization"], "the OAuth error code";
+    /// An operator gave a client a new secret.
+    ClientSecretRotated = "client.secret_rotated", Deed, [Actor Client] [] [];
+    /// An operator confirmed that the clock is right.
+    ClockAccepted = "clock.accepted", Deed, [Actor] [] [];
+    /// An authorization code was issued without asking, because the user had consented before.
+    CodeIssued = "code.issued", Deed, [Actor Subject Client Resource Scopes Target] [] [];
+    /// A code was redeemed: a grant was made, and its first tokens were issued.
+    CodeRedeemed = "code.redeemed", Deed, [Subject Client Resource Scopes Target] [] [];
+    /// A code was refused.
+    CodeRefused = "code.refused", Open, [Client] [Subject Target]
+        ["unknown" "dead" "replayed" "wrong_verifier" "wrong_client" "wrong_redirect_uri" "wrong_resource"],
+        "the OAuth error code";
+    /// A code that had been redeemed was presented again: its grant was revoked.
+    CodeReplayed = "code.replayed", Deed, [Subject Client Target] [] ["replayed"];
+    /// A user approved what an application asked for; the scopes are those that were approved.
+    ConsentGiven = "consent.given", Deed, [Actor Subject Client Resource Scopes Target] [] [];
+    /// Grants were revoked: by their user, or by an operator. There is one row for everything that one command revoked, and
+    /// none where there was nothing to revoke.
+    GrantRevoked = "grant.revoked", Deed, [Actor] [Subject Client Resource Target] [], "how many, where there can be several";
+    /// A login failed. What was typed is not recorded.
+    LoginFailed = "login.failed", Open, [] [Subject] ["wrong_password" "unknown_account" "account_disabled"];
+    /// A user signed in.
+    LoginSucceeded = "login.succeeded", Deed, [Actor Subject] [] [];
+    /// A login was refused unseen because of earlier failures; it was told how long to wait.
+    LoginThrottled = "login.throttled", Open, [] [Subject] [];
+    /// A page, or a form sent from one, was refused before it was known what it was for.
+    PageRefused = "page.refused", Open, [] []
+        ["cross_site" "form_token" "no_transaction_cookie" "repeated_cookie" "dead_link" "content_type" "content_encoding"
+         "body_too_large" "body_too_slow" "body_broken_off" "too_many_fields" "malformed_form" "repeated_field"
+         "repeated_authorization"];
+    /// A refresh token was refused.
+    RefreshRefused = "refresh.refused", Open, [Client] [Subject Target]
+        ["unknown" "dead" "in_doubt" "wrong_client" "not_allowed"], "the OAuth error code";
+    /// A refresh token that had been rotated was presented again, or an access token of an answer that its client had said
+    /// was lost: the grant was revoked.
+    RefreshReused = "refresh.reused", Deed, [Subject Client Resource Target] [] ["reused" "void_access_token"];
+    /// A client was refused because there are as many as there may be.
+    ClientCapReached = "reg.cap", Open, [] [Client] ["too_many_clients"];
+    /// A user signed out.
+    LoggedOut = "session.logged_out", Deed, [Actor Subject] [] [];
+    /// A user ended all their sessions and everything that they had granted.
+    SignedOutEverywhere = "session.signed_out_everywhere", Deed, [Actor Subject] [] [], "how many grants were revoked";
+    /// Something in the store has been altered or damaged.
+    StoreInvariant = "store.invariant", Open, [] [Subject Client Target] [], "what it is";
+    /// A backup was restored: all sessions, links, codes, grants and tokens in it have ended.
+    StoreRestored = "store.restored", Deed, [] [] [], "how many grants were ended";
+    /// A refresh token is newer than the store, so the store is an older copy.
+    StoreRollback = "store.rollback", Open, [Client] [Subject Target] ["ahead_of_store"];
+    /// An operator issued an access token.
+    OperatorTokenIssued = "token.issued_by_operator", Deed, [Actor Subject Client Resource Scopes Target] [] [];
+    /// A grant was refreshed: a new access token was issued, and a new refresh token unless this repeated the last refresh.
+    TokenRefreshed = "token.refreshed", Routine, [Subject Client Resource Scopes Target] [] ["retried" "lost_answer"];
+    /// A token or revocation request was refused.
+    TokenRefused = "token.refused", Open, [] [Subject Client Target]
+        ["rate_limited" "token_of_another_client" "content_type" "content_encoding" "body_too_large" "body_too_slow"
+         "body_broken_off" "too_many_fields" "malformed_form" "repeated_field" "repeated_authorization"],
+        "the OAuth error code";
+    /// A client revoked one of its access tokens, or its refresh token and with it the grant.
+    TokenRevoked = "token.revoked", Deed, [Subject Client Resource Target] [] ["access_token" "refresh_token"];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AuditEvent;
+
+    #[test]
+    fn names_are_in_order_and_read_back() {
+        assert!(AuditEvent::ALL.is_sorted_by_key(|event| event.as_str()));
+        for event in AuditEvent::ALL {
+            assert_eq!(AuditEvent::parse(event.as_str()), Some(*event));
+        }
+    }
+}
