@@ -48,7 +48,7 @@ pub(super) fn has_room(
             AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = oldest.no)
         ORDER BY EXISTS (SELECT 1 FROM interaction WHERE client_no = oldest.no), registered_at LIMIT 1";
     // Nobody goes on the word of a clock that was set ahead.
-    let seen = row::one(db, "SELECT seen_at FROM clock", [], |c| c.moment())?;
+    let seen = row::one(db, "SELECT seen_at FROM clock WHERE one = 1", [], |c| c.moment())?;
     let sure = borne_out(now, seen);
     let registered_before = row::storable(sure.as_millis()).saturating_sub(row::storable(CLIENT_SPARED.as_millis()));
     match row::one(db, unused, params![tenant, registered_before, origin_word(origin), CLIENTS_LOOKED_AT], |c| {
