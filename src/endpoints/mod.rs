@@ -26,9 +26,8 @@ mod welcome;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::header::{CONTENT_LENGTH, HeaderName};
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body::Body as _;
+use http::header::HeaderName;
+use http::{HeaderValue, Method, Request};
 
 use crate::config::Config;
 use crate::issuer::{Caller, Face, Issuer};
@@ -83,7 +82,7 @@ impl Endpoints {
         let mut response = self.answer(&visit, body).await;
         visit.expire_old_transactions(response.headers_mut());
         if is_head {
-            drop_body(&mut response);
+            reply::drop_content(&mut response);
         }
         reply::protect(response.headers_mut(), &config.public_url);
         if let Some(id) = caller.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
@@ -166,12 +165,4 @@ async fn client(visit: &Visit<'_>, face: Face, outcome: Result<Response, ClientR
 fn allowed_methods(path: &str) -> Option<&'static str> {
     let is_it = |known: &str| known == path || (known.len() > 1 && known.ends_with('/') && path.starts_with(known));
     PATHS.iter().find(|(known, _)| is_it(known)).map(|(_, methods)| *methods)
-}
-
-/// Turns the answer to a GET into that to a HEAD: all fields, the length included, and no content (RFC 9110 9.3.2).
-fn drop_body(response: &mut Response) {
-    let content = std::mem::take(response.body_mut());
-    if let Some(length) = content.size_hint().exact().filter(|_| response.status() != StatusCode::NOT_MODIFIED) {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::connection::Connection;
@@ -40,7 +41,7 @@ pub(super) async fn serve(
     let connection = flight.connection();
     let snapshot = connection.worker.snapshot();
     let id = connection.worker.request_id();
-    let version = request.version();
+    let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let request = RequestBody::of(request);
     let answer = shield(answer(connection, &snapshot, request, fragment, &id)).await;
     let mut response = answer.unwrap_or_else(|| {
@@ -48,6 +49,10 @@ pub(super) async fn serve(
         tracing::error!(request_id = id.to_str().unwrap_or_default(), "the handler of a request panicked");
         refuse(Refusal::Internal, version, &snapshot.config)
     });
+    // RFC 9110 9.3.2: no content, in refusals neither. hyper leaves it out over HTTP/1.1 only.
+    if is_head && response.body().size_hint().lower() > 0 {
+        reply::drop_content(&mut response);
+    }
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         response.headers_mut().insert(X_REQUEST_ID, id);

@@ -254,6 +254,33 @@ async fn h2_07_a_stream_whose_window_never_opens_ends() {
     assert_eq!(peer.status(3).await, Some(200));
 }
 
+/// RFC 9110 9.3.2. hyper leaves the content of an answer to HEAD out over HTTP/1.1 only.
+#[tokio::test]
+async fn head_has_no_content_over_http2_not_even_in_a_refusal() {
+    let shared = shared::gateway().await;
+    let mut peer = Peer::connect(&shared.home, &[]).await;
+    let authority = peer.authority.clone();
+    let asked = [
+        (&*authority, PAGE),
+        (&authority, "/.well-known/oauth-authorization-server"),
+        (&authority, "/.well-known/oauth-protected-resource/nothing"),
+        (&authority, "/nothing"),
+        (&authority, "/authorize"),
+        (&authority, "/token"),
+        (&authority, "/mcp"),
+        ("elsewhere.example", PAGE),
+    ];
+    for (n, (host, path)) in (0_u32..).zip(asked) {
+        let stream = 2 * n + 1;
+        peer.ask(stream, &[(":method", "HEAD"), (":scheme", "https"), (":authority", host), (":path", path)]).await;
+        let (kind, flags, _, content) = peer
+            .until(5, |f| (f.2 == stream && (f.0 == DATA || f.1 & END_STREAM != 0)) || f.0 == GOAWAY)
+            .await
+            .unwrap();
+        assert!(kind == HEADERS || (kind == DATA && content.is_empty()), "{host}{path}: {kind} {flags} {content:?}");
+    }
+}
+
 #[tokio::test]
 async fn h2_08_the_stream_beyond_the_limit_is_refused_and_the_connection_lives() {
     let gateway = Gateway::start().await;
