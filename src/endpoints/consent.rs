@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Face, Handles, Step, View};
+use crate::issuer::{AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Step, View};
 use crate::oauth::{ErrorCode, Form, OAuthError, ScopeSet, ScopeToken};
 use crate::web::{RequestBody, Response, reply};
 
@@ -12,30 +12,41 @@ use super::rejection::PageRejection;
 use super::switch_account;
 use super::visit::{Visit, consent_key};
 
-const PURPOSE: &str = "consent";
-
 /// What the page says when it is shown again because no scope was left ticked.
 pub(super) const NOTHING_APPROVED: &str = "Tick at least one permission, or deny the request.";
 
 /// Shows the form, or the page that the transaction has meanwhile come to. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(&visit.query()?)?;
-    show_or_go_on(visit, StatusCode::OK, &handles, None).await
+    show_or_go_on(visit, StatusCode::OK, &handles, None, None).await
 }
 
-/// Takes the decision. What is granted is what the transaction holds; of the form only ticks and button count.
+/// Takes the decision. Nothing is granted but what the transaction holds and is ticked on the page just shown; of the form
+/// only ticks and button count.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let handles = visit.handles(&form)?;
     if handles.cookie.is_none() {
         return Err(PageRejection::NoTransactionCookie);
     }
-    if Visit::check_token(&form, consent_key(&handles).as_ref(), PURPOSE).is_err() {
-        return refuse_stale(visit, &handles).await;
+    let ticked = ticked(&form);
+    let purpose = purpose(&visit.issuer.offered(&handles, visit.caller).await?);
+    if Visit::check_token(&form, consent_key(&handles).as_ref(), &purpose).is_err() {
+        return refuse_stale(visit, &handles, &ticked).await;
     }
-    let location = match visit.issuer.decide(&handles, decision(&form)?, visit.caller).await {
+    let decision = match form.get("decision") {
+        Some("deny") => Decision::Deny,
+        // Neither button is a default: Enter in the form presses the first one, which is Deny.
+        Some("approve") => Decision::Approve(ticked.clone()),
+        _ => {
+            let error = OAuthError::new(ErrorCode::InvalidRequest, "the form says neither approve nor deny");
+            return Err(AuthorizeRejection::Page(error).into());
+        }
+    };
+    let location = match visit.issuer.decide(&handles, decision, visit.caller).await {
         Err(AuthorizeRejection::NothingApproved) => {
-            return show_or_go_on(visit, StatusCode::BAD_REQUEST, &handles, Some(NOTHING_APPROVED)).await;
+            let problem = Some(NOTHING_APPROVED);
+            return show_or_go_on(visit, StatusCode::BAD_REQUEST, &handles, Some(&ticked), problem).await;
         }
         decided => decided?,
     };
@@ -44,31 +55,33 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     Ok(response)
 }
 
-/// Reads the decision. Neither button is a default: Enter in the form presses the first one, which is Deny.
-fn decision(form: &Form) -> Result<Decision, PageRejection> {
-    match form.get("decision") {
-        Some("deny") => Ok(Decision::Deny),
-        Some("approve") if form.get("choice").is_none() => Ok(Decision::Approve(None)),
-        Some("approve") => {
-            let ticked: ScopeSet = form.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect();
-            Ok(Decision::Approve(Some(ticked)))
-        }
-        _ => Err(AuthorizeRejection::Page(OAuthError::new(
-            ErrorCode::InvalidRequest,
-            "the form says neither approve nor deny",
-        ))
-        .into()),
-    }
+/// Reads which boxes are ticked.
+fn ticked(form: &Form) -> ScopeSet {
+    form.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect()
 }
 
-/// The form was made for another session, or by nobody. Often it is the user who signed in again in another tab:
-/// so the page is shown anew, naming the account as it is now, and nothing is decided.
-async fn refuse_stale(visit: &Visit<'_>, handles: &Handles) -> Result<Response, PageRejection> {
+/// Returns what the form's token is for: a decision on these scopes in these words. When a reload changes them, a page
+/// from before cannot approve what its reader has not read.
+fn purpose(shown: &[AskedScope]) -> String {
+    let mut purpose = "consent".to_owned();
+    for scope in shown {
+        for text in [scope.name.as_str(), &scope.title, &scope.description] {
+            // With its length, so that no two lists make one text.
+            purpose += &format!(" {}:{text}", text.len());
+        }
+    }
+    purpose
+}
+
+/// The form was made for another session or for other scopes, or by nobody. Often it is the user who signed in again in
+/// another tab: so the page is shown anew, naming the account as it is now, and nothing is decided.
+async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles, visit.caller).await? {
         View::Consent(view) => {
             visit.issuer.record_refused_by(Face::Page, "form_token", visit.caller).await;
-            let problem = "You have signed in again since this page was opened. Look at it once more, then decide.";
-            show(visit, StatusCode::FORBIDDEN, handles, &view, Some(problem))
+            let problem = "You have signed in again since this page was opened, or what it asks has changed. Look at it once \
+                           more, then decide.";
+            show(visit, StatusCode::FORBIDDEN, handles, &view, Some(ticked), Some(problem))
         }
         View::LogIn(_) | View::Account => Err(PageRejection::StaleForm),
     }
@@ -78,10 +91,11 @@ async fn show_or_go_on(
     visit: &Visit<'_>,
     status: StatusCode,
     handles: &Handles,
+    ticked: Option<&ScopeSet>,
     problem: Option<&str>,
 ) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles, visit.caller).await? {
-        View::Consent(view) => show(visit, status, handles, &view, problem),
+        View::Consent(view) => show(visit, status, handles, &view, ticked, problem),
         View::LogIn(_) => Ok(go_on(&Step::LogIn, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
     }
@@ -92,15 +106,17 @@ fn show(
     status: StatusCode,
     handles: &Handles,
     view: &ConsentView,
+    ticked: Option<&ScopeSet>,
     problem: Option<&str>,
 ) -> Result<Response, PageRejection> {
     let key = consent_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
     let page = ConsentPage {
         frame: Frame::new(visit.config),
         transaction: &handles.transaction,
-        form_token: &key.token(PURPOSE),
+        form_token: &key.token(&purpose(&view.scopes)),
         switch_token: &key.token(switch_account::PURPOSE),
         view,
+        ticked,
         lifetime: page::in_words(view.lifetime),
         remembered: view.remembered.map(page::in_words),
         problem,

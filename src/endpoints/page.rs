@@ -5,8 +5,8 @@ use http::header::{CONTENT_SECURITY_POLICY, HeaderName};
 use http::{HeaderValue, StatusCode};
 
 use crate::config::Config;
-use crate::issuer::{AccountView, ConsentView};
-use crate::oauth::{Lifetime, Timestamp};
+use crate::issuer::{AccountView, AskedScope, ConsentView};
+use crate::oauth::{Lifetime, ScopeSet, Timestamp};
 use crate::web::{Response, reply};
 
 use super::assets;
@@ -58,9 +58,18 @@ pub(super) struct ConsentPage<'a> {
     pub(super) form_token: &'a str,
     pub(super) switch_token: &'a str,
     pub(super) view: &'a ConsentView,
+    /// What the reader has ticked so far; `None` when the page is shown for the first time.
+    pub(super) ticked: Option<&'a ScopeSet>,
     pub(super) lifetime: String,
     pub(super) remembered: Option<String>,
     pub(super) problem: Option<&'a str>,
+}
+
+impl ConsentPage<'_> {
+    /// Returns whether the box of a scope is ticked: as the reader left it, and before that as the client asks.
+    fn is_ticked(&self, scope: &AskedScope) -> bool {
+        self.ticked.is_none_or(|ticked| ticked.contains(scope.name.as_str()))
+    }
 }
 
 /// The account with its connected applications.

@@ -45,14 +45,12 @@ impl Issuer {
             InteractionStep::Ended => return self.decided_before(handles, &asked, &session, &decision, caller).await,
             InteractionStep::LogIn => return Err(self.gone("sign_in_before_login", caller).await),
         }
-        let asked_scopes = &asked.request.scopes;
         let granted = match &decision {
             Decision::Deny => None,
-            Decision::Approve(None) => Some(asked_scopes.clone()),
-            // AZ-28: a form can take scopes away, never add any. Taking all of them away decides nothing.
-            Decision::Approve(Some(ticked)) => {
-                let left = ticked.intersection(asked_scopes);
-                if left.is_empty() && !asked_scopes.is_empty() {
+            Decision::Approve(ticked) => {
+                let left = self.granted(&asked, ticked);
+                // Taking all of them away decides nothing.
+                if left.is_empty() && !asked.request.scopes.is_empty() {
                     return Err(AuthorizeRejection::NothingApproved);
                 }
                 Some(left)
@@ -68,7 +66,8 @@ impl Issuer {
     }
 
     /// Answers a form that was sent twice. A browser shows the answer to the second click, so that must be the answer to
-    /// the first: the same code, as long as nobody has used it (CN-18).
+    /// the first: the same code, as long as nobody has used it (CN-18). A form with other ticks is another decision: its
+    /// sender must not get a code for what is not ticked on it.
     async fn decided_before(
         &self,
         handles: &Handles,
@@ -78,12 +77,13 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<String, AuthorizeRejection> {
         let code = self.code_of(handles);
-        let found = match decision {
-            Decision::Approve(_) => self.store.find_code(&self.tenant, &code.hash()).await,
-            Decision::Deny => Ok(None),
+        let (found, ticked) = match decision {
+            Decision::Approve(ticked) => (self.store.find_code(&self.tenant, &code.hash()).await, ticked),
+            Decision::Deny => return Err(self.finished(caller).await),
         };
         let waits = |c: &CodeRecord| {
             c.used_at.is_none()
+                && c.scopes == self.granted(asked, ticked)
                 && self.clock.now() < c.expires_at
                 && c.challenge.is_some()
                 && c.subject == session.subject
@@ -262,7 +262,11 @@ impl Issuer {
         let internal = !policy.config.outbound.allow_addresses.is_empty();
         let described = client.origin == ClientOrigin::MetadataDocument;
         let client_host = MetadataDocumentUrl::parse(client.id.as_str(), internal).filter(|_| described);
-        let scopes = upstream.scopes.iter().filter(|s| request.scopes.contains(s.name.as_str()));
+        let scopes = self.asked_scopes(asked);
+        if scopes.is_empty() && !request.scopes.is_empty() {
+            // An empty list means everything on the page, and that was not asked for.
+            return Err(self.gone("scopes_gone", caller).await);
+        }
         Ok(ConsentView {
             client_name: display_name(client),
             client_is_vouched_for: client.origin == ClientOrigin::Manual,
@@ -273,7 +277,7 @@ impl Issuer {
             redirect_is_local: request.redirect.uri().is_local(),
             resource_name: upstream.display_name.clone(),
             resource: request.resource.as_str().to_owned(),
-            scopes: scopes.map(|s| (s.name.clone(), s.title.clone(), s.description.clone())).collect(),
+            scopes,
             account: account.name,
             failed_logins: self.failed_logins(session),
             lifetime: if may_refresh {

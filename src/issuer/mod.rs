@@ -7,6 +7,7 @@
 
 mod account;
 mod administration;
+mod asked_scopes;
 mod audit;
 mod authorization_code;
 mod authorize;
@@ -42,8 +43,8 @@ pub use audit::Face;
 pub use clock::ClockWatch;
 pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use view::{
-    AccountView, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, LoginOutcome, LoginView, PasswordRefused,
-    Registered, SetupOutcome, Started, Step, Transaction, View,
+    AccountView, AskedScope, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, LoginOutcome, LoginView,
+    PasswordRefused, Registered, SetupOutcome, Started, Step, Transaction, View,
 };
 
 use std::net::IpAddr;

@@ -82,6 +82,17 @@ pub struct LoginView {
     pub resource_name: Option<String>,
 }
 
+/// A scope that a client asks for, in the words of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedScope {
+    /// The scope.
+    pub name: ScopeToken,
+    /// Its short title.
+    pub title: String,
+    /// What it allows; may be empty.
+    pub description: String,
+}
+
 /// What the consent page shows: who asks, where the answer goes, what would be allowed, and as whom.
 #[derive(Debug, Clone)]
 pub struct ConsentView {
@@ -103,8 +114,8 @@ pub struct ConsentView {
     pub resource_name: String,
     /// The upstream's URL.
     pub resource: String,
-    /// Scope, title, description.
-    pub scopes: Vec<(ScopeToken, String, String)>,
+    /// What the client asks for, in the order of the configuration; empty when it asks for all that there is.
+    pub scopes: Vec<AskedScope>,
     /// The account's login name.
     pub account: String,
     /// Failed logins that its owner should know of.
@@ -145,8 +156,8 @@ pub enum LoginOutcome {
 /// What the user decided on the consent page.
 #[derive(Debug, Clone)]
 pub enum Decision {
-    /// Approved, with the scopes left ticked (`None`: all).
-    Approve(Option<ScopeSet>),
+    /// Approved, with the scopes that were ticked on the page.
+    Approve(ScopeSet),
     /// Denied.
     Deny,
 }

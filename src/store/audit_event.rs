@@ -142,7 +142,7 @@ events! {
     AuthorizationRefused = "authorization.refused", Open, [] [Client]
         ["rate_limited" "too_many_metadata_documents" "sign_in_unreadable" "sign_in_unknown_or_expired"
          "sign_in_damaged" "sign_in_of_another_session" "sign_in_before_login" "sign_in_ended"
-         "account_or_resource_gone"],
+         "account_or_resource_gone" "scopes_gone"],
         "the OAuth error code, with details in brackets";
     /// A client was added: by an operator, or on the first use of its metadata document (then without an actor).
     ClientAdded = "client.added", Deed, [Client] [Actor Resource Scopes] [];

@@ -11,6 +11,19 @@ import { ACCOUNT, BINARY, child, freePort, startGateway, until } from './gateway
 const here = (path) => new URL(path, import.meta.url).pathname;
 export const PYTHON = { v1: process.env.PYTHON_SDK_V1, v2: process.env.PYTHON_SDK_V2 };
 
+/** What the server of the upstream `office` allows: more than a page of a phone can show at once. */
+export const OFFICE = [
+  ['read', 'See customers', 'Names, addresses and orders.'],
+  ['notes', 'Write notes', 'Add notes to a customer.'],
+  ['calendar', 'See the calendar', 'Appointments of the whole office.'],
+  ['invite', 'Send invitations', 'In your name, to anybody.'],
+  ['files', 'Read files', 'Everything in the shared folder.'],
+  ['upload', 'Upload files', 'Up to 100 MB a file.'],
+  ['reports', 'Make reports', 'Of sales and visits.'],
+  ['delete', 'Delete customers', 'With all their orders. This cannot be undone.'],
+  ['refund', 'Refund payments', 'Up to the amount that was paid.'],
+].map(([name, title, description]) => ({ name: `office:${name}`, title, description }));
+
 // An access token lives as briefly as the configuration allows, so that a test can outlive one.
 const CONFIG = (upstreams, outbound) => `
 [outbound]
@@ -36,6 +49,18 @@ default_scopes = ["${name}:use"]
 name = "${name}:use"
 title = "Use its tools"
 description = "Call every tool of this server in your name."
+`).join('')}
+[[upstream]]
+name = "office"
+path = "/mcp/office"
+url = "${upstreams[0].url}"
+display_name = "Office"
+default_scopes = ["office:read"]
+${OFFICE.map(({ name, title, description }) => `
+[[upstream.scope]]
+name = "${name}"
+title = "${title}"
+description = "${description}"
 `).join('')}`;
 
 const started = [];

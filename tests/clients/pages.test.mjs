@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { authorize, consent, logIn, picture } from './browser.mjs';
-import { browser, gateway, resource } from './environment.mjs';
+import { browser, gateway, OFFICE, resource } from './environment.mjs';
 import { ACCOUNT } from './gateway.mjs';
 
 let callback;
@@ -126,6 +126,44 @@ describe('pages in Chromium', () => {
     assert.equal(answer.get('state'), asked.state);
     assert.equal(answer.get('iss'), gateway.origin);
     assert.equal(answer.get('code'), null);
+  }));
+
+  test('what is unticked stays unticked, and is not granted (CN-16)', () => visit({}, async (page, { expected }) => {
+    const all = OFFICE.map(({ name }) => name);
+    const asked = authorization({ resource: resource('office'), scope: all.join(' ') });
+    await page.goto(asked.href);
+    await logIn(page, ACCOUNT);
+    const boxes = page.locator('input[name="scope"]');
+    const ticked = () => boxes.evaluateAll((them) => them.filter((box) => box.checked).map((box) => box.value));
+    const press = () => page.getByRole('button', { name: 'Approve' }).click();
+    await boxes.first().waitFor();
+    assert.deepEqual(await ticked(), all);
+    // The second time on the page before, as the back button shows it.
+    for (const back of [false, true]) {
+      if (back) await page.goBack();
+      for (const box of await boxes.all()) await box.uncheck();
+      await press();
+      assert.match(await page.getByRole('alert').innerText(), /Tick at least one permission/);
+      assert.deepEqual(await ticked(), []);
+      expected(/status of 400/);
+    }
+    await picture(page, 'consent-nothing-approved');
+    await page.locator(`input[value="${all[1]}"]`).check();
+    const left = reaches(page);
+    await press();
+    await left;
+    const answer = await fetch(`${gateway.origin}/token`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        grant_type: 'authorization_code',
+        client_id: client.client_id,
+        code: arrived.at(-1).get('code'),
+        redirect_uri: client.redirect_uris[0],
+        code_verifier: asked.verifier,
+        resource: resource('office'),
+      }),
+    });
+    assert.equal((await answer.json()).scope, all[1]);
   }));
 
   test('two tabs keep their transactions apart', () => visit({}, async (page, { context, expected }) => {

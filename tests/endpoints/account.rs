@@ -22,7 +22,7 @@ async fn at_account(site: &Site) -> (Browser<'_>, Page) {
 async fn connect(site: &Site, browser: &mut Browser<'_>) -> (String, String) {
     let client = site.register(REDIRECT).await;
     let consent = browser.open(&request(&client, &[])).await;
-    let pairs = browser.post("/consent", &consent.form(&[("decision", "approve")])).await.redirected(REDIRECT);
+    let pairs = browser.post("/consent", &consent.approval()).await.redirected(REDIRECT);
     let form = [
         ("grant_type", "authorization_code"),
         ("client_id", client.as_str()),

@@ -112,7 +112,7 @@ async fn az_08_a_loopback_port_may_differ_and_the_page_warns() {
         let consent = browser.log_in(&login).await;
         assert!(consent.html.contains("Did you start this yourself?"), "{asked}");
         assert!(consent.html.contains("<strong class=\"host\">localhost"));
-        let answer = browser.post("/consent", &consent.form(&[("decision", "approve")])).await;
+        let answer = browser.post("/consent", &consent.approval()).await;
         only(&answer.redirected(asked), "code");
     }
 }
@@ -147,7 +147,7 @@ async fn az_10_a_private_use_scheme_is_shown_as_what_it_opens() {
     let consent = browser.log_in(&login).await;
     assert!(consent.html.contains("opens the application registered for vscode:"), "{}", consent.html);
     assert!(consent.html.contains("the application registered for <strong>vscode:</strong> is opened"));
-    let answer = browser.post("/consent", &consent.form(&[("decision", "approve")])).await;
+    let answer = browser.post("/consent", &consent.approval()).await;
     only(&answer.redirected(uri), "code");
 }
 
@@ -257,7 +257,7 @@ async fn az_27_a_client_switched_off_in_between_gets_no_code() {
     let consent = browser.log_in(&login).await;
     site.disable_client(&client).await;
     site.ask("GET", &request(&client, &[]), &[]).await.assert_local();
-    let answer = browser.post("/consent", &consent.form(&[("decision", "approve")])).await;
+    let answer = browser.post("/consent", &consent.approval()).await;
     assert_eq!(answer.status, 400, "{answer:?}");
     assert!(!answer.headers.contains_key("location"));
     assert_eq!(browser.get(&consent.at).await.status, 400, "the transaction is destroyed");

@@ -109,6 +109,20 @@ impl Page {
         self.html[at..].split('"').nth(3).unwrap()
     }
 
+    /// The scopes whose boxes are ticked.
+    pub(crate) fn ticked(&self) -> Vec<&str> {
+        let boxes =
+            self.html.split("<input type=\"checkbox\" name=\"scope\"").skip(1).map(|rest| rest.split('>').next());
+        let ticked = boxes.flatten().filter(|tag| tag.contains(" checked"));
+        ticked.map(|tag| tag.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap()).collect()
+    }
+
+    /// The form as it is, approved.
+    pub(crate) fn approval(&self) -> Vec<(&str, &str)> {
+        let ticked = self.ticked().into_iter().map(|scope| ("scope", scope));
+        self.form(&[("decision", "approve")]).into_iter().chain(ticked).collect()
+    }
+
     /// The form's hidden fields and these.
     pub(crate) fn form<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         [&[("t", self.transaction()), ("form_token", self.hidden("form_token"))], more].concat()

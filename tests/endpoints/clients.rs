@@ -84,7 +84,7 @@ async fn cr_11_a_failing_store_is_told_as_such_and_when_to_come_again() {
     let mut browser = Browser::new(&site);
     let login = browser.open(&authorization_request(&client, &[])).await;
     let consent = browser.log_in(&login).await;
-    let sent = browser.post("/consent", &consent.form(&[("decision", "approve")])).await.redirected(REDIRECT);
+    let sent = browser.post("/consent", &consent.approval()).await.redirected(REDIRECT);
     let redemption = [
         ("grant_type", "authorization_code"),
         ("client_id", client.as_str()),

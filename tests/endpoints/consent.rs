@@ -15,8 +15,7 @@ async fn at_consent(site: &Site) -> (Browser<'_>, Page, String) {
     (browser, consent, client)
 }
 
-const APPROVE: [(&str, &str); 4] =
-    [("choice", "scopes"), ("scope", "sales:read"), ("scope", "sales:write"), ("decision", "approve")];
+const APPROVE: [(&str, &str); 3] = [("scope", "sales:read"), ("scope", "sales:write"), ("decision", "approve")];
 
 async fn redeem(site: &Site, client: &str, code: &str) -> super::site::Answer {
     let form = [
@@ -150,6 +149,41 @@ async fn cn_01_a_form_from_before_a_new_login_is_shown_anew() {
 }
 
 #[tokio::test]
+async fn cn_16_a_stale_page_keeps_its_ticks_and_grants_nothing() {
+    let site = Site::start().await;
+    let (mut browser, consent, client) = at_consent(&site).await;
+    let one = [("scope", "sales:read"), ("decision", "approve")];
+    // What the boxes mean has changed: whoever ticked them has read something else.
+    let mut config = mcpgate::config::Config::clone(&site.config.load());
+    for scope in config.upstreams.iter_mut().flat_map(|upstream| &mut upstream.scopes) {
+        scope.description.push_str(" All of them.");
+    }
+    site.config.store(config.into());
+    let answer = browser.post("/consent", &consent.form(&one)).await;
+    assert_eq!(answer.status, 403, "{answer:?}");
+    let anew = Page { at: consent.at.clone(), html: answer.body };
+    assert!(anew.html.contains("what it asks has changed") && anew.html.contains("All of them."), "{anew}");
+    assert_eq!(anew.ticked(), ["sales:read"]);
+    assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
+    let pairs = browser.post("/consent", &anew.approval()).await.redirected(REDIRECT);
+    let body = redeem(&site, &client, only(&pairs, "code")).await.json();
+    assert_eq!(body["scope"], "sales:read");
+}
+
+#[tokio::test]
+async fn cn_16_going_back_and_unticking_gives_no_code_for_more() {
+    let site = Site::start().await;
+    let (mut browser, consent, _) = at_consent(&site).await;
+    let cookies = browser.cookies.clone();
+    browser.post("/consent", &consent.form(&APPROVE)).await.redirected(REDIRECT);
+    browser.cookies = cookies;
+    let fewer = [("scope", "sales:read"), ("decision", "approve")];
+    let answer = browser.post("/consent", &consent.form(&fewer)).await;
+    answer.assert_local();
+    assert!(answer.body.contains("already complete"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn cn_04_a_get_approves_nothing() {
     let site = Site::start().await;
     let (mut browser, consent, _) = at_consent(&site).await;
@@ -187,13 +221,21 @@ async fn cn_15_denying_ends_the_transaction() {
 async fn cn_16_unticked_scopes_are_not_granted() {
     let site = Site::start().await;
     let (mut browser, consent, client) = at_consent(&site).await;
-    let none = browser.post("/consent", &consent.form(&[("choice", "scopes"), ("decision", "approve")])).await;
-    assert_eq!(none.status, 400);
-    assert!(none.body.contains("Tick at least one permission"));
-    let foreign = [("choice", "scopes"), ("scope", "notes:read"), ("decision", "approve")];
-    let foreign = browser.post("/consent", &consent.form(&foreign)).await;
-    assert!(foreign.status == 400 && foreign.body.contains("Tick at least one permission"), "{foreign:?}");
-    let one = [("choice", "scopes"), ("scope", "sales:read"), ("scope", "admin"), ("decision", "approve")];
+    assert_eq!(consent.ticked(), ["sales:read", "sales:write"]);
+    // Unticked as a browser sends it, and forms that somebody changed: each is no approval, and its ticks are kept.
+    for nothing in [&[][..], &[("scope", "notes:read")], &[("choice", ""), ("scopes", "sales:read")], &[("scope", "")]]
+    {
+        let form = [nothing, &[("decision", "approve")]].concat();
+        let answer = browser.post("/consent", &consent.form(&form)).await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.contains("Tick at least one permission"), "{answer:?}");
+        let again = Page { at: consent.at.clone(), html: answer.body };
+        assert!(again.ticked().is_empty(), "{nothing:?}: {again}");
+        let once_more = browser.post("/consent", &again.approval()).await;
+        assert_eq!(once_more.status, 400, "pressing Approve again grants nothing either");
+    }
+    assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
+    let one = [("scope", "sales:read"), ("scope", "admin"), ("decision", "approve")];
     let pairs = browser.post("/consent", &consent.form(&one)).await.redirected(REDIRECT);
     let body = redeem(&site, &client, only(&pairs, "code")).await.json();
     assert_eq!(body["scope"], "sales:read");

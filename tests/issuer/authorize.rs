@@ -1,6 +1,6 @@
 //! AZ and PK: authorization requests, as they come and as they are refused.
 
-use mcpgate::issuer::{AuthorizeRejection, Decision, Handles, Step, View};
+use mcpgate::issuer::{AuthorizeRejection, Handles, Step, View};
 use mcpgate::oauth::{ClientId, ErrorCode, Form, Lifetime, ResourceIndicator, TenantId};
 use mcpgate::store::{AuditEvent, Update};
 
@@ -117,7 +117,7 @@ async fn a_client_is_known_to_the_users_who_have_connected_it_until_they_end_tha
     let session = browser.session.clone();
     let silent = || world.begin(&client.id, SILENT, session.as_deref());
     assert_eq!(linked(silent().await), "consent_required", "seen, but not approved");
-    let location = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    let location = world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(redirected(silent().await), "consent_required");
     assert_eq!(redirected(world.begin(&client.id, &[("scope", "\"")], session.as_deref()).await), "invalid_scope");
@@ -248,14 +248,14 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
     let query = again(world.issuer.view(&waiting, &from).await.err());
     assert_eq!(again(world.issuer.log_in(&waiting, "ada", PASSWORD, &from).await.err()), query);
     assert_eq!(again(world.issuer.view(&deciding, &from).await.err()), query);
-    assert_eq!(again(world.issuer.decide(&deciding, Decision::Approve(None), &from).await.err()), query);
+    assert_eq!(again(world.issuer.decide(&deciding, all(), &from).await.err()), query);
     assert_eq!(world.count(AuditEvent::CodeIssued).await, 0);
     assert_eq!(world.audit().await.pop().unwrap().reason.as_deref(), Some("transaction_expired"));
 
     let form = Form::parse(query.strip_prefix("/authorize?").unwrap().as_bytes()).unwrap();
     let started = world.issuer.begin_authorization(form, deciding.session.as_deref(), &from).await.unwrap();
     let anew = Handles { session: deciding.session.clone(), ..handles(started) };
-    let location = world.issuer.decide(&anew, Decision::Approve(None), &from).await.unwrap();
+    let location = world.issuer.decide(&anew, all(), &from).await.unwrap();
     assert!(location.starts_with("http://127.0.0.1:51763/callback?"), "{location}");
     assert_eq!(parameter(&location, "state").as_deref(), Some("a&b=\u{e9}"));
     let tokens = world.redeem_with(&client.id, &parameter(&location, "code").unwrap(), &asked[..1]).await.unwrap();

@@ -66,7 +66,7 @@ async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
     world.account("ada").await;
     let vouched = world.manual_client("Vouched", CALLBACK, None).await;
     let browser = at_consent(&world, &vouched, &[("scope", "sales:read sales:write")]).await;
-    world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
     let session = browser.session.as_deref();
 
     let narrower = world.begin(&vouched.id, &[("scope", "sales:read")], session).await.unwrap();
@@ -84,7 +84,7 @@ async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
     ] {
         let redirect = client.metadata.redirect_uris.as_slice()[0].as_str().to_owned();
         let browser = at_consent(&world, &client, &[("redirect_uri", &redirect)]).await;
-        world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+        world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
         let again = world.begin(&client.id, &[("redirect_uri", &redirect)], browser.session.as_deref()).await.unwrap();
         assert!(matches!(again.step, Step::Consent), "{:?} {:?}", client.origin, again.step);
     }
@@ -96,7 +96,7 @@ async fn cn_20_disconnecting_and_denying_last_the_next_request_asks_again() {
     world.account("ada").await;
     let client = world.manual_client("Vouched", CALLBACK, None).await;
     let browser = at_consent(&world, &client, &[]).await;
-    let location = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    let location = world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     let session = browser.session.as_deref();
     assert!(world.issuer.revoke_own_grant(session.unwrap(), tokens.grant, &caller(1)).await.unwrap());
@@ -104,7 +104,7 @@ async fn cn_20_disconnecting_and_denying_last_the_next_request_asks_again() {
     assert!(matches!(asked.step, Step::Consent), "{:?}", asked.step);
 
     let again = Handles { session: browser.session.clone(), ..handles(asked) };
-    world.issuer.decide(&again, Decision::Approve(None), &caller(1)).await.unwrap();
+    world.issuer.decide(&again, all(), &caller(1)).await.unwrap();
     let asked = world.begin(&client.id, &[("prompt", "consent")], session).await.unwrap();
     let denied = Handles { session: browser.session.clone(), ..handles(asked) };
     let location = world.issuer.decide(&denied, Decision::Deny, &caller(1)).await.unwrap();
@@ -120,7 +120,7 @@ async fn cn_09_anything_new_asks_again() {
     world.account("ada").await;
     let client = world.manual_client("Vouched", CALLBACK, None).await;
     let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
-    world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
     let session = browser.session.as_deref();
     let new: [&[(&str, &str)]; 4] = [
         &[("scope", "sales:read sales:write")],
@@ -150,7 +150,7 @@ async fn cn_09_another_name_or_redirect_set_asks_again() {
         world.account("ada").await;
         let client = world.manual_client("Vouched", CALLBACK, None).await;
         let browser = at_consent(&world, &client, &[]).await;
-        world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+        world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
         let mut metadata = client.metadata.clone();
         if changed == "name" {
             metadata.client_name = Some("Another".to_owned());
@@ -176,7 +176,7 @@ async fn cn_10_the_page_says_everything() {
     assert_eq!((page.redirect_host.as_str(), page.redirect_is_local), ("client.example", false));
     assert_eq!((page.resource_name.as_str(), page.resource.as_str()), ("The sales server", SALES));
     assert_eq!((page.account.as_str(), page.lifetime.as_secs()), ("ada", 90 * 86_400));
-    let scopes: Vec<_> = page.scopes.iter().map(|(name, title, words)| (name.as_str(), &**title, &**words)).collect();
+    let scopes: Vec<_> = page.scopes.iter().map(|s| (s.name.as_str(), &*s.title, &*s.description)).collect();
     assert_eq!(
         scopes,
         [
@@ -199,7 +199,7 @@ async fn cn_15_deny_goes_back_to_the_client_and_ends_the_transaction() {
     assert_eq!(parameter(&location, "iss").as_deref(), Some(ISSUER));
     assert_eq!(parameter(&location, "code"), None);
     assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
-    for decision in [Decision::Approve(None), Decision::Deny] {
+    for decision in [all(), Decision::Deny] {
         let again = world.issuer.decide(&browser, decision, &caller(1)).await;
         assert!(matches!(again, Err(AuthorizeRejection::Finished)), "{again:?}");
     }
@@ -212,25 +212,25 @@ async fn cn_16_az_28_a_form_takes_scopes_away_and_adds_none() {
     let client = world.public_client(CALLBACK).await;
     let both = [("scope", "sales:read sales:write")];
     let browser = at_consent(&world, &client, &both).await;
-    let ticked = Decision::Approve(Some(ScopeSet::parse("sales:write").unwrap()));
+    let ticked = Decision::Approve(ScopeSet::parse("sales:write").unwrap());
     let location = world.issuer.decide(&browser, ticked, &caller(1)).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:write");
 
     let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
-    let more = Decision::Approve(Some(ScopeSet::parse("sales:read sales:write notes:read").unwrap()));
+    let more = Decision::Approve(ScopeSet::parse("sales:read sales:write notes:read").unwrap());
     let location = world.issuer.decide(&browser, more, &caller(1)).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:read");
 
     let browser = at_consent(&world, &client, &both).await;
-    let none = Decision::Approve(Some(ScopeSet::default()));
-    let foreign = Decision::Approve(Some(ScopeSet::parse("notes:read").unwrap()));
+    let none = Decision::Approve(ScopeSet::default());
+    let foreign = Decision::Approve(ScopeSet::parse("notes:read").unwrap());
     for nothing in [none, foreign] {
         let decided = world.issuer.decide(&browser, nothing, &caller(1)).await;
         assert!(matches!(decided, Err(AuthorizeRejection::NothingApproved)), "{decided:?}");
     }
-    let decided = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await;
+    let decided = world.issuer.decide(&browser, all(), &caller(1)).await;
     assert!(decided.is_ok(), "nothing was decided before");
 }
 
@@ -240,7 +240,7 @@ async fn cn_18_a_double_click_makes_one_code() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = at_consent(&world, &client, &[]).await;
-    let decide = || world.issuer.decide(&browser, Decision::Approve(None), &CALLER);
+    let decide = || world.issuer.decide(&browser, all(), &CALLER);
     let outcomes: [Result<_, _>; 2] = tokio::join!(decide(), decide()).into();
     let [Ok(first), Ok(second)] = &outcomes else { panic!("{outcomes:?}") };
     assert_eq!(first, second, "one code");
@@ -248,16 +248,19 @@ async fn cn_18_a_double_click_makes_one_code() {
     // Neither another decision, nor another session, nor a code that was used or has ended is answered so.
     let denied = world.issuer.decide(&browser, Decision::Deny, &CALLER).await;
     assert!(matches!(denied, Err(AuthorizeRejection::Finished)), "{denied:?}");
+    let fewer = Decision::Approve(ScopeSet::default());
+    let fewer = world.issuer.decide(&browser, fewer, &CALLER).await;
+    assert!(matches!(fewer, Err(AuthorizeRejection::Finished)), "no code for what its form has not ticked: {fewer:?}");
     let stranger = Handles { session: None, ..browser.clone() };
-    let strangers = world.issuer.decide(&stranger, Decision::Approve(None), &CALLER).await;
+    let strangers = world.issuer.decide(&stranger, all(), &CALLER).await;
     assert!(matches!(strangers, Err(AuthorizeRejection::Gone)), "{strangers:?}");
     world.redeem(&client.id, &parameter(first, "code").unwrap()).await.unwrap();
     let late = decide().await;
     assert!(matches!(late, Err(AuthorizeRejection::Finished)), "{late:?}");
     let browser = at_consent(&world, &client, &[]).await;
-    world.issuer.decide(&browser, Decision::Approve(None), &CALLER).await.unwrap();
+    world.issuer.decide(&browser, all(), &CALLER).await.unwrap();
     world.pass(60);
-    let late = world.issuer.decide(&browser, Decision::Approve(None), &CALLER).await;
+    let late = world.issuer.decide(&browser, all(), &CALLER).await;
     assert!(matches!(late, Err(AuthorizeRejection::Finished)), "{late:?}");
 }
 
@@ -276,18 +279,15 @@ async fn only_the_session_that_saw_the_page_decides() {
     world.log_in(&mut second, "ada").await;
     for session in [None, elsewhere.session.clone(), second.session] {
         let stranger = Handles { session, ..browser.clone() };
-        let tried = world.issuer.decide(&stranger, Decision::Approve(None), &caller(1)).await;
+        let tried = world.issuer.decide(&stranger, all(), &caller(1)).await;
         assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
     }
     // The same browser, after Bob logged in in another tab: the page names him before he can decide.
     let bob = Handles { session: elsewhere.session.clone(), ..browser.clone() };
     let View::Consent(page) = world.issuer.view(&bob, &caller(1)).await.unwrap() else { panic!("consent") };
     assert_eq!(page.account, "bob");
-    assert!(matches!(
-        world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await,
-        Err(AuthorizeRejection::Gone)
-    ));
-    assert!(world.issuer.decide(&bob, Decision::Approve(None), &caller(1)).await.is_ok());
+    assert!(matches!(world.issuer.decide(&browser, all(), &caller(1)).await, Err(AuthorizeRejection::Gone)));
+    assert!(world.issuer.decide(&bob, all(), &caller(1)).await.is_ok());
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn logging_out_takes_the_approval_back() {
     let client = world.public_client(CALLBACK).await;
     let browser = at_consent(&world, &client, &[]).await;
     world.issuer.log_out(browser.session.as_deref().unwrap(), &caller(1)).await.unwrap();
-    let tried = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await;
+    let tried = world.issuer.decide(&browser, all(), &caller(1)).await;
     assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
     assert!(matches!(world.issuer.view(&browser, &caller(1)).await.unwrap(), View::LogIn(_)));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::config::MetadataDocumentMode;
-use mcpgate::issuer::{AuthorizeRejection, Decision, Step, View};
+use mcpgate::issuer::{AuthorizeRejection, Step, View};
 use mcpgate::oauth::{ClientId, ErrorCode, TenantId};
 use mcpgate::outbound::FetchError;
 use mcpgate::store::memory::MemoryStore;
@@ -32,7 +32,7 @@ async fn a_document_makes_a_client_whose_host_is_shown() {
     let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
     assert_eq!((page.client_name.as_str(), page.client_host.as_deref()), ("An app", Some("app.example")));
     assert!(!page.client_is_vouched_for);
-    let location = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap();
+    let location = world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
     let tokens = world.redeem(&id(), &parameter(&location, "code").unwrap()).await.unwrap();
     assert!(world.refresh(&id(), &tokens.refresh).await.is_ok());
     assert_eq!(world.fetch.calls(), 1, "only the authorization request fetches");
@@ -200,7 +200,7 @@ async fn ci_14_a_changed_document_acts_at_the_next_authorization() {
     let row = world.audit().await.into_iter().find(|r| r.event == AuditEvent::ClientDocumentChanged).expect("a row");
     assert_eq!(row.reason.as_deref(), Some("consents_voided"));
     // A transaction begun with the old redirect ends rather than send a code there.
-    let decided = world.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await;
+    let decided = world.issuer.decide(&browser, all(), &caller(1)).await;
     assert!(matches!(decided, Err(AuthorizeRejection::Page(_))), "{decided:?}");
 }
 

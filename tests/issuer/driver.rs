@@ -99,6 +99,11 @@ pub(crate) struct Tokens {
     pub(crate) generation: u32,
 }
 
+/// A form with every box ticked.
+pub(crate) fn all() -> Decision {
+    Decision::Approve(ScopeSet::parse("sales:read sales:write notes:read").unwrap())
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
@@ -305,7 +310,7 @@ impl World {
     pub(crate) async fn approve(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> String {
         let mut browser = self.browser(client, extra).await;
         match self.log_in(&mut browser, name).await {
-            Step::Consent => self.issuer.decide(&browser, Decision::Approve(None), &caller(1)).await.unwrap(),
+            Step::Consent => self.issuer.decide(&browser, all(), &caller(1)).await.unwrap(),
             Step::Redirect(location) => location,
             other => panic!("{other:?}"),
         }

@@ -214,6 +214,24 @@ async fn cn_16_an_unticked_scope_is_not_given() {
 }
 
 #[tokio::test]
+async fn cn_16_what_was_unticked_stays_unticked() {
+    let (shared, application) = application(CALLBACK).await;
+    let mut browser = Browser::new(&shared.home);
+    let page = browser.ask(&application.request(&random(), &[("scope", "files:read files:write")])).await;
+    let mut form = form_to(&page, "/consent");
+    form.fields.retain(|(name, _)| name != "scope");
+    form.set("decision", "approve");
+    for _ in 0..2 {
+        let answer = browser.submit(&form).await;
+        assert_eq!((answer.status, answer.header("location")), (400, ""));
+        assert!(answer.text().contains("Tick at least one permission"), "{}", answer.text());
+        form = form_to(&answer, "/consent");
+        assert_eq!(form.get("scope"), None, "all boxes as they were left");
+        form.set("decision", "approve");
+    }
+}
+
+#[tokio::test]
 async fn cn_17_a_clients_name_is_inert_text() {
     let shared = shared::gateway().await;
     let name = "<img src=x onerror=alert(1)>{{7*7}}\u{202e}";
