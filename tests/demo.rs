@@ -178,7 +178,17 @@ async fn the_stateless_revision_is_strict_about_what_a_request_says_of_itself() 
     let mut ahead = modern("tools/list", json!({}));
     ahead["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2099-01-01".into();
     let reply = post(demo, &[("mcp-protocol-version", "2099-01-01"), ("mcp-method", "tools/list")], &ahead).await;
-    assert_eq!((reply.status, &reply.json()["error"]["code"]), (StatusCode::BAD_REQUEST, &json!(-32022)));
+    let (_, session) = initialize(demo, "2025-06-18").await;
+    let behind = [("mcp-protocol-version", "1999-01-01"), ("mcp-session-id", session.as_str())];
+    let plain = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    for (requested, reply) in [("2099-01-01", reply), ("1999-01-01", post(demo, &behind, &plain).await)] {
+        let error = json!({
+            "code": -32022,
+            "message": "Unsupported protocol version",
+            "data": { "supported": ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"], "requested": requested },
+        });
+        assert_eq!((reply.status, &reply.json()["error"]), (StatusCode::BAD_REQUEST, &error));
+    }
     assert_eq!(send(demo, Method::GET, &[("mcp-protocol-version", "2026-07-28")], "").await.status, 405);
 }
 

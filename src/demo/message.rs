@@ -39,6 +39,13 @@ impl RpcError {
         Self { status, ..self }
     }
 
+    /// The refusal of a version that the demo does not speak (2026-07-28, basic: protocol version negotiation).
+    pub(super) fn unsupported_version(requested: &str) -> Self {
+        let data = json!({ "supported": [LEGACY[0], LEGACY[1], LEGACY[2], MODERN], "requested": requested });
+        let error = Self::new(-32022, "Unsupported protocol version").with_status(StatusCode::BAD_REQUEST);
+        Self { data: Some(data), ..error }
+    }
+
     /// The JSON-RPC object for a request's id.
     pub(super) fn to_json(&self, id: Option<&Value>) -> Value {
         let mut error = json!({ "code": self.code, "message": self.message });

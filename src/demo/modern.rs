@@ -71,9 +71,8 @@ pub(super) fn check(message: &Message, headers: &HeaderMap) -> Result<(), RpcErr
     if header.is_none() || (claimed.is_some() && header.as_deref() != claimed) {
         return Err(bad(-32020, "MCP-Protocol-Version is missing or differs from _meta"));
     }
-    if header.as_deref() != Some(MODERN) {
-        let data = json!({ "supported": [LEGACY[0], LEGACY[1], LEGACY[2], MODERN], "requested": header });
-        return Err(RpcError { data: Some(data), ..bad(-32022, "unsupported protocol version") });
+    if let Some(other) = header.filter(|version| version != MODERN) {
+        return Err(RpcError::unsupported_version(&other));
     }
     if header_text(headers, "mcp-method").as_deref() != Some(message.method.as_str()) {
         return Err(bad(-32020, "Mcp-Method is missing or differs from the body"));

@@ -137,6 +137,10 @@ impl Transport {
         if body.get("method").and_then(Value::as_str) == Some("initialize") {
             return self.initialize(body);
         }
+        let header = headers.get("mcp-protocol-version").map(|v| String::from_utf8_lossy(v.as_bytes()));
+        if let Some(unknown) = header.filter(|v| !LEGACY.contains(&&**v)) {
+            return refusal(&RpcError::unsupported_version(&unknown), body.get("id"));
+        }
         let version = match self.session(headers) {
             Ok((version, _)) => version,
             Err(status) => {
@@ -144,11 +148,6 @@ impl Transport {
                 return refusal(&error, body.get("id"));
             }
         };
-        let header = headers.get("mcp-protocol-version").map(HeaderValue::as_bytes);
-        if header.is_some_and(|v| !LEGACY.iter().any(|known| known.as_bytes() == v)) {
-            let error = RpcError::new(-32000, "unsupported protocol version").with_status(StatusCode::BAD_REQUEST);
-            return refusal(&error, body.get("id"));
-        }
         match body.as_array() {
             // JSON-RPC batches exist in 2025-03-26 only.
             Some(batch) if version == LEGACY[0] && !batch.is_empty() => Self::batch(batch, headers),

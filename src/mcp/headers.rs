@@ -41,11 +41,7 @@ impl RoutingHeaders<'_> {
     /// # Errors
     /// `HeaderMismatch` when a required header is missing or differs.
     pub fn agree_with(&self, envelope: &Envelope<'_>) -> Result<(), HeaderMismatch> {
-        let version = self.version.ok_or(HeaderMismatch::because("MCP-Protocol-Version is missing"))?;
-        // A body that names no version is the upstream's to refuse: there is nothing that two readers could differ on.
-        if envelope.version.as_deref().is_some_and(|body| body.as_bytes() != version.trim_ascii()) {
-            return Err(HeaderMismatch::because("MCP-Protocol-Version differs from the version in _meta"));
-        }
+        self.agrees_on_the_version(envelope)?;
         // The revision leaves the headers of notifications undefined: they are compared, not required.
         let required = envelope.kind == MessageKind::Request;
         match (self.method.map(<[u8]>::trim_ascii), envelope.method.as_deref()) {
@@ -65,6 +61,19 @@ impl RoutingHeaders<'_> {
             }
             (None | Some(_), _) => Ok(()),
         }
+    }
+
+    /// Checks that `MCP-Protocol-Version` is that of the message.
+    ///
+    /// # Errors
+    /// `HeaderMismatch` when it is missing or differs.
+    pub fn agrees_on_the_version(&self, envelope: &Envelope<'_>) -> Result<(), HeaderMismatch> {
+        let version = self.version.ok_or(HeaderMismatch::because("MCP-Protocol-Version is missing"))?;
+        // A body that names no version is the upstream's to refuse: there is nothing that two readers could differ on.
+        if envelope.version.as_deref().is_some_and(|body| body.as_bytes() != version.trim_ascii()) {
+            return Err(HeaderMismatch::because("MCP-Protocol-Version differs from the version in _meta"));
+        }
+        Ok(())
     }
 }
 

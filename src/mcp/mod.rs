@@ -13,5 +13,5 @@ mod version;
 
 pub use envelope::{Envelope, EnvelopeError, MessageKind};
 pub use headers::{HeaderMismatch, RoutingHeaders};
-pub use refusal::Refusal;
-pub use version::ProtocolVersion;
+pub use refusal::{Refusal, UnsupportedVersion};
+pub use version::{KNOWN_VERSIONS, ProtocolVersion};

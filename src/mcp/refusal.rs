@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::KNOWN_VERSIONS;
+
 /// A JSON-RPC error.
 #[derive(Debug, Clone, Copy)]
 pub struct Refusal<'a> {
@@ -11,6 +13,29 @@ pub struct Refusal<'a> {
     pub message: &'a str,
     /// The request's id as raw JSON; `None` writes `null`.
     pub id: Option<&'a str>,
+    /// What a client needs to do better, for the codes that have it.
+    pub data: Option<UnsupportedVersion<'a>>,
+}
+
+/// The `data` of -32022 (2026-07-28, basic: protocol version negotiation): the versions to choose from.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct UnsupportedVersion<'a> {
+    supported: [&'static str; KNOWN_VERSIONS.len()],
+    requested: &'a str,
+}
+
+impl<'a> UnsupportedVersion<'a> {
+    /// The JSON-RPC code (2026-07-28, basic: error codes).
+    pub const CODE: i32 = -32022;
+    /// As the servers of the SDKs say it.
+    pub const MESSAGE: &'static str = "Unsupported protocol version";
+
+    /// Names the versions that the gateway knows beside the one that was requested. Older ones are among them: a client
+    /// that finds no stateless version falls back to `initialize` only if it finds one that has it.
+    #[must_use]
+    pub fn of(requested: &'a str) -> Self {
+        Self { supported: KNOWN_VERSIONS, requested }
+    }
 }
 
 #[derive(Serialize)]
@@ -24,6 +49,8 @@ struct Body<'a> {
 struct Object<'a> {
     code: i32,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<UnsupportedVersion<'a>>,
 }
 
 impl Refusal<'_> {
@@ -31,23 +58,36 @@ impl Refusal<'_> {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let id = self.id.and_then(|raw| serde_json::from_str(raw).ok());
-        let error = Object { code: self.code, message: self.message };
-        // Integers and strings always serialise.
+        let error = Object { code: self.code, message: self.message, data: self.data };
+        // Integers, strings and lists of them always serialise.
         serde_json::to_vec(&Body { jsonrpc: "2.0", id, error }).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Refusal;
+    use super::{Refusal, UnsupportedVersion};
 
     #[test]
     fn the_id_comes_back_as_it_was_written() {
-        let json = |id| String::from_utf8(Refusal { code: -32020, message: "no \"match\"", id }.to_json()).unwrap();
+        let refusal = |id| Refusal { code: -32020, message: "no \"match\"", id, data: None };
+        let json = |id| String::from_utf8(refusal(id).to_json()).unwrap();
         let tail = r#""error":{"code":-32020,"message":"no \"match\""}}"#;
         assert_eq!(json(None), format!(r#"{{"jsonrpc":"2.0","id":null,{tail}"#));
         assert_eq!(json(Some("1e2")), format!(r#"{{"jsonrpc":"2.0","id":1e2,{tail}"#));
         assert_eq!(json(Some(r#""\u00e4""#)), format!(r#"{{"jsonrpc":"2.0","id":"\u00e4",{tail}"#));
         assert_eq!(json(Some("}, oops")), json(None));
+    }
+    #[test]
+    fn a_version_is_refused_with_those_to_choose_from() {
+        let data = Some(UnsupportedVersion::of("v\"9"));
+        let refusal = Refusal { code: UnsupportedVersion::CODE, message: UnsupportedVersion::MESSAGE, id: None, data };
+        assert_eq!(
+            String::from_utf8(refusal.to_json()).unwrap(),
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32022,"message":"Unsupported protocol version","data":{"#
+                .to_owned()
+                + r#""supported":["2024-11-05","2025-03-26","2025-06-18","2025-11-25","2026-07-28"],"#
+                + r#""requested":"v\"9"}}}"#
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! `ProtocolVersion`: what each dated revision asks of methods, headers, sessions.
 
-/// The era of a request, from its `MCP-Protocol-Version` header. An unknown version is the upstream's business.
+/// The era of a request, from its `MCP-Protocol-Version` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolVersion {
     /// No header: the rules of 2025-03-26.
@@ -10,12 +10,17 @@ pub enum ProtocolVersion {
         /// Whether it is 2025-03-26 or older, where batches exist.
         batches: bool,
     },
-    /// 2026-07-28 or later: POST only, no sessions, routing headers.
+    /// 2026-07-28: POST only, no sessions, routing headers.
     Modern,
-    /// Not a date.
-    Unreadable,
+    /// None of [`KNOWN_VERSIONS`]: what such a message means cannot be judged.
+    Unknown {
+        /// Whether it is a date after 2026-07-28, and so no version that is negotiated by `initialize`.
+        modern: bool,
+    },
 }
 
+/// The revisions whose rules the gateway knows, oldest first.
+pub const KNOWN_VERSIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
 /// The first revision without sessions, GET and batches.
 const FIRST_MODERN: &[u8] = b"2026-07-28";
 /// The last revision with batches.
@@ -32,16 +37,17 @@ impl ProtocolVersion {
                 .zip(FIRST_MODERN)
                 .all(|(b, like)| if *like == b'-' { *b == b'-' } else { b.is_ascii_digit() });
         // ISO 8601 dates of one length sort as bytes do.
-        match is_date {
-            false => Self::Unreadable,
-            true if value >= FIRST_MODERN => Self::Modern,
+        let modern = is_date && value >= FIRST_MODERN;
+        match KNOWN_VERSIONS.iter().any(|known| known.as_bytes() == value) {
+            false => Self::Unknown { modern },
+            true if modern => Self::Modern,
             true => Self::Legacy { batches: value <= LAST_WITH_BATCHES },
         }
     }
     /// Returns whether the revision is stateless (2026-07-28 on).
     #[must_use]
     pub fn is_modern(self) -> bool {
-        matches!(self, Self::Modern)
+        matches!(self, Self::Modern | Self::Unknown { modern: true })
     }
     /// Returns whether a JSON-RPC batch may come.
     #[must_use]
@@ -52,24 +58,26 @@ impl ProtocolVersion {
 
 #[cfg(test)]
 mod tests {
-    use super::ProtocolVersion::{self, Absent, Legacy, Modern, Unreadable};
+    use super::ProtocolVersion::{self, Absent, Legacy, Modern, Unknown};
 
     #[test]
-    fn the_date_alone_decides_the_era() {
+    fn the_version_decides_the_era() {
+        let (ahead, odd) = (Unknown { modern: true }, Unknown { modern: false });
         let cases: &[(Option<&[u8]>, ProtocolVersion)] = &[
             (None, Absent),
             (Some(b"2024-11-05"), Legacy { batches: true }),
             (Some(b"2025-03-26"), Legacy { batches: true }),
             (Some(b"2025-06-18"), Legacy { batches: false }),
             (Some(b" 2025-11-25 "), Legacy { batches: false }),
-            (Some(b"2026-07-27"), Legacy { batches: false }),
+            (Some(b"1999-01-01"), odd),
+            (Some(b"2026-07-27"), odd),
             (Some(b"2026-07-28"), Modern),
-            (Some(b"2027-01-01"), Modern),
-            (Some(b""), Unreadable),
-            (Some(b"draft"), Unreadable),
-            (Some(b"2026-07-28x"), Unreadable),
-            (Some(b"2026/07/28"), Unreadable),
-            (Some("２026-07".as_bytes()), Unreadable),
+            (Some(b"2027-01-01"), ahead),
+            (Some(b""), odd),
+            (Some(b"draft"), odd),
+            (Some(b"2026-07-28x"), odd),
+            (Some(b"2026/07/28"), odd),
+            (Some("２026-07".as_bytes()), odd),
         ];
         for (header, expected) in cases {
             assert_eq!(ProtocolVersion::read(*header), *expected, "{header:?}");

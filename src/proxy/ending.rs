@@ -47,7 +47,7 @@ impl Ids {
         let mut events = BytesMut::from(before);
         for id in self.each() {
             events.extend_from_slice(b"event: message\ndata: ");
-            events.extend_from_slice(&Refusal { code, message, id: Some(id) }.to_json());
+            events.extend_from_slice(&Refusal { code, message, id: Some(id), data: None }.to_json());
             events.extend_from_slice(b"\n\n");
         }
         events.freeze()
@@ -55,7 +55,7 @@ impl Ids {
 
     /// Returns the error as a body: one message, or a batch of them.
     pub(super) fn errors_as_json(&self, message: &str) -> Bytes {
-        let error = |id| Refusal { code: INTERNAL_ERROR, message, id: Some(id) }.to_json();
+        let error = |id| Refusal { code: INTERNAL_ERROR, message, id: Some(id), data: None }.to_json();
         match self {
             Self::None | Self::One(_) => self.each().flat_map(error).collect(),
             Self::Many(_) => {

@@ -114,6 +114,9 @@ pub(super) async fn read(
 ) -> Result<Message, (Rejection, Ids)> {
     let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
     if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
+        if route.kind == UpstreamKind::Mcp && route.check_envelope {
+            check_version(version, headers).map_err(|rejection| (rejection, Ids::None))?;
+        }
         let body = if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(body, limit, time) };
         let again = Again::of_request(method, &body);
         return Ok(Message { body, ids: Ids::None, is_initialize: false, again });
@@ -149,7 +152,27 @@ fn ids_of(body: &Bytes, messages: &[Envelope<'_>]) -> Ids {
     }
 }
 
+/// Refuses a version that the gateway does not know.
+fn check_version(version: ProtocolVersion, headers: &HeaderMap) -> Result<(), Rejection> {
+    if !matches!(version, ProtocolVersion::Unknown { .. }) {
+        return Ok(());
+    }
+    let requested = headers.get(MCP_PROTOCOL_VERSION).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    Err(Rejection::UnsupportedVersion(String::from_utf8_lossy(requested.trim_ascii()).into()))
+}
+
 fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMap) -> Result<(), Rejection> {
+    if let ProtocolVersion::Unknown { modern } = version {
+        let version_header = headers.get(MCP_PROTOCOL_VERSION).map(http::HeaderValue::as_bytes);
+        let routing = RoutingHeaders { version: version_header, ..RoutingHeaders::default() };
+        for message in messages {
+            routing.agrees_on_the_version(message).map_err(Rejection::HeaderMismatch)?;
+            // `initialize` negotiates: the upstream answers with a version of its own (lifecycle of all older revisions).
+            if modern || message.method.as_deref() != Some("initialize") {
+                check_version(version, headers)?;
+            }
+        }
+    }
     if !version.is_modern() {
         // P-3, MC-04: older revisions do not promise that the headers agree with the body, so nobody may rely on them.
         return Ok(());

@@ -8,7 +8,7 @@ use super::fault::{Cause, Fault};
 use super::headers::REQUEST_ID;
 use super::route::{Challenge, Route};
 use crate::config::UpstreamKind;
-use crate::mcp::{EnvelopeError, HeaderMismatch, Refusal};
+use crate::mcp::{EnvelopeError, HeaderMismatch, Refusal, UnsupportedVersion};
 use crate::telemetry::Outcome;
 use crate::web::{Body, Response};
 
@@ -48,6 +48,8 @@ pub(super) enum Rejection {
     Envelope(EnvelopeError),
     /// The routing headers are not those of the message.
     HeaderMismatch(HeaderMismatch),
+    /// The message is of this protocol version, which the gateway does not know.
+    UnsupportedVersion(Box<str>),
     /// The session does not exist, or is not the caller's.
     UnknownSession,
     /// The token lacks a scope.
@@ -88,7 +90,8 @@ impl Rejection {
             | Self::MalformedCredentials
             | Self::BadBody(_)
             | Self::Envelope(_)
-            | Self::HeaderMismatch(_) => StatusCode::BAD_REQUEST,
+            | Self::HeaderMismatch(_)
+            | Self::UnsupportedVersion(_) => StatusCode::BAD_REQUEST,
             Self::NoCredentials | Self::InvalidToken | Self::WrongAudience => StatusCode::UNAUTHORIZED,
             Self::BadOrigin | Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::UnknownSession => StatusCode::NOT_FOUND,
@@ -106,7 +109,11 @@ impl Rejection {
     /// Returns the label.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::AmbiguousPath | Self::SlowBody | Self::BadBody(_) | Self::Envelope(_) => Outcome::BadRequest,
+            Self::AmbiguousPath
+            | Self::SlowBody
+            | Self::BadBody(_)
+            | Self::Envelope(_)
+            | Self::UnsupportedVersion(_) => Outcome::BadRequest,
             Self::BadOrigin => Outcome::BadOrigin,
             Self::NoCredentials => Outcome::NoCredentials,
             Self::MalformedCredentials => Outcome::MalformedCredentials,
@@ -145,6 +152,7 @@ impl Rejection {
             Self::SlowBody => "the body came too slowly",
             Self::Envelope(fault) => fault.message,
             Self::HeaderMismatch(fault) => fault.message,
+            Self::UnsupportedVersion(_) => UnsupportedVersion::MESSAGE,
             Self::UnknownSession => "Session not found",
             Self::InsufficientScope => INSUFFICIENT_SCOPE,
             Self::Overloaded => "too many requests are under way",
@@ -172,6 +180,7 @@ impl Rejection {
             Self::BadBody(_) => Err(INVALID_REQUEST),
             Self::Envelope(fault) => Err(fault.code),
             Self::HeaderMismatch(_) => Err(HeaderMismatch::CODE),
+            Self::UnsupportedVersion(_) => Err(UnsupportedVersion::CODE),
             Self::UnknownSession => Err(SESSION_NOT_FOUND),
             Self::Unprovable | Self::Overloaded | Self::GoingDown | Self::Upstream(_) | Self::Internal => {
                 Err(INTERNAL_ERROR)
@@ -184,7 +193,9 @@ impl Rejection {
         let body = match (self.word(), to.route.kind) {
             (Err(code), UpstreamKind::Mcp) => {
                 let id = if let Self::Envelope(fault) = self { fault.id.as_deref() } else { id };
-                Refusal { code, message: self.description(), id }.to_json()
+                let data = if let Self::UnsupportedVersion(version) = self { Some(version) } else { None };
+                let data = data.map(|requested| UnsupportedVersion::of(requested));
+                Refusal { code, message: self.description(), id, data }.to_json()
             }
             (word, _) => {
                 let word = word.unwrap_or_else(|_| match self.status() {
@@ -233,6 +244,7 @@ impl Rejection {
             | Self::BadBody(_)
             | Self::Envelope(_)
             | Self::HeaderMismatch(_)
+            | Self::UnsupportedVersion(_)
             | Self::UnknownSession
             | Self::Upstream(_)
             | Self::Internal => {}

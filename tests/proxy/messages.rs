@@ -54,15 +54,47 @@ async fn mc_04_older_revisions_promise_nothing_about_the_headers() {
     let lies =
         [("Mcp-Method", "tools/list"), ("Mcp-Name", "sub"), ("Mcp-Param-Path", "/etc"), ("Mcp-Param-user_id", "7")];
     let lying = || lies.iter().fold(Ask::post(call("add")).bearer(&token), |ask, (n, v)| ask.field(n, v));
-    // What is no date is the upstream's to refuse: it alone knows which versions to name in the answer.
-    let unreadable = ["2026-07-28;x", "v999.0.0", "2026-07-28, 2025-06-18", "", "20260728"].map(Some);
-    for version in [None, Some("2025-06-18"), Some("2025-11-25")].into_iter().chain(unreadable) {
+    for version in [None, Some("2024-11-05"), Some("2025-06-18"), Some("2025-11-25")] {
         let ask = version.into_iter().fold(lying(), |ask, v| ask.field("MCP-Protocol-Version", v));
         assert_eq!(world.ask(&ask).await.status, 200);
         let seen = world.mcp.last();
         assert_eq!(seen.body, call("add").as_bytes());
         assert!(lies.iter().all(|(name, _)| seen.field(name).is_none()), "nobody behind routes by a lie: {seen:?}");
     }
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_known_is_refused_with_those_to_choose_from() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let of = |ask: Ask, version: &str| ask.bearer(&token).field("MCP-Protocol-Version", version);
+    let supported = json!(["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]);
+    for version in ["2026-07-28;x", "v999.0.0", "2026-07-28, 2025-06-18", "", "20260728", "1999-01-01", "2099-01-01"] {
+        let claims = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/list", "params": {
+            "_meta": {"io.modelcontextprotocol/protocolVersion": version}
+        }});
+        for body in [PING, &claims.to_string()] {
+            let reply = world.ask(&of(Ask::post(body), version)).await;
+            let error = json!({"code": -32022, "message": "Unsupported protocol version", "data": {
+                "supported": supported, "requested": version
+            }});
+            assert_eq!((reply.status, reply.json()["error"].clone()), (400, error), "{version}: {reply:?}");
+        }
+        world.ask(&of(Ask::post(claims.to_string()), version)).await.assert_rpc(400, -32022, json!(9));
+        // Two versions are a mismatch, whichever is known.
+        world.ask(&of(Ask::post(call("add")), version)).await.assert_rpc(400, -32020, json!(9));
+    }
+    for (method, version) in [("GET", "v9"), ("DELETE", "1999-01-01")] {
+        world.ask(&of(Ask::new(method, "/mcp"), version)).await.assert_rpc(400, -32022, Value::Null);
+    }
+    assert_eq!(world.ask(&of(Ask::new("GET", "/mcp"), "2099-01-01")).await.status, 405);
+    world.mcp.assert_nothing();
+    // The handshake is where an unknown version is negotiated down, but in no revision without a handshake.
+    let initialize = r#"{"jsonrpc":"2.0","id":9,"method":"initialize","params":{"protocolVersion":"2099-01-01"}}"#;
+    for version in ["draft", "1999-01-01"] {
+        assert_eq!(world.ask(&of(Ask::post(initialize), version)).await.status, 200, "{version}");
+    }
+    world.ask(&of(Ask::post(initialize), "2099-01-01")).await.assert_rpc(400, -32022, json!(9));
 }
 
 #[tokio::test]
