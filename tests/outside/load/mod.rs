@@ -3,4 +3,6 @@
 
 mod logins;
 mod memory;
+mod pending;
 mod registrations;
+mod shares;
