@@ -14,9 +14,9 @@ pub(super) enum Command {
         /// Login name of the user
         #[arg(long)]
         user: String,
-        /// Name of the upstream that the token is good for
+        /// Name of the upstream that the token is good for; not needed where there is one
         #[arg(long)]
-        upstream: String,
+        upstream: Option<String>,
         /// A scope; repeat for more [default: the upstream's default scopes]
         #[arg(long)]
         scope: Vec<String>,
@@ -31,7 +31,8 @@ pub(super) enum Command {
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     let Command::Issue { user, upstream, scope, lifetime, data } = command;
     let data = data.open(Missing::Refuse)?;
-    let issued = block_on(async { Ok(data.administration.issue_token(&user, &upstream, &scope, lifetime).await?) })?;
+    let issued =
+        block_on(async { Ok(data.administration.issue_token(&user, upstream.as_deref(), &scope, lifetime).await?) })?;
     let record = &issued.record;
     let value = json!({
         "access_token": issued.token.reveal(),

@@ -62,7 +62,7 @@ impl Administration {
         let id: String = self.entropy.random_16().iter().map(|byte| format!("{byte:02x}")).collect();
         let account = Account {
             tenant: self.tenant.clone(),
-            subject: Subject::parse(&format!("user_{id}")).ok_or(AdministrationError::BadName)?,
+            subject: Subject::parse(&format!("user_{id}")).ok_or_else(|| AdministrationError::BadName(name.clone()))?,
             name,
             password_set_at: phc.is_some().then_some(now),
             password: phc,
@@ -74,7 +74,9 @@ impl Administration {
         let row = self.audit_of(AuditEvent::AccountAdded, &account.subject);
         match self.store.insert_account(account.clone(), row).await? {
             Insertion::Inserted => {}
-            Insertion::Exists | Insertion::Full | Insertion::Same => return Err(AdministrationError::NameTaken),
+            Insertion::Exists | Insertion::Full | Insertion::Same => {
+                return Err(AdministrationError::NameTaken(account.name));
+            }
         }
         let link = match password {
             Some(_) => None,
@@ -91,13 +93,17 @@ impl Administration {
         Ok(self.store.list_accounts(&self.tenant).await?)
     }
 
-    /// Finds an account by its login name.
+    /// Finds an account by its login name, or by its subject, by which rows of the trail name it.
     ///
     /// # Errors
     /// `NoSuchAccount`, `Store`.
     pub async fn account(&self, name: &str) -> Result<Account, AdministrationError> {
-        let found = self.store.find_account_by_name(&self.tenant, &name.to_lowercase()).await?;
-        found.ok_or(AdministrationError::NoSuchAccount)
+        let missing = || AdministrationError::NoSuchAccount(name.to_owned());
+        if let Some(found) = self.store.find_account_by_name(&self.tenant, &name.to_lowercase()).await? {
+            return Ok(found);
+        }
+        let subject = Subject::parse(name).ok_or_else(missing)?;
+        self.store.find_account(&self.tenant, &subject).await?.ok_or_else(missing)
     }
 
     /// Switches an account off, which ends its sessions and revokes its grants, or on again.
@@ -112,7 +118,7 @@ impl Administration {
         let event = if disabled { AuditEvent::AccountDisabled } else { AuditEvent::AccountEnabled };
         let row = self.audit_of(event, &account.subject);
         let update = self.store.set_account_disabled(&self.tenant, &account.subject, disabled, row).await?;
-        done(update, AdministrationError::NoSuchAccount)
+        done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
     /// Sets a password, which ends the account's sessions and revokes its grants.
@@ -123,10 +129,10 @@ impl Administration {
         let account = self.account(name).await?;
         let phc = self.hash(&account.name, password).await?;
         let row = self.audit_of(AuditEvent::PasswordSet, &account.subject);
-        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
-        let new = NewPassword { phc, name, at: self.clock.now() };
+        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
+        let new = NewPassword { phc, name: hash, at: self.clock.now() };
         let update = self.store.set_password(&self.tenant, &account.subject, new, row).await?;
-        done(update, AdministrationError::NoSuchAccount)
+        done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
     /// Makes a one-time link at which an account's password is set; earlier ones die.
@@ -189,7 +195,7 @@ impl Administration {
 /// Reads a login name. A narrow alphabet: two names that look alike would be two people.
 fn login_name(name: &str) -> Result<String, AdministrationError> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b'@' | b'+');
-    let name = name.to_ascii_lowercase();
-    let good = (1..=128).contains(&name.len()) && name.bytes().all(allowed);
-    if good { Ok(name) } else { Err(AdministrationError::BadName) }
+    let lower = name.to_ascii_lowercase();
+    let good = (1..=128).contains(&lower.len()) && lower.bytes().all(allowed);
+    if good { Ok(lower) } else { Err(AdministrationError::BadName(name.to_owned())) }
 }

@@ -38,7 +38,8 @@ impl Administration {
             None => None,
             Some(user) => Some(self.subject_of(user).await?),
         };
-        let client = query.client.as_deref().map(|id| ClientId::parse(id).ok_or(AdministrationError::NoSuchClient));
+        let id = |id: &str| ClientId::parse(id).ok_or_else(|| AdministrationError::NoSuchClient(id.to_owned()));
+        let client = query.client.as_deref().map(id);
         Ok(AuditFilter {
             tenant: Some(self.tenant.clone()),
             subject,
@@ -52,8 +53,8 @@ impl Administration {
     async fn subject_of(&self, user: &str) -> Result<Subject, AdministrationError> {
         match self.account(user).await {
             Ok(account) => Ok(account.subject),
-            Err(AdministrationError::NoSuchAccount) if user.starts_with("user_") => {
-                Subject::parse(user).ok_or(AdministrationError::NoSuchAccount)
+            Err(AdministrationError::NoSuchAccount(name)) if name.starts_with("user_") => {
+                Subject::parse(&name).ok_or(AdministrationError::NoSuchAccount(name))
             }
             Err(error) => Err(error),
         }

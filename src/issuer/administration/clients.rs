@@ -33,7 +33,7 @@ impl Administration {
     /// # Errors
     /// `BadClient`, `NoSuchUpstream`, `NoSuchScope`, `TooManyClients`, `Store`.
     pub async fn add_client(&self, new: &NewClient) -> Result<Registered, AdministrationError> {
-        let bound = new.upstream.as_deref().map(|name| self.upstream(name)).transpose()?;
+        let bound = new.upstream.as_deref().map(|name| self.upstream(Some(name))).transpose()?;
         // The same rules as for those who register themselves: an operator may slip too.
         let grants: Vec<_> = new.grant_types.iter().map(|g| g.as_str()).collect();
         let upstreams = self.config.upstreams.iter().filter(|u| bound.is_none_or(|bound| bound.resource == u.resource));
@@ -87,8 +87,9 @@ impl Administration {
     /// # Errors
     /// `NoSuchClient`, `Store`.
     pub async fn client(&self, id: &str) -> Result<Client, AdministrationError> {
-        let id = ClientId::parse(id).ok_or(AdministrationError::NoSuchClient)?;
-        self.store.find_client(&self.tenant, &id).await?.ok_or(AdministrationError::NoSuchClient)
+        let missing = || AdministrationError::NoSuchClient(id.to_owned());
+        let known = ClientId::parse(id).ok_or_else(missing)?;
+        self.store.find_client(&self.tenant, &known).await?.ok_or_else(missing)
     }
 
     /// Switches a client off, so that its tokens are refused, or on again.
@@ -103,7 +104,7 @@ impl Administration {
         let event = if disabled { AuditEvent::ClientDisabled } else { AuditEvent::ClientEnabled };
         let row = self.audit_about(event, &client.id);
         let update = self.store.set_client_disabled(&self.tenant, &client.id, disabled, row).await?;
-        done(update, AdministrationError::NoSuchClient)
+        done(update, || AdministrationError::NoSuchClient(id.to_owned()))
     }
 
     /// Removes a client with all that was granted to it.
@@ -114,7 +115,7 @@ impl Administration {
         let client = self.client(id).await?;
         let row = self.audit_about(AuditEvent::ClientDeleted, &client.id);
         let update = self.store.delete_client(&self.tenant, &client.id, row).await?;
-        done(update, AdministrationError::NoSuchClient)
+        done(update, || AdministrationError::NoSuchClient(id.to_owned()))
     }
 
     /// Gives a confidential client a new secret; returns it, and until when the earlier one is honoured.
@@ -124,14 +125,14 @@ impl Administration {
     pub async fn rotate_client_secret(&self, id: &str) -> Result<(ClientSecret, Timestamp), AdministrationError> {
         let client = self.client(id).await?;
         if client.metadata.token_endpoint_auth_method == AuthMethod::None {
-            return Err(AdministrationError::NoSecret);
+            return Err(AdministrationError::NoSecret(id.to_owned()));
         }
         let secret = ClientSecret::mint(self.entropy.random_32(), self.keys.brand());
         let new = ClientSecretHash { hash: secret.hash(), until: None };
         let until = self.clock.now().plus(self.config.tokens.secret_overlap);
         let row = self.audit_about(AuditEvent::ClientSecretRotated, &client.id);
         let update = self.store.rotate_client_secret(&self.tenant, &client.id, new, until, row).await?;
-        done(update, AdministrationError::NoSuchClient)?;
+        done(update, || AdministrationError::NoSuchClient(id.to_owned()))?;
         Ok((secret, until))
     }
 }

@@ -21,21 +21,21 @@ pub struct OperatorToken {
 }
 
 impl Administration {
-    /// Issues an access token for a user at an upstream, without refresh. Without `scopes` it has the default ones,
+    /// Issues an access token for a user at an upstream (the only one need not be named), without refresh. Without `scopes` it has the default ones,
     /// without `lifetime` that of the upstream's other tokens.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `NoSuchUpstream`, `NoSuchScope`, `AccountDisabled`, `ClientDisabled`, `BadLifetime`, `Store`.
+    /// `NoSuchAccount`, `NoSuchUpstream`, `WhichUpstream`, `NoSuchScope`, `AccountDisabled`, `ClientDisabled`, `BadLifetime`, `Store`.
     pub async fn issue_token(
         &self,
         user: &str,
-        upstream: &str,
+        upstream: Option<&str>,
         scopes: &[String],
         lifetime: Option<Lifetime>,
     ) -> Result<OperatorToken, AdministrationError> {
         let account = self.account(user).await?;
         if account.status == AccountStatus::Disabled {
-            return Err(AdministrationError::AccountDisabled);
+            return Err(AdministrationError::AccountDisabled(account.name));
         }
         let upstream = self.upstream(upstream)?;
         let catalogue: ScopeSet = upstream.scopes.iter().map(|scope| scope.name.clone()).collect();
@@ -108,15 +108,16 @@ impl Administration {
     /// # Errors
     /// `NoSuchGrant`, `Store`.
     pub async fn revoke_grant(&self, id: &str) -> Result<(), AdministrationError> {
-        let id = GrantId::parse(id).ok_or(AdministrationError::NoSuchGrant)?;
-        let found = self.store.find_grant(&self.tenant, id).await?.ok_or(AdministrationError::NoSuchGrant)?;
+        let missing = || AdministrationError::NoSuchGrant(id.to_owned());
+        let known = GrantId::parse(id).ok_or_else(missing)?;
+        let found = self.store.find_grant(&self.tenant, known).await?.ok_or_else(missing)?;
         let row = AuditRow {
             client: Some(found.client),
             resource: Some(found.resource),
-            target: Some(id.to_string()),
+            target: Some(known.to_string()),
             ..self.audit_of(AuditEvent::GrantRevoked, &found.subject)
         };
-        done(self.store.revoke_grant(&self.tenant, id, row).await?, AdministrationError::NoSuchGrant)
+        done(self.store.revoke_grant(&self.tenant, known, row).await?, missing)
     }
 
     /// Revokes all grants of a user and/or client; returns how many.
@@ -156,7 +157,8 @@ impl Administration {
     /// The client of operators' tokens, made when first needed. Nobody can connect as it: it has no grant type, and its
     /// redirect URI is in a domain that never resolves (RFC 2606 2).
     async fn operator_client(&self) -> Result<ClientId, AdministrationError> {
-        let id = ClientId::parse(&self.operator_client_id()).ok_or(AdministrationError::NoSuchClient)?;
+        let id = self.operator_client_id();
+        let id = ClientId::parse(&id).ok_or(AdministrationError::NoSuchClient(id))?;
         let client = Client {
             tenant: self.tenant.clone(),
             id: id.clone(),

@@ -42,24 +42,32 @@ pub struct Administration {
 /// Why a deed was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum AdministrationError {
-    /// No account has this name.
-    #[error("there is no account of this name")]
-    NoSuchAccount,
+    /// No account has this name or subject.
+    #[error("no account {0:?}")]
+    NoSuchAccount(String),
     /// No client has this id.
-    #[error("there is no client of this id")]
-    NoSuchClient,
+    #[error("no client {0:?}")]
+    NoSuchClient(String),
     /// No grant that stands has this id.
-    #[error("there is no session of this id")]
-    NoSuchGrant,
+    #[error("no session {0:?}")]
+    NoSuchGrant(String),
     /// No upstream of this tenant has this name.
-    #[error("the configuration has no upstream of this name for this tenant")]
-    NoSuchUpstream,
+    #[error("no upstream {asked:?} here, only: {known}")]
+    NoSuchUpstream {
+        /// What was asked for.
+        asked: String,
+        /// The names of those that there are.
+        known: String,
+    },
+    /// No upstream was named, and there is not exactly one; these are there.
+    #[error("which upstream is meant? name it with --upstream; there are: {0}")]
+    WhichUpstream(String),
     /// The name of an account cannot be this.
-    #[error("a login name is 1 to 128 of a-z, 0-9 and .-_@+")]
-    BadName,
+    #[error("{0:?} cannot be a login name: write 1 to 128 of a-z, 0-9 and .-_@+")]
+    BadName(String),
     /// The name of an account is taken.
-    #[error("there is an account of this name already")]
-    NameTaken,
+    #[error("there is an account {0:?} already")]
+    NameTaken(String),
     /// The password is not acceptable.
     #[error("{}", refusal(*.0))]
     Password(PasswordRefused),
@@ -72,8 +80,8 @@ pub enum AdministrationError {
         known: ScopeSet,
     },
     /// The account is switched off.
-    #[error("this account is disabled")]
-    AccountDisabled,
+    #[error("the account {0:?} is disabled")]
+    AccountDisabled(String),
     /// The client of operators' tokens is switched off.
     #[error(
         "the client {0}, which all tokens issued here belong to, is disabled; switch it on with mcpgate client enable"
@@ -86,8 +94,8 @@ pub enum AdministrationError {
     #[error("{}", .0.description())]
     BadClient(OAuthError),
     /// A public client has no secret.
-    #[error("this client has no secret")]
-    NoSecret,
+    #[error("the client {0:?} is public and has no secret")]
+    NoSecret(String),
     /// The tenant has as many clients as it may have.
     #[error("this tenant has as many clients as registration.max_clients allows")]
     TooManyClients,
@@ -146,9 +154,23 @@ impl Administration {
         AuditRow { client: Some(client.clone()), ..self.audit(event) }
     }
 
-    fn upstream(&self, name: &str) -> Result<&UpstreamConfig, AdministrationError> {
-        let mut upstreams = self.config.upstreams.iter();
-        upstreams.find(|u| u.name == name && u.tenant == self.tenant).ok_or(AdministrationError::NoSuchUpstream)
+    /// Finds an upstream of the tenant by its name, or by the resource that tokens for it name. The only one need not be
+    /// named.
+    fn upstream(&self, name: Option<&str>) -> Result<&UpstreamConfig, AdministrationError> {
+        let all: Vec<_> = self.config.upstreams.iter().filter(|upstream| upstream.tenant == self.tenant).collect();
+        let known = || match all.as_slice() {
+            [] => "none".to_owned(),
+            some => some.iter().map(|upstream| upstream.name.as_str()).collect::<Vec<_>>().join(", "),
+        };
+        match (name, all.as_slice()) {
+            (None, [only]) => Ok(only),
+            (None, _) => Err(AdministrationError::WhichUpstream(known())),
+            (Some(name), _) => {
+                let found = all.iter().find(|upstream| upstream.name == name || upstream.resource.as_str() == name);
+                let missing = || AdministrationError::NoSuchUpstream { asked: name.to_owned(), known: known() };
+                found.copied().ok_or_else(missing)
+            }
+        }
     }
 }
 
@@ -162,9 +184,9 @@ fn scopes_among(known: &ScopeSet, asked: &[String]) -> Result<ScopeSet, Administ
     names.map(find).collect()
 }
 
-fn done(update: Update, otherwise: AdministrationError) -> Result<(), AdministrationError> {
+fn done(update: Update, otherwise: impl Fn() -> AdministrationError) -> Result<(), AdministrationError> {
     match update {
         Update::Done => Ok(()),
-        Update::NotFound => Err(otherwise),
+        Update::NotFound => Err(otherwise()),
     }
 }
