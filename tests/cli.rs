@@ -53,7 +53,9 @@ impl Up {
         let (data, listen) = (data.to_str().unwrap(), format!("127.0.0.1:{port}"));
         let arguments = ["up", "--data", data, "--listen", &listen, "--operator-listen", "127.0.0.1:0"];
         let mut command = mcpgate(&[&arguments, more].concat());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let log = Path::new(data).with_extension("log");
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut welcome = String::new();
         for line in lines {
@@ -122,7 +124,14 @@ impl Data {
         let output = self.command(arguments).output().unwrap();
         assert!(!output.status.success(), "{arguments:?} was done");
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
-        (output.status.code().unwrap(), text(&output.stderr))
+        (output.status.code().unwrap(), self.beside_the_store(&output))
+    }
+
+    /// What a command says beside its result, without the line that names the store.
+    fn beside_the_store(&self, output: &Output) -> String {
+        let said = text(&output.stderr);
+        let store = format!("Store: {}\n", self.folder.path().join("mcpgate.db").display());
+        said.strip_prefix(&store).unwrap_or(&said).to_owned()
     }
 
     fn events(&self) -> Vec<String> {
@@ -290,6 +299,240 @@ fn cf_06_the_environment_overrides_nothing() {
     assert!(link(&[("MCPGATE_PUBLIC_URL", "https://evil.example")]).contains("https://localhost:8443/setup?link="));
 }
 
+/// A configuration of a server in a folder of its own, with upstreams of these names.
+fn of_server(folder: &Path, upstreams: &[&str]) -> PathBuf {
+    let file = folder.join("gateway.toml");
+    let mut config =
+        "public_url = \"https://mcp.example.com\"\ndata_dir = \"data\"\nlisten = { tls = \"development\" }\n"
+            .to_owned();
+    for name in upstreams {
+        config += &format!("[[upstream]]\nname = \"{name}\"\npath = \"/{name}\"\nurl = \"http://127.0.0.1:1/\"\n");
+    }
+    std::fs::write(&file, config).unwrap();
+    file
+}
+
+#[test]
+fn the_environment_names_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = of_server(dir.path(), &["files"]);
+    let with = |arguments: &[&str], file: &Path| mcpgate(arguments).env("MCPGATE_CONFIG", file).output().unwrap();
+    let added = with(&["user", "add", "ada"], &file);
+    assert!(text(&added.stdout).contains("https://mcp.example.com/setup?link="), "{}", text(&added.stderr));
+    let store = dir.path().join("data/mcpgate.db");
+    assert_eq!(text(&added.stderr), format!("Store: {} (by MCPGATE_CONFIG)\n", store.display()));
+    let checked = with(&["check"], &file);
+    assert!(text(&checked.stdout).ends_with(&format!("{}: no problems\n", file.display())));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = of_server(elsewhere.path(), &[]);
+    for command in ["serve", "check"] {
+        let refused = with(&[command], &other);
+        let said = text(&refused.stdout) + &text(&refused.stderr);
+        assert!(refused.status.code() == Some(78) && said.contains("there is no upstream"), "{command}: {said}");
+    }
+    let option = with(&["user", "list", "--config", file.to_str().unwrap()], &other);
+    assert_eq!(text(&option.stderr), format!("Store: {}\n", store.display()), "--config wins");
+    let folder = with(&["user", "list", "--data", store.parent().unwrap().to_str().unwrap()], &other);
+    assert_eq!(text(&folder.stderr), format!("Store: {}\n", store.display()), "--data wins");
+    for command in [&["serve"][..], &["check"], &["up"], &["user", "list"]] {
+        let gone = with(command, &dir.path().join("absent.toml"));
+        assert_eq!(gone.status.code(), Some(78), "{command:?}");
+        let said = text(&gone.stderr);
+        assert!(said.starts_with("mcpgate: MCPGATE_CONFIG: ") && said.contains("absent.toml: No such file"), "{said}");
+    }
+    let unset = mcpgate(&["serve"]).env("MCPGATE_CONFIG", "").output().unwrap();
+    assert_eq!(unset.status.code(), Some(64));
+    let said = text(&unset.stderr);
+    assert!(said.contains("name the configuration with --config or MCPGATE_CONFIG"), "{said}");
+}
+
+#[test]
+fn the_machines_own_configuration_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = of_server(dir.path(), &["files"]);
+    let config = std::fs::read_to_string(&file).unwrap();
+    let store = dir.path().join("data");
+    std::fs::write(&file, config.replace("\"data\"", &format!("\"{}\"", store.display()))).unwrap();
+    // An /etc of its own, for these commands alone.
+    let script = "mount -t tmpfs none /etc && mkdir /etc/mcpgate && cp \"$1\" /etc/mcpgate && shift && exec \"$@\"";
+    let there = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(&file);
+        command.arg(env!("CARGO_BIN_EXE_mcpgate")).args(arguments).env("HOME", dir.path());
+        command.env_remove("MCPGATE_CONFIG").stdin(Stdio::null()).output().unwrap()
+    };
+    let probe = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        println!("skipped: this machine gives users no mount namespace of their own");
+        return;
+    }
+    let checked = there(&["check"]);
+    let found = text(&checked.stdout).ends_with("/etc/mcpgate/gateway.toml: no problems\n");
+    assert!(found, "{}{}", text(&checked.stdout), text(&checked.stderr));
+    let added = there(&["user", "add", "ada"]);
+    assert!(text(&added.stdout).contains("https://mcp.example.com/setup"), "{}", text(&added.stderr));
+    let wished = format!("Store: {}/mcpgate.db (by /etc/mcpgate/gateway.toml)\n", store.display());
+    assert_eq!(text(&added.stderr), wished);
+    // What somebody tries beside it does not take the file of the server.
+    let up = there(&["up", "--public-url", "https://localhost/path"]);
+    assert_eq!(text(&up.stderr).matches("mcpgate: ").count(), 1, "{}", text(&up.stderr));
+    assert!(text(&up.stderr).starts_with("mcpgate: --public-url: "), "{}", text(&up.stderr));
+}
+
+#[test]
+fn no_store_is_made_where_nobody_said() {
+    let home = tempfile::tempdir().unwrap();
+    let backup = Data::new();
+    let file = home.path().join("backup.db");
+    backup.json(&["db", "backup", file.to_str().unwrap()]);
+    for arguments in [
+        &["user", "add", "ada"][..],
+        &["client", "add", "--name", "x", "--redirect-uri", REDIRECT],
+        &["token", "issue", "--user", "ada"],
+        &["db", "restore", file.to_str().unwrap()],
+        &["db", "check"],
+        &["clock", "accept"],
+        &["audit", "tail"],
+    ] {
+        let output = mcpgate(arguments).env("HOME", home.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = text(&output.stderr);
+        let folder = home.path().join(".local/share/mcpgate");
+        assert!(said.contains(&format!("{}: there is no store here; name", folder.display())), "{said}");
+        assert!(!home.path().join(".local").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_file_of_the_environment_may_be_an_addition_of_up() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("more.toml");
+    std::fs::write(&file, "[tokens]\naccess = \"5m\"\n").unwrap();
+    let data = home.path().join(".local/share/mcpgate");
+    std::fs::create_dir_all(&data).unwrap();
+    let up = Up::start(&data, 0, &["--public-url", "https://localhost:8443", "--config", file.to_str().unwrap()]);
+    let issue = ["token", "issue", "--user", "admin", "--json"];
+    let issued = mcpgate(&issue).env("HOME", home.path()).env("MCPGATE_CONFIG", &file).output().unwrap();
+    assert!(issued.status.success(), "{}", text(&issued.stderr));
+    let issued: Value = serde_json::from_slice(&issued.stdout).unwrap();
+    assert_eq!((&issued["expires_in"], &issued["resource"]), (&300.into(), &"https://localhost:8443/mcp".into()));
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn the_only_upstream_need_not_be_named() {
+    let data = Data::new();
+    assert_eq!(data.json(&["token", "issue", "--user", "ada"])["resource"], "https://localhost:8443/mcp");
+    let dir = tempfile::tempdir().unwrap();
+    let file = of_server(dir.path(), &["files", "tickets"]);
+    let with = |arguments: &[&str]| mcpgate(arguments).arg("--config").arg(&file).output().unwrap();
+    assert!(with(&["user", "add", "ada"]).status.success());
+    let output = with(&["token", "issue", "--user", "ada"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("name it with --upstream; there are: tickets, files\n"), "{said}");
+    let by_resource = ["token", "issue", "--user", "ada", "--upstream", "https://mcp.example.com/files"];
+    assert!(with(&by_resource).status.success(), "as session list prints it");
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let data = Data::new();
+    let add = ["client", "add", "--name", "x", "--redirect-uri", REDIRECT];
+    for (arguments, said) in [
+        (&["user", "disable", "bob"][..], "no account \"bob\""),
+        (&["user", "enable", "bob"], "no account \"bob\""),
+        (&["user", "set-password", "bob", "--link"], "no account \"bob\""),
+        (&["token", "issue", "--user", "bob"], "no account \"bob\""),
+        (&["session", "list", "--user", "bob"], "no account \"bob\""),
+        (&["session", "revoke", "--user", "bob"], "no account \"bob\""),
+        (&["audit", "tail", "--user", "bob"], "no account \"bob\""),
+        (&["session", "list", "--client", "mcp_client_x"], "no client \"mcp_client_x\""),
+        (&["session", "revoke", "--client", "mcp_client_x"], "no client \"mcp_client_x\""),
+        (&["client", "show", "mcp_client_x"], "no client \"mcp_client_x\""),
+        (&["client", "disable", "mcp_client_x"], "no client \"mcp_client_x\""),
+        (&["client", "enable", "mcp_client_x"], "no client \"mcp_client_x\""),
+        (&["client", "delete", "mcp_client_x"], "no client \"mcp_client_x\""),
+        (&["client", "rotate-secret", "mcp_client_x"], "no client \"mcp_client_x\""),
+        (&["session", "revoke", "--id", "4a9d"], "no session \"4a9d\""),
+        (&["token", "issue", "--user", "ada", "--upstream", "x"], "no upstream \"x\" here, only: mcp"),
+        (&[&add[..], &["--upstream", "x"]].concat(), "no upstream \"x\" here, only: mcp"),
+        (&[&add[..], &["--scope", "x"]].concat(), "there is no scope x here, only: mcp:read mcp:tools"),
+        (&["db", "restore", "absent.db"], "cannot restore absent.db: No such file"),
+        (&["user", "add", "bob", "--password-file", "absent"], "absent: No such file"),
+        (&["user", "add", "ada"], "there is an account \"ada\" already"),
+        (&["user", "add", "a b"], "\"a b\" cannot be a login name"),
+    ] {
+        let (code, text) = data.refused(arguments);
+        assert!(code == 1 && text.starts_with(&format!("mcpgate: {said}")), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn every_error_begins_alike_and_is_json_on_request() {
+    let data = Data::new();
+    let bad = golden_file("many-problems.toml");
+    let bad = bad.to_str().unwrap();
+    let folder = data.folder.path().to_str().unwrap();
+    for (arguments, code) in [
+        (&["user", "disable", "bob", "--data", folder][..], 1),
+        (&["user", "list", "--data", "/absent"], 1),
+        (&["user", "list", "--tenant", "No Tenant", "--data", folder], 64),
+        (&["user", "frobnicate"], 64),
+        (&["session", "revoke", "--data", folder], 64),
+        (&["user", "list", "--config", bad], 78),
+        (&["certs", "trust", "--data", folder], 1),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let said = text(&output.stderr);
+        let errors = said.lines().filter(|line| !line.starts_with("Store: ")).collect::<Vec<_>>();
+        assert!(errors.first().is_some_and(|line| line.starts_with("mcpgate: ")), "{arguments:?}: {said}");
+        let output = run(&[arguments, &["--json"]].concat());
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(code), String::new()), "{arguments:?}");
+        let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(error["exit_status"], code, "{error}");
+        assert!(error["error"].as_str().is_some_and(|said| !said.starts_with("mcpgate: ")), "{error}");
+        assert_eq!(error["problems"].is_array(), code == 78, "{error}");
+    }
+    let said = text(&run(&["user", "list", "--config", bad]).stderr);
+    assert!(said.lines().all(|line| line.starts_with("mcpgate: ")) && said.lines().count() > 10, "{said}");
+}
+
+#[test]
+fn an_id_that_is_printed_is_understood() {
+    let data = Data::new();
+    let subject = data.json(&["user", "list"])[0]["subject"].as_str().unwrap().to_owned();
+    let issued = data.json(&["token", "issue", "--user", &subject]);
+    let session = issued["session"].as_str().unwrap();
+    let listed = &data.json(&["session", "list", "--user", &subject])[0];
+    assert_eq!(listed["id"], session);
+    assert_eq!(data.json(&["audit", "tail", "-n", "1"])["target"], session, "the trail names it alike");
+    let (client, resource) = (listed["client_id"].as_str().unwrap(), listed["resource"].as_str().unwrap());
+    assert_eq!(data.json(&["client", "show", client])["client_id"], client);
+    assert_eq!(data.json(&["session", "list", "--client", client]).as_array().unwrap().len(), 1);
+    data.json(&["token", "issue", "--user", &subject, "--upstream", resource]);
+    assert_eq!(data.json(&["session", "revoke", "--id", session])["revoked"], 1);
+    assert_eq!(data.json(&["session", "revoke", "--user", &subject])["revoked"], 1);
+    assert!(data.json(&["user", "set-password", &subject, "--link"])["link"].is_string());
+    assert_eq!(data.json(&["user", "disable", &subject])["status"], "disabled");
+    assert_eq!(data.json(&["user", "list"])[0]["status"], "disabled");
+}
+
+#[test]
+fn a_port_alone_is_an_address_of_this_machine() {
+    for option in ["--listen", "--operator-listen"] {
+        let output = run(&["up", option, ":9443"]);
+        assert_eq!(output.status.code(), Some(64));
+        let said = text(&output.stderr);
+        assert!(said.contains("write 9443 or 127.0.0.1:9443 for this machine alone, or 0.0.0.0:9443"), "{said}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let said = text(&run(&["demo-upstream", "--listen", &address.port().to_string()]).stderr);
+    assert!(said.contains(&format!("cannot listen at {address}: another program listens there")), "{said}");
+}
+
 #[test]
 fn accounts_are_added_listed_and_switched() {
     let data = Data::new();
@@ -305,7 +548,7 @@ fn accounts_are_added_listed_and_switched() {
     assert!(data.text(&["user", "list"]).starts_with("NAME   SUBJECT  "));
     assert_eq!(data.refused(&["user", "add", "ada"]).0, 1);
     assert_eq!(data.refused(&["user", "add", "a b"]).0, 1);
-    assert_eq!(data.refused(&["user", "disable", "nobody"]), (1, "mcpgate: there is no account of this name\n".into()));
+    assert_eq!(data.refused(&["user", "disable", "nobody"]), (1, "mcpgate: no account \"nobody\"\n".into()));
     let wished = ["account.added", "account.added", "account.setup_link_made", "account.disabled", "account.enabled"];
     assert_eq!(data.events(), wished);
 }
@@ -341,6 +584,7 @@ fn why_the_first_password_is_refused_is_said_once() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert_eq!(said.matches("a password has at least").count(), 1, "{said}");
+    assert!(said.contains(&format!("--admin-password-file: {password}: ")), "{said}");
 }
 
 #[test]
@@ -372,12 +616,12 @@ fn tokens_are_issued_for_scripts() {
     let bare = data.text(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
     assert!(bare.starts_with("mcp_access_") && bare.lines().count() == 1);
     let told = data.command(&["token", "issue", "--user", "ada", "--upstream", "mcp"]).output().unwrap();
-    let told = text(&told.stderr);
+    let told = data.beside_the_store(&told);
     assert!(told.starts_with("Good for https://localhost:8443/mcp until 20"), "{told}");
     assert!(told.ends_with("Z, with: mcp:read mcp:tools\n"), "{told}");
     for (more, reason) in [
         (&["--user", "nobody", "--upstream", "mcp"][..], "no account"),
-        (&["--user", "ada", "--upstream", "nothing"], "no upstream"),
+        (&["--user", "ada", "--upstream", "nothing"], "no upstream \"nothing\" here, only: mcp"),
         (&["--user", "ada", "--upstream", "mcp", "--scope", "admin"], "no scope admin here, only: mcp:read mcp:tools"),
         (&["--user", "ada", "--upstream", "mcp", "--lifetime", "30d"], "24 hours"),
     ] {
@@ -386,7 +630,7 @@ fn tokens_are_issued_for_scripts() {
     }
     data.json(&["user", "disable", "ada"]);
     let (_, said) = data.refused(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
-    assert_eq!(said, "mcpgate: this account is disabled\n");
+    assert_eq!(said, "mcpgate: the account \"ada\" is disabled\n");
 }
 
 #[test]
@@ -473,7 +717,7 @@ fn bad_clients_are_refused_by_the_rules_of_registration() {
     let mixed = ["client", "add", "--name", "x", "--redirect-uri", REDIRECT, "--redirect-uri", "https://a.example/*"];
     let output = data.command(&mixed).output().unwrap();
     assert!(output.status.success());
-    let said = text(&output.stderr);
+    let said = data.beside_the_store(&output);
     assert!(said.starts_with("Left out https://a.example/*: a redirect URI is matched exactly"), "{said}");
     let added = data.json(&mixed);
     assert_eq!(added["redirect_uris"], json!([REDIRECT]));
@@ -498,7 +742,10 @@ fn ca_15_a_secret_is_shown_once_and_rotated() {
     assert!(rotated["earlier_secret_works_until"].as_str().unwrap().starts_with("20"));
     let told = data.command(&["client", "rotate-secret", id]).output().unwrap();
     assert!(text(&told.stdout).starts_with("mcp_secret_") && text(&told.stdout).lines().count() == 1);
-    assert!(text(&told.stderr).starts_with("The secret is not shown again. The one that it replaces works until 20"));
+    assert!(
+        data.beside_the_store(&told)
+            .starts_with("The secret is not shown again. The one that it replaces works until 20")
+    );
     let trail = data.text(&["audit", "tail", "--json"]);
     assert!(trail.contains("client.secret_rotated") && !trail.contains("mcp_secret_"));
 }
@@ -511,7 +758,7 @@ fn the_trail_ends_quietly_when_nobody_reads() {
     drop(tail.stdout.take());
     data.json(&["user", "disable", "ada"]);
     let output = tail.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    assert_eq!((output.status.code(), data.beside_the_store(&output)), (Some(0), String::new()));
 }
 
 #[test]
@@ -587,7 +834,7 @@ fn the_trail_is_searched_by_user_client_event_and_time() {
         (&["--event", "login.faild"][..], 64, "there is no event \"login.faild\""),
         (&["--since", "yesterday"], 64, "an age such as 30m"),
         (&["--until", "1h", "--follow"], 64, "--follow"),
-        (&["--user", "carol"], 1, "account"),
+        (&["--user", "carol"], 1, "no account \"carol\""),
     ] {
         let (exit, said) = data.refused(&[&["audit", "tail"], options].concat());
         assert!(exit == code && said.contains(text), "{options:?}: {exit}: {said}");
@@ -803,9 +1050,12 @@ fn li_11_up_makes_everything_once_and_is_remembered() {
     let issued = command(&[&issue[..], &["--config", moved.to_str().unwrap()]].concat());
     assert_eq!((&issued["resource"], &issued["expires_in"]), (&format!("{origin}/mcp").into(), &300.into()));
 
-    let third = Up::start(&data, port, &[]);
+    let third = Up::start(&data, port, &["--admin-password-file", password.to_str().unwrap()]);
     assert!(!third.welcome.contains("/setup"), "{}", third.welcome);
     assert_eq!(third.stop(), Some(0));
+    let said = std::fs::read_to_string(data.with_extension("log")).unwrap();
+    let unused = format!("mcpgate: --admin-password-file: {}: not used, since there are accounts", password.display());
+    assert_eq!(said.matches(&unused).count(), 1, "the second start used it, the third did not: {said}");
 }
 
 #[test]

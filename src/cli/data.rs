@@ -1,13 +1,14 @@
 //! Which data a command works on: the options that name it, and the open store with the use cases over it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::config_file::{ConfigFile, NamedBy};
 use super::failure::Failure;
 use super::output::Output;
 use super::remember;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, Overrides};
+use crate::config::{Config, FILE_VARIABLE, Overrides, SYSTEM_FILE};
 use crate::entropy::SystemEntropy;
 use crate::issuer::Administration;
 use crate::oauth::TenantId;
@@ -17,10 +18,11 @@ use crate::store::{self, Store};
 /// The options of all commands about data.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DataArguments {
-    /// The configuration of `mcpgate serve`; with --data, the file that `mcpgate up` was given
+    /// The configuration of `mcpgate serve` [default: that of MCPGATE_CONFIG, or /etc/mcpgate/gateway.toml]; with --data,
+    /// the file that `mcpgate up` was given
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The data folder of `mcpgate up` [default: mcpgate in the user's data home]
+    /// The data folder of `mcpgate up` [default, where there is no configuration: mcpgate in the user's data home]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The tenant
@@ -34,7 +36,7 @@ pub(super) struct DataArguments {
 /// Whether a command may begin a data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// It may: the first account or client can come before the first start.
+    /// It may, where it was told which: the first account or client can come before the first start.
     Make,
     /// It may not: a mistyped folder must not look like an empty one.
     Refuse,
@@ -54,10 +56,7 @@ impl DataArguments {
         let tenant = TenantId::parse(&self.tenant)
             .ok_or_else(|| Failure::Usage("--tenant: a tenant is 1 to 64 of a-z, 0-9 and -".to_owned()))?;
         let config = Arc::new(self.load()?);
-        if missing == Missing::Refuse && !config.data_dir.join(store::FILE).exists() {
-            let text = "there is no store here; name its folder with --data, or its configuration with --config";
-            return Err(Failure::other(anyhow::anyhow!("{}: {text}", config.data_dir.display())));
-        }
+        self.expect_store(&config.data_dir, missing)?;
         data_folder::check(&config.data_dir, data_folder::User::Command).map_err(Failure::other)?;
         data_folder::check_store(&config.data_dir).map_err(Failure::other)?;
         let entropy = Arc::new(SystemEntropy::new());
@@ -74,6 +73,34 @@ impl DataArguments {
         Ok(Data { config, store, administration, output: self.output() })
     }
 
+    /// Refuses a folder without a store, unless one may be made there; else tells people which store it is.
+    pub(super) fn expect_store(&self, folder: &Path, missing: Missing) -> Result<(), Failure> {
+        let file = self.file()?;
+        let told = self.data.is_some() || file.is_some();
+        let store = folder.join(store::FILE);
+        if !(store.exists() || (missing == Missing::Make && told)) {
+            let text = "there is no store here; name its folder with --data, or its configuration with --config";
+            return Err(Failure::other(anyhow::anyhow!("{}: {text}", folder.display())));
+        }
+        let named_by = file.map_or(NamedBy::Option, |file| file.named_by);
+        let by = match named_by {
+            NamedBy::Option => String::new(),
+            NamedBy::Variable => format!(" (by {FILE_VARIABLE})"),
+            NamedBy::Place => format!(" (by {SYSTEM_FILE})"),
+        };
+        self.output().note(&format!("Store: {}{by}", store.display()));
+        Ok(())
+    }
+
+    /// Returns the configuration file, whether it was named or not. That of a folder is noted there.
+    fn file(&self) -> Result<Option<ConfigFile>, Failure> {
+        let option = self.config.as_deref();
+        if self.data.is_some() {
+            return Ok(option.map(|path| ConfigFile { path: path.to_owned(), named_by: NamedBy::Option }));
+        }
+        ConfigFile::find(option)
+    }
+
     /// Returns how to print.
     pub(super) fn output(&self) -> Output {
         Output::new(self.json)
@@ -81,10 +108,11 @@ impl DataArguments {
 
     /// Reads the configuration alone.
     pub(super) fn load(&self) -> Result<Config, Failure> {
-        let serve = self.config.is_some() && self.data.is_none();
-        let overrides = Overrides { data_dir: self.data.clone(), up: !serve, data_only: true, ..Overrides::default() };
-        if serve {
-            return Config::load(self.config.as_deref(), &overrides).map_err(Failure::Configuration);
+        let file = self.file()?.filter(|file| self.data.is_none() && !remember::is_addition(file));
+        let overrides =
+            Overrides { data_dir: self.data.clone(), up: file.is_none(), data_only: true, ..Overrides::default() };
+        if let Some(file) = file {
+            return Config::load(Some(&file.path), &overrides).map_err(Failure::Configuration);
         }
         // The folder of `up`: what it was started with last time is noted there.
         let bare = Config::load(None, &overrides).map_err(Failure::Configuration)?;

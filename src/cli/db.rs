@@ -45,6 +45,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Restore { file, data } => {
             let folder = data.load()?.data_dir;
+            data.expect_store(&folder, Missing::Make)?;
             data_folder::check(&folder, data_folder::User::Command).map_err(Failure::other)?;
             let kept = restore(&file, &folder, SystemClock.now()).map_err(|error| match error {
                 RestoreError::Store(error) => error.into(),

@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 
-use super::block_on;
 use super::failure::Failure;
 use super::output::Output;
+use super::{address, block_on};
 use crate::demo;
 use crate::server::RunError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Where to listen; anybody who reaches it may use it
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", value_parser = address::parse)]
     listen: SocketAddr,
 }
 

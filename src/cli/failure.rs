@@ -4,6 +4,8 @@
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 use super::output::Output;
 use crate::config::Problem;
 use crate::issuer::AdministrationError;
@@ -35,35 +37,63 @@ impl Failure {
         Self::Other(error.into())
     }
 
-    /// Says what is to be said on standard error, and returns the exit code.
-    pub(super) fn report(self) -> ExitCode {
-        let (text, code) = match self {
-            Self::Usage(text) => (format!("mcpgate: {text}\n"), USAGE),
-            Self::Configuration(problems) => (lines(&problems), CONFIGURATION),
-            Self::NotStarted(error) => (format!("mcpgate: {error}\n"), error.exit_code()),
+    /// Says on standard error what is to be said, for people or as JSON in one line, and returns the exit code.
+    pub(super) fn report(self, json: bool) -> ExitCode {
+        let (text, problems, code) = match self {
+            Self::Usage(text) => (text, Vec::new(), USAGE),
+            Self::Configuration(found) => {
+                (lines(&found).trim_end().replace('\n', "\nmcpgate: "), values(&found), CONFIGURATION)
+            }
+            Self::NotStarted(error) => (error.to_string(), Vec::new(), error.exit_code()),
             // Our errors have their causes in their words: the chain would say them twice.
-            Self::Other(error) => (format!("mcpgate: {error}\n"), 1),
-            Self::BrokenPipe => (String::new(), 0),
-            Self::Told(code) => (String::new(), code),
+            Self::Other(error) => (error.to_string(), Vec::new(), 1),
+            Self::BrokenPipe => return ExitCode::SUCCESS,
+            Self::Told(code) => return ExitCode::from(code),
+        };
+        let said = if json && problems.is_empty() {
+            format!("{}\n", json!({ "error": text.replace("\nmcpgate: ", "\n"), "exit_status": code }))
+        } else if json {
+            let error = "the configuration has problems";
+            format!("{}\n", json!({ "error": error, "exit_status": code, "problems": problems }))
+        } else {
+            format!("mcpgate: {text}\n")
         };
         // When standard error is gone too, the code is all that can be said.
-        let _gone = std::io::stderr().write_all(text.as_bytes());
+        let _gone = std::io::stderr().write_all(said.as_bytes());
         ExitCode::from(code)
     }
 }
 
 /// Prints what clap says: help and version are no failures.
 pub(super) fn refused(refusal: &clap::Error) -> Result<(), Failure> {
+    let text = refusal.render().to_string();
     if !refusal.use_stderr() {
-        return Output::text().raw(refusal.render().to_string().as_bytes());
+        return Output::text().raw(text.as_bytes());
     }
-    let _gone = write!(std::io::stderr(), "{}", refusal.render());
-    Err(Failure::Told(USAGE))
+    if refusal.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _gone = std::io::stderr().write_all(text.as_bytes());
+        return Err(Failure::Told(USAGE));
+    }
+    Err(Failure::Usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()))
 }
 
 /// One problem a line.
 pub(super) fn lines(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// Problems as programs read them.
+pub(super) fn values(problems: &[Problem]) -> Vec<Value> {
+    let value = |problem: &Problem| {
+        json!({
+            "file": problem.file.as_ref().map(|f| f.display().to_string()),
+            "line": problem.line,
+            "key": problem.key,
+            "fault": problem.fault,
+            "remedy": problem.remedy,
+        })
+    };
+    problems.iter().map(value).collect()
 }
 
 impl From<std::io::Error> for Failure {

@@ -4,10 +4,12 @@
 //! deeds from the change log. A command holds no rule: it reads its options, calls `config`, `server` or
 //! `issuer::Administration`, and prints. Each command has its file; `output.rs` prints, `failure.rs` has the exit codes.
 
+mod address;
 mod audit;
 mod certs;
 mod client;
 mod clock;
+mod config_file;
 mod data;
 mod db;
 mod demo_upstream;
@@ -89,13 +91,18 @@ pub fn run() -> ExitCode {
         Ok(arguments) => survive_file_size_limit().map_err(Failure::from).and_then(|()| execute(arguments.command)),
         Err(refusal) => failure::refused(&refusal),
     };
-    outcome.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+    outcome.map_or_else(|failure| failure.report(json_is_wanted()), |()| ExitCode::SUCCESS)
+}
+
+/// Returns whether `--json` is among the options, of a command line too that is not understood otherwise.
+fn json_is_wanted() -> bool {
+    std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
 fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Up(arguments) => up::run(arguments),
-        Command::Serve(arguments) => serve::run(arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => serve::check(&arguments),
         Command::DemoUpstream(arguments) => demo_upstream::run(&arguments),
         Command::Certs(command) => certs::run(command),

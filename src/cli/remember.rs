@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::config_file::{ConfigFile, NamedBy};
 use super::failure::Failure;
-use crate::config::Overrides;
+use crate::config::{Config, Overrides};
 use crate::files;
 
 const FILE: &str = "up.toml";
@@ -36,6 +37,18 @@ pub(super) fn note(
     let text = toml::to_string(&noted).map_err(Failure::other)?;
     let text = format!("# How `mcpgate up` was last started; read by the commands that are given this folder.\n{text}");
     files::private::replace(&data_dir.join(FILE), 0o600, text.as_bytes()).map_err(Failure::other)
+}
+
+/// Returns whether the file that the environment names is one that `mcpgate up` was last given, in the folder of its own
+/// choice: it adds to the defaults of `up` then, and is not the configuration of a server.
+pub(super) fn is_addition(file: &ConfigFile) -> bool {
+    let overrides = Overrides { up: true, data_only: true, ..Overrides::default() };
+    let noted = || {
+        let folder = Config::load(None, &overrides).ok()?.data_dir;
+        recall(&folder, overrides.clone()).ok()?.0
+    };
+    file.named_by == NamedBy::Variable
+        && noted().is_some_and(|noted| file.path.canonicalize().is_ok_and(|f| f == noted))
 }
 
 /// Puts what was noted, if anything was, into `overrides`; returns the configuration file too.

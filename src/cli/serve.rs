@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::failure::{Failure, lines};
+use super::config_file::ConfigFile;
+use super::failure::{Failure, lines, values};
 use super::output::Output;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Overrides, Problem};
@@ -12,16 +13,16 @@ use crate::server::{self, RunOptions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The configuration
+    /// The configuration [default: that of MCPGATE_CONFIG, or /etc/mcpgate/gateway.toml]
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArguments {
-    /// The configuration
+    /// The configuration [default: that of MCPGATE_CONFIG, or /etc/mcpgate/gateway.toml]
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    config: Option<PathBuf>,
     /// Judge it as an addition to the defaults of `mcpgate up`
     #[arg(long)]
     up: bool,
@@ -31,9 +32,10 @@ pub(super) struct CheckArguments {
 }
 
 /// Serves until told to stop.
-pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let config = Config::load(Some(&arguments.config), &Overrides::default()).map_err(Failure::Configuration)?;
-    let options = RunOptions { config_file: Some(arguments.config), ..RunOptions::default() };
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let file = ConfigFile::require(arguments.config.as_deref())?;
+    let config = Config::load(Some(&file), &Overrides::default()).map_err(Failure::Configuration)?;
+    let options = RunOptions { config_file: Some(file), ..RunOptions::default() };
     Ok(server::run(config, options)?)
 }
 
@@ -41,7 +43,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 pub(super) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let output = Output::new(arguments.json);
     let overrides = Overrides { up: arguments.up, ..Overrides::default() };
-    match Config::load(Some(&arguments.config), &overrides) {
+    let file = ConfigFile::require(arguments.config.as_deref())?;
+    match Config::load(Some(&file), &overrides) {
         Ok(config) => {
             let mut warnings: Vec<String> = config.warnings().into_iter().map(str::to_owned).collect();
             match server::look_over(&config, SystemClock.now()) {
@@ -54,7 +57,7 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
                 }
             }
             let warned: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
-            let text = format!("{warned}{}: no problems", arguments.config.display());
+            let text = format!("{warned}{}: no problems", file.display());
             output.one(&text, &json!({ "problems": [], "warnings": warnings }))
         }
         Err(problems) => report(output, &problems),
@@ -62,18 +65,6 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
 }
 
 fn report(output: Output, problems: &[Problem]) -> Result<(), Failure> {
-    let values: Vec<_> = problems
-        .iter()
-        .map(|problem| {
-            json!({
-                "file": problem.file.as_ref().map(|f| f.display().to_string()),
-                "line": problem.line,
-                "key": problem.key,
-                "fault": problem.fault,
-                "remedy": problem.remedy,
-            })
-        })
-        .collect();
-    output.one(lines(problems).trim_end(), &json!({ "problems": values, "warnings": [] }))?;
+    output.one(lines(problems).trim_end(), &json!({ "problems": values(problems), "warnings": [] }))?;
     Err(Failure::Told(78))
 }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::config_file::ConfigFile;
 use super::failure::Failure;
 use super::output::Output;
-use super::{password, remember, welcome};
+use super::{address, password, remember, welcome};
 use crate::config::{Config, Overrides};
-use crate::server::{self, Ready, RunOptions};
+use crate::issuer::AdministrationError;
+use crate::server::{self, Ready, RunError, RunOptions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -18,10 +20,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The public listener [default: 127.0.0.1:8443]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     listen: Option<SocketAddr>,
     /// The listener for health and metrics [default: 127.0.0.1:9090]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::parse)]
     operator_listen: Option<SocketAddr>,
     /// The https origin that clients use, or http://localhost with a port for clients that cannot be made to trust the
     /// development CA [default: https://localhost and the port of --listen]
@@ -33,7 +35,7 @@ pub(super) struct Arguments {
     /// Read the password of the first account from a file, instead of printing a link to set it
     #[arg(long, value_name = "FILE")]
     admin_password_file: Option<PathBuf>,
-    /// Add a configuration file to the defaults
+    /// Add a configuration file to the defaults [default: that of MCPGATE_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -50,8 +52,11 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         up: true,
         data_only: false,
     };
-    let config = Config::load(arguments.config.as_deref(), &overrides).map_err(Failure::Configuration)?;
-    let (upstream, file) = (overrides.upstream.clone(), arguments.config.clone());
+    // Not the machine's own file: what is tried here must not meet the server that is configured there.
+    let file = ConfigFile::named(arguments.config.as_deref())?.map(|file| file.path);
+    let config = Config::load(file.as_deref(), &overrides).map_err(Failure::Configuration)?;
+    let (upstream, config_file) = (overrides.upstream.clone(), file.clone());
+    let password_file = arguments.admin_password_file.clone();
     let ready = move |ready: &Ready| {
         let noted =
             remember::note(&ready.config.data_dir, &ready.config.public_url, upstream.as_deref(), file.as_deref());
@@ -60,15 +65,24 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         // A closed standard output is no reason to stop serving.
         let _closed = Output::text().raw(welcome::text(ready).as_bytes());
+        if let Some(file) = password_file.filter(|_| ready.password_ignored) {
+            let text = "not used, since there are accounts already; set a password with mcpgate user set-password";
+            Output::text().note(&format!("mcpgate: --admin-password-file: {}: {text}", file.display()));
+        }
     };
     let options = RunOptions {
         up: true,
         admin_password: arguments.admin_password_file.as_deref().map(password::from_file).transpose()?,
-        config_file: arguments.config,
+        config_file,
         overrides,
         on_ready: Some(Box::new(ready)),
     };
-    Ok(server::run(config, options)?)
+    server::run(config, options).map_err(|error| match (error, arguments.admin_password_file) {
+        (RunError::FirstAccount(error @ AdministrationError::Password(_)), Some(file)) => {
+            Failure::other(anyhow::anyhow!("--admin-password-file: {}: {error}", file.display()))
+        }
+        (error, _) => error.into(),
+    })
 }
 
 fn workers(text: &str) -> Result<usize, String> {

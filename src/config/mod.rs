@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
 mod check;
+mod default_file;
 mod document;
 mod file;
 mod file_trust;
@@ -29,6 +30,7 @@ mod table;
 mod upstream;
 mod value;
 
+pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system};
 pub use listener::is_loopback;
 pub use problem::Problem;
 pub use reference::{keys, reference};

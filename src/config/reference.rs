@@ -36,9 +36,13 @@ Made from the declarations in `src/config/file.rs` and `src/config/policy_file.r
 a default. `mcpgate up` needs no file, and adds one given with `--config` to its own defaults. Options of the command
 line win over the file. `mcpgate check --config gateway.toml` reports every problem at once.
 
+Without `--config` every command takes the file that the environment variable `MCPGATE_CONFIG` names, else
+`/etc/mcpgate/gateway.toml` if there is one. `mcpgate up` does not take the latter: it is for trying things beside a
+server. Commands about data that are given `--data` look for no file; the folder has a note of how `up` was started.
+
 In any string, `${NAME}` stands for an environment variable and `${file:PATH}` for the content of a file (its last line
 end is cut), so that secrets need not stand in the configuration; `$${` is a literal `${`. Both are read when the
-configuration is loaded and never shown. No environment variable sets a key by itself. Relative paths start from the
+configuration is loaded and never shown. No environment variable sets a key. Relative paths start from the
 folder of the configuration file. The file, the files that references name, and their folders must not be writable by
 everybody.
 ";

@@ -56,6 +56,8 @@ pub struct Ready {
     pub development: Option<DevelopmentFiles>,
     /// Where the first account sets its password, when it was made just now.
     pub setup_link: Option<String>,
+    /// Whether there was a password for the first account, and nothing to do with it.
+    pub password_ignored: bool,
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.

@@ -137,7 +137,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
     let issuer = ground.issuer(&config, &dialer, &metrics);
     let administration = ground.administration(&snapshot.config);
-    let setup_link = first_account(&administration, &options).await?;
+    let (setup_link, password_ignored) = first_account(&administration, &options).await?;
     let supervisor = Supervisor { metrics: Arc::clone(&metrics), ended: ended.clone() };
     let process = Arc::new(Process {
         endpoints: Endpoints::new(Arc::clone(&issuer)),
@@ -156,6 +156,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
         operator: for_operator.local_addr().map_err(system)?,
         development: built.development,
         setup_link,
+        password_ignored,
     };
     let operator = Arc::new(Operator {
         process: Arc::clone(&process),
@@ -299,13 +300,15 @@ async fn demo_listener() -> Result<TcpListener, RunError> {
 }
 
 /// Makes the first account of `up` when there is none; returns the link by which its password is set, unless a file has
-/// it.
-async fn first_account(operator: &Administration, options: &RunOptions) -> Result<Option<String>, RunError> {
+/// it, and whether that file was not needed.
+async fn first_account(operator: &Administration, options: &RunOptions) -> Result<(Option<String>, bool), RunError> {
     if !options.up {
-        return Ok(None);
+        return Ok((None, false));
     }
-    match operator.first_account(options.admin_password.as_deref().map(String::as_str)).await? {
-        FirstAccount::Ready | FirstAccount::PasswordSet => Ok(None),
-        FirstAccount::Link(link) => Ok(Some(link)),
-    }
+    let password = options.admin_password.as_deref().map(String::as_str);
+    Ok(match operator.first_account(password).await? {
+        FirstAccount::Ready => (None, password.is_some()),
+        FirstAccount::PasswordSet => (None, false),
+        FirstAccount::Link(link) => (Some(link), false),
+    })
 }

@@ -1,0 +1,25 @@
+//! Which configuration file is meant when the command line names none.
+
+use std::path::{Path, PathBuf};
+
+use super::secret_source;
+
+/// The variable that names one.
+pub const FILE_VARIABLE: &str = "MCPGATE_CONFIG";
+
+/// Where the configuration of the machine's own server is.
+pub const SYSTEM_FILE: &str = "/etc/mcpgate/gateway.toml";
+
+/// Returns the file that the environment names, if any.
+#[must_use]
+pub fn file_of_environment() -> Option<PathBuf> {
+    secret_source::environment(FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the configuration file of the machine's own server, unless there is none. One that this user may not see is one:
+/// another store must not be taken in its place.
+#[must_use]
+pub fn file_of_system() -> Option<PathBuf> {
+    let file = Path::new(SYSTEM_FILE);
+    (!matches!(file.try_exists(), Ok(false))).then(|| file.to_owned())
+}
