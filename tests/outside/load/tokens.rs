@@ -1,0 +1,84 @@
+//! Floods of tokens that are known to be bad: one that is good and that memory does not know yet is served at once.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::shared::CALLBACK;
+use crate::support::application::{Application, Tokens};
+use crate::support::client::Client;
+use crate::support::gateway::{Gateway, Home};
+use crate::support::upstream::Upstream;
+
+/// Tokens that were revoked.
+const REVOKED: usize = 200;
+/// Sites that present them, and connections of each.
+const SITES: u8 = 8;
+const AT_ONCE: u8 = 4;
+const FLOOD: Duration = Duration::from_secs(10);
+/// What a debug build on a busy machine answers in that time at least.
+const ANSWERED: u32 = 2000;
+
+/// How long somebody waits at most for an answer, on a machine that is busy with other tests.
+const PROMPT: Duration = Duration::from_secs(2);
+
+/// Access tokens of a sign-in that was ended.
+async fn revoked(gateway: &Gateway) -> Vec<String> {
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let mut client = Client::new(&gateway.home);
+    let mut tokens = application.tokens(&gateway.home).await;
+    let mut access = vec![tokens.access];
+    while access.len() < REVOKED {
+        tokens = Tokens::from(&application.refresh(&mut client, &tokens.refresh).await);
+        access.push(tokens.access);
+    }
+    assert_eq!(application.revoke(&mut client, &tokens.refresh).await.status, 200);
+    access
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_revoked_tokens_keeps_no_good_one_out_that_memory_does_not_know() {
+    let gateway = Arc::new(Home::new("", Some(Upstream::start().url)).start().await);
+    let bad: Arc<[String]> = revoked(&gateway).await.into();
+    let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicU32>::default());
+    let mut strangers = Vec::new();
+    for (site, line) in (0..SITES).flat_map(|site| (0..AT_ONCE).map(move |line| (site, line))) {
+        let (gateway, bad) = (Arc::clone(&gateway), Arc::clone(&bad));
+        let (over, answered) = (Arc::clone(&over), Arc::clone(&answered));
+        strangers.push(tokio::spawn(async move {
+            let mut client = Client::from(&gateway.home, Ipv4Addr::new(127, 0, site, 1 + line));
+            for token in bad.iter().cycle().skip(usize::from(line) * 40) {
+                let reply = client.call("/mcp", token, "1").await;
+                assert!(matches!(reply.status, 401 | 429 | 503), "{reply:?}");
+                answered.fetch_add(1, Relaxed);
+                if over.load(Relaxed) {
+                    return;
+                }
+            }
+        }));
+    }
+
+    let began = Instant::now();
+    let (mut slowest, mut calls) = (Duration::ZERO, 0);
+    while began.elapsed() < FLOOD {
+        // Another process writes it into the store; the memory of the server learns of it by this very call.
+        let home = &gateway.home;
+        let issued = home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+        let token = issued["access_token"].as_str().expect("a token").to_owned();
+        let asked = Instant::now();
+        let reply = Client::from(home, Ipv4Addr::new(127, 0, 200, 1)).call("/mcp", &token, "1").await;
+        assert_eq!(reply.status, 200, "after {:?}: {reply:?}", began.elapsed());
+        slowest = slowest.max(asked.elapsed());
+        calls += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    over.store(true, Relaxed);
+    for stranger in strangers {
+        stranger.await.expect("a stranger is answered");
+    }
+    let answered = answered.load(Relaxed);
+    println!("{answered} revoked tokens presented; {calls} new ones, {slowest:?} at most");
+    assert!(answered >= ANSWERED, "{answered} are no flood");
+    assert!(slowest < PROMPT, "a good token waited {slowest:?}");
+}
