@@ -25,15 +25,18 @@ const BRANDS: &[(&str, &[&str])] = &[
 /// Returns whether `name` contains the words of `known`, or words that only look like them.
 #[must_use]
 pub fn resembles(name: &str, known: &str) -> bool {
-    let known: Vec<String> = forms(known).map(|words| words.concat()).into_iter().filter(|w| !w.is_empty()).collect();
-    forms(name).iter().any(|words| known.iter().any(|known| has_run(words, known)))
+    looks(name, known, Ending::Whole)
 }
 
-/// Returns the known application whose name is borrowed: spelled with letters of another alphabet, or spelled out while
-/// the code goes to a `host` that is not its own. `None` as host: to the user's own machine, where nobody can tell.
+/// Returns the known application whose name is borrowed: spelled with letters of another alphabet, or spelled out by a
+/// client that has another `host` than its owners: where the code goes, or, when that is the user's own machine, where
+/// the client's document is. `None` as host: nobody can tell whose the client is. What is hung on to a name
+/// ("ClaudeAI") still lends it.
 #[must_use]
 pub fn borrowed_brand(name: &str, host: Option<&str>) -> Option<&'static str> {
-    BRANDS.iter().find(|(brand, homes)| resembles(name, brand) && !is_its_own(name, host, brand, homes)).map(|b| b.0)
+    let borrows =
+        |brand: &str, homes: &[&str]| looks(name, brand, Ending::Any) && !is_its_own(name, host, brand, homes);
+    BRANDS.iter().find(|(brand, homes)| borrows(brand, homes)).map(|b| b.0)
 }
 
 fn is_its_own(name: &str, host: Option<&str>, brand: &str, homes: &[&str]) -> bool {
@@ -42,27 +45,63 @@ fn is_its_own(name: &str, host: Option<&str>, brand: &str, homes: &[&str]) -> bo
         homes.iter().any(|home| below(home))
     };
     !homes.is_empty()
-        && has_run(&words(&name.to_lowercase()), &words(&brand.to_lowercase()).concat())
+        && has_run(
+            &words(&name.to_lowercase().nfc().collect::<String>()),
+            &words(&brand.to_lowercase()).concat(),
+            Ending::Any,
+        )
         && host.is_none_or(at_home)
 }
 
-/// The words of a name as they look, in two ways: a capital looks like other letters than the small one does.
+fn looks(name: &str, known: &str, ending: Ending) -> bool {
+    let known = forms(known).map(|words| words.concat());
+    let known: Vec<_> = known.iter().filter(|known| !known.is_empty()).collect();
+    forms(name).iter().any(|words| known.iter().any(|known| has_run(words, known, ending)))
+}
+
+/// The words of a name as they look, in two ways: some letters of other alphabets look like one Latin letter and are
+/// compatible with another (U+03F9 looks like C, and its compatibility mapping does not).
 fn forms(name: &str) -> [Vec<String>; 2] {
+    let compatible = |text: &str| text.nfkd().collect::<String>();
+    [seen(&compatible(name)), seen(&compatible(&skeleton(name).collect::<String>()))]
+}
+
+fn seen(text: &str) -> Vec<String> {
     // Signs above and below letters are left out: a reader overlooks them.
-    let bare: String = name.nfkd().filter(|c| !is_combining_mark(*c)).collect();
-    let seen = |text: &str| words(&skeleton(text).collect::<String>().to_lowercase());
-    [seen(&bare), seen(&bare.to_lowercase())]
+    let bare = |text: &str| text.nfkd().filter(|c| !is_combining_mark(*c)).collect::<String>();
+    // A capital looks like other letters than the small one does: first as it is, then small.
+    let small = bare(&skeleton(&bare(text)).collect::<String>()).to_lowercase();
+    // The skeleton tells the small i from l, which many fonts and readers do not.
+    let folded = small.replace(['i', '1', '|'], "l");
+    words(&bare(&skeleton(&folded).collect::<String>()))
 }
 
 fn words(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    text.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c))
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Where the words that are looked for may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// With a word.
+    Whole,
+    /// Within a word.
+    Any,
 }
 
 /// Whether words next to each other make up `wanted`: "Chat GPT" does, "Precursor" is no "Cursor".
-fn has_run(words: &[String], wanted: &str) -> bool {
+fn has_run(words: &[String], wanted: &str, ending: Ending) -> bool {
     (0..words.len()).any(|first| {
         let mut rest = wanted;
         for word in words.iter().skip(first) {
+            // A mark makes another letter of the last one.
+            let goes_on = |after: &str| !after.starts_with(is_combining_mark);
+            if ending == Ending::Any && word.strip_prefix(rest).is_some_and(goes_on) {
+                return true;
+            }
             match rest.strip_prefix(word.as_str()) {
                 Some("") => return true,
                 Some(more) => rest = more,
@@ -118,6 +157,16 @@ mod tests {
             ("Precursor", Some("pre.example"), None),
             ("Added by your administrator", None, Some("Added by your administrator")),
             ("Tea & Co", Some("tea.example"), None),
+            ("ClaudeAI", Some("evil.example"), Some("Claude")),
+            ("ClaudeAI", Some("claude.ai"), None),
+            ("VS Codex", Some("evil.example"), Some("VS Code")),
+            ("Ciaude", Some("evil.example"), Some("Claude")),
+            ("Ciaude", Some("claude.ai"), Some("Claude")),
+            ("C1aude", None, Some("Claude")),
+            ("\u{3f9}laude", Some("evil.example"), Some("Claude")),
+            ("GE\u{41c}INI", Some("evil.example"), Some("Gemini")),
+            ("Microsoft Copi1ot", Some("microsoft.com"), Some("Copilot")),
+            ("My incursion", Some("tea.example"), None),
         ] {
             assert_eq!(borrowed_brand(name, host), borrowed, "{name} at {host:?}");
         }

@@ -4,5 +4,6 @@
 
 mod authorization;
 mod client_auth;
+mod lookalike;
 mod registration;
 mod token;

@@ -1,0 +1,75 @@
+//! RG-05 as a law: whatever a known name is spelled with, it is seen through, and its owner is let alone.
+
+use mcpgate::oauth::borrowed_brand;
+use proptest::prelude::*;
+
+/// What may stand for a Latin letter without a reader noticing.
+fn twins(letter: char) -> Vec<String> {
+    let small = letter.to_ascii_lowercase();
+    let at = u32::from(small).wrapping_sub(u32::from('a'));
+    // Full width, and the bold letters of mathematics, which look as they are.
+    let moved = [0xff41, 0x1d41a].map(|first| char::from_u32(first + at).unwrap().to_string());
+    let others = match small {
+        'a' => "\u{430}",
+        'c' => "\u{441}\u{3f9}\u{3f2}\u{421}",
+        'd' => "\u{501}",
+        'e' => "\u{435}",
+        'g' => "\u{261}",
+        'h' => "\u{4bb}",
+        'i' | 'l' => "ilI1|\u{456}\u{406}\u{4cf}\u{2113}",
+        'm' => "\u{41c}",
+        'o' => "0\u{43e}\u{3bf}",
+        'p' => "\u{440}",
+        's' => "\u{455}",
+        't' => "\u{422}",
+        'u' => "\u{3c5}",
+        'v' => "\u{3bd}",
+        _ => "",
+    };
+    let marked = [small.to_string(), small.to_ascii_uppercase().to_string(), format!("{small}\u{301}")];
+    marked.into_iter().chain(moved).chain(others.chars().map(String::from)).collect()
+}
+
+const KNOWN: [(&str, &str); 6] = [
+    ("Claude", "claude.ai"),
+    ("ChatGPT", "chatgpt.com"),
+    ("GitHub Copilot", "github.com"),
+    ("Visual Studio Code", "vscode.dev"),
+    ("Cursor", "cursor.com"),
+    ("Gemini", "gemini.google.com"),
+];
+
+proptest! {
+    #[test]
+    fn rg_05_no_disguise_of_a_known_name_goes_without_a_warning(
+        known in prop::sample::select(KNOWN.to_vec()), chosen in prop::collection::vec(any::<prop::sample::Index>(), 18),
+        before in prop::sample::select(vec!["", "The ", "my "]),
+        after in prop::sample::select(vec!["", " ", "AI", " Code", "-2", " (official)"]),
+    ) {
+        let letter = |(c, at): (char, &prop::sample::Index)| match c {
+            ' ' => " ".to_owned(),
+            c => { let twins = twins(c); twins[at.index(twins.len())].clone() }
+        };
+        let written: String = known.0.chars().zip(&chosen).map(letter).collect();
+        let name = format!("{before}{written}{after}");
+        prop_assert!(borrowed_brand(&name, Some("evil.example")).is_some(), "{name}");
+        // In letters of its own it is its owner's, at home and on the user's computer; in others it is nobody's.
+        let plain = written.to_lowercase() == known.0.to_lowercase();
+        for host in [Some(known.1), None] {
+            prop_assert_eq!(borrowed_brand(&name, host).is_some(), !plain, "{}", name);
+        }
+    }
+
+    #[test]
+    fn rg_05_a_known_name_is_its_owners_at_home(
+        known in prop::sample::select(KNOWN.to_vec()), upper in any::<bool>(),
+        after in prop::sample::select(vec!["", "AI", " Code", " for work"]),
+    ) {
+        let name = format!("{}{after}", if upper { known.0.to_uppercase() } else { known.0.to_owned() });
+        for host in [Some(known.1), None] {
+            prop_assert_eq!(borrowed_brand(&name, host), None, "{}", name);
+        }
+        let stranger = format!("{}.evil.example", known.1);
+        prop_assert!(borrowed_brand(&name, Some(&stranger)).is_some());
+    }
+}
