@@ -15,7 +15,7 @@ use super::{
 };
 use super::{document, file_trust, secret_source, upstream};
 use crate::files::{self, ReadError};
-use crate::oauth::{Brand, RedirectPolicy, RedirectUri, is_scheme};
+use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_scheme};
 
 /// The largest configuration file: a thousand upstreams fit.
 const LARGEST: u64 = 1 << 20;
@@ -213,7 +213,16 @@ impl Check<'_> {
                 self.report.wrong_entry(allow, index, fault, "write one of them");
             }
         }
+        let publishers = &documents.verified_publishers;
+        for (index, url) in publishers.value.iter().enumerate() {
+            // Whether a name of the operator's own network may be used says `outbound.allow_addresses`, as for all clients.
+            if MetadataDocumentUrl::parse(url, true).is_none() {
+                let remedy = "write the document's exact https URL, without query and fragment";
+                self.report.wrong_entry(publishers, index, "this cannot be the URL of a metadata document", remedy);
+            }
+        }
         MetadataDocumentConfig {
+            verified_publishers: publishers.value.clone(),
             mode: match documents.mode.value {
                 DocumentMode::Open => MetadataDocumentMode::Open,
                 DocumentMode::Off => MetadataDocumentMode::Off,

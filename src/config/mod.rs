@@ -247,6 +247,8 @@ pub struct RegistrationConfig {
 pub struct MetadataDocumentConfig {
     /// Which URLs are fetched.
     pub mode: MetadataDocumentMode,
+    /// The exact URLs of the documents whose publishers the operator trusts.
+    pub verified_publishers: Vec<String>,
     /// Bytes read at most; default 5120 (CI-07).
     pub max_bytes: usize,
     /// Cache at least; default 5 min.

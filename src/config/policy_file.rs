@@ -83,6 +83,15 @@ table! {
         mode: DocumentMode = "open";
         /// Hosts, or exact URLs, for `allowlist`.
         allow: Vec<String> = [];
+        /// Exact URLs of documents whose publishers you trust to be who they are. Where such a client is answered at a site,
+        /// the consent page names its publisher instead of "Unverified", and errors go to it by redirect. This admits no
+        /// client that `mode` does not.
+        verified_publishers: Vec<String> = [
+            "https://claude.ai/oauth/mcp-oauth-client-metadata",
+            "https://claude.ai/oauth/claude-code-client-metadata",
+            "https://chatgpt.com/oauth/client.json",
+            "https://vscode.dev/oauth/client-metadata.json"
+        ];
         /// Largest document.
         max_bytes: Bytes = 5120, 1024 to 65536;
         /// A document is kept at least so long, whatever it says.

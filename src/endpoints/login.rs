@@ -85,6 +85,7 @@ fn show(
         transaction: &handles.transaction,
         form_token: &key.token(PURPOSE),
         client_name: view.client_name.as_deref(),
+        client_has_name: view.client_has_name,
         resource_name: view.resource_name.as_deref(),
         username,
         problem,

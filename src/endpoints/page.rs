@@ -5,7 +5,7 @@ use http::header::{CONTENT_SECURITY_POLICY, HeaderName};
 use http::{HeaderValue, StatusCode};
 
 use crate::config::Config;
-use crate::issuer::{AccountView, AskedScope, ConsentView};
+use crate::issuer::{AccountView, AskedScope, ConsentView, Identity};
 use crate::oauth::{Lifetime, ScopeSet, Timestamp};
 use crate::web::{Response, reply};
 
@@ -44,6 +44,7 @@ pub(super) struct LoginPage<'a> {
     pub(super) transaction: &'a str,
     pub(super) form_token: &'a str,
     pub(super) client_name: Option<&'a str>,
+    pub(super) client_has_name: bool,
     pub(super) resource_name: Option<&'a str>,
     pub(super) username: &'a str,
     pub(super) problem: Option<&'a str>,

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use super::audit::OrUnavailable;
-use super::consent::display_name;
 use super::{AccountView, AuthorizeRejection, Caller, ConnectedApp, FailedLogins, Issuer};
-use crate::oauth::{ClientId, Grant, GrantId};
+use crate::oauth::{Client, ClientId, Grant, GrantId};
 use crate::store::{AuditEvent, AuditRow, LoginSession, Update};
 
 impl Issuer {
@@ -25,7 +24,7 @@ impl Issuer {
             if !names.contains_key(&grant.client) {
                 let client =
                     self.store.find_client(&self.tenant, &grant.client).await.or_unavailable(self, caller).await?;
-                let name = client.map_or_else(|| grant.client.as_str().to_owned(), |c| display_name(&c));
+                let name = client.map_or_else(|| grant.client.as_str().to_owned(), shown_name);
                 names.insert(grant.client.clone(), name);
             }
             let name = names.get(&grant.client).cloned().unwrap_or_default();
@@ -102,4 +101,9 @@ impl Issuer {
             until: grant.expires_at,
         }
     }
+}
+
+/// Returns the name that the list shows a client by.
+fn shown_name(client: Client) -> String {
+    client.metadata.client_name.unwrap_or_else(|| "An application without a name".to_owned())
 }

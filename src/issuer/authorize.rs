@@ -162,7 +162,8 @@ impl Issuer {
     ///
     /// RFC 9700 4.11.2: anybody can register a client, and a link to us must neither lead to whatever site it names nor
     /// launch a program on a stranger's word. A server on the user's own machine is no such site; for a client that an
-    /// operator added, the operator answers; and one that this user has connected is no stranger.
+    /// operator added, and for a publisher that the operator trusts, the operator answers; and one that this user has
+    /// connected is no stranger.
     async fn is_known_to_user(
         &self,
         client: &Client,
@@ -170,7 +171,8 @@ impl Issuer {
         session: Option<&LoginSession>,
         caller: &Caller,
     ) -> Result<bool, AuthorizeRejection> {
-        if client.origin == ClientOrigin::Manual || redirect.is_loopback() {
+        let is_vouched_for = client.origin == ClientOrigin::Manual || self.policy().publisher(client).is_some();
+        if is_vouched_for || redirect.is_loopback() {
             return Ok(true);
         }
         let Some(session) = session else { return Ok(false) };

@@ -3,12 +3,12 @@
 use zeroize::Zeroizing;
 
 use super::audit::OrUnavailable;
+use super::identity::display_name;
 use super::interaction::{Asked, Purpose};
 use super::{AuthorizeRejection, Caller, ConsentView, Decision, Handles, Issuer, LoginView, View};
 use crate::oauth::{
     AuthorizationCode, AuthorizationResponse, Client, ClientOrigin, CodeRecord, ErrorCode, GrantId, GrantType,
-    MetadataDocumentUrl, OAuthError, RedirectUri, RefusedRequest, ScopeSet, TokenHash, ValidatedRequest,
-    borrowed_brand, resembles,
+    OAuthError, RedirectUri, RefusedRequest, ScopeSet, TokenHash, ValidatedRequest,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
@@ -237,6 +237,7 @@ impl Issuer {
         let policy = self.policy();
         View::LogIn(LoginView {
             client_name: asked.map(|a| display_name(&a.client)),
+            client_has_name: asked.is_some_and(|a| a.client.metadata.client_name.is_some()),
             resource_name: asked.and_then(|a| policy.upstream(&a.request.resource)).map(|u| u.display_name.clone()),
         })
     }
@@ -259,9 +260,7 @@ impl Issuer {
         };
         let tokens = &policy.config.tokens;
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
-        let internal = !policy.config.outbound.allow_addresses.is_empty();
-        let described = client.origin == ClientOrigin::MetadataDocument;
-        let client_host = MetadataDocumentUrl::parse(client.id.as_str(), internal).filter(|_| described);
+        let identity = policy.identity(client, &request.redirect);
         let scopes = self.asked_scopes(asked);
         if scopes.is_empty() && !request.scopes.is_empty() {
             // An empty list means everything on the page, and that was not asked for.
@@ -269,9 +268,10 @@ impl Issuer {
         }
         Ok(ConsentView {
             client_name: display_name(client),
-            client_is_vouched_for: client.origin == ClientOrigin::Manual,
-            looks_like: self.looks_like(client, request.redirect.uri(), caller).await?,
-            client_host: client_host.map(|url| url.host().to_owned()),
+            client_has_name: client.metadata.client_name.is_some(),
+            looks_like: self.looks_like(client, &identity, &request.redirect, caller).await?,
+            identity,
+            client_host: policy.document_host(client),
             redirect_host: request.redirect.uri().display_host(),
             redirect_is_scheme: request.redirect.uri().private_use_scheme().is_some(),
             redirect_is_local: request.redirect.uri().is_local(),
@@ -287,22 +287,6 @@ impl Issuer {
             },
             remembered: is_assured(client).then_some(tokens.refresh_absolute),
         })
-    }
-
-    /// Returns whom the user could take a client for that chose its name itself (RG-05).
-    async fn looks_like(
-        &self,
-        client: &Client,
-        redirect: &RedirectUri,
-        caller: &Caller,
-    ) -> Result<Option<String>, AuthorizeRejection> {
-        let name = client.metadata.client_name.as_deref().filter(|_| client.origin != ClientOrigin::Manual);
-        let Some(name) = name else { return Ok(None) };
-        let added = self.store.operator_clients(&self.tenant).await.or_unavailable(self, caller).await?;
-        let known = added.into_iter().filter_map(|c| c.metadata.client_name);
-        let known = known.chain([self.config.load().login.product_name.clone()]).find(|known| resembles(name, known));
-        let host = (!redirect.is_local()).then(|| redirect.display_host());
-        Ok(known.or_else(|| borrowed_brand(name, host.as_deref()).map(str::to_owned)))
     }
 }
 
@@ -320,8 +304,4 @@ fn fingerprint(client: &Client) -> TokenHash {
     let lines: Vec<&str> =
         std::iter::once(client.metadata.client_name.as_deref().unwrap_or_default()).chain(uris).collect();
     TokenHash::of(lines.join("\n").as_bytes())
-}
-
-pub(super) fn display_name(client: &Client) -> String {
-    client.metadata.client_name.clone().unwrap_or_else(|| client.id.as_str().to_owned())
 }

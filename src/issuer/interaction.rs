@@ -75,7 +75,7 @@ impl Issuer {
         if pending.interaction.step == InteractionStep::LogIn || pending.interaction.session != Some(session.hash) {
             self.bind(&pending.interaction, &session, caller).await?;
         }
-        Ok(View::Consent(self.consent_view(asked, &session, caller).await?))
+        Ok(View::Consent(Box::new(self.consent_view(asked, &session, caller).await?)))
     }
 
     /// "Not you?": ends the session and moves the transaction back to the login step.

@@ -17,6 +17,7 @@ mod clock;
 mod consent;
 mod fetches;
 mod hash_queue;
+mod identity;
 mod interaction;
 mod levels;
 mod login;
@@ -43,8 +44,8 @@ pub use audit::Face;
 pub use clock::ClockWatch;
 pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use view::{
-    AccountView, AskedScope, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, LoginOutcome, LoginView,
-    PasswordRefused, Registered, SetupOutcome, Started, Step, Transaction, View,
+    AccountView, AskedScope, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, Identity, LoginOutcome,
+    LoginView, PasswordRefused, Registered, SetupOutcome, Started, Step, Transaction, View,
 };
 
 use std::net::IpAddr;

@@ -78,6 +78,8 @@ impl fmt::Debug for Handles {
 pub struct LoginView {
     /// The client's display name, or `None` for the account page.
     pub client_name: Option<String>,
+    /// Whether the client itself gave that name.
+    pub client_has_name: bool,
     /// The upstream's display name.
     pub resource_name: Option<String>,
 }
@@ -93,13 +95,28 @@ pub struct AskedScope {
     pub description: String,
 }
 
+/// What is known of a client, as far as one request of it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// An operator added it.
+    Added,
+    /// A verified publisher, at this host, describes it, and the code goes to a site that the description names.
+    Published(String),
+    /// A program on the user's computer receives the code: whichever it is, it can say what any other says.
+    OnThisComputer,
+    /// A site that nobody has checked receives the code.
+    Unverified,
+}
+
 /// What the consent page shows: who asks, where the answer goes, what would be allowed, and as whom.
 #[derive(Debug, Clone)]
 pub struct ConsentView {
-    /// Self-asserted name of the client, cleaned and cut; the id when it has none.
+    /// Self-asserted name of the client, cleaned and cut; words that say so when it has none.
     pub client_name: String,
-    /// Whether an operator vouches for the client (added by hand).
-    pub client_is_vouched_for: bool,
+    /// Whether the client has a name.
+    pub client_has_name: bool,
+    /// What is known of who asks.
+    pub identity: Identity,
     /// Whom its name could be taken for: a client that an operator added, this gateway, or a widely known application.
     pub looks_like: Option<String>,
     /// The host of the client-id URL, for metadata documents.
@@ -126,13 +143,21 @@ pub struct ConsentView {
     pub remembered: Option<Lifetime>,
 }
 
+impl ConsentView {
+    /// Returns the host of the client's document, unless the page names it as the client's publisher.
+    #[must_use]
+    pub fn described_at(&self) -> Option<&str> {
+        self.client_host.as_deref().filter(|_| !matches!(self.identity, Identity::Published(_)))
+    }
+}
+
 /// What a transaction's page shows now.
 #[derive(Debug, Clone)]
 pub enum View {
     /// The login form.
     LogIn(LoginView),
     /// The consent form.
-    Consent(ConsentView),
+    Consent(Box<ConsentView>),
     /// The account page is open to this session: go there.
     Account,
 }

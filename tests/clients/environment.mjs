@@ -25,7 +25,10 @@ export const OFFICE = [
 ].map(([name, title, description]) => ({ name: `office:${name}`, title, description }));
 
 // An access token lives as briefly as the configuration allows, so that a test can outlive one.
-const CONFIG = (upstreams, outbound) => `
+const CONFIG = (upstreams, outbound, publisher) => `
+[client_id_metadata_documents]
+verified_publishers = ["${publisher}"]
+
 [outbound]
 allow_addresses = ["127.0.0.1"]
 extra_ca_file = "${outbound}"
@@ -104,7 +107,7 @@ const server = createServer({ cert: pem('server.pem'), key: pem('server-key.pem'
   response.end(JSON.stringify({
     client_id: documentUrl,
     client_name: 'A client with a document',
-    redirect_uris: ['http://127.0.0.1/callback'],
+    redirect_uris: ['http://127.0.0.1/callback', 'https://app.example/callback'],
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     token_endpoint_auth_method: 'none',
@@ -118,7 +121,7 @@ started.push(() => {
 });
 export const documentUrl = `https://127.0.0.1:${server.address().port}/client.json`;
 
-export const gateway = await startGateway({ config: CONFIG(upstreams, join(site, 'ca.pem')) });
+export const gateway = await startGateway({ config: CONFIG(upstreams, join(site, 'ca.pem'), documentUrl) });
 started.push(async () => {
   const status = await gateway.stop();
   if (status !== 0) throw new Error(`mcpgate ended with ${status}\n${gateway.process.output}`);

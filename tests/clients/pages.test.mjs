@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { authorize, consent, logIn, picture } from './browser.mjs';
-import { browser, gateway, OFFICE, resource } from './environment.mjs';
+import { browser, documentUrl, gateway, OFFICE, resource } from './environment.mjs';
 import { ACCOUNT } from './gateway.mjs';
 
 let callback;
@@ -246,6 +246,39 @@ describe('pages in Chromium', () => {
       assert.ok(await fits(), 'consent: nothing to scroll sideways');
     }));
   }
+
+  test('the page says who asks, and is loud only where nobody knows (CN-10)', async () => {
+    const register = async (metadata) => {
+      const body = JSON.stringify({ token_endpoint_auth_method: 'none', ...metadata });
+      const answer = await fetch(`${gateway.origin}/register`, {
+        method: 'POST', headers: { 'content-type': 'application/json' }, body,
+      });
+      return { client_id: (await answer.json()).client_id, redirect_uri: metadata.redirect_uris[0] };
+    };
+    const site = 'https://app.example/callback';
+    const cases = {
+      published: [{ client_id: documentUrl, redirect_uri: site }, 'Published by 127.0.0.1', false],
+      local: [{ client_id: documentUrl, redirect_uri: 'http://127.0.0.1/callback' }, 'An application on this computer', false],
+      unverified: [await register({ client_name: 'Teapot', redirect_uris: [site] }), 'It chose this name itself', true],
+      nameless: [await register({ redirect_uris: [site] }), 'It gave no name', true],
+      borrowed: [await register({ client_name: 'ClaudeAI', redirect_uris: [site] }), 'Its name resembles Claude', true],
+    };
+    for (const look of ['phone', 'dark']) {
+      await visit(looks[look], async (page) => {
+        await page.goto(authorization().href);
+        await logIn(page, ACCOUNT);
+        for (const [name, [asked, said, amber]] of Object.entries(cases)) {
+          await page.goto(authorization(asked).href);
+          await page.getByRole('button', { name: /approve/i }).waitFor();
+          await picture(page, `consent-${name}-${look}`);
+          const shown = (await page.locator('main').innerText()).replace(/\s+/g, ' ');
+          assert.ok(shown.includes(said), `${name}: ${shown}`);
+          assert.equal(await page.locator('.warn').count() > 0, amber, name);
+          assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name}: too wide`);
+        }
+      });
+    }
+  });
 
   test('readable by a screen reader', () => visit({}, async (page) => {
     await page.goto(authorization().href);

@@ -110,7 +110,8 @@ async fn az_08_a_loopback_port_may_differ_and_the_page_warns() {
         let mut browser = Browser::new(&site);
         let login = browser.open(&request(&client, &[("redirect_uri", asked)])).await;
         let consent = browser.log_in(&login).await;
-        assert!(consent.html.contains("Did you start this yourself?"), "{asked}");
+        assert!(consent.html.contains("Approve only if you have just started this yourself."), "{asked}");
+        assert!(!consent.html.contains("Unverified") && !consent.html.contains("notice warn"), "{consent}");
         assert!(consent.html.contains("<strong class=\"host\">localhost"));
         let answer = browser.post("/consent", &consent.approval()).await;
         only(&answer.redirected(asked), "code");
@@ -308,7 +309,7 @@ async fn a_client_known_by_its_document_is_shown_with_the_documents_host() {
     let mut browser = Browser::new(&site);
     let login = browser.open(&request(DOCUMENT, &[("redirect_uri", "http://127.0.0.1:4711/cb")])).await;
     let consent = browser.log_in(&login).await;
-    for said in ["Teapot", "Unverified", "<strong>app.example</strong>", "127.0.0.1", "Did you start this yourself?"] {
+    for said in ["Teapot", "<dt>Described at</dt><dd><strong>app.example</strong>", "127.0.0.1", "on this computer"] {
         assert!(consent.html.contains(said), "{said} in {consent}");
     }
 }

@@ -71,7 +71,7 @@ async fn cn_10_cn_17_the_page_says_all_and_runs_nothing() {
         assert!(consent.html.contains(said), "{said} in {consent}");
     }
     assert!(!consent.html.contains("<img src=x"));
-    assert!(!consent.html.contains("Did you start this yourself?"), "an https redirect needs no such warning");
+    assert!(!consent.html.contains("on this computer"), "an https redirect needs no such warning");
     assert!(!consent.html.contains("Is it the application that you think it is?"));
 }
 

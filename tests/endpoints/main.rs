@@ -18,6 +18,7 @@ mod consent;
 #[path = "../issuer/faulty.rs"]
 mod faulty;
 mod hygiene;
+mod identity;
 mod login;
 mod metadata;
 mod setup;

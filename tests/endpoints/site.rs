@@ -88,7 +88,7 @@ impl Fetch for OneDocument {
         let document = serde_json::json!({
             "client_id": DOCUMENT,
             "client_name": "Teapot",
-            "redirect_uris": ["http://127.0.0.1/cb"],
+            "redirect_uris": ["http://127.0.0.1/cb", "https://app.example/cb", "teapot:/cb"],
             "token_endpoint_auth_method": "none",
         });
         Ok(Fetched { body: document.to_string().into(), max_age: None, no_store: false })

@@ -1,6 +1,6 @@
 //! AZ and PK: authorization requests, as they come and as they are refused.
 
-use mcpgate::issuer::{AuthorizeRejection, Handles, Step, View};
+use mcpgate::issuer::{AuthorizeRejection, Handles, Identity, Step, View};
 use mcpgate::oauth::{ClientId, ErrorCode, Form, Lifetime, ResourceIndicator, TenantId};
 use mcpgate::store::{AuditEvent, Update};
 
@@ -34,7 +34,7 @@ async fn az_08_another_loopback_port_is_accepted_and_shown_as_local() {
     let mut browser = world.browser(&client.id, &[("redirect_uri", "http://127.0.0.1:51763/callback")]).await;
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
     let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
-    assert!(page.redirect_is_local && !page.client_is_vouched_for);
+    assert!(page.redirect_is_local && page.identity == Identity::OnThisComputer);
     assert_eq!(page.redirect_host, "127.0.0.1");
 }
 

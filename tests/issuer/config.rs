@@ -67,6 +67,7 @@ pub(crate) fn config() -> Config {
         },
         metadata_documents: MetadataDocumentConfig {
             mode: MetadataDocumentMode::Open,
+            verified_publishers: Vec::new(),
             max_bytes: 5120,
             min_cache: Lifetime::from_secs(300),
             max_cache: Lifetime::from_secs(86_400),

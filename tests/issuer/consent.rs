@@ -1,6 +1,6 @@
 //! CN: consent, and the sessions around it.
 
-use mcpgate::issuer::{AuthorizeRejection, Decision, Handles, Step, View};
+use mcpgate::issuer::{AuthorizeRejection, Decision, Handles, Identity, Step, View};
 use mcpgate::oauth::{Client, ClientMetadata, RegisteredRedirects, ScopeSet};
 use mcpgate::store::AuditEvent;
 
@@ -48,6 +48,9 @@ async fn rg_05_a_borrowed_name_is_warned_of() {
         ("Loopback", CALLBACK, None),
         ("ChatGPT", CALLBACK, Some("ChatGPT")),
         ("ChatGPT", "https://chatgpt.com/cb", None),
+        ("ChatGPTs", CALLBACK, Some("ChatGPT")),
+        ("Gemini CLI", LOOPBACK, None),
+        ("Gemlni CLI", LOOPBACK, Some("Gemini")),
         ("Added by your administrator", CALLBACK, Some("Added by your administrator")),
         ("Some client", CALLBACK, None),
     ] {
@@ -184,7 +187,7 @@ async fn cn_10_the_page_says_everything() {
             ("sales:write", "Title of sales:write", "What sales:write allows")
         ]
     );
-    assert_eq!((page.client_is_vouched_for, page.client_host), (false, None));
+    assert_eq!((page.identity, page.client_host), (Identity::Unverified, None));
 }
 
 #[tokio::test]

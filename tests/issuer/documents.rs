@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::config::MetadataDocumentMode;
-use mcpgate::issuer::{AuthorizeRejection, Step, View};
+use mcpgate::issuer::{AuthorizeRejection, Identity, Step, View};
 use mcpgate::oauth::{ClientId, ErrorCode, TenantId};
 use mcpgate::outbound::FetchError;
 use mcpgate::store::memory::MemoryStore;
@@ -31,7 +31,7 @@ async fn a_document_makes_a_client_whose_host_is_shown() {
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
     let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
     assert_eq!((page.client_name.as_str(), page.client_host.as_deref()), ("An app", Some("app.example")));
-    assert!(!page.client_is_vouched_for);
+    assert_eq!(page.identity, Identity::Unverified);
     let location = world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
     let tokens = world.redeem(&id(), &parameter(&location, "code").unwrap()).await.unwrap();
     assert!(world.refresh(&id(), &tokens.refresh).await.is_ok());

@@ -25,6 +25,7 @@ mod faulty;
 mod login;
 mod login_limits;
 mod lost_answers;
+mod publishers;
 mod races;
 mod refresh;
 mod register;

@@ -182,9 +182,16 @@ async fn cn_10_the_page_says_who_asks_for_what() {
     let (shared, application) = application(CALLBACK).await;
     let mut browser = Browser::new(&shared.home);
     let page = browser.ask(&application.request(&random(), &[("scope", "files:read files:write")])).await.text();
-    for fact in
-        ["Test application", "127.0.0.1", "Files", "Read files", "Change files", "admin", "this device", "Unverified"]
-    {
+    for fact in [
+        "Test application",
+        "127.0.0.1",
+        "Files",
+        "Read files",
+        "Change files",
+        "admin",
+        "this device",
+        "on this computer",
+    ] {
         assert!(page.contains(fact), "{fact} is missing in\n{page}");
     }
 }
