@@ -143,6 +143,48 @@ async fn a_renamed_operator_is_not_given_a_second_admin() {
 }
 
 #[tokio::test]
+async fn a_name_once_given_is_never_somebody_elses() {
+    let world = World::new();
+    let operator = &world.operator;
+    operator.add_account("ada", Some(PASSWORD)).await.unwrap();
+    operator.add_account("bob", Some(PASSWORD)).await.unwrap();
+    assert!(matches!(operator.rename_account("ada", "BOB").await, Err(AdministrationError::NameTaken(_))));
+    assert!(matches!(operator.rename_account("ada", "a b").await, Err(AdministrationError::BadName(_))));
+    assert_eq!(operator.rename_account("Ada", "Grace").await.unwrap().name, "grace");
+    operator.rename_account("grace", "grace").await.unwrap();
+    assert!(matches!(operator.add_account("ada", None).await, Err(AdministrationError::NameOnceGiven(_))));
+    operator.delete_account("grace").await.unwrap();
+    for name in ["ada", "grace"] {
+        assert!(matches!(operator.add_account(name, None).await, Err(AdministrationError::NameOnceGiven(_))), "{name}");
+    }
+    operator.delete_account("bob").await.unwrap();
+    assert!(operator.accounts().await.unwrap().is_empty());
+    let rows = trail(operator, 1000).await;
+    let found: Vec<_> = rows.iter().skip(2).map(|row| (row.event, row.reason.as_deref().unwrap_or_default())).collect();
+    let wished = [
+        (AuditEvent::AccountRenamed, "ada to grace"),
+        (AuditEvent::AccountDeleted, "grace"),
+        (AuditEvent::AccountDeleted, "bob"),
+    ];
+    assert_eq!(found, wished);
+    // Rows are found by any name that their account had.
+    for name in ["ada", "grace"] {
+        let query = AuditQuery { user: Some(name.to_owned()), ..AuditQuery::default() };
+        let filter = operator.audit_filter(&query).await.unwrap();
+        assert_eq!(operator.audit_last(&filter, 10).await.unwrap().len(), 3, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_made_admin_in_the_place_of_one_who_was_deleted() {
+    let world = World::new();
+    world.operator.first_account(Some(PASSWORD)).await.unwrap();
+    world.operator.delete_account("admin").await.unwrap();
+    assert!(matches!(world.operator.first_account(None).await.unwrap(), FirstAccount::Ready));
+    assert!(world.operator.accounts().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn li_07_the_name_of_the_account_is_no_password() {
     let world = World::new();
     let refused = world.operator.add_account("grace.hopper", Some("grace.hopper1")).await;

@@ -153,7 +153,7 @@ fn with_input(command: &mut Command, input: &str) -> Output {
 
 #[test]
 fn help_is_as_agreed() {
-    let commands: [&[&str]; 29] = [
+    let commands: [&[&str]; 32] = [
         &[],
         &["up"],
         &["serve"],
@@ -166,6 +166,9 @@ fn help_is_as_agreed() {
         &["user"],
         &["user", "add"],
         &["user", "list"],
+        &["user", "show"],
+        &["user", "rename"],
+        &["user", "delete"],
         &["user", "disable"],
         &["user", "set-password"],
         &["token"],
@@ -551,6 +554,46 @@ fn accounts_are_added_listed_and_switched() {
     assert_eq!(data.refused(&["user", "disable", "nobody"]), (1, "mcpgate: no account \"nobody\"\n".into()));
     let wished = ["account.added", "account.added", "account.setup_link_made", "account.disabled", "account.enabled"];
     assert_eq!(data.events(), wished);
+}
+
+#[test]
+fn accounts_are_shown_renamed_and_deleted() {
+    let data = Data::new();
+    data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
+    let shown = data.json(&["user", "show", "ada"]);
+    assert_eq!((&shown["name"], &shown["sessions"]), (&"ada".into(), &1.into()));
+    assert_eq!(shown["clients"], serde_json::json!(["mcp_client_operator"]));
+    assert!(data.text(&["user", "show", "ada"]).contains("status"));
+    let renamed = data.json(&["user", "rename", "ada", "grace"]);
+    assert_eq!((&renamed["name"], &renamed["subject"]), (&"grace".into(), &shown["subject"]));
+    let shown = data.json(&["user", "show", "grace"]);
+    assert_eq!((&shown["former_names"], &shown["sessions"]), (&serde_json::json!(["ada"]), &1.into()));
+    assert!(data.refused(&["user", "show", "ada"]).1.contains("no account"));
+    let said = data.text(&["user", "delete", "grace"]);
+    assert_eq!(said, "grace is deleted; nobody else is given this name\n");
+    assert_eq!(data.json(&["session", "list"]), serde_json::json!([]));
+    for name in ["ada", "grace"] {
+        let (code, said) = data.refused(&["user", "add", name]);
+        assert!(code == 1 && said.contains(&format!("{name:?} was the login name of somebody else")), "{code} {said}");
+    }
+    // The trail says who it was, and is searched by any of the names.
+    let rows = data.text(&["audit", "tail", "--user", "ada", "--json"]);
+    let last: Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["reason"]), (&"account.deleted".into(), &"grace".into()));
+    assert!(last["user"] == "ada" || last["user"] == "grace", "{last}");
+}
+
+#[test]
+fn nobody_is_added_to_a_tenant_that_cannot_sign_in() {
+    let data = Data::new();
+    let user: &[&str] = &["user", "add", "bob", "--tenant", "acme"];
+    for command in [user, &["client", "add", "--name", "Wiki", "--redirect-uri", REDIRECT, "--tenant", "acme"]] {
+        let (code, said) = data.refused(command);
+        assert_eq!(code, 64);
+        let wished = "nobody can sign in to this tenant; the one that people can sign in to is \"default\"";
+        assert!(said.contains("--tenant acme") && said.contains(wished), "{said}");
+    }
+    assert_eq!(data.json(&["user", "add", "bob", "--tenant", "default"])["name"], "bob");
 }
 
 #[test]

@@ -139,7 +139,10 @@ async fn print(data: &Data, rows: &[(u64, AuditRow)]) -> Result<(), Failure> {
         return Ok(());
     }
     let accounts = data.administration.accounts().await?;
-    let names: HashMap<_, _> = accounts.iter().map(|a| (a.subject.as_str(), a.name.as_str())).collect();
+    let former = data.administration.former_names().await?;
+    let former = former.iter().map(|(name, subject)| (subject.as_str(), name.as_str()));
+    // The present name last, so that it stands before former ones.
+    let names: HashMap<_, _> = former.chain(accounts.iter().map(|a| (a.subject.as_str(), a.name.as_str()))).collect();
     rows.iter().try_for_each(|(number, row)| {
         let value = describe(*number, row, &names);
         data.output.line(&text(&value), &value)
@@ -177,7 +180,7 @@ fn text(value: &Value) -> String {
     head.into_iter().chain(rest).flatten().collect::<Vec<_>>().join("  ")
 }
 
-/// `names` are those of the accounts that there still are, by subject.
+/// `names` are the login names of accounts, of those that are gone too, by subject.
 fn describe(number: u64, row: &AuditRow, names: &HashMap<&str, &str>) -> Value {
     let subject = row.subject.as_ref().map(|subject| subject.as_str());
     // Rows from before there was a subject name it elsewhere.

@@ -134,7 +134,7 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
         upstream: arguments.upstream,
         scopes: arguments.scope,
     };
-    let data = arguments.data.open(Missing::Make)?;
+    let data = arguments.data.open_to_sign_in(Missing::Make)?;
     let added = block_on(async { Ok(data.administration.add_client(&new).await?) })?;
     let mut value = describe(&added.client, &data.administration.operator_client_id());
     let mut text = format!("client_id      {}", added.client.id.as_str());

@@ -101,6 +101,18 @@ impl DataArguments {
         ConfigFile::find(option)
     }
 
+    /// Opens the data to add somebody or something that takes part in signing in, which only one tenant can.
+    pub(super) fn open_to_sign_in(&self, missing: Missing) -> Result<Data, Failure> {
+        if self.tenant != TenantId::DEFAULT {
+            return Err(Failure::Usage(format!(
+                "--tenant {}: nobody can sign in to this tenant; the one that people can sign in to is {:?}",
+                self.tenant,
+                TenantId::DEFAULT
+            )));
+        }
+        self.open(missing)
+    }
+
     /// Returns how to print.
     pub(super) fn output(&self) -> Output {
         Output::new(self.json)

@@ -1,5 +1,6 @@
 //! `mcpgate user`: accounts of the people who log in.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -24,6 +25,29 @@ pub(super) enum Command {
     },
     /// List all accounts
     List {
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Show one account: its state, the applications connected to it, and its former names
+    Show {
+        /// Login name
+        name: String,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Give an account another login name; its sessions stay, and nobody else is given the old name
+    Rename {
+        /// Login name
+        name: String,
+        /// The new one
+        new: String,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Delete an account: its sessions end and its tokens are refused within a second; nobody else is given its name
+    Delete {
+        /// Login name
+        name: String,
         #[command(flatten)]
         data: DataArguments,
     },
@@ -60,7 +84,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add { name, password_file, data } => {
             let password = password_file.as_deref().map(password::from_file).transpose()?;
-            let data = data.open(Missing::Make)?;
+            let data = data.open_to_sign_in(Missing::Make)?;
             let added = block_on(async {
                 Ok(data.administration.add_account(&name, password.as_ref().map(|p| p.as_str())).await?)
             })?;
@@ -78,6 +102,19 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let columns = [&columns[..], &[("PASSWORD", "password_set_at"), ("ADDED", "created_at")]].concat();
             data.output.list(&columns, &accounts.iter().map(account).collect::<Vec<_>>())
         }
+        Command::Show { name, data } => show(&name, &data.open(Missing::Refuse)?),
+        Command::Rename { name, new, data } => {
+            let data = data.open(Missing::Refuse)?;
+            let renamed = block_on(async { Ok(data.administration.rename_account(&name, &new).await?) })?;
+            let text = format!("{name} is {} now; nobody else is given the old name", renamed.name);
+            data.output.one(&text, &account(&renamed))
+        }
+        Command::Delete { name, data } => {
+            let data = data.open(Missing::Refuse)?;
+            let deleted = block_on(async { Ok(data.administration.delete_account(&name).await?) })?;
+            let value = json!({ "name": deleted.name, "subject": deleted.subject.as_str(), "status": "deleted" });
+            data.output.one(&format!("{} is deleted; nobody else is given this name", deleted.name), &value)
+        }
         Command::Disable { name, data } => switch(&name, &data.open(Missing::Refuse)?, true),
         Command::Enable { name, data } => switch(&name, &data.open(Missing::Refuse)?, false),
         Command::SetPassword { name, password_file, link: true, data } => {
@@ -93,6 +130,27 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.one(&format!("the password of {name} is set"), &json!({ "name": name, "password_set": true }))
         }
     }
+}
+
+fn show(name: &str, data: &Data) -> Result<(), Failure> {
+    let value = block_on(async {
+        let found = data.administration.account(name).await?;
+        let grants = data.administration.grants(Some(name), None).await?;
+        let former = data.administration.former_names().await?;
+        let former: Vec<_> = former.iter().filter(|(_, s)| *s == found.subject).map(|(name, _)| name).collect();
+        let mut value = account(&found);
+        let more = json!({
+            "last_failed_at": found.last_failed_at.map(moment),
+            "sessions": grants.len(),
+            "clients": grants.iter().map(|g| g.client.as_str()).collect::<BTreeSet<_>>(),
+            "former_names": former,
+        });
+        if let (Some(object), Value::Object(more)) = (value.as_object_mut(), more) {
+            object.extend(more);
+        }
+        Ok(value)
+    })?;
+    data.output.members(&value)
 }
 
 fn switch(name: &str, data: &Data, disabled: bool) -> Result<(), Failure> {

@@ -1,13 +1,16 @@
-//! GET /account and POST /account/revoke: the applications connected to the account that is logged in.
+//! GET /account: what is connected to the account that is logged in; POST /account/revoke and /account/password: ending
+//! that, and setting another password.
 
 use http::StatusCode;
 
+use crate::issuer::{AccountView, OwnPassword, PasswordChanged};
 use crate::oauth::GrantId;
 use crate::web::{FormKey, RequestBody, Response, reply};
 
 use super::authorize::enter;
 use super::page::{self, AccountPage, Frame, Leads};
 use super::rejection::PageRejection;
+use super::setup;
 use super::visit::Visit;
 
 /// What the tokens of the forms on this page are for.
@@ -15,21 +18,94 @@ pub(super) const PURPOSE: &str = "account";
 
 /// Shows the page, or the way to log in.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
-    let session = visit.session()?;
-    if let Some(session) = session
-        && let Some(key) = FormKey::new(&[session])
-        && let Some(view) = visit.issuer.account(session, visit.caller).await?
-    {
-        let page = AccountPage {
-            frame: Frame::new(visit.config),
-            form_token: &key.token(PURPOSE),
-            view: &view,
-            notice: visit.query()?.get("done").map(|_| "The application is disconnected and can do nothing any more."),
+    if let Some((session, view)) = signed_in(visit).await? {
+        // From a closed list: no text of a stranger gets onto the page.
+        let notice = match visit.query()?.get("done") {
+            Some("disconnected") => Some("Disconnected. The application no longer has access."),
+            Some("password-changed") => {
+                Some("Your password is changed. Other browsers that were signed in to your account are signed out.")
+            }
+            _ => None,
         };
-        return Ok(page::respond(StatusCode::OK, &page, Leads::Home));
+        return show(visit, StatusCode::OK, session, &view, Told { notice, problem: None });
     }
-    let started = visit.issuer.begin_account(session, visit.caller).await?;
+    let started = visit.issuer.begin_account(visit.session()?, visit.caller).await?;
     Ok(enter(visit, &started))
+}
+
+/// What the page says besides what is always on it.
+#[derive(Default)]
+struct Told<'a> {
+    /// What was done.
+    notice: Option<&'a str>,
+    /// Why the password was not changed.
+    problem: Option<&'a str>,
+}
+
+/// Returns the session and what its account page shows, if somebody is logged in.
+async fn signed_in<'v>(visit: &'v Visit<'_>) -> Result<Option<(&'v str, AccountView)>, PageRejection> {
+    let Some(session) = visit.session()? else { return Ok(None) };
+    Ok(visit.issuer.account(session, visit.caller).await?.map(|view| (session, view)))
+}
+
+fn show(
+    visit: &Visit<'_>,
+    status: StatusCode,
+    session: &str,
+    view: &AccountView,
+    told: Told<'_>,
+) -> Result<Response, PageRejection> {
+    let key = FormKey::new(&[session]).ok_or(PageRejection::StaleForm)?;
+    let page = AccountPage {
+        frame: Frame::new(visit.config),
+        form_token: &key.token(PURPOSE),
+        view,
+        minimum: visit.config.login.min_password,
+        notice: told.notice,
+        problem: told.problem,
+    };
+    Ok(page::respond(status, &page, Leads::Home))
+}
+
+/// Sets another password; the page comes again when it cannot be. Other browsers are signed out.
+pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
+    let form = visit.own_form(body).await?;
+    let Some(session) = visit.session()? else { return Ok(reply::see_other("/account")) };
+    Visit::check_token(&form, FormKey::new(&[session]).as_ref(), PURPOSE)?;
+    let wish = OwnPassword {
+        present: form.get("present").unwrap_or_default(),
+        new: form.get("password").unwrap_or_default(),
+        end_grants: form.get("disconnect").is_some(),
+    };
+    if form.get("repeat").unwrap_or_default() != wish.new {
+        return again(visit, StatusCode::BAD_REQUEST, setup::NOT_THE_SAME).await;
+    }
+    match visit.issuer.change_own_password(session, &wish, visit.caller).await? {
+        PasswordChanged::Done(secret) => {
+            let mut response = reply::see_other("/account?done=password-changed");
+            visit.set_session_cookie(response.headers_mut(), &secret);
+            Ok(response)
+        }
+        PasswordChanged::SignedOut => Ok(reply::see_other("/account")),
+        PasswordChanged::Wrong => again(visit, StatusCode::BAD_REQUEST, "Your present password is not right.").await,
+        PasswordChanged::Refused(why) => again(visit, StatusCode::BAD_REQUEST, &setup::problem(why)).await,
+        PasswordChanged::Throttled(pause) => {
+            let problem =
+                format!("There were too many wrong passwords. You can try again in {}.", page::in_words(pause));
+            let mut response = again(visit, StatusCode::TOO_MANY_REQUESTS, &problem).await?;
+            reply::retry_after(response.headers_mut(), pause.as_pause());
+            Ok(response)
+        }
+    }
+}
+
+async fn again(visit: &Visit<'_>, status: StatusCode, problem: &str) -> Result<Response, PageRejection> {
+    match signed_in(visit).await? {
+        Some((session, view)) => {
+            show(visit, status, session, &view, Told { problem: Some(problem), ..Told::default() })
+        }
+        None => Ok(reply::see_other("/account")),
+    }
 }
 
 /// Disconnects one application (OAuth 2.1 wants users to see and end what they granted).

@@ -41,9 +41,10 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every path that is answered here, with its methods; one that ends with a slash (but for the root) stands for all below
 /// it. Those that any origin may use end in OPTIONS. No upstream may have one of them.
-pub const PATHS: [(&str, &str); 14] = [
+pub const PATHS: [(&str, &str); 15] = [
     ("/", "GET, HEAD"),
     ("/account", "GET"),
+    ("/account/password", "POST"),
     ("/account/revoke", "POST"),
     ("/authorize", "GET, POST"),
     ("/consent", "GET, POST"),
@@ -108,6 +109,7 @@ impl Endpoints {
             ("POST", "/consent") => page(visit, consent::post(visit, body).await).await,
             ("POST", "/switch-account") => page(visit, switch_account::post(visit, body).await).await,
             ("GET", "/account") => page(visit, account::get(visit).await).await,
+            ("POST", "/account/password") => page(visit, account::password(visit, body).await).await,
             ("POST", "/account/revoke") => page(visit, account::revoke(visit, body).await).await,
             ("POST", "/logout") => page(visit, logout::post(visit, body).await).await,
             ("GET", "/setup") => page(visit, setup::get(visit).await).await,

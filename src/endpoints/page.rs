@@ -80,7 +80,10 @@ pub(super) struct AccountPage<'a> {
     pub(super) frame: Frame<'a>,
     pub(super) form_token: &'a str,
     pub(super) view: &'a AccountView,
+    pub(super) minimum: usize,
     pub(super) notice: Option<&'a str>,
+    /// Why the password was not changed.
+    pub(super) problem: Option<&'a str>,
 }
 
 /// The form behind a set-password link.

@@ -9,6 +9,9 @@ use super::page::{self, Frame, Leads, SetupPage};
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
+/// What a form says when the new password was repeated wrongly.
+pub(super) const NOT_THE_SAME: &str = "The two passwords are not the same.";
+
 /// Shows the form of a link that still works.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let query = visit.query()?;
@@ -21,7 +24,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let link = form.get("link").unwrap_or_default();
     let password = form.get("password").unwrap_or_default();
     if form.get("repeat").unwrap_or_default() != password {
-        return show(visit, StatusCode::BAD_REQUEST, link, Some("The two passwords are not the same.")).await;
+        return show(visit, StatusCode::BAD_REQUEST, link, Some(NOT_THE_SAME)).await;
     }
     match visit.issuer.redeem_setup(link, password, visit.caller).await? {
         SetupOutcome::Done => Ok(reply::see_other("/?done=password-set")),
@@ -47,7 +50,8 @@ async fn show(
     Ok(page::respond(status, &page, Leads::Home))
 }
 
-fn problem(why: PasswordRefused) -> String {
+/// Says why a new password was refused.
+pub(super) fn problem(why: PasswordRefused) -> String {
     match why {
         PasswordRefused::TooShort(minimum) => format!("A password needs at least {minimum} characters."),
         PasswordRefused::TooLong => "A password can have at most 1024 bytes.".to_owned(),

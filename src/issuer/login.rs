@@ -26,6 +26,20 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<LoginOutcome, AuthorizeRejection> {
         let pending = self.pending(handles, caller).await?;
+        match self.compare_password(name, password, caller).await? {
+            Compared::Right(attempt, account) => self.logged_in(&pending, handles, &attempt, &account, caller).await,
+            Compared::Wrong => Ok(LoginOutcome::Refused),
+            Compared::Throttled(wait) => Ok(LoginOutcome::Throttled(wait)),
+        }
+    }
+
+    /// Compares a password with that of the account of a login name, when its turn has come; counts and records a failure.
+    pub(super) async fn compare_password(
+        &self,
+        name: &str,
+        password: &str,
+        caller: &Caller,
+    ) -> Result<Compared, AuthorizeRejection> {
         let config = self.config.load_full();
         let name = name.trim().to_lowercase();
         let hash = LoginNameHash::of(&self.tenant, &name, &self.keys);
@@ -48,12 +62,16 @@ impl Issuer {
         let verified = verify(slot, stored, password, &config.login).await?;
         match history.account {
             Some(account) if verified != Verified::No && account.status == AccountStatus::Enabled => {
-                if verified == Verified::NeedsRehash {
-                    self.rehash(&account, password, &config.login).await;
-                }
-                self.logged_in(&pending, handles, &attempt, &account, caller).await
+                let account = match verified {
+                    Verified::NeedsRehash => self.rehash(account, password, &config.login).await,
+                    Verified::Yes | Verified::No => account,
+                };
+                Ok(Compared::Right(attempt, Box::new(account)))
             }
-            account => self.login_failed(&attempt, hash, account, caller).await,
+            account => {
+                self.login_failed(&attempt, hash, account, caller).await?;
+                Ok(Compared::Wrong)
+            }
         }
     }
 
@@ -158,7 +176,7 @@ impl Issuer {
         hash: LoginNameHash,
         account: Option<Account>,
         caller: &Caller,
-    ) -> Result<LoginOutcome, AuthorizeRejection> {
+    ) -> Result<(), AuthorizeRejection> {
         self.metrics.control(ControlEvent::LoginFailed);
         let reason = match &account {
             Some(account) if account.status == AccountStatus::Disabled => "account_disabled",
@@ -181,14 +199,14 @@ impl Issuer {
             let forgotten = self.store.forget_login_places(&self.tenant, &subject, strange).await;
             forgotten.or_unavailable(self, caller).await?;
         }
-        Ok(LoginOutcome::Refused)
+        Ok(())
     }
 
-    async fn login_throttled(&self, account: Option<&Account>, wait: Lifetime, caller: &Caller) -> LoginOutcome {
+    async fn login_throttled(&self, account: Option<&Account>, wait: Lifetime, caller: &Caller) -> Compared {
         self.metrics.control(ControlEvent::LoginThrottled);
         let subject = account.map(|a| a.subject.clone());
         self.record_refusal(AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled, caller) }).await;
-        LoginOutcome::Throttled(wait)
+        Compared::Throttled(wait)
     }
 
     /// Judges and hashes a new password for the account `name`.
@@ -226,15 +244,27 @@ impl Issuer {
     }
 
     /// Hashes a right password again with the present parameters. When that fails the old hash goes on serving.
-    async fn rehash(&self, account: &Account, password: &str, policy: &LoginPolicy) {
+    async fn rehash(&self, account: Account, password: &str, policy: &LoginPolicy) -> Account {
         let (Some(old), Ok(new)) = (&account.password, self.hash(password, &account.name, policy).await) else {
-            return;
+            return account;
         };
-        match self.store.rehash_password(&self.tenant, &account.subject, old, new).await {
-            Ok(Update::Done | Update::NotFound) => {}
+        match self.store.rehash_password(&self.tenant, &account.subject, old, new.clone()).await {
+            Ok(Update::Done) => return Account { password: Some(new), ..account },
+            Ok(Update::NotFound) => {}
             Err(error) => tracing::warn!(%error, "a password hash could not be renewed"),
         }
+        account
     }
+}
+
+/// What came of comparing a password with that of an account.
+pub(super) enum Compared {
+    /// It is the password of this enabled account. The attempt is still counted as failed.
+    Right(LoginAttempt, Box<Account>),
+    /// It is not, or nobody has the name, or the account is switched off.
+    Wrong,
+    /// It was not compared: too many attempts have failed.
+    Throttled(Lifetime),
 }
 
 /// Compares a password off the runtime's thread. Without a stored hash the dummy takes the same time.

@@ -23,6 +23,7 @@ mod levels;
 mod login;
 mod login_limits;
 mod metadata_document;
+mod own_password;
 mod password;
 mod policy;
 mod refresh_token;
@@ -45,7 +46,8 @@ pub use clock::ClockWatch;
 pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use view::{
     AccountView, AskedScope, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, Identity, LoginOutcome,
-    LoginView, PasswordRefused, Registered, SetupOutcome, Started, Step, Transaction, View,
+    LoginView, OwnPassword, PasswordChanged, PasswordRefused, Registered, SetupOutcome, Started, Step, Transaction,
+    View,
 };
 
 use std::net::IpAddr;

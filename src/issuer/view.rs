@@ -248,6 +248,38 @@ impl PasswordRefused {
     }
 }
 
+/// A password that the owner of an account wishes to set.
+pub struct OwnPassword<'a> {
+    /// The present one, as given now.
+    pub present: &'a str,
+    /// The new one.
+    pub new: &'a str,
+    /// Whether applications lose what they were granted.
+    pub end_grants: bool,
+}
+
+impl fmt::Debug for OwnPassword<'_> {
+    /// Without the passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnPassword").field("end_grants", &self.end_grants).finish_non_exhaustive()
+    }
+}
+
+/// The outcome of changing one's own password.
+#[derive(Debug)]
+pub enum PasswordChanged {
+    /// It is changed: set the new session's cookie.
+    Done(SessionSecret),
+    /// The present password is not right.
+    Wrong,
+    /// Too many failures: try again after this.
+    Throttled(Lifetime),
+    /// The new password is not acceptable.
+    Refused(PasswordRefused),
+    /// Nobody is logged in by this session (any more).
+    SignedOut,
+}
+
 /// The outcome of using a set-password link.
 #[derive(Debug)]
 pub enum SetupOutcome {

@@ -2,13 +2,16 @@
 
 use async_trait::async_trait;
 
-use super::{Account, AuditRow, Insertion, LoginHistory, LoginPlace, NewPassword, SetupLink, StoreError, Update};
+use super::{
+    Account, AuditRow, Insertion, LoginHistory, LoginPlace, NewPassword, PasswordChange, Renaming, SetupLink,
+    StoreError, Update,
+};
 use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp, TokenHash};
 
 /// Accounts of the people who log in.
 #[async_trait]
 pub trait AccountStore {
-    /// Adds an account unless the name is taken.
+    /// Adds an account unless an account has the name, or had it once.
     async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError>;
     /// Finds one by its login name (compared in lower case).
     async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError>;
@@ -23,6 +26,30 @@ pub trait AccountStore {
         tenant: &TenantId,
         subject: &Subject,
         disabled: bool,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError>;
+    /// Gives an account another login name, unless another account has it or had it once; the old name stays taken. It may
+    /// have a name back that was its own. Ends nothing.
+    async fn rename_account(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        name: &str,
+        audit: AuditRow,
+    ) -> Result<Renaming, StoreError>;
+    /// Removes an account with its sessions, links, codes, grants and consents; its name stays taken. Emits
+    /// `Change::AccountDisabled`.
+    async fn delete_account(&self, tenant: &TenantId, subject: &Subject, audit: AuditRow)
+    -> Result<Update, StoreError>;
+    /// Lists the login names of a tenant that accounts had and have no more, with whose they were.
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError>;
+    /// Sets the password that the owner of an enabled account wishes, if the present one is still the one that was compared;
+    /// forgets failed logins; ends all sessions and links of the account, and its codes and grants if that is wished.
+    async fn change_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        change: PasswordChange,
         audit: AuditRow,
     ) -> Result<Update, StoreError>;
     /// Sets the password and forgets failed logins; ends all sessions, links, codes and grants of the

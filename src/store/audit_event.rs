@@ -123,15 +123,22 @@ macro_rules! other_reason {
 events! {
     /// An operator added an account.
     AccountAdded = "account.added", Deed, [Actor Subject] [] [];
+    /// An operator deleted an account: its sessions, links, codes and grants have ended. Nobody else is given its name.
+    AccountDeleted = "account.deleted", Deed, [Actor Subject] [] [], "the login name that it had";
     /// An operator switched an account off: its sessions, links, codes and grants have ended.
     AccountDisabled = "account.disabled", Deed, [Actor Subject] [] [];
     /// An operator switched an account on again.
     AccountEnabled = "account.enabled", Deed, [Actor Subject] [] [];
+    /// The owner of an account changed its password. Sessions and links of the account have ended, with `with_grants` codes
+    /// and grants as well.
+    PasswordChanged = "account.password_changed", Deed, [Actor Subject] [] ["with_grants"];
     /// A new password was refused.
     PasswordRefused = "account.password_refused", Open, [Subject] [] ["too_short" "too_long" "too_common"];
     /// A password was set: by an operator, or by the account's owner with a link. Sessions, links, codes and grants of the
     /// account have ended.
     PasswordSet = "account.password_set", Deed, [Actor Subject] [] [];
+    /// An operator gave an account another login name. Nobody else is given the one it had.
+    AccountRenamed = "account.renamed", Deed, [Actor Subject] [] [], "the login name that it had, and the one it has";
     /// An operator made a one-time link for setting a password.
     SetupLinkMade = "account.setup_link_made", Deed, [Actor Subject] [] [];
     /// An operator removed rows of the audit trail.
@@ -181,7 +188,7 @@ events! {
     GrantRevoked = "grant.revoked", Deed, [Actor] [Subject Client Resource Target] [], "how many, where there can be several";
     /// A login failed. What was typed is not recorded.
     LoginFailed = "login.failed", Open, [] [Subject] ["wrong_password" "unknown_account" "account_disabled"];
-    /// A user signed in.
+    /// A user signed in, or goes on in a new browser session after a change of their password.
     LoginSucceeded = "login.succeeded", Deed, [Actor Subject] [] [];
     /// A login was refused unseen because of earlier failures; it was told how long to wait.
     LoginThrottled = "login.throttled", Open, [] [Subject] [];

@@ -41,7 +41,7 @@ pub enum Change {
     ClientDisabled(TenantId, ClientId),
     /// A client was removed: forget its tokens.
     ClientDeleted(TenantId, ClientId),
-    /// An account was switched off: forget its tokens.
+    /// An account was switched off or removed: forget its tokens.
     AccountDisabled(TenantId, Subject),
 }
 

@@ -30,8 +30,12 @@ fn within(what: &str, text: &str, limit: usize) -> Result<(), StoreError> {
 }
 
 pub(super) fn account(account: &Account) -> Result<(), StoreError> {
-    within("the login name", &account.name, NAME)?;
+    login_name(&account.name)?;
     account.password.as_deref().map_or(Ok(()), password_hash)
+}
+
+pub(super) fn login_name(name: &str) -> Result<(), StoreError> {
+    within("the login name", name, NAME)
 }
 
 /// Returns the client's metadata as stored.

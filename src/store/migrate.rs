@@ -29,6 +29,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 10, name: "login_failure", sql: include_str!("migrations/0010_login_failure.sql") },
     Migration { number: 11, name: "registrations", sql: include_str!("migrations/0011_registrations.sql") },
     Migration { number: 12, name: "audit_size", sql: include_str!("migrations/0012_audit_size.sql") },
+    Migration { number: 13, name: "former_names", sql: include_str!("migrations/0013_former_names.sql") },
 ];
 
 /// A step that a store has taken.

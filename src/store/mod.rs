@@ -37,11 +37,11 @@ pub use audit_row::AuditRow;
 pub use change::{Change, ChangeSeq, Changes};
 pub use clock::{ClockNote, ClockStore};
 pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
-pub use outcome::{Insertion, Redemption, Rotation, StoreError, Update};
+pub use outcome::{Insertion, Redemption, Renaming, Rotation, StoreError, Update};
 pub use pending::{PendingLimits, Source};
 pub use record::{
     Account, AccountStatus, Advance, Consent, Interaction, InteractionStep, LoginHistory, LoginPlace, LoginSession,
-    NewPassword, SetupLink, StoreStats,
+    NewPassword, PasswordChange, SetupLink, StoreStats,
 };
 
 use crate::oauth::{

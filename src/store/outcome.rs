@@ -47,6 +47,17 @@ pub enum Insertion {
     Same,
 }
 
+/// Whether an account has another login name now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renaming {
+    /// It has.
+    Done,
+    /// There is no such account.
+    NotFound,
+    /// Another account has the name, or had it once.
+    Taken,
+}
+
 /// Whether an update found its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Update {

@@ -76,6 +76,17 @@ impl std::fmt::Debug for NewPassword {
     }
 }
 
+/// A password that the owner of an account sets, having given the present one.
+#[derive(Debug, Clone)]
+pub struct PasswordChange {
+    /// The hash of the present one, as it was compared.
+    pub old_phc: zeroize::Zeroizing<String>,
+    /// The new one.
+    pub new: NewPassword,
+    /// Whether what applications were granted ends too.
+    pub end_grants: bool,
+}
+
 /// Somewhere an account has signed in from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LoginPlace {

@@ -229,6 +229,33 @@ describe('pages in Chromium', () => {
     assert.ok(arrived.at(-1).get('code'));
   }));
 
+  test('a person changes their password on the account page', () => visit({}, async (page, { expected }) => {
+    const [name, first, second] = [`ada-${randomBytes(4).toString('hex')}`, 'nine-otters-under-a-bridge', 'five-kettles-in-a-row'];
+    const { link } = await gateway.command('user', 'add', name);
+    await page.goto(link);
+    for (const label of ['New password', 'The same again']) await page.getByLabel(label).fill(first);
+    await page.getByRole('button', { name: 'Set password' }).click();
+    await page.goto(`${gateway.origin}/account`);
+    await logIn(page, { name, password: first });
+    const change = async (present) => {
+      if (!(await page.getByLabel('Present password').isVisible())) await page.getByText('Change your password').click();
+      await page.getByLabel('Present password').fill(present);
+      for (const label of [/^New password/, /^Confirm/]) await page.getByLabel(label).fill(second);
+      await page.getByRole('button', { name: 'Change password' }).click();
+    };
+    await change('not my password');
+    assert.match(await page.getByRole('alert').innerText(), /present password is not right/);
+    expected(/status of 400/);
+    await picture(page, 'account-password');
+    await change(first);
+    assert.match(await page.getByRole('status').innerText(), /password is changed/);
+    await picture(page, 'account-password-changed');
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+    await page.goto(`${gateway.origin}/account`);
+    await logIn(page, { name, password: second });
+    await page.getByRole('heading', { name: 'Your account' }).waitFor();
+  }));
+
   const looks = {
     phone: { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
     dark: { colorScheme: 'dark' },

@@ -4,7 +4,7 @@ use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request};
 use super::browser::{Browser, Page, cookie};
-use super::site::{RESOURCE, Site, only};
+use super::site::{NAME, PASSWORD, RESOURCE, Site, only};
 
 async fn at_account(site: &Site) -> (Browser<'_>, Page) {
     let mut browser = Browser::new(site);
@@ -79,7 +79,7 @@ async fn one_users_grant_is_not_anothers_to_end() {
     let mut grace = Browser::new(&site);
     let answer = grace.get("/account").await;
     let login = grace.page(answer.header("location")).await;
-    let form = login.form(&[("username", "grace"), ("password", super::site::PASSWORD)]);
+    let form = login.form(&[("username", "grace"), ("password", PASSWORD)]);
     assert_eq!(grace.post("/login", &form).await.header("location"), "/account");
     let page = grace.page("/account").await;
     assert!(!page.html.contains("Acme sales"));
@@ -134,4 +134,112 @@ async fn what_the_query_says_is_never_shown() {
     for target in ["/?done=evil-words", "/account?done=evil-words"] {
         assert!(!browser.page(target).await.html.contains("evil-words"));
     }
+}
+
+const NEW: &str = "five-kettles-in-a-row";
+
+/// The form that changes the password, sent by this browser.
+async fn change(browser: &mut Browser<'_>, present: &str, new: &str, more: &[(&str, &str)]) -> super::site::Answer {
+    let page = browser.page("/account").await;
+    let form = [("form_token", page.hidden("form_token")), ("present", present), ("password", new)];
+    let form = if more.iter().any(|(name, _)| *name == "repeat") {
+        form.to_vec()
+    } else {
+        [&form[..], &[("repeat", new)]].concat()
+    };
+    browser.post("/account/password", &[&form[..], more].concat()).await
+}
+
+#[tokio::test]
+async fn rt_14_ones_own_new_password_signs_other_browsers_out_and_this_one_in_anew() {
+    let site = Site::start().await;
+    let (mut stolen, _) = at_account(&site).await;
+    let (mut browser, page) = at_account(&site).await;
+    assert!(page.html.contains("Change your password"));
+    let (client, refresh) = connect(&site, &mut browser).await;
+    let old = browser.session().unwrap().clone();
+    let answer = change(&mut browser, PASSWORD, NEW, &[]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/account?done=password-changed"));
+    assert_ne!(browser.session(), Some(&old), "a new session");
+    let page = browser.page(answer.header("location")).await;
+    assert!(page.html.contains("Your password is changed") && page.html.contains("Acme sales"), "{page}");
+    assert_eq!(stolen.get("/account").await.status, 303, "signed out");
+    let mut copy = Browser::new(&site);
+    copy.cookies.insert(cookie("s"), old);
+    assert_eq!(copy.get("/account").await.status, 303, "and so is whoever had a copy of this browser's cookie");
+    // Applications go on, the old password does not.
+    let form = [("grant_type", "refresh_token"), ("client_id", client.as_str()), ("refresh_token", refresh.as_str())];
+    assert_eq!(site.submit("/token", &form, &[]).await.status, 200);
+    for (password, status) in [(PASSWORD, 400), (NEW, 303)] {
+        let mut other = Browser::new(&site);
+        let login = other.get("/account").await;
+        let login = other.page(login.header("location")).await;
+        let answer = other.post("/login", &login.form(&[("username", NAME), ("password", password)])).await;
+        assert_eq!(answer.status, status);
+    }
+    assert_eq!(site.count(AuditEvent::PasswordChanged).await, 1);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_applications_where_that_is_wished() {
+    let site = Site::start().await;
+    let (mut browser, _) = at_account(&site).await;
+    let (client, refresh) = connect(&site, &mut browser).await;
+    let answer = change(&mut browser, PASSWORD, NEW, &[("disconnect", "yes")]).await;
+    let page = browser.page(answer.header("location")).await;
+    assert!(page.html.contains("No application is connected"), "{page}");
+    let form = [("grant_type", "refresh_token"), ("client_id", client.as_str()), ("refresh_token", refresh.as_str())];
+    site.submit("/token", &form, &[]).await.assert_tok(400, "invalid_grant");
+    assert_eq!(site.reasons(AuditEvent::PasswordChanged).await, ["with_grants"]);
+}
+
+#[tokio::test]
+async fn a_password_is_changed_by_its_own_form_and_the_present_password_only() {
+    let site = Site::start().await;
+    let (mut browser, page) = at_account(&site).await;
+    let session = browser.session().unwrap().clone();
+    for (present, new, more, said) in [
+        ("wrong-saucer-41", NEW, &[][..], "Your present password is not right."),
+        ("", NEW, &[], "Your present password is not right."),
+        (PASSWORD, NEW, &[("repeat", "another-kettle")], "The two passwords are not the same."),
+        (PASSWORD, "short", &[], "at least 12 characters"),
+        (PASSWORD, "manchesterunited", &[], "soon guessed"),
+    ] {
+        let answer = change(&mut browser, present, new, more).await;
+        assert_eq!(answer.status, 400, "{said}");
+        assert!(answer.body.contains(said) && answer.body.contains("<details class=\"fold\" open>"), "{answer:?}");
+        assert!(!answer.body.contains(new), "no password is written into a page");
+    }
+    let form = [("present", PASSWORD), ("password", NEW), ("repeat", NEW)];
+    for token in ["", "forged"] {
+        let form = [&form[..], &[("form_token", token)]].concat();
+        assert_eq!(browser.post("/account/password", &form).await.status, 403);
+    }
+    let form = [&form[..], &[("form_token", page.hidden("form_token"))]].concat();
+    let foreign = [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")];
+    assert_eq!(browser.post_from("/account/password", &form, &foreign).await.status, 403);
+    assert_eq!(browser.get("/account/password").await.status, 405);
+    let nobody = Browser::new(&site).post("/account/password", &form).await;
+    assert_eq!((nobody.status, nobody.header("location")), (303, "/account"));
+    assert_eq!(site.count(AuditEvent::PasswordChanged).await, 0);
+    assert_eq!(site.reasons(AuditEvent::LoginFailed).await, ["wrong_password"; 2]);
+    assert_eq!(browser.session(), Some(&session));
+}
+
+#[tokio::test]
+async fn li_02_the_present_password_is_not_guessed_on_the_account_page() {
+    let site = Site::start().await;
+    let (mut browser, _) = at_account(&site).await;
+    let mut answer = change(&mut browser, "wrong-saucer-41", NEW, &[]).await;
+    for _ in 0..20 {
+        if answer.status == 429 {
+            break;
+        }
+        answer = change(&mut browser, "wrong-saucer-41", NEW, &[]).await;
+    }
+    assert_eq!(answer.status, 429, "guesses are delayed as at the login page");
+    assert!(answer.body.contains("too many wrong passwords") && answer.headers.contains_key("retry-after"));
+    assert_eq!(change(&mut browser, PASSWORD, NEW, &[]).await.status, 429, "the right one waits too");
+    site.clock.advance(mcpgate::oauth::Lifetime::from_secs(60));
+    assert_eq!(change(&mut browser, PASSWORD, NEW, &[]).await.status, 303);
 }

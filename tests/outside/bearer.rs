@@ -197,6 +197,23 @@ async fn tv_14_a_disabled_user_is_out() {
 }
 
 #[tokio::test]
+async fn tv_14_a_deleted_user_is_out() {
+    let (shared, application) = application(CALLBACK).await;
+    let name = crate::login::new_user(&shared.home, "tv-14-deleted");
+    let tokens = crate::refresh::tokens_of(&shared.home, &application, &name).await;
+    let mut browser = crate::support::page::Browser::new(&shared.home);
+    let login = browser.open("/account").await;
+    let page = browser.log_in(&login, &name, crate::login::USER_PASSWORD).await;
+    assert!(page.text().contains("action=\"/logout\""), "signed in");
+    let mut client = Client::new(&shared.home);
+    assert_eq!(client.call("/mcp", &tokens.access, "tv-14").await.status, 200);
+    shared.home.command(&["user", "delete", &name]);
+    within_a_second(&mut client, &tokens.access).await;
+    expect::refused(&application.refresh(&mut client, &tokens.refresh).await, "invalid_grant");
+    assert!(browser.open("/account").await.text().contains("action=\"/login\""), "and out of the browser");
+}
+
+#[tokio::test]
 async fn tv_19_a_preflight_is_answered_here() {
     let shared = shared::gateway().await;
     let headers = [
@@ -237,6 +254,7 @@ async fn tv_20_only_the_public_list_answers_strangers() {
         "/.well-known/oauth-protected-resource/mcp",
         "/.well-known/openid-configuration",
         "/account",
+        "/account/password",
         "/account/revoke",
         "/admin",
         "/api",

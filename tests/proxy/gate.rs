@@ -13,8 +13,8 @@ use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeSeq, Changes,
     ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace,
-    LoginSession, LoginStore, NewPassword, PendingLimits, Pruned, RedeemCode, Redemption, RotateRefresh, Rotation,
-    SessionStore, SetupLink, StoreError, StoreStats, Update, UseReport,
+    LoginSession, LoginStore, NewPassword, PasswordChange, PendingLimits, Pruned, RedeemCode, Redemption, Renaming,
+    RotateRefresh, Rotation, SessionStore, SetupLink, StoreError, StoreStats, Update, UseReport,
 };
 use tokio::sync::watch;
 
@@ -129,6 +129,10 @@ delegate! { AccountStore {
     fn find_account(tenant: &TenantId, subject: &Subject) -> Option<Account>;
     fn list_accounts(tenant: &TenantId) -> Vec<Account>;
     fn set_account_disabled(tenant: &TenantId, subject: &Subject, disabled: bool, audit: AuditRow) -> Update;
+    fn rename_account(tenant: &TenantId, subject: &Subject, name: &str, audit: AuditRow) -> Renaming;
+    fn delete_account(tenant: &TenantId, subject: &Subject, audit: AuditRow) -> Update;
+    fn former_names(tenant: &TenantId) -> Vec<(String, Subject)>;
+    fn change_password(tenant: &TenantId, subject: &Subject, change: PasswordChange, audit: AuditRow) -> Update;
     fn set_password(tenant: &TenantId, subject: &Subject, new: NewPassword, audit: AuditRow) -> Update;
     fn rehash_password(tenant: &TenantId, subject: &Subject, old: &str, new: String) -> Update;
     fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Lifetime, TenantId, Timestamp};
-use mcpgate::store::{Account, AccountStatus, AuditEvent, Change, Insertion, SetupLink, Store, StoreError, Update};
+use mcpgate::store::{
+    Account, AccountStatus, AuditEvent, Change, Insertion, PasswordChange, Renaming, SetupLink, Store, StoreError,
+    Update,
+};
 
 use crate::world::*;
 
@@ -14,6 +17,10 @@ crate::on_every_store! {
     rt_14_a_new_password_ends_sessions_and_grants,
     rehashing_ends_nothing,
     a_link_sets_the_password_once,
+    its_owner_changes_a_password_and_keeps_what_applications_have,
+    a_change_of_password_may_end_what_applications_have,
+    a_name_is_given_to_one_person_only,
+    what_is_deleted_ends_and_its_name_stays_taken,
     st_15_monstrous_names_are_refused,
 }
 
@@ -146,6 +153,105 @@ async fn a_link_sets_the_password_once(store: Arc<dyn Store>) {
     assert_eq!(events(&store, before).await, [AuditEvent::PasswordSet]);
     let unknown = SetupLink { subject: subject("x"), ..link("y", START) };
     assert!(matches!(store.insert_setup_link(unknown, made()).await, Err(StoreError::Conflict(_))));
+}
+
+async fn change(store: &Arc<dyn Store>, of: &str, old: &str, end_grants: bool) -> Update {
+    let old_phc = old.to_owned().into();
+    let change = PasswordChange { old_phc, new: new_password("$own", of, START), end_grants };
+    store.change_password(&tenant(), &subject(of), change, row(AuditEvent::PasswordChanged, START)).await.unwrap()
+}
+
+async fn its_owner_changes_a_password_and_keeps_what_applications_have(store: Arc<dyn Store>) {
+    busy_accounts(&store).await;
+    let old = account("alice").password.unwrap();
+    let before = store.newest_audit().await.unwrap();
+    assert_eq!(change(&store, "alice", "$another", false).await, Update::NotFound, "not the one that was compared");
+    assert_eq!(change(&store, "x", &old, false).await, Update::NotFound);
+    assert_eq!(change(&store, "alice", &old, false).await, Update::Done);
+    assert_eq!(change(&store, "alice", &old, false).await, Update::NotFound, "the second of two changes at once");
+    for (name, lives) in [("s1", false), ("s2", false), ("s3", true)] {
+        assert_eq!(store.touch_session(&tenant(), &hash(name), START).await.unwrap().is_some(), lives, "{name}");
+    }
+    assert_eq!(store.find_setup_link(&tenant(), &hash("l"), START).await.unwrap(), None);
+    assert!(is_live(&store, "g token", START).await);
+    let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
+    assert_eq!((found.password.as_deref(), found.password_set_at), (Some("$own"), Some(START)));
+    assert_eq!(events(&store, before).await, [AuditEvent::PasswordChanged]);
+    store
+        .set_account_disabled(&tenant(), &subject("alice"), true, row(AuditEvent::AccountDisabled, START))
+        .await
+        .unwrap();
+    assert_eq!(change(&store, "alice", "$own", false).await, Update::NotFound, "it is switched off");
+}
+
+async fn a_change_of_password_may_end_what_applications_have(store: Arc<dyn Store>) {
+    busy_accounts(&store).await;
+    assert_eq!(change(&store, "alice", &account("alice").password.unwrap(), true).await, Update::Done);
+    assert_ended(&store).await;
+}
+
+async fn rename(store: &Arc<dyn Store>, of: &str, name: &str) -> Renaming {
+    store.rename_account(&tenant(), &subject(of), name, row(AuditEvent::AccountRenamed, START)).await.unwrap()
+}
+
+async fn a_name_is_given_to_one_person_only(store: Arc<dyn Store>) {
+    busy_accounts(&store).await;
+    let before = store.newest_audit().await.unwrap();
+    assert_eq!(rename(&store, "x", "carol").await, Renaming::NotFound);
+    assert_eq!(rename(&store, "alice", "bob").await, Renaming::Taken);
+    assert_eq!(rename(&store, "alice", "carol").await, Renaming::Done);
+    assert_eq!(store.find_account_by_name(&tenant(), "alice").await.unwrap(), None);
+    let renamed = Account { name: "carol".to_owned(), ..account("alice") };
+    assert_eq!(store.find_account_by_name(&tenant(), "CAROL").await.unwrap(), Some(renamed));
+    assert!(store.touch_session(&tenant(), &hash("s1"), START).await.unwrap().is_some(), "nothing ends");
+    assert!(is_live(&store, "g token", START).await);
+    assert_eq!(store.former_names(&tenant()).await.unwrap(), [("alice".to_owned(), subject("alice"))]);
+    // The old name is nobody else's, whether by renaming or by adding; in another tenant it means somebody else.
+    let insert = |account| store.insert_account(account, row(AuditEvent::AccountAdded, START));
+    assert_eq!(rename(&store, "bob", "alice").await, Renaming::Taken);
+    let second = Account { subject: subject("second"), ..account("alice") };
+    assert_eq!(insert(second.clone()).await.unwrap(), Insertion::Exists);
+    let elsewhere = TenantId::parse("other").unwrap();
+    assert_eq!(insert(Account { tenant: elsewhere.clone(), ..second }).await.unwrap(), Insertion::Inserted);
+    assert!(store.former_names(&elsewhere).await.unwrap().is_empty());
+    // Its own it may have back, and then the other one is kept for it.
+    assert_eq!(rename(&store, "alice", "alice").await, Renaming::Done);
+    assert_eq!(store.former_names(&tenant()).await.unwrap(), [("carol".to_owned(), subject("alice"))]);
+    assert_eq!(rename(&store, "bob", "carol").await, Renaming::Taken);
+    let wished = [AuditEvent::AccountRenamed, AuditEvent::AccountAdded, AuditEvent::AccountRenamed];
+    assert_eq!(events(&store, before).await, wished);
+    let (bob, monster) = (subject("bob"), "x".repeat(300));
+    let refused = store.rename_account(&tenant(), &bob, &monster, row(AuditEvent::AccountRenamed, START)).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))));
+}
+
+async fn what_is_deleted_ends_and_its_name_stays_taken(store: Arc<dyn Store>) {
+    busy_accounts(&store).await;
+    let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
+    let delete = |of: &str| {
+        let (store, of) = (Arc::clone(&store), subject(of));
+        async move { store.delete_account(&tenant(), &of, row(AuditEvent::AccountDeleted, START)).await.unwrap() }
+    };
+    assert_eq!(delete("x").await, Update::NotFound);
+    assert_eq!(delete("alice").await, Update::Done);
+    assert_eq!(delete("alice").await, Update::NotFound);
+    for (name, lives) in [("s1", false), ("s2", false), ("s3", true)] {
+        assert_eq!(store.touch_session(&tenant(), &hash(name), START).await.unwrap().is_some(), lives, "{name}");
+    }
+    assert!(!is_live(&store, "g token", START).await);
+    assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), None);
+    assert_eq!(store.find_setup_link(&tenant(), &hash("l"), START).await.unwrap(), None);
+    assert_eq!(store.find_account(&tenant(), &subject("alice")).await.unwrap(), None);
+    assert_eq!(store.find_account_by_name(&tenant(), "alice").await.unwrap(), None);
+    assert_eq!(events(&store, audit).await, [AuditEvent::AccountDeleted]);
+    let changes: Vec<_> = changes(&store, change).await.into_iter().map(|(_, c)| c).collect();
+    let wished = [Change::GrantRevoked(tenant(), grant_id("g")), Change::AccountDisabled(tenant(), subject("alice"))];
+    assert_eq!(changes, wished);
+    assert_eq!(store.former_names(&tenant()).await.unwrap(), [("alice".to_owned(), subject("alice"))]);
+    let second = Account { subject: subject("second"), ..account("alice") };
+    let inserted = store.insert_account(second, row(AuditEvent::AccountAdded, START)).await.unwrap();
+    assert_eq!(inserted, Insertion::Exists);
+    assert_eq!(rename(&store, "bob", "alice").await, Renaming::Taken);
 }
 
 async fn st_15_monstrous_names_are_refused(store: Arc<dyn Store>) {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Administration, AdministrationError, done};
 use crate::issuer::password;
 use crate::oauth::{LoginNameHash, SessionSecret, Subject};
-use crate::store::{Account, AccountStatus, AuditEvent, Insertion, NewPassword, SetupLink};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, Insertion, NewPassword, Renaming, SetupLink};
 
 /// The name of the first account.
 const FIRST: &str = "admin";
@@ -50,7 +50,7 @@ impl Administration {
     /// Adds an account: with a password, or with a one-time link to set one.
     ///
     /// # Errors
-    /// `BadName`, `NameTaken`, `Password`, `Hash`, `Store`.
+    /// `BadName`, `NameTaken`, `NameOnceGiven`, `Password`, `Hash`, `Store`.
     pub async fn add_account(&self, name: &str, password: Option<&str>) -> Result<NewAccount, AdministrationError> {
         let name = login_name(name)?;
         let phc = match password {
@@ -75,7 +75,7 @@ impl Administration {
         match self.store.insert_account(account.clone(), row).await? {
             Insertion::Inserted => {}
             Insertion::Exists | Insertion::Full | Insertion::Same => {
-                return Err(AdministrationError::NameTaken(account.name));
+                return Err(self.taken(account.name).await?);
             }
         }
         let link = match password {
@@ -121,6 +121,53 @@ impl Administration {
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
+    /// Gives an account another login name; nobody else is given the one it had. Sessions and grants stand.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `BadName`, `NameTaken`, `NameOnceGiven`, `Store`.
+    pub async fn rename_account(&self, name: &str, new: &str) -> Result<Account, AdministrationError> {
+        let account = self.account(name).await?;
+        let new = login_name(new)?;
+        if account.name == new {
+            return Ok(account);
+        }
+        let reason = Some(format!("{} to {new}", account.name));
+        let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountRenamed, &account.subject) };
+        match self.store.rename_account(&self.tenant, &account.subject, &new, row).await? {
+            Renaming::Done => Ok(Account { name: new, ..account }),
+            Renaming::NotFound => Err(AdministrationError::NoSuchAccount(account.name)),
+            Renaming::Taken => Err(self.taken(new).await?),
+        }
+    }
+
+    /// Deletes an account, with its sessions and grants; nobody else is given its name.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `Store`.
+    pub async fn delete_account(&self, name: &str) -> Result<Account, AdministrationError> {
+        let account = self.account(name).await?;
+        let reason = Some(account.name.clone());
+        let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountDeleted, &account.subject) };
+        let update = self.store.delete_account(&self.tenant, &account.subject, row).await?;
+        done(update, || AdministrationError::NoSuchAccount(account.name.clone()))?;
+        Ok(account)
+    }
+
+    /// Says why a name cannot be had: an account has it, or had it once.
+    async fn taken(&self, name: String) -> Result<AdministrationError, AdministrationError> {
+        let holder = self.store.find_account_by_name(&self.tenant, &name).await?;
+        let why = if holder.is_some() { AdministrationError::NameTaken } else { AdministrationError::NameOnceGiven };
+        Ok(why(name))
+    }
+
+    /// Lists the login names that accounts had before they were renamed or deleted, with whose they were.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn former_names(&self) -> Result<Vec<(String, Subject)>, AdministrationError> {
+        Ok(self.store.former_names(&self.tenant).await?)
+    }
+
     /// Sets a password, which ends the account's sessions and revokes its grants.
     ///
     /// # Errors
@@ -154,10 +201,15 @@ impl Administration {
         let without_password = accounts.iter().find(|a| a.name == FIRST && a.password.is_none());
         match (without_password, password) {
             (None, _) if !accounts.is_empty() => Ok(FirstAccount::Ready),
-            (None, _) => {
-                let added = self.add_account(FIRST, password).await?;
-                Ok(added.link.map_or(FirstAccount::PasswordSet, FirstAccount::Link))
-            }
+            (None, _) => match self.add_account(FIRST, password).await {
+                Ok(added) => Ok(added.link.map_or(FirstAccount::PasswordSet, FirstAccount::Link)),
+                // The name was somebody's, and no account is left: its operator removed the last one.
+                Err(AdministrationError::NameOnceGiven(_)) => {
+                    tracing::warn!("nobody can sign in: there is no account; add one with mcpgate user add");
+                    Ok(FirstAccount::Ready)
+                }
+                Err(error) => Err(error),
+            },
             (Some(account), Some(password)) => {
                 self.set_password(&account.name, password).await?;
                 Ok(FirstAccount::PasswordSet)

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Which rows an operator asks for.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
-    /// About the account of this login name or subject, or by it.
+    /// About the account of this login name (now or formerly) or subject, or by it.
     pub user: Option<String>,
     /// About the client of this id.
     pub client: Option<String>,
@@ -53,8 +53,11 @@ impl Administration {
     async fn subject_of(&self, user: &str) -> Result<Subject, AdministrationError> {
         match self.account(user).await {
             Ok(account) => Ok(account.subject),
-            Err(AdministrationError::NoSuchAccount(name)) if name.starts_with("user_") => {
-                Subject::parse(&name).ok_or(AdministrationError::NoSuchAccount(name))
+            Err(AdministrationError::NoSuchAccount(name)) => {
+                let (names, wanted) = (self.former_names().await?, name.to_lowercase());
+                let former = names.into_iter().find_map(|(known, subject)| (known == wanted).then_some(subject));
+                let subject = former.or_else(|| Subject::parse(&name).filter(|_| name.starts_with("user_")));
+                subject.ok_or(AdministrationError::NoSuchAccount(name))
             }
             Err(error) => Err(error),
         }

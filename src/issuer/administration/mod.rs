@@ -68,6 +68,9 @@ pub enum AdministrationError {
     /// The name of an account is taken.
     #[error("there is an account {0:?} already")]
     NameTaken(String),
+    /// The name of an account was another account's before.
+    #[error("{0:?} was the login name of somebody else, and is never given to another person: choose another one")]
+    NameOnceGiven(String),
     /// The password is not acceptable.
     #[error("{}", refusal(*.0))]
     Password(PasswordRefused),

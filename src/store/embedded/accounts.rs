@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::super::{
-    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, SetupLink, StoreError, Update,
-    limits,
+    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming,
+    SetupLink, StoreError, Update, limits,
 };
 use super::clients::{parse_disabled, status_word};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{EmbeddedStore, audit, grants, logins};
+use super::{EmbeddedStore, audit, grants, logins, names, sessions};
 use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
 
 const COLUMNS: &str = "no, tenant, subject, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
@@ -93,17 +93,59 @@ fn put_password(
     row: &AuditRow,
 ) -> Result<Update, StoreError> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
+    let at = new.at;
+    let account = replace_password(db, no, account, new)?;
+    end_access(db, no, &account, at)?;
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+fn replace_password(db: &Connection, no: i64, account: Account, new: NewPassword) -> Result<Account, StoreError> {
     let account = Account { password: Some(new.phc), password_set_at: Some(new.at), failed_logins: 0, ..account };
     save(db, no, &account)?;
-    logins::forget_failures(db, tenant, &new.name)?;
-    end_access(db, no, &account, new.at)?;
+    logins::forget_failures(db, &account.tenant, &new.name)?;
+    Ok(account)
+}
+
+fn change_password(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    change: PasswordChange,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let is_as_compared = |a: &Account| a.password.as_deref() == Some(change.old_phc.as_str()) && !is_disabled(a.status);
+    let Some((no, account)) = find(db, tenant, subject)?.filter(|(_, account)| is_as_compared(account)) else {
+        return Ok(Update::NotFound);
+    };
+    let at = change.new.at;
+    let account = replace_password(db, no, account, change.new)?;
+    if change.end_grants {
+        end_access(db, no, &account, at)?;
+    } else {
+        execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
+        sessions::end_all(db, tenant, Some(subject))?;
+    }
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+/// Removes an account; what hangs on it goes with it.
+fn delete(db: &Connection, tenant: &TenantId, subject: &Subject, row: &AuditRow) -> Result<Update, StoreError> {
+    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
+    // First, so that each grant that stood is announced.
+    end_access(db, no, &account, row.at)?;
+    names::reserve(db, &account)?;
+    execute_once(db, "DELETE FROM account WHERE no = ?1", [no])?;
+    audit::announce(db, row.at, &Change::AccountDisabled(tenant.clone(), subject.clone()))?;
     audit::append(db, row)?;
     Ok(Update::Done)
 }
 
 fn insert(db: &Connection, account: &Account) -> Result<Insertion, StoreError> {
-    let taken = "SELECT no FROM account WHERE tenant = ?1 AND (name = ?2 OR subject = ?3)";
-    if row::one(db, taken, params![account.tenant, account.name, account.subject], |c| c.no())?.is_some() {
+    let known = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
+    let is_known = row::one(db, known, params![account.tenant, account.subject], |c| c.no())?.is_some();
+    if is_known || names::is_of_another(db, &account.tenant, &account.name, &account.subject)? {
         return Ok(Insertion::Exists);
     }
     execute_once(
@@ -201,6 +243,45 @@ impl AccountStore for EmbeddedStore {
             Ok(Update::Done)
         })
         .await
+    }
+
+    async fn rename_account(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        name: &str,
+        audit: AuditRow,
+    ) -> Result<Renaming, StoreError> {
+        limits::login_name(name)?;
+        let (tenant, subject, name) = (tenant.clone(), subject.clone(), name.to_owned());
+        self.write(move |db| names::rename(db, &tenant, &subject, name, &audit)).await
+    }
+
+    async fn delete_account(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        self.write(move |db| delete(db, &tenant, &subject, &audit)).await
+    }
+
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |db| names::former(db, &tenant)).await
+    }
+
+    async fn change_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        change: PasswordChange,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        limits::password_hash(&change.new.phc)?;
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        self.write(move |db| change_password(db, &tenant, &subject, change, &audit)).await
     }
 
     async fn set_password(

@@ -18,7 +18,7 @@ use crate::files::private::take_owner;
 const TOLD: usize = 20;
 
 /// What must never be, counted; and how it is told.
-const INVARIANTS: [(&str, &str); 8] = [
+const INVARIANTS: [(&str, &str); 9] = [
     (
         "SELECT count(*) FROM access_token t LEFT JOIN grants g ON g.no = t.grant_no WHERE g.no IS NULL",
         "access tokens have no grant",
@@ -37,6 +37,11 @@ const INVARIANTS: [(&str, &str); 8] = [
         "grants belong to another tenant than their client or account",
     ),
     ("SELECT count(*) FROM access_token t JOIN void_token v ON v.hash = t.hash", "void access tokens are live"),
+    (
+        "SELECT count(*) FROM account a JOIN former_name f ON f.tenant = a.tenant AND f.name = a.name
+            WHERE f.subject <> a.subject",
+        "accounts have a login name that was somebody else's",
+    ),
     ("SELECT count(*) FROM grants WHERE idle_until > expires_at", "grants idle beyond their end"),
     ("SELECT count(*) FROM code WHERE used_at IS NOT NULL AND grant_no IS NULL", "used codes have no grant"),
     ("SELECT count(*) FROM code WHERE challenge IS NULL", "codes have no PKCE challenge"),

@@ -26,6 +26,7 @@ mod fault;
 mod grants;
 mod interactions;
 mod logins;
+mod names;
 mod readers;
 mod refresh;
 mod registrations;

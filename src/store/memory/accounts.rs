@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::super::{
-    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, SetupLink, StoreError, Update,
-    limits,
+    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming,
+    SetupLink, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
@@ -16,13 +16,33 @@ impl State {
 
     /// Sets the password and ends what the old one gave rise to.
     fn put_password(&mut self, tenant: &TenantId, subject: &Subject, new: NewPassword) -> Update {
-        let Some(account) = self.account_mut(tenant, subject) else { return Update::NotFound };
+        let at = new.at;
+        if !self.replace_password(tenant, subject, new) {
+            return Update::NotFound;
+        }
+        self.end_access(tenant, subject, at);
+        Update::Done
+    }
+
+    fn replace_password(&mut self, tenant: &TenantId, subject: &Subject, new: NewPassword) -> bool {
+        let Some(account) = self.account_mut(tenant, subject) else { return false };
         account.password = Some(new.phc);
         account.password_set_at = Some(new.at);
         account.failed_logins = 0;
         self.forget_failures(tenant, &new.name);
-        self.end_access(tenant, subject, new.at);
-        Update::Done
+        true
+    }
+
+    /// Whether somebody else than `subject` has a login name, or had it once.
+    fn is_name_of_another(&self, tenant: &TenantId, name: &str, subject: &Subject) -> bool {
+        let now = self.accounts.iter().map(|a| (&a.tenant, &a.name, &a.subject));
+        let before = self.former_names.iter().map(|(t, n, s)| (t, n, s));
+        now.chain(before).any(|(t, n, s)| t == tenant && n == name && s != subject)
+    }
+
+    /// Keeps a name for whoever has it.
+    fn reserve_name(&mut self, account: &Account) {
+        self.former_names.push((account.tenant.clone(), account.name.clone(), account.subject.clone()));
     }
 }
 
@@ -31,9 +51,8 @@ impl AccountStore for MemoryStore {
     async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError> {
         limits::account(&account)?;
         let mut state = self.write();
-        let taken =
-            |a: &Account| a.tenant == account.tenant && (a.name == account.name || a.subject == account.subject);
-        if state.accounts.iter().any(taken) {
+        let is_known = state.account(&account.tenant, &account.subject).is_some();
+        if is_known || state.is_name_of_another(&account.tenant, &account.name, &account.subject) {
             return Ok(Insertion::Exists);
         }
         state.accounts.push(account);
@@ -67,6 +86,81 @@ impl AccountStore for MemoryStore {
         if disabled {
             state.end_access(tenant, subject, audit.at);
             state.announce(audit.at, Change::AccountDisabled(tenant.clone(), subject.clone()));
+        }
+        state.record(audit);
+        Ok(Update::Done)
+    }
+
+    async fn rename_account(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        name: &str,
+        audit: AuditRow,
+    ) -> Result<Renaming, StoreError> {
+        limits::login_name(name)?;
+        let mut state = self.write();
+        let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Renaming::NotFound) };
+        if state.is_name_of_another(tenant, name, subject) {
+            return Ok(Renaming::Taken);
+        }
+        state.reserve_name(&account);
+        state.former_names.retain(|(t, n, _)| t != tenant || n != name);
+        if let Some(account) = state.account_mut(tenant, subject) {
+            name.clone_into(&mut account.name);
+        }
+        state.record(audit);
+        Ok(Renaming::Done)
+    }
+
+    async fn delete_account(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let mut state = self.write();
+        let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Update::NotFound) };
+        state.end_access(tenant, subject, audit.at);
+        state.reserve_name(&account);
+        let other = |t: &TenantId, s: &Subject| t != tenant || s != subject;
+        state.accounts.retain(|a| other(&a.tenant, &a.subject));
+        state.codes.retain(|c| other(&c.tenant, &c.subject));
+        state.grants.retain(|g| other(&g.tenant, &g.subject));
+        state.places.retain(|(t, s, ..)| other(t, s));
+        state.announce(audit.at, Change::AccountDisabled(tenant.clone(), subject.clone()));
+        state.record(audit);
+        Ok(Update::Done)
+    }
+
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {
+        let state = self.read();
+        let mut names: Vec<_> = state.former_names.iter().filter(|(t, ..)| t == tenant).collect();
+        names.sort_by(|one, other| one.1.cmp(&other.1));
+        Ok(names.into_iter().map(|(_, name, subject)| (name.clone(), subject.clone())).collect())
+    }
+
+    async fn change_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        change: PasswordChange,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        limits::password_hash(&change.new.phc)?;
+        let mut state = self.write();
+        let is_as_compared =
+            |a: &&Account| a.password.as_deref() == Some(change.old_phc.as_str()) && a.status == AccountStatus::Enabled;
+        if state.account(tenant, subject).filter(is_as_compared).is_none() {
+            return Ok(Update::NotFound);
+        }
+        let at = change.new.at;
+        state.replace_password(tenant, subject, change.new);
+        if change.end_grants {
+            state.end_access(tenant, subject, at);
+        } else {
+            state.links.retain(|l| l.tenant != *tenant || l.subject != *subject);
+            state.sessions.retain(|s| s.tenant != *tenant || s.subject != *subject);
         }
         state.record(audit);
         Ok(Update::Done)

@@ -44,6 +44,8 @@ struct State {
     /// When clients registered again.
     registered_again: HashMap<(TenantId, ClientId), Timestamp>,
     accounts: Vec<Account>,
+    /// Login names that accounts had before, and whose they were.
+    former_names: Vec<(TenantId, String, Subject)>,
     codes: Vec<CodeRecord>,
     grants: Vec<Grant>,
     /// Each with its number, from 1.
