@@ -50,6 +50,12 @@ fn only_problem(addition: &str) -> String {
 /// The example, beside the certificate files that it names.
 fn example() -> (String, Config) {
     let text = std::fs::read_to_string(root().join("gateway.toml.example")).expect("the example can be read");
+    let config = beside_certificates(&text);
+    (text, config)
+}
+
+/// A configuration beside the certificate files of the examples.
+fn beside_certificates(text: &str) -> Config {
     let dir = tempfile::tempdir().expect("a temporary folder can be made");
     let here = text.replace("/etc/mcpgate/tls/", "");
     for file in ["gateway.toml", "fullchain.pem", "key.pem"] {
@@ -58,7 +64,124 @@ fn example() -> (String, Config) {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("its mode can be set");
     }
     let config = Config::load(Some(&dir.path().join("gateway.toml")), &Overrides::default());
-    (text, config.expect("the example is good"))
+    config.expect("the example is good")
+}
+
+/// The configuration that README shows.
+fn readme() -> Config {
+    let text = std::fs::read_to_string(root().join("README.md")).expect("it can be read");
+    let block = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a configuration");
+    beside_certificates(block)
+}
+
+#[test]
+fn what_the_documents_show_is_reached_at_its_public_url_and_needs_no_second_look() {
+    for config in [readme(), example().1] {
+        assert_eq!(config.warnings(), Vec::<String>::new());
+        assert_eq!((config.public_url.as_str(), config.public.address.port()), ("https://mcp.example.com", 443));
+    }
+}
+
+#[test]
+fn cf_05_a_port_that_clients_do_not_use_is_warned_of() {
+    let ports = |listen: &str, url: &str| {
+        let text = GOOD.replace("tls = \"development\"", &format!("tls = \"development\", {listen}"));
+        let config = load(&text.replace("https://mcp.example.com", url), &Overrides::default());
+        config.warnings().iter().filter(|warning| warning.starts_with("listen.address has port")).count()
+    };
+    for (listen, url, warned) in [
+        ("hsts = \"off\"", "https://mcp.example.com", 1),
+        ("address = \"0.0.0.0:443\"", "https://mcp.example.com", 0),
+        ("address = \"0.0.0.0:443\"", "https://mcp.example.com:8443", 1),
+        ("hsts = \"off\"", "https://mcp.example.com:8443", 0),
+        ("trusted_proxies = [\"10.0.0.7\"]", "https://mcp.example.com", 0),
+        ("address = \"127.0.0.1:0\"", "https://mcp.example.com", 0),
+    ] {
+        assert_eq!(ports(listen, url), warned, "{listen} {url}");
+    }
+    assert_eq!(load("", &up()).warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn cf_05_two_listeners_need_two_places() {
+    for (public, operator, clash) in [
+        ("127.0.0.1:9090", "127.0.0.1:9090", true),
+        ("0.0.0.0:9090", "127.0.0.1:9090", true),
+        ("[::]:9090", "127.0.0.1:9090", true),
+        ("[::]:9090", "[::1]:9090", true),
+        ("0.0.0.0:9090", "[::1]:9090", false),
+        ("192.0.2.1:9090", "127.0.0.1:9090", false),
+        ("127.0.0.1:9091", "127.0.0.1:9090", false),
+        ("127.0.0.1:0", "127.0.0.1:0", false),
+    ] {
+        let text = GOOD.replace("tls = \"development\"", &format!("tls = \"development\", address = {public:?}"));
+        let found =
+            lines(&problems_of(&format!("operator = {{ address = {operator:?} }}\n{text}"), &Overrides::default()));
+        assert_eq!(found.len(), usize::from(clash), "{public} {operator}: {found:?}");
+        let wished =
+            format!("gateway.toml:1: operator.address: the public listener is at {public}, too; write another");
+        assert!(found.iter().all(|problem| problem.starts_with(&wished)), "{found:?}");
+    }
+    let listen = Some("127.0.0.1:9090".parse().expect("an address"));
+    assert!(
+        lines(&problems_of("", &Overrides { listen, ..up() }))[0].contains("operator.address: the public listener")
+    );
+}
+
+#[test]
+fn cf_05_a_credential_in_clear_text_to_a_public_host_is_warned_of() {
+    let warned = |url: &str, headers: &str| {
+        let text = GOOD.replace("http://127.0.0.1:1/mcp", url);
+        let config = load(&format!("{text}headers = {{ {headers} }}\n"), &Overrides::default());
+        config.warnings().iter().any(|warning| warning.starts_with("the upstream a: its URL is plain http"))
+    };
+    let key = "X-Key = \"s3cret\"";
+    assert!(warned("http://mcp.example.com/", key) && warned("http://192.0.2.1:8000/", key));
+    for (url, headers) in
+        [("http://mcp.example.com/", ""), ("https://mcp.example.com:1/", key), ("http://10.0.0.7/", key)]
+    {
+        assert!(!warned(url, headers), "{url}");
+    }
+}
+
+#[test]
+fn a_health_path_is_plain_and_nobody_elses() {
+    let with = |path: &str, more: &str| {
+        let text = GOOD.replace("tls = \"development\"", &format!("tls = \"development\", health_path = {path:?}"));
+        lines(&problems_of(&format!("{text}{more}"), &Overrides::default()))
+    };
+    for path in ["/healthz", "/readyz", "/up", "/status/live"] {
+        assert_eq!(with(path, ""), Vec::<String>::new(), "{path}");
+    }
+    for path in ["healthz", "/", "/token", "/.well-known/x", "/metrics", "/healthz?x", "/Assets/x"] {
+        let found = with(path, "");
+        assert!(found.len() == 1 && found[0].starts_with("gateway.toml:2: listen.health_path: "), "{path}: {found:?}");
+    }
+    let other = "[[upstream]]\nname = \"b\"\npath = \"/api\"\nkind = \"http\"\nurl = \"http://127.0.0.1:2/\"\n";
+    for (path, key) in [("/mcp", "upstream[0].path"), ("/API/health", "upstream[1].path")] {
+        let found = with(path, other);
+        let named = found.len() == 1 && found[0].contains(key) && found[0].contains("listen.health_path");
+        assert!(named, "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn browsers_are_told_of_https_as_the_operator_wishes() {
+    let hsts = |keys: &str, url: &str| {
+        let text = GOOD.replace("tls = \"development\"", &format!("tls = \"development\"{keys}"));
+        let config = load(&text.replace("https://mcp.example.com", url), &Overrides::default());
+        config.public.hsts.map(|value| value.to_str().expect("ASCII").to_owned())
+    };
+    let url = "https://mcp.example.com";
+    assert_eq!(hsts("", url).as_deref(), Some("max-age=63072000"));
+    assert_eq!(hsts(", hsts = \"off\"", url), None);
+    let below = ", hsts = \"subdomains\", hsts_max_age = \"1d\"";
+    assert_eq!(hsts(below, url).as_deref(), Some("max-age=86400; includeSubDomains"));
+    assert_eq!(hsts(", hsts_max_age = \"0s\"", url).as_deref(), Some("max-age=0"));
+    for local in ["https://localhost:8443", "https://gw.localhost", "https://127.0.0.1:8443", "https://[::1]:8443"] {
+        assert_eq!(hsts(below, local), None, "{local}");
+    }
+    assert!(hsts("", "https://localhost.example.com").is_some());
 }
 
 #[test]
@@ -87,7 +210,7 @@ fn the_values_of_the_example_are_the_defaults() {
         (
             format!("{:?} {:?} {:?} {:?}", c.tokens, c.login, c.registration, c.metadata_documents),
             format!("{:?} {:?} {:?} {:?} {:?} {:?}", c.limits, c.rates, c.timeouts, c.audit, c.log, c.max_stale),
-            (c.data_dir.clone(), c.public.address, c.operator, c.brand.clone(), c.watch),
+            (c.data_dir.clone(), c.public.hsts.clone(), c.operator, c.brand.clone(), c.watch),
         )
     };
     assert_eq!(policies(&example), policies(&bare));
@@ -303,7 +426,7 @@ fn cf_05_dangerous_combinations_need_their_named_key_and_warn() {
     for (key, warning) in ["operator.danger_open_to_network", "listen.tls is development"].iter().zip(&warnings) {
         assert!(warning.starts_with(key), "{warnings:?}");
     }
-    assert_eq!(warnings.len(), 2);
+    assert_eq!(warnings.len(), 3, "the last is of the ports: {warnings:?}");
 
     let off = GOOD.replace("development", "off");
     assert!(lines(&problems_of(&off, &Overrides::default()))[0].contains("anybody on the way reads the tokens"));

@@ -46,7 +46,7 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let file = ConfigFile::require(arguments.config.as_deref())?;
     match Config::load(Some(&file), &overrides) {
         Ok(config) => {
-            let mut warnings: Vec<String> = config.warnings().into_iter().map(str::to_owned).collect();
+            let mut warnings = config.warnings();
             match server::look_over(&config, SystemClock.now()) {
                 Ok(doubts) => warnings.extend(doubts),
                 Err(error) => {

@@ -47,7 +47,9 @@ pub(super) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
 /// Returns whether a key matters only where the gateway listens or forwards: certificates, CA files, upstreams' headers.
 fn is_for_the_server(key: &str) -> bool {
     let of_upstream = key.strip_prefix("upstream[").and_then(|rest| Some(rest.split_once("].")?.1));
-    matches!(key, "listen.certificate" | "listen.key" | "outbound.extra_ca_file")
+    let of_listeners = ["listen.certificate", "listen.key", "listen.health_path", "operator.address"].contains(&key);
+    of_listeners
+        || matches!(key, "--operator-listen" | "outbound.extra_ca_file")
         || of_upstream.is_some_and(|key| key == "ca_file" || key == "headers" || key.starts_with("headers."))
 }
 
@@ -77,12 +79,13 @@ pub(super) struct Check<'a> {
 impl Check<'_> {
     /// Makes the configuration. The result counts only when the report stayed empty.
     fn config(&self, path: Option<&Path>, file: File) -> Option<Config> {
-        let public = self.listener(&file);
+        let mut public = self.listener(&file);
         let public_url = self.public_url(&file, public.address);
-        let operator = self.operator(&file);
+        let operator = self.operator(&file, public.address);
         // Faults are in the report: what follows goes on with a name in their place, to find all others.
         let public_url = public_url.unwrap_or_else(|| "https://invalid.invalid".to_owned());
-        let (upstreams, demo) = upstream::all(self, &public_url, &file.upstreams);
+        public.hsts = self.hsts(&file, &public_url);
+        let (upstreams, demo) = upstream::all(self, &public_url, &file);
         let brand = Brand::parse(&file.top.brand.value);
         if brand.is_none() {
             self.report.wrong(&file.top.brand, "this cannot begin a token", "write 2 to 8 letters a-z");

@@ -144,6 +144,15 @@ table! {
         /// Whether connections from trusted proxies begin with a PROXY header, version 1 or 2; then they must. A
         /// change needs a restart.
         proxy_protocol: bool = false;
+        /// A path such as `/healthz` where the health checks of load balancers are answered, whatever host they name:
+        /// 200, or 503 while the gateway is going down or cannot vouch for tokens. By default there is none; the operator
+        /// listener has a path that tells more.
+        health_path: String = none;
+        /// For what `Strict-Transport-Security` tells browsers to use https alone (RFC 6797): the `host` of `public_url`
+        /// with all its ports, its `subdomains` too, or `off`. It is never sent for a host of this machine.
+        hsts: Hsts = "host";
+        /// How long browsers remember that; `"0s"` makes them forget it.
+        hsts_max_age: Lifetime = "730d", "0s" to "3650d";
     }
 }
 
@@ -270,6 +279,18 @@ words! {
         /// We, with a certificate of the development CA.
         Development = "development",
         /// A load balancer in front.
+        Off = "off",
+    }
+}
+
+words! {
+    /// For what browsers are told to use https alone.
+    Hsts {
+        /// The host.
+        Host = "host",
+        /// The host and all below it.
+        Subdomains = "subdomains",
+        /// Nothing.
         Off = "off",
     }
 }

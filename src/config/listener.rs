@@ -3,12 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use http::HeaderValue;
 use url::Url;
 
 use super::check::Check;
-use super::file::{File, TlsMode};
+use super::file::{File, Hsts, TlsMode};
 use super::problem::Setting;
-use super::{Listener, TlsConfig};
+use super::{Listener, TlsConfig, upstream};
 use crate::oauth::is_scheme;
 
 impl Check<'_> {
@@ -41,7 +42,32 @@ impl Check<'_> {
             },
             trusted_proxies: file.listen.trusted_proxies.value.clone(),
             proxy_protocol: file.listen.proxy_protocol.value,
+            // Known once the public URL is.
+            hsts: None,
+            health_path: self.health_path(file),
         }
+    }
+
+    /// Returns what browsers are told of https. HSTS holds for a host with all its ports: on localhost it would turn the
+    /// callbacks of native clients (`http://localhost:…`, RFC 8252 7.3) into https, and no sign-in would ever come back.
+    pub(super) fn hsts(&self, file: &File, origin: &str) -> Option<HeaderValue> {
+        let seconds = file.listen.hsts_max_age.value.as_secs();
+        let value = match file.listen.hsts.value {
+            Hsts::Off => return None,
+            Hsts::Host => format!("max-age={seconds}"),
+            Hsts::Subdomains => format!("max-age={seconds}; includeSubDomains"),
+        };
+        let is_local = Url::parse(origin).is_ok_and(|url| is_loopback(&url));
+        HeaderValue::try_from(value).ok().filter(|_| !is_local)
+    }
+
+    fn health_path(&self, file: &File) -> Option<String> {
+        let setting = file.listen.health_path.as_ref()?;
+        // Its usual names are kept for this.
+        if let Some((fault, _)) = upstream::path_fault(&setting.value, &["healthz", "readyz"]) {
+            self.report.wrong(setting, fault, "write a path such as \"/healthz\"");
+        }
+        Some(setting.value.clone())
     }
 
     /// Returns the public URL of `up` when it is plain http on this machine: for clients that cannot be made to trust a
@@ -158,9 +184,15 @@ impl Check<'_> {
         hosts
     }
 
-    pub(super) fn operator(&self, file: &File) -> SocketAddr {
+    pub(super) fn operator(&self, file: &File, public: SocketAddr) -> SocketAddr {
         let setting = &file.operator.address;
-        let address = self.overrides.operator_listen.unwrap_or(setting.value);
+        let option = self.overrides.operator_listen.map(|address| Setting::unwritten(address, "--operator-listen"));
+        let setting = option.as_ref().unwrap_or(setting);
+        let address = setting.value;
+        if overlap(public, address) {
+            let remedy = "write another port for one of the two";
+            self.report.wrong(setting, format!("the public listener is at {public}, too"), remedy);
+        }
         if !address.ip().is_loopback() && !file.operator.danger_open_to_network.value {
             let remedy = "write a loopback address, or operator.danger_open_to_network = true if other means keep \
                           everybody else away";
@@ -184,6 +216,13 @@ impl Check<'_> {
         }
         origins
     }
+}
+
+/// Returns whether only one of two listeners can be there: an unspecified address is all of its family, and that of IPv6
+/// all of IPv4 as well.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let holds = |all: IpAddr, one: IpAddr| all == one || (all.is_unspecified() && (all.is_ipv6() || one.is_ipv4()));
+    one.port() == other.port() && one.port() != 0 && (holds(one.ip(), other.ip()) || holds(other.ip(), one.ip()))
 }
 
 /// Returns whether a text is one origin, spelt as browsers send it: of https, of http on this machine, or of a scheme of

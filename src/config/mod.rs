@@ -29,6 +29,7 @@ mod secret_source;
 mod table;
 mod upstream;
 mod value;
+mod warnings;
 
 pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system};
 pub use listener::is_loopback;
@@ -100,6 +101,10 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether connections from trusted proxies begin with a PROXY header.
     pub proxy_protocol: bool,
+    /// What `Strict-Transport-Security` says; `None` where it is not sent.
+    pub hsts: Option<http::HeaderValue>,
+    /// Where anybody may ask whether requests should be sent here.
+    pub health_path: Option<String>,
 }
 
 /// TLS of the public listener.

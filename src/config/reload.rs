@@ -1,6 +1,6 @@
-//! What a new configuration may not change under a running gateway, and what an operator should be warned of.
+//! What a new configuration may not change under a running gateway.
 
-use super::{Config, TlsConfig, is_loopback};
+use super::{Config, TlsConfig};
 
 impl Config {
     /// Returns the keys in which `newer` differs and that only a restart can change.
@@ -24,42 +24,5 @@ impl Config {
             ("reload.max_stale", self.max_stale != newer.max_stale),
         ];
         changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
-    }
-
-    /// Returns what is allowed but dangerous in this configuration, one sentence each (CF-05).
-    #[must_use]
-    pub fn warnings(&self) -> Vec<&'static str> {
-        let public_url = url::Url::parse(&self.public_url).ok();
-        let is_local = public_url.as_ref().is_some_and(is_loopback);
-        let is_plain = public_url.as_ref().is_some_and(|url| url.scheme() == "http");
-        let dangers = [
-            (
-                !self.operator.ip().is_loopback(),
-                "operator.danger_open_to_network: whoever reaches the operator listener reads health and metrics",
-            ),
-            (
-                self.public.tls == TlsConfig::Development && !is_local,
-                "listen.tls is development: only those connect who were made to trust the CA below data_dir",
-            ),
-            (
-                is_plain,
-                "--public-url is plain http: passwords and tokens travel in clear text; never let anything forward this \
-                 port to another machine",
-            ),
-            (
-                self.public.tls == TlsConfig::Off && !self.public.address.ip().is_loopback(),
-                "listen.tls is off: tokens travel in clear text between the load balancer and this machine",
-            ),
-            (
-                !self.outbound.allow_addresses.is_empty(),
-                "outbound.allow_addresses: the gateway fetches metadata documents from addresses that are not public",
-            ),
-            (
-                self.outbound.proxy.is_some(),
-                "outbound.proxy: the proxy resolves the names of metadata documents; the gateway does not see their \
-                 addresses, so the proxy must refuse those that are not public",
-            ),
-        ];
-        dangers.into_iter().filter_map(|(is_so, sentence)| is_so.then_some(sentence)).collect()
     }
 }

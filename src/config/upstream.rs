@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::check::Check;
-use super::file::{Kind, Scope, Upstream};
+use super::file::{File, Kind, Scope, Upstream};
 use super::listener::is_loopback;
 use super::problem::Setting;
 use super::value::Entries;
@@ -63,7 +63,8 @@ const RESERVED: [&str; 17] = [
 const RESERVED_PREFIXES: [&str; 4] = ["mcp-", "proxy-", "x-forwarded-", "x-mcpgate-"];
 
 /// Checks all upstreams and returns them longest path first, and whether the demo upstream stands in for a missing one.
-pub(super) fn all(check: &Check<'_>, origin: &str, written: &[(Upstream, Vec<Scope>)]) -> (Vec<UpstreamConfig>, bool) {
+pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<UpstreamConfig>, bool) {
+    let written = &file.upstreams;
     let mut found: Vec<UpstreamConfig> = Vec::new();
     if let Some(url) = &check.overrides.upstream {
         let url = Setting::unwritten(url.clone(), "UPSTREAM_URL");
@@ -74,6 +75,7 @@ pub(super) fn all(check: &Check<'_>, origin: &str, written: &[(Upstream, Vec<Sco
         found.extend(named);
     }
     let mut places: Vec<Place<'_>> = found.iter().map(|_| Place::OF_COMMAND_LINE).collect();
+    places.extend(file.listen.health_path.as_ref().map(Place::of_health));
     for (upstream, scopes) in written {
         // Before its own faults: those of the pair are reported beside them.
         let place = Place::of(upstream);
@@ -156,7 +158,7 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
         report.wrong(&upstream.tenant, fault, "remove the key");
     }
     let path = upstream.path.as_ref();
-    if let Some((path, (fault, remedy))) = path.and_then(|p| Some((p, path_fault(&p.value)?))) {
+    if let Some((path, (fault, remedy))) = path.and_then(|p| Some((p, path_fault(&p.value, &[])?))) {
         report.wrong(path, fault, remedy);
     }
     let url = upstream.url.as_ref().and_then(|url| address(check, url, origin));
@@ -203,19 +205,41 @@ struct Place<'a> {
     name: Option<&'a str>,
     path: Option<&'a str>,
     kind: UpstreamKind,
-    /// None: it is of the command line.
-    line: Option<usize>,
+    whose: Whose,
+}
+
+/// What has a place.
+enum Whose {
+    CommandLine,
+    Upstream(Option<usize>),
+    Health,
+}
+
+impl std::fmt::Display for Whose {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("the upstream of the command line"),
+            Self::Upstream(Some(line)) => write!(f, "the upstream of line {line}"),
+            Self::Upstream(None) => f.write_str("another upstream"),
+            Self::Health => f.write_str("listen.health_path"),
+        }
+    }
 }
 
 impl<'a> Place<'a> {
-    const OF_COMMAND_LINE: Self = Self { name: Some("mcp"), path: Some("/mcp"), kind: UpstreamKind::Mcp, line: None };
+    const OF_COMMAND_LINE: Self =
+        Self { name: Some("mcp"), path: Some("/mcp"), kind: UpstreamKind::Mcp, whose: Whose::CommandLine };
+
+    fn of_health(path: &'a Setting<String>) -> Self {
+        Self { name: None, path: Some(&path.value), kind: UpstreamKind::Mcp, whose: Whose::Health }
+    }
 
     fn of(written: &'a Upstream) -> Self {
         Self {
             name: written.name.as_ref().map(|name| name.value.as_str()),
             path: written.path.as_ref().map(|path| path.value.as_str()),
             kind: kind(written),
-            line: written.path.as_ref().or(written.name.as_ref()).and_then(|written| written.line),
+            whose: Whose::Upstream(written.path.as_ref().or(written.name.as_ref()).and_then(|written| written.line)),
         }
     }
 }
@@ -227,12 +251,12 @@ fn kind(written: &Upstream) -> UpstreamKind {
     }
 }
 
-/// CF-02: two upstreams never share a name, a resource or a part of the path space.
+/// CF-02: two upstreams never share a name, a resource or a part of the path space, nor one and the health path.
 fn unique(check: &Check<'_>, written: &Upstream, new: &Place<'_>, found: &[Place<'_>]) {
     for other in found {
-        let place = other.line.map_or_else(|| "of the command line".to_owned(), |line| format!("of line {line}"));
+        let whose = &other.whose;
         if let Some(name) = written.name.as_ref().filter(|_| other.name == new.name) {
-            check.report.wrong(name, format!("the upstream {place} has this name"), "give each its own");
+            check.report.wrong(name, format!("{whose} has this name"), "give each its own");
         }
         let (Some(path), Some(theirs)) = (&written.path, other.path) else { continue };
         let (ours, theirs) = (path.value.to_ascii_lowercase(), theirs.to_ascii_lowercase());
@@ -240,16 +264,16 @@ fn unique(check: &Check<'_>, written: &Upstream, new: &Place<'_>, found: &[Place
             kind == UpstreamKind::Http && inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
         };
         if ours == theirs {
-            check.report.wrong(path, format!("the upstream {place} has this path"), "give each its own");
+            check.report.wrong(path, format!("{whose} has this path"), "give each its own");
         } else if below(&ours, &theirs, other.kind) || below(&theirs, &ours, new.kind) {
-            let fault = format!("this path overlaps with that of the upstream {place}, of which kind is \"http\"");
+            let fault = format!("this path overlaps with that of {whose}, and one of the two is of kind \"http\"");
             check.report.wrong(path, fault, "choose paths that do not begin with one another");
         }
     }
 }
 
-/// Returns what is wrong with a public path, and what to write.
-fn path_fault(path: &str) -> Option<(&'static str, &'static str)> {
+/// Returns what is wrong with a public path, and what to write. First segments in `open` are kept for it.
+pub(super) fn path_fault(path: &str, open: &[&str]) -> Option<(&'static str, &'static str)> {
     let remedy = "write a path such as \"/mcp\" or \"/mcp/files\"";
     let Some(rest) = path.strip_prefix('/') else { return Some(("this does not begin with a slash", remedy)) };
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
@@ -259,7 +283,8 @@ fn path_fault(path: &str) -> Option<(&'static str, &'static str)> {
         return Some((fault, remedy));
     }
     let first = rest.split('/').next().unwrap_or_default().to_ascii_lowercase();
-    OURS.contains(&first.as_str()).then_some(("this path is one of the gateway's own", remedy))
+    (OURS.contains(&first.as_str()) && !open.contains(&&*first))
+        .then_some(("this path is one of the gateway's own", remedy))
 }
 
 fn address(check: &Check<'_>, setting: &Setting<String>, origin: &str) -> Option<Url> {

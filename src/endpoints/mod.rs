@@ -85,7 +85,7 @@ impl Endpoints {
         if is_head {
             reply::drop_content(&mut response);
         }
-        reply::protect(response.headers_mut(), &config.public_url);
+        reply::protect(response.headers_mut(), &config.public);
         if let Some(id) = caller.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }

@@ -203,7 +203,7 @@ impl Proxy {
             (exchange.reject(&rejection), rejection.outcome())
         });
         if outcome != Outcome::Forwarded {
-            reply::protect(response.headers_mut(), &config.public_url);
+            reply::protect(response.headers_mut(), &config.public);
         }
         if let Some(record) = &mut exchange.record {
             record.answer(outcome, response.status());

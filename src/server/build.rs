@@ -40,7 +40,7 @@ impl Builder {
     /// `RunError` when a certificate or CA file cannot be used.
     pub(super) fn snapshot(&self, mut config: Config, before: Option<&RouteTable>) -> Result<Built, RunError> {
         for warning in config.warnings() {
-            tracing::warn!(warning, "the configuration allows something dangerous");
+            tracing::warn!(warning, "something in the configuration is dangerous, or hardly meant");
         }
         if let (Some(demo), Some(upstream)) = (self.demo, config.upstreams.first_mut()) {
             // The URL has a host, so it takes a port.

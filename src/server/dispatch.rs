@@ -13,6 +13,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::connection::Connection;
+use super::health;
 use super::host::{self, Hosts};
 use super::stream::{Flight, Progress, Tracked};
 use super::worker::Snapshot;
@@ -77,6 +78,12 @@ async fn answer(
     } else {
         check(&request, connection, &snapshot.hosts, &snapshot.config.limits)
     };
+    if health::is_asked(&request, &snapshot.config.public) {
+        let names_none = checked == Err(Refusal::HostMalformed) && health::names_no_host(&request);
+        if names_none || matches!(checked, Ok(()) | Err(Refusal::Host)) {
+            return health::answer(&connection.worker.process, request.method(), &snapshot.config.public);
+        }
+    }
     if let Err(refusal) = checked {
         let event = if refusal == Refusal::Host { ServerEvent::WrongHost } else { ServerEvent::BadTarget };
         connection.worker.process.metrics.server(event);
@@ -172,7 +179,7 @@ fn refuse(refusal: Refusal, version: Version, config: &Config) -> Reply {
     let word = if refusal == Refusal::Internal { "server_error" } else { "invalid_request" };
     let body = format!(r#"{{"error":"{word}","error_description":"{description}"}}"#);
     let mut response = reply::json(status, body);
-    reply::protect(response.headers_mut(), &config.public_url);
+    reply::protect(response.headers_mut(), &config.public);
     if refusal == Refusal::Trace {
         response
             .headers_mut()

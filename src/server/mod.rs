@@ -16,6 +16,7 @@ mod dispatch;
 mod error;
 mod fetch;
 mod harden;
+mod health;
 mod host;
 mod idle;
 pub mod keys;

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Body as _;
 
 use super::{Body, Response};
-use crate::config::is_loopback;
+use crate::config::Listener;
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -21,8 +21,6 @@ const CLOSED_POLICY: HeaderValue =
 const NO_PERMISSIONS: HeaderValue = HeaderValue::from_static(
     "camera=(), display-capture=(), fullscreen=(), geolocation=(), microphone=(), midi=(), payment=(), usb=()",
 );
-/// Two years, the least that preload lists take.
-const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
 /// Makes a reply without a body.
 #[must_use]
@@ -89,18 +87,16 @@ pub fn retry_after(headers: &mut HeaderMap, seconds: u64) {
     headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
-/// Adds the protecting fields where the reply has not said otherwise. `public_url` is the issuer.
-pub fn protect(headers: &mut HeaderMap, public_url: &str) {
+/// Adds the protecting fields where the reply has not said otherwise.
+pub fn protect(headers: &mut HeaderMap, listener: &Listener) {
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(CLOSED_POLICY);
     headers.entry(CROSS_ORIGIN_RESOURCE_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(PERMISSIONS_POLICY, NO_PERMISSIONS);
-    // HSTS holds for a host with all its ports. On localhost it would turn the callbacks of native clients
-    // (`http://localhost:…`, RFC 8252 7.3) into https, and no sign-in would ever come back.
-    if !url::Url::parse(public_url).is_ok_and(|url| is_loopback(&url)) {
-        headers.insert(STRICT_TRANSPORT_SECURITY, TWO_YEARS);
+    if let Some(hsts) = &listener.hsts {
+        headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
 }
 
@@ -111,25 +107,8 @@ pub fn share(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use super::{protect, see_other};
-    use http::{HeaderMap, StatusCode};
-
-    #[test]
-    fn hsts_is_for_real_hosts_only() {
-        for (url, wanted) in [
-            ("https://gw.example", true),
-            ("https://localhost.example:8443", true),
-            ("https://localhost:8443", false),
-            ("https://gw.localhost", false),
-            ("https://127.0.0.1:8443", false),
-            ("https://[::1]:8443", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            protect(&mut headers, url);
-            assert_eq!(headers.contains_key("strict-transport-security"), wanted, "{url}");
-            assert_eq!(headers["x-frame-options"], "DENY");
-        }
-    }
+    use super::see_other;
+    use http::StatusCode;
 
     #[test]
     fn az_17_a_target_with_a_line_break_never_becomes_a_header() {

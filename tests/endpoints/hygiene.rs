@@ -79,7 +79,7 @@ async fn cn_03_every_answer_is_protected() {
             assert_eq!(answer.header("x-frame-options"), "DENY");
             assert_eq!(answer.header("x-content-type-options"), "nosniff");
             assert_eq!(answer.header("referrer-policy"), "no-referrer");
-            assert_eq!(answer.header("strict-transport-security"), "max-age=63072000; includeSubDomains");
+            assert_eq!(answer.header("strict-transport-security"), "max-age=63072000");
             assert!(answer.header("permissions-policy").contains("camera=()"));
             assert_eq!(answer.header("x-request-id"), REQUEST_ID);
             assert!(!answer.headers.contains_key("server"));
@@ -97,10 +97,10 @@ async fn cn_03_every_answer_is_protected() {
 }
 
 #[tokio::test]
-async fn on_localhost_no_browser_is_told_to_use_https_for_callbacks() {
+async fn no_browser_is_told_to_use_https_where_the_configuration_says_so() {
     let site = Site::start().await;
     let mut config = super::site::config("");
-    config.public_url = "https://localhost:8443".to_owned();
+    config.public.hsts = None;
     site.config.store(std::sync::Arc::new(config));
     assert!(!site.ask("GET", "/", &[]).await.headers.contains_key("strict-transport-security"));
 }

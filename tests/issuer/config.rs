@@ -22,6 +22,8 @@ pub(crate) fn config() -> Config {
         public_url: ISSUER.to_owned(),
         extra_hosts: Vec::new(),
         public: Listener {
+            hsts: Some(http::HeaderValue::from_static("max-age=63072000")),
+            health_path: None,
             address: ([127, 0, 0, 1], 0).into(),
             tls: TlsConfig::Off,
             trusted_proxies: Vec::new(),

@@ -240,7 +240,8 @@ async fn tv_20_only_the_public_list_answers_strangers() {
         format!("[[upstream]]\nname = \"{name}\"\npath = \"{path}\"\nkind = \"{kind}\"\nurl = \"{}\"\n", upstream.url)
     };
     let routes = [route("files", "/mcp", "mcp"), route("mail", "/mcp/mail", "mcp"), route("api", "/api", "http")];
-    let gateway = Home::new(&routes.concat(), None).start().await;
+    let listen = "[listen]\nhealth_path = \"/healthz\"\n";
+    let gateway = Home::new(&format!("{listen}{}", routes.concat()), None).start().await;
     let mut client = Client::new(&gateway.home);
     let stream = client.raw_with(&[b"h2"]).await.expect("a TLS connection");
     let (http2, driver) =

@@ -205,3 +205,39 @@ async fn a_29_a_state_of_4_kib_comes_back_whatever_its_characters() {
     let reply = Client::new(&shared.home).send(request(hyper::Method::GET, &target, &[], "")).await;
     crate::expect::sent_back(&reply, &application, "unsupported_response_type", Some(&state));
 }
+
+#[tokio::test]
+async fn a_load_balancer_is_answered_at_the_health_path_whatever_host_it_names() {
+    let upstream = Upstream::start();
+    let gateway = Home::new("", Some(upstream.url.clone())).start().await;
+    assert_eq!(Client::new(&gateway.home).get("/health/live").await.status, 404, "it is off by default");
+    let whole = std::fs::read_to_string(gateway.home.config()).unwrap();
+    std::fs::write(gateway.home.config(), format!("{whole}\n[listen]\nhealth_path = \"/health/live\"\n")).unwrap();
+    gateway.signal("HUP");
+    until_reloads(&gateway.home, "reloaded", 1).await;
+    for head in [
+        "GET /health/live HTTP/1.1\r\nHost: 10.0.0.7\r\nConnection: close\r\n\r\n",
+        "GET /health/live?x HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+        "GET /health/live HTTP/1.0\r\n\r\n",
+    ] {
+        let answer = Client::new(&gateway.home).raw_exchange(head.as_bytes()).await;
+        let (fields, content) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(fields.split("\r\n").next().unwrap().ends_with(" 200 OK") && content == "ok\n", "{head}{answer}");
+        for field in ["cache-control: no-store", "x-content-type-options: nosniff", "content-type: text/plain"] {
+            assert!(fields.contains(field), "{field}: {fields}");
+        }
+    }
+    let mut client = Client::new(&gateway.home);
+    let head = client.send(request(http::Method::HEAD, "/health/live", &[], "")).await;
+    assert_eq!((head.status, head.text().as_str(), head.header("content-length")), (200, "", "3"));
+    let post = client.send(request(http::Method::POST, "/health/live", &[], "")).await;
+    assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
+    // Neither the host of others nor what is below it is opened by this.
+    for (target, host, status) in [("/health/live/x", "localhost", "421"), ("/", "10.0.0.7", "421")] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = Client::new(&gateway.home).raw_exchange(head.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head}{answer}");
+    }
+    let two = "GET /health/live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
+    assert!(Client::new(&gateway.home).raw_exchange(two.as_bytes()).await.starts_with("HTTP/1.1 400 "));
+}

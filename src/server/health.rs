@@ -1,0 +1,35 @@
+//! The health path of the public listener: load balancers ask there whether requests should be sent here.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use http::header::HOST;
+use http::{Method, Request, StatusCode};
+
+use super::worker::Process;
+use crate::config::Listener;
+use crate::web::{Response, reply};
+
+/// Returns whether a request asks that. Whatever host it names: such checks name an address, or none.
+pub(super) fn is_asked<B>(request: &Request<B>, listener: &Listener) -> bool {
+    listener.health_path.as_deref().is_some_and(|path| path == request.uri().path())
+}
+
+/// Returns whether a request names no host, as HTTP/1.0 allows (RFC 9112 3.2).
+pub(super) fn names_no_host<B>(request: &Request<B>) -> bool {
+    request.uri().authority().is_none() && !request.headers().contains_key(HOST)
+}
+
+/// Answers it. Anybody may ask: neither the store nor an upstream has work with it, and no detail is told.
+pub(super) fn answer(process: &Process, method: &Method, listener: &Listener) -> Response {
+    let mut response = if !matches!(*method, Method::GET | Method::HEAD) {
+        reply::method_not_allowed("GET, HEAD")
+    } else if process.draining.load(Relaxed) {
+        reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "going down\n")
+    } else if !process.cache.is_vouched() {
+        reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n")
+    } else {
+        reply::uncached(StatusCode::OK, "text/plain", "ok\n")
+    };
+    reply::protect(response.headers_mut(), listener);
+    response
+}
