@@ -21,6 +21,7 @@ mod document;
 mod file;
 mod file_trust;
 mod listener;
+mod overrides;
 mod policy_file;
 mod problem;
 mod reference;
@@ -33,6 +34,7 @@ mod warnings;
 
 pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system};
 pub use listener::is_loopback;
+pub use overrides::Overrides;
 pub use problem::Problem;
 pub use reference::{keys, reference};
 pub use value::duration;
@@ -352,27 +354,6 @@ pub struct LogConfig {
     pub json: bool,
     /// A tracing filter, e.g. `info` or `mcpgate=debug`.
     pub filter: String,
-}
-
-/// What the command line adds to, or puts in place of, a file.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    /// `--data`.
-    pub data_dir: Option<PathBuf>,
-    /// `--listen`.
-    pub listen: Option<SocketAddr>,
-    /// `--operator-listen`.
-    pub operator_listen: Option<SocketAddr>,
-    /// `--public-url`.
-    pub public_url: Option<String>,
-    /// `--workers`.
-    pub workers: Option<usize>,
-    /// `up UPSTREAM_URL`: one upstream at `/mcp`.
-    pub upstream: Option<String>,
-    /// `up`: defaults for one machine (development certificate, loopback) and no file needed.
-    pub up: bool,
-    /// For a command about data beside the server: faults of what only the server opens are passed over.
-    pub data_only: bool,
 }
 
 impl Config {
