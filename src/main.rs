@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Gives back to the system what a burst took, which that of the C library hardly does (`docs/decisions/0020-allocator.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     mcpgate::cli::run()
 }
