@@ -83,7 +83,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn tail(arguments: &Tail) -> Result<(), Failure> {
-    let data = arguments.data.open(Missing::Refuse)?;
+    let data = arguments.data.open_folder()?;
     let query = AuditQuery {
         user: arguments.user.clone(),
         client: arguments.client.clone(),

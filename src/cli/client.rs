@@ -89,7 +89,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add(arguments) => add(arguments),
         Command::List { data } => {
-            let data = data.open(Missing::Refuse)?;
+            let data = data.open_folder()?;
             let clients = block_on(async { Ok(data.administration.clients().await?) })?;
             let own = data.administration.operator_client_id();
             let columns = [("ID", "client_id"), ("NAME", "client_name"), ("ORIGIN", "origin"), ("STATUS", "status")];
@@ -97,14 +97,14 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.list(&columns, &clients.iter().map(|client| describe(client, &own)).collect::<Vec<_>>())
         }
         Command::Show { client } => {
-            let data = client.data.open(Missing::Refuse)?;
+            let data = client.data.open_folder()?;
             let found = block_on(async { Ok(data.administration.client(&client.id).await?) })?;
             data.output.members(&describe(&found, &data.administration.operator_client_id()))
         }
         Command::Disable { client } => switch(&client, true),
         Command::Enable { client } => switch(&client, false),
         Command::Delete { client } => {
-            let data = client.data.open(Missing::Refuse)?;
+            let data = client.data.open_folder()?;
             block_on(async { Ok(data.administration.delete_client(&client.id).await?) })?;
             let text = format!("{} is deleted", client.id);
             data.output.one(&text, &json!({ "client_id": client.id, "status": "deleted" }))
@@ -159,7 +159,7 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
 }
 
 fn switch(client: &ClientArguments, disabled: bool) -> Result<(), Failure> {
-    let data: Data = client.data.open(Missing::Refuse)?;
+    let data: Data = client.data.open_folder()?;
     block_on(async { Ok(data.administration.set_client_disabled(&client.id, disabled).await?) })?;
     let word = if disabled { "disabled" } else { "enabled" };
     data.output.one(&format!("{} is {word}", client.id), &json!({ "client_id": client.id, "status": word }))

@@ -8,11 +8,12 @@ use super::failure::Failure;
 use super::output::Output;
 use super::remember;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, FILE_VARIABLE, Overrides, SYSTEM_FILE};
-use crate::entropy::SystemEntropy;
+use crate::config::{Config, FILE_VARIABLE, Overrides, Problem, SYSTEM_FILE};
+use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::issuer::Administration;
-use crate::oauth::TenantId;
-use crate::server::{data_folder, keys};
+use crate::oauth::{TenantId, TokenKeys};
+use crate::server::data_folder;
+use crate::server::keys::{self, KeysError};
 use crate::store::{self, Store};
 
 /// The options of all commands about data.
@@ -53,20 +54,49 @@ pub(super) struct Data {
 impl DataArguments {
     /// Opens the data.
     pub(super) fn open(&self, missing: Missing) -> Result<Data, Failure> {
-        let tenant = TenantId::parse(&self.tenant)
-            .ok_or_else(|| Failure::Usage("--tenant: a tenant is 1 to 64 of a-z, 0-9 and -".to_owned()))?;
-        let config = Arc::new(self.load()?);
+        let tenant = self.tenant()?;
+        let config = self.load()?;
+        let loaded = |entropy: &SystemEntropy| keys::load_or_make(&config.data_dir, &config.brand, entropy);
+        self.open_with(tenant, &config, missing, |entropy| Ok(loaded(entropy)?.token))
+    }
+
+    /// Opens the data for a command that needs the folder alone. Whoever ends access has to be able to while the
+    /// configuration or the keys are broken or gone.
+    pub(super) fn open_folder(&self) -> Result<Data, Failure> {
+        let tenant = self.tenant()?;
+        let config = self.load_folder()?;
+        self.open_with(tenant, &config, Missing::Refuse, |entropy| {
+            // Such a command makes and reads nothing with them.
+            let lost = || TokenKeys::new(vec![(0, entropy.random_32())], config.brand.clone());
+            let loaded = keys::load(&config.data_dir, &config.brand);
+            loaded.map(|keys| keys.token).or_else(|error| lost().ok_or(error))
+        })
+    }
+
+    fn tenant(&self) -> Result<TenantId, Failure> {
+        TenantId::parse(&self.tenant)
+            .ok_or_else(|| Failure::Usage("--tenant: a tenant is 1 to 64 of a-z, 0-9 and -".to_owned()))
+    }
+
+    fn open_with(
+        &self,
+        tenant: TenantId,
+        config: &Config,
+        missing: Missing,
+        keys: impl FnOnce(&SystemEntropy) -> Result<TokenKeys, KeysError>,
+    ) -> Result<Data, Failure> {
+        let config = Arc::new(config.clone());
         self.expect_store(&config.data_dir, missing)?;
         data_folder::check(&config.data_dir, data_folder::User::Command).map_err(Failure::other)?;
         data_folder::check_store(&config.data_dir).map_err(Failure::other)?;
         let entropy = Arc::new(SystemEntropy::new());
-        let keys = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref()).map_err(Failure::other)?;
+        let keys = keys(&entropy).map_err(Failure::other)?;
         let store = store::open(&config.data_dir, None, SystemClock.now())?;
         let administration = Administration::new(
             Arc::clone(&store),
             Arc::new(SystemClock),
             entropy,
-            Arc::new(keys.token),
+            Arc::new(keys),
             Arc::clone(&config),
             tenant,
         );
@@ -113,6 +143,32 @@ impl DataArguments {
         self.open(missing)
     }
 
+    /// Reads the configuration for a command that needs the data folder alone, whatever else is wrong with it.
+    pub(super) fn load_folder(&self) -> Result<Config, Failure> {
+        self.load().or_else(|failure| self.without_configuration(failure))
+    }
+
+    /// Makes do with the data folder, which the options, the broken file or the default name.
+    fn without_configuration(&self, failure: Failure) -> Result<Config, Failure> {
+        let named = match (&self.data, self.file()) {
+            (Some(data), _) => Some(Some(data.clone())),
+            (None, Ok(Some(file))) if remember::is_addition(&file) => None,
+            (None, Ok(Some(file))) => Some(Config::data_dir_of(&file.path)),
+            (None, Ok(None)) => None,
+            (None, Err(_)) => Some(None),
+        };
+        if named == Some(None) {
+            let Failure::Configuration(problems) = failure else { return Err(failure) };
+            return Err(Failure::Configuration([problems, vec![folder_unknown()]].concat()));
+        }
+        let overrides = Overrides { data_dir: named.flatten(), up: true, data_only: true, ..Overrides::default() };
+        let config = Config::load(None, &overrides).map_err(Failure::Configuration)?;
+        let folder = config.data_dir.display();
+        let why = failure.words();
+        self.output().note(&format!("The configuration cannot be used; this is done in {folder} all the same:\n{why}"));
+        Ok(config)
+    }
+
     /// Returns how to print.
     pub(super) fn output(&self) -> Output {
         Output::new(self.json)
@@ -136,4 +192,11 @@ impl DataArguments {
         let file = self.config.clone().or(noted);
         Config::load(file.as_deref(), &overrides).map_err(Failure::Configuration)
     }
+}
+
+/// What else can be done where neither the configuration nor the folder that it names can be used.
+fn folder_unknown() -> Problem {
+    let fault = "this command needs the data folder alone, which cannot be told from the configuration".to_owned();
+    let remedy = "name it with this option in place of the file".to_owned();
+    Problem { file: None, line: None, key: "--data".to_owned(), fault, remedy }
 }

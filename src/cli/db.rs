@@ -37,14 +37,14 @@ pub(super) enum Command {
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Backup { file, data } => {
-            let data = data.open(Missing::Refuse)?;
+            let data = data.open_folder()?;
             block_on(async { Ok(data.store.backup(&file).await?) })?;
             let keys = data.config.data_dir.join("keys");
             let text = format!("wrote {}; keep {} with it", file.display(), keys.display());
             data.output.one(&text, &json!({ "file": file.display().to_string(), "keys": keys.display().to_string() }))
         }
         Command::Restore { file, data } => {
-            let folder = data.load()?.data_dir;
+            let folder = data.load_folder()?.data_dir;
             data.expect_store(&folder, Missing::Make)?;
             data_folder::check(&folder, data_folder::User::Command).map_err(Failure::other)?;
             let kept = restore(&file, &folder, SystemClock.now()).map_err(|error| match error {
@@ -57,7 +57,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output().one(&text, &json!({ "folder": folder.display().to_string(), "before": kept }))
         }
         Command::Check { data } => {
-            let data = data.open(Missing::Refuse)?;
+            let data = data.open_folder()?;
             let problems = block_on(async { Ok(data.store.check().await?) })?;
             let text = if problems.is_empty() { "the store is sound".to_owned() } else { problems.join("\n") };
             data.output.one(&text, &json!({ "sound": problems.is_empty(), "problems": problems }))?;

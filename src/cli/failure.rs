@@ -37,6 +37,17 @@ impl Failure {
         Self::Other(error.into())
     }
 
+    /// Returns what there is to say; nothing when it is said already.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Usage(text) => text.clone(),
+            Self::Configuration(problems) => lines(problems).trim_end().to_owned(),
+            Self::NotStarted(error) => error.to_string(),
+            Self::Other(error) => error.to_string(),
+            Self::BrokenPipe | Self::Told(_) => String::new(),
+        }
+    }
+
     /// Says on standard error what is to be said, for people or as JSON in one line, and returns the exit code.
     pub(super) fn report(self, json: bool) -> ExitCode {
         let (text, problems, code) = match self {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::block_on;
-use super::data::{DataArguments, Missing};
+use super::data::DataArguments;
 use super::failure::Failure;
 use super::output::moment;
 use crate::oauth::{Grant, ScopeToken};
@@ -49,7 +49,7 @@ pub(super) struct RevokeArguments {
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::List { user, client, data } => {
-            let data = data.open(Missing::Refuse)?;
+            let data = data.open_folder()?;
             let values = block_on(async {
                 let grants = data.administration.grants(user.as_deref(), client.as_deref()).await?;
                 let accounts = data.administration.accounts().await?;
@@ -68,7 +68,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.list(&columns, &values)
         }
         Command::Revoke(arguments) => {
-            let data = arguments.data.open(Missing::Refuse)?;
+            let data = arguments.data.open_folder()?;
             let revoked = block_on(async {
                 if let Some(id) = &arguments.id {
                     data.administration.revoke_grant(id).await?;

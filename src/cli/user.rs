@@ -96,13 +96,13 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.one(&format!("added {}{link}", added.account.name), &value)
         }
         Command::List { data } => {
-            let data = data.open(Missing::Refuse)?;
+            let data = data.open_folder()?;
             let accounts = block_on(async { Ok(data.administration.accounts().await?) })?;
             let columns = [("NAME", "name"), ("SUBJECT", "subject"), ("STATUS", "status")];
             let columns = [&columns[..], &[("PASSWORD", "password_set_at"), ("ADDED", "created_at")]].concat();
             data.output.list(&columns, &accounts.iter().map(account).collect::<Vec<_>>())
         }
-        Command::Show { name, data } => show(&name, &data.open(Missing::Refuse)?),
+        Command::Show { name, data } => show(&name, &data.open_folder()?),
         Command::Rename { name, new, data } => {
             let data = data.open(Missing::Refuse)?;
             let renamed = block_on(async { Ok(data.administration.rename_account(&name, &new).await?) })?;
@@ -110,12 +110,12 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.one(&text, &account(&renamed))
         }
         Command::Delete { name, data } => {
-            let data = data.open(Missing::Refuse)?;
+            let data = data.open_folder()?;
             let deleted = block_on(async { Ok(data.administration.delete_account(&name).await?) })?;
             let value = json!({ "name": deleted.name, "subject": deleted.subject.as_str(), "status": "deleted" });
             data.output.one(&format!("{} is deleted; nobody else is given this name", deleted.name), &value)
         }
-        Command::Disable { name, data } => switch(&name, &data.open(Missing::Refuse)?, true),
+        Command::Disable { name, data } => switch(&name, &data.open_folder()?, true),
         Command::Enable { name, data } => switch(&name, &data.open(Missing::Refuse)?, false),
         Command::SetPassword { name, password_file, link: true, data } => {
             debug_assert!(password_file.is_none(), "clap excludes both");

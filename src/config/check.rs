@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -19,6 +19,9 @@ use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_s
 
 /// The largest configuration file: a thousand upstreams fit.
 const LARGEST: u64 = 1 << 20;
+
+/// The data folder of `mcpgate serve`, unless the file names another.
+const SERVED: &str = "/var/lib/mcpgate";
 
 /// Reads, checks and joins a file (if any) and the command line.
 pub(super) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
@@ -42,6 +45,24 @@ pub(super) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
     // A revocation must not wait for the secret of an upstream, nor for a file that only the server's user may read.
     problems.retain(|problem| !(overrides.data_only && is_for_the_server(&problem.key)));
     config.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+/// Finds the data folder that a file of `mcpgate serve` names, however broken the rest of it is; `None` when the file
+/// cannot be read, or may name one in a part that is broken.
+pub(super) fn data_dir_of(file: &Path) -> Option<PathBuf> {
+    let text = read(file).ok()?;
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    match root.get_ref().get("data_dir").map(|value| value.get_ref()) {
+        Some(DeValue::String(name)) if !name.is_empty() => {
+            let base = folder_of(Some(file));
+            let expanded = secret_source::expand(name, &base, &mut Vec::new(), secret_source::environment).ok()?;
+            let path = base.join(expanded.as_deref().unwrap_or(name));
+            Some(std::path::absolute(&path).unwrap_or(path))
+        }
+        Some(_) => None,
+        None if !errors.is_empty() && text.contains("data_dir") => None,
+        None => Some(PathBuf::from(SERVED)),
+    }
 }
 
 /// Returns whether a key matters only where the gateway listens or forwards: certificates, CA files, upstreams' headers.
@@ -139,7 +160,7 @@ impl Check<'_> {
             return std::path::absolute(&path).unwrap_or(path);
         }
         match secret_source::data_home() {
-            _ if !self.overrides.up => PathBuf::from("/var/lib/mcpgate"),
+            _ if !self.overrides.up => PathBuf::from(SERVED),
             Some(home) => home.join("mcpgate"),
             None => {
                 let remedy = "set HOME, or name the folder with --data";

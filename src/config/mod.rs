@@ -365,6 +365,13 @@ impl Config {
         check::load(file, overrides)
     }
 
+    /// Finds the data folder that a file of `mcpgate serve` names although the file may be broken; `None` when it cannot be
+    /// told.
+    #[must_use]
+    pub fn data_dir_of(file: &std::path::Path) -> Option<PathBuf> {
+        check::data_dir_of(file)
+    }
+
     /// Returns the origins that this gateway answers to.
     #[must_use]
     pub fn own_origins(&self) -> Vec<String> {

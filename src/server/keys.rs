@@ -2,8 +2,9 @@
 //!
 //! `keys/token` makes and recognises tokens, `keys/session` binds the sessions of older MCP revisions to their user.
 //! Each holds lines of a number and 256 bits in hexadecimal. To rotate, put a line with a new number first: it makes
-//! from then on. Tokens of the other lines go on being good; remove a line when everything it made has ended. Sessions
-//! are good for the first line alone: clients whose session has ended begin a new one by themselves.
+//! from then on. Tokens of the other lines go on being good; those of a line that is removed are refused from the next
+//! load on. Sessions are good for the first line alone: clients whose session has ended begin a new one by themselves.
+//! A running server reads the files again with its configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -83,19 +84,45 @@ pub enum KeysError {
 pub fn load_or_make(data_dir: &Path, brand: &Brand, entropy: &dyn Entropy) -> Result<Keys, KeysError> {
     let folder = data_dir.join("keys");
     private::make_folder(&folder).map_err(|source| KeysError::File { path: folder.clone(), source })?;
-    let (token_file, session_file) = (folder.join("token"), folder.join("session"));
+    let [token_file, session_file] = files(data_dir);
     // Looked at before the keys: whoever makes both makes the keys first.
     let begun = data_dir.join(store::FILE).exists();
     let token = load_or_make_file(&token_file, begun, entropy)?;
     let session = load_or_make_file(&session_file, begun, entropy)?;
-    let empty = |path| KeysError::Empty { path };
-    Ok(Keys {
-        token: TokenKeys::new(token.to_vec(), brand.clone()).ok_or_else(|| empty(token_file))?,
-        session: session.first().ok_or_else(|| empty(session_file))?.1,
-    })
+    joined((token_file, &token), (session_file, &session), brand)
+}
+
+/// Reads the keys of a data directory that a server runs on; makes none.
+///
+/// # Errors
+/// `KeysError`.
+pub fn load(data_dir: &Path, brand: &Brand) -> Result<Keys, KeysError> {
+    let [token_file, session_file] = files(data_dir);
+    let read = |path: &PathBuf| match private::read(path) {
+        Err(error) if error.is_absent() => Err(KeysError::Lost { path: path.clone() }),
+        read => parse(&Zeroizing::new(read?), path),
+    };
+    let (token, session) = (read(&token_file)?, read(&session_file)?);
+    joined((token_file, &token), (session_file, &session), brand)
+}
+
+/// Returns the files of the keys: of tokens, and of sessions.
+pub(super) fn files(data_dir: &Path) -> [PathBuf; 2] {
+    ["token", "session"].map(|name| data_dir.join("keys").join(name))
 }
 
 type NumberedKeys = Zeroizing<Vec<(u8, [u8; 32])>>;
+
+fn joined(
+    token: (PathBuf, &NumberedKeys),
+    session: (PathBuf, &NumberedKeys),
+    brand: &Brand,
+) -> Result<Keys, KeysError> {
+    Ok(Keys {
+        token: TokenKeys::new(token.1.to_vec(), brand.clone()).ok_or(KeysError::Empty { path: token.0 })?,
+        session: session.1.first().ok_or(KeysError::Empty { path: session.0 })?.1,
+    })
+}
 
 fn load_or_make_file(path: &Path, begun: bool, entropy: &dyn Entropy) -> Result<NumberedKeys, KeysError> {
     let file = |source| KeysError::File { path: path.to_owned(), source };
