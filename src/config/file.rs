@@ -263,7 +263,7 @@ table! {
 table! {
     /// What happens when the world changes under a running gateway.
     Reload at "reload" {
-        /// Whether a changed configuration or certificate file is loaded by itself; SIGHUP does it in any case.
+        /// Whether a changed configuration, certificate or key file is loaded by itself; SIGHUP does it in any case.
         watch: bool = false;
         /// How long tokens in memory are trusted while the store's change log cannot be read; then 503. A change
         /// needs a restart.

@@ -51,7 +51,7 @@ impl Issuer {
         }
         let tokens = &policy.config.tokens;
         let own = policy.upstream(&record.resource).and_then(|u| u.access_lifetime);
-        let access = AccessToken::mint(self.entropy.random_32(), &self.keys);
+        let access = AccessToken::mint(self.entropy.random_32(), &self.keys.load());
         let request = RedeemCode {
             tenant: self.tenant.clone(),
             code,

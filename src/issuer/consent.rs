@@ -99,7 +99,7 @@ impl Issuer {
     fn code_of(&self, handles: &Handles) -> AuthorizationCode {
         let cookie = handles.cookie.as_deref().unwrap_or_default();
         let both = Zeroizing::new(format!("code of {} {cookie}", handles.transaction));
-        AuthorizationCode::mint(TokenHash::of(both.as_bytes()).0, &self.keys)
+        AuthorizationCode::mint(TokenHash::of(both.as_bytes()).0, &self.keys.load())
     }
 
     fn success(&self, request: &ValidatedRequest, code: &AuthorizationCode) -> String {
@@ -163,7 +163,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<String, AuthorizeRejection> {
         let approval = Approval {
-            code: AuthorizationCode::mint(self.entropy.random_32(), &self.keys),
+            code: AuthorizationCode::mint(self.entropy.random_32(), &self.keys.load()),
             scopes: asked.request.scopes.clone(),
             remember: None,
             event: AuditEvent::CodeIssued,

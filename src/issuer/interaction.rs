@@ -96,7 +96,7 @@ impl Issuer {
         cookie: Option<&str>,
         caller: &Caller,
     ) -> Result<Option<LoginSession>, AuthorizeRejection> {
-        let Some(hash) = cookie.and_then(|c| SessionSecret::recognise(c.as_bytes(), &self.keys)) else {
+        let Some(hash) = cookie.and_then(|c| SessionSecret::recognise(c.as_bytes(), &self.keys.load())) else {
             return Ok(None);
         };
         Ok(self.store.touch_session(&self.tenant, &hash, self.clock.now()).await.or_unavailable(self, caller).await?)
@@ -109,7 +109,7 @@ impl Issuer {
         session: Option<&LoginSession>,
         caller: &Caller,
     ) -> Result<(Interaction, Transaction), AuthorizeRejection> {
-        let mint = || SessionSecret::mint(self.entropy.random_32(), &self.keys);
+        let mint = || SessionSecret::mint(self.entropy.random_32(), &self.keys.load());
         let (id, cookie, now) = (mint(), mint(), self.clock.now());
         let expires_at = now.plus(self.config.load().login.interaction).plus(REMEMBERED);
         let interaction = Interaction {
@@ -140,7 +140,7 @@ impl Issuer {
     /// Finds a transaction by its two handles, decided or not. One handle without the other is another browser's (AZ-32):
     /// the id may have been seen in an address bar, the cookie never leaves the browser that began.
     pub(super) async fn transaction(&self, handles: &Handles, caller: &Caller) -> Result<Pending, AuthorizeRejection> {
-        let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.keys);
+        let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.keys.load());
         let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))
         else {
             return Err(self.gone("sign_in_unreadable", caller).await);

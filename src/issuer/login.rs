@@ -42,7 +42,7 @@ impl Issuer {
     ) -> Result<Compared, AuthorizeRejection> {
         let config = self.config.load_full();
         let name = name.trim().to_lowercase();
-        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys);
+        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys.load());
         // One read for whatever name: the time does not tell which names exist (LI-04).
         let history = self.store.find_login(&self.tenant, &name, &hash, places(caller), self.clock.now()).await;
         let history = history.or_unavailable(self, caller).await?;
@@ -116,7 +116,7 @@ impl Issuer {
     ) -> Result<Option<(SessionSecret, LoginSession)>, AuthorizeRejection> {
         let (secret, session) = self.new_session(account);
         // CN-05: whatever session this browser had, planted or its own, ends here.
-        let replaces = replaces.and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys));
+        let replaces = replaces.and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys.load()));
         let row = self.audit_by(&session.subject, AuditEvent::LoginSucceeded, caller);
         let begun = self.store.insert_session(session.clone(), replaces, account.password_set_at, row).await;
         Ok(match begun.or_unavailable(self, caller).await? {
@@ -128,7 +128,7 @@ impl Issuer {
     /// Makes a session of an account, and its cookie.
     pub(super) fn new_session(&self, account: &Account) -> (SessionSecret, LoginSession) {
         let policy = self.config.load().login.clone();
-        let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
+        let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys.load());
         let now = self.clock.now();
         let failed = account.last_failed_at.filter(|_| account.failed_logins > 0);
         let session = LoginSession {
@@ -146,7 +146,7 @@ impl Issuer {
 
     /// Remembers that the owner of an account signed in from where the caller is, which ends the count of failures.
     pub(super) async fn remember_login(&self, account: &Account, caller: &Caller) -> Result<(), AuthorizeRejection> {
-        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
+        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
         let (subject, now) = (&account.subject, self.clock.now());
         let recorded = self.store.record_login_success(&self.tenant, subject, &hash, places(caller), now).await;
         Ok(recorded.or_unavailable(self, caller).await?)
@@ -218,14 +218,14 @@ impl Issuer {
     ) -> Result<Result<String, PasswordRefused>, AuthorizeRejection> {
         let (password, name, policy) = (Zeroizing::new(password.to_owned()), name.to_owned(), policy.clone());
         let salt = self.entropy.random_16();
-        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys);
+        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys.load());
         self.in_hash_slot(hash, move || password::hash_new(&password, &name, &policy, salt)).await
     }
 
     async fn hash(&self, password: &str, name: &str, policy: &LoginPolicy) -> Result<String, AuthorizeRejection> {
         let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
         let salt = self.entropy.random_16();
-        let name = LoginNameHash::of(&self.tenant, name, &self.keys);
+        let name = LoginNameHash::of(&self.tenant, name, &self.keys.load());
         self.in_hash_slot(name, move || password::hash(&password, &policy, salt)).await
     }
 

@@ -75,7 +75,7 @@ pub struct Issuer {
     /// Randomness.
     pub(crate) entropy: Arc<dyn Entropy>,
     /// The token keys.
-    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) keys: ArcSwap<TokenKeys>,
     /// Fetches metadata documents.
     pub(crate) fetch: Arc<dyn Fetch>,
     /// The policy; swapped whole on reload.
@@ -122,7 +122,7 @@ impl Issuer {
             cache,
             clock,
             entropy,
-            keys,
+            keys: ArcSwap::new(keys),
             fetch,
             config,
             metrics,
@@ -133,5 +133,19 @@ impl Issuer {
             refusals,
             reporting: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Puts other token keys in force; tells the cache too. What was made with a key that is not among them is refused from
+    /// now on. Returns whether they are others.
+    pub fn exchange_keys(&self, keys: &Arc<TokenKeys>) -> bool {
+        if keys.is_same(&self.keys.load()) {
+            return false;
+        }
+        // The cache first: it must know the key of whatever is made.
+        if let Some(cache) = &self.cache {
+            cache.exchange_keys(Arc::clone(keys));
+        }
+        self.keys.store(Arc::clone(keys));
+        true
     }
 }

@@ -59,7 +59,7 @@ impl Issuer {
         };
         let tokens = &policy.config.tokens;
         let own = policy.upstream(&grant.resource).and_then(|u| u.access_lifetime);
-        let access = AccessToken::mint(self.entropy.random_32(), &self.keys);
+        let access = AccessToken::mint(self.entropy.random_32(), &self.keys.load());
         let request = RotateRefresh {
             tenant: self.tenant.clone(),
             grant: grant.id,

@@ -43,11 +43,11 @@ impl Issuer {
             return Err(self.too_many_registrations(wait, caller).await);
         }
         let secret = (metadata.token_endpoint_auth_method != AuthMethod::None)
-            .then(|| ClientSecret::mint(self.entropy.random_32(), self.keys.brand()));
+            .then(|| ClientSecret::mint(self.entropy.random_32(), self.keys.load().brand()));
         let client = Client {
             tenant: self.tenant.clone(),
             // RG-09: ours, whatever the request says; it never begins like the URL of a document.
-            id: ClientId::mint(self.entropy.random_32(), self.keys.brand()),
+            id: ClientId::mint(self.entropy.random_32(), self.keys.load().brand()),
             origin: ClientOrigin::Registered,
             metadata,
             secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),

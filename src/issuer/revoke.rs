@@ -27,10 +27,10 @@ impl Issuer {
             return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
         };
         // RFC 7009 2.1: token_type_hint is a hint. Our tokens say by themselves what they are, so it is not read.
-        if let Some(claims) = RefreshToken::recognise(token, &self.keys) {
+        if let Some(claims) = RefreshToken::recognise(token, &self.keys.load()) {
             return self.revoke_family(client, claims.grant, caller).await;
         }
-        match AccessToken::recognise(token.as_bytes(), &self.keys) {
+        match AccessToken::recognise(token.as_bytes(), &self.keys.load()) {
             Some(hash) => self.revoke_access_token(client, hash, caller).await,
             None => Ok(()),
         }

@@ -36,7 +36,7 @@ impl Issuer {
                 return Ok(SetupOutcome::Refused(refused));
             }
         };
-        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
+        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
         let subject = account.subject;
         let row = self.audit_by(&subject, AuditEvent::PasswordSet, caller);
         match self
@@ -62,7 +62,7 @@ impl Issuer {
         link: &str,
         caller: &Caller,
     ) -> Result<Option<(SetupLink, Account)>, AuthorizeRejection> {
-        let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.keys) else { return Ok(None) };
+        let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.keys.load()) else { return Ok(None) };
         let found = self
             .store
             .find_setup_link(&self.tenant, &hash, self.clock.now())

@@ -40,7 +40,7 @@ impl Issuer {
     ) -> Result<TokenResponse, TokenRejection> {
         let client = self.authenticate(authorization, form, caller).await?;
         let client = client.client();
-        let request = match TokenRequest::read(form, &self.keys) {
+        let request = match TokenRequest::read(form, &self.keys.load()) {
             Ok(request) => request,
             Err(error) => return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await),
         };
@@ -174,7 +174,7 @@ impl Issuer {
             access_token: access,
             // RFC 6749 5.1: the lifetime of the token, which begins with its issue and not with the end of our own work.
             expires_in: record.expires_at.since(record.issued_at).as_secs(),
-            refresh_token: grant.may_refresh.then(|| RefreshToken::derive(claims, &self.keys)),
+            refresh_token: grant.may_refresh.then(|| RefreshToken::derive(claims, &self.keys.load())),
             scopes: record.scopes,
         }
     }

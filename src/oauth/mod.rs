@@ -48,6 +48,7 @@ mod secret;
 mod tenant;
 mod time;
 mod token;
+mod token_keys;
 
 pub use authorization::{
     AuthorizationRequest, AuthorizationResponse, Prompt, RefusedRequest, RequestPolicy, ValidatedRequest,
@@ -74,7 +75,6 @@ pub use resource::{InvalidResource, ResourceIndicator};
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use secret::{
     AccessToken, AuthorizationCode, Brand, ClientSecret, RefreshClaims, RefreshToken, SessionSecret, TokenHash,
-    TokenKeys,
 };
 pub use tenant::TenantId;
 pub use time::{Lifetime, Timestamp};
@@ -82,3 +82,4 @@ pub use token::{
     AccessTokenRecord, CodeRecord, CodeVerdict, PresentedCode, PresentedRefresh, RefreshVerdict, TokenRequest,
     TokenResponse,
 };
+pub use token_keys::TokenKeys;

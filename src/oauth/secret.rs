@@ -4,16 +4,13 @@
 //! MAC under a server key) + 6 base62 characters (CRC-32 of all before it). A refresh token is
 //! `<brand>_refresh_` + base62(family 16 bytes, generation 4, key number 1, HMAC-SHA-256 cut to 24) + CRC-32.
 
-use ring::hmac;
 use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::ConstantTimeEq as _;
 
+use super::token_keys::{CRC_DIGITS, TokenKeys, crc};
 use super::{GrantId, base62};
 
-/// Base62 digits of the parts: 256 random bits, a 64-bit MAC, a CRC-32, and the 45 bytes of a refresh token.
-const RANDOM_DIGITS: usize = 43;
-const MAC_DIGITS: usize = 11;
-const CRC_DIGITS: usize = 6;
+/// Base62 digits of the 45 bytes of a refresh token.
 const REFRESH_DIGITS: usize = 61;
 
 /// Family, generation, key number; then the MAC cut to 192 bits, beyond any search.
@@ -55,99 +52,6 @@ impl Brand {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// The server's token keys: number and 256 bits each. The first makes, all are accepted.
-#[derive(Clone)]
-pub struct TokenKeys {
-    making: (u8, hmac::Key),
-    accepted: Vec<(u8, hmac::Key)>,
-    brand: Brand,
-}
-
-impl std::fmt::Debug for TokenKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TokenKeys({} keys)", self.accepted.len())
-    }
-}
-
-impl TokenKeys {
-    /// Takes the keys, the one that makes new tokens first; `None` when there is none.
-    #[must_use]
-    pub fn new(keys: Vec<(u8, [u8; 32])>, brand: Brand) -> Option<Self> {
-        let accepted: Vec<_> =
-            keys.into_iter().map(|(number, key)| (number, hmac::Key::new(hmac::HMAC_SHA256, &key))).collect();
-        Some(Self { making: accepted.first()?.clone(), accepted, brand })
-    }
-    /// Returns the brand.
-    #[must_use]
-    pub fn brand(&self) -> &Brand {
-        &self.brand
-    }
-
-    fn mint(&self, kind: &str, random: [u8; 32]) -> String {
-        let mut text = self.begin(kind, RANDOM_DIGITS + MAC_DIGITS + CRC_DIGITS);
-        text.extend(base62::encode::<32, RANDOM_DIGITS>(random).map(char::from));
-        text.extend(mac(&self.making.1, text.as_bytes()).map(char::from));
-        text.extend(crc(text.as_bytes()).map(char::from));
-        text
-    }
-
-    /// Allocates nothing, and asks the cheap question first: strangers' inventions arrive by the million (TV-07).
-    fn recognise(&self, kind: &str, presented: &[u8]) -> Option<TokenHash> {
-        let text = self.checked(kind, presented, RANDOM_DIGITS + MAC_DIGITS)?;
-        let (signed, sent) = text.split_last_chunk::<MAC_DIGITS>()?;
-        // The text carries no key number; all keys are tried, whichever fits, so that time says nothing about them.
-        let genuine =
-            self.accepted.iter().fold(Choice::from(0), |any, (_, key)| any | mac(key, signed).as_slice().ct_eq(sent));
-        bool::from(genuine).then(|| TokenHash::of(presented))
-    }
-
-    /// Begins a secret: brand and kind. Both stand in what the MAC covers, so that no kind passes for another.
-    fn begin(&self, kind: &str, digits: usize) -> String {
-        let mut text = String::with_capacity(self.brand.0.len() + kind.len() + 2 + digits);
-        for part in [self.brand.as_str(), "_", kind, "_"] {
-            text.push_str(part);
-        }
-        text
-    }
-
-    /// Checks prefix, length and CRC; the text without its CRC.
-    fn checked<'a>(&self, kind: &str, presented: &'a [u8], digits: usize) -> Option<&'a [u8]> {
-        let rest = presented.strip_prefix(self.brand.0.as_bytes())?.strip_prefix(b"_")?;
-        let body = rest.strip_prefix(kind.as_bytes())?.strip_prefix(b"_")?;
-        let (text, sent) = presented.split_last_chunk::<CRC_DIGITS>()?;
-        (body.len() == digits + CRC_DIGITS && crc(text) == *sent).then_some(text)
-    }
-
-    /// Hashes a text under the key that makes tokens; `kind` separates the uses and must be no kind of secret.
-    pub(super) fn keyed_hash(&self, kind: &str, text: &[u8]) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.making.1);
-        for part in [self.brand.0.as_bytes(), b"_", kind.as_bytes(), b"_", text] {
-            context.update(part);
-        }
-        let mut hash = [0; 32];
-        hash.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        hash
-    }
-
-    fn sign_claims(&self, key: &hmac::Key, claims: &[u8]) -> hmac::Tag {
-        let mut context = hmac::Context::with_key(key);
-        for part in [self.brand.0.as_bytes(), b"_", REFRESH.as_bytes(), b"_", claims] {
-            context.update(part);
-        }
-        context.sign()
-    }
-}
-
-fn mac(key: &hmac::Key, text: &[u8]) -> [u8; MAC_DIGITS] {
-    let mut cut = [0; 8];
-    cut.iter_mut().zip(hmac::sign(key, text).as_ref()).for_each(|(to, from)| *to = *from);
-    base62::encode(cut)
-}
-
-fn crc(text: &[u8]) -> [u8; CRC_DIGITS] {
-    base62::encode(crc32fast::hash(text).to_be_bytes())
 }
 
 /// What every secret owes: it prints nothing and leaves nothing behind.
@@ -241,7 +145,8 @@ impl ClientSecret {
 
 guarded!(ClientSecret);
 
-const REFRESH: &str = "refresh";
+/// The kind of refresh tokens.
+pub(super) const REFRESH: &str = "refresh";
 
 /// `mcp_refresh_…`, derived from its family and generation: the same inputs give the same token.
 pub struct RefreshToken(String);

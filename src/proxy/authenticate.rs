@@ -41,16 +41,14 @@ impl Proxy {
     /// Checks a token again after a wait in which something was revoked: what a revoked one has asked for is not answered.
     pub(super) async fn check_again(&self, exchange: &Exchange<'_>, token: &Addressed) -> Result<(), Rejection> {
         // One that has expired meanwhile is still in memory (TV-15).
-        if self.cache.generation() != exchange.generation && self.is_absent(&token.token().hash) {
+        if self.cache.generation() != exchange.generation
+            && self.cache.is_forgotten(&token.token().hash, self.clock.now())
+        {
             let Exchange { station, route, ref parts, peer, .. } = *exchange;
             // Boxed: rare. It may have been pushed out of memory, which is no revocation.
             Box::pin(self.authenticated(station, route, parts, peer)).await?;
         }
         Ok(())
-    }
-
-    fn is_absent(&self, hash: &TokenHash) -> bool {
-        matches!(self.cache.lookup(hash, self.clock.now()), Lookup::Absent)
     }
 }
 
@@ -66,7 +64,7 @@ async fn authenticate(
 ) -> Result<Authenticated, Rejection> {
     let presented = presented(headers, uri)?;
     let hash = TokenHash::of(presented);
-    let found = cache.lookup(&hash, now);
+    let found = cache.lookup_presented(presented, &hash, now);
     metrics.cache(!matches!(found, Lookup::Absent));
     let (principal, expires) = match found {
         Lookup::Hit(principal, expires) => (principal, expires),

@@ -29,7 +29,6 @@ use super::watch::{Limits, Order};
 use super::{Exchange, Proxy};
 use crate::config::UpstreamKind;
 use crate::telemetry::Outcome;
-use crate::token_cache::Lookup;
 use crate::web::{Body, Response};
 
 /// How long a client that opens a stream waits for the upstream's head. SDKs of servers write none before the first event,
@@ -222,9 +221,7 @@ impl Proxy {
         let place = Some(place).filter(|_| stream.is_none());
         let (cache, clock) = (Arc::clone(&self.cache), Arc::clone(&self.clock));
         let (hash, generation) = (token.token().hash, exchange.generation);
-        let is_revoked = Box::new(move || {
-            cache.generation() != generation && matches!(cache.lookup(&hash, clock.now()), Lookup::Absent)
-        });
+        let is_revoked = Box::new(move || cache.generation() != generation && cache.is_forgotten(&hash, clock.now()));
         let late = Late { waiting, place, route: Arc::clone(route), asked, stream, is_revoked };
         let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
         record.answer(Outcome::Forwarded, StatusCode::OK);

@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
@@ -32,7 +33,7 @@ const PART: usize = 16_384;
 
 /// Binds the session ids of upstreams to users; one for all workers of a process.
 pub struct Sessions {
-    key: hmac::Key,
+    key: ArcSwap<hmac::Key>,
     hasher: RandomState,
     begun: u64,
     shards: [Mutex<Shard>; SHARDS],
@@ -111,13 +112,23 @@ impl Sessions {
     /// Makes an empty memory at `now` over the key of the binding, which is the same on every replica.
     #[must_use]
     pub fn new(key: &[u8; 32], now: Timestamp) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         Self {
-            key,
+            key: ArcSwap::from_pointee(hmac::Key::new(hmac::HMAC_SHA256, key)),
             hasher: RandomState::new(),
             begun: now.as_millis(),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
+    }
+
+    /// Puts another key in force: the sessions of the one before have ended. Returns whether it is another one.
+    pub fn exchange_key(&self, key: &[u8; 32]) -> bool {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        let mark = |key: &hmac::Key| hmac::sign(key, b"mark");
+        let is_other = mark(&key).as_ref() != mark(&self.key.load()).as_ref();
+        if is_other {
+            self.key.store(Arc::new(key));
+        }
+        is_other
     }
 
     /// Reads the session id of an answer: the upstream's own text, or `None` if there is none.
@@ -186,7 +197,7 @@ impl Sessions {
     }
 
     fn tag(&self, route: &Route, caller: &Principal, since: u64, id: &[u8]) -> Vec<u8> {
-        let mut mac = hmac::Context::with_key(&self.key);
+        let mut mac = hmac::Context::with_key(&self.key.load());
         let (tenant, subject, client) = (caller.tenant.as_str(), caller.subject.as_str(), caller.client.as_str());
         let since = since.to_be_bytes();
         for part in [route.name.as_bytes(), tenant.as_bytes(), subject.as_bytes(), client.as_bytes(), &since, id] {

@@ -14,7 +14,7 @@ use super::authenticate::Authenticated;
 use super::route::{Route, RouteTable};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp, TokenHash};
-use crate::token_cache::{Lookup, TokenCache};
+use crate::token_cache::TokenCache;
 
 /// What the watch says to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +254,7 @@ impl Watched {
         }
         // TV-14, SS-06. A token that is no longer in memory may be revoked: closing is right, for a client that comes
         // again is checked against the store. Expired ones stay in memory for longer than the grace.
-        if (std::mem::take(&mut self.unseen) || revoked) && matches!(cache.lookup(&self.hash, time), Lookup::Absent) {
+        if (std::mem::take(&mut self.unseen) || revoked) && cache.is_forgotten(&self.hash, time) {
             return Some(Order::TokenEnded);
         }
         if now.saturating_duration_since(self.opened) >= self.limits.max_age {

@@ -1,4 +1,5 @@
-//! A new configuration under a running gateway: read whole, checked whole, adopted whole or not at all.
+//! A new configuration under a running gateway: read whole, checked whole, adopted whole or not at all; and the keys, which
+//! are read anew with it and adopted on their own.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +14,12 @@ use zeroize::Zeroizing;
 
 use super::build::Builder;
 use super::fetch::ExchangeableDialer;
+use super::keys::{self, Keys};
 use super::operator::Operator;
 use super::worker::Worker;
 use crate::config::{Config, Overrides, TlsConfig};
 use crate::files;
+use crate::issuer::Issuer;
 use crate::telemetry::ServerEvent;
 
 /// A folder that never comes to rest must not keep a change from being seen.
@@ -33,11 +36,13 @@ pub(super) struct Reloader {
     pub(super) dialer: Arc<ExchangeableDialer>,
     pub(super) workers: Vec<Arc<Worker>>,
     pub(super) operator: Arc<Operator>,
+    pub(super) issuer: Arc<Issuer>,
 }
 
 impl Reloader {
-    /// Reads the configuration and all files it names anew, and serves with it; or says in the log why not.
+    /// Reads the keys, the configuration and all files it names anew, and serves with them; or says in the log why not.
     pub(super) fn reload(&self) {
+        self.reload_keys();
         let metrics = &self.operator.process.metrics;
         match self.adopt() {
             Ok(()) => {
@@ -51,6 +56,22 @@ impl Reloader {
                 }
                 tracing::error!(event = "config.rejected", "the configuration before stays in force, unchanged");
             }
+        }
+    }
+
+    /// Puts the keys in force that the files hold now, whatever becomes of the configuration: a key that was taken away must
+    /// not stay for a fault elsewhere.
+    fn reload_keys(&self) {
+        let config = self.config.load();
+        match keys::load(&config.data_dir, &config.brand) {
+            Ok(Keys { token, session }) => {
+                let tokens = self.issuer.exchange_keys(&Arc::new(token));
+                let sessions = self.operator.process.sessions.exchange_key(&session);
+                if tokens || sessions {
+                    tracing::warn!(event = "keys.reloaded", "the keys have changed; those of the files are in force");
+                }
+            }
+            Err(error) => tracing::error!(event = "keys.rejected", %error, "the keys before stay in force"),
         }
     }
 
@@ -79,6 +100,7 @@ impl Reloader {
     fn files(&self) -> Vec<PathBuf> {
         let config = self.config.load();
         let mut files: Vec<_> = self.file.iter().cloned().collect();
+        files.extend(keys::files(&config.data_dir));
         files.extend(config.referenced_files.iter().cloned());
         files.extend(config.outbound.extra_ca_file.iter().cloned());
         files.extend(config.upstreams.iter().filter_map(|u| u.ca_file.clone()));

@@ -167,15 +167,15 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
         upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone()),
     });
     let closing = ended.child_token();
-    let workers = desks.iter().map(|desk| Arc::clone(&desk.worker)).collect();
     let reloader = Reloader {
         file: options.config_file,
         overrides: options.overrides,
         builder,
         config,
         dialer,
-        workers,
+        workers: desks.iter().map(|desk| Arc::clone(&desk.worker)).collect(),
         operator: Arc::clone(&operator),
+        issuer: Arc::clone(&issuer),
     };
     // Before anybody can be told that we are ready: a file that changes from now on is seen to have changed.
     let loaded = reloader.digest();

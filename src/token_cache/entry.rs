@@ -39,22 +39,39 @@ impl From<&AccessTokenRecord> for Principal {
 pub(super) struct Entry {
     pub(super) principal: Arc<Principal>,
     pub(super) grant: GrantId,
-    /// The token's end in milliseconds, and in the highest bit whether its use has to be reported.
+    /// The token's end in milliseconds, and in the two highest bits whether its use has to be reported, and whether its
+    /// MAC is of a key that is in force.
     end: AtomicU64,
 }
 
 /// The bit of `Entry::end` that says that a use has to be reported. No token lives that long.
 const REPORTS_USE: u64 = 1 << 63;
+/// The bit of `Entry::end` that says that its MAC has been checked.
+const PROVEN: u64 = 1 << 62;
 
 impl Entry {
     pub(super) fn new(principal: Arc<Principal>, token: &AccessTokenRecord) -> Self {
-        let end = token.expires_at.as_millis().min(REPORTS_USE - 1);
+        let end = token.expires_at.as_millis().min(PROVEN - 1);
         let end = if token.reports_use { end | REPORTS_USE } else { end };
         Self { principal, grant: token.grant, end: AtomicU64::new(end) }
     }
 
     pub(super) fn expires(&self) -> Timestamp {
-        Timestamp::from_millis(self.end.load(Ordering::Relaxed) & !REPORTS_USE)
+        Timestamp::from_millis(self.end.load(Ordering::Relaxed) & !(REPORTS_USE | PROVEN))
+    }
+
+    /// Returns whether the token's MAC has been checked since a key was taken away.
+    pub(super) fn is_proven(&self) -> bool {
+        self.end.load(Ordering::Acquire) & PROVEN != 0
+    }
+
+    /// Notes whether the token's MAC is of a key that is in force.
+    pub(super) fn set_proven(&self, is_proven: bool) {
+        if is_proven {
+            self.end.fetch_or(PROVEN, Ordering::AcqRel);
+        } else {
+            self.end.fetch_and(!PROVEN, Ordering::AcqRel);
+        }
     }
 
     /// Returns whether this use has to be reported: true once, for the first.

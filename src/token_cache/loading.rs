@@ -104,10 +104,16 @@ impl TokenCache {
     /// `site` is where the request comes from ([`crate::network::site`]): tokens of many sites are read in turns.
     pub async fn load(self: &Arc<Self>, tenant: &TenantId, presented: &[u8], hash: TokenHash, site: IpAddr) -> Load {
         // TV-06, TV-07: what we never made costs no read, whoever sends it and however often.
-        if AccessToken::recognise(presented, &self.keys) != Some(hash) {
+        if AccessToken::recognise(presented, &self.keys.load()) != Some(hash) {
             return Load::Inactive;
         }
-        let key = (tenant.clone(), hash);
+        let answer = self.load_genuine((tenant.clone(), hash), site).await;
+        // A key may have been taken away while the store was asked.
+        let is_refused = matches!(answer, Load::Active(..)) && !self.prove_loaded(presented, &hash);
+        if is_refused { Load::Inactive } else { answer }
+    }
+
+    async fn load_genuine(self: &Arc<Self>, key: Key, site: IpAddr) -> Load {
         if lock(&self.loading.refused).until.get(&key).is_some_and(|until| self.clock.now() < *until) {
             return Load::Inactive;
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ mod entry;
 mod eviction;
 mod follower;
 mod loading;
+mod proof;
 mod reading;
 mod uses;
 
@@ -65,7 +67,7 @@ const SHARDS: usize = 256;
 /// The token cache.
 pub struct TokenCache {
     store: Arc<dyn Store>,
-    keys: Arc<TokenKeys>,
+    keys: ArcSwap<TokenKeys>,
     clock: Arc<dyn Clock>,
     entries: DashMap<TokenHash, Entry, BuildHasherDefault<PrefixHasher>>,
     count: AtomicUsize,
@@ -116,7 +118,7 @@ impl TokenCache {
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
-            keys,
+            keys: ArcSwap::new(keys),
             clock,
             entries: DashMap::with_capacity_and_hasher_and_shard_amount(0, BuildHasherDefault::default(), SHARDS),
             count: AtomicUsize::new(0),
@@ -136,14 +138,27 @@ impl TokenCache {
         })
     }
 
-    /// Looks a token up; never waits.
+    /// Looks up a token that somebody presents, whose hash is `hash`; never waits. One whose MAC is of no key in force is
+    /// absent, and `load` refuses it.
+    #[must_use]
+    pub fn lookup_presented(&self, presented: &[u8], hash: &TokenHash, now: Timestamp) -> Lookup {
+        self.look(hash, now, Some(presented))
+    }
+
+    /// Looks up a token that is known to be genuine; never waits.
     #[must_use]
     pub fn lookup(&self, hash: &TokenHash, now: Timestamp) -> Lookup {
+        self.look(hash, now, None)
+    }
+
+    fn look(&self, hash: &TokenHash, now: Timestamp, presented: Option<&[u8]>) -> Lookup {
         let found = self.entries.get(hash);
-        let Some(entry) = found.map(|e| (Arc::clone(&e.principal), e.grant, e.expires(), e.takes_report())) else {
+        let Some(entry) = found.filter(|entry| presented.is_none_or(|text| self.is_proven(entry, text, hash))) else {
             return Lookup::Absent;
         };
-        let (principal, grant, expires, reports_use) = entry;
+        let (principal, grant) = (Arc::clone(&entry.principal), entry.grant);
+        let (expires, reports_use) = (entry.expires(), entry.takes_report());
+        drop(entry);
         if self.condemned_len.load(Ordering::Acquire) > 0 && read(&self.condemned).contains(grant, &principal) {
             return Lookup::Absent;
         }

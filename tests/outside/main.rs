@@ -17,6 +17,8 @@ mod consent;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod emergency;
+#[cfg(test)]
 mod expect;
 #[cfg(test)]
 mod forwarding;

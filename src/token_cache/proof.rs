@@ -1,0 +1,57 @@
+//! Which entries have shown that they are genuine. A token is found by its hash, and its MAC is checked when it is first
+//! presented and not for each request; when a key is taken away, all have to show it again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::entry::Entry;
+use super::{Lookup, TokenCache};
+use crate::oauth::{AccessToken, Timestamp, TokenHash, TokenKeys};
+
+impl TokenCache {
+    /// Returns whether a presented token, whose entry this is, has the MAC of a key in force.
+    pub(super) fn is_proven(&self, entry: &Entry, presented: &[u8], hash: &TokenHash) -> bool {
+        entry.is_proven() || self.prove(presented, hash, |proven| entry.set_proven(proven))
+    }
+
+    /// Checks the MAC of a token that was just put in, so that its answer is not taken for one of a key taken away.
+    pub(super) fn prove_loaded(&self, presented: &[u8], hash: &TokenHash) -> bool {
+        self.prove(presented, hash, |proven| {
+            if let Some(entry) = self.entries.get(hash) {
+                entry.set_proven(proven);
+            }
+        })
+    }
+
+    fn prove(&self, presented: &[u8], hash: &TokenHash, note: impl Fn(bool)) -> bool {
+        loop {
+            let keys = self.keys.load_full();
+            let genuine = AccessToken::recognise(presented, &keys) == Some(*hash);
+            note(genuine);
+            // Keys that were exchanged meanwhile may have lost this one after its entry was looked at.
+            if Arc::ptr_eq(&keys, &self.keys.load()) {
+                return genuine;
+            }
+        }
+    }
+
+    /// Puts other keys in force. Where one of those before is not among them, every token shows its MAC again, and open
+    /// streams end: their clients come again and are checked. Takes some time with many tokens in memory.
+    pub fn exchange_keys(&self, keys: Arc<TokenKeys>) {
+        let before = self.keys.swap(Arc::clone(&keys));
+        if keys.has_all_of(&before) {
+            return;
+        }
+        self.entries.iter().for_each(|entry| entry.set_proven(false));
+        self.generation.fetch_add(1, SeqCst);
+        self.announce();
+    }
+
+    /// Returns whether a token that was presented before is no longer honoured: revoked, or its key was taken away. One
+    /// that has expired is not.
+    #[must_use]
+    pub fn is_forgotten(&self, hash: &TokenHash, now: Timestamp) -> bool {
+        self.entries.get(hash).is_none_or(|entry| !entry.is_proven())
+            || matches!(self.lookup(hash, now), Lookup::Absent)
+    }
+}
