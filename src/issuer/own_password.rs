@@ -43,7 +43,7 @@ impl Issuer {
                 return Ok(PasswordChanged::Refused(refused));
             }
         };
-        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
+        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
         let new = NewPassword { phc, name, at: self.clock.now() };
         let set_at = new.at;
         let old_phc = Zeroizing::new(account.password.clone().unwrap_or_default());
