@@ -1,12 +1,8 @@
 //! A borrowed look at a JSON-RPC message: id, method, the name it acts on, the version it claims. Builds no tree.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::strict_json::{Members, Text, Value, Walk};
+use super::EnvelopeReader;
 
 /// What kind of message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,199 +41,28 @@ pub struct EnvelopeError {
     pub id: Option<String>,
 }
 
-/// The text is JSON, but no message (JSON-RPC 2.0 5.1).
-const INVALID_REQUEST: i32 = -32600;
-/// The text is not JSON (JSON-RPC 2.0 5.1).
-const PARSE_ERROR: i32 = -32700;
-/// The longest method; those of the specification have at most 40 bytes.
-const MAX_METHOD: usize = 128;
-/// The most messages in a batch.
-const MAX_BATCH: usize = 50;
-
 impl<'a> Envelope<'a> {
     /// Reads a body: one message, or a batch (1 to 50) where `batch` allows it.
     ///
     /// # Errors
     /// `EnvelopeError` for anything two parsers might read differently: duplicate members (also escaped), invalid
-    /// UTF-8, lone surrogates, a byte order mark, trailing bytes, depth over 64, a method over 128 bytes.
+    /// UTF-8, a byte order mark, trailing bytes, depth over 128, a method over 128 bytes; half a surrogate pair in what
+    /// is read. What is not read may be any JSON.
     pub fn read(body: &'a [u8], batch: bool) -> Result<Vec<Self>, EnvelopeError> {
-        let Ok(text) = std::str::from_utf8(body) else {
-            return Err(EnvelopeError { code: PARSE_ERROR, message: "the body is not UTF-8", id: None });
-        };
-        let mut reader = Reader { walk: Walk::new(), batch, last_id: None, messages: Vec::with_capacity(1) };
-        let mut json = serde_json::Deserializer::from_str(text);
-        match reader.read(&mut json).and_then(|()| json.end()) {
-            Ok(()) => Ok(reader.messages),
-            Err(error) => {
-                let is_json = error.classify() == serde_json::error::Category::Data;
-                let (code, message) = match reader.walk.broken {
-                    Some(rule) => (INVALID_REQUEST, rule),
-                    None if is_json => (INVALID_REQUEST, "the body is not a JSON-RPC message"),
-                    None => (PARSE_ERROR, "the body is not JSON"),
-                };
-                // In a batch no single id can be blamed.
-                let id = reader.last_id.filter(|_| reader.messages.is_empty()).map(str::to_owned);
-                Err(EnvelopeError { code, message, id })
+        let mut reader = EnvelopeReader::new(body, batch)?;
+        loop {
+            if let Some(read) = reader.step(usize::MAX) {
+                return read;
             }
         }
-    }
-}
-
-/// Reads the outermost value.
-struct Reader<'a> {
-    walk: Walk<'a>,
-    batch: bool,
-    last_id: Option<&'a str>,
-    messages: Vec<Envelope<'a>>,
-}
-
-impl<'a> Reader<'a> {
-    fn read<D: Deserializer<'a>>(&mut self, value: D) -> Result<(), D::Error> {
-        value.deserialize_any(self)
-    }
-}
-
-impl<'a> DeserializeSeed<'a> for &mut Reader<'a> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<(), D::Error> {
-        self.read(value)
-    }
-}
-
-impl<'a> Visitor<'a> for &mut Reader<'a> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON-RPC message")
-    }
-    fn visit_map<M: MapAccess<'a>>(self, map: M) -> Result<(), M::Error> {
-        let mut draft = Draft::default();
-        let read = self.walk.object(map, &mut draft);
-        self.last_id = draft.id;
-        read?;
-        let message = draft.finish().map_err(|rule| self.walk.fail(rule))?;
-        self.messages.push(message);
-        Ok(())
-    }
-    fn visit_seq<S: SeqAccess<'a>>(self, mut seq: S) -> Result<(), S::Error> {
-        // JSON-RPC batches ended with 2025-06-18, and an element of a batch is never a batch.
-        if !std::mem::take(&mut self.batch) {
-            return Err(self.walk.fail("a batch is not allowed here"));
-        }
-        while seq.next_element_seed(&mut *self)?.is_some() {
-            if self.messages.len() > MAX_BATCH {
-                return Err(self.walk.fail("too many messages in a batch"));
-            }
-        }
-        if self.messages.is_empty() { Err(self.walk.fail("the batch is empty")) } else { Ok(()) }
-    }
-}
-
-/// A message while it is being read: members may come in any order.
-#[derive(Default)]
-struct Draft<'a> {
-    version_2: bool,
-    answers: bool,
-    id: Option<&'a str>,
-    method: Option<Cow<'a, str>>,
-    name: Option<Cow<'a, str>>,
-    uri: Option<Cow<'a, str>>,
-    task: Option<Cow<'a, str>>,
-    version: Option<Cow<'a, str>>,
-}
-
-impl<'a> Draft<'a> {
-    fn finish(self) -> Result<Envelope<'a>, &'static str> {
-        if !self.version_2 {
-            return Err("jsonrpc must be \"2.0\"");
-        }
-        let kind = match (&self.method, self.answers, self.id) {
-            // MCP (basic: requests): unlike in JSON-RPC itself the id is never null.
-            (Some(_), false, Some("null")) => return Err("the id must not be null"),
-            (Some(_), false, Some(_)) => MessageKind::Request,
-            (Some(_), false, None) => MessageKind::Notification,
-            (None, true, _) => MessageKind::Response,
-            (Some(_), true, _) => return Err("a message is a request or a response, not both"),
-            (None, false, _) => return Err("the method is missing"),
-        };
-        let name = match self.method.as_deref() {
-            Some("resources/read") => self.uri,
-            Some("tasks/get" | "tasks/update" | "tasks/cancel") => self.task,
-            Some(_) | None => self.name,
-        };
-        Ok(Envelope { kind, id: self.id, method: self.method, name, version: self.version })
-    }
-}
-
-impl<'a> Members<'a> for Draft<'a> {
-    fn member<M: MapAccess<'a>>(&mut self, walk: &mut Walk<'a>, name: &str, map: &mut M) -> Result<(), M::Error> {
-        match name {
-            "jsonrpc" => self.version_2 = map.next_value_seed(Text)? == "2.0",
-            "id" => {
-                let id = map.next_value::<&'a RawValue>()?.get();
-                if !is_id(id) {
-                    return Err(walk.fail("the id must be a string or a number"));
-                }
-                self.id = Some(id);
-            }
-            "method" => {
-                let method = map.next_value_seed(Text)?;
-                if method.len() > MAX_METHOD || method.chars().any(char::is_control) {
-                    return Err(walk.fail("the method is too long or has control characters"));
-                }
-                self.method = Some(method);
-            }
-            "params" => drop(map.next_value_seed(Value::object(walk, Params(self)))?),
-            "result" | "error" => {
-                self.answers = true;
-                map.next_value_seed(Value::skip(walk))?;
-            }
-            _ => drop(map.next_value_seed(Value::skip(walk))?),
-        }
-        Ok(())
-    }
-}
-
-/// The members of `params`.
-struct Params<'d, 'a>(&'d mut Draft<'a>);
-
-impl<'a> Members<'a> for Params<'_, 'a> {
-    fn member<M: MapAccess<'a>>(&mut self, walk: &mut Walk<'a>, name: &str, map: &mut M) -> Result<(), M::Error> {
-        match name {
-            "name" => self.0.name = map.next_value_seed(Value::text(walk))?,
-            "uri" => self.0.uri = map.next_value_seed(Value::text(walk))?,
-            "taskId" => self.0.task = map.next_value_seed(Value::text(walk))?,
-            "_meta" => drop(map.next_value_seed(Value::object(walk, Meta(self.0)))?),
-            _ => drop(map.next_value_seed(Value::skip(walk))?),
-        }
-        Ok(())
-    }
-}
-
-/// The members of `params._meta`.
-struct Meta<'d, 'a>(&'d mut Draft<'a>);
-
-impl<'a> Members<'a> for Meta<'_, 'a> {
-    fn member<M: MapAccess<'a>>(&mut self, walk: &mut Walk<'a>, name: &str, map: &mut M) -> Result<(), M::Error> {
-        match name {
-            "io.modelcontextprotocol/protocolVersion" => self.0.version = map.next_value_seed(Value::text(walk))?,
-            _ => drop(map.next_value_seed(Value::skip(walk))?),
-        }
-        Ok(())
-    }
-}
-
-/// Returns whether raw JSON is a string, a number or null. Raw JSON was not unescaped yet: a lone surrogate shows now.
-fn is_id(raw: &str) -> bool {
-    match raw.as_bytes() {
-        [b'"', ..] => !raw.contains('\\') || serde_json::from_str::<String>(raw).is_ok(),
-        [b'-' | b'0'..=b'9', ..] => true,
-        other => other == b"null",
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Envelope, MessageKind};
+    use proptest::prelude::*;
+
+    use super::{Envelope, EnvelopeReader, MessageKind};
 
     fn one(body: &str) -> Envelope<'_> {
         let mut read = Envelope::read(body.as_bytes(), false).unwrap_or_else(|e| panic!("{body}: {e:?}"));
@@ -335,8 +160,6 @@ mod tests {
             [ping.as_bytes(), b"x"].concat(),
             [ping.as_bytes(), ping.as_bytes()].concat(),
             b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}".to_vec(),
-            br#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"x":"\ud800"}}"#.to_vec(),
-            br#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"\udc00":1}}"#.to_vec(),
             br#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"x":NaN}}"#.to_vec(),
             br#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"x":01}}"#.to_vec(),
             br#"{"jsonrpc":"2.0","id":1,"method":"a",}"#.to_vec(),
@@ -345,7 +168,43 @@ mod tests {
         ] {
             assert_eq!(code(&body, true), -32700, "{}", String::from_utf8_lossy(&body));
         }
-        assert_eq!(code(r#"{"jsonrpc":"2.0","id":"\ud800","method":"a"}"#, false), -32600);
+        // Half a surrogate pair, in what is read.
+        for body in [
+            r#"{"jsonrpc":"2.0","id":"\ud800","method":"a"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"a\udc00"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"\ud800"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"\ud800"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"\ud800"}}}"#,
+        ] {
+            let fault = Envelope::read(body.as_bytes(), false).expect_err(body);
+            assert!(fault.code == -32600 && fault.message.contains("surrogate"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_may_be_any_json() {
+        for value in [
+            "1e400",
+            "-1E-400",
+            "123456789012345678901234567890",
+            r#""\ud800""#,
+            r#"["\udc00\ud800"]"#,
+            r#"{"\ud800":0,"\ud801":"\ufffd"}"#,
+        ] {
+            for body in [
+                format!(
+                    r#"{{"jsonrpc":"2.0","id":1e400,"method":"tools/call","params":{{"name":"a","arguments":{value}}}}}"#
+                ),
+                format!(
+                    r#"{{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{{"uri":"u","name":{value}}}}}"#
+                ),
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x/y","params":{{"name":{value}}}}}"#),
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x/y","params":{value}}}"#),
+                format!(r#"{{"jsonrpc":"2.0","id":1,"result":{value},"more":{value}}}"#),
+            ] {
+                assert_eq!(code(&body, false), 0, "{body}");
+            }
+        }
     }
 
     #[test]
@@ -361,9 +220,11 @@ mod tests {
     fn depth_and_batches_are_bounded() {
         let nested =
             |n: usize| format!(r#"{{"jsonrpc":"2.0","method":"a","params":{}{}}}"#, "[".repeat(n), "]".repeat(n));
-        assert_eq!(code(nested(63), false), 0);
-        assert_eq!(code(nested(64), false), -32600);
-        assert_ne!(code(nested(100_000), false), 0);
+        assert_eq!(code(nested(127), false), 0);
+        for depth in [128, 100_000] {
+            let fault = Envelope::read(nested(depth).as_bytes(), false).expect_err("too deep");
+            assert!(fault.code == -32600 && fault.message.contains("deep"), "{fault:?}");
+        }
         let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
         let batch = |n: usize| format!("[{}]", vec![ping; n].join(","));
         assert_eq!(Envelope::read(batch(50).as_bytes(), true).map(|m| m.len()), Ok(50));
@@ -380,5 +241,52 @@ mod tests {
         assert_eq!(id(r#"{"jsonrpc":"2.0","id":7,"method":"a","method":"b"}"#).as_deref(), Some("7"));
         assert_eq!(id(r#"{"method":"a","method":"b","id":7}"#), None);
         assert_eq!(id(r#"[{"jsonrpc":"2.0","id":7,"method":"a"},{"id":8}]"#), None);
+    }
+
+    /// A value of JSON with every kind of part, and names that repeat at times.
+    fn any_json() -> impl Strategy<Value = String> {
+        let leaves = [
+            "0 -1 12.50 1e400 -0.0E-999 99999999999999999999 true false null {} []",
+            r#""" "a]b" "\ud800" "\"\\\/\b\f\n\r\t\u00e9é😀""#,
+        ];
+        let leaf = prop::sample::select(leaves.iter().flat_map(|list| list.split(' ')).collect::<Vec<_>>());
+        let name = prop::sample::select(vec![r#""a""#, r#""\u0061""#, r#""b""#, r#""\udc00""#, r#""""#]);
+        leaf.prop_map(str::to_owned).prop_recursive(5, 40, 6, move |inner| {
+            let member = (name.clone(), inner.clone()).prop_map(|(name, value)| format!("{name} :{value}"));
+            prop_oneof![
+                prop::collection::vec(inner, 0..6).prop_map(|values| format!("[{}]", values.join(", "))),
+                prop::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+        #[test]
+        fn mc_05_mc_06_all_json_passes_that_names_nothing_twice(
+            value in any_json(),
+            (at, cut, put) in (any::<prop::sample::Index>(), 0_usize..3, "[\\[\\]{}:,\"\\\\ 0e.u\u{1}x-]?"),
+            work in 1_usize..200,
+        ) {
+            let mut body =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a","arguments":{value}}}}}"#);
+            if !put.is_empty() {
+                // Mostly it is no JSON any more.
+                let places: Vec<usize> = body.char_indices().map(|(place, _)| place).collect();
+                let from = *at.get(&places);
+                let to = places.iter().copied().find(|place| *place >= from + cut).unwrap_or(body.len());
+                body.replace_range(from..to, &put);
+            }
+            let read = Envelope::read(body.as_bytes(), false);
+            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok();
+            match &read {
+                Ok(_) => prop_assert!(is_json, "{}", body),
+                Err(fault) if fault.code == -32700 => prop_assert!(!is_json, "{}", body),
+                Err(fault) => prop_assert!(!put.is_empty() || fault.message.contains("twice"), "{:?}: {}", fault, body),
+            }
+            let mut reader = EnvelopeReader::new(body.as_bytes(), false).unwrap();
+            let pieces = std::iter::repeat_with(|| reader.step(work)).flatten().next();
+            prop_assert_eq!(Some(read), pieces);
+        }
     }
 }

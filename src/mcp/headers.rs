@@ -86,6 +86,11 @@ enum Mirror {
     Optional,
 }
 
+/// Returns whether the name in messages of this method has a header of its own.
+pub(super) fn is_mirrored(method: &str) -> bool {
+    mirrored_name(method).is_some()
+}
+
 fn mirrored_name(method: &str) -> Option<Mirror> {
     match method {
         "tools/call" | "prompts/get" | "resources/read" => Some(Mirror::Required),

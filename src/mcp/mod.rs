@@ -5,13 +5,17 @@
 //! itself. It knows no other module. Start at [`ProtocolVersion`], then [`Envelope::read`].
 
 mod envelope;
+mod envelope_reader;
 mod headers;
+mod json_string;
+mod member_names;
 mod reads;
 mod refusal;
 mod strict_json;
 mod version;
 
 pub use envelope::{Envelope, EnvelopeError, MessageKind};
+pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};
 pub use refusal::{Refusal, UnsupportedVersion};
 pub use version::{KNOWN_VERSIONS, ProtocolVersion};

@@ -1,184 +1,356 @@
-//! A strict walk over JSON that two parsers cannot read differently: no duplicate members (compared after unescaping),
-//! no lone surrogates, bounded depth. Keeps nothing but the member names of the objects that are open.
+//! A strict walk over JSON (RFC 8259) that two parsers cannot read differently: no member name twice in an object
+//! (compared after unescaping), bounded depth. Of values it judges the grammar and nothing else: a number may be of any
+//! size, a string may hold half a surrogate pair. It can be stopped and taken up again anywhere, and keeps nothing but the
+//! names of the objects that are open.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt;
+use super::json_string::{plain, unescape};
+use super::member_names::MemberNames;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+/// Nesting beyond this is refused: the limit of the parser in many upstreams (serde_json), and far from that of others.
+const MAX_DEPTH: u32 = 128;
+/// The longest member name, escapes included.
+const MAX_NAME: usize = 64 << 10;
+/// What a token costs of the work that is allowed, beside its bytes: as much as so many bytes of a plain string.
+const TOKEN: usize = 64;
 
-/// Nesting beyond this is no sane message; parsers differ in where they give up.
-const MAX_DEPTH: usize = 64;
-/// Objects up to this size compare names one by one; a set costs more there. Beyond, the set is keyed at random, so
-/// that a sender cannot choose names that collide.
-const FEW: usize = 16;
+/// Why a text is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The grammar of JSON is broken.
+    NotJson,
+    /// A rule of ours is broken.
+    Rule(&'static str),
+}
 
-/// What is remembered during a walk.
+/// How the walk went on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<'a> {
+    Token(Token<'a>),
+    /// The work that was allowed is done.
+    Paused,
+    /// The text has ended with its value.
+    End,
+}
+
+/// A part of the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    Object,
+    Array,
+    /// The object or array that was opened last ends.
+    Close,
+    /// The name of the member whose value follows, as it stands, and whether it has an escape.
+    Name(&'a str, bool),
+    /// A string, number or literal as it stands.
+    Scalar(&'a str),
+}
+
+/// What may come next.
+#[derive(Debug, Clone, Copy)]
+enum Expects {
+    Value,
+    /// A value, or the end of the array.
+    FirstValue,
+    Name,
+    /// A name, or the end of the object.
+    FirstName,
+    Colon,
+    CommaOrClose,
+    End,
+}
+
+/// A part that may be long, until its end is found.
+#[derive(Debug, Clone, Copy)]
+enum Long {
+    String { is_name: bool },
+    Number(Number),
+}
+
+/// Where in a number the walk is (RFC 8259 6).
+#[derive(Debug, Clone, Copy)]
+enum Number {
+    Begin,
+    Minus,
+    Zero,
+    Whole,
+    Point,
+    Fraction,
+    E,
+    Sign,
+    Exponent,
+}
+
+/// The walk.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
-    /// Names seen in the objects that are open, outermost first.
-    names: Vec<Cow<'a, str>>,
-    depth: usize,
-    /// The rule that was broken, when it was not JSON's own grammar.
-    pub(super) broken: Option<&'static str>,
+    text: &'a str,
+    at: usize,
+    expects: Expects,
+    /// The long part that the walk is in, and where it began.
+    long: Option<(Long, usize)>,
+    /// Whether the string that began last has an escape.
+    is_escaped: bool,
+    depth: u32,
+    /// For each level, innermost lowest, whether it is an object.
+    objects: u128,
+    names: MemberNames<'a>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new() -> Self {
-        // As many names as an ordinary message has open at a time.
-        Self { names: Vec::with_capacity(FEW), depth: 0, broken: None }
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            expects: Expects::Value,
+            long: None,
+            is_escaped: false,
+            depth: 0,
+            objects: 0,
+            names: MemberNames::new(),
+        }
     }
 
-    /// Ends the walk because a rule is broken.
-    pub(super) fn fail<E: Error>(&mut self, rule: &'static str) -> E {
-        self.broken.get_or_insert(rule);
-        E::custom(rule)
-    }
-
-    /// Visits an object: `members` is told of each name, and consumes its value.
-    pub(super) fn object<M: MapAccess<'a>>(
-        &mut self,
-        mut map: M,
-        members: &mut impl Members<'a>,
-    ) -> Result<(), M::Error> {
-        self.enter()?;
-        let open = self.names.len();
-        let mut many: Option<HashSet<Cow<'a, str>>> = None;
-        while let Some(name) = map.next_key_seed(Text)? {
-            let seen = self.names.get(open..).unwrap_or_default();
-            let repeated = match &mut many {
-                Some(set) => !set.insert(name.clone()),
-                None if seen.len() < FEW => seen.contains(&name),
-                None => {
-                    let set = many.insert(seen.iter().cloned().collect());
-                    !set.insert(name.clone())
-                }
-            };
-            if repeated {
-                return Err(self.fail("a member name occurs twice"));
+    /// Returns the next part, or stops when `work`, which it counts down, is used up.
+    pub(super) fn next(&mut self, work: &mut usize) -> Result<Next<'a>, Fault> {
+        loop {
+            if *work == 0 {
+                return Ok(Next::Paused);
             }
-            members.member(self, &name, &mut map)?;
-            if many.is_none() {
-                self.names.push(name);
+            if self.long.is_none() {
+                let Some(byte) = self.skip_blanks(work) else {
+                    if *work == 0 {
+                        return Ok(Next::Paused);
+                    }
+                    return if matches!(self.expects, Expects::End) { Ok(Next::End) } else { Err(Fault::NotJson) };
+                };
+                *work = work.saturating_sub(TOKEN);
+                if let Some(token) = self.begin(byte)? {
+                    return Ok(Next::Token(token));
+                }
+            }
+            if let Some((long, begin)) = self.long {
+                let ended = match long {
+                    Long::String { .. } => self.string(work)?,
+                    Long::Number(place) => self.number(place, begin, work)?,
+                };
+                if ended {
+                    self.long = None;
+                    let raw = self.text.get(begin..self.at).unwrap_or_default();
+                    return self.end_long(long, raw).map(Next::Token);
+                }
             }
         }
-        self.names.truncate(open);
+    }
+
+    fn end_long(&mut self, long: Long, raw: &'a str) -> Result<Token<'a>, Fault> {
+        if !matches!(long, Long::String { is_name: true }) {
+            self.expects = self.after_value();
+            return Ok(Token::Scalar(raw));
+        }
+        self.expects = Expects::Colon;
+        if raw.len() > MAX_NAME {
+            return Err(Fault::Rule("a member name is longer than 65,536 bytes"));
+        }
+        let is_new = self.names.insert(self.depth, unescape(raw, self.is_escaped).ok_or(Fault::NotJson)?);
+        if is_new { Ok(Token::Name(raw, self.is_escaped)) } else { Err(Fault::Rule("a member name occurs twice")) }
+    }
+
+    /// Begins what this byte begins; some of it is complete with it.
+    fn begin(&mut self, byte: u8) -> Result<Option<Token<'a>>, Fault> {
+        use Expects::{Colon, CommaOrClose, FirstName, FirstValue, Name, Value};
+        let in_object = self.objects & 1 == 1;
+        match (self.expects, byte) {
+            (Value | FirstValue, b'{') => self.open(true).map(Some),
+            (Value | FirstValue, b'[') => self.open(false).map(Some),
+            (FirstValue, b']') | (FirstName, b'}') => Ok(Some(self.close())),
+            (CommaOrClose, b'}') if in_object => Ok(Some(self.close())),
+            (CommaOrClose, b']') if !in_object => Ok(Some(self.close())),
+            (Value | FirstValue, b'"') => Ok(self.begin_long(Long::String { is_name: false }, 1)),
+            (Name | FirstName, b'"') => Ok(self.begin_long(Long::String { is_name: true }, 1)),
+            (Value | FirstValue, b'-' | b'0'..=b'9') => Ok(self.begin_long(Long::Number(Number::Begin), 0)),
+            (Value | FirstValue, _) => {
+                let rest = self.text.get(self.at..).unwrap_or_default();
+                let known = ["true", "false", "null"].into_iter().find(|known| rest.starts_with(known));
+                let raw = known.ok_or(Fault::NotJson)?;
+                self.at += raw.len();
+                self.expects = self.after_value();
+                Ok(Some(Token::Scalar(raw)))
+            }
+            (Colon, b':') => {
+                self.at += 1;
+                self.expects = Value;
+                Ok(None)
+            }
+            (CommaOrClose, b',') => {
+                self.at += 1;
+                self.expects = if in_object { Name } else { Value };
+                Ok(None)
+            }
+            (_, _) => Err(Fault::NotJson),
+        }
+    }
+
+    fn begin_long(&mut self, long: Long, length: usize) -> Option<Token<'a>> {
+        self.long = Some((long, self.at));
+        self.is_escaped = false;
+        self.at += length;
+        None
+    }
+
+    fn open(&mut self, object: bool) -> Result<Token<'a>, Fault> {
+        self.at += 1;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Fault::Rule("objects and arrays are nested more than 128 deep"));
+        }
+        self.objects = self.objects << 1 | u128::from(object);
+        self.expects = if object { Expects::FirstName } else { Expects::FirstValue };
+        Ok(if object { Token::Object } else { Token::Array })
+    }
+
+    fn close(&mut self) -> Token<'a> {
+        self.at += 1;
+        self.names.close(self.depth);
         self.depth = self.depth.saturating_sub(1);
-        Ok(())
+        self.objects >>= 1;
+        self.expects = self.after_value();
+        Token::Close
     }
 
-    /// Visits an array of anything.
-    fn array<S: SeqAccess<'a>>(&mut self, mut seq: S) -> Result<(), S::Error> {
-        self.enter()?;
-        while seq.next_element_seed(Value::skip(self))?.is_some() {}
-        self.depth = self.depth.saturating_sub(1);
-        Ok(())
+    fn after_value(&self) -> Expects {
+        if self.depth == 0 { Expects::End } else { Expects::CommaOrClose }
     }
 
-    fn enter<E: Error>(&mut self) -> Result<(), E> {
-        self.depth = self.depth.saturating_add(1);
-        if self.depth > MAX_DEPTH { Err(self.fail("nested too deeply")) } else { Ok(()) }
+    /// Returns the next byte that is no white space; `None` at the end of the text, or of the work.
+    fn skip_blanks(&mut self, work: &mut usize) -> Option<u8> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if let Some(byte) = rest.first().filter(|byte| **byte > b' ') {
+            return Some(*byte);
+        }
+        let blanks = rest.iter().take(*work).take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        self.at += blanks;
+        *work -= blanks;
+        if *work == 0 { None } else { rest.get(blanks).copied() }
+    }
+
+    /// Goes on in a string. Returns whether it has ended.
+    fn string(&mut self, work: &mut usize) -> Result<bool, Fault> {
+        while *work > 0 {
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let plain = plain(rest.get(..*work).unwrap_or(rest));
+            *work -= plain;
+            self.at += plain;
+            match rest.get(plain..).unwrap_or_default() {
+                _ if *work == 0 => return Ok(false),
+                [b'"', ..] => {
+                    self.at += 1;
+                    return Ok(true);
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
+                [b'\\', b'u', digits @ ..] if digits.iter().take(4).filter(|b| b.is_ascii_hexdigit()).count() == 4 => {
+                    self.at += 6;
+                }
+                // It does not end, or has a control character.
+                _ => return Err(Fault::NotJson),
+            }
+            self.is_escaped = true;
+            *work = work.saturating_sub(6);
+        }
+        Ok(false)
+    }
+
+    /// Goes on in a number. Returns whether it has ended.
+    fn number(&mut self, mut place: Number, begin: usize, work: &mut usize) -> Result<bool, Fault> {
+        use Number::{Begin, E, Exponent, Fraction, Minus, Point, Sign, Whole, Zero};
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let rest = rest.get(..*work).unwrap_or(rest);
+        let mut taken = 0;
+        for byte in rest {
+            place = match (place, byte) {
+                (Begin, b'-') => Minus,
+                (Begin | Minus, b'0') => Zero,
+                (Begin | Minus | Whole, b'0'..=b'9') => Whole,
+                (Zero | Whole, b'.') => Point,
+                (Point | Fraction, b'0'..=b'9') => Fraction,
+                (Zero | Whole | Fraction, b'e' | b'E') => E,
+                (E, b'+' | b'-') => Sign,
+                (E | Sign | Exponent, b'0'..=b'9') => Exponent,
+                (Zero | Whole | Fraction | Exponent, _) => {
+                    self.at += taken;
+                    *work -= taken;
+                    return Ok(true);
+                }
+                (Begin | Minus | Point | E | Sign, _) => return Err(Fault::NotJson),
+            };
+            taken += 1;
+        }
+        self.at += taken;
+        *work -= taken;
+        self.long = Some((Long::Number(place), begin));
+        match place {
+            _ if *work == 0 => Ok(false),
+            Zero | Whole | Fraction | Exponent => Ok(true),
+            Begin | Minus | Point | E | Sign => Err(Fault::NotJson),
+        }
     }
 }
 
-/// What is done with the members of an object.
-pub(super) trait Members<'a> {
-    /// Consumes the value of the member `name`; unless something else is done with it, it is checked and forgotten.
-    fn member<M: MapAccess<'a>>(&mut self, walk: &mut Walk<'a>, _name: &str, map: &mut M) -> Result<(), M::Error> {
-        map.next_value_seed(Value::skip(walk)).map(drop)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::{Fault, Next, Token, Walk};
 
-/// No member matters.
-pub(super) struct Skip;
+    /// The parts of a text, walked in pieces of so much work.
+    fn walk(text: &str, piece: usize) -> Result<Vec<Token<'_>>, Fault> {
+        let (mut walk, mut tokens) = (Walk::new(text), Vec::new());
+        loop {
+            let mut work = piece;
+            loop {
+                match walk.next(&mut work)? {
+                    Next::Token(token) => tokens.push(token),
+                    Next::Paused => break,
+                    Next::End => return Ok(tokens),
+                }
+            }
+        }
+    }
 
-impl Members<'_> for Skip {}
+    #[test]
+    fn the_parts_are_told_however_the_walk_is_cut() {
+        let json = r#" {"a" : [ 1,-0.5e+10 ,"x\"y\ud800" ], "\u0062":{}, "c":[true,false,null]} "#;
+        let expected = vec![
+            Token::Object,
+            Token::Name(r#""a""#, false),
+            Token::Array,
+            Token::Scalar("1"),
+            Token::Scalar("-0.5e+10"),
+            Token::Scalar(r#""x\"y\ud800""#),
+            Token::Close,
+            Token::Name(r#""\u0062""#, true),
+            Token::Object,
+            Token::Close,
+            Token::Name(r#""c""#, false),
+            Token::Array,
+            Token::Scalar("true"),
+            Token::Scalar("false"),
+            Token::Scalar("null"),
+            Token::Close,
+            Token::Close,
+        ];
+        for piece in [1, 2, 3, 7, 64, 65, 100, 1 << 20] {
+            assert_eq!(walk(json, piece).as_ref(), Ok(&expected), "{piece}");
+        }
+    }
 
-/// Any value: an object's members go to a [`Members`], a string is given back if it is to be kept.
-pub(super) struct Value<'w, 'a, H> {
-    walk: &'w mut Walk<'a>,
-    members: H,
-    keep: bool,
-}
-
-impl<'w, 'a> Value<'w, 'a, Skip> {
-    /// Checks a value and forgets it.
-    pub(super) fn skip(walk: &'w mut Walk<'a>) -> Self {
-        Self { walk, members: Skip, keep: false }
-    }
-    /// Checks a value and keeps it if it is a string.
-    pub(super) fn text(walk: &'w mut Walk<'a>) -> Self {
-        Self { walk, members: Skip, keep: true }
-    }
-}
-
-impl<'w, 'a, H: Members<'a>> Value<'w, 'a, H> {
-    /// Checks a value; if it is an object, its members go to `members`.
-    pub(super) fn object(walk: &'w mut Walk<'a>, members: H) -> Self {
-        Self { walk, members, keep: false }
-    }
-}
-
-impl<'a, H: Members<'a>> DeserializeSeed<'a> for Value<'_, 'a, H> {
-    type Value = Option<Cow<'a, str>>;
-    fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<Self::Value, D::Error> {
-        value.deserialize_any(self)
-    }
-}
-
-impl<'a, H: Members<'a>> Visitor<'a> for Value<'_, 'a, H> {
-    type Value = Option<Cow<'a, str>>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Self::Value, E> {
-        Ok(self.keep.then_some(Cow::Borrowed(text)))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(self.keep.then(|| Cow::Owned(text.to_owned())))
-    }
-    fn visit_seq<S: SeqAccess<'a>>(self, seq: S) -> Result<Self::Value, S::Error> {
-        self.walk.array(seq).map(|()| None)
-    }
-    fn visit_map<M: MapAccess<'a>>(mut self, map: M) -> Result<Self::Value, M::Error> {
-        self.walk.object(map, &mut self.members).map(|()| None)
-    }
-}
-
-/// A string, borrowed from the text where it has no escapes.
-pub(super) struct Text;
-
-impl<'a> DeserializeSeed<'a> for Text {
-    type Value = Cow<'a, str>;
-    fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<Cow<'a, str>, D::Error> {
-        value.deserialize_str(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Text {
-    type Value = Cow<'a, str>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Borrowed(text))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Owned(text.to_owned()))
+    #[test]
+    fn strings_of_any_length_end_where_they_end() {
+        for length in 0..40 {
+            for (odd, good) in [("", true), ("\\n", true), ("\\", false), ("\u{1f}", false), ("\u{7f}é", true)] {
+                let json = format!("\"{}{odd}{}\"", "x".repeat(length), "y".repeat(length / 2));
+                let expected = if good { Ok(vec![Token::Scalar(&json)]) } else { Err(Fault::NotJson) };
+                for piece in [1, 8, 9, 1000] {
+                    assert_eq!(walk(&json, piece), expected, "{json}");
+                }
+            }
+        }
     }
 }

@@ -21,13 +21,17 @@ use super::places::{Place, Places};
 use super::rejection::Rejection;
 use super::route::Route;
 use crate::config::{Config, UpstreamKind};
-use crate::mcp::{Envelope, EnvelopeError, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders};
+use crate::mcp::{
+    Envelope, EnvelopeError, EnvelopeReader, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders,
+};
 use crate::web::RequestBody;
 
 /// Bodies beyond `limits.inspect_body` that one worker holds at a time, until they are sent: at 4 MiB each, 64 MiB.
 pub(super) const LARGE_BODIES: usize = 16;
 /// Further ones that may wait for that, each with the part that was read. As many bytes again, by default.
 pub(super) const LARGE_BODIES_WAITING: usize = 256;
+/// The work on a message after which others get their turn, see [`EnvelopeReader::step`]: tens of microseconds.
+const PIECE: usize = 16 << 10;
 /// How long one waits until it is read.
 const PLACE_WAIT: Duration = Duration::from_secs(5);
 
@@ -123,8 +127,8 @@ pub(super) async fn read(
     }
     let read = read_whole(body, limit, config.limits.inspect_body, time, large).await;
     let bytes = read.map_err(|rejection| (rejection, Ids::None))?;
-    let envelope = Envelope::read(&bytes, version.allows_batch());
-    let messages = envelope.map_err(|fault| (Rejection::Envelope(fault), Ids::None))?;
+    let messages =
+        look_into(&bytes, version.allows_batch()).await.map_err(|fault| (Rejection::Envelope(fault), Ids::None))?;
     let ids = ids_of(&bytes, &messages);
     match check(&messages, version, headers) {
         Ok(()) => {
@@ -134,6 +138,24 @@ pub(super) async fn read(
         }
         Err(rejection) => Err((rejection, ids)),
     }
+}
+
+/// Looks into a message, piece by piece, so that nobody waits for somebody else's large one.
+async fn look_into(body: &[u8], batch: bool) -> Result<Vec<Envelope<'_>>, EnvelopeError> {
+    let mut reader = EnvelopeReader::new(body, batch)?;
+    if let Some(read) = reader.step(PIECE) {
+        return read;
+    }
+    // Boxed: rare, and of some size.
+    let rest = async move {
+        loop {
+            tokio::task::yield_now().await;
+            if let Some(read) = reader.step(PIECE) {
+                return read;
+            }
+        }
+    };
+    Box::pin(rest).await
 }
 
 /// Returns the ids of the requests in a body: as parts of a small body, else as copies, if they are small themselves.

@@ -132,6 +132,36 @@ async fn mc_05_mc_06_what_could_be_read_in_two_ways_is_refused_in_every_revision
 }
 
 #[tokio::test]
+async fn what_is_not_read_passes_byte_for_byte_and_refusals_say_what_is_wrong() {
+    let world = World::new().await;
+    let token = world.token(MCP).text;
+    let with = |arguments: &str| {
+        format!(r#" {{"jsonrpc":"2.0","id":9, "method":"tools/call","params":{{"name":"a","arguments":{arguments}}}}}"#)
+    };
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let fine =
+        ["1e400", "-123456789012345678901234567890.5E-999", r#""\ud800""#, r#"{"\udc00":[0]}"#, &deep(100)].map(with);
+    for body in &fine {
+        for version in [None, Some("2025-11-25")] {
+            let ask = Ask::post(body).bearer(&token);
+            let reply = world.ask(&version.into_iter().fold(ask, |ask, v| ask.field("MCP-Protocol-Version", v))).await;
+            assert_eq!((reply.status, &*world.mcp.last().body), (200, body.as_bytes()), "{body}");
+        }
+    }
+    let seen = world.mcp.seen().len();
+    for (arguments, code, words) in [
+        (deep(200), -32600, "objects and arrays are nested more than 128 deep"),
+        (r#"{"a":1,"\u0061":2}"#.to_owned(), -32600, "a member name occurs twice"),
+        (format!(r#"{{"{}":1}}"#, "n".repeat(70_000)), -32600, "a member name is longer than 65,536 bytes"),
+        ("01".to_owned(), -32700, "the body is not JSON"),
+    ] {
+        let reply = world.ask(&Ask::post(with(&arguments)).bearer(&token)).await;
+        assert_eq!(reply.json()["error"], json!({"code": code, "message": words}), "{reply:?}");
+    }
+    assert_eq!(world.mcp.seen().len(), seen);
+}
+
+#[tokio::test]
 async fn batches_live_and_die_with_their_revision() {
     let world = World::new().await;
     let token = world.token(MCP).text;

@@ -5,6 +5,7 @@ mod burst;
 mod connections;
 mod logins;
 mod memory;
+mod messages;
 mod pending;
 mod registrations;
 mod shares;

@@ -1,0 +1,111 @@
+//! The names of the members of JSON objects while they are read: which one occurs twice?
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+/// Objects up to this size compare names one by one; a set costs more there.
+const FEW: usize = 16;
+/// A set with more names than this is split into so many, because one that is large takes long each time it grows.
+const LARGE: usize = 1024;
+const SETS: u64 = 256;
+
+/// The names of the objects that are open, each with the level of its object.
+#[derive(Debug)]
+pub(super) struct MemberNames<'a> {
+    few: Vec<(u32, Cow<'a, [u8]>)>,
+    many: Vec<(u32, Many)>,
+}
+
+impl<'a> MemberNames<'a> {
+    pub(super) fn new() -> Self {
+        // As many names as an ordinary message has open at a time.
+        Self { few: Vec::with_capacity(FEW), many: Vec::new() }
+    }
+
+    /// Takes a name of the object at `level`, the innermost. Returns whether it is new there.
+    pub(super) fn insert(&mut self, level: u32, name: Cow<'a, [u8]>) -> bool {
+        if let Some((_, many)) = self.many.last_mut().filter(|(of, _)| *of == level) {
+            return many.insert(&name);
+        }
+        let seen = || self.few.iter().rev().take_while(|(of, _)| *of == level).map(|(_, name)| name);
+        if seen().any(|other| *other == name) {
+            return false;
+        }
+        if seen().count() == FEW {
+            let mut many = Many::default();
+            for name in seen().chain([&name]) {
+                many.insert(name);
+            }
+            self.many.push((level, many));
+        } else {
+            self.few.push((level, name));
+        }
+        true
+    }
+
+    /// Forgets the names of the object at `level`, the innermost.
+    pub(super) fn close(&mut self, level: u32) {
+        while self.few.pop_if(|(of, _)| *of == level).is_some() {}
+        drop(self.many.pop_if(|(of, _)| *of == level));
+    }
+}
+
+/// The names of one large object, by hashes with a random key, which no sender can make collide.
+#[derive(Debug)]
+struct Many {
+    key: RandomState,
+    sets: Vec<HashSet<u64>>,
+}
+
+impl Default for Many {
+    fn default() -> Self {
+        Self { key: RandomState::new(), sets: vec![HashSet::new()] }
+    }
+}
+
+impl Many {
+    /// Returns whether the name is new.
+    fn insert(&mut self, name: &[u8]) -> bool {
+        let hash = self.key.hash_one(name);
+        if let [one] = &mut *self.sets
+            && one.len() == LARGE
+        {
+            let hashes = std::mem::take(one);
+            self.sets = (0..SETS).map(|_| HashSet::new()).collect();
+            for hash in hashes {
+                self.put(hash);
+            }
+        }
+        self.put(hash)
+    }
+
+    fn put(&mut self, hash: u64) -> bool {
+        let index = if self.sets.len() == 1 { 0 } else { usize::try_from(hash % SETS).unwrap_or(0) };
+        self.sets.get_mut(index).is_some_and(|set| set.insert(hash))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FEW, LARGE, MemberNames};
+
+    #[test]
+    fn each_name_is_new_once_in_its_object() {
+        let text: Vec<String> = (0..20 * LARGE).map(|i| i.to_string()).collect();
+        for size in [0, 1, FEW - 1, FEW, FEW + 1, LARGE, LARGE + 1, 20 * LARGE] {
+            let mut names = MemberNames::new();
+            assert!(names.insert(1, b"0"[..].into()), "an object around it");
+            for name in &text[..size] {
+                assert!(names.insert(2, name.as_bytes().into()), "{size}: {name}");
+            }
+            for name in &text[..size] {
+                assert!(!names.insert(2, name.as_bytes().into()), "{size}: {name}");
+            }
+            names.close(2);
+            assert!(names.insert(2, b"0"[..].into()), "another object");
+            names.close(2);
+            assert!(!names.insert(1, b"0"[..].into()), "the object around them");
+        }
+    }
+}

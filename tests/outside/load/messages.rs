@@ -1,0 +1,114 @@
+//! Large messages with as many member names as fit: looking into them holds nobody else up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::support::client::{Client, request};
+use crate::support::gateway::{Gateway, Home};
+
+/// Names in one message, which make it 3.4 MB large.
+const NAMES: usize = 350_000;
+/// Connections that send such messages, one after the other.
+const SENDERS: usize = 3;
+/// By how much the slowest hundredth of somebody else's calls may be slower than without them.
+const SLOWER: Duration = Duration::from_millis(20);
+const CALLS: usize = 200;
+/// A machine that is busy with other tests makes everything slower: the quietest of so many rounds counts.
+const ROUNDS: usize = 4;
+
+/// An upstream that reads to the end of a body, whatever it is, and answers.
+async fn upstream() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut buffer, mut end) = (vec![0; 1 << 16], [0; 2]);
+                while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                    for byte in &buffer[..read] {
+                        end = [end[1], *byte];
+                    }
+                    // A ping ends so, and so does the large message.
+                    if &end == b"}}" {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 36\r\n\r\n\
+                                       {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}";
+                        stream.write_all(answer).await.expect("the gateway reads");
+                    }
+                }
+            });
+        }
+    });
+    format!("http://{address}/mcp")
+}
+
+async fn send(client: &mut Client, token: &str, message: &Bytes) -> Duration {
+    let authorization = format!("Bearer {token}");
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+    ];
+    let asked = Instant::now();
+    let reply = client.send(request(Method::POST, "/mcp", &headers, message.clone())).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    asked.elapsed()
+}
+
+/// The time that all but the slowest hundredth of small calls stay below.
+async fn p99(gateway: &Gateway, token: &str) -> Duration {
+    let ping = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}"#);
+    let mut client = Client::new(&gateway.home);
+    let mut times = Vec::new();
+    for _ in 0..CALLS {
+        times.push(send(&mut client, token, &ping).await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    times.sort_unstable();
+    times[CALLS * 99 / 100 - 1]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ds_10_messages_with_many_names_hold_nobody_up() {
+    let gateway = Arc::new(Home::new("", Some(upstream().await)).start().await);
+    let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
+    let token = issued["access_token"].as_str().expect("a token").to_owned();
+    let names: Vec<_> = (0..NAMES).map(|name| format!("\"{name:x}\":0")).collect();
+    let large = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{{}}}}}"#, names.join(",")));
+    let mut rounds = Vec::new();
+    while rounds.len() < ROUNDS {
+        let alone = p99(&gateway, &token).await;
+        let (over, sent) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicU32>::default());
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|_| {
+                let (gateway, token, large) = (Arc::clone(&gateway), token.clone(), large.clone());
+                let (over, sent) = (Arc::clone(&over), Arc::clone(&sent));
+                tokio::spawn(async move {
+                    let mut client = Client::new(&gateway.home);
+                    while !over.load(Relaxed) {
+                        send(&mut client, &token, &large).await;
+                        sent.fetch_add(1, Relaxed);
+                    }
+                })
+            })
+            .collect();
+        let beside = p99(&gateway, &token).await;
+        over.store(true, Relaxed);
+        for sender in senders {
+            sender.await.expect("a sender is answered");
+        }
+        let sent = sent.load(Relaxed);
+        println!("p99 {alone:?} alone, {beside:?} beside {sent} messages of {} bytes", large.len());
+        assert!(sent > 0);
+        rounds.push((alone, beside));
+        if beside <= alone + SLOWER {
+            return;
+        }
+    }
+    panic!("{rounds:?}");
+}
