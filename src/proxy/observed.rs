@@ -14,12 +14,10 @@ use tokio::time::Instant;
 
 use super::interim::MOST_INTERIM;
 use crate::web::ControlFrames;
-use crate::web::frames::{ACK, DATA, END_STREAM, FrameHead, FrameReader, HEADERS, Part, RST_STREAM, SETTINGS};
+use crate::web::frames::{DATA, END_STREAM, FrameHead, FrameReader, HEADERS, Part, RST_STREAM, Settings};
 
 /// RFC 9113 6.5.2.
 const MAX_CONCURRENT_STREAMS: u16 = 3;
-/// An entry of SETTINGS: identifier and value.
-const ENTRY: usize = 6;
 /// Answers that are followed at once; more than there are requests on a connection.
 const FOLLOWED: usize = 128;
 
@@ -52,10 +50,8 @@ pub(super) struct Observed<T> {
     signs: Arc<Signs>,
     frames: FrameReader,
     control: ControlFrames,
-    /// What is left of a SETTINGS frame, the entry that is being read of it, and whether any has named the limit.
-    settings: usize,
-    entry: [u8; ENTRY],
-    filled: usize,
+    settings: Settings,
+    /// Whether any of them has named the limit.
     is_limited: bool,
     /// Streams whose answer has begun and not ended, with the heads that have come.
     answers: VecDeque<(u32, u8)>,
@@ -69,9 +65,7 @@ impl<T> Observed<T> {
             signs: Arc::new(signs),
             frames: FrameReader::of_server(),
             control: ControlFrames::default(),
-            settings: 0,
-            entry: [0; ENTRY],
-            filled: 0,
+            settings: Settings::default(),
             is_limited: false,
             answers: VecDeque::new(),
         }
@@ -95,10 +89,7 @@ impl<T> Observed<T> {
     }
 
     fn begin(&mut self, frame: FrameHead) -> Result<(), &'static str> {
-        let is_settings = frame.kind == SETTINGS && frame.flags & ACK == 0;
-        self.settings = if is_settings { frame.length } else { 0 };
-        self.filled = 0;
-        if is_settings && frame.length == 0 {
+        if self.settings.begin(frame) && frame.length == 0 {
             self.end_settings();
         }
         if self.control.are_a_flood(frame) {
@@ -129,26 +120,14 @@ impl<T> Observed<T> {
     }
 
     fn read_settings(&mut self, payload: &[u8]) {
-        if self.settings == 0 {
-            return;
-        }
-        for byte in payload {
-            if let Some(place) = self.entry.get_mut(self.filled) {
-                *place = *byte;
+        let (is_limited, limit) = (&mut self.is_limited, &self.signs.limit);
+        let ended = self.settings.read(payload, |name, value| {
+            if name == MAX_CONCURRENT_STREAMS {
+                *is_limited = true;
+                limit.store(usize::try_from(value).unwrap_or(usize::MAX), Relaxed);
             }
-            self.filled += 1;
-            if self.filled == ENTRY {
-                self.filled = 0;
-                let [high, low, value @ ..] = self.entry;
-                if u16::from_be_bytes([high, low]) == MAX_CONCURRENT_STREAMS {
-                    self.is_limited = true;
-                    let limit = usize::try_from(u32::from_be_bytes(value)).unwrap_or(usize::MAX);
-                    self.signs.limit.store(limit, Relaxed);
-                }
-            }
-        }
-        self.settings = self.settings.saturating_sub(payload.len());
-        if self.settings == 0 {
+        });
+        if ended {
             self.end_settings();
         }
     }

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 use super::activity::{Activity, Observed};
 use super::admission::Permit;
+use super::continuing::Continuing;
 use super::dispatch;
 use super::listener::Accepted;
 use super::proxy_header;
@@ -25,7 +26,7 @@ use super::worker::Worker;
 use crate::config::Config;
 use crate::telemetry::ServerEvent;
 use crate::web::peer::{self, Origin};
-use crate::web::{LEFT_BYTES, LEFT_TIME};
+use crate::web::{GoOn, LEFT_BYTES, LEFT_TIME};
 
 /// How long a PROXY header may take: the proxy sends it in its first packet.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
@@ -61,6 +62,8 @@ pub(super) struct Connection {
     permit: Permit,
     /// HTTP/2 only: the progress of the stream whose request was just begun, on its way to its task.
     pub(super) begun: Mutex<Option<Arc<Progress>>>,
+    /// HTTP/2 only: told when a request waits for a body that its client may hold back.
+    pub(super) go_on: Arc<GoOn>,
 }
 
 impl Connection {
@@ -170,6 +173,7 @@ fn connection(worker: Arc<Worker>, permit: Permit, peer: IpAddr, server_name: Op
         activity: Arc::clone(permit.activity()),
         permit,
         begun: Mutex::default(),
+        go_on: Arc::default(),
     })
 }
 
@@ -232,6 +236,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let entry = Worker::enter(&connection);
+    let stream = Continuing::new(stream, Arc::clone(&connection.go_on));
     let io = TokioIo::new(Observed::frames(stream, Shared(Arc::clone(&connection))));
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {

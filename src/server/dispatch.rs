@@ -43,7 +43,10 @@ pub(super) async fn serve(
     let snapshot = connection.worker.snapshot();
     let id = connection.worker.request_id();
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
-    let request = RequestBody::of(request);
+    let mut request = RequestBody::of(request);
+    if version == Version::HTTP_2 && request.headers().contains_key(EXPECT) {
+        request.body_mut().is_held_back(Arc::clone(&connection.go_on));
+    }
     let answer = shield(answer(connection, &snapshot, request, fragment, &id)).await;
     let mut response = answer.unwrap_or_else(|| {
         connection.worker.process.metrics.server(ServerEvent::HandlerPanicked);

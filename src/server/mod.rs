@@ -10,6 +10,7 @@ mod build;
 mod certificate;
 mod connection;
 mod connection_table;
+mod continuing;
 pub mod data_folder;
 pub mod dev_certs;
 mod dispatch;

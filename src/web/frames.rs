@@ -2,6 +2,8 @@
 
 /// A frame's head (RFC 9113 4.1).
 const HEAD: usize = 9;
+/// A setting: its number and its value (RFC 9113 6.5.1).
+const ENTRY: usize = 6;
 
 /// The types of frames that are looked for (RFC 9113 6).
 pub const DATA: u8 = 0;
@@ -17,6 +19,8 @@ pub const WINDOW_UPDATE: u8 = 8;
 pub const CONTINUATION: u8 = 9;
 /// The flag of `DATA` and `HEADERS` that ends their stream.
 pub const END_STREAM: u8 = 1;
+/// The flag of `HEADERS` and `CONTINUATION` after which the header field block is complete.
+pub const END_HEADERS: u8 = 4;
 /// The flag of `SETTINGS` that only confirms the peer's (RFC 9113 6.5).
 pub const ACK: u8 = 1;
 
@@ -68,6 +72,12 @@ impl FrameReader {
         Self { rest: 0, is_preface: false, head: [0; HEAD], filled: 0 }
     }
 
+    /// Returns whether a frame has ended and no other one has begun.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        self.rest == 0 && self.filled == 0
+    }
+
     /// Takes the next part off `bytes`; `None` when nothing is left of them.
     pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Part<'a>> {
         while !bytes.is_empty() {
@@ -96,6 +106,45 @@ impl FrameReader {
             }
         }
         None
+    }
+}
+
+/// Reads the settings that one side sends, as their frames pass.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Bytes of the frame that are yet to come.
+    left: usize,
+    entry: [u8; ENTRY],
+    filled: usize,
+}
+
+impl Settings {
+    /// Notes that a frame begins. Returns whether it holds settings of its sender's own.
+    pub fn begin(&mut self, frame: FrameHead) -> bool {
+        let is_settings = frame.kind == SETTINGS && frame.flags & ACK == 0;
+        *self = Self { left: if is_settings { frame.length } else { 0 }, ..Self::default() };
+        is_settings
+    }
+
+    /// Reads a payload: `each` gets the number and the value of every setting in it. Returns whether the settings have
+    /// ended with it.
+    pub fn read(&mut self, payload: &[u8], mut each: impl FnMut(u16, u32)) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        for byte in payload {
+            if let Some(place) = self.entry.get_mut(self.filled) {
+                *place = *byte;
+            }
+            self.filled += 1;
+            if self.filled == ENTRY {
+                self.filled = 0;
+                let [high, low, value @ ..] = self.entry;
+                each(u16::from_be_bytes([high, low]), u32::from_be_bytes(value));
+            }
+        }
+        self.left = self.left.saturating_sub(payload.len());
+        self.left == 0
     }
 }
 

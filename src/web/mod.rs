@@ -9,6 +9,7 @@ pub mod cookie;
 pub mod cors;
 mod csrf;
 pub mod frames;
+mod go_on;
 pub mod peer;
 pub mod reply;
 mod request_body;
@@ -16,6 +17,7 @@ mod request_body;
 pub use body::{Body, BodyError, Pace, detached, read_bounded};
 pub use control_frames::ControlFrames;
 pub use csrf::{FormKey, is_cross_site};
+pub use go_on::GoOn;
 pub use request_body::{LEFT_BYTES, LEFT_TIME, RequestBody};
 
 /// A response of any face.

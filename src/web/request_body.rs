@@ -1,6 +1,7 @@
 //! `RequestBody`: what a client sends, read on for a moment when nobody wants the rest.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+
+use super::GoOn;
 
 /// What is still taken of a body that nobody wants, so that the answer arrives: as much as an honest message has.
 pub const LEFT_BYTES: usize = 4 << 20;
@@ -25,13 +28,21 @@ pub struct RequestBody {
     /// Taken when this is dropped.
     incoming: Option<Incoming>,
     is_http2: bool,
+    /// Told when the body is waited for.
+    go_on: Option<Arc<GoOn>>,
 }
 
 impl RequestBody {
     /// Takes the body of a request over from hyper.
     pub fn of(request: Request<Incoming>) -> Request<Self> {
         let is_http2 = request.version() == Version::HTTP_2;
-        request.map(|incoming| Self { incoming: Some(incoming), is_http2 })
+        request.map(|incoming| Self { incoming: Some(incoming), is_http2, go_on: None })
+    }
+
+    /// Over HTTP/2: the client holds the body back until it is told to go on, which `go_on` is asked for when somebody
+    /// wants the body and nothing of it is there. RFC 9110 10.1.1: a request that is refused by its head is not told so.
+    pub fn is_held_back(&mut self, go_on: Arc<GoOn>) {
+        self.go_on = Some(go_on).filter(|_| self.is_http2);
     }
 }
 
@@ -40,7 +51,13 @@ impl Body for RequestBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.incoming.as_mut().map_or(Poll::Ready(None), |incoming| Pin::new(incoming).poll_frame(cx))
+        let frame = self.incoming.as_mut().map_or(Poll::Ready(None), |incoming| Pin::new(incoming).poll_frame(cx));
+        if let Some(go_on) = self.go_on.take()
+            && frame.is_pending()
+        {
+            go_on.ask();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

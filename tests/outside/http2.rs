@@ -29,6 +29,8 @@ const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 /// In which somebody else is answered meanwhile: a second, and another for a machine that is busy with other tests.
 const ALIVE: Duration = Duration::from_secs(2);
+/// Stands for the statuses that RFC 7541 has no index for, 401 for example.
+const NOT_INDEXED: u16 = 0;
 /// A page: an answer with a body that anybody may have.
 const PAGE: &str = "/";
 
@@ -140,7 +142,7 @@ impl Peer {
             0x8c => 400,
             0x8d => 404,
             // A literal value with the indexed name `:status`, plain or in Huffman's code.
-            _ => 0,
+            _ => NOT_INDEXED,
         })
     }
 }
@@ -530,4 +532,34 @@ async fn h2_09_a_hundred_large_answers_that_nobody_takes_cost_little_memory() {
     assert!(grown < 24 << 20, "{} MiB", grown >> 20);
     let ended = tokio::time::timeout(Duration::from_secs(15), open.wait_for(|open| *open == 0)).await;
     assert!(ended.is_ok(), "the stall ends them, at the upstream too");
+}
+
+#[tokio::test]
+async fn hs_09_a_client_that_holds_its_body_back_is_told_to_go_on() {
+    let shared = shared::gateway().await;
+    let issued = shared.home.command(&["token", "issue", "--user", "admin", "--upstream", "files"]);
+    let authorization = format!("Bearer {}", issued["access_token"].as_str().unwrap());
+    let mut peer = Peer::connect(&shared.home, &[]).await;
+    let authority = peer.authority.clone();
+    let expecting = |path, content_type| {
+        let target = [(":method", "POST"), (":scheme", "https"), (":authority", &*authority), (":path", path)];
+        [&target[..], &[("content-type", content_type), ("expect", "100-continue")]].concat()
+    };
+    let ping = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
+    let mut call = expecting("/mcp", "application/json");
+    // What is refused by its head is answered so, and not told to go on.
+    assert!(peer.send(&frame(HEADERS, END_HEADERS, 1, &fields(&call))).await);
+    let (_, _, _, block) = peer.until(5, |f| f.0 == HEADERS && f.2 == 1).await.unwrap();
+    assert_ne!(block, b"\x08\x03100", "401");
+    call.extend([("accept", "application/json, text/event-stream"), ("authorization", &*authorization)]);
+    let form = expecting("/token", "application/x-www-form-urlencoded");
+    for (stream, head, body, status) in
+        [(3, call, &ping[..], 200), (5, form, b"grant_type=password&client_id=x", NOT_INDEXED)]
+    {
+        assert!(peer.send(&frame(HEADERS, END_HEADERS, stream, &fields(&head))).await);
+        let told = peer.until(2, |f| f.0 == HEADERS && f.2 == stream).await.unwrap();
+        assert_eq!((told.1, &told.3[..]), (END_HEADERS, &b"\x08\x03100"[..]), "{status}");
+        assert!(peer.send(&frame(DATA, END_STREAM, stream, body)).await);
+        assert_eq!(peer.status(stream).await, Some(status));
+    }
 }
