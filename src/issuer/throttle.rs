@@ -108,7 +108,7 @@ impl Throttle {
 
     /// Takes leave to fetch a metadata document from a host.
     pub(super) fn fetch(&self, host: &str, caller: &Caller) -> Result<FetchLeave<'_>, Lifetime> {
-        self.fetches.take(source(caller), host)
+        self.fetches.take(self.asker(caller), host)
     }
 
     /// Takes one request of a client. The budget is that of the client at one address: anybody can send the id of a
