@@ -15,7 +15,7 @@ use crate::files::private;
 use crate::oauth::Timestamp;
 
 /// `mcpg`: tells our file from any other SQLite file.
-const APPLICATION_ID: i64 = 0x6d63_7067;
+pub(super) const APPLICATION_ID: i64 = 0x6d63_7067;
 
 /// How long to wait for another process's write. The command line's transactions take milliseconds; a request that
 /// waited longer than this is better answered with 503 than kept.
@@ -151,6 +151,14 @@ pub(super) fn migrate(
         restore::begin_anew(&transaction, now)?;
     }
     Ok(transaction.commit()?)
+}
+
+/// Returns why this program cannot work with a store, if that was made by a newer one.
+pub(super) fn newer_schema(connection: &Connection) -> Result<Option<String>, StoreError> {
+    match migrate::outstanding(MIGRATIONS, &applied(connection)?) {
+        Err(StoreError::Unavailable(newer)) => Ok(Some(newer)),
+        judged => judged.map(|_| None),
+    }
 }
 
 fn lock_for_change(file: &Path) -> Result<ServerLock, StoreError> {

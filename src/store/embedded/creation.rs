@@ -3,22 +3,18 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::super::StoreError;
 use super::connection::{self, ServerLock, beside, unavailable};
+use super::header::Header;
 use crate::files::private;
 use crate::oauth::Timestamp;
 
 /// How many were made in this process, so that each has a name of its own meanwhile.
 static MADE: AtomicU32 = AtomicU32::new(0);
-
-/// Bytes of the header of every SQLite file. What is shorter SQLite would take for an empty store.
-const HEADER: usize = 100;
-/// Where the header holds the size of a page; 1 means 65,536.
-const PAGE_SIZE: std::ops::Range<usize> = 16..18;
 
 /// Makes the file and its folder if they are absent, both for the owner alone (ST-07), and looks at the file if it is
 /// there. Returns its path without links.
@@ -74,11 +70,8 @@ fn look_at(file: &Path) -> Result<(), StoreError> {
     let length = metadata.len();
     // With a log beside it, SQLite completes the last page from there.
     let has_log = fs::metadata(beside(file, "-wal")).is_ok_and(|log| log.len() > 0);
-    let mut header = [0; HEADER];
-    let whole = opened.read_exact_at(&mut header, 0).is_ok();
-    let page = header.get(PAGE_SIZE).unwrap_or_default().iter().fold(0, |size, byte| size << 8 | u64::from(*byte));
-    let page = if page == 1 { 65_536 } else { page };
-    if !whole || (!has_log && page > 0 && !length.is_multiple_of(page)) {
+    let Header { page_size, .. } = Header::read(&opened).map_err(|e| unavailable("cannot read", file, &e))?;
+    if page_size == 0 || (!has_log && !length.is_multiple_of(page_size)) {
         return Err(StoreError::Corrupt(format!("the file is empty or cut off: it has {length} bytes")));
     }
     Ok(())

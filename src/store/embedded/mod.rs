@@ -24,6 +24,7 @@ mod cost;
 mod creation;
 mod fault;
 mod grants;
+mod header;
 mod interactions;
 mod logins;
 mod names;

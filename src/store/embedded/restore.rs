@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::super::{AuditEvent, AuditRow, FILE, StoreError};
 use super::connection::{self, ServerLock, beside, flush_folder, remove, unavailable};
+use super::header::Header;
 use super::row::{self, execute};
 use super::{audit, check, grants};
 use crate::files::private::take_owner;
@@ -81,20 +82,17 @@ pub enum RestoreError {
 /// `RestoreError`. Nothing is replaced then.
 pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, RestoreError> {
     let no_backup = |why| RestoreError::NoBackup { file: from.to_owned(), why };
-    match fs::metadata(from).map(|found| found.file_type()) {
-        Ok(kind) if kind.is_file() => {}
-        Ok(kind) => return Err(no_backup(ReadError::NotAFile(name_of(kind)).to_string())),
-        Err(error) => return Err(no_backup(error.to_string())),
-    }
+    look_at(from).map_err(no_backup)?;
     let lock = ServerLock::acquire(data_dir)?;
     let (file, copy) = (data_dir.join(FILE), data_dir.join("mcpgate-restoring.db"));
     // Left over when an earlier restore was killed.
     remove(&copy)?;
     remove(&check::unfinished(&copy))?;
     let placed = make_ready(from, &copy, &lock, now).map_err(|error| match error {
-        StoreError::Corrupt(why) => no_backup(why),
+        StoreError::Corrupt(why) => no_backup(format!("it is damaged ({why}); take another backup")),
         StoreError::Unavailable(_) | StoreError::Conflict(_) => error.into(),
     });
+    let placed = placed.and_then(|newer| newer.map_or(Ok(()), |newer| Err(no_backup(newer))));
     let placed = placed.and_then(|()| Ok(put_in_place(&copy, &file, now)?));
     if placed.is_err() {
         remove(&copy)?;
@@ -137,20 +135,47 @@ fn keep(file: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
     Ok(kept)
 }
 
-/// Makes a copy of a backup that could be served from, and checks it.
-fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Result<(), StoreError> {
+/// Looks whether a file can be a backup at all; else returns what is wrong with it, and what to do.
+fn look_at(from: &Path) -> Result<(), String> {
+    const ANOTHER: &str = "name a file that mcpgate db backup has written";
+    let found = fs::metadata(from).map_err(|error| error.to_string())?;
+    if !found.is_file() {
+        return Err(format!("{}; {ANOTHER}", ReadError::NotAFile(name_of(found.file_type()))));
+    }
+    let file = fs::File::open(from).map_err(|error| error.to_string())?;
+    let header = Header::read(&file).map_err(|error| error.to_string())?;
+    let (length, said) = (found.len(), header.page_size.saturating_mul(header.pages));
+    if length == 0 {
+        Err(format!("it is empty; {ANOTHER}"))
+    } else if !header.is_database {
+        Err(format!("it is not a store; {ANOTHER}"))
+    } else if !header.is_ours {
+        Err(format!("it is a SQLite database, but not one of mcpgate; {ANOTHER}"))
+    } else if length < said {
+        Err(format!("it is cut off ({length} of {said} bytes are there); copy it anew, or take another backup"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Makes a copy of a backup that could be served from, and checks it; returns why this program is too old for it, if it is.
+fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Result<Option<String>, StoreError> {
     check::backup(&connection::open_backup(from)?, copy)?;
     let mut db = connection::open(copy)?;
+    if let Some(newer) = connection::newer_schema(&db)? {
+        return Ok(Some(newer));
+    }
     connection::migrate(&mut db, copy, Some(lock), now)?;
     let problems = check::check(&db)?;
     if !problems.is_empty() {
-        return Err(StoreError::Corrupt(format!("it is damaged: {}", problems.join("; "))));
+        return Err(StoreError::Corrupt(problems.join("; ")));
     }
     // One file again, so that renaming it moves all of it.
     db.pragma_update(None, "journal_mode", "DELETE")?;
     // Made by root, it would be closed to the user of the server.
     let owned = fs::File::open(copy).and_then(|made| take_owner(&made, copy));
-    owned.map_err(|e| unavailable("cannot give away", copy, &e))
+    owned.map_err(|e| unavailable("cannot give away", copy, &e))?;
+    Ok(None)
 }
 
 /// Brings what is in the write-ahead log into the store itself, which is one file then.

@@ -81,6 +81,47 @@ fn rt_16_a_grant_of_a_backup_that_cannot_be_read_does_not_stand() {
     });
 }
 
+/// Each of them says what is wrong with the file, and what to do.
+fn refuse_what_is_no_backup(folder: &Path, backup: &Path) {
+    let at = |name: &str| folder.join(name);
+    Connection::open(at("foreign.db")).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    std::fs::write(at("garbage.db"), "no backup ".repeat(1000)).unwrap();
+    std::fs::write(at("empty.db"), "").unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    let whole = std::fs::read(backup).unwrap();
+    std::fs::write(at("short.db"), &whole[..40]).unwrap();
+    std::fs::write(at("half.db"), &whole[..whole.len() / 2]).unwrap();
+    let mut flipped = whole.clone();
+    flipped[4096..].fill(0x5a);
+    std::fs::write(at("flipped.db"), flipped).unwrap();
+    std::fs::write(at("newer.db"), &whole).unwrap();
+    let newer = "INSERT INTO migration VALUES (1000, 'of_tomorrow', x'00')";
+    let known = "SELECT count(*) FROM migration";
+    let db = Connection::open(at("newer.db")).unwrap();
+    let known: u32 = db.query_row(known, [], |row| row.get(0)).unwrap();
+    db.execute(&newer.replace("1000", &(known + 1).to_string()), []).unwrap();
+    drop(db);
+    let another = "; name a file that mcpgate db backup has written; the store was not changed";
+    for (file, why, what_to_do) in [
+        (at("nothing.db"), "No such file", "the store was not changed"),
+        (folder.to_owned(), "it is a folder, not a plain file", another),
+        (at("pipe"), "it is a named pipe, not a plain file", another),
+        (at("empty.db"), "it is empty", another),
+        (at("short.db"), "it is not a store", another),
+        (at("garbage.db"), "it is not a store", another),
+        (at("foreign.db"), "not one of mcpgate", another),
+        (at("half.db"), "it is cut off (", "copy it anew, or take another backup"),
+        (at("flipped.db"), "it is damaged (", "take another backup"),
+        (at("newer.db"), "made by a newer program", "start the newer program, or restore a backup made before"),
+    ] {
+        let refused = restore(&file, folder, START).unwrap_err();
+        assert!(matches!(&refused, RestoreError::NoBackup { file: named, .. } if *named == file), "{refused}");
+        let said = refused.to_string();
+        assert!(said.contains(why) && said.contains(what_to_do), "{said}");
+        assert!(!said.contains("store is damaged") && !folder.join("mcpgate-restoring.db").exists(), "{said}");
+    }
+}
+
 #[test]
 fn rt_16_a_restore_keeps_what_was_there_and_refuses_beside_a_server() {
     let opened = opened();
@@ -96,20 +137,7 @@ fn rt_16_a_restore_keeps_what_was_there_and_refuses_beside_a_server() {
     let refused = restore(&backup, folder, START).unwrap_err();
     assert!(matches!(refused, RestoreError::Store(StoreError::Unavailable(_))), "{refused}");
     drop(lock);
-    let (foreign, garbage) = (folder.join("foreign.db"), folder.join("garbage.db"));
-    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
-    std::fs::write(&garbage, "no backup ".repeat(1000)).unwrap();
-    for (file, why) in [
-        (&*folder.join("nothing.db"), "No such file"),
-        (folder, "a folder, not a plain file"),
-        (&foreign, "not one of mcpgate"),
-        (&garbage, "not a database"),
-    ] {
-        let refused = restore(file, folder, START).unwrap_err();
-        assert!(matches!(&refused, RestoreError::NoBackup { file: named, .. } if named == file), "{refused}");
-        assert!(refused.to_string().contains(why), "{refused}");
-        assert!(!refused.to_string().contains("store is damaged"), "{refused}");
-    }
+    refuse_what_is_no_backup(folder, &backup);
     wait(async { assert!(is_live(&opened.store, "after token", START).await, "nothing was replaced") });
 
     // As after a kill: the write-ahead log is still there.
