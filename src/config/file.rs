@@ -222,6 +222,9 @@ table! {
         title: String = required;
         /// What it allows, in a sentence that its users understand.
         description: String = "";
+        /// Whether it can do harm, as deleting or paying does: the consent page marks it, and its box is not ticked
+        /// beforehand, unless `required_scopes` names it.
+        sensitive: bool = false;
     }
 }
 

@@ -21,6 +21,7 @@ mod document;
 mod file;
 mod file_trust;
 mod listener;
+mod login;
 mod overrides;
 mod policy_file;
 mod problem;
@@ -34,6 +35,7 @@ mod warnings;
 
 pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system};
 pub use listener::is_loopback;
+pub use login::LoginPolicy;
 pub use overrides::Overrides;
 pub use problem::Problem;
 pub use reference::{keys, reference};
@@ -188,6 +190,8 @@ pub struct ScopeConfig {
     pub title: String,
     /// What it allows.
     pub description: String,
+    /// Whether it can do harm.
+    pub sensitive: bool,
 }
 
 /// Token lifetimes.
@@ -207,31 +211,6 @@ pub struct TokenPolicy {
     pub refresh_lost_answer: Lifetime,
     /// Overlap of client secrets after a rotation; default 24 h, 0 to 7 d.
     pub secret_overlap: Lifetime,
-}
-
-/// Login, sessions, consent.
-#[derive(Debug, Clone)]
-pub struct LoginPolicy {
-    /// Session unused; default 1 h.
-    pub session_idle: Lifetime,
-    /// Session in all; default 24 h.
-    pub session_absolute: Lifetime,
-    /// Pending authorization; default 10 min.
-    pub interaction: Lifetime,
-    /// Link to set a first password; default 1 h.
-    pub setup_link: Lifetime,
-    /// Link to set another password; default 10 min.
-    pub reset_link: Lifetime,
-    /// Shortest password; default 12.
-    pub min_password: usize,
-    /// Concurrent argon2 computations; default 2.
-    pub hash_slots: usize,
-    /// argon2 memory in KiB; default 65536.
-    pub argon2_memory_kib: u32,
-    /// argon2 passes; default 3.
-    pub argon2_passes: u32,
-    /// Name shown on the pages.
-    pub product_name: String,
 }
 
 /// RFC 7591.

@@ -135,7 +135,7 @@ fn whole_scope() -> Vec<ScopeConfig> {
 
 fn scope(name: &str, title: &str, description: &str) -> Option<ScopeConfig> {
     let name = ScopeToken::parse(name).ok()?;
-    Some(ScopeConfig { name, title: title.to_owned(), description: description.to_owned() })
+    Some(ScopeConfig { name, title: title.to_owned(), description: description.to_owned(), sensitive: false })
 }
 
 fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -> Option<UpstreamConfig> {
@@ -355,7 +355,8 @@ fn catalogue(check: &Check<'_>, scopes: &[Scope]) -> Vec<ScopeConfig> {
             check.report.wrong(name, "this scope is there twice", "keep one");
         }
         let description = scope.description.value.clone();
-        catalogue.push(ScopeConfig { name: token, title: title.value.clone(), description });
+        let (title, sensitive) = (title.value.clone(), scope.sensitive.value);
+        catalogue.push(ScopeConfig { name: token, title, description, sensitive });
     }
     catalogue
 }

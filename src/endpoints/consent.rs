@@ -69,6 +69,9 @@ fn purpose(shown: &[AskedScope]) -> String {
             // With its length, so that no two lists make one text.
             purpose += &format!(" {}:{text}", text.len());
         }
+        if scope.sensitive {
+            purpose.push('!');
+        }
     }
     purpose
 }

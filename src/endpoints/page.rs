@@ -50,6 +50,18 @@ pub(super) struct LoginPage<'a> {
     pub(super) problem: Option<&'a str>,
 }
 
+/// How many scopes without a mark are shown at once, so that the buttons are near on a small screen.
+const SCOPES_SHOWN: usize = 4;
+
+/// Scopes that stand together on the consent page.
+struct ScopeGroup<'a> {
+    scopes: Vec<(usize, &'a AskedScope)>,
+    /// Whether they are behind a line that opens them.
+    is_folded: bool,
+    is_open: bool,
+    titles: String,
+}
+
 /// The consent form.
 #[derive(Template)]
 #[template(path = "consent.html", config = "src/endpoints/askama.toml")]
@@ -66,10 +78,54 @@ pub(super) struct ConsentPage<'a> {
     pub(super) problem: Option<&'a str>,
 }
 
-impl ConsentPage<'_> {
+impl<'a> ConsentPage<'a> {
     /// Returns whether the box of a scope is ticked: as the reader left it, and before that as the client asks.
     fn is_ticked(&self, scope: &AskedScope) -> bool {
-        self.ticked.is_none_or(|ticked| ticked.contains(scope.name.as_str()))
+        self.ticked.map_or(scope.preticked, |ticked| ticked.contains(scope.name.as_str()))
+    }
+
+    /// Returns whether a scope is shown that can do harm.
+    fn has_sensitive(&self) -> bool {
+        self.view.scopes.iter().any(|scope| scope.sensitive)
+    }
+
+    /// Says how many scopes there are: whoever sees the buttons alone must know that there is more to read.
+    fn count(&self) -> String {
+        let (all, sensitive) =
+            (self.view.scopes.len(), self.view.scopes.iter().filter(|scope| scope.sensitive).count());
+        let all = format!("{all} permission{}", if all == 1 { "" } else { "s" });
+        if sensitive == 0 { all } else { format!("{all}, {sensitive} sensitive") }
+    }
+
+    /// Returns the scopes in the order in which they are shown, each with its place in the whole. Those that can do harm come
+    /// first; of many others the last are folded.
+    fn groups(&self) -> Vec<ScopeGroup<'a>> {
+        let (sensitive, plain): (Vec<_>, Vec<_>) = self.view.scopes.iter().partition(|scope| scope.sensitive);
+        // Nothing is gained by folding a single one.
+        let open = if plain.len() > SCOPES_SHOWN + 1 { SCOPES_SHOWN } else { plain.len() };
+        let (shown, folded) = plain.split_at_checked(open).unwrap_or_default();
+        let groups = [(sensitive.as_slice(), false), (shown, false), (folded, true)];
+        let mut place = 0;
+        let mut numbered = |scopes: &[&'a AskedScope]| {
+            scopes
+                .iter()
+                .map(|scope| {
+                    place += 1;
+                    (place, *scope)
+                })
+                .collect()
+        };
+        groups
+            .into_iter()
+            .filter(|(scopes, _)| !scopes.is_empty())
+            .map(|(scopes, is_folded)| ScopeGroup {
+                scopes: numbered(scopes),
+                is_folded,
+                // Whoever has ticked or unticked something sees all of it.
+                is_open: self.ticked.is_some(),
+                titles: scopes.iter().map(|scope| scope.title.as_str()).collect::<Vec<_>>().join(", "),
+            })
+            .collect()
     }
 }
 

@@ -16,12 +16,15 @@ impl Issuer {
     /// Returns the scopes that the page of a request shows.
     pub(super) fn asked_scopes(&self, asked: &Asked) -> Vec<AskedScope> {
         let policy = self.policy();
-        let known = policy.upstream(&asked.request.resource).map_or(&[][..], |upstream| &upstream.scopes);
-        let wanted = known.iter().filter(|scope| asked.request.scopes.contains(scope.name.as_str()));
+        let Some(upstream) = policy.upstream(&asked.request.resource) else { return Vec::new() };
+        let wanted = upstream.scopes.iter().filter(|scope| asked.request.scopes.contains(scope.name.as_str()));
         let named = |scope: &ScopeConfig| AskedScope {
             name: scope.name.clone(),
             title: scope.title.clone(),
             description: scope.description.clone(),
+            sensitive: scope.sensitive,
+            // Without a scope that every request needs, the rest is worth nothing.
+            preticked: !scope.sensitive || upstream.required_scopes.contains(scope.name.as_str()),
         };
         wanted.map(named).collect()
     }

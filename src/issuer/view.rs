@@ -93,6 +93,10 @@ pub struct AskedScope {
     pub title: String,
     /// What it allows; may be empty.
     pub description: String,
+    /// Whether it can do harm: marked on the page.
+    pub sensitive: bool,
+    /// Whether its box is ticked when the page is first shown.
+    pub preticked: bool,
 }
 
 /// What is known of a client, as far as one request of it goes.

@@ -44,9 +44,12 @@ export async function launch(caFile) {
   };
 }
 
-/** Keeps a picture of the page under tests/artefacts. */
+/** Where a picture is kept. */
+export const shot = (name) => join(ARTEFACTS, `${name}.png`);
+
+/** Keeps a picture of the whole page. */
 export function picture(page, name) {
-  return page.screenshot({ path: join(ARTEFACTS, `${name}.png`), fullPage: true });
+  return page.screenshot({ path: shot(name), fullPage: true });
 }
 
 /** Fills in the login form. */

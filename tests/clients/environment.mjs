@@ -20,9 +20,9 @@ export const OFFICE = [
   ['files', 'Read files', 'Everything in the shared folder.'],
   ['upload', 'Upload files', 'Up to 100 MB a file.'],
   ['reports', 'Make reports', 'Of sales and visits.'],
-  ['delete', 'Delete customers', 'With all their orders. This cannot be undone.'],
-  ['refund', 'Refund payments', 'Up to the amount that was paid.'],
-].map(([name, title, description]) => ({ name: `office:${name}`, title, description }));
+  ['delete', 'Delete customers', 'With all their orders. This cannot be undone.', true],
+  ['refund', 'Refund payments', 'Up to the amount that was paid.', true],
+].map(([name, title, description, sensitive = false]) => ({ name: `office:${name}`, title, description, sensitive }));
 
 // An access token lives as briefly as the configuration allows, so that a test can outlive one.
 const CONFIG = (upstreams, outbound, publisher) => `
@@ -59,11 +59,12 @@ path = "/mcp/office"
 url = "${upstreams[0].url}"
 display_name = "Office"
 default_scopes = ["office:read"]
-${OFFICE.map(({ name, title, description }) => `
+${OFFICE.map(({ name, title, description, sensitive }) => `
 [[upstream.scope]]
 name = "${name}"
 title = "${title}"
 description = "${description}"
+sensitive = ${sensitive}
 `).join('')}`;
 
 const started = [];

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { authorize, consent, logIn, picture } from './browser.mjs';
+import { authorize, consent, logIn, picture, shot } from './browser.mjs';
 import { browser, documentUrl, gateway, OFFICE, resource } from './environment.mjs';
 import { ACCOUNT } from './gateway.mjs';
 
@@ -134,13 +134,15 @@ describe('pages in Chromium', () => {
     await page.goto(asked.href);
     await logIn(page, ACCOUNT);
     const boxes = page.locator('input[name="scope"]');
+    const unfold = async () => (await page.locator('details:not([open])').count()) && page.locator('summary').click();
     const ticked = () => boxes.evaluateAll((them) => them.filter((box) => box.checked).map((box) => box.value));
     const press = () => page.getByRole('button', { name: 'Approve' }).click();
     await boxes.first().waitFor();
-    assert.deepEqual(await ticked(), all);
+    assert.deepEqual(await ticked(), OFFICE.filter(({ sensitive }) => !sensitive).map(({ name }) => name));
     // The second time on the page before, as the back button shows it.
     for (const back of [false, true]) {
       if (back) await page.goBack();
+      await unfold();
       for (const box of await boxes.all()) await box.uncheck();
       await press();
       assert.match(await page.getByRole('alert').innerText(), /Tick at least one permission/);
@@ -255,6 +257,50 @@ describe('pages in Chromium', () => {
     await logIn(page, { name, password: second });
     await page.getByRole('heading', { name: 'Your account' }).waitFor();
   }));
+
+  for (const colorScheme of ['light', 'dark']) {
+    const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, colorScheme };
+    test(`nine permissions on a phone, ${colorScheme}: the buttons are in reach`, () => visit(phone, async (page) => {
+      const all = OFFICE.map(({ name }) => name).join(' ');
+      await page.goto(authorization({ resource: resource('office'), scope: all }).href);
+      await logIn(page, ACCOUNT);
+      const approve = page.getByRole('button', { name: 'Approve' });
+      await approve.waitFor();
+      const inSight = async (what) => {
+        for (const name of ['Approve', 'Deny']) {
+          const { y, height } = await page.getByRole('button', { name }).boundingBox();
+          assert.ok(y >= 0 && y + height <= 740, `${name} ${what}: ${y} to ${y + height}`);
+        }
+      };
+      assert.match(await page.locator('.dock').innerText(), /9 permissions, 2 sensitive/);
+      await page.screenshot({ path: shot(`consent-nine-${colorScheme}-first`) });
+      await inSight('on the first screen');
+      assert.equal(await page.evaluate(() => scrollY), 0);
+      await picture(page, `consent-nine-${colorScheme}`);
+      // What is sensitive says so in words and by a bar, above what is not.
+      const marked = page.locator('.sensitive');
+      assert.equal(await marked.count(), OFFICE.filter(({ sensitive }) => sensitive).length);
+      for (const item of await marked.all()) assert.match(await item.innerText(), /Sensitive/);
+      // What is folded is named, opens without script, and each box can be reached beside the buttons.
+      assert.match(await page.locator('summary').innerText(), /3 more permissions: .*Make reports/s);
+      await page.locator('summary').click();
+      for (const box of await page.getByRole('checkbox').all()) {
+        await box.focus();
+        const [{ y, height }, bar] = [await box.boundingBox(), await page.locator('.dock').boundingBox()];
+        assert.ok(y >= 0 && y + height <= bar.y, 'what has the focus is not behind the buttons');
+        await box.check();
+      }
+      await inSight('in the middle');
+      await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+      await inSight('at the end');
+      await page.screenshot({ path: shot(`consent-nine-${colorScheme}-end`) });
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing to scroll sideways');
+      const left = reaches(page);
+      await approve.click();
+      await left;
+      assert.ok(arrived.at(-1).get('code'));
+    }));
+  }
 
   const looks = {
     phone: { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },

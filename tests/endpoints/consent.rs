@@ -311,3 +311,34 @@ async fn not_you_goes_back_to_the_login_of_the_same_transaction() {
     let login = browser.page(answer.header("location")).await;
     assert!(browser.log_in(&login).await.html.contains(">Approve<"));
 }
+
+#[tokio::test]
+async fn cn_16_what_can_do_harm_is_marked_comes_first_and_is_ticked_by_the_reader_alone() {
+    let site = Site::start().await;
+    let client = site.register(REDIRECT).await;
+    let mut config = mcpgate::config::Config::clone(&site.config.load());
+    for scope in config.upstreams.iter_mut().flat_map(|upstream| &mut upstream.scopes) {
+        scope.sensitive = scope.name.as_str() == "sales:write";
+    }
+    site.config.store(config.clone().into());
+    let mut browser = Browser::new(&site);
+    let login = browser.open(&request(&client, &[])).await;
+    let consent = browser.log_in(&login).await;
+    let marked = "Change orders <span class=\"badge bad\">Sensitive</span></label>";
+    assert_eq!((consent.html.matches("badge bad").count(), consent.html.contains(marked)), (1, true), "{consent}");
+    assert!(consent.html.find("Change orders") < consent.html.find("Read sales data"));
+    assert!(consent.html.contains("allowed only if you tick it"));
+    assert_eq!(consent.ticked(), ["sales:read"]);
+    let pairs = browser.post("/consent", &consent.form(&APPROVE)).await.redirected(REDIRECT);
+    let body = redeem(&site, &client, only(&pairs, "code")).await.json();
+    assert_eq!(body["scope"], "sales:read sales:write", "ticked by the reader");
+
+    // One that every request needs is ticked, marked all the same.
+    for upstream in &mut config.upstreams {
+        upstream.required_scopes = mcpgate::oauth::ScopeSet::parse("sales:write").unwrap();
+    }
+    site.config.store(config.into());
+    let consent = browser.open(&request(&client, &[])).await;
+    assert!(consent.html.contains(marked));
+    assert_eq!(consent.ticked(), ["sales:write", "sales:read"]);
+}

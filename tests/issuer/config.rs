@@ -104,6 +104,7 @@ fn upstream(name: &str, tenant: &str, scopes: &[&str], default: &str) -> Upstrea
         name: ScopeToken::parse(name).unwrap(),
         title: format!("Title of {name}"),
         description: format!("What {name} allows"),
+        sensitive: false,
     };
     UpstreamConfig {
         name: name.to_owned(),
