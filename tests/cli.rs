@@ -1129,6 +1129,38 @@ fn the_demo_upstream_names_an_address_that_is_taken() {
     assert!(said.ends_with(&wished), "{said}");
 }
 
+#[test]
+fn the_unit_for_systemd_can_be_enabled_and_is_closed() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/deploy/mcpgate.service");
+    let content = std::fs::read_to_string(&unit).unwrap();
+    for line in ["ExecStart=/usr/local/bin/mcpgate serve", "WantedBy=multi-user.target", "Type=notify"] {
+        assert!(content.lines().any(|written| written == line), "{line}");
+    }
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        println!("skipped: there is no systemd-analyze");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("etc/systemd/system");
+    std::fs::create_dir_all(&folder).unwrap();
+    let copy = folder.join("mcpgate.service");
+    std::fs::copy(&unit, &copy).unwrap();
+    // A tenth of a point is one: 20 is what systemd prints as 2.0.
+    let mut analyze = Command::new("systemd-analyze");
+    let analyzed = analyze.args(["security", "--offline=true", "--no-pager", "--threshold=20"]).arg(&copy).output();
+    let analyzed = analyzed.unwrap();
+    assert!(analyzed.status.success(), "{}{}", text(&analyzed.stdout), text(&analyzed.stderr));
+    let verified = Command::new("systemd-analyze").arg("verify").arg(&copy).output().unwrap();
+    let said = text(&verified.stderr);
+    // The program is not installed here.
+    let other = said.lines().filter(|line| line.contains("mcpgate.service") && !line.contains("is not executable"));
+    assert_eq!(other.collect::<Vec<_>>(), [""; 0], "{said}");
+    let mut enable = Command::new("systemctl");
+    let enabled = enable.arg(format!("--root={}", root.path().display())).args(["enable", "mcpgate"]).output().unwrap();
+    assert!(enabled.status.success(), "{}", text(&enabled.stderr));
+    assert!(folder.join("multi-user.target.wants/mcpgate.service").symlink_metadata().is_ok());
+}
+
 /// Runs itself once more, as the process that panics.
 #[test]
 fn lk_02_a_panic_is_reported_by_its_place_alone() {
