@@ -588,8 +588,19 @@ fn up_takes_its_options_and_adds_a_file() {
     assert_eq!(config.public_url, "https://localhost:9443");
     assert_eq!(config.upstreams[0].url.as_str(), "http://127.0.0.1:7000/mcp");
     assert_eq!((config.demo, config.workers, config.tokens.access.as_secs()), (false, 3, 300));
-    // What the consent page says of a server of which nothing but the URL is known.
-    assert_eq!(config.upstreams[0].display_name, "MCP server at 127.0.0.1:7000");
+    // Until it is known what it calls itself. The address is not for everybody.
+    assert_eq!((config.upstreams[0].display_name.as_str(), config.upstreams[0].takes_title), ("MCP server", true));
+    let titled = config.with_title("mcp", "Weather").expect("it has a new name");
+    assert_eq!(titled.upstreams[0].display_name, "Weather");
+    assert!(titled.with_title("mcp", "Weather").is_none() && config.with_title("b", "Weather").is_none());
+    assert!(config.with_title("mcp", "at 127.0.0.1:7000").is_none());
+    let mut again = load("", &overrides);
+    again.keep_titles(&titled);
+    assert_eq!(again.upstreams[0].display_name, "Weather");
+    let mut elsewhere =
+        load("", &Overrides { upstream: Some("http://127.0.0.1:7001/mcp".to_owned()), ..overrides.clone() });
+    elsewhere.keep_titles(&titled);
+    assert_eq!(elsewhere.upstreams[0].display_name, "MCP server");
     let scopes: Vec<_> = config.upstreams[0].scopes.iter().map(|s| s.name.as_str()).collect();
     assert_eq!((scopes, config.upstreams[0].default_scopes.to_string()), (vec!["mcp:use"], "mcp:use".to_owned()));
     let clash = problems_of("[[upstream]]\nname = \"b\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n", &overrides);

@@ -29,6 +29,7 @@ mod reference;
 mod reload;
 mod secret_source;
 mod table;
+mod title;
 mod upstream;
 mod value;
 mod warnings;
@@ -148,6 +149,8 @@ pub struct UpstreamConfig {
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     /// Shown on the consent page and in metadata.
     pub display_name: String,
+    /// Whether what the server calls itself takes the place of `display_name`.
+    pub takes_title: bool,
     /// Documentation URL for the metadata.
     pub documentation: Option<String>,
     /// The scope catalogue.

@@ -68,11 +68,9 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
     let mut found: Vec<UpstreamConfig> = Vec::new();
     if let Some(url) = &check.overrides.upstream {
         let url = Setting::unwritten(url.clone(), "UPSTREAM_URL");
-        let named = address(check, &url, origin).map(|url| {
-            let server = format!("MCP server at {}", url.authority());
-            simple(origin, url, &server, whole_scope())
-        });
-        found.extend(named);
+        // Until it is known what the server calls itself. Its address is nobody's business but the operator's.
+        let named = address(check, &url, origin).map(|url| simple(origin, url, "MCP server", whole_scope()));
+        found.extend(named.map(|upstream| UpstreamConfig { takes_title: true, ..upstream }));
     }
     let mut places: Vec<Place<'_>> = found.iter().map(|_| Place::OF_COMMAND_LINE).collect();
     places.extend(file.listen.health_path.as_ref().map(Place::of_health));
@@ -104,6 +102,7 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) 
         kind: UpstreamKind::Mcp,
         resource: ResourceIndicator::from_stored(&format!("{origin}/mcp")),
         display_name: display_name.to_owned(),
+        takes_title: false,
         url,
         ca_file: None,
         headers: Vec::new(),
@@ -177,6 +176,7 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
     let ca_file = upstream.ca_file.as_ref().map(|file| check.certificates(file));
     let (name, path) = (name?.value.clone(), path?.value.clone());
     Some(UpstreamConfig {
+        takes_title: false,
         display_name: upstream.display_name.as_ref().map_or_else(|| name.clone(), |d| d.value.clone()),
         name,
         tenant: tenant?,

@@ -9,8 +9,9 @@ const MAX_CHARACTERS: usize = 100;
 /// Marks on one letter: Vietnamese, Thai and pointed Hebrew have two. A heap of them covers the lines above and below.
 const MAX_MARKS: usize = 2;
 
-/// Cleans a name; `Some("")` when nothing is left, `None` when it is too long or has a heap of marks.
-pub(super) fn clean(name: &str) -> Option<String> {
+/// Cleans a name; `Some("")` when nothing is left, `None` when it is too long (100 characters) or has a heap of marks.
+#[must_use]
+pub fn clean(name: &str) -> Option<String> {
     // RG-05: characters that are not seen go first, or they would keep NFC from joining their neighbours.
     let visible: String =
         name.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| is_shown(*c)).collect();

@@ -58,7 +58,7 @@ pub use client::{AuthMethod, Client, ClientId, ClientOrigin, ClientSecretHash, D
 pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
 pub use client_metadata::ClientMetadata;
 pub use client_reader::LeftOut;
-pub use display_name::is_shown;
+pub use display_name::{clean as clean_name, is_shown};
 pub use error::{ErrorCode, OAuthError};
 pub use form::{Form, FormError};
 pub use grant::{FirstUse, Grant, GrantId, GrantType, Subject};

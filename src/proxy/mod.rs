@@ -53,6 +53,7 @@ mod relay;
 mod route;
 mod session;
 mod shared;
+mod title;
 mod trace;
 mod upstream;
 mod waiting;
@@ -61,6 +62,7 @@ mod watch;
 pub use health::UpstreamState;
 pub use route::RouteTable;
 pub use session::Sessions;
+pub use title::OnTitle;
 
 use again::{Again, Next, Step};
 use budget::Slot;

@@ -23,6 +23,7 @@ use super::outgoing::Outgoing;
 use super::redirect;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
+use super::title::OnTitle;
 use super::upstream::{Ask, Lease, Pool, Unanswered};
 use super::waiting::Wait;
 use crate::config::UpstreamKind;
@@ -34,6 +35,8 @@ const AGAIN: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(5);
 const WAIT: Wait = Wait { early: None, limit: PATIENCE };
 const ENOUGH: usize = 16 * 1024;
+/// How long the events of an answer are waited for.
+const FIRST_EVENTS: Duration = Duration::from_secs(1);
 /// A request that every revision knows and that changes nothing.
 const PING: &str = r#"{"jsonrpc":"2.0","id":"mcpgate","method":"ping"}"#;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("mcpgate/", env!("CARGO_PKG_VERSION")));
@@ -41,28 +44,30 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl RouteTable {
     /// Tries every upstream once, and then those that are down until they can be reached. Ends never.
-    pub async fn watch_upstreams(&self, metrics: &WorkerMetrics) {
-        join_all(self.probes(metrics).map(Probe::watch)).await;
+    /// Those that the operator has given no name are asked for theirs.
+    pub async fn watch_upstreams(&self, metrics: &WorkerMetrics, learnt: &OnTitle) {
+        join_all(self.probes(metrics, learnt).map(Probe::watch)).await;
     }
 
     /// Tries every upstream once.
-    pub async fn probe_upstreams(&self, metrics: &WorkerMetrics) {
-        join_all(self.probes(metrics).map(async |mut probe| probe.run().await)).await;
+    pub async fn probe_upstreams(&self, metrics: &WorkerMetrics, learnt: &OnTitle) {
+        join_all(self.probes(metrics, learnt).map(async |mut probe| probe.run().await)).await;
     }
 
-    fn probes(&self, metrics: &WorkerMetrics) -> impl Iterator<Item = Probe> {
+    fn probes<'a>(&self, metrics: &WorkerMetrics, learnt: &'a OnTitle) -> impl Iterator<Item = Probe<'a>> {
         let names: Vec<String> = self.routes.iter().map(|route| route.name.clone()).collect();
         let metrics = metrics.for_upstreams(&names);
         self.routes.iter().map(move |route| Probe {
             route: Arc::clone(route),
             pool: Pool::new(route, metrics.clone(), CancellationToken::new()),
             was_asked: false,
+            learnt,
         })
     }
 }
 
 /// What an upstream says to a ping.
-enum Heard {
+pub(super) enum Heard {
     /// What an MCP server says.
     Mcp,
     /// A redirect that is followed.
@@ -72,14 +77,15 @@ enum Heard {
 }
 
 /// Looks after one upstream.
-struct Probe {
+pub(super) struct Probe<'a> {
     route: Arc<Route>,
     pool: Arc<Pool>,
     /// Whether it has been reached and has said what it is.
     was_asked: bool,
+    learnt: &'a OnTitle,
 }
 
-impl Probe {
+impl Probe<'_> {
     async fn watch(mut self) {
         self.run().await;
         loop {
@@ -117,12 +123,22 @@ impl Probe {
         if route.kind != UpstreamKind::Mcp {
             return;
         }
-        let mut heard = self.ping(route.configured_target()).await;
-        if let Ok(Heard::Moved(target)) = heard {
+        let mut target = route.configured_target().clone();
+        let mut heard = self.ping(&target).await;
+        if let Ok(Heard::Moved(to)) = heard {
+            target = to;
             heard = self.ping(&target).await;
         }
         let other = match heard {
-            Ok(Heard::Mcp) => return route.health.doubt(None),
+            Ok(Heard::Mcp) => {
+                route.health.doubt(None);
+                if route.takes_title
+                    && let Some(title) = self.title(&target).await
+                {
+                    (self.learnt)(&route.name, &title);
+                }
+                return;
+            }
             Ok(Heard::Moved(_)) => "it redirects in a circle".to_owned(),
             Ok(Heard::Other(what)) => what,
             Err(what) => what,
@@ -159,23 +175,38 @@ impl Probe {
 
     /// Sends a ping to this path and says what was heard, or why nothing was.
     async fn ping(&self, target: &PathAndQuery) -> Result<Heard, String> {
-        let body = Outgoing::Whole(Some(Bytes::from_static(PING.as_bytes()).into()));
-        let ask = Ask { method: Method::POST, target: target.clone(), headers: self.head(None), body, wait: WAIT };
+        self.send(target, PING, &[]).await.map(|(heard, _)| heard)
+    }
+
+    /// Sends a message to this path; returns what was heard and its beginning, or says why nothing was.
+    pub(super) async fn send(
+        &self,
+        target: &PathAndQuery,
+        message: &'static str,
+        more: &[(HeaderName, HeaderValue)],
+    ) -> Result<(Heard, Bytes), String> {
+        let body = Outgoing::Whole(Some(Bytes::from_static(message.as_bytes()).into()));
+        let mut headers = self.head(None);
+        headers.extend(more.iter().cloned());
+        let ask = Ask { method: Method::POST, target: target.clone(), headers, body, wait: WAIT };
         let asked = async {
             let (response, lease) = self.pool.send_our_own(ask).await.map_err(words)?;
             let (head, body) = response.into_parts();
             if redirect::repeats(head.status)
                 && let Some(target) = self.route.follow(target, head.status, &head.headers)
             {
-                return Ok(Heard::Moved(target));
+                return Ok((Heard::Moved(target), Bytes::new()));
             }
+            let content = match answer::form(&head.headers) {
+                Form::Json => read(body, lease, PATIENCE).await,
+                // A stream of events may never end, and that it is one stands in its head.
+                Form::Events if message != PING => read(body, lease, FIRST_EVENTS).await,
+                Form::Events | Form::Other => Bytes::new(),
+            };
             if let Some(session) = head.headers.get(MCP_SESSION_ID) {
                 self.end_session(target, session).await;
             }
-            // A stream of events may never end, and what it is stands in its head.
-            let is_json = answer::form(&head.headers) == Form::Json;
-            let body = if is_json { read(body, lease).await } else { Bytes::new() };
-            Ok(judge(head.status, &head.headers, &body))
+            Ok((judge(head.status, &head.headers, &content), content))
         };
         timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("there was no answer in {PATIENCE:?}")))
     }
@@ -185,7 +216,7 @@ impl Probe {
         let headers = self.head(Some(session));
         let ask = Ask { method: Method::DELETE, target: target.clone(), headers, body: Outgoing::Empty, wait: WAIT };
         if let Ok((response, lease)) = self.pool.send_our_own(ask).await {
-            read(response.into_body(), lease).await;
+            read(response.into_body(), lease, PATIENCE).await;
         }
     }
 
@@ -216,10 +247,10 @@ fn words(why: Unanswered) -> String {
     }
 }
 
-/// Reads the beginning of an answer; its connection can serve again if that was all.
-async fn read(mut body: Incoming, lease: Lease) -> Bytes {
+/// Reads the beginning of an answer, as far as it comes in time; its connection can serve again if that was all.
+async fn read(mut body: Incoming, lease: Lease, limit: Duration) -> Bytes {
     let mut read = Gathered::default();
-    if let Stop::End = poll_fn(|cx| read.poll_read(&mut body, ENOUGH, cx)).await {
+    if let Ok(Stop::End) = timeout(limit, poll_fn(|cx| read.poll_read(&mut body, ENOUGH, cx))).await {
         lease.finish();
     }
     read.take()

@@ -48,6 +48,8 @@ pub(super) struct Route {
     pub(super) resource: ResourceIndicator,
     pub(super) required_scopes: ScopeSet,
     pub(super) check_envelope: bool,
+    /// Whether what it calls itself is wanted.
+    pub(super) takes_title: bool,
     /// The public path.
     pub(super) path: String,
     challenges: [[HeaderValue; 2]; 4],
@@ -194,6 +196,7 @@ impl Route {
             resource: upstream.resource.clone(),
             required_scopes: upstream.required_scopes.clone(),
             check_envelope: upstream.check_envelope,
+            takes_title: upstream.takes_title,
             path: upstream.path.clone(),
             challenges: challenges(upstream, &config.public_url).map_err(|e| fault(&e))?,
             origin: UpstreamOrigin {

@@ -87,7 +87,9 @@ impl Reloader {
         let built = self.builder.snapshot(config, before).map_err(|error| vec![error.to_string()])?;
         // Nothing fails from here on. Endpoints first: a client may be sent to an upstream only when it is known.
         self.dialer.exchange(built.dialer);
-        self.config.store(Arc::clone(&built.snapshot.config));
+        let mut told = Config::clone(&built.snapshot.config);
+        told.keep_titles(&self.config.load());
+        self.config.store(Arc::new(told));
         for worker in &self.workers {
             worker.adopt(built.snapshot.clone());
         }

@@ -164,7 +164,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
         started: ground.clock.now(),
         loopback: ready.operator.ip().is_loopback(),
         certificate_ends: built.certificate_ends.into(),
-        upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone()),
+        upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&config)),
     });
     let closing = ended.child_token();
     let reloader = Reloader {

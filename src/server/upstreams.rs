@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 
 use super::supervise::Supervisor;
+use crate::config::Config;
 use crate::proxy::{RouteTable, UpstreamState};
 use crate::telemetry::{Exposition, Kind, WorkerMetrics};
 
@@ -12,21 +14,32 @@ use crate::telemetry::{Exposition, Kind, WorkerMetrics};
 pub(super) struct Upstreams {
     metrics: WorkerMetrics,
     supervisor: Supervisor,
+    /// What people and clients are told; not what workers route by.
+    config: Arc<ArcSwap<Config>>,
     watched: Mutex<Option<(Arc<RouteTable>, AbortHandle)>>,
+}
+
+/// Calls an upstream what it calls itself.
+fn name(config: &ArcSwap<Config>, upstream: &str, title: &str) {
+    let before = config.rcu(|config| config.with_title(upstream, title).map_or_else(|| Arc::clone(config), Arc::new));
+    if before.with_title(upstream, title).is_some() {
+        tracing::info!(upstream, title, "people are shown what this upstream calls itself");
+    }
 }
 
 impl Upstreams {
     /// Watches none yet.
-    pub(super) fn new(metrics: WorkerMetrics, supervisor: Supervisor) -> Self {
-        Self { metrics, supervisor, watched: Mutex::default() }
+    pub(super) fn new(metrics: WorkerMetrics, supervisor: Supervisor, config: Arc<ArcSwap<Config>>) -> Self {
+        Self { metrics, supervisor, config, watched: Mutex::default() }
     }
 
     /// Watches the upstreams of a table from now on, and no others. Each is tried at once.
     pub(super) fn watch(&self, table: &Arc<RouteTable>) {
-        let (watched, metrics) = (Arc::clone(table), self.metrics.clone());
+        let (watched, metrics, config) = (Arc::clone(table), self.metrics.clone(), Arc::clone(&self.config));
         let task = self.supervisor.spawn("upstream watch", move || {
-            let (watched, metrics) = (Arc::clone(&watched), metrics.clone());
-            async move { watched.watch_upstreams(&metrics).await }
+            let (watched, metrics, config) = (Arc::clone(&watched), metrics.clone(), Arc::clone(&config));
+            let learnt = move |upstream: &str, title: &str| name(&config, upstream, title);
+            async move { watched.watch_upstreams(&metrics, &learnt).await }
         });
         let new = (Arc::clone(table), task.abort_handle());
         if let Some((_, task)) = self.watched.lock().unwrap_or_else(PoisonError::into_inner).replace(new) {

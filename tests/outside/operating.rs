@@ -1,13 +1,15 @@
 //! What an operator sees of a running gateway: its log, its readiness while the store takes no writes, the names of its
 //! metrics, secrets that change in files, and the signal of a terminal.
 
+use std::io::BufRead as _;
 use std::time::{Duration, Instant};
 
 use crate::life::{metric, operator, until_reloads, until_said};
 use crate::shared::CALLBACK;
-use crate::support::application::random;
+use crate::support::application::{Application, random};
 use crate::support::client::{Client, Reply, request};
 use crate::support::gateway::{Gateway, Home};
+use crate::support::page::Browser;
 use crate::support::upstream::Upstream;
 
 /// What a gateway with one upstream says when everything is well.
@@ -240,4 +242,72 @@ async fn a_load_balancer_is_answered_at_the_health_path_whatever_host_it_names()
     }
     let two = "GET /health/live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
     assert!(Client::new(&gateway.home).raw_exchange(two.as_bytes()).await.starts_with("HTTP/1.1 400 "));
+}
+
+/// The name of the upstream that clients and people are told.
+async fn told_name(home: &Home) -> String {
+    Client::new(home).get("/.well-known/oauth-protected-resource/mcp").await.member("resource_name")
+}
+
+/// A demo server that ends with the test.
+struct Demo(std::process::Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ended = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_of_up_is_called_what_it_calls_itself() {
+    let demo = std::process::Command::new(env!("CARGO_BIN_EXE_mcpgate"))
+        .args(["demo-upstream", "--listen", "0"])
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let mut demo = Demo(demo.unwrap());
+    let mut said = String::new();
+    std::io::BufReader::new(demo.0.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let url = said.trim().rsplit(' ').next().unwrap().to_owned();
+    let gateway = Home::new("", Some(url)).start().await;
+    until_said(&gateway.home, "people are shown what this upstream calls itself").await;
+    assert_eq!(told_name(&gateway.home).await, "mcpgate demo");
+    let application = Application::register(&gateway.home, CALLBACK).await;
+    let page = Browser::new(&gateway.home).ask(&application.request(&random(), &[])).await.text();
+    assert!(page.contains("mcpgate demo"), "{page}");
+    gateway.signal("HUP");
+    until_reloads(&gateway.home, "reloaded", 1).await;
+    assert_eq!(told_name(&gateway.home).await, "mcpgate demo", "it is not forgotten by a reload");
+}
+
+#[tokio::test]
+async fn nothing_public_names_the_address_of_an_upstream() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = listener.local_addr().unwrap();
+    drop(listener);
+    let upstream = Upstream::start();
+    let url = url::Url::parse(&upstream.url).unwrap();
+    let more = format!("[[upstream]]\nname = \"gone\"\npath = \"/gone\"\nurl = \"http://{gone}/\"\n");
+    let gateway = Home::new(&more, Some(upstream.url.clone())).start().await;
+    let home = &gateway.home;
+    assert_eq!(told_name(home).await, "MCP server", "this one has no name");
+    let application = Application::register(home, CALLBACK).await;
+    let mut browser = Browser::new(home);
+    let mut texts = vec![browser.ask(&application.request(&random(), &[])).await];
+    texts.push(browser.open("/account").await);
+    let mut client = Client::new(home);
+    for path in ["/", "/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource/gone"] {
+        texts.push(client.get(path).await);
+    }
+    for (upstream, path) in [("mcp", "/mcp"), ("gone", "/gone")] {
+        let issued = home.command(&["token", "issue", "--user", "admin", "--upstream", upstream]);
+        texts.push(client.call(path, issued["access_token"].as_str().unwrap(), "address").await);
+    }
+    assert_eq!(texts.last().unwrap().status, 502);
+    for address in [url.authority().to_owned(), gone.to_string()] {
+        let port = address.rsplit(':').next().unwrap();
+        for reply in &texts {
+            let whole = format!("{:?} {}", reply.headers, reply.text());
+            assert!(!whole.contains(&address) && !whole.contains(&format!(":{port}")), "{address}: {whole}");
+        }
+    }
 }

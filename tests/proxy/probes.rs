@@ -126,3 +126,46 @@ async fn a_probe_follows_a_redirect_and_leaves_no_session_behind() {
         [("POST /mcp HTTP/1.1", None), ("POST /mcp/ HTTP/1.1", None), ("DELETE /mcp/ HTTP/1.1", Some("s-1"))]
     );
 }
+
+/// World whose upstream at `/mcp` has no name of the operator's.
+async fn unnamed_world() -> World {
+    World::with(|config| {
+        config.upstreams.iter_mut().filter(|upstream| upstream.name == "main").for_each(|main| main.takes_title = true);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_upstream_without_a_name_is_asked_what_it_calls_itself() {
+    let pong = || vec![answer(&format!("200 OK\r\n{JSON}"), r#"{"jsonrpc":"2.0","id":"mcpgate","result":{}}"#)];
+    let info = r#"{"jsonrpc":"2.0","id":"mcpgate","result":{"serverInfo":{"name":"weather","title":"Weather"}}}"#;
+    let json = vec![answer(&format!("200 OK\r\n{JSON}\r\nMcp-Session-Id: s-1"), info)];
+    // The stream stays open.
+    let events = vec![send(EVENTS), chunk(&format!("event: message\ndata: {info}\n\n")), Act::Hang];
+    let unknown = vec![answer(&format!("400 Bad Request\r\n{JSON}"), r#"{"jsonrpc":"2.0","id":null,"error":{}}"#)];
+    let discovered = info.replace("\"serverInfo\"", "\"_meta\":{\"io.modelcontextprotocol/serverInfo\"");
+    let discovered = vec![answer(&format!("200 OK\r\n{JSON}"), &discovered.replace("}}}", "}}}}"))];
+    for (acts, lines) in [
+        (vec![json], &["initialize", ""][..]),
+        (vec![events], &["initialize"]),
+        (vec![unknown, discovered], &["initialize", "server/discover"]),
+    ] {
+        let (world, log) = (unnamed_world().await, Log::start());
+        world.mcp.then(pong());
+        acts.into_iter().for_each(|acts| world.mcp.then(acts));
+        assert_eq!(world.titles().await, ["main: Weather"]);
+        assert_eq!(log.warnings(), Vec::<String>::new());
+        let seen = world.mcp.seen();
+        let method = |seen: &super::upstream::Seen| {
+            let message: serde_json::Value = serde_json::from_slice(&seen.body).unwrap_or_default();
+            message["method"].as_str().unwrap_or_default().to_owned()
+        };
+        let methods: Vec<_> = seen.iter().map(method).collect();
+        assert_eq!(methods, [&["ping"], lines].concat(), "a session that this begins is ended");
+        let identity = ["x-mcpgate-subject", "x-mcpgate-client", "x-mcpgate-scopes", "x-mcpgate-tenant"];
+        assert!(seen.iter().all(|seen| identity.iter().all(|name| seen.field(name).is_none())), "{seen:?}");
+    }
+    let world = World::new().await;
+    assert_eq!(world.titles().await, Vec::<String>::new());
+    assert_eq!(world.mcp.seen().len(), 1, "one that has a name is not asked");
+}

@@ -113,9 +113,18 @@ impl World {
 
     /// Tries all upstreams once, as the server does, and returns what is known of them then.
     pub(crate) async fn probe(&self) -> Vec<UpstreamState> {
+        self.titles().await;
+        self.states()
+    }
+
+    /// Tries all upstreams once, and returns what they call themselves.
+    pub(crate) async fn titles(&self) -> Vec<String> {
         let table = self.served.lock().unwrap().1.clone();
-        table.probe_upstreams(&self.metrics.worker()).await;
-        table.states()
+        let titles = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&titles);
+        let learnt = move |upstream: &str, title: &str| heard.lock().unwrap().push(format!("{upstream}: {title}"));
+        table.probe_upstreams(&self.metrics.worker(), &learnt).await;
+        titles.lock().unwrap().clone()
     }
 
     /// Adopts a changed configuration, as the server does.

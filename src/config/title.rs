@@ -1,0 +1,30 @@
+//! Names of upstreams that the operator left to the servers themselves.
+
+use super::Config;
+
+impl Config {
+    /// Returns this configuration with what an upstream calls itself as its name; `None` where nothing changes. A title
+    /// that holds the server's address is left alone: people who connect need not learn it.
+    #[must_use]
+    pub fn with_title(&self, upstream: &str, title: &str) -> Option<Self> {
+        let at = self.upstreams.iter().position(|known| {
+            known.name == upstream
+                && known.takes_title
+                && known.display_name != title
+                && !title.contains(known.url.authority())
+        })?;
+        let mut changed = self.clone();
+        title.clone_into(&mut changed.upstreams.get_mut(at)?.display_name);
+        Some(changed)
+    }
+
+    /// Takes over the titles that upstreams had in the configuration before, as far as they are where they were.
+    pub fn keep_titles(&mut self, before: &Self) {
+        for upstream in self.upstreams.iter_mut().filter(|upstream| upstream.takes_title) {
+            let known = before.upstreams.iter().find(|known| known.name == upstream.name && known.url == upstream.url);
+            if let Some(known) = known {
+                upstream.display_name.clone_from(&known.display_name);
+            }
+        }
+    }
+}
