@@ -201,10 +201,33 @@ async fn ci_06_redirects_are_not_followed_and_only_200_counts() {
     for status in [301, 302, 303, 307, 308, 201, 204, 304, 403, 404, 429, 500, 503] {
         let text = format!("HTTP/1.1 {status} X\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", elsewhere.url());
         let server = serve(answer(text)).await;
-        assert_eq!(server.fetch().await.unwrap_err(), FetchError::Status(status));
+        assert_eq!(server.fetch().await.unwrap_err(), FetchError::Status { code: status, said: String::new() });
         assert_eq!(server.connections(), 1);
     }
     assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_says_who_refused_in_one_short_line() {
+    let page = "<!DOCTYPE html><html><head>\n<title>Just a\u{7} \"moment\"...</title></head><body>x";
+    let long = "z".repeat(9_000);
+    for (headers, body, expected) in [
+        ("server: cloudflare\r\n", page, "Server: cloudflare, \"Just a moment ...\""),
+        ("", "error code: 1020\r\n", "\"error code: 1020\""),
+        ("server: \r\n", "", ""),
+        ("server: \u{e9}x\ty\r\n", "\u{e9}\0", "Server: x y"),
+        ("", long.as_str(), &format!("\"{}\"", "z".repeat(80))),
+    ] {
+        let text = format!("HTTP/1.1 403 X\r\n{headers}content-length: {}\r\n\r\n{body}", body.len());
+        let refused = serve(answer(text)).await.fetch().await.unwrap_err();
+        assert_eq!(refused, FetchError::Status { code: 403, said: expected.to_owned() });
+    }
+    // One whose content does not come is told from its head.
+    let silent = Answer { stay_open: true, ..answer("HTTP/1.1 403 X\r\nserver: edge\r\ncontent-length: 9\r\n\r\n") };
+    let began = Instant::now();
+    let refused = serve(silent).await.fetch().await.unwrap_err();
+    assert_eq!(refused, FetchError::Status { code: 403, said: "Server: edge".to_owned() });
+    assert!(began.elapsed() < Duration::from_secs(4));
 }
 
 #[tokio::test]

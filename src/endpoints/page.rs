@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::config::Config;
 use crate::issuer::{AccountView, AskedScope, ConsentView, Identity};
-use crate::oauth::{Lifetime, ScopeSet, Timestamp};
+use crate::oauth::{Lifetime, ScopeSet};
 use crate::web::{Response, reply};
 
 use super::assets;
@@ -224,21 +224,10 @@ pub(super) fn in_words(lifetime: Lifetime) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Writes the day of a moment, in UTC: `21 November 2026`.
-fn date(moment: &Timestamp) -> String {
-    const DAY: &[time::format_description::FormatItem<'_>] =
-        time::macros::format_description!("[day padding:none] [month repr:long] [year]");
-    i64::try_from(moment.as_millis() / 1_000)
-        .ok()
-        .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok())
-        .and_then(|moment| moment.format(DAY).ok())
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{date, in_words};
-    use crate::oauth::{Lifetime, Timestamp};
+    use super::in_words;
+    use crate::oauth::Lifetime;
 
     #[test]
     fn spans_are_said_in_whole_units_never_too_few() {
@@ -255,11 +244,5 @@ mod tests {
             assert_eq!(in_words(Lifetime::from_secs(seconds)), words);
         }
         assert_eq!(in_words(Lifetime::from_millis(1)), "1 second");
-    }
-
-    #[test]
-    fn days_are_written_out() {
-        assert_eq!(date(&Timestamp::from_secs(1_795_219_200)), "21 November 2026");
-        assert_eq!(date(&Timestamp::from_millis(u64::MAX)), "");
     }
 }

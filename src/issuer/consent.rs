@@ -7,8 +7,8 @@ use super::identity::display_name;
 use super::interaction::{Asked, Purpose};
 use super::{AuthorizeRejection, Caller, ConsentView, Decision, Handles, Issuer, LoginView, View};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationResponse, Client, ClientOrigin, CodeRecord, ErrorCode, GrantId, GrantType,
-    OAuthError, RedirectUri, RefusedRequest, ScopeSet, TokenHash, ValidatedRequest,
+    AuthorizationCode, AuthorizationResponse, Client, ClientOrigin, CodeRecord, DocumentSource, ErrorCode, GrantId,
+    GrantType, OAuthError, RedirectUri, RefusedRequest, ScopeSet, TokenHash, ValidatedRequest,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
@@ -272,6 +272,7 @@ impl Issuer {
             looks_like: self.looks_like(client, &identity, &request.redirect, caller).await?,
             identity,
             client_host: policy.document_host(client),
+            copied: client.document.filter(|age| age.source != DocumentSource::Fetched).map(|age| age.fetched_at),
             redirect_host: request.redirect.uri().display_host(),
             redirect_is_scheme: request.redirect.uri().private_use_scheme().is_some(),
             redirect_is_local: request.redirect.uri().is_local(),

@@ -4,14 +4,18 @@ use super::audit::OrUnavailable;
 use super::metadata_document::document_url;
 use super::policy::Policy;
 use super::{AuthorizeRejection, Caller, Identity, Issuer};
-use crate::oauth::{Client, ClientOrigin, MetadataDocumentUrl, VerifiedRedirect, borrowed_brand, resembles};
+use crate::oauth::{Client, ClientId, ClientOrigin, MetadataDocumentUrl, VerifiedRedirect, borrowed_brand, resembles};
 
 impl Policy {
     /// Returns the verified publisher of a client: its document's exact URL is one that the operator trusts. The host alone
     /// says nothing: others may publish there, too.
     pub(super) fn publisher(&self, client: &Client) -> Option<MetadataDocumentUrl> {
-        let verified = self.config.metadata_documents.verified_publishers.iter().any(|url| url == client.id.as_str());
-        if verified { self.document(client) } else { None }
+        if self.is_verified(&client.id) { self.document(client) } else { None }
+    }
+
+    /// Returns whether the operator trusts the publisher of the document at this URL.
+    pub(super) fn is_verified(&self, id: &ClientId) -> bool {
+        self.config.metadata_documents.verified_publishers.iter().any(|url| url == id.as_str())
     }
 
     /// Returns what is known of a client that wants its answer at `redirect`.

@@ -8,10 +8,11 @@ use super::audit::OrUnavailable;
 use super::client_lookup::LookupFailure;
 use super::policy::Policy;
 use super::register::left_out_reason;
-use super::{Caller, Issuer};
+use super::{Caller, Issuer, shipped};
 use crate::config::{MetadataDocumentConfig, MetadataDocumentMode};
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, Lifetime, MetadataDocumentUrl, ReadMetadata, Timestamp,
+    Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, Lifetime, MetadataDocumentUrl,
+    ReadMetadata, Timestamp,
 };
 use crate::outbound::{FetchError, Fetched};
 use crate::store::{AuditEvent, AuditRow, Insertion};
@@ -46,6 +47,18 @@ impl Fault {
             Self::Fetch(error) => error.is_transient(),
             Self::Content(_) => false,
         }
+    }
+
+    /// Returns whether a copy of a trusted publisher's document may stand in. The edges of large clients refuse some data
+    /// centres, or let them wait. No other fault counts: whoever can break TLS must gain nothing, and a document that is
+    /// gone (404, 410) is gone.
+    fn lets_copy_stand_in(&self) -> bool {
+        matches!(self, Self::Fetch(FetchError::Status { code: 403, .. } | FetchError::Slow))
+    }
+
+    /// Returns what the other side said of itself.
+    fn said(&self) -> &str {
+        if let Self::Fetch(FetchError::Status { said, .. }) = self { said } else { "" }
     }
 }
 
@@ -115,7 +128,7 @@ impl Issuer {
             Some(_) | None => {}
         }
         if let Some((_, fault)) = failed.as_ref().filter(|(until, _)| now < *until) {
-            return stand_in(stored, fault, now);
+            return stand_in(stored, fault, policy.is_verified(id), now);
         }
         let _leave = match leave.map_or_else(|| self.throttle.fetch(url.host(), caller), Ok) {
             Ok(leave) => leave,
@@ -124,16 +137,62 @@ impl Issuer {
         let fault = match self.fetch_document(&url, stored.is_some(), &policy).await {
             Ok((read, believed)) => {
                 *failed = None;
-                let age = DocumentAge { fetched_at: now, fresh_until: now.plus(believed) };
+                let fresh_until = now.plus(believed);
+                let age = DocumentAge { fetched_at: now, fresh_until, source: DocumentSource::Fetched };
                 return self.keep_document(id, read, age, stored, &policy, caller).await;
             }
             Err(Fault::Fetch(FetchError::Busy)) if stored.is_none() => return Err(LookupFailure::Throttled(BACK_OFF)),
             Err(fault) => fault,
         };
         tracing::info!(client = url.as_str(), %fault, "a metadata document makes no client");
-        let answer = stand_in(stored, &fault, now);
+        let answer = if policy.is_verified(id) && fault.lets_copy_stand_in() {
+            self.copy(&url, id, stored, &fault, &policy, caller).await
+        } else {
+            stand_in(stored, &fault, false, now)
+        };
         *failed = Some((now.plus(BACK_OFF), fault));
         answer
+    }
+
+    /// Answers by a copy of a trusted publisher's document: the one that is stored, or else the one that is shipped. It is
+    /// believed for as short a time as any document, and then the publisher is asked again.
+    async fn copy(
+        &self,
+        url: &MetadataDocumentUrl,
+        id: &ClientId,
+        stored: Option<Client>,
+        fault: &Fault,
+        policy: &Policy,
+        caller: &Caller,
+    ) -> Result<Client, LookupFailure> {
+        let fresh_until = self.clock.now().plus(policy.config.metadata_documents.min_cache);
+        let client = if let Some(client) = stored {
+            let age = client.document.map(|age| DocumentAge { fresh_until, ..age });
+            if let Some(age) = age {
+                self.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
+            }
+            Client { document: age, ..client }
+        } else {
+            let Some(shipped) = shipped::copy_of(url.as_str()) else {
+                tracing::warn!(
+                    client = url.as_str(), %fault, said = fault.said(),
+                    "a publisher's metadata document cannot be fetched, and there is no copy: import one with \
+                     mcpgate client document import"
+                );
+                return Err(LookupFailure::TryLater(format!("metadata_document_unreachable: {fault}").into()));
+            };
+            let age = DocumentAge { fetched_at: shipped.seen, fresh_until, source: DocumentSource::Shipped };
+            let read = ClientMetadata::from_metadata_document(shipped.content.as_bytes(), url, &policy.registration());
+            let read = read.map_err(|error| LookupFailure::NotAClient(error.description().to_owned().into()))?;
+            self.keep_document(id, read, age, None, policy, caller).await?
+        };
+        let copied = client.document.map(|age| age.fetched_at.day()).unwrap_or_default();
+        tracing::warn!(
+            client = url.as_str(), %fault, said = fault.said(), copy_of = copied,
+            "a publisher's metadata document cannot be fetched: a copy stands in; if sign-ins fail, import a newer one with \
+             mcpgate client document import"
+        );
+        Ok(client)
     }
 
     /// Fetches and reads a document: what it says, and how long that is believed.
@@ -181,9 +240,10 @@ impl Issuer {
                 last_used_at: None,
                 document: Some(age),
             };
+            let copied = (age.source == DocumentSource::Shipped).then(|| "shipped_copy".to_owned());
             let row = AuditRow {
                 client: Some(id.clone()),
-                reason: left_out_reason(&left_out),
+                reason: joined(copied, left_out_reason(&left_out)),
                 ..self.audit(AuditEvent::ClientAdded, caller)
             };
             let cap = policy.config.registration.max_clients;
@@ -234,7 +294,8 @@ fn believed_for(fetched: &Fetched, limits: &MetadataDocumentConfig) -> Lifetime 
     Lifetime::from_secs(said).min(limits.max_cache).max(limits.min_cache)
 }
 
-fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
+/// Joins two parts of an audit row's reason.
+pub(super) fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
     let all: Vec<_> = first.into_iter().chain(second).collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
@@ -248,11 +309,15 @@ fn is_fresh(client: &Client, now: Timestamp) -> bool {
 fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
     stored
         .filter(|c| c.last_used_at.is_some())
+        .filter(|c| c.document.is_none_or(|age| age.source == DocumentSource::Fetched))
         .filter(|c| now.since(c.document.map_or(c.created_at, |age| age.fetched_at)) <= OUTAGE)
 }
 
 /// Answers while a document cannot be had: by the last good copy, if the fault may pass.
-fn stand_in(stored: Option<Client>, fault: &Fault, now: Timestamp) -> Result<Client, LookupFailure> {
+fn stand_in(stored: Option<Client>, fault: &Fault, is_verified: bool, now: Timestamp) -> Result<Client, LookupFailure> {
+    if let Some(client) = stored.as_ref().filter(|_| is_verified && fault.lets_copy_stand_in()) {
+        return Ok(client.clone());
+    }
     // CI-18: for a name that does not resolve and for one that leads inside there is one answer until somebody has granted
     // the client anything, or any stranger could ask which names of the inner network exist: also by having a document of
     // his own read and pointing its name there later.

@@ -32,6 +32,7 @@ mod register;
 mod rejection;
 mod revoke;
 mod setup_link;
+mod shipped;
 mod sweep;
 mod throttle;
 mod token;

@@ -21,11 +21,16 @@ pub(super) struct Policy {
 impl Issuer {
     /// Returns the policy of this moment.
     pub(super) fn policy(&self) -> Policy {
-        Policy { config: self.config.load_full(), tenant: self.tenant.clone() }
+        Policy::new(self.config.load_full(), self.tenant.clone())
     }
 }
 
 impl Policy {
+    /// Takes a configuration as a tenant's policy.
+    pub(super) fn new(config: Arc<Config>, tenant: TenantId) -> Self {
+        Self { config, tenant }
+    }
+
     /// Finds the upstream whose tokens have this audience, among the tenant's own.
     pub(super) fn upstream(&self, resource: &ResourceIndicator) -> Option<&UpstreamConfig> {
         self.upstreams().find(|u| u.resource == *resource)

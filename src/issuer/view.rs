@@ -125,6 +125,8 @@ pub struct ConsentView {
     pub looks_like: Option<String>,
     /// The host of the client-id URL, for metadata documents.
     pub client_host: Option<String>,
+    /// The day of the copy that stands in for the client's document, if one does.
+    pub copied: Option<Timestamp>,
     /// Where the code goes: host, or scheme of a private-use URI.
     pub redirect_host: String,
     /// Whether that is the scheme of a private-use URI: the code goes to the application that registered it.

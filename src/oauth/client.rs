@@ -82,13 +82,26 @@ pub struct ClientSecretHash {
     pub until: Option<Timestamp>,
 }
 
-/// How old what is known of a metadata document is.
+/// How old what is known of a metadata document is, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentAge {
-    /// When it was last fetched.
+    /// When it was last fetched; of a copy, when that was made.
     pub fetched_at: Timestamp,
     /// Until when it is believed without another look.
     pub fresh_until: Timestamp,
+    /// Where it comes from.
+    pub source: DocumentSource,
+}
+
+/// Where what is known of a metadata document comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DocumentSource {
+    /// Its own URL.
+    Fetched,
+    /// A copy that came with this program.
+    Shipped,
+    /// A copy that an operator imported.
+    Imported,
 }
 
 /// A registered application.

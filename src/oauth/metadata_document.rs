@@ -1,5 +1,7 @@
 //! `MetadataDocumentUrl`: a client id that is the https URL of a Client ID Metadata Document.
 
+use super::json;
+
 /// As long as any client id may be.
 const MAX_LENGTH: usize = 2048;
 
@@ -29,6 +31,12 @@ impl MetadataDocumentUrl {
             url::Host::Ipv4(_) | url::Host::Ipv6(_) => allow_internal_hosts,
         };
         host_is_sound.then(|| Self(client_id.to_owned()))
+    }
+    /// Returns the URL that a document says it stands at; the rules of `parse` apply.
+    #[must_use]
+    pub fn named_in(document: &[u8], allow_internal_hosts: bool) -> Option<Self> {
+        let members = json::object(document)?;
+        Self::parse(members.get("client_id")?.as_str()?, allow_internal_hosts)
     }
     /// Returns the exact string.
     #[must_use]

@@ -54,7 +54,7 @@ pub use authorization::{
     AuthorizationRequest, AuthorizationResponse, Prompt, RefusedRequest, RequestPolicy, ValidatedRequest,
 };
 pub use challenge::BearerChallenge;
-pub use client::{AuthMethod, Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge};
+pub use client::{AuthMethod, Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource};
 pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
 pub use client_metadata::ClientMetadata;
 pub use client_reader::LeftOut;

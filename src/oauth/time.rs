@@ -35,6 +35,15 @@ impl Timestamp {
         Self(self.0.saturating_add(lifetime.as_millis()))
     }
 
+    /// Returns the day in UTC, in words: `21 November 2026`; empty for a moment beyond the year 9999.
+    #[must_use]
+    pub fn day(self) -> String {
+        const DAY: &[time::format_description::FormatItem<'_>] =
+            time::macros::format_description!("[day padding:none] [month repr:long] [year]");
+        let moment = i64::try_from(self.as_secs()).ok().and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
+        moment.and_then(|moment| moment.format(DAY).ok()).unwrap_or_default()
+    }
+
     /// Returns how long after `earlier` this moment is; zero when it is not after it.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Lifetime {
@@ -83,5 +92,16 @@ impl Lifetime {
     #[must_use]
     pub const fn as_duration(self) -> std::time::Duration {
         std::time::Duration::from_millis(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    #[test]
+    fn days_are_written_out() {
+        assert_eq!(Timestamp::from_secs(1_795_219_200).day(), "21 November 2026");
+        assert_eq!(Timestamp::from_millis(u64::MAX).day(), "");
     }
 }

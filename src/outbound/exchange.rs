@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::Empty;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, SERVER, USER_AGENT};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,6 +22,10 @@ const MAX_HEAD: usize = 32 * 1024;
 /// How slowly a document may come; the time in all is that of the whole fetch. Somebody waits for it in a browser, and
 /// others wait for its place.
 const PACE: Pace = Pace { total: TOTAL_TIME, grace: Duration::from_secs(2) };
+
+/// How much of a refusal is looked at, and how long it may take to come.
+const EXCERPT: usize = 2048;
+const EXCERPT_TIME: Duration = Duration::from_millis(500);
 
 /// Who asks.
 pub(super) const AGENT: &str = concat!("mcpgate/", env!("CARGO_PKG_VERSION"));
@@ -54,7 +58,7 @@ pub(super) async fn get(
     let answer = sender.send_request(request).await.map_err(|_| FetchError::Protocol)?;
     // CIMD "Client Information Document": 200 is the only success; a redirect is not followed (CI-06).
     if answer.status() != StatusCode::OK {
-        return Err(FetchError::Status(answer.status().as_u16()));
+        return Err(FetchError::Status { code: answer.status().as_u16(), said: said(answer).await });
     }
     check_type(answer.headers())?;
     let Freshness { max_age, no_store } = Freshness::read(answer.headers());
@@ -65,6 +69,28 @@ pub(super) async fn get(
         BodyError::Broken => FetchError::Protocol,
     })?;
     Ok(Fetched { body, max_age, no_store })
+}
+
+/// Returns what a refusal says of itself, in one line: whoever sent it wrote that, so it is short and printable ASCII.
+async fn said<B: http_body::Body<Data = Bytes> + Unpin>(answer: Response<B>) -> String {
+    let server = answer.headers().get(SERVER).map(|value| printable(value.as_bytes(), 40));
+    // The beginning is enough: the page of an edge names itself in its title.
+    let start = tokio::time::timeout(EXCERPT_TIME, answer.into_body().frame()).await.ok().flatten();
+    let start = start.and_then(Result::ok).and_then(|frame| frame.into_data().ok()).unwrap_or_default();
+    let start = start.get(..EXCERPT).unwrap_or(&start);
+    let after = |text: &[u8]| start.windows(text.len()).position(|found| found == text).map(|at| at + text.len());
+    let title = after(b"<title>").and_then(|at| start.get(at..)).and_then(|rest| rest.split(|b| *b == b'<').next());
+    let excerpt = printable(title.unwrap_or(start), 80);
+    let server = server.filter(|name| !name.is_empty()).map(|name| format!("Server: {name}"));
+    let excerpt = Some(excerpt).filter(|text| !text.is_empty()).map(|text| format!("\"{text}\""));
+    server.into_iter().chain(excerpt).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns bytes as one line of printable ASCII without quotes, of at most `most` characters.
+fn printable(bytes: &[u8], most: usize) -> String {
+    let shown = |b: &u8| if b.is_ascii_graphic() && !matches!(b, b'"' | b'\\') { char::from(*b) } else { ' ' };
+    let text: String = bytes.iter().map(shown).collect();
+    text.split_ascii_whitespace().collect::<Vec<_>>().join(" ").chars().take(most).collect()
 }
 
 /// `application/json` or `application/*+json`, in the clear.

@@ -49,7 +49,7 @@ pub struct Fetched {
 }
 
 /// Why a fetch brought nothing. The variants go to log and audit; the browser learns only whether to try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The URL or an address behind it is not public.
     #[error("the address is not a public one")]
@@ -64,8 +64,13 @@ pub enum FetchError {
     #[error("the TLS handshake failed")]
     Tls,
     /// Another status than 200 (redirects included).
-    #[error("the answer has status {0}")]
-    Status(u16),
+    #[error("the answer has status {code}")]
+    Status {
+        /// The status.
+        code: u16,
+        /// Who says so, in one short line for the log: the Server field, and the title or beginning of the content.
+        said: String,
+    },
     /// Not JSON by its Content-Type, or encoded.
     #[error("the answer is not plain JSON")]
     ContentType,
@@ -86,11 +91,11 @@ pub enum FetchError {
 impl FetchError {
     /// Returns whether trying again later may help.
     #[must_use]
-    pub const fn is_transient(self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         match self {
             // A maintenance page passes, too.
             Self::Dns | Self::Connect | Self::ContentType | Self::Slow | Self::Busy | Self::Protocol => true,
-            Self::Status(code) => code >= 500 || code == 429 || code == 403,
+            Self::Status { code, .. } => *code >= 500 || *code == 429 || *code == 403,
             // Whoever can break TLS must not be able to freeze a document in the state that suits him.
             Self::Tls | Self::Refused | Self::TooLarge => false,
         }
@@ -174,16 +179,20 @@ impl Dialer {
                 self.guard.admit(found.ok_or(FetchError::Dns)?.into_iter())?
             }
         };
+        let mut fault = FetchError::Connect;
         for address in addresses {
             let leave = match by_network {
                 Some(budget) => Some(turn(budget, &network::site(address.ip()).to_string()).await?),
                 None => None,
             };
-            if let Ok(Ok(stream)) = timeout(CONNECT_TIME, self.transport.connect(address)).await {
-                return Ok((stream, leave));
+            match timeout(CONNECT_TIME, self.transport.connect(address)).await {
+                Ok(Ok(stream)) => return Ok((stream, leave)),
+                Ok(Err(_)) => {}
+                // An edge that drops what comes from some networks is not told from one that is slow.
+                Err(_) => fault = FetchError::Slow,
             }
         }
-        Err(FetchError::Connect)
+        Err(fault)
     }
 
     /// Connects to the proxy, which the operator named, and through it: what the target's name leads to is for the

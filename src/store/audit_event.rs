@@ -152,13 +152,17 @@ events! {
          "account_or_resource_gone" "scopes_gone"],
         "the OAuth error code, with details in brackets";
     /// A client was added: by an operator, or on the first use of its metadata document (then without an actor).
-    ClientAdded = "client.added", Deed, [Client] [Actor Resource Scopes] [];
+    ClientAdded = "client.added", Deed, [Client] [Actor Resource Scopes] ["shipped_copy"],
+        "which members of the document were left out";
     /// A client was deleted with everything granted to it: by an operator, or because nobody used it.
     ClientDeleted = "client.deleted", Deed, [Client] [Actor] ["unused"];
     /// An operator switched a client off: its tokens are refused.
     ClientDisabled = "client.disabled", Deed, [Actor Client] [] [];
     /// The metadata document of a client has changed.
     ClientDocumentChanged = "client.document_changed", Open, [Client] [] ["consents_voided"];
+    /// An operator imported a copy of a client's metadata document, which stands in while the document cannot be fetched.
+    ClientDocumentImported = "client.document_imported", Deed, [Actor Client] [] ["consents_voided"],
+        "which members were left out";
     /// An operator switched a client on again.
     ClientEnabled = "client.enabled", Deed, [Actor Client] [] [];
     /// A client registered itself.

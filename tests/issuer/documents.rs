@@ -136,8 +136,8 @@ async fn ci_12_ci_18_failures_are_not_cached_and_the_page_tells_no_details() {
         (FetchError::Dns, ErrorCode::InvalidClient),
         (FetchError::Connect, ErrorCode::TemporarilyUnavailable),
         (FetchError::Slow, ErrorCode::TemporarilyUnavailable),
-        (FetchError::Status(500), ErrorCode::TemporarilyUnavailable),
-        (FetchError::Status(404), ErrorCode::InvalidClient),
+        (status(500), ErrorCode::TemporarilyUnavailable),
+        (status(404), ErrorCode::InvalidClient),
         (FetchError::Refused, ErrorCode::InvalidClient),
         (FetchError::Tls, ErrorCode::InvalidClient),
         (FetchError::ContentType, ErrorCode::TemporarilyUnavailable),
@@ -145,7 +145,7 @@ async fn ci_12_ci_18_failures_are_not_cached_and_the_page_tells_no_details() {
     ];
     for (error, expected) in cases {
         let world = World::new().await;
-        world.fetch.fail(DOCUMENT, error);
+        world.fetch.fail(DOCUMENT, error.clone());
         let Err(AuthorizeRejection::Page(shown)) = world.begin(&id(), &[], None).await else { panic!("{error}") };
         assert_eq!(shown.code(), expected, "{error}");
         assert!(!shown.description().contains(&error.to_string()), "{}", shown.description());
@@ -265,7 +265,7 @@ async fn ci_15_one_stranger_does_not_use_up_what_a_host_has_for_all() {
     let world = World::new().await;
     let url = |n: u32| ClientId::parse(&format!("https://app.example/{n}.json")).unwrap();
     for n in 0..3 {
-        world.fetch.fail(url(n).as_str(), FetchError::Status(404));
+        world.fetch.fail(url(n).as_str(), status(404));
         assert_eq!(paged(world.begin(&url(n), &[], None).await), ErrorCode::InvalidClient);
     }
     let outcome = world.begin(&url(3), &[], None).await;
@@ -310,7 +310,7 @@ async fn ci_18_a_name_that_leads_inside_since_its_document_was_read_tells_nothin
         let world = World::new().await;
         world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
         world.begin(&id(), &[], None).await.unwrap();
-        world.fetch.fail(DOCUMENT, error);
+        world.fetch.fail(DOCUMENT, error.clone());
         world.pass(3600);
         assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient, "{error}");
     }
@@ -335,13 +335,13 @@ async fn ci_12_an_outage_is_bridged_for_a_week_for_clients_in_use() {
     world.fetch.serve(DOCUMENT, &document(CALLBACK), None, false);
     world.pass(11);
     world.begin(&id(), &[], None).await.unwrap();
-    world.fetch.fail(DOCUMENT, FetchError::Status(403));
+    world.fetch.fail(DOCUMENT, status(403));
     world.pass(7 * 86_400);
     assert!(world.begin(&id(), &[], None).await.is_ok());
     world.pass(11);
     assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::TemporarilyUnavailable);
     // A document that is gone for good is no outage.
-    world.fetch.fail(DOCUMENT, FetchError::Status(404));
+    world.fetch.fail(DOCUMENT, status(404));
     world.pass(11);
     assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient);
 }

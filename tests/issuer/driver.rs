@@ -73,6 +73,11 @@ impl Fetch for ScriptedFetch {
     }
 }
 
+/// An answer with another status than 200.
+pub(crate) fn status(code: u16) -> FetchError {
+    FetchError::Status { code, said: "Server: edge".to_owned() }
+}
+
 pub(crate) struct World {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) store: Arc<FaultyStore>,

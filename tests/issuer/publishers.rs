@@ -1,7 +1,14 @@
 //! Verified publishers: clients whose document stands at an exact URL that the operator trusts.
 
-use mcpgate::issuer::{AuthorizeRejection, ConsentView, Identity, Step, View};
-use mcpgate::oauth::ClientId;
+use std::sync::Arc;
+
+use mcpgate::entropy::SeededEntropy;
+use mcpgate::issuer::{
+    Administration, AdministrationError, AuthorizeRejection, ConsentView, Identity, Registered, Step, View,
+};
+use mcpgate::oauth::{ClientId, DocumentSource, ErrorCode, TenantId, Timestamp};
+use mcpgate::outbound::FetchError;
+use mcpgate::store::AuditEvent;
 
 use super::driver::*;
 
@@ -79,4 +86,147 @@ async fn an_error_goes_to_a_verified_publisher_by_redirect() {
             }
         }
     }
+}
+
+const CLAUDE: &str = "https://claude.ai/oauth/mcp-oauth-client-metadata";
+const CLAUDE_CALLBACK: &str = "https://claude.ai/api/mcp/auth_callback";
+
+fn claude() -> ClientId {
+    ClientId::parse(CLAUDE).unwrap()
+}
+
+async fn source(world: &World, client: &ClientId) -> Option<DocumentSource> {
+    let found = world.inner().find_client(&TenantId::default(), client).await.unwrap();
+    found.and_then(|client| client.document).map(|age| age.source)
+}
+
+async fn import(world: &World, document: &serde_json::Value) -> Result<Registered, AdministrationError> {
+    let administration = Administration::new(
+        world.store.clone(),
+        world.clock.clone(),
+        Arc::new(SeededEntropy::new(7)),
+        world.keys.clone(),
+        world.config.load_full(),
+        TenantId::default(),
+    );
+    administration.import_document(document.to_string().as_bytes()).await
+}
+
+#[tokio::test]
+async fn ci_12_a_shipped_copy_stands_in_for_a_document_that_was_never_had() {
+    let world = world(&[CLAUDE]).await;
+    world.fetch.fail(CLAUDE, status(403));
+    let shown = page(&world, &claude(), CLAUDE_CALLBACK).await;
+    assert_eq!(shown.identity, Identity::Published("claude.ai".to_owned()));
+    assert_eq!(
+        (shown.client_name.as_str(), shown.copied.map(Timestamp::day)),
+        ("Claude", Some("29 September 2026".into()))
+    );
+    let added = world.audit().await.into_iter().find(|row| row.event == AuditEvent::ClientAdded).unwrap();
+    assert_eq!(added.reason.as_deref(), Some("shipped_copy"));
+    let asked = [("redirect_uri", CLAUDE_CALLBACK)];
+    let code = world.code(&claude(), &asked, "ada").await;
+    let tokens = world.redeem_with(&claude(), &code, &asked).await.unwrap();
+    assert!(world.refresh(&claude(), &tokens.refresh).await.is_ok());
+    assert_eq!(world.fetch.calls(), 1, "for five minutes nobody is asked again");
+
+    // For as long as the publisher's edge refuses, and not a moment longer.
+    for day in 0..20 {
+        assert!(world.begin(&claude(), &asked, None).await.is_ok(), "day {day}");
+        assert_eq!(source(&world, &claude()).await, Some(DocumentSource::Shipped));
+        world.pass(86_400);
+    }
+    let document = serde_json::json!({ "client_id": CLAUDE, "client_name": "Claude", "redirect_uris": [SITE] });
+    world.fetch.serve(CLAUDE, &document, None, false);
+    assert_eq!(paged(world.begin(&claude(), &asked, None).await), ErrorCode::InvalidRequest, "it has moved");
+    assert_eq!(page(&world, &claude(), SITE).await.copied, None);
+    assert_eq!(source(&world, &claude()).await, Some(DocumentSource::Fetched));
+}
+
+#[tokio::test]
+async fn ci_12_a_copy_stands_in_for_a_refusal_or_silence_only_and_for_whom_the_operator_trusts() {
+    for (fault, expected) in [
+        (status(403), None),
+        (FetchError::Slow, None),
+        (FetchError::Tls, Some(ErrorCode::InvalidClient)),
+        (status(404), Some(ErrorCode::InvalidClient)),
+        (status(410), Some(ErrorCode::InvalidClient)),
+        (status(302), Some(ErrorCode::InvalidClient)),
+        (status(500), Some(ErrorCode::TemporarilyUnavailable)),
+        (FetchError::Connect, Some(ErrorCode::TemporarilyUnavailable)),
+        (FetchError::Dns, Some(ErrorCode::InvalidClient)),
+        (FetchError::Refused, Some(ErrorCode::InvalidClient)),
+        (FetchError::TooLarge, Some(ErrorCode::InvalidClient)),
+    ] {
+        let asked = [("redirect_uri", CLAUDE_CALLBACK)];
+        for has_copy in [false, true] {
+            let world = world(&[CLAUDE]).await;
+            if has_copy {
+                world.fetch.fail(CLAUDE, status(403));
+                world.begin(&claude(), &asked, None).await.unwrap();
+                world.pass(300);
+            }
+            world.fetch.fail(CLAUDE, fault.clone());
+            // The second one comes while nothing is fetched after the failure.
+            for _ in 0..2 {
+                match (world.begin(&claude(), &asked, None).await, expected) {
+                    (Ok(_), None) => {}
+                    (outcome @ Err(_), Some(code)) => assert_eq!(paged(outcome), code, "{fault}"),
+                    (outcome, _) => panic!("{fault}, a copy before: {has_copy}: {outcome:?}"),
+                }
+            }
+        }
+        // For a publisher that the operator does not trust there is no copy.
+        let stranger = world(&[]).await;
+        stranger.fetch.fail(CLAUDE, fault.clone());
+        assert!(stranger.begin(&claude(), &asked, None).await.is_err(), "{fault}");
+    }
+    // Nor for a document that nobody has ever seen.
+    let world = world(&[DOCUMENT]).await;
+    world.fetch.fail(DOCUMENT, status(403));
+    assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::TemporarilyUnavailable);
+    assert_eq!(source(&world, &id()).await, None);
+}
+
+#[tokio::test]
+async fn ci_12_what_the_publisher_said_itself_comes_before_what_is_shipped() {
+    let world = world(&[CLAUDE]).await;
+    let document = serde_json::json!({ "client_id": CLAUDE, "client_name": "Claude", "redirect_uris": [SITE] });
+    world.fetch.serve(CLAUDE, &document, None, false);
+    let asked = [("redirect_uri", SITE)];
+    world.begin(&claude(), &asked, None).await.unwrap();
+    world.fetch.fail(CLAUDE, status(403));
+    world.pass(30 * 86_400);
+    assert!(world.begin(&claude(), &asked, None).await.is_ok(), "its last own word stands in, however old");
+    assert_eq!(source(&world, &claude()).await, Some(DocumentSource::Fetched));
+    // A client that was switched off stays off, whatever stands in for its document.
+    world.inner().set_client_disabled(&TenantId::default(), &claude(), true, world.row()).await.unwrap();
+    world.pass(300);
+    assert_eq!(paged(world.begin(&claude(), &asked, None).await), ErrorCode::InvalidClient);
+}
+
+#[tokio::test]
+async fn ci_12_an_imported_copy_stands_in_until_the_document_can_be_had() {
+    let world = world(&[DOCUMENT]).await;
+    world.fetch.fail(DOCUMENT, status(403));
+    import(&world, &document(DOCUMENT, "Teapot")).await.unwrap();
+    let row = world.audit().await.pop().unwrap();
+    assert_eq!((row.event, row.actor.as_deref()), (AuditEvent::ClientDocumentImported, Some("operator")));
+    let shown = page(&world, &id(), SITE).await;
+    assert_eq!((shown.copied, world.fetch.calls()), (Some(world.now()), 1), "the publisher is asked first");
+    world.pass(300);
+    world.fetch.serve(DOCUMENT, &document(DOCUMENT, "Kettle"), None, false);
+    let shown = page(&world, &id(), SITE).await;
+    assert_eq!((shown.client_name.as_str(), shown.copied), ("Kettle", None));
+
+    import(&world, &document(DOCUMENT, "Teapot")).await.unwrap();
+    assert_eq!(world.audit().await.pop().unwrap().reason.as_deref(), Some("consents_voided"));
+    let refused = |document: serde_json::Value| {
+        let world = &world;
+        async move { import(world, &document).await.unwrap_err().to_string() }
+    };
+    let stranger = refused(document("https://other.example/c.json", "x")).await;
+    assert!(stranger.contains("https://other.example/c.json is not among"), "{stranger}");
+    assert!(refused(serde_json::json!([])).await.contains("no client metadata document"));
+    assert!(refused(serde_json::json!({ "client_id": DOCUMENT })).await.contains("redirect"));
 }

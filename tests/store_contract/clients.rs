@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, Lifetime, RegisteredRedirects,
-    TenantId,
+    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, Lifetime,
+    RegisteredRedirects, TenantId,
 };
 use mcpgate::store::{AuditEvent, Change, Insertion, Store, StoreError, Update};
 
@@ -188,7 +188,10 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
 async fn a_documents_age_is_kept_with_the_client(store: Arc<dyn Store>) {
     let age = |hours: u64| {
         let fetched_at = START.plus(Lifetime::from_secs(hours * 3600));
-        DocumentAge { fetched_at, fresh_until: fetched_at.plus(HOUR) }
+        // Where it comes from is kept, too, and changes with it.
+        let sources = [DocumentSource::Shipped, DocumentSource::Imported, DocumentSource::Fetched];
+        let source = sources[usize::try_from(hours).unwrap() % 3];
+        DocumentAge { fetched_at, fresh_until: fetched_at.plus(HOUR), source }
     };
     let id = ClientId::parse("https://app.example/client.json").unwrap();
     let first = Client { id: id.clone(), document: Some(age(0)), ..client("x", ClientOrigin::MetadataDocument) };

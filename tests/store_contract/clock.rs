@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{Client, ClientOrigin, ClientSecretHash, DocumentAge, Lifetime, Timestamp};
+use mcpgate::oauth::{Client, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, Lifetime, Timestamp};
 use mcpgate::store::{AuditEvent, Change, ClockNote, Insertion, LoginPlace, Rotation, Store};
 
 use crate::world::*;
@@ -91,13 +91,17 @@ async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn
     grant(&store, "g", later).await;
     store.record_login_success(&tenant(), &alice, &name, places, later).await.unwrap();
     store.record_login_failure(&tenant(), &name, Some(&alice), later).await.unwrap();
-    let document = Some(DocumentAge { fetched_at: later, fresh_until: later.plus(DAY) });
+    let document =
+        Some(DocumentAge { fetched_at: later, fresh_until: later.plus(DAY), source: DocumentSource::Imported });
     let known = Client { document, ..client("https://app.example/client", ClientOrigin::MetadataDocument) };
     store.put_document_client(known.clone(), false, Some(row(AuditEvent::ClientAdded, later))).await.unwrap();
     store.turn_back(START, START).await.unwrap();
     let found = async |id| store.find_client(&tenant(), &id).await.unwrap().unwrap();
     assert_eq!(found(client_id("app")).await.last_used_at, Some(START));
-    assert_eq!(found(known.id).await.document, Some(DocumentAge { fetched_at: START, fresh_until: START }));
+    assert_eq!(
+        found(known.id).await.document,
+        Some(DocumentAge { fetched_at: START, fresh_until: START, source: DocumentSource::Imported })
+    );
     let history = store.find_login(&tenant(), "alice", &name, places, START).await.unwrap();
     assert_eq!((history.last_logins, history.failures), ([Some(START); 2], 1));
     let forgotten = store.find_login(&tenant(), "alice", &name, places, START.plus(DAY)).await.unwrap();

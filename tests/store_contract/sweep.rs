@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{ClientId, ClientOrigin, Lifetime, Timestamp};
+use mcpgate::oauth::{ClientId, ClientOrigin, DocumentAge, DocumentSource, Lifetime, Timestamp};
 use mcpgate::store::{AuditEvent, Redemption, Rotation, SetupLink, Store};
 
 use crate::world::*;
@@ -117,6 +117,10 @@ async fn rg_14_clients_nobody_used_are_forgotten(store: Arc<dyn Store>) {
     let document = ClientId::parse("https://app.example/client.json").unwrap();
     let document = mcpgate::oauth::Client { id: document, ..client("x", ClientOrigin::MetadataDocument) };
     store.put_document_client(document.clone(), false, Some(added())).await.unwrap();
+    let age = DocumentAge { fetched_at: START, fresh_until: START, source: DocumentSource::Imported };
+    let imported = ClientId::parse("https://app.example/imported.json").unwrap();
+    let imported = mcpgate::oauth::Client { id: imported, document: Some(age), ..document.clone() };
+    store.put_document_client(imported.clone(), false, Some(added())).await.unwrap();
     store
         .set_client_disabled(&tenant(), &client_id("off"), true, row(AuditEvent::ClientDisabled, START))
         .await
@@ -128,7 +132,8 @@ async fn rg_14_clients_nobody_used_are_forgotten(store: Arc<dyn Store>) {
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     sweep(&store, day).await;
     let names: Vec<_> = store.list_clients(&tenant()).await.unwrap().into_iter().map(|c| c.id).collect();
-    assert_eq!(names, ["app", "manual", "off", "waiting"].map(client_id));
+    let kept = ["app", "manual", "off", "waiting"].map(client_id).into_iter().chain([imported.id]);
+    assert_eq!(names, kept.collect::<Vec<_>>());
     let removed = rows(&store, audit).await;
     assert!(removed.iter().all(|r| r.event == AuditEvent::ClientDeleted && r.reason.as_deref() == Some("unused")));
     assert_eq!((removed.len(), changes(&store, change).await.len()), (2, 2));

@@ -8,6 +8,7 @@ mod accounts;
 mod audit_trail;
 mod clients;
 mod clock;
+mod documents;
 mod grants;
 
 pub use accounts::{FirstAccount, NewAccount};
@@ -96,6 +97,20 @@ pub enum AdministrationError {
     /// What is said of a client breaks a rule of RFC 7591 or of redirect URIs.
     #[error("{}", .0.description())]
     BadClient(OAuthError),
+    /// What should be a metadata document names no URL of one.
+    #[error(
+        "this is no client metadata document: it must be a JSON object whose client_id is the https URL of the document"
+    )]
+    NoDocument,
+    /// The operator does not trust the publisher of a document.
+    #[error(
+        "{0} is not among client_id_metadata_documents.verified_publishers; a copy stands in only for a publisher that is \
+         trusted: add the URL there first"
+    )]
+    NotVerified(String),
+    /// Documents at this URL are not honoured.
+    #[error("client_id_metadata_documents.mode does not admit {0}; allow its host or URL first")]
+    NotAdmitted(String),
     /// A public client has no secret.
     #[error("the client {0:?} is public and has no secret")]
     NoSecret(String),

@@ -10,12 +10,12 @@ use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, StoredClient, opened};
 use super::{EmbeddedStore, audit};
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, TenantId, Timestamp,
+    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, TenantId, Timestamp,
 };
 
 pub(super) const COLUMNS: &str =
     "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, document_fetched_at,
-        document_fresh_until, seal FROM client";
+        document_fresh_until, document_source, seal FROM client";
 
 pub(super) const fn origin_word(origin: ClientOrigin) -> &'static str {
     match origin {
@@ -38,6 +38,24 @@ pub(super) const fn status_word(disabled: bool) -> &'static str {
 
 pub(super) fn parse_disabled(word: &str) -> Option<bool> {
     [true, false].into_iter().find(|disabled| status_word(*disabled) == word)
+}
+
+/// NULL for a document that was fetched, as all were before there were copies.
+const fn source_word(document: Option<DocumentAge>) -> Option<&'static str> {
+    match document {
+        Some(DocumentAge { source: DocumentSource::Shipped, .. }) => Some("shipped"),
+        Some(DocumentAge { source: DocumentSource::Imported, .. }) => Some("imported"),
+        Some(DocumentAge { source: DocumentSource::Fetched, .. }) | None => None,
+    }
+}
+
+fn parse_source(word: Option<&str>) -> Result<DocumentSource, StoreError> {
+    match word {
+        None => Ok(DocumentSource::Fetched),
+        Some("shipped") => Ok(DocumentSource::Shipped),
+        Some("imported") => Ok(DocumentSource::Imported),
+        Some(_) => Err(StoreError::Corrupt("where a document comes from cannot be read".to_owned())),
+    }
 }
 
 /// A client and its row.
@@ -66,9 +84,9 @@ pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreE
         disabled: c.word(parse_disabled)?,
         created_at: c.moment()?,
         last_used_at: c.optional_moment()?,
-        document: match (c.optional_moment()?, c.optional_moment()?) {
-            (Some(fetched_at), Some(fresh_until)) => Some(DocumentAge { fetched_at, fresh_until }),
-            (None, None) => None,
+        document: match (c.optional_moment()?, c.optional_moment()?, parse_source(c.optional_text()?)?) {
+            (Some(fetched_at), Some(fresh_until), source) => Some(DocumentAge { fetched_at, fresh_until, source }),
+            (None, None, DocumentSource::Fetched) => None,
             _ => return Err(StoreError::Corrupt("half of a document's age is missing".to_owned())),
         },
     };
@@ -112,8 +130,8 @@ fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreE
     execute_once(
         db,
         "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_used_at,
-             document_fetched_at, document_fresh_until, seal, registration, registered_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?7)",
+             document_fetched_at, document_fresh_until, document_source, seal, registration, registered_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?7)",
         params![
             client.tenant,
             client.id,
@@ -125,6 +143,7 @@ fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreE
             client.last_used_at,
             client.document.map(|d| d.fetched_at),
             client.document.map(|d| d.fresh_until),
+            source_word(client.document),
             StoredClient(client, metadata).seal(),
             registration
         ],
@@ -147,7 +166,8 @@ fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<(), StoreErr
 fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(), StoreError> {
     execute_once(
         db,
-        "UPDATE client SET metadata = ?2, status = ?3, document_fetched_at = ?4, document_fresh_until = ?5, seal = ?6
+        "UPDATE client SET metadata = ?2, status = ?3, document_fetched_at = ?4, document_fresh_until = ?5,
+             document_source = ?6, seal = ?7
          WHERE no = ?1",
         params![
             no,
@@ -155,6 +175,7 @@ fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(
             status_word(client.disabled),
             client.document.map(|d| d.fetched_at),
             client.document.map(|d| d.fresh_until),
+            source_word(client.document),
             StoredClient(client, metadata).seal()
         ],
     )
@@ -194,7 +215,7 @@ pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Times
     let clients = row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.client()?)))?;
     for (tenant, id) in &clients {
         let Some(found) = find(db, tenant, id)? else { continue };
-        let document = Some(DocumentAge { fetched_at: now, fresh_until: now });
+        let document = found.client.document.map(|age| DocumentAge { fetched_at: now, fresh_until: now, ..age });
         update(db, found.no, &Client { document, ..found.client }, &found.metadata)?;
     }
     Ok(clients.len())

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use rusqlite::{Connection, Statement, StatementStatus};
 
 use super::EmbeddedStore;
-use crate::oauth::{Client, ClientOrigin, CodeVerifier, DocumentAge};
+use crate::oauth::{Client, ClientOrigin, CodeVerifier, DocumentAge, DocumentSource};
 use crate::store::{
     Advance, AuditEvent, Interaction, InteractionStep, LoginPlace, PendingLimits, SetupLink, Source, Store, StoreError,
 };
@@ -127,7 +127,7 @@ async fn clients_and_sign_ins(m: &mut Measured, size: u32) {
     let (store, of, app, audit) =
         (Arc::clone(&m.store), tenant(), client_id("app"), row(AuditEvent::CodeIssued, START));
     let described = client("described", ClientOrigin::MetadataDocument);
-    let age = DocumentAge { fetched_at: START, fresh_until: START.plus(HOUR) };
+    let age = DocumentAge { fetched_at: START, fresh_until: START.plus(HOUR), source: DocumentSource::Fetched };
     let full = PendingLimits { in_all: u64::from(size) * 2 + 1, ..PENDING };
     let of_host = PendingLimits { of_host: 1, ..PENDING };
     let of_site = PendingLimits { of_site: 1, ..PENDING };

@@ -5,7 +5,7 @@
 use super::super::{Account, AccountStatus, Consent, Interaction, LoginSession, SetupLink, Source, StoreError};
 use super::row::storable;
 use super::tokens::VoidToken;
-use crate::oauth::{AccessTokenRecord, Client, CodeRecord, FirstUse, Grant, Timestamp};
+use crate::oauth::{AccessTokenRecord, Client, CodeRecord, DocumentSource, FirstUse, Grant, Timestamp};
 
 /// A record that carries a seal.
 pub(super) trait Sealed {
@@ -71,6 +71,14 @@ impl Fields {
             FirstUse::Used => self.text("used"),
         }
     }
+    /// Nothing for a fetched one, as all were that were sealed before there were copies.
+    fn source(self, source: DocumentSource) -> Self {
+        match source {
+            DocumentSource::Fetched => self,
+            DocumentSource::Shipped => self.text("shipped"),
+            DocumentSource::Imported => self.text("imported"),
+        }
+    }
     /// Nothing for the first, which rows are that were sealed before there was a generation.
     fn generation(self, generation: u32) -> Self {
         if generation == 0 { self } else { self.number(generation.into()) }
@@ -96,7 +104,7 @@ impl Sealed for StoredClient<'_> {
             .at(client.created_at);
         // Nothing for `None`: rows that were sealed before there was an age keep their seal.
         let fields = match client.document {
-            Some(age) => fields.at(age.fetched_at).at(age.fresh_until),
+            Some(age) => fields.at(age.fetched_at).at(age.fresh_until).source(age.source),
             None => fields,
         };
         client.secrets.iter().fold(fields, |f, s| f.bytes(&s.hash.0).optional_at(s.until)).finish()

@@ -94,10 +94,11 @@ pub(super) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: 
 }
 
 /// Removes clients that came by themselves, are abandoned, and on which nothing hangs; how many. One that an operator
-/// switched off stays: forgetting it would switch it on again.
+/// switched off stays: forgetting it would switch it on again. So does one whose document an operator imported.
 fn remove_abandoned(db: &Connection, is_abandoned: &str, before: i64, now: Timestamp) -> Result<usize, StoreError> {
     let sql = format!(
         "SELECT tenant, client_id FROM client c WHERE origin <> 'manual' AND status = 'enabled' AND {is_abandoned}
+            AND document_source IS NOT 'imported'
             AND NOT EXISTS (SELECT 1 FROM grants WHERE client_no = c.no)
             AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = c.no)
             AND NOT EXISTS (SELECT 1 FROM interaction WHERE client_no = c.no)

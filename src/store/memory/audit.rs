@@ -13,7 +13,7 @@ use super::super::{
     StoreError, StoreStats,
 };
 use super::{MemoryStore, State};
-use crate::oauth::{Client, ClientOrigin, Lifetime, TenantId, Timestamp};
+use crate::oauth::{Client, ClientOrigin, DocumentSource, Lifetime, TenantId, Timestamp};
 
 impl State {
     /// When a client registered, for the last time.
@@ -40,6 +40,7 @@ impl State {
         };
         client.origin != ClientOrigin::Manual
             && !client.disabled
+            && !is_imported(client)
             && forgotten_at <= now
             && !self.has_grants(client)
             && !self.has_pending(client)
@@ -55,6 +56,7 @@ impl State {
         let sure = borne_out(now, self.clock.map(|note| note.seen_at));
         let unused =
             |c: &&Client| c.last_used_at.is_none() && !c.disabled && self.registered_at(c).plus(CLIENT_SPARED) <= sure;
+        let unused = |c: &&Client| unused(c) && !is_imported(c);
         let mut unused: Vec<_> = self.clients.iter().filter(alike).filter(unused).collect();
         unused.sort_by_key(|c| self.registered_at(c));
         unused.truncate(usize::try_from(CLIENTS_LOOKED_AT).unwrap_or(usize::MAX));
@@ -91,6 +93,11 @@ fn page<'r>(rows: impl Iterator<Item = &'r (u64, AuditRow)>, filter: &AuditFilte
     let rows: Vec<_> = rows.filter(|(_, row)| filter.wants(row)).take(limit).cloned().collect();
     let next = rows.last().map(|(number, _)| *number).filter(|_| rows.len() == limit);
     AuditPage { rows, next }
+}
+
+/// Whether an operator imported the document that describes a client.
+fn is_imported(client: &Client) -> bool {
+    client.document.is_some_and(|age| age.source == DocumentSource::Imported)
 }
 
 #[async_trait]

@@ -47,8 +47,8 @@ impl ClockStore for MemoryStore {
         for client in &mut state.clients {
             changed += prune(&mut client.secrets, |secret| secret.until.is_none_or(|until| told < until));
             changed += move_back(&mut client.last_used_at, latest, now);
-            if client.document.is_some_and(|age| age.fetched_at > latest) {
-                client.document = Some(DocumentAge { fetched_at: now, fresh_until: now });
+            if let Some(age) = client.document.as_mut().filter(|age| age.fetched_at > latest) {
+                *age = DocumentAge { fetched_at: now, fresh_until: now, ..*age };
                 changed += 1;
             }
         }
