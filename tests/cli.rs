@@ -153,7 +153,7 @@ fn with_input(command: &mut Command, input: &str) -> Output {
 
 #[test]
 fn help_is_as_agreed() {
-    let commands: [&[&str]; 32] = [
+    let commands: [&[&str]; 33] = [
         &[],
         &["up"],
         &["serve"],
@@ -177,6 +177,7 @@ fn help_is_as_agreed() {
         &["client", "add"],
         &["client", "show"],
         &["client", "rotate-secret"],
+        &["client", "document", "import"],
         &["session"],
         &["session", "list"],
         &["session", "revoke"],
@@ -1181,4 +1182,46 @@ fn lk_02_a_panic_is_reported_by_its_place_alone() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("the code panicked") && said.contains("tests/cli.rs:"), "{said}");
     assert!(!said.contains("0123456789") && !said.contains("stack backtrace"), "{said}");
+}
+
+#[test]
+fn a_document_is_imported_for_a_trusted_publisher_only_and_a_refusal_says_why() {
+    let data = Data::new();
+    let import = |source: &str| ["client", "document", "import", source].map(str::to_owned);
+    let file = data.folder.path().join("client.json");
+    let path = file.to_str().unwrap();
+    let id = "https://claude.ai/oauth/mcp-oauth-client-metadata";
+    let document = |id: &str| {
+        serde_json::json!({ "client_id": id, "client_name": "Claude", "redirect_uris": ["https://claude.ai/new"],
+            "logo_uri": "http://c.example/x.png" })
+    };
+    let refused = |source: &str| {
+        let words = import(source);
+        data.refused(&words.each_ref().map(String::as_str))
+    };
+    for (content, fault) in [
+        ("text".to_owned(), "no client metadata document"),
+        (document("https://other.example/c.json").to_string(), "https://other.example/c.json is not among"),
+        (serde_json::json!({ "client_id": id, "client_name": "x" }).to_string(), "redirect URIs are needed"),
+        ("x".repeat(6000), "larger than"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let (code, said) = refused(path);
+        assert_eq!(code, 1);
+        assert!(said.contains(fault), "{fault} in {said}");
+    }
+    assert!(refused("/nowhere/client.json").1.contains("/nowhere/client.json: "));
+    let (_, said) = refused("https://127.0.0.1:1/client.json");
+    assert!(said.contains("cannot be fetched: the address is not a public one; save it where it can be"), "{said}");
+
+    std::fs::write(&file, document(id).to_string()).unwrap();
+    let said = data.text(&["client", "document", "import", path]);
+    assert!(said.starts_with(&format!("{id} is imported; the copy stands in while")), "{said}");
+    let shown = data.json(&["client", "show", id]);
+    assert_eq!(
+        (shown["document_source"].as_str(), shown["origin"].as_str()),
+        (Some("imported"), Some("metadata_document"))
+    );
+    let trail = data.text(&["audit", "tail", "--event", "client.document_imported"]);
+    assert!(trail.contains("logo_uri") && trail.contains(id), "{trail}");
 }

@@ -1,13 +1,17 @@
 //! `mcpgate client`: applications, however they came to be known.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::block_on;
 use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
 use super::output::{moment, printable};
+use crate::files;
 use crate::issuer::NewClient;
-use crate::oauth::{AuthMethod, Client, ClientOrigin, GrantType};
+use crate::oauth::{AuthMethod, Client, ClientOrigin, DocumentSource, GrantType};
+use crate::outbound::{Dialer, Fetch as _, FetchError};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -38,6 +42,9 @@ pub(super) enum Command {
         #[command(flatten)]
         client: ClientArguments,
     },
+    /// Copies of the metadata documents of large clients
+    #[command(subcommand)]
+    Document(DocumentCommand),
     /// Make a new secret, shown once; the one that it replaces works for tokens.secret_overlap longer
     RotateSecret {
         #[command(flatten)]
@@ -77,6 +84,18 @@ pub(super) struct AddArguments {
     data: DataArguments,
 }
 
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum DocumentCommand {
+    /// Bring a copy of a document that this gateway cannot fetch itself; a document that can be fetched wins over it
+    Import {
+        /// A file, or the https URL that has the document
+        #[arg(value_name = "FILE|URL")]
+        source: String,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct ClientArguments {
     /// The client id
@@ -109,6 +128,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let text = format!("{} is deleted", client.id);
             data.output.one(&text, &json!({ "client_id": client.id, "status": "deleted" }))
         }
+        Command::Document(DocumentCommand::Import { source, data }) => import(&source, &data),
         Command::RotateSecret { client } => {
             let data = client.data.open(Missing::Refuse)?;
             let (secret, until) = block_on(async { Ok(data.administration.rotate_client_secret(&client.id).await?) })?;
@@ -158,6 +178,39 @@ fn add(arguments: AddArguments) -> Result<(), Failure> {
     data.output.one(&text, &value)
 }
 
+/// Imports a copy of a metadata document.
+fn import(source: &str, data: &DataArguments) -> Result<(), Failure> {
+    let data = data.open(Missing::Refuse)?;
+    let most = data.config.metadata_documents.max_bytes;
+    let imported = block_on(async {
+        let document = if source.starts_with("https://") {
+            let dialer = Dialer::new(&data.config.outbound, &data.config.rates);
+            let dialer = dialer.map_err(|why| Failure::other(anyhow::anyhow!(why)))?;
+            let fetched = dialer.fetch_json(source, most).await;
+            fetched.map(|f| f.body.to_vec()).map_err(|why| not_fetched(source, &why))?
+        } else {
+            let limit = u64::try_from(most).unwrap_or(u64::MAX);
+            let content = files::read(Path::new(source), limit);
+            content.map_err(|why| Failure::other(anyhow::anyhow!("{source}: {why}")))?
+        };
+        Ok(data.administration.import_document(&document).await?)
+    })?;
+    let id = imported.client.id.as_str();
+    for member in &imported.left_out {
+        data.output.note(&format!("Left out {member}: {}.", member.why));
+    }
+    let text = format!("{id} is imported; the copy stands in while the document itself cannot be fetched");
+    data.output.one(&text, &describe(&imported.client, &data.administration.operator_client_id()))
+}
+
+fn not_fetched(url: &str, why: &FetchError) -> Failure {
+    let said = if let FetchError::Status { said, .. } = why { said.as_str() } else { "" };
+    let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
+    Failure::other(anyhow::anyhow!(
+        "{url} cannot be fetched: {why}{said}; save it where it can be, and import the file"
+    ))
+}
+
 fn switch(client: &ClientArguments, disabled: bool) -> Result<(), Failure> {
     let data: Data = client.data.open_folder()?;
     block_on(async { Ok(data.administration.set_client_disabled(&client.id, disabled).await?) })?;
@@ -178,6 +231,15 @@ fn describe(client: &Client, own: &str) -> Value {
     members.insert("origin".to_owned(), json!(origin));
     members.insert("status".to_owned(), json!(if client.disabled { "disabled" } else { "enabled" }));
     members.insert("resource".to_owned(), json!(client.resource.as_ref().map(|r| r.as_str())));
+    let source = client.document.map(|age| match age.source {
+        DocumentSource::Fetched => "fetched",
+        DocumentSource::Shipped => "shipped",
+        DocumentSource::Imported => "imported",
+    });
+    if let (Some(age), Some(source)) = (client.document, source) {
+        members.insert("document_source".to_owned(), json!(source));
+        members.insert("document_of".to_owned(), json!(moment(age.fetched_at)));
+    }
     members.insert("created_at".to_owned(), json!(moment(client.created_at)));
     members.insert("last_used_at".to_owned(), json!(client.last_used_at.map(moment)));
     Value::Object(members)

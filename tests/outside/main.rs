@@ -43,6 +43,7 @@ mod metadata;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
+mod publishers;
 mod refresh;
 #[cfg(test)]
 mod rmcp;

@@ -1,0 +1,97 @@
+//! A trusted publisher whose edge refuses this gateway: what the log says, and how an operator helps (CI).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::application::{Application, parameter, random};
+use crate::support::client::Client;
+use crate::support::gateway::Home;
+use crate::support::page::{Browser, form_to};
+
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 403 Forbidden\r\nserver: edge\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n\
+    <!DOCTYPE html><html><head><title>Just a moment...</title></head>";
+
+/// Serves a refusal for everything over TLS, as localhost; its port and the certificate of its authority.
+async fn edge() -> (u16, String) {
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+    let leaf = params.signed_by(&key, &ca).expect("a certificate");
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .expect("a certificate");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let _head = stream.read(&mut [0; 4096]).await;
+            let _sent = stream.write_all(REFUSAL).await;
+            let _closed = stream.shutdown().await;
+        }
+    });
+    (port, ca.pem())
+}
+
+#[tokio::test]
+async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuses() {
+    let (port, authority) = edge().await;
+    let id = format!("https://localhost:{port}/client.json");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ca, copy) = (folder.path().join("ca.pem"), folder.path().join("client.json"));
+    std::fs::write(&ca, authority).expect("the authority");
+    let config = format!(
+        "[outbound]\nallow_addresses = [\"127.0.0.0/8\", \"::1\"]\nextra_ca_file = \"{}\"\n\
+         [client_id_metadata_documents]\nverified_publishers = [\"{id}\"]\n",
+        ca.display()
+    );
+    let gateway = Home::new(&config, None).start().await;
+    let callback = "https://client.example/cb";
+    let application = Application {
+        client_id: id.clone(),
+        secret: None,
+        redirect_uri: callback.to_owned(),
+        resource: format!("{}/mcp", gateway.home.origin()),
+    };
+    let refused = Client::new(&gateway.home).get(&application.request(&random(), &[])).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let line = loop {
+        let log = gateway.log();
+        if let Some(line) = log.lines().find(|line| line.contains("there is no copy")) {
+            break line.to_owned();
+        }
+        assert!(Instant::now() < deadline, "{log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    for said in ["WARN", "status 403", "Server: edge", "Just a moment...", id.as_str(), "client document import"] {
+        assert!(line.contains(said), "{said} in {line}");
+    }
+
+    let document = serde_json::json!({ "client_id": id, "client_name": "Teapot", "redirect_uris": [callback] });
+    std::fs::write(&copy, document.to_string()).expect("the copy");
+    let imported = gateway.home.command(&["client", "document", "import", &copy.display().to_string()]);
+    assert_eq!((imported["client_id"].as_str(), imported["document_source"].as_str()), (Some(&*id), Some("imported")));
+    let mut browser = Browser::new(&gateway.home);
+    let page = browser.ask(&application.request(&random(), &[])).await;
+    for said in ["Published by localhost", "localhost could not be asked for its description: this is a copy of"] {
+        assert!(page.text().contains(said), "{said} in {}", page.text());
+    }
+    let mut form = form_to(&page, "/consent");
+    form.set("decision", "approve");
+    assert!(!parameter(&browser.submit(&form).await, "code").is_empty());
+}
