@@ -32,6 +32,8 @@ pub(super) const LARGE_BODIES: usize = 16;
 pub(super) const LARGE_BODIES_WAITING: usize = 256;
 /// The work on a message after which others get their turn, see [`EnvelopeReader::step`]: tens of microseconds.
 const PIECE: usize = 16 << 10;
+/// Bytes of a large body that are read at a time, for the same reason.
+const PORTION: usize = 256 << 10;
 /// How long one waits until it is read.
 const PLACE_WAIT: Duration = Duration::from_secs(5);
 
@@ -266,5 +268,12 @@ async fn read_rest(
     }
     let (places, user) = large;
     *place = Some(places.take(user, PLACE_WAIT).await?);
-    Ok(poll_fn(|cx| read.poll_read(body, limit.saturating_add(1), cx)).await)
+    loop {
+        let enough = read.len().saturating_add(PORTION).min(limit.saturating_add(1));
+        let stop = poll_fn(|cx| read.poll_read(body, enough, cx)).await;
+        if !matches!(stop, Stop::Full) || read.len() > limit {
+            return Ok(stop);
+        }
+        tokio::task::yield_now().await;
+    }
 }

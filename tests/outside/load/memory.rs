@@ -116,24 +116,24 @@ impl Pieces {
 }
 
 /// The largest that the process was, looked at from time to time.
-struct Watched<'a> {
+pub(super) struct Watched<'a> {
     gateway: &'a Gateway,
     before: u64,
     peak: u64,
 }
 
 impl<'a> Watched<'a> {
-    fn begin(gateway: &'a Gateway) -> Self {
+    pub(super) fn begin(gateway: &'a Gateway) -> Self {
         let before = gateway.resident_bytes();
         Self { gateway, before, peak: before }
     }
 
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         self.peak = self.peak.max(self.gateway.resident_bytes());
     }
 
     /// Compares what it has grown by with what was sent.
-    fn expect_proportion(mut self, sent: u64, what: &str) {
+    pub(super) fn expect_proportion(mut self, sent: u64, what: &str) {
         self.look();
         let grown = self.peak.saturating_sub(self.before);
         println!("{what}: {sent} bytes sent, grown by {} KiB", grown >> 10);
