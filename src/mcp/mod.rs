@@ -18,4 +18,4 @@ pub use envelope::{Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};
 pub use refusal::{Refusal, UnsupportedVersion};
-pub use version::{KNOWN_VERSIONS, ProtocolVersion};
+pub use version::{ProtocolVersion, STATELESS_VERSIONS};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::KNOWN_VERSIONS;
+use super::STATELESS_VERSIONS;
 
 /// A JSON-RPC error.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ pub struct Refusal<'a> {
 /// The `data` of -32022 (2026-07-28, basic: protocol version negotiation): the versions to choose from.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct UnsupportedVersion<'a> {
-    supported: [&'static str; KNOWN_VERSIONS.len()],
+    supported: &'static [&'static str],
     requested: &'a str,
 }
 
@@ -30,11 +30,11 @@ impl<'a> UnsupportedVersion<'a> {
     /// As the servers of the SDKs say it.
     pub const MESSAGE: &'static str = "Unsupported protocol version";
 
-    /// Names the versions that the gateway knows beside the one that was requested. Older ones are among them: a client
-    /// that finds no stateless version falls back to `initialize` only if it finds one that has it.
+    /// Names the versions to choose from beside the one that was requested: those that a request can name by itself. The
+    /// older ones are chosen by `initialize`, of the upstream, which alone knows whether it has them.
     #[must_use]
     pub fn of(requested: &'a str) -> Self {
-        Self { supported: KNOWN_VERSIONS, requested }
+        Self { supported: &STATELESS_VERSIONS, requested }
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
             String::from_utf8(refusal.to_json()).unwrap(),
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32022,"message":"Unsupported protocol version","data":{"#
                 .to_owned()
-                + r#""supported":["2024-11-05","2025-03-26","2025-06-18","2025-11-25","2026-07-28"],"#
+                + r#""supported":["2026-07-28"],"#
                 + r#""requested":"v\"9"}}}"#
         );
     }

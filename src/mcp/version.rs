@@ -12,15 +12,17 @@ pub enum ProtocolVersion {
     },
     /// 2026-07-28: POST only, no sessions, routing headers.
     Modern,
-    /// None of [`KNOWN_VERSIONS`]: what such a message means cannot be judged.
+    /// None whose rules the gateway knows: what such a message means cannot be judged.
     Unknown {
         /// Whether it is a date after 2026-07-28, and so no version that is negotiated by `initialize`.
         modern: bool,
     },
 }
 
-/// The revisions whose rules the gateway knows, oldest first.
-pub const KNOWN_VERSIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+/// The revisions with a handshake whose rules the gateway knows.
+const LEGACY_VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+/// The revisions without one, in which every request names its own.
+pub const STATELESS_VERSIONS: [&str; 1] = ["2026-07-28"];
 /// The first revision without sessions, GET and batches.
 const FIRST_MODERN: &[u8] = b"2026-07-28";
 /// The last revision with batches.
@@ -38,7 +40,8 @@ impl ProtocolVersion {
                 .all(|(b, like)| if *like == b'-' { *b == b'-' } else { b.is_ascii_digit() });
         // ISO 8601 dates of one length sort as bytes do.
         let modern = is_date && value >= FIRST_MODERN;
-        match KNOWN_VERSIONS.iter().any(|known| known.as_bytes() == value) {
+        let mut known = LEGACY_VERSIONS.iter().chain(&STATELESS_VERSIONS);
+        match known.any(|known| known.as_bytes() == value) {
             false => Self::Unknown { modern },
             true if modern => Self::Modern,
             true => Self::Legacy { batches: value <= LAST_WITH_BATCHES },

@@ -68,7 +68,8 @@ async fn a_version_that_is_not_known_is_refused_with_those_to_choose_from() {
     let world = World::new().await;
     let token = world.token(MCP).text;
     let of = |ask: Ask, version: &str| ask.bearer(&token).field("MCP-Protocol-Version", version);
-    let supported = json!(["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]);
+    // As the servers of the SDKs: an upstream that has this revision need not have any other.
+    let supported = json!(["2026-07-28"]);
     for version in ["2026-07-28;x", "v999.0.0", "2026-07-28, 2025-06-18", "", "20260728", "1999-01-01", "2099-01-01"] {
         let claims = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/list", "params": {
             "_meta": {"io.modelcontextprotocol/protocolVersion": version}
