@@ -13,7 +13,7 @@ use super::{
     AuditPolicy, Config, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig,
     Overrides, Problem, Rates, RegistrationConfig, TokenPolicy,
 };
-use super::{document, file_trust, secret_source, upstream};
+use super::{document, file_trust, secret_source, upstream, well_known};
 use crate::files::{self, ReadError};
 use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_scheme};
 
@@ -70,6 +70,7 @@ fn is_for_the_server(key: &str) -> bool {
     let of_upstream = key.strip_prefix("upstream[").and_then(|rest| Some(rest.split_once("].")?.1));
     let of_listeners = ["listen.certificate", "listen.key", "listen.health_path", "operator.address"].contains(&key);
     of_listeners
+        || key.starts_with("well_known[")
         || matches!(key, "--operator-listen" | "outbound.extra_ca_file")
         || of_upstream.is_some_and(|key| key == "ca_file" || key == "headers" || key.starts_with("headers."))
 }
@@ -124,6 +125,7 @@ impl Check<'_> {
             workers: self.workers(&file),
             brand,
             upstreams,
+            well_known: well_known::all(self, &file.well_known),
             demo,
             tokens: TokenPolicy {
                 access: file.tokens.access.value,

@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) listen_line: Option<usize>,
     pub(super) operator: Operator,
     pub(super) upstreams: Vec<(Upstream, Vec<Scope>)>,
+    pub(super) well_known: Vec<WellKnown>,
     pub(super) tokens: Tokens,
     pub(super) login: Login,
     pub(super) registration: Registration,
@@ -44,6 +45,7 @@ pub(super) const TABLES: &[TableDeclaration] = &[
     Operator::DECLARATION,
     Upstream::DECLARATION,
     Scope::DECLARATION,
+    WellKnown::DECLARATION,
     Tokens::DECLARATION,
     Login::DECLARATION,
     Registration::DECLARATION,
@@ -81,9 +83,15 @@ impl File {
             upstreams.push((Upstream::read(&mut section)?, scopes));
             section.finish();
         }
+        let mut well_known = Vec::new();
+        for mut section in root.tables(WellKnown::DECLARATION.path) {
+            well_known.push(WellKnown::read(&mut section)?);
+            section.finish();
+        }
         let file = Self {
             top: Top::read(&mut root)?,
             upstreams,
+            well_known,
             listen: read!(Listen),
             listen_line,
             operator: read!(Operator),
@@ -229,6 +237,22 @@ table! {
 }
 
 table! {
+    /// A static answer to everybody below `/.well-known/`, for what stores and vendors ask for to see whose a host is.
+    /// Browsers are told to take it for nothing but data (`nosniff`, and a `sandbox`).
+    WellKnown at "well_known" repeated {
+        /// Its path, `/.well-known/openai-apps-challenge` say. It cannot be one that the gateway answers itself, nor be
+        /// below `acme-challenge`, which is for whoever renews the certificate.
+        path: String = required;
+        /// What is answered.
+        content: String = none;
+        /// The file with what is answered, instead of `content`: at most 64 KiB. Read anew on reload.
+        file: PathBuf = none;
+        /// What it is: `text` (UTF-8), `json`, or `octets` for anything else.
+        kind: ContentKind = "text";
+    }
+}
+
+table! {
     /// What may be fetched on behalf of others. Addresses that are not public are refused.
     Outbound at "outbound" {
         /// Addresses or networks that are allowed although they are not public: your own hosts with metadata
@@ -305,6 +329,18 @@ words! {
         Mcp = "mcp",
         /// Any HTTP.
         Http = "http",
+    }
+}
+
+words! {
+    /// What a static answer is.
+    ContentKind {
+        /// UTF-8.
+        Text = "text",
+        /// JSON.
+        Json = "json",
+        /// Anything.
+        Octets = "octets",
     }
 }
 

@@ -33,6 +33,7 @@ mod title;
 mod upstream;
 mod value;
 mod warnings;
+mod well_known;
 
 pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system};
 pub use listener::is_loopback;
@@ -41,6 +42,7 @@ pub use overrides::Overrides;
 pub use problem::Problem;
 pub use reference::{keys, reference};
 pub use value::duration;
+pub use well_known::StaticAnswer;
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -65,6 +67,8 @@ pub struct Config {
     pub brand: Brand,
     /// The upstreams, longest path first.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Static answers under `/.well-known/`.
+    pub well_known: Vec<StaticAnswer>,
     /// Whether the only upstream is the built-in demo, whose URL is filled in once it listens.
     pub demo: bool,
     /// Token lifetimes.

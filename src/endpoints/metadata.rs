@@ -1,5 +1,5 @@
-//! GET /.well-known/…: what clients learn of the authorization server (RFC 8414) and of each upstream (RFC 9728),
-//! built once per configuration and served as bytes.
+//! GET /.well-known/…: what clients learn of the authorization server (RFC 8414) and of each upstream (RFC 9728), and what
+//! the operator has others told; built once per configuration and served as bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ use crate::config::{Config, MetadataDocumentMode, UpstreamConfig};
 use crate::oauth::{AuthorizationServerMetadata, ProtectedResourceMetadata, ScopeSet};
 use crate::web::{Body, Response, cors, reply};
 
-/// Below it is nothing but metadata.
+/// Below it is nothing but metadata and the operator's static answers.
 pub(super) const WELL_KNOWN: &str = "/.well-known/";
 
 const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
@@ -24,6 +24,11 @@ const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
 /// Five minutes: metadata is nearly static, and hosted clients keep it about as long anyway.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// What the operator has served is data, whatever a browser would make of it: no script, and an origin of its own.
+const SANDBOX: HeaderValue = HeaderValue::from_static(
+    "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
 
 /// Every document of one configuration, by exact path.
 pub(super) struct Documents {
@@ -34,12 +39,19 @@ pub(super) struct Documents {
 struct Document {
     body: Bytes,
     etag: HeaderValue,
+    content_type: &'static str,
+    policy: Option<HeaderValue>,
 }
 
 impl Documents {
     /// Builds all documents.
     pub(super) fn build(config: Arc<Config>) -> Self {
         let mut by_path = HashMap::new();
+        // Ours come after, and would win.
+        for answer in &config.well_known {
+            let document = Document::of(answer.content.clone().into(), answer.content_type, Some(SANDBOX));
+            by_path.extend(document.map(|d| (answer.path.clone(), d)));
+        }
         by_path.extend(Document::new(&authorization_server(&config)).map(|d| (AUTHORIZATION_SERVER.to_owned(), d)));
         for upstream in &config.upstreams {
             // RFC 9728 3.1: the suffix goes between host and path, so each upstream has a document of its own; at the
@@ -74,9 +86,12 @@ impl Documents {
 
 impl Document {
     fn new(content: &impl Serialize) -> Option<Self> {
-        let body = Bytes::from(serde_json::to_vec(content).ok()?);
+        Self::of(serde_json::to_vec(content).ok()?.into(), "application/json", None)
+    }
+
+    fn of(body: Bytes, content_type: &'static str, policy: Option<HeaderValue>) -> Option<Self> {
         let etag = HeaderValue::try_from(format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(&body)))).ok()?;
-        Some(Self { body, etag })
+        Some(Self { body, etag, content_type, policy })
     }
 
     fn answer(&self, head: &Parts) -> Response {
@@ -85,8 +100,11 @@ impl Document {
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, CACHING);
         headers.insert(ETAG, self.etag.clone());
+        if let Some(policy) = &self.policy {
+            headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
+        }
         if !known {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
             *response.body_mut() = Body::from(self.body.clone());
         }
         response

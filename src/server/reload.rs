@@ -106,6 +106,7 @@ impl Reloader {
         files.extend(config.referenced_files.iter().cloned());
         files.extend(config.outbound.extra_ca_file.iter().cloned());
         files.extend(config.upstreams.iter().filter_map(|u| u.ca_file.clone()));
+        files.extend(config.well_known.iter().filter_map(|answer| answer.file.clone()));
         match &config.public.tls {
             TlsConfig::Files { certificate, key } => files.extend([certificate.clone(), key.clone()]),
             TlsConfig::Development | TlsConfig::Off => {}

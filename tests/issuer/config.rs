@@ -21,14 +21,7 @@ pub(crate) fn config() -> Config {
         data_dir: "unused".into(),
         public_url: ISSUER.to_owned(),
         extra_hosts: Vec::new(),
-        public: Listener {
-            hsts: Some(http::HeaderValue::from_static("max-age=63072000")),
-            health_path: None,
-            address: ([127, 0, 0, 1], 0).into(),
-            tls: TlsConfig::Off,
-            trusted_proxies: Vec::new(),
-            proxy_protocol: false,
-        },
+        public: listener(),
         operator: ([127, 0, 0, 1], 0).into(),
         workers: 1,
         brand: Brand::parse("mcp").unwrap(),
@@ -37,6 +30,7 @@ pub(crate) fn config() -> Config {
             upstream("notes", "default", &["notes:read"], "notes:read"),
             upstream("foreign", "other", &["foreign:read"], "foreign:read"),
         ],
+        well_known: Vec::new(),
         demo: false,
         tokens: TokenPolicy {
             access: Lifetime::from_secs(3600),
@@ -95,6 +89,17 @@ pub(crate) fn config() -> Config {
         watch: false,
         audit: AuditPolicy { keep: Lifetime::from_secs(365 * 86_400), max_bytes: 1 << 30 },
         max_stale: Lifetime::from_secs(3600),
+    }
+}
+
+fn listener() -> Listener {
+    Listener {
+        hsts: Some(http::HeaderValue::from_static("max-age=63072000")),
+        health_path: None,
+        address: ([127, 0, 0, 1], 0).into(),
+        tls: TlsConfig::Off,
+        trusted_proxies: Vec::new(),
+        proxy_protocol: false,
     }
 }
 

@@ -241,7 +241,8 @@ async fn tv_20_only_the_public_list_answers_strangers() {
     };
     let routes = [route("files", "/mcp", "mcp"), route("mail", "/mcp/mail", "mcp"), route("api", "/api", "http")];
     let listen = "[listen]\nhealth_path = \"/healthz\"\n";
-    let gateway = Home::new(&format!("{listen}{}", routes.concat()), None).start().await;
+    let challenge = "[[well_known]]\npath = \"/.well-known/openai-apps-challenge\"\ncontent = \"0123\"\n";
+    let gateway = Home::new(&format!("{listen}{challenge}{}", routes.concat()), None).start().await;
     let mut client = Client::new(&gateway.home);
     let stream = client.raw_with(&[b"h2"]).await.expect("a TLS connection");
     let (http2, driver) =
@@ -250,9 +251,12 @@ async fn tv_20_only_the_public_list_answers_strangers() {
     let mut answered = String::new();
     for target in [
         "/",
+        "/.well-known/acme-challenge/token",
         "/.well-known/oauth-authorization-server",
         "/.well-known/oauth-protected-resource",
         "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/openai-apps-challenge",
+        "/.well-known/openai-apps-challenge/x",
         "/.well-known/openid-configuration",
         "/account",
         "/account/password",

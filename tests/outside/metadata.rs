@@ -1,7 +1,11 @@
 //! MD: metadata, and the names under which the gateway answers.
 
 use crate::shared;
+use hyper::Method;
+
+use crate::life::until_reloads;
 use crate::support::client::{Client, request};
+use crate::support::gateway::Home;
 
 const SERVER: &str = "/.well-known/oauth-authorization-server";
 const RESOURCE: &str = "/.well-known/oauth-protected-resource";
@@ -11,7 +15,7 @@ async fn md_01_another_host_is_misdirected() {
     let shared = shared::gateway().await;
     let mut client = Client::new(&shared.home);
     for target in [SERVER, "/mcp", "/authorize", "/.well-known/oauth-protected-resource/mcp"] {
-        let reply = client.send(request(hyper::Method::GET, target, &[("host", "evil.example")], "")).await;
+        let reply = client.send(request(Method::GET, target, &[("host", "evil.example")], "")).await;
         assert_eq!(reply.status, 421, "{target}: {reply:?}");
         assert!(!reply.text().contains("issuer"));
     }
@@ -29,9 +33,9 @@ async fn md_02_forwarding_headers_of_a_stranger_change_nothing() {
         ("x-original-host", "evil.example"),
         ("x-forwarded-prefix", "/evil"),
     ] {
-        let reply = client.send(request(hyper::Method::GET, SERVER, &[(name, value)], "")).await;
+        let reply = client.send(request(Method::GET, SERVER, &[(name, value)], "")).await;
         assert_eq!((reply.status, &reply.body), (200, &plain.body), "{name}");
-        let reply = client.send(request(hyper::Method::POST, "/mcp", &[(name, value)], "")).await;
+        let reply = client.send(request(Method::POST, "/mcp", &[(name, value)], "")).await;
         assert!(reply.header("www-authenticate").contains(&shared.home.origin()), "{name}: {reply:?}");
     }
 }
@@ -123,4 +127,45 @@ async fn md_08_a_page_of_another_site_cannot_speak_to_an_upstream() {
         assert_eq!(client.send(asked).await.status, 403, "{origin}");
     }
     assert!(shared.upstream.seen("md-08").is_empty());
+}
+
+#[tokio::test]
+async fn static_answers_are_data_to_everybody_and_follow_their_files() {
+    const CHALLENGE: &str = "/.well-known/openai-apps-challenge";
+    let challenge = format!("[[well_known]]\npath = \"{CHALLENGE}\"\nfile = \"challenge\"\n");
+    let page = "[[well_known]]\npath = \"/.well-known/page\"\nkind = \"octets\"\ncontent = \"<script>1</script>\"\n";
+    let home = Home::new(&format!("{challenge}{page}[reload]\nwatch = true\n"), None);
+    let file = home.config().with_file_name("challenge");
+    std::fs::write(&file, "token-1\n").expect("the file can be written");
+    let gateway = home.start().await;
+    let mut client = Client::new(&gateway.home);
+    let reply = client.get(CHALLENGE).await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "token-1\n"));
+    assert_eq!(reply.header("content-type"), "text/plain; charset=utf-8");
+    let page = client.get("/.well-known/page").await;
+    assert_eq!((page.header("content-type"), page.text().as_str()), ("application/octet-stream", "<script>1</script>"));
+    for reply in [&reply, &page] {
+        assert_eq!(reply.header("x-content-type-options"), "nosniff");
+        let policy = reply.header("content-security-policy");
+        assert!(policy.starts_with("sandbox; default-src 'none';"), "{policy}");
+        assert_eq!(reply.header("access-control-allow-origin"), "*");
+        assert_eq!(reply.header("cache-control"), "public, max-age=300");
+    }
+    let head = client.send(request(Method::HEAD, CHALLENGE, &[], "")).await;
+    assert_eq!((head.status, head.text().as_str(), head.header("content-length")), (200, "", "8"));
+    let known = client.send(request(Method::GET, CHALLENGE, &[("if-none-match", reply.header("etag"))], "")).await;
+    assert_eq!((known.status, known.text().as_str()), (304, ""));
+    let posted = client.send(request(Method::POST, CHALLENGE, &[], "x")).await;
+    assert_eq!(posted.status, 405);
+    for absent in ["/.well-known/openai-apps-challenge/", "/.well-known/OpenAI-apps-challenge", "/.well-known/pag%65"] {
+        assert_eq!(client.get(absent).await.status, 404, "{absent}");
+    }
+    assert!(!client.get(SERVER).await.header("content-security-policy").contains("sandbox"));
+    // The file is watched like any other; one that is no good leaves the answer as it is.
+    std::fs::write(&file, "token-2").expect("the file can be written");
+    until_reloads(&gateway.home, "reloaded", 1).await;
+    assert_eq!(client.get(CHALLENGE).await.text(), "token-2");
+    std::fs::write(&file, [0xff, 0xfe]).expect("the file can be written");
+    until_reloads(&gateway.home, "rejected", 1).await;
+    assert_eq!(client.get(CHALLENGE).await.text(), "token-2");
 }
