@@ -249,6 +249,7 @@ impl Check<'_> {
         }
         MetadataDocumentConfig {
             verified_publishers: publishers.value.clone(),
+            remember_consent: documents.remember_consent.value,
             mode: match documents.mode.value {
                 DocumentMode::Open => MetadataDocumentMode::Open,
                 DocumentMode::Off => MetadataDocumentMode::Off,

@@ -242,6 +242,8 @@ pub struct MetadataDocumentConfig {
     pub mode: MetadataDocumentMode,
     /// The exact URLs of the documents whose publishers the operator trusts.
     pub verified_publishers: Vec<String>,
+    /// Whether consent to their clients is remembered.
+    pub remember_consent: bool,
     /// Bytes read at most; default 5120 (CI-07).
     pub max_bytes: usize,
     /// Cache at least; default 5 min.

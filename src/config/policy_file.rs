@@ -92,6 +92,11 @@ table! {
             "https://chatgpt.com/oauth/client.json",
             "https://vscode.dev/oauth/client-metadata.json"
         ];
+        /// Whether consent to a client of `verified_publishers` is remembered, where a site gets its answer. It then stands
+        /// for later requests with the same scopes, for as long as a grant can live, where somebody is signed in and the
+        /// browser comes from the publisher's own origin (`Referer`). Any other start asks, and so does one that does not
+        /// say where it comes from.
+        remember_consent: bool = false;
         /// Largest document.
         max_bytes: Bytes = 5120, 1024 to 65536;
         /// A document is kept at least so long, whatever it says.

@@ -9,18 +9,18 @@ use super::visit::Visit;
 
 /// The request in the query.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
-    begin(visit, visit.query()?).await
+    begin(visit, visit.query()?, visit.referer()).await
 }
 
 /// The request as a form. It comes from the client's site, so no Origin is asked for; nothing is done by it but what a
 /// link could do, and the browser sends no Lax cookie along.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     visit.issuer.admit_form(visit.caller).await?;
-    begin(visit, visit.form(body).await?).await
+    begin(visit, visit.form(body).await?, None).await
 }
 
-async fn begin(visit: &Visit<'_>, request: Form) -> Result<Response, PageRejection> {
-    let started = visit.issuer.begin_authorization(request, visit.session()?, visit.caller).await?;
+async fn begin(visit: &Visit<'_>, request: Form, referer: Option<&str>) -> Result<Response, PageRejection> {
+    let started = visit.issuer.begin_authorization(request, visit.session()?, referer, visit.caller).await?;
     Ok(enter(visit, &started))
 }
 

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::issuer::{AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Step, View};
+use crate::issuer::{AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, Step, View};
 use crate::oauth::{ErrorCode, Form, OAuthError, ScopeSet, ScopeToken};
 use crate::web::{RequestBody, Response, reply};
 
@@ -121,8 +121,17 @@ fn show(
         view,
         ticked,
         lifetime: page::in_words(view.lifetime),
-        remembered: view.remembered.map(page::in_words),
+        remembered: remembered(view),
         problem,
     };
     Ok(page::respond(status, &page, Leads::ToClient))
+}
+
+/// Says for how long an approval is remembered, and under which condition.
+fn remembered(view: &ConsentView) -> Option<String> {
+    let lifetime = page::in_words(view.remembered?);
+    Some(match &view.identity {
+        Identity::Published(host) => format!("{lifetime}, as long as you come from {host}"),
+        Identity::Added | Identity::OnThisComputer | Identity::Unverified => lifetime,
+    })
 }

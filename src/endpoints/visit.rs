@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, REFERER};
 use http::{HeaderMap, request::Parts};
 
 use crate::config::Config;
@@ -78,6 +78,17 @@ impl Visit<'_> {
             (field, None) => Ok(field.map(http::HeaderValue::as_bytes)),
             (_, Some(_)) => Err(InputRejection::RepeatedAuthorization),
         }
+    }
+
+    /// Returns where the browser says that it comes from, if it says so once and opens the page for itself: what a page
+    /// loads into a frame, or by script, is not what its user has opened (Fetch metadata 2.1, 2.2).
+    pub(super) fn referer(&self) -> Option<&str> {
+        let headers = &self.head.headers;
+        let is_or_absent = |name: &str, wanted: &str| headers.get_all(name).iter().all(|value| value == wanted);
+        let opens_a_page = is_or_absent("sec-fetch-dest", "document") && is_or_absent("sec-fetch-mode", "navigate");
+        let mut fields = headers.get_all(REFERER).iter();
+        let (Some(field), None) = (fields.next(), fields.next()) else { return None };
+        field.to_str().ok().filter(|_| opens_a_page)
     }
 
     /// Returns the value of the session cookie, still to be believed by the issuer.

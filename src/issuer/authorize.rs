@@ -12,7 +12,8 @@ use crate::oauth::{
 use crate::store::{AuditEvent, AuditRow, LoginSession};
 
 impl Issuer {
-    /// Begins an authorization, or finishes it at once when nothing need be asked.
+    /// Begins an authorization, or finishes it at once when nothing need be asked. `referer` is where the browser says that
+    /// it comes from, when it opens a page of its own and not a frame.
     ///
     /// # Errors
     /// `Page` until the redirect URI is verified, from then on `Redirect`, or `Unsolicited` for a client that the user does
@@ -21,6 +22,7 @@ impl Issuer {
         &self,
         query: Form,
         session: Option<&str>,
+        referer: Option<&str>,
         caller: &Caller,
     ) -> Result<Started, AuthorizeRejection> {
         let policy = self.policy();
@@ -37,7 +39,7 @@ impl Issuer {
             Err(error) => return Err(self.refuse_by_page(error, "redirect_uri", Some(&id), caller).await),
         };
         match request.validate(&client, redirect, &policy.request()) {
-            Ok(request) => self.start(Asked { client, request }, session, caller).await,
+            Ok(request) => self.start(Asked { client, request }, session, referer, caller).await,
             Err(refused) => {
                 let session = self.live_session(session, caller).await?;
                 Err(self.refuse_to_client(*refused, &client, session.as_ref(), caller).await)
@@ -45,7 +47,13 @@ impl Issuer {
         }
     }
 
-    async fn start(&self, asked: Asked, session: Option<&str>, caller: &Caller) -> Result<Started, AuthorizeRejection> {
+    async fn start(
+        &self,
+        asked: Asked,
+        session: Option<&str>,
+        referer: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Started, AuthorizeRejection> {
         let prompt = asked.request.prompt;
         let session = self.live_session(session, caller).await?.filter(|_| !prompt.login);
         let Some(session) = session else {
@@ -56,7 +64,7 @@ impl Issuer {
             let (_, transaction) = self.begin_transaction(Some(&asked), None, caller).await?;
             return Ok(Started { step: Step::LogIn, transaction: Some(transaction) });
         };
-        let granted = self.consent_is_remembered(&asked, &session, caller).await?;
+        let granted = self.consent_is_remembered(&asked, &session, referer, caller).await?;
         if prompt.none && !granted {
             let (code, words) = (ErrorCode::ConsentRequired, "consent is needed");
             return Err(self.refuse_silently(asked, code, words, Some(&session), caller).await);

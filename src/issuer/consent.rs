@@ -5,10 +5,11 @@ use zeroize::Zeroizing;
 use super::audit::OrUnavailable;
 use super::identity::display_name;
 use super::interaction::{Asked, Purpose};
+use super::remembered::Memory;
 use super::{AuthorizeRejection, Caller, ConsentView, Decision, Handles, Issuer, LoginView, View};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationResponse, Client, ClientOrigin, CodeRecord, DocumentSource, ErrorCode, GrantId,
-    GrantType, OAuthError, RedirectUri, RefusedRequest, ScopeSet, TokenHash, ValidatedRequest,
+    AuthorizationCode, AuthorizationResponse, CodeRecord, DocumentSource, ErrorCode, GrantId, GrantType, OAuthError,
+    RefusedRequest, ScopeSet, TokenHash, ValidatedRequest,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
@@ -57,7 +58,7 @@ impl Issuer {
             }
         };
         let Some(scopes) = granted else { return self.deny(&pending.interaction, *asked, &session, caller).await };
-        let remember = is_assured(&asked.client).then(|| self.remembered(&asked, &session, scopes.clone()));
+        let remember = self.to_remember(&asked, &session, scopes.clone());
         let approval = Approval { code: self.code_of(handles), scopes, remember, event: AuditEvent::ConsentGiven };
         match self.issue_code(&pending.interaction, &asked, &session, approval, caller).await? {
             Some(location) => Ok(location),
@@ -133,27 +134,6 @@ impl Issuer {
         Ok(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
     }
 
-    /// Returns whether this user's consent to this request is remembered and may stand for a new one.
-    pub(super) async fn consent_is_remembered(
-        &self,
-        asked: &Asked,
-        session: &LoginSession,
-        caller: &Caller,
-    ) -> Result<bool, AuthorizeRejection> {
-        let (client, request) = (&asked.client, &asked.request);
-        if !is_assured(client) || request.prompt.consent || request.prompt.login {
-            return Ok(false);
-        }
-        let found = self.store.find_consent(&self.tenant, &session.subject, &client.id, &request.resource).await;
-        let covers = |c: Consent| {
-            // CN-09: another name or another set of redirect URIs is another application to the user.
-            self.clock.now() < c.expires_at
-                && request.scopes.is_subset(&c.scopes)
-                && c.client_fingerprint == fingerprint(client)
-        };
-        Ok(found.or_unavailable(self, caller).await?.is_some_and(covers))
-    }
-
     /// Issues a code on remembered consent.
     pub(super) async fn issue_code_silently(
         &self,
@@ -217,21 +197,6 @@ impl Issuer {
         })
     }
 
-    fn remembered(&self, asked: &Asked, session: &LoginSession, scopes: ScopeSet) -> Consent {
-        let now = self.clock.now();
-        Consent {
-            tenant: self.tenant.clone(),
-            subject: session.subject.clone(),
-            client: asked.client.id.clone(),
-            resource: asked.request.resource.clone(),
-            scopes,
-            client_fingerprint: fingerprint(&asked.client),
-            given_at: now,
-            // As long as the grant itself could live: nobody is asked more seldom than the access ends.
-            expires_at: now.plus(self.config.load().tokens.refresh_absolute),
-        }
-    }
-
     /// Returns what the login page of a transaction shows.
     pub(super) fn login_view(&self, asked: Option<&Asked>) -> View {
         let policy = self.policy();
@@ -286,23 +251,7 @@ impl Issuer {
             } else {
                 upstream.access_lifetime.unwrap_or(tokens.access)
             },
-            remembered: is_assured(client).then_some(tokens.refresh_absolute),
+            remembered: (policy.memory(asked) != Memory::Never).then_some(tokens.refresh_absolute),
         })
     }
-}
-
-/// Returns whether remembered consent may stand for a new one: an operator vouches for the client, and no program on the
-/// user's machine can receive its codes (RFC 8252 8.6). Everybody else is asked each time.
-fn is_assured(client: &Client) -> bool {
-    let uris = client.metadata.redirect_uris.as_slice();
-    client.origin == ClientOrigin::Manual && !uris.iter().any(RedirectUri::is_local)
-}
-
-/// Hashes what the user went by when he consented: the name, and where codes go.
-fn fingerprint(client: &Client) -> TokenHash {
-    let uris = client.metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str);
-    // Neither a name nor a URI contains a line feed, so no two clients write the same text.
-    let lines: Vec<&str> =
-        std::iter::once(client.metadata.client_name.as_deref().unwrap_or_default()).chain(uris).collect();
-    TokenHash::of(lines.join("\n").as_bytes())
 }

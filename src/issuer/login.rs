@@ -163,7 +163,8 @@ impl Issuer {
             return Ok(Step::Account);
         };
         self.bind(&pending.interaction, session, caller).await?;
-        if self.consent_is_remembered(asked, session, caller).await? {
+        // From where the browser came is not known any more: who has just given a password can read a page as well.
+        if self.consent_is_remembered(asked, session, None, caller).await? {
             let location = self.issue_code_silently(&pending.interaction, asked, session, caller).await?;
             return Ok(Step::Redirect(location));
         }

@@ -30,6 +30,7 @@ mod refresh_token;
 mod refusals;
 mod register;
 mod rejection;
+mod remembered;
 mod revoke;
 mod setup_link;
 mod shipped;

@@ -49,6 +49,13 @@ impl MetadataDocumentUrl {
         let rest = self.0.strip_prefix("https://").unwrap_or(&self.0);
         rest.split_once('/').map_or(rest, |(authority, _)| authority)
     }
+    /// Returns whether a Referer is of the document's own origin (RFC 9110 10.1.3, RFC 6454 4). A redirect on the way does
+    /// not change a Referer: it names the page on which the user was.
+    #[must_use]
+    pub fn is_origin_of(&self, referer: &str) -> bool {
+        let origin = |url: &str| url::Url::parse(url).ok().map(|url| url.origin()).filter(url::Origin::is_tuple);
+        origin(&self.0).is_some_and(|own| origin(referer) == Some(own))
+    }
     /// Returns the host to show on the consent page.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -123,6 +130,29 @@ mod tests {
             "",
         ] {
             assert_eq!(MetadataDocumentUrl::parse(id, false), None, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn cn_08_a_referer_is_of_the_documents_origin_or_it_is_not() {
+        let url = MetadataDocumentUrl::parse("https://chat.example/oauth/client.json", false).unwrap();
+        for own in ["https://chat.example/", "https://chat.example", "https://chat.example:443/c/1?x#y"] {
+            assert!(url.is_origin_of(own), "{own}");
+        }
+        for other in [
+            "http://chat.example/",
+            "https://chat.example:8443/",
+            "https://www.chat.example/",
+            "https://chat.example.evil.example/",
+            "https://evil.example/?https://chat.example/",
+            "https://chat.example@evil.example/",
+            "https://evil.example\\@chat.example.evil.example/",
+            "chat.example",
+            "null",
+            "data:text/html,x",
+            "",
+        ] {
+            assert!(!url.is_origin_of(other), "{other}");
         }
     }
 

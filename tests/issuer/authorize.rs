@@ -253,7 +253,7 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
     assert_eq!(world.audit().await.pop().unwrap().reason.as_deref(), Some("transaction_expired"));
 
     let form = Form::parse(query.strip_prefix("/authorize?").unwrap().as_bytes()).unwrap();
-    let started = world.issuer.begin_authorization(form, deciding.session.as_deref(), &from).await.unwrap();
+    let started = world.issuer.begin_authorization(form, deciding.session.as_deref(), None, &from).await.unwrap();
     let anew = Handles { session: deciding.session.clone(), ..handles(started) };
     let location = world.issuer.decide(&anew, all(), &from).await.unwrap();
     assert!(location.starts_with("http://127.0.0.1:51763/callback?"), "{location}");

@@ -61,13 +61,7 @@ pub(crate) fn config() -> Config {
             max_clients: 1000,
             unused_after: Lifetime::from_secs(86_400),
         },
-        metadata_documents: MetadataDocumentConfig {
-            mode: MetadataDocumentMode::Open,
-            verified_publishers: Vec::new(),
-            max_bytes: 5120,
-            min_cache: Lifetime::from_secs(300),
-            max_cache: Lifetime::from_secs(86_400),
-        },
+        metadata_documents: metadata_documents(),
         outbound: OutboundConfig::default(),
         allowed_origins: Vec::new(),
         limits: limits(),
@@ -166,5 +160,16 @@ fn timeouts() -> Timeouts {
         sse_keep_alive: second,
         expired_stream: second,
         drain: second,
+    }
+}
+
+fn metadata_documents() -> MetadataDocumentConfig {
+    MetadataDocumentConfig {
+        mode: MetadataDocumentMode::Open,
+        verified_publishers: Vec::new(),
+        remember_consent: false,
+        max_bytes: 5120,
+        min_cache: Lifetime::from_secs(300),
+        max_cache: Lifetime::from_secs(86_400),
     }
 }

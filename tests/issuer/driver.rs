@@ -278,6 +278,18 @@ impl World {
         extra: &[(&str, &str)],
         session: Option<&str>,
     ) -> Result<Started, AuthorizeRejection> {
+        self.begin_at(None, caller, client, extra, session).await
+    }
+
+    /// The same of a browser that says where it comes from.
+    pub(crate) async fn begin_at(
+        &self,
+        referer: Option<&str>,
+        caller: &Caller,
+        client: &ClientId,
+        extra: &[(&str, &str)],
+        session: Option<&str>,
+    ) -> Result<Started, AuthorizeRejection> {
         let challenge = challenge();
         let mut pairs = vec![
             ("response_type", "code"),
@@ -290,7 +302,7 @@ impl World {
         ];
         pairs.retain(|(name, _)| !extra.iter().any(|(n, _)| n == name));
         pairs.extend(extra.iter().filter(|(_, value)| !value.is_empty()));
-        self.issuer.begin_authorization(form(&pairs), session, caller).await
+        self.issuer.begin_authorization(form(&pairs), session, referer, caller).await
     }
 
     /// A browser that has begun this authorization and is at its login page.

@@ -29,5 +29,6 @@ mod publishers;
 mod races;
 mod refresh;
 mod register;
+mod remembered;
 mod revoke;
 mod stories;

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::application::{Application, parameter, random};
-use crate::support::client::Client;
+use crate::support::client::{Client, request};
 use crate::support::gateway::Home;
 use crate::support::page::{Browser, form_to};
 
@@ -56,7 +56,8 @@ async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuse
     std::fs::write(&ca, authority).expect("the authority");
     let config = format!(
         "[outbound]\nallow_addresses = [\"127.0.0.0/8\", \"::1\"]\nextra_ca_file = \"{}\"\n\
-         [client_id_metadata_documents]\nverified_publishers = [\"{id}\"]\n",
+         [client_id_metadata_documents]\nverified_publishers = [\"{id}\"]\n\
+         remember_consent = true\n",
         ca.display()
     );
     let gateway = Home::new(&config, None).start().await;
@@ -94,4 +95,26 @@ async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuse
     let mut form = form_to(&page, "/consent");
     form.set("decision", "approve");
     assert!(!parameter(&browser.submit(&form).await, "code").is_empty());
+
+    // CN-08: what was approved stands for a start from the publisher's own pages, and for no other.
+    let own = format!("https://localhost:{port}/");
+    let frame = ("sec-fetch-dest", "iframe");
+    for (fields, is_silent) in [
+        (&[("referer", own.as_str()), ("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")][..], true),
+        (&[("referer", own.as_str())], true),
+        (&[], false),
+        (&[("referer", "https://evil.example/")], false),
+        (&[("referer", "https://localhost/")], false),
+        (&[("referer", own.as_str()), ("referer", "https://evil.example/")], false),
+        (&[("referer", own.as_str()), frame], false),
+        (&[("referer", own.as_str()), ("sec-fetch-mode", "no-cors")], false),
+    ] {
+        let asked = request(hyper::Method::GET, &application.request(&random(), &[]), fields, "");
+        let answer = browser.send(asked).await;
+        assert_eq!(answer.header("location").starts_with(callback), is_silent, "{fields:?}: {answer:?}");
+        assert_eq!(answer.status, 303, "{fields:?}");
+    }
+    let stranger = request(hyper::Method::GET, &application.request(&random(), &[]), &[("referer", &own)], "");
+    let answer = Client::new(&gateway.home).send(stranger).await;
+    assert!(answer.header("location").starts_with("/login"), "{answer:?}");
 }
