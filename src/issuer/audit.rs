@@ -44,9 +44,18 @@ impl Issuer {
         }
     }
 
-    /// Returns the row of what anybody can cause, unless there are so many that it is only counted.
+    /// Refuses what strangers would add to the store while the disk has little room left, which is for those who use it.
+    pub(super) fn expect_room(&self) -> Result<(), StoreFailed> {
+        if self.store.stats().scarce { Err(StoreFailed) } else { Ok(()) }
+    }
+
+    /// Returns the row of what anybody can cause, unless there are so many that it is only counted, or so little room.
     pub(super) fn within_limits(&self, row: AuditRow) -> Option<AuditRow> {
         let source = source_of(&Caller { address: row.address, request_id: None });
+        if self.store.stats().scarce {
+            self.refusals.count(row.event, source, row.at);
+            return None;
+        }
         self.refusals.admit(row.event, source, row.at).then_some(row)
     }
 
@@ -69,6 +78,10 @@ impl Issuer {
     /// Writes how many refusals got no row of their own in the minutes that are over. Never as part of a request: whoever
     /// hangs up would take the counts along that are not written yet.
     pub async fn record_counted_refusals(&self) {
+        // On a disk that is nearly full one row later does for all.
+        if self.store.stats().scarce {
+            return;
+        }
         self.record_counts(self.refusals.take_finished(self.clock.now())).await;
     }
 

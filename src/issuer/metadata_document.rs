@@ -246,6 +246,7 @@ impl Issuer {
                 reason: joined(copied, left_out_reason(&left_out)),
                 ..self.audit(AuditEvent::ClientAdded, caller)
             };
+            self.expect_room()?;
             let cap = policy.config.registration.max_clients;
             let inserted =
                 self.store.insert_client(client.clone(), cap, row).await.or_unavailable(self, caller).await?;

@@ -95,6 +95,11 @@ impl Refusals {
         })
     }
 
+    /// Counts a refusal that gets no row of its own.
+    pub(super) fn count(&self, event: AuditEvent, source: Source, now: Timestamp) {
+        self.with(event, Cause::Site(source.site), now, |_| false);
+    }
+
     /// Returns whether what a client did for a user gets its own row; if not, it is counted.
     pub(super) fn admit_of(&self, event: AuditEvent, user: &Subject, now: Timestamp) -> bool {
         self.with(event, Cause::User(user.clone()), now, |window| window.written < ROWS_OF_USER)

@@ -39,6 +39,10 @@ impl Issuer {
         if let Some(client) = self.same_client(&metadata, caller).await? {
             return Ok(Registered { client, secret: None, left_out });
         }
+        if let Err(failed) = self.expect_room() {
+            self.refuse_registration("disk_nearly_full", caller).await;
+            return Err(failed.into());
+        }
         if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, caller, rates) {
             return Err(self.too_many_registrations(wait, caller).await);
         }

@@ -306,4 +306,6 @@ pub struct StoreStats {
     pub halted: bool,
     /// Whether a thread of the store has died by a panic.
     pub dead: bool,
+    /// Whether the disk has so little room left that strangers should add nothing more.
+    pub scarce: bool,
 }

@@ -25,7 +25,7 @@ fn run(words: &[&str]) -> (Option<i32>, String) {
 }
 
 /// Waits until a token is refused, as long as a revocation may take.
-async fn until_refused(home: &Home, token: &str) {
+pub(crate) async fn until_refused(home: &Home, token: &str) {
     let deadline = Instant::now() + Duration::from_secs(2);
     let mut client = Client::new(home);
     while client.call("/mcp", token, "refused").await.status != 401 {

@@ -203,7 +203,7 @@ async fn st_03_a_lost_or_emptied_store_beside_its_keys_is_refused_and_a_backup_b
     home.start().await;
 }
 
-async fn register(home: &Home) -> Reply {
+pub(crate) async fn register(home: &Home) -> Reply {
     let body = serde_json::json!({
         "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", "software_version": random(),
     });
@@ -211,7 +211,7 @@ async fn register(home: &Home) -> Reply {
 }
 
 /// How large a file the process may write from now on.
-fn limit_files(gateway: &Gateway, bytes: Option<u64>) {
+pub(crate) fn limit_files(gateway: &Gateway, bytes: Option<u64>) {
     let limits = rustix::process::getrlimit(Resource::Fsize);
     let limits = Rlimit { current: bytes, maximum: limits.maximum };
     rustix::process::prlimit(Some(gateway.pid()), Resource::Fsize, limits).unwrap();

@@ -25,6 +25,8 @@ mod forwarding;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod http2;
 #[cfg(test)]
 mod kills;

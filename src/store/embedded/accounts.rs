@@ -230,19 +230,19 @@ impl AccountStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write(move |db| {
+        let work = move |db: &Connection| {
             let Some((no, account)) = find(db, &tenant, &subject)? else { return Ok(Update::NotFound) };
             let status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
             let account = Account { status, ..account };
             save(db, no, &account)?;
             if disabled {
                 end_access(db, no, &account, audit.at)?;
-                audit::announce(db, audit.at, &Change::AccountDisabled(tenant, subject))?;
+                audit::announce(db, audit.at, &Change::AccountDisabled(tenant.clone(), subject.clone()))?;
             }
             audit::append(db, &audit)?;
             Ok(Update::Done)
-        })
-        .await
+        };
+        if disabled { self.write_urgently(work).await } else { self.write(work).await }
     }
 
     async fn rename_account(
@@ -264,7 +264,7 @@ impl AccountStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write(move |db| delete(db, &tenant, &subject, &audit)).await
+        self.write_urgently(move |db| delete(db, &tenant, &subject, &audit)).await
     }
 
     async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {

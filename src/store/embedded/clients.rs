@@ -336,21 +336,21 @@ impl ClientStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.write(move |db| {
+        let work = move |db: &Connection| {
             let Some(found) = find(db, &tenant, &id)? else { return Ok(Update::NotFound) };
             update(db, found.no, &Client { disabled, ..found.client }, &found.metadata)?;
             if disabled {
-                audit::announce(db, audit.at, &Change::ClientDisabled(tenant, id))?;
+                audit::announce(db, audit.at, &Change::ClientDisabled(tenant.clone(), id.clone()))?;
             }
             audit::append(db, &audit)?;
             Ok(Update::Done)
-        })
-        .await
+        };
+        if disabled { self.write_urgently(work).await } else { self.write(work).await }
     }
 
     async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.write(move |db| remove(db, &tenant, &id, &audit)).await
+        self.write_urgently(move |db| remove(db, &tenant, &id, &audit)).await
     }
 
     async fn rotate_client_secret(

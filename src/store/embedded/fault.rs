@@ -4,15 +4,29 @@ use rusqlite::{Error, ffi};
 
 use super::super::StoreError;
 
+/// What errors begin with that a disk without room gives.
+const NO_MORE: &str = "the disk takes no more";
+const FULL: &str = "the disk is full";
+
+/// Returns whether it is for want of room that nothing was written.
+pub(super) fn is_no_room(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(why) if why.starts_with(FULL) || why.starts_with(NO_MORE))
+}
+
+/// What is said of an operation that has to wait until there is room.
+pub(super) fn no_room() -> StoreError {
+    StoreError::Unavailable(format!("{FULL}, and what is left is kept for those who end access"))
+}
+
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         // The extended code's low byte is the primary code.
         match error.sqlite_error().map(|e| e.extended_code & 0xff) {
             // What is not ENOSPC but a quota (EDQUOT) or RLIMIT_FSIZE (EFBIG) SQLite tells as a failed write.
             Some(ffi::SQLITE_IOERR) if is_code(&error, ffi::SQLITE_IOERR_WRITE) => {
-                Self::Unavailable(format!("the disk takes no more: {error}"))
+                Self::Unavailable(format!("{NO_MORE}: {error}"))
             }
-            Some(ffi::SQLITE_FULL) => Self::Unavailable(format!("the disk is full: {error}")),
+            Some(ffi::SQLITE_FULL) => Self::Unavailable(format!("{FULL}: {error}")),
             Some(ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) => {
                 Self::Unavailable(format!("another process holds the file locked: {error}"))
             }

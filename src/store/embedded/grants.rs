@@ -307,7 +307,7 @@ impl GrantStore for EmbeddedStore {
 
     async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError> {
         let tenant = tenant.clone();
-        self.write(move |db| {
+        self.write_urgently(move |db| {
             if !end(db, &tenant, id, audit.at)? {
                 return Ok(Update::NotFound);
             }
@@ -324,13 +324,13 @@ impl GrantStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let (tenant, hash) = (tenant.clone(), *hash);
-        self.write(move |db| {
+        self.write_urgently(move |db| {
             // A client that revokes a token has received it.
             uses::mark_used(db, &tenant, &hash)?;
             if !tokens::remove(db, &tenant, &hash)? {
                 return Ok(Update::NotFound);
             }
-            audit::announce(db, audit.at, &Change::AccessTokenRevoked(tenant, hash))?;
+            audit::announce(db, audit.at, &Change::AccessTokenRevoked(tenant.clone(), hash))?;
             audit::append(db, &audit)?;
             Ok(Update::Done)
         })
@@ -345,9 +345,9 @@ impl GrantStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<u64, StoreError> {
         let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
-        self.write(move |db| {
+        self.write_urgently(move |db| {
             let ended = end_all(db, &tenant, subject.as_ref(), client.as_ref(), audit.at)?;
-            ended.row(audit).map_or(Ok(()), |row| audit::append(db, &row))?;
+            ended.row(audit.clone()).map_or(Ok(()), |row| audit::append(db, &row))?;
             Ok(ended.grants)
         })
         .await

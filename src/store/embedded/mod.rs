@@ -22,12 +22,14 @@ mod connection;
 #[cfg(test)]
 mod cost;
 mod creation;
+mod disk;
 mod fault;
 mod grants;
 mod header;
 mod interactions;
 mod logins;
 mod names;
+mod operation;
 mod readers;
 mod refresh;
 mod registrations;
@@ -74,7 +76,7 @@ impl EmbeddedStore {
         let readers = (0..READERS).map(|_| connection::open(file)).collect::<Result<_, _>>()?;
         Ok(Self {
             file: file.to_owned(),
-            writer: Writer::start(db)?,
+            writer: Writer::start(db, disk::Disk::new(file, held.is_some()))?,
             readers: Readers::start(readers)?,
             watcher: Readers::start(vec![connection::open(file)?])?,
         })
@@ -86,6 +88,15 @@ impl EmbeddedStore {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         self.writer.run(work).await
+    }
+
+    /// The same for what ends access: it has room on a full disk.
+    async fn write_urgently<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer.run_urgent(work).await
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>

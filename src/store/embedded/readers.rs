@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
-use super::writer::DEFECT;
+use super::operation::DEFECT;
 
 /// Reads that may wait; beyond that the caller is told at once.
 const QUEUE: usize = 1024;

@@ -176,7 +176,7 @@ impl SessionStore for EmbeddedStore {
 
     async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
         let (tenant, hash) = (tenant.clone(), *hash);
-        self.write(move |db| {
+        self.write_urgently(move |db| {
             let sql = "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2";
             if execute(db, sql, params![tenant, hash])? == 0 {
                 return Ok(Update::NotFound);

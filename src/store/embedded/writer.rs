@@ -3,10 +3,9 @@
 //! A commit costs one flush of the disk however many operations it carries, so under load the cost is shared; a lone
 //! operation never waits for company.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,9 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::{StoreError, StoreStats};
-use super::fault::is_failed_sync;
+use super::disk::{self, Disk};
+use super::fault::{self, is_failed_sync};
+use super::operation::{Operation, Pending, Plain, Work};
 use super::row::execute;
 
 /// Operations in one transaction at most: beyond this the flush is no longer what costs.
@@ -25,52 +26,6 @@ const GROUP_TIME: Duration = Duration::from_millis(2);
 
 /// Operations that may wait: some seconds' worth on a slow disk. Beyond that the caller is told at once.
 const QUEUE: usize = 4096;
-
-/// What is said of an operation that panicked; where is in the log.
-pub(super) const DEFECT: &str = "a defect of the program";
-
-/// What one caller wants done.
-trait Operation: Send {
-    /// Does it inside a savepoint; whether its changes are to stay.
-    fn perform(&mut self, db: &Connection) -> bool;
-    /// Tells the caller, after the commit or after its failure.
-    fn answer(self: Box<Self>, failure: Option<&StoreError>);
-}
-
-/// An operation and whom to tell.
-struct Pending<T, F> {
-    work: Option<F>,
-    outcome: Option<Result<T, StoreError>>,
-    caller: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T, F> Operation for Pending<T, F>
-where
-    T: Send,
-    F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
-{
-    fn perform(&mut self, db: &Connection) -> bool {
-        // A defect of one operation is that operation's failure: the writer and the others go on.
-        let work = self.work.take().map(|work| std::panic::catch_unwind(AssertUnwindSafe(|| work(db))));
-        let outcome = work.map(|done| done.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned()))));
-        let stays = outcome.as_ref().is_some_and(Result::is_ok);
-        self.outcome = outcome;
-        stays
-    }
-
-    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
-        let outcome = match (self.outcome, failure) {
-            // What the operation itself found wrong is nearer to the cause than the failure of its group.
-            (Some(Err(own)), _) => Err(own),
-            (_, Some(failure)) => Err(failure.clone()),
-            (Some(done), None) => done,
-            (None, None) => Err(StoreError::Unavailable("the operation was not reached".to_owned())),
-        };
-        if self.caller.send(outcome).is_err() {
-            tracing::trace!("the caller left before its operation was done");
-        }
-    }
-}
 
 /// Counts for the metrics.
 #[derive(Debug, Default)]
@@ -83,6 +38,7 @@ struct Figures {
     failing: AtomicBool,
     halted: AtomicBool,
     dead: AtomicBool,
+    scarce: AtomicBool,
 }
 
 impl Figures {
@@ -114,18 +70,13 @@ pub(super) struct Writer {
     figures: Arc<Figures>,
 }
 
-impl std::fmt::Debug for dyn Operation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Operation(..)")
-    }
-}
-
 impl Writer {
     /// Starts the thread, which owns the connection from now on.
-    pub(super) fn start(db: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(db: Connection, mut disk: Disk) -> Result<Self, StoreError> {
+        disk.look();
         let (queue, waiting) = sync_channel(QUEUE);
         let figures = Arc::new(Figures::default());
-        let mut worker = Worker { db, figures: Arc::clone(&figures), broken: None };
+        let mut worker = Worker { db, disk, figures: Arc::clone(&figures), broken: None };
         let alarm = Alarm(Arc::clone(&figures));
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             worker.run(&waiting);
@@ -141,8 +92,28 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        let work: Work<F, Plain<T>> = Work::Once(Some(work));
+        self.hand_in(work).await
+    }
+
+    /// The same for `work` that ends access. What is kept free on a full disk is given up for it.
+    pub(super) async fn run_urgent<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let work: Work<Plain<T>, F> = Work::Urgent(work);
+        self.hand_in(work).await
+    }
+
+    async fn hand_in<T, F, G>(&self, work: Work<F, G>) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        G: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
         let (caller, answer) = oneshot::channel();
-        let operation = Box::new(Pending { work: Some(work), outcome: None, caller });
+        let operation = Box::new(Pending::new(work, caller));
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(operation).is_err()) {
             self.figures.failures.fetch_add(1, Ordering::Relaxed);
             return Err(StoreError::Unavailable("too many operations wait for the disk".to_owned()));
@@ -161,6 +132,7 @@ impl Writer {
             failing: self.figures.failing.load(Ordering::Relaxed),
             halted: self.figures.halted.load(Ordering::Relaxed),
             dead: self.figures.dead.load(Ordering::Relaxed),
+            scarce: self.figures.scarce.load(Ordering::Relaxed),
         }
     }
 }
@@ -191,6 +163,7 @@ impl Drop for Alarm {
 /// The thread's own side.
 struct Worker {
     db: Connection,
+    disk: Disk,
     figures: Arc<Figures>,
     /// Why nothing more is written in this process's life.
     broken: Option<StoreError>,
@@ -198,14 +171,27 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, waiting: &Receiver<Box<dyn Operation>>) {
-        while let Ok(first) = waiting.recv() {
+        while let Ok(first) = self.next(waiting) {
+            self.disk.look();
+            self.figures.scarce.store(self.disk.is_scarce(), Ordering::Relaxed);
+            let Some(first) = first else { continue };
             let mut group = vec![first];
             group.extend(waiting.try_iter().take(GROUP - 1));
+            if self.disk.is_given_up() {
+                group = self.refuse_others(group, &fault::no_room());
+            }
             let changed = self.db.total_changes();
-            let outcome = match &self.broken {
+            let mut outcome = match &self.broken {
                 Some(broken) => Err(broken.clone()),
                 None => self.commit_group(&mut group, waiting),
             };
+            if let Err(failure) = &outcome
+                && fault::is_no_room(failure)
+                && group.iter().any(|operation| operation.is_urgent())
+            {
+                group = self.refuse_others(group, failure);
+                outcome = self.force(&mut group, waiting);
+            }
             // What had nothing to write says nothing of whether writing works again.
             if outcome.is_err() || self.db.total_changes() != changed {
                 self.figures.failing.store(outcome.is_err(), Ordering::Relaxed);
@@ -218,6 +204,44 @@ impl Worker {
             }
             group.into_iter().for_each(|operation| operation.answer(outcome.as_ref().err()));
         }
+    }
+
+    /// Waits for an operation; not for ever while there is little room, so that it is seen when there is more.
+    fn next(&self, waiting: &Receiver<Box<dyn Operation>>) -> Result<Option<Box<dyn Operation>>, RecvError> {
+        if !self.disk.is_scarce() && !self.disk.is_given_up() {
+            return waiting.recv().map(Some);
+        }
+        match waiting.recv_timeout(disk::LOOK) {
+            Ok(operation) => Ok(Some(operation)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(RecvError),
+        }
+    }
+
+    /// Tells those who do not end access that there is no room; returns the others.
+    fn refuse_others(&self, group: Vec<Box<dyn Operation>>, failure: &StoreError) -> Vec<Box<dyn Operation>> {
+        let (urgent, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|operation| operation.is_urgent());
+        self.figures.failures.fetch_add(u64::try_from(others.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        others.into_iter().for_each(|operation| operation.answer(Some(failure)));
+        urgent
+    }
+
+    /// Commits what ends access on a full disk: with the room that was kept for it, and then in the room that the log has.
+    fn force(
+        &mut self,
+        group: &mut Vec<Box<dyn Operation>>,
+        waiting: &Receiver<Box<dyn Operation>>,
+    ) -> Result<(), StoreError> {
+        self.disk.give_up();
+        let outcome = self.commit_group(group, waiting);
+        if !outcome.as_ref().is_err_and(fault::is_no_room) {
+            return outcome;
+        }
+        // When all that is in the log is in the store as well, the log is written from its beginning again.
+        if let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(RESTART)") {
+            tracing::warn!(%error, "the log could not be brought into the store");
+        }
+        self.commit_group(group, waiting)
     }
 
     /// One transaction: the group, and what arrives meanwhile.
@@ -237,7 +261,7 @@ impl Worker {
                 }
                 done += 1;
             }
-            if done >= GROUP || began.elapsed() >= GROUP_TIME {
+            if done >= GROUP || began.elapsed() >= GROUP_TIME || self.disk.is_given_up() {
                 break;
             }
             let Ok(next) = waiting.try_recv() else { break };
@@ -254,7 +278,8 @@ impl Worker {
             self.figures.failures.fetch_add(1, Ordering::Relaxed);
             // A full disk makes SQLite roll the whole transaction back by itself; what was done before is lost too.
             if self.db.is_autocommit() {
-                return Err(StoreError::Unavailable("the transaction was rolled back".to_owned()));
+                let rolled_back = || StoreError::Unavailable("the transaction was rolled back".to_owned());
+                return Err(operation.failure().cloned().unwrap_or_else(rolled_back));
             }
             execute(&self.db, "ROLLBACK TO operation", [])?;
         }
@@ -290,16 +315,17 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
 
     use rusqlite::Connection;
 
-    use super::{Alarm, Figures, StoreError, Writer};
+    use super::{Alarm, Disk, Figures, StoreError, Writer};
 
     #[tokio::test]
     async fn an_operation_that_panics_fails_alone_and_changes_nothing() {
-        let writer = Writer::start(Connection::open_in_memory().unwrap()).unwrap();
+        let writer = Writer::start(Connection::open_in_memory().unwrap(), Disk::new(Path::new("none"), false)).unwrap();
         writer.run(|db| Ok(db.execute_batch("CREATE TABLE t (a)")?)).await.unwrap();
         let insert = |db: &Connection| db.execute("INSERT INTO t VALUES (1)", []).map_err(StoreError::from);
         let defect = writer.run(move |db| -> Result<(), _> {

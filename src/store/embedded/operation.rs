@@ -1,0 +1,93 @@
+//! What a caller wants the writer to do, and how the caller is told.
+
+use std::panic::AssertUnwindSafe;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::super::StoreError;
+
+/// What is said of an operation that panicked; where is in the log.
+pub(super) const DEFECT: &str = "a defect of the program";
+
+/// What one caller wants done.
+pub(super) trait Operation: Send {
+    /// Does it inside a savepoint; whether its changes are to stay.
+    fn perform(&mut self, db: &Connection) -> bool;
+    /// Returns why it failed by itself, if it did.
+    fn failure(&self) -> Option<&StoreError>;
+    /// Returns whether it ends access: then it can be performed again, and what room is left on the disk is for it.
+    fn is_urgent(&self) -> bool;
+    /// Tells the caller, after the commit or after its failure.
+    fn answer(self: Box<Self>, failure: Option<&StoreError>);
+}
+
+/// What is to be done.
+pub(super) enum Work<F, G> {
+    /// At most once.
+    Once(Option<F>),
+    /// As often as it takes, for it ends access.
+    Urgent(G),
+}
+
+/// The type of the kind of work that an operation is not.
+pub(super) type Plain<T> = fn(&Connection) -> Result<T, StoreError>;
+
+/// An operation and whom to tell.
+pub(super) struct Pending<T, F, G> {
+    work: Work<F, G>,
+    outcome: Option<Result<T, StoreError>>,
+    caller: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F, G> Pending<T, F, G> {
+    pub(super) fn new(work: Work<F, G>, caller: oneshot::Sender<Result<T, StoreError>>) -> Self {
+        Self { work, outcome: None, caller }
+    }
+}
+
+impl<T, F, G> Operation for Pending<T, F, G>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
+    G: Fn(&Connection) -> Result<T, StoreError> + Send,
+{
+    fn perform(&mut self, db: &Connection) -> bool {
+        // A defect of one operation is that operation's failure: the writer and the others go on.
+        let done = match &mut self.work {
+            Work::Once(work) => work.take().map(|work| std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
+            Work::Urgent(work) => Some(std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
+        };
+        let outcome = done.map(|done| done.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned()))));
+        let stays = outcome.as_ref().is_some_and(Result::is_ok);
+        self.outcome = outcome;
+        stays
+    }
+
+    fn failure(&self) -> Option<&StoreError> {
+        self.outcome.as_ref().and_then(|outcome| outcome.as_ref().err())
+    }
+
+    fn is_urgent(&self) -> bool {
+        matches!(self.work, Work::Urgent(_))
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
+        let outcome = match (self.outcome, failure) {
+            // What the operation itself found wrong is nearer to the cause than the failure of its group.
+            (Some(Err(own)), _) => Err(own),
+            (_, Some(failure)) => Err(failure.clone()),
+            (Some(done), None) => done,
+            (None, None) => Err(StoreError::Unavailable("the operation was not reached".to_owned())),
+        };
+        if self.caller.send(outcome).is_err() {
+            tracing::trace!("the caller left before its operation was done");
+        }
+    }
+}
+
+impl std::fmt::Debug for dyn Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Operation(..)")
+    }
+}
