@@ -265,7 +265,8 @@ fn tl_07_check_reads_the_certificate_as_a_start_does() {
     write("other.pem", &rcgen::KeyPair::generate().unwrap().serialize_pem());
     let check = |host: &str, ends: time::OffsetDateTime, key: &str| {
         write("chain.pem", &certificate(host, ends));
-        let listen = format!("[listen]\ncertificate = \"chain.pem\"\nkey = \"{key}\"\n");
+        let listen = "[listen]\naddress = \"0.0.0.0:443\"\ncertificate = \"chain.pem\"\n";
+        let listen = format!("{listen}key = \"{key}\"\n");
         let upstream = "[[upstream]]\nname = \"a\"\npath = \"/mcp\"\nurl = \"http://127.0.0.1:1/\"\n";
         write(
             "gateway.toml",
