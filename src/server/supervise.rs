@@ -46,7 +46,7 @@ impl Supervisor {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let metrics = Arc::clone(&self.metrics);
+        let (metrics, over) = (Arc::clone(&self.metrics), self.ended.clone());
         tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
             loop {
@@ -55,7 +55,7 @@ impl Supervisor {
                     ended = AssertUnwindSafe(task()).catch_unwind() => ended,
                     () = stop.cancelled() => return,
                 };
-                if stop.is_cancelled() {
+                if stop.is_cancelled() || over.is_cancelled() {
                     return;
                 }
                 metrics.server(ServerEvent::TaskRestarted);

@@ -498,3 +498,15 @@ async fn tv_14_an_upstream_that_a_reload_removes_ends_its_open_streams() {
     let ended = tokio::time::timeout(Duration::from_millis(1500), kept.read_to_end(&mut rest)).await;
     assert!(ended.is_err(), "the other goes on: {}", String::from_utf8_lossy(&rest));
 }
+
+#[tokio::test]
+async fn an_end_that_was_asked_for_is_no_error() {
+    for upstream in [None, Some(slow_upstream().await.0)] {
+        let mut gateway = Home::new("", upstream).start().await;
+        assert_eq!(Client::new(&gateway.home).get("/").await.status, 200);
+        gateway.signal("TERM");
+        assert_eq!(gateway.ended().await, Some(0));
+        let log = gateway.log();
+        assert!(!log.contains("ERROR"), "{log}");
+    }
+}

@@ -14,7 +14,7 @@ use crate::support::page::{Browser, form_to};
 /// Networks that begin sign-ins, and how many addresses of each.
 const NETWORKS: u8 = 10;
 const HOSTS: u8 = 4;
-const FLOOD: Duration = Duration::from_secs(8);
+const FLOOD: Duration = Duration::from_secs(10);
 /// Sign-ins that a debug build on a busy machine begins in that time at least; several times what one address may hold.
 const BEGUN: u32 = 1000;
 
