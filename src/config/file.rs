@@ -118,7 +118,7 @@ table! {
     Top at "" {
         /// The issuer: the one https origin under which clients reach the gateway. Every URL in metadata, tokens and
         /// links is made from it; the Host header never is. `serve` needs it; `up` takes `https://localhost` and the
-        /// port of its listener. A change needs a restart, and every client must connect anew.
+        /// port of its listener. A change needs a restart, and every client must connect again.
         public_url: String = none;
         /// Further authorities (`host` or `host:port`) accepted in Host, for health checks say. With a loopback
         /// `public_url`, `localhost`, `127.0.0.1` and `[::1]` at its port are accepted in any case.
@@ -143,9 +143,9 @@ table! {
         /// below the data directory (the choice of `up`); or, with `off`, a load balancer in front, which must be
         /// named in `trusted_proxies` beside an explicit `public_url`. A change to or from `off` needs a restart.
         tls: TlsMode = none;
-        /// The certificate chain, PEM, the server's own certificate first. Read anew on reload.
+        /// The certificate chain, PEM, the server's own certificate first. Reloaded with the configuration.
         certificate: PathBuf = none;
-        /// The key of the certificate, PEM, readable by nobody but its owner and group. Read anew on reload.
+        /// The key of the certificate, PEM, readable by nobody but its owner and group. Reloaded with the configuration.
         key: PathBuf = none;
         /// Addresses or networks whose `X-Forwarded-For` (or PROXY header) is believed.
         trusted_proxies: Vec<IpNet> = [];
@@ -245,7 +245,7 @@ table! {
         path: String = required;
         /// What is answered.
         content: String = none;
-        /// The file with what is answered, instead of `content`: at most 64 KiB. Read anew on reload.
+        /// The file with what is answered, instead of `content`: at most 64 KiB. Reloaded with the configuration.
         file: PathBuf = none;
         /// What it is: `text` (UTF-8), `json`, or `octets` for anything else.
         kind: ContentKind = "text";

@@ -30,7 +30,7 @@ pub fn reference() -> String {
 const INTRODUCTION: &str = "# Configuration
 
 Made from the declarations in `src/config/file.rs` and `src/config/policy_file.rs`; a test holds the two together
-(`MCPGATE_BLESS=1 cargo test --test configuration` writes this file anew).
+(`MCPGATE_BLESS=1 cargo test --test configuration` rewrites this file).
 
 `mcpgate serve --config gateway.toml` needs `public_url`, a certificate and at least one upstream; everything else has
 a default. `mcpgate up` needs no file, and adds one given with `--config` to its own defaults. Options of the command

@@ -65,7 +65,7 @@ impl Issuer {
             Err(LookupFailure::NotAClient(detail)) => (
                 ErrorCode::InvalidClient,
                 detail,
-                "This application is not known here. Connect it again from its start.",
+                "This application is not known here. Remove the connection in the application and add it again.",
             ),
             Err(LookupFailure::TryLater(detail)) => {
                 let words = "What this application says of itself cannot be read just now. Try again in a minute.";

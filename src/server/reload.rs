@@ -54,7 +54,7 @@ impl Reloader {
                 for problem in &problems {
                     tracing::error!(event = "config.rejected", %problem, "the new configuration is refused");
                 }
-                tracing::error!(event = "config.rejected", "the configuration before stays in force, unchanged");
+                tracing::error!(event = "config.rejected", "keeping the current configuration");
             }
         }
     }

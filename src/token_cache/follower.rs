@@ -80,13 +80,13 @@ impl TokenCache {
             let changes = match self.store.changes_after(position).await {
                 // What it said is lost, and waiting will not bring it back: as good as a gap.
                 Err(StoreError::Corrupt(what)) => {
-                    tracing::error!(position, what, "the change log is damaged: the token cache is filled anew");
+                    tracing::error!(position, what, "the change log is damaged: refilling the token cache");
                     return Ok(false);
                 }
                 read => read?,
             };
             let Changes::Next(changes) = changes else {
-                tracing::warn!(position, "changes were removed before they were read: the token cache is filled anew");
+                tracing::warn!(position, "changes were removed before they were read: refilling the token cache");
                 return Ok(false);
             };
             if changes.is_empty() {

@@ -203,7 +203,7 @@ async fn a_password_is_changed_by_its_own_form_and_the_present_password_only() {
         ("", NEW, &[], "Your present password is not right."),
         (PASSWORD, NEW, &[("repeat", "another-kettle")], "The two passwords are not the same."),
         (PASSWORD, "short", &[], "at least 12 characters"),
-        (PASSWORD, "manchesterunited", &[], "soon guessed"),
+        (PASSWORD, "manchesterunited", &[], "too easy to guess"),
     ] {
         let answer = change(&mut browser, present, new, more).await;
         assert_eq!(answer.status, 400, "{said}");

@@ -44,8 +44,8 @@ async fn li_07_a_bad_password_is_refused_with_its_reason_and_costs_nothing() {
     for (password, repeat, reason) in [
         ("short", "short", "at least 12 characters"),
         ("Password1!", "Password1!", "at least 12 characters"),
-        ("password1234", "password1234", "soon guessed"),
-        ("mcpgatemcpgate", "mcpgatemcpgate", "soon guessed"),
+        ("password1234", "password1234", "too easy to guess"),
+        ("mcpgatemcpgate", "mcpgatemcpgate", "too easy to guess"),
         (PASSWORD, "something else", "not the same"),
     ] {
         let form = [("link", link.as_str()), ("password", password), ("repeat", repeat)];

@@ -89,7 +89,7 @@ fn page() -> String {
 const INTRODUCTION: &str = "# Events of the audit trail
 
 Made from the declarations in `src/store/audit_event.rs`; a test holds the two together
-(`MCPGATE_BLESS=1 cargo test --test issuer the_page_of_events` writes this file anew), and the tests compare the rows that
+(`MCPGATE_BLESS=1 cargo test --test issuer the_page_of_events` rewrites this file), and the tests compare the rows that
 they read with it. [operations.md](operations.md#logs-and-the-audit-trail) says how to read the trail and how long it is
 kept.
 

@@ -127,9 +127,9 @@ async fn li_07_a_password_that_anybody_would_try_is_refused() {
     let shared = shared::gateway().await;
     let weak = [
         ("Password1!", "at least 12 characters"),
-        ("password1234", "soon guessed"),
-        ("mcpgate-mcpgate", "soon guessed"),
-        ("qwertyuiopas", "soon guessed"),
+        ("password1234", "too easy to guess"),
+        ("mcpgate-mcpgate", "too easy to guess"),
+        ("qwertyuiopas", "too easy to guess"),
     ];
     for (number, (weak, reason)) in weak.into_iter().enumerate() {
         let file = password_file(&shared.home, weak);

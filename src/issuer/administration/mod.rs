@@ -136,7 +136,7 @@ fn refusal(why: PasswordRefused) -> String {
         PasswordRefused::TooShort(least) => format!("a password has at least {least} characters"),
         PasswordRefused::TooLong => "a password has at most 1024 bytes".to_owned(),
         PasswordRefused::TooCommon => {
-            "this password is soon guessed: it is made of common words or names, a date, a pattern, or the account's own name"
+            "this password is too easy to guess: it is made of common words or names, a date, a pattern, or the account's own name"
                 .to_owned()
         }
     }
