@@ -276,19 +276,22 @@ fn the_top_level_is_as_wished() {
 fn every_refusal_is_explained() {
     let read = |file: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect(file);
     let page = read("docs/errors.md");
-    let rejection = read("src/proxy/rejection.rs");
-    let variants =
-        rejection.split("enum Rejection {").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the enum");
-    let variants = variants.lines().map(str::trim).filter(|l| l.starts_with(char::is_uppercase));
-    let variants = variants.map(|l| l.chars().take_while(|c| is_name(*c)).collect::<String>());
-    let fault = read("src/proxy/fault.rs");
-    let labels = fault.split("fn label").nth(1).and_then(|rest| rest.split("\n    }").next()).expect("the labels");
-    let labels = labels.split('"').skip(1).step_by(2);
+    // The words of access lines; those of the authorization server are held to the page by `tests/issuer`.
+    let words_of = |file: &str, function: &str| -> Vec<String> {
+        let text = read(file);
+        let body = text.split(function).nth(1).and_then(|rest| rest.split("\n    }").next()).expect("the words");
+        body.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let reasons = words_of("src/proxy/rejection.rs", "fn reason");
+    let labels = [words_of("src/proxy/fault.rs", "fn label"), words_of("src/server/dispatch.rs", "fn reason")].concat();
+    assert!(reasons.len() > 20 && labels.len() > 20, "{reasons:?} {labels:?}");
     let error = read("src/oauth/error.rs");
     let codes = error.split('"').filter(|w| w.contains('_') && w.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
-    let missing: Vec<_> = variants
-        .chain(codes.chain(labels).map(str::to_owned))
-        .filter(|name| !page.contains(&format!("`{name}`")))
+    let missing: Vec<_> = reasons
+        .into_iter()
+        .chain(labels)
+        .filter(|name| !page.contains(&format!("\n| `{name}` |")))
+        .chain(codes.map(str::to_owned).filter(|name| !page.contains(&format!("`{name}`"))))
         .collect();
     assert!(missing.is_empty(), "docs/errors.md does not explain {missing:?}");
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::issuer::{AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, Step, View};
-use crate::oauth::{ErrorCode, Form, OAuthError, ScopeSet, ScopeToken};
+use crate::oauth::{Form, OAuthError, Rule, ScopeSet, ScopeToken};
 use crate::web::{RequestBody, Response, reply};
 
 use super::authorize::go_on;
@@ -39,7 +39,8 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         // Neither button is a default: Enter in the form presses the first one, which is Deny.
         Some("approve") => Decision::Approve(ticked.clone()),
         _ => {
-            let error = OAuthError::new(ErrorCode::InvalidRequest, "the form says neither approve nor deny");
+            visit.issuer.record_refused_by(Face::Page, Rule::DecisionMissing, visit.caller).await;
+            let error = OAuthError::new(Rule::DecisionMissing, "the form says neither approve nor deny");
             return Err(AuthorizeRejection::Page(error).into());
         }
     };
@@ -81,7 +82,7 @@ fn purpose(shown: &[AskedScope]) -> String {
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles, visit.caller).await? {
         View::Consent(view) => {
-            visit.issuer.record_refused_by(Face::Page, "form_token", visit.caller).await;
+            visit.issuer.record_refused_by(Face::Page, Rule::FormToken, visit.caller).await;
             let problem = "You have signed in again since this page was opened, or what it asks has changed. Look at it once \
                            more, then decide.";
             show(visit, StatusCode::FORBIDDEN, handles, &view, Some(ticked), Some(problem))

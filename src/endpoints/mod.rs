@@ -31,7 +31,7 @@ use http::{HeaderValue, Method, Request};
 
 use crate::config::Config;
 use crate::issuer::{Caller, Face, Issuer};
-use crate::web::{RequestBody, Response, cors, reply};
+use crate::web::{Reason, RequestBody, Response, cors, reply};
 
 use metadata::Documents;
 use rejection::{ClientRejection, PageRejection};
@@ -86,6 +86,9 @@ impl Endpoints {
             reply::drop_content(&mut response);
         }
         reply::protect(response.headers_mut(), &config.public);
+        if let Some(rule) = caller.broken.get() {
+            response.extensions_mut().insert(Reason(rule.label()));
+        }
         if let Some(id) = caller.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
@@ -142,8 +145,8 @@ async fn page(visit: &Visit<'_>, outcome: Result<Response, PageRejection>) -> Re
         Ok(response) => return response,
         Err(rejection) => rejection,
     };
-    if let Some(reason) = rejection.unrecorded() {
-        visit.issuer.record_refused_by(Face::Page, reason, visit.caller).await;
+    if let Some(rule) = rejection.unrecorded() {
+        visit.issuer.record_refused_by(Face::Page, rule, visit.caller).await;
     }
     rejection.into_response(visit)
 }
@@ -153,8 +156,8 @@ async fn client(visit: &Visit<'_>, face: Face, outcome: Result<Response, ClientR
     let mut response = match outcome {
         Ok(response) => response,
         Err(rejection) => {
-            if let Some(reason) = rejection.unrecorded() {
-                visit.issuer.record_refused_by(face, reason, visit.caller).await;
+            if let Some(rule) = rejection.unrecorded() {
+                visit.issuer.record_refused_by(face, rule, visit.caller).await;
             }
             rejection.into_response(visit)
         }

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::issuer::{AuthorizeRejection, TokenRejection};
-use crate::oauth::{ErrorCode, FormError};
+use crate::oauth::{ErrorCode, FormError, Rule};
 use crate::web::{BodyError, Response, reply};
 
 use super::consent;
@@ -92,18 +92,18 @@ impl From<TokenRejection> for ClientRejection {
 }
 
 impl InputRejection {
-    /// Returns the audit trail's word.
-    const fn word(&self) -> &'static str {
+    /// Returns the rule for log and audit trail.
+    const fn rule(&self) -> Rule {
         match self {
-            Self::ContentType => "content_type",
-            Self::ContentEncoding => "content_encoding",
-            Self::RepeatedAuthorization => "repeated_authorization",
-            Self::Body(BodyError::TooLarge) => "body_too_large",
-            Self::Body(BodyError::Slow) => "body_too_slow",
-            Self::Body(BodyError::Broken) => "body_broken_off",
-            Self::Form(FormError::TooManyFields) => "too_many_fields",
-            Self::Form(FormError::Malformed) => "malformed_form",
-            Self::RepeatedField => "repeated_field",
+            Self::ContentType => Rule::ContentType,
+            Self::ContentEncoding => Rule::ContentEncoding,
+            Self::RepeatedAuthorization => Rule::RepeatedAuthorization,
+            Self::Body(BodyError::TooLarge) => Rule::BodyTooLarge,
+            Self::Body(BodyError::Slow) => Rule::BodyTooSlow,
+            Self::Body(BodyError::Broken) => Rule::BodyBrokenOff,
+            Self::Form(FormError::TooManyFields) => Rule::TooManyFields,
+            Self::Form(FormError::Malformed) => Rule::MalformedForm,
+            Self::RepeatedField => Rule::RepeatedField,
         }
     }
 
@@ -121,10 +121,10 @@ impl InputRejection {
 }
 
 impl ClientRejection {
-    /// Returns the audit trail's word for what no use case has recorded.
-    pub(super) const fn unrecorded(&self) -> Option<&'static str> {
+    /// Returns the rule that was broken, if no use case has recorded it.
+    pub(super) const fn unrecorded(&self) -> Option<Rule> {
         match self {
-            Self::Input(cause, _) => Some(cause.word()),
+            Self::Input(cause, _) => Some(cause.rule()),
             Self::Issuer(_) => None,
         }
     }
@@ -177,15 +177,15 @@ impl ClientRejection {
 }
 
 impl PageRejection {
-    /// Returns the audit trail's word for what no use case has recorded.
-    pub(super) const fn unrecorded(&self) -> Option<&'static str> {
+    /// Returns the rule that was broken, if no use case has recorded it.
+    pub(super) const fn unrecorded(&self) -> Option<Rule> {
         match self {
-            Self::CrossSite => Some("cross_site"),
-            Self::StaleForm => Some("form_token"),
-            Self::NoTransactionCookie => Some("no_transaction_cookie"),
-            Self::RepeatedCookie => Some("repeated_cookie"),
-            Self::DeadLink => Some("dead_link"),
-            Self::Input(cause) => Some(cause.word()),
+            Self::CrossSite => Some(Rule::CrossSite),
+            Self::StaleForm => Some(Rule::FormToken),
+            Self::NoTransactionCookie => Some(Rule::NoTransactionCookie),
+            Self::RepeatedCookie => Some(Rule::RepeatedCookie),
+            Self::DeadLink => Some(Rule::DeadLink),
+            Self::Input(cause) => Some(cause.rule()),
             // Nothing was tried that was worth a row, or the use case wrote it.
             Self::NotFound | Self::Issuer(_) => None,
         }

@@ -1,10 +1,11 @@
 //! The audit row of a deed or refusal, and what becomes of a store that fails.
 
+use super::diagnosis::Why;
 use super::refusals::{Cause, Counted};
 use super::rejection::StoreFailed;
 use super::throttle::source_of;
 use super::{Caller, Issuer};
-use crate::oauth::Subject;
+use crate::oauth::{Rule, Subject};
 use crate::store::{AuditEvent, AuditRow, StoreError};
 
 /// How the reason of a row begins that stands for several.
@@ -37,7 +38,7 @@ impl Issuer {
         AuditRow { actor, subject: Some(subject.clone()), ..self.audit(event, caller) }
     }
 
-    /// Records a refusal. It stays one when its row cannot be written.
+    /// Records a refusal in the audit trail alone. It stays one when its row cannot be written.
     pub(super) async fn record_refusal(&self, row: AuditRow) {
         if let Some(row) = self.within_limits(row) {
             self.append(row).await;
@@ -51,7 +52,7 @@ impl Issuer {
 
     /// Returns the row of what anybody can cause, unless there are so many that it is only counted, or so little room.
     pub(super) fn within_limits(&self, row: AuditRow) -> Option<AuditRow> {
-        let source = source_of(&Caller { address: row.address, request_id: None });
+        let source = source_of(&Caller::new(row.address, None));
         if self.store.stats().scarce {
             self.refusals.count(row.event, source, row.at);
             return None;
@@ -64,15 +65,19 @@ impl Issuer {
         self.refusals.admit_of(event, user, self.clock.now())
     }
 
-    /// Records that a face refused a request, before or beside any use case; `reason` is for the trail alone.
-    pub async fn record_refused_by(&self, face: Face, reason: &'static str, caller: &Caller) {
+    /// Records that a face refused a request, before or beside any use case.
+    pub async fn record_refused_by(&self, face: Face, rule: Rule, caller: &Caller) {
+        self.record_refused(face, rule.into(), caller).await;
+    }
+
+    /// The same, with more to say.
+    pub(super) async fn record_refused(&self, face: Face, why: Why<'_>, caller: &Caller) {
         let event = match face {
             Face::Page => AuditEvent::PageRefused,
             Face::Registration => AuditEvent::ClientRegistrationRefused,
             Face::Token => AuditEvent::TokenRefused,
         };
-        let row = self.audit(event, caller);
-        self.record_refusal(AuditRow { reason: Some(reason.to_owned()), ..row }).await;
+        self.refuse(self.audit(event, caller), why, caller).await;
     }
 
     /// Writes how many refusals got no row of their own in the minutes that are over. Never as part of a request: whoever
@@ -110,7 +115,7 @@ impl Issuer {
         }
     }
 
-    async fn append(&self, row: AuditRow) {
+    pub(super) async fn append(&self, row: AuditRow) {
         if let Err(error) = self.store.append_audit(row).await {
             tracing::error!(%error, "a refusal could not be recorded in the audit trail");
         }

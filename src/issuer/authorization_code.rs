@@ -1,16 +1,19 @@
 //! The code grant (RFC 6749 4.1.3): policy, then one store call that judges, burns and issues.
 
 use super::audit::OrUnavailable;
+use super::diagnosis::Why;
 use super::{Caller, Issuer, TokenRejection};
 use crate::oauth::{
-    AccessToken, Client, CodeVerdict, CodeVerifier, ErrorCode, GrantType, OAuthError, PresentedCode, ResourceIndicator,
-    TokenHash, TokenResponse,
+    AccessToken, Client, CodeVerdict, CodeVerifier, Form, GrantType, OAuthError, PresentedCode, ResourceIndicator,
+    Rule, TokenHash, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RedeemCode, Redemption};
 use crate::telemetry::ControlEvent;
 
 /// What a code request presented.
-pub(super) struct PresentedAtToken {
+pub(super) struct PresentedAtToken<'a> {
+    /// All that was sent, for the log.
+    pub(super) form: &'a Form,
     pub(super) code: Option<TokenHash>,
     pub(super) verifier: Option<CodeVerifier>,
     pub(super) redirect_uri: Option<String>,
@@ -21,16 +24,16 @@ impl Issuer {
     pub(super) async fn redeem_authorization_code(
         &self,
         client: &Client,
-        presented: PresentedAtToken,
+        presented: PresentedAtToken<'_>,
         caller: &Caller,
     ) -> Result<TokenResponse, TokenRejection> {
-        let refused = AuditEvent::CodeRefused;
+        let (refused, form) = (AuditEvent::CodeRefused, presented.form);
         // CR-08: what is not one of ours by format and MAC never reaches the store.
         let Some(code) = presented.code else {
-            return Err(self.refuse_token(refused, client, dead(), caller).await);
+            return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form), caller).await);
         };
         let Some(record) = self.store.find_code(&self.tenant, &code).await.or_unavailable(self, caller).await? else {
-            return Err(self.refuse_token(refused, client, dead(), caller).await);
+            return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form), caller).await);
         };
         let row = AuditRow {
             subject: Some(record.subject.clone()),
@@ -38,6 +41,7 @@ impl Issuer {
             target: Some(record.grant.to_string()),
             ..self.audit(refused, caller)
         };
+        let granted = (record.redirect.uri().as_str().to_owned(), record.resource.clone());
         let policy = self.policy();
         let mut allowed = None;
         // Another client's code is judged by the store alone: its owner's account is none of this client's business. So is
@@ -46,7 +50,7 @@ impl Issuer {
             let (subject, resource) = (&record.subject, &record.resource);
             allowed = self.still_allowed(&policy, client, subject, resource, &record.scopes, caller).await?;
             if allowed.is_none() {
-                return Err(self.refuse_with(row, dead()).await);
+                return Err(self.refuse_with(row, client, dead(Rule::AccessWithdrawn, form), caller).await);
             }
         }
         let tokens = &policy.config.tokens;
@@ -77,13 +81,14 @@ impl Issuer {
             },
         };
         let redemption = self.store.redeem_code(request).await.or_unavailable(self, caller).await?;
-        if let Some((event, reason)) = refusal(&redemption) {
-            self.record_refusal(AuditRow { event, reason: Some(reason.to_owned()), ..row }).await;
-        }
+        let refusal = refusal(&redemption);
         let verdict = match redemption {
             Redemption::Redeemed(grant, token) => {
                 self.metrics.control(ControlEvent::TokenIssued);
-                return Ok(self.respond(access, &grant, *token));
+                let (hash, resource) = (token.hash, grant.resource.clone());
+                let response = self.respond(access, &grant, *token);
+                self.await_arrival(hash, client, grant.subject.clone(), resource, caller);
+                return Ok(response);
             }
             // OAuth 2.1 4.1.3: the store has revoked the grant; here its tokens leave the memory.
             Redemption::Replayed(grant) => {
@@ -91,36 +96,46 @@ impl Issuer {
                 CodeVerdict::Replayed
             }
             Redemption::Refused(verdict) => verdict,
+            // It was there a moment ago.
             Redemption::Unknown => CodeVerdict::Dead,
         };
         if verdict == CodeVerdict::Replayed {
             self.metrics.control(ControlEvent::CodeReplayed);
         }
-        Err(TokenRejection::because(error_of(verdict)))
+        let error = error_of(verdict, form, granted);
+        let why = Why::from(&error).of(client);
+        self.refuse_judged(refusal, row, why, caller).await;
+        Err(TokenRejection::because(error))
     }
 }
 
-fn dead() -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidGrant, "the code is invalid, expired or was used before")
+fn dead(rule: Rule, form: &Form) -> OAuthError {
+    let words = "the code is invalid, expired or was used before";
+    OAuthError::new(rule, words).came("code", form.get("code").unwrap_or_default())
 }
 
-/// Returns what a client is told.
-fn error_of(verdict: CodeVerdict) -> OAuthError {
+/// Returns what a client is told that sent this form, and for the log what was granted to it.
+fn error_of(verdict: CodeVerdict, form: &Form, granted: (String, ResourceIndicator)) -> OAuthError {
+    let (redirect_uri, resource) = granted;
+    let sent = |name| form.get(name).unwrap_or_default();
     match verdict {
         CodeVerdict::WrongVerifier => {
-            OAuthError::new(ErrorCode::InvalidGrant, "the code_verifier is missing or does not match")
+            let error = OAuthError::new(Rule::VerifierWrong, "the code_verifier is missing or does not match");
+            error.came("code_verifier", sent("code_verifier"))
         }
         CodeVerdict::WrongRedirect => {
-            OAuthError::new(ErrorCode::InvalidGrant, "the redirect_uri is not that of the authorization request")
+            let words = "the redirect_uri is not that of the authorization request";
+            let error = OAuthError::new(Rule::RedirectUriDiffers, words).came("redirect_uri", sent("redirect_uri"));
+            error.expected(show(&redirect_uri))
         }
         CodeVerdict::WrongResource => {
-            OAuthError::new(ErrorCode::InvalidTarget, "the resource is not the one that was granted")
+            let error = OAuthError::new(Rule::ResourceDiffers, "the resource is not the one that was granted");
+            error.came("resource", sent("resource")).expected(show(resource.as_str()))
         }
-        CodeVerdict::Dead
-        | CodeVerdict::Damaged
-        | CodeVerdict::WrongClient
-        | CodeVerdict::Redeem
-        | CodeVerdict::Replayed => dead(),
+        CodeVerdict::Damaged => dead(Rule::CodeDamaged, form),
+        CodeVerdict::WrongClient => dead(Rule::CodeOfAnotherClient, form),
+        CodeVerdict::Replayed => dead(Rule::CodeReplayed, form),
+        CodeVerdict::Dead | CodeVerdict::Redeem => dead(Rule::CodeDead, form),
     }
 }
 

@@ -2,12 +2,13 @@
 //! what the browser does next.
 
 use super::audit::{Face, OrUnavailable};
+use super::diagnosis::{Why, budget_of};
 use super::interaction::{Asked, Pending, Purpose};
 use super::{AuthorizeRejection, Caller, Issuer, Started, Step};
 use crate::config::Rates;
 use crate::oauth::{
-    AuthorizationRequest, AuthorizationResponse, Client, ClientId, ClientOrigin, ErrorCode, Form, Lifetime, OAuthError,
-    RedirectUri, RefusedRequest,
+    AuthorizationRequest, AuthorizationResponse, Client, ClientOrigin, Form, Lifetime, OAuthError, RedirectUri,
+    RefusedRequest, Rule,
 };
 use crate::store::{AuditEvent, AuditRow, LoginSession};
 
@@ -31,12 +32,12 @@ impl Issuer {
         // RFC 6749 4.1.2.1: client and redirect URI first. Until both hold nobody is redirected anywhere.
         let id = match request.client_id() {
             Ok(id) => id,
-            Err(error) => return Err(self.refuse_by_page(error, "client_id", None, caller).await),
+            Err(error) => return Err(self.refuse_by_page(error, None, None, caller).await),
         };
         let client = self.client_for_authorization(&id, caller).await?;
         let redirect = match request.verify_redirect(&client, &policy.config.own_origins()) {
             Ok(redirect) => redirect,
-            Err(error) => return Err(self.refuse_by_page(error, "redirect_uri", Some(&id), caller).await),
+            Err(error) => return Err(self.refuse_by_page(error, None, Some(&client), caller).await),
         };
         match request.validate(&client, redirect, &policy.request()) {
             Ok(request) => self.start(Asked { client, request }, session, referer, caller).await,
@@ -58,16 +59,16 @@ impl Issuer {
         let session = self.live_session(session, caller).await?.filter(|_| !prompt.login);
         let Some(session) = session else {
             if prompt.none {
-                let (code, words) = (ErrorCode::LoginRequired, "nobody is logged in");
-                return Err(self.refuse_silently(asked, code, words, None, caller).await);
+                let (rule, words) = (Rule::LoginNeeded, "nobody is logged in");
+                return Err(self.refuse_silently(asked, rule, words, None, caller).await);
             }
             let (_, transaction) = self.begin_transaction(Some(&asked), None, caller).await?;
             return Ok(Started { step: Step::LogIn, transaction: Some(transaction) });
         };
         let granted = self.consent_is_remembered(&asked, &session, referer, caller).await?;
         if prompt.none && !granted {
-            let (code, words) = (ErrorCode::ConsentRequired, "consent is needed");
-            return Err(self.refuse_silently(asked, code, words, Some(&session), caller).await);
+            let (rule, words) = (Rule::ConsentNeeded, "consent is needed");
+            return Err(self.refuse_silently(asked, rule, words, Some(&session), caller).await);
         }
         let (interaction, transaction) = self.begin_transaction(Some(&asked), Some(&session), caller).await?;
         if granted {
@@ -81,12 +82,12 @@ impl Issuer {
     async fn refuse_silently(
         &self,
         asked: Asked,
-        code: ErrorCode,
+        rule: Rule,
         words: &'static str,
         session: Option<&LoginSession>,
         caller: &Caller,
     ) -> AuthorizeRejection {
-        let error = OAuthError::new(code, words);
+        let error = OAuthError::new(rule, words);
         let refused = RefusedRequest { redirect: asked.request.redirect, state: asked.request.state, error };
         self.refuse_to_client(refused, &asked.client, session, caller).await
     }
@@ -94,7 +95,7 @@ impl Issuer {
     /// Takes one request from the budget of its address.
     pub(super) async fn within_budget(&self, rates: &Rates, caller: &Caller) -> Result<(), AuthorizeRejection> {
         let Err(wait) = self.throttle.authorization(caller, rates) else { return Ok(()) };
-        self.record_refused_authorization("rate_limited".to_owned(), None, caller).await;
+        self.refuse_authorization(Why::from(Rule::RateLimited).by(budget_of(Face::Page)), caller).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 
@@ -104,19 +105,19 @@ impl Issuer {
     /// `Throttled`.
     pub async fn admit_form(&self, caller: &Caller) -> Result<(), AuthorizeRejection> {
         let Err(wait) = self.throttle.form(caller, &self.config.load().rates) else { return Ok(()) };
-        self.record_refused_by(Face::Page, "rate_limited", caller).await;
+        self.record_refused(Face::Page, Why::from(Rule::RateLimited).by(budget_of(Face::Page)), caller).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 
-    /// Records that a transaction cannot go on; `detail` says why, which the page does not.
-    pub(super) async fn gone(&self, detail: &'static str, caller: &Caller) -> AuthorizeRejection {
-        self.record_refused_authorization(detail.to_owned(), None, caller).await;
+    /// Records that a transaction cannot go on; `rule` says why, which the page does not.
+    pub(super) async fn gone(&self, rule: Rule, caller: &Caller) -> AuthorizeRejection {
+        self.refuse_authorization(rule.into(), caller).await;
         AuthorizeRejection::Gone
     }
 
     /// Records that a transaction was not finished in time, and says how it can be begun once more.
     pub(super) async fn expired(&self, pending: &Pending, after: Lifetime, caller: &Caller) -> AuthorizeRejection {
-        self.record_refused_authorization("transaction_expired".to_owned(), None, caller).await;
+        self.refuse_authorization(Rule::SignInExpired.into(), caller).await;
         let again = match &pending.purpose {
             Purpose::Account => "/account".to_owned(),
             Purpose::Authorization(asked) => format!("/authorize?{}", asked.request.to_query(&asked.client.id)),
@@ -126,19 +127,20 @@ impl Issuer {
 
     /// Records that a transaction was decided before.
     pub(super) async fn finished(&self, caller: &Caller) -> AuthorizeRejection {
-        self.record_refused_authorization("sign_in_ended".to_owned(), None, caller).await;
+        self.refuse_authorization(Rule::SignInEnded.into(), caller).await;
         AuthorizeRejection::Finished
     }
 
-    /// Records a refusal that is shown on our own origin. `detail` is for the audit trail, never for the page.
+    /// Records a refusal that is shown on our own origin. `detail` is for log and audit trail, never for the page.
     pub(super) async fn refuse_by_page(
         &self,
         error: OAuthError,
-        detail: &str,
-        client: Option<&ClientId>,
+        detail: Option<&str>,
+        client: Option<&Client>,
         caller: &Caller,
     ) -> AuthorizeRejection {
-        self.record_refused_authorization(format!("{} ({detail})", error.code().as_str()), client, caller).await;
+        let why = Why::from(&error).because(detail);
+        self.refuse_authorization(client.map_or(why, |client| why.of(client)), caller).await;
         AuthorizeRejection::Page(error)
     }
 
@@ -150,7 +152,7 @@ impl Issuer {
         session: Option<&LoginSession>,
         caller: &Caller,
     ) -> AuthorizeRejection {
-        self.record_refused_authorization(refused.error.code().as_str().to_owned(), Some(&client.id), caller).await;
+        self.refuse_authorization(Why::from(&refused.error).of(client), caller).await;
         let is_known = match self.is_known_to_user(client, refused.redirect.uri(), session, caller).await {
             Ok(is_known) => is_known,
             Err(unavailable) => return unavailable,
@@ -189,13 +191,8 @@ impl Issuer {
         Ok(!grants.or_unavailable(self, caller).await?.is_empty())
     }
 
-    pub(super) async fn record_refused_authorization(
-        &self,
-        reason: String,
-        client: Option<&ClientId>,
-        caller: &Caller,
-    ) {
+    pub(super) async fn refuse_authorization(&self, why: Why<'_>, caller: &Caller) {
         let row = self.audit(AuditEvent::AuthorizationRefused, caller);
-        self.record_refusal(AuditRow { client: client.cloned(), reason: Some(reason), ..row }).await;
+        self.refuse(AuditRow { client: why.client_id(), ..row }, why, caller).await;
     }
 }

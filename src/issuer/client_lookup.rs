@@ -1,20 +1,19 @@
 //! Finds the client of a request: added, registered, or described by a metadata document.
 
-use std::borrow::Cow;
-
 use super::audit::OrUnavailable;
+use super::diagnosis::Why;
 use super::metadata_document::document_url;
 use super::rejection::StoreFailed;
 use super::{AuthorizeRejection, Caller, Issuer};
-use crate::oauth::{Client, ClientId, ClientOrigin, ErrorCode, Lifetime, OAuthError};
+use crate::oauth::{Client, ClientId, ClientOrigin, Lifetime, OAuthError, Rule};
 
-/// Why no client was found for an authorization request; the detail is for the audit trail alone (CI-18).
+/// Why no client was found for an authorization request; the detail is for log and audit trail alone (CI-18).
 #[derive(Debug)]
 pub(super) enum LookupFailure {
     /// There is none, or its document is no good, or it is switched off.
-    NotAClient(Cow<'static, str>),
+    NotAClient(Rule, Option<String>),
     /// Its document cannot be had just now.
-    TryLater(Cow<'static, str>),
+    TryLater(String),
     /// Too many are asked for.
     Throttled(Lifetime),
     /// The store failed.
@@ -50,28 +49,30 @@ impl Issuer {
     ) -> Result<Client, AuthorizeRejection> {
         let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         let found = match stored {
-            Some(client) if client.disabled => Err(LookupFailure::NotAClient("client_disabled".into())),
+            Some(client) if client.disabled => Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
             Some(client) if client.origin != ClientOrigin::MetadataDocument => Ok(client),
             stored if id.is_url() => self.described_client(id, stored, caller).await,
-            Some(_) | None => Err(LookupFailure::NotAClient("unknown_client".into())),
+            Some(_) | None => Err(LookupFailure::NotAClient(Rule::ClientUnknown, None)),
         };
-        let (code, detail, words) = match found {
+        let (rule, detail, words) = match found {
             Ok(client) => return Ok(client),
             Err(LookupFailure::Unavailable(failed)) => return Err(failed.into()),
             Err(LookupFailure::Throttled(wait)) => {
-                self.record_refused_authorization("too_many_metadata_documents".to_owned(), None, caller).await;
+                let error = OAuthError::new(Rule::TooManyDocuments, "").came("client_id", id.as_str());
+                self.refuse_authorization(Why::throttled(&error), caller).await;
                 return Err(AuthorizeRejection::Throttled(wait));
             }
-            Err(LookupFailure::NotAClient(detail)) => (
-                ErrorCode::InvalidClient,
+            Err(LookupFailure::NotAClient(rule, detail)) => (
+                rule,
                 detail,
                 "This application is not known here. Remove the connection in the application and add it again.",
             ),
             Err(LookupFailure::TryLater(detail)) => {
                 let words = "What this application says of itself cannot be read just now. Try again in a minute.";
-                (ErrorCode::TemporarilyUnavailable, detail, words)
+                (Rule::DocumentUnreachable, Some(detail), words)
             }
         };
-        Err(self.refuse_by_page(OAuthError::new(code, words), &detail, None, caller).await)
+        let error = OAuthError::new(rule, words).came("client_id", id.as_str());
+        Err(self.refuse_by_page(error, detail.as_deref(), None, caller).await)
     }
 }

@@ -8,8 +8,8 @@ use super::interaction::{Asked, Purpose};
 use super::remembered::Memory;
 use super::{AuthorizeRejection, Caller, ConsentView, Decision, Handles, Issuer, LoginView, View};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationResponse, CodeRecord, DocumentSource, ErrorCode, GrantId, GrantType, OAuthError,
-    RefusedRequest, ScopeSet, TokenHash, ValidatedRequest,
+    AuthorizationCode, AuthorizationResponse, CodeRecord, DocumentSource, GrantId, GrantType, OAuthError,
+    RefusedRequest, Rule, ScopeSet, TokenHash, ValidatedRequest,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
@@ -39,12 +39,12 @@ impl Issuer {
         // The very session that saw the page: another one, even of the same user, has not seen it.
         let bound = session.filter(|s| pending.interaction.session == Some(s.hash));
         let (Some(session), Purpose::Authorization(asked)) = (bound, pending.purpose) else {
-            return Err(self.gone("sign_in_of_another_session", caller).await);
+            return Err(self.gone(Rule::SignInOfAnotherSession, caller).await);
         };
         match pending.interaction.step {
             InteractionStep::Consent => {}
             InteractionStep::Ended => return self.decided_before(handles, &asked, &session, &decision, caller).await,
-            InteractionStep::LogIn => return Err(self.gone("sign_in_before_login", caller).await),
+            InteractionStep::LogIn => return Err(self.gone(Rule::SignInBeforeLogin, caller).await),
         }
         let granted = match &decision {
             Decision::Deny => None,
@@ -127,7 +127,7 @@ impl Issuer {
             return Err(self.finished(caller).await);
         }
         self.metrics.control(ControlEvent::AuthorizationDenied);
-        let error = OAuthError::new(ErrorCode::AccessDenied, "the user denied the request");
+        let error = OAuthError::new(Rule::UserDenied, "the user denied the request");
         let RefusedRequest { redirect, state, error } =
             RefusedRequest { redirect: asked.request.redirect, state: asked.request.state, error };
         let issuer = &self.config.load().public_url;
@@ -150,7 +150,7 @@ impl Issuer {
         };
         match self.issue_code(interaction, asked, session, approval, caller).await? {
             Some(location) => Ok(location),
-            None => Err(self.gone("sign_in_ended", caller).await),
+            None => Err(self.gone(Rule::SignInEnded, caller).await),
         }
     }
 
@@ -221,7 +221,7 @@ impl Issuer {
         let (Some(account), Some(upstream)) =
             (found.or_unavailable(self, caller).await?, policy.upstream(&request.resource))
         else {
-            return Err(self.gone("account_or_resource_gone", caller).await);
+            return Err(self.gone(Rule::AccountOrResourceGone, caller).await);
         };
         let tokens = &policy.config.tokens;
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
@@ -229,7 +229,7 @@ impl Issuer {
         let scopes = self.asked_scopes(asked);
         if scopes.is_empty() && !request.scopes.is_empty() {
             // An empty list means everything on the page, and that was not asked for.
-            return Err(self.gone("scopes_gone", caller).await);
+            return Err(self.gone(Rule::ScopesGone, caller).await);
         }
         Ok(ConsentView {
             client_name: display_name(client),

@@ -1,9 +1,10 @@
 //! A pending authorization between requests: begun, found again by its two handles, moved on by compare and set.
 
 use super::audit::OrUnavailable;
+use super::diagnosis::Why;
 use super::throttle::source_of;
 use super::{AuthorizeRejection, Caller, Handles, Issuer, Started, Step, Transaction, View};
-use crate::oauth::{Client, ErrorCode, Lifetime, OAuthError, SessionSecret, TokenHash, ValidatedRequest};
+use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, TokenHash, ValidatedRequest};
 use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Update};
 
 /// How much room pending authorizations may take. An office that signs in from one address has room for 200 people, and a
@@ -143,12 +144,12 @@ impl Issuer {
         let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.keys.load());
         let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))
         else {
-            return Err(self.gone("sign_in_unreadable", caller).await);
+            return Err(self.gone(Rule::SignInUnreadable, caller).await);
         };
         let found =
             self.store.find_interaction(&self.tenant, &id, self.clock.now()).await.or_unavailable(self, caller).await?;
         let Some(interaction) = found.filter(|i| i.cookie == cookie) else {
-            return Err(self.gone("sign_in_unknown_or_expired", caller).await);
+            return Err(self.gone(Rule::SignInUnknown, caller).await);
         };
         let open = self.config.load().login.interaction;
         // AZ-29. One that was decided says so, however late its page is sent again.
@@ -165,15 +166,17 @@ impl Issuer {
         };
         let Some(request) = interaction.request.as_deref().and_then(ValidatedRequest::from_stored) else {
             tracing::error!("a stored authorization request is damaged; its user must start again");
-            return Err(self.gone("sign_in_damaged", caller).await);
+            return Err(self.gone(Rule::SignInDamaged, caller).await);
         };
         // AZ-27: the client may have been switched off, or its redirect URIs changed, since it asked.
         let client = self.enabled_client(client, caller).await?;
         let welcome = |c: &Client| c.metadata.redirect_uris.verify(Some(request.redirect.uri().as_str())).is_ok();
         let Some(client) = client.filter(welcome) else {
             self.end(&interaction, caller).await?;
-            let error = OAuthError::new(ErrorCode::InvalidClient, "This application is no longer welcome here.");
-            return Err(self.refuse_by_page(error, "client_disabled_or_changed", None, caller).await);
+            let error = OAuthError::new(Rule::ClientNoLongerWelcome, "This application is no longer welcome here.");
+            let why = interaction.client.as_ref().map_or_else(|| Why::from(&error), |id| Why::from(&error).of_id(id));
+            self.refuse_authorization(why, caller).await;
+            return Err(AuthorizeRejection::Page(error));
         };
         let asked = Box::new(Asked { client, request });
         Ok(Pending { interaction, purpose: Purpose::Authorization(asked) })
@@ -192,7 +195,7 @@ impl Issuer {
                 return Ok(());
             }
         }
-        Err(self.gone("sign_in_ended", caller).await)
+        Err(self.gone(Rule::SignInEnded, caller).await)
     }
 
     /// Ends a transaction that has come this far; whether it had not ended before.

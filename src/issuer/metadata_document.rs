@@ -12,7 +12,7 @@ use super::{Caller, Issuer, shipped};
 use crate::config::{MetadataDocumentConfig, MetadataDocumentMode};
 use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, Lifetime, MetadataDocumentUrl,
-    ReadMetadata, Timestamp,
+    ReadMetadata, Rule, Timestamp,
 };
 use crate::outbound::{FetchError, Fetched};
 use crate::store::{AuditEvent, AuditRow, Insertion};
@@ -98,7 +98,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<Client, LookupFailure> {
         let policy = self.policy();
-        let not_allowed = || LookupFailure::NotAClient("metadata_document_not_allowed".into());
+        let not_allowed = || LookupFailure::NotAClient(Rule::DocumentNotAllowed, None);
         let url = document_url(id, &policy).ok_or_else(not_allowed)?;
         let now = self.clock.now();
         if let Some(client) = stored.as_ref().filter(|c| is_fresh(c, now)) {
@@ -123,7 +123,7 @@ impl Issuer {
         // Read again behind the lock: whoever held it may just have stored the document.
         let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         match stored {
-            Some(client) if client.disabled => return Err(LookupFailure::NotAClient("client_disabled".into())),
+            Some(client) if client.disabled => return Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
             Some(client) if is_fresh(&client, now) => return Ok(client),
             Some(_) | None => {}
         }
@@ -179,11 +179,14 @@ impl Issuer {
                     "a publisher's metadata document cannot be fetched, and there is no copy: import one with \
                      mcpgate client document import"
                 );
-                return Err(LookupFailure::TryLater(format!("metadata_document_unreachable: {fault}").into()));
+                return Err(LookupFailure::TryLater(fault.to_string()));
             };
             let age = DocumentAge { fetched_at: shipped.seen, fresh_until, source: DocumentSource::Shipped };
             let read = ClientMetadata::from_metadata_document(shipped.content.as_bytes(), url, &policy.registration());
-            let read = read.map_err(|error| LookupFailure::NotAClient(error.description().to_owned().into()))?;
+            let read = read.map_err(|error| {
+                let detail = format!("{}: {}", error.rule().label(), error.description());
+                LookupFailure::NotAClient(Rule::DocumentRefused, Some(detail))
+            })?;
             self.keep_document(id, read, age, None, policy, caller).await?
         };
         let copied = client.document.map(|age| age.fetched_at.day()).unwrap_or_default();
@@ -209,7 +212,8 @@ impl Issuer {
             self.fetch.fetch_json(url.as_str(), limits.max_bytes).await?
         };
         let read = ClientMetadata::from_metadata_document(&fetched.body, url, &policy.registration());
-        let read = read.map_err(|error| Fault::Content(error.description().to_owned()))?;
+        let read =
+            read.map_err(|error| Fault::Content(format!("{}: {}", error.rule().label(), error.description())))?;
         Ok((read, believed_for(&fetched, limits)))
     }
 
@@ -325,9 +329,9 @@ fn stand_in(stored: Option<Client>, fault: &Fault, is_verified: bool, now: Times
     let is_used = stored.as_ref().is_some_and(|client| client.last_used_at.is_some());
     let is_unknown_name = !is_used && matches!(fault, Fault::Fetch(FetchError::Dns));
     if is_unknown_name || !fault.is_transient() {
-        return Err(LookupFailure::NotAClient(format!("metadata_document_refused: {fault}").into()));
+        return Err(LookupFailure::NotAClient(Rule::DocumentRefused, Some(fault.to_string())));
     }
-    let unreachable = || LookupFailure::TryLater(format!("metadata_document_unreachable: {fault}").into());
+    let unreachable = || LookupFailure::TryLater(fault.to_string());
     let client = old_copy(stored, now).ok_or_else(unreachable)?;
     tracing::warn!(client = client.id.as_str(), "a metadata document is unreachable: its last good copy stands in");
     Ok(client)

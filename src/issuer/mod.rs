@@ -7,6 +7,7 @@
 
 mod account;
 mod administration;
+mod arrivals;
 mod asked_scopes;
 mod audit;
 mod authorization_code;
@@ -15,6 +16,7 @@ mod budget;
 mod client_lookup;
 mod clock;
 mod consent;
+mod diagnosis;
 mod fetches;
 mod hash_queue;
 mod identity;
@@ -53,14 +55,14 @@ pub use view::{
 };
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::oauth::{TenantId, TokenKeys};
+use crate::oauth::{Rule, TenantId, TokenKeys};
 use crate::outbound::Fetch;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -90,6 +92,7 @@ pub struct Issuer {
     login_limits: login_limits::LoginLimits,
     documents: metadata_document::Documents,
     refusals: refusals::Refusals,
+    arrivals: arrivals::Arrivals,
     /// Held while the uses of tokens are reported to the store.
     reporting: tokio::sync::Mutex<()>,
 }
@@ -101,6 +104,16 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The request id.
     pub request_id: Option<String>,
+    /// The rule that the request broke, once it is known: for its access line.
+    pub broken: OnceLock<Rule>,
+}
+
+impl Caller {
+    /// Makes the caller of a request that comes from `address`.
+    #[must_use]
+    pub const fn new(address: Option<IpAddr>, request_id: Option<String>) -> Self {
+        Self { address, request_id, broken: OnceLock::new() }
+    }
 }
 
 impl Issuer {
@@ -133,6 +146,7 @@ impl Issuer {
             login_limits,
             documents: metadata_document::Documents::default(),
             refusals,
+            arrivals: arrivals::Arrivals::default(),
             reporting: tokio::sync::Mutex::default(),
         }
     }

@@ -3,40 +3,44 @@
 use std::sync::Arc;
 
 use super::audit::OrUnavailable;
+use super::diagnosis::Why;
 use super::{Caller, Issuer, TokenRejection};
 use crate::oauth::{
-    AccessToken, Client, ErrorCode, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshVerdict,
-    ResourceIndicator, ScopeSet, TokenResponse,
+    AccessToken, Client, Form, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshVerdict, ResourceIndicator,
+    Rule, ScopeSet, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RotateRefresh, Rotation, StoreError};
 use crate::telemetry::ControlEvent;
 
 /// What a refresh request presented.
-pub(super) struct RefreshAtToken {
+pub(super) struct RefreshAtToken<'a> {
+    /// All that was sent, for the log.
+    pub(super) form: &'a Form,
     pub(super) claims: Option<RefreshClaims>,
     pub(super) scopes: Option<ScopeSet>,
     pub(super) resource: Option<ResourceIndicator>,
 }
 
-fn dead() -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidGrant, "the refresh token is invalid, expired or revoked")
+fn dead(rule: Rule, form: &Form) -> OAuthError {
+    let words = "the refresh token is invalid, expired or revoked";
+    OAuthError::new(rule, words).came("refresh_token", form.get("refresh_token").unwrap_or_default())
 }
 
 impl Issuer {
     pub(super) async fn refresh(
         &self,
         client: &Client,
-        presented: RefreshAtToken,
+        presented: RefreshAtToken<'_>,
         caller: &Caller,
     ) -> Result<TokenResponse, TokenRejection> {
-        let refused = AuditEvent::RefreshRefused;
+        let (refused, form) = (AuditEvent::RefreshRefused, presented.form);
         let Some(claims) = presented.claims else {
-            return Err(self.refuse_token(refused, client, dead(), caller).await);
+            return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form), caller).await);
         };
         let found = self.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self, caller).await?;
         // RT-06: another client's token changes nothing, and nothing of its grant is told.
         let Some(grant) = found else {
-            return Err(self.refuse_token(refused, client, dead(), caller).await);
+            return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form), caller).await);
         };
         let row = AuditRow {
             subject: Some(grant.subject.clone()),
@@ -45,7 +49,8 @@ impl Issuer {
             ..self.audit(refused, caller)
         };
         if grant.client != client.id {
-            return Err(self.refuse_with(row, dead()).await);
+            let error = dead(Rule::RefreshTokenOfAnotherClient, form);
+            return Err(self.refuse_with(row, client, error, caller).await);
         }
         let policy = self.policy();
         let allowed =
@@ -53,9 +58,9 @@ impl Issuer {
         // All of this before the rotation: a request that is refused must not cost the client its token (RT-07, RT-08).
         let requested = presented.scopes.map(|scopes| policy.known_to(&grant, &scopes)).filter(|s| !s.is_empty());
         let resource = presented.resource.map(|named| policy.named_at_token(named, &grant.resource));
-        let scopes = match scopes_of(&grant, requested, resource, allowed) {
+        let scopes = match scopes_of(&grant, requested, resource, allowed, form) {
             Ok(scopes) => scopes,
-            Err(error) => return Err(self.refuse_with(row, error).await),
+            Err(error) => return Err(self.refuse_with(row, client, error, caller).await),
         };
         let tokens = &policy.config.tokens;
         let own = policy.upstream(&grant.resource).and_then(|u| u.access_lifetime);
@@ -89,10 +94,15 @@ impl Issuer {
             self.report_uses().await.or_unavailable(self, caller).await?;
         }
         let rotation = self.rotate(request).await.or_unavailable(self, caller).await?;
-        if let Some((event, reason)) = refusal(&rotation) {
-            self.record_refusal(AuditRow { event, reason: Some(reason.to_owned()), ..row }).await;
-        }
-        self.answer(rotation, access)
+        let refusal = refusal(&rotation);
+        let rule = match self.answer(rotation, access) {
+            Ok(response) => return Ok(response),
+            Err(rule) => rule,
+        };
+        let error = dead(rule, form);
+        let why = Why::from(&error).of(client);
+        self.refuse_judged(refusal, row, why, caller).await;
+        Err(TokenRejection::because(error))
     }
 
     /// Rotates, and brings the memory up to date, on a task of its own: a client that hangs up meanwhile has lost the
@@ -120,7 +130,7 @@ impl Issuer {
         rotation.await.unwrap_or_else(|error| Err(ended(error)))
     }
 
-    fn answer(&self, rotation: Rotation, access: AccessToken) -> Result<TokenResponse, TokenRejection> {
+    fn answer(&self, rotation: Rotation, access: AccessToken) -> Result<TokenResponse, Rule> {
         let (event, grant, token) = match rotation {
             Rotation::Rotated(grant, token) | Rotation::Retried(grant, token) => {
                 (ControlEvent::TokenRefreshed, grant, token)
@@ -128,20 +138,22 @@ impl Issuer {
             Rotation::RetriedLate(grant, token, _) => (ControlEvent::RefreshRetriedLate, grant, token),
             Rotation::Reused(_) => {
                 self.metrics.control(ControlEvent::RefreshReused);
-                return Err(TokenRejection::because(dead()));
+                return Err(Rule::RefreshTokenReused);
             }
-            Rotation::Refused(
-                RefreshVerdict::Ahead
-                | RefreshVerdict::Dead
-                | RefreshVerdict::InDoubt
-                | RefreshVerdict::WrongClient
-                | RefreshVerdict::NotAllowed
-                | RefreshVerdict::Rotate
-                | RefreshVerdict::Retry
-                | RefreshVerdict::LateRetry
-                | RefreshVerdict::Reused,
-            )
-            | Rotation::Unknown => return Err(TokenRejection::because(dead())),
+            Rotation::Refused(verdict) => {
+                return Err(match verdict {
+                    RefreshVerdict::Ahead => Rule::RefreshTokenAhead,
+                    RefreshVerdict::InDoubt => Rule::RefreshTokenInDoubt,
+                    RefreshVerdict::WrongClient => Rule::RefreshTokenOfAnotherClient,
+                    RefreshVerdict::NotAllowed => Rule::RefreshNotGranted,
+                    RefreshVerdict::Reused => Rule::RefreshTokenReused,
+                    RefreshVerdict::Dead
+                    | RefreshVerdict::Rotate
+                    | RefreshVerdict::Retry
+                    | RefreshVerdict::LateRetry => Rule::RefreshTokenDead,
+                });
+            }
+            Rotation::Unknown => return Err(Rule::RefreshTokenUnknown),
         };
         self.metrics.control(event);
         Ok(self.respond(access, &grant, *token))
@@ -174,18 +186,22 @@ fn scopes_of(
     requested: Option<ScopeSet>,
     resource: Option<ResourceIndicator>,
     allowed: Option<ScopeSet>,
+    form: &Form,
 ) -> Result<Option<ScopeSet>, OAuthError> {
-    if resource.is_some_and(|r| r != grant.resource) {
-        return Err(OAuthError::new(ErrorCode::InvalidTarget, "the resource is not the one that was granted"));
+    if let Some(resource) = resource.filter(|r| *r != grant.resource) {
+        let error = OAuthError::new(Rule::ResourceDiffers, "the resource is not the one that was granted");
+        return Err(error.came("resource", resource.as_str()).expected(show(grant.resource.as_str())));
     }
     // RFC 6749 6: never more than was granted.
-    if requested.as_ref().is_some_and(|r| !r.is_subset(&grant.scopes)) {
-        return Err(OAuthError::new(ErrorCode::InvalidScope, "the scope is more than was granted"));
+    if let Some(requested) = requested.as_ref().filter(|r| !r.is_subset(&grant.scopes)) {
+        let error = OAuthError::new(Rule::ScopeExceedsGrant, "the scope is more than was granted");
+        return Err(error.came("scope", &requested.to_string()).expected(format!("scopes of: {}", grant.scopes)));
     }
-    let allowed = allowed.ok_or_else(dead)?;
+    let withdrawn = || dead(Rule::AccessWithdrawn, form);
+    let allowed = allowed.ok_or_else(withdrawn)?;
     let scopes = requested.map_or_else(|| allowed.clone(), |r| r.intersection(&allowed));
     if scopes.is_empty() && !grant.scopes.is_empty() {
-        return Err(dead());
+        return Err(withdrawn());
     }
     Ok((scopes != grant.scopes).then_some(scopes))
 }

@@ -1,10 +1,11 @@
 //! Dynamic client registration (RFC 7591): open when the operator lets it be, limited by address and by number.
 
 use super::audit::OrUnavailable;
+use super::diagnosis::Why;
 use super::{Caller, Issuer, Registered, TokenRejection};
 use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime,
-    ReadMetadata,
+    ReadMetadata, Rule,
 };
 use crate::store::{AuditEvent, AuditRow, Insertion};
 use crate::telemetry::ControlEvent;
@@ -22,6 +23,7 @@ impl Issuer {
         let policy = self.policy();
         let (registration, rates) = (&policy.config.registration, &policy.config.rates);
         if !registration.enabled {
+            self.refuse_registration(Rule::RegistrationClosed.into(), caller).await;
             return Err(TokenRejection::NotOpen);
         }
         let ReadMetadata { metadata, left_out } = match ClientMetadata::from_registration(body, &policy.registration())
@@ -32,7 +34,7 @@ impl Issuer {
                 if let Err(wait) = self.throttle.malformed_registration(caller, rates) {
                     return Err(self.too_many_registrations(wait, caller).await);
                 }
-                self.refuse_registration(error.code().as_str(), caller).await;
+                self.refuse_registration(Why::from(&error), caller).await;
                 return Err(TokenRejection::Refused { error, basic: false });
             }
         };
@@ -94,20 +96,19 @@ impl Issuer {
     }
 
     async fn too_many_registrations(&self, wait: Lifetime, caller: &Caller) -> TokenRejection {
-        self.refuse_registration("rate_limited", caller).await;
+        self.refuse_registration(Why::from(Rule::RateLimited).by("rates.registrations_per_hour"), caller).await;
         TokenRejection::Throttled(wait)
     }
 
     /// Records that there is no room for one more client of its kind; returns when to try again.
     pub(super) async fn client_cap_reached(&self, id: Option<&ClientId>, caller: &Caller) -> Lifetime {
         let row = self.audit(AuditEvent::ClientCapReached, caller);
-        self.record_refusal(AuditRow { client: id.cloned(), reason: Some("too_many_clients".to_owned()), ..row }).await;
+        self.refuse(AuditRow { client: id.cloned(), ..row }, Rule::TooManyClients.into(), caller).await;
         FULL
     }
 
-    async fn refuse_registration(&self, reason: &'static str, caller: &Caller) {
-        let row = self.audit(AuditEvent::ClientRegistrationRefused, caller);
-        self.record_refusal(AuditRow { reason: Some(reason.to_owned()), ..row }).await;
+    async fn refuse_registration(&self, why: Why<'_>, caller: &Caller) {
+        self.refuse(self.audit(AuditEvent::ClientRegistrationRefused, caller), why, caller).await;
     }
 }
 

@@ -1,8 +1,9 @@
 //! Token revocation (RFC 7009).
 
 use super::audit::OrUnavailable;
+use super::diagnosis::Why;
 use super::{Caller, Issuer, TokenRejection};
-use crate::oauth::{AccessToken, Client, ErrorCode, Form, GrantId, OAuthError, RefreshToken, Subject, TokenHash};
+use crate::oauth::{AccessToken, Client, Form, GrantId, OAuthError, RefreshToken, Rule, Subject, TokenHash};
 use crate::store::{AuditEvent, AuditRow, Update};
 use crate::telemetry::ControlEvent;
 
@@ -22,8 +23,11 @@ impl Issuer {
         let client = client.client();
         let token = form.get("token").filter(|_| form.first_repeated().is_none());
         let Some(token) = token else {
+            let words = "the parameter token is needed, and each one only once";
+            let rule = if form.first_repeated().is_some() { Rule::ParameterRepeated } else { Rule::TokenMissing };
+            let error = OAuthError::new(rule, words);
             let error =
-                OAuthError::new(ErrorCode::InvalidRequest, "the parameter token is needed, and each one only once");
+                form.first_repeated().map_or_else(|| error.clone(), |name| error.clone().came("parameter", name));
             return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
         };
         // RFC 7009 2.1: token_type_hint is a hint. Our tokens say by themselves what they are, so it is not read.
@@ -105,10 +109,9 @@ impl Issuer {
             subject: Some(subject),
             client: Some(client.id.clone()),
             target: Some(grant.to_string()),
-            reason: Some("token_of_another_client".to_owned()),
             ..self.audit(AuditEvent::TokenRefused, caller)
         };
-        self.record_refusal(row).await;
+        self.refuse(row, Why::from(Rule::TokenOfAnotherClient).of(client), caller).await;
         Ok(())
     }
 }

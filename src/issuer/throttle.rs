@@ -222,7 +222,7 @@ mod tests {
     use crate::oauth::Timestamp;
 
     fn caller(address: &str) -> Caller {
-        Caller { address: Some(address.parse().expect("an address")), request_id: None }
+        Caller::new(Some(address.parse().expect("an address")), None)
     }
 
     #[test]

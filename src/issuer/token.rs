@@ -2,13 +2,14 @@
 
 use super::audit::{Face, OrUnavailable};
 use super::authorization_code::PresentedAtToken;
+use super::diagnosis::{Why, budget_of};
 use super::policy::Policy;
 use super::refresh_token::RefreshAtToken;
 use super::rejection::StoreFailed;
 use super::{Caller, Issuer, TokenRejection};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, ErrorCode, Form,
-    Grant, GrantId, Lifetime, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, ScopeSet, Subject,
+    AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, Form, Grant,
+    GrantId, Lifetime, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject,
     TokenRequest, TokenResponse,
 };
 use crate::store::{AccountStatus, AuditEvent, AuditRow};
@@ -45,17 +46,19 @@ impl Issuer {
             Err(error) => return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await),
         };
         if !client.metadata.grant_types.contains(&request.grant_type()) {
-            let error =
-                OAuthError::new(ErrorCode::UnauthorizedClient, "the client is not registered for this grant type");
+            let registered: Vec<_> = client.metadata.grant_types.iter().map(|grant| grant.as_str()).collect();
+            let error = OAuthError::new(Rule::GrantNotRegistered, "the client is not registered for this grant type")
+                .came("grant_type", request.grant_type().as_str())
+                .expected(format!("one of: {}", registered.join(", ")));
             return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
         }
         let answer = match request {
             TokenRequest::AuthorizationCode { code, verifier, redirect_uri, resource } => {
-                let presented = PresentedAtToken { code, verifier, redirect_uri, resource };
+                let presented = PresentedAtToken { form, code, verifier, redirect_uri, resource };
                 self.redeem_authorization_code(client, presented, caller).await
             }
             TokenRequest::RefreshToken { claims, scopes, resource } => {
-                self.refresh(client, RefreshAtToken { claims, scopes, resource }, caller).await
+                self.refresh(client, RefreshAtToken { form, claims, scopes, resource }, caller).await
             }
         };
         if answer.is_ok() {
@@ -70,7 +73,7 @@ impl Issuer {
     /// `Throttled`.
     pub async fn admit_request(&self, face: Face, caller: &Caller) -> Result<(), TokenRejection> {
         let Err(wait) = self.throttle.request(face, caller, &self.config.load().rates) else { return Ok(()) };
-        self.record_refused_by(face, "rate_limited", caller).await;
+        self.record_refused(face, Why::from(Rule::RateLimited).by(budget_of(face)), caller).await;
         Err(TokenRejection::Throttled(wait))
     }
 
@@ -92,7 +95,7 @@ impl Issuer {
             }
         };
         if let Err(wait) = self.throttle.token_client(&credentials.client_id, caller, rates) {
-            return Err(self.slow_down(wait, caller).await);
+            return Err(self.slow_down(wait, &credentials, caller).await);
         }
         let client = self.enabled_client(&credentials.client_id, caller).await?;
         // The id of a client nobody knows is a stranger's text, and stays out of the audit trail.
@@ -112,15 +115,16 @@ impl Issuer {
         }
     }
 
-    async fn slow_down(&self, wait: Lifetime, caller: &Caller) -> TokenRejection {
-        let reason = Some("rate_limited".to_owned());
-        self.record_refusal(AuditRow { reason, ..self.audit(AuditEvent::TokenRefused, caller) }).await;
+    async fn slow_down(&self, wait: Lifetime, of: &ClientCredentials, caller: &Caller) -> TokenRejection {
+        let error = OAuthError::new(Rule::RateLimited, "").came("client_id", of.client_id.as_str());
+        let why = Why::throttled(&error).by(budget_of(Face::Token));
+        self.refuse(self.audit(AuditEvent::TokenRefused, caller), why, caller).await;
         TokenRejection::Throttled(wait)
     }
 
     async fn record_unauthenticated(&self, error: &CredentialError, row: Option<AuditRow>, caller: &Caller) {
         let row = row.unwrap_or_else(|| self.audit(AuditEvent::TokenRefused, caller));
-        self.record_refusal(AuditRow { reason: Some(error.error.code().as_str().to_owned()), ..row }).await;
+        self.refuse(row, Why::from(&error.error), caller).await;
     }
 
     /// Records a refusal to an authenticated client, and makes it.
@@ -132,13 +136,18 @@ impl Issuer {
         caller: &Caller,
     ) -> TokenRejection {
         let row = AuditRow { client: Some(client.id.clone()), ..self.audit(event, caller) };
-        self.refuse_with(row, error).await
+        self.refuse_with(row, client, error, caller).await
     }
 
     /// Refuses a client with an audit row that says more than who it is.
-    pub(super) async fn refuse_with(&self, row: AuditRow, error: OAuthError) -> TokenRejection {
-        let reason = Some(error.code().as_str().to_owned());
-        self.record_refusal(AuditRow { reason, ..row }).await;
+    pub(super) async fn refuse_with(
+        &self,
+        row: AuditRow,
+        client: &Client,
+        error: OAuthError,
+        caller: &Caller,
+    ) -> TokenRejection {
+        self.refuse(row, Why::from(&error).of(client), caller).await;
         TokenRejection::because(error)
     }
 

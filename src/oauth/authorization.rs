@@ -4,12 +4,15 @@ use serde_json::{Value, json};
 
 use super::form::encode;
 use super::{
-    Client, ClientId, ClientOrigin, CodeChallenge, ErrorCode, Form, GrantType, InvalidRedirect, OAuthError,
-    ResourceIndicator, ScopeSet, VerifiedRedirect,
+    Client, ClientId, ClientOrigin, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri,
+    ResourceIndicator, Rule, ScopeSet, VerifiedRedirect, show,
 };
 
 /// Some clients keep JSON in it.
 const MAX_STATE: usize = 4096;
+
+/// What is listed in the log of what could have been named.
+const LISTED: usize = 4;
 
 /// Not a permission at a resource: it asks for a refresh token (OpenID Connect Core 11), which every client gets that
 /// registered for it.
@@ -83,10 +86,13 @@ impl AuthorizationRequest {
     /// `invalid_request`: shown as a page, never redirected.
     pub fn client_id(&self) -> Result<ClientId, OAuthError> {
         if self.form.is_repeated("client_id") {
-            return Err(invalid_request("client_id is repeated"));
+            return Err(repeated("client_id", "client_id is repeated"));
         }
-        let text = self.form.get("client_id").ok_or_else(|| invalid_request("client_id is missing"))?;
-        ClientId::parse(text).ok_or_else(|| invalid_request("client_id is not a client identifier"))
+        let missing = || OAuthError::new(Rule::ClientIdMissing, "client_id is missing");
+        let text = self.form.get("client_id").ok_or_else(missing)?;
+        ClientId::parse(text).ok_or_else(|| {
+            OAuthError::new(Rule::ClientIdMalformed, "client_id is not a client identifier").came("client_id", text)
+        })
     }
     /// Finds the redirect URI among the client's. None that leads to one of our `own_origins` counts, whenever it was
     /// registered: the port of a loopback URI may be any.
@@ -95,15 +101,32 @@ impl AuthorizationRequest {
     /// `invalid_request`: shown as a page, never redirected.
     pub fn verify_redirect(&self, client: &Client, own_origins: &[String]) -> Result<VerifiedRedirect, OAuthError> {
         if self.form.is_repeated("redirect_uri") {
-            return Err(invalid_request("redirect_uri is repeated"));
+            return Err(repeated("redirect_uri", "redirect_uri is repeated"));
         }
-        let verified = client.metadata.redirect_uris.verify(self.form.get("redirect_uri"));
+        let sent = self.form.get("redirect_uri");
+        let verified = client.metadata.redirect_uris.verify(sent);
         let leads_home = |verified: &VerifiedRedirect| verified.uri().leads_to(own_origins);
         let verified = match verified {
             Ok(verified) if leads_home(&verified) => Err(InvalidRedirect::OwnOrigin),
             outcome => outcome,
         };
-        verified.map_err(|cause| OAuthError::new(ErrorCode::InvalidRequest, cause.to_string()))
+        verified.map_err(|cause| {
+            let rule = if cause == InvalidRedirect::Missing {
+                Rule::RedirectUriMissing
+            } else if cause == InvalidRedirect::OwnOrigin {
+                Rule::RedirectUriOwnOrigin
+            } else {
+                Rule::RedirectUriNotRegistered
+            };
+            let mut error = OAuthError::new(rule, cause.to_string());
+            if let Some(sent) = sent {
+                error = error.came("redirect_uri", sent);
+            }
+            if cause == InvalidRedirect::OwnOrigin {
+                return error;
+            }
+            error.expected(format!("one of: {}", registered(client)))
+        })
     }
     /// Checks all the rest. From here on every error travels by redirect.
     ///
@@ -133,38 +156,45 @@ impl AuthorizationRequest {
 
     fn check(&self, client: &Client, policy: &RequestPolicy, state_is_sound: bool) -> Result<Checked, OAuthError> {
         if !state_is_sound {
-            return Err(invalid_request("state is repeated or longer than 4096 bytes"));
+            let words = "state is repeated or longer than 4096 bytes";
+            let state = self.form.get("state").unwrap_or_default();
+            return Err(OAuthError::new(Rule::StateMalformed, words).came("state", state));
         }
         // RFC 6749 3.1: no parameter may come twice, known or not.
-        if self.form.first_repeated().is_some() {
-            return Err(invalid_request("a parameter is repeated"));
+        if let Some(name) = self.form.first_repeated() {
+            return Err(repeated(name, "a parameter is repeated"));
         }
         // OpenID Connect Core 3.1.2.6: parameters that would replace the ones read here are refused, never ignored.
-        if self.form.get("request").is_some() {
-            return Err(OAuthError::new(ErrorCode::RequestNotSupported, "the request parameter is not supported"));
+        if let Some(object) = self.form.get("request") {
+            let words = "the request parameter is not supported";
+            return Err(OAuthError::new(Rule::RequestObject, words).came("request", object));
         }
-        if self.form.get("request_uri").is_some() {
-            return Err(OAuthError::new(ErrorCode::RequestUriNotSupported, "request_uri is not supported"));
+        if let Some(uri) = self.form.get("request_uri") {
+            return Err(OAuthError::new(Rule::RequestUri, "request_uri is not supported").came("request_uri", uri));
         }
         // RFC 6749 4.1.2.1: no code for a client that may not redeem one. Operators' own tokens belong to such a client.
         if !client.metadata.grant_types.contains(&GrantType::AuthorizationCode) {
             let words = "the client is not registered for the authorization code grant";
-            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, words));
+            return Err(OAuthError::new(Rule::GrantNotRegistered, words).came("grant_type", "authorization_code"));
         }
         match self.form.get("response_type") {
             Some("code") => {}
-            None => return Err(invalid_request("response_type is missing: send code")),
-            Some(_) => {
-                return Err(OAuthError::new(ErrorCode::UnsupportedResponseType, "response_type must be code"));
+            None => {
+                return Err(OAuthError::new(Rule::ResponseTypeMissing, "response_type is missing: send code"));
+            }
+            Some(other) => {
+                let error = OAuthError::new(Rule::ResponseTypeUnsupported, "response_type must be code");
+                return Err(error.came("response_type", other));
             }
         }
-        if self.form.get("response_mode").is_some_and(|mode| mode != "query") {
-            return Err(invalid_request("response_mode must be query"));
+        if let Some(mode) = self.form.get("response_mode").filter(|mode| *mode != "query") {
+            let error = OAuthError::new(Rule::ResponseModeUnsupported, "response_mode must be query");
+            return Err(error.came("response_mode", mode));
         }
         let challenge = CodeChallenge::parse(self.form.get("code_challenge"), self.form.get("code_challenge_method"))?;
         let prompt = self.prompt()?;
         let (resource, allowed, default) = self.resource(client, policy)?;
-        let asked = self.form.get("scope").map(ScopeSet::parse).transpose()?.unwrap_or_default();
+        let asked = ScopeSet::of_form(&self.form)?.unwrap_or_default();
         let scopes = grantable(&asked.without(OFFLINE_ACCESS), client, allowed, default)?;
         Ok((challenge, resource.clone(), scopes, prompt))
     }
@@ -174,7 +204,8 @@ impl AuthorizationRequest {
         let has = |word| words.contains(&word);
         // OpenID Connect Core 3.1.2.1: none excludes every other value.
         if has("none") && words.len() > 1 {
-            return Err(invalid_request("prompt none cannot be combined with another value"));
+            let problem = "prompt none cannot be combined with another value";
+            return Err(OAuthError::new(Rule::PromptCombined, problem).came("prompt", &words.join(" ")));
         }
         Ok(Prompt { none: has("none"), login: has("login") || has("select_account"), consent: has("consent") })
     }
@@ -186,7 +217,11 @@ impl AuthorizationRequest {
     /// are served where there is nothing to choose; what is granted is the server itself, so that a second one changes
     /// nothing for them.
     fn resource<'a>(&self, client: &Client, policy: &'a RequestPolicy) -> Result<&'a PolicyRow, OAuthError> {
-        let refuse = |words| OAuthError::new(ErrorCode::InvalidTarget, words);
+        let refuse = |rule, words| {
+            let there: Vec<_> = policy.resources.iter().map(|(resource, ..)| resource.as_str()).collect();
+            let error = OAuthError::new(rule, words).expected(format!("one of: {}", joined(&there)));
+            self.form.get("resource").map_or_else(|| error.clone(), |sent| error.clone().came("resource", sent))
+        };
         let find = |wanted: &ResourceIndicator| policy.resources.iter().find(|(resource, ..)| resource == wanted);
         let is_bare_origin = |sent: &ResourceIndicator| {
             find(sent).is_none() && policy.resources.iter().any(|(resource, ..)| sent.is_origin_of(resource))
@@ -198,10 +233,18 @@ impl AuthorizationRequest {
             (None, Some(bound)) => find(bound),
             (None, None) => match policy.resources.as_slice() {
                 [only] => Some(only),
-                _ => return Err(refuse("there are several MCP servers here: send the URL of one as the resource")),
+                _ => {
+                    return Err(refuse(
+                        Rule::ResourceMissing,
+                        "there are several MCP servers here: send the URL of one as the resource",
+                    ));
+                }
             },
         };
-        row.ok_or_else(|| refuse("the resource is not an MCP server that this client may use: send the URL of one"))
+        row.ok_or_else(|| {
+            let words = "the resource is not an MCP server that this client may use: send the URL of one";
+            refuse(Rule::ResourceUnknown, words)
+        })
     }
 }
 
@@ -225,7 +268,8 @@ fn grantable(
     let within = |scopes: &ScopeSet| limit.map_or_else(|| scopes.clone(), |limit| scopes.intersection(limit));
     let known = asked.intersection(allowed);
     if within(&known) != known {
-        return Err(OAuthError::new(ErrorCode::InvalidScope, "the client may not ask for one of these scopes"));
+        let error = OAuthError::new(Rule::ScopeNotAllowed, "the client may not ask for one of these scopes");
+        return Err(error.came("scope", &asked.to_string()).expected(format!("scopes of: {}", within(allowed))));
     }
     if !known.is_empty() {
         return Ok(known);
@@ -234,8 +278,22 @@ fn grantable(
     Ok(if default.is_empty() { limit.map(|limit| limit.intersection(allowed)).unwrap_or_default() } else { default })
 }
 
-fn invalid_request(description: &'static str) -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidRequest, description)
+pub(super) fn repeated(name: &str, description: &'static str) -> OAuthError {
+    OAuthError::new(Rule::ParameterRepeated, description).came("parameter", name)
+}
+
+/// Lists the redirect URIs of a client for the log.
+fn registered(client: &Client) -> String {
+    joined(&client.metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str).collect::<Vec<_>>())
+}
+
+/// Lists some of what could have been named.
+fn joined(names: &[&str]) -> String {
+    let mut shown: Vec<_> = names.iter().take(LISTED).map(|name| show(name)).collect();
+    if names.len() > LISTED {
+        shown.push(format!("{} more", names.len().saturating_sub(LISTED)));
+    }
+    shown.join(", ")
 }
 
 impl AuthorizationResponse {

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::{AuthMethod, Client, ClientId, ErrorCode, Form, OAuthError, Timestamp, TokenHash, form};
+use super::authorization::repeated;
+use super::{AuthMethod, Client, ClientId, Form, OAuthError, Rule, Timestamp, TokenHash, form};
 
 /// What an unknown client's secret is compared with, so that the answer takes as long as for a known one.
 const NOBODY: TokenHash = TokenHash([0; 32]);
@@ -54,29 +55,38 @@ impl ClientCredentials {
     pub fn read(authorization: Option<&[u8]>, form: &Form) -> Result<Self, CredentialError> {
         // Clients send the same configured fields everywhere: a bearer field without a token is left over, not tried.
         let authorization = authorization.filter(|field| !is_empty_bearer(field));
-        let request =
-            |words| CredentialError { error: OAuthError::new(ErrorCode::InvalidRequest, words), basic: false };
-        if ["client_id", "client_secret", "client_assertion"].iter().any(|name| form.is_repeated(name)) {
-            return Err(request("client_id, client_secret or client_assertion is repeated"));
+        let request = |error| CredentialError { error, basic: false };
+        if let Some(name) =
+            ["client_id", "client_secret", "client_assertion"].iter().find(|name| form.is_repeated(name))
+        {
+            return Err(request(repeated(name, "client_id, client_secret or client_assertion is repeated")));
         }
         let (named, secret) = (form.get("client_id"), form.get("client_secret"));
         let assertion = form.get("client_assertion");
         // RFC 6749 2.3: a client must not use more than one method in a request. Before any of them is looked at, so that
         // the answer is the same whichever of them is sound.
         if [authorization.is_some(), secret.is_some(), assertion.is_some()].iter().filter(|sent| **sent).count() > 1 {
-            return Err(request("the client authenticates in more than one way: send one of them"));
+            let words = "the client authenticates in more than one way: send one of them";
+            return Err(request(OAuthError::new(Rule::AuthenticatesTwice, words)));
         }
-        if assertion.is_some() {
-            return Err(failed(false));
+        if let Some(assertion) = assertion {
+            return Err(failed(Rule::AssertionUnsupported, false, ("client_assertion", assertion)));
         }
         let Some(header) = authorization else {
-            let client_id = named.and_then(ClientId::parse).ok_or_else(|| failed(false))?;
+            let client_id = named
+                .and_then(ClientId::parse)
+                .ok_or_else(|| failed(Rule::ClientNotNamed, false, ("client_id", named.unwrap_or_default())))?;
             let presented = secret.map_or(Presented::Nothing, |secret| Presented::Post(secret.to_owned()));
             return Ok(Self { client_id, presented });
         };
-        let (client_id, presented) = read_basic(header).ok_or_else(|| failed(true))?;
+        let (client_id, presented) = read_basic(header).ok_or_else(|| {
+            let header = String::from_utf8_lossy(header);
+            failed(Rule::AuthorizationMalformed, true, ("authorization", &header))
+        })?;
         if named.is_some_and(|named| named != client_id.as_str()) {
-            return Err(request("client_id differs from the user name of the Authorization header"));
+            let words = "client_id differs from the user name of the Authorization header";
+            let error = OAuthError::new(Rule::ClientIdMismatch, words).came("client_id", named.unwrap_or_default());
+            return Err(request(error));
         }
         Ok(Self { client_id, presented })
     }
@@ -109,6 +119,7 @@ impl ClientCredentials {
             }
             std::hint::black_box(candidate.0.ct_eq(&NOBODY.0));
         }
+        let rule = self.rule_broken(client.as_ref());
         let client = client.filter(|client| client.id == self.client_id && !client.disabled).filter(|client| {
             match (client.metadata.token_endpoint_auth_method, &self.presented) {
                 (AuthMethod::None, Presented::Nothing) => true,
@@ -122,13 +133,32 @@ impl ClientCredentials {
                 | (AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic, Presented::Nothing) => false,
             }
         });
-        client.map(|client| AuthenticatedClient { client }).ok_or_else(|| failed(self.used_basic()))
+        client.map(|client| AuthenticatedClient { client }).ok_or_else(|| {
+            let came = match (rule, &self.presented) {
+                (Rule::ClientUnknown, _) => ("client_id", self.client_id.as_str()),
+                (_, Presented::Post(secret) | Presented::Basic(secret, _)) => ("client_secret", secret.as_str()),
+                (_, Presented::Nothing) => ("client_secret", ""),
+            };
+            failed(rule, self.used_basic(), came)
+        })
+    }
+
+    /// Finds which rule a client breaks that is not authenticated: for the log, never for the answer.
+    fn rule_broken(&self, client: Option<&Client>) -> Rule {
+        match (client.map(|client| client.metadata.token_endpoint_auth_method), &self.presented) {
+            (None, _) => Rule::ClientUnknown,
+            (Some(AuthMethod::None), _) => Rule::SecretUnexpected,
+            (Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic), Presented::Nothing) => {
+                Rule::SecretMissing
+            }
+            (Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic), _) => Rule::SecretWrong,
+        }
     }
 }
 
 /// One answer for every failure: it does not tell an unknown client from a wrong secret.
-fn failed(basic: bool) -> CredentialError {
-    CredentialError { error: OAuthError::new(ErrorCode::InvalidClient, "client authentication failed"), basic }
+fn failed(rule: Rule, basic: bool, (name, value): (&'static str, &str)) -> CredentialError {
+    CredentialError { error: OAuthError::new(rule, "client authentication failed").came(name, value), basic }
 }
 
 /// Returns whether an Authorization field has the scheme `Bearer` and no token.

@@ -3,9 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::registration::invalid;
 use super::{
-    AuthMethod, ErrorCode, GrantType, InvalidRedirect, OAuthError, RedirectPolicy, RegisteredRedirects, ScopeSet,
+    AuthMethod, GrantType, InvalidRedirect, OAuthError, RedirectPolicy, RegisteredRedirects, Rule, ScopeSet,
     ScopeToken, display_name, json, metadata_document,
 };
 
@@ -44,7 +43,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(body: &[u8]) -> Result<Self, OAuthError> {
         let problem = "the client metadata must be one JSON object without repeated members";
-        let members = json::object(body).ok_or_else(|| invalid(problem))?;
+        let members = json::object(body).ok_or_else(|| OAuthError::new(Rule::MetadataNotAnObject, problem))?;
         Ok(Self { members, left_out: Vec::new() })
     }
 
@@ -63,7 +62,7 @@ impl Reader {
     /// Returns a text that something depends on.
     pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, OAuthError> {
         let Some(value) = self.value(name) else { return Ok(None) };
-        let text = value.as_str().ok_or_else(|| invalid(format!("{name} must be a string")))?;
+        let text = value.as_str().ok_or_else(|| malformed(format!("{name} must be a string")))?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
@@ -98,7 +97,11 @@ impl Reader {
             } else {
                 ""
             };
-            invalid(format!("{not_yet}the client must allow one of these authentication methods: {}", names.join(", ")))
+            let names = names.join(", ");
+            let words = format!("{not_yet}the client must allow one of these authentication methods: {names}");
+            OAuthError::new(Rule::AuthMethodUnsupported, words)
+                .came("token_endpoint_auth_method", &allowed.join(" "))
+                .expected(format!("one of: {names}"))
         })
     }
 
@@ -115,7 +118,8 @@ impl Reader {
         if known.contains(&GrantType::AuthorizationCode) {
             Ok(known)
         } else {
-            Err(invalid("grant_types must contain authorization_code"))
+            let error = OAuthError::new(Rule::GrantTypesUnsupported, "grant_types must contain authorization_code");
+            Err(error.came("grant_types", &asked.join(" ")))
         }
     }
 
@@ -125,7 +129,8 @@ impl Reader {
         if asked.is_empty() || asked.iter().any(|kind| kind == "code") {
             Ok(())
         } else {
-            Err(invalid("response_types must contain code"))
+            let error = OAuthError::new(Rule::ResponseTypesUnsupported, "response_types must contain code");
+            Err(error.came("response_types", &asked.join(" ")))
         }
     }
 
@@ -136,7 +141,7 @@ impl Reader {
         let keys = self.value("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array);
         let is_private = |key: &Value| ["d", "k", "p", "q"].iter().any(|member| key.get(member).is_some());
         if keys.into_iter().flatten().any(is_private) {
-            return Err(invalid("jwks must not contain private keys"));
+            return Err(OAuthError::new(Rule::PrivateKey, "jwks must not contain private keys"));
         }
         Ok(())
     }
@@ -144,15 +149,18 @@ impl Reader {
     /// Takes the redirect URIs that may be registered; the others are left out. Clients register a list for all of their
     /// editions, and one that is not taken must not end those beside it.
     pub(super) fn redirect_uris(&mut self, policy: &RedirectPolicy) -> Result<RegisteredRedirects, OAuthError> {
-        let refuse = |cause: InvalidRedirect| OAuthError::new(ErrorCode::InvalidRedirectUri, cause.to_string());
+        let refuse = |cause: InvalidRedirect| OAuthError::new(Rule::RedirectUriRefused, cause.to_string());
         let Some(value) = self.value("redirect_uris") else { return Err(refuse(InvalidRedirect::Count)) };
-        let Some(entries) = value.as_array() else { return Err(invalid("redirect_uris must be a list")) };
+        let Some(entries) = value.as_array() else { return Err(malformed("redirect_uris must be a list")) };
         if entries.len() > MAX_REDIRECT_URIS {
-            return Err(invalid("more than 20 redirect_uris"));
+            return Err(malformed("more than 20 redirect_uris"));
         }
         // An entry that is no string is as malformed as the empty one.
         let uris: Vec<_> = entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect();
-        let (registered, refused) = RegisteredRedirects::parse(&uris, policy).map_err(refuse)?;
+        let (registered, refused) = RegisteredRedirects::parse(&uris, policy).map_err(|cause| {
+            // The first one: it is the one whose fault is named.
+            refuse(cause).came("redirect_uris", uris.first().map_or("", String::as_str))
+        })?;
         for (index, cause) in refused {
             self.leave_out("redirect_uris", Some(index), cause.to_string());
         }
@@ -170,7 +178,8 @@ impl Reader {
     /// Returns the name that pages show the client by.
     pub(super) fn client_name(&self) -> Result<Option<String>, OAuthError> {
         let Some(text) = self.text("client_name")? else { return Ok(None) };
-        let line = display_name::clean(text).ok_or_else(|| invalid(format!("client_name {TOO_LONG}")))?;
+        let line = display_name::clean(text)
+            .ok_or_else(|| malformed(format!("client_name {TOO_LONG}")).came("client_name", text))?;
         Ok(Some(line).filter(|line| !line.is_empty()))
     }
 
@@ -221,6 +230,10 @@ impl Reader {
         self.leave_out(name, None, "it must be a string");
         None
     }
+}
+
+fn malformed(description: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {
+    OAuthError::new(Rule::MemberMalformed, description)
 }
 
 const TOO_LONG: &str = "is longer than 100 characters, or has letters with a heap of marks";

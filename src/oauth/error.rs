@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::{Came, Rule};
+
 /// A registered OAuth error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -70,25 +72,84 @@ impl ErrorCode {
     }
 }
 
-/// A refusal in OAuth's own words: a registered code and a public sentence that never echoes input.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A refusal in OAuth's own words: a registered code and a public sentence that never echoes input. Beside them, for the
+/// log alone: the rule, and what came and was expected.
+#[derive(Debug, Clone)]
 pub struct OAuthError {
     code: ErrorCode,
+    rule: Rule,
     description: Cow<'static, str>,
+    detail: Option<Box<Detail>>,
 }
+
+#[derive(Debug, Clone, Default)]
+struct Detail {
+    came: Option<Came>,
+    expected: Option<String>,
+}
+
+/// Two are equal if the caller is told the same.
+impl PartialEq for OAuthError {
+    fn eq(&self, other: &Self) -> bool {
+        (self.code, &self.description) == (other.code, &other.description)
+    }
+}
+
+impl Eq for OAuthError {}
 
 impl OAuthError {
     /// Makes a refusal; `description` says what is wrong and what to do, in the characters RFC 6749 5.2 allows
     /// (printable ASCII without quote and backslash).
     #[must_use]
-    pub fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, description: description.into() }
+    pub fn new(rule: Rule, description: impl Into<Cow<'static, str>>) -> Self {
+        // A rule without a code of its own is never one of OAuth's.
+        let code = rule.code().unwrap_or(ErrorCode::InvalidRequest);
+        Self { code, rule, description: description.into(), detail: None }
+    }
+
+    /// Gives it another code: what a part of a document breaks is told as a fault of the document.
+    #[must_use]
+    pub fn with_code(self, code: ErrorCode) -> Self {
+        Self { code, ..self }
+    }
+
+    /// Notes for the log what came.
+    #[must_use]
+    pub fn came(mut self, name: &'static str, value: &str) -> Self {
+        self.detail.get_or_insert_default().came = Some(Came::new(name, value));
+        self
+    }
+
+    /// Notes for the log what was expected, where the rule alone does not say it.
+    #[must_use]
+    pub fn expected(mut self, what: impl Into<String>) -> Self {
+        self.detail.get_or_insert_default().expected = Some(what.into());
+        self
     }
 
     /// Returns the registered code.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         self.code
+    }
+
+    /// Returns the rule that was broken.
+    #[must_use]
+    pub const fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// Returns what came, as the log may show it.
+    #[must_use]
+    pub fn what_came(&self) -> Option<&Came> {
+        self.detail.as_ref()?.came.as_ref()
+    }
+
+    /// Returns what was expected.
+    #[must_use]
+    pub fn what_was_expected(&self) -> &str {
+        let expected = self.detail.as_ref().and_then(|detail| detail.expected.as_deref());
+        expected.unwrap_or_else(|| self.rule.expected())
     }
 
     /// Returns the public sentence.

@@ -23,6 +23,7 @@
 
 mod authorization;
 mod base62;
+mod came;
 mod challenge;
 mod client;
 mod client_auth;
@@ -43,6 +44,7 @@ mod redirect_scheme;
 mod redirect_uri;
 mod registration;
 mod resource;
+mod rule;
 mod scope;
 mod secret;
 mod tenant;
@@ -53,6 +55,7 @@ mod token_keys;
 pub use authorization::{
     AuthorizationRequest, AuthorizationResponse, Prompt, RefusedRequest, RequestPolicy, ValidatedRequest,
 };
+pub use came::{Came, show};
 pub use challenge::BearerChallenge;
 pub use client::{AuthMethod, Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource};
 pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
@@ -72,6 +75,7 @@ pub use redirect_scheme::is_scheme;
 pub use redirect_uri::{InvalidRedirect, RedirectPolicy, RedirectUri};
 pub use registration::{ReadMetadata, RegistrationPolicy};
 pub use resource::{InvalidResource, ResourceIndicator};
+pub use rule::Rule;
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
 pub use secret::{
     AccessToken, AuthorizationCode, Brand, ClientSecret, RefreshClaims, RefreshToken, SessionSecret, TokenHash,

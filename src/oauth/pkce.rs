@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::{ErrorCode, OAuthError};
+use super::{OAuthError, Rule};
 
 /// 256 bits in base64url without padding.
 const CHALLENGE_LENGTH: usize = 43;
@@ -25,21 +25,27 @@ impl CodeChallenge {
     /// `invalid_request` when the challenge is absent or not 43 base64url characters, or the method is not `S256`
     /// (absent means `plain`, RFC 7636 4.3, which is refused).
     pub fn parse(challenge: Option<&str>, method: Option<&str>) -> Result<Self, OAuthError> {
-        let refuse = |description| Err(OAuthError::new(ErrorCode::InvalidRequest, description));
         // OAuth 2.1 4.1.1: every client must use PKCE, confidential ones too.
         let Some(challenge) = challenge else {
-            return refuse("code_challenge is missing: PKCE with S256 is required");
+            let words = "code_challenge is missing: PKCE with S256 is required";
+            return Err(OAuthError::new(Rule::ChallengeMissing, words));
         };
         match method {
             Some("S256") => {}
             // RFC 7636 4.3: an absent method means `plain`, which shows the verifier to whoever sees the request.
-            None => return refuse("code_challenge_method is missing: send S256"),
-            Some(_) => return refuse("code_challenge_method must be S256"),
+            None => {
+                let words = "code_challenge_method is missing: send S256";
+                return Err(OAuthError::new(Rule::ChallengeMethodMissing, words));
+            }
+            Some(other) => {
+                let error = OAuthError::new(Rule::ChallengeMethodUnsupported, "code_challenge_method must be S256");
+                return Err(error.came("code_challenge_method", other));
+            }
         }
-        Self::from_stored(challenge).map_or_else(
-            || refuse("code_challenge must be the 43 base64url characters of a SHA-256 hash, without padding"),
-            Ok,
-        )
+        Self::from_stored(challenge).ok_or_else(|| {
+            let words = "code_challenge must be the 43 base64url characters of a SHA-256 hash, without padding";
+            OAuthError::new(Rule::ChallengeMalformed, words).came("code_challenge", challenge)
+        })
     }
     /// Reads a challenge that was stored; `None` when it is not one.
     #[must_use]
@@ -80,6 +86,7 @@ impl std::fmt::Debug for CodeVerifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::ErrorCode;
 
     // RFC 7636 appendix B.
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::client_reader::Reader;
 use super::{
-    AuthMethod, ClientMetadata, ErrorCode, LeftOut, MetadataDocumentUrl, OAuthError, RedirectPolicy, ScopeSet, json,
+    AuthMethod, ClientMetadata, ErrorCode, LeftOut, MetadataDocumentUrl, OAuthError, RedirectPolicy, Rule, ScopeSet,
+    json,
 };
 
 /// What the operator allows at registration.
@@ -51,17 +52,23 @@ impl ClientMetadata {
     ) -> Result<ReadMetadata, OAuthError> {
         let reader = Reader::new(body)?;
         // CIMD "Client Metadata": the document names itself, compared as a string.
-        if reader.text("client_id")? != Some(url.as_str()) {
-            return Err(invalid("client_id in the document differs from the URL it was fetched from"));
+        let named = reader.text("client_id")?;
+        if named != Some(url.as_str()) {
+            let words = "client_id in the document differs from the URL it was fetched from";
+            return Err(OAuthError::new(Rule::DocumentNamesAnother, words).came("client_id", named.unwrap_or_default()));
         }
         if ["client_secret", "client_secret_expires_at"].iter().any(|name| reader.has(name)) {
-            return Err(invalid("a metadata document must not contain a client secret"));
+            let words = "a metadata document must not contain a client secret";
+            return Err(OAuthError::new(Rule::DocumentWithSecret, words));
         }
         // CIMD "Client Metadata": no shared secret is possible, so that an absent method means a public client.
         let read = read(reader, &[AuthMethod::None], AuthMethod::None, policy)
-            .map_err(|cause| OAuthError::new(ErrorCode::InvalidClientMetadata, cause.description().to_owned()))?;
+            .map_err(|cause| cause.with_code(ErrorCode::InvalidClientMetadata))?;
         // MCP 2025-11-25 authorization, client id metadata documents: client_name is required.
-        if read.metadata.client_name.is_none() { Err(invalid("client_name is missing")) } else { Ok(read) }
+        if read.metadata.client_name.is_none() {
+            return Err(OAuthError::new(Rule::ClientNameMissing, "client_name is missing"));
+        }
+        Ok(read)
     }
 }
 
@@ -91,10 +98,6 @@ fn read(
     Ok(ReadMetadata { metadata, left_out: reader.left_out })
 }
 
-pub(super) fn invalid(description: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidClientMetadata, description)
-}
-
 /// RFC 7591 3.1.1: no issuer of statements is trusted here, so a sound one is refused as unapproved.
 fn refuse_statement(statement: &str) -> OAuthError {
     let parts: Vec<_> = statement.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap_or_default()).collect();
@@ -106,9 +109,10 @@ fn refuse_statement(statement: &str) -> OAuthError {
         }
         _ => false,
     };
-    if is_signed {
-        OAuthError::new(ErrorCode::UnapprovedSoftwareStatement, "no issuer of software statements is approved here")
+    let error = if is_signed {
+        OAuthError::new(Rule::StatementUnapproved, "no issuer of software statements is approved here")
     } else {
-        OAuthError::new(ErrorCode::InvalidSoftwareStatement, "software_statement is not a signed JWT")
-    }
+        OAuthError::new(Rule::StatementMalformed, "software_statement is not a signed JWT")
+    };
+    error.came("software_statement", statement)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ErrorCode, Form, OAuthError};
+use super::{Form, OAuthError, Rule};
 
 /// As long as a redirect URI may be.
 const MAX_LENGTH: usize = 2048;
@@ -42,13 +42,15 @@ impl ResourceIndicator {
     /// # Errors
     /// `invalid_target`.
     pub fn of_form(form: &Form) -> Result<Option<Self>, OAuthError> {
-        let mut named = form.all("resource").map(Self::parse);
+        let read = |text: &str| Self::parse(text).map_err(|cause| OAuthError::from(cause).came("resource", text));
+        let mut named = form.all("resource").map(read);
         let Some(first) = named.next().transpose()? else { return Ok(None) };
         for other in named {
             // RFC 8707 2: several are allowed, and the server decides which combinations it serves.
             if other? != first {
                 let words = "the request names more than one resource: a token is good for one MCP server";
-                return Err(OAuthError::new(ErrorCode::InvalidTarget, words));
+                let all: Vec<_> = form.all("resource").collect();
+                return Err(OAuthError::new(Rule::ResourceAmbiguous, words).came("resource", &all.join(" ")));
             }
         }
         Ok(Some(first))
@@ -99,10 +101,10 @@ impl From<InvalidResource> for OAuthError {
     fn from(cause: InvalidResource) -> Self {
         match cause {
             InvalidResource::NotAbsolute => {
-                Self::new(ErrorCode::InvalidTarget, "the resource must be the absolute https URL of an MCP server")
+                Self::new(Rule::ResourceMalformed, "the resource must be the absolute https URL of an MCP server")
             }
             // RFC 8707 2: the resource must not have a fragment.
-            InvalidResource::Fragment => Self::new(ErrorCode::InvalidTarget, "the resource must not have a fragment"),
+            InvalidResource::Fragment => Self::new(Rule::ResourceMalformed, "the resource must not have a fragment"),
         }
     }
 }
@@ -110,6 +112,7 @@ impl From<InvalidResource> for OAuthError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::ErrorCode;
 
     #[test]
     fn az_24_spellings_of_one_resource_have_one_canonical_form() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{ErrorCode, OAuthError};
+use super::{Form, OAuthError, Rule};
 
 /// Longer ones only serve to fill the store.
 const MAX_TOKEN: usize = 256;
@@ -64,6 +64,14 @@ impl ScopeSet {
         let words = text.split([' ', ',']).filter(|word| !word.is_empty());
         let scopes = words.map(ScopeToken::parse).collect::<Result<BTreeSet<_>, _>>()?;
         if scopes.len() > MAX_SCOPES { Err(InvalidScope::TooLong) } else { Ok(Self(scopes)) }
+    }
+    /// Reads the scopes of a request.
+    ///
+    /// # Errors
+    /// `invalid_scope`.
+    pub fn of_form(form: &Form) -> Result<Option<Self>, OAuthError> {
+        let read = |text| Self::parse(text).map_err(|cause| OAuthError::from(cause).came("scope", text));
+        form.get("scope").map(read).transpose()
     }
     /// Reads what `Display` wrote. The limits of a parameter are not those of a catalogue: an upstream's default set may
     /// be longer than anything that a client may send.
@@ -130,10 +138,10 @@ impl From<InvalidScope> for OAuthError {
     fn from(cause: InvalidScope) -> Self {
         match cause {
             InvalidScope::Character => Self::new(
-                ErrorCode::InvalidScope,
+                Rule::ScopeMalformed,
                 "a scope has a character that is not allowed: separate scopes by single spaces",
             ),
-            InvalidScope::TooLong => Self::new(ErrorCode::InvalidScope, "the scope parameter is too long"),
+            InvalidScope::TooLong => Self::new(Rule::ScopeMalformed, "the scope parameter is too long"),
         }
     }
 }

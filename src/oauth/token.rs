@@ -1,9 +1,10 @@
 //! The token request and response, and the rules of redemption and rotation. Stores call the two `judge` functions
 //! inside their transaction, so that the rule and the write are one.
 
+use super::authorization::repeated;
 use super::{
-    AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, ErrorCode, FirstUse, Form, Grant, GrantId, GrantType,
-    Lifetime, OAuthError, RefreshToken, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+    AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, FirstUse, Form, Grant, GrantId, GrantType, Lifetime,
+    OAuthError, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
     VerifiedRedirect,
 };
 
@@ -264,20 +265,22 @@ impl TokenRequest {
     /// # Errors
     /// `invalid_request`, `unsupported_grant_type`, `invalid_target`, `invalid_scope`.
     pub fn read(form: &Form, keys: &super::TokenKeys) -> Result<Self, OAuthError> {
-        let invalid_request = |words| OAuthError::new(ErrorCode::InvalidRequest, words);
         // RFC 6749 3.2: no parameter may come twice.
-        if form.first_repeated().is_some() {
-            return Err(invalid_request("a parameter is repeated"));
+        if let Some(name) = form.first_repeated() {
+            return Err(repeated(name, "a parameter is repeated"));
         }
         let resource = || ResourceIndicator::of_form(form);
-        match form.get("grant_type").map(GrantType::parse) {
-            None => Err(invalid_request("grant_type is missing")),
-            Some(None) => Err(OAuthError::new(
-                ErrorCode::UnsupportedGrantType,
-                "grant_type must be authorization_code or refresh_token",
-            )),
-            Some(Some(GrantType::AuthorizationCode)) => {
-                let code = form.get("code").ok_or_else(|| invalid_request("code is missing"))?;
+        let Some(grant_type) = form.get("grant_type") else {
+            return Err(OAuthError::new(Rule::GrantTypeMissing, "grant_type is missing"));
+        };
+        match GrantType::parse(grant_type) {
+            None => {
+                let words = "grant_type must be authorization_code or refresh_token";
+                Err(OAuthError::new(Rule::GrantTypeUnsupported, words).came("grant_type", grant_type))
+            }
+            Some(GrantType::AuthorizationCode) => {
+                let missing = || OAuthError::new(Rule::CodeMissing, "code is missing");
+                let code = form.get("code").ok_or_else(missing)?;
                 Ok(Self::AuthorizationCode {
                     code: AuthorizationCode::recognise(code.as_bytes(), keys),
                     verifier: form.get("code_verifier").and_then(CodeVerifier::parse),
@@ -285,9 +288,10 @@ impl TokenRequest {
                     resource: resource()?,
                 })
             }
-            Some(Some(GrantType::RefreshToken)) => {
-                let token = form.get("refresh_token").ok_or_else(|| invalid_request("refresh_token is missing"))?;
-                let asked = form.get("scope").map(ScopeSet::parse).transpose()?;
+            Some(GrantType::RefreshToken) => {
+                let missing = || OAuthError::new(Rule::RefreshTokenMissing, "refresh_token is missing");
+                let token = form.get("refresh_token").ok_or_else(missing)?;
+                let asked = ScopeSet::of_form(form)?;
                 Ok(Self::RefreshToken {
                     claims: RefreshToken::recognise(token, keys),
                     // rmcp adds offline_access to every refresh; alone it asks for nothing narrower.

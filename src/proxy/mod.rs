@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::header::VIA;
+use http::header::{ORIGIN, VIA};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -189,7 +189,7 @@ impl Proxy {
             has_good_token: false,
             generation: 0,
             version: ProtocolVersion::read(parts.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
-            record: Some(Record::begin(&station.metrics, route, &parts.method, &peer.request_id)),
+            record: Some(Record::begin(&station.metrics, route, &parts.method, peer)),
             parts,
             slot: None,
             ids: Ids::None,
@@ -201,6 +201,9 @@ impl Proxy {
         let (mut response, outcome) = answered.unwrap_or_else(|rejection| {
             if let Rejection::Upstream(fault) = &rejection {
                 fault.log(route, &peer.request_id);
+            }
+            if let Some(record) = &mut exchange.record {
+                record.refuse(&rejection, exchange.parts.headers.get(ORIGIN));
             }
             (exchange.reject(&rejection), rejection.outcome())
         });

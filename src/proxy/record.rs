@@ -1,13 +1,17 @@
 //! One record per request, made when its answer is handed over whole or its stream has ended: counters, and a line in
 //! the log. Never a token.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 
+use super::Peer;
 use super::fault::Fault;
+use super::rejection::Rejection;
 use super::route::Route;
+use crate::oauth::show;
 use crate::telemetry::{Outcome, WorkerMetrics};
 
 /// nginx's word for a client that left before its answer; there is no registered one.
@@ -16,29 +20,40 @@ const CLIENT_LEFT: StatusCode = match StatusCode::from_u16(499) {
     Err(_) => StatusCode::BAD_REQUEST,
 };
 
+/// Why a request was refused, or its answer not passed on.
+#[derive(Default)]
+struct Why {
+    reason: Option<&'static str>,
+    /// What exactly, where the reason has many forms.
+    detail: Option<&'static str>,
+    /// What came, as the log may show it.
+    value: Option<Box<str>>,
+    /// The key of the configuration that it comes from.
+    key: Option<&'static str>,
+}
+
 /// A request under way; dropping it ends it.
 pub(super) struct Record {
     metrics: WorkerMetrics,
     route: Arc<Route>,
     method: Method,
+    address: IpAddr,
     request_id: HeaderValue,
+    why: Option<Box<Why>>,
     begun: Instant,
     outcome: Outcome,
     status: StatusCode,
 }
 
 impl Record {
-    pub(super) fn begin(
-        metrics: &WorkerMetrics,
-        route: &Arc<Route>,
-        method: &Method,
-        request_id: &HeaderValue,
-    ) -> Self {
+    pub(super) fn begin(metrics: &WorkerMetrics, route: &Arc<Route>, method: &Method, peer: &Peer) -> Self {
         Self {
             metrics: metrics.clone(),
             route: Arc::clone(route),
             method: method.clone(),
-            request_id: request_id.clone(),
+            address: peer.address,
+            request_id: peer.request_id.clone(),
+            why: None,
             begun: Instant::now(),
             outcome: Outcome::Forwarded,
             status: CLIENT_LEFT,
@@ -51,6 +66,22 @@ impl Record {
         self.status = status;
     }
 
+    /// Notes why it is refused. `origin` is that of the page that called, if one did.
+    pub(super) fn refuse(&mut self, rejection: &Rejection, origin: Option<&HeaderValue>) {
+        let value = if let Rejection::UnsupportedVersion(version) = rejection {
+            Some(show(version))
+        } else {
+            let origin = origin.filter(|_| matches!(rejection, Rejection::BadOrigin));
+            origin.map(|origin| show(&String::from_utf8_lossy(origin.as_bytes())))
+        };
+        self.why = Some(Box::new(Why {
+            reason: Some(rejection.reason()),
+            detail: rejection.detail(),
+            value: value.map(Into::into),
+            key: rejection.key(),
+        }));
+    }
+
     /// Notes that the answer broke off after its head.
     pub(super) fn break_off(&mut self, outcome: Outcome) {
         self.outcome = outcome;
@@ -59,6 +90,7 @@ impl Record {
     /// Notes, here and in the log, that it broke off because of the upstream.
     pub(super) fn fail(&mut self, fault: &Fault) {
         self.outcome = fault.cause.outcome();
+        self.why = Some(Box::new(Why { reason: Some(fault.cause.label()), ..Why::default() }));
         fault.log(&self.route, &self.request_id);
     }
 }
@@ -66,6 +98,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let elapsed = self.begun.elapsed();
+        let why = self.why.as_deref();
         self.metrics.request(self.route.index, self.outcome, self.status.as_u16(), elapsed);
         tracing::info!(
             target: "mcpgate::access",
@@ -73,6 +106,11 @@ impl Drop for Record {
             method = %self.method,
             status = self.status.as_u16(),
             outcome = self.outcome.label(),
+            reason = why.and_then(|why| why.reason),
+            detail = why.and_then(|why| why.detail),
+            value = why.and_then(|why| why.value.as_deref()),
+            key = why.and_then(|why| why.key),
+            address = %self.address,
             micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             request_id = self.request_id.to_str().unwrap_or_default(),
         );

@@ -134,6 +134,96 @@ impl Rejection {
         }
     }
 
+    /// The word for it in the access line.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::AmbiguousPath => "ambiguous_path",
+            Self::BadOrigin => "bad_origin",
+            Self::NoCredentials => "no_credentials",
+            Self::MalformedCredentials => "malformed_credentials",
+            Self::InvalidToken => "invalid_token",
+            Self::WrongAudience => "wrong_audience",
+            Self::Unprovable => "unprovable",
+            Self::RateLimited(_) => "rate_limited",
+            Self::TooManyAtOnce => "too_many_at_once",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::TooLarge => "body_too_large",
+            Self::SlowBody => "body_too_slow",
+            Self::BadBody(_) => "bad_body",
+            Self::Envelope(_) => "bad_message",
+            Self::HeaderMismatch(_) => "header_mismatch",
+            Self::UnsupportedVersion(_) => "unsupported_version",
+            Self::UnknownSession => "unknown_session",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::Overloaded => "overloaded",
+            Self::GoingDown => "going_down",
+            Self::Upstream(fault) => fault.cause.label(),
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What exactly, for the access line, where one reason has many forms.
+    pub(super) fn detail(&self) -> Option<&'static str> {
+        match self {
+            Self::UnsupportedMediaType(_) | Self::BadBody(_) | Self::Envelope(_) | Self::HeaderMismatch(_) => {
+                Some(self.description())
+            }
+            Self::MethodNotAllowed(allowed) => Some(allowed),
+            Self::AmbiguousPath
+            | Self::BadOrigin
+            | Self::NoCredentials
+            | Self::MalformedCredentials
+            | Self::InvalidToken
+            | Self::WrongAudience
+            | Self::Unprovable
+            | Self::RateLimited(_)
+            | Self::TooManyAtOnce
+            | Self::TooLarge
+            | Self::SlowBody
+            | Self::UnsupportedVersion(_)
+            | Self::UnknownSession
+            | Self::InsufficientScope
+            | Self::Overloaded
+            | Self::GoingDown
+            | Self::Upstream(_)
+            | Self::Internal => None,
+        }
+    }
+
+    /// The key of the configuration that it comes from.
+    pub(super) const fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::BadOrigin => Some("cors.allowed_origins"),
+            Self::InsufficientScope => Some("upstream.required_scopes"),
+            Self::RateLimited(_) => Some("rates.mcp_per_second"),
+            Self::TooManyAtOnce => Some("limits.streams_per_principal, upstream.max_connections"),
+            Self::TooLarge => Some("limits.mcp_body"),
+            Self::SlowBody => Some("timeouts.mcp_body"),
+            Self::Overloaded => Some("upstream.max_connections"),
+            Self::Upstream(Fault { cause: Cause::TooLarge, .. }) => Some("limits.sse_event"),
+            Self::Upstream(Fault { cause: Cause::TooSlow, .. }) => {
+                Some("upstream.call_timeout, upstream.first_byte_timeout, upstream.connect_timeout")
+            }
+            Self::AmbiguousPath
+            | Self::NoCredentials
+            | Self::MalformedCredentials
+            | Self::InvalidToken
+            | Self::WrongAudience
+            | Self::Unprovable
+            | Self::MethodNotAllowed(_)
+            | Self::UnsupportedMediaType(_)
+            | Self::BadBody(_)
+            | Self::Envelope(_)
+            | Self::HeaderMismatch(_)
+            | Self::UnsupportedVersion(_)
+            | Self::UnknownSession
+            | Self::GoingDown
+            | Self::Upstream(_)
+            | Self::Internal => None,
+        }
+    }
+
     /// What the caller is told, in words that name neither him nor anything behind the gateway.
     pub(super) fn description(&self) -> &'static str {
         match self {

@@ -17,15 +17,17 @@ use super::health;
 use super::host::{self, Hosts};
 use super::stream::{Flight, Progress, Tracked};
 use super::worker::Snapshot;
-use crate::config::{Config, Limits, Listener};
+use crate::config::{Config, Listener};
 use crate::issuer::Caller;
+use crate::oauth::show;
 use crate::proxy::Peer;
 use crate::telemetry::ServerEvent;
 use crate::web::peer::{self, Origin};
-use crate::web::{RequestBody, Response as Reply, reply};
+use crate::web::{Reason, RequestBody, Response as Reply, reply};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The longest field value: what no token, cookie or trace comes near.
 const LONGEST_VALUE: usize = 16 << 10;
 
@@ -76,25 +78,24 @@ async fn answer(
     fragment: bool,
     id: &HeaderValue,
 ) -> Reply {
-    let checked = if fragment {
-        Err(Refusal::Target)
-    } else {
-        check(&request, connection, &snapshot.hosts, &snapshot.config.limits)
-    };
+    let checked =
+        if fragment { Err(Refusal::Target) } else { check(&request, connection, &snapshot.hosts, &snapshot.config) };
     if health::is_asked(&request, &snapshot.config.public) {
         let names_none = checked == Err(Refusal::HostMalformed) && health::names_no_host(&request);
         if names_none || matches!(checked, Ok(()) | Err(Refusal::Host)) {
             return health::answer(&connection.worker.process, request.method(), &snapshot.config.public);
         }
     }
+    let (address, forwarded_for) = origin(connection, &snapshot.config.public, &request);
     if let Err(refusal) = checked {
         let event = if refusal == Refusal::Host { ServerEvent::WrongHost } else { ServerEvent::BadTarget };
         connection.worker.process.metrics.server(event);
         let response = refuse(refusal, request.version(), &snapshot.config);
-        log(request.method(), request.uri().path(), response.status(), Duration::ZERO, id);
+        let host = matches!(refusal, Refusal::Host | Refusal::HostMalformed).then(|| host_of(&request));
+        let asked = Asked { method: request.method(), path: request.uri().path(), host, address, id };
+        log(&asked, &response, refusal.reason(), refusal.key(), Duration::ZERO);
         return response;
     }
-    let (address, forwarded_for) = origin(connection, &snapshot.config.public, &request);
     match snapshot.table.find(request.uri().path()) {
         Some(route) => {
             let mut peer = Peer { address, forwarded_for, request_id: id.clone(), has_good_token: false };
@@ -114,22 +115,51 @@ async fn answer(
 async fn control(connection: &Connection, request: Request<RequestBody>, address: IpAddr, id: &HeaderValue) -> Reply {
     let begun = tokio::time::Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let caller = Caller { address: Some(address), request_id: id.to_str().ok().map(str::to_owned) };
+    let caller = Caller::new(Some(address), id.to_str().ok().map(str::to_owned));
     let response = connection.worker.process.endpoints.serve(request, caller).await;
-    log(&method, &path, response.status(), begun.elapsed(), id);
+    let reason = response.extensions().get().map(|Reason(word)| *word);
+    let asked = Asked { method: &method, path: &path, host: None, address, id };
+    log(&asked, &response, reason, None, begun.elapsed());
     response
 }
 
+/// What was asked of us, for the log.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    /// Where it is the fault: the host that came.
+    host: Option<String>,
+    address: IpAddr,
+    id: &'a HeaderValue,
+}
+
 /// Logs a request that no upstream was asked for. Neither query nor fields: they hold codes and tokens.
-fn log(method: &Method, path: &str, status: StatusCode, time: Duration, id: &HeaderValue) {
+fn log(asked: &Asked<'_>, response: &Reply, reason: Option<&str>, key: Option<&str>, time: Duration) {
+    let Asked { method, path, host, address, id } = asked;
     tracing::info!(
         target: "mcpgate::access",
         path = path.get(..path.floor_char_boundary(LOGGED_PATH)).unwrap_or_default(),
         %method,
-        status = status.as_u16(),
+        status = response.status().as_u16(),
+        reason,
+        host = host.as_deref(),
+        key,
+        %address,
         micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
         request_id = id.to_str().unwrap_or_default(),
     );
+}
+
+/// Returns the host that a request named, as the log may show it; with the one that a proxy says came to it.
+fn host_of(request: &Request<RequestBody>) -> String {
+    let text = |value: &HeaderValue| show(&String::from_utf8_lossy(value.as_bytes()));
+    let list = |name| request.headers().get_all(name).iter().take(2).map(text).collect::<Vec<_>>().join(", ");
+    let host = match request.uri().authority() {
+        Some(authority) => show(authority.as_str()),
+        None => list(HOST),
+    };
+    let forwarded = list(X_FORWARDED_HOST);
+    if forwarded.is_empty() { host } else { format!("{host} (X-Forwarded-Host: {forwarded})") }
 }
 
 /// Who calls: the peer, unless a trusted proxy says otherwise.
@@ -159,6 +189,38 @@ enum Refusal {
 }
 
 impl Refusal {
+    /// Returns the word for the access line.
+    const fn reason(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Connect => "connect",
+            Self::Expectation => "expectation",
+            Self::FieldsTooLarge => "fields_too_large",
+            Self::Framing => "framing",
+            Self::Host => "wrong_host",
+            Self::HostMalformed => "host_malformed",
+            Self::Internal => "internal",
+            Self::Target => "target_malformed",
+            Self::TargetTooLong => "target_too_long",
+            Self::Trace => "trace",
+        })
+    }
+
+    /// Returns the key of the configuration that it comes from.
+    const fn key(self) -> Option<&'static str> {
+        match self {
+            Self::Host => Some("public_url, extra_hosts"),
+            Self::FieldsTooLarge => Some("limits.head_bytes, limits.header_fields"),
+            Self::TargetTooLong => Some("limits.request_target"),
+            Self::Connect
+            | Self::Expectation
+            | Self::Framing
+            | Self::HostMalformed
+            | Self::Internal
+            | Self::Target
+            | Self::Trace => None,
+        }
+    }
+
     /// Returns status and description.
     const fn words(self) -> (StatusCode, &'static str) {
         match self {
@@ -200,8 +262,9 @@ fn check(
     request: &Request<RequestBody>,
     connection: &Connection,
     hosts: &Hosts,
-    limits: &Limits,
+    config: &Config,
 ) -> Result<(), Refusal> {
+    let limits = &config.limits;
     match *request.method() {
         Method::CONNECT => return Err(Refusal::Connect),
         Method::TRACE => return Err(Refusal::Trace),
@@ -261,7 +324,37 @@ fn check(
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     let misdirected =
         connection.server_name.as_deref().is_some_and(|sni| !is_address && !sni.eq_ignore_ascii_case(name));
-    if misdirected || !hosts.has(authority) { Err(Refusal::Host) } else { Ok(()) }
+    if misdirected
+        || !(hosts.has(authority) || is_forwarded_to_us(request, connection.peer, hosts, authority, &config.public))
+    {
+        return Err(Refusal::Host);
+    }
+    Ok(())
+}
+
+/// Whether a trusted proxy says that what came to it was for us. Proxies name themselves, or their upstream, in Host, or
+/// leave the port out (nginx's `$host`); the port at which they were called is theirs to check.
+fn is_forwarded_to_us(
+    request: &Request<RequestBody>,
+    peer: IpAddr,
+    hosts: &Hosts,
+    authority: &str,
+    public: &Listener,
+) -> bool {
+    if public.proxy_protocol || !peer::is_trusted(peer, &public.trusted_proxies) {
+        return false;
+    }
+    let is_ours =
+        |host: &str| hosts.has(host) || matches!(host::split(host), Some((name, None)) if hosts.has_name(name));
+    let mut fields = request.headers().get_all(&X_FORWARDED_HOST).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => is_ours(authority),
+        // A list was added to by each proxy on its right, as X-Forwarded-For is: what the nearest one wrote is believed.
+        (Some(field), None) => {
+            field.to_str().is_ok_and(|list| list.rsplit(',').next().is_some_and(|h| is_ours(h.trim())))
+        }
+        (Some(_), Some(_)) => false,
+    }
 }
 
 fn is_web(scheme: Option<&str>) -> bool {

@@ -217,6 +217,11 @@ fn start_upkeep(supervisor: &Supervisor, ground: &Ground, issuer: &Arc<Issuer>, 
         let issuer = Arc::clone(&reporter);
         async move { issuer.report_uses_forever().await }
     }));
+    let waiting = Arc::clone(issuer);
+    drop(supervisor.spawn("watch for tokens that do not come", move || {
+        let issuer = Arc::clone(&waiting);
+        async move { issuer.watch_arrivals_forever().await }
+    }));
     let store = Arc::clone(&ground.store);
     drop(supervisor.spawn("store watch", move || watch_store(Arc::clone(&store), alarm.clone())));
 }

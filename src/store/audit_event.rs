@@ -149,8 +149,8 @@ events! {
     AuthorizationRefused = "authorization.refused", Open, [] [Client]
         ["rate_limited" "too_many_metadata_documents" "sign_in_unreadable" "sign_in_unknown_or_expired"
          "sign_in_damaged" "sign_in_of_another_session" "sign_in_before_login" "sign_in_ended"
-         "account_or_resource_gone" "scopes_gone"],
-        "the OAuth error code, with details in brackets";
+         "account_or_resource_gone" "scopes_gone" "transaction_expired"],
+        "the OAuth error code, with the rule in brackets";
     /// A client was added: by an operator, or on the first use of its metadata document (then without an actor).
     ClientAdded = "client.added", Deed, [Client] [Actor Resource Scopes] ["shipped_copy"],
         "which members of the document were left out";
@@ -170,7 +170,8 @@ events! {
     /// A registration was refused.
     ClientRegistrationRefused = "client.registration_refused", Open, [] []
         ["rate_limited" "content_type" "content_encoding" "body_too_large" "body_too_slow" "body_broken_off"
-         "too_many_fields" "malformed_form" "repeated_field" "repeated_authorization"], "the OAuth error code";
+         "too_many_fields" "malformed_form" "repeated_field" "repeated_authorization" "registration_closed"],
+        "the OAuth error code, with the rule in brackets";
     /// An operator gave a client a new secret.
     ClientSecretRotated = "client.secret_rotated", Deed, [Actor Client] [] [];
     /// An operator confirmed that the clock is right.
@@ -182,7 +183,7 @@ events! {
     /// A code was refused.
     CodeRefused = "code.refused", Open, [Client] [Subject Target]
         ["unknown" "dead" "replayed" "wrong_verifier" "wrong_client" "wrong_redirect_uri" "wrong_resource"],
-        "the OAuth error code";
+        "the OAuth error code, with the rule in brackets";
     /// A code that had been redeemed was presented again: its grant was revoked.
     CodeReplayed = "code.replayed", Deed, [Subject Client Target] [] ["replayed"];
     /// A user approved what an application asked for; the scopes are those that were approved.
@@ -198,12 +199,12 @@ events! {
     LoginThrottled = "login.throttled", Open, [] [Subject] [];
     /// A page, or a form sent from one, was refused before it was known what it was for.
     PageRefused = "page.refused", Open, [] []
-        ["cross_site" "form_token" "no_transaction_cookie" "repeated_cookie" "dead_link" "content_type" "content_encoding"
-         "body_too_large" "body_too_slow" "body_broken_off" "too_many_fields" "malformed_form" "repeated_field"
+        ["cross_site" "form_token" "no_transaction_cookie" "repeated_cookie" "dead_link" "decision_missing" "content_type"
+         "content_encoding" "body_too_large" "body_too_slow" "body_broken_off" "too_many_fields" "malformed_form" "repeated_field"
          "repeated_authorization"];
     /// A refresh token was refused.
     RefreshRefused = "refresh.refused", Open, [Client] [Subject Target]
-        ["unknown" "dead" "in_doubt" "wrong_client" "not_allowed"], "the OAuth error code";
+        ["unknown" "dead" "in_doubt" "wrong_client" "not_allowed"], "the OAuth error code, with the rule in brackets";
     /// A refresh token that had been rotated was presented again, or an access token of an answer that its client had said
     /// was lost: the grant was revoked.
     RefreshReused = "refresh.reused", Deed, [Subject Client Resource Target] [] ["reused" "void_access_token"];
@@ -227,7 +228,7 @@ events! {
     TokenRefused = "token.refused", Open, [] [Subject Client Target]
         ["rate_limited" "token_of_another_client" "content_type" "content_encoding" "body_too_large" "body_too_slow"
          "body_broken_off" "too_many_fields" "malformed_form" "repeated_field" "repeated_authorization"],
-        "the OAuth error code";
+        "the OAuth error code, with the rule in brackets";
     /// A client revoked one of its access tokens, or its refresh token and with it the grant.
     TokenRevoked = "token.revoked", Deed, [Subject Client Resource Target] [] ["access_token" "refresh_token"];
 }

@@ -36,6 +36,7 @@ closed_set! {
         RefreshRetriedLate => "refresh_retried_late",
         RefreshReused => "refresh_reused",
         TokenIssued => "token_issued",
+        TokenNotPresented => "token_not_presented",
         TokenRefreshed => "token_refreshed",
         TokenRefused => "token_refused",
         TokenRevoked => "token_revoked",

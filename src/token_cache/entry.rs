@@ -39,8 +39,8 @@ impl From<&AccessTokenRecord> for Principal {
 pub(super) struct Entry {
     pub(super) principal: Arc<Principal>,
     pub(super) grant: GrantId,
-    /// The token's end in milliseconds, and in the two highest bits whether its use has to be reported, and whether its
-    /// MAC is of a key that is in force.
+    /// The token's end in milliseconds, and in the three highest bits whether its use has to be reported, whether its MAC is
+    /// of a key that is in force, and whether it has yet to be presented.
     end: AtomicU64,
 }
 
@@ -48,16 +48,19 @@ pub(super) struct Entry {
 const REPORTS_USE: u64 = 1 << 63;
 /// The bit of `Entry::end` that says that its MAC has been checked.
 const PROVEN: u64 = 1 << 62;
+/// The bit that says that it was just issued and has not been presented.
+const UNSEEN: u64 = 1 << 61;
+const FLAGS: u64 = REPORTS_USE | UNSEEN;
 
 impl Entry {
     pub(super) fn new(principal: Arc<Principal>, token: &AccessTokenRecord) -> Self {
-        let end = token.expires_at.as_millis().min(PROVEN - 1);
+        let end = token.expires_at.as_millis().min(UNSEEN - 1);
         let end = if token.reports_use { end | REPORTS_USE } else { end };
         Self { principal, grant: token.grant, end: AtomicU64::new(end) }
     }
 
     pub(super) fn expires(&self) -> Timestamp {
-        Timestamp::from_millis(self.end.load(Ordering::Relaxed) & !(REPORTS_USE | PROVEN))
+        Timestamp::from_millis(self.end.load(Ordering::Relaxed) & !(FLAGS | PROVEN))
     }
 
     /// Returns whether the token's MAC has been checked since a key was taken away.
@@ -74,11 +77,21 @@ impl Entry {
         }
     }
 
-    /// Returns whether this use has to be reported: true once, for the first.
+    /// Notes a use; returns whether it has to be reported: true once, for the first.
     pub(super) fn takes_report(&self) -> bool {
         // Read first: all uses but one only read, and leave the cache line to all cores.
-        self.end.load(Ordering::Relaxed) & REPORTS_USE != 0
-            && self.end.fetch_and(!REPORTS_USE, Ordering::Relaxed) & REPORTS_USE != 0
+        self.end.load(Ordering::Relaxed) & FLAGS != 0
+            && self.end.fetch_and(!FLAGS, Ordering::Relaxed) & REPORTS_USE != 0
+    }
+
+    /// Notes that it was just issued, and that nobody has it yet.
+    pub(super) fn await_first_use(&self) {
+        self.end.fetch_or(UNSEEN, Ordering::Relaxed);
+    }
+
+    /// Returns whether it was presented since it was issued.
+    pub(super) fn was_presented(&self) -> bool {
+        self.end.load(Ordering::Relaxed) & UNSEEN == 0
     }
 }
 

@@ -174,12 +174,21 @@ impl TokenCache {
         Lookup::Hit(principal, expires)
     }
 
+    /// Returns whether a token was presented since this process issued it; `None` when it is not in memory any more.
+    #[must_use]
+    pub fn was_presented(&self, hash: &TokenHash) -> Option<bool> {
+        self.entries.get(hash).map(|entry| entry.was_presented())
+    }
+
     /// Puts in a token that was just issued (write-through).
     pub fn insert(&self, token: &AccessTokenRecord) {
         let generation = self.generation.load(Ordering::SeqCst);
         // A client or subject that was switched off after the commit and before this call.
         if !lock(&self.tombstones).cover_parties(token) {
             self.admit(token, generation);
+            if let Some(entry) = self.entries.get(&token.hash) {
+                entry.await_first_use();
+            }
         }
     }
 

@@ -20,5 +20,9 @@ pub use csrf::{FormKey, is_cross_site};
 pub use go_on::GoOn;
 pub use request_body::{LEFT_BYTES, LEFT_TIME, RequestBody};
 
+/// Why a request was refused, in one word for its access line; the response carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reason(pub &'static str);
+
 /// A response of any face.
 pub type Response = http::Response<Body>;

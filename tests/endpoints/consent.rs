@@ -7,7 +7,7 @@ use super::authorize::{REDIRECT, VERIFIER, request};
 use super::browser::{Browser, Page, cookie};
 use super::site::{ISSUER, NAME, RESOURCE, Site, only};
 
-async fn at_consent(site: &Site) -> (Browser<'_>, Page, String) {
+pub(crate) async fn at_consent(site: &Site) -> (Browser<'_>, Page, String) {
     let client = site.register(REDIRECT).await;
     let mut browser = Browser::new(site);
     let login = browser.open(&request(&client, &[])).await;

@@ -15,6 +15,7 @@ mod authorize;
 mod browser;
 mod clients;
 mod consent;
+mod diagnosis;
 #[path = "../issuer/faulty.rs"]
 mod faulty;
 mod hygiene;

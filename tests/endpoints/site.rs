@@ -331,7 +331,7 @@ impl Site {
 async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>) {
     while let Ok((stream, peer)) = listener.accept().await {
         let endpoints = Arc::clone(&endpoints);
-        let caller = Caller { address: Some(peer.ip()), request_id: Some(REQUEST_ID.to_owned()) };
+        let caller = Caller::new(Some(peer.ip()), Some(REQUEST_ID.to_owned()));
         let service = service_fn(move |request: Request<Incoming>| {
             let (endpoints, caller) = (Arc::clone(&endpoints), caller.clone());
             async move {

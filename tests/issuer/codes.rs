@@ -232,7 +232,7 @@ async fn pk_05_to_pk_10_only_the_verifier_of_the_challenge_is_good_and_the_third
 }
 
 /// A store on disk, and a hand that edits it.
-async fn world_on_disk() -> (World, rusqlite::Connection, tempfile::TempDir) {
+pub(crate) async fn world_on_disk() -> (World, rusqlite::Connection, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mcpgate.db");
     let store = EmbeddedStore::open(&file, None, START).unwrap();

@@ -267,7 +267,7 @@ async fn cn_18_a_double_click_makes_one_code() {
     assert!(matches!(late, Err(AuthorizeRejection::Finished)), "{late:?}");
 }
 
-static CALLER: mcpgate::issuer::Caller = mcpgate::issuer::Caller { address: None, request_id: None };
+static CALLER: mcpgate::issuer::Caller = mcpgate::issuer::Caller::new(None, None);
 
 #[tokio::test]
 async fn only_the_session_that_saw_the_page_decides() {

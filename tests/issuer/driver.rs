@@ -25,7 +25,7 @@ use mcpgate::store::{
     Account, AccountStatus, AuditEvent, AuditFilter, AuditRow, Interaction, InteractionStep, PendingLimits, SetupLink,
     Source, Store, Update,
 };
-use mcpgate::telemetry::Metrics;
+use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::{Load, Lookup, TokenCache};
 use sha2::{Digest, Sha256};
 
@@ -89,6 +89,7 @@ pub(crate) struct World {
     pub(crate) keys: Arc<TokenKeys>,
     pub(crate) fetch: Arc<ScriptedFetch>,
     pub(crate) config: Arc<ArcSwap<Config>>,
+    metrics: Arc<Metrics>,
     /// Shared by the processes that follow one another: none mints what another has.
     entropy: Arc<SeededEntropy>,
 }
@@ -144,6 +145,7 @@ impl World {
         let cache = TokenCache::new(shared.clone(), keys.clone(), shared_clock.clone(), &config);
         cache.fill().await.unwrap();
         let fetch = Arc::new(ScriptedFetch::default());
+        let metrics = Metrics::new(&[]);
         let config = Arc::new(ArcSwap::from_pointee(config));
         let issuer = Issuer::new(
             shared,
@@ -153,9 +155,20 @@ impl World {
             keys.clone(),
             fetch.clone(),
             config.clone(),
-            Metrics::new(&[]),
+            metrics.clone(),
         );
-        Self { issuer: Arc::new(issuer), store, cache, hands: clock, clock: shared_clock, keys, fetch, config, entropy }
+        Self {
+            issuer: Arc::new(issuer),
+            store,
+            cache,
+            hands: clock,
+            clock: shared_clock,
+            keys,
+            fetch,
+            config,
+            metrics,
+            entropy,
+        }
     }
 
     pub(crate) fn reload(&self, change: impl FnOnce(&mut Config)) {
@@ -485,6 +498,14 @@ impl World {
         self.audit().await.iter().filter(|row| row.event == event).count()
     }
 
+    /// How often an event of the authorization server was counted.
+    pub(crate) fn counted(&self, event: &str) -> u64 {
+        let mut out = Exposition::default();
+        self.metrics.expose(&mut out);
+        let sample = format!("mcpgate_authorization_events_total{{event=\"{event}\"}} ");
+        out.finish().lines().find_map(|line| line.strip_prefix(&sample)?.parse().ok()).expect("the event")
+    }
+
     pub(crate) async fn last_event(&self) -> AuditEvent {
         self.audit().await.last().expect("a row").event
     }
@@ -492,7 +513,7 @@ impl World {
 
 /// A caller from its own network: `caller(1)` and `caller(2)` share nothing.
 pub(crate) fn caller(n: u8) -> Caller {
-    Caller { address: Some([198, 51, n, 7].into()), request_id: Some(format!("request-{n}")) }
+    Caller::new(Some([198, 51, n, 7].into()), Some(format!("request-{n}")))
 }
 
 pub(crate) fn form(pairs: &[(&str, &str)]) -> Form {

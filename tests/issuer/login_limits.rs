@@ -54,7 +54,7 @@ async fn li_01_a_hundred_attempts_at_once_are_five_attempts() {
     assert_eq!(heard, 5);
 }
 
-static ONE: Caller = Caller { address: None, request_id: None };
+static ONE: Caller = Caller::new(None, None);
 
 #[tokio::test]
 async fn li_02_a_hundred_failures_pause_the_account_for_a_quarter_of_an_hour_and_never_for_good() {
@@ -205,7 +205,7 @@ async fn li_02_a_new_password_ends_the_pause() {
 
 /// Somebody at this address of the network `caller(n)` is in.
 fn neighbour(n: u8, last: u8) -> Caller {
-    Caller { address: Some([198, 51, n, last].into()), request_id: None }
+    Caller::new(Some([198, 51, n, last].into()), None)
 }
 
 #[tokio::test]
@@ -284,7 +284,7 @@ async fn li_02_guesses_from_a_whole_familiar_network_end_too_but_for_the_owners_
 /// Somebody in one of the networks of an IPv6 site.
 fn of_site(site: u16, network: u16) -> Caller {
     let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, site, network << 8, 0, 0, 0, 1);
-    Caller { address: Some(address.into()), request_id: None }
+    Caller::new(Some(address.into()), None)
 }
 
 #[tokio::test]

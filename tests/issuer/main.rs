@@ -19,6 +19,7 @@ mod clock;
 mod codes;
 mod config;
 mod consent;
+mod diagnosis;
 mod documents;
 mod driver;
 mod faulty;

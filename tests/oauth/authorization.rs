@@ -3,8 +3,8 @@
 
 use mcpgate::oauth::{
     AuthorizationRequest, AuthorizationResponse, Client, ClientId, ClientMetadata, ClientOrigin, ErrorCode, Form,
-    GrantType, OAuthError, Prompt, RefusedRequest, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet,
-    TenantId, Timestamp, ValidatedRequest,
+    GrantType, OAuthError, Prompt, RefusedRequest, RegistrationPolicy, RequestPolicy, ResourceIndicator, Rule,
+    ScopeSet, TenantId, Timestamp, ValidatedRequest,
 };
 
 const CHALLENGE: &str = "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
@@ -205,7 +205,7 @@ fn az_17_az_18_responses_carry_state_as_received_and_iss_once() {
     let pairs: Vec<_> = url::Url::parse(&url).unwrap().query_pairs().into_owned().collect();
     let expected = [("code", "mcp_code_x"), ("state", state), ("iss", "https://gw")];
     assert_eq!(pairs, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
-    let error = OAuthError::new(ErrorCode::AccessDenied, "denied");
+    let error = OAuthError::new(Rule::UserDenied, "denied");
     let url = AuthorizationResponse::refusal(&request.redirect, &error, None, "https://gw");
     assert_eq!(url, format!("{CB}?error=access_denied&error_description=denied&iss=https%3A%2F%2Fgw"));
 }

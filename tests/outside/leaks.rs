@@ -23,6 +23,25 @@ fn disguises(secret: &str) -> Vec<String> {
         .concat()
 }
 
+/// Sends a secret in every wrong place; each of these is refused with a line in the log that says what came.
+async fn misplace(client: &mut Client, application: &Application, secret: &str) {
+    for name in ["client_id", "client_secret", "code", "grant_type", "scope", "resource"] {
+        let whole = ("client_id", application.client_id.as_str());
+        let form: &[_] = if name == "client_id" { &[(name, secret)] } else { &[whole, (name, secret)] };
+        client.post_form("/token", form).await;
+    }
+    let encoded = format!("https://evil.example/{secret}?x={secret}");
+    for changes in [
+        [("redirect_uri", encoded.as_str()), ("client_id", application.client_id.as_str())],
+        [("code_challenge", secret), ("code_challenge_method", "plain")],
+        [("state", secret), ("response_type", secret)],
+        [("prompt", secret), ("response_mode", secret)],
+    ] {
+        client.get(&application.request(secret, &changes)).await;
+    }
+    client.post_json("/register", &serde_json::json!({"redirect_uris": [secret], "software_statement": secret})).await;
+}
+
 #[tokio::test]
 async fn lk_01_no_secret_is_written_anywhere() {
     let upstream = Upstream::start();
@@ -65,6 +84,13 @@ async fn lk_01_no_secret_is_written_anywhere() {
     client
         .post_form("/token", &[("grant_type", "refresh_token"), ("refresh_token", "mcp_refresh_inventedinvented")])
         .await;
+    let held = [&authorized.code, &authorized.verifier, &second.refresh, &second.access];
+    let mistyped = application.secret.as_ref().map(|secret| format!("{secret}-mistyped"));
+    secrets.extend(mistyped.clone());
+    let misplaced = held.into_iter().chain(application.secret.as_ref()).chain(mistyped.as_ref());
+    for secret in misplaced {
+        misplace(&mut client, &application, secret).await;
+    }
     for pair in [tokens, second, third] {
         secrets.extend([pair.access, pair.refresh]);
     }

@@ -15,6 +15,8 @@ mod codes;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod diagnosis;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod emergency;

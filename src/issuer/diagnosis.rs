@@ -1,0 +1,155 @@
+//! What the log says of a refusal: the rule, the client, what came and what would have been right, so that a client that
+//! fails can be diagnosed by whoever reads the log. One line for each refusal that has a row of the audit trail: what
+//! anybody can cause by the thousand is only counted, in the log as well.
+
+use super::audit::Face;
+use super::{Caller, Issuer};
+use crate::oauth::{Client, ClientId, ErrorCode, OAuthError, Rule, show};
+use crate::store::{AuditEvent, AuditRow};
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Why<'a> {
+    rule: Rule,
+    error: Option<&'a OAuthError>,
+    code: Option<ErrorCode>,
+    client: Option<&'a ClientId>,
+    client_name: Option<&'a str>,
+    detail: Option<&'a str>,
+    key: Option<&'static str>,
+}
+
+impl From<Rule> for Why<'_> {
+    fn from(rule: Rule) -> Self {
+        Self { rule, error: None, code: None, client: None, client_name: None, detail: None, key: key_of(rule) }
+    }
+}
+
+impl<'a> From<&'a OAuthError> for Why<'a> {
+    fn from(error: &'a OAuthError) -> Self {
+        Self { error: Some(error), code: Some(error.code()), ..Self::from(error.rule()) }
+    }
+}
+
+impl<'a> Why<'a> {
+    /// Takes a refusal that is answered 429: without an OAuth code, which is none of its words.
+    pub(super) fn throttled(error: &'a OAuthError) -> Self {
+        Self { code: None, ..Self::from(error) }
+    }
+
+    /// Adds whom it struck.
+    pub(super) fn of(self, client: &'a Client) -> Self {
+        Self { client_name: client.metadata.client_name.as_deref(), ..self.of_id(&client.id) }
+    }
+
+    /// The same, where only its id is at hand.
+    pub(super) fn of_id(self, id: &'a ClientId) -> Self {
+        Self { client: Some(id), ..self }
+    }
+
+    /// Adds a cause that is not in the request.
+    pub(super) fn because(self, detail: Option<&'a str>) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// Adds the key of the configuration that would have to be changed.
+    pub(super) fn by(self, key: &'static str) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// Returns the client that it struck.
+    pub(super) fn client_id(&self) -> Option<ClientId> {
+        self.client.cloned()
+    }
+
+    /// Returns what the audit trail says.
+    pub(super) fn reason(&self) -> String {
+        let label = self.rule.label();
+        let Some(code) = self.code.map(ErrorCode::as_str) else { return label.to_owned() };
+        match self.detail {
+            Some(detail) => format!("{code} ({label}: {detail})"),
+            None => format!("{code} ({label})"),
+        }
+    }
+}
+
+impl Issuer {
+    /// Records a refusal in the log and in the audit trail, unless there are so many that it is only counted.
+    pub(super) async fn refuse(&self, row: AuditRow, why: Why<'_>, caller: &Caller) {
+        note(why.rule, caller);
+        let reason = row.reason.clone().unwrap_or_else(|| why.reason());
+        if let Some(row) = self.within_limits(AuditRow { reason: Some(reason), ..row }) {
+            log(&why, row.client.as_ref().map(|id| id.as_str()), caller);
+            self.append(row).await;
+        }
+    }
+
+    /// The same for what the store has judged: event and reason of the row, unless the store has written it. It does so once
+    /// for each code and each family, so that no limit is needed.
+    pub(super) async fn refuse_judged(
+        &self,
+        recorded: Option<(AuditEvent, &'static str)>,
+        row: AuditRow,
+        why: Why<'_>,
+        caller: &Caller,
+    ) {
+        match recorded {
+            Some((event, reason)) => {
+                self.refuse(AuditRow { event, reason: Some(reason.to_owned()), ..row }, why, caller).await;
+            }
+            None => {
+                note(why.rule, caller);
+                log(&why, None, caller);
+            }
+        }
+    }
+}
+
+/// Notes which rule a request broke, for its access line.
+fn note(rule: Rule, caller: &Caller) {
+    // The first rule that was broken is the cause of what followed.
+    let _first = caller.broken.set(rule);
+}
+
+/// Writes the line of a refusal.
+fn log(why: &Why<'_>, client: Option<&str>, caller: &Caller) {
+    let came = why.error.and_then(OAuthError::what_came);
+    let client = why.client.map(ClientId::as_str).or(client).map(show);
+    let name = why.client_name.map(show);
+    tracing::warn!(
+        rule = why.rule.label(),
+        error = why.code.map(ErrorCode::as_str),
+        client = client.as_deref(),
+        client_name = name.as_deref(),
+        parameter = came.map(|came| came.name()),
+        value = came.map(|came| came.shown()),
+        detail = why.detail.map(show).as_deref(),
+        expected = why.error.map_or_else(|| why.rule.expected(), OAuthError::what_was_expected),
+        key = why.key,
+        address = caller.address.map(tracing::field::display),
+        request_id = caller.request_id.as_deref(),
+        "a request was refused"
+    );
+}
+
+/// The keys of the configuration that some rules come from.
+const KEYS: [(Rule, &str); 6] = [
+    (Rule::BodyTooLarge, "limits.oauth_body"),
+    (Rule::BodyTooSlow, "timeouts.oauth_body"),
+    (Rule::DocumentNotAllowed, "client_id_metadata_documents.mode"),
+    (Rule::RegistrationClosed, "registration.enabled"),
+    (Rule::TooManyClients, "registration.max_clients"),
+    (Rule::SignInExpired, "login.interaction"),
+];
+
+fn key_of(rule: Rule) -> Option<&'static str> {
+    KEYS.iter().find(|(of, _)| *of == rule).map(|(_, key)| *key)
+}
+
+/// Returns the key of the budget of a face.
+pub(super) fn budget_of(face: Face) -> &'static str {
+    match face {
+        Face::Page => "rates.authorize_per_second",
+        Face::Registration | Face::Token => "rates.token_per_second",
+    }
+}

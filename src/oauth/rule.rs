@@ -1,0 +1,181 @@
+//! `Rule`: everything that a request to the authorization server can be refused for, each with the word that stands in the
+//! log, its OAuth error code, and what would have been right. `docs/errors.md` has the same table, by test.
+
+use super::ErrorCode;
+
+macro_rules! code {
+    (None) => {
+        None
+    };
+    ($code:ident) => {
+        Some(ErrorCode::$code)
+    };
+}
+
+macro_rules! rules {
+    ($($rule:ident = $label:literal, $code:ident, $expected:literal;)*) => {
+        /// A rule that a request broke.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "what it expects says it")]
+        pub enum Rule { $($rule,)* }
+
+        impl Rule {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$rule,)*];
+
+            /// Returns the word that stands for it in the log and in the audit trail.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$rule => $label,)* }
+            }
+
+            /// Returns the OAuth error code that the caller is given; `None` where the answer has another form.
+            #[must_use]
+            pub const fn code(self) -> Option<ErrorCode> {
+                match self { $(Self::$rule => code!($code),)* }
+            }
+
+            /// Returns what would have been right.
+            #[must_use]
+            pub const fn expected(self) -> &'static str {
+                match self { $(Self::$rule => $expected,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    // Any request.
+    ContentType = "content_type", None, "Content-Type application/x-www-form-urlencoded; at /register application/json";
+    ContentEncoding = "content_encoding", None, "a body without Content-Encoding";
+    BodyTooLarge = "body_too_large", None, "a body of at most limits.oauth_body bytes";
+    BodyTooSlow = "body_too_slow", None, "the whole body within timeouts.oauth_body, and 1 KiB a second after its first 5 s";
+    BodyBrokenOff = "body_broken_off", None, "the whole body";
+    MalformedForm = "malformed_form", None, "percent-encoded UTF-8";
+    TooManyFields = "too_many_fields", None, "at most 64 parameters";
+    ParameterRepeated = "parameter_repeated", InvalidRequest, "each parameter once";
+    RateLimited = "rate_limited", None, "fewer requests from one address, or from its network";
+
+    // Pages.
+    CrossSite = "cross_site", None, "a form that was sent from one of our own pages";
+    FormToken = "form_token", None, "the form of a page that this browser opened since it last signed in or out";
+    NoTransactionCookie = "no_transaction_cookie", None, "the browser that began the sign-in, with cookies allowed";
+    RepeatedCookie = "repeated_cookie", None, "each of our cookies once";
+    RepeatedField = "repeated_field", None, "each field of a page's form once";
+    DecisionMissing = "decision_missing", InvalidRequest, "decision=approve or decision=deny";
+    DeadLink = "dead_link", None, "the newest set-password link, unused and in time";
+    SignInUnreadable = "sign_in_unreadable", None, "the address and the cookie of a pending sign-in";
+    SignInUnknown = "sign_in_unknown_or_expired", None, "a sign-in that this browser began here";
+    SignInDamaged = "sign_in_damaged", None, "a pending sign-in as it was stored: look at the disk";
+    SignInOfAnotherSession = "sign_in_of_another_session", None, "a decision by the session that saw the page";
+    SignInBeforeLogin = "sign_in_before_login", None, "a login before the decision";
+    SignInEnded = "sign_in_ended", None, "a sign-in that has not been decided yet";
+    SignInExpired = "transaction_expired", None, "a decision within login.interaction";
+    ScopesGone = "scopes_gone", None, "a scope of the request that the configuration still has";
+    AccountOrResourceGone = "account_or_resource_gone", None, "an account that is switched on, and a server that is configured";
+
+    // The client of a request.
+    ClientIdMissing = "client_id_missing", InvalidRequest, "client_id";
+    ClientIdMalformed = "client_id_malformed", InvalidRequest, "1 to 2048 printable ASCII characters";
+    ClientUnknown = "unknown_client", InvalidClient, "a client that is registered here and switched on: clients forget an id when they are told to reconnect";
+    ClientDisabled = "client_disabled", InvalidClient, "a client that is switched on: mcpgate client enable";
+    ClientNoLongerWelcome = "client_disabled_or_changed", InvalidClient, "a client that is still switched on and still has this redirect URI";
+    DocumentNotAllowed = "metadata_document_not_allowed", InvalidClient, "a URL that client_id_metadata_documents.mode and .allowed let us fetch";
+    DocumentRefused = "metadata_document_refused", InvalidClient, "a metadata document that can be read and obeys the rules";
+    DocumentUnreachable = "metadata_document_unreachable", TemporarilyUnavailable, "an answer from the client's host";
+    TooManyDocuments = "too_many_metadata_documents", None, "fewer new metadata documents at a time, from one address and from one host";
+
+    // The authorization request.
+    RedirectUriNotRegistered = "redirect_uri_not_registered", InvalidRequest, "one of the client's redirect URIs, byte for byte";
+    RedirectUriMissing = "redirect_uri_missing", InvalidRequest, "redirect_uri: the client has registered several";
+    RedirectUriOwnOrigin = "redirect_uri_own_origin", InvalidRequest, "a redirect URI that does not lead to this gateway";
+    StateMalformed = "state_malformed", InvalidRequest, "state once, and at most 4096 bytes";
+    RequestObject = "request_object", RequestNotSupported, "plain parameters instead of request";
+    RequestUri = "request_uri", RequestUriNotSupported, "plain parameters instead of request_uri";
+    GrantNotRegistered = "grant_type_not_registered", UnauthorizedClient, "a grant type that the client has registered";
+    ResponseTypeMissing = "response_type_missing", InvalidRequest, "response_type=code";
+    ResponseTypeUnsupported = "response_type_unsupported", UnsupportedResponseType, "response_type=code";
+    ResponseModeUnsupported = "response_mode_unsupported", InvalidRequest, "response_mode=query, or none";
+    ChallengeMissing = "code_challenge_missing", InvalidRequest, "PKCE: code_challenge with code_challenge_method=S256";
+    ChallengeMethodMissing = "code_challenge_method_missing", InvalidRequest, "code_challenge_method=S256";
+    ChallengeMethodUnsupported = "code_challenge_method_unsupported", InvalidRequest, "code_challenge_method=S256";
+    ChallengeMalformed = "code_challenge_malformed", InvalidRequest, "43 base64url characters without padding";
+    PromptCombined = "prompt_combined", InvalidRequest, "prompt=none alone";
+    LoginNeeded = "login_required", LoginRequired, "a signed-in browser, or a request without prompt=none";
+    ConsentNeeded = "consent_required", ConsentRequired, "consent given before, or a request without prompt=none";
+    UserDenied = "user_denied", AccessDenied, "the user's approval";
+
+    // What is asked for.
+    ResourceMalformed = "resource_malformed", InvalidTarget, "the absolute URL of an MCP server, without fragment";
+    ResourceAmbiguous = "resource_ambiguous", InvalidTarget, "one resource";
+    ResourceMissing = "resource_missing", InvalidTarget, "resource: there are several MCP servers";
+    ResourceUnknown = "resource_unknown", InvalidTarget, "an MCP server that this client may use";
+    ResourceDiffers = "resource_differs", InvalidTarget, "the resource that was granted";
+    ScopeMalformed = "scope_malformed", InvalidScope, "scopes of printable ASCII, separated by single spaces, at most 100";
+    ScopeNotAllowed = "scope_not_allowed", InvalidScope, "scopes that the operator gave this client";
+    ScopeExceedsGrant = "scope_exceeds_grant", InvalidScope, "scopes that were granted";
+
+    // Client authentication.
+    AuthenticatesTwice = "client_authenticates_twice", InvalidRequest, "one of Authorization, client_secret, client_assertion";
+    ClientIdMismatch = "client_id_mismatch", InvalidRequest, "one client in client_id and Authorization";
+    ClientNotNamed = "client_not_named", InvalidClient, "client_id, or HTTP Basic";
+    AuthorizationMalformed = "authorization_malformed", InvalidClient, "Authorization: Basic with client id and secret";
+    RepeatedAuthorization = "repeated_authorization", None, "one Authorization field";
+    AssertionUnsupported = "client_assertion_unsupported", InvalidClient, "a secret, or none for a public client";
+    SecretWrong = "client_secret_wrong", InvalidClient, "the client's present secret";
+    SecretMissing = "client_secret_missing", InvalidClient, "the secret that this client was given";
+    SecretUnexpected = "client_secret_unexpected", InvalidClient, "no secret: the client registered as public";
+
+    // The token request.
+    GrantTypeMissing = "grant_type_missing", InvalidRequest, "grant_type";
+    GrantTypeUnsupported = "grant_type_unsupported", UnsupportedGrantType, "authorization_code or refresh_token";
+    CodeMissing = "code_missing", InvalidRequest, "code";
+    CodeUnknown = "code_unknown", InvalidGrant, "a code that this gateway made, less than a grant's lifetime ago";
+    CodeDead = "code_dead", InvalidGrant, "a code within its lifetime, and not one that three wrong verifiers have ended";
+    CodeReplayed = "code_replayed", InvalidGrant, "a code that was not redeemed before: what it gave has ended";
+    CodeDamaged = "code_damaged", InvalidGrant, "a code as it was stored: look at the disk";
+    CodeOfAnotherClient = "code_of_another_client", InvalidGrant, "the client that the code was given to";
+    VerifierWrong = "code_verifier_wrong", InvalidGrant, "the code_verifier whose S256 is the code_challenge";
+    RedirectUriDiffers = "redirect_uri_differs", InvalidGrant, "the redirect URI of the authorization request, or none";
+    AccessWithdrawn = "access_withdrawn", InvalidGrant, "an account that is switched on, a server that is configured, and a scope that is left";
+    RefreshTokenMissing = "refresh_token_missing", InvalidRequest, "refresh_token";
+    RefreshTokenUnknown = "refresh_token_unknown", InvalidGrant, "a refresh token that this gateway made";
+    RefreshTokenDead = "refresh_token_dead", InvalidGrant, "a refresh token within tokens.refresh_idle and tokens.refresh_absolute, not revoked";
+    RefreshTokenReused = "refresh_token_reused", InvalidGrant, "the newest refresh token: an old one came after its successor was used, so the grant has ended";
+    RefreshTokenInDoubt = "refresh_token_in_doubt", InvalidGrant, "the newest refresh token, while it is not known whether its successor was used";
+    RefreshTokenAhead = "refresh_token_ahead", InvalidGrant, "a store that is not older than the token";
+    RefreshTokenOfAnotherClient = "refresh_token_of_another_client", InvalidGrant, "the client that the token was given to";
+    RefreshNotGranted = "refresh_not_granted", InvalidGrant, "a grant that may be refreshed";
+    TokenMissing = "token_missing", InvalidRequest, "token, once";
+    TokenOfAnotherClient = "token_of_another_client", None, "the client that the token was given to";
+
+    // Registration, and what a metadata document says.
+    RegistrationClosed = "registration_closed", None, "registration.enabled, or a client that the operator adds";
+    TooManyClients = "too_many_clients", None, "fewer clients than registration.max_clients";
+    MetadataNotAnObject = "client_metadata_malformed", InvalidClientMetadata, "one JSON object without repeated members";
+    MemberMalformed = "member_malformed", InvalidClientMetadata, "a member of the type that RFC 7591 gives it";
+    AuthMethodUnsupported = "auth_method_unsupported", InvalidClientMetadata, "a client authentication method of the metadata";
+    GrantTypesUnsupported = "grant_types_unsupported", InvalidClientMetadata, "grant_types with authorization_code";
+    ResponseTypesUnsupported = "response_types_unsupported", InvalidClientMetadata, "response_types with code";
+    PrivateKey = "private_key_in_jwks", InvalidClientMetadata, "public keys only";
+    RedirectUriRefused = "redirect_uri_refused", InvalidRedirectUri, "https, http to loopback, or a private-use scheme; exact, not on this gateway";
+    DocumentNamesAnother = "document_names_another", InvalidClientMetadata, "client_id in the document equal to its URL";
+    DocumentWithSecret = "document_with_secret", InvalidClientMetadata, "a document without a client secret";
+    ClientNameMissing = "client_name_missing", InvalidClientMetadata, "client_name";
+    StatementUnapproved = "software_statement_unapproved", UnapprovedSoftwareStatement, "no software_statement";
+    StatementMalformed = "software_statement_malformed", InvalidSoftwareStatement, "no software_statement";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Rule;
+
+    #[test]
+    fn each_rule_has_a_word_of_its_own() {
+        let words: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.label()).collect();
+        assert_eq!(words.len(), Rule::ALL.len());
+        assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
+}

@@ -1,0 +1,457 @@
+//! What the log says of refusals: each rule has a line with what came and what was expected, `docs/errors.md` explains each,
+//! and no line has a secret in it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use mcpgate::config::MetadataDocumentMode;
+use mcpgate::issuer::{Caller, Decision, Handles};
+use mcpgate::oauth::{Client, ClientId, GrantId, RefreshClaims, RefreshToken, Rule, SessionSecret};
+use mcpgate::outbound::FetchError;
+use serde_json::json;
+
+use super::config::NOTES;
+use super::driver::*;
+
+#[path = "../support/log.rs"]
+mod log;
+
+use log::Log;
+
+/// Rules that the faces see; `tests/endpoints/diagnosis.rs` walks them.
+const OF_FACES: [Rule; 13] = [
+    Rule::ContentType,
+    Rule::ContentEncoding,
+    Rule::BodyTooLarge,
+    Rule::MalformedForm,
+    Rule::TooManyFields,
+    Rule::CrossSite,
+    Rule::FormToken,
+    Rule::NoTransactionCookie,
+    Rule::RepeatedCookie,
+    Rule::RepeatedField,
+    Rule::DeadLink,
+    Rule::DecisionMissing,
+    Rule::RepeatedAuthorization,
+];
+
+/// Rules that no request of a walk breaks, and why.
+const NOT_WALKED: [(Rule, &str); 6] = [
+    (Rule::BodyTooSlow, "it takes its time; tests/outside has slow bodies"),
+    (Rule::BodyBrokenOff, "nobody is left to be answered"),
+    (Rule::UserDenied, "a person's decision, which is a deed and no refusal of ours"),
+    (Rule::SignInBeforeLogin, "a second line of defence: a session is bound by the login only"),
+    (Rule::SignInDamaged, "damage of the store"),
+    (Rule::RefreshNotGranted, "a client that may refresh gets grants that may"),
+];
+
+/// Values that stand in the requests of the walk and may stand in no line.
+const SECRETS: [&str; 6] =
+    ["hunter2", "the state of the walk", "eyJhbGciOiJub25lIn0", VERIFIER, "mcp_code_", "mcp_refresh_"];
+
+/// One walk: what has been refused so far.
+struct Walk {
+    log: Log,
+    seen: BTreeSet<&'static str>,
+}
+
+impl Walk {
+    /// Checks that exactly this rule was broken since the last look, and that its line says all that there is to say.
+    fn expect(&mut self, rule: Rule) -> String {
+        let lines: Vec<_> =
+            self.log.warnings().into_iter().filter(|line| line.contains("a request was refused")).collect();
+        let [line] = lines.as_slice() else { panic!("{rule:?}: {lines:?}") };
+        // What a document breaks stands in the detail.
+        let is_named =
+            line.contains(&format!("rule=\"{}\"", rule.label())) || line.contains(&format!("\"{}: ", rule.label()));
+        assert!(is_named && line.contains(" expected=\"") && line.contains(" address=198.51."), "{rule:?}: {line}");
+        if let Some(code) = rule.code().filter(|_| !matches!(rule, Rule::TooManyDocuments)) {
+            assert!(line.contains(&format!("error=\"{}\"", code.as_str())) || line.contains("detail="), "{line}");
+        }
+        for secret in SECRETS {
+            assert!(!line.contains(secret), "{rule:?}: {line}");
+        }
+        self.seen.insert(rule.label());
+        line.clone()
+    }
+}
+
+fn pairs<'a>(client: &'a Client, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [&[("client_id", client.id.as_str())], more].concat()
+}
+
+#[tokio::test]
+async fn every_rule_has_a_line_that_says_what_came_and_what_was_expected() {
+    let world = World::with(|config| config.metadata_documents.mode = MetadataDocumentMode::Open).await;
+    world.account("ada").await;
+    let mut walk = Walk { log: Log::start(), seen: BTreeSet::new() };
+    authorization(&world, &mut walk).await;
+    sign_ins(&world, &mut walk).await;
+    authentication(&world, &mut walk).await;
+    codes(&world, &mut walk).await;
+    refreshes(&world, &mut walk).await;
+    revocations(&world, &mut walk).await;
+    registrations(&world, &mut walk).await;
+    documents(&world, &mut walk).await;
+    damage(&mut walk).await;
+    let left_out: BTreeSet<_> =
+        OF_FACES.iter().chain(NOT_WALKED.iter().map(|(rule, _)| rule)).map(|r| r.label()).collect();
+    let all: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.label()).collect();
+    let walked: BTreeSet<_> = walk.seen.union(&left_out).copied().collect();
+    assert_eq!(walked, all, "not walked: {:?}", all.difference(&walked).collect::<Vec<_>>());
+}
+
+async fn authorization(world: &World, walk: &mut Walk) {
+    let client = world.manual_client("Known", CALLBACK, None).await;
+    let long = "x".repeat(5000);
+    let hidden = "https://evil.example/cb?code=hunter2";
+    for (rule, extra) in [
+        (Rule::ClientIdMissing, &[("client_id", "")][..]),
+        (Rule::ClientIdMalformed, &[("client_id", "two words")]),
+        (Rule::ClientUnknown, &[("client_id", "mcp_client_nobody")]),
+        (Rule::ParameterRepeated, &[("redirect_uri", CALLBACK), ("redirect_uri", CALLBACK)]),
+        (Rule::RedirectUriNotRegistered, &[("redirect_uri", hidden)]),
+        (Rule::StateMalformed, &[("state", &long)]),
+        (Rule::ParameterRepeated, &[("scope", "a"), ("scope", "b")]),
+        (Rule::RequestObject, &[("request", "eyJhbGciOiJub25lIn0.e30.")]),
+        (Rule::RequestUri, &[("request_uri", "https://client.example/hunter2")]),
+        (Rule::ResponseTypeMissing, &[("response_type", "")]),
+        (Rule::ResponseTypeUnsupported, &[("response_type", "token")]),
+        (Rule::ResponseModeUnsupported, &[("response_mode", "fragment")]),
+        (Rule::ChallengeMissing, &[("code_challenge", "")]),
+        (Rule::ChallengeMethodMissing, &[("code_challenge_method", ""), ("code_challenge", VERIFIER)]),
+        (Rule::ChallengeMethodUnsupported, &[("code_challenge_method", "plain"), ("code_challenge", VERIFIER)]),
+        (Rule::ChallengeMalformed, &[("code_challenge", "hunter2")]),
+        (Rule::PromptCombined, &[("prompt", "none login")]),
+        (Rule::LoginNeeded, &[("prompt", "none")]),
+        (Rule::ResourceMalformed, &[("resource", "sales")]),
+        (Rule::ResourceAmbiguous, &[("resource", "https://a.example/"), ("resource", "https://b.example/")]),
+        (Rule::ResourceMissing, &[("resource", "")]),
+        (Rule::ResourceUnknown, &[("resource", "https://gate.example/mcp/nothing")]),
+        (Rule::ScopeMalformed, &[("scope", "a\"b")]),
+    ] {
+        let refused = world.begin(&client.id, &[&[("state", "the state of the walk")], extra].concat(), None).await;
+        assert!(refused.is_err(), "{rule:?}");
+        let line = walk.expect(rule);
+        // As after a minute: what one address can cause is limited.
+        world.issuer.record_last_refusals().await;
+        if rule == Rule::RedirectUriNotRegistered {
+            assert!(line.contains("value=\"https://evil.example/cb?(12 bytes)\""), "{line}");
+            assert!(line.contains(&format!("expected=\"one of: {CALLBACK}\"")), "{line}");
+            assert!(line.contains("client=\"mcp_client_Known\" client_name=\"Known\""), "{line}");
+        }
+        if rule == Rule::ChallengeMalformed {
+            assert!(line.contains("value=\"(7 bytes, letters and digits)\""), "{line}");
+        }
+    }
+    let limited = world.manual_client("Limited", CALLBACK, Some("sales:read")).await;
+    world.begin(&limited.id, &[("scope", "sales:write")], None).await.unwrap_err();
+    walk.expect(Rule::ScopeNotAllowed);
+    let at_home = world.manual_client("Home", "https://gate.example/cb", None).await;
+    world.begin(&at_home.id, &[("redirect_uri", "https://gate.example/cb")], None).await.unwrap_err();
+    walk.expect(Rule::RedirectUriOwnOrigin);
+    let body = json!({"redirect_uris": [CALLBACK, LOOPBACK], "token_endpoint_auth_method": "none"});
+    let two = world.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client;
+    world.begin(&two.id, &[("redirect_uri", "")], None).await.unwrap_err();
+    walk.expect(Rule::RedirectUriMissing);
+    let from = caller(77);
+    while world.begin_from(&from, &client.id, &[], None).await.is_ok() {}
+    assert!(walk.expect(Rule::RateLimited).contains("key=\"rates.authorize_per_second\""));
+    assert_eq!(from.broken.get(), Some(&Rule::RateLimited), "the access line says it, too");
+}
+
+async fn sign_ins(world: &World, walk: &mut Walk) {
+    let (client, from) = (world.manual_client("Pages", CALLBACK, None).await, caller(2));
+    let begin = async |from: &Caller| handles(world.begin_from(from, &client.id, &[], None).await.unwrap());
+    let mut browser = begin(&from).await;
+    world.log_in(&mut browser, "ada").await;
+    let asked = world.begin_from(&from, &client.id, &[("prompt", "none")], browser.session.as_deref()).await;
+    asked.unwrap_err();
+    walk.expect(Rule::ConsentNeeded);
+    let nonsense = Handles { transaction: "x".to_owned(), ..browser.clone() };
+    world.issuer.view(&nonsense, &from).await.unwrap_err();
+    walk.expect(Rule::SignInUnreadable);
+    let unknown = SessionSecret::mint([3; 32], &world.keys).reveal().to_owned();
+    world.issuer.view(&Handles { transaction: unknown, ..browser.clone() }, &from).await.unwrap_err();
+    walk.expect(Rule::SignInUnknown);
+    let other = Handles { session: None, ..browser.clone() };
+    world.issuer.decide(&other, Decision::Deny, &from).await.unwrap_err();
+    walk.expect(Rule::SignInOfAnotherSession);
+    world.issuer.decide(&browser, Decision::Deny, &from).await.unwrap();
+    world.issuer.view(&browser, &from).await.unwrap_err();
+    walk.expect(Rule::SignInEnded);
+    let mut gone = begin(&from).await;
+    world.log_in(&mut gone, "ada").await;
+    let upstreams = world.config.load().upstreams.clone();
+    world.reload(|config| config.upstreams.retain(|upstream| upstream.name != "sales"));
+    world.issuer.view(&gone, &from).await.unwrap_err();
+    walk.expect(Rule::AccountOrResourceGone);
+    world.reload(|config| {
+        config.upstreams = upstreams.clone();
+        config.upstreams.iter_mut().for_each(|upstream| upstream.scopes.clear());
+    });
+    world.issuer.view(&gone, &from).await.unwrap_err();
+    walk.expect(Rule::ScopesGone);
+    world.reload(|config| config.upstreams = upstreams);
+    let (late, unwelcome) = (begin(&from).await, begin(&from).await);
+    world.inner().set_client_disabled(&client.tenant, &client.id, true, world.row()).await.unwrap();
+    world.issuer.view(&unwelcome, &from).await.unwrap_err();
+    walk.expect(Rule::ClientNoLongerWelcome);
+    world.begin_from(&from, &client.id, &[], None).await.unwrap_err();
+    walk.expect(Rule::ClientDisabled);
+    world.inner().set_client_disabled(&client.tenant, &client.id, false, world.row()).await.unwrap();
+    world.pass(600);
+    world.issuer.view(&late, &from).await.unwrap_err();
+    assert!(walk.expect(Rule::SignInExpired).contains("key=\"login.interaction\""));
+}
+
+async fn authentication(world: &World, walk: &mut Walk) {
+    let public = world.public_client(CALLBACK).await;
+    let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_post"});
+    let secretive = world.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client;
+    let grant = ("grant_type", "authorization_code");
+    for (rule, authorization, sent) in [
+        (Rule::ClientNotNamed, None, vec![grant]),
+        (Rule::ClientUnknown, None, vec![grant, ("client_id", "mcp_client_nobody")]),
+        (Rule::AuthenticatesTwice, Some("Basic aHVudGVyMg=="), pairs(&public, &[("client_secret", "hunter2")])),
+        (Rule::ClientIdMismatch, Some("Basic YTpodW50ZXIy"), pairs(&public, &[])),
+        (Rule::AuthorizationMalformed, Some("Basic hunter2!"), vec![grant]),
+        (Rule::AssertionUnsupported, None, pairs(&public, &[("client_assertion", "eyJhbGciOiJub25lIn0.e30.")])),
+        (Rule::SecretUnexpected, None, pairs(&public, &[("client_secret", "hunter2")])),
+        (Rule::SecretMissing, None, pairs(&secretive, &[grant])),
+        (Rule::SecretWrong, None, pairs(&secretive, &[("client_secret", "hunter2")])),
+        (Rule::GrantTypeMissing, None, pairs(&public, &[])),
+        (Rule::GrantTypeUnsupported, None, pairs(&public, &[("grant_type", "password"), ("password", "hunter2")])),
+        (Rule::CodeMissing, None, pairs(&public, &[grant])),
+        (Rule::RefreshTokenMissing, None, pairs(&public, &[("grant_type", "refresh_token")])),
+    ] {
+        let authorization = authorization.map(str::as_bytes);
+        world.issuer.token(authorization, &form(&sent), &caller(3)).await.unwrap_err();
+        let line = walk.expect(rule);
+        world.issuer.record_last_refusals().await;
+        if rule == Rule::SecretWrong {
+            assert!(line.contains("parameter=\"client_secret\" value=\"(7 bytes, letters and digits)\""), "{line}");
+        }
+    }
+    let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
+        "grant_types": ["authorization_code"]});
+    let once = world.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client;
+    world.refresh(&once.id, "x").await.unwrap_err();
+    walk.expect(Rule::GrantNotRegistered);
+}
+
+async fn codes(world: &World, walk: &mut Walk) {
+    let (client, other) = (world.public_client(CALLBACK).await, world.public_client(CALLBACK).await);
+    world.redeem(&client.id, "mcp_code_hunter2").await.unwrap_err();
+    walk.expect(Rule::CodeUnknown);
+    let code = world.code(&client.id, &[], "ada").await;
+    for (rule, client, extra) in [
+        (Rule::CodeOfAnotherClient, &other, &[][..]),
+        (Rule::VerifierWrong, &client, &[("code_verifier", "hunter2")]),
+        (Rule::RedirectUriDiffers, &client, &[("redirect_uri", "https://evil.example/cb")]),
+        (Rule::ResourceDiffers, &client, &[("resource", NOTES)]),
+    ] {
+        world.redeem_with(&client.id, &code, extra).await.unwrap_err();
+        let line = walk.expect(rule);
+        assert!(!line.contains(&code), "{line}");
+    }
+    world.redeem(&client.id, &code).await.unwrap();
+    world.redeem(&client.id, &code).await.unwrap_err();
+    walk.expect(Rule::CodeReplayed);
+    let late = world.code(&client.id, &[], "ada").await;
+    world.pass(61);
+    world.redeem(&client.id, &late).await.unwrap_err();
+    walk.expect(Rule::CodeDead);
+    let withdrawn = world.code(&client.id, &[], "ada").await;
+    let upstreams = world.config.load().upstreams.clone();
+    world.reload(|config| config.upstreams.retain(|upstream| upstream.name != "sales"));
+    world.redeem(&client.id, &withdrawn).await.unwrap_err();
+    walk.expect(Rule::AccessWithdrawn);
+    world.reload(|config| config.upstreams = upstreams);
+}
+
+async fn refreshes(world: &World, walk: &mut Walk) {
+    let (client, other) = (world.public_client(CALLBACK).await, world.public_client(CALLBACK).await);
+    let first = world.sign_in(&client.id, &[("scope", "sales:read")], "ada").await;
+    let ahead = RefreshToken::derive(RefreshClaims { grant: first.grant, generation: 9 }, &world.keys);
+    let nobodys = RefreshToken::derive(RefreshClaims { grant: GrantId([7; 16]), generation: 0 }, &world.keys);
+    for (rule, client, token, extra) in [
+        (Rule::RefreshTokenUnknown, &client, "mcp_refresh_hunter2", &[][..]),
+        (Rule::RefreshTokenUnknown, &client, nobodys.reveal(), &[]),
+        (Rule::RefreshTokenAhead, &client, ahead.reveal(), &[]),
+        (Rule::RefreshTokenOfAnotherClient, &other, &first.refresh, &[]),
+        (Rule::ScopeExceedsGrant, &client, &first.refresh, &[("scope", "sales:write")]),
+        (Rule::ResourceDiffers, &client, &first.refresh, &[("resource", NOTES)]),
+    ] {
+        world.refresh_with(&client.id, token, extra).await.unwrap_err();
+        walk.expect(rule);
+    }
+    let second = world.refresh(&client.id, &first.refresh).await.unwrap();
+    world.refresh(&client.id, &second.refresh).await.unwrap();
+    world.refresh(&client.id, &first.refresh).await.unwrap_err();
+    walk.expect(Rule::RefreshTokenReused);
+    world.refresh(&client.id, &second.refresh).await.unwrap_err();
+    walk.expect(Rule::RefreshTokenDead);
+    let first = world.sign_in(&client.id, &[], "ada").await;
+    world.refresh(&client.id, &first.refresh).await.unwrap();
+    let next = world.next_process().await;
+    next.pass(31);
+    next.refresh(&client.id, &first.refresh).await.unwrap_err();
+    walk.expect(Rule::RefreshTokenInDoubt);
+}
+
+async fn revocations(world: &World, walk: &mut Walk) {
+    let (client, other) = (world.public_client(CALLBACK).await, world.public_client(CALLBACK).await);
+    let tokens = world.sign_in(&client.id, &[], "ada").await;
+    world.issuer.revoke(None, &form(&pairs(&client, &[])), &caller(4)).await.unwrap_err();
+    walk.expect(Rule::TokenMissing);
+    world.issuer.revoke(None, &form(&pairs(&other, &[("token", &tokens.refresh)])), &caller(4)).await.unwrap();
+    assert!(!walk.expect(Rule::TokenOfAnotherClient).contains(&tokens.refresh));
+}
+
+async fn registrations(world: &World, walk: &mut Walk) {
+    let with = |name: &str, value: serde_json::Value| {
+        let mut body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"});
+        body[name] = value;
+        body.to_string()
+    };
+    for (rule, body) in [
+        (Rule::MetadataNotAnObject, "[]".to_owned()),
+        (Rule::MemberMalformed, with("client_name", json!(7))),
+        (Rule::AuthMethodUnsupported, with("token_endpoint_auth_method", json!("tls_client_auth"))),
+        (Rule::GrantTypesUnsupported, with("grant_types", json!(["client_credentials"]))),
+        (Rule::ResponseTypesUnsupported, with("response_types", json!(["token"]))),
+        (Rule::PrivateKey, with("jwks", json!({"keys": [{"kty": "oct", "k": "hunter2"}]}))),
+        (Rule::RedirectUriRefused, with("redirect_uris", json!(["https://evil.example/*"]))),
+        (Rule::StatementUnapproved, with("software_statement", json!("eyJhbGciOiJFUzI1NiJ9.e30.c2ln"))),
+        (Rule::StatementMalformed, with("software_statement", json!("hunter2"))),
+    ] {
+        assert!(world.issuer.register(body.as_bytes(), &caller(5)).await.is_err());
+        walk.expect(rule);
+    }
+    let full = World::with(|config| config.registration.max_clients = 1).await;
+    full.public_client(CALLBACK).await;
+    let body = with("software_version", json!("one too many"));
+    assert!(full.issuer.register(body.as_bytes(), &caller(5)).await.is_err());
+    assert!(walk.expect(Rule::TooManyClients).contains("key=\"registration.max_clients\""));
+    world.reload(|config| config.registration.enabled = false);
+    assert!(world.issuer.register(body.as_bytes(), &caller(5)).await.is_err());
+    let line = walk.expect(Rule::RegistrationClosed);
+    assert!(line.contains("key=\"registration.enabled\" address=198.51.5.7"), "{line}");
+    world.reload(|config| config.registration.enabled = true);
+}
+
+async fn documents(world: &World, walk: &mut Walk) {
+    let document = |n: u32| format!("https://app.example/{n}");
+    let body = |n: u32| json!({"client_id": document(n), "client_name": "App", "redirect_uris": [CALLBACK]});
+    let mut named = body(9);
+    named["client_secret"] = json!("hunter2");
+    let mut nameless = body(9);
+    nameless.as_object_mut().unwrap().remove("client_name");
+    for (n, rule, said) in [
+        (1, Rule::DocumentNamesAnother, Some(body(8))),
+        (2, Rule::DocumentWithSecret, Some(named)),
+        (3, Rule::ClientNameMissing, Some(nameless)),
+        (4, Rule::DocumentRefused, None),
+    ] {
+        match said {
+            Some(mut said) => {
+                if rule != Rule::DocumentNamesAnother {
+                    said["client_id"] = json!(document(n));
+                }
+                world.fetch.serve(&document(n), &said, None, false);
+            }
+            None => world.fetch.fail(&document(n), FetchError::Dns),
+        }
+        let (id, from) = (ClientId::parse(&document(n)).unwrap(), u8::try_from(n % 100 + 100).unwrap());
+        world.begin_from(&caller(from), &id, &[], None).await.unwrap_err();
+        walk.expect(rule);
+    }
+    let id = ClientId::parse(&document(5)).unwrap();
+    world.fetch.fail(&document(5), FetchError::Connect);
+    world.begin_from(&caller(6), &id, &[], None).await.unwrap_err();
+    walk.expect(Rule::DocumentUnreachable);
+    world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Off);
+    world.begin_from(&caller(6), &id, &[], None).await.unwrap_err();
+    assert!(walk.expect(Rule::DocumentNotAllowed).contains("key=\"client_id_metadata_documents.mode\""));
+    world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Open);
+    // One address may begin so many fetches only.
+    for n in 100..1000 {
+        let id = ClientId::parse(&document(n)).unwrap();
+        world.begin_from(&caller(8), &id, &[], None).await.unwrap_err();
+        world.issuer.record_last_refusals().await;
+        let last = walk.log.warnings();
+        if let Some(line) = last.iter().find(|line| line.contains(Rule::TooManyDocuments.label())) {
+            assert!(line.contains(&document(n)), "{line}");
+            walk.seen.insert(Rule::TooManyDocuments.label());
+            return;
+        }
+    }
+    panic!("there is no end of fetches");
+}
+
+/// A code that was edited in the store.
+async fn damage(walk: &mut Walk) {
+    let (world, hand, _folder) = super::codes::world_on_disk().await;
+    let client = world.public_client(CALLBACK).await;
+    let code = world.code(&client.id, &[], "ada").await;
+    hand.execute_batch("UPDATE code SET challenge_method = 'plain' WHERE used_at IS NULL").unwrap();
+    world.redeem(&client.id, &code).await.unwrap_err();
+    walk.expect(Rule::CodeDamaged);
+}
+
+/// `docs/errors.md` has a row for each rule, and none for another.
+#[test]
+fn the_page_of_errors_has_every_rule_with_what_it_expects() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md")).unwrap();
+    let row = |rule: &Rule| {
+        let code = rule.code().map_or_else(|| "–".to_owned(), |code| format!("`{}`", code.as_str()));
+        format!("| `{}` | {code} | {} |", rule.label(), rule.expected())
+    };
+    let wanted: Vec<_> = Rule::ALL.iter().map(row).collect();
+    let section =
+        page.split("\n## Rules of the authorization server").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let rows: Vec<_> = section.unwrap_or_default().lines().filter(|line| line.starts_with("| `")).collect();
+    assert!(rows == wanted, "the rows should be:\n{}", wanted.join("\n"));
+}
+
+#[tokio::test]
+async fn what_is_refused_a_thousand_times_has_few_lines() {
+    let world = World::new().await;
+    let log = Log::start();
+    for _ in 0..1000 {
+        world.token_from(&caller(1), &[("client_id", "mcp_client_nobody")]).await.unwrap_err();
+    }
+    let lines = log.warnings().into_iter().filter(|line| line.contains("a request was refused")).count();
+    assert_eq!(lines, 20, "as many as rows of the audit trail");
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_come_within_a_minute_is_told_once() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let came = world.sign_in(&client.id, &[], "ada").await;
+    let missing = world.sign_in(&client.id, &[], "ada").await;
+    let revoked = world.sign_in(&client.id, &[], "ada").await;
+    let log = Log::start();
+    assert!(world.is_live(&came.access).await);
+    world.issuer.revoke(None, &form(&pairs(&client, &[("token", &revoked.access)])), &caller(1)).await.unwrap();
+    world.pass(59);
+    world.issuer.watch_arrivals();
+    assert_eq!(log.warnings(), Vec::<String>::new());
+    world.pass(1);
+    world.issuer.watch_arrivals();
+    world.issuer.watch_arrivals();
+    let lines = log.warnings();
+    assert!(lines.len() == 1 && lines[0].contains("has not been presented"), "{lines:?}");
+    let told = [
+        client.id.as_str(),
+        "client_name=\"Some client\"",
+        "subject=\"subject-ada\"",
+        "address=198.51.1.7",
+        "AI agents",
+    ];
+    assert!(told.iter().all(|part| lines[0].contains(part)) && !lines[0].contains(&missing.access), "{lines:?}");
+    assert_eq!(world.counted("token_not_presented"), 1);
+}
