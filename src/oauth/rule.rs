@@ -77,7 +77,7 @@ rules! {
     // The client of a request.
     ClientIdMissing = "client_id_missing", InvalidRequest, "client_id";
     ClientIdMalformed = "client_id_malformed", InvalidRequest, "1 to 2048 printable ASCII characters";
-    ClientUnknown = "unknown_client", InvalidClient, "a client that is registered here and switched on: clients forget an id when they are told to reconnect";
+    ClientUnknown = "unknown_client", InvalidClient, "a client that is registered here and switched on: remove the connection in the client and connect again";
     ClientDisabled = "client_disabled", InvalidClient, "a client that is switched on: mcpgate client enable";
     ClientNoLongerWelcome = "client_disabled_or_changed", InvalidClient, "a client that is still switched on and still has this redirect URI";
     DocumentNotAllowed = "metadata_document_not_allowed", InvalidClient, "a URL that client_id_metadata_documents.mode and .allowed let us fetch";
@@ -130,7 +130,7 @@ rules! {
     GrantTypeMissing = "grant_type_missing", InvalidRequest, "grant_type";
     GrantTypeUnsupported = "grant_type_unsupported", UnsupportedGrantType, "authorization_code or refresh_token";
     CodeMissing = "code_missing", InvalidRequest, "code";
-    CodeUnknown = "code_unknown", InvalidGrant, "a code that this gateway made, less than a grant's lifetime ago";
+    CodeUnknown = "code_unknown", InvalidGrant, "a code that this gateway issued and still knows";
     CodeDead = "code_dead", InvalidGrant, "a code within its lifetime, and not one that three wrong verifiers have ended";
     CodeReplayed = "code_replayed", InvalidGrant, "a code that was not redeemed before: what it gave has ended";
     CodeDamaged = "code_damaged", InvalidGrant, "a code as it was stored: look at the disk";
@@ -139,7 +139,7 @@ rules! {
     RedirectUriDiffers = "redirect_uri_differs", InvalidGrant, "the redirect URI of the authorization request, or none";
     AccessWithdrawn = "access_withdrawn", InvalidGrant, "an account that is switched on, a server that is configured, and a scope that is left";
     RefreshTokenMissing = "refresh_token_missing", InvalidRequest, "refresh_token";
-    RefreshTokenUnknown = "refresh_token_unknown", InvalidGrant, "a refresh token that this gateway made";
+    RefreshTokenUnknown = "refresh_token_unknown", InvalidGrant, "a refresh token that this gateway issued";
     RefreshTokenDead = "refresh_token_dead", InvalidGrant, "a refresh token within tokens.refresh_idle and tokens.refresh_absolute, not revoked";
     RefreshTokenReused = "refresh_token_reused", InvalidGrant, "the newest refresh token: an old one came after its successor was used, so the grant has ended";
     RefreshTokenInDoubt = "refresh_token_in_doubt", InvalidGrant, "the newest refresh token, while it is not known whether its successor was used";
