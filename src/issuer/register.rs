@@ -42,7 +42,7 @@ impl Issuer {
             return Ok(Registered { client, secret: None, left_out });
         }
         if let Err(failed) = self.expect_room() {
-            self.refuse_registration("disk_nearly_full", caller).await;
+            self.refuse_registration(Rule::DiskNearlyFull.into(), caller).await;
             return Err(failed.into());
         }
         if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, caller, rates) {

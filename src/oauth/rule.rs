@@ -151,6 +151,7 @@ rules! {
 
     // Registration, and what a metadata document says.
     RegistrationClosed = "registration_closed", None, "registration.enabled, or a client that the operator adds";
+    DiskNearlyFull = "disk_nearly_full", None, "room on the disk of the data directory";
     TooManyClients = "too_many_clients", None, "fewer clients than registration.max_clients";
     MetadataNotAnObject = "client_metadata_malformed", InvalidClientMetadata, "one JSON object without repeated members";
     MemberMalformed = "member_malformed", InvalidClientMetadata, "a member of the type that RFC 7591 gives it";

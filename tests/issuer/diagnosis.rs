@@ -36,7 +36,8 @@ const OF_FACES: [Rule; 13] = [
 ];
 
 /// Rules that no request of a walk breaks, and why.
-const NOT_WALKED: [(Rule, &str); 6] = [
+const NOT_WALKED: [(Rule, &str); 7] = [
+    (Rule::DiskNearlyFull, "it takes a disk; tests/outside fills one"),
     (Rule::BodyTooSlow, "it takes its time; tests/outside has slow bodies"),
     (Rule::BodyBrokenOff, "nobody is left to be answered"),
     (Rule::UserDenied, "a person's decision, which is a deed and no refusal of ours"),
