@@ -11,8 +11,6 @@ use crate::config::{Config, Overrides};
 use crate::files;
 
 const FILE: &str = "up.toml";
-/// A URL, an upstream and a path.
-const LARGEST: u64 = 64 << 10;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +52,7 @@ pub(super) fn is_addition(file: &ConfigFile) -> bool {
 /// Puts what was noted, if anything was, into `overrides`; returns the configuration file too.
 pub(super) fn recall(data_dir: &Path, overrides: Overrides) -> Result<(Option<PathBuf>, Overrides), Failure> {
     let path = data_dir.join(FILE);
-    let text = match files::read_text(&path, LARGEST) {
+    let text = match files::private::read_note(&path) {
         Err(error) if error.is_absent() => return Ok((None, overrides)),
         read => read.map_err(|e| Failure::other(anyhow::anyhow!("{}: {e}", path.display())))?,
     };

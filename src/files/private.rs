@@ -148,6 +148,25 @@ pub fn read(path: &Path) -> Result<String, PrivateFileError> {
     String::from_utf8(content).map_err(|_| unreadable(ReadError::NotText))
 }
 
+/// Reads a note that the gateway has written into a folder of its own. As root, whoever owns the folder could choose the
+/// file if a symbolic link were followed.
+///
+/// # Errors
+/// `ReadError`.
+pub fn read_note(path: &Path) -> Result<String, ReadError> {
+    let (file, metadata) = bounded::open(path, OFlags::NOFOLLOW)?;
+    String::from_utf8(bounded::content(file, &metadata, LARGEST)?).map_err(|_| ReadError::NotText)
+}
+
+/// Gives a file that is in a folder of the gateway's to the owner of that folder, as [`take_owner`] does.
+///
+/// # Errors
+/// Those of the file system; it is a symbolic link.
+pub fn give_to_owner(path: &Path) -> io::Result<()> {
+    let (file, _) = bounded::open(path, OFlags::NOFOLLOW).map_err(io::Error::other)?;
+    take_owner(&file, path)
+}
+
 /// Checks a file or folder, if it is there: that it is no symbolic link, and closed to others as it should be.
 ///
 /// # Errors
@@ -289,7 +308,8 @@ mod tests {
         for said in [read(&link).unwrap_err(), check(&link, Closed::ToWriting).unwrap_err()] {
             assert!(said.to_string().ends_with("it is a symbolic link, not a plain file"), "{said}");
         }
-        assert!(open_or_create(&link).is_err());
+        assert!(open_or_create(&link).is_err() && give_to_owner(&link).is_err() && read_note(&link).is_err());
+        assert_eq!(read_note(&file).unwrap(), "content");
         assert_eq!(read(&file).unwrap(), "content");
         assert!(open_or_create(&file).is_ok());
     }

@@ -158,8 +158,9 @@ fn cannot_make(file: &Path, error: &std::io::Error) -> StoreError {
 }
 
 fn copy(db: &Connection, to: &Path) -> Result<(), StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut target = Connection::open_with_flags(to, flags)?;
+    // As root, whoever owns the folder could put a link in its place and so choose the file.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut target = Connection::open_with_flags(connection::resolved(to)?, flags)?;
     // All pages in one step: in steps, each write from elsewhere would make the copy start again.
     if Backup::new(db, &mut target)?.step(-1)? != StepResult::Done {
         return Err(StoreError::Unavailable("the store was locked during the copy".to_owned()));

@@ -14,7 +14,7 @@ use super::connection::{self, ServerLock, beside, flush_folder, remove, unavaila
 use super::header::Header;
 use super::row::{self, execute};
 use super::{audit, check, grants};
-use crate::files::private::take_owner;
+use crate::files::private::give_to_owner;
 use crate::files::{ReadError, name_of};
 use crate::oauth::Timestamp;
 
@@ -173,8 +173,7 @@ fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Re
     // One file again, so that renaming it moves all of it.
     db.pragma_update(None, "journal_mode", "DELETE")?;
     // Made by root, it would be closed to the user of the server.
-    let owned = fs::File::open(copy).and_then(|made| take_owner(&made, copy));
-    owned.map_err(|e| unavailable("cannot give away", copy, &e))?;
+    give_to_owner(copy).map_err(|e| unavailable("cannot give away", copy, &e))?;
     Ok(None)
 }
 
