@@ -593,7 +593,9 @@ fn up_takes_its_options_and_adds_a_file() {
     let titled = config.with_title("mcp", "Weather").expect("it has a new name");
     assert_eq!(titled.upstreams[0].display_name, "Weather");
     assert!(titled.with_title("mcp", "Weather").is_none() && config.with_title("b", "Weather").is_none());
-    assert!(config.with_title("mcp", "at 127.0.0.1:7000").is_none());
+    for title in ["at 127.0.0.1:7000", "Files at 127.0.0.1, port 7000", "１２７.0.0.1"] {
+        assert!(config.with_title("mcp", title).is_none(), "{title}");
+    }
     let mut again = load("", &overrides);
     again.keep_titles(&titled);
     assert_eq!(again.upstreams[0].display_name, "Weather");

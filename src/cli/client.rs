@@ -183,6 +183,7 @@ fn import(source: &str, data: &DataArguments) -> Result<(), Failure> {
     let data = data.open(Missing::Refuse)?;
     let most = data.config.metadata_documents.max_bytes;
     let imported = block_on(async {
+        let fetched_from = source.starts_with("https://").then_some(source);
         let document = if source.starts_with("https://") {
             let dialer = Dialer::new(&data.config.outbound, &data.config.rates);
             let dialer = dialer.map_err(|why| Failure::other(anyhow::anyhow!(why)))?;
@@ -193,7 +194,7 @@ fn import(source: &str, data: &DataArguments) -> Result<(), Failure> {
             let content = files::read(Path::new(source), limit);
             content.map_err(|why| Failure::other(anyhow::anyhow!("{source}: {why}")))?
         };
-        Ok(data.administration.import_document(&document).await?)
+        Ok(data.administration.import_document(&document, fetched_from).await?)
     })?;
     let id = imported.client.id.as_str();
     for member in &imported.left_out {

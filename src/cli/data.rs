@@ -153,7 +153,10 @@ impl DataArguments {
         let named = match (&self.data, self.file()) {
             (Some(data), _) => Some(Some(data.clone())),
             (None, Ok(Some(file))) if remember::is_addition(&file) => None,
-            (None, Ok(Some(file))) => Some(Config::data_dir_of(&file.path)),
+            (None, Ok(Some(file))) => {
+                let problems = if let Failure::Configuration(problems) = &failure { problems.as_slice() } else { &[] };
+                Some(Config::data_dir_of(&file.path, problems))
+            }
             (None, Ok(None)) => None,
             (None, Err(_)) => Some(None),
         };

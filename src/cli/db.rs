@@ -44,7 +44,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.one(&text, &json!({ "file": file.display().to_string(), "keys": keys.display().to_string() }))
         }
         Command::Restore { file, data } => {
-            let folder = data.load_folder()?.data_dir;
+            // It ends nobody's access, so there is no hurry that would excuse a guess at the folder.
+            let folder = data.load()?.data_dir;
             data.expect_store(&folder, Missing::Make)?;
             data_folder::check(&folder, data_folder::User::Command).map_err(Failure::other)?;
             let kept = restore(&file, &folder, SystemClock.now()).map_err(|error| match error {

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::file::{File, LogFormat};
 use super::policy_file::{DocumentMode, Documents};
 use super::problem::{Report, Setting};
+use super::table::UNKNOWN_KEY;
 use super::{
     AuditPolicy, Config, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig,
     Overrides, Problem, Rates, RegistrationConfig, TokenPolicy,
@@ -49,9 +50,13 @@ pub(super) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
 
 /// Finds the data folder that a file of `mcpgate serve` names, however broken the rest of it is; `None` when the file
 /// cannot be read, or may name one in a part that is broken.
-pub(super) fn data_dir_of(file: &Path) -> Option<PathBuf> {
+pub(super) fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
     let text = read(file).ok()?;
     let (root, errors) = DeTable::parse_recoverable(&text);
+    let mentions = text.lines().filter(|line| !line.trim_start().starts_with('#') && line.contains("data_dir")).count();
+    if mentions > 1 {
+        return None;
+    }
     match root.get_ref().get("data_dir").map(|value| value.get_ref()) {
         Some(DeValue::String(name)) if !name.is_empty() => {
             let base = folder_of(Some(file));
@@ -60,7 +65,8 @@ pub(super) fn data_dir_of(file: &Path) -> Option<PathBuf> {
             Some(std::path::absolute(&path).unwrap_or(path))
         }
         Some(_) => None,
-        None if !errors.is_empty() && text.contains("data_dir") => None,
+        // In a broken part, below a table, or misspelt.
+        None if mentions > 0 || !errors.is_empty() || problems.iter().any(|p| p.fault == UNKNOWN_KEY) => None,
         None => Some(PathBuf::from(SERVED)),
     }
 }

@@ -353,11 +353,11 @@ impl Config {
         check::load(file, overrides)
     }
 
-    /// Finds the data folder that a file of `mcpgate serve` names although the file may be broken; `None` when it cannot be
-    /// told.
+    /// Finds the data folder that a file of `mcpgate serve` names although the file is broken, as `problems` say; `None` when
+    /// it cannot be told.
     #[must_use]
-    pub fn data_dir_of(file: &std::path::Path) -> Option<PathBuf> {
-        check::data_dir_of(file)
+    pub fn data_dir_of(file: &std::path::Path, problems: &[Problem]) -> Option<PathBuf> {
+        check::data_dir_of(file, problems)
     }
 
     /// Returns the origins that this gateway answers to.

@@ -34,6 +34,9 @@ pub(super) struct TableDeclaration {
     pub(super) keys: &'static [Key],
 }
 
+/// What is wrong with a key that no table has.
+pub(super) const UNKNOWN_KEY: &str = "this key is unknown";
+
 /// A table being read. What is not taken out of it is unknown.
 pub(super) struct Section<'t, 'r> {
     table: DeTable<'t>,
@@ -169,7 +172,7 @@ impl<'t, 'r> Section<'t, 'r> {
         let here = without_indices(&self.prefix);
         for name in self.table.keys() {
             let line = Some(self.report.line_of(name.span().start));
-            self.report.add(line, &self.key(name.get_ref()), "this key is unknown", suggestion(&here, name.get_ref()));
+            self.report.add(line, &self.key(name.get_ref()), UNKNOWN_KEY, suggestion(&here, name.get_ref()));
         }
     }
 

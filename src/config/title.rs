@@ -1,6 +1,20 @@
 //! Names of upstreams that the operator left to the servers themselves.
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::Config;
+
+/// Returns whether a title has the host in it, as a word of its own however it is written.
+fn names(title: &str, host: &str) -> bool {
+    let folded = |text: &str| text.nfkc().collect::<String>().to_lowercase();
+    let (title, host) = (folded(title), folded(host));
+    let is_part = |c: char| c.is_alphanumeric() || c == '-';
+    title.match_indices(&host).any(|(at, _)| {
+        let (before, rest) = title.split_at(at);
+        let after = rest.strip_prefix(host.as_str()).unwrap_or_default();
+        !before.ends_with(is_part) && !after.starts_with(is_part)
+    })
+}
 
 impl Config {
     /// Returns this configuration with what an upstream calls itself as its name; `None` where nothing changes. A title
@@ -11,7 +25,7 @@ impl Config {
             known.name == upstream
                 && known.takes_title
                 && known.display_name != title
-                && !title.contains(known.url.authority())
+                && !known.url.host_str().is_some_and(|host| names(title, host))
         })?;
         let mut changed = self.clone();
         title.clone_into(&mut changed.upstreams.get_mut(at)?.display_name);

@@ -101,6 +101,14 @@ async fn source(world: &World, client: &ClientId) -> Option<DocumentSource> {
 }
 
 async fn import(world: &World, document: &serde_json::Value) -> Result<Registered, AdministrationError> {
+    import_from(world, document, None).await
+}
+
+async fn import_from(
+    world: &World,
+    document: &serde_json::Value,
+    url: Option<&str>,
+) -> Result<Registered, AdministrationError> {
     let administration = Administration::new(
         world.store.clone(),
         world.clock.clone(),
@@ -109,7 +117,21 @@ async fn import(world: &World, document: &serde_json::Value) -> Result<Registere
         world.config.load_full(),
         TenantId::default(),
     );
-    administration.import_document(document.to_string().as_bytes()).await
+    administration.import_document(document.to_string().as_bytes(), url).await
+}
+
+#[tokio::test]
+async fn ci_12_a_publisher_does_not_write_the_document_of_another() {
+    let other = "https://app.example/client.json";
+    let world = world(&[CLAUDE, other]).await;
+    let document = serde_json::json!({
+        "client_id": CLAUDE, "client_name": "Claude", "redirect_uris": [CLAUDE_CALLBACK],
+        "token_endpoint_auth_method": "none",
+    });
+    let refused = import_from(&world, &document, Some(other)).await.unwrap_err();
+    assert!(matches!(&refused, AdministrationError::Elsewhere { at, of } if at == other && of == CLAUDE), "{refused}");
+    assert!(source(&world, &claude()).await.is_none());
+    assert!(import_from(&world, &document, Some(CLAUDE)).await.is_ok());
 }
 
 #[tokio::test]

@@ -75,7 +75,10 @@ async fn access_is_ended_while_the_configuration_is_broken_or_gone() {
         home.command(&["user", "enable", "admin"]);
     }
     // Where the folder cannot be told it has to be named.
-    for text in [Some("data_dir = "), None] {
+    let twice = format!("data_dir = \"{data}\"\ndata_dir = \"/elsewhere\"\n");
+    let misplaced = format!("[tokens]\ndata_dir = \"{data}\"\n");
+    let misspelt = format!("datadir = \"{data}\"\n");
+    for text in [Some("data_dir = "), Some(&twice), Some(&misplaced), Some(&misspelt), None] {
         let _gone = std::fs::remove_file(config);
         if let Some(text) = text {
             std::fs::write(config, text).unwrap();

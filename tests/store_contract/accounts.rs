@@ -18,6 +18,7 @@ crate::on_every_store! {
     rehashing_ends_nothing,
     a_link_sets_the_password_once,
     its_owner_changes_a_password_and_keeps_what_applications_have,
+    its_owner_changes_a_password_and_what_is_not_fetched_yet_is_void,
     a_change_of_password_may_end_what_applications_have,
     a_name_is_given_to_one_person_only,
     what_is_deleted_ends_and_its_name_stays_taken,
@@ -153,6 +154,17 @@ async fn a_link_sets_the_password_once(store: Arc<dyn Store>) {
     assert_eq!(events(&store, before).await, [AuditEvent::PasswordSet]);
     let unknown = SetupLink { subject: subject("x"), ..link("y", START) };
     assert!(matches!(store.insert_setup_link(unknown, made()).await, Err(StoreError::Conflict(_))));
+}
+
+async fn its_owner_changes_a_password_and_what_is_not_fetched_yet_is_void(store: Arc<dyn Store>) {
+    busy_accounts(&store).await;
+    let page = interaction("page", START);
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    let issued = row(AuditEvent::CodeIssued, START);
+    assert_eq!(store.insert_code(code("c", START), page.id, None, issued).await.unwrap(), Update::Done);
+    assert_eq!(change(&store, "alice", &account("alice").password.unwrap(), false).await, Update::Done);
+    assert_eq!(store.find_code(&tenant(), &hash("c")).await.unwrap(), None);
+    assert!(is_live(&store, "g token", START).await, "what an application has fetched stays");
 }
 
 async fn change(store: &Arc<dyn Store>, of: &str, old: &str, end_grants: bool) -> Update {

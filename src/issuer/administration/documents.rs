@@ -14,14 +14,22 @@ use crate::store::{AuditEvent, AuditRow};
 
 impl Administration {
     /// Stores a copy of the metadata document of a trusted publisher. It stands in while the document itself cannot be
-    /// fetched, and goes when it can.
+    /// fetched, and goes when it can. One that was fetched must be of the URL that it was fetched from: nobody who is trusted
+    /// with their own document writes that of somebody else.
     ///
     /// # Errors
-    /// `NoDocument`, `NotVerified`, `NotAdmitted`, `BadClient`, `Store`.
-    pub async fn import_document(&self, document: &[u8]) -> Result<Registered, AdministrationError> {
+    /// `NoDocument`, `Elsewhere`, `NotVerified`, `NotAdmitted`, `BadClient`, `Store`.
+    pub async fn import_document(
+        &self,
+        document: &[u8],
+        fetched_from: Option<&str>,
+    ) -> Result<Registered, AdministrationError> {
         let policy = Policy::new(Arc::clone(&self.config), self.tenant.clone());
         let internal = !self.config.outbound.allow_addresses.is_empty();
         let named = MetadataDocumentUrl::named_in(document, internal).ok_or(AdministrationError::NoDocument)?;
+        if let Some(url) = fetched_from.filter(|url| *url != named.as_str()) {
+            return Err(AdministrationError::Elsewhere { at: url.to_owned(), of: named.as_str().to_owned() });
+        }
         let id = ClientId::parse(named.as_str()).ok_or(AdministrationError::NoDocument)?;
         if !policy.is_verified(&id) {
             return Err(AdministrationError::NotVerified(named.as_str().to_owned()));

@@ -102,6 +102,14 @@ pub enum AdministrationError {
         "this is no client metadata document: it must be a JSON object whose client_id is the https URL of the document"
     )]
     NoDocument,
+    /// A document was fetched from another URL than its own.
+    #[error("{at} has the document of {of}; fetch that one, or import a copy that you trust as a file")]
+    Elsewhere {
+        /// Where it was fetched.
+        at: String,
+        /// Its client id.
+        of: String,
+    },
     /// The operator does not trust the publisher of a document.
     #[error(
         "{0} is not among client_id_metadata_documents.verified_publishers; a copy stands in only for a publisher that is \

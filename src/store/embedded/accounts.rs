@@ -125,6 +125,8 @@ fn change_password(
     } else {
         execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
         sessions::end_all(db, tenant, Some(subject))?;
+        // What another browser may still fetch a token with that its owner has not seen yet.
+        execute(db, "DELETE FROM code WHERE account_no = ?1 AND used_at IS NULL", [no])?;
     }
     audit::append(db, row)?;
     Ok(Update::Done)

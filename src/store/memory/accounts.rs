@@ -161,6 +161,7 @@ impl AccountStore for MemoryStore {
         } else {
             state.links.retain(|l| l.tenant != *tenant || l.subject != *subject);
             state.sessions.retain(|s| s.tenant != *tenant || s.subject != *subject);
+            state.codes.retain(|c| c.tenant != *tenant || c.subject != *subject || c.used_at.is_some());
         }
         state.record(audit);
         Ok(Update::Done)
