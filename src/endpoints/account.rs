@@ -22,6 +22,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
         // From a closed list: no text of a stranger gets onto the page.
         let notice = match visit.query()?.get("done") {
             Some("disconnected") => Some("Disconnected. The application no longer has access."),
+            Some("password-set") => Some("Your password is set, and you are signed in."),
             Some("password-changed") => {
                 Some("Your password is changed. Other browsers that were signed in to your account are signed out.")
             }

@@ -1,10 +1,12 @@
-//! GET and POST /setup: a new password by a one-time link.
+//! GET and POST /setup: a new password by a one-time link, which signs its owner in.
 
 use http::StatusCode;
 
-use crate::issuer::{PasswordRefused, SetupOutcome};
+use crate::issuer::{PasswordRefused, SetupOutcome, Step, View};
+use crate::oauth::SessionSecret;
 use crate::web::{RequestBody, Response, reply};
 
+use super::authorize::go_on;
 use super::page::{self, Frame, Leads, SetupPage};
 use super::rejection::PageRejection;
 use super::visit::Visit;
@@ -26,11 +28,27 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     if form.get("repeat").unwrap_or_default() != password {
         return show(visit, StatusCode::BAD_REQUEST, link, Some(NOT_THE_SAME)).await;
     }
-    match visit.issuer.redeem_setup(link, password, visit.caller).await? {
-        SetupOutcome::Done => Ok(reply::see_other("/?done=password-set")),
+    match visit.issuer.redeem_setup(link, password, visit.session()?, visit.caller).await? {
+        SetupOutcome::Done(Some(session)) => {
+            let mut response = go_on_in(visit, &session).await?;
+            visit.set_session_cookie(response.headers_mut(), &session);
+            Ok(response)
+        }
+        SetupOutcome::Done(None) => Ok(reply::see_other("/?done=password-set")),
         SetupOutcome::Gone => Err(PageRejection::DeadLink),
         SetupOutcome::Refused(why) => show(visit, StatusCode::BAD_REQUEST, link, Some(&problem(why))).await,
     }
+}
+
+/// Goes on with the sign-in that this browser began last, if there is one whose decision is open. Its page names the account
+/// and asks; else the account page is next.
+async fn go_on_in(visit: &Visit<'_>, session: &SessionSecret) -> Result<Response, PageRejection> {
+    if let Some(handles) = visit.newest_transaction(session)?
+        && let Ok(View::Consent(_)) = visit.issuer.view(&handles, visit.caller).await
+    {
+        return Ok(go_on(&Step::Consent, &handles.transaction));
+    }
+    Ok(reply::see_other("/account?done=password-set"))
 }
 
 async fn show(

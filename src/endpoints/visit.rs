@@ -14,9 +14,12 @@ use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
 
 use super::rejection::{InputRejection, PageRejection};
 
+/// Stands between the secret and the id in a transaction's cookie; neither contains it.
+const ID_MARK: char = '.';
+
 /// Enough of the transaction's id that no two pending ones of a browser meet: 62^16.
 const TAG_LENGTH: usize = 16;
-/// More sign-ins than anybody has open in one browser; their cookies take about 1 KB.
+/// More sign-ins than anybody has open in one browser; their cookies take about 2 KB.
 const TRANSACTIONS_KEPT: usize = 10;
 
 /// How long a body may take before its rate counts: a phone that changes from one network to another meanwhile is heard.
@@ -105,9 +108,21 @@ impl Visit<'_> {
         };
         Ok(Handles {
             transaction: id.to_owned(),
-            cookie: cookie.map(str::to_owned),
+            cookie: cookie.map(|value| value.split_once(ID_MARK).map_or(value, |(secret, _)| secret).to_owned()),
             session: self.session()?.map(str::to_owned),
         })
+    }
+
+    /// Returns the handles of the transaction that this browser began last, in a session that it has only just been given.
+    pub(super) fn newest_transaction(&self, session: &SessionSecret) -> Result<Option<Handles>, PageRejection> {
+        let prefix = self.transaction_cookie_prefix();
+        let Some(name) = cookie::all_but_newest(&self.head.headers, &prefix, 0).pop() else { return Ok(None) };
+        let both = self.cookie(name)?.and_then(|value| value.split_once(ID_MARK));
+        Ok(both.map(|(secret, id)| Handles {
+            transaction: id.to_owned(),
+            cookie: Some(secret.to_owned()),
+            session: Some(session.reveal().to_owned()),
+        }))
     }
 
     /// Checks the form's token against the cookies it was made for.
@@ -120,8 +135,10 @@ impl Visit<'_> {
     pub(super) fn set_transaction_cookie(&self, headers: &mut HeaderMap, transaction: &Transaction) {
         if let Some(name) = self.transaction_cookie_name(&transaction.id) {
             // No longer than the transaction itself, so that a browser does not collect them.
-            let (value, max_age) = (transaction.cookie.reveal(), transaction.lifetime.as_secs());
-            self.cookies().set(headers, &name, value, Some(max_age));
+            // The id goes along for the one page that does not have it in its URL, that of a link to set a password. Whoever
+            // sees the id alone still has nothing: the secret is nowhere but here.
+            let value = format!("{}{ID_MARK}{}", transaction.cookie.reveal(), transaction.id);
+            self.cookies().set(headers, &name, &value, Some(transaction.lifetime.as_secs()));
         }
     }
 

@@ -14,7 +14,8 @@ impl Issuer {
         Ok(self.account_of_link(link, &Caller::default()).await?.map(|(_, account)| account.name))
     }
 
-    /// Uses a link to set a password. All sessions and grants of the account end (RT-14).
+    /// Uses a link to set a password. All sessions and grants of the account end (RT-14); whoever had the link is signed in,
+    /// in a new session, and the one that this browser had before (`replaces`) ends, whosever it was (CN-05).
     ///
     /// # Errors
     /// `Throttled` when all hash slots are taken, `Unavailable`.
@@ -22,6 +23,7 @@ impl Issuer {
         &self,
         link: &str,
         password: &str,
+        replaces: Option<&str>,
         caller: &Caller,
     ) -> Result<SetupOutcome, AuthorizeRejection> {
         let policy = self.config.load().login.clone();
@@ -37,24 +39,20 @@ impl Issuer {
             }
         };
         let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
-        let subject = account.subject;
-        let row = self.audit_by(&subject, AuditEvent::PasswordSet, caller);
-        match self
-            .store
-            .redeem_setup_link(&self.tenant, &link.hash, NewPassword { phc, name, at: self.clock.now() }, row)
-            .await
-            .or_unavailable(self, caller)
-            .await?
-        {
-            Update::NotFound => Ok(SetupOutcome::Gone),
-            Update::Done => {
-                self.login_limits.password_was_set(name);
-                if let Some(cache) = &self.cache {
-                    cache.forget_subject(&self.tenant, &subject);
-                }
-                Ok(SetupOutcome::Done)
-            }
+        let new = NewPassword { phc, name, at: self.clock.now() };
+        let account = Account { password_set_at: Some(new.at), failed_logins: 0, last_failed_at: None, ..account };
+        let row = self.audit_by(&account.subject, AuditEvent::PasswordSet, caller);
+        let set = self.store.redeem_setup_link(&self.tenant, &link.hash, new, row).await;
+        if set.or_unavailable(self, caller).await? == Update::NotFound {
+            return Ok(SetupOutcome::Gone);
         }
+        self.login_limits.password_was_set(name);
+        if let Some(cache) = &self.cache {
+            cache.forget_subject(&self.tenant, &account.subject);
+        }
+        // The place becomes a familiar one when somebody signs in from it with the password.
+        let begun = self.begin_session(&account, replaces, caller).await?;
+        Ok(SetupOutcome::Done(begun.map(|(secret, _)| secret)))
     }
 
     async fn account_of_link(

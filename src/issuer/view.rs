@@ -289,8 +289,8 @@ pub enum PasswordChanged {
 /// The outcome of using a set-password link.
 #[derive(Debug)]
 pub enum SetupOutcome {
-    /// The password is set.
-    Done,
+    /// The password is set, and its owner signed in: set the session's cookie. `None` when the account is switched off.
+    Done(Option<SessionSecret>),
     /// Unknown, used or expired link.
     Gone,
     /// The password is not acceptable.

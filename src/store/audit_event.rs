@@ -193,7 +193,7 @@ events! {
     GrantRevoked = "grant.revoked", Deed, [Actor] [Subject Client Resource Target] [], "how many, where there can be several";
     /// A login failed. What was typed is not recorded.
     LoginFailed = "login.failed", Open, [] [Subject] ["wrong_password" "unknown_account" "account_disabled"];
-    /// A user signed in, or goes on in a new browser session after a change of their password.
+    /// A user signed in: by their password, or by setting another one.
     LoginSucceeded = "login.succeeded", Deed, [Actor Subject] [] [];
     /// A login was refused unseen because of earlier failures; it was told how long to wait.
     LoginThrottled = "login.throttled", Open, [] [Subject] [];

@@ -235,10 +235,9 @@ describe('pages in Chromium', () => {
     const [name, first, second] = [`ada-${randomBytes(4).toString('hex')}`, 'nine-otters-under-a-bridge', 'five-kettles-in-a-row'];
     const { link } = await gateway.command('user', 'add', name);
     await page.goto(link);
-    for (const label of ['New password', 'The same again']) await page.getByLabel(label).fill(first);
+    for (const label of ['New password', 'Confirm password']) await page.getByLabel(label).fill(first);
     await page.getByRole('button', { name: 'Set password' }).click();
-    await page.goto(`${gateway.origin}/account`);
-    await logIn(page, { name, password: first });
+    assert.match(await page.getByRole('status').innerText(), /you are signed in/);
     const change = async (present) => {
       if (!(await page.getByLabel('Present password').isVisible())) await page.getByText('Change your password').click();
       await page.getByLabel('Present password').fill(present);
@@ -256,6 +255,20 @@ describe('pages in Chromium', () => {
     await page.goto(`${gateway.origin}/account`);
     await logIn(page, { name, password: second });
     await page.getByRole('heading', { name: 'Your account' }).waitFor();
+  }));
+
+  test('who sets a first password goes on to the application that waits', () => visit({}, async (page) => {
+    await page.goto(authorization().href);
+    await page.getByLabel(/password/i).waitFor();
+    const { link } = await gateway.command('user', 'add', `grace-${randomBytes(4).toString('hex')}`);
+    await page.goto(link);
+    for (const label of ['New password', 'Confirm password']) await page.getByLabel(label).fill('nine-otters-under-a-bridge');
+    await picture(page, 'setup');
+    await page.getByRole('button', { name: 'Set password' }).click();
+    const left = reaches(page);
+    await consent(page);
+    await left;
+    assert.ok(arrived.at(-1).get('code'));
   }));
 
   for (const colorScheme of ['light', 'dark']) {

@@ -274,7 +274,7 @@ impl Site {
         let link = self.invite(name).await;
         let form = [("link", link.as_str()), ("password", PASSWORD), ("repeat", PASSWORD)];
         let answer = self.submit("/setup", &form, &[]).await;
-        assert_eq!((answer.status, answer.header("location")), (303, "/?done=password-set"), "{answer:?}");
+        assert_eq!((answer.status, answer.header("location")), (303, "/account?done=password-set"), "{answer:?}");
     }
 
     /// Adds an account without a password; the secret of its set-password link.

@@ -207,8 +207,8 @@ impl World {
         };
         self.inner().insert_account(account, self.row()).await.unwrap();
         let link = self.link(&subject, name).await;
-        let outcome = self.issuer.redeem_setup(link.reveal(), PASSWORD, &caller(1)).await.unwrap();
-        assert!(matches!(outcome, SetupOutcome::Done), "{outcome:?}");
+        let outcome = self.issuer.redeem_setup(link.reveal(), PASSWORD, None, &caller(1)).await.unwrap();
+        assert!(matches!(outcome, SetupOutcome::Done(Some(_))), "{outcome:?}");
         // A new password ends what was issued up to this moment; what follows is issued after it.
         self.pass(1);
         subject

@@ -198,7 +198,7 @@ async fn li_02_a_new_password_ends_the_pause() {
     assert!(wait(&attempt(&world, &browser, "ada", PASSWORD, &caller(4)).await).is_some());
     // Whoever holds an operator's link has nothing to guess.
     let link = world.link(&subject, "pause").await;
-    world.issuer.redeem_setup(link.reveal(), "another-teapot-42", &caller(1)).await.unwrap();
+    world.issuer.redeem_setup(link.reveal(), "another-teapot-42", None, &caller(1)).await.unwrap();
     let outcome = attempt(&world, &browser, "ada", "another-teapot-42", &caller(4)).await;
     assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{outcome:?}");
 }
