@@ -781,3 +781,56 @@ fn cf_02_no_static_answer_is_at_an_address_of_the_gateways_own() {
         }
     }
 }
+
+/// The beginning of a PNG picture, which says how large it is.
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let head = [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &width.to_be_bytes(), &height.to_be_bytes()];
+    head.concat()
+}
+
+#[test]
+fn a_logo_is_a_small_picture_and_links_are_https() {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = dir.path().join("logo");
+    let problem = |content: &[u8]| {
+        std::fs::write(&file, content).expect("a temporary file can be written");
+        let found = problems_of(&format!("{GOOD}[login]\nlogo = \"{}\"\n", file.display()), &Overrides::default());
+        lines(&found).join("\n")
+    };
+    let comment = b"<?xml version=\"1.0\"?>\n<!-- made by hand -->\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
+    for good in [png(300, 84).as_slice(), png(2048, 1).as_slice(), b"<svg>", comment] {
+        assert_eq!(problem(good), "");
+    }
+    let entities = b"<!DOCTYPE svg [<!ENTITY a \"b\">]><svg/>";
+    for bad in [
+        b"".as_slice(),
+        b"\xff\xd8\xff\xe0 JPEG",
+        b"<html><svg/></html>",
+        b"<svgx/>",
+        b"<!-- <svg/>",
+        entities,
+        &png(2049, 1),
+        &png(0, 1),
+        b"\x89PNG\r\n\x1a\n",
+    ] {
+        let said = problem(bad);
+        assert!(said.contains("login.logo: this is neither a PNG nor an SVG picture"), "{bad:?}: {said}");
+    }
+    assert!(problem(&[b"<svg>".as_slice(), &[b' '; 65_536]].concat()).contains("larger than 64 KiB"));
+    for unreadable in ["/nowhere/logo.png", "/dev/zero", "/"] {
+        let said = only_problem(&format!("[login]\nlogo = \"{unreadable}\"\n"));
+        assert!(said.contains("login.logo: the file cannot be used"), "{said}");
+    }
+    for key in ["support_url", "privacy_url", "terms_url"] {
+        for (url, fault) in [
+            ("http://example.com", "this is not an https URL"),
+            ("javascript:alert(1)", "this is not an https URL"),
+            ("mailto:help@example.com", "this is not an https URL"),
+            ("help", "this is not a URL"),
+            ("https://a:b@example.com", "credentials"),
+        ] {
+            let said = only_problem(&format!("[login]\n{key} = \"{url}\"\n"));
+            assert!(said.contains(&format!("login.{key}: ")) && said.contains(fault), "{said}");
+        }
+    }
+}

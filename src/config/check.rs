@@ -11,10 +11,10 @@ use super::policy_file::{DocumentMode, Documents};
 use super::problem::{Report, Setting};
 use super::table::UNKNOWN_KEY;
 use super::{
-    AuditPolicy, Config, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig,
-    Overrides, Problem, Rates, RegistrationConfig, TokenPolicy,
+    AuditPolicy, Config, LogConfig, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig, Overrides, Problem,
+    Rates, RegistrationConfig, TokenPolicy,
 };
-use super::{document, file_trust, secret_source, upstream, well_known};
+use super::{document, file_trust, login, secret_source, upstream, well_known};
 use crate::files::{self, ReadError};
 use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_scheme};
 
@@ -77,7 +77,7 @@ fn is_for_the_server(key: &str) -> bool {
     let of_listeners = ["listen.certificate", "listen.key", "listen.health_path", "operator.address"].contains(&key);
     of_listeners
         || key.starts_with("well_known[")
-        || matches!(key, "--operator-listen" | "outbound.extra_ca_file")
+        || matches!(key, "--operator-listen" | "outbound.extra_ca_file" | "login.logo")
         || of_upstream.is_some_and(|key| key == "ca_file" || key == "headers" || key.starts_with("headers."))
 }
 
@@ -142,7 +142,7 @@ impl Check<'_> {
                 refresh_lost_answer: file.tokens.refresh_lost_answer.value,
                 secret_overlap: file.tokens.secret_overlap.value,
             },
-            login: login(&file),
+            login: login::policy(self, &file),
             registration: self.registration(&file),
             metadata_documents: self.metadata_documents(&file.documents),
             outbound: self.outbound(&file),
@@ -321,24 +321,8 @@ impl Check<'_> {
         path
     }
 
-    fn unreadable(&self, setting: &Setting<PathBuf>, why: &ReadError, remedy: &str) {
+    pub(super) fn unreadable(&self, setting: &Setting<PathBuf>, why: &ReadError, remedy: &str) {
         let why = if let ReadError::Io(error) = why { error.kind().to_string() } else { why.to_string() };
         self.report.wrong(setting, format!("the file cannot be read ({why})"), remedy);
-    }
-}
-
-fn login(file: &File) -> LoginPolicy {
-    let login = &file.login;
-    LoginPolicy {
-        session_idle: login.session_idle.value,
-        session_absolute: login.session_absolute.value,
-        interaction: login.interaction.value,
-        setup_link: login.setup_link.value,
-        reset_link: login.reset_link.value,
-        min_password: login.min_password.value,
-        hash_slots: login.hash_slots.value,
-        argon2_memory_kib: u32::try_from(login.argon2_memory.value.0 / 1024).unwrap_or(u32::MAX),
-        argon2_passes: login.argon2_passes.value,
-        product_name: login.product_name.value.clone(),
     }
 }

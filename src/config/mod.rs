@@ -37,7 +37,7 @@ mod well_known;
 
 pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system};
 pub use listener::is_loopback;
-pub use login::LoginPolicy;
+pub use login::{LoginPolicy, Logo, LogoKind, PageLinks};
 pub use overrides::Overrides;
 pub use problem::Problem;
 pub use reference::{keys, reference};

@@ -1,6 +1,7 @@
 //! The mirror of gateway.toml, second part: lifetimes, accounts, clients, limits, rates, timeouts. The numbers are those
 //! of OAuth 2.1, NIST SP 800-63B and RFC 9106 where these name any.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::table::table;
@@ -56,6 +57,15 @@ table! {
         argon2_passes: u32 = 3, 2 to 20;
         /// The name on the pages.
         product_name: String = "mcpgate";
+        /// Your logo on the pages: a PNG or SVG file of at most 64 KiB, shown 28 pixels high. The gateway serves it itself, so
+        /// nobody else learns who signs in. Read anew on reload.
+        logo: PathBuf = none;
+        /// Where people get help, an https URL. The pages link to it and to the two below.
+        support_url: String = none;
+        /// Your statement on privacy, an https URL.
+        privacy_url: String = none;
+        /// Your terms of use, an https URL.
+        terms_url: String = none;
     }
 }
 

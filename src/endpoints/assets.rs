@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 
+use crate::config::{Config, LogoKind};
 use crate::web::{Body, Response, reply};
 
 use super::rejection::PageRejection;
@@ -40,13 +41,39 @@ impl Asset {
     }
 }
 
+/// An operator's logo is a stranger's drawing: opened by itself, it runs nothing and fetches nothing.
+const DRAWING: HeaderValue = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
+
+/// Returns path and media type of the logo on the pages.
+pub(super) fn logo(config: &Config) -> (String, &'static str) {
+    match &config.login.logo {
+        None => (LOGO.path.clone(), LOGO.content_type),
+        Some(logo) => {
+            let (extension, content_type) = match logo.kind {
+                LogoKind::Png => ("png", "image/png"),
+                LogoKind::Svg => ("svg", "image/svg+xml"),
+            };
+            (format!("{FOLDER}own-{}.{extension}", logo.tag), content_type)
+        }
+    }
+}
+
 /// Answers with the asset of this very name.
-pub(super) fn get(path: &str) -> Result<Response, PageRejection> {
-    let asset = [&*STYLE, &*LOGO].into_iter().find(|asset| asset.path == path).ok_or(PageRejection::NotFound)?;
+pub(super) fn get(path: &str, config: &Config) -> Result<Response, PageRejection> {
+    let own = config.login.logo.as_ref().filter(|_| logo(config).0 == path);
+    let built_in = [&*STYLE, &*LOGO].into_iter().find(|asset| asset.path == path);
+    let (content, content_type) = match (own, built_in) {
+        (Some(own), _) => (own.content.clone(), logo(config).1),
+        (None, Some(asset)) => (Bytes::from_static(asset.content), asset.content_type),
+        (None, None) => return Err(PageRejection::NotFound),
+    };
     let mut response = reply::empty(StatusCode::OK);
-    *response.body_mut() = Body::from(Bytes::from_static(asset.content));
+    *response.body_mut() = Body::from(content);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if own.is_some() {
+        headers.insert(CONTENT_SECURITY_POLICY, DRAWING);
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     Ok(response)
 }

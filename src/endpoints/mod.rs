@@ -121,7 +121,9 @@ impl Endpoints {
             ("POST", "/register") => client(visit, Face::Registration, register::post(visit, body).await).await,
             ("POST", "/revoke") => client(visit, Face::Token, revoke::post(visit, body).await).await,
             ("GET" | "HEAD", "/") => welcome::get(visit),
-            ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => page(visit, assets::get(path)).await,
+            ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => {
+                page(visit, assets::get(path, visit.config)).await
+            }
             ("OPTIONS", _) if allowed.ends_with("OPTIONS") => cors::preflight(allowed),
             _ => reply::method_not_allowed(allowed),
         }

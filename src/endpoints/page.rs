@@ -4,7 +4,7 @@ use askama::Template;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderName};
 use http::{HeaderValue, StatusCode};
 
-use crate::config::Config;
+use crate::config::{Config, PageLinks};
 use crate::issuer::{AccountView, AskedScope, ConsentView, Identity};
 use crate::oauth::{Lifetime, ScopeSet};
 use crate::web::{Response, reply};
@@ -17,13 +17,32 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 pub(super) struct Frame<'a> {
     product: &'a str,
     style: &'static str,
-    logo: &'static str,
+    logo: String,
+    logo_type: &'static str,
+    /// Whether the logo is the operator's, of whatever width.
+    logo_is_own: bool,
+    links: &'a PageLinks,
 }
 
 impl<'a> Frame<'a> {
-    /// Takes the product's name from the configuration.
+    /// Takes from the configuration whose pages these are.
     pub(super) fn new(config: &'a Config) -> Self {
-        Self { product: &config.login.product_name, style: &assets::STYLE.path, logo: &assets::LOGO.path }
+        let (logo, logo_type) = assets::logo(config);
+        Self {
+            product: &config.login.product_name,
+            style: &assets::STYLE.path,
+            logo,
+            logo_type,
+            logo_is_own: config.login.logo.is_some(),
+            links: &config.login.links,
+        }
+    }
+
+    /// Returns the pages of the operator that every page links to, each with its words.
+    fn footer(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let PageLinks { support, privacy, terms } = self.links;
+        let links = [(support, "Support"), (privacy, "Privacy"), (terms, "Terms of use")];
+        links.into_iter().filter_map(|(url, words)| Some((url.as_deref()?, words)))
     }
 }
 

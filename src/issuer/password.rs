@@ -160,6 +160,7 @@ fn is_current(stored: &PasswordHash, policy: &LoginPolicy) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PageLinks;
     use crate::oauth::Lifetime;
 
     fn policy() -> LoginPolicy {
@@ -174,6 +175,8 @@ mod tests {
             argon2_memory_kib: 64,
             argon2_passes: 1,
             product_name: "Example Portal".to_owned(),
+            logo: None,
+            links: PageLinks::default(),
         }
     }
 

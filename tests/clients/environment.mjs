@@ -1,5 +1,5 @@
 // What all the suites stand on, started once: the servers behind, the gateway, Chromium, the desk.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,6 +35,12 @@ extra_ca_file = "${outbound}"
 
 [tokens]
 access = "1m"
+
+[login]
+product_name = "Lighthouse"
+logo = "${join(site, 'logo.svg')}"
+support_url = "https://help.example.com/"
+privacy_url = "https://example.com/privacy"
 
 [rates]
 authorize_per_second = 1000
@@ -101,6 +107,8 @@ export const upstreams = await Promise.all([
 // An application's own web site, as far as the gateway is concerned: one Client ID Metadata Document over https. Its
 // certificate is of a CA that the operator of the gateway added, and its address one that the operator opened.
 const site = mkdtempSync(join(tmpdir(), 'mcpgate-site-'));
+writeFileSync(join(site, 'logo.svg'), `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 28" width="90" height="28">
+  <style>rect { fill: #d2691e }</style><rect width="90" height="28" rx="6"/><circle cx="14" cy="14" r="8" fill="#fff"/></svg>`);
 await run(BINARY, ['certs', 'dev', '--dir', site], { env: process.env });
 const pem = (name) => readFileSync(join(site, name), 'utf8');
 const server = createServer({ cert: pem('server.pem'), key: pem('server-key.pem') }, (request, response) => {

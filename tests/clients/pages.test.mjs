@@ -94,6 +94,11 @@ describe('pages in Chromium', () => {
     const asked = authorization();
     await page.goto(asked.href);
     await picture(page, 'login');
+    const logo = page.getByRole('main').locator('img');
+    assert.ok(await logo.evaluate((image) => image.complete && image.naturalWidth === 90), 'the logo of the operator is drawn');
+    for (const [name, href] of [['Support', 'https://help.example.com/'], ['Privacy', 'https://example.com/privacy']]) {
+      assert.equal(await page.locator('footer').getByRole('link', { name }).getAttribute('href'), href);
+    }
     await logIn(page, { name: ACCOUNT.name, password: 'not the password' });
     await page.getByRole('alert').waitFor();
     await picture(page, 'login-wrong-password');

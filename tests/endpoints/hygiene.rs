@@ -189,3 +189,43 @@ async fn az_31_pages_ask_nobody_else_and_carry_no_script() {
         assert_eq!(handlers.count(), 0, "{at}");
     }
 }
+
+#[tokio::test]
+async fn the_operators_logo_and_links_are_on_every_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let png = write("logo.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10 and so on");
+    let svg = write("logo", b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>");
+    for (file, content_type) in [(&png, "image/png"), (&svg, "image/svg+xml")] {
+        let site = Site::with(&format!(
+            "[login]\nlogo = \"{file}\"\nsupport_url = \"https://help.example/?a=1&b=2\"\n\
+             privacy_url = \"https://example.com/privacy\"\nterms_url = \"https://example.com/terms\"\n"
+        ))
+        .await;
+        let page = site.ask("GET", "/", &[]).await;
+        let path = page.body.split("<img src=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        assert!(
+            path.starts_with("/assets/own-") && page.body.contains(&format!("type=\"{content_type}\"")),
+            "{page:?}"
+        );
+        for link in ["https://help.example/?a=1&#38;b=2", "https://example.com/privacy", "https://example.com/terms"] {
+            let wished = format!("<a href=\"{link}\" target=\"_blank\" rel=\"noopener noreferrer\">");
+            assert!(page.body.contains(&wished), "{wished} in {}", page.body);
+        }
+        let logo = site.ask("GET", &path, &[]).await;
+        assert_eq!((logo.status, logo.header("content-type")), (200, content_type));
+        assert_eq!(logo.header("content-length"), std::fs::metadata(file).unwrap().len().to_string());
+        assert_eq!(logo.header("x-content-type-options"), "nosniff");
+        // Opened by itself, it is a document of our origin: nothing in it may run.
+        let policy = logo.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && policy.ends_with("sandbox"), "{policy}");
+        assert_eq!(site.ask("GET", &format!("{path}x"), &[]).await.status, 404);
+    }
+    let plain = Site::start().await;
+    let page = plain.ask("GET", "/", &[]).await;
+    assert!(!page.body.contains("<footer>") && page.body.contains("/assets/logo-"), "{page:?}");
+}

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mcpgate::config::{
     AuditPolicy, Config, Limits, Listener, LogConfig, LoginPolicy, MetadataDocumentConfig, MetadataDocumentMode,
-    OutboundConfig, Rates, RegistrationConfig, ScopeConfig, Timeouts, TlsConfig, TokenPolicy, UpstreamConfig,
-    UpstreamKind,
+    OutboundConfig, PageLinks, Rates, RegistrationConfig, ScopeConfig, Timeouts, TlsConfig, TokenPolicy,
+    UpstreamConfig, UpstreamKind,
 };
 use mcpgate::oauth::{Brand, Lifetime, ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
@@ -53,6 +53,8 @@ pub(crate) fn config() -> Config {
             argon2_memory_kib: 64,
             argon2_passes: 1,
             product_name: "mcpgate".to_owned(),
+            logo: None,
+            links: PageLinks::default(),
         },
         registration: RegistrationConfig {
             enabled: true,
