@@ -183,7 +183,16 @@ fn passes_from_http(name: &HeaderName) -> bool {
         || LISTED.contains(name)
         || matches!(
             name.as_str(),
-            "link" | "content-digest" | "repr-digest" | "deprecation" | "sunset" | "x-total-count"
+            "link"
+                | "accept-patch"
+                | "content-digest"
+                | "deprecation"
+                | "preference-applied"
+                | "repr-digest"
+                | "sunset"
+                | "want-content-digest"
+                | "want-repr-digest"
+                | "x-total-count"
         )
         || name.as_str().starts_with("ratelimit")
         || name.as_str().starts_with("x-ratelimit-")

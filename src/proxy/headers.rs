@@ -2,8 +2,9 @@
 //! are copied if they are on a list, then ours come, so that no field of a client's can stand where ours belongs.
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HOST,
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, USER_AGENT,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE,
+    CONTENT_RANGE, CONTENT_TYPE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    PRAGMA, RANGE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
@@ -121,26 +122,40 @@ fn is_routing(name: &HeaderName) -> bool {
     *name == MCP_METHOD || *name == MCP_NAME || name.as_str().starts_with("mcp-param-")
 }
 
-/// What a plain HTTP interface may need; credentials, cookies and everything about the connection are not among it.
+/// What a plain HTTP interface may need; credentials, cookies and everything about the connection are not among it. What is
+/// said of a part or of a condition must pass, or the upstream would take the part for the whole (RFC 9110 14.5). An
+/// event's id is the interface's own, and it is told whose the request is.
 fn passes_to_http(name: &HeaderName) -> bool {
-    static LISTED: [HeaderName; 16] = [
+    static LISTED: [HeaderName; 19] = [
         ACCEPT,
+        ACCEPT_CHARSET,
         ACCEPT_ENCODING,
         ACCEPT_LANGUAGE,
         CACHE_CONTROL,
         CONTENT_ENCODING,
         CONTENT_LANGUAGE,
+        CONTENT_RANGE,
         CONTENT_TYPE,
         IF_MATCH,
         IF_MODIFIED_SINCE,
         IF_NONE_MATCH,
         IF_RANGE,
         IF_UNMODIFIED_SINCE,
+        LAST_EVENT_ID,
         PRAGMA,
         RANGE,
         USER_AGENT,
         HeaderName::from_static("content-disposition"),
     ];
     LISTED.contains(name)
-        || matches!(name.as_str(), "prefer" | "idempotency-key" | "content-digest" | "repr-digest" | "x-requested-with")
+        || matches!(
+            name.as_str(),
+            "prefer"
+                | "idempotency-key"
+                | "content-digest"
+                | "repr-digest"
+                | "want-content-digest"
+                | "want-repr-digest"
+                | "x-requested-with"
+        )
 }

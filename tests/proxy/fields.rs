@@ -152,6 +152,57 @@ async fn hd_05_hd_06_hd_09_credentials_addresses_and_hops_of_a_client_never_arri
 }
 
 #[tokio::test]
+async fn what_content_conditions_and_parts_need_passes_to_a_plain_http_interface_and_back() {
+    let world = World::new().await;
+    let token = world.token(API).text;
+    let asked = [
+        ("Accept", "text/event-stream"),
+        ("Accept-Charset", "utf-8"),
+        ("Accept-Encoding", "gzip"),
+        ("Accept-Language", "de"),
+        ("Cache-Control", "no-cache"),
+        ("Content-Disposition", "attachment"),
+        ("Content-Encoding", "gzip"),
+        ("Content-Language", "de"),
+        ("Content-Range", "bytes 0-39/80"),
+        ("Content-Type", "text/plain"),
+        ("Idempotency-Key", "\"k\""),
+        ("If-Match", "\"a\""),
+        ("If-Modified-Since", "Thu, 01 Jan 2026 00:00:00 GMT"),
+        ("If-None-Match", "\"b\""),
+        ("If-Range", "\"c\""),
+        ("If-Unmodified-Since", "Fri, 02 Jan 2026 00:00:00 GMT"),
+        // What a stream of events is resumed by.
+        ("Last-Event-ID", "41"),
+        ("Prefer", "respond-async"),
+        ("Range", "bytes=0-9"),
+        ("Repr-Digest", "sha-256=:AA==:"),
+        ("Want-Repr-Digest", "sha-256=1"),
+    ];
+    let answered = [
+        ("Accept-Patch", "application/json"),
+        ("Accept-Ranges", "bytes"),
+        ("Content-Range", "bytes 0-1/2"),
+        ("ETag", "\"a\""),
+        ("Preference-Applied", "respond-async"),
+        ("Retry-After", "3"),
+        ("Want-Content-Digest", "sha-256=1"),
+    ];
+    let fields: String = answered.iter().map(|(n, v)| format!("\r\n{n}: {v}")).collect();
+    world.api.then([answer(&format!("206 Partial Content\r\nContent-Type: text/plain{fields}"), "ok")]);
+    let ask = Ask::new("PUT", "/api/x").body(PING).bearer(&token);
+    let reply = world.ask(&asked.iter().fold(ask, |ask, (name, value)| ask.field(name, value))).await;
+    assert_eq!(reply.status, 206, "{reply:?}");
+    let seen = world.api.last();
+    for (name, value) in asked {
+        assert_eq!(seen.field(name), Some(value), "{name}");
+    }
+    for (name, value) in answered {
+        assert_eq!(reply.field(name), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn hd_14_an_answer_says_nothing_about_this_origin() {
     let world = World::new().await;
     let removed = [
