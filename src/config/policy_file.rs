@@ -186,9 +186,11 @@ table! {
         tls_handshake: Duration = "5s", "1s" to "60s";
         /// Head of a request.
         request_head: Duration = "10s", "1s" to "60s";
-        /// Body of an OAuth request, in all (408); after 5 s it must have come at 1 KiB a second.
+        /// Body of an OAuth request, in all (408). One that falls more than 5 s behind 1 KiB a second is given up earlier.
         oauth_body: Duration = "10s", "1s" to "60s";
-        /// Body of a request to an upstream, in all (408); a larger `limits.mcp_body` may need longer.
+        /// Body of a request to an upstream: how long the gateway waits for the client in all (408); a larger `limits.mcp_body`
+        /// may need longer. While the request holds a place at the upstream, or a body beyond `limits.inspect_body` one of
+        /// those for large bodies, a client that falls more than 5 s behind 1 KiB a second is given up earlier.
         mcp_body: Duration = "30s", "1s" to "1h";
         /// How far a client may fall behind 1 KiB a second in taking an answer: one that takes nothing is closed after this,
         /// one that takes too little somewhat later.

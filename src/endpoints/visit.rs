@@ -1,7 +1,6 @@
 //! `Visit`: one request on its way through an endpoint, and how its cookies, query and form are read.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, REFERER};
 use http::{HeaderMap, request::Parts};
@@ -21,9 +20,6 @@ const ID_MARK: char = '.';
 const TAG_LENGTH: usize = 16;
 /// More sign-ins than anybody has open in one browser; their cookies take about 2 KB.
 const TRANSACTIONS_KEPT: usize = 10;
-
-/// How long a body may take before its rate counts: a phone that changes from one network to another meanwhile is heard.
-const GRACE: Duration = Duration::from_secs(5);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -70,7 +66,7 @@ impl Visit<'_> {
         if headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity") {
             return Err(InputRejection::ContentEncoding);
         }
-        let pace = Pace { total: self.config.timeouts.oauth_body, grace: GRACE };
+        let pace = Pace { total: self.config.timeouts.oauth_body, grace: Pace::CLIENTS_GRACE };
         Ok(read_bounded(body, self.config.limits.oauth_body, pace).await?)
     }
 

@@ -136,6 +136,9 @@ impl Proxy {
         record.answer(Outcome::Forwarded, status);
         // A stream of events may stay open for hours: it is no longer a request under way.
         let place = Some(place).filter(|_| !is_events);
+        if place.is_none() {
+            lease.give_up_place();
+        }
         let (silence, on_silence) = if is_events {
             (config.timeouts.sse_keep_alive, Order::KeepAlive)
         } else {

@@ -86,7 +86,10 @@ impl Late {
         let (head, body) = response.into_parts();
         let place = self.place.take();
         Poll::Ready(match (self.judge(&head), &self.stream) {
-            (Ok(Flow::Events), _) => Begun::Answer(body, lease, None, Flow::Events),
+            (Ok(Flow::Events), _) => {
+                lease.give_up_place();
+                Begun::Answer(body, lease, None, Flow::Events)
+            }
             (Ok(flow), _) => Begun::Answer(body, lease, place, flow),
             (Err(nothing), None) => Begun::Nothing(nothing),
             (Err(nothing), Some(stream)) => self.refuse_stream(stream, &head, nothing),

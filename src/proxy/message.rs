@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use crate::config::{Config, UpstreamKind};
 use crate::mcp::{
     Envelope, EnvelopeError, EnvelopeReader, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders,
 };
-use crate::web::RequestBody;
+use crate::web::{Pace, Paced, RequestBody};
 
 /// Bodies beyond `limits.inspect_body` that one worker holds at a time, until they are sent: at 4 MiB each, 64 MiB.
 pub(super) const LARGE_BODIES: usize = 16;
@@ -235,7 +235,7 @@ async fn read_whole(
     let stop = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
         Poll::Ready(stop @ (Stop::End | Stop::Broken(_))) => stop,
         Poll::Ready(Stop::Full) | Poll::Pending => {
-            let rest = timeout(time, read_rest(&mut read, &mut body, limit, enough, large, &mut place));
+            let rest = timeout(time, read_rest(&mut read, &mut body, (limit, time), enough, large, &mut place));
             Box::pin(rest).await.map_err(|_| Rejection::SlowBody)??
         }
     };
@@ -253,7 +253,7 @@ async fn read_whole(
 async fn read_rest(
     read: &mut Gathered,
     body: &mut RequestBody,
-    limit: usize,
+    (limit, time): (usize, Duration),
     enough: usize,
     large: (&Arc<Places>, &Arc<Budget>),
     place: &mut Option<Place>,
@@ -268,12 +268,31 @@ async fn read_rest(
     }
     let (places, user) = large;
     *place = Some(places.take(user, PLACE_WAIT).await?);
+    // DS-02: nobody keeps a place that others wait for by sending next to nothing.
+    let mut paced = Paced::new(Pace { total: time, grace: Pace::CLIENTS_GRACE });
     loop {
         let enough = read.len().saturating_add(PORTION).min(limit.saturating_add(1));
-        let stop = poll_fn(|cx| read.poll_read(body, enough, cx)).await;
+        let stop = poll_fn(|cx| poll_paced(read, body, enough, &mut paced, cx)).await?;
         if !matches!(stop, Stop::Full) || read.len() > limit {
             return Ok(stop);
         }
         tokio::task::yield_now().await;
+    }
+}
+
+/// Reads on, as long as the body keeps its pace.
+fn poll_paced(
+    read: &mut Gathered,
+    body: &mut RequestBody,
+    enough: usize,
+    paced: &mut Paced,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Stop<hyper::Error>, Rejection>> {
+    let before = read.len();
+    let stop = read.poll_read(body, enough, cx);
+    paced.received(read.len().saturating_sub(before));
+    match stop {
+        Poll::Ready(stop) => Poll::Ready(Ok(stop)),
+        Poll::Pending => paced.poll_slow(cx).map(|()| Err(Rejection::SlowBody)),
     }
 }

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Sleep;
 
 use super::rejection::Rejection;
-use crate::web::{RequestBody, detached};
+use crate::web::{Pace, Paced, RequestBody, detached};
 
 /// What is sent.
 pub(super) enum Outgoing {
@@ -75,19 +74,22 @@ impl Lent {
     }
 }
 
-/// A body that is passed on unseen: of at most so many bytes, within a time.
+/// A body that is passed on unseen: of at most so many bytes, and no slower than it may come.
 pub(super) struct Upload {
     body: RequestBody,
     left: usize,
-    deadline: Pin<Box<Sleep>>,
+    paced: Paced,
     progress: Arc<Progress>,
 }
 
 /// How far an upload has come, for whoever waits for the answer to it.
 #[derive(Debug)]
-pub(super) struct Progress(AtomicU8);
+pub(super) struct Progress {
+    state: AtomicU8,
+    has_place: AtomicBool,
+}
 
-/// What `Progress` holds.
+/// The states of a `Progress`.
 const UNDER_WAY: u8 = 0;
 const ENDED: u8 = 1;
 const TOO_LARGE: u8 = 2;
@@ -97,24 +99,31 @@ const BROKEN_OFF: u8 = 4;
 impl Progress {
     /// Returns whether the whole body was handed over to be sent.
     pub(super) fn has_ended(&self) -> bool {
-        self.0.load(Relaxed) == ENDED
+        self.state.load(Relaxed) == ENDED
     }
 
     /// Returns what is wrong with the client's body, if that is why the request failed.
     pub(super) fn fault(&self) -> Option<Rejection> {
-        match self.0.load(Relaxed) {
+        match self.state.load(Relaxed) {
             TOO_LARGE => Some(Rejection::TooLarge),
             TOO_SLOW => Some(Rejection::SlowBody),
             BROKEN_OFF => Some(Rejection::BadBody("the body broke off")),
             _ => None,
         }
     }
+
+    /// Takes note that the request no longer holds a place at its upstream, for which a client must send at a rate.
+    pub(super) fn give_up_place(&self) {
+        self.has_place.store(false, Relaxed);
+    }
 }
 
 impl Outgoing {
+    /// Passes a body on that is waited for this long in all.
     pub(super) fn stream(body: RequestBody, limit: usize, time: Duration) -> Self {
-        let progress = Arc::new(Progress(AtomicU8::new(UNDER_WAY)));
-        Self::Stream(Box::new(Upload { body, left: limit, deadline: Box::pin(tokio::time::sleep(time)), progress }))
+        let progress = Progress { state: AtomicU8::new(UNDER_WAY), has_place: AtomicBool::new(true) };
+        let paced = Paced::new(Pace { total: time, grace: Pace::CLIENTS_GRACE });
+        Self::Stream(Box::new(Upload { body, left: limit, paced, progress: Arc::new(progress) }))
     }
 
     /// Returns how far it has come, unless all of it is here.
@@ -177,20 +186,26 @@ impl Upload {
                         return self.fail(TOO_LARGE, io::ErrorKind::FileTooLarge);
                     };
                     self.left = left;
+                    self.paced.received(data.len());
                     // Nobody asks again after the last byte of a known length.
                     if self.body.is_end_stream() || self.body.size_hint().exact() == Some(0) {
-                        self.progress.0.store(ENDED, Relaxed);
+                        self.progress.state.store(ENDED, Relaxed);
                     }
                     // The upstream may take its time: what waits for it must not be a read buffer for each byte.
                     return Poll::Ready(Some(Ok(Frame::data(detached(data).into()))));
                 }
                 Poll::Ready(Some(Err(_))) => return self.fail(BROKEN_OFF, io::ErrorKind::ConnectionAborted),
                 Poll::Ready(None) => {
-                    self.progress.0.store(ENDED, Relaxed);
+                    self.progress.state.store(ENDED, Relaxed);
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
-                    return match self.deadline.as_mut().poll(cx) {
+                    // DS-02: nobody keeps a place that others wait for by sending next to nothing. The time in which the
+                    // upstream takes nothing does not count, since nothing is asked of the client then.
+                    if !self.progress.has_place.load(Relaxed) {
+                        self.paced.waive_rate();
+                    }
+                    return match self.paced.poll_slow(cx) {
                         Poll::Ready(()) => self.fail(TOO_SLOW, io::ErrorKind::TimedOut),
                         Poll::Pending => Poll::Pending,
                     };
@@ -200,7 +215,7 @@ impl Upload {
     }
 
     fn fail(&self, state: u8, kind: io::ErrorKind) -> Poll<Option<io::Result<Frame<Piece>>>> {
-        self.progress.0.store(state, Relaxed);
+        self.progress.state.store(state, Relaxed);
         Poll::Ready(Some(Err(kind.into())))
     }
 }

@@ -279,6 +279,13 @@ impl Lease {
             self.idle.put_back(line);
         }
     }
+
+    /// The request no longer holds its place.
+    pub(super) fn give_up_place(&self) {
+        if let Some(upload) = &self.upload {
+            upload.give_up_place();
+        }
+    }
 }
 
 impl Drop for Lease {

@@ -1,13 +1,13 @@
 //! `Body`: an enum, not a boxed trait object; and the bounded read.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout_at};
+
+use super::pace::{Pace, Paced};
 
 /// A stream that the proxy relays.
 type Relayed = Pin<Box<dyn http_body::Body<Data = Bytes, Error = std::io::Error> + Send>>;
@@ -73,28 +73,6 @@ pub enum BodyError {
     Broken,
 }
 
-/// How slowly a body may come.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// The time for the whole body.
-    pub total: Duration,
-    /// The time before [`Pace::BYTES_PER_SECOND`] is demanded.
-    pub grace: Duration,
-}
-
-impl Pace {
-    /// What a body must bring on average once the grace is over. A client on the worst of links sends its few hundred
-    /// bytes within the grace; only one that means to hold the request open sends less.
-    pub const BYTES_PER_SECOND: u32 = 1024;
-
-    /// Returns how long after its beginning a body of which `received` bytes are here may take for the next one.
-    fn allows(self, received: usize) -> Duration {
-        let earned = u32::try_from(received).unwrap_or(u32::MAX);
-        let earned = Duration::from_secs(1).saturating_mul(earned) / Self::BYTES_PER_SECOND;
-        self.total.min(self.grace.saturating_add(earned))
-    }
-}
-
 /// Makes a small part of a large buffer a buffer of its own, for whoever keeps or queues it: a part keeps the whole buffer in
 /// memory, and a read buffer has 8 KiB at least, however few bytes came.
 #[must_use]
@@ -120,11 +98,15 @@ where
     if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err(BodyError::TooLarge);
     }
-    let began = Instant::now();
+    let mut paced = Paced::new(pace);
     let mut body = pin!(body);
     let mut read = BytesMut::new();
     loop {
-        let frame = timeout_at(began + pace.allows(read.len()), body.frame()).await.map_err(|_| BodyError::Slow)?;
+        let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending => paced.poll_slow(cx).map(|()| Err(BodyError::Slow)),
+        });
+        let frame = frame.await?;
         match frame.transpose() {
             Ok(None) => return Ok(read.freeze()),
             Ok(Some(frame)) => {
@@ -132,6 +114,7 @@ where
                 if data.len() > limit.saturating_sub(read.len()) {
                     return Err(BodyError::TooLarge);
                 }
+                paced.received(data.len());
                 read.extend_from_slice(&data);
             }
             Err(error) => {
@@ -195,14 +178,6 @@ mod tests {
         assert_eq!(read_bounded(declared, 4, PACE).await, Err(BodyError::TooLarge));
         let hidden = Drip { stall: true, ..Drip::of(&["ab", "cde"]) };
         assert_eq!(read_bounded(hidden, 4, PACE).await, Err(BodyError::TooLarge));
-    }
-
-    #[test]
-    fn ds_02_after_the_grace_a_body_must_have_brought_a_kilobyte_a_second() {
-        for (bytes, seconds) in [(0, 5), (1, 5), (1024, 6), (2048, 7), (60_000, 10)] {
-            assert_eq!(PACE.allows(bytes).as_secs(), seconds, "{bytes}");
-        }
-        assert_eq!(PACE.allows(usize::MAX), PACE.total);
     }
 
     #[tokio::test]

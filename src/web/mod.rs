@@ -10,14 +10,16 @@ pub mod cors;
 mod csrf;
 pub mod frames;
 mod go_on;
+mod pace;
 pub mod peer;
 pub mod reply;
 mod request_body;
 
-pub use body::{Body, BodyError, Pace, detached, read_bounded};
+pub use body::{Body, BodyError, detached, read_bounded};
 pub use control_frames::ControlFrames;
 pub use csrf::{FormKey, is_cross_site};
 pub use go_on::GoOn;
+pub use pace::{Pace, Paced};
 pub use request_body::{LEFT_BYTES, LEFT_TIME, RequestBody};
 
 /// Why a request was refused, in one word for its access line; the response carries it.

@@ -27,6 +27,7 @@ mod probes;
 mod redirects;
 mod secure;
 mod sessions;
+mod slow;
 mod streams;
 mod tokens;
 mod upstream;
