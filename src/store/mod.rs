@@ -211,7 +211,9 @@ pub trait SessionStore {
         password_set_at: Option<Timestamp>,
         audit: AuditRow,
     ) -> Result<Update, StoreError>;
-    /// Finds a session that has not ended and whose account is enabled; moves its idle end.
+    /// Finds a session that has not ended and whose account is enabled. Moves its idle end where that moves by a minute, or
+    /// by a tenth of the idle time if that is less; otherwise, and for a hash of no such session, only reads: anybody can
+    /// ask this as often as they open a page.
     async fn touch_session(
         &self,
         tenant: &TenantId,

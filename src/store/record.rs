@@ -152,15 +152,23 @@ pub struct LoginSession {
     pub failed_before: Option<(u32, Timestamp)>,
 }
 
+/// By how much the idle end of a session moves before that is written.
+const WORTH_A_WRITE: Lifetime = Lifetime::from_secs(60);
+
 impl LoginSession {
     /// Returns whether it has not ended.
     pub(super) fn is_live(&self, now: Timestamp) -> bool {
         now < self.idle_until && now < self.expires_at
     }
 
-    /// Returns the session after a use: the idle end moves, the absolute end does not.
-    pub(super) fn touched(&self, now: Timestamp) -> Self {
-        Self { idle_until: now.plus(self.idle).min(self.expires_at), ..self.clone() }
+    /// Returns the session after a use: the idle end moves, the absolute end does not. `None` where the idle end would move
+    /// by less than a minute, and by less than a tenth of the idle time: that is not worth a write unless it is the last.
+    pub(super) fn touched(&self, now: Timestamp) -> Option<Self> {
+        let idle_until = now.plus(self.idle).min(self.expires_at);
+        let worth_a_write = WORTH_A_WRITE.min(Lifetime::from_millis(self.idle.as_millis() / 10));
+        let moved = idle_until.since(self.idle_until);
+        let is_last = idle_until == self.expires_at && moved > Lifetime::default();
+        (is_last || moved >= worth_a_write).then(|| Self { idle_until, ..self.clone() })
     }
 }
 

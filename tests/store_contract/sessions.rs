@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{Lifetime, TenantId, Timestamp};
+use mcpgate::oauth::{Lifetime, TenantId, Timestamp, TokenHash};
 use mcpgate::store::{
     Account, Advance, AuditEvent, Interaction, InteractionStep, LoginSession, SetupLink, Store, StoreError, Update,
 };
@@ -11,6 +11,7 @@ use crate::world::*;
 
 crate::on_every_store! {
     a_session_lives_while_it_is_used,
+    a_use_of_a_session_is_written_once_a_minute_and_one_of_none_never,
     cn_05_a_new_session_replaces_the_old,
     a_session_begins_only_by_the_password_that_the_account_has,
     an_interaction_is_found_until_it_ends,
@@ -42,6 +43,41 @@ async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
     assert_eq!(store.delete_session(&tenant(), &hash("idle"), logged_out()).await.unwrap(), Update::Done);
     assert_eq!(store.delete_session(&tenant(), &hash("idle"), logged_out()).await.unwrap(), Update::NotFound);
     assert_eq!(store.touch_session(&tenant(), &hash("idle"), START).await.unwrap(), None);
+}
+
+async fn a_use_of_a_session_is_written_once_a_minute_and_one_of_none_never(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let login = session("s", "alice", START);
+    let short = LoginSession { hash: hash("short"), idle: MINUTE, idle_until: START.plus(MINUTE), ..login.clone() };
+    for new in [&login, &short] {
+        let logged_in = row(AuditEvent::LoginSucceeded, START);
+        store.insert_session(new.clone(), None, Some(START), logged_in).await.unwrap();
+    }
+    store.begin_interaction(interaction("page", START), PENDING).await.unwrap();
+    let before = store.stats().operations;
+    let touched = async |hash: TokenHash, after: u64| {
+        let now = START.plus(Lifetime::from_millis(after));
+        store.touch_session(&tenant(), &hash, now).await.unwrap()
+    };
+    for after in [0, 1, 30_000, 59_999] {
+        assert_eq!(touched(login.hash, after).await.as_ref(), Some(&login), "{after}");
+        assert_eq!(touched(hash("nothing"), after).await, None);
+        // A stranger's own: it is genuine, and no session.
+        assert_eq!(touched(interaction("page", START).id, after).await, None);
+    }
+    assert_eq!(touched(short.hash, 5_999).await.as_ref(), Some(&short));
+    assert_eq!(store.stats().operations, before, "nothing was asked of the writer");
+
+    let later = START.plus(MINUTE).plus(HOUR);
+    assert_eq!(touched(login.hash, 60_000).await.unwrap().idle_until, later);
+    assert_eq!(touched(login.hash, 60_001).await.unwrap().idle_until, later);
+    assert_eq!(touched(login.hash, 0).await.unwrap().idle_until, later, "a clock that was set back takes nothing away");
+    // One that may be idle for no longer than a minute does not end while it is used.
+    for after in [50_000, 100_000, 150_000] {
+        let idle_until = START.plus(Lifetime::from_millis(after)).plus(MINUTE);
+        assert_eq!(touched(short.hash, after).await.unwrap().idle_until, idle_until);
+    }
+    assert_eq!(touched(short.hash, 210_000).await, None);
 }
 
 async fn cn_05_a_new_session_replaces_the_old(store: Arc<dyn Store>) {

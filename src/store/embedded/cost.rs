@@ -181,6 +181,7 @@ async fn people(m: &mut Measured) {
         "log in": store.insert_session(session("s", "alice", START), None, Some(START), audit.clone());
         "log in again": store.insert_session(session("s2", "alice", START), Some(hash("s")), Some(START), audit.clone());
         "use a session": store.touch_session(&of, &hash("s2"), START);
+        "use a session after a while": store.touch_session(&of, &hash("s2"), START.plus(MINUTE));
         "use no session": store.touch_session(&of, &nothing, START);
         "list one's grants": store.list_grants(&of, Some(&subject("old6")), None, START);
         "sign out everywhere": store.revoke_grants(&of, Some(&subject("old6")), None, audit.clone());

@@ -101,7 +101,7 @@ fn touch(
     now: Timestamp,
 ) -> Result<Option<LoginSession>, StoreError> {
     let Some(session) = find(db, tenant, hash)?.filter(|s| s.is_live(now)) else { return Ok(None) };
-    let touched = session.touched(now);
+    let Some(touched) = session.touched(now) else { return Ok(Some(session)) };
     let sql = "UPDATE login_session SET idle_until = ?2, seal = ?3 WHERE hash = ?1";
     execute_once(db, sql, params![hash, touched.idle_until, touched.seal()])?;
     Ok(Some(touched))
@@ -171,6 +171,13 @@ impl SessionStore for EmbeddedStore {
         now: Timestamp,
     ) -> Result<Option<LoginSession>, StoreError> {
         let (tenant, hash) = (tenant.clone(), *hash);
+        let of = tenant.clone();
+        let found = self.read(move |db| find(db, &of, &hash)).await?;
+        let Some(session) = found.filter(|s| s.is_live(now)) else { return Ok(None) };
+        if session.touched(now).is_none() {
+            return Ok(Some(session));
+        }
+        // It may have ended, or been used, since it was read.
         self.write(move |db| touch(db, &tenant, &hash, now)).await
     }
 

@@ -58,6 +58,13 @@ impl State {
         heaviest.is_some_and(|heaviest| self.remove_first(&|other: &Holder| *other == heaviest))
     }
 
+    /// Finds a session that has not ended, of an enabled account.
+    fn live_session(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<LoginSession> {
+        let session = self.sessions.iter().find(|s| s.tenant == *tenant && s.hash == *hash && s.is_live(now))?;
+        let account = self.account(&session.tenant, &session.subject)?;
+        (account.status == AccountStatus::Enabled).then(|| session.clone())
+    }
+
     /// Removes the oldest that has ended, else the oldest; whether there is one.
     fn remove_first(&mut self, is_meant: &impl Fn(&Holder) -> bool) -> bool {
         let theirs = self.interactions.iter().enumerate().filter(|(_, i)| is_meant(&Place::of(i).holder));
@@ -92,16 +99,16 @@ impl SessionStore for MemoryStore {
         hash: &TokenHash,
         now: Timestamp,
     ) -> Result<Option<LoginSession>, StoreError> {
-        let mut state = self.write();
-        let same = |s: &LoginSession| s.tenant == *tenant && s.hash == *hash;
-        let found = state.sessions.iter().find(|s| same(s) && s.is_live(now)).cloned();
-        let Some(session) = found else { return Ok(None) };
-        let account = state.account(&session.tenant, &session.subject);
-        if account.is_none_or(|a| a.status != AccountStatus::Enabled) {
-            return Ok(None);
+        let Some(session) = self.read().live_session(tenant, hash, now) else { return Ok(None) };
+        if session.touched(now).is_none() {
+            return Ok(Some(session));
         }
-        let touched = session.touched(now);
-        state.sessions.iter_mut().filter(|s| same(s)).for_each(|s| *s = touched.clone());
+        let mut state = self.write();
+        // It may have ended, or been used, since it was read.
+        let Some(session) = state.live_session(tenant, hash, now) else { return Ok(None) };
+        let Some(touched) = session.touched(now) else { return Ok(Some(session)) };
+        let same = |s: &&mut LoginSession| s.tenant == *tenant && s.hash == *hash;
+        state.sessions.iter_mut().filter(same).for_each(|s| *s = touched.clone());
         Ok(Some(touched))
     }
 
