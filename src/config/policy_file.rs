@@ -153,7 +153,8 @@ table! {
 table! {
     /// Rates; what comes faster is answered 429 with Retry-After.
     Rates at "rates" {
-        /// Authorization requests of one address; three times as many in a burst.
+        /// Authorization requests of one address; three times as many in a burst. Of the pages and forms of a
+        /// sign-in six times as many.
         authorize_per_second: u32 = 10, 1 to 1000000;
         /// Token requests of one client; five times as many in a burst, and from one address.
         token_per_second: u32 = 20, 1 to 1000000;

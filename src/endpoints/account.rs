@@ -18,9 +18,10 @@ pub(super) const PURPOSE: &str = "account";
 
 /// Shows the page, or the way to log in.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
+    let query = visit.own_query().await?;
     if let Some((session, view)) = signed_in(visit).await? {
         // From a closed list: no text of a stranger gets onto the page.
-        let notice = match visit.query()?.get("done") {
+        let notice = match query.get("done") {
             Some("disconnected") => Some("Disconnected. The application no longer has access."),
             Some("password-set") => Some("Your password is set, and you are signed in."),
             Some("password-changed") => {

@@ -17,7 +17,7 @@ pub(super) const NOTHING_APPROVED: &str = "Tick at least one permission, or deny
 
 /// Shows the form, or the page that the transaction has meanwhile come to. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
-    let handles = visit.handles(&visit.query()?)?;
+    let handles = visit.handles(&visit.own_query().await?)?;
     show_or_go_on(visit, StatusCode::OK, &handles, None, None).await
 }
 

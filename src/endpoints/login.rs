@@ -18,7 +18,7 @@ const REFUSED: &str = "The user name or the password is not right. Check both an
 
 /// Shows the form, or the page that the transaction has meanwhile come to.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
-    let handles = visit.handles(&visit.query()?)?;
+    let handles = visit.handles(&visit.own_query().await?)?;
     match visit.issuer.view(&handles, visit.caller).await? {
         View::LogIn(view) => show(visit, StatusCode::OK, &handles, &view, "", None),
         View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),

@@ -16,7 +16,7 @@ pub(super) const NOT_THE_SAME: &str = "The two passwords are not the same.";
 
 /// Shows the form of a link that still works.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
-    let query = visit.query()?;
+    let query = visit.own_query().await?;
     show(visit, StatusCode::OK, query.get("link").unwrap_or_default(), None).await
 }
 

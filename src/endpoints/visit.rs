@@ -43,6 +43,12 @@ impl Visit<'_> {
         Ok(Form::parse(&bytes)?)
     }
 
+    /// Reads the query of one of our own pages that look into the store; asks the budget of pages and forms first.
+    pub(super) async fn own_query(&self) -> Result<Form, PageRejection> {
+        self.issuer.admit_form(self.caller).await?;
+        Ok(self.query()?)
+    }
+
     /// Reads the form of one of our own pages.
     pub(super) async fn own_form(&self, body: RequestBody) -> Result<Form, PageRejection> {
         // Before anything of the request is read or done.

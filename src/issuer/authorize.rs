@@ -99,7 +99,7 @@ impl Issuer {
         Err(AuthorizeRejection::Throttled(wait))
     }
 
-    /// Takes one form of a page from the budget of its address, before its body is read.
+    /// Takes one of our pages, or one form of a page, from the budget of its address: before the store or a body is read.
     ///
     /// # Errors
     /// `Throttled`.

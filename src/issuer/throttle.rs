@@ -26,8 +26,9 @@ const ALL_REGISTRATIONS: u32 = 10;
 /// Likewise of failures.
 const ALL_FAILURES: u32 = 100;
 
-/// The forms that one person sends while signing in, as a multiple of the authorization requests.
-const FORMS: u32 = 3;
+/// The pages that one person opens and the forms that they send while signing in, as a multiple of the authorization
+/// requests: two pages and two forms, and two more for what is reloaded or mistyped.
+const FORMS: u32 = 6;
 
 /// The budgets and tallies of the control path.
 pub(super) struct Throttle {
@@ -73,7 +74,7 @@ impl Throttle {
         self.authorizations.take(&self.asker(caller), authorizations(rates))
     }
 
-    /// Takes one form of our own pages.
+    /// Takes one of our own pages that reads the store, or one form of such a page.
     pub(super) fn form(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
         self.forms.take(&self.asker(caller), forms(rates))
     }

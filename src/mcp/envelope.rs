@@ -45,9 +45,9 @@ impl<'a> Envelope<'a> {
     /// Reads a body: one message, or a batch (1 to 50) where `batch` allows it.
     ///
     /// # Errors
-    /// `EnvelopeError` for anything two parsers might read differently: duplicate members (also escaped), names of
-    /// members that are read in another case, invalid UTF-8, a byte order mark, trailing bytes, depth over 128, a method
-    /// over 128 bytes; half a surrogate pair in what is read. What is not read may be any JSON.
+    /// `EnvelopeError` for anything two parsers might read differently: duplicate members (also escaped), invalid
+    /// UTF-8, a byte order mark, trailing bytes, depth over 128, a method over 128 bytes; half a surrogate pair in what
+    /// is read. What is not read may be any JSON.
     pub fn read(body: &'a [u8], batch: bool) -> Result<Vec<Self>, EnvelopeError> {
         let mut reader = EnvelopeReader::new(body, batch)?;
         loop {
@@ -182,43 +182,6 @@ mod tests {
     }
 
     #[test]
-    fn mc_05_mc_06_a_name_that_is_read_without_regard_to_case_elsewhere_is_refused() {
-        let version = "io.modelcontextprotocol/protocolVersion";
-        let message = ["jsonrpc", "id", "method", "params", "result", "error"].map(|name| (name, 0));
-        let below = [("name", 1), ("uri", 1), ("taskId", 1), ("_meta", 1), (version, 2)];
-        for (name, level) in message.into_iter().chain(below) {
-            let mut others = vec![name.to_ascii_uppercase(), name.replace('i', "\\u0131")];
-            for (at, letter) in name.char_indices() {
-                let forms = ["\u{17f}sS", "\u{212a}kK", "\u{130}\u{131}iI"];
-                let folded = forms.into_iter().find(|forms| forms.contains(letter)).unwrap_or_default().to_owned();
-                let forms = format!("{folded}{}{}", letter.to_ascii_uppercase(), letter.to_ascii_lowercase());
-                others.extend(forms.chars().map(|c| format!("{}{c}{}", &name[..at], &name[at + 1..])));
-            }
-            for other in others.iter().filter(|other| *other != name) {
-                let with = |member: &str| match level {
-                    0 => format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a",{member}}}"#),
-                    1 => format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{{member}}}}}"#),
-                    _ => format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"_meta":{{{member}}}}}}}"#),
-                };
-                let body = with(&format!(r#""{other}":"x""#));
-                let fault = Envelope::read(body.as_bytes(), false).expect_err(&body);
-                assert!(fault.code == -32600 && fault.message.contains("case"), "{fault:?}: {body}");
-                // Where it is not read it is nobody's: deeper, and with more or less to it.
-                for (name, value) in [
-                    ("x".to_owned(), format!(r#"{{"{other}":1}}"#)),
-                    (format!("{other}s"), "1".into()),
-                    (format!("x{other}"), "1".into()),
-                ] {
-                    assert_eq!(code(with(&format!(r#""{name}":{value}"#)), false), 0, "{name}: {value}");
-                }
-            }
-        }
-        let fault =
-            Envelope::read(br#"{"jsonrpc":"2.0","id":7,"method":"a","Method":"b"}"#, false).expect_err("refused");
-        assert_eq!(fault.id.as_deref(), Some("7"));
-    }
-
-    #[test]
     fn what_is_not_read_may_be_any_json() {
         for value in [
             "1e400",
@@ -287,7 +250,7 @@ mod tests {
             r#""" "a]b" "\ud800" "\"\\\/\b\f\n\r\t\u00e9é😀""#,
         ];
         let leaf = prop::sample::select(leaves.iter().flat_map(|list| list.split(' ')).collect::<Vec<_>>());
-        let name = prop::sample::select(vec![r#""a""#, r#""\u0061""#, r#""b""#, r#""\udc00""#, r#""""#, r#""Name""#]);
+        let name = prop::sample::select(vec![r#""a""#, r#""\u0061""#, r#""b""#, r#""\udc00""#, r#""""#]);
         leaf.prop_map(str::to_owned).prop_recursive(5, 40, 6, move |inner| {
             let member = (name.clone(), inner.clone()).prop_map(|(name, value)| format!("{name} :{value}"));
             prop_oneof![

@@ -61,8 +61,6 @@ enum Member {
 const NO_MESSAGE: Fault = Fault::Rule("the body is not a JSON-RPC message");
 const NO_BATCH: Fault = Fault::Rule("a batch is not allowed here");
 const NO_METHOD: Fault = Fault::Rule("the method must be a string");
-const OTHER_CASE: Fault =
-    Fault::Rule("a member name differs in case from one of JSON-RPC or MCP: write it as the specification does");
 const NO_ID: Fault = Fault::Rule("the id must be a string or a number");
 
 impl<'a> EnvelopeReader<'a> {
@@ -122,7 +120,7 @@ impl<'a> EnvelopeReader<'a> {
         }
         match token {
             Token::Name(raw, is_escaped) => {
-                self.member = self.place.member(&unescape(raw, is_escaped).unwrap_or_default())?;
+                self.member = self.place.member(&unescape(raw, is_escaped).unwrap_or_default());
                 self.draft.answers |= self.member == Member::Answer;
             }
             Token::Object | Token::Array => return self.open(token == Token::Object),
@@ -184,56 +182,21 @@ impl<'a> EnvelopeReader<'a> {
 }
 
 impl Place {
-    /// The names that are read here.
-    const fn names(self) -> &'static [(&'static [u8], Member)] {
-        match self {
-            Self::Message => &[
-                (b"jsonrpc", Member::JsonRpc),
-                (b"id", Member::Id),
-                (b"method", Member::Method),
-                (b"params", Member::Params),
-                (b"result", Member::Answer),
-                (b"error", Member::Answer),
-            ],
-            Self::Params => {
-                &[(b"name", Member::Name), (b"uri", Member::Uri), (b"taskId", Member::Task), (b"_meta", Member::Meta)]
-            }
-            Self::Meta => &[(b"io.modelcontextprotocol/protocolVersion", Member::Version)],
-            Self::Outside | Self::Batch => &[],
+    fn member(self, name: &[u8]) -> Member {
+        match (self, name) {
+            (Self::Message, b"jsonrpc") => Member::JsonRpc,
+            (Self::Message, b"id") => Member::Id,
+            (Self::Message, b"method") => Member::Method,
+            (Self::Message, b"params") => Member::Params,
+            (Self::Message, b"result" | b"error") => Member::Answer,
+            (Self::Params, b"name") => Member::Name,
+            (Self::Params, b"uri") => Member::Uri,
+            (Self::Params, b"taskId") => Member::Task,
+            (Self::Params, b"_meta") => Member::Meta,
+            (Self::Meta, b"io.modelcontextprotocol/protocolVersion") => Member::Version,
+            _ => Member::Other,
         }
     }
-
-    /// Returns which member has this name.
-    ///
-    /// # Errors
-    /// When it has the name of none but would have one for a reader that ignores case, as encoding/json of Go does: there
-    /// the last of `method` and `Method` counts.
-    fn member(self, name: &[u8]) -> Result<Member, Fault> {
-        let names = self.names();
-        match names.iter().find(|(known, _)| *known == name) {
-            Some((_, member)) => Ok(*member),
-            None if names.iter().any(|(known, _)| folds_to(name, known)) => Err(OTHER_CASE),
-            None => Ok(Member::Other),
-        }
-    }
-}
-
-/// Returns whether `name` is `known` once case is ignored. Case folding of Unicode gives s and k a third form, and the
-/// capital and small letters of Turkish are an i where upper and lower case are compared.
-fn folds_to(name: &[u8], known: &[u8]) -> bool {
-    let mut rest = name;
-    let is_same = known.iter().all(|wanted| {
-        let (letter, after) = match rest {
-            [0xc5, 0xbf, after @ ..] => (b's', after),
-            [0xe2, 0x84, 0xaa, after @ ..] => (b'k', after),
-            [0xc4, 0xb0 | 0xb1, after @ ..] => (b'i', after),
-            [letter, after @ ..] => (*letter, after),
-            [] => return false,
-        };
-        rest = after;
-        letter.eq_ignore_ascii_case(wanted)
-    });
-    is_same && rest.is_empty()
 }
 
 /// A message while it is being read: members may come in any order.

@@ -206,11 +206,7 @@ impl TokenCache {
             return Admission::Outdated(principal);
         }
         match slot {
-            Slot::Occupied(mut slot) => {
-                // It is the same text and has the same MAC. `exchange_keys` comes to this shard before or after.
-                entry.set_proven(slot.get().is_proven());
-                drop(slot.insert(entry));
-            }
+            Slot::Occupied(mut slot) => drop(slot.insert(entry)),
             Slot::Vacant(_) if self.len() >= self.bound => {}
             Slot::Vacant(slot) => {
                 drop(slot.insert(entry));

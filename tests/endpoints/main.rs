@@ -13,6 +13,7 @@
 mod account;
 mod authorize;
 mod browser;
+mod budget;
 mod clients;
 mod consent;
 mod diagnosis;

@@ -6,6 +6,7 @@ mod connections;
 mod logins;
 mod memory;
 mod messages;
+mod pages;
 mod pending;
 mod registrations;
 mod shares;
