@@ -47,6 +47,7 @@ fn cache(count: usize) -> (Arc<TokenCache>, Vec<String>) {
             grant: GrantId(grant),
             client: ClientId::parse("mcp_client_a").unwrap(),
             subject: Subject::parse(&format!("user-{}", n % 1000)).unwrap(),
+            user: "ada".into(),
             resource: ResourceIndicator::parse("https://localhost:8443/mcp").unwrap(),
             scopes: ScopeSet::parse("read write").unwrap(),
             generation: 0,

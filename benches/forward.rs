@@ -106,6 +106,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         grant: GrantId([1; 16]),
         client: ClientId::parse("mcp_client_a").unwrap(),
         subject: Subject::parse("ada").unwrap(),
+        user: "ada".into(),
         resource: config.upstreams[0].resource.clone(),
         scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
         generation: 0,

@@ -162,6 +162,7 @@ impl Gateway {
             grant: GrantId([1; 16]),
             client: ClientId::parse("mcp_client_a").unwrap(),
             subject: Subject::parse("ada").unwrap(),
+            user: "ada".into(),
             resource: config.upstreams[0].resource.clone(),
             scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
             generation: 0,

@@ -1,5 +1,7 @@
 //! The code grant (RFC 6749 4.1.3): policy, then one store call that judges, burns and issues.
 
+use std::sync::Arc;
+
 use super::audit::OrUnavailable;
 use super::diagnosis::Why;
 use super::{Caller, Issuer, TokenRejection};
@@ -68,7 +70,8 @@ impl Issuer {
             access: NewAccessToken {
                 hash: access.hash(),
                 lifetime: own.unwrap_or(tokens.access),
-                scopes: allowed.filter(|a| *a != record.scopes),
+                user: allowed.as_ref().map_or_else(|| "".into(), |(_, user)| Arc::clone(user)),
+                scopes: allowed.map(|(scopes, _)| scopes).filter(|a| *a != record.scopes),
             },
             may_refresh: client.metadata.grant_types.contains(&GrantType::RefreshToken),
             grant_lifetime: tokens.refresh_absolute,

@@ -55,6 +55,7 @@ impl Issuer {
         let policy = self.policy();
         let allowed =
             self.still_allowed(&policy, client, &grant.subject, &grant.resource, &grant.scopes, caller).await?;
+        let (allowed, user) = allowed.map_or_else(|| (None, "".into()), |(scopes, user)| (Some(scopes), user));
         // All of this before the rotation: a request that is refused must not cost the client its token (RT-07, RT-08).
         let requested = presented.scopes.map(|scopes| policy.known_to(&grant, &scopes)).filter(|s| !s.is_empty());
         let resource = presented.resource.map(|named| policy.named_at_token(named, &grant.resource));
@@ -75,7 +76,7 @@ impl Issuer {
                 lost_answer: tokens.refresh_lost_answer,
                 clock_in_doubt: self.clock.is_in_doubt(),
             },
-            access: NewAccessToken { hash: access.hash(), lifetime: own.unwrap_or(tokens.access), scopes },
+            access: NewAccessToken { hash: access.hash(), lifetime: own.unwrap_or(tokens.access), scopes, user },
             idle: tokens.refresh_idle,
             now: self.clock.now(),
             record_success: self.is_worth_a_row(AuditEvent::TokenRefreshed, &grant.subject),

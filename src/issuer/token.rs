@@ -1,5 +1,7 @@
 //! The token endpoint: who asks, then one match over the grant types (RFC 6749 3.2).
 
+use std::sync::Arc;
+
 use super::audit::{Face, OrUnavailable};
 use super::authorization_code::PresentedAtToken;
 use super::diagnosis::{Why, budget_of};
@@ -151,7 +153,8 @@ impl Issuer {
         TokenRejection::because(error)
     }
 
-    /// Asks the policy again what a grant may still give: every redemption and refresh does (CR-16, RT-09). `None` when
+    /// Asks the policy again what a grant may still give: every redemption and refresh does (CR-16, RT-09); with the login
+    /// name of whose it is. `None` when
     /// nothing is left: the user is switched off, the resource is gone, or none of its scopes remains.
     pub(super) async fn still_allowed(
         &self,
@@ -161,15 +164,13 @@ impl Issuer {
         resource: &ResourceIndicator,
         scopes: &ScopeSet,
         caller: &Caller,
-    ) -> Result<Option<ScopeSet>, StoreFailed> {
+    ) -> Result<Option<(ScopeSet, Arc<str>)>, StoreFailed> {
         let account = self.store.find_account(&self.tenant, subject).await.or_unavailable(self, caller).await?;
-        if account.is_none_or(|a| a.status == AccountStatus::Disabled) {
-            return Ok(None);
-        }
+        let Some(account) = account.filter(|a| a.status == AccountStatus::Enabled) else { return Ok(None) };
         let bound_elsewhere = client.resource.as_ref().is_some_and(|r| r != resource);
         let Some(upstream) = policy.upstream(resource).filter(|_| !bound_elsewhere) else { return Ok(None) };
         let left = scopes.intersection(&policy.allowed(client, upstream));
-        Ok(Some(left).filter(|l| scopes.is_empty() || !l.is_empty()))
+        Ok(Some(left).filter(|l| scopes.is_empty() || !l.is_empty()).map(|left| (left, account.name.into())))
     }
 
     /// Puts a new token into the cache and makes the response.

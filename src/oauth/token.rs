@@ -1,6 +1,8 @@
 //! The token request and response, and the rules of redemption and rotation. Stores call the two `judge` functions
 //! inside their transaction, so that the rule and the write are one.
 
+use std::sync::Arc;
+
 use super::authorization::repeated;
 use super::{
     AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, FirstUse, Form, Grant, GrantId, GrantType, Lifetime,
@@ -21,6 +23,8 @@ pub struct AccessTokenRecord {
     pub client: ClientId,
     /// On behalf of.
     pub subject: Subject,
+    /// The login name that the subject had when this was read or made; it decides nothing.
+    pub user: Arc<str>,
     /// Its one audience.
     pub resource: ResourceIndicator,
     /// What it allows.

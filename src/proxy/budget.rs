@@ -123,6 +123,7 @@ pub(super) mod tests {
             tenant: TenantId::default(),
             client: ClientId::parse(client).unwrap(),
             subject: Subject::parse(&format!("user-{n}")).unwrap(),
+            user: "ada".into(),
             resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
             scopes: ScopeSet::default(),
         }

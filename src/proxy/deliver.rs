@@ -128,12 +128,21 @@ impl Proxy {
                 // Before the place is free: whoever waits for it finds this connection.
                 lease.finish();
                 self.check_again(exchange, token).await?;
-                return Ok(Body::from(read.take()));
+                let whole = read.take();
+                if let Some(record) =
+                    exchange.record.as_mut().filter(|_| route.kind == UpstreamKind::Mcp && !is_encoded)
+                {
+                    record.look(&whole, is_events);
+                }
+                return Ok(Body::from(whole));
             }
             Poll::Ready(Stop::Full) | Poll::Pending => {}
         }
         let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
         record.answer(Outcome::Forwarded, status);
+        if is_events {
+            record.open_stream();
+        }
         // A stream of events may stay open for hours: it is no longer a request under way.
         let place = Some(place).filter(|_| !is_events);
         if place.is_none() {

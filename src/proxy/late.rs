@@ -228,6 +228,7 @@ impl Proxy {
         let late = Late { waiting, place, route: Arc::clone(route), asked, stream, is_revoked };
         let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
         record.answer(Outcome::Forwarded, StatusCode::OK);
+        record.open_stream();
         let limits = Limits {
             max_age: route.max_stream,
             silence: config.timeouts.sse_keep_alive,

@@ -20,6 +20,7 @@ use super::outgoing::Outgoing;
 use super::places::{Place, Places};
 use super::rejection::Rejection;
 use super::route::Route;
+use super::rpc::Asked;
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::{
     Envelope, EnvelopeError, EnvelopeReader, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders,
@@ -45,6 +46,8 @@ pub(super) struct Message {
     /// Whether its answer begins a session.
     pub(super) is_initialize: bool,
     pub(super) again: Again,
+    /// For the access line.
+    pub(super) asked: Asked,
 }
 
 /// A large body, which keeps its place until it is sent or given up.
@@ -57,6 +60,19 @@ impl AsRef<[u8]> for Placed {
     fn as_ref(&self) -> &[u8] {
         &self.body
     }
+}
+
+/// Checks the method by the era of the request.
+pub(super) fn check_method(kind: UpstreamKind, version: ProtocolVersion, method: &Method) -> Result<(), Rejection> {
+    let (allowed, list) = match kind {
+        UpstreamKind::Mcp if version.is_modern() => (*method == Method::POST, "POST, OPTIONS"),
+        UpstreamKind::Mcp => {
+            ([Method::GET, Method::POST, Method::DELETE].contains(method), "GET, POST, DELETE, OPTIONS")
+        }
+        // What nothing behind a gateway should see has been refused before (HS-11).
+        UpstreamKind::Http => return Ok(()),
+    };
+    if allowed { Ok(()) } else { Err(Rejection::MethodNotAllowed(list)) }
 }
 
 /// Checks what the headers say of the body (400, 413, 415), before a byte of it is read.
@@ -125,7 +141,7 @@ pub(super) async fn read(
         }
         let body = if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(body, limit, time) };
         let again = Again::of_request(method, &body);
-        return Ok(Message { body, ids: Ids::None, is_initialize: false, again });
+        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: Asked::default() });
     }
     let read = read_whole(body, limit, config.limits.inspect_body, time, large).await;
     let bytes = read.map_err(|rejection| (rejection, Ids::None))?;
@@ -136,7 +152,8 @@ pub(super) async fn read(
         Ok(()) => {
             let again = Again::of_message(route, &bytes, messages.iter().all(Envelope::only_reads));
             let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
-            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), ids, is_initialize, again })
+            let asked = Asked::of(&bytes, &messages);
+            Ok(Message { body: Outgoing::Whole(Some(bytes.into())), ids, is_initialize, again, asked })
         }
         Err(rejection) => Err((rejection, ids)),
     }

@@ -12,6 +12,7 @@ use http::header::{ORIGIN, VIA};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http_body::Body as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -51,6 +52,7 @@ mod redirect;
 mod rejection;
 mod relay;
 mod route;
+mod rpc;
 mod session;
 mod shared;
 mod title;
@@ -212,6 +214,7 @@ impl Proxy {
         }
         if let Some(record) = &mut exchange.record {
             record.answer(outcome, response.status());
+            record.passed(response.body().size_hint().lower());
         }
         peer.has_good_token = exchange.has_good_token;
         if let Ok(Some(origin)) = origin {
@@ -234,9 +237,12 @@ impl Proxy {
         exchange.has_good_token = true;
         exchange.generation = generation;
         let caller = station.caller(&token, route)?;
+        if let Some(record) = &mut exchange.record {
+            record.of(&caller);
+        }
         station.table.budgets.spend(&caller.budget)?;
         exchange.slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);
-        check_method(route.kind, version, method)?;
+        message::check_method(route.kind, version, method)?;
         message::check_headers(route, method, fields, &body, config)?;
         let large = (&self.large_bodies, &caller.budget);
         let message = message::read(route, method, fields, version, body, config, large).await;
@@ -245,6 +251,9 @@ impl Proxy {
             rejection
         })?;
         exchange.ids = message.ids;
+        if let Some(record) = &mut exchange.record {
+            record.asks(message.asked);
+        }
         let checked = self.check_session(exchange, &caller)?;
         let permit = Permit::grant(caller)?;
         let headers = self.head(exchange, &permit, checked);
@@ -382,17 +391,4 @@ impl Exchange<'_> {
         };
         rejection.respond(&refused, self.ids.one())
     }
-}
-
-/// Checks the method by the era of the request.
-fn check_method(kind: UpstreamKind, version: ProtocolVersion, method: &Method) -> Result<(), Rejection> {
-    let (allowed, list) = match kind {
-        UpstreamKind::Mcp if version.is_modern() => (*method == Method::POST, "POST, OPTIONS"),
-        UpstreamKind::Mcp => {
-            ([Method::GET, Method::POST, Method::DELETE].contains(method), "GET, POST, DELETE, OPTIONS")
-        }
-        // What nothing behind a gateway should see has been refused before (HS-11).
-        UpstreamKind::Http => return Ok(()),
-    };
-    if allowed { Ok(()) } else { Err(Rejection::MethodNotAllowed(list)) }
 }

@@ -3,14 +3,17 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 
 use super::Peer;
+use super::caller::Caller;
 use super::fault::Fault;
 use super::rejection::Rejection;
 use super::route::Route;
+use super::rpc::{Asked, error_code};
 use crate::oauth::show;
 use crate::telemetry::{Outcome, WorkerMetrics};
 
@@ -39,6 +42,12 @@ pub(super) struct Record {
     method: Method,
     address: IpAddr,
     request_id: HeaderValue,
+    caller: Option<Arc<Caller>>,
+    asked: Asked,
+    error: Option<i64>,
+    /// Of the answer's body, handed over so far.
+    bytes: u64,
+    is_stream: bool,
     why: Option<Box<Why>>,
     begun: Instant,
     outcome: Outcome,
@@ -47,12 +56,18 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn begin(metrics: &WorkerMetrics, route: &Arc<Route>, method: &Method, peer: &Peer) -> Self {
+        metrics.begin_request(route.index);
         Self {
             metrics: metrics.clone(),
             route: Arc::clone(route),
             method: method.clone(),
             address: peer.address,
             request_id: peer.request_id.clone(),
+            caller: None,
+            asked: Asked::default(),
+            error: None,
+            bytes: 0,
+            is_stream: false,
             why: None,
             begun: Instant::now(),
             outcome: Outcome::Forwarded,
@@ -66,8 +81,48 @@ impl Record {
         self.status = status;
     }
 
+    /// Notes for whom it is.
+    pub(super) fn of(&mut self, caller: &Arc<Caller>) {
+        self.caller = Some(Arc::clone(caller));
+    }
+
+    /// Notes what it asks.
+    pub(super) fn asks(&mut self, asked: Asked) {
+        self.asked = asked;
+    }
+
+    /// Notes that the answer is a stream of events.
+    pub(super) fn open_stream(&mut self) {
+        if !std::mem::replace(&mut self.is_stream, true) {
+            self.metrics.open_stream(self.route.index);
+        }
+    }
+
+    /// Notes bytes of the answer that are handed over.
+    pub(super) fn passed(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Returns whether nothing of the answer has been handed over yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Looks for an error in a part of the upstream's answer.
+    pub(super) fn look(&mut self, part: &[u8], is_events: bool) {
+        if self.error.is_none() {
+            self.error = error_code(part, is_events);
+        }
+    }
+
+    /// Notes the error that the gateway answers with.
+    pub(super) fn error(&mut self, code: i32) {
+        self.error = Some(code.into());
+    }
+
     /// Notes why it is refused. `origin` is that of the page that called, if one did.
     pub(super) fn refuse(&mut self, rejection: &Rejection, origin: Option<&HeaderValue>) {
+        self.error = rejection.rpc_code(self.route.kind).map(Into::into);
         let value = if let Rejection::UnsupportedVersion(version) = rejection {
             Some(show(version))
         } else {
@@ -99,6 +154,8 @@ impl Drop for Record {
     fn drop(&mut self) {
         let elapsed = self.begun.elapsed();
         let why = self.why.as_deref();
+        let caller = self.caller.as_deref().map(|caller| &*caller.principal);
+        self.metrics.end_request(self.route.index, self.is_stream);
         self.metrics.request(self.route.index, self.outcome, self.status.as_u16(), elapsed);
         tracing::info!(
             target: "mcpgate::access",
@@ -110,9 +167,21 @@ impl Drop for Record {
             detail = why.and_then(|why| why.detail),
             value = why.and_then(|why| why.value.as_deref()),
             key = why.and_then(|why| why.key),
+            subject = caller.map(|caller| caller.subject.as_str()),
+            user = caller.map(|caller| &*caller.user).filter(|user| !user.is_empty()),
+            client = caller.map(|caller| caller.client.as_str()),
+            rpc_method = self.asked.method(),
+            tool = self.asked.tool(),
+            rpc_error = self.error,
+            bytes = self.bytes,
+            duration_ms = millis(elapsed),
             address = %self.address,
-            micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             request_id = self.request_id.to_str().unwrap_or_default(),
         );
     }
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
 }

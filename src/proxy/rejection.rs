@@ -278,6 +278,11 @@ impl Rejection {
         }
     }
 
+    /// Returns the code of the JSON-RPC error that it is answered with.
+    pub(super) fn rpc_code(&self, kind: UpstreamKind) -> Option<i32> {
+        self.word().err().filter(|_| kind == UpstreamKind::Mcp)
+    }
+
     /// Makes the answer. `id` is the raw JSON-RPC id of the request, if it was read.
     pub(super) fn respond(&self, to: &Refused<'_>, id: Option<&str>) -> Response {
         let body = match (self.word(), to.route.kind) {

@@ -172,7 +172,10 @@ impl Relay {
     }
 
     /// The last bytes of an answer that is not complete: an error for each request that it is the answer to.
-    fn farewell(&self, code: i32, why: &str) -> io::Result<Bytes> {
+    fn farewell(&mut self, code: i32, why: &str) -> io::Result<Bytes> {
+        if !self.ids.is_empty() {
+            self.record.error(code);
+        }
         match &self.events {
             Some((events, _)) if !self.ids.is_empty() => Ok(self.ids.errors_as_events(events.discard(), code, why)),
             Some((events, _)) if events.is_between() => Ok(Bytes::from(format!(": {why}\n\n"))),
@@ -193,6 +196,10 @@ impl Relay {
         self.idle_looks = 0;
         self.ward.is_alive();
         self.is_open = false;
+        // Of an answer that is one message only its first piece, which is the whole of a short one.
+        if self.events.is_some() || self.record.is_untouched() {
+            self.record.look(&data, self.events.is_some());
+        }
         let Some((events, limit)) = &mut self.events else { return Ok(data) };
         let (before, limit) = (*events, *limit);
         if events.pass(&data, limit) {
@@ -303,7 +310,12 @@ impl Body for Relay {
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.get_mut().poll_data(cx).map(|frame| frame.map(|data| data.map(Frame::data)))
+        let relay = self.get_mut();
+        let frame = ready!(relay.poll_data(cx));
+        if let Some(Ok(data)) = &frame {
+            relay.record.passed(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        }
+        Poll::Ready(frame.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -145,7 +145,8 @@ fn log(asked: &Asked<'_>, response: &Reply, reason: Option<&str>, key: Option<&s
         host = host.as_deref(),
         key,
         %address,
-        micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
+        bytes = response.body().size_hint().lower(),
+        duration_ms = (time.as_secs_f64() * 1e6).round() / 1e3,
         request_id = id.to_str().unwrap_or_default(),
     );
 }

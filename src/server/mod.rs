@@ -23,6 +23,7 @@ mod idle;
 pub mod keys;
 mod listener;
 mod operator;
+mod process_metrics;
 mod proxy_header;
 mod reload;
 mod run;

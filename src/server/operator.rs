@@ -17,9 +17,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::host;
+use super::process_metrics;
+use super::reload::Reloads;
 use super::upstreams::Upstreams;
 use super::worker::Process;
-use crate::oauth::Timestamp;
 use crate::store::Store;
 use crate::telemetry::{Exposition, Kind};
 use crate::web::{Response, is_cross_site, reply};
@@ -33,12 +34,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Operator {
     pub(super) process: Arc<Process>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) started: Timestamp,
     /// Whether it listens on loopback only.
     pub(super) loopback: bool,
     /// When the certificate ends, in seconds of the epoch; 0 without TLS.
     pub(super) certificate_ends: AtomicI64,
     pub(super) upstreams: Upstreams,
+    pub(super) reloads: Reloads,
 }
 
 /// Answers until `stop`.
@@ -160,23 +161,27 @@ impl Operator {
         let mut out = Exposition::default();
         self.process.metrics.expose(&mut out);
         let tokens = self.process.cache.len();
-        out.single("mcpgate_token_cache_entries", Kind::Gauge, "Tokens in memory.", tokens);
+        out.single("mcpgate_token_cache_entries", Kind::Gauge, "Access tokens in memory.", tokens);
         let open = self.process.admission.open();
-        out.single("mcpgate_connections", Kind::Gauge, "Open connections of the public listener.", open);
+        out.single("mcpgate_connections", Kind::Gauge, "Open connections on the public listener.", open);
         self.upstreams.expose(&mut out);
         let ends = self.certificate_ends.load(Relaxed);
         if ends > 0 {
-            out.single("mcpgate_certificate_not_after_seconds", Kind::Gauge, "When our certificate ends.", ends);
+            out.single(
+                "mcpgate_certificate_not_after_seconds",
+                Kind::Gauge,
+                "When the certificate expires, in seconds of the epoch.",
+                ends,
+            );
         }
         let in_doubt = u8::from(self.process.clock.is_in_doubt());
-        let help =
-            "1: the clock was set, and nothing is removed from the store until it is right, has stood, or is accepted.";
+        let help = "1 while the clock is in doubt because it was set; nothing is removed from the store meanwhile.";
         out.single("mcpgate_clock_in_doubt", Kind::Gauge, help, in_doubt);
         self.expose_store(&mut out);
-        out.family("mcpgate_build_info", Kind::Gauge, "The version; always 1.");
+        out.family("mcpgate_build_info", Kind::Gauge, "Always 1, with the version as a label.");
         out.sample("mcpgate_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        let started = Duration::from_millis(self.started.as_millis()).as_secs_f64();
-        out.single("process_start_time_seconds", Kind::Gauge, "When the process started.", started);
+        self.reloads.expose(&mut out);
+        process_metrics::expose(&mut out, self.reloads.started);
         out.finish()
     }
 
@@ -185,16 +190,21 @@ impl Operator {
         const BOUNDS: [f64; 5] = [0.001, 0.005, 0.025, 0.1, 0.5];
         let stats = self.store.stats();
         let name = "mcpgate_store_commit_duration_seconds";
-        out.family(name, Kind::Histogram, "How long transactions took to become durable.");
+        out.family(name, Kind::Histogram, "Time that transactions of the store took to become durable.");
         let sum = Duration::from_micros(stats.commit_micros).as_secs_f64();
         out.histogram(name, &[], &BOUNDS, &stats.commit_buckets, sum);
-        let help = "Operations of the store, many to a transaction.";
+        let help = "Write operations of the store. A transaction holds many.";
         out.single("mcpgate_store_operations_total", Kind::Counter, help, stats.operations);
         let failing = u8::from(stats.failing);
-        out.single("mcpgate_store_failing", Kind::Gauge, "1: the last transaction that had to write failed.", failing);
+        out.single(
+            "mcpgate_store_failing",
+            Kind::Gauge,
+            "1 while writing fails: the last transaction that had to write failed.",
+            failing,
+        );
         let halted = u8::from(stats.halted);
-        out.single("mcpgate_store_halted", Kind::Gauge, "1: nothing is written until a restart.", halted);
-        let help = "Operations of the store that failed.";
+        out.single("mcpgate_store_halted", Kind::Gauge, "1 when nothing can be written until a restart.", halted);
+        let help = "Write operations of the store that failed.";
         out.single("mcpgate_store_failures_total", Kind::Counter, help, stats.failures);
     }
 }

@@ -19,7 +19,7 @@ use super::fetch::ExchangeableDialer;
 use super::keys::{self, Keys};
 use super::listener::{self, Accepted, Desk};
 use super::operator::{self, Operator};
-use super::reload::Reloader;
+use super::reload::{Reloader, Reloads};
 use super::run::{Ready, RunOptions};
 use super::service_manager::{self, Watchdog};
 use super::supervise::{Alarm, Failures, Supervisor};
@@ -161,10 +161,10 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     let operator = Arc::new(Operator {
         process: Arc::clone(&process),
         store: Arc::clone(&ground.store),
-        started: ground.clock.now(),
         loopback: ready.operator.ip().is_loopback(),
         certificate_ends: built.certificate_ends.into(),
         upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&config)),
+        reloads: Reloads::new(ground.clock.now()),
     });
     let closing = ended.child_token();
     let reloader = Reloader {

@@ -56,7 +56,7 @@ impl Upstreams {
     /// Writes which of them can be reached.
     pub(super) fn expose(&self, out: &mut Exposition) {
         let name = "mcpgate_upstream_up";
-        out.family(name, Kind::Gauge, "1: the last attempt to connect to the upstream succeeded. 0: it failed.");
+        out.family(name, Kind::Gauge, "1 if the last attempt to connect to the upstream succeeded, 0 if it failed.");
         for state in self.states() {
             if let Some(is_up) = state.is_up {
                 out.sample(name, &[("upstream", &state.name)], u8::from(is_up));

@@ -43,6 +43,8 @@ pub enum Change {
     ClientDeleted(TenantId, ClientId),
     /// An account was switched off or removed: forget its tokens.
     AccountDisabled(TenantId, Subject),
+    /// An account was given another login name: read its tokens again.
+    AccountRenamed(TenantId, Subject),
 }
 
 impl Change {
@@ -53,7 +55,8 @@ impl Change {
             | Self::AccessTokenRevoked(tenant, _)
             | Self::ClientDisabled(tenant, _)
             | Self::ClientDeleted(tenant, _)
-            | Self::AccountDisabled(tenant, _) => tenant,
+            | Self::AccountDisabled(tenant, _)
+            | Self::AccountRenamed(tenant, _) => tenant,
         }
     }
 
@@ -65,6 +68,7 @@ impl Change {
             Self::ClientDisabled(..) => "client_disabled",
             Self::ClientDeleted(..) => "client_deleted",
             Self::AccountDisabled(..) => "account_disabled",
+            Self::AccountRenamed(..) => "account_renamed",
         }
     }
 
@@ -74,7 +78,7 @@ impl Change {
             Self::GrantRevoked(_, grant) => grant.to_string(),
             Self::AccessTokenRevoked(_, hash) => hash.0.iter().map(|b| format!("{b:02x}")).collect(),
             Self::ClientDisabled(_, client) | Self::ClientDeleted(_, client) => client.as_str().to_owned(),
-            Self::AccountDisabled(_, subject) => subject.as_str().to_owned(),
+            Self::AccountDisabled(_, subject) | Self::AccountRenamed(_, subject) => subject.as_str().to_owned(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Change {
             "client_disabled" => Self::ClientDisabled(tenant, ClientId::parse(key)?),
             "client_deleted" => Self::ClientDeleted(tenant, ClientId::parse(key)?),
             "account_disabled" => Self::AccountDisabled(tenant, Subject::parse(key)?),
+            "account_renamed" => Self::AccountRenamed(tenant, Subject::parse(key)?),
             _ => return None,
         })
     }
@@ -116,6 +121,7 @@ mod tests {
             Change::ClientDisabled(tenant.clone(), client.clone()),
             Change::ClientDeleted(tenant.clone(), client),
             Change::AccountDisabled(tenant.clone(), Subject::parse("u1").unwrap()),
+            Change::AccountRenamed(tenant.clone(), Subject::parse("u1").unwrap()),
         ] {
             assert_eq!(Change::parse(tenant.clone(), change.kind(), &change.key()), Some(change));
         }

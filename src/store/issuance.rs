@@ -1,5 +1,7 @@
 //! The requests of the two token grants, and what a granted one puts into the store: the same for every store.
 
+use std::sync::Arc;
+
 use crate::oauth::{
     AccessTokenRecord, CodeRecord, FirstUse, Grant, GrantId, Lifetime, PresentedCode, PresentedRefresh, RefreshVerdict,
     ScopeSet, TenantId, Timestamp, TokenHash,
@@ -25,6 +27,8 @@ pub struct NewAccessToken {
     pub lifetime: Lifetime,
     /// Its scopes; `None`: all of the grant.
     pub scopes: Option<ScopeSet>,
+    /// The login name of the grant's subject.
+    pub user: Arc<str>,
 }
 
 /// The one store call of the code grant.
@@ -92,6 +96,7 @@ impl NewAccessToken {
             grant: grant.id,
             client: grant.client.clone(),
             subject: grant.subject.clone(),
+            user: Arc::clone(&self.user),
             resource: grant.resource.clone(),
             scopes: self.scopes.as_ref().map_or_else(|| grant.scopes.clone(), |s| s.intersection(&grant.scopes)),
             generation: grant.generation,

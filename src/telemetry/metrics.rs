@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::upstream_connection::UpstreamConnection;
 use super::{ControlEvent, Exposition, Kind, Outcome, ServerEvent};
 
 /// Upper bounds of the latency buckets: from a warm gateway's 100 µs to the longest answer that is not a stream.
@@ -59,13 +60,15 @@ struct Worker {
 
 #[derive(Debug)]
 #[repr(align(128))]
-struct Upstream {
+pub(super) struct Upstream {
     outcomes: Counters,
     statuses: Counters,
     latency: Counters,
     micros: AtomicU64,
-    in_use: AtomicU64,
-    idle: AtomicU64,
+    pub(super) in_use: AtomicU64,
+    pub(super) idle: AtomicU64,
+    in_flight: AtomicU64,
+    streams: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -132,20 +135,24 @@ impl Metrics {
         let total = |pick: fn(&Worker) -> &AtomicU64| workers.iter().map(|w| pick(w).load(Relaxed)).sum::<u64>();
         let (hits, misses) = (total(|w| &w.hits), total(|w| &w.misses));
         drop(workers);
-        out.family("mcpgate_token_cache_lookups_total", Kind::Counter, "Lookups of presented tokens in memory.");
+        out.family(
+            "mcpgate_token_cache_lookups_total",
+            Kind::Counter,
+            "Access tokens looked up in memory, by whether they were there.",
+        );
         out.sample("mcpgate_token_cache_lookups_total", &[("result", "hit")], hits);
         out.sample("mcpgate_token_cache_lookups_total", &[("result", "miss")], misses);
         let name = "mcpgate_authorization_events_total";
         out.family(
             name,
             Kind::Counter,
-            "What the authorization server did; deeds of the command line are in the audit trail alone.",
+            "Events of the authorization server. Commands are recorded in the audit trail only.",
         );
         for (event, counter) in ControlEvent::ALL.iter().zip(&self.control.0) {
             out.sample(name, &[("event", event.label())], counter.load(Relaxed));
         }
         let name = "mcpgate_server_events_total";
-        out.family(name, Kind::Counter, "What befell connections, the listener and the configuration.");
+        out.family(name, Kind::Counter, "Events of connections, background tasks and the configuration.");
         for (event, counter) in ServerEvent::ALL.iter().zip(&self.server.0) {
             out.sample(name, &[("event", event.label())], counter.load(Relaxed));
         }
@@ -175,6 +182,30 @@ impl WorkerMetrics {
         upstream.micros.fetch_add(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
+    /// Counts a request to an upstream that has begun.
+    pub fn begin_request(&self, upstream: usize) {
+        if let Some(upstream) = self.upstreams.get(upstream) {
+            upstream.in_flight.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts that the answer to a request is a stream of events.
+    pub fn open_stream(&self, upstream: usize) {
+        if let Some(upstream) = self.upstreams.get(upstream) {
+            upstream.streams.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts that a request that has begun, and the stream that it was answered by, have ended.
+    pub fn end_request(&self, upstream: usize, was_stream: bool) {
+        if let Some(upstream) = self.upstreams.get(upstream) {
+            upstream.in_flight.fetch_sub(1, Relaxed);
+            if was_stream {
+                upstream.streams.fetch_sub(1, Relaxed);
+            }
+        }
+    }
+
     /// Counts token cache lookups.
     pub fn cache(&self, hit: bool) {
         let counter = if hit { &self.worker.hits } else { &self.worker.misses };
@@ -184,43 +215,7 @@ impl WorkerMetrics {
     /// Counts a connection to an upstream, in use at first.
     #[must_use]
     pub fn connection(&self, upstream: usize) -> UpstreamConnection {
-        let upstream = self.upstreams.get(upstream).map(Arc::clone);
-        if let Some(upstream) = &upstream {
-            upstream.in_use.fetch_add(1, Relaxed);
-        }
-        UpstreamConnection { upstream, idle: false }
-    }
-}
-
-/// A connection to an upstream, counted until it is dropped.
-#[derive(Debug)]
-pub struct UpstreamConnection {
-    upstream: Option<Arc<Upstream>>,
-    idle: bool,
-}
-
-impl UpstreamConnection {
-    /// Says whether it is kept for later, or serves a request.
-    pub fn set_idle(&mut self, idle: bool) {
-        let before = std::mem::replace(&mut self.idle, idle);
-        if let Some(upstream) = &self.upstream {
-            upstream.connections(before).fetch_sub(1, Relaxed);
-            upstream.connections(idle).fetch_add(1, Relaxed);
-        }
-    }
-}
-
-impl Drop for UpstreamConnection {
-    fn drop(&mut self) {
-        if let Some(upstream) = &self.upstream {
-            upstream.connections(self.idle).fetch_sub(1, Relaxed);
-        }
-    }
-}
-
-impl Upstream {
-    fn connections(&self, idle: bool) -> &AtomicU64 {
-        if idle { &self.idle } else { &self.in_use }
+        UpstreamConnection::new(self.upstreams.get(upstream).map(Arc::clone))
     }
 }
 
@@ -233,6 +228,8 @@ impl Default for Upstream {
             micros: AtomicU64::new(0),
             in_use: AtomicU64::new(0),
             idle: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            streams: AtomicU64::new(0),
         }
     }
 }
@@ -245,6 +242,8 @@ struct Sum {
     micros: u64,
     in_use: u64,
     idle: u64,
+    in_flight: u64,
+    streams: u64,
 }
 
 fn sum(workers: &[Arc<Worker>]) -> BTreeMap<String, Sum> {
@@ -258,6 +257,8 @@ fn sum(workers: &[Arc<Worker>]) -> BTreeMap<String, Sum> {
                 micros: 0,
                 in_use: 0,
                 idle: 0,
+                in_flight: 0,
+                streams: 0,
             });
             upstream.outcomes.add_to(&mut sum.outcomes);
             upstream.statuses.add_to(&mut sum.statuses);
@@ -265,6 +266,8 @@ fn sum(workers: &[Arc<Worker>]) -> BTreeMap<String, Sum> {
             sum.micros += upstream.micros.load(Relaxed);
             sum.in_use += upstream.in_use.load(Relaxed);
             sum.idle += upstream.idle.load(Relaxed);
+            sum.in_flight += upstream.in_flight.load(Relaxed);
+            sum.streams += upstream.streams.load(Relaxed);
         }
     }
     sums
@@ -272,36 +275,46 @@ fn sum(workers: &[Arc<Worker>]) -> BTreeMap<String, Sum> {
 
 fn expose_upstreams(sums: &BTreeMap<String, Sum>, out: &mut Exposition) {
     let name = "mcpgate_requests_total";
-    out.family(
-        name,
-        Kind::Counter,
-        "Requests to an upstream's path by how they ended, which errors.md maps to statuses.",
-    );
+    out.family(name, Kind::Counter, "Requests to an upstream's path, by outcome (see docs/errors.md).");
     for (upstream, sum) in sums {
         for (outcome, count) in Outcome::ALL.iter().zip(&sum.outcomes) {
             out.sample(name, &[("upstream", upstream), ("outcome", outcome.label())], count);
         }
     }
     let name = "mcpgate_responses_total";
-    out.family(name, Kind::Counter, "Answers to requests to an upstream's path by status.");
+    out.family(name, Kind::Counter, "Responses to requests to an upstream's path, by HTTP status.");
     for (upstream, sum) in sums {
         for (status, count) in (FIRST_STATUS..).zip(&sum.statuses).filter(|(_, count)| **count > 0) {
             out.sample(name, &[("upstream", upstream), ("status", &status.to_string())], count);
         }
     }
     let name = "mcpgate_request_duration_seconds";
-    out.family(
-        name,
-        Kind::Histogram,
-        "From a request's head until its answer is handed over whole, or its stream ends.",
-    );
+    out.family(name, Kind::Histogram, "Time from the head of a request to the end of its response, streams included.");
     let bounds = BOUNDS.map(|bound| bound.as_secs_f64());
     for (upstream, sum) in sums {
         let seconds = Duration::from_micros(sum.micros).as_secs_f64();
         out.histogram(name, &[("upstream", upstream)], &bounds, &sum.latency, seconds);
     }
+    let name = "mcpgate_requests_in_flight";
+    out.family(
+        name,
+        Kind::Gauge,
+        "Requests to an upstream's path whose response has not ended, open streams included.",
+    );
+    for (upstream, sum) in sums {
+        out.sample(name, &[("upstream", upstream)], sum.in_flight);
+    }
+    let name = "mcpgate_open_streams";
+    out.family(name, Kind::Gauge, "Requests in flight that are answered by a stream of events.");
+    for (upstream, sum) in sums {
+        out.sample(name, &[("upstream", upstream)], sum.streams);
+    }
     let name = "mcpgate_upstream_connections";
-    out.family(name, Kind::Gauge, "Connections to an upstream; one of HTTP/2 is in use as long as it is open.");
+    out.family(
+        name,
+        Kind::Gauge,
+        "Open connections to an upstream, by state. An HTTP/2 connection is in use for as long as it is open.",
+    );
     for (upstream, sum) in sums {
         out.sample(name, &[("upstream", upstream), ("state", "in_use")], sum.in_use);
         out.sample(name, &[("upstream", upstream), ("state", "idle")], sum.idle);
@@ -324,6 +337,10 @@ mod tests {
     fn workers_are_summed() {
         let metrics = Metrics::new(&["one".to_owned(), "two".to_owned()]);
         let (a, b) = (metrics.worker(), metrics.worker());
+        (0..3).for_each(|_| a.begin_request(0));
+        a.open_stream(0);
+        a.open_stream(0);
+        a.end_request(0, true);
         a.request(0, Outcome::Forwarded, 200, Duration::from_micros(90));
         b.request(0, Outcome::Forwarded, 404, Duration::from_millis(3));
         b.request(1, Outcome::InvalidToken, 401, Duration::from_secs(70));
@@ -345,6 +362,8 @@ mod tests {
             "mcpgate_request_duration_seconds_bucket{upstream=\"two\",le=\"+Inf\"} 1",
             "mcpgate_request_duration_seconds_sum{upstream=\"one\"} 0.00309",
             "mcpgate_token_cache_lookups_total{result=\"hit\"} 1",
+            "mcpgate_requests_in_flight{upstream=\"one\"} 2",
+            "mcpgate_open_streams{upstream=\"one\"} 1",
             "mcpgate_upstream_connections{upstream=\"two\",state=\"idle\"} 1",
             "mcpgate_upstream_connections{upstream=\"two\",state=\"in_use\"} 0",
             "mcpgate_authorization_events_total{event=\"token_issued\"} 1",

@@ -9,8 +9,10 @@ mod exposition;
 mod logging;
 mod metrics;
 mod sink;
+mod upstream_connection;
 
 pub use event::{ControlEvent, Outcome, ServerEvent};
 pub use exposition::{Exposition, Kind};
 pub use logging::{flush, init};
-pub use metrics::{Metrics, UpstreamConnection, WorkerMetrics};
+pub use metrics::{Metrics, WorkerMetrics};
+pub use upstream_connection::UpstreamConnection;

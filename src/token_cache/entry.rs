@@ -16,6 +16,8 @@ pub struct Principal {
     pub client: ClientId,
     /// On behalf of whom.
     pub subject: Subject,
+    /// The login name of whom; it decides nothing.
+    pub user: Arc<str>,
     /// The one audience.
     pub resource: ResourceIndicator,
     /// With which scopes.
@@ -28,6 +30,7 @@ impl From<&AccessTokenRecord> for Principal {
             tenant: token.tenant.clone(),
             client: token.client.clone(),
             subject: token.subject.clone(),
+            user: Arc::clone(&token.user),
             resource: token.resource.clone(),
             scopes: token.scopes.clone(),
         }

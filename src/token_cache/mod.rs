@@ -250,6 +250,14 @@ impl TokenCache {
         self.condemn(|condemned| condemned.add_principals(theirs));
     }
 
+    /// Reads the tokens of a subject from the store again when they are next presented: its login name is another one. They
+    /// stay good.
+    pub fn forget_name(&self, tenant: &TenantId, subject: &Subject) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        let theirs = lock(&self.principals).take_subject(tenant, subject);
+        self.condemn(|condemned| condemned.add_principals(theirs));
+    }
+
     fn condemn(&self, add: impl FnOnce(&mut Condemned)) {
         let mut condemned = write(&self.condemned);
         add(&mut condemned);
@@ -271,6 +279,7 @@ impl TokenCache {
                 self.forget_client(tenant, client);
             }
             Change::AccountDisabled(tenant, subject) => self.forget_subject(tenant, subject),
+            Change::AccountRenamed(tenant, subject) => self.forget_name(tenant, subject),
         }
     }
 

@@ -124,3 +124,44 @@ async fn a_limit_that_refuses_names_its_key_and_whom_it_refused() {
     let warned = log.lines().find(|line| line.contains(" WARN ") && line.contains("rule=\"registration_closed\""));
     assert!(warned.is_some_and(|line| line.contains("key=\"registration.enabled\" address=127.0.0.1")), "{log}");
 }
+
+#[tokio::test]
+async fn the_access_line_says_who_called_what_and_how_it_ended() {
+    let gateway = Gateway::start().await;
+    let issued = gateway.home.command(&["token", "issue", "--user", "admin"]);
+    let token = issued["access_token"].as_str().expect("a token").to_owned();
+    let ask = async |method: &str, params: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
+        let mut asked = call("/mcp", &token, "access");
+        *asked.body_mut() = body.into();
+        asked.headers_mut().remove("content-length");
+        let reply = Client::new(&gateway.home).send(asked).await;
+        (line(&gateway, &format!("request_id=\"{}\"", reply.header("x-request-id"))).await, reply)
+    };
+    let (called, reply) = ask("tools/call", r#"{"name":"no-such-tool","arguments":{"secret":"hunter2"}}"#).await;
+    let told = [
+        " subject=\"user_",
+        " user=\"admin\"",
+        " client=\"mcp_client_",
+        " rpc_method=\"tools/call\" tool=\"no-such-tool\"",
+        &format!(" bytes={}", reply.body.len()),
+        " duration_ms=",
+    ];
+    assert!(told.iter().all(|part| called.contains(part)) && !called.contains("hunter2"), "{called}\n{reply:?}");
+    let (unknown, reply) = ask("no/such/method", "{}").await;
+    assert!(
+        unknown.contains(" rpc_method=\"no/such/method\"") && unknown.contains(" rpc_error=-32000"),
+        "{unknown}\n{reply:?}"
+    );
+    // Another login name is in the next lines, and the token stays good.
+    gateway.home.command(&["user", "rename", "admin", "root"]);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let (renamed, reply) = ask("ping", "{}").await;
+        assert_ne!(reply.status, 401, "{renamed}");
+        if renamed.contains(" user=\"root\"") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{renamed}");
+    }
+}

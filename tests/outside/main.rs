@@ -45,6 +45,8 @@ mod machine;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod publishers;

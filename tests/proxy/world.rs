@@ -205,6 +205,7 @@ impl World {
             grant: GrantId(grant),
             client: client(),
             subject: Subject::parse(subject).unwrap(),
+            user: "ada".into(),
             resource: ResourceIndicator::parse(resource).unwrap(),
             scopes: ScopeSet::parse(scopes).unwrap(),
             generation: 0,

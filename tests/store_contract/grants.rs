@@ -210,6 +210,7 @@ fn operators(name: &str) -> (Grant, AccessTokenRecord) {
         grant: grant.id,
         client: grant.client.clone(),
         subject: grant.subject.clone(),
+        user: "alice".into(),
         resource: grant.resource.clone(),
         scopes: grant.scopes.clone(),
         generation: 0,

@@ -75,6 +75,7 @@ impl Administration {
             grant: grant.id,
             client: client.clone(),
             subject: account.subject,
+            user: account.name.into(),
             resource: upstream.resource.clone(),
             scopes,
             generation: 0,

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::{Account, AuditRow, Renaming, StoreError};
+use super::super::{Account, AuditRow, Change, Renaming, StoreError};
 use super::row::{self, execute, execute_once};
 use super::seal::Sealed as _;
 use super::{accounts, audit};
@@ -46,6 +46,7 @@ pub(super) fn rename(
     let account = Account { name, ..account };
     let sql = "UPDATE account SET name = ?2, seal = ?3 WHERE no = ?1";
     execute_once(db, sql, params![no, account.name, account.seal()])?;
+    audit::announce(db, row.at, &Change::AccountRenamed(tenant.clone(), subject.clone()))?;
     audit::append(db, row)?;
     Ok(Renaming::Done)
 }

@@ -10,7 +10,7 @@ use super::seal::{Sealed, opened};
 use crate::oauth::{AccessTokenRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
 
 /// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
-const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, g.resource,
+const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.name, g.resource,
         coalesce(t.scopes, g.scopes), t.generation,
         t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
         t.issued_at, t.expires_at, t.seal
@@ -28,6 +28,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord, StoreError> {
         grant: c.grant()?,
         client: c.client()?,
         subject: c.subject()?,
+        user: c.text()?.into(),
         resource: c.resource()?,
         scopes: c.scopes()?,
         generation: c.small()?,

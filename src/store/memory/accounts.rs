@@ -109,6 +109,7 @@ impl AccountStore for MemoryStore {
         if let Some(account) = state.account_mut(tenant, subject) {
             name.clone_into(&mut account.name);
         }
+        state.announce(audit.at, Change::AccountRenamed(tenant.clone(), subject.clone()));
         state.record(audit);
         Ok(Renaming::Done)
     }

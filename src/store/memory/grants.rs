@@ -1,5 +1,7 @@
 //! Codes, grants and tokens in memory. The lock stands for the transaction.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::super::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
@@ -79,7 +81,9 @@ impl State {
     fn as_it_stands(&self, token: &AccessTokenRecord) -> AccessTokenRecord {
         let grant = self.grant(&token.tenant, token.grant);
         let is_unused = grant.is_some_and(|g| g.takes_mark(token.generation, FirstUse::Used));
-        AccessTokenRecord { reports_use: is_unused, ..token.clone() }
+        let named = self.account(&token.tenant, &token.subject);
+        let user = named.map_or_else(|| Arc::clone(&token.user), |account| account.name.as_str().into());
+        AccessTokenRecord { reports_use: is_unused, user, ..token.clone() }
     }
 
     fn put_grant(&mut self, grant: &Grant) {

@@ -1,0 +1,130 @@
+//! What the access line says of the messages: the method and the tool of a request, the code of an error in its answer.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::again::LARGEST_KEPT;
+use crate::mcp::Envelope;
+
+/// What a line has room for. Methods and tools of a sane server are shorter.
+const LONGEST: usize = 128;
+/// Where an error is looked for: it comes after version and id, and before anything long.
+const LOOKED_AT: usize = 512;
+
+/// What was asked.
+#[derive(Default)]
+pub(super) struct Asked {
+    method: Bytes,
+    tool: Bytes,
+}
+
+impl Asked {
+    /// Notes what the messages of a body ask.
+    pub(super) fn of(body: &Bytes, messages: &[Envelope<'_>]) -> Self {
+        let [message] = messages else {
+            return Self { method: Bytes::from_static(b"batch"), tool: Bytes::new() };
+        };
+        let method = message.method.as_deref().unwrap_or_default();
+        let tool = message.name.as_deref().filter(|_| method == "tools/call").unwrap_or_default();
+        Self { method: kept(body, method), tool: kept(body, tool) }
+    }
+
+    /// Returns the method, if there is one.
+    pub(super) fn method(&self) -> Option<&str> {
+        text(&self.method)
+    }
+
+    /// Returns the tool that is called.
+    pub(super) fn tool(&self) -> Option<&str> {
+        text(&self.tool)
+    }
+}
+
+fn text(bytes: &Bytes) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+}
+
+/// Keeps a word of a message: as a part of a small body, else as a copy, so that no large body is held until its answer has
+/// ended.
+fn kept(body: &Bytes, word: &str) -> Bytes {
+    let word = word.get(..word.floor_char_boundary(LONGEST)).unwrap_or_default();
+    let (begin, end) = (body.as_ptr().addr(), body.as_ptr().addr().saturating_add(body.len()));
+    // One that had escapes in it is not a part of the body.
+    let is_part = (begin..end).contains(&word.as_ptr().addr());
+    match word {
+        "" => Bytes::new(),
+        "tools/call" => Bytes::from_static(b"tools/call"),
+        "tools/list" => Bytes::from_static(b"tools/list"),
+        part if is_part && body.len() <= LARGEST_KEPT => body.slice_ref(part.as_bytes()),
+        other => Bytes::copy_from_slice(other.as_bytes()),
+    }
+}
+
+/// Finds the code of a JSON-RPC error in an answer: one message, or the first event in a piece of a stream.
+pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Answer {
+        error: Option<Fault>,
+    }
+    #[derive(Deserialize)]
+    struct Fault {
+        code: i64,
+    }
+    const MARK: &[u8] = b"\"error\"";
+    let beginning = answer.get(..answer.len().min(LOOKED_AT)).unwrap_or_default();
+    // Nearly all answers are none, and cost no more than this look.
+    if !beginning.windows(MARK.len()).any(|part| part == MARK) {
+        return None;
+    }
+    let message =
+        if is_events { answer.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"data:"))? } else { answer };
+    serde_json::from_slice::<Answer>(message).ok()?.error.map(|fault| fault.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(body: &str) -> (Option<String>, Option<String>) {
+        let body = Bytes::from(body.to_owned());
+        let messages = Envelope::read(&body, true).unwrap();
+        let asked = Asked::of(&body, &messages);
+        (asked.method().map(str::to_owned), asked.tool().map(str::to_owned))
+    }
+
+    #[test]
+    fn method_and_tool_are_noted_and_bounded() {
+        let call = |name: &str| {
+            asked(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#))
+        };
+        let told = |tool: &str| (Some("tools/call".to_owned()), Some(tool.to_owned()));
+        assert_eq!(call("echo"), told("echo"));
+        assert_eq!(call("\\u0065cho"), told("echo"));
+        assert_eq!(call(&"x".repeat(1000)), told(&"x".repeat(128)));
+        assert_eq!(call(&"x".repeat(10_000)), told(&"x".repeat(128)));
+        assert_eq!(asked(r#"{"jsonrpc":"2.0","method":"x/y"}"#), (Some("x/y".to_owned()), None));
+        let read = r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///secret"}}"#;
+        assert_eq!(asked(read), (Some("resources/read".to_owned()), None), "only a tool is named");
+        assert_eq!(asked(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), (None, None));
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        assert_eq!(asked(&format!("[{ping},{ping}]")), (Some("batch".to_owned()), None));
+    }
+
+    #[test]
+    fn the_code_of_an_error_is_found_and_nothing_else_is_taken_for_one() {
+        let error = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"x"}}"#;
+        for (answer, is_events, code) in [
+            (error.to_owned(), false, Some(-32602)),
+            (format!("event: message\ndata: {error}\n\n"), true, Some(-32602)),
+            (format!("data: {error}\r\n\r\n"), true, Some(-32602)),
+            (format!("data: {}", &error[..40]), true, None),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{"error":{"code":7}}}"#.to_owned(), false, None),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(), false, None),
+            (r#"{"error":"code"}"#.to_owned(), false, None),
+            (format!("{}{error}", " ".repeat(10_000)), false, None),
+            (String::new(), true, None),
+        ] {
+            assert_eq!(error_code(answer.as_bytes(), is_events), code, "{answer}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `UpstreamConnection`: a connection to an upstream, for the gauge of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::metrics::Upstream;
+
+/// A connection to an upstream, counted until it is dropped.
+#[derive(Debug)]
+pub struct UpstreamConnection {
+    upstream: Option<Arc<Upstream>>,
+    idle: bool,
+}
+
+impl UpstreamConnection {
+    /// Counts one that is in use.
+    pub(super) fn new(upstream: Option<Arc<Upstream>>) -> Self {
+        if let Some(upstream) = &upstream {
+            upstream.in_use.fetch_add(1, Relaxed);
+        }
+        Self { upstream, idle: false }
+    }
+
+    /// Says whether it is kept for later, or serves a request.
+    pub fn set_idle(&mut self, idle: bool) {
+        let before = std::mem::replace(&mut self.idle, idle);
+        if let Some(upstream) = &self.upstream {
+            upstream.connections(before).fetch_sub(1, Relaxed);
+            upstream.connections(idle).fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for UpstreamConnection {
+    fn drop(&mut self) {
+        if let Some(upstream) = &self.upstream {
+            upstream.connections(self.idle).fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Upstream {
+    fn connections(&self, idle: bool) -> &AtomicU64 {
+        if idle { &self.idle } else { &self.in_use }
+    }
+}
