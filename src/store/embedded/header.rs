@@ -1,4 +1,4 @@
-//! The first bytes of a SQLite file (https://www.sqlite.org/fileformat.html 1.3).
+//! The first bytes of a SQLite file (SQLite file format 1.3, <https://www.sqlite.org/fileformat.html>).
 
 use std::fs::File;
 use std::io;
