@@ -190,6 +190,8 @@ async def everything(session, provider, memory):
     step("refreshed", changed=memory.tokens.access_token != before, openings=memory.openings)
 
     for how in ("RFC 7009", "operator"):
+        # Before: a stream that the revocation ends may be opened again, and the user asked, ahead of the next call.
+        opened = memory.openings
         if how == "operator":
             await desk("/revoke", client_id=memory.client.client_id)
             # A revocation made on the command line is in force in the running server within a second.
@@ -198,7 +200,6 @@ async def everything(session, provider, memory):
             form = {"token": memory.tokens.refresh_token, "client_id": memory.client.client_id}
             target = urllib.parse.urljoin(SETTINGS["url"], "/revoke")
             await asyncio.to_thread(post, target, urllib.parse.urlencode(form).encode())
-        opened = memory.openings
         answer = await text(session, "echo", {"text": how})
         step("revoked", how=how, reopened=memory.openings - opened, text=answer)
 
