@@ -211,7 +211,14 @@ async fn a_name_is_given_to_one_person_only(store: Arc<dyn Store>) {
     let before = store.newest_audit().await.unwrap();
     assert_eq!(rename(&store, "x", "carol").await, Renaming::NotFound);
     assert_eq!(rename(&store, "alice", "bob").await, Renaming::Taken);
+    let change = store.newest_change().await.unwrap();
     assert_eq!(rename(&store, "alice", "carol").await, Renaming::Done);
+    let said: Vec<_> = changes(&store, change).await.into_iter().map(|(_, change)| change).collect();
+    assert_eq!(
+        said,
+        [Change::AccountRenamed(tenant(), subject("alice"))],
+        "running servers write the name into their log"
+    );
     assert_eq!(store.find_account_by_name(&tenant(), "alice").await.unwrap(), None);
     let renamed = Account { name: "carol".to_owned(), ..account("alice") };
     assert_eq!(store.find_account_by_name(&tenant(), "CAROL").await.unwrap(), Some(renamed));

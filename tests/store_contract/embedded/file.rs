@@ -181,6 +181,16 @@ fn the_schema_document_names_every_table_and_field() {
         }
     }
     assert!(missing.is_empty(), "docs/storage-schema.md does not describe {missing:?}");
+    // The kinds of change are a closed list too.
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/change.rs")).unwrap();
+    let kinds: Vec<_> = source
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Self::")?.split_once("=> \"")?.1.strip_suffix("\","))
+        .collect();
+    assert!(kinds.contains(&"grant_revoked"), "{kinds:?}");
+    for kind in kinds {
+        assert!(document.contains(&format!("`{kind}`")), "docs/storage-schema.md does not name the change {kind}");
+    }
 }
 
 #[test]
