@@ -40,6 +40,8 @@ pub(super) struct Continuing<S> {
     has_small_table: bool,
     /// Requests of which nothing but the head has come and that are not answered.
     held_back: Vec<u32>,
+    /// Whether a body is waited for and nobody has been told yet, since a frame had no place.
+    owed: bool,
     /// What is left of frames that are being written.
     pending: Vec<u8>,
 }
@@ -55,6 +57,7 @@ impl<S> Continuing<S> {
             is_closed: true,
             has_small_table: false,
             held_back: Vec::new(),
+            owed: false,
             pending: Vec::new(),
         }
     }
@@ -164,7 +167,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Continuing<S> {
     /// hyper flushes whenever it has been woken, and has written all it has by then.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.go_on.was_asked(cx.waker()) && !this.is_closed && !this.has_small_table && this.left.is_between() {
+        this.owed |= this.go_on.was_asked(cx.waker());
+        if this.owed && !this.is_closed && !this.has_small_table && this.left.is_between() {
+            this.owed = false;
             this.tell();
         }
         ready!(this.poll_pending(cx))?;
@@ -221,6 +226,26 @@ mod tests {
         // What is answered or refused by then.
         let answers = [ours[0].clone(), frame(1, 4, 1, b"\x88"), frame(3, 0, 3, &[0; 4])];
         assert_eq!(told(vec![head(1), head(3), head(5)], &answers).await, go_on(5));
+    }
+
+    #[tokio::test]
+    async fn hs_09_who_could_not_be_told_at_once_is_told_when_the_frame_has_ended() {
+        let (mut client, server) = tokio::io::duplex(1 << 16);
+        let go_on = Arc::<GoOn>::default();
+        let mut server = Continuing::new(server, Arc::clone(&go_on));
+        client.write_all(&[vec![b'P'; 24], frame(1, 4, 1, b"x")].concat()).await.unwrap();
+        assert!(server.read(&mut [0; 64]).await.unwrap() > 24);
+        let ours = [frame(4, 0, 0, &[]), frame(0, 0, 3, b"abcdef")].concat();
+        let (begun, rest) = ours.split_at(20);
+        server.write_all(begun).await.unwrap();
+        go_on.ask();
+        server.flush().await.unwrap();
+        server.write_all(rest).await.unwrap();
+        server.flush().await.unwrap();
+        drop(server);
+        let mut seen = Vec::new();
+        client.read_to_end(&mut seen).await.unwrap();
+        assert_eq!(seen, [ours, frame(1, 4, 1, b"\x08\x03100")].concat());
     }
 
     #[tokio::test]
