@@ -295,20 +295,16 @@ fn expose_upstreams(sums: &BTreeMap<String, Sum>, out: &mut Exposition) {
         let seconds = Duration::from_micros(sum.micros).as_secs_f64();
         out.histogram(name, &[("upstream", upstream)], &bounds, &sum.latency, seconds);
     }
-    let name = "mcpgate_requests_in_flight";
-    out.family(
-        name,
-        Kind::Gauge,
-        "Requests to an upstream's path whose response has not ended, open streams included.",
-    );
-    for (upstream, sum) in sums {
-        out.sample(name, &[("upstream", upstream)], sum.in_flight);
-    }
-    let name = "mcpgate_open_streams";
-    out.family(name, Kind::Gauge, "Requests in flight that are answered by a stream of events.");
-    for (upstream, sum) in sums {
-        out.sample(name, &[("upstream", upstream)], sum.streams);
-    }
+    let mut gauge = |name: &str, help: &str, value: fn(&Sum) -> u64| {
+        out.family(name, Kind::Gauge, help);
+        for (upstream, sum) in sums {
+            out.sample(name, &[("upstream", upstream)], value(sum));
+        }
+    };
+    let help = "Requests to an upstream's path whose response has not ended, open streams included.";
+    gauge("mcpgate_requests_in_flight", help, |sum| sum.in_flight);
+    let help = "Requests in flight that are answered by a stream of events.";
+    gauge("mcpgate_open_streams", help, |sum| sum.streams);
     let name = "mcpgate_upstream_connections";
     out.family(
         name,
