@@ -1,8 +1,8 @@
 //! Copies of the metadata documents of large clients. The edges in front of these refuse some data centres (claude.ai
 //! answers them 403 with a page for browsers), and without a copy nobody could sign in there.
 //!
-//! They are as several people who could fetch them recorded them, all with the same content; nobody's word but the
-//! publisher's own is newer, so a document that can be fetched always wins. docs/clients.md says the dates.
+//! They are made from what several people who could fetch them have recorded. A document that can be fetched always wins.
+//! docs/clients.md says where the records come from, and their dates.
 
 use crate::oauth::Timestamp;
 
