@@ -7,7 +7,8 @@ use super::Config;
 /// Returns whether a title has the host in it, as a word of its own however it is written.
 fn names(title: &str, host: &str) -> bool {
     let folded = |text: &str| text.nfkc().collect::<String>().to_lowercase();
-    let (title, host) = (folded(title), folded(host));
+    // Brackets belong to a URL, not to an IPv6 address.
+    let (title, host) = (folded(title), folded(host.trim_matches(['[', ']'])));
     let is_part = |c: char| c.is_alphanumeric() || c == '-';
     title.match_indices(&host).any(|(at, _)| {
         let (before, rest) = title.split_at(at);
