@@ -63,9 +63,10 @@ async fn cf_07_a_reload_refuses_what_is_no_plain_file_at_once_and_a_signal_to_en
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
-/// Runs a command of mcpgate on a data folder, as `uid` if one is given; what it printed on both streams, and its code.
-fn run_as(uid: Option<u32>, data: &Path, words: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(BINARY);
+/// Runs a command of `program`, a mcpgate, on a data folder, as `uid` if one is given; what it printed on both streams, and
+/// its code.
+fn run_as(program: &Path, uid: Option<u32>, data: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(program);
     command.args(words).arg("--data").arg(data).env_clear().stdin(Stdio::null()).current_dir("/");
     if let Some(uid) = uid {
         command.uid(uid).gid(uid);
@@ -103,7 +104,7 @@ async fn st_07_what_others_may_open_or_change_is_refused_with_the_command_that_m
         let said = std::fs::read_to_string(home.log()).unwrap();
         assert!(said.contains(mended) && said.contains(&path.canonicalize().unwrap().display().to_string()), "{said}");
         if !name.starts_with("certs") {
-            let (code, said) = run_as(None, &data, &["user", "list"]);
+            let (code, said) = run_as(Path::new(BINARY), None, &data, &["user", "list"]);
             assert!(code == Some(1) && said.contains(mended), "{name}: {said}");
         }
         std::fs::set_permissions(&path, before).unwrap();
@@ -128,6 +129,9 @@ async fn commands_of_root_leave_nothing_that_the_servers_user_cannot_open() {
     }
     let outer = tempfile::tempdir().unwrap();
     chmod(outer.path(), 0o755);
+    // The folder of the sources may be closed to other users, as root's home is.
+    let program = outer.path().join("mcpgate");
+    std::fs::copy(BINARY, &program).unwrap();
     let data = outer.path().join("data");
     std::fs::create_dir(&data).unwrap();
     chmod(&data, 0o755);
@@ -135,7 +139,7 @@ async fn commands_of_root_leave_nothing_that_the_servers_user_cannot_open() {
     let (certs, backup) = (data.join("certs"), data.join("backup.db"));
     let (certs, backup) = (certs.to_str().unwrap(), backup.to_str().unwrap());
     let done = |uid: Option<u32>, words: &[&str]| {
-        let (code, said) = run_as(uid, &data, words);
+        let (code, said) = run_as(&program, uid, &data, words);
         assert_eq!(code, Some(0), "{words:?}: {said}");
     };
     done(None, &["user", "add", "ada"]);
@@ -158,9 +162,9 @@ async fn commands_of_root_leave_nothing_that_the_servers_user_cannot_open() {
         }
     }
     let ports = ["up", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"];
-    let (code, said) = run_as(None, &data, &ports);
+    let (code, said) = run_as(&program, None, &data, &ports);
     assert!(code == Some(1) && said.contains("run it as that user (sudo -u '#65534')"), "{said}");
-    let mut served = Command::new(BINARY);
+    let mut served = Command::new(&program);
     served.args(ports).arg("--data").arg(&data).env_clear().uid(USER).gid(USER).current_dir("/");
     let mut served = served.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let ready = std::io::BufReader::new(served.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -187,8 +191,9 @@ async fn st_03_a_lost_or_emptied_store_beside_its_keys_is_refused_and_a_backup_b
         }
         let _old_log = std::fs::remove_file(home.log());
         assert_eq!(home.spawn().wait().unwrap().code(), Some(1));
-        let said = [std::fs::read_to_string(home.log()).unwrap(), run_as(None, &data, &["user", "list"]).1];
-        let added = run_as(None, &data, &["user", "add", "eve"]);
+        let said =
+            [std::fs::read_to_string(home.log()).unwrap(), run_as(Path::new(BINARY), None, &data, &["user", "list"]).1];
+        let added = run_as(Path::new(BINARY), None, &data, &["user", "add", "eve"]);
         assert_eq!(added.0, Some(1), "{}", added.1);
         for said in said.iter().chain([&added.1]) {
             let why = if lost { "the store is gone" } else { "the file is empty or cut off" };
