@@ -3,11 +3,11 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt as _;
 
+use super::{FLOOD, Flood, PROMPT};
 use crate::shared::CALLBACK;
 use crate::support::application::Application;
 use crate::support::client::{Client, ask_operator};
@@ -19,10 +19,6 @@ const CONNECTIONS: usize = 300;
 const SITES: u8 = 20;
 const HOSTS: u8 = 2;
 const EACH: usize = 25;
-const FLOOD: Duration = Duration::from_secs(10);
-
-/// How long somebody waits at most, on a machine that is busy with other tests.
-const PROMPT: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ds_05_silent_connections_from_many_sites_keep_nobody_out() {
@@ -33,18 +29,17 @@ async fn ds_05_silent_connections_from_many_sites_keep_nobody_out() {
     let mut known = Client::from(&gateway.home, Ipv4Addr::new(127, 0, 200, 1));
     assert_eq!(known.call("/mcp", &token, "1").await.status, 200);
 
-    let (over, opened) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicU32>::default());
-    let mut strangers = Vec::new();
+    let mut flood = Flood::new();
     for (site, host) in (0..SITES).flat_map(|site| (1..=HOSTS).map(move |host| (site, host))) {
-        let (gateway, over, opened) = (Arc::clone(&gateway), Arc::clone(&over), Arc::clone(&opened));
-        strangers.push(tokio::spawn(async move {
+        let gateway = Arc::clone(&gateway);
+        flood.join(async move |over| {
             let client = Client::from(&gateway.home, Ipv4Addr::new(127, 0, site, host));
-            let mut held = std::collections::VecDeque::new();
-            while !over.load(Relaxed) {
+            let (mut opened, mut held) = (0_usize, std::collections::VecDeque::new());
+            while !over.has_come() {
                 // Whatever was closed is opened again; the oldest is given up by itself at last.
                 if let Ok(stream) = client.raw().await {
                     held.push_back(stream);
-                    opened.fetch_add(1, Relaxed);
+                    opened += 1;
                 }
                 if held.len() > EACH {
                     held.pop_front();
@@ -56,8 +51,8 @@ async fn ds_05_silent_connections_from_many_sites_keep_nobody_out() {
                 let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut [0; 64])).await;
                 alive += usize::from(read.is_err());
             }
-            alive
-        }));
+            (opened, alive)
+        });
     }
 
     let began = Instant::now();
@@ -74,14 +69,10 @@ async fn ds_05_silent_connections_from_many_sites_keep_nobody_out() {
     assert!(known.is_alive().await, "the connection of somebody known was taken");
     assert_eq!(known.call("/mcp", &token, "2").await.status, 200);
     let metrics = ask_operator(gateway.home.operator, "/metrics").await.expect("metrics").text();
-    over.store(true, Relaxed);
-    let mut alive = 0;
-    for stranger in strangers {
-        alive += stranger.await.expect("a stranger's connections");
-    }
-    let opened = opened.load(Relaxed);
+    let all = flood.end().await.into_iter();
+    let (opened, alive) = all.fold((0, 0), |(opened, alive), one| (opened + one.0, alive + one.1));
     println!("{opened} connections opened, {alive} kept; {visits} visits, {slowest:?} at most");
-    assert!(opened > 2 * u32::try_from(CONNECTIONS).expect("few"), "{opened} connections are no flood\n{metrics}");
+    assert!(opened > 2 * CONNECTIONS, "{opened} connections are no flood\n{metrics}");
     assert!(alive <= CONNECTIONS, "{alive} connections are held");
     assert!(slowest < PROMPT, "somebody waited {slowest:?}");
 }

@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::{FLOOD, Flood};
 use crate::login::{USER_PASSWORD, new_user};
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
@@ -15,7 +15,6 @@ use crate::support::page::{Browser, Form, form_to};
 /// Networks that guess, and how many at once from each.
 const NETWORKS: u8 = 10;
 const AT_ONCE: u8 = 4;
-const ATTACK: Duration = Duration::from_secs(10);
 
 /// How long somebody may wait who is known, on a machine that is busy with other tests.
 const PROMPT: Duration = Duration::from_secs(5);
@@ -44,34 +43,33 @@ async fn li_03_strangers_from_many_networks_keep_nobody_out_who_gives_the_right_
     let known = sign_in(&gateway.home, &application, [127, 0, 0, 9], "admin", PASSWORD).await;
     assert_eq!(known.status, 303, "{}", known.text());
 
-    let (over, heard, refused) =
-        (Arc::new(AtomicBool::new(false)), Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
-    let mut guessers = Vec::new();
+    let mut flood = Flood::new();
     for (network, host) in (0..NETWORKS).flat_map(|network| (0..AT_ONCE).map(move |host| (network, host))) {
         let (gateway, application) = (Arc::clone(&gateway), Arc::clone(&application));
-        let (over, heard, refused) = (Arc::clone(&over), Arc::clone(&heard), Arc::clone(&refused));
-        guessers.push(tokio::spawn(async move {
+        flood.join(async move |over| {
             // The first of them are neighbours of the owner.
             let from = Ipv4Addr::new(127, 0, network, 100 + host);
             let (mut browser, mut form) = login_form(&gateway.home, &application, from).await;
             form.set("password", "wrong wrong wrong");
+            let (mut heard, mut refused) = (0_u32, 0_u32);
             for number in 0.. {
                 form.set("username", &format!("made-up-{network}-{host}-{number}"));
                 match browser.submit(&form).await.status {
-                    400 => heard.fetch_add(1, Relaxed),
-                    429 => refused.fetch_add(1, Relaxed),
+                    400 => heard += 1,
+                    429 => refused += 1,
                     status => panic!("{status}"),
                 };
-                if over.load(Relaxed) {
-                    return;
+                if over.has_come() {
+                    break;
                 }
             }
-        }));
+            (heard, refused)
+        });
     }
 
     let began = Instant::now();
     let mut slowest = Duration::ZERO;
-    while began.elapsed() < ATTACK {
+    while began.elapsed() < FLOOD {
         let asked = Instant::now();
         let reply = sign_in(&gateway.home, &application, [127, 0, 0, 9], "admin", PASSWORD).await;
         slowest = slowest.max(asked.elapsed());
@@ -80,12 +78,9 @@ async fn li_03_strangers_from_many_networks_keep_nobody_out_who_gives_the_right_
     }
     let reply = sign_in(&gateway.home, &application, [127, 0, 200, 1], &newcomer, USER_PASSWORD).await;
     assert_eq!(reply.status, 303, "{}", reply.text());
-    over.store(true, Relaxed);
-    for guesser in guessers {
-        guesser.await.expect("a guesser is answered");
-    }
-    let (heard, refused) = (heard.load(Relaxed), refused.load(Relaxed));
+    let all = flood.end().await.into_iter();
+    let (heard, refused) = all.fold((0, 0), |(heard, refused), one| (heard + one.0, refused + one.1));
     assert!(slowest < PROMPT, "the owner waited {slowest:?}");
     assert!(heard >= 60 && refused > 0, "{heard} were heard, {refused} refused");
-    assert!(heard <= 2 * (60 + 5 * u32::from(NETWORKS)), "{heard} hashes in {ATTACK:?}");
+    assert!(heard <= 2 * (60 + 5 * u32::from(NETWORKS)), "{heard} hashes in {FLOOD:?}");
 }

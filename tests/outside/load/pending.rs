@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::{FLOOD, Flood, PROMPT};
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
 use crate::support::client::Client;
@@ -14,12 +14,8 @@ use crate::support::page::{Browser, form_to};
 /// Networks that begin sign-ins, and how many addresses of each.
 const NETWORKS: u8 = 10;
 const HOSTS: u8 = 4;
-const FLOOD: Duration = Duration::from_secs(10);
 /// Sign-ins that a debug build on a busy machine begins in that time at least; several times what one address may hold.
 const BEGUN: u32 = 1000;
-
-/// How long somebody waits at most for a page, on a machine that is busy with other tests.
-const PROMPT: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_sign_ins_pushes_out_nobody_elses_and_holds_up_nobody() {
@@ -29,19 +25,19 @@ async fn a_flood_of_sign_ins_pushes_out_nobody_elses_and_holds_up_nobody() {
     person.client = Client::from(&gateway.home, Ipv4Addr::new(127, 0, 200, 1));
     let page = person.open(&application.request(&random(), &[])).await;
 
-    let (over, begun) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicU32>::default());
-    let mut strangers = Vec::new();
+    let mut flood = Flood::new();
     for (network, host) in (0..NETWORKS).flat_map(|network| (1..=HOSTS).map(move |host| (network, host))) {
         let (gateway, application) = (Arc::clone(&gateway), Arc::clone(&application));
-        let (over, begun) = (Arc::clone(&over), Arc::clone(&begun));
-        strangers.push(tokio::spawn(async move {
+        flood.join(async move |over| {
             let mut client = Client::from(&gateway.home, Ipv4Addr::new(127, 0, network, host));
-            while !over.load(Relaxed) {
+            let mut begun = 0_u32;
+            while !over.has_come() {
                 let reply = client.get(&application.request(&random(), &[])).await;
                 assert_eq!(reply.status, 303, "{reply:?}");
-                begun.fetch_add(1, Relaxed);
+                begun += 1;
             }
-        }));
+            begun
+        });
     }
 
     let began = Instant::now();
@@ -55,11 +51,7 @@ async fn a_flood_of_sign_ins_pushes_out_nobody_elses_and_holds_up_nobody() {
         slowest = slowest.max(asked.elapsed());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    over.store(true, Relaxed);
-    for stranger in strangers {
-        stranger.await.expect("a stranger is answered");
-    }
-    let begun = begun.load(Relaxed);
+    let begun: u32 = flood.end().await.into_iter().sum();
     println!("{begun} sign-ins begun in {FLOOD:?}; somebody else waited {slowest:?} at most");
     assert!(begun >= BEGUN, "{begun} sign-ins are no flood");
     assert!(slowest < PROMPT, "a page took {slowest:?}");

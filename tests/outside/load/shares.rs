@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use super::{FLOOD, PROMPT};
 use crate::login::{USER_PASSWORD, new_user};
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, Authorized, Tokens, parameter, random};
@@ -20,10 +21,7 @@ const PLACES: usize = 64;
 const CLIENTS: usize = 3;
 const CALLS: usize = 40;
 const UPLOADS: usize = 8;
-const GREED: Duration = Duration::from_secs(10);
 
-/// How long somebody else waits at most, on a machine that is busy with other tests.
-const PROMPT: Duration = Duration::from_secs(2);
 /// As large as a message may be that counts as small, and then some.
 const LARGE: usize = 1_500_000;
 
@@ -118,7 +116,7 @@ async fn one_persons_slow_calls_and_stopped_uploads_leave_an_upstream_to_the_oth
     let began = Instant::now();
     let mut client = Client::new(&gateway.home);
     let (mut slowest, mut asked) = (Duration::ZERO, 0);
-    while began.elapsed() < GREED {
+    while began.elapsed() < FLOOD {
         for argument in [0, LARGE] {
             let authorization = format!("Bearer {others}");
             let fields = [

@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::{FLOOD, Flood, PROMPT};
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, Tokens};
 use crate::support::client::Client;
@@ -16,12 +16,8 @@ const REVOKED: usize = 200;
 /// Sites that present them, and connections of each.
 const SITES: u8 = 8;
 const AT_ONCE: u8 = 4;
-const FLOOD: Duration = Duration::from_secs(10);
 /// What a debug build on a busy machine answers in that time at least.
 const ANSWERED: u32 = 2000;
-
-/// How long somebody waits at most for an answer, on a machine that is busy with other tests.
-const PROMPT: Duration = Duration::from_secs(2);
 
 /// Access tokens of a sign-in that was ended.
 async fn revoked(gateway: &Gateway) -> Vec<String> {
@@ -41,22 +37,22 @@ async fn revoked(gateway: &Gateway) -> Vec<String> {
 async fn a_flood_of_revoked_tokens_keeps_no_good_one_out_that_memory_does_not_know() {
     let gateway = Arc::new(Home::new("", Some(Upstream::start().url)).start().await);
     let bad: Arc<[String]> = revoked(&gateway).await.into();
-    let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicU32>::default());
-    let mut strangers = Vec::new();
+    let mut flood = Flood::new();
     for (site, line) in (0..SITES).flat_map(|site| (0..AT_ONCE).map(move |line| (site, line))) {
         let (gateway, bad) = (Arc::clone(&gateway), Arc::clone(&bad));
-        let (over, answered) = (Arc::clone(&over), Arc::clone(&answered));
-        strangers.push(tokio::spawn(async move {
+        flood.join(async move |over| {
             let mut client = Client::from(&gateway.home, Ipv4Addr::new(127, 0, site, 1 + line));
+            let mut answered = 0_u32;
             for token in bad.iter().cycle().skip(usize::from(line) * 40) {
                 let reply = client.call("/mcp", token, "1").await;
                 assert!(matches!(reply.status, 401 | 429 | 503), "{reply:?}");
-                answered.fetch_add(1, Relaxed);
-                if over.load(Relaxed) {
-                    return;
+                answered += 1;
+                if over.has_come() {
+                    break;
                 }
             }
-        }));
+            answered
+        });
     }
 
     let began = Instant::now();
@@ -73,11 +69,7 @@ async fn a_flood_of_revoked_tokens_keeps_no_good_one_out_that_memory_does_not_kn
         calls += 1;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    over.store(true, Relaxed);
-    for stranger in strangers {
-        stranger.await.expect("a stranger is answered");
-    }
-    let answered = answered.load(Relaxed);
+    let answered: u32 = flood.end().await.into_iter().sum();
     println!("{answered} revoked tokens presented; {calls} new ones, {slowest:?} at most");
     assert!(answered >= ANSWERED, "{answered} are no flood");
     assert!(slowest < PROMPT, "a good token waited {slowest:?}");
