@@ -18,6 +18,8 @@ pub(super) struct Caller {
     pub(super) budget: Arc<Budget>,
     pub(super) has_scopes: bool,
     pub(super) subject: HeaderValue,
+    /// The login name, escaped; none where the account has gone.
+    pub(super) user: Option<HeaderValue>,
     pub(super) client: HeaderValue,
     pub(super) scopes: HeaderValue,
     pub(super) tenant: HeaderValue,
@@ -32,12 +34,30 @@ impl Caller {
             budget: table.budgets.of(principal),
             has_scopes: route.required_scopes.is_subset(&principal.scopes),
             subject: value(principal.subject.as_str())?,
+            user: Some(&*principal.user)
+                .filter(|user| !user.is_empty())
+                .map(|user| value(&escaped(user)))
+                .transpose()?,
             client: value(principal.client.as_str())?,
             scopes: value(&principal.scopes.to_string())?,
             tenant: value(principal.tenant.as_str())?,
             principal: Arc::clone(principal),
         })
     }
+}
+
+/// Writes a login name into a header: letters, digits and `.-_@+` as they are, which is all that accounts are given in this
+/// version, and each other byte of its UTF-8 as in RFC 3986 2.1. `%` is among those, so that no two names look alike.
+fn escaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'@' | b'+') {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }
 
 /// Callers are forgotten all at once beyond this many; each is made again with its next request.
@@ -71,8 +91,10 @@ impl Callers {
 
 #[cfg(test)]
 mod tests {
+    use super::escaped;
     use crate::oauth::{ClientId, ScopeSet, Subject, TenantId};
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     #[test]
     fn hs_16_what_names_a_caller_can_stand_in_a_header_whoever_chose_it() {
@@ -88,5 +110,31 @@ mod tests {
                 assert!(HeaderValue::from_str(&name).is_ok() && name.is_ascii(), "{name:?}");
             }
         }
+    }
+
+    /// What a program behind us does with the field.
+    fn unescaped(text: &str) -> String {
+        let (first, rest) = text.split_once('%').unwrap_or((text, ""));
+        let pieces = rest.split('%').filter(|piece| !piece.is_empty());
+        let decoded = pieces.flat_map(|piece| {
+            let (hex, plain) = piece.split_at(2);
+            [u8::from_str_radix(hex, 16).unwrap()].into_iter().chain(plain.bytes())
+        });
+        String::from_utf8(first.bytes().chain(decoded).collect()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn hs_16_a_login_name_of_any_characters_stands_in_a_header_and_reads_back(name in any::<String>()) {
+            let text = escaped(&name);
+            prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_@+%".contains(&b)), "{}", text);
+            prop_assert_eq!(unescaped(&text), name);
+        }
+    }
+
+    #[test]
+    fn a_login_name_of_today_stands_there_as_it_is() {
+        assert_eq!(escaped("ada.l-1_x+mcp@example.com"), "ada.l-1_x+mcp@example.com");
+        assert_eq!(escaped("Zoë 100%"), "Zo%C3%AB%20100%25");
     }
 }

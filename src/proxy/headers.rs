@@ -26,6 +26,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const SUBJECT: HeaderName = HeaderName::from_static("x-mcpgate-subject");
+const USER: HeaderName = HeaderName::from_static("x-mcpgate-user");
 const CLIENT: HeaderName = HeaderName::from_static("x-mcpgate-client");
 const SCOPES: HeaderName = HeaderName::from_static("x-mcpgate-scopes");
 const TENANT: HeaderName = HeaderName::from_static("x-mcpgate-tenant");
@@ -91,6 +92,9 @@ pub(super) fn build(
         to.insert(name.clone(), value.clone());
     }
     to.insert(SUBJECT, caller.subject.clone());
+    if let Some(user) = &caller.user {
+        to.insert(USER, user.clone());
+    }
     to.insert(CLIENT, caller.client.clone());
     to.insert(SCOPES, caller.scopes.clone());
     to.insert(TENANT, caller.tenant.clone());

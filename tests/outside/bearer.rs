@@ -338,6 +338,7 @@ async fn hd_03_hd_05_the_upstream_hears_who_it_is_from_us_alone() {
     let mut asked = call("/mcp", &token, "hd-05");
     for (name, value) in [
         ("x-mcpgate-subject", "root"),
+        ("x-mcpgate-user", "root"),
         ("x-mcpgate-client", "trusted"),
         ("x-mcpgate-scopes", "everything"),
         ("cookie", "secret=1"),
@@ -353,6 +354,7 @@ async fn hd_03_hd_05_the_upstream_hears_who_it_is_from_us_alone() {
         assert!(!headers.contains_key(absent), "{absent}: {headers:?}");
     }
     assert_eq!(headers.get_all("x-mcpgate-subject").iter().count(), 1);
+    assert_eq!(headers.get_all("x-mcpgate-user").iter().collect::<Vec<_>>(), ["admin"]);
     for forged in ["root", "trusted", "everything", token.as_str()] {
         assert!(!headers.values().any(|value| value == forged), "{forged}: {headers:?}");
     }

@@ -1,6 +1,7 @@
 //! What leaves the gateway towards an upstream, and to whom (HD, HS, TL).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -11,6 +12,7 @@ use crate::login::password_file;
 use crate::shared;
 use crate::support::client::{Client, call};
 use crate::support::gateway::Home;
+use crate::support::upstream::Upstream;
 
 fn token(home: &Home, upstream: &str) -> String {
     let issued = home.command(&["token", "issue", "--user", "admin", "--upstream", upstream]);
@@ -59,6 +61,32 @@ async fn hs_16_a_name_that_would_break_a_header_is_no_name() {
             .output()
             .expect("mcpgate runs");
         assert!(!output.status.success(), "{name:?} was taken");
+    }
+}
+
+#[tokio::test]
+async fn the_upstream_hears_a_new_login_name_soon_and_the_subject_stays() {
+    let upstream = Upstream::start();
+    let gateway = Home::new("", Some(upstream.url.clone())).start().await;
+    let token = token(&gateway.home, "mcp");
+    let told = async |marker: &str| {
+        assert_eq!(Client::new(&gateway.home).call("/mcp", &token, marker).await.status, 200);
+        let seen = upstream.seen(marker);
+        let headers = &seen.last().expect("a request").headers;
+        let [user, subject] = ["x-mcpgate-user", "x-mcpgate-subject"].map(|name| headers.get(name).cloned());
+        (user.expect("a login name"), subject.expect("a subject"))
+    };
+    let (user, subject) = told("before").await;
+    assert_eq!(user, "admin");
+    gateway.home.command(&["user", "rename", "admin", "root+1@example.com"]);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let (user, of) = told("after").await;
+        assert_eq!(of, subject);
+        if user == "root+1@example.com" {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{user:?}");
     }
 }
 

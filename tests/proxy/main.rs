@@ -19,6 +19,7 @@ mod fields;
 mod gate;
 mod http2;
 mod http2_upstreams;
+mod identity;
 #[path = "../support/log.rs"]
 mod log;
 mod messages;

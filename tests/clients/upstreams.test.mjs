@@ -1,0 +1,159 @@
+// The servers of docs/upstreams.md, each as it stands on the page but for its port, behind a gateway: they learn who is
+// calling, and nobody but the gateway can tell them.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { blocks, replaced } from './documents.mjs';
+import { desk, gateway as trusted, PYTHON, run, trusting } from './environment.mjs';
+import { ACCOUNT, BINARY, child, freePort, until } from './gateway.mjs';
+
+const here = (path) => new URL(path, import.meta.url).pathname;
+const KEY = 'a-key-that-only-the-gateway-has';
+const ADA = 'ada.l-1_x+mcp@example.com';
+
+const [fastMcp, mcpServer] = blocks('upstreams.md', 'FastMCP (Python)', 'python');
+const [typescript, typescriptV1] = blocks('upstreams.md', 'TypeScript SDK', 'typescript');
+const [guard] = blocks('upstreams.md', 'Asking for a secret', 'python');
+const [secretHeader] = blocks('upstreams.md', 'When the fields can be trusted', 'toml');
+// As the page says: instead of the last line.
+const guarded = (server) => server.replace(/\nserver\.run.*\n$/, `\n${guard}`);
+
+const SERVERS = [
+  { name: 'fastmcp', file: 'server.py', program: PYTHON.v1, text: fastMcp },
+  { name: 'mcpserver', file: 'server.py', program: PYTHON.v2, text: mcpServer },
+  { name: 'fastmcp-guarded', file: 'server.py', program: PYTHON.v1, text: guarded(fastMcp), asks: true },
+  { name: 'mcpserver-guarded', file: 'server.py', program: PYTHON.v2, text: guarded(mcpServer), asks: true },
+  { name: 'typescript', file: 'server.mts', program: process.execPath, text: typescript },
+  { name: 'typescript-v1', file: 'server.mts', program: process.execPath, text: typescriptV1 },
+];
+
+const home = mkdtempSync(join(tmpdir(), 'mcpgate-upstreams-'));
+const running = [];
+
+/** Starts a server with its port changed, in a folder of its own where its packages are found. */
+async function start(server) {
+  const folder = mkdtempSync(join(home, 'server-'));
+  symlinkSync(here('node_modules'), join(folder, 'node_modules'));
+  server.port = await freePort();
+  const script = join(folder, server.file);
+  writeFileSync(script, replaced(server.text, [['8000', String(server.port)]]));
+  const process_ = child(server.program, [script], { cwd: folder, env: { ...process.env, GATEWAY_KEY: KEY } });
+  running.push(process_);
+  await until(`${server.name} does not start`, async () => {
+    if (process_.exitCode !== null) throw new Error(process_.output);
+    await (await fetch(direct(server), { method: 'OPTIONS' })).arrayBuffer();
+  }).catch((error) => {
+    throw new Error(`${error.message}\n${process_.output}`);
+  });
+}
+
+const direct = (server) => `http://127.0.0.1:${server.port}/mcp`;
+
+/** Calls `whoami` as a client of the SDK does, with these headers in every request. */
+async function whoami(url, headers) {
+  const client = new Client({ name: 'test', version: '1' });
+  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
+  const { content } = await client.callTool({ name: 'whoami', arguments: {} });
+  await client.close();
+  return content[0].text;
+}
+
+describe('the servers of docs/upstreams.md', () => {
+  let origin;
+  let mcpgate;
+
+  before(async () => {
+    await Promise.all(SERVERS.map(start));
+    const [port, operator] = [await freePort(), await freePort()];
+    origin = `https://localhost:${port}`;
+    const secret = join(home, 'gateway-key');
+    writeFileSync(secret, KEY, { mode: 0o600 });
+    const upstream = (server) => {
+      const changed = [
+        ['"notes"', `"${server.name}"`],
+        ['"/mcp"', `"/mcp/${server.name}"`],
+        ['http://10.0.0.7:8000/mcp', direct(server)],
+        ['/run/secrets/gateway-key', secret],
+      ];
+      const written = replaced(secretHeader, changed);
+      // The others do without the secret.
+      return server.asks ? written : written.replace(/^headers.*\n/m, '');
+    };
+    const config = join(home, 'gateway.toml');
+    writeFileSync(config, `
+public_url = "${origin}"
+data_dir = "${home}/data"
+
+[listen]
+address = "127.0.0.1:${port}"
+certificate = "${join(trusted.data, 'certs/server.pem')}"
+key = "${join(trusted.data, 'certs/server-key.pem')}"
+
+[operator]
+address = "127.0.0.1:${operator}"
+
+${SERVERS.map(upstream).join('\n')}`);
+    const password = join(home, 'password');
+    writeFileSync(password, ACCOUNT.password, { mode: 0o600 });
+    mkdirSync(join(home, 'data'), { mode: 0o700 });
+    mcpgate = (...words) => promisify(execFile)(BINARY, [...words, '--config', config]);
+    for (const name of [ACCOUNT.name, ADA]) await mcpgate('user', 'add', name, '--password-file', password);
+    const gateway = child(BINARY, ['serve', '--config', config]);
+    running.push(gateway);
+    await until('mcpgate does not start', async () => {
+      if (gateway.exitCode !== null) throw new Error(gateway.output);
+      await fetch(`http://127.0.0.1:${operator}/healthz`);
+    });
+  });
+
+  after(async () => {
+    await Promise.all(running.map((process_) => process_.stop()));
+    rmSync(home, { recursive: true });
+  });
+
+  for (const server of SERVERS) {
+    test(`${server.name} is told who has signed in`, async () => {
+      const settings = {
+        url: `${origin}/mcp/${server.name}`,
+        desk: desk.url,
+        profile: `who calls ${server.name}`,
+        full: false,
+        tool: 'whoami',
+        arguments: {},
+      };
+      const env = { ...trusting, DRIVER: JSON.stringify(settings) };
+      const output = await run(process.execPath, [here('drivers/typescript.mjs'), 'v2'], { env });
+      const steps = output.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+      assert.equal(steps.find(({ step }) => step === 'called').text, ACCOUNT.name);
+    });
+
+    test(`${server.name} is told by the gateway alone`, async () => {
+      const issued = await mcpgate('token', 'issue', '--user', ADA, '--upstream', server.name, '--json');
+      const { access_token } = JSON.parse(issued.stdout);
+      const lies = { 'X-Mcpgate-User': 'root', 'x-gateway-key': 'guessed' };
+      const told = await whoami(`${origin}/mcp/${server.name}`, { authorization: `Bearer ${access_token}`, ...lies });
+      assert.equal(told, ADA);
+    });
+
+    test(`${server.name} reads a name beyond ASCII`, async () => {
+      // As the gateway writes it; no account of this version has such a name.
+      const headers = { 'X-Mcpgate-User': 'zo%C3%AB+%25%20x', ...(server.asks && { 'X-Gateway-Key': KEY }) };
+      assert.equal(await whoami(direct(server), headers), 'zoë+% x');
+    });
+
+    if (server.asks) {
+      test(`${server.name} refuses whoever does not have the secret`, async () => {
+        for (const key of [undefined, '', 'guessed']) {
+          const headers = { 'content-type': 'application/json', ...(key !== undefined && { 'x-gateway-key': key }) };
+          const answer = await fetch(direct(server), { method: 'POST', headers, body: '{}' });
+          assert.equal(answer.status, 403, await answer.text());
+        }
+      });
+    }
+  }
+});
