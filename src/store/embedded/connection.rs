@@ -120,6 +120,10 @@ pub(super) fn migrate(
     held: Option<&ServerLock>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    // Another process may hold the lock for writing for as long as the disk is full.
+    if is_up_to_date(connection)? {
+        return Ok(());
+    }
     // Immediate: two processes that start at once must not both migrate.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let tables = row::number(&transaction, "SELECT count(*) FROM sqlite_schema")?;
@@ -151,6 +155,16 @@ pub(super) fn migrate(
         restore::begin_anew(&transaction, now)?;
     }
     Ok(transaction.commit()?)
+}
+
+/// Returns whether there is nothing to do to a file that is ours; asked without the lock for writing.
+fn is_up_to_date(connection: &Connection) -> Result<bool, StoreError> {
+    let state = connection.unchecked_transaction()?;
+    let id: i64 = state.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok(id == APPLICATION_ID
+        && row::number(&state, "SELECT count(*) FROM sqlite_schema")? > 0
+        && migrate::outstanding(MIGRATIONS, &applied(&state)?)?.is_empty()
+        && !restore::is_marked(&state)?)
 }
 
 /// Returns why this program cannot work with a store, if that was made by a newer one.
