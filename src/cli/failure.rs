@@ -124,7 +124,7 @@ impl From<StoreError> for Failure {
         let text = match error {
             // Whoever stands before the machine needs the reason alone: a name that is taken, a server that runs.
             StoreError::Unavailable(reason) => reason,
-            StoreError::Conflict(_) => error.to_string(),
+            StoreError::Conflict(_) | StoreError::NotStored => error.to_string(),
             StoreError::Corrupt(_) => format!("{error}; put a backup in its place with mcpgate db restore"),
         };
         Self::other(anyhow::anyhow!(text))

@@ -204,6 +204,8 @@ impl Operator {
         );
         let halted = u8::from(stats.halted);
         out.single("mcpgate_store_halted", Kind::Gauge, "1 when nothing can be written until a restart.", halted);
+        let help = "Revocations that are in force and not yet stored: a restart forgets them.";
+        out.single("mcpgate_store_unstored_revocations", Kind::Gauge, help, stats.unstored);
         let help = "Write operations of the store that failed.";
         out.single("mcpgate_store_failures_total", Kind::Counter, help, stats.failures);
     }

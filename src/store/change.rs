@@ -5,6 +5,9 @@ use crate::oauth::{ClientId, GrantId, Subject, TenantId, TokenHash};
 /// The number of a row of the change log.
 pub type ChangeSeq = u64;
 
+/// Called with a change that is in force and not stored; never waits.
+pub type TellUnstored = Box<dyn Fn(&Change) + Send + Sync>;
+
 /// What the change log says after a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changes {

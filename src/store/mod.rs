@@ -2,7 +2,8 @@
 //!
 //! Methods are named by their effect and are atomic: single use is the store's promise, not its caller's care. A deed
 //! and its audit row share a transaction, and so does the row of the change log that tells other processes. Secrets come
-//! in as hashes only. What is acknowledged is durable; an error means that nothing was changed.
+//! in as hashes only. What is acknowledged is durable; an error means that nothing was changed, but for
+//! `StoreError::NotStored`: what ends access is in force although the disk did not take it.
 //!
 //! It decides nothing by itself: the rules are `judge` and `judge_refresh` of `oauth`, asked inside the transaction. It
 //! knows `oauth` and `config`, never HTTP or the use cases; `embedded` and its later twin never know each other.
@@ -34,7 +35,7 @@ pub use account_store::{AccountStore, LoginStore};
 pub use audit_event::{AuditClass, AuditEvent, AuditEventDescription, AuditField};
 pub use audit_query::{AuditFilter, AuditPage, AuditRetention, Pruned};
 pub use audit_row::AuditRow;
-pub use change::{Change, ChangeSeq, Changes};
+pub use change::{Change, ChangeSeq, Changes, TellUnstored};
 pub use clock::{ClockNote, ClockStore};
 pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
 pub use outcome::{Insertion, Redemption, Renaming, Rotation, StoreError, Update};
@@ -288,6 +289,11 @@ pub trait AuditStore {
     async fn change_mark(&self) -> Result<u64, StoreError>;
     /// Reads the change log after `after`, from one state of the store, and whether it holds all that came after.
     async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError>;
+    /// Has `tell` called with every change that is in force and not stored (`StoreError::NotStored`), before whoever asked
+    /// for it is answered. A store that never answers so has nothing to tell.
+    fn tell_unstored(&self, tell: TellUnstored) {
+        drop(tell);
+    }
     /// Reads the newest number of the change log; it never goes back, even when the rows have been swept.
     async fn newest_change(&self) -> Result<ChangeSeq, StoreError>;
     /// Removes what has ended, in batches; returns how many rows went, not counting what hung on them. Used codes stay as
@@ -338,7 +344,7 @@ pub fn open(
     let file = data_dir.join(FILE);
     let named = |error| match error {
         StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", file.display())),
-        StoreError::Unavailable(_) | StoreError::Conflict(_) => error,
+        StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored => error,
     };
     Ok(Arc::new(embedded::EmbeddedStore::open(&file, held, now).map_err(named)?))
 }

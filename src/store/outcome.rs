@@ -12,6 +12,10 @@ pub enum StoreError {
     /// Two writers met and ours lost; nothing was changed.
     #[error("the store refused a conflicting write: {0}")]
     Conflict(String),
+    /// What should end access is in force in this process, is not stored yet, and is stored when that can be done; a restart
+    /// before then forgets it.
+    #[error("in force, but not yet stored")]
+    NotStored,
     /// What was read is not what was written.
     #[error("the store is damaged: {0}")]
     Corrupt(String),

@@ -316,4 +316,6 @@ pub struct StoreStats {
     pub dead: bool,
     /// Whether the disk has so little room left that strangers should add nothing more.
     pub scarce: bool,
+    /// Operations that end access, are in force in this process and could not be stored yet.
+    pub unstored: usize,
 }

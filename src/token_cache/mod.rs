@@ -116,7 +116,7 @@ impl TokenCache {
         clock: Arc<dyn Clock>,
         config: &crate::config::Config,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let cache = Arc::new(Self {
             store,
             keys: ArcSwap::new(keys),
             clock,
@@ -135,7 +135,15 @@ impl TokenCache {
             max_stale: config.max_stale.as_duration(),
             made: Instant::now(),
             vouched: AtomicU64::new(0),
-        })
+        });
+        let told = Arc::downgrade(&cache);
+        // What is revoked and cannot be stored is in no change log that could be followed.
+        cache.store.tell_unstored(Box::new(move |change| {
+            if let Some(cache) = told.upgrade() {
+                cache.apply(change);
+            }
+        }));
+        cache
     }
 
     /// Looks up a token that somebody presents, whose hash is `hash`; never waits. One whose MAC is of no key in force is

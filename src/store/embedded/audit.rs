@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use super::super::audit_query::LOOKED_AT;
 use super::super::{
     AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CHANGES_AT_ONCE, Change, ChangeSeq,
-    Changes, Pruned, StoreError, StoreStats, limits,
+    Changes, Pruned, StoreError, StoreStats, TellUnstored, limits,
 };
 use super::row::{self, Columns, execute_once, storable};
 use super::{EmbeddedStore, check, retention, sweep};
@@ -122,8 +122,14 @@ fn read_change(c: &mut Columns<'_>) -> Result<(ChangeSeq, Change), StoreError> {
 }
 
 /// Not max(seq): the newest rows may have been swept, and the number must not go back.
-fn newest_change(db: &Connection) -> Result<ChangeSeq, StoreError> {
+pub(super) fn newest_change(db: &Connection) -> Result<ChangeSeq, StoreError> {
     row::number(db, "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'change_log'")
+}
+
+/// Reads all changes after a position.
+pub(super) fn changes_since(db: &Connection, after: ChangeSeq) -> Result<Vec<Change>, StoreError> {
+    let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq";
+    row::all(db, sql, [storable(after)], |c| Ok(read_change(c)?.1))
 }
 
 #[async_trait]
@@ -178,7 +184,7 @@ impl AuditStore for EmbeddedStore {
     async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError> {
         let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq LIMIT ?2";
         let limit = u32::try_from(CHANGES_AT_ONCE).unwrap_or(u32::MAX);
-        self.read(move |db| {
+        self.read_stored(move |db| {
             let found = row::all(db, sql, params![storable(after), limit], read_change)?;
             Ok(Changes::checked(after, found, CHANGES_AT_ONCE, newest_change(db)?))
         })
@@ -186,7 +192,11 @@ impl AuditStore for EmbeddedStore {
     }
 
     async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
-        self.read(newest_change).await
+        self.read_stored(newest_change).await
+    }
+
+    fn tell_unstored(&self, tell: TellUnstored) {
+        self.writer.tell_unstored(tell);
     }
 
     async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {

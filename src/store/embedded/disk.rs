@@ -79,6 +79,11 @@ impl Disk {
         self.keeps && self.looked.is_some() && !self.is_kept
     }
 
+    /// Returns whether it is the disk of the server, which lives on after this operation.
+    pub(super) const fn is_of_server(&self) -> bool {
+        self.keeps
+    }
+
     /// Gives the file up.
     pub(super) fn give_up(&mut self) {
         self.is_kept = false;

@@ -18,6 +18,11 @@ pub(super) fn no_room() -> StoreError {
     StoreError::Unavailable(format!("{FULL}, and what is left is kept for those who end access"))
 }
 
+/// What is said of an operation that was not tried because writing failed a moment ago.
+pub(super) fn failed_lately() -> StoreError {
+    StoreError::Unavailable("writing failed a moment ago, and what ends access is written first".to_owned())
+}
+
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         // The extended code's low byte is the primary code.

@@ -187,7 +187,9 @@ pub(super) fn end_every(db: &Connection, at: Timestamp) -> Result<u64, StoreErro
                     execute_once(db, sql, params![no, at, ended.seal()])?;
                 }
                 Ok(None) | Err(StoreError::Corrupt(_)) => execute_once(db, "DELETE FROM grants WHERE no = ?1", [no])?,
-                Err(error @ (StoreError::Unavailable(_) | StoreError::Conflict(_))) => return Err(error),
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored)) => {
+                    return Err(error);
+                }
             }
             count = count.saturating_add(1);
         }

@@ -24,6 +24,7 @@ mod cost;
 mod creation;
 mod disk;
 mod fault;
+mod figures;
 mod grants;
 mod header;
 mod interactions;
@@ -40,7 +41,9 @@ mod seal;
 mod sessions;
 mod sweep;
 mod tokens;
+mod unstored;
 mod uses;
+mod worker;
 mod writer;
 
 pub use connection::ServerLock;
@@ -100,6 +103,18 @@ impl EmbeddedStore {
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        if self.writer.has_unstored() {
+            return self.writer.read(work).await;
+        }
+        self.readers.run(work).await
+    }
+
+    /// Reads what is stored, whatever is in force beside.
+    async fn read_stored<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

@@ -18,8 +18,8 @@ pub(super) trait Operation: Send {
     fn failure(&self) -> Option<&StoreError>;
     /// Returns whether it ends access: then it can be performed again, and what room is left on the disk is for it.
     fn is_urgent(&self) -> bool;
-    /// Tells the caller, after the commit or after its failure.
-    fn answer(self: Box<Self>, failure: Option<&StoreError>);
+    /// Tells the caller, after the commit or after its failure; the first time that it is called.
+    fn answer(&mut self, failure: Option<&StoreError>);
 }
 
 /// What is to be done.
@@ -37,12 +37,13 @@ pub(super) type Plain<T> = fn(&Connection) -> Result<T, StoreError>;
 pub(super) struct Pending<T, F, G> {
     work: Work<F, G>,
     outcome: Option<Result<T, StoreError>>,
-    caller: oneshot::Sender<Result<T, StoreError>>,
+    /// `None` once it was told.
+    caller: Option<oneshot::Sender<Result<T, StoreError>>>,
 }
 
 impl<T, F, G> Pending<T, F, G> {
     pub(super) fn new(work: Work<F, G>, caller: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        Self { work, outcome: None, caller }
+        Self { work, outcome: None, caller: Some(caller) }
     }
 }
 
@@ -72,15 +73,16 @@ where
         matches!(self.work, Work::Urgent(_))
     }
 
-    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
-        let outcome = match (self.outcome, failure) {
+    fn answer(&mut self, failure: Option<&StoreError>) {
+        let Some(caller) = self.caller.take() else { return };
+        let outcome = match (self.outcome.take(), failure) {
             // What the operation itself found wrong is nearer to the cause than the failure of its group.
             (Some(Err(own)), _) => Err(own),
             (_, Some(failure)) => Err(failure.clone()),
             (Some(done), None) => done,
             (None, None) => Err(StoreError::Unavailable("the operation was not reached".to_owned())),
         };
-        if self.caller.send(outcome).is_err() {
+        if caller.send(outcome).is_err() {
             tracing::trace!("the caller left before its operation was done");
         }
     }

@@ -14,7 +14,8 @@ use super::operation::DEFECT;
 /// Reads that may wait; beyond that the caller is told at once.
 const QUEUE: usize = 1024;
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+/// A read and whom to tell.
+pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The handle by which reads are handed in.
 #[derive(Debug)]
@@ -43,25 +44,39 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let (caller, answer) = oneshot::channel();
-        let job: Job = Box::new(move |db| {
-            if caller.is_closed() {
-                return;
-            }
-            // The transaction is what makes several statements see one state; it ends by being dropped.
-            let read = || db.unchecked_transaction().map_err(StoreError::from).and_then(|state| work(&state));
-            // A defect of one read is that read's failure: the thread goes on.
-            let outcome = std::panic::catch_unwind(AssertUnwindSafe(read));
-            let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned())));
-            if caller.send(outcome).is_err() {
-                tracing::trace!("the caller left before its read was done");
-            }
-        });
+        let (job, answer) = job(work);
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(job).is_err()) {
             return Err(StoreError::Unavailable("too many reads wait for the disk".to_owned()));
         }
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the readers have stopped".to_owned())))
     }
+}
+
+/// Makes the job of a read, and the end at which its answer comes. On a connection with an open transaction it reads inside
+/// of that.
+pub(super) fn job<T, F>(work: F) -> (Job, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
+    let (caller, answer) = oneshot::channel();
+    let job: Job = Box::new(move |db| {
+        if caller.is_closed() {
+            return;
+        }
+        let read = || {
+            // The transaction is what makes several statements see one state; it ends by being dropped.
+            let _state = db.is_autocommit().then(|| db.unchecked_transaction()).transpose()?;
+            work(db)
+        };
+        // A defect of one read is that read's failure: the thread goes on.
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(read));
+        let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned())));
+        if caller.send(outcome).is_err() {
+            tracing::trace!("the caller left before its read was done");
+        }
+    });
+    (job, answer)
 }
 
 fn run(db: &Connection, waiting: &Mutex<Receiver<Job>>) {

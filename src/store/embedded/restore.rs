@@ -90,7 +90,7 @@ pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<Pa
     remove(&check::unfinished(&copy))?;
     let placed = make_ready(from, &copy, &lock, now).map_err(|error| match error {
         StoreError::Corrupt(why) => no_backup(format!("it is damaged ({why}); take another backup")),
-        StoreError::Unavailable(_) | StoreError::Conflict(_) => error.into(),
+        StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored => error.into(),
     });
     let placed = placed.and_then(|newer| newer.map_or(Ok(()), |newer| Err(no_backup(newer))));
     let placed = placed.and_then(|()| Ok(put_in_place(&copy, &file, now)?));

@@ -44,7 +44,7 @@ fn readable<T>(outcome: Result<T, StoreError>) -> Result<Option<T>, StoreError> 
             tracing::error!(what, "the use of a token could not be recorded");
             Ok(None)
         }
-        Err(error @ (StoreError::Unavailable(_) | StoreError::Conflict(_))) => Err(error),
+        Err(error @ (StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored)) => Err(error),
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use mcpgate::store::embedded::EmbeddedStore;
-use mcpgate::store::{AuditEvent, Redemption, Store, StoreError};
+use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
+use mcpgate::store::{AccountStatus, AuditEvent, Change, Redemption, Rotation, Store, StoreError, Update};
 
 use super::open_store;
 use crate::wait;
@@ -107,6 +108,141 @@ fn st_01_a_full_disk_while_opening_is_told() {
             }
         }
         panic!("opening does not need 500 writes");
+    });
+}
+
+/// The store of a server, which keeps what it could not write, and what it told.
+fn open_of_server(disk: &Disk) -> (ServerLock, Arc<dyn Store>, Arc<Mutex<Vec<Change>>>) {
+    let lock = ServerLock::acquire(disk.file.parent().unwrap()).unwrap();
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&disk.file, Some(&lock), START).unwrap());
+    let told = Arc::<Mutex<Vec<Change>>>::default();
+    let tell = Arc::clone(&told);
+    store.tell_unstored(Box::new(move |change| tell.lock().unwrap().push(change.clone())));
+    (lock, store, told)
+}
+
+fn until_stored(store: &Arc<dyn Store>) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while store.stats().unstored > 0 {
+        assert!(Instant::now() < deadline, "it is never stored");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_not_stored<T>(answer: &Result<T, StoreError>) -> bool {
+    matches!(answer, Err(StoreError::NotStored))
+}
+
+#[test]
+fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored_later() {
+    on_a_failing_disk("rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored_later", |disk| {
+        let (lock, store, told) = open_of_server(&disk);
+        wait(async {
+            settle(&store).await;
+            for name in ["one", "two", "three"] {
+                grant(&store, name, START).await;
+            }
+            issue(&store, code("code", START)).await;
+            let before = store.newest_change().await.unwrap();
+            disk.start("enospc", 0);
+            let revoked = || row(AuditEvent::GrantRevoked, START);
+            let answer = store.revoke_grant(&tenant(), grant_id("one"), revoked()).await;
+            assert!(is_not_stored(&answer), "{answer:?}");
+            assert_eq!(*told.lock().unwrap(), [Change::GrantRevoked(tenant(), grant_id("one"))]);
+            assert!(!is_live(&store, "one token", START).await && is_live(&store, "two token", START).await);
+            let page = store.live_access_tokens(0, 100, START).await.unwrap().0;
+            assert!(page.iter().all(|token| token.grant != grant_id("one")) && page.len() == 2);
+            // Again: a restart would forget it still.
+            assert!(is_not_stored(&store.revoke_grant(&tenant(), grant_id("one"), revoked()).await));
+            assert!(is_not_stored(&store.revoke_access_token(&tenant(), &hash("two token"), revoked()).await));
+            assert!(!is_live(&store, "two token", START).await);
+            let off = row(AuditEvent::AccountDisabled, START);
+            let answer = store.set_account_disabled(&tenant(), &subject("alice"), true, off).await;
+            assert!(is_not_stored(&answer), "{answer:?}");
+            let account = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
+            assert_eq!(account.status, AccountStatus::Disabled);
+            assert!(store.find_code(&tenant(), &hash("code")).await.unwrap().is_none());
+            assert!(store.append_audit(revoked()).await.is_err(), "nothing else is done");
+            assert_eq!(store.stats().unstored, 3);
+            assert_eq!(store.newest_change().await.unwrap(), before, "numbers are given when they are stored");
+
+            // Whoever else reads the file sees what is stored, and is not kept waiting.
+            let began = Instant::now();
+            let beside = open_store(&disk.file);
+            assert!(is_live(&beside, "one token", START).await);
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+            drop(beside);
+            disk.stop("enospc");
+            until_stored(&store);
+            let kinds: Vec<_> = changes(&store, before).await.into_iter().map(|(_, change)| change).collect();
+            assert_eq!(kinds, *told.lock().unwrap(), "the change log says what was told");
+            assert_eq!(store.revoke_grant(&tenant(), grant_id("one"), revoked()).await.unwrap(), Update::NotFound);
+            let refreshed = store.rotate_refresh_token(rotate("three", 0, "t", START)).await.unwrap();
+            assert!(matches!(refreshed, Rotation::Refused(_)), "{refreshed:?}");
+            drop((store, lock));
+            let again = open_store(&disk.file);
+            assert!(!is_live(&again, "one token", START).await && !is_live(&again, "two token", START).await);
+            let account = again.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
+            assert_eq!(account.status, AccountStatus::Disabled);
+            assert_eq!(again.check().await.unwrap(), Vec::<String>::new());
+            let rows = events(&again, 0).await;
+            assert!(rows.ends_with(&[AuditEvent::GrantRevoked, AuditEvent::GrantRevoked, AuditEvent::AccountDisabled]));
+        });
+    });
+}
+
+#[test]
+fn rv_05_a_write_that_follows_comes_after_what_is_in_force() {
+    on_a_failing_disk("rv_05_a_write_that_follows_comes_after_what_is_in_force", |disk| {
+        let (_lock, store, _) = open_of_server(&disk);
+        wait(async {
+            settle(&store).await;
+            for family in ["one", "two", "three"] {
+                grant(&store, family, START).await;
+                disk.start("enospc", 0);
+                let revoked = row(AuditEvent::GrantRevoked, START);
+                assert!(is_not_stored(&store.revoke_grant(&tenant(), grant_id(family), revoked).await));
+                disk.stop("enospc");
+                let refreshed = loop {
+                    assert!(!is_live(&store, &format!("{family} token"), START).await);
+                    match store.rotate_refresh_token(rotate(family, 0, "t", START)).await {
+                        Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error}"),
+                        Ok(refreshed) => break refreshed,
+                    }
+                };
+                assert!(matches!(refreshed, Rotation::Refused(_)), "{refreshed:?}");
+            }
+        });
+    });
+}
+
+#[test]
+fn rv_05_what_was_not_stored_is_forgotten_by_a_restart_and_more_than_there_is_room_for_is_refused() {
+    let name = "rv_05_what_was_not_stored_is_forgotten_by_a_restart_and_more_than_there_is_room_for_is_refused";
+    on_a_failing_disk(name, |disk| {
+        let (lock, store, _) = open_of_server(&disk);
+        wait(async {
+            settle(&store).await;
+            for n in 0..1025 {
+                grant(&store, &format!("g{n}"), START).await;
+            }
+            disk.start("enospc", 0);
+            for n in 0..1024 {
+                let revoked = row(AuditEvent::GrantRevoked, START);
+                let answer = store.revoke_grant(&tenant(), grant_id(&format!("g{n}")), revoked).await;
+                assert!(is_not_stored(&answer), "{n}: {answer:?}");
+            }
+            let last = store.revoke_grant(&tenant(), grant_id("g1024"), row(AuditEvent::GrantRevoked, START)).await;
+            assert!(matches!(last, Err(StoreError::Unavailable(_))), "{last:?}");
+            assert!(is_live(&store, "g1024 token", START).await && !is_live(&store, "g1023 token", START).await);
+            // A command, which ends a moment later, keeps nothing.
+            let beside = open_store(&disk.file);
+            let refused = beside.revoke_grant(&tenant(), grant_id("g1024"), row(AuditEvent::GrantRevoked, START)).await;
+            assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+            drop((beside, store, lock));
+            disk.stop("enospc");
+            assert!(is_live(&open_store(&disk.file), "g1023 token", START).await);
+        });
     });
 }
 
