@@ -1,5 +1,6 @@
 //! POST /logout: ends the browser's session, or all that stands on the user's login.
 
+use crate::issuer::AuthorizeRejection;
 use crate::web::{FormKey, RequestBody, Response, reply};
 
 use super::account;
@@ -15,10 +16,16 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let mut response = reply::see_other(done);
     if let Some(session) = visit.session()? {
         Visit::check_token(&form, FormKey::new(&[session]).as_ref(), account::PURPOSE)?;
-        if everywhere {
-            visit.issuer.sign_out_everywhere(session, visit.caller).await?;
+        let ended = if everywhere {
+            visit.issuer.sign_out_everywhere(session, visit.caller).await.map(drop)
         } else {
-            visit.issuer.log_out(session, visit.caller).await?;
+            visit.issuer.log_out(session, visit.caller).await
+        };
+        match ended {
+            Ok(()) => {}
+            // It has ended all the same, and this browser needs its cookie no more.
+            Err(ended @ AuthorizeRejection::NotStored) => response = PageRejection::from(ended).into_response(visit),
+            Err(refused) => return Err(refused.into()),
         }
         visit.expire_session_cookie(response.headers_mut());
     }

@@ -16,6 +16,10 @@ use super::visit::Visit;
 /// When to come again after a fault of ours.
 const PAUSE_SECONDS: u64 = 5;
 
+/// What a client is told whose revocation the disk did not take.
+const NOT_STORED: &str = "in force, but not yet stored: revoked tokens are refused from now on, but a restart of the server \
+                          before it can store that would forget it; send the request again";
+
 /// Why a request could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InputRejection {
@@ -165,6 +169,13 @@ impl ClientRejection {
                 reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
                 response
             }
+            // RFC 7009 2.2.1: 503 means that the token still exists, and the client has to try again.
+            Self::Issuer(TokenRejection::NotStored) => {
+                let mut response =
+                    oauth_error(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, NOT_STORED);
+                reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
+                response
+            }
             // RFC 7591 3: an endpoint that is not open asks for an initial access token, as RFC 6750 3 says. None is issued
             // here, so clients are added by the operator.
             Self::Issuer(TokenRejection::NotOpen) => {
@@ -291,6 +302,17 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
         AuthorizeRejection::NothingApproved => {
             words("Nothing was approved", consent::NOTHING_APPROVED, "Go back, reload the page, and decide again.")
                 .respond(visit, StatusCode::BAD_REQUEST)
+        }
+        AuthorizeRejection::NotStored => {
+            let mut response = words(
+                "This is done, but not yet saved",
+                "What you ended has ended. We could not save that so far, and a restart on our side before we can would undo \
+                 it.",
+                "Come back in a few minutes and look whether it has stayed so.",
+            )
+            .respond(visit, StatusCode::SERVICE_UNAVAILABLE);
+            reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
+            response
         }
         AuthorizeRejection::Unavailable => {
             let mut response = words(

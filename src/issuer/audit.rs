@@ -47,7 +47,7 @@ impl Issuer {
 
     /// Refuses what strangers would add to the store while the disk has little room left, which is for those who use it.
     pub(super) fn expect_room(&self) -> Result<(), StoreFailed> {
-        if self.store.stats().scarce { Err(StoreFailed) } else { Ok(()) }
+        if self.store.stats().scarce { Err(StoreFailed::Unavailable) } else { Ok(()) }
     }
 
     /// Returns the row of what anybody can cause, unless there are so many that it is only counted, or so little room.
@@ -135,11 +135,15 @@ impl<T: Send> OrUnavailable<T> for Result<T, StoreError> {
             Err(error) => error,
         };
         let request_id = caller.request_id.as_deref().unwrap_or_default();
+        if matches!(error, StoreError::NotStored) {
+            tracing::warn!(request_id, "a revocation is in force and not yet stored");
+            return Err(StoreFailed::NotStored);
+        }
         tracing::error!(%error, request_id, "the store failed");
         if let StoreError::Corrupt(what) = error {
             let row = issuer.audit(AuditEvent::StoreInvariant, caller);
             issuer.record_refusal(AuditRow { reason: Some(what), ..row }).await;
         }
-        Err(StoreFailed)
+        Err(StoreFailed::Unavailable)
     }
 }

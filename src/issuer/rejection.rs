@@ -38,6 +38,8 @@ pub enum AuthorizeRejection {
     NothingApproved,
     /// The store cannot answer: 503 with `Retry-After`.
     Unavailable,
+    /// What the user ended has ended, but is not stored yet, and a restart would forget it: 503.
+    NotStored,
 }
 
 impl fmt::Debug for AuthorizeRejection {
@@ -55,6 +57,7 @@ impl fmt::Debug for AuthorizeRejection {
             Self::Finished => f.write_str("Finished"),
             Self::NothingApproved => f.write_str("NothingApproved"),
             Self::Unavailable => f.write_str("Unavailable"),
+            Self::NotStored => f.write_str("NotStored"),
         }
     }
 }
@@ -73,6 +76,9 @@ pub enum TokenRejection {
     Throttled(Lifetime),
     /// 503 with `Retry-After`, body `temporarily_unavailable`.
     Unavailable,
+    /// The token is refused from now on, but that is not stored yet, and a restart would forget it: the same 503 with words
+    /// that say so.
+    NotStored,
     /// Registration is not open: 401 with a Bearer challenge.
     NotOpen,
 }
@@ -84,18 +90,29 @@ impl TokenRejection {
     }
 }
 
-/// The store could not answer; the cause is in the log.
+/// What became of a store that failed; the cause is in the log.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StoreFailed;
+pub(super) enum StoreFailed {
+    /// It could not answer.
+    Unavailable,
+    /// It is in force and not stored.
+    NotStored,
+}
 
 impl From<StoreFailed> for AuthorizeRejection {
-    fn from(StoreFailed: StoreFailed) -> Self {
-        Self::Unavailable
+    fn from(failed: StoreFailed) -> Self {
+        match failed {
+            StoreFailed::Unavailable => Self::Unavailable,
+            StoreFailed::NotStored => Self::NotStored,
+        }
     }
 }
 
 impl From<StoreFailed> for TokenRejection {
-    fn from(StoreFailed: StoreFailed) -> Self {
-        Self::Unavailable
+    fn from(failed: StoreFailed) -> Self {
+        match failed {
+            StoreFailed::Unavailable => Self::Unavailable,
+            StoreFailed::NotStored => Self::NotStored,
+        }
     }
 }

@@ -12,7 +12,8 @@ impl Issuer {
     /// other text is answered alike, without effect (RFC 7009 2.2), and so is another client's token (RV-02).
     ///
     /// # Errors
-    /// `Refused`: `invalid_client`, `invalid_request`; `Throttled`; `Unavailable`, and never a false success (RV-05).
+    /// `Refused`: `invalid_client`, `invalid_request`; `Throttled`; `Unavailable` or `NotStored`, and never a false success
+    /// (RV-05).
     pub async fn revoke(
         &self,
         authorization: Option<&[u8]>,
@@ -31,13 +32,14 @@ impl Issuer {
             return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
         };
         // RFC 7009 2.1: token_type_hint is a hint. Our tokens say by themselves what they are, so it is not read.
-        if let Some(claims) = RefreshToken::recognise(token, &self.keys.load()) {
-            return self.revoke_family(client, claims.grant, caller).await;
+        let family = RefreshToken::recognise(token, &self.keys.load());
+        match (family, AccessToken::recognise(token.as_bytes(), &self.keys.load())) {
+            (Some(claims), _) => self.revoke_family(client, claims.grant, caller).await?,
+            (None, Some(hash)) => self.revoke_access_token(client, hash, caller).await?,
+            (None, None) => {}
         }
-        match AccessToken::recognise(token.as_bytes(), &self.keys.load()) {
-            Some(hash) => self.revoke_access_token(client, hash, caller).await,
-            None => Ok(()),
-        }
+        // RFC 7009 2.2: 200 says that the token is invalid. This one may be so only until a restart.
+        if self.store.stats().unstored > 0 { Err(TokenRejection::NotStored) } else { Ok(()) }
     }
 
     async fn revoke_family(&self, client: &Client, grant: GrantId, caller: &Caller) -> Result<(), TokenRejection> {

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use crate::emergency::until_refused;
 use crate::machine::{limit_files, register};
 use crate::shared::CALLBACK;
-use crate::support::application::Application;
-use crate::support::client::Client;
-use crate::support::gateway::Home;
+use crate::support::application::{Application, Tokens};
+use crate::support::client::{Client, ask_operator};
+use crate::support::gateway::{Gateway, Home};
+use crate::support::page::{Browser, form_to};
 use crate::support::upstream::Upstream;
 
 /// A small file system of its own; unmounted when it is dropped.
@@ -123,4 +124,86 @@ async fn st_01_where_no_file_may_grow_access_is_ended_in_the_room_that_the_log_h
     until_refused(home, &tokens.access).await;
     limit_files(&gateway, None);
     until_registration_is(home, 201).await;
+}
+
+/// Reads how many revocations are in force and not stored.
+async fn unstored(home: &Home) -> u64 {
+    let metrics = ask_operator(home.operator, "/metrics").await.unwrap().text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("mcpgate_store_unstored_revocations "));
+    line.unwrap().parse().unwrap()
+}
+
+async fn until_stored(home: &Home) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while unstored(home).await > 0 {
+        assert!(Instant::now() < deadline, "it is never stored");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Lets no file grow, nor the log of the store be begun anew.
+fn fill_up(gateway: &Gateway) {
+    limit_files(gateway, Some(1));
+}
+
+#[tokio::test]
+async fn rv_05_a_revocation_that_the_disk_does_not_take_is_in_force_and_answered_503() {
+    let gateway = Home::new("", Some(Upstream::start().url)).start().await;
+    let home = &gateway.home;
+    let application = Application::register(home, CALLBACK).await;
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        tokens.push(application.tokens(home).await);
+    }
+    let mut client = Client::new(home);
+    for tokens in &tokens {
+        assert_eq!(client.call("/mcp", &tokens.access, "before").await.status, 200);
+    }
+    fill_up(&gateway);
+    for _ in 0..2 {
+        let answer = application.revoke(&mut client, &tokens[0].refresh).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
+        assert_eq!(answer.member("error"), "temporarily_unavailable");
+        assert!(answer.member("error_description").starts_with("in force, but not yet stored"), "{}", answer.text());
+        assert_eq!(client.call("/mcp", &tokens[0].access, "after").await.status, 401);
+    }
+    assert_eq!(application.refresh(&mut client, &tokens[0].refresh).await.status, 503, "nothing is written");
+    assert_eq!(application.revoke(&mut client, &tokens[1].access).await.status, 503);
+    assert_eq!(client.call("/mcp", &tokens[1].access, "after").await.status, 401);
+    assert_eq!(client.call("/mcp", &tokens[2].access, "another").await.status, 200);
+    assert_eq!(unstored(home).await, 2);
+
+    limit_files(&gateway, None);
+    until_stored(home).await;
+    assert_eq!(application.revoke(&mut client, &tokens[0].refresh).await.status, 200);
+    assert_eq!(application.refresh(&mut client, &tokens[0].refresh).await.status, 400);
+    let gateway = gateway.kill().start().await;
+    let mut client = Client::new(&gateway.home);
+    for (tokens, status) in tokens.iter().zip([401, 401, 200]) {
+        assert_eq!(client.call("/mcp", &tokens.access, "again").await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn st_01_a_person_who_signs_out_on_a_full_disk_is_told_that_it_is_not_saved() {
+    let gateway = Home::new("", Some(Upstream::start().url)).start().await;
+    let home = &gateway.home;
+    let application = Application::register(home, CALLBACK).await;
+    let mut browser = Browser::new(home);
+    let authorized = application.authorize(&mut browser).await;
+    let tokens = Tokens::from(&application.redeem(&mut browser.client, &authorized).await);
+    let mut form = form_to(&browser.open("/account").await, "/logout");
+    form.set("everywhere", "1");
+    let cookies = browser.cookies.clone();
+    fill_up(&gateway);
+    let page = browser.submit(&form).await;
+    assert_eq!((page.status, page.header("retry-after")), (503, "5"));
+    assert!(page.text().contains("This is done, but not yet saved"), "{}", page.text());
+    let name = home.cookie("session");
+    assert!(!browser.cookies.contains_key(&name), "{name}: {:?}", browser.cookies);
+    assert_eq!(Client::new(home).call("/mcp", &tokens.access, "after").await.status, 401);
+    browser.cookies = cookies;
+    assert!(!browser.open("/account").await.text().contains("action=\"/logout\""), "the session has ended");
+    limit_files(&gateway, None);
+    until_stored(home).await;
 }

@@ -117,6 +117,7 @@ async fn all_families_of_metrics_are_there_from_the_start() {
         ("mcpgate_store_failures_total", "counter"),
         ("mcpgate_store_failing", "gauge"),
         ("mcpgate_store_halted", "gauge"),
+        ("mcpgate_store_unstored_revocations", "gauge"),
         ("mcpgate_build_info", "gauge"),
         ("process_start_time_seconds", "gauge"),
     ] {
