@@ -10,6 +10,8 @@ use mcpgate::config::{Config, MetadataDocumentMode, Overrides, Problem, TlsConfi
 
 #[path = "support/golden.rs"]
 mod golden;
+#[path = "support/never_forwarded.rs"]
+mod never_forwarded;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -367,6 +369,8 @@ fn headers_are_valid_and_leave_the_connection_alone() {
     for (headers, wished) in [
         ("{ Connection = \"close\" }", "headers.Connection"),
         ("{ X-Mcpgate-Subject = \"admin\" }", "headers.X-Mcpgate-Subject"),
+        ("{ X_Mcpgate_User = \"admin\" }", "headers.X_Mcpgate_User"),
+        ("{ Host = \"a\" }", "write host = "),
         ("{ \"bad name\" = \"x\" }", "headers.bad name"),
         ("{ X-Key = \"a\\nb\" }", "headers.X-Key"),
         ("{ X-Key = \"a\", x-key = \"b\" }", "twice"),
@@ -378,6 +382,66 @@ fn headers_are_valid_and_leave_the_connection_alone() {
     let config = load(&format!("{GOOD}headers = {{ Authorization = \"Bearer k7\" }}\n"), &Overrides::default());
     assert!(config.upstreams[0].headers[0].1.is_sensitive());
     assert!(!format!("{config:?}").contains("k7"));
+}
+
+#[test]
+fn hd_06_no_header_that_must_not_arrive_can_be_passed() {
+    for name in never_forwarded::NEVER_FORWARDED {
+        for name in [name.to_owned(), name.replace('-', "."), name.replace('-', "").to_lowercase()] {
+            let problem = only_problem(&format!("pass_headers = [\"X-Region\", {name:?}]\n"));
+            assert!(problem.starts_with("gateway.toml:7: upstream[0].pass_headers[1]: "), "{name}: {problem}");
+        }
+    }
+}
+
+#[test]
+fn passed_headers_are_named_plainly_once_and_not_set_by_the_gateway() {
+    for (names, wished) in [
+        ("\"bad name\"", "not the name of a header; write letters"),
+        ("\"\"", "not the name of a header"),
+        ("\"X_Region\"", "an underscore never passes"),
+        ("\"X.Region\"", "may take for a hyphen"),
+        ("\"X-Region\", \"x-region\"", "[1]: this header is there twice"),
+        ("\"X-Region\", \"XRegion\"", "[1]: this header is there twice"),
+        ("\"X-Set\"", "headers sets this header in every request"),
+        ("\"Host\"", "write host = "),
+        ("\"X-Api-Key\"", "name of a credential"),
+        ("\"X-Forwarded-User\"", "the gateway sets this header itself"),
+        ("\"Mcp-Method\"", "the headers of MCP"),
+        ("\"X-Remote-User\"", "who is calling"),
+        ("\"X-Original-Method\"", "another path, host or method"),
+        ("\"Sec-Fetch-Mode\"", "a browser writes this header"),
+        ("\"Keep-Alive\"", "belongs to one connection"),
+        ("\"Accept\"", "or passes it where it may"),
+    ] {
+        let problem = only_problem(&format!("headers = {{ X-Set = \"a\" }}\npass_headers = [{names}]\n"));
+        let is_there = problem.starts_with("gateway.toml:8: upstream[0].pass_headers[");
+        assert!(is_there && problem.contains(wished), "{problem}");
+    }
+    let config = load(&format!("{GOOD}pass_headers = [\"X-Region\", \"Priority\"]\n"), &Overrides::default());
+    assert_eq!(config.upstreams[0].pass_headers, ["x-region", "priority"]);
+}
+
+#[test]
+fn the_host_towards_an_upstream_is_a_host_and_perhaps_a_port() {
+    for (host, read) in [
+        ("internal.example:8443", "internal.example:8443"),
+        ("Files", "files"),
+        ("b\u{fc}cher.example", "xn--bcher-kva.example"),
+        ("10.0.0.7:443", "10.0.0.7:443"),
+        ("files:80", "files:80"),
+        ("[FD00::1]:8000", "[fd00::1]:8000"),
+    ] {
+        let config = load(&format!("{GOOD}host = {host:?}\n"), &Overrides::default());
+        assert_eq!(config.upstreams[0].host.as_deref(), Some(read));
+    }
+    for host in [
+        "", "http://a", "a/b", "user@a", "a:b", "a:65536", "a b", "a\\b", "a?b", "a#b", "*.a", "a%2e", "fd00::1",
+        "a, b",
+    ] {
+        let problem = only_problem(&format!("host = {host:?}\n"));
+        assert_eq!(problem, "gateway.toml:7: upstream[0].host: this is not a host; write host or host:port", "{host}");
+    }
 }
 
 #[test]

@@ -190,10 +190,17 @@ table! {
         kind: Kind = "mcp";
         /// Where it is: http or https, without user name, password and fragment.
         url: String = required;
+        /// What requests to it name in `Host` (`:authority` over HTTP/2), `host` or `host:port`; by default what `url` says.
+        /// The connection, and the name in its certificate, go by `url` all the same.
+        host: String = none;
         /// PEM file with the CA of its certificate, besides the system's.
         ca_file: PathBuf = none;
         /// Headers added to every request towards it, its own credential above all.
         headers: Entries = {};
+        /// Headers of clients that pass to it, besides those that content and MCP need: `X-Region` say. Credentials,
+        /// names by which programs tell who is calling, and what the gateway sets itself cannot be among them. Web
+        /// pages that may call may send them.
+        pass_headers: Vec<String> = [];
         /// What people call it, on the consent page and in metadata; by default its name.
         display_name: String = none;
         /// Where its documentation is; named in its metadata.

@@ -159,14 +159,9 @@ impl Check<'_> {
         let mut hosts: Vec<String> = Vec::new();
         let setting = &file.top.extra_hosts;
         for (index, host) in setting.value.iter().enumerate() {
-            // What stands in Host is what stands between `https://` and the path of a URL.
-            match Url::parse(&format!("https://{host}")) {
-                Ok(url) if url.path() == "/" && !host.contains(['/', '@', '?', '#', '*']) => {
-                    hosts.push(authority(&url.origin().ascii_serialization()).to_owned());
-                }
-                Ok(_) | Err(_) => {
-                    self.report.wrong_entry(setting, index, "this is not a host", "write host or host:port");
-                }
+            match host_and_port(host) {
+                Some(host) => hosts.push(host),
+                None => self.report.wrong_entry(setting, index, "this is not a host", "write host or host:port"),
             }
         }
         let url = Url::parse(origin).ok();
@@ -249,6 +244,19 @@ fn is_exact_origin(text: &str) -> bool {
 fn origin_of(scheme: &str, host: &str, port: u16) -> String {
     let by_default = if scheme == "http" { 80 } else { 443 };
     if port == by_default { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
+}
+
+/// Returns a host, with its port if it has one, as they stand in `Host`: in lower case and ASCII (UTS 46). `None` if it is
+/// something else, or more.
+pub(super) fn host_and_port(text: &str) -> Option<String> {
+    // The reader of URLs would drop or decode some of these.
+    let is_more =
+        |c: char| matches!(c, '/' | '\\' | '@' | '?' | '#' | '*' | '%') || c.is_whitespace() || c.is_control();
+    let url = Url::parse(&format!("https://{text}")).ok().filter(|_| !text.contains(is_more))?;
+    // It leaves out the port of its scheme.
+    let port = url.port().or_else(|| text.ends_with(":443").then_some(443));
+    let host = url.host()?;
+    Some(port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}")))
 }
 
 fn authority(origin: &str) -> &str {

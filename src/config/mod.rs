@@ -18,6 +18,7 @@ use crate::oauth::{Brand, Lifetime, RedirectPolicy, ResourceIndicator, ScopeSet,
 mod check;
 mod default_file;
 mod document;
+mod field_name;
 mod file;
 mod file_trust;
 mod listener;
@@ -31,6 +32,7 @@ mod secret_source;
 mod table;
 mod title;
 mod upstream;
+mod upstream_headers;
 mod value;
 mod warnings;
 mod well_known;
@@ -147,10 +149,14 @@ pub struct UpstreamConfig {
     pub resource: ResourceIndicator,
     /// Where it is.
     pub url: url::Url,
+    /// The `Host` of requests to it, if it is not that of `url`.
+    pub host: Option<String>,
     /// CA file for its TLS besides the system's.
     pub ca_file: Option<PathBuf>,
     /// Headers added to every request (its own credential, say).
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Headers of clients that pass besides those that always do.
+    pub pass_headers: Vec<http::HeaderName>,
     /// Shown on the consent page and in metadata.
     pub display_name: String,
     /// Whether what the server calls itself takes the place of `display_name`.

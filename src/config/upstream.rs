@@ -1,14 +1,12 @@
 //! The rules for upstreams: paths that do not meet ours or each other's, URLs, headers, scopes.
 
-use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::check::Check;
 use super::file::{File, Kind, Scope, Upstream};
-use super::listener::is_loopback;
+use super::listener::{host_and_port, is_loopback};
 use super::problem::Setting;
-use super::value::Entries;
-use super::{ScopeConfig, UpstreamConfig, UpstreamKind};
+use super::{ScopeConfig, UpstreamConfig, UpstreamKind, upstream_headers};
 use crate::oauth::{ResourceIndicator, ScopeSet, ScopeToken, TenantId};
 
 /// First segments that are ours at the origin root, now or in a later version.
@@ -37,30 +35,6 @@ const OURS: [&str; 23] = [
     "switch-account",
     "token",
 ];
-
-/// Headers towards an upstream that the gateway sets itself, or that belong to one connection (RFC 9110 7.6.1).
-const RESERVED: [&str; 17] = [
-    "accept",
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-];
-
-/// Beginnings of such names.
-const RESERVED_PREFIXES: [&str; 4] = ["mcp-", "proxy-", "x-forwarded-", "x-mcpgate-"];
 
 /// Checks all upstreams and returns them longest path first, and whether the demo upstream stands in for a missing one.
 pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<UpstreamConfig>, bool) {
@@ -104,8 +78,10 @@ fn simple(origin: &str, url: Url, display_name: &str, scopes: Vec<ScopeConfig>) 
         display_name: display_name.to_owned(),
         takes_title: false,
         url,
+        host: None,
         ca_file: None,
         headers: Vec::new(),
+        pass_headers: Vec::new(),
         documentation: None,
         default_scopes: scopes.iter().map(|s| s.name.clone()).collect(),
         scopes,
@@ -172,7 +148,9 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
     if let Some(documentation) = upstream.documentation.as_ref().filter(|d| !is_web_url(&d.value)) {
         report.wrong(documentation, "this is not a URL of a page", "write an http or https URL");
     }
-    let headers = upstream_headers(check, &upstream.headers);
+    let headers = upstream_headers::own(check, &upstream.headers);
+    let pass_headers = upstream_headers::passed(check, &upstream.pass_headers, &headers);
+    let host = upstream.host.as_ref().and_then(|setting| host(check, setting));
     let ca_file = upstream.ca_file.as_ref().map(|file| check.certificates(file));
     let (name, path) = (name?.value.clone(), path?.value.clone());
     Some(UpstreamConfig {
@@ -184,8 +162,10 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
         resource: ResourceIndicator::parse(&format!("{origin}{path}")).ok()?,
         path,
         url: url?,
+        host,
         ca_file,
         headers,
+        pass_headers,
         documentation: upstream.documentation.as_ref().map(|d| d.value.clone()),
         scopes: catalogue,
         default_scopes,
@@ -302,6 +282,14 @@ fn address(check: &Check<'_>, setting: &Setting<String>, origin: &str) -> Option
     None
 }
 
+fn host(check: &Check<'_>, setting: &Setting<String>) -> Option<String> {
+    let host = host_and_port(&setting.value);
+    if host.is_none() {
+        check.report.wrong(setting, "this is not a host", "write host or host:port");
+    }
+    host
+}
+
 fn is_ourselves(check: &Check<'_>, url: &Url, origin: &str) -> bool {
     let listen = check.overrides.listen.map(|address| address.port());
     url.origin().ascii_serialization() == origin || (is_loopback(url) && listen.is_some() && listen == url.port())
@@ -309,34 +297,6 @@ fn is_ourselves(check: &Check<'_>, url: &Url, origin: &str) -> bool {
 
 fn is_web_url(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-}
-
-fn upstream_headers(check: &Check<'_>, entries: &Setting<Entries>) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
-    for entry in &entries.value.0 {
-        let key = format!("{}.{}", entries.key, entry.name);
-        let wrong = |fault: &str, remedy: &str| {
-            check.report.add(Some(check.report.line_of(entry.offset)), &key, fault, remedy);
-        };
-        let Ok(name) = HeaderName::try_from(&entry.name) else {
-            wrong("this is not the name of a header", "write letters, digits and -");
-            continue;
-        };
-        let text = name.as_str();
-        if RESERVED.contains(&text) || RESERVED_PREFIXES.iter().any(|p| text.starts_with(p)) {
-            wrong("the gateway sets this header itself, or it belongs to one connection", "remove it");
-        }
-        if headers.iter().any(|(other, _)| *other == name) {
-            wrong("this header is there twice", "keep one");
-        }
-        let Ok(mut value) = HeaderValue::try_from(&entry.value) else {
-            wrong("its value has characters that a header must not have", "write printable text in one line");
-            continue;
-        };
-        value.set_sensitive(true);
-        headers.push((name, value));
-    }
-    headers
 }
 
 fn catalogue(check: &Check<'_>, scopes: &[Scope]) -> Vec<ScopeConfig> {

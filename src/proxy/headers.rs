@@ -2,9 +2,9 @@
 //! are copied if they are on a list, then ours come, so that no field of a client's can stand where ours belongs.
 
 use http::header::{
-    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE,
-    CONTENT_RANGE, CONTENT_TYPE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
-    PRAGMA, RANGE, USER_AGENT,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING,
+    CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, PRAGMA, RANGE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
@@ -73,6 +73,13 @@ pub(super) fn build(
             to.append(name.clone(), value.clone());
         }
     }
+    for name in &route.pass_headers {
+        if !passes(name) && !is_of_connection(name, from) {
+            for value in from.get_all(name) {
+                to.append(name.clone(), value.clone());
+            }
+        }
+    }
     if route.kind == UpstreamKind::Mcp {
         to.insert(ACCEPT, BOTH_TYPES);
         to.insert(ACCEPT_ENCODING, IDENTITY);
@@ -117,6 +124,13 @@ pub(super) const fn via(version: Version) -> HeaderValue {
 fn passes_to_mcp(name: &HeaderName) -> bool {
     static LISTED: [HeaderName; 4] = [CONTENT_TYPE, ACCEPT_LANGUAGE, USER_AGENT, MCP_PROTOCOL_VERSION];
     LISTED.contains(name)
+}
+
+/// RFC 9110 7.6.1: what `Connection` names is for the next hop alone. Whatever the gateway writes itself, or has judged the
+/// request by, is not asked (HD-02).
+fn is_of_connection(name: &HeaderName, from: &HeaderMap) -> bool {
+    let options = from.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
 /// MC-04: what programs behind us may route by, unless nobody has promised that it is what the body says.

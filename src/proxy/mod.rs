@@ -229,7 +229,7 @@ impl Proxy {
         let (method, fields) = (&parts.method, &parts.headers);
         let target = route.target(&parts.uri).ok_or(Rejection::AmbiguousPath)?;
         if *method == Method::OPTIONS {
-            return Ok((origin::preflight(fields), Outcome::Preflight));
+            return Ok((origin::preflight(&route.pass_headers, fields), Outcome::Preflight));
         }
         // before anything that depends on what is asked, so that probes of every kind see the same 401.
         let generation = self.cache.generation();

@@ -49,26 +49,26 @@ impl Origins {
 }
 
 /// Answers a preflight, without credentials and without the upstream (TV-19).
-pub(super) fn preflight(request: &HeaderMap) -> Response {
+pub(super) fn preflight(passed: &[HeaderName], request: &HeaderMap) -> Response {
     let mut response = reply::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_fields(request));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_fields(passed, request));
     headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
     response
 }
 
-/// The fixed list, and those `Mcp-Param-*` that were asked for.
-fn allowed_fields(request: &HeaderMap) -> HeaderValue {
-    let fixed = HeaderValue::from_static(FIELDS);
-    let Some(wanted) = request.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|v| v.to_str().ok()) else { return fixed };
+/// The fixed list, those that pass to this upstream besides, and those `Mcp-Param-*` that were asked for.
+fn allowed_fields(passed: &[HeaderName], request: &HeaderMap) -> HeaderValue {
+    let wanted = request.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let parameters = wanted
         .split(',')
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .filter(|name| name.as_str().starts_with("mcp-param-"))
         .take(MOST_PARAMETERS);
-    let list = parameters.fold(FIELDS.to_owned(), |list, name| format!("{list}, {name}"));
-    HeaderValue::try_from(list).unwrap_or(fixed)
+    let more = passed.iter().cloned().chain(parameters);
+    let list = more.fold(FIELDS.to_owned(), |list, name| format!("{list}, {name}"));
+    HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static(FIELDS))
 }
 
 /// Lets the page at `origin` read the answer. Never with credentials: cookies mean nothing here.

@@ -102,9 +102,11 @@ impl Route {
     fn resolve(&self, asked: &PathAndQuery, location: &HeaderValue) -> Option<Url> {
         let base = Url::parse(&self.url_with(asked.as_str())).ok()?;
         let url = base.join(location.to_str().ok()?).ok()?;
+        let is_at = |own: &Url| url.host() == own.host() && url.port() == own.port();
+        // Servers write the host that they were asked by, too.
+        let named = Url::parse(&format!("{}://{}", url.scheme(), self.origin.named));
         let is_own = matches!(url.scheme(), "http" | "https")
-            && url.host() == base.host()
-            && url.port() == base.port()
+            && (is_at(&base) || named.is_ok_and(|named| is_at(&named)))
             && url.username().is_empty()
             && url.password().is_none();
         is_own.then_some(url)

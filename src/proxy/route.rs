@@ -64,6 +64,8 @@ pub(super) struct Route {
     /// Of streams, for whoever asks next.
     pub(super) refusals: Refusals,
     pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Of clients.
+    pub(super) pass_headers: Vec<HeaderName>,
     pub(super) max_connections: usize,
     pub(super) first_byte_timeout: Duration,
     pub(super) call_timeout: Duration,
@@ -75,7 +77,10 @@ pub(super) struct UpstreamOrigin {
     pub(super) host: url::Host,
     pub(super) port: u16,
     pub(super) scheme: Scheme,
+    /// Of its URL.
     pub(super) authority: Authority,
+    /// What requests name: that of its URL, or another one.
+    pub(super) named: Authority,
     pub(super) host_header: HeaderValue,
     /// For https.
     pub(super) tls: Option<Arc<ClientConfig>>,
@@ -179,6 +184,10 @@ impl Route {
         }
         .parse()
         .map_err(|_| fault("its host cannot stand in a request"))?;
+        let named = match &upstream.host {
+            Some(host) => host.parse().map_err(|_| fault("its host cannot stand in a request"))?,
+            None => authority.clone(),
+        };
         let (scheme, tls) = match url.scheme() {
             "https" => (Scheme::HTTPS, Some(roots.client(upstream.ca_file.as_deref()).map_err(|e| fault(&e))?)),
             _ => (Scheme::HTTP, None),
@@ -203,8 +212,9 @@ impl Route {
                 host,
                 port,
                 scheme,
-                host_header: HeaderValue::from_str(authority.as_str()).map_err(|e| fault(&e.to_string()))?,
+                host_header: HeaderValue::from_str(named.as_str()).map_err(|e| fault(&e.to_string()))?,
                 authority,
+                named,
                 tls,
                 connect_timeout: upstream.connect_timeout,
             },
@@ -215,6 +225,7 @@ impl Route {
             health: Health::default(),
             refusals: Refusals::default(),
             static_headers: upstream.headers.clone(),
+            pass_headers: upstream.pass_headers.clone(),
             max_connections: upstream.max_connections,
             first_byte_timeout: upstream.first_byte_timeout,
             call_timeout: upstream.call_timeout,

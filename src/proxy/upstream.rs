@@ -233,7 +233,7 @@ impl Pool {
         // RFC 9113 8.3.1: the authority stands in its pseudo-field.
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         parts.scheme = Some(origin.scheme.clone());
-        parts.authority = Some(origin.authority.clone());
+        parts.authority = Some(origin.named.clone());
         *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Unanswered::Refused(Rejection::Internal))?;
         request.headers_mut().remove(HOST);
         *request.version_mut() = Version::HTTP_2;

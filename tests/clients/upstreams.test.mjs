@@ -20,8 +20,9 @@ const [fastMcp, mcpServer] = blocks('upstreams.md', 'FastMCP (Python)', 'python'
 const [typescript, typescriptV1] = blocks('upstreams.md', 'TypeScript SDK', 'typescript');
 const [guard] = blocks('upstreams.md', 'Asking for a secret', 'python');
 const [secretHeader] = blocks('upstreams.md', 'When the fields can be trusted', 'toml');
-// As the page says: instead of the last line.
-const guarded = (server) => server.replace(/\nserver\.run.*\n$/, `\n${guard}`);
+const [host] = blocks('upstreams.md', 'The host that it is asked by', 'toml');
+// As the page says: instead of the last line, and open to the network.
+const guarded = (server) => server.replace(/\nserver\.run.*\n$/, `\n${replaced(guard, [['127.0.0.1', '0.0.0.0']])}`);
 
 const SERVERS = [
   { name: 'fastmcp', file: 'server.py', program: PYTHON.v1, text: fastMcp },
@@ -44,6 +45,7 @@ async function start(server) {
   writeFileSync(script, replaced(server.text, [['8000', String(server.port)]]));
   const process_ = child(server.program, [script], { cwd: folder, env: { ...process.env, GATEWAY_KEY: KEY } });
   running.push(process_);
+  server.said = () => process_.output;
   await until(`${server.name} does not start`, async () => {
     if (process_.exitCode !== null) throw new Error(process_.output);
     await (await fetch(direct(server), { method: 'OPTIONS' })).arrayBuffer();
@@ -74,15 +76,18 @@ describe('the servers of docs/upstreams.md', () => {
     const secret = join(home, 'gateway-key');
     writeFileSync(secret, KEY, { mode: 0o600 });
     const upstream = (server) => {
+      // By an address that the Python SDK would not take for the host.
+      const url = server.asks ? direct(server).replace('127.0.0.1', '127.0.0.2') : direct(server);
       const changed = [
         ['"notes"', `"${server.name}"`],
         ['"/mcp"', `"/mcp/${server.name}"`],
-        ['http://10.0.0.7:8000/mcp', direct(server)],
+        ['http://10.0.0.7:8000/mcp', url],
         ['/run/secrets/gateway-key', secret],
       ];
       const written = replaced(secretHeader, changed);
       // The others do without the secret.
-      return server.asks ? written : written.replace(/^headers.*\n/m, '');
+      if (!server.asks) return written.replace(/^headers.*\n/m, '');
+      return written + replaced(host, [['8000', String(server.port)]]);
     };
     const config = join(home, 'gateway.toml');
     writeFileSync(config, `
@@ -147,6 +152,13 @@ ${SERVERS.map(upstream).join('\n')}`);
     });
 
     if (server.asks) {
+      test(`${server.name} wants the host that the page names`, async () => {
+        assert.doesNotMatch(server.said(), /Invalid Host header/, 'the gateway names the right one');
+        const headers = { accept: 'text/event-stream', 'x-gateway-key': KEY };
+        const answer = await fetch(direct(server).replace('127.0.0.1', '127.0.0.2'), { headers });
+        assert.deepEqual([answer.status, await answer.text()], [421, 'Invalid Host header']);
+      });
+
       test(`${server.name} refuses whoever does not have the secret`, async () => {
         for (const key of [undefined, '', 'guessed']) {
           const headers = { 'content-type': 'application/json', ...(key !== undefined && { 'x-gateway-key': key }) };

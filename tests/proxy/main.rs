@@ -23,6 +23,9 @@ mod identity;
 #[path = "../support/log.rs"]
 mod log;
 mod messages;
+#[path = "../support/never_forwarded.rs"]
+mod never_forwarded;
+mod passed;
 mod paths;
 mod probes;
 mod redirects;

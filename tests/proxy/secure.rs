@@ -161,6 +161,17 @@ async fn https_is_spoken_in_the_version_that_alpn_chooses() {
             assert_eq!(seen["subject"], "ada-lovelace-0001");
         }
         assert_eq!(*secure.connections.borrow(), 1, "one connection serves all");
+        // Another name stands in the request; the certificate is still that of the URL's host.
+        world.reload(|config| {
+            config.upstreams.iter_mut().for_each(|upstream| upstream.host = Some("internal.example:8443".to_owned()));
+        });
+        let reply = world.ask(&Ask::post(PING).bearer(&token)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let names =
+            if version == Version::HTTP_2 { ("internal.example:8443", "") } else { ("", "internal.example:8443") };
+        let seen = reply.json();
+        let text = |key: &str| seen[key].as_str().unwrap_or_default().to_owned();
+        assert_eq!((text("authority"), text("host")), (names.0.to_owned(), names.1.to_owned()));
     }
 }
 

@@ -1,0 +1,203 @@
+//! The names of header fields towards upstreams: which the operator may write in `upstream.headers`, and which of a
+//! client's may pass by `upstream.pass_headers`. One list for both, and one folding.
+
+use http::HeaderName;
+
+/// What a name stands for that is not free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// It belongs to one connection (RFC 9110 7.6.1), or says where a message ends.
+    Connection,
+    /// It is about the content, or what is accepted.
+    Content,
+    Host,
+    /// The gateway tells something by it.
+    Ours,
+    Mcp,
+    Credential,
+    /// Programs read in it who is calling, or from where.
+    Caller,
+    /// Programs read in it another path, host or method.
+    Target,
+    /// A browser writes it about the page that is calling.
+    Page,
+}
+
+use Meaning::{Caller, Connection, Content, Credential, Host, Mcp, Ours, Page, Target};
+
+/// Folded names.
+const NAMES: [(&str, Meaning); 30] = [
+    ("accept", Content),
+    ("acceptencoding", Content),
+    // Free text of a client's words, in which filters and dashboards read who is calling (decision 0011).
+    ("baggage", Caller),
+    ("connection", Connection),
+    ("contentencoding", Content),
+    ("contentlength", Connection),
+    ("contenttype", Content),
+    ("dpop", Credential),
+    ("expect", Connection),
+    ("forwarded", Ours),
+    ("from", Caller),
+    ("host", Host),
+    ("http2settings", Connection),
+    ("keepalive", Connection),
+    ("lasteventid", Mcp),
+    ("maxforwards", Connection),
+    ("origin", Page),
+    ("realip", Caller),
+    ("referer", Page),
+    ("remoteaddr", Caller),
+    ("remoteuser", Caller),
+    ("te", Connection),
+    ("traceparent", Ours),
+    ("tracestate", Ours),
+    ("trailer", Connection),
+    ("transferencoding", Connection),
+    ("trueclientip", Caller),
+    ("upgrade", Connection),
+    ("via", Ours),
+    ("xuser", Caller),
+];
+
+/// Beginnings of folded names.
+const BEGINNINGS: [(&str, Meaning); 32] = [
+    ("accesscontrol", Page),
+    ("cfaccess", Credential),
+    ("cfconnecting", Caller),
+    ("clientcert", Caller),
+    ("fastlyclientip", Caller),
+    ("mcp", Mcp),
+    ("proxy", Connection),
+    ("secch", Page),
+    ("secfetch", Page),
+    ("secwebsocket", Connection),
+    ("sslclient", Caller),
+    ("tailscale", Caller),
+    ("xamznoidc", Credential),
+    ("xappengine", Caller),
+    ("xauth", Caller),
+    ("xclientcert", Caller),
+    ("xclientip", Caller),
+    ("xclusterclientip", Caller),
+    ("xenvoy", Caller),
+    ("xforwarded", Ours),
+    ("xhttpmethod", Target),
+    ("xhost", Target),
+    ("xmcpgate", Ours),
+    ("xmethodoverride", Target),
+    ("xmsclientprincipal", Caller),
+    ("xoriginal", Target),
+    ("xrealip", Caller),
+    ("xremote", Caller),
+    ("xrewrite", Target),
+    ("xssl", Caller),
+    ("xuserid", Caller),
+    ("xwebauth", Caller),
+];
+
+/// Parts of folded names by which credentials are called.
+const CREDENTIAL_PARTS: [&str; 11] = [
+    "accesskey",
+    "apikey",
+    "assertion",
+    "authenticat",
+    "authorization",
+    "cookie",
+    "credential",
+    "jwt",
+    "passw",
+    "secret",
+    "token",
+];
+
+/// HD-04: programs behind us take other characters for a hyphen, so names are compared by their letters and digits.
+pub(super) fn folded(name: &HeaderName) -> String {
+    name.as_str().chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn meaning(folded: &str) -> Option<Meaning> {
+    let exact = NAMES.iter().find(|(name, _)| *name == folded);
+    let found = exact.or_else(|| BEGINNINGS.iter().find(|(beginning, _)| folded.starts_with(beginning)));
+    let credential = || CREDENTIAL_PARTS.iter().any(|part| folded.contains(part)).then_some(Credential);
+    found.map(|(_, meaning)| *meaning).or_else(credential)
+}
+
+/// Returns what is wrong with a header of the operator's own, and what to do.
+pub(super) fn fault_of_own(name: &HeaderName) -> Option<(&'static str, &'static str)> {
+    match meaning(&folded(name))? {
+        Connection | Content | Host | Ours | Mcp => fault_of_passed(name),
+        Credential | Caller | Target | Page => None,
+    }
+}
+
+/// Returns what is wrong with passing a client's header, and what to do.
+pub(super) fn fault_of_passed(name: &HeaderName) -> Option<(&'static str, &'static str)> {
+    let text = name.as_str();
+    Some(match meaning(&folded(name)) {
+        Some(Connection) => ("this header belongs to one connection, or says where a message ends", "remove it"),
+        Some(Content) => ("the gateway sets this header itself, or passes it where it may", "remove it"),
+        Some(Host) => ("the gateway sets this header itself", "write host = \"…\" in the [[upstream]]"),
+        Some(Ours) => ("the gateway sets this header itself", "remove it"),
+        Some(Mcp) => ("the gateway checks the headers of MCP, and passes them itself", "remove it"),
+        Some(Credential) => (
+            "this is the name of a credential, and a client's credentials never pass",
+            "remove it; a credential of the gateway's own belongs in headers",
+        ),
+        Some(Caller) => (
+            "programs read in this header who is calling, or from where, and a client writes anything",
+            "remove it; the server is told by X-Mcpgate-User and X-Forwarded-For",
+        ),
+        Some(Target) => ("programs read in this header another path, host or method than was checked", "remove it"),
+        Some(Page) => ("a browser writes this header about a page, and the gateway has judged it", "remove it"),
+        None if text.contains('_') => (
+            "a header with an underscore never passes: programs take it for one with a hyphen",
+            "write a name of letters, digits and -",
+        ),
+        None if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+            ("this name has a character that programs may take for a hyphen", "write a name of letters, digits and -")
+        }
+        None => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BEGINNINGS, CREDENTIAL_PARTS, NAMES, fault_of_own, fault_of_passed};
+    use http::HeaderName;
+
+    fn name(text: &str) -> HeaderName {
+        HeaderName::try_from(text).unwrap()
+    }
+
+    #[test]
+    fn the_lists_are_folded_and_in_order() {
+        let is_folded = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let texts = NAMES.iter().chain(&BEGINNINGS).map(|(text, _)| *text).chain(CREDENTIAL_PARTS);
+        assert!(texts.clone().all(is_folded));
+        assert!(NAMES.is_sorted_by_key(|(text, _)| text) && CREDENTIAL_PARTS.is_sorted());
+    }
+
+    #[test]
+    fn hd_04_every_spelling_of_a_refused_name_is_refused() {
+        for words in [["x", "mcpgate", "user"], ["x", "forwarded", "for"], ["mcp", "session", "id"]] {
+            for mark in ["-", "_", ".", "", "--", "~"] {
+                let text = words.join(mark);
+                for text in [text.to_ascii_uppercase(), text] {
+                    let name = name(&text);
+                    assert!(fault_of_passed(&name).is_some() && fault_of_own(&name).is_some(), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_that_others_trust_may_pass() {
+        for text in ["X-Region", "X-Request-Id", "Idempotency-Key", "Accept-Language", "X-B3-TraceId", "Priority"] {
+            assert_eq!(fault_of_passed(&name(text)), None, "{text}");
+        }
+        for text in ["Authorization", "X-Api-Key", "Cookie", "X_Key", "User-Agent", "X-Real-IP"] {
+            assert_eq!(fault_of_own(&name(text)), None, "{text}");
+        }
+    }
+}
