@@ -160,7 +160,7 @@ impl Proxy {
             grace: config.timeouts.expired_stream,
             is_standing: is_events && exchange.parts.method == Method::GET,
         };
-        let ward = self.watch.over(token.token(), route, limits);
+        let ward = self.watch.over(token.token(), exchange.generation, route, limits);
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
         let ids = std::mem::take(&mut exchange.ids);
         let relay = Relay::new(body, (lease, place), read, event_limit, ward, record, (exchange.slot.take(), ids));

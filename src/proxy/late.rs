@@ -46,16 +46,12 @@ pub(super) struct Late {
     asked: PathAndQuery,
     /// For a GET: whose stream it is. `None` for a call.
     stream: Option<String>,
-    /// Says whether the token has been revoked since it was looked up.
-    is_revoked: Box<dyn Fn() -> bool + Send>,
 }
 
 /// What has become of it.
 pub(super) enum Begun {
     /// The answer is coming.
     Answer(Incoming, Lease, Option<Place>, Flow),
-    /// It is not passed on.
-    Ended(Order),
     /// It is none that can be passed on.
     Nothing(Nothing),
     /// There is no stream.
@@ -80,9 +76,6 @@ impl Late {
                 return Poll::Ready(Begun::Nothing(error));
             }
         };
-        if (self.is_revoked)() {
-            return Poll::Ready(Begun::Ended(Order::TokenEnded));
-        }
         let (head, body) = response.into_parts();
         let place = self.place.take();
         Poll::Ready(match (self.judge(&head), &self.stream) {
@@ -222,10 +215,7 @@ impl Proxy {
         let stream = exchange.is_stream().then(|| exchange.stream(caller));
         // An open stream is no longer a request under way; a call is.
         let place = Some(place).filter(|_| stream.is_none());
-        let (cache, clock) = (Arc::clone(&self.cache), Arc::clone(&self.clock));
-        let (hash, generation) = (token.token().hash, exchange.generation);
-        let is_revoked = Box::new(move || cache.generation() != generation && cache.is_forgotten(&hash, clock.now()));
-        let late = Late { waiting, place, route: Arc::clone(route), asked, stream, is_revoked };
+        let late = Late { waiting, place, route: Arc::clone(route), asked, stream };
         let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
         record.answer(Outcome::Forwarded, StatusCode::OK);
         record.open_stream();
@@ -236,7 +226,7 @@ impl Proxy {
             grace: config.timeouts.expired_stream,
             is_standing: late.stream.is_some(),
         };
-        let ward = self.watch.over(token.token(), route, limits);
+        let ward = self.watch.over(token.token(), exchange.generation, route, limits);
         let ids = std::mem::take(&mut exchange.ids);
         let relay = Relay::early(late, config.limits.sse_event, ward, record, exchange.slot.take(), ids);
         let emptied = std::mem::take(&mut exchange.parts.headers);

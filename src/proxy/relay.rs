@@ -154,6 +154,8 @@ impl Relay {
     fn stop(&mut self) {
         self.late = None;
         self.upstream = None;
+        self.wrap = None;
+        self.last = None;
         self.read = Gathered::default();
     }
 
@@ -237,6 +239,11 @@ impl Relay {
                 }
             }
         }
+        // The end of a message makes it the upstream's answer.
+        let is_end = self.wrap.is_some() && self.last.is_some();
+        if (self.read.len() > 0 || is_end) && self.ward.is_revoked() {
+            return Poll::Ready(self.obey(Order::TokenEnded));
+        }
         if self.read.len() > 0 {
             return Poll::Ready(Some(self.pass()));
         }
@@ -252,7 +259,12 @@ impl Relay {
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(late) = &mut self.late {
             let begun = ready!(late.poll(cx));
-            self.begin(begun);
+            // What the upstream says about it is no longer for this client either.
+            if self.ward.is_revoked() {
+                self.last = self.obey(Order::TokenEnded);
+            } else {
+                self.begin(begun);
+            }
         }
         let Some((body, _)) = &mut self.upstream else { return Poll::Ready(()) };
         match self.read.poll_read(body, JOINED, cx) {
@@ -292,7 +304,6 @@ impl Relay {
                 }
                 self.upstream = Some((body, (lease, place)));
             }
-            Begun::Ended(order) => self.last = self.obey(order),
             Begun::Nothing(Nothing::Error(code, why)) => self.last = Some(self.farewell(code, &why)),
             Begun::Nothing(Nothing::Fault(fault)) => self.last = Some(self.give_up(&fault)),
             Begun::NoStream(fault) => {

@@ -2,7 +2,7 @@
 //! once in a while, so that an idle stream costs no timer of its own.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,6 +66,10 @@ pub(super) struct Ward {
     order: AtomicU8,
     active: AtomicBool,
     waker: AtomicWaker,
+    watch: Arc<Watch>,
+    hash: TokenHash,
+    /// Of the token cache, when the token was last known to be good.
+    generation: AtomicU64,
 }
 
 impl Ward {
@@ -86,6 +90,20 @@ impl Ward {
     /// Says that something came from the upstream.
     pub(super) fn is_alive(&self) {
         self.active.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the token is no longer honoured. TV-14: asked before anything of the upstream's is passed on, since
+    /// the next look may be a moment away. Costs one load while nothing is revoked.
+    pub(super) fn is_revoked(&self) -> bool {
+        let generation = self.watch.cache.generation();
+        if generation == self.generation.load(Ordering::Relaxed) {
+            return false;
+        }
+        let is_revoked = self.watch.cache.is_forgotten(&self.hash, self.watch.clock.now());
+        if !is_revoked {
+            self.generation.store(generation, Ordering::Relaxed);
+        }
+        is_revoked
     }
 
     fn tell(&self, order: Order) {
@@ -151,10 +169,22 @@ impl Watch {
         Arc::new(Self { cache, clock, state: Mutex::default() })
     }
 
-    /// Watches an answer until its ward is dropped.
-    pub(super) fn over(self: &Arc<Self>, token: &Authenticated, route: &Arc<Route>, limits: Limits) -> Arc<Ward> {
-        let ward =
-            Arc::new(Ward { order: AtomicU8::new(NONE), active: AtomicBool::new(false), waker: AtomicWaker::new() });
+    /// Watches an answer until its ward is dropped. `generation` is that of the token cache before the token was looked up.
+    pub(super) fn over(
+        self: &Arc<Self>,
+        token: &Authenticated,
+        generation: u64,
+        route: &Arc<Route>,
+        limits: Limits,
+    ) -> Arc<Ward> {
+        let ward = Arc::new(Ward {
+            order: AtomicU8::new(NONE),
+            active: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            watch: Arc::clone(self),
+            hash: token.hash,
+            generation: AtomicU64::new(generation),
+        });
         let now = Instant::now();
         let grace = Lifetime::from_millis(u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX));
         let (hash, end) = (token.hash, token.expires.plus(grace));

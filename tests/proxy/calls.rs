@@ -11,15 +11,15 @@ use super::log::Log;
 use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
 use super::world::{MCP, PING, World};
 
-const BOTH: &str = "application/json, text/event-stream";
-const JSON: &str = "200 OK\r\nContent-Type: application/json";
+pub(super) const BOTH: &str = "application/json, text/event-stream";
+pub(super) const JSON: &str = "200 OK\r\nContent-Type: application/json";
 
-fn call(token: &str) -> Ask {
+pub(super) fn call(token: &str) -> Ask {
     Ask::post(PING).bearer(token).field("Accept", BOTH)
 }
 
 /// A world whose clients see a sign of life soon.
-async fn world(change: impl FnOnce(&mut Config)) -> World {
+pub(super) async fn world(change: impl FnOnce(&mut Config)) -> World {
     World::with(|config| {
         config.timeouts.sse_keep_alive = Duration::from_millis(40);
         change(config);
@@ -27,12 +27,12 @@ async fn world(change: impl FnOnce(&mut Config)) -> World {
     .await
 }
 
-fn wait(millis: u64) -> Act {
+pub(super) fn wait(millis: u64) -> Act {
     Act::Wait(Duration::from_millis(millis))
 }
 
 /// The messages of a stream as a client sees them: events without a type or of the type `message`.
-fn messages(text: &str) -> Vec<Value> {
+pub(super) fn messages(text: &str) -> Vec<Value> {
     let events = text.split("\n\n").filter_map(|event| {
         let fields: Vec<_> = event.split(['\n', '\r']).filter_map(|line| line.split_once(':')).collect();
         let kind = fields.iter().rev().find(|(name, _)| *name == "event").map_or("message", |(_, kind)| kind.trim());
@@ -43,7 +43,7 @@ fn messages(text: &str) -> Vec<Value> {
 }
 
 /// Asserts that the answer is a stream that has ended properly, and that its last message is this error for id 7.
-fn assert_ended(reply: &Reply, code: i32, why: &str) {
+pub(super) fn assert_ended(reply: &Reply, code: i32, why: &str) {
     assert_eq!((reply.status, reply.field("content-type")), (200, Some("text/event-stream")), "{reply:?}");
     assert!(reply.complete, "{reply:?}");
     let last = messages(reply.text()).pop().unwrap_or_else(|| panic!("a message in {reply:?}"));
@@ -141,7 +141,7 @@ async fn a_late_answer_that_cannot_be_passed_on_is_an_error_for_the_id() {
 }
 
 /// Opens a call whose stream has brought this much.
-async fn open(world: &World, token: &str, events: &str) -> Client {
+pub(super) async fn open(world: &World, token: &str, events: &str) -> Client {
     world.mcp.then([send(EVENTS), chunk(events), Act::Hang]);
     let mut client = world.connect().await;
     client.send(&call(token).bytes()).await;
@@ -152,7 +152,7 @@ async fn open(world: &World, token: &str, events: &str) -> Client {
 }
 
 /// Reads what is left of a stream.
-async fn rest(client: &mut Client, already: &str) -> Reply {
+pub(super) async fn rest(client: &mut Client, already: &str) -> Reply {
     let (mut body, mut complete) = (already.as_bytes().to_vec(), false);
     while let Some(chunk) = soon(client.chunk()).await {
         complete = chunk.is_empty();
@@ -165,8 +165,8 @@ async fn rest(client: &mut Client, already: &str) -> Reply {
     Reply { status: 200, fields, body, complete }
 }
 
-const PROGRESS: &str = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
-const HALF: &str = "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"resu";
+pub(super) const PROGRESS: &str = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
+pub(super) const HALF: &str = "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"resu";
 
 #[tokio::test]
 async fn tv_15_ss_06_whatever_ends_a_running_call_is_the_answer_to_its_id() {
@@ -265,7 +265,7 @@ async fn each_request_of_a_batch_gets_its_answer() {
     assert_eq!(ids, [json!(1), json!("b")]);
 }
 
-fn stream(token: &str) -> Ask {
+pub(super) fn stream(token: &str) -> Ask {
     Ask::new("GET", "/mcp").bearer(token).field("Accept", "text/event-stream")
 }
 
@@ -307,74 +307,6 @@ async fn a_refusal_of_a_stream_that_comes_late_is_what_the_next_get_gets() {
     assert_eq!(world.ask(&stream(&other)).await.status, 502);
     assert_eq!(world.mcp.seen().len(), before, "the upstream has said it");
     assert_eq!(world.ask(&stream(&token)).await.status, 200, "it is asked again after that");
-}
-
-#[tokio::test]
-async fn tv_14_a_call_that_waits_when_its_token_is_revoked_is_not_answered_afterwards() {
-    let secret = r#"{"jsonrpc":"2.0","id":7,"result":"secret"}"#;
-    let head = format!("HTTP/1.1 {JSON}\r\nContent-Length: {}\r\n\r\n", secret.len());
-    // Before the head, and before the body.
-    for acts in [vec![wait(300), answer(JSON, secret)], vec![send(&head), wait(300), send(secret)]] {
-        let world = World::with(|config| config.limits.tokens_in_memory = 1000).await;
-        let (revoked, other) = (world.token(MCP), world.stored(MCP).await);
-        let ask = async |token: &str| {
-            world.mcp.then(acts.clone());
-            world.ask(&Ask::post(PING).bearer(token)).await
-        };
-        let (reply, kept, ()) = tokio::join!(ask(&revoked.text), ask(&other.text), async {
-            world.mcp.wait_for_requests(2).await;
-            world.cache.forget_grant(&revoked.record.tenant, revoked.record.grant);
-            // The other one is pushed out of memory, and is good all the same.
-            for n in 0..1000 {
-                let mut made = world.make(MCP, "use");
-                made.record.expires_at = made.record.issued_at.plus(Lifetime::from_secs(7200 + n));
-                world.cache.insert(&made.record);
-            }
-            world.cache.sweep();
-            assert!(!world.is_hit(&other.record.hash));
-        });
-        assert_eq!((reply.status, reply.text().contains("secret")), (401, false), "{reply:?}");
-        assert_eq!((kept.status, kept.text()), (200, secret));
-    }
-}
-
-#[tokio::test]
-async fn tv_14_a_call_with_a_head_is_not_answered_after_its_token_was_revoked() {
-    let world = world(|_| ()).await;
-    let revoked = world.token(MCP);
-    world.mcp.then([wait(400), answer(JSON, r#"{"jsonrpc":"2.0","id":7,"result":"secret"}"#)]);
-    let mut client = world.connect().await;
-    client.send(&call(&revoked.text).bytes()).await;
-    client.head().await;
-    world.cache.forget_grant(&revoked.record.tenant, revoked.record.grant);
-    let reply = rest(&mut client, "").await;
-    assert_ended(&reply, -32603, "the access token has ended");
-    assert!(!reply.text().contains("secret"), "{reply:?}");
-}
-
-#[tokio::test]
-async fn streams_that_never_end_are_ended_properly_when_the_process_goes_down_and_calls_are_not() {
-    let world = world(|_| ()).await;
-    let token = world.token(MCP).text;
-    let mut running = open(&world, &token, HALF).await;
-    let mut standing = Vec::new();
-    for sent in [PROGRESS, HALF] {
-        world.mcp.then([send(EVENTS), chunk(sent), Act::Hang]);
-        let mut client = world.connect().await;
-        client.send(&stream(&token).bytes()).await;
-        client.head().await;
-        client.chunks_until(sent).await;
-        standing.push(client);
-    }
-    world.drain();
-    for (mut client, mark) in standing.into_iter().zip(["", "\nevent: discarded\n\n"]) {
-        let reply = rest(&mut client, "").await;
-        let text = reply.text().trim_start_matches(":\n\n").to_owned();
-        assert_eq!((text, reply.complete), (format!("{mark}: the gateway is going down\n\n"), true));
-    }
-    world.mcp.then([send(EVENTS), chunk(PROGRESS), Act::Hang]);
-    assert!(world.ask(&stream(&token)).await.complete, "one that begins now");
-    assert!(tokio::time::timeout(Duration::from_millis(200), running.chunk()).await.is_err(), "the call goes on");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod again;
 mod cache;
 mod calls;
 mod client;
+mod endings;
 mod faults;
 mod fields;
 mod gate;

@@ -48,7 +48,7 @@ async fn a_burst_of_events_is_joined() {
     let burst: Vec<u8> = (0..200)
         .flat_map(|n| match chunk(&format!("data: {n}\n\n")) {
             Act::Send(bytes) => bytes,
-            Act::Wait(_) | Act::Hang | Act::Close => vec![],
+            Act::Wait(_) | Act::Gate(_) | Act::Hang | Act::Close => vec![],
         })
         .collect();
     world.mcp.then([

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What reached it.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ impl Seen {
 pub(crate) enum Act {
     Send(Vec<u8>),
     Wait(Duration),
+    /// Waits until it is told to go on.
+    Gate(Arc<Notify>),
     /// Waits until the other side closes.
     Hang,
     Close,
@@ -141,6 +143,10 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
                 Act::Send(bytes) => stream.write_all(&bytes).await.is_ok(),
                 Act::Wait(time) => {
                     tokio::time::sleep(time).await;
+                    true
+                }
+                Act::Gate(gate) => {
+                    gate.notified().await;
                     true
                 }
                 Act::Hang => {

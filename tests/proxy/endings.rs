@@ -1,0 +1,115 @@
+//! Answers that are ended before their own end: because the token was revoked, because the process goes down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcpgate::oauth::Lifetime;
+use tokio::sync::Notify;
+
+use super::calls::{HALF, JSON, PROGRESS, assert_ended, call, open, rest, stream, wait, world};
+use super::client::Ask;
+use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
+use super::world::{MCP, PING, World};
+
+#[tokio::test]
+async fn tv_14_a_call_that_waits_when_its_token_is_revoked_is_not_answered_afterwards() {
+    let secret = r#"{"jsonrpc":"2.0","id":7,"result":"secret"}"#;
+    let head = format!("HTTP/1.1 {JSON}\r\nContent-Length: {}\r\n\r\n", secret.len());
+    // Before the head, and before the body.
+    for acts in [vec![wait(300), answer(JSON, secret)], vec![send(&head), wait(300), send(secret)]] {
+        let world = World::with(|config| config.limits.tokens_in_memory = 1000).await;
+        let (revoked, other) = (world.token(MCP), world.stored(MCP).await);
+        let ask = async |token: &str| {
+            world.mcp.then(acts.clone());
+            world.ask(&Ask::post(PING).bearer(token)).await
+        };
+        let (reply, kept, ()) = tokio::join!(ask(&revoked.text), ask(&other.text), async {
+            world.mcp.wait_for_requests(2).await;
+            world.cache.forget_grant(&revoked.record.tenant, revoked.record.grant);
+            // The other one is pushed out of memory, and is good all the same.
+            for n in 0..1000 {
+                let mut made = world.make(MCP, "use");
+                made.record.expires_at = made.record.issued_at.plus(Lifetime::from_secs(7200 + n));
+                world.cache.insert(&made.record);
+            }
+            world.cache.sweep();
+            assert!(!world.is_hit(&other.record.hash));
+        });
+        assert_eq!((reply.status, reply.text().contains("secret")), (401, false), "{reply:?}");
+        assert_eq!((kept.status, kept.text()), (200, secret));
+    }
+}
+
+#[tokio::test]
+async fn tv_14_a_call_with_a_head_is_not_answered_after_its_token_was_revoked() {
+    let world = world(|_| ()).await;
+    let revoked = world.token(MCP);
+    world.mcp.then([wait(400), answer(JSON, r#"{"jsonrpc":"2.0","id":7,"result":"secret"}"#)]);
+    let mut client = world.connect().await;
+    client.send(&call(&revoked.text).bytes()).await;
+    client.head().await;
+    world.cache.forget_grant(&revoked.record.tenant, revoked.record.grant);
+    let reply = rest(&mut client, "").await;
+    assert_ended(&reply, -32603, "the access token has ended");
+    assert!(!reply.text().contains("secret"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn tv_14_nothing_of_a_begun_answer_passes_once_its_token_was_revoked() {
+    let secret = r#"{"jsonrpc":"2.0","id":7,"result":"secret"}"#;
+    let world = world(|_| ()).await;
+    // The watch looks after the first revocation, and rests: it is told of the second some time later.
+    let beginnings = [
+        (EVENTS.to_owned(), chunk(PROGRESS), chunk(&format!("data: {secret}\n\n"))),
+        (EVENTS.to_owned(), chunk(HALF), chunk("lt\":\"secret\"}\n\n")),
+        (format!("HTTP/1.1 {JSON}\r\nTransfer-Encoding: chunked\r\n\r\n"), chunk(" "), chunk(secret)),
+    ];
+    for (head, first, second) in beginnings {
+        for pause in [0, 20, 50, 90] {
+            let (other, revoked) = (world.token(MCP), world.token(MCP));
+            let gate = Arc::new(Notify::new());
+            world.mcp.then([send(&head), first.clone(), Act::Gate(Arc::clone(&gate)), second.clone(), Act::Hang]);
+            let mut client = world.connect().await;
+            client.send(&call(&revoked.text).bytes()).await;
+            client.head().await;
+            client.chunk().await;
+            world.cache.forget_grant(&other.record.tenant, other.record.grant);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            world.cache.forget_grant(&revoked.record.tenant, revoked.record.grant);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            gate.notify_one();
+            let mut rest = Vec::new();
+            while let Some(chunk) = soon(client.chunk()).await.filter(|chunk| !chunk.is_empty()) {
+                rest.extend(chunk);
+            }
+            let rest = String::from_utf8(rest).unwrap();
+            assert!(!rest.contains("secret"), "{pause} ms: {rest:?}");
+            assert_eq!(rest.contains("the access token has ended"), head == EVENTS, "{pause} ms: {rest:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_that_never_end_are_ended_properly_when_the_process_goes_down_and_calls_are_not() {
+    let world = world(|_| ()).await;
+    let token = world.token(MCP).text;
+    let mut running = open(&world, &token, HALF).await;
+    let mut standing = Vec::new();
+    for sent in [PROGRESS, HALF] {
+        world.mcp.then([send(EVENTS), chunk(sent), Act::Hang]);
+        let mut client = world.connect().await;
+        client.send(&stream(&token).bytes()).await;
+        client.head().await;
+        client.chunks_until(sent).await;
+        standing.push(client);
+    }
+    world.drain();
+    for (mut client, mark) in standing.into_iter().zip(["", "\nevent: discarded\n\n"]) {
+        let reply = rest(&mut client, "").await;
+        let text = reply.text().trim_start_matches(":\n\n").to_owned();
+        assert_eq!((text, reply.complete), (format!("{mark}: the gateway is going down\n\n"), true));
+    }
+    world.mcp.then([send(EVENTS), chunk(PROGRESS), Act::Hang]);
+    assert!(world.ask(&stream(&token)).await.complete, "one that begins now");
+    assert!(tokio::time::timeout(Duration::from_millis(200), running.chunk()).await.is_err(), "the call goes on");
+}
