@@ -9,7 +9,8 @@ import { launch, openDesk } from './browser.mjs';
 import { ACCOUNT, BINARY, child, freePort, startGateway, until } from './gateway.mjs';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
-export const PYTHON = { v1: process.env.PYTHON_SDK_V1, v2: process.env.PYTHON_SDK_V2 };
+const { PYTHON_SDK_V1, PYTHON_SDK_V2, PYTHON_FASTMCP } = process.env;
+export const PYTHON = { v1: PYTHON_SDK_V1, v2: PYTHON_SDK_V2, fastmcp: PYTHON_FASTMCP };
 
 /** What the server of the upstream `office` allows: more than a page of a phone can show at once. */
 export const OFFICE = [

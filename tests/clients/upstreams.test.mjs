@@ -2,7 +2,7 @@
 // calling, and nobody but the gateway can tell them.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -16,7 +16,8 @@ const here = (path) => new URL(path, import.meta.url).pathname;
 const KEY = 'a-key-that-only-the-gateway-has';
 const ADA = 'ada.l-1_x+mcp@example.com';
 
-const [fastMcp, mcpServer] = blocks('upstreams.md', 'FastMCP (Python)', 'python');
+const [fastMcp] = blocks('upstreams.md', 'FastMCP (Python)', 'python');
+const [sdkV1, sdkV2] = blocks('upstreams.md', 'Python SDK', 'python');
 const [typescript, typescriptV1] = blocks('upstreams.md', 'TypeScript SDK', 'typescript');
 const [guard] = blocks('upstreams.md', 'Asking for a secret', 'python');
 const [secretHeader] = blocks('upstreams.md', 'When the fields can be trusted', 'toml');
@@ -24,11 +25,15 @@ const [host] = blocks('upstreams.md', 'The host that it is asked by', 'toml');
 // As the page says: instead of the last line, and open to the network.
 const guarded = (server) => server.replace(/\nserver\.run.*\n$/, `\n${replaced(guard, [['127.0.0.1', '0.0.0.0']])}`);
 
+const withPackage = (server) => replaced(server, [['server.streamable_http_app()', 'server.http_app()']]);
+
 const SERVERS = [
-  { name: 'fastmcp', file: 'server.py', program: PYTHON.v1, text: fastMcp },
-  { name: 'mcpserver', file: 'server.py', program: PYTHON.v2, text: mcpServer },
-  { name: 'fastmcp-guarded', file: 'server.py', program: PYTHON.v1, text: guarded(fastMcp), asks: true },
-  { name: 'mcpserver-guarded', file: 'server.py', program: PYTHON.v2, text: guarded(mcpServer), asks: true },
+  { name: 'fastmcp', file: 'server.py', program: PYTHON.fastmcp, text: fastMcp },
+  { name: 'fastmcp-guarded', file: 'server.py', program: PYTHON.fastmcp, text: withPackage(guarded(fastMcp)), asks: true },
+  { name: 'python-v1', file: 'server.py', program: PYTHON.v1, text: sdkV1 },
+  { name: 'python-v1-guarded', file: 'server.py', program: PYTHON.v1, text: guarded(sdkV1), asks: true, isChoosy: true },
+  { name: 'python-v2', file: 'server.py', program: PYTHON.v2, text: sdkV2 },
+  { name: 'python-v2-guarded', file: 'server.py', program: PYTHON.v2, text: guarded(sdkV2), asks: true, isChoosy: true },
   { name: 'typescript', file: 'server.mts', program: process.execPath, text: typescript },
   { name: 'typescript-v1', file: 'server.mts', program: process.execPath, text: typescriptV1 },
 ];
@@ -151,14 +156,16 @@ ${SERVERS.map(upstream).join('\n')}`);
       assert.equal(await whoami(direct(server), headers), 'zoë+% x');
     });
 
-    if (server.asks) {
+    if (server.isChoosy) {
       test(`${server.name} wants the host that the page names`, async () => {
         assert.doesNotMatch(server.said(), /Invalid Host header/, 'the gateway names the right one');
         const headers = { accept: 'text/event-stream', 'x-gateway-key': KEY };
         const answer = await fetch(direct(server).replace('127.0.0.1', '127.0.0.2'), { headers });
         assert.deepEqual([answer.status, await answer.text()], [421, 'Invalid Host header']);
       });
+    }
 
+    if (server.asks) {
       test(`${server.name} refuses whoever does not have the secret`, async () => {
         for (const key of [undefined, '', 'guessed']) {
           const headers = { 'content-type': 'application/json', ...(key !== undefined && { 'x-gateway-key': key }) };
@@ -167,5 +174,19 @@ ${SERVERS.map(upstream).join('\n')}`);
         }
       });
     }
+  }
+});
+
+test('docs/upstreams.md names the versions that the tests run', () => {
+  const page = readFileSync(here('../../docs/upstreams.md'), 'utf8');
+  const { dependencies } = JSON.parse(readFileSync(here('package.json'), 'utf8'));
+  const python = (file, name) => new RegExp(`^${name}==(.*)$`, 'm').exec(readFileSync(here(file), 'utf8'))[1];
+  const mcp = ['v1', 'v2'].map((generation) => python(`requirements-python-${generation}.txt`, 'mcp'));
+  for (const sentence of [
+    `\`fastmcp\` ${python('requirements-python-fastmcp.txt', 'fastmcp')}`,
+    `\`mcp\` ${mcp.join(' and ')}`,
+    ...['server', 'sdk'].map((name) => `\`@modelcontextprotocol/${name}\` ${dependencies[`@modelcontextprotocol/${name}`]}`),
+  ]) {
+    assert.ok(page.includes(sentence), sentence);
   }
 });
