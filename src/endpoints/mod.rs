@@ -8,12 +8,13 @@
 mod account;
 mod assets;
 mod authorize;
+mod client_error;
 mod consent;
+mod error_page;
 mod login;
 mod logout;
 mod metadata;
 mod page;
-mod refusal_page;
 mod register;
 mod rejection;
 mod revoke;

@@ -21,8 +21,10 @@
 //! | bearer challenge | [`BearerChallenge`] | RFC 6750 3, RFC 9728 5.1 |
 //! | metadata | [`AuthorizationServerMetadata`], [`ProtectedResourceMetadata`] | RFC 8414, RFC 9728 |
 
+mod auth_method;
 mod authorization;
 mod base62;
+mod brand;
 mod came;
 mod challenge;
 mod client;
@@ -31,8 +33,10 @@ mod client_metadata;
 mod client_reader;
 mod display_name;
 mod error;
+mod error_code;
 mod form;
 mod grant;
+mod grant_type;
 mod json;
 mod login_name;
 mod lookalike;
@@ -50,21 +54,26 @@ mod secret;
 mod tenant;
 mod time;
 mod token;
+mod token_hash;
 mod token_keys;
 
+pub use auth_method::AuthMethod;
 pub use authorization::{
     AuthorizationRequest, AuthorizationResponse, Prompt, RefusedRequest, RequestPolicy, ValidatedRequest,
 };
+pub use brand::Brand;
 pub use came::{Came, show};
 pub use challenge::BearerChallenge;
-pub use client::{AuthMethod, Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource};
+pub use client::{Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource};
 pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
 pub use client_metadata::ClientMetadata;
 pub use client_reader::LeftOut;
 pub use display_name::{clean as clean_name, is_shown};
-pub use error::{ErrorCode, OAuthError};
+pub use error::OAuthError;
+pub use error_code::{Blamed, ErrorCode};
 pub use form::{Form, FormError};
-pub use grant::{FirstUse, Grant, GrantId, GrantType, Subject};
+pub use grant::{FirstUse, Grant, GrantId, Subject};
+pub use grant_type::GrantType;
 pub use login_name::LoginNameHash;
 pub use lookalike::{borrowed_brand, resembles};
 pub use metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
@@ -77,13 +86,12 @@ pub use registration::{ReadMetadata, RegistrationPolicy};
 pub use resource::{InvalidResource, ResourceIndicator};
 pub use rule::Rule;
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
-pub use secret::{
-    AccessToken, AuthorizationCode, Brand, ClientSecret, RefreshClaims, RefreshToken, SessionSecret, TokenHash,
-};
+pub use secret::{AccessToken, AuthorizationCode, ClientSecret, RefreshClaims, RefreshToken, SessionSecret};
 pub use tenant::TenantId;
 pub use time::{Lifetime, Timestamp};
 pub use token::{
     AccessTokenRecord, CodeRecord, CodeVerdict, PresentedCode, PresentedRefresh, RefreshVerdict, TokenRequest,
     TokenResponse,
 };
+pub use token_hash::TokenHash;
 pub use token_keys::TokenKeys;

@@ -4,11 +4,10 @@
 //! MAC under a server key) + 6 base62 characters (CRC-32 of all before it). A refresh token is
 //! `<brand>_refresh_` + base62(family 16 bytes, generation 4, key number 1, HMAC-SHA-256 cut to 24) + CRC-32.
 
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::token_keys::{CRC_DIGITS, TokenKeys, crc};
-use super::{GrantId, base62};
+use super::token_keys::{CRC_DIGITS, REFRESH, TokenKeys, crc};
+use super::{Brand, GrantId, TokenHash, base62};
 
 /// Base62 digits of the 45 bytes of a refresh token.
 const REFRESH_DIGITS: usize = 61;
@@ -16,43 +15,6 @@ const REFRESH_DIGITS: usize = 61;
 /// Family, generation, key number; then the MAC cut to 192 bits, beyond any search.
 const CLAIMS_BYTES: usize = 21;
 const REFRESH_BYTES: usize = CLAIMS_BYTES + 24;
-
-/// SHA-256 of a secret: the only form in which it is stored or used as a key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenHash(pub [u8; 32]);
-
-impl std::fmt::Debug for TokenHash {
-    /// Prints the first four bytes: enough to tell two apart, too little to be of use.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [a, b, c, d, ..] = self.0;
-        write!(f, "TokenHash({a:02x}{b:02x}{c:02x}{d:02x}..)")
-    }
-}
-
-impl TokenHash {
-    /// Hashes a secret as presented.
-    #[must_use]
-    pub fn of(presented: &[u8]) -> Self {
-        Self(Sha256::digest(presented).into())
-    }
-}
-
-/// The brand that every secret begins with (`mcp` unless configured): 2 to 8 lower-case letters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Brand(String);
-
-impl Brand {
-    /// Reads a brand.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        ((2..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase())).then(|| Self(text.into()))
-    }
-    /// Returns the letters.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// What every secret owes: it prints nothing and leaves nothing behind.
 macro_rules! guarded {
@@ -123,8 +85,8 @@ impl ClientSecret {
     /// Makes one from 256 random bits.
     #[must_use]
     pub fn mint(random: [u8; 32], brand: &Brand) -> Self {
-        let mut text = String::with_capacity(brand.0.len() + "_secret_".len() + 64);
-        text.push_str(&brand.0);
+        let mut text = String::with_capacity(brand.as_str().len() + "_secret_".len() + 64);
+        text.push_str(brand.as_str());
         text.push_str("_secret_");
         for half in random.into_iter().flat_map(|byte| [byte >> 4, byte & 15]) {
             text.extend(char::from_digit(u32::from(half), 16));
@@ -144,9 +106,6 @@ impl ClientSecret {
 }
 
 guarded!(ClientSecret);
-
-/// The kind of refresh tokens.
-pub(super) const REFRESH: &str = "refresh";
 
 /// `mcp_refresh_…`, derived from its family and generation: the same inputs give the same token.
 pub struct RefreshToken(String);

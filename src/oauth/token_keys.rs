@@ -3,13 +3,15 @@
 use ring::hmac;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::base62;
-use super::secret::{Brand, REFRESH, TokenHash};
+use super::{Brand, TokenHash, base62};
 
 /// Base62 digits of the parts: 256 random bits, a 64-bit MAC, a CRC-32.
 const RANDOM_DIGITS: usize = 43;
 const MAC_DIGITS: usize = 11;
 pub(super) const CRC_DIGITS: usize = 6;
+
+/// The kind of refresh tokens.
+pub(super) const REFRESH: &str = "refresh";
 
 /// The server's token keys: number and 256 bits each. The first makes, all are accepted.
 #[derive(Clone)]

@@ -1,0 +1,200 @@
+//! What a person is shown that a page refuses: what is wrong, what to do now, and where a way on leads.
+
+use http::StatusCode;
+
+use crate::issuer::AuthorizeRejection;
+use crate::oauth::{Blamed, OAuthError};
+use crate::web::{Response, reply};
+
+use super::consent;
+use super::page::{self, ErrorPage, Frame, Leads};
+use super::rejection::PageRejection;
+use super::visit::Visit;
+
+/// When to come again after a fault of ours.
+const PAUSE_SECONDS: u64 = 5;
+
+impl PageRejection {
+    /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (RFC 6749 4.1.2.1).
+    pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
+        tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller.request_id, "page refused: {self}");
+        match self {
+            Self::NotFound => words(
+                "Page not found",
+                "There is nothing at this address.",
+                "Check the address, or start again from the application that sent you here.",
+            )
+            .respond(visit, StatusCode::NOT_FOUND),
+            Self::CrossSite => words(
+                "This request came from another site",
+                "For your safety nothing was done: only forms on our own pages are accepted.",
+                "Go back to your application and start again from there.",
+            )
+            .respond(visit, StatusCode::FORBIDDEN),
+            Self::StaleForm => words(
+                "This form is out of date",
+                "It was opened before you signed in or out, or in another browser. Nothing was done.",
+                "Go back, reload the page, and send the form again.",
+            )
+            .respond(visit, StatusCode::FORBIDDEN),
+            Self::RepeatedCookie => words(
+                "Your browser sent two cookies of one name",
+                "It cannot be told which of them is ours, so neither is believed.",
+                "Delete the cookies of this site and start again from your application.",
+            )
+            .respond(visit, StatusCode::BAD_REQUEST),
+            Self::DeadLink => words(
+                "This link no longer works",
+                "It was used before, it has expired, or a newer one has taken its place.",
+                "Ask whoever runs this gateway for a new one.",
+            )
+            .respond(visit, StatusCode::BAD_REQUEST),
+            Self::NoTransactionCookie => issuer_page(AuthorizeRejection::Gone, visit),
+            Self::Input(cause) => {
+                let status = cause.status();
+                words("This request could not be read", &sentence(&cause.to_string()), TRY_AGAIN).respond(visit, status)
+            }
+            Self::Issuer(cause) => issuer_page(cause, visit),
+        }
+    }
+}
+
+fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
+    match cause {
+        AuthorizeRejection::Redirect(location) => reply::see_other(&location),
+        AuthorizeRejection::Page(error) => {
+            let status = match error.code().blames() {
+                Blamed::Server => StatusCode::SERVICE_UNAVAILABLE,
+                // A page asks no browser for credentials: `invalid_client` is a plain 400 here.
+                Blamed::Client | Blamed::Request => StatusCode::BAD_REQUEST,
+            };
+            let mut response = of_client(&error, &sentence(error.description())).respond(visit, status);
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
+            }
+            response
+        }
+        AuthorizeRejection::Unsolicited { error, location, target, is_scheme } => {
+            let text = sentence(error.description());
+            let label = if is_scheme {
+                format!("Open the application registered for {target}:")
+            } else {
+                format!("Go to {target}")
+            };
+            let remedy = "Nobody has verified the application that sent you here. Go back to it only if you started this \
+                          yourself.";
+            let words = Words { remedy, link: Some((&location, &label)), ..of_client(&error, &text) };
+            words.respond(visit, StatusCode::BAD_REQUEST)
+        }
+        AuthorizeRejection::Expired { after, again } => {
+            let text = format!("It was open for more than {}. Nothing was done.", page::in_words(after));
+            let remedy = "You can start again here. If your application has stopped waiting, start again from there.";
+            let words =
+                Words { link: Some((&again, "Start again")), ..words("This sign-in has expired", &text, remedy) };
+            words.respond(visit, StatusCode::BAD_REQUEST)
+        }
+        AuthorizeRejection::Gone => words(
+            "This sign-in has ended",
+            "It is finished, expired too long ago, or was opened in another browser.",
+            "Go back to the application and try again.",
+        )
+        .respond(visit, StatusCode::BAD_REQUEST),
+        AuthorizeRejection::Finished => words(
+            "This sign-in is already complete",
+            "It was approved, denied or cancelled before; nothing was done twice.",
+            "Return to your application. If it is still waiting, start again from there.",
+        )
+        .respond(visit, StatusCode::BAD_REQUEST),
+        AuthorizeRejection::Throttled(pause) => {
+            let text = format!("Too many requests came from your address. Wait {}.", page::in_words(pause));
+            let mut response = words("One moment, please", &text, "Then reload this page.")
+                .respond(visit, StatusCode::TOO_MANY_REQUESTS);
+            reply::retry_after(response.headers_mut(), pause.as_pause());
+            response
+        }
+        AuthorizeRejection::NothingApproved => {
+            words("Nothing was approved", consent::NOTHING_APPROVED, "Go back, reload the page, and decide again.")
+                .respond(visit, StatusCode::BAD_REQUEST)
+        }
+        AuthorizeRejection::NotStored => {
+            let mut response = words(
+                "This is done, but not yet saved",
+                "What you ended has ended. We could not save that so far, and a restart on our side before we can would undo \
+                 it.",
+                "Come back in a few minutes and look whether it has stayed so.",
+            )
+            .respond(visit, StatusCode::SERVICE_UNAVAILABLE);
+            reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
+            response
+        }
+        AuthorizeRejection::Unavailable => {
+            let mut response = words(
+                "We cannot do this just now",
+                "Something on our side does not answer. Nothing was changed.",
+                "Reload this page in a few seconds.",
+            )
+            .respond(visit, StatusCode::SERVICE_UNAVAILABLE);
+            reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
+            response
+        }
+    }
+}
+
+/// The words of an error page.
+struct Words<'a> {
+    heading: &'a str,
+    text: &'a str,
+    remedy: &'a str,
+    code: Option<&'a str>,
+    /// Where a way on leads, and what it is called.
+    link: Option<(&'a str, &'a str)>,
+}
+
+const TRY_AGAIN: &str =
+    "Go back to the application and try again. If it happens again, tell its makers what this page says.";
+
+const fn words<'a>(heading: &'a str, text: &'a str, remedy: &'a str) -> Words<'a> {
+    Words { heading, text, remedy, code: None, link: None }
+}
+
+/// The application sent something that may not be answered by a redirect to it.
+fn of_client<'a>(error: &OAuthError, text: &'a str) -> Words<'a> {
+    let (heading, remedy) = match error.code().blames() {
+        Blamed::Client => (
+            "This application cannot connect",
+            "It may have been removed, or have registered elsewhere. In the application, remove this connection and add \
+             it again.",
+        ),
+        Blamed::Server => ("We cannot do this just now", "Nothing was changed. Reload this page in a few seconds."),
+        Blamed::Request => ("The application’s request cannot be honoured", TRY_AGAIN),
+    };
+    Words { heading, text, remedy, code: Some(error.code().as_str()), link: None }
+}
+
+impl Words<'_> {
+    fn respond(&self, visit: &Visit<'_>, status: StatusCode) -> Response {
+        let page = ErrorPage {
+            frame: Frame::new(visit.config),
+            heading: self.heading,
+            text: self.text,
+            remedy: self.remedy,
+            code: self.code,
+            link: self.link,
+            reference: visit.caller.request_id.as_deref(),
+        };
+        // A client that opened us in a pop-up waits for its window to come back by the link.
+        page::respond(status, &page, if self.link.is_some() { Leads::ToClient } else { Leads::Home })
+    }
+}
+
+/// Makes a sentence of a description: a capital at its beginning, a full stop at its end. The name of a parameter
+/// has no capital.
+fn sentence(description: &str) -> String {
+    let stop = if description.ends_with(['.', '!', '?']) { "" } else { "." };
+    if description.split(' ').next().is_some_and(|word| word.contains('_')) {
+        return format!("The parameter {description}{stop}");
+    }
+    let mut letters = description.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(stop.chars()).collect()
+}
