@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::EnvelopeReader;
-
 /// What kind of message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
@@ -41,28 +39,12 @@ pub struct EnvelopeError {
     pub id: Option<String>,
 }
 
-impl<'a> Envelope<'a> {
-    /// Reads a body: one message, or a batch (1 to 50) where `batch` allows it.
-    ///
-    /// # Errors
-    /// `EnvelopeError` for anything two parsers might read differently: duplicate members (also escaped), invalid
-    /// UTF-8, a byte order mark, trailing bytes, depth over 128, a method over 128 bytes; half a surrogate pair in what
-    /// is read. What is not read may be any JSON.
-    pub fn read(body: &'a [u8], batch: bool) -> Result<Vec<Self>, EnvelopeError> {
-        let mut reader = EnvelopeReader::new(body, batch)?;
-        loop {
-            if let Some(read) = reader.step(usize::MAX) {
-                return read;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Envelope, EnvelopeReader, MessageKind};
+    use super::super::EnvelopeReader;
+    use super::{Envelope, MessageKind};
 
     fn one(body: &str) -> Envelope<'_> {
         let mut read = Envelope::read(body.as_bytes(), false).unwrap_or_else(|e| panic!("{body}: {e:?}"));

@@ -271,3 +271,20 @@ impl<'a> Draft<'a> {
         Ok(Envelope { kind, id: self.id, method: self.method, name, version })
     }
 }
+
+impl<'a> Envelope<'a> {
+    /// Reads a body: one message, or a batch (1 to 50) where `batch` allows it.
+    ///
+    /// # Errors
+    /// `EnvelopeError` for anything two parsers might read differently: duplicate members (also escaped), invalid
+    /// UTF-8, a byte order mark, trailing bytes, depth over 128, a method over 128 bytes; half a surrogate pair in what
+    /// is read. What is not read may be any JSON.
+    pub fn read(body: &'a [u8], batch: bool) -> Result<Vec<Self>, EnvelopeError> {
+        let mut reader = EnvelopeReader::new(body, batch)?;
+        loop {
+            if let Some(read) = reader.step(usize::MAX) {
+                return read;
+            }
+        }
+    }
+}
