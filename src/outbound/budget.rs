@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::Notify;
 
-use super::FetchError;
+use super::fetch::FetchError;
 
 /// Keys remembered before those whose budget is full again are dropped.
 const MAX_KEYS: usize = 10_000;

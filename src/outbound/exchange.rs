@@ -11,8 +11,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::fetch::{FetchError, Fetched, TOTAL_TIME};
 use super::freshness::Freshness;
-use super::{FetchError, Fetched, TOTAL_TIME, Target};
+use super::target::Target;
 use crate::web::{BodyError, Pace, read_bounded};
 
 /// The longest head of an answer.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::FetchError;
+use super::fetch::FetchError;
 
 /// Addresses of one name that are looked at. A name with more serves no metadata document (CI-20).
 const MAX_ADDRESSES: usize = 16;

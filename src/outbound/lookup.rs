@@ -43,7 +43,7 @@ impl Lookup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::DNS_TIME;
+    use super::super::transport::DNS_TIME;
     use super::*;
     use tokio::time::Instant;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::{Host, Url};
 
-use super::FetchError;
+use super::fetch::FetchError;
 
 /// As long as a client id may be.
 const MAX_LENGTH: usize = 2048;

@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::exchange::{self, AGENT};
-use super::{FetchError, Target};
+use super::fetch::FetchError;
+use super::target::Target;
 
 /// Asks the proxy at the other end of `stream` for a connection to the target.
 pub(super) async fn open(stream: TcpStream, target: &Target) -> Result<TokioIo<Upgraded>, FetchError> {

@@ -1,0 +1,285 @@
+//! `Dialer`: fetches over connections of its own, through the operator's proxy if there is one.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+use super::budget::{Budget, Leave};
+use super::fetch::{Fetch, FetchError, Fetched, TOTAL_TIME};
+use super::guard::Guard;
+use super::lookup::Lookup;
+use super::target::Target;
+use super::transport::Transport;
+use super::{exchange, tunnel};
+use crate::network;
+use crate::trust;
+
+/// Time for each attempt to connect, so that a dead address leaves time for the next.
+const CONNECT_TIME: Duration = Duration::from_millis(1500);
+
+/// How long a fetch waits for its turn: about as long as the one before it commonly takes.
+const SLOT_TIME: Duration = Duration::from_secs(3);
+
+/// Fetches in flight in all of what strangers name, and of what is known already; each may last `TOTAL_TIME`.
+const IN_FLIGHT: usize = 50;
+const KNOWN_IN_FLIGHT: usize = 25;
+
+/// Fetches at once and in a minute of one network, of what strangers name, as a multiple of what one host gets: names
+/// are free and may all lead to one victim, but many honest hosts share the addresses of one provider (CI-15).
+const HOSTS_PER_NETWORK: usize = 6;
+
+/// The implementation over hyper and rustls. It goes through the configured proxy and reads no proxy variables (CI-19).
+pub struct Dialer {
+    guard: Guard,
+    proxy: Option<Url>,
+    by_host: Budget,
+    by_network: Budget,
+    known: Budget,
+    transport: Box<dyn Transport>,
+    tls: TlsConnector,
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialer").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
+impl Dialer {
+    /// Makes the dialer.
+    ///
+    /// # Errors
+    /// Says why the operator's CA file could not be read.
+    pub fn new(config: &crate::config::OutboundConfig, rates: &crate::config::Rates) -> Result<Self, String> {
+        let per_minute = rates.fetches_per_host_per_minute;
+        let of_network = per_minute.saturating_mul(u32::try_from(HOSTS_PER_NETWORK).unwrap_or(u32::MAX));
+        Ok(Self {
+            guard: Guard::new(config.allow_addresses.clone()),
+            proxy: config.proxy.clone(),
+            by_host: Budget::new(per_minute, 1, IN_FLIGHT),
+            by_network: Budget::new(of_network, HOSTS_PER_NETWORK, IN_FLIGHT),
+            known: Budget::new(per_minute, 1, KNOWN_IN_FLIGHT),
+            transport: Box::new(Lookup::new()),
+            tls: TlsConnector::from(client_config(config.extra_ca_file.as_deref())?),
+        })
+    }
+
+    /// Resolves once, checks every address, and connects to exactly a checked one: there is no second look at the
+    /// name that could be answered differently (CI-04).
+    async fn connect<'a>(
+        &self,
+        target: &Target,
+        by_network: Option<&'a Budget>,
+    ) -> Result<(TcpStream, Option<Leave<'a>>), FetchError> {
+        let addresses = match target.literal {
+            Some(address) => self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?,
+            None => {
+                let found = self.transport.resolve(&target.host, target.port).await;
+                self.guard.admit(found.ok_or(FetchError::Dns)?.into_iter())?
+            }
+        };
+        let mut fault = FetchError::Connect;
+        for address in addresses {
+            let leave = match by_network {
+                Some(budget) => Some(turn(budget, &network::site(address.ip()).to_string()).await?),
+                None => None,
+            };
+            match timeout(CONNECT_TIME, self.transport.connect(address)).await {
+                Ok(Ok(stream)) => return Ok((stream, leave)),
+                Ok(Err(_)) => {}
+                // An edge that drops what comes from some networks is not told from one that is slow.
+                Err(_) => fault = FetchError::Slow,
+            }
+        }
+        Err(fault)
+    }
+
+    /// Connects to the proxy, which the operator named, and through it: what the target's name leads to is for the
+    /// proxy to find out and to judge. An address in its place is judged here all the same.
+    async fn connect_through(&self, proxy: &Url, target: &Target) -> Result<TokioIo<Upgraded>, FetchError> {
+        if let Some(address) = target.literal {
+            self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?;
+        }
+        let host = proxy.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let found = self.transport.resolve(host, proxy.port_or_known_default().unwrap_or_default()).await;
+        for address in found.ok_or(FetchError::Connect)? {
+            if let Ok(Ok(stream)) = timeout(CONNECT_TIME, self.transport.connect(address)).await {
+                return tunnel::open(stream, target).await;
+            }
+        }
+        Err(FetchError::Connect)
+    }
+
+    async fn fetch(
+        &self,
+        target: &Target,
+        by_network: Option<&Budget>,
+        max_bytes: usize,
+    ) -> Result<Fetched, FetchError> {
+        match &self.proxy {
+            Some(proxy) => self.secured(self.connect_through(proxy, target).await?, target, max_bytes).await,
+            None => {
+                let (stream, _leave) = self.connect(target, by_network).await?;
+                self.secured(stream, target, max_bytes).await
+            }
+        }
+    }
+
+    async fn secured(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        target: &Target,
+        max_bytes: usize,
+    ) -> Result<Fetched, FetchError> {
+        let name = ServerName::try_from(target.host.clone()).map_err(|_| FetchError::Refused)?;
+        let secured = self.tls.connect(name, stream).await.map_err(|cause| match cause.get_ref() {
+            Some(inner) if inner.is::<rustls::Error>() => FetchError::Tls,
+            _ => FetchError::Connect,
+        })?;
+        exchange::get(secured, target, max_bytes).await
+    }
+}
+
+/// Waits for the turn of `key`, but not for long.
+async fn turn<'a>(budget: &'a Budget, key: &str) -> Result<Leave<'a>, FetchError> {
+    timeout(SLOT_TIME, budget.wait(key)).await.unwrap_or(Err(FetchError::Busy))
+}
+
+/// Makes the TLS configuration of fetches. Without system roots it is not in vain: a small image can still serve
+/// everybody who needs no fetch.
+fn client_config(extra_ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let roots = trust::system_roots().unwrap_or_else(|error| {
+        tracing::warn!(error, "client metadata documents of public sites cannot be fetched");
+        RootCertStore::empty()
+    });
+    trust::client_config(roots, extra_ca_file, &[b"http/1.1"])
+}
+
+#[async_trait]
+impl Fetch for Dialer {
+    async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        let target = Target::parse(url)?;
+        let _leave = turn(&self.by_host, &target.host).await?;
+        timeout(TOTAL_TIME, self.fetch(&target, Some(&self.by_network), max_bytes))
+            .await
+            .unwrap_or(Err(FetchError::Slow))
+    }
+
+    async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
+        let target = Target::parse(url)?;
+        // Each known document for itself: it is fetched once in minutes, and its host is one that somebody uses.
+        let _leave = turn(&self.known, url).await?;
+        timeout(TOTAL_TIME, self.fetch(&target, None, max_bytes)).await.unwrap_or(Err(FetchError::Slow))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Answers each look-up with the next of these, and connects to nothing.
+    struct Hostile {
+        answers: Mutex<VecDeque<Vec<SocketAddr>>>,
+        attempts: Mutex<Vec<String>>,
+    }
+
+    #[async_trait]
+    impl Transport for Arc<Hostile> {
+        async fn resolve(&self, _: &str, _: u16) -> Option<Vec<SocketAddr>> {
+            self.answers.lock().unwrap().pop_front()
+        }
+
+        async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+            self.attempts.lock().unwrap().push(address.ip().to_string());
+            Err(io::ErrorKind::ConnectionRefused.into())
+        }
+    }
+
+    /// How a fetch ends under a resolver with these answers, and which addresses it tried to reach.
+    async fn dial(answers: &[&[&str]], is_known: bool) -> (FetchError, Vec<String>) {
+        let address = |text: &&str| SocketAddr::new(text.parse().unwrap(), 443);
+        let answers = answers.iter().map(|answer| answer.iter().map(address).collect()).collect();
+        let hostile = Arc::new(Hostile { answers: Mutex::new(answers), attempts: Mutex::default() });
+        let dialer = Dialer {
+            guard: Guard::new(Vec::new()),
+            proxy: None,
+            by_host: Budget::new(10, 1, 1),
+            by_network: Budget::new(10, 1, 1),
+            known: Budget::new(10, 1, 1),
+            transport: Box::new(Arc::clone(&hostile)),
+            tls: client_config(None).unwrap().into(),
+        };
+        let url = "https://c.example/client.json";
+        let fetched = if is_known { dialer.refetch_json(url, 9).await } else { dialer.fetch_json(url, 9).await };
+        let attempts = std::mem::take(&mut *hostile.attempts.lock().unwrap());
+        (fetched.unwrap_err(), attempts)
+    }
+
+    #[tokio::test]
+    async fn ci_02_a_name_that_leads_inside_gets_no_connection() {
+        for inside in [
+            "0.0.0.0",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.0.0.1",
+            "192.168.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::1",
+            "2001::1",
+            "2002:a00:1::",
+            "fd00::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            for is_known in [false, true] {
+                assert_eq!(dial(&[&[inside]], is_known).await, (FetchError::Refused, vec![]), "{inside}");
+            }
+        }
+        let outside = (FetchError::Connect, vec!["1.1.1.1".to_owned()]);
+        assert_eq!(dial(&[&["1.1.1.1"]], false).await, outside, "an attempt would have been seen");
+    }
+
+    #[tokio::test]
+    async fn ci_04_a_name_is_asked_for_once_and_its_second_answer_never_heard() {
+        for is_known in [false, true] {
+            let (ended, tried) = dial(&[&["1.1.1.1"], &["127.0.0.1"], &["10.0.0.1"]], is_known).await;
+            assert_eq!((ended, tried), (FetchError::Connect, vec!["1.1.1.1".to_owned()]));
+        }
+    }
+
+    #[tokio::test]
+    async fn ci_05_a_mixed_answer_gets_no_connection_to_any_of_its_addresses() {
+        for mixed in [["1.1.1.1", "10.0.0.1"], ["10.0.0.1", "1.1.1.1"], ["2606:4700::1111", "::1"]] {
+            for is_known in [false, true] {
+                assert_eq!(dial(&[&mixed], is_known).await, (FetchError::Refused, vec![]), "{mixed:?}");
+            }
+        }
+    }
+}
