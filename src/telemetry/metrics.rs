@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::upstream_connection::UpstreamConnection;
 use super::{ControlEvent, Exposition, Kind, Outcome, ServerEvent};
 
 /// Upper bounds of the latency buckets: from a warm gateway's 100 µs to the longest answer that is not a stream.
@@ -46,7 +45,7 @@ pub struct Metrics {
 #[derive(Debug, Clone)]
 pub struct WorkerMetrics {
     worker: Arc<Worker>,
-    upstreams: Arc<[Arc<Upstream>]>,
+    pub(super) upstreams: Arc<[Arc<Upstream>]>,
 }
 
 /// Aligned so that two workers never share a cache line (two lines, for the prefetcher takes pairs).
@@ -210,12 +209,6 @@ impl WorkerMetrics {
     pub fn cache(&self, hit: bool) {
         let counter = if hit { &self.worker.hits } else { &self.worker.misses };
         counter.fetch_add(1, Relaxed);
-    }
-
-    /// Counts a connection to an upstream, in use at first.
-    #[must_use]
-    pub fn connection(&self, upstream: usize) -> UpstreamConnection {
-        UpstreamConnection::new(self.upstreams.get(upstream).map(Arc::clone))
     }
 }
 

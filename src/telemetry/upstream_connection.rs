@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::metrics::Upstream;
+use super::metrics::{Upstream, WorkerMetrics};
 
 /// A connection to an upstream, counted until it is dropped.
 #[derive(Debug)]
@@ -42,5 +42,13 @@ impl Drop for UpstreamConnection {
 impl Upstream {
     fn connections(&self, idle: bool) -> &AtomicU64 {
         if idle { &self.idle } else { &self.in_use }
+    }
+}
+
+impl WorkerMetrics {
+    /// Counts a connection to an upstream, in use at first.
+    #[must_use]
+    pub fn connection(&self, upstream: usize) -> UpstreamConnection {
+        UpstreamConnection::new(self.upstreams.get(upstream).map(Arc::clone))
     }
 }
