@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::block_on;
 use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
 use super::output::{moment, printable};
+use super::runtime::block_on;
 use super::when;
 use crate::clock::{Clock as _, SystemClock};
 use crate::issuer::AuditQuery;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::block_on;
 use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
 use super::output::{moment, printable};
+use super::runtime::block_on;
 use crate::files;
 use crate::issuer::NewClient;
 use crate::oauth::{AuthMethod, Client, ClientOrigin, DocumentSource, GrantType};

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::block_on;
 use super::data::{DataArguments, Missing};
 use super::failure::Failure;
 use super::output::moment;
+use super::runtime::block_on;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::block_on;
 use super::data::{DataArguments, Missing};
 use super::failure::Failure;
+use super::runtime::block_on;
 use crate::clock::{Clock as _, SystemClock};
 use crate::server::data_folder;
 use crate::store::embedded::{RestoreError, restore};

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use super::address;
 use super::failure::Failure;
 use super::output::Output;
-use super::{address, block_on};
+use super::runtime::block_on;
 use crate::demo;
 use crate::server::RunError;
 

@@ -6,13 +6,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::output::Output;
 use crate::config::Problem;
 use crate::issuer::AdministrationError;
 use crate::server::RunError;
 use crate::store::StoreError;
 
-const USAGE: u8 = 64;
+pub(super) const USAGE: u8 = 64;
 const CONFIGURATION: u8 = 78;
 
 /// Why a command was not done.
@@ -73,19 +72,6 @@ impl Failure {
         let _gone = std::io::stderr().write_all(said.as_bytes());
         ExitCode::from(code)
     }
-}
-
-/// Prints what clap says: help and version are no failures.
-pub(super) fn refused(refusal: &clap::Error) -> Result<(), Failure> {
-    let text = refusal.render().to_string();
-    if !refusal.use_stderr() {
-        return Output::text().raw(text.as_bytes());
-    }
-    if refusal.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _gone = std::io::stderr().write_all(text.as_bytes());
-        return Err(Failure::Told(USAGE));
-    }
-    Err(Failure::Usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()))
 }
 
 /// One problem a line.

@@ -17,6 +17,7 @@ mod failure;
 mod output;
 mod password;
 mod remember;
+mod runtime;
 mod serve;
 mod session;
 mod token;
@@ -26,11 +27,12 @@ mod user;
 mod welcome;
 mod when;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use failure::Failure;
+use failure::{Failure, USAGE};
 use output::Output;
 
 use crate::server::survive_file_size_limit;
@@ -89,7 +91,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Arguments::try_parse() {
         Ok(arguments) => survive_file_size_limit().map_err(Failure::from).and_then(|()| execute(arguments.command)),
-        Err(refusal) => failure::refused(&refusal),
+        Err(refusal) => refused(&refusal),
     };
     outcome.map_or_else(|failure| failure.report(json_is_wanted()), |()| ExitCode::SUCCESS)
 }
@@ -121,8 +123,15 @@ fn execute(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Runs the async part of a command on this thread.
-fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
-    runtime.block_on(work)
+/// Prints what clap says: help and version are no failures.
+fn refused(refusal: &clap::Error) -> Result<(), Failure> {
+    let text = refusal.render().to_string();
+    if !refusal.use_stderr() {
+        return Output::text().raw(text.as_bytes());
+    }
+    if refusal.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _gone = std::io::stderr().write_all(text.as_bytes());
+        return Err(Failure::Told(USAGE));
+    }
+    Err(Failure::Usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()))
 }

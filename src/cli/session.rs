@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::block_on;
 use super::data::DataArguments;
 use super::failure::Failure;
 use super::output::moment;
+use super::runtime::block_on;
 use crate::oauth::{Grant, ScopeToken};
 
 #[derive(Debug, clap::Subcommand)]

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::data::{DataArguments, Missing};
 use super::failure::Failure;
-use super::{block_on, output::moment};
+use super::output::moment;
+use super::runtime::block_on;
 use crate::oauth::{Lifetime, ScopeToken};
 
 #[derive(Debug, clap::Subcommand)]

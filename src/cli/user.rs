@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
 use super::output::moment;
-use super::{block_on, password};
+use super::password;
+use super::runtime::block_on;
 use crate::store::{Account, AccountStatus};
 
 #[derive(Debug, clap::Subcommand)]
