@@ -63,7 +63,7 @@ pub(super) const TABLES: &[TableDeclaration] = &[
 impl File {
     /// Reads a parsed file; `None` only when a default is declared wrongly, which a test excludes.
     pub(super) fn read(root: DeTable<'_>, report: &Report) -> Option<Self> {
-        let mut root = Section::root(root, report);
+        let mut root = Section::root(root, TABLES, report);
         macro_rules! read {
             ($table:ident) => {{
                 let mut section = root.table($table::DECLARATION.path);

@@ -9,7 +9,9 @@ use url::Url;
 use super::check::Check;
 use super::file::{File, Hsts, TlsMode};
 use super::problem::Setting;
-use super::{Listener, TlsConfig, upstream};
+use super::reserved_path::path_fault;
+use super::settings::{Listener, TlsConfig};
+use crate::network::is_loopback;
 use crate::oauth::is_scheme;
 
 impl Check<'_> {
@@ -64,7 +66,7 @@ impl Check<'_> {
     fn health_path(&self, file: &File) -> Option<String> {
         let setting = file.listen.health_path.as_ref()?;
         // Its usual names are kept for this.
-        if let Some((fault, _)) = upstream::path_fault(&setting.value, &["healthz", "readyz"]) {
+        if let Some((fault, _)) = path_fault(&setting.value, &["healthz", "readyz"]) {
             self.report.wrong(setting, fault, "write a path such as \"/healthz\"");
         }
         Some(setting.value.clone())
@@ -261,15 +263,4 @@ pub(super) fn host_and_port(text: &str) -> Option<String> {
 
 fn authority(origin: &str) -> &str {
     origin.split_once("://").map_or(origin, |(_, authority)| authority)
-}
-
-/// Returns whether a URL's host is this machine.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(url::Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
-    }
 }

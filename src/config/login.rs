@@ -4,90 +4,20 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::check::Check;
 use super::file::File;
 use super::file_trust;
+use super::policy::{LoginPolicy, Logo, LogoKind, PageLinks};
 use super::problem::Setting;
 use crate::files;
-use crate::oauth::Lifetime;
 
 /// The largest logo: each page that somebody sees for the first time brings it along.
 const LARGEST_LOGO: u64 = 64 * 1024;
 /// The most pixels that a side of a logo may have.
 const MOST_PIXELS: u32 = 2048;
-
-/// Login, sessions, consent.
-#[derive(Debug, Clone)]
-pub struct LoginPolicy {
-    /// Session unused; default 1 h.
-    pub session_idle: Lifetime,
-    /// Session in all; default 24 h.
-    pub session_absolute: Lifetime,
-    /// Pending authorization; default 10 min.
-    pub interaction: Lifetime,
-    /// Link to set a first password; default 1 h.
-    pub setup_link: Lifetime,
-    /// Link to set another password; default 10 min.
-    pub reset_link: Lifetime,
-    /// Shortest password; default 12.
-    pub min_password: usize,
-    /// Concurrent argon2 computations; default 2.
-    pub hash_slots: usize,
-    /// argon2 memory in KiB; default 65536.
-    pub argon2_memory_kib: u32,
-    /// argon2 passes; default 3.
-    pub argon2_passes: u32,
-    /// Name shown on the pages.
-    pub product_name: String,
-    /// The operator's logo on the pages.
-    pub logo: Option<Logo>,
-    /// Where the pages link to.
-    pub links: PageLinks,
-}
-
-/// The operator's own pages, each an https URL.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PageLinks {
-    /// Where people get help.
-    pub support: Option<String>,
-    /// The statement on privacy.
-    pub privacy: Option<String>,
-    /// The terms of use.
-    pub terms: Option<String>,
-}
-
-/// A logo, as its file had it when the configuration was read.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Logo {
-    /// The file.
-    pub file: PathBuf,
-    /// What it holds.
-    pub content: Bytes,
-    /// What that is.
-    pub kind: LogoKind,
-    /// 16 characters of the content's hash, for its address.
-    pub tag: String,
-}
-
-impl std::fmt::Debug for Logo {
-    /// Without the content.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Logo").field("file", &self.file).field("kind", &self.kind).finish_non_exhaustive()
-    }
-}
-
-/// The formats that a logo may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogoKind {
-    /// Portable Network Graphics.
-    Png,
-    /// Scalable Vector Graphics.
-    Svg,
-}
 
 /// Takes what was written of signing in.
 pub(super) fn policy(check: &Check<'_>, file: &File) -> LoginPolicy {

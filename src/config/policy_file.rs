@@ -230,7 +230,7 @@ words! {
     }
 }
 
-impl From<Limits> for super::Limits {
+impl From<Limits> for super::policy::Limits {
     fn from(written: Limits) -> Self {
         Self {
             request_target: written.request_target.value.0,
@@ -250,7 +250,7 @@ impl From<Limits> for super::Limits {
     }
 }
 
-impl From<Rates> for super::Rates {
+impl From<Rates> for super::policy::Rates {
     fn from(written: Rates) -> Self {
         Self {
             authorize_per_second: written.authorize_per_second.value,
@@ -268,7 +268,7 @@ impl From<Rates> for super::Rates {
     }
 }
 
-impl From<Timeouts> for super::Timeouts {
+impl From<Timeouts> for super::policy::Timeouts {
     fn from(written: Timeouts) -> Self {
         Self {
             tls_handshake: written.tls_handshake.value,

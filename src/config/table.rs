@@ -6,7 +6,6 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::TABLES;
 use super::problem::{Report, Setting};
 use super::value::Readable;
 
@@ -42,13 +41,15 @@ pub(super) struct Section<'t, 'r> {
     table: DeTable<'t>,
     prefix: String,
     line: Option<usize>,
+    /// All tables of the file, for what was probably meant.
+    known: &'r [TableDeclaration],
     report: &'r Report,
 }
 
 impl<'t, 'r> Section<'t, 'r> {
     /// Starts at the top level of a file.
-    pub(super) fn root(table: DeTable<'t>, report: &'r Report) -> Self {
-        Self { table, prefix: String::new(), line: None, report }
+    pub(super) fn root(table: DeTable<'t>, known: &'r [TableDeclaration], report: &'r Report) -> Self {
+        Self { table, prefix: String::new(), line: None, known, report }
     }
 
     /// Takes the table `name` out of this one; an absent one is empty.
@@ -66,7 +67,7 @@ impl<'t, 'r> Section<'t, 'r> {
                 }
             }
         };
-        Self { table, prefix, line, report: self.report }
+        Self { table, prefix, line, known: self.known, report: self.report }
     }
 
     /// Takes the repeated table `name` out of this one.
@@ -86,7 +87,13 @@ impl<'t, 'r> Section<'t, 'r> {
         for (index, entry) in entries.into_iter().enumerate() {
             let line = Some(self.report.line_of(entry.span().start));
             if let DeValue::Table(table) = entry.into_inner() {
-                sections.push(Self { table, prefix: format!("{prefix}[{index}]"), line, report: self.report });
+                sections.push(Self {
+                    table,
+                    prefix: format!("{prefix}[{index}]"),
+                    line,
+                    known: self.known,
+                    report: self.report,
+                });
             } else {
                 wrong();
             }
@@ -172,7 +179,12 @@ impl<'t, 'r> Section<'t, 'r> {
         let here = without_indices(&self.prefix);
         for name in self.table.keys() {
             let line = Some(self.report.line_of(name.span().start));
-            self.report.add(line, &self.key(name.get_ref()), UNKNOWN_KEY, suggestion(&here, name.get_ref()));
+            self.report.add(
+                line,
+                &self.key(name.get_ref()),
+                UNKNOWN_KEY,
+                suggestion(self.known, &here, name.get_ref()),
+            );
         }
     }
 
@@ -200,10 +212,10 @@ fn without_indices(path: &str) -> String {
 }
 
 /// Says what was probably meant by an unknown key of the table at `path`.
-fn suggestion(path: &str, unknown: &str) -> String {
+fn suggestion(tables: &[TableDeclaration], path: &str, unknown: &str) -> String {
     let full = if path.is_empty() { unknown.to_owned() } else { format!("{path}.{unknown}") };
-    let known = TABLES.iter().filter(|t| !t.path.is_empty()).map(|t| (t.path.to_owned(), t.path.to_owned()));
-    let keys = TABLES.iter().flat_map(|t| {
+    let known = tables.iter().filter(|t| !t.path.is_empty()).map(|t| (t.path.to_owned(), t.path.to_owned()));
+    let keys = tables.iter().flat_map(|t| {
         t.keys.iter().map(move |k| {
             let full = if t.path.is_empty() { k.name.to_owned() } else { format!("{}.{}", t.path, k.name) };
             (full, k.name.to_owned())
@@ -212,7 +224,7 @@ fn suggestion(path: &str, unknown: &str) -> String {
     // The same word in another table is a key in the wrong place; else the nearest word of this table is a slip.
     let nearest = known.chain(keys).filter_map(|(candidate, name)| {
         let table = candidate.rsplit_once('.').map_or("", |(table, _)| table);
-        let distance = if name == unknown { 1 } else { distance(&full, &candidate) };
+        let distance = if name == unknown { 1 } else { strsim::levenshtein(&full, &candidate) };
         let limit = if table == path { 3.min(unknown.len() / 2) } else { 1 };
         (distance <= limit).then_some((distance, candidate))
     });
@@ -220,25 +232,6 @@ fn suggestion(path: &str, unknown: &str) -> String {
         Some((_, candidate)) => format!("did you mean {candidate}?"),
         None => "remove it; docs/configuration.md lists all keys".to_owned(),
     }
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i.saturating_add(1);
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, to) in row.iter_mut().skip(1).zip(b.chars()) {
-            let replaced = diagonal.saturating_add(usize::from(from != to));
-            diagonal = *cell;
-            left = replaced.min(left.saturating_add(1)).min(diagonal.saturating_add(1));
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// Declares a table of gateway.toml. Each key has a doc comment, a type, and a default in TOML, `none` (optional) or
@@ -326,6 +319,7 @@ pub(super) use {is_repeated, range, slot, table, take};
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::TABLES;
     use super::*;
 
     #[test]
@@ -345,18 +339,11 @@ mod tests {
 
     #[test]
     fn a_slip_is_recognised() {
-        assert_eq!(suggestion("", "public_ulr"), "did you mean public_url?");
-        assert_eq!(suggestion("", "listn"), "did you mean listen?");
-        assert_eq!(suggestion("listen", "public_url"), "did you mean public_url?");
-        assert_eq!(suggestion("upstream", "defualt_scopes"), "did you mean upstream.default_scopes?");
-        assert_eq!(suggestion("upstream", "scopes"), "did you mean upstream.scope?");
-        assert_eq!(suggestion("", "frobnicate"), "remove it; docs/configuration.md lists all keys");
-    }
-
-    #[test]
-    fn distances_are_levenshteins() {
-        for (a, b, wished) in [("", "", 0), ("", "abc", 3), ("kitten", "sitting", 3), ("flaw", "lawn", 2)] {
-            assert_eq!((distance(a, b), distance(b, a)), (wished, wished));
-        }
+        assert_eq!(suggestion(TABLES, "", "public_ulr"), "did you mean public_url?");
+        assert_eq!(suggestion(TABLES, "", "listn"), "did you mean listen?");
+        assert_eq!(suggestion(TABLES, "listen", "public_url"), "did you mean public_url?");
+        assert_eq!(suggestion(TABLES, "upstream", "defualt_scopes"), "did you mean upstream.default_scopes?");
+        assert_eq!(suggestion(TABLES, "upstream", "scopes"), "did you mean upstream.scope?");
+        assert_eq!(suggestion(TABLES, "", "frobnicate"), "remove it; docs/configuration.md lists all keys");
     }
 }

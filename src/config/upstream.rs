@@ -4,37 +4,13 @@ use url::Url;
 
 use super::check::Check;
 use super::file::{File, Kind, Scope, Upstream};
-use super::listener::{host_and_port, is_loopback};
+use super::listener::host_and_port;
 use super::problem::Setting;
-use super::{ScopeConfig, UpstreamConfig, UpstreamKind, upstream_headers};
+use super::reserved_path::path_fault;
+use super::settings::{ScopeConfig, UpstreamConfig, UpstreamKind};
+use super::upstream_headers;
+use crate::network::is_loopback;
 use crate::oauth::{ResourceIndicator, ScopeSet, ScopeToken, TenantId};
-
-/// First segments that are ours at the origin root, now or in a later version.
-const OURS: [&str; 23] = [
-    ".well-known",
-    "account",
-    "assets",
-    "authorize",
-    "consent",
-    "dashboard",
-    "device",
-    "device_authorization",
-    "favicon.ico",
-    "healthz",
-    "introspect",
-    "jwks",
-    "login",
-    "logout",
-    "metrics",
-    "par",
-    "readyz",
-    "register",
-    "revoke",
-    "robots.txt",
-    "setup",
-    "switch-account",
-    "token",
-];
 
 /// Checks all upstreams and returns them longest path first, and whether the demo upstream stands in for a missing one.
 pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<UpstreamConfig>, bool) {
@@ -250,21 +226,6 @@ fn unique(check: &Check<'_>, written: &Upstream, new: &Place<'_>, found: &[Place
             check.report.wrong(path, fault, "choose paths that do not begin with one another");
         }
     }
-}
-
-/// Returns what is wrong with a public path, and what to write. First segments in `open` are kept for it.
-pub(super) fn path_fault(path: &str, open: &[&str]) -> Option<(&'static str, &'static str)> {
-    let remedy = "write a path such as \"/mcp\" or \"/mcp/files\"";
-    let Some(rest) = path.strip_prefix('/') else { return Some(("this does not begin with a slash", remedy)) };
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    if path.len() > 255 || rest.split('/').any(|s| s.is_empty() || s == "." || s == ".." || !s.bytes().all(plain)) {
-        let fault =
-            "a public path has plain segments (letters, digits, -._~) between single slashes, and none at its end";
-        return Some((fault, remedy));
-    }
-    let first = rest.split('/').next().unwrap_or_default().to_ascii_lowercase();
-    (OURS.contains(&first.as_str()) && !open.contains(&&*first))
-        .then_some(("this path is one of the gateway's own", remedy))
 }
 
 fn address(check: &Check<'_>, setting: &Setting<String>, origin: &str) -> Option<Url> {

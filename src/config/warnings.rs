@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use super::{Config, TlsConfig, UpstreamConfig, is_loopback};
+use super::{Config, TlsConfig, UpstreamConfig};
+use crate::network::is_loopback;
 
 /// Domains that no public name server answers for: RFC 6761, RFC 6762, RFC 8375, and what ICANN keeps for networks.
 const PRIVATE_DOMAINS: [&str; 8] = ["home.arpa", "internal", "invalid", "lan", "local", "localhost", "svc", "test"];

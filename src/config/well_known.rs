@@ -1,11 +1,10 @@
 //! The rules for static answers under `/.well-known/`: what stores and vendors ask for to see whose a host is.
 
-use std::path::PathBuf;
-
 use super::check::Check;
 use super::file::{ContentKind, WellKnown};
 use super::problem::Setting;
-use super::{file_trust, upstream};
+use super::settings::StaticAnswer;
+use super::{file_trust, reserved_path};
 use crate::files;
 
 /// Where all of them are.
@@ -19,19 +18,6 @@ const MOST: usize = 100;
 /// whoever renews certificates answers (RFC 8555 8.3).
 const RESERVED: [&str; 5] =
     ["acme-challenge", "jwks.json", "oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
-
-/// One static answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StaticAnswer {
-    /// Its whole path.
-    pub path: String,
-    /// What is answered, at most 64 KiB.
-    pub content: Vec<u8>,
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// The file that the content is from, if any.
-    pub file: Option<PathBuf>,
-}
 
 /// Checks all of them.
 pub(super) fn all(check: &Check<'_>, written: &[WellKnown]) -> Vec<StaticAnswer> {
@@ -62,7 +48,7 @@ pub(super) fn all(check: &Check<'_>, written: &[WellKnown]) -> Vec<StaticAnswer>
 fn path_fault(path: &str) -> Option<(String, &'static str)> {
     let remedy = "write a path such as \"/.well-known/openai-apps-challenge\"";
     let Some(name) = path.strip_prefix(FOLDER) else { return Some((format!("this is not below {FOLDER}"), remedy)) };
-    if let Some((fault, _)) = upstream::path_fault(path, &[".well-known"]) {
+    if let Some((fault, _)) = reserved_path::path_fault(path, &[".well-known"]) {
         return Some((fault.to_owned(), remedy));
     }
     let first = name.split('/').next().unwrap_or_default().to_ascii_lowercase();

@@ -1,0 +1,312 @@
+//! From what was written to `Config`, collecting every `Problem`.
+
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+use url::Url;
+
+use super::check::Check;
+use super::file::{File, LogFormat};
+use super::policy::{
+    AuditPolicy, LogConfig, MetadataDocumentConfig, MetadataDocumentMode, OutboundConfig, Rates, RegistrationConfig,
+    TokenPolicy,
+};
+use super::policy_file::{DocumentMode, Documents};
+use super::problem::{Report, Setting};
+use super::settings::Config;
+use super::table::UNKNOWN_KEY;
+use super::{Overrides, Problem};
+use super::{document, file_trust, login, secret_source, upstream, well_known};
+use crate::files::{self, ReadError};
+use crate::oauth::{Brand, MetadataDocumentUrl, RedirectPolicy, RedirectUri, is_scheme};
+
+/// The largest configuration file: a thousand upstreams fit.
+const LARGEST: u64 = 1 << 20;
+
+/// The data folder of `mcpgate serve`, unless the file names another.
+const SERVED: &str = "/var/lib/mcpgate";
+
+impl Config {
+    /// Reads and checks a configuration; every problem at once.
+    ///
+    /// # Errors
+    /// All problems, each with file, line, key, fault and remedy.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Vec<Problem>> {
+        load(file, overrides)
+    }
+
+    /// Finds the data folder that a file of `mcpgate serve` names although the file is broken, as `problems` say; `None` when
+    /// it cannot be told.
+    #[must_use]
+    pub fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
+        data_dir_of(file, problems)
+    }
+}
+
+/// Reads, checks and joins a file (if any) and the command line.
+fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
+    let text = match file.map(read).transpose() {
+        Ok(text) => text.unwrap_or_default(),
+        Err(why) => {
+            let report = Report::new(file, "");
+            report.add(None, "file", why.0, why.1);
+            return Err(report.finish());
+        }
+    };
+    let report = Report::new(file, &text);
+    let base = folder_of(file);
+    let (tree, referenced_files) =
+        if file.is_some() { document::parse(&text, &base, &report) } else { (Some(DeTable::new()), Vec::new()) };
+    let read = tree.and_then(|tree| File::read(tree, &report));
+    let config = read
+        .and_then(|written| Check { report: &report, base, overrides }.config(file, written))
+        .map(|config| Config { referenced_files, ..config });
+    let mut problems = report.finish();
+    // A revocation must not wait for the secret of an upstream, nor for a file that only the server's user may read.
+    problems.retain(|problem| !(overrides.data_only && is_for_the_server(&problem.key)));
+    config.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+/// Finds the data folder that a file of `mcpgate serve` names, however broken the rest of it is; `None` when the file
+/// cannot be read, or may name one in a part that is broken.
+fn data_dir_of(file: &Path, problems: &[Problem]) -> Option<PathBuf> {
+    let text = read(file).ok()?;
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    let mentions = text.lines().filter(|line| !line.trim_start().starts_with('#') && line.contains("data_dir")).count();
+    if mentions > 1 {
+        return None;
+    }
+    match root.get_ref().get("data_dir").map(|value| value.get_ref()) {
+        Some(DeValue::String(name)) if !name.is_empty() => {
+            let base = folder_of(Some(file));
+            let expanded = secret_source::expand(name, &base, &mut Vec::new(), secret_source::environment).ok()?;
+            let path = base.join(expanded.as_deref().unwrap_or(name));
+            Some(std::path::absolute(&path).unwrap_or(path))
+        }
+        Some(_) => None,
+        // In a broken part, below a table, or misspelt.
+        None if mentions > 0 || !errors.is_empty() || problems.iter().any(|p| p.fault == UNKNOWN_KEY) => None,
+        None => Some(PathBuf::from(SERVED)),
+    }
+}
+
+/// Returns whether a key matters only where the gateway listens or forwards: certificates, CA files, upstreams' headers.
+fn is_for_the_server(key: &str) -> bool {
+    let of_upstream = key.strip_prefix("upstream[").and_then(|rest| Some(rest.split_once("].")?.1));
+    let of_listeners = ["listen.certificate", "listen.key", "listen.health_path", "operator.address"].contains(&key);
+    of_listeners
+        || key.starts_with("well_known[")
+        || matches!(key, "--operator-listen" | "outbound.extra_ca_file" | "login.logo")
+        || of_upstream.is_some_and(|key| key == "ca_file" || key == "headers" || key.starts_with("headers."))
+}
+
+/// Reads the file, or says what is wrong with it and what to do.
+fn read(file: &Path) -> Result<String, (String, &'static str)> {
+    let remedy = "name a readable file that only its owner may write";
+    file_trust::check(file).map_err(|why| (why, remedy))?;
+    files::read_text(file, LARGEST).map_err(|error| {
+        let not_text = matches!(error, ReadError::NotText);
+        if not_text { ("it is not text".to_owned(), "save it as UTF-8") } else { (error.to_string(), remedy) }
+    })
+}
+
+/// The folder that relative paths of a file start from.
+fn folder_of(file: Option<&Path>) -> PathBuf {
+    let folder = file.and_then(Path::parent).filter(|p| !p.as_os_str().is_empty());
+    folder.and_then(|f| f.canonicalize().ok()).unwrap_or_default()
+}
+
+impl Check<'_> {
+    /// Makes the configuration. The result counts only when the report stayed empty.
+    fn config(&self, path: Option<&Path>, file: File) -> Option<Config> {
+        let mut public = self.listener(&file);
+        let public_url = self.public_url(&file, public.address);
+        let operator = self.operator(&file, public.address);
+        // Faults are in the report: what follows goes on with a name in their place, to find all others.
+        let public_url = public_url.unwrap_or_else(|| "https://invalid.invalid".to_owned());
+        public.hsts = self.hsts(&file, &public_url);
+        let (upstreams, demo) = upstream::all(self, &public_url, &file);
+        let brand = Brand::parse(&file.top.brand.value);
+        if brand.is_none() {
+            self.report.wrong(&file.top.brand, "this cannot begin a token", "write 2 to 8 letters a-z");
+        }
+        let brand = brand.or_else(|| Brand::parse("mcp"))?;
+        self.consistent_lifetimes(&file);
+        let config = Config {
+            file: path.map(Path::to_owned),
+            referenced_files: Vec::new(),
+            data_dir: self.data_dir(&file),
+            extra_hosts: self.extra_hosts(&file, &public_url, public.address.port()),
+            public_url,
+            public,
+            operator,
+            workers: self.workers(&file),
+            brand,
+            upstreams,
+            well_known: well_known::all(self, &file.well_known),
+            demo,
+            tokens: TokenPolicy {
+                access: file.tokens.access.value,
+                code: file.tokens.code.value,
+                refresh_idle: file.tokens.refresh_idle.value,
+                refresh_absolute: file.tokens.refresh_absolute.value,
+                refresh_grace: file.tokens.refresh_grace.value,
+                refresh_lost_answer: file.tokens.refresh_lost_answer.value,
+                secret_overlap: file.tokens.secret_overlap.value,
+            },
+            login: login::policy(self, &file),
+            registration: self.registration(&file),
+            metadata_documents: self.metadata_documents(&file.documents),
+            outbound: self.outbound(&file),
+            allowed_origins: self.allowed_origins(&file),
+            limits: file.limits.into(),
+            rates: Rates { exempt_loopback: self.overrides.up, ..file.rates.into() },
+            timeouts: file.timeouts.into(),
+            audit: AuditPolicy {
+                keep: file.audit.keep.value,
+                max_bytes: u64::try_from(file.audit.max_bytes.value.0).unwrap_or(u64::MAX),
+            },
+            log: self.log(&file.log),
+            watch: file.reload.watch.value,
+            max_stale: file.reload.max_stale.value,
+        };
+        Some(config)
+    }
+
+    fn data_dir(&self, file: &File) -> PathBuf {
+        let written = file.top.data_dir.as_ref().map(|s| self.base.join(&s.value));
+        if let Some(path) = self.overrides.data_dir.clone().or(written) {
+            // Paths in it are printed to be pasted elsewhere.
+            return std::path::absolute(&path).unwrap_or(path);
+        }
+        match secret_source::data_home() {
+            _ if !self.overrides.up => PathBuf::from(SERVED),
+            Some(home) => home.join("mcpgate"),
+            None => {
+                let remedy = "set HOME, or name the folder with --data";
+                self.report.add(None, "data_dir", "there is no home folder to keep the data in", remedy);
+                PathBuf::new()
+            }
+        }
+    }
+
+    fn workers(&self, file: &File) -> usize {
+        let written = file.top.workers.as_ref().map(|s| s.value);
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.overrides.workers.or(written).unwrap_or_else(cores).max(1)
+    }
+
+    fn consistent_lifetimes(&self, file: &File) {
+        let tokens = &file.tokens;
+        if tokens.refresh_idle.value > tokens.refresh_absolute.value {
+            self.report.wrong(&tokens.refresh_idle, "this is longer than refresh_absolute", "make it shorter");
+        }
+        if file.login.session_idle.value > file.login.session_absolute.value {
+            self.report.wrong(&file.login.session_idle, "this is longer than session_absolute", "make it shorter");
+        }
+        if file.documents.min_cache.value > file.documents.max_cache.value {
+            self.report.wrong(&file.documents.min_cache, "this is longer than max_cache", "make it shorter");
+        }
+        if file.limits.inspect_body.value > file.limits.mcp_body.value {
+            self.report.wrong(&file.limits.inspect_body, "this is larger than mcp_body", "make it smaller");
+        }
+    }
+
+    fn registration(&self, file: &File) -> RegistrationConfig {
+        let (schemes, uris) = (&file.registration.refused_schemes, &file.registration.extra_redirect_uris);
+        for (index, scheme) in schemes.value.iter().enumerate() {
+            if !is_scheme(scheme) || matches!(scheme.as_str(), "https" | "http") {
+                let remedy = "write its name in lower case and without the colon, \"myapp\" say";
+                self.report.wrong_entry(schemes, index, "this is not a private-use scheme", remedy);
+            }
+        }
+        for (index, uri) in uris.value.iter().enumerate() {
+            if let Err(why) = RedirectUri::parse(uri, &RedirectPolicy::default()) {
+                self.report.wrong_entry(uris, index, why.to_string(), "write an exact absolute URI");
+            }
+        }
+        RegistrationConfig {
+            enabled: file.registration.enabled.value,
+            refused_schemes: schemes.value.clone(),
+            extra_redirect_uris: uris.value.clone(),
+            max_clients: file.registration.max_clients.value,
+            unused_after: file.registration.unused_after.value,
+        }
+    }
+
+    fn metadata_documents(&self, documents: &Documents) -> MetadataDocumentConfig {
+        let allow = &documents.allow;
+        match documents.mode.value {
+            DocumentMode::Allowlist if allow.value.is_empty() => {
+                self.report.wrong(
+                    &documents.mode,
+                    "an empty list allows nobody",
+                    "fill allow, or write mode = \"off\"",
+                );
+            }
+            DocumentMode::Open | DocumentMode::Off if !allow.value.is_empty() => {
+                self.report.wrong(allow, "this has no effect", "write mode = \"allowlist\", or remove it");
+            }
+            DocumentMode::Allowlist | DocumentMode::Open | DocumentMode::Off => {}
+        }
+        for (index, entry) in allow.value.iter().enumerate() {
+            let text = if entry.starts_with("https://") { entry.clone() } else { format!("https://{entry}/") };
+            let host_only = entry.starts_with("https://") || !entry.contains(['/', '@', '?', '#', ':', '*']);
+            if !host_only || Url::parse(&text).is_err() {
+                let fault = "this is neither a host nor an https URL";
+                self.report.wrong_entry(allow, index, fault, "write one of them");
+            }
+        }
+        let publishers = &documents.verified_publishers;
+        for (index, url) in publishers.value.iter().enumerate() {
+            // Whether a name of the operator's own network may be used says `outbound.allow_addresses`, as for all clients.
+            if MetadataDocumentUrl::parse(url, true).is_none() {
+                let remedy = "write the document's exact https URL, without query and fragment";
+                self.report.wrong_entry(publishers, index, "this cannot be the URL of a metadata document", remedy);
+            }
+        }
+        MetadataDocumentConfig {
+            verified_publishers: publishers.value.clone(),
+            remember_consent: documents.remember_consent.value,
+            mode: match documents.mode.value {
+                DocumentMode::Open => MetadataDocumentMode::Open,
+                DocumentMode::Off => MetadataDocumentMode::Off,
+                DocumentMode::Allowlist => MetadataDocumentMode::Allowlist(allow.value.clone()),
+            },
+            max_bytes: documents.max_bytes.value.0,
+            min_cache: documents.min_cache.value,
+            max_cache: documents.max_cache.value,
+        }
+    }
+
+    fn outbound(&self, file: &File) -> OutboundConfig {
+        let allow = &file.outbound.allow_addresses;
+        for (index, _) in allow.value.iter().enumerate().filter(|(_, network)| network.prefix_len() == 0) {
+            self.report.wrong_entry(allow, index, "this opens every address", "name the few hosts that you mean");
+        }
+        OutboundConfig {
+            allow_addresses: allow.value.clone(),
+            extra_ca_file: file.outbound.extra_ca_file.as_ref().map(|s| self.certificates(s)),
+            proxy: file.outbound.proxy.as_ref().and_then(|s| self.proxy(s)),
+        }
+    }
+
+    fn proxy(&self, setting: &Setting<String>) -> Option<Url> {
+        let plain = |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let url = Url::parse(&setting.value).ok().filter(|url| {
+            url.scheme() == "http" && plain(url) && url.username().is_empty() && url.password().is_none()
+        });
+        if url.is_none() {
+            let remedy = "write its origin, \"http://proxy.internal:3128\" say, without credentials";
+            self.report.wrong(setting, "this is not an HTTP proxy", remedy);
+        }
+        url
+    }
+
+    fn log(&self, log: &super::file::Log) -> LogConfig {
+        if log.filter.value.parse::<tracing_subscriber::filter::Targets>().is_err() {
+            self.report.wrong(&log.filter, "this is not a filter", "write info, warn or mcpgate=debug, say");
+        }
+        LogConfig { json: log.format.value == LogFormat::Json, filter: log.filter.value.clone() }
+    }
+}

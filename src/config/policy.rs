@@ -1,0 +1,222 @@
+//! What the operator decided of tokens, sign-in, registration, fetching, and of the limits of all that.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ipnet::IpNet;
+use url::Url;
+
+use crate::oauth::Lifetime;
+
+/// Token lifetimes.
+#[derive(Debug, Clone)]
+pub struct TokenPolicy {
+    /// Access token; default 1 h, 1 min to 24 h.
+    pub access: Lifetime,
+    /// Code; default 60 s, 10 to 600 s.
+    pub code: Lifetime,
+    /// Refresh token unused; default 30 d.
+    pub refresh_idle: Lifetime,
+    /// Refresh family in all; default 90 d.
+    pub refresh_absolute: Lifetime,
+    /// Retry of the preceding generation; default 30 s, 0 to 120 s.
+    pub refresh_grace: Lifetime,
+    /// How long the answer to a refresh counts as lost while nobody uses it; default 24 h, 0 to 7 d.
+    pub refresh_lost_answer: Lifetime,
+    /// Overlap of client secrets after a rotation; default 24 h, 0 to 7 d.
+    pub secret_overlap: Lifetime,
+}
+
+/// Login, sessions, consent.
+#[derive(Debug, Clone)]
+pub struct LoginPolicy {
+    /// Session unused; default 1 h.
+    pub session_idle: Lifetime,
+    /// Session in all; default 24 h.
+    pub session_absolute: Lifetime,
+    /// Pending authorization; default 10 min.
+    pub interaction: Lifetime,
+    /// Link to set a first password; default 1 h.
+    pub setup_link: Lifetime,
+    /// Link to set another password; default 10 min.
+    pub reset_link: Lifetime,
+    /// Shortest password; default 12.
+    pub min_password: usize,
+    /// Concurrent argon2 computations; default 2.
+    pub hash_slots: usize,
+    /// argon2 memory in KiB; default 65536.
+    pub argon2_memory_kib: u32,
+    /// argon2 passes; default 3.
+    pub argon2_passes: u32,
+    /// Name shown on the pages.
+    pub product_name: String,
+    /// The operator's logo on the pages.
+    pub logo: Option<Logo>,
+    /// Where the pages link to.
+    pub links: PageLinks,
+}
+
+/// The operator's own pages, each an https URL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageLinks {
+    /// Where people get help.
+    pub support: Option<String>,
+    /// The statement on privacy.
+    pub privacy: Option<String>,
+    /// The terms of use.
+    pub terms: Option<String>,
+}
+
+/// A logo, as its file had it when the configuration was read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Logo {
+    /// The file.
+    pub file: PathBuf,
+    /// What it holds.
+    pub content: Bytes,
+    /// What that is.
+    pub kind: LogoKind,
+    /// 16 characters of the content's hash, for its address.
+    pub tag: String,
+}
+
+impl std::fmt::Debug for Logo {
+    /// Without the content.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Logo").field("file", &self.file).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// The formats that a logo may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogoKind {
+    /// Portable Network Graphics.
+    Png,
+    /// Scalable Vector Graphics.
+    Svg,
+}
+
+/// RFC 7591.
+#[derive(Debug, Clone)]
+pub struct RegistrationConfig {
+    /// Whether anybody may register.
+    pub enabled: bool,
+    /// Private-use schemes that no redirect URI may have, in lower case, beside the reserved ones.
+    pub refused_schemes: Vec<String>,
+    /// Exact redirect URIs that are taken although `refused_schemes` names their scheme.
+    pub extra_redirect_uris: Vec<String>,
+    /// Clients per tenant; default 10000.
+    pub max_clients: u64,
+    /// A registration never used is removed after this; default 24 h.
+    pub unused_after: Lifetime,
+}
+
+/// Client ID Metadata Documents.
+#[derive(Debug, Clone)]
+pub struct MetadataDocumentConfig {
+    /// Which URLs are fetched.
+    pub mode: MetadataDocumentMode,
+    /// The exact URLs of the documents whose publishers the operator trusts.
+    pub verified_publishers: Vec<String>,
+    /// Whether consent to their clients is remembered.
+    pub remember_consent: bool,
+    /// Bytes read at most; default 5120 (CI-07).
+    pub max_bytes: usize,
+    /// Cache at least; default 5 min.
+    pub min_cache: Lifetime,
+    /// Cache at most; default 24 h.
+    pub max_cache: Lifetime,
+}
+
+/// Which client-id URLs are honoured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetadataDocumentMode {
+    /// None.
+    Off,
+    /// These exact URLs or hosts.
+    Allowlist(Vec<String>),
+    /// Any public one.
+    Open,
+}
+
+/// What may be fetched on behalf of others.
+#[derive(Debug, Clone, Default)]
+pub struct OutboundConfig {
+    /// Addresses allowed although they are not globally routable.
+    pub allow_addresses: Vec<IpNet>,
+    /// CA file besides the system's.
+    pub extra_ca_file: Option<PathBuf>,
+    /// The egress proxy.
+    pub proxy: Option<Url>,
+}
+
+/// Size and count limits.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each is documented where it is declared, in policy_file.rs")]
+pub struct Limits {
+    pub request_target: usize,
+    pub header_fields: usize,
+    pub head_bytes: usize,
+    pub oauth_body: usize,
+    pub mcp_body: usize,
+    pub inspect_body: usize,
+    pub sse_event: usize,
+    pub connections: usize,
+    pub connections_per_address: usize,
+    pub connections_per_site: usize,
+    pub h2_streams: u32,
+    pub streams_per_principal: usize,
+    pub tokens_in_memory: usize,
+}
+
+/// Rates; a request over one is answered 429 with `Retry-After`.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each is documented where it is declared, in policy_file.rs")]
+pub struct Rates {
+    pub authorize_per_second: u32,
+    pub token_per_second: u32,
+    pub client_failures_per_minute: u32,
+    pub registrations_per_hour: u32,
+    /// Under `up`, programs on this computer may register as often as they like.
+    pub exempt_loopback: bool,
+    pub fetches_per_host_per_minute: u32,
+    pub mcp_per_second: u32,
+    pub mcp_burst: u32,
+    pub store_reads_per_second: u32,
+    pub login_free_failures: u32,
+    pub login_pause_failures: u32,
+}
+
+/// Timeouts.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each is documented where it is declared, in policy_file.rs")]
+pub struct Timeouts {
+    pub tls_handshake: Duration,
+    pub request_head: Duration,
+    pub oauth_body: Duration,
+    pub mcp_body: Duration,
+    pub write_stall: Duration,
+    pub keep_alive: Duration,
+    pub sse_keep_alive: Duration,
+    pub expired_stream: Duration,
+    pub drain: Duration,
+}
+
+/// How much of the audit trail is kept.
+#[derive(Debug, Clone)]
+pub struct AuditPolicy {
+    /// Rows that are older are removed; default 365 d.
+    pub keep: Lifetime,
+    /// Bytes of rows at most; default 10 GiB.
+    pub max_bytes: u64,
+}
+
+/// Logging.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// Text or JSON lines.
+    pub json: bool,
+    /// A tracing filter, e.g. `info` or `mcpgate=debug`.
+    pub filter: String,
+}
