@@ -5,7 +5,12 @@ use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::oauth::{AccessTokenRecord, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
+use crate::oauth::{
+    AccessTokenRecord, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+};
+
+/// A token of a tenant.
+pub(super) type Key = (TenantId, TokenHash);
 
 /// Who is calling, for what, with which rights.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

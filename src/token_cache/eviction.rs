@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use super::TokenCache;
 use super::entry::Entry;
-use super::{TokenCache, lock, read, write};
 use crate::oauth::{Lifetime, Timestamp, TokenHash};
+use crate::sync::{lock, read, write};
 
 /// Expired tokens stay this long, so that an open stream of an expired token can still be told from one of a revoked.
 const EXPIRED_KEPT: Lifetime = Lifetime::from_secs(120);

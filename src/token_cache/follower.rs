@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::entry::PrefixHasher;
-use super::{Admission, TokenCache, lock};
+use super::{Admission, TokenCache};
 use crate::oauth::TokenHash;
 use crate::store::{ChangeSeq, Changes, StoreError};
+use crate::sync::lock;
 
 /// How often the mark is looked at: a revocation by another process is in force within this and a read.
 const POLL: Duration = Duration::from_millis(100);

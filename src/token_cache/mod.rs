@@ -7,7 +7,7 @@
 
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,50 +16,31 @@ use dashmap::mapref::entry::Entry as Slot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+mod answer;
 mod condemned;
 mod entry;
 mod eviction;
 mod follower;
+mod load;
 mod loading;
 mod proof;
 mod reading;
+mod report;
 mod uses;
 
+pub use answer::{Load, Lookup};
 pub use entry::Principal;
 pub use follower::Follower;
 
 use crate::clock::Clock;
 use crate::oauth::{AccessTokenRecord, ClientId, GrantId, Subject, TenantId, Timestamp, TokenHash, TokenKeys};
 use crate::store::{Change, ChangeSeq, Store};
+use crate::sync::{lock, read, write};
 
 use condemned::{Condemned, Tombstones};
 use entry::{Entry, PrefixHasher, Principals};
 use loading::Loading;
 use uses::Uses;
-
-/// The answer of a lookup.
-#[derive(Debug, Clone)]
-pub enum Lookup {
-    /// A live token.
-    Hit(Arc<Principal>, Timestamp),
-    /// Known, and past its end.
-    Expired,
-    /// Not in memory; ask `load`.
-    Absent,
-    /// In memory, but the change log is too old to vouch for it: 503.
-    Stale,
-}
-
-/// The answer of a load.
-#[derive(Debug, Clone)]
-pub enum Load {
-    /// A live token; it is now in memory; its end.
-    Active(Arc<Principal>, Timestamp),
-    /// Not one of ours, unknown, revoked or expired.
-    Inactive,
-    /// The store could not say, or too many loads are under way: 503.
-    Unknown,
-}
 
 /// Shards of the map: many, so that removing what has expired holds each lock for microseconds only.
 const SHARDS: usize = 256;
@@ -330,17 +311,4 @@ impl TokenCache {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Whoever panicked while holding one of these locks left whole values behind.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,17 +4,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::oneshot;
 
-use super::loading::Key;
-use super::{TokenCache, lock};
+use super::entry::Key;
 use crate::oauth::{AccessTokenRecord, Timestamp};
-use crate::store::StoreError;
+use crate::sync::lock;
 
 /// The most tokens of one read: together with the rate of reads more than the requests that a process can take.
 const TOKENS_PER_READ: usize = 256;
@@ -40,13 +38,13 @@ struct Waiting {
 }
 
 #[derive(Debug)]
-struct Question {
-    key: Key,
-    answer: oneshot::Sender<Answer>,
+pub(super) struct Question {
+    pub(super) key: Key,
+    pub(super) answer: oneshot::Sender<Answer>,
 }
 
 /// What became of a question.
-enum Added {
+pub(super) enum Added {
     /// Too many wait already.
     Refused,
     /// It waits, and nobody reads yet.
@@ -66,9 +64,9 @@ pub(super) struct Answer {
 }
 
 /// The task that reads. When it ends before its work is done, those that wait are told so, and the next starts another.
-struct Reader<'a> {
-    reading: &'a Reading,
-    is_done: bool,
+pub(super) struct Reader<'a> {
+    pub(super) reading: &'a Reading,
+    pub(super) is_done: bool,
 }
 
 impl Drop for Reader<'_> {
@@ -126,7 +124,7 @@ impl Reading {
         }
     }
 
-    fn add(&self, site: IpAddr, question: Question) -> Added {
+    pub(super) fn add(&self, site: IpAddr, question: Question) -> Added {
         let mut waiting = lock(&self.waiting);
         if !waiting.add(site, question) {
             return Added::Refused;
@@ -135,92 +133,20 @@ impl Reading {
     }
 
     /// Waits until the rate allows a read.
-    async fn pace(&self) {
+    pub(super) async fn pace(&self) {
         while let Err(early) = self.rate.check() {
             tokio::time::sleep(early.wait_time_from(self.clock.now())).await;
         }
     }
 
     /// Takes the questions for the next read; `None` when none are left, and then nobody reads any more.
-    fn next(&self) -> Option<Vec<Question>> {
+    pub(super) fn next(&self) -> Option<Vec<Question>> {
         let mut waiting = lock(&self.waiting);
         if waiting.count == 0 {
             waiting.is_read = false;
             return None;
         }
         Some(waiting.take())
-    }
-}
-
-impl TokenCache {
-    /// Asks the store for a token, together with others. `None` if it cannot say, or too many of this site wait.
-    pub(super) async fn ask_store(self: &Arc<Self>, key: &Key, site: IpAddr) -> Option<Answer> {
-        let (answer, answered) = oneshot::channel();
-        match self.loading.reading.add(site, Question { key: key.clone(), answer }) {
-            Added::Refused => {
-                tracing::debug!(%site, "too many tokens of one site wait to be looked up");
-                return None;
-            }
-            Added::First => drop(tokio::spawn(Arc::clone(self).read_waiting())),
-            Added::Later => {}
-        }
-        answered.await.ok()
-    }
-
-    /// Reads until no token waits.
-    async fn read_waiting(self: Arc<Self>) {
-        let reading = &self.loading.reading;
-        let mut reader = Reader { reading, is_done: false };
-        loop {
-            reading.pace().await;
-            let Some(questions) = reading.next() else { break };
-            // TV-24: noted before the read, compared at insertion. A revocation in between wins.
-            let generation = self.generation.load(SeqCst);
-            let now = self.clock.now();
-            let (keys, answers): (Vec<_>, Vec<_>) = questions.into_iter().map(|q| (q.key, q.answer)).unzip();
-            let found = self.read(&keys, now).await;
-            self.note_void(&keys, &found, now).await;
-            for (answer, found) in answers.into_iter().zip(found) {
-                // An error is no answer: the receiver sees that the sender is gone.
-                if let Ok(found) = found {
-                    let _left = answer.send(Answer { found, generation, now });
-                }
-            }
-        }
-        reader.is_done = true;
-    }
-
-    /// Notes those that came with a lost answer among the tokens that are not honoured: their families are to end.
-    async fn note_void(&self, keys: &[Key], found: &[Result<Option<AccessTokenRecord>, StoreError>], now: Timestamp) {
-        let refused = keys.iter().zip(found).filter(|(_, found)| matches!(found, Ok(None)));
-        let refused: Vec<Key> = refused.map(|(key, _)| key.clone()).collect();
-        if refused.is_empty() {
-            return;
-        }
-        match self.store.find_void_tokens(&refused, now).await {
-            Ok(void) => refused.iter().zip(void).filter(|(_, is_void)| *is_void).for_each(|(key, _)| {
-                self.uses.note(&key.0, key.1);
-            }),
-            Err(error) => tracing::warn!(%error, "void tokens could not be looked for"),
-        }
-    }
-
-    /// Reads these tokens in one go. If one of them is damaged, one by one, so that the others are not refused with it.
-    async fn read(&self, keys: &[Key], now: Timestamp) -> Vec<Result<Option<AccessTokenRecord>, StoreError>> {
-        match self.store.find_access_tokens(keys, now).await {
-            Ok(found) => found.into_iter().map(Ok).collect(),
-            Err(StoreError::Corrupt(_)) if keys.len() > 1 => {
-                let mut found = Vec::with_capacity(keys.len());
-                for (tenant, hash) in keys {
-                    found.push(self.store.find_access_token(tenant, hash, now).await);
-                }
-                found
-            }
-            Err(error) => {
-                tracing::debug!(%error, tokens = keys.len(), "tokens could not be read");
-                Vec::new()
-            }
-        }
     }
 }
 
