@@ -1,18 +1,62 @@
 //! mcpgate: an auth gateway in front of MCP servers.
 //!
-//! The map, from the ground up. A module names only what stands before it or beside it in this list; `tests/tidy.rs` has the
-//! exact table, and `docs/architecture.md` the reasons.
+//! The map, from the ground up. A module names only those above it, and of them only what its row in
+//! `tests/tidy/main.rs` allows; `docs/architecture.md` has the reasons, `docs/glossary.md` the words. The head of each
+//! module says what it is for, what it is not for, and where to start in it.
 //!
-//! - Rules, pure: `oauth` (OAuth 2.1), `mcp` (the messages of MCP).
-//! - Ground: `config`, `clock`, `entropy`, `files`, `network`, `trust`, `web` (HTTP vocabulary), `telemetry`.
-//! - State and IO: `store` (what outlives the process), `outbound` (fetching documents), `token_cache` (what a warm request
-//!   needs).
-//! - Use cases: `issuer`, the authorization server without HTTP.
-//! - Faces: `proxy` (requests to upstreams) and `endpoints` (OAuth for browsers and clients). Neither knows the other.
-//! - Assembly: `server` wires all of it; `cli` is the command line, `demo` the built-in upstream.
+//! Rules, pure: values and `now` in, a verdict out.
+//! - `oauth`: OAuth 2.1: requests, clients, grants, codes, tokens, redirect URIs, error codes.
+//! - `mcp`: what is read of a JSON-RPC message, routing headers, revisions.
 //!
-//! A request to an upstream begins at `server/dispatch.rs` and goes on in `proxy/mod.rs`; one of a browser or of `/token`
-//! goes on in `endpoints/mod.rs`.
+//! Ground: what everything may stand on.
+//! - `sync`: locks that go on after a panic.
+//! - `network`: host, network and site of an address, by which strangers are counted.
+//! - `files`: reading bounded and private files.
+//! - `clock`: the time, and whether it can be believed.
+//! - `entropy`: random bytes.
+//! - `trust`: root certificates and TLS towards others.
+//! - `config`: from `gateway.toml` and the command line to a checked configuration.
+//! - `telemetry`: events, counters, the log.
+//! - `web`: HTTP as both faces use it: bodies, cookies, replies, the peer's address.
+//!
+//! State and IO.
+//! - `store`: what outlives the process: the traits, the embedded store, the model that tests compare it with.
+//! - `outbound`: fetching documents from URLs that others name.
+//! - `token_cache`: what a request with a token that was seen before needs, in memory.
+//!
+//! Use cases.
+//! - `issuer`: the authorization server without HTTP, and what operators do to it (`administration`).
+//!
+//! Faces. Neither knows the other.
+//! - `proxy`: requests to upstreams.
+//! - `endpoints`: OAuth and its pages, a file per URL.
+//!
+//! Assembly.
+//! - `demo`: the built-in upstream.
+//! - `server`: listeners, connections, workers; starts, reloads and ends the process.
+//! - `cli`: the command line.
+//!
+//! # Two walks
+//!
+//! A request with a bearer token: `server/listener.rs` accepts, `server/connection.rs` speaks TLS and HTTP,
+//! `server/dispatch.rs` finds its route. In `proxy/mod.rs`, `answer` is the order of everything that follows:
+//! `authenticate.rs` asks `token_cache`, `permit.rs` judges scopes, `message.rs` reads the JSON-RPC message, `headers.rs`
+//! builds the head for the upstream, `upstream.rs` sends it, `answer.rs` and `relay.rs` bring the answer back.
+//!
+//! An authorization code at `/token`: `server/dispatch.rs` hands over to `endpoints/mod.rs`, `endpoints/token.rs` reads
+//! the form, `issuer/token.rs` authenticates the client, `issuer/authorization_code.rs` prepares the redemption,
+//! `store/embedded/codes.rs` asks `oauth/token.rs` for the verdict inside one transaction, and the new token enters
+//! `token_cache`.
+//!
+//! # Where a test goes
+//!
+//! A case stands in the layer that owns its rule, and at most once more outside.
+//! - A rule of OAuth or MCP: beside it, or `tests/oauth`.
+//! - Order of steps, limits, audit rows: `tests/issuer`.
+//! - What is kept, and what happens at once or is cut off: `tests/store_contract`, for every store.
+//! - Status, headers, pages: `tests/endpoints`; the way to upstreams and back: `tests/proxy`.
+//! - The process: sockets, signals, files, load: `tests/outside`; commands: `tests/cli.rs`.
+//! - Other people's clients, browsers and proxies: `tests/clients`.
 
 // The unit tests of the store share records with `tests/store_contract`, which name the crate.
 #[cfg(test)]
@@ -33,6 +77,7 @@ pub mod outbound;
 pub mod proxy;
 pub mod server;
 pub mod store;
+pub mod sync;
 pub mod telemetry;
 pub mod token_cache;
 pub mod trust;

@@ -25,6 +25,7 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
         &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20],
     ),
     ("CN", "consent and forged posts", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]),
+    ("RV", "revocation", &[2, 3, 4, 5, 6]),
     ("LI", "login", &[2, 3, 4, 7, 8, 11]),
     (
         "TV",
@@ -37,10 +38,13 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
     ("MC", "MCP messages", &[1, 3, 4, 5, 6, 8, 9, 11, 12, 13, 14, 15]),
     ("H2", "HTTP/2", &[1, 3, 5, 7, 8, 9, 10, 12]),
     ("DS", "slow, large and many", &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+    ("SC", "scopes", &[1]),
     ("SS", "event streams", &[1, 2, 3, 4, 5, 6, 8, 9, 10]),
     ("TL", "TLS", &[1, 2, 3, 4, 5, 7, 8, 9, 12]),
     ("UP", "upstreams that misbehave", &[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18]),
     ("ST", "the store", &[1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19]),
+    ("AD", "administration", &[4]),
+    ("AU", "the audit trail", &[4]),
     ("CK", "clocks", &[2, 3, 5]),
     ("CF", "configuration and start", &[1, 2, 3, 5, 6, 7, 8, 9]),
     ("LK", "leaks", &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11]),
@@ -179,4 +183,25 @@ fn every_case_has_a_test_or_a_reason() {
     assert!(bare.is_empty(), "explained in part although no test carries the id: {bare:?}");
     let invented: Vec<_> = reasons.union(&parts).filter(|id| !cases.contains(*id)).collect();
     assert!(invented.is_empty(), "not in the catalogue: {invented:?}");
+}
+
+/// The ids that a line's comment names: a group of ours, a hyphen, two digits.
+fn ids_of_comment(line: &str) -> Vec<String> {
+    let Some((_, comment)) = line.split_once("//") else { return Vec::new() };
+    ids_of_title(comment)
+}
+
+#[test]
+fn every_id_in_the_sources_is_in_the_catalogue() {
+    let cases: BTreeSet<String> = CATALOGUE
+        .iter()
+        .flat_map(|(group, _, numbers)| numbers.iter().map(move |n| format!("{group}-{n:02}")))
+        .collect();
+    let mut unknown: Vec<String> = tests().into_keys().filter(|id| !cases.contains(id)).collect();
+    for path in sources() {
+        let text = std::fs::read_to_string(&path).expect("a source file can be read");
+        let named = text.lines().flat_map(ids_of_comment).filter(|id| !cases.contains(id));
+        unknown.extend(named.map(|id| format!("{id} in {}", path.display())));
+    }
+    assert!(unknown.is_empty(), "these ids lead nowhere: {unknown:?}");
 }

@@ -45,7 +45,7 @@ pub(super) fn judge(
             let is_ours = location(route, asked, headers, LOCATION).is_some();
             if is_ours || !headers.contains_key(LOCATION) { Ok(()) } else { Err(redirect::fault(status, headers)) }
         }
-        // UP-06, P-15: those that are followed have been followed.
+        // UP-06: those that are followed have been followed.
         (UpstreamKind::Mcp, status) if status.is_redirection() => Err(redirect::fault(status, headers)),
         (_, status) if status.is_informational() => {
             Err(Fault::new(Cause::NotHttp, format!("it answered {status} and nothing else")))
@@ -126,7 +126,7 @@ pub(super) fn build(
             }
         }
     }
-    // P-17: an answer to one user is nobody else's.
+    // RFC 9111 3.5: an answer to one user is nobody else's.
     let caching =
         if kind == UpstreamKind::Mcp || form == Form::Events { caching::NO_STORE } else { caching::confine(from) };
     to.insert(CACHE_CONTROL, caching);
@@ -148,7 +148,7 @@ pub(super) fn build(
         }
     }
     if form == Form::Events {
-        // P-10: whatever stands between us and the client must not hold events back.
+        // Whatever stands between us and the client must not hold events back.
         to.insert(X_ACCEL_BUFFERING, NO);
     }
     if let Some(session) = session {

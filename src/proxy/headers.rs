@@ -32,9 +32,9 @@ const SCOPES: HeaderName = HeaderName::from_static("x-mcpgate-scopes");
 const TENANT: HeaderName = HeaderName::from_static("x-mcpgate-tenant");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-mcpgate-request-id");
 
-/// P-16: what servers of every revision ask for, whatever the client wrote.
+/// What servers of every revision ask for, whatever the client wrote.
 pub(super) const BOTH_TYPES: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-/// P-10: an encoder holds events back.
+/// An encoder holds events back.
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 /// Fields of an ordinary request to an upstream; more make the map grow.
 const USUAL_FIELDS: usize = 24;
@@ -135,7 +135,7 @@ fn is_of_connection(name: &HeaderName, from: &HeaderMap) -> bool {
 
 /// MC-04: what programs behind us may route by, unless nobody has promised that it is what the body says.
 fn is_routing(name: &HeaderName) -> bool {
-    // P-1: parameters that only the upstream's tool definitions explain, and it checks. Behind this prefix an underscore
+    // MCP 2026-07-28, Custom headers: parameters that only the upstream's tool definitions explain, and it checks. Behind this prefix an underscore
     // may stand: it can be taken for another parameter only.
     *name == MCP_METHOD || *name == MCP_NAME || name.as_str().starts_with("mcp-param-")
 }

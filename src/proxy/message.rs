@@ -215,7 +215,7 @@ fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMa
         }
     }
     if !version.is_modern() {
-        // P-3, MC-04: older revisions do not promise that the headers agree with the body, so nobody may rely on them.
+        // MC-04: older revisions do not promise that the headers agree with the body, so nobody may rely on them.
         return Ok(());
     }
     let one = |name: HeaderName| {

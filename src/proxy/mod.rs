@@ -181,7 +181,7 @@ impl Proxy {
         let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
         let station = self.station(table);
         let (parts, body) = request.into_parts();
-        // before authentication, so that a page that may not call learns nothing.
+        // MCP transports, Security: before authentication, so that a page that may not call learns nothing.
         let origin = table.origins.check(&parts.headers);
         let mut exchange = Exchange {
             station: &station,
@@ -231,7 +231,7 @@ impl Proxy {
         if *method == Method::OPTIONS {
             return Ok((origin::preflight(&route.pass_headers, fields), Outcome::Preflight));
         }
-        // before anything that depends on what is asked, so that probes of every kind see the same 401.
+        // RFC 6750 3: before anything that depends on what is asked, so that probes of every kind see the same 401.
         let generation = self.cache.generation();
         let token = self.authenticated(station, route, parts, peer).await?;
         exchange.has_good_token = true;
@@ -333,7 +333,7 @@ impl Proxy {
             (None, _) => Ok(Checked::default()),
             (Some(id), None) => {
                 let id = self.sessions.unwrap(route, &caller.principal, id)?;
-                // P-14: events are replayed only to whom they were first sent.
+                // MCP 2025-11-25, Resumability: events are replayed only to whom they were first sent.
                 Ok(Checked { session: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned(), routing: false })
             }
             (Some(_), Some(_)) => Err(Rejection::UnknownSession),

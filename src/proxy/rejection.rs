@@ -252,8 +252,8 @@ impl Rejection {
         }
     }
 
-    /// Returns OAuth's word, or, where the fault is not in the authorization, the JSON-RPC code. R-12: no code of the
-    /// specification's own range beside 401, 403 and 429, which clients would take for a modern server's.
+    /// Returns OAuth's word, or, where the fault is not in the authorization, a JSON-RPC code. Beside 401, 403 and 429 it is
+    /// none of the range that MCP has given meanings of its own: clients would take it for a modern server's.
     fn word(&self) -> Result<&'static str, i32> {
         match self {
             Self::AmbiguousPath

@@ -28,7 +28,7 @@ use crate::web::detached;
 const JOINED: usize = 16 * 1024;
 /// The server looks twice at a body before it lets other tasks run; after a third look in vain they have run.
 const ENOUGH_LOOKS: u8 = 2;
-/// P-10: a line that every client ignores.
+/// A line that every client ignores.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 /// What a client reads whose stream the upstream refuses late; its next attempt is refused at once.
 const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream\n\n");

@@ -14,7 +14,7 @@ async fn post(site: &Site, path: &str, fields: &[(&str, &str)], body: Vec<u8>) -
 }
 
 #[tokio::test]
-async fn a_38_only_a_form_is_a_token_request() {
+async fn only_a_form_is_a_token_request() {
     let site = Site::start().await;
     for path in ["/token", "/revoke"] {
         for fields in [
@@ -163,7 +163,7 @@ async fn no_error_echoes_what_was_sent() {
 }
 
 #[tokio::test]
-async fn a_13_a_registration_comes_back_whole() {
+async fn a_registration_comes_back_whole() {
     let site = Site::start().await;
     let asked = serde_json::json!({
         "client_name": "Notes",
@@ -234,7 +234,7 @@ async fn rg_15_a_registration_is_json() {
 }
 
 #[tokio::test]
-async fn a_47_revoking_what_nobody_knows_is_done() {
+async fn revoking_what_nobody_knows_is_done() {
     let site = Site::start().await;
     let client = site.register("https://c.example/cb").await;
     for token in ["x", "mcp_access_x", "mcp_refresh_x"] {

@@ -106,7 +106,7 @@ async fn no_browser_is_told_to_use_https_where_the_configuration_says_so() {
 }
 
 #[tokio::test]
-async fn a_5_programs_in_pages_may_call_what_clients_call_and_nothing_else() {
+async fn programs_in_pages_may_call_what_clients_call_and_nothing_else() {
     let site = Site::start().await;
     let asking = [
         ("origin", "https://inspector.example"),

@@ -64,7 +64,7 @@ async fn ca_05_a_public_client_has_no_secret_to_send() {
 }
 
 #[tokio::test]
-async fn a_19_a_client_switched_off_or_unknown_is_invalid_client() {
+async fn a_client_switched_off_or_unknown_is_invalid_client() {
     let world = World::new().await;
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;

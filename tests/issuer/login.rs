@@ -146,7 +146,7 @@ async fn li_02_the_owner_is_told_of_the_failures_that_paused_the_login() {
 }
 
 #[tokio::test]
-async fn li_06_a_hash_with_old_parameters_is_renewed_at_login() {
+async fn a_hash_with_old_parameters_is_renewed_at_login() {
     let world = World::new().await;
     let subject = world.account("ada").await;
     let before = world.inner().find_account(&TenantId::default(), &subject).await.unwrap().unwrap().password;

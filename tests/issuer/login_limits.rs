@@ -11,7 +11,7 @@ use super::faulty::Moment;
 use super::login::{attempt, wait};
 
 #[tokio::test]
-async fn li_01_delays_grow_after_five_failures_and_end_with_a_success() {
+async fn delays_grow_after_five_failures_and_end_with_a_success() {
     let world = World::new().await;
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
@@ -43,7 +43,7 @@ async fn li_01_delays_grow_after_five_failures_and_end_with_a_success() {
 }
 
 #[tokio::test]
-async fn li_01_a_hundred_attempts_at_once_are_five_attempts() {
+async fn a_hundred_attempts_at_once_are_five_attempts() {
     let world = World::new().await;
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;

@@ -31,7 +31,7 @@ async fn crowds(change: impl Fn(&mut Config)) -> Vec<(Arc<World>, Client, Option
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn cr_01_of_64_redemptions_one_wins_and_the_family_dies_100_times() {
+async fn cr_01_among_64_redemptions_one_wins_and_the_family_dies_100_times() {
     for (world, client, _folder) in crowds(|_| {}).await {
         for round in 0..100 {
             let code = world.code(&client.id, &[], "ada").await;

@@ -15,7 +15,7 @@ fn body(extra: &[(&str, serde_json::Value)]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_15_a_client_that_says_nothing_gets_a_secret_and_a_public_one_none() {
+async fn a_client_that_says_nothing_gets_a_secret_and_a_public_one_none() {
     let world = World::new().await;
     let confidential = world.issuer.register(&body(&[]), &caller(1)).await.unwrap();
     assert_eq!(method(&confidential.client), AuthMethod::ClientSecretBasic);

@@ -21,7 +21,7 @@ async fn revoke(world: &World, client: &Client, extra: &[(&str, &str)]) -> Resul
 }
 
 #[tokio::test]
-async fn a_47_a_refresh_token_takes_its_grant_along_at_once() {
+async fn a_refresh_token_takes_its_grant_along_at_once() {
     let (world, client, first) = signed_in().await;
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
     revoke(&world, &client, &[("token", &second.refresh)]).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_47_a_refresh_token_takes_its_grant_along_at_once() {
 }
 
 #[tokio::test]
-async fn a_47_an_access_token_goes_alone() {
+async fn an_access_token_goes_alone() {
     let (world, client, first) = signed_in().await;
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
     revoke(&world, &client, &[("token", &first.access)]).await.unwrap();

@@ -155,7 +155,7 @@ fn az_23_the_origin_stands_for_the_only_resource() {
 }
 
 #[test]
-fn a_31_an_absent_resource_is_clear_when_there_is_one_or_the_client_is_bound() {
+fn an_absent_resource_is_clear_when_there_is_one_or_the_client_is_bound() {
     let query = format!("response_type=code&{CHALLENGE}");
     let two = policy(&["https://gw/a", "https://gw/b"]);
     assert_eq!(ask(&client(), &query, &two).unwrap_err().error.code(), ErrorCode::InvalidTarget);
@@ -168,7 +168,7 @@ fn a_31_an_absent_resource_is_clear_when_there_is_one_or_the_client_is_bound() {
 }
 
 #[test]
-fn a_32_unknown_scopes_are_dropped_and_none_left_means_the_default() {
+fn unknown_scopes_are_dropped_and_none_left_means_the_default() {
     for (asked, granted) in [
         ("", "read"),
         ("scope=write", "write"),

@@ -98,7 +98,7 @@ async fn pk_07_pk_10_only_the_verifier_itself_is_one() {
 }
 
 #[tokio::test]
-async fn cr_01_of_64_parallel_redemptions_one_wins_and_the_replays_end_it() {
+async fn cr_01_among_64_parallel_redemptions_one_wins_and_the_replays_end_it() {
     let (shared, application, authorized, mut client) = authorized().await;
     let form = encoded(&application.redemption(&authorized));
     let mut attempts = tokio::task::JoinSet::new();

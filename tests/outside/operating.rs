@@ -199,7 +199,7 @@ async fn refusals_that_were_counted_are_in_the_trail_when_the_process_has_ended(
 }
 
 #[tokio::test]
-async fn a_29_a_state_of_4_kib_comes_back_whatever_its_characters() {
+async fn a_state_of_4_kib_comes_back_whatever_its_characters() {
     let (shared, application) = crate::shared::application(CALLBACK).await;
     let state = "%\u{e9}\"".repeat(1024);
     assert_eq!(state.len(), 4096);

@@ -9,9 +9,9 @@ use crate::wait;
 use crate::world::*;
 
 crate::on_every_store! {
-    cr_01_of_64_redemptions_exactly_one_wins,
-    rt_03_of_64_strict_rotations_exactly_one_wins,
-    rt_04_of_64_rotations_in_the_grace_all_get_one_successor,
+    cr_01_among_64_redemptions_exactly_one_wins,
+    rt_03_among_64_strict_rotations_exactly_one_wins,
+    rt_04_among_64_rotations_in_the_grace_all_get_one_successor,
     one_approval_of_many_makes_a_code,
     redemption_and_revocation_leave_no_token_behind,
 }
@@ -32,7 +32,7 @@ fn race<T: Send + 'static>(deed: impl Fn(usize) -> T + Send + Sync + 'static) ->
     threads.into_iter().map(|t| t.join().unwrap()).collect()
 }
 
-async fn cr_01_of_64_redemptions_exactly_one_wins(store: Arc<dyn Store>) {
+async fn cr_01_among_64_redemptions_exactly_one_wins(store: Arc<dyn Store>) {
     settle(&store).await;
     for round in 0..100 {
         let name = format!("code {round}");
@@ -53,7 +53,7 @@ async fn cr_01_of_64_redemptions_exactly_one_wins(store: Arc<dyn Store>) {
     }
 }
 
-async fn rt_03_of_64_strict_rotations_exactly_one_wins(store: Arc<dyn Store>) {
+async fn rt_03_among_64_strict_rotations_exactly_one_wins(store: Arc<dyn Store>) {
     settle(&store).await;
     for round in 0..20 {
         let name = format!("family {round}");
@@ -76,7 +76,7 @@ async fn rt_03_of_64_strict_rotations_exactly_one_wins(store: Arc<dyn Store>) {
     }
 }
 
-async fn rt_04_of_64_rotations_in_the_grace_all_get_one_successor(store: Arc<dyn Store>) {
+async fn rt_04_among_64_rotations_in_the_grace_all_get_one_successor(store: Arc<dyn Store>) {
     settle(&store).await;
     for round in 0..20 {
         let name = format!("family {round}");

@@ -1,0 +1,216 @@
+//! Who names whom among the files below `src`: read from the syntax trees, re-exports followed to the file that defines.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+
+/// A module by its names from the root of the crate.
+type ModulePath = Vec<String>;
+
+/// A file of the crate, as far as it matters who names whom.
+#[derive(Default)]
+struct File {
+    shown: String,
+    /// `use a::b as c`: what `c` stands for here, re-exports included.
+    imports: Vec<Import>,
+    /// Paths in the code itself.
+    paths: Vec<Vec<String>>,
+}
+
+struct Import {
+    path: Vec<String>,
+    name: String,
+    /// Whether it is there for others: a file that re-exports does not know what it hands on.
+    is_public: bool,
+}
+
+/// For each file, those that it names.
+pub(crate) fn graph(sources: &[(PathBuf, String)]) -> BTreeMap<String, BTreeSet<String>> {
+    let files: BTreeMap<ModulePath, File> =
+        sources.iter().map(|(path, text)| (module_path(path), read(path, text))).collect();
+    files
+        .iter()
+        .map(|(module, file)| {
+            let used = file.imports.iter().filter(|import| !import.is_public).map(|import| &import.path);
+            let named = used.chain(&file.paths).filter_map(|path| {
+                let target = defining_file(&files, absolute(&files, module, path)?)?;
+                (target != *module).then(|| files[&target].shown.clone())
+            });
+            (file.shown.clone(), named.collect())
+        })
+        .collect()
+}
+
+/// Groups of two or more files that all lead to one another, larger ones first.
+pub(crate) fn circles(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<BTreeSet<String>> {
+    let reachable: BTreeMap<&String, BTreeSet<&String>> = graph
+        .keys()
+        .map(|start| {
+            let mut seen = BTreeSet::new();
+            let mut next: Vec<&String> = graph[start].iter().collect();
+            while let Some(file) = next.pop() {
+                if seen.insert(file) {
+                    next.extend(&graph[file]);
+                }
+            }
+            (start, seen)
+        })
+        .collect();
+    let mut circles: Vec<BTreeSet<String>> = Vec::new();
+    for file in graph.keys().filter(|file| reachable[file].contains(file)) {
+        if circles.iter().any(|circle| circle.contains(file)) {
+            continue;
+        }
+        let members = reachable[file].iter().filter(|other| reachable[*other].contains(file));
+        circles.push(members.map(|member| (*member).clone()).collect());
+    }
+    circles.sort_by_key(|circle| std::cmp::Reverse(circle.len()));
+    circles
+}
+
+fn module_path(path: &std::path::Path) -> ModulePath {
+    let mut parts: ModulePath =
+        path.with_extension("").components().skip(1).map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
+    if matches!(parts.last().map(String::as_str), Some("mod" | "lib")) {
+        parts.pop();
+    }
+    parts
+}
+
+fn read(path: &std::path::Path, text: &str) -> File {
+    let tree = syn::parse_file(text).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+    let mut reader = Reader(File { shown: path.display().to_string(), ..File::default() });
+    reader.visit_file(&tree);
+    reader.0
+}
+
+struct Reader(File);
+
+impl<'a> Visit<'a> for Reader {
+    fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
+        // Unit tests may look at everything.
+        if !item.attrs.iter().any(is_test) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'a syn::ItemUse) {
+        if !item.attrs.iter().any(is_test) {
+            let is_public = !matches!(item.vis, syn::Visibility::Inherited);
+            collect(&item.tree, &mut Vec::new(), is_public, &mut self.0.imports);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'a syn::Path) {
+        self.0.paths.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'a syn::Macro) {
+        paths_among(call.tokens.clone(), &mut self.0.paths);
+        visit::visit_macro(self, call);
+    }
+
+    fn visit_visibility(&mut self, _: &'a syn::Visibility) {}
+}
+
+fn is_test(attribute: &syn::Attribute) -> bool {
+    attribute.path().is_ident("cfg")
+        && attribute.parse_args::<syn::Path>().is_ok_and(|argument| argument.is_ident("test"))
+}
+
+fn collect(tree: &syn::UseTree, prefix: &mut Vec<String>, is_public: bool, into: &mut Vec<Import>) {
+    match tree {
+        syn::UseTree::Path(path) => {
+            prefix.push(path.ident.to_string());
+            collect(&path.tree, prefix, is_public, into);
+            prefix.pop();
+        }
+        syn::UseTree::Group(group) => group.items.iter().for_each(|item| collect(item, prefix, is_public, into)),
+        syn::UseTree::Name(name) if name.ident == "self" => {
+            into.push(Import { path: prefix.clone(), name: prefix.last().cloned().unwrap_or_default(), is_public });
+        }
+        syn::UseTree::Name(name) => {
+            let path = [prefix.as_slice(), &[name.ident.to_string()]].concat();
+            into.push(Import { path, name: name.ident.to_string(), is_public });
+        }
+        syn::UseTree::Rename(rename) => {
+            let path = [prefix.as_slice(), &[rename.ident.to_string()]].concat();
+            into.push(Import { path, name: rename.rename.to_string(), is_public });
+        }
+        syn::UseTree::Glob(_) => into.push(Import { path: prefix.clone(), name: "*".to_owned(), is_public }),
+    }
+}
+
+/// Paths in the text of a macro call, which has no tree of its own.
+fn paths_among(tokens: TokenStream, into: &mut Vec<Vec<String>>) {
+    let mut path: Vec<String> = Vec::new();
+    let mut colons = 0;
+    for token in tokens {
+        match token {
+            TokenTree::Ident(name) => {
+                if colons != 2 {
+                    path.clear();
+                }
+                path.push(name.to_string());
+                colons = 0;
+                into.push(path.clone());
+                continue;
+            }
+            TokenTree::Punct(mark) if mark.as_char() == ':' && !path.is_empty() => {
+                colons += 1;
+                continue;
+            }
+            TokenTree::Group(group) => paths_among(group.stream(), into),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+        path.clear();
+        colons = 0;
+    }
+}
+
+/// `path`, written in `module`, from the root of the crate; `None` if it leads elsewhere.
+fn absolute(files: &BTreeMap<ModulePath, File>, module: &ModulePath, path: &[String]) -> Option<Vec<String>> {
+    let (first, rest) = path.split_first()?;
+    match first.as_str() {
+        "crate" => Some(rest.to_vec()),
+        "self" => Some([module.as_slice(), rest].concat()),
+        "super" => {
+            let ups = path.iter().take_while(|part| *part == "super").count();
+            let base = module.get(..module.len().checked_sub(ups)?)?;
+            Some([base, &path[ups..]].concat())
+        }
+        _ => {
+            let inner = [module.as_slice(), path].concat();
+            if files.contains_key(&inner[..=module.len()]) {
+                return Some(inner);
+            }
+            let import = files[module].imports.iter().find(|import| import.name == *first)?;
+            let ours = matches!(import.path.first().map(String::as_str), Some("crate" | "super" | "self"))
+                || files.contains_key(&[module.as_slice(), &import.path[..1]].concat());
+            let start = if ours && import.path != path { absolute(files, module, &import.path)? } else { return None };
+            Some([start.as_slice(), rest].concat())
+        }
+    }
+}
+
+/// The file that `path` leads to in the end.
+fn defining_file(files: &BTreeMap<ModulePath, File>, path: Vec<String>) -> Option<ModulePath> {
+    let mut path = path;
+    // Each re-export leads nearer to the definition; more steps than this are a circle of re-exports.
+    for _ in 0..8 {
+        let length = (0..=path.len()).rev().find(|length| files.contains_key(&path[..*length]))?;
+        let (module, rest) = (path[..length].to_vec(), path[length..].to_vec());
+        let Some((first, further)) = rest.split_first() else { return Some(module) };
+        let Some(import) = files[&module].imports.iter().find(|import| import.name == *first) else {
+            return Some(module);
+        };
+        match absolute(files, &module, &import.path) {
+            Some(next) if next != path => path = [next.as_slice(), further].concat(),
+            Some(_) | None => return Some(module),
+        }
+    }
+    None
+}
