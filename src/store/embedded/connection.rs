@@ -197,7 +197,15 @@ pub(super) fn check_migrations(connection: &Connection) -> Result<Option<String>
 #[derive(Debug)]
 pub struct ServerLock {
     /// Locked as long as it is open; the system lets go even after a kill.
-    _file: File,
+    file: File,
+}
+
+impl Drop for ServerLock {
+    fn drop(&mut self) {
+        // flock(2): to close the file is not enough while a child that is just being started still has it open as well. When
+        // this fails, closing it does what it can.
+        let _let_go = self.file.unlock();
+    }
 }
 
 impl ServerLock {
@@ -226,7 +234,7 @@ impl ServerLock {
         let noted =
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         noted.map_err(|e| unavailable("cannot write", &path, &e))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -235,6 +243,17 @@ mod tests {
     use rusqlite::StatementStatus;
 
     use super::*;
+
+    #[test]
+    fn st_05_a_lock_that_is_given_back_is_free_although_a_child_still_has_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = ServerLock::acquire(folder.path()).unwrap();
+        // As a child has it between fork and exec.
+        let _of_child = lock.file.try_clone().unwrap();
+        assert!(matches!(ServerLock::acquire(folder.path()), Err(StoreError::Unavailable(_))));
+        drop(lock);
+        ServerLock::acquire(folder.path()).unwrap();
+    }
 
     #[test]
     fn a_plan_serves_whatever_values_are_bound() {
