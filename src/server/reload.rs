@@ -170,6 +170,8 @@ impl Reloader {
 /// and by Kubernetes, and a watch on a file ends with it.
 pub(super) struct Watch {
     changed: mpsc::Receiver<()>,
+    /// Whether it was time to look since the watch began.
+    has_looked: bool,
     _watcher: RecommendedWatcher,
 }
 
@@ -192,18 +194,20 @@ impl Watch {
         for folder in &folders {
             watcher.watch(folder, RecursiveMode::NonRecursive)?;
         }
-        Ok(Self { changed, _watcher: watcher })
+        Ok(Self { changed, has_looked: false, _watcher: watcher })
     }
 
-    /// Waits until something has changed in the folders, and then not for a while.
+    /// Waits until something has changed in the folders, and then not for a while. What changed before the watch began is
+    /// not told, and a file may be half written just then: the first time, it waits for no change.
     pub(super) async fn settled(&mut self) {
-        if self.changed.recv().await.is_none() {
+        if self.has_looked && self.changed.recv().await.is_none() {
             tracing::error!("files are no longer watched: the watcher has ended; send SIGHUP after a change");
             std::future::pending::<()>().await;
         }
         let rest = async { while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.changed.recv()).await {} };
         // Either way it is time to look.
         drop(tokio::time::timeout(LONGEST, rest).await);
+        self.has_looked = true;
     }
 }
 
@@ -211,5 +215,31 @@ fn folder(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_is_written_while_the_watch_begins_is_looked_at_when_it_is_whole() {
+        let (tell, changed) = mpsc::channel(1);
+        let mut watch =
+            Watch { changed, has_looked: false, _watcher: notify::recommended_watcher(|_| {}).expect("a watcher") };
+        let began = tokio::time::Instant::now();
+        let writing = async {
+            for _ in 0..3 {
+                tokio::time::sleep(SETTLE / 2).await;
+                tell.try_send(()).expect("room");
+            }
+            tokio::time::Instant::now()
+        };
+        let ((), written) = tokio::join!(watch.settled(), writing);
+        assert!(written.elapsed() >= SETTLE, "{:?} after the beginning", began.elapsed());
+        tell.try_send(()).expect("room");
+        watch.settled().await;
+        let unchanged = tokio::time::timeout(2 * SETTLE, watch.settled()).await;
+        assert!(unchanged.is_err(), "nothing has changed");
     }
 }

@@ -107,19 +107,13 @@ impl Gateway {
     async fn serve_until_told(&self, signals: &mut Signals) {
         let mut digest = Some(self.loaded);
         let mut watch = self.watch();
-        // A new watch tells nothing of what changed before it began.
-        let mut unseen = watch.is_some();
         loop {
-            let asked = if std::mem::take(&mut unseen) {
-                false
-            } else {
-                tokio::select! {
-                    wish = signals.next() => match wish {
-                        Wish::End => return,
-                        Wish::Reload => true,
-                    },
-                    () = settled(&mut watch) => false,
-                }
+            let asked = tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::End => return,
+                    Wish::Reload => true,
+                },
+                () = settled(&mut watch) => false,
             };
             // Files may lie on a disk that does not answer: a signal to end is heard all the same.
             let reloaded = tokio::select! {
@@ -128,7 +122,6 @@ impl Gateway {
             };
             if reloaded {
                 watch = self.watch();
-                unseen = watch.is_some();
             }
         }
     }
