@@ -140,11 +140,14 @@ async fn the_task_writes_a_use_and_the_lack_of_one_within_a_second() {
     let issuer = world.issuer.clone();
     let task = tokio::spawn(async move { issuer.report_uses_forever().await });
     let is_marked = async |mark| {
-        let begun = std::time::Instant::now();
-        while world.inner().find_grant(&TenantId::default(), first.grant).await.unwrap().unwrap().first_use != mark {
-            assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{mark:?} is not written after a second");
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        // In the steps of this runtime: a machine that holds it up holds the task up as well.
+        for _ in 0..100 {
+            if world.inner().find_grant(&TenantId::default(), first.grant).await.unwrap().unwrap().first_use == mark {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+        panic!("{mark:?} is not written after a second");
     };
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
     is_marked(FirstUse::Unknown).await;

@@ -80,11 +80,9 @@ async fn h2_01_no_request_outlives_its_stream_at_the_upstream() {
         under_way.push(tokio::spawn(async move { line.send_request(request).await }));
     }
     world.mcp.wait_for_requests(15).await;
-    let reset = std::time::Instant::now();
     under_way.iter().for_each(tokio::task::JoinHandle::abort);
+    // They are closed because of the reset: the upstream would hang for as long as a call may take.
     world.mcp.wait_for_closed(15).await;
-    // A tenth of a second when nothing else runs; this machine may have other things to do.
-    assert!(reset.elapsed() < Duration::from_secs(1), "{:?}", reset.elapsed());
     let mut line = line;
     assert_eq!(line.send_request(post(&token, PING)).await.unwrap().status(), 200, "the connection lives");
 }
