@@ -14,13 +14,13 @@ use crate::support::gateway::{Home, binary};
 use crate::support::upstream::Upstream;
 
 /// The wall clock of the processes that are started with its environment.
-struct WallClock {
+pub(crate) struct WallClock {
     shim: PathBuf,
     file: PathBuf,
 }
 
 impl WallClock {
-    fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path) -> Self {
         let shim = folder.join("clock.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/clock.c");
         let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&shim, &source]).status();
@@ -31,14 +31,14 @@ impl WallClock {
     }
 
     /// Sets it to so many seconds after the right time.
-    fn set(&self, seconds: i64) {
+    pub(crate) fn set(&self, seconds: i64) {
         // Under another name first: whoever reads it meanwhile must not find half a number.
         let unnamed = self.file.with_extension("next");
         std::fs::write(&unnamed, seconds.to_string()).unwrap();
         std::fs::rename(unnamed, &self.file).unwrap();
     }
 
-    fn environment(&self) -> [(&str, &str); 2] {
+    pub(crate) fn environment(&self) -> [(&str, &str); 2] {
         [("LD_PRELOAD", self.shim.to_str().unwrap()), ("CLOCK_FILE", self.file.to_str().unwrap())]
     }
 }
