@@ -4,21 +4,23 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::confusable_detection::skeleton;
 
-/// Applications that many users know, and the domains where their owners receive codes. The last has none: it is what
-/// our own page says of those that it vouches for.
+/// Applications that many users know, and the hosts where their owners receive codes; one that begins with a dot stands for
+/// all hosts below it, too. At some hosts below google.com and github.com anybody can receive a code (a script of anybody's
+/// at script.google.com) or publish pages (sites.google.com), so of these the exact hosts are listed. The last
+/// application has none: it is what our own page says of those that it vouches for.
 const BRANDS: &[(&str, &[&str])] = &[
-    ("Claude", &["claude.ai", "claude.com", "anthropic.com"]),
-    ("Anthropic", &["claude.ai", "claude.com", "anthropic.com"]),
-    ("ChatGPT", &["chatgpt.com", "openai.com"]),
-    ("OpenAI", &["chatgpt.com", "openai.com"]),
-    ("Copilot", &["github.com", "microsoft.com", "vscode.dev"]),
-    ("GitHub", &["github.com", "vscode.dev"]),
-    ("Microsoft", &["microsoft.com", "microsoftonline.com", "vscode.dev"]),
-    ("Visual Studio Code", &["vscode.dev"]),
-    ("VS Code", &["vscode.dev"]),
-    ("Cursor", &["cursor.com", "cursor.sh"]),
-    ("Gemini", &["google.com"]),
-    ("Google", &["google.com"]),
+    ("Claude", &[".claude.ai", ".claude.com", ".anthropic.com"]),
+    ("Anthropic", &[".claude.ai", ".claude.com", ".anthropic.com"]),
+    ("ChatGPT", &[".chatgpt.com", ".openai.com"]),
+    ("OpenAI", &[".chatgpt.com", ".openai.com"]),
+    ("Copilot", &["github.com", ".microsoft.com", ".vscode.dev"]),
+    ("GitHub", &["github.com", ".vscode.dev"]),
+    ("Microsoft", &[".microsoft.com", ".microsoftonline.com", ".vscode.dev"]),
+    ("Visual Studio Code", &[".vscode.dev"]),
+    ("VS Code", &[".vscode.dev"]),
+    ("Cursor", &[".cursor.com", ".cursor.sh"]),
+    ("Gemini", &["gemini.google.com", "vertexaisearch.cloud.google.com"]),
+    ("Google", &["gemini.google.com", "vertexaisearch.cloud.google.com"]),
     ("Added by your administrator", &[]),
 ];
 
@@ -40,10 +42,11 @@ pub fn borrowed_brand(name: &str, host: Option<&str>) -> Option<&'static str> {
 }
 
 fn is_its_own(name: &str, host: Option<&str>, brand: &str, homes: &[&str]) -> bool {
-    let at_home = |host: &str| {
-        let below = |home: &str| host.strip_suffix(home).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        homes.iter().any(|home| below(home))
+    let is_home = |host: &str, home: &str| match home.strip_prefix('.') {
+        Some(domain) => host == domain || host.ends_with(home),
+        None => host == home,
     };
+    let at_home = |host: &str| homes.iter().any(|home| is_home(host, home));
     !homes.is_empty()
         && has_run(
             &words(&name.to_lowercase().nfc().collect::<String>()),
@@ -154,6 +157,12 @@ mod tests {
             ("Claud\u{e9}", None, Some("Claude")),
             ("Chat GPT", Some("evil.example"), Some("ChatGPT")),
             ("VS Code", Some("vscode.dev"), None),
+            ("GitHub Copilot", Some("github.com"), None),
+            ("GitHub Copilot", Some("gist.github.com"), Some("Copilot")),
+            ("Gemini", Some("gemini.google.com"), None),
+            ("Gemini Enterprise", Some("vertexaisearch.cloud.google.com"), None),
+            ("Gemini", Some("script.google.com"), Some("Gemini")),
+            ("Google", Some("sites.google.com"), Some("Google")),
             ("Precursor", Some("pre.example"), None),
             ("Added by your administrator", None, Some("Added by your administrator")),
             ("Tea & Co", Some("tea.example"), None),
