@@ -34,6 +34,23 @@ impl Reply {
     }
 }
 
+#[tokio::test]
+async fn a_message_that_is_too_large_is_refused_with_the_size_that_is_not() {
+    let to = demo().await;
+    let message = |size: usize| {
+        let text = "x".repeat(size);
+        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"text": text}}).to_string()
+    };
+    let refused = send(to, Method::POST, &[], message(64 * 1024)).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(
+        refused.json()["error"]["message"].as_str().is_some_and(|said| said.contains("64 KiB")),
+        "{}",
+        refused.text
+    );
+    assert_eq!(send(to, Method::POST, &[], message(63 * 1024)).await.status, StatusCode::OK);
+}
+
 async fn demo() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");

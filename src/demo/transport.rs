@@ -13,8 +13,8 @@ use super::sessions::Sessions;
 use super::{features, modern};
 use crate::web::{BodyError, Pace, read_bounded};
 
-/// The gateway lets no more through by default.
-const MAX_BODY: usize = 4 * 1024 * 1024;
+/// It is read in one go, on a thread that serves others as well; no tool here needs more.
+const MAX_BODY: usize = 64 * 1024;
 const PACE: Pace = Pace { total: Duration::from_secs(60), grace: Duration::from_secs(60) };
 const SESSION_ID: &str = "mcp-session-id";
 
@@ -88,7 +88,10 @@ impl Transport {
         }
         let body = match read_bounded(body, MAX_BODY, PACE).await {
             Ok(body) => body,
-            Err(BodyError::TooLarge) => return empty(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(BodyError::TooLarge) => {
+                let error = RpcError::new(-32600, "the demo server takes messages of up to 64 KiB");
+                return refusal(&error.with_status(StatusCode::PAYLOAD_TOO_LARGE), None);
+            }
             Err(BodyError::Slow) => return empty(StatusCode::REQUEST_TIMEOUT),
             Err(BodyError::Broken) => return empty(StatusCode::BAD_REQUEST),
         };
