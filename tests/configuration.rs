@@ -204,6 +204,88 @@ fn the_example_loads_and_names_every_key() {
     assert!(missing.is_empty(), "the example says nothing of {missing:?}");
 }
 
+/// What the reference says of every key, by its full name: what it is, and its default as TOML if it has one.
+fn rows_of_reference() -> std::collections::BTreeMap<String, (String, Option<String>)> {
+    let mut rows = std::collections::BTreeMap::new();
+    let mut table = String::new();
+    // A row may go on in the next line, within a list.
+    for line in reference().replace(",\n", ", ").lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            table =
+                if heading == "Top level" { String::new() } else { heading.trim_matches(['`', '[', ']']).to_owned() };
+        } else if let Some((key, rest)) = line.strip_prefix("| `").and_then(|row| row.split_once("` | ")) {
+            let cells: Vec<_> = rest.trim_end_matches(" |").split(" | ").collect();
+            let default = cells.last().and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`')).map(str::to_owned);
+            rows.insert(full_name(&table, key), (cells[0].to_owned(), default));
+        }
+    }
+    rows
+}
+
+fn full_name(table: &str, key: &str) -> String {
+    if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
+}
+
+#[test]
+fn what_the_example_says_is_what_the_reference_says() {
+    // Not left out, and not the defaults: upstreams are shown by examples.
+    const CHOSEN: [&str; 5] = [
+        "upstream.kind = \"http\"",
+        "upstream.default_scopes = [\"files:read\"]",
+        "upstream.required_scopes = [\"files:read\"]",
+        "upstream.scope.description",
+        "upstream.scope.sensitive = true",
+    ];
+    let rows = rows_of_reference();
+    assert_eq!(rows.len(), mcpgate::config::keys().count());
+    let text = std::fs::read_to_string(root().join("gateway.toml.example")).expect("the example can be read");
+    let (mut table, mut comment, mut wrong) = (String::new(), String::new(), Vec::new());
+    // A list may go on in the next lines.
+    for line in text.replace("[\n    ", "[").replace(",\n    ", ", ").replace(",\n]", "]").lines() {
+        let (line, is_comment) = line.strip_prefix("# ").map_or((line, false), |line| (line, true));
+        if let Some(header) = line.strip_prefix('[').filter(|_| !is_comment) {
+            table = header.trim_start_matches('[').split(']').next().unwrap_or_default().to_owned();
+            continue;
+        }
+        let is_name =
+            |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b"_0123456789".contains(&b));
+        let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| is_name(key)) else {
+            // What is said before an empty line is said of no key.
+            comment = if line.is_empty() { String::new() } else { format!("{comment}{line}\n") };
+            continue;
+        };
+        let name = full_name(&table, key);
+        let Some((about, default)) = rows.get(&name) else {
+            wrong.push(format!("{name}: there is no such key"));
+            continue;
+        };
+        let comment = std::mem::take(&mut comment);
+        for stated in comment.split("Default ").skip(1).filter_map(|rest| rest.lines().next()) {
+            let stated = stated.trim_end_matches('.');
+            if !about.contains(&format!("`{stated}`")) {
+                wrong.push(format!("{name}: its default is not {stated}: {about}"));
+            }
+        }
+        let words = |text: &str| -> Vec<String> {
+            text.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_owned).collect()
+        };
+        let is_number = |word: &String| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+        for number in words(&comment).iter().filter(|word| is_number(word)) {
+            if !words(about).contains(number) {
+                wrong.push(format!("{name}: {number} is not in what the reference says: {about}"));
+            }
+        }
+        let value = value.split(" # ").next().unwrap_or_default();
+        if let Some(default) = default.as_ref().filter(|_| !is_comment) {
+            let is_chosen = CHOSEN.contains(&name.as_str()) || CHOSEN.contains(&format!("{name} = {value}").as_str());
+            if !is_chosen && value != default {
+                wrong.push(format!("{name}: its default is {default}, not {value}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
 #[test]
 fn the_values_of_the_example_are_the_defaults() {
     let (_, example) = example();
