@@ -186,7 +186,9 @@ table! {
         /// Its public path: `/mcp`, `/mcp/{server}`, `/mcp/{tenant}/{server}` or any other that is not one of ours.
         /// `public_url` and path together are the resource (RFC 8707) that its tokens are good for.
         path: String = required;
-        /// `mcp` serves Streamable HTTP at exactly this path; `http` passes every method and every path below it.
+        /// `mcp` serves Streamable HTTP at exactly this path; `http` passes every method and every path below it, but for
+        /// OPTIONS, which the gateway answers itself, and TRACE. Of WebDAV, requests with `Destination` (COPY, MOVE), or
+        /// with an address in `If`, are refused, and addresses in the content of answers stay those of the upstream.
         kind: Kind = "mcp";
         /// Where it is: http or https, without user name, password and fragment.
         url: String = required;

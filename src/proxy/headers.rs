@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::Peer;
 use super::caller::Caller;
+use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use super::trace::Traces;
 use crate::config::UpstreamKind;
@@ -175,5 +176,28 @@ fn passes_to_http(name: &HeaderName) -> bool {
                 | "want-content-digest"
                 | "want-repr-digest"
                 | "x-requested-with"
+                // RFC 4918 10 and RFC 5023 9.7: how deep a method goes, and whether it may replace something.
+                | "depth"
+                | "if"
+                | "lock-token"
+                | "overwrite"
+                | "slug"
+                | "timeout"
         )
+}
+
+/// Checks that a request to a plain HTTP interface has no field that names a place by its address at the gateway. It means
+/// nothing to the upstream, and without it the request would mean something else.
+pub(super) fn check_addresses(from: &HeaderMap) -> Result<(), Rejection> {
+    // RFC 4918 10.3: the whole address of where COPY and MOVE put things.
+    if from.contains_key("destination") {
+        return Err(Rejection::AddressInField("Destination is not supported: it names an address of the gateway"));
+    }
+    // RFC 4918 10.4.2: a list of conditions for another place begins with the address of that in angle brackets.
+    if from.get_all("if").iter().any(|value| value.as_bytes().trim_ascii_start().starts_with(b"<")) {
+        return Err(Rejection::AddressInField(
+            "If with an address is not supported: send the conditions of the requested address, without it",
+        ));
+    }
+    Ok(())
 }

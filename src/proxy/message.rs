@@ -15,7 +15,7 @@ use super::again::{Again, LARGEST_KEPT};
 use super::budget::Budget;
 use super::ending::Ids;
 use super::gather::{Gathered, Stop};
-use super::headers::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
+use super::headers::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, check_addresses};
 use super::outgoing::Outgoing;
 use super::places::{Place, Places};
 use super::rejection::Rejection;
@@ -86,6 +86,9 @@ pub(super) fn check_headers(
     // Two versions are two eras: which one the upstream would believe cannot be known.
     if route.kind == UpstreamKind::Mcp && headers.get_all(MCP_PROTOCOL_VERSION).iter().nth(1).is_some() {
         return Err(Rejection::HeaderMismatch(HeaderMismatch { message: "MCP-Protocol-Version occurs twice" }));
+    }
+    if route.kind == UpstreamKind::Http {
+        check_addresses(headers)?;
     }
     if body.size_hint().lower() > u64::try_from(config.limits.mcp_body).unwrap_or(u64::MAX) {
         return Err(Rejection::TooLarge);

@@ -36,6 +36,8 @@ pub(super) enum Rejection {
     TooManyAtOnce,
     /// The path does not know the method; those it knows.
     MethodNotAllowed(&'static str),
+    /// A header field names a place by its address at the gateway, and is not rewritten.
+    AddressInField(&'static str),
     /// The body is not what the path takes.
     UnsupportedMediaType(&'static str),
     /// The body is longer than allowed.
@@ -88,6 +90,7 @@ impl Rejection {
         match self {
             Self::AmbiguousPath
             | Self::MalformedCredentials
+            | Self::AddressInField(_)
             | Self::BadBody(_)
             | Self::Envelope(_)
             | Self::HeaderMismatch(_)
@@ -110,6 +113,7 @@ impl Rejection {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::AmbiguousPath
+            | Self::AddressInField(_)
             | Self::SlowBody
             | Self::BadBody(_)
             | Self::Envelope(_)
@@ -147,6 +151,7 @@ impl Rejection {
             Self::RateLimited(_) => "rate_limited",
             Self::TooManyAtOnce => "too_many_at_once",
             Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::AddressInField(_) => "address_in_field",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::TooLarge => "body_too_large",
             Self::SlowBody => "body_too_slow",
@@ -166,9 +171,11 @@ impl Rejection {
     /// What exactly, for the access line, where one reason has many forms.
     pub(super) fn detail(&self) -> Option<&'static str> {
         match self {
-            Self::UnsupportedMediaType(_) | Self::BadBody(_) | Self::Envelope(_) | Self::HeaderMismatch(_) => {
-                Some(self.description())
-            }
+            Self::AddressInField(_)
+            | Self::UnsupportedMediaType(_)
+            | Self::BadBody(_)
+            | Self::Envelope(_)
+            | Self::HeaderMismatch(_) => Some(self.description()),
             Self::MethodNotAllowed(allowed) => Some(allowed),
             Self::AmbiguousPath
             | Self::BadOrigin
@@ -212,6 +219,7 @@ impl Rejection {
             | Self::WrongAudience
             | Self::Unprovable
             | Self::MethodNotAllowed(_)
+            | Self::AddressInField(_)
             | Self::UnsupportedMediaType(_)
             | Self::BadBody(_)
             | Self::Envelope(_)
@@ -237,7 +245,7 @@ impl Rejection {
             Self::RateLimited(_) => "too many requests",
             Self::TooManyAtOnce => "too many requests and streams at once",
             Self::MethodNotAllowed(_) => "the method is not allowed here",
-            Self::UnsupportedMediaType(what) | Self::BadBody(what) => what,
+            Self::AddressInField(what) | Self::UnsupportedMediaType(what) | Self::BadBody(what) => what,
             Self::TooLarge => "the body is larger than allowed",
             Self::SlowBody => "the body came too slowly",
             Self::Envelope(fault) => fault.message,
@@ -260,6 +268,7 @@ impl Rejection {
             | Self::NoCredentials
             | Self::MalformedCredentials
             | Self::MethodNotAllowed(_)
+            | Self::AddressInField(_)
             | Self::UnsupportedMediaType(_)
             | Self::TooLarge
             | Self::SlowBody => Ok("invalid_request"),
@@ -333,6 +342,7 @@ impl Rejection {
             }
             Self::AmbiguousPath
             | Self::BadOrigin
+            | Self::AddressInField(_)
             | Self::UnsupportedMediaType(_)
             | Self::TooLarge
             | Self::SlowBody

@@ -37,4 +37,5 @@ mod streams;
 mod tokens;
 mod upstream;
 mod upstreams;
+mod webdav;
 mod world;
