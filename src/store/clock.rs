@@ -28,7 +28,8 @@ pub trait ClockStore {
     /// Notes that for an operator `audit.at` is the right time.
     async fn accept_time(&self, audit: AuditRow) -> Result<(), StoreError>;
     /// Time goes back from `told` to `now`: removes client secrets that had ended by `told`, and what was made more than a
-    /// minute after `now`, by a clock that was ahead. Grants made or refreshed then stay, and their ends count from `now`.
+    /// minute after `now`, by a clock that was ahead. If it goes back by more than a minute, no pending authorization stays:
+    /// some were too old to go on with. Grants made or refreshed then stay, and their ends count from `now`.
     /// Later times of last use, of failed logins and of fetched documents become `now`. Returns how many rows were removed or changed; emits `Change::AccessTokenRevoked`.
     async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
 }

@@ -31,6 +31,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 12, name: "audit_size", sql: include_str!("migrations/0012_audit_size.sql") },
     Migration { number: 13, name: "former_names", sql: include_str!("migrations/0013_former_names.sql") },
     Migration { number: 14, name: "document_source", sql: include_str!("migrations/0014_document_source.sql") },
+    Migration { number: 15, name: "setup_link_made", sql: include_str!("migrations/0015_setup_link_made.sql") },
 ];
 
 /// A step that a store has taken.

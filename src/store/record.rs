@@ -127,6 +127,8 @@ pub struct SetupLink {
     pub tenant: TenantId,
     /// For which account.
     pub subject: Subject,
+    /// When it was made, if that is known.
+    pub made_at: Option<Timestamp>,
     /// When it ends.
     pub expires_at: Timestamp,
 }

@@ -299,7 +299,8 @@ impl Site {
         self.store.insert_account(account, self.row(AuditEvent::AccountAdded)).await.unwrap();
         let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
         let expires_at = now.plus(Lifetime::from_secs(3600));
-        let link = SetupLink { hash: secret.hash(), tenant: TenantId::default(), subject, expires_at };
+        let link =
+            SetupLink { hash: secret.hash(), tenant: TenantId::default(), subject, made_at: Some(now), expires_at };
         self.store.insert_setup_link(link, self.row(AuditEvent::AccountAdded)).await.unwrap();
         secret.reveal().to_owned()
     }

@@ -1,7 +1,7 @@
 //! A wall clock that was set: nothing is removed on its word, nothing that had ended is good again, and what was issued by
 //! it does not outlive its time. A failure means that a fault of the clock costs users their sign-ins, or lengthens them.
 
-use mcpgate::issuer::ClockWatch;
+use mcpgate::issuer::{AuthorizeRejection, ClockWatch, View};
 use mcpgate::oauth::{Client, Lifetime, Timestamp};
 use mcpgate::store::AuditEvent;
 
@@ -26,6 +26,14 @@ impl World {
 
     fn set_back(&self, secs: u64) {
         self.hands.set(Timestamp::from_secs(self.now().as_secs() - secs));
+    }
+
+    /// An operator says that the time is right, and the task that looks after the clock hears of it.
+    async fn accept_time(&self, at: Timestamp, watch: &mut ClockWatch) {
+        let accepted = mcpgate::store::AuditRow { at, event: AuditEvent::ClockAccepted, ..self.row() };
+        self.inner().accept_time(accepted).await.unwrap();
+        self.issuer.sweep_once(watch).await;
+        assert!(!self.clock.is_in_doubt());
     }
 
     /// Lets an hour pass as the task that sweeps sees it, and a little more.
@@ -191,4 +199,59 @@ async fn what_was_issued_while_the_clock_was_ahead_does_not_outlive_its_time() {
             assert!(world.refresh(&client.id, &tokens.refresh).await.is_ok());
         }
     }
+}
+
+#[tokio::test]
+async fn az_29_a_sign_in_that_was_too_old_is_not_young_again_when_the_clock_is_set_back() {
+    let (world, client, _) = signed_in().await;
+    let watch = &mut ClockWatch::default();
+    world.issuer.sweep_once(watch).await;
+    let old = world.browser(&client.id, &[]).await;
+    world.pass(HOUR / 3);
+    let refused = world.issuer.view(&old, &caller(1)).await;
+    assert!(matches!(refused, Err(AuthorizeRejection::Expired { .. })), "{refused:?}");
+    let back = Timestamp::from_secs(world.now().as_secs() - HOUR / 4);
+    world.hands.set(back);
+    let refused = world.issuer.view(&old, &caller(1)).await;
+    assert!(matches!(refused, Err(AuthorizeRejection::Expired { .. })), "{refused:?}");
+    world.accept_time(back, watch).await;
+    assert_eq!(world.now(), back);
+    let refused = world.issuer.view(&old, &caller(1)).await;
+    assert!(matches!(refused, Err(AuthorizeRejection::Gone)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn az_29_a_sign_in_that_looked_too_old_to_a_clock_that_was_ahead_goes_on_when_it_is_right() {
+    let (world, client, _) = signed_in().await;
+    let watch = &mut ClockWatch::default();
+    world.issuer.sweep_once(watch).await;
+    let browser = world.browser(&client.id, &[]).await;
+    for (ahead, gone) in [(HOUR / 2, false), (2 * HOUR, true)] {
+        world.set_ahead(ahead);
+        world.issuer.sweep_once(watch).await;
+        let refused = world.issuer.view(&browser, &caller(1)).await;
+        assert_eq!(matches!(refused, Err(AuthorizeRejection::Gone)), gone, "{refused:?}");
+        assert!(refused.is_err(), "{refused:?}");
+        world.set_back(ahead);
+        world.issuer.sweep_once(watch).await;
+        assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Ok(View::LogIn(_))));
+    }
+}
+
+#[tokio::test]
+async fn li_08_a_link_that_was_made_while_the_clock_was_ahead_ends_when_it_is_right() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    let watch = &mut ClockWatch::default();
+    world.issuer.sweep_once(watch).await;
+    world.set_ahead(DAY);
+    let link = world.link(&subject, "ahead").await;
+    assert!(world.issuer.find_setup(link.reveal()).await.unwrap().is_some());
+    world.pass(60);
+    world.set_back(DAY);
+    world.issuer.sweep_once(watch).await;
+    assert_eq!(world.issuer.find_setup(link.reveal()).await.unwrap(), None);
+    let link = world.link(&subject, "in time").await;
+    world.issuer.sweep_once(watch).await;
+    assert!(world.issuer.find_setup(link.reveal()).await.unwrap().is_some());
 }

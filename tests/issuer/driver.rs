@@ -207,7 +207,9 @@ impl World {
         };
         self.inner().insert_account(account, self.row()).await.unwrap();
         let link = self.link(&subject, name).await;
-        let outcome = self.issuer.redeem_setup(link.reveal(), PASSWORD, None, &caller(1)).await.unwrap();
+        // From a network that is no test's: it becomes a familiar one.
+        let home = Caller::new(Some([203, 0, 113, 7].into()), None);
+        let outcome = self.issuer.redeem_setup(link.reveal(), PASSWORD, None, &home).await.unwrap();
         assert!(matches!(outcome, SetupOutcome::Done(Some(_))), "{outcome:?}");
         // A new password ends what was issued up to this moment; what follows is issued after it.
         self.pass(1);
@@ -220,6 +222,7 @@ impl World {
             hash: link.hash(),
             tenant: TenantId::default(),
             subject: subject.clone(),
+            made_at: Some(self.now()),
             expires_at: self.now().plus(Lifetime::from_secs(3600)),
         };
         self.inner().insert_setup_link(row, self.row()).await.unwrap();

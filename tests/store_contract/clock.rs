@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Client, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, Lifetime, Timestamp};
-use mcpgate::store::{AuditEvent, Change, ClockNote, Insertion, LoginPlace, Rotation, Store};
+use mcpgate::store::{AuditEvent, Change, ClockNote, Insertion, LoginPlace, Rotation, SetupLink, Store};
 
 use crate::world::*;
 
@@ -13,6 +13,7 @@ crate::on_every_store! {
     what_was_made_in_time_is_left_alone,
     times_that_a_clock_that_was_ahead_has_written_become_now,
     a_secret_that_has_ended_stays_ended,
+    no_pending_authorization_outlives_a_clock_that_goes_back,
     no_client_makes_room_on_the_word_of_a_clock_that_is_ahead,
 }
 
@@ -42,6 +43,13 @@ async fn everything(store: &Arc<dyn Store>, at: Timestamp) {
     store.insert_session(session(&name, "alice", at), None, None, begun).await.unwrap();
     let page = interaction(&format!("page {at:?}"), at);
     store.begin_interaction(page, PENDING).await.unwrap();
+    let link = link(at);
+    store.insert_setup_link(link, row(AuditEvent::SetupLinkMade, at)).await.unwrap();
+}
+
+fn link(at: Timestamp) -> SetupLink {
+    let hash = hash(&format!("link {at:?}"));
+    SetupLink { hash, tenant: tenant(), subject: subject("bob"), made_at: Some(at), expires_at: at.plus(HOUR) }
 }
 
 async fn what_was_made_by_a_clock_that_was_ahead_ends_or_counts_from_now(store: Arc<dyn Store>) {
@@ -70,6 +78,7 @@ async fn what_was_made_by_a_clock_that_was_ahead_ends_or_counts_from_now(store: 
     assert!(store.touch_session(&tenant(), &hash(&format!("session {later:?}")), later).await.unwrap().is_none());
     let page = interaction(&format!("page {later:?}"), later).id;
     assert!(store.find_interaction(&tenant(), &page, later).await.unwrap().is_none());
+    assert!(store.find_setup_link(&tenant(), &link(later).hash, later).await.unwrap().is_none());
     // The grant is refreshed as if nothing had been.
     let answer = store.rotate_refresh_token(rotate("refreshed", 1, "r2", now)).await.unwrap();
     assert!(matches!(answer, Rotation::Rotated(..)), "{answer:?}");
@@ -123,6 +132,17 @@ async fn a_secret_that_has_ended_stays_ended(store: Arc<dyn Store>) {
     assert_eq!(store.turn_back(START.plus(MINUTE), START).await.unwrap(), 0);
     assert_eq!(store.turn_back(START.plus(HOUR), START).await.unwrap(), 1);
     assert_eq!(secrets().await, 1);
+}
+
+async fn no_pending_authorization_outlives_a_clock_that_goes_back(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let page = interaction("page", START);
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    let is_there = async || store.find_interaction(&tenant(), &page.id, START).await.unwrap().is_some();
+    assert_eq!(store.turn_back(START.plus(MINUTE), START).await.unwrap(), 0);
+    assert!(is_there().await);
+    assert_eq!(store.turn_back(START.plus(HOUR), START).await.unwrap(), 1);
+    assert!(!is_there().await);
 }
 
 async fn no_client_makes_room_on_the_word_of_a_clock_that_is_ahead(store: Arc<dyn Store>) {

@@ -201,7 +201,13 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
     store.insert_session(login.clone(), None, Some(START), logged_in()).await.unwrap();
     let page = interaction("page", START);
     store.begin_interaction(page.clone(), PENDING).await.unwrap();
-    let link = SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(HOUR) };
+    let link = SetupLink {
+        hash: hash("l"),
+        tenant: tenant(),
+        subject: subject("bob"),
+        made_at: None,
+        expires_at: START.plus(HOUR),
+    };
     store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
     let (_, token) = grant(&store, "c", START).await;
     let before = store.newest_audit().await.unwrap();

@@ -27,7 +27,13 @@ async fn everything(store: &Arc<dyn Store>) {
     issue(store, code("unused", START)).await;
     let audit = || row(AuditEvent::LoginSucceeded, START);
     store.insert_session(session("s", "alice", START), None, Some(START), audit()).await.unwrap();
-    let link = SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(HOUR) };
+    let link = SetupLink {
+        hash: hash("l"),
+        tenant: tenant(),
+        subject: subject("bob"),
+        made_at: None,
+        expires_at: START.plus(HOUR),
+    };
     store.insert_setup_link(link, audit()).await.unwrap();
     let page = interaction("remembering", START);
     store.begin_interaction(page.clone(), PENDING).await.unwrap();

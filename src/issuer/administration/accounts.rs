@@ -223,11 +223,13 @@ impl Administration {
         let login = &self.config.login;
         // LI-08: a reset opens what is in use, so it is done at once or not at all.
         let lifetime = if account.password.is_some() { login.reset_link } else { login.setup_link };
+        let now = self.clock.now();
         let link = SetupLink {
             hash: secret.hash(),
             tenant: self.tenant.clone(),
             subject: account.subject.clone(),
-            expires_at: self.clock.now().plus(lifetime),
+            made_at: Some(now),
+            expires_at: now.plus(lifetime),
         };
         let row = self.audit_of(AuditEvent::SetupLinkMade, &account.subject);
         self.store.insert_setup_link(link, row).await?;

@@ -15,7 +15,7 @@ use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
 
 const COLUMNS: &str = "no, tenant, subject, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
 
-const SELECT_LINK: &str = "SELECT l.hash, l.tenant, a.subject, l.expires_at, l.seal
+const SELECT_LINK: &str = "SELECT l.hash, l.tenant, a.subject, l.made_at, l.expires_at, l.seal
     FROM setup_link l JOIN account a ON a.no = l.account_no";
 
 fn is_disabled(status: AccountStatus) -> bool {
@@ -170,7 +170,13 @@ fn insert(db: &Connection, account: &Account) -> Result<Insertion, StoreError> {
 }
 
 fn read_link(c: &mut Columns<'_>) -> Result<SetupLink, StoreError> {
-    let link = SetupLink { hash: c.hash()?, tenant: c.tenant()?, subject: c.subject()?, expires_at: c.moment()? };
+    let link = SetupLink {
+        hash: c.hash()?,
+        tenant: c.tenant()?,
+        subject: c.subject()?,
+        made_at: c.optional_moment()?,
+        expires_at: c.moment()?,
+    };
     opened(link, c.number()?, "a set-password link")
 }
 
@@ -322,8 +328,8 @@ impl AccountStore for EmbeddedStore {
             execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [account_no])?;
             execute_once(
                 db,
-                "INSERT INTO setup_link (hash, tenant, account_no, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![link.hash, link.tenant, account_no, link.expires_at, link.seal()],
+                "INSERT INTO setup_link (hash, tenant, account_no, made_at, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![link.hash, link.tenant, account_no, link.made_at, link.expires_at, link.seal()],
             )?;
             audit::append(db, &audit)
         })

@@ -11,11 +11,12 @@ use super::{EmbeddedStore, audit, clients, grants, tokens};
 use crate::oauth::Timestamp;
 
 /// What was made later than ?1 and need not be kept.
-const MADE_AFTER: [&str; 4] = [
+const MADE_AFTER: [&str; 5] = [
     "DELETE FROM code WHERE used_at IS NULL AND issued_at > ?1",
     "DELETE FROM interaction WHERE created_at > ?1",
     "DELETE FROM login_session WHERE authenticated_at > ?1",
     "DELETE FROM consent WHERE given_at > ?1",
+    "DELETE FROM setup_link WHERE made_at > ?1",
 ];
 
 /// Times that say nothing about who may do what, but for how long something is remembered or believed: what is later than
@@ -36,6 +37,10 @@ fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, St
         tokens::remove(db, &tenant, &hash)?;
         audit::announce(db, now, &Change::AccessTokenRevoked(tenant, hash))?;
         changed += 1;
+    }
+    if told > latest {
+        // Nobody can tell any more which of them were too old to go on with.
+        changed += execute(db, "DELETE FROM interaction", [])?;
     }
     for sql in MADE_AFTER {
         changed += execute(db, sql, [latest])?;

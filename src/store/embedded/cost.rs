@@ -54,7 +54,13 @@ fn page(name: &str, source: Source) -> Interaction {
 }
 
 fn link(of: &str) -> SetupLink {
-    SetupLink { hash: hash(of), tenant: tenant(), subject: subject(of), expires_at: START.plus(HOUR) }
+    SetupLink {
+        hash: hash(of),
+        tenant: tenant(),
+        subject: subject(of),
+        made_at: Some(START),
+        expires_at: START.plus(HOUR),
+    }
 }
 
 /// Puts a row into every table that grows with what people or strangers do.

@@ -127,12 +127,17 @@ impl Sealed for Account {
 
 impl Sealed for SetupLink {
     fn seal(&self) -> u32 {
-        Fields::of("setup_link")
+        let fields = Fields::of("setup_link")
             .bytes(&self.hash.0)
             .text(self.tenant.as_str())
             .text(self.subject.as_str())
-            .at(self.expires_at)
-            .finish()
+            .at(self.expires_at);
+        // Nothing for an unknown time: rows that were sealed before it was noted keep their seal.
+        match self.made_at {
+            Some(at) => fields.at(at),
+            None => fields,
+        }
+        .finish()
     }
 }
 

@@ -30,8 +30,13 @@ fn rt_16_a_backup_that_is_put_back_ends_what_it_holds_open() {
         issue(store, code("code", START)).await;
         let login: LoginSession = session("s", "alice", START);
         store.insert_session(login.clone(), None, Some(START), row(AuditEvent::LoginSucceeded, START)).await.unwrap();
-        let link =
-            SetupLink { hash: hash("l"), tenant: tenant(), subject: subject("bob"), expires_at: START.plus(DAY) };
+        let link = SetupLink {
+            hash: hash("l"),
+            tenant: tenant(),
+            subject: subject("bob"),
+            made_at: None,
+            expires_at: START.plus(DAY),
+        };
         store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
         store.begin_interaction(interaction("waiting", START), PENDING).await.unwrap();
         store.backup(&copy).await.unwrap();
