@@ -60,9 +60,11 @@ impl Issuer {
             cache.forget_subject(&self.tenant, &account.subject);
         }
         let account = Account { password_set_at: Some(set_at), failed_logins: 0, last_failed_at: None, ..*account };
-        Ok(match self.begin_session(&account, Some(session), caller).await? {
-            Some((secret, _)) => PasswordChanged::Done(secret),
-            None => PasswordChanged::SignedOut,
-        })
+        let Some((secret, _)) = self.begin_session(&account, Some(session), caller).await? else {
+            return Ok(PasswordChanged::SignedOut);
+        };
+        // They gave the password from here, as for a sign-in.
+        self.remember_login(&account, caller).await?;
+        Ok(PasswordChanged::Done(secret))
     }
 }

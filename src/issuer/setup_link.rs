@@ -50,8 +50,11 @@ impl Issuer {
         if let Some(cache) = &self.cache {
             cache.forget_subject(&self.tenant, &account.subject);
         }
-        // The place becomes a familiar one when somebody signs in from it with the password.
         let begun = self.begin_session(&account, replaces, caller).await?;
+        if begun.is_some() {
+            // Whoever set the password signs in with it from here: they are no stranger to this network (LI-03).
+            self.remember_login(&account, caller).await?;
+        }
         Ok(SetupOutcome::Done(begun.map(|(secret, _)| secret)))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::issuer::{AuthorizeRejection, Caller, LoginOutcome, Step};
+use mcpgate::issuer::{AuthorizeRejection, Caller, LoginOutcome, OwnPassword, PasswordChanged, SetupOutcome, Step};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{AuditEvent, Store};
 
@@ -229,6 +229,29 @@ async fn li_03_a_neighbours_wrong_passwords_do_not_lock_a_familiar_network_out()
         let browser = world.browser(&client.id, &[]).await;
         let outcome = attempt(&world, &browser, "ada", PASSWORD, &neighbour(1, last)).await;
         assert!(matches!(outcome, LoginOutcome::LoggedIn { .. }), "{last}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn li_03_who_has_set_a_password_is_no_stranger_where_they_did_so() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let link = world.link(&subject, "from here").await;
+    let set = world.issuer.redeem_setup(link.reveal(), "another-teapot-42", None, &neighbour(1, 7)).await.unwrap();
+    let SetupOutcome::Done(Some(session)) = set else { panic!("{set:?}") };
+    let wish = OwnPassword { present: "another-teapot-42", new: "one-teapot-more-43", end_grants: false };
+    let changed = world.issuer.change_own_password(session.reveal(), &wish, &neighbour(2, 7)).await.unwrap();
+    assert!(matches!(changed, PasswordChanged::Done(_)), "{changed:?}");
+    for network in [1, 2, 3] {
+        let browser = world.browser(&client.id, &[]).await;
+        for n in 0..100 {
+            world.pass(1);
+            attempt(&world, &browser, &format!("made-up-{n}"), "wrong", &neighbour(network, 200)).await;
+        }
+        let outcome = attempt(&world, &browser, "ada", "one-teapot-more-43", &neighbour(network, 8)).await;
+        let is_familiar = matches!(outcome, LoginOutcome::LoggedIn { .. });
+        assert_eq!(is_familiar, network < 3, "{network}: {outcome:?}");
     }
 }
 
