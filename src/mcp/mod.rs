@@ -17,5 +17,6 @@ mod version;
 pub use envelope::{Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};
+pub use reads::SUBSCRIBE;
 pub use refusal::{Refusal, UnsupportedVersion};
 pub use version::{ProtocolVersion, STATELESS_VERSIONS};

@@ -1,6 +1,9 @@
-//! Which requests only read, so that sending one twice changes nothing.
+//! What methods tell of a request: whether it only reads, so that sending it twice changes nothing; whether it subscribes.
 
 use super::envelope::{Envelope, MessageKind};
+
+/// Opens a stream that never ends by itself (2026-07-28, subscriptions).
+pub const SUBSCRIBE: &str = "subscriptions/listen";
 
 /// Methods that only read (MCP: ping, discovery, lists, reads, completion, the state and the result of a task).
 const READS: [&str; 12] = [
@@ -23,6 +26,12 @@ impl Envelope<'_> {
     #[must_use]
     pub fn only_reads(&self) -> bool {
         self.kind == MessageKind::Request && self.method.as_deref().is_some_and(|method| READS.contains(&method))
+    }
+
+    /// Returns whether it is a request whose answer never ends by itself.
+    #[must_use]
+    pub fn is_subscription(&self) -> bool {
+        self.kind == MessageKind::Request && self.method.as_deref() == Some(SUBSCRIBE)
     }
 }
 

@@ -158,7 +158,7 @@ impl Proxy {
             silence,
             on_silence,
             grace: config.timeouts.expired_stream,
-            is_standing: is_events && exchange.parts.method == Method::GET,
+            is_standing: is_events && exchange.is_standing(),
         };
         let ward = self.watch.over(token.token(), exchange.generation, route, limits);
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);

@@ -16,6 +16,8 @@ pub(super) enum Ids {
     None,
     /// The common case, which allocates nothing.
     One(Bytes),
+    /// One request whose answer is a stream that never ends by itself.
+    Subscription(Bytes),
     /// Those of a batch.
     Many(Box<[Bytes]>),
 }
@@ -28,15 +30,29 @@ impl Ids {
     /// Returns the id of a message that is one request.
     pub(super) fn one(&self) -> Option<&str> {
         match self {
-            Self::One(id) => std::str::from_utf8(id).ok(),
+            Self::One(id) | Self::Subscription(id) => std::str::from_utf8(id).ok(),
             Self::None | Self::Many(_) => None,
         }
+    }
+
+    pub(super) fn is_subscription(&self) -> bool {
+        matches!(self, Self::Subscription(_))
+    }
+
+    /// Returns the result that ends a subscription, as an event (2026-07-28, SubscriptionsListenResult: sent when the
+    /// stream ends in good order, as when a server goes down; clients tell it from a connection that broke).
+    pub(super) fn end_of_subscription(&self) -> Option<String> {
+        let Self::Subscription(id) = self else { return None };
+        let id = std::str::from_utf8(id).ok()?;
+        let meta = format!(r#"{{"io.modelcontextprotocol/subscriptionId":{id}}}"#);
+        let result = format!(r#"{{"resultType":"complete","_meta":{meta}}}"#);
+        Some(format!("event: message\ndata: {{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n\n"))
     }
 
     fn each(&self) -> impl Iterator<Item = &str> {
         let (one, many) = match self {
             Self::None => (None, &[][..]),
-            Self::One(id) => (Some(id), &[][..]),
+            Self::One(id) | Self::Subscription(id) => (Some(id), &[][..]),
             Self::Many(ids) => (None, &ids[..]),
         };
         one.into_iter().chain(many).filter_map(|id| std::str::from_utf8(id).ok())
@@ -57,7 +73,7 @@ impl Ids {
     pub(super) fn errors_as_json(&self, message: &str) -> Bytes {
         let error = |id| Refusal { code: INTERNAL_ERROR, message, id: Some(id), data: None }.to_json();
         match self {
-            Self::None | Self::One(_) => self.each().flat_map(error).collect(),
+            Self::None | Self::One(_) | Self::Subscription(_) => self.each().flat_map(error).collect(),
             Self::Many(_) => {
                 let errors: Vec<_> = self.each().map(error).collect();
                 [b"[".as_slice(), &errors.join(&b','), b"]"].concat().into()

@@ -17,7 +17,7 @@ use super::answer::{self, Form};
 use super::caching;
 use super::caller::Caller;
 use super::fault::{Cause, Fault};
-use super::headers::MCP_SESSION_ID;
+use super::headers::{MCP_METHOD, MCP_SESSION_ID};
 use super::permit::Addressed;
 use super::places::Place;
 use super::rejection::{INTERNAL_ERROR, Rejection, SESSION_NOT_FOUND};
@@ -28,6 +28,7 @@ use super::waiting::{Wait, Waiting};
 use super::watch::{Limits, Order};
 use super::{Exchange, Proxy};
 use crate::config::UpstreamKind;
+use crate::mcp::SUBSCRIBE;
 use crate::telemetry::Outcome;
 use crate::web::{Body, Response};
 
@@ -152,10 +153,21 @@ impl Exchange<'_> {
         self.route.kind == UpstreamKind::Mcp && self.parts.method == Method::GET
     }
 
+    /// Returns whether a stream that it is answered with never ends by itself: that of a GET, and of 2026-07-28 that of
+    /// `subscriptions/listen`, which is known by its header where the body is not read.
+    pub(super) fn is_standing(&self) -> bool {
+        let is_named = || {
+            self.route.kind == UpstreamKind::Mcp
+                && self.version.is_modern()
+                && self.parts.headers.get(MCP_METHOD).is_some_and(|method| method == SUBSCRIBE)
+        };
+        self.parts.method == Method::GET || self.ids.is_subscription() || (self.ids.is_empty() && is_named())
+    }
+
     /// How long the upstream may take. `is_initialize` says that the answer's head may bear a session id.
     pub(super) fn patience(&self, is_initialize: bool) -> Wait {
         let route = self.route;
-        if self.is_stream() {
+        if self.is_stream() || (self.ids.is_subscription() && accepts_events(&self.parts.headers)) {
             return Wait { early: Some(STREAM_HEAD), limit: route.max_stream };
         }
         let limit = if self.parts.method == Method::POST { route.call_timeout } else { route.first_byte_timeout };
@@ -214,7 +226,8 @@ impl Proxy {
         let (route, config) = (exchange.route, exchange.config);
         let stream = exchange.is_stream().then(|| exchange.stream(caller));
         // An open stream is no longer a request under way; a call is.
-        let place = Some(place).filter(|_| stream.is_none());
+        let is_standing = exchange.is_standing();
+        let place = Some(place).filter(|_| !is_standing);
         let late = Late { waiting, place, route: Arc::clone(route), asked, stream };
         let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
         record.answer(Outcome::Forwarded, StatusCode::OK);
@@ -224,7 +237,7 @@ impl Proxy {
             silence: config.timeouts.sse_keep_alive,
             on_silence: Order::KeepAlive,
             grace: config.timeouts.expired_stream,
-            is_standing: late.stream.is_some(),
+            is_standing,
         };
         let ward = self.watch.over(token.token(), exchange.generation, route, limits);
         let ids = std::mem::take(&mut exchange.ids);

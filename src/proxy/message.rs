@@ -191,6 +191,7 @@ fn ids_of(body: &Bytes, messages: &[Envelope<'_>]) -> Ids {
     });
     match (messages, ids.next()) {
         (_, None) => Ids::None,
+        ([message], Some(id)) if message.is_subscription() => Ids::Subscription(id),
         ([_], Some(id)) => Ids::One(id),
         (_, Some(first)) => Ids::Many(std::iter::once(first).chain(ids).collect()),
     }

@@ -143,10 +143,15 @@ impl Relay {
         }
         self.stop();
         self.record.break_off(order.outcome());
-        if let (Order::GoingDown, Some((events, _)), true) = (order, &self.events, self.ids.is_empty()) {
-            // The client comes again and asks for what it has not seen (Last-Event-ID).
-            let comment = format!(": {}\n\n", order.words());
-            return Some(Ok([events.discard(), comment.as_bytes()].concat().into()));
+        if let (Order::GoingDown | Order::TooOld, Some((events, _))) = (order, &self.events) {
+            let end = match self.ids.end_of_subscription() {
+                // The client comes again and asks for what it has not seen (Last-Event-ID).
+                None if self.ids.is_empty() && order == Order::GoingDown => Some(format!(": {}\n\n", order.words())),
+                end => end,
+            };
+            if let Some(end) = end {
+                return Some(Ok([events.discard(), end.as_bytes()].concat().into()));
+            }
         }
         Some(self.farewell(INTERNAL_ERROR, order.words()))
     }

@@ -121,7 +121,7 @@ pub(super) struct Limits {
     pub(super) on_silence: Order,
     /// How long an answer may go on after its token has expired.
     pub(super) grace: Duration,
-    /// Whether it never ends by itself: the stream of a GET.
+    /// Whether it never ends by itself: the stream of a GET, or of a subscription.
     pub(super) is_standing: bool,
 }
 

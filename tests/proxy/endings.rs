@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcpgate::config::Config;
 use mcpgate::oauth::Lifetime;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::calls::{HALF, JSON, PROGRESS, assert_ended, call, open, rest, stream, wait, world};
-use super::client::Ask;
+use super::calls::{BOTH, HALF, JSON, PROGRESS, assert_ended, call, open, rest, stream, wait, world};
+use super::client::{Ask, Reply};
 use super::upstream::{Act, EVENTS, answer, chunk, send, soon};
 use super::world::{MCP, PING, World};
 
@@ -87,6 +89,75 @@ async fn tv_14_nothing_of_a_begun_answer_passes_once_its_token_was_revoked() {
             assert_eq!(rest.contains("the access token has ended"), head == EVENTS, "{pause} ms: {rest:?}");
         }
     }
+}
+
+fn listen(token: &str) -> Ask {
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+    let body = json!({"jsonrpc": "2.0", "id": 7, "method": "subscriptions/listen", "params": {"_meta": meta}});
+    Ask::modern(body.to_string()).field("Mcp-Method", "subscriptions/listen").bearer(token).field("Accept", BOTH)
+}
+
+/// Asserts that a subscription has ended in good order.
+fn assert_complete(reply: &Reply, before: &str) {
+    // Without the signs of life between.
+    let text: String = reply.text().split_inclusive("\n\n").filter(|event| *event != ":\n\n").collect();
+    let result = text.strip_prefix(before).and_then(|rest| rest.strip_prefix("event: message\ndata: "));
+    let result: Value = serde_json::from_str(result.unwrap_or_else(|| panic!("{text:?}"))).unwrap();
+    let meta = json!({"io.modelcontextprotocol/subscriptionId": 7});
+    let expected = json!({"jsonrpc": "2.0", "id": 7, "result": {"resultType": "complete", "_meta": meta}});
+    assert_eq!((result, reply.complete), (expected, true));
+}
+
+#[tokio::test]
+async fn subscriptions_are_standing_streams_and_end_in_good_order() {
+    let world = world(|config| config.upstreams.iter_mut().for_each(|upstream| upstream.max_connections = 1)).await;
+    let token = world.token(MCP).text;
+    // One whose upstream sends no head: the client has one after two seconds, and it takes nobody's place.
+    world.mcp.then([Act::Hang]);
+    let mut late = world.connect().await;
+    late.send(&listen(&token).bytes()).await;
+    assert_eq!(late.head().await.status, 200);
+    let mut open = Vec::new();
+    for sent in [PROGRESS, HALF] {
+        world.mcp.then([send(EVENTS), chunk(sent), Act::Hang]);
+        let mut client = world.connect().await;
+        client.send(&listen(&token).bytes()).await;
+        client.head().await;
+        client.chunks_until(sent).await;
+        open.push(client);
+    }
+    assert_eq!(world.ask(&call(&token)).await.status, 200);
+    world.drain();
+    assert_complete(&rest(&mut late, "").await, "");
+    for (mut client, before) in open.into_iter().zip(["", "\nevent: discarded\n\n"]) {
+        assert_complete(&rest(&mut client, "").await, before);
+    }
+    world.mcp.then([send(EVENTS), chunk(PROGRESS), Act::Hang]);
+    assert_complete(&world.ask(&listen(&token)).await, "");
+    world.metric("mcpgate_requests_total{upstream=\"main\",outcome=\"going_down\"} 4").await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_too_old_ends_in_good_order_and_one_that_is_not_read_at_drain() {
+    let change = |config: &mut Config| {
+        config.upstreams.iter_mut().for_each(|upstream| {
+            upstream.max_stream = Duration::from_millis(100);
+        })
+    };
+    let old = world(change).await;
+    old.mcp.then([send(EVENTS), chunk(PROGRESS), Act::Hang]);
+    assert_complete(&old.ask(&listen(&old.token(MCP).text)).await, PROGRESS);
+
+    let unread = world(|config| config.upstreams.iter_mut().for_each(|upstream| upstream.check_envelope = false)).await;
+    let token = unread.token(MCP).text;
+    unread.mcp.then([send(EVENTS), chunk(PROGRESS), Act::Hang]);
+    let mut client = unread.connect().await;
+    client.send(&listen(&token).bytes()).await;
+    client.head().await;
+    client.chunks_until(PROGRESS).await;
+    unread.drain();
+    let reply = rest(&mut client, "").await;
+    assert!(reply.complete && reply.text().ends_with(": the gateway is going down\n\n"), "{reply:?}");
 }
 
 #[tokio::test]
