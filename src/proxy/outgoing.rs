@@ -2,8 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) enum Outgoing {
 /// Bytes that are handed over to be sent.
 pub(super) struct Piece {
     bytes: Bytes,
-    begun: Option<Arc<AtomicBool>>,
+    mark: Option<Arc<Mark>>,
 }
 
 impl Buf for Piece {
@@ -40,8 +40,8 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         // Only what the peer's window lets through gets here.
-        if let Some(begun) = self.begun.as_ref().filter(|_| count > 0) {
-            begun.store(true, Relaxed);
+        if let Some(mark) = self.mark.take_if(|_| count > 0) {
+            mark.begin();
         }
         self.bytes.advance(count);
     }
@@ -49,28 +49,39 @@ impl Buf for Piece {
 
 impl From<Bytes> for Piece {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes, begun: None }
+        Self { bytes, mark: None }
     }
 }
 
-/// A body of which the sender would know whether any of it was sent.
-pub(super) struct Lent {
-    bytes: Bytes,
-    begun: Arc<AtomicBool>,
+/// Tells the sender of a body whether any of it was sent.
+#[derive(Default)]
+pub(super) struct Mark {
+    /// Whether there is something to be sent: a client that uploads may take its time.
+    offered: AtomicBool,
+    begun: AtomicBool,
+    /// The body until then, if all of it is here. No longer, so that a large one gives its place back once it is sent.
+    bytes: Mutex<Option<Bytes>>,
 }
 
-impl Lent {
-    /// The largest: so that what holds a place for large bodies gives it back once it is sent.
-    const LARGEST: usize = 64 * 1024;
+impl Mark {
+    fn begin(&self) {
+        self.begun.store(true, Relaxed);
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 
     /// Returns whether any of it was sent.
     pub(super) fn has_begun(&self) -> bool {
         self.begun.load(Relaxed)
     }
 
-    /// Returns the body if nothing of it was sent.
-    pub(super) fn untouched(self) -> Option<Bytes> {
-        (!self.has_begun()).then_some(self.bytes)
+    /// Returns whether something waits to be sent, and nothing was.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.offered.load(Relaxed) && !self.has_begun()
+    }
+
+    /// Returns the body if all of it is here and nothing of it was sent.
+    pub(super) fn untouched(&self) -> Option<Bytes> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -80,6 +91,7 @@ pub(super) struct Upload {
     left: usize,
     paced: Paced,
     progress: Arc<Progress>,
+    mark: Option<Arc<Mark>>,
 }
 
 /// How far an upload has come, for whoever waits for the answer to it.
@@ -123,7 +135,7 @@ impl Outgoing {
     pub(super) fn stream(body: RequestBody, limit: usize, time: Duration) -> Self {
         let progress = Progress { state: AtomicU8::new(UNDER_WAY), has_place: AtomicBool::new(true) };
         let paced = Paced::new(Pace { total: time, grace: Pace::CLIENTS_GRACE });
-        Self::Stream(Box::new(Upload { body, left: limit, paced, progress: Arc::new(progress) }))
+        Self::Stream(Box::new(Upload { body, left: limit, paced, progress: Arc::new(progress), mark: None }))
     }
 
     /// Returns how far it has come, unless all of it is here.
@@ -134,14 +146,16 @@ impl Outgoing {
         }
     }
 
-    /// Returns a body that is here, to know what became of it; `None` if it is not here, or large.
-    pub(super) fn lend(&mut self) -> Option<Lent> {
+    /// Returns what tells whether any of it was sent; `None` if there is nothing to be sent.
+    pub(super) fn mark(&mut self) -> Option<Arc<Mark>> {
         match self {
-            Self::Whole(Some(piece)) if (1..=Lent::LARGEST).contains(&piece.bytes.len()) => {
-                let begun = Arc::clone(piece.begun.get_or_insert_default());
-                Some(Lent { bytes: piece.bytes.clone(), begun })
+            Self::Whole(Some(piece)) if !piece.bytes.is_empty() => {
+                let bytes = Mutex::new(Some(piece.bytes.clone()));
+                let mark = Mark { offered: AtomicBool::new(true), begun: AtomicBool::new(false), bytes };
+                Some(Arc::clone(piece.mark.insert(Arc::new(mark))))
             }
-            Self::Empty | Self::Whole(_) | Self::Stream(_) => None,
+            Self::Stream(upload) => Some(Arc::clone(upload.mark.get_or_insert_default())),
+            Self::Empty | Self::Whole(_) => None,
         }
     }
 }
@@ -192,7 +206,11 @@ impl Upload {
                         self.progress.state.store(ENDED, Relaxed);
                     }
                     // The upstream may take its time: what waits for it must not be a read buffer for each byte.
-                    return Poll::Ready(Some(Ok(Frame::data(detached(data).into()))));
+                    let mark = self.mark.take_if(|_| !data.is_empty());
+                    if let Some(mark) = &mark {
+                        mark.offered.store(true, Relaxed);
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(Piece { bytes: detached(data), mark }))));
                 }
                 Poll::Ready(Some(Err(_))) => return self.fail(BROKEN_OFF, io::ErrorKind::ConnectionAborted),
                 Poll::Ready(None) => {

@@ -237,22 +237,24 @@ impl Pool {
         *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Unanswered::Refused(Rejection::Internal))?;
         request.headers_mut().remove(HOST);
         *request.version_mut() = Version::HTTP_2;
-        let lent = request.body_mut().lend();
+        let mark = request.body_mut().mark();
         let share = lease.share.insert(share);
         let mut sent: SentRequest = Box::pin(share.sender.try_send_request(request));
         let begun = Instant::now();
-        if let Some(lent) = lent {
+        if let Some(mark) = mark {
             let first = wait.early.map_or(origin.connect_timeout, |early| early.min(origin.connect_timeout));
             let mut early = until(&self.closing, sent.as_mut(), first).await?;
-            if early.is_none() && !lent.has_begun() {
+            if early.is_none() && !mark.has_begun() {
                 early = until(&self.closing, sent.as_mut(), origin.connect_timeout.saturating_sub(first)).await?;
             }
             if let Some(answer) = early {
                 return answer.map_err(|error| failure(error, None, is_reused));
             }
-            // What the peer's window has let nothing through of, the peer cannot have acted on.
-            if let Some(body) = lent.untouched() {
+            if mark.is_stuck() {
                 share.leave();
+            }
+            // What the peer's window has let nothing through of, the peer cannot have acted on.
+            if let Some(body) = mark.untouched() {
                 let detail = format!("it has let nothing of a request through in {:?}", origin.connect_timeout);
                 return Err(Unanswered::Unprocessed(Fault::new(Cause::TooSlow, detail), Some(body)).into());
             }

@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 use super::client::{Ask, Client, Reply};
 use super::secure::tls_for_localhost;
 use super::upstream::soon;
-use super::world::{MCP, PING, World};
+use super::world::{API, MCP, PING, World};
 
 type Line = Connection<TlsStream<TcpStream>, Bytes>;
 
@@ -349,6 +349,62 @@ async fn a_call_of_which_nothing_is_let_through_goes_over_another_connection() {
         seen.clone_from(&server.seen.borrow());
     }
     assert!(seen.ends_with(&[0, 1, 1]), "{seen:?}");
+}
+
+/// Reads every body and answers, but for those that ask for nothing: of these it reads no byte.
+async fn read_or_hold(mut line: Line, number: usize, seen: Seen) {
+    let mut held = Vec::new();
+    while let Some(Ok((request, mut send))) = line.accept().await {
+        seen.add(number);
+        if request.uri().query() == Some("hold") {
+            held.push((request, send));
+            continue;
+        }
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            while let Some(Ok(data)) = body.data().await {
+                drop(body.flow_control().release_capacity(data.len()));
+            }
+            respond(&mut send, ANSWER);
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_takes_the_whole_window_of_a_connection_costs_others_a_moment_whatever_their_size() {
+    let large = |size: usize, method: &str, target: &str, token: &str| {
+        let arguments = "y".repeat(size);
+        let body =
+            json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "a", "arguments": arguments}});
+        Ask::new(method, target).field("Content-Type", "application/json").body(body.to_string()).bearer(token)
+    };
+    let mut server = start(Builder::new(), read_or_hold).await;
+    let world = server.world_with(|config| {
+        config.upstreams.iter_mut().for_each(|upstream| upstream.call_timeout = Duration::from_secs(20));
+    });
+    let world = world.await;
+    let (token, api) = (world.token(MCP).text, world.token(API).text);
+    assert_good(&world.ask(&ask("", &token)).await);
+    let mut stuck = world.connect().await;
+    stuck.send(&large(200_000, "POST", "/mcp?hold", &token).bytes()).await;
+    server.wait_for(2).await;
+    for _ in 0..2 {
+        assert_good(&world.ask(&large(70_000, "POST", "/mcp", &token)).await);
+    }
+    assert_eq!(*server.seen.borrow(), [0, 0, 0, 1, 1], "sent once more, since nothing of it was let through");
+
+    // An upload cannot be sent twice; the next goes over another connection all the same.
+    let upload = |size, target| large(size, "PUT", target, &api);
+    assert_eq!(world.ask(&upload(1, "/api/a")).await.status, 200);
+    let mut stuck = world.connect().await;
+    stuck.send(&upload(200_000, "/api/a?hold").bytes()).await;
+    server.wait_for(7).await;
+    let mut waiting = world.connect().await;
+    waiting.send(&upload(70_000, "/api/a").bytes()).await;
+    server.wait_for(8).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(world.ask(&upload(70_000, "/api/a")).await.status, 200);
+    assert_eq!(server.seen.borrow()[5..], [2, 2, 2, 3]);
 }
 
 #[tokio::test]
