@@ -60,7 +60,7 @@ fn kept(body: &Bytes, word: &str) -> Bytes {
     }
 }
 
-/// Finds the code of a JSON-RPC error in an answer: one message, or the first event in a piece of a stream.
+/// Finds the code of a JSON-RPC error in an answer: one message, or the events in a piece of a stream.
 pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
     #[derive(Deserialize)]
     struct Answer {
@@ -71,14 +71,18 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
         code: i64,
     }
     const MARK: &[u8] = b"\"error\"";
-    let beginning = answer.get(..answer.len().min(LOOKED_AT)).unwrap_or_default();
-    // Nearly all answers are none, and cost no more than this look.
-    if !beginning.windows(MARK.len()).any(|part| part == MARK) {
-        return None;
+    let code_of = |message: &[u8]| {
+        let beginning = message.get(..message.len().min(LOOKED_AT)).unwrap_or_default();
+        // Nearly all answers are none, and cost no more than this look.
+        if !beginning.windows(MARK.len()).any(|part| part == MARK) {
+            return None;
+        }
+        serde_json::from_slice::<Answer>(message).ok()?.error.map(|fault| fault.code)
+    };
+    if !is_events {
+        return code_of(answer);
     }
-    let message =
-        if is_events { answer.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"data:"))? } else { answer };
-    serde_json::from_slice::<Answer>(message).ok()?.error.map(|fault| fault.code)
+    answer.split(|b| *b == b'\n').filter_map(|line| line.strip_prefix(b"data:")).find_map(code_of)
 }
 
 #[cfg(test)]
@@ -113,10 +117,14 @@ mod tests {
     #[test]
     fn the_code_of_an_error_is_found_and_nothing_else_is_taken_for_one() {
         let error = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"x"}}"#;
+        let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"error":{"code":7}}}"#;
         for (answer, is_events, code) in [
             (error.to_owned(), false, Some(-32602)),
             (format!("event: message\ndata: {error}\n\n"), true, Some(-32602)),
             (format!("data: {error}\r\n\r\n"), true, Some(-32602)),
+            (format!("data: {progress}\n\nevent: message\ndata: {error}\n\n"), true, Some(-32602)),
+            (format!("data: {}\n\ndata: {error}\n\n", "x".repeat(10_000)), true, Some(-32602)),
+            (format!("data: {progress}\n\ndata: {}\n\n", error.replace("error", "result")), true, None),
             (format!("data: {}", &error[..40]), true, None),
             (r#"{"jsonrpc":"2.0","id":1,"result":{"error":{"code":7}}}"#.to_owned(), false, None),
             (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(), false, None),
