@@ -43,7 +43,9 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(body: &[u8]) -> Result<Self, OAuthError> {
         let problem = "the client metadata must be one JSON object without repeated members";
-        let members = json::object(body).ok_or_else(|| OAuthError::new(Rule::MetadataNotAnObject, problem))?;
+        let members = json::object(body).ok_or_else(|| {
+            OAuthError::new(Rule::MetadataNotAnObject, problem).came("body", &String::from_utf8_lossy(body))
+        })?;
         Ok(Self { members, left_out: Vec::new() })
     }
 
@@ -62,7 +64,7 @@ impl Reader {
     /// Returns a text that something depends on.
     pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, OAuthError> {
         let Some(value) = self.value(name) else { return Ok(None) };
-        let text = value.as_str().ok_or_else(|| malformed(format!("{name} must be a string")))?;
+        let text = value.as_str().ok_or_else(|| malformed(name, value, format!("{name} must be a string")))?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
@@ -141,7 +143,8 @@ impl Reader {
         let keys = self.value("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array);
         let is_private = |key: &Value| ["d", "k", "p", "q"].iter().any(|member| key.get(member).is_some());
         if keys.into_iter().flatten().any(is_private) {
-            return Err(OAuthError::new(Rule::PrivateKey, "jwks must not contain private keys"));
+            let jwks = self.value("jwks").map(Value::to_string).unwrap_or_default();
+            return Err(OAuthError::new(Rule::PrivateKey, "jwks must not contain private keys").came("jwks", &jwks));
         }
         Ok(())
     }
@@ -150,10 +153,13 @@ impl Reader {
     /// editions, and one that is not taken must not end those beside it.
     pub(super) fn redirect_uris(&mut self, policy: &RedirectPolicy) -> Result<RegisteredRedirects, OAuthError> {
         let refuse = |cause: InvalidRedirect| OAuthError::new(Rule::RedirectUriRefused, cause.to_string());
-        let Some(value) = self.value("redirect_uris") else { return Err(refuse(InvalidRedirect::Count)) };
-        let Some(entries) = value.as_array() else { return Err(malformed("redirect_uris must be a list")) };
+        let name = "redirect_uris";
+        let Some(value) = self.value(name) else { return Err(refuse(InvalidRedirect::Count)) };
+        let Some(entries) = value.as_array() else {
+            return Err(malformed(name, value, "redirect_uris must be a list"));
+        };
         if entries.len() > MAX_REDIRECT_URIS {
-            return Err(malformed("more than 20 redirect_uris"));
+            return Err(malformed(name, value, "more than 20 redirect_uris"));
         }
         // An entry that is no string is as malformed as the empty one.
         let uris: Vec<_> = entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect();
@@ -175,12 +181,17 @@ impl Reader {
         Some(asked.intersection(known)).filter(|scopes| !scopes.is_empty())
     }
 
-    /// Returns the name that pages show the client by.
-    pub(super) fn client_name(&self) -> Result<Option<String>, OAuthError> {
-        let Some(text) = self.text("client_name")? else { return Ok(None) };
-        let line = display_name::clean(text)
-            .ok_or_else(|| malformed(format!("client_name {TOO_LONG}")).came("client_name", text))?;
-        Ok(Some(line).filter(|line| !line.is_empty()))
+    /// MCP 2025-11-25 authorization, client id metadata documents: `client_name` is required in one. A registration can do
+    /// without.
+    pub(super) fn expect_name(&self) -> Result<(), OAuthError> {
+        let text = self.text("client_name")?.unwrap_or_default();
+        let line = display_name::clean(text).ok_or_else(|| {
+            OAuthError::new(Rule::MemberMalformed, format!("client_name {TOO_LONG}")).came("client_name", text)
+        })?;
+        if line.is_empty() {
+            return Err(OAuthError::new(Rule::ClientNameMissing, "client_name is missing").came("client_name", text));
+        }
+        Ok(())
     }
 
     /// `native` or `web`; it decides nothing here (OpenID Connect Registration 2).
@@ -232,8 +243,9 @@ impl Reader {
     }
 }
 
-fn malformed(description: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {
-    OAuthError::new(Rule::MemberMalformed, description)
+fn malformed(name: &'static str, value: &Value, description: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {
+    let came = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    OAuthError::new(Rule::MemberMalformed, description).came(name, &came)
 }
 
 const TOO_LONG: &str = "is longer than 100 characters, or has letters with a heap of marks";

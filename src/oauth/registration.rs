@@ -61,14 +61,11 @@ impl ClientMetadata {
             let words = "a metadata document must not contain a client secret";
             return Err(OAuthError::new(Rule::DocumentWithSecret, words));
         }
+        let named = reader.expect_name();
         // CIMD "Client Metadata": no shared secret is possible, so that an absent method means a public client.
         let read = read(reader, &[AuthMethod::None], AuthMethod::None, policy)
             .map_err(|cause| cause.with_code(ErrorCode::InvalidClientMetadata))?;
-        // MCP 2025-11-25 authorization, client id metadata documents: client_name is required.
-        if read.metadata.client_name.is_none() {
-            return Err(OAuthError::new(Rule::ClientNameMissing, "client_name is missing"));
-        }
-        Ok(read)
+        named.map(|()| read)
     }
 }
 
@@ -82,7 +79,7 @@ fn read(
     reader.check_keys()?;
     reader.check_response_types()?;
     let metadata = ClientMetadata {
-        client_name: reader.client_name()?,
+        client_name: reader.line("client_name"),
         redirect_uris: reader.redirect_uris(&policy.redirects)?,
         grant_types: reader.grant_types()?,
         token_endpoint_auth_method: reader.auth_method(served, default)?,

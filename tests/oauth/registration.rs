@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpgate::oauth::{
     AuthMethod, ClientMetadata, ErrorCode, GrantType, MetadataDocumentUrl, OAuthError, ReadMetadata, RedirectPolicy,
-    RegistrationPolicy, ScopeSet,
+    RegistrationPolicy, Rule, ScopeSet,
 };
 use serde_json::{Value, json};
 
@@ -144,9 +144,6 @@ fn rg_03_rg_06_what_something_depends_on_is_refused() {
     for (name, value) in [
         ("redirect_uris", json!(vec!["https://c.example/cb"; 100])),
         ("redirect_uris", json!("https://c.example/cb")),
-        ("client_name", json!("x".repeat(10_240))),
-        ("client_name", json!(["x"])),
-        ("client_name", json!(format!("a{}", "\u{316}".repeat(90)))),
         ("jwks", json!({ "keys": [{ "kty": "EC", "d": "x" }] })),
         ("jwks", json!({ "keys": [{ "kty": "oct", "k": "x" }] })),
         ("grant_types", json!(["password"])),
@@ -209,6 +206,20 @@ fn rg_04_what_nothing_depends_on_is_left_out() {
     }
     let kept = register(&with("client_uri", json!("https://c.example/"))).unwrap();
     assert_eq!(kept.client_uri.as_deref(), Some("https://c.example/"));
+}
+
+/// RFC 7591 2: the name is optional in a registration. MCP requires it in a document.
+#[test]
+fn rg_03_a_name_that_cannot_be_shown_is_left_out_of_a_registration_and_refused_in_a_document() {
+    for value in [json!("x".repeat(10_240)), json!(["x"]), json!(format!("a{}", "\u{316}".repeat(90)))] {
+        let body = with("client_name", value.clone());
+        let read = read(&body).unwrap();
+        assert_eq!(read.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(), ["client_name"], "{value}");
+        assert_eq!(read.metadata.client_name, None);
+        let refused = read_document(&body).unwrap_err();
+        assert_eq!((refused.code(), refused.rule()), (ErrorCode::InvalidClientMetadata, Rule::MemberMalformed));
+        assert!(refused.description().starts_with("client_name ") && refused.what_came().is_some(), "{refused:?}");
+    }
 }
 
 #[test]
