@@ -186,6 +186,44 @@ fn browsers_are_told_of_https_as_the_operator_wishes() {
     assert!(hsts("", "https://localhost.example.com").is_some());
 }
 
+/// Whoever reads a key in the log or in a document looks for it in the file.
+#[test]
+fn every_key_that_is_named_is_one_of_the_file() {
+    let keys: std::collections::BTreeSet<_> = mcpgate::config::keys().collect();
+    let tables: std::collections::BTreeSet<_> = keys.iter().filter_map(|key| Some(key.rsplit_once('.')?.0)).collect();
+    let is_word = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
+    // `table.key`, of a table that there is.
+    let is_wrong = |word: &str| {
+        let named = word.rsplit_once('.').is_some_and(|(table, key)| tables.contains(table) && !key.is_empty());
+        named && !keys.contains(word) && !tables.contains(word)
+    };
+    let mut wrong = Vec::new();
+    for rule in mcpgate::oauth::Rule::ALL {
+        let expected = rule.expected().split(|c: char| !is_word(c)).map(|word| word.trim_end_matches('.'));
+        wrong.extend(expected.filter(|word| word.starts_with('.') || is_wrong(word)).map(str::to_owned));
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src")];
+    let mut texts = vec![root.join("docs/errors.md")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { texts.push(path) }
+        }
+    }
+    for path in texts.iter().filter(|path| path.extension().is_some_and(|e| e == "rs" || e == "md")) {
+        let text = std::fs::read_to_string(path).unwrap();
+        let quote = if path.extension().is_some_and(|e| e == "md") { '`' } else { '"' };
+        // Each text between quotes that is made of keys alone. Kinds of events look the same.
+        for quoted in text.split(quote).filter(|_| !path.ends_with("src/store/audit_event.rs")) {
+            wrong.extend(
+                quoted.split(", ").filter(|word| word.chars().all(is_word) && is_wrong(word)).map(str::to_owned),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "there are no such keys: {wrong:?}");
+}
+
 #[test]
 fn the_example_loads_and_names_every_key() {
     let (text, config) = example();

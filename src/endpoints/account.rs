@@ -3,8 +3,8 @@
 
 use http::StatusCode;
 
-use crate::issuer::{AccountView, OwnPassword, PasswordChanged};
-use crate::oauth::GrantId;
+use crate::issuer::{AccountView, Face, OwnPassword, PasswordChanged};
+use crate::oauth::{GrantId, Rule};
 use crate::web::{FormKey, RequestBody, Response, reply};
 
 use super::authorize::enter;
@@ -80,6 +80,7 @@ pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Res
         end_grants: form.get("disconnect").is_some(),
     };
     if form.get("repeat").unwrap_or_default() != wish.new {
+        visit.record(Face::Page, Rule::PasswordsDiffer).await;
         return again(visit, StatusCode::BAD_REQUEST, setup::NOT_THE_SAME).await;
     }
     match visit.issuer.change_own_password(session, &wish, visit.caller).await? {

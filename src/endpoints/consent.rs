@@ -39,7 +39,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         // Neither button is a default: Enter in the form presses the first one, which is Deny.
         Some("approve") => Decision::Approve(ticked.clone()),
         _ => {
-            visit.issuer.record_refused_by(Face::Page, Rule::DecisionMissing, visit.caller).await;
+            visit.record(Face::Page, Rule::DecisionMissing).await;
             let error = OAuthError::new(Rule::DecisionMissing, "the form says neither approve nor deny");
             return Err(AuthorizeRejection::Page(error).into());
         }
@@ -82,7 +82,7 @@ fn purpose(shown: &[AskedScope]) -> String {
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles, visit.caller).await? {
         View::Consent(view) => {
-            visit.issuer.record_refused_by(Face::Page, Rule::FormToken, visit.caller).await;
+            visit.record(Face::Page, Rule::FormToken).await;
             let problem = "You have signed in again since this page was opened, or what it asks has changed. Look at it once \
                            more, then decide.";
             show(visit, StatusCode::FORBIDDEN, handles, &view, Some(ticked), Some(problem))

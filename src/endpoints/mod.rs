@@ -149,7 +149,7 @@ async fn page(visit: &Visit<'_>, outcome: Result<Response, PageRejection>) -> Re
         Err(rejection) => rejection,
     };
     if let Some(rule) = rejection.unrecorded() {
-        visit.issuer.record_refused_by(Face::Page, rule, visit.caller).await;
+        visit.record(Face::Page, rule).await;
     }
     rejection.into_response(visit)
 }
@@ -160,7 +160,7 @@ async fn client(visit: &Visit<'_>, face: Face, outcome: Result<Response, ClientR
         Ok(response) => response,
         Err(rejection) => {
             if let Some(rule) = rejection.unrecorded() {
-                visit.issuer.record_refused_by(face, rule, visit.caller).await;
+                visit.record(face, rule).await;
             }
             rejection.into_response(visit)
         }

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 
-use crate::issuer::{PasswordRefused, SetupOutcome, Step, View};
-use crate::oauth::SessionSecret;
+use crate::issuer::{Face, PasswordRefused, SetupOutcome, Step, View};
+use crate::oauth::{Rule, SessionSecret};
 use crate::web::{RequestBody, Response, reply};
 
 use super::authorize::go_on;
@@ -26,7 +26,9 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let link = form.get("link").unwrap_or_default();
     let password = form.get("password").unwrap_or_default();
     if form.get("repeat").unwrap_or_default() != password {
-        return show(visit, StatusCode::BAD_REQUEST, link, Some(NOT_THE_SAME)).await;
+        let page = show(visit, StatusCode::BAD_REQUEST, link, Some(NOT_THE_SAME)).await?;
+        visit.record(Face::Page, Rule::PasswordsDiffer).await;
+        return Ok(page);
     }
     match visit.issuer.redeem_setup(link, password, visit.session()?, visit.caller).await? {
         SetupOutcome::Done(Some(session)) => {

@@ -6,8 +6,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, REFERER};
 use http::{HeaderMap, request::Parts};
 
 use crate::config::Config;
-use crate::issuer::{Caller, Handles, Issuer, Transaction};
-use crate::oauth::{Form, SessionSecret};
+use crate::issuer::{Caller, Face, Handles, Issuer, Transaction};
+use crate::oauth::{Came, Form, Rule, SessionSecret};
 use crate::web::cookie::{self, CookieScope, Received};
 use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
 
@@ -32,6 +32,21 @@ pub(super) struct Visit<'a> {
 }
 
 impl Visit<'_> {
+    /// Records that a face refused the request, with the field that broke the rule, if one did.
+    pub(super) async fn record(&self, face: Face, rule: Rule) {
+        let told_by = [
+            (Rule::ContentType, "Content-Type"),
+            (Rule::ContentEncoding, "Content-Encoding"),
+            (Rule::CrossSite, "Origin"),
+        ];
+        let came = told_by.iter().find(|(of, _)| *of == rule).map(|(_, name)| {
+            let values = self.head.headers.get_all(*name).iter();
+            let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+            Came::new(name, &values.join(", "))
+        });
+        self.issuer.record_refused_by(face, rule, came.as_ref(), self.caller).await;
+    }
+
     /// Reads the query.
     pub(super) fn query(&self) -> Result<Form, InputRejection> {
         Ok(Form::parse(self.head.uri.query().unwrap_or_default().as_bytes())?)

@@ -5,7 +5,7 @@ use super::refusals::{Cause, Counted};
 use super::rejection::StoreFailed;
 use super::throttle::source_of;
 use super::{Caller, Issuer};
-use crate::oauth::{Rule, Subject};
+use crate::oauth::{Came, Rule, Subject};
 use crate::store::{AuditEvent, AuditRow, StoreError};
 
 /// How the reason of a row begins that stands for several.
@@ -65,9 +65,9 @@ impl Issuer {
         self.refusals.admit_of(event, user, self.clock.now())
     }
 
-    /// Records that a face refused a request, before or beside any use case.
-    pub async fn record_refused_by(&self, face: Face, rule: Rule, caller: &Caller) {
-        self.record_refused(face, rule.into(), caller).await;
+    /// Records that a face refused a request, before or beside any use case; `came` is what broke the rule, if one value did.
+    pub async fn record_refused_by(&self, face: Face, rule: Rule, came: Option<&Came>, caller: &Caller) {
+        self.record_refused(face, Why::from(rule).came(came), caller).await;
     }
 
     /// The same, with more to say.

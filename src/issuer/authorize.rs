@@ -2,7 +2,7 @@
 //! what the browser does next.
 
 use super::audit::{Face, OrUnavailable};
-use super::diagnosis::{Why, budget_of};
+use super::diagnosis::Why;
 use super::interaction::{Asked, Pending, Purpose};
 use super::{AuthorizeRejection, Caller, Issuer, Started, Step};
 use crate::config::Rates;
@@ -11,6 +11,9 @@ use crate::oauth::{
     RefusedRequest, Rule,
 };
 use crate::store::{AuditEvent, AuditRow, LoginSession};
+
+/// The key that pages and forms are limited by.
+const PAGE_RATE: &str = "rates.authorize_per_second";
 
 impl Issuer {
     /// Begins an authorization, or finishes it at once when nothing need be asked. `referer` is where the browser says that
@@ -95,7 +98,7 @@ impl Issuer {
     /// Takes one request from the budget of its address.
     pub(super) async fn within_budget(&self, rates: &Rates, caller: &Caller) -> Result<(), AuthorizeRejection> {
         let Err(wait) = self.throttle.authorization(caller, rates) else { return Ok(()) };
-        self.refuse_authorization(Why::from(Rule::RateLimited).by(budget_of(Face::Page)), caller).await;
+        self.refuse_authorization(Why::from(Rule::RateLimited).by(PAGE_RATE), caller).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 
@@ -105,7 +108,7 @@ impl Issuer {
     /// `Throttled`.
     pub async fn admit_form(&self, caller: &Caller) -> Result<(), AuthorizeRejection> {
         let Err(wait) = self.throttle.form(caller, &self.config.load().rates) else { return Ok(()) };
-        self.record_refused(Face::Page, Why::from(Rule::RateLimited).by(budget_of(Face::Page)), caller).await;
+        self.record_refused(Face::Page, Why::from(Rule::RateLimited).by(PAGE_RATE), caller).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 

@@ -2,20 +2,27 @@
 
 use super::audit::OrUnavailable;
 use super::diagnosis::Why;
-use super::metadata_document::document_url;
+use super::metadata_document::{NotAdmitted, document_url};
 use super::rejection::StoreFailed;
 use super::{AuthorizeRejection, Caller, Issuer};
 use crate::oauth::{Client, ClientId, ClientOrigin, Lifetime, OAuthError, Rule};
+
+/// What the page says of every client that is none.
+const UNKNOWN: &str = "This application is not known here. Remove the connection in the application and add it again.";
 
 /// Why no client was found for an authorization request; the detail is for log and audit trail alone (CI-18).
 #[derive(Debug)]
 pub(super) enum LookupFailure {
     /// There is none, or its document is no good, or it is switched off.
     NotAClient(Rule, Option<String>),
+    /// It names a document that is not fetched.
+    NotAdmitted(NotAdmitted),
     /// Its document cannot be had just now.
     TryLater(String),
-    /// Too many are asked for.
-    Throttled(Lifetime),
+    /// Too many are asked for, by the key of the configuration, if it is one's limit.
+    Throttled(Lifetime, Option<&'static str>),
+    /// There is no room for another client, which has been recorded.
+    Full(Lifetime),
     /// The store failed.
     Unavailable(StoreFailed),
 }
@@ -33,8 +40,7 @@ impl Issuer {
         let client = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         // What an operator admits by document no longer is no client any longer, whatever it was given before.
         let policy = self.policy();
-        let admitted =
-            |c: &Client| c.origin != ClientOrigin::MetadataDocument || document_url(&c.id, &policy).is_some();
+        let admitted = |c: &Client| c.origin != ClientOrigin::MetadataDocument || document_url(&c.id, &policy).is_ok();
         Ok(client.filter(|c| !c.disabled && admitted(c)))
     }
 
@@ -54,25 +60,27 @@ impl Issuer {
             stored if id.is_url() => self.described_client(id, stored, caller).await,
             Some(_) | None => Err(LookupFailure::NotAClient(Rule::ClientUnknown, None)),
         };
-        let (rule, detail, words) = match found {
+        let error = |rule, words: &'static str| OAuthError::new(rule, words).came("client_id", id.as_str());
+        let (error, detail) = match found {
             Ok(client) => return Ok(client),
             Err(LookupFailure::Unavailable(failed)) => return Err(failed.into()),
-            Err(LookupFailure::Throttled(wait)) => {
-                let error = OAuthError::new(Rule::TooManyDocuments, "").came("client_id", id.as_str());
-                self.refuse_authorization(Why::throttled(&error), caller).await;
+            Err(LookupFailure::Full(wait)) => return Err(AuthorizeRejection::Throttled(wait)),
+            Err(LookupFailure::Throttled(wait, key)) => {
+                let error = error(Rule::TooManyDocuments, "");
+                self.refuse_authorization(Why::throttled(&error).by(key), caller).await;
                 return Err(AuthorizeRejection::Throttled(wait));
             }
-            Err(LookupFailure::NotAClient(rule, detail)) => (
-                rule,
-                detail,
-                "This application is not known here. Remove the connection in the application and add it again.",
-            ),
+            Err(LookupFailure::NotAdmitted(cause)) => {
+                let error = error(Rule::DocumentNotAllowed, UNKNOWN).expected(cause.expected());
+                self.refuse_authorization(Why::from(&error).by(cause.key()), caller).await;
+                return Err(AuthorizeRejection::Page(error));
+            }
+            Err(LookupFailure::NotAClient(rule, detail)) => (error(rule, UNKNOWN), detail),
             Err(LookupFailure::TryLater(detail)) => {
                 let words = "What this application says of itself cannot be read just now. Try again in a minute.";
-                (Rule::DocumentUnreachable, Some(detail), words)
+                (error(Rule::DocumentUnreachable, words), Some(detail))
             }
         };
-        let error = OAuthError::new(rule, words).came("client_id", id.as_str());
         Err(self.refuse_by_page(error, detail.as_deref(), None, caller).await)
     }
 }

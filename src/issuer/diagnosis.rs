@@ -2,9 +2,8 @@
 //! fails can be diagnosed by whoever reads the log. One line for each refusal that has a row of the audit trail: what
 //! anybody can cause by the thousand is only counted, in the log as well.
 
-use super::audit::Face;
 use super::{Caller, Issuer};
-use crate::oauth::{Client, ClientId, ErrorCode, OAuthError, Rule, show};
+use crate::oauth::{Came, Client, ClientId, ErrorCode, OAuthError, Rule, Subject, show};
 use crate::store::{AuditEvent, AuditRow};
 
 /// Why a request was refused.
@@ -13,6 +12,7 @@ pub(super) struct Why<'a> {
     rule: Rule,
     error: Option<&'a OAuthError>,
     code: Option<ErrorCode>,
+    came: Option<&'a Came>,
     client: Option<&'a ClientId>,
     client_name: Option<&'a str>,
     detail: Option<&'a str>,
@@ -21,13 +21,22 @@ pub(super) struct Why<'a> {
 
 impl From<Rule> for Why<'_> {
     fn from(rule: Rule) -> Self {
-        Self { rule, error: None, code: None, client: None, client_name: None, detail: None, key: key_of(rule) }
+        Self {
+            rule,
+            error: None,
+            code: None,
+            came: None,
+            client: None,
+            client_name: None,
+            detail: None,
+            key: key_of(rule),
+        }
     }
 }
 
 impl<'a> From<&'a OAuthError> for Why<'a> {
     fn from(error: &'a OAuthError) -> Self {
-        Self { error: Some(error), code: Some(error.code()), ..Self::from(error.rule()) }
+        Self { error: Some(error), code: Some(error.code()), came: error.what_came(), ..Self::from(error.rule()) }
     }
 }
 
@@ -37,9 +46,19 @@ impl<'a> Why<'a> {
         Self { code: None, ..Self::from(error) }
     }
 
+    /// Adds what came.
+    pub(super) fn came(self, came: Option<&'a Came>) -> Self {
+        Self { came, ..self }
+    }
+
     /// Adds whom it struck.
     pub(super) fn of(self, client: &'a Client) -> Self {
-        Self { client_name: client.metadata.client_name.as_deref(), ..self.of_id(&client.id) }
+        self.of_id(&client.id).named(client.metadata.client_name.as_deref())
+    }
+
+    /// Adds the name of whom it struck.
+    pub(super) fn named(self, client_name: Option<&'a str>) -> Self {
+        Self { client_name, ..self }
     }
 
     /// The same, where only its id is at hand.
@@ -52,9 +71,9 @@ impl<'a> Why<'a> {
         Self { detail, ..self }
     }
 
-    /// Adds the key of the configuration that would have to be changed.
-    pub(super) fn by(self, key: &'static str) -> Self {
-        Self { key: Some(key), ..self }
+    /// Adds the key of the configuration that would have to be changed, where there is one.
+    pub(super) fn by(self, key: impl Into<Option<&'static str>>) -> Self {
+        Self { key: key.into(), ..self }
     }
 
     /// Returns the client that it struck.
@@ -79,7 +98,7 @@ impl Issuer {
         note(why.rule, caller);
         let reason = row.reason.clone().unwrap_or_else(|| why.reason());
         if let Some(row) = self.within_limits(AuditRow { reason: Some(reason), ..row }) {
-            log(&why, row.client.as_ref().map(|id| id.as_str()), caller);
+            log(&why, &row, caller);
             self.append(row).await;
         }
     }
@@ -99,7 +118,7 @@ impl Issuer {
             }
             None => {
                 note(why.rule, caller);
-                log(&why, None, caller);
+                log(&why, &AuditRow { client: None, ..row }, caller);
             }
         }
     }
@@ -112,17 +131,17 @@ fn note(rule: Rule, caller: &Caller) {
 }
 
 /// Writes the line of a refusal.
-fn log(why: &Why<'_>, client: Option<&str>, caller: &Caller) {
-    let came = why.error.and_then(OAuthError::what_came);
-    let client = why.client.map(ClientId::as_str).or(client).map(show);
+fn log(why: &Why<'_>, row: &AuditRow, caller: &Caller) {
+    let client = why.client.or(row.client.as_ref()).map(|client| show(client.as_str()));
     let name = why.client_name.map(show);
     tracing::warn!(
         rule = why.rule.label(),
         error = why.code.map(ErrorCode::as_str),
         client = client.as_deref(),
         client_name = name.as_deref(),
-        parameter = came.map(|came| came.name()),
-        value = came.map(|came| came.shown()),
+        subject = row.subject.as_ref().map(Subject::as_str),
+        parameter = why.came.map(Came::name),
+        value = why.came.map(Came::shown),
         detail = why.detail.map(show).as_deref(),
         expected = why.error.map_or_else(|| why.rule.expected(), OAuthError::what_was_expected),
         key = why.key,
@@ -133,10 +152,9 @@ fn log(why: &Why<'_>, client: Option<&str>, caller: &Caller) {
 }
 
 /// The keys of the configuration that some rules come from.
-const KEYS: [(Rule, &str); 6] = [
+const KEYS: [(Rule, &str); 5] = [
     (Rule::BodyTooLarge, "limits.oauth_body"),
     (Rule::BodyTooSlow, "timeouts.oauth_body"),
-    (Rule::DocumentNotAllowed, "client_id_metadata_documents.mode"),
     (Rule::RegistrationClosed, "registration.enabled"),
     (Rule::TooManyClients, "registration.max_clients"),
     (Rule::SignInExpired, "login.interaction"),
@@ -144,12 +162,4 @@ const KEYS: [(Rule, &str); 6] = [
 
 fn key_of(rule: Rule) -> Option<&'static str> {
     KEYS.iter().find(|(of, _)| *of == rule).map(|(_, key)| *key)
-}
-
-/// Returns the key of the budget of a face.
-pub(super) fn budget_of(face: Face) -> &'static str {
-    match face {
-        Face::Page => "rates.authorize_per_second",
-        Face::Registration | Face::Token => "rates.token_per_second",
-    }
 }

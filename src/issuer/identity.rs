@@ -37,7 +37,7 @@ impl Policy {
     }
 
     fn document(&self, client: &Client) -> Option<MetadataDocumentUrl> {
-        document_url(&client.id, self).filter(|_| client.origin == ClientOrigin::MetadataDocument)
+        document_url(&client.id, self).ok().filter(|_| client.origin == ClientOrigin::MetadataDocument)
     }
 }
 

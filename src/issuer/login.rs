@@ -3,13 +3,15 @@
 use zeroize::Zeroizing;
 
 use super::audit::OrUnavailable;
+use super::diagnosis::Why;
 use super::hash_queue::HashSlot;
 use super::interaction::{Pending, Purpose};
 use super::login_limits::{LoginAttempt, places};
 use super::password::{self, HashError, Verified};
+use super::throttle::Held;
 use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
 use crate::config::LoginPolicy;
-use crate::oauth::{Lifetime, LoginNameHash, SessionSecret};
+use crate::oauth::{Lifetime, LoginNameHash, Rule, SessionSecret, Subject};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
 use crate::telemetry::ControlEvent;
 
@@ -48,15 +50,15 @@ impl Issuer {
         let history = history.or_unavailable(self, caller).await?;
         let attempt = match self.login_limits.begin(hash, &history, caller, &config.rates) {
             Ok(attempt) => attempt,
-            Err(wait) => return Ok(self.login_throttled(history.account.as_ref(), wait, caller).await),
+            Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held, caller).await),
         };
-        if let Err(wait) = self.login_limits.pause(&attempt, history.failures, &config.rates) {
+        if let Err(held) = self.login_limits.pause(&attempt, history.failures, &config.rates) {
             // The attempt stays charged: it uses up what its network has, not the owner's next chance.
-            return Ok(self.login_throttled(history.account.as_ref(), wait, caller).await);
+            return Ok(self.login_throttled(history.account.as_ref(), held, caller).await);
         }
         let slot = match self.login_limits.slot(&attempt).await {
             Ok(slot) => slot,
-            Err(wait) => return Ok(self.login_throttled(history.account.as_ref(), wait, caller).await),
+            Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held, caller).await),
         };
         let stored = history.account.as_ref().and_then(|a| a.password.clone());
         let verified = verify(slot, stored, password, &config.login).await?;
@@ -96,7 +98,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<LoginOutcome, AuthorizeRejection> {
         let Some((secret, session)) = self.begin_session(account, handles.session.as_deref(), caller).await? else {
-            // The password that was given is not the account's any more.
+            self.password_was_replaced(&account.subject, caller).await;
             return Ok(LoginOutcome::Refused);
         };
         self.login_limits.succeeded(attempt);
@@ -189,12 +191,7 @@ impl Issuer {
         // before the answer, so that the time does not tell (LI-04).
         let failures = self.store.record_login_failure(&self.tenant, &hash, subject.as_ref(), self.clock.now()).await;
         let failures = failures.or_unavailable(self, caller).await?;
-        let row = AuditRow {
-            subject: subject.clone(),
-            reason: Some(reason.to_owned()),
-            ..self.audit(AuditEvent::LoginFailed, caller)
-        };
-        self.record_refusal(row).await;
+        self.refuse_password(subject.clone(), reason, caller).await;
         let strange = self.login_limits.failed(attempt, failures, &self.config.load().rates);
         if let Some(subject) = subject.filter(|_| !strange.is_empty()) {
             let forgotten = self.store.forget_login_places(&self.tenant, &subject, strange).await;
@@ -203,27 +200,59 @@ impl Issuer {
         Ok(())
     }
 
-    async fn login_throttled(&self, account: Option<&Account>, wait: Lifetime, caller: &Caller) -> Compared {
-        self.metrics.control(ControlEvent::LoginThrottled);
-        let subject = account.map(|a| a.subject.clone());
-        self.record_refusal(AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled, caller) }).await;
-        Compared::Throttled(wait)
+    /// Records that a password was right when it was compared, and that the account has another one by now.
+    pub(super) async fn password_was_replaced(&self, subject: &Subject, caller: &Caller) {
+        self.refuse_password(Some(subject.clone()), "password_replaced", caller).await;
     }
 
-    /// Judges and hashes a new password for the account `name`.
+    async fn refuse_password(&self, subject: Option<Subject>, reason: &'static str, caller: &Caller) {
+        let row = self.audit(AuditEvent::LoginFailed, caller);
+        let row = AuditRow { subject, reason: Some(reason.to_owned()), ..row };
+        self.refuse(row, Why::from(Rule::WrongPassword).because(Some(reason)), caller).await;
+    }
+
+    async fn login_throttled(&self, account: Option<&Account>, held: Held, caller: &Caller) -> Compared {
+        self.refuse_for_now(account.map(|a| a.subject.clone()), held, caller).await;
+        Compared::Throttled(held.wait)
+    }
+
+    async fn refuse_for_now(&self, subject: Option<Subject>, held: Held, caller: &Caller) {
+        self.metrics.control(ControlEvent::LoginThrottled);
+        let row = AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled, caller) };
+        self.refuse(row, Why::from(Rule::LoginThrottled).by(held.key), caller).await;
+    }
+
+    /// Judges and hashes a new password for an account, and records that it was refused.
     pub(super) async fn hash_new(
         &self,
         password: &str,
-        name: &str,
+        account: &Account,
         policy: &LoginPolicy,
+        caller: &Caller,
     ) -> Result<Result<String, PasswordRefused>, AuthorizeRejection> {
-        let (password, name, policy) = (Zeroizing::new(password.to_owned()), name.to_owned(), policy.clone());
+        let (password, name) = (Zeroizing::new(password.to_owned()), account.name.clone());
         let salt = self.entropy.random_16();
         let hash = LoginNameHash::of(&self.tenant, &name, &self.keys.load());
-        self.in_hash_slot(hash, move || password::hash_new(&password, &name, &policy, salt)).await
+        let judged = policy.clone();
+        let hashed = self.in_hash_slot(hash, move || password::hash_new(&password, &name, &judged, salt)).await;
+        let refused = match hashed {
+            Ok(Err(refused)) => refused,
+            Ok(Ok(phc)) => return Ok(Ok(phc)),
+            Err(NotHashed::Held(held)) => {
+                self.refuse_for_now(Some(account.subject.clone()), held, caller).await;
+                return Err(AuthorizeRejection::Throttled(held.wait));
+            }
+            Err(NotHashed::Fault(error)) => return Err(not_hashed(error)),
+        };
+        let key = matches!(refused, PasswordRefused::TooShort(_)).then_some("login.min_password");
+        let (subject, word) = (Some(account.subject.clone()), refused.word());
+        let row = self.audit(AuditEvent::PasswordRefused, caller);
+        let row = AuditRow { subject, reason: Some(word.to_owned()), ..row };
+        self.refuse(row, Why::from(Rule::PasswordPoor).because(Some(word)).by(key), caller).await;
+        Ok(Err(refused))
     }
 
-    async fn hash(&self, password: &str, name: &str, policy: &LoginPolicy) -> Result<String, AuthorizeRejection> {
+    async fn hash(&self, password: &str, name: &str, policy: &LoginPolicy) -> Result<String, NotHashed> {
         let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
         let salt = self.entropy.random_16();
         let name = LoginNameHash::of(&self.tenant, name, &self.keys.load());
@@ -235,13 +264,13 @@ impl Issuer {
         &self,
         name: LoginNameHash,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
-    ) -> Result<T, AuthorizeRejection> {
-        let slot = self.login_limits.slot_of_owner(name).await.map_err(AuthorizeRejection::Throttled)?;
+    ) -> Result<T, NotHashed> {
+        let slot = self.login_limits.slot_of_owner(name).await.map_err(NotHashed::Held)?;
         let done = password::off_thread(move || {
             let _slot = slot;
             work()
         });
-        done.await.map_err(not_hashed)
+        done.await.map_err(NotHashed::Fault)
     }
 
     /// Hashes a right password again with the present parameters. When that fails the old hash goes on serving.
@@ -256,6 +285,14 @@ impl Issuer {
         }
         account
     }
+}
+
+/// Why a password was not hashed.
+enum NotHashed {
+    /// All places are taken.
+    Held(Held),
+    /// The fault is ours.
+    Fault(HashError),
 }
 
 /// What came of comparing a password with that of an account.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Caller;
 use super::budget::Tally;
 use super::hash_queue::{Asker, HashQueue, HashSlot};
-use super::throttle::{network, site, source};
+use super::throttle::{Held, network, site, source};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::oauth::{Lifetime, LoginNameHash, Timestamp};
@@ -36,6 +36,9 @@ const LONGEST_DELAY_SECS: u64 = 30;
 /// owner's, up to this many networks: an attacker with that many has 80 guesses an hour left.
 const PAUSE: Lifetime = Lifetime::from_secs(15 * 60);
 const ATTEMPTS_IN_PAUSE: u32 = 20;
+
+/// The key of the number of places to hash in.
+const HASH_SLOTS: &str = "login.hash_slots";
 
 /// How long a place is familiar after the last login from there.
 const FAMILIAR: Lifetime = Lifetime::from_secs(90 * 24 * 3600);
@@ -125,7 +128,7 @@ impl LoginLimits {
         history: &LoginHistory,
         caller: &Caller,
         rates: &Rates,
-    ) -> Result<LoginAttempt, Lifetime> {
+    ) -> Result<LoginAttempt, Held> {
         let now = self.clock.now();
         let is_familiar = |last: Option<Timestamp>| last.is_some_and(|last| now.since(last) < FAMILIAR);
         let (host, network, site) = (source(caller), network(caller), site(caller));
@@ -141,7 +144,9 @@ impl LoginLimits {
             below(self.networks.read(&network, now), NETWORK_FAILURES_PER_HOUR)?;
             below(self.sites.read(&site, now), SITE_FAILURES_PER_HOUR)?;
         }
-        self.delays.charge(attempt.delayed_with(), now, |failures| delay(failures, rates.login_free_failures))?;
+        self.delays
+            .charge(attempt.delayed_with(), now, |failures| delay(failures, rates.login_free_failures))
+            .map_err(|wait| Held::by("rates.login_free_failures", wait))?;
         if standing == Standing::Strange {
             self.networks.add(network, now);
             self.sites.add(site, now);
@@ -152,40 +157,42 @@ impl LoginLimits {
     /// Judges whether a name that failed so often in a row may be tried now (LI-02). An attempt from a strange network begins
     /// that network's next pause. Names that nobody has are paused like any other; a pause does not affect the places from
     /// which the owner signs in.
-    pub(super) fn pause(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Result<(), Lifetime> {
+    pub(super) fn pause(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Result<(), Held> {
         if attempt.standing != Standing::Strange || failures < rates.login_pause_failures {
             return Ok(());
         }
         let (name, now) = (attempt.name, self.clock.now());
-        self.paused.charge((name, attempt.network), now, |_| PAUSE)?;
+        let by_key = |wait| Held::by("rates.login_pause_failures", wait);
+        self.paused.charge((name, attempt.network), now, |_| PAUSE).map_err(by_key)?;
         if self.tried_in_pause.add(name, now) <= ATTEMPTS_IN_PAUSE {
             return Ok(());
         }
         // Its password was not compared, so the network may try again as soon as anybody may.
         self.paused.forget((name, attempt.network));
-        Err(self.tried_in_pause.read(&name, now).1)
+        Err(by_key(self.tried_in_pause.read(&name, now).1))
     }
 
     /// Waits for the slot in which an attempt's password is compared. An attempt that gets none is not counted.
-    pub(super) async fn slot(&self, attempt: &LoginAttempt) -> Result<HashSlot, Lifetime> {
+    pub(super) async fn slot(&self, attempt: &LoginAttempt) -> Result<HashSlot, Held> {
         let asker = if attempt.standing == Standing::Strange {
             if let Err(wait) = self.take_in_all(attempt) {
                 self.take_back(attempt);
-                return Err(wait);
+                return Err(wait.into());
             }
             Asker::Stranger(attempt.site)
         } else {
             Asker::Known(attempt.name)
         };
-        self.hashes.slot(asker).await.inspect_err(|_| {
+        self.hashes.slot(asker).await.map_err(|wait| {
             self.take_back(attempt);
             self.take_back_in_all(attempt);
+            Held::by(HASH_SLOTS, wait)
         })
     }
 
     /// Waits for a slot in which a new password of an account is hashed.
-    pub(super) async fn slot_of_owner(&self, name: LoginNameHash) -> Result<HashSlot, Lifetime> {
-        self.hashes.slot(Asker::Known(name)).await
+    pub(super) async fn slot_of_owner(&self, name: LoginNameHash) -> Result<HashSlot, Held> {
+        self.hashes.slot(Asker::Known(name)).await.map_err(|wait| Held::by(HASH_SLOTS, wait))
     }
 
     /// Takes back what a login attempt was charged, and what failed before it.

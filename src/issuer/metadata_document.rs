@@ -27,6 +27,9 @@ const ORDINARY_FRESHNESS: u64 = 3600;
 /// week outlasts an outage, and ends before a lost domain is forgotten).
 const OUTAGE: Lifetime = Lifetime::from_secs(7 * 24 * 3600);
 
+/// The key that bounds how many documents are fetched.
+const FETCHES: &str = "rates.fetches_per_host_per_minute";
+
 /// Documents held in memory: those under way, and those that just failed.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -98,8 +101,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<Client, LookupFailure> {
         let policy = self.policy();
-        let not_allowed = || LookupFailure::NotAClient(Rule::DocumentNotAllowed, None);
-        let url = document_url(id, &policy).ok_or_else(not_allowed)?;
+        let url = document_url(id, &policy).map_err(LookupFailure::NotAdmitted)?;
         let now = self.clock.now();
         if let Some(client) = stored.as_ref().filter(|c| is_fresh(c, now)) {
             return Ok(client.clone());
@@ -111,11 +113,11 @@ impl Issuer {
             None => {
                 match self.throttle.fetch(url.host(), caller) {
                     Ok(taken) => leave = Some(taken),
-                    Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait)),
+                    Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait, None)),
                 }
                 match self.documents.add(id, now) {
                     Some(entry) => entry,
-                    None => return old_copy(stored, now).ok_or(LookupFailure::Throttled(BACK_OFF)),
+                    None => return old_copy(stored, now).ok_or(LookupFailure::Throttled(BACK_OFF, None)),
                 }
             }
         };
@@ -132,7 +134,7 @@ impl Issuer {
         }
         let _leave = match leave.map_or_else(|| self.throttle.fetch(url.host(), caller), Ok) {
             Ok(leave) => leave,
-            Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait)),
+            Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait, None)),
         };
         let fault = match self.fetch_document(&url, stored.is_some(), &policy).await {
             Ok((read, believed)) => {
@@ -141,7 +143,9 @@ impl Issuer {
                 let age = DocumentAge { fetched_at: now, fresh_until, source: DocumentSource::Fetched };
                 return self.keep_document(id, read, age, stored, &policy, caller).await;
             }
-            Err(Fault::Fetch(FetchError::Busy)) if stored.is_none() => return Err(LookupFailure::Throttled(BACK_OFF)),
+            Err(Fault::Fetch(FetchError::Busy)) if stored.is_none() => {
+                return Err(LookupFailure::Throttled(BACK_OFF, Some(FETCHES)));
+            }
             Err(fault) => fault,
         };
         tracing::info!(client = url.as_str(), %fault, "a metadata document makes no client");
@@ -231,7 +235,8 @@ impl Issuer {
         let Some(old) = stored else {
             // A first sight writes a row, so it counts like a registration.
             let (rates, described) = (&policy.config.rates, ClientOrigin::MetadataDocument);
-            self.throttle.registration(described, caller, rates).map_err(LookupFailure::Throttled)?;
+            let held = |wait| LookupFailure::Throttled(wait, Some("rates.registrations_per_hour"));
+            self.throttle.registration(described, caller, rates).map_err(held)?;
             let client = Client {
                 tenant: self.tenant.clone(),
                 id: id.clone(),
@@ -257,7 +262,7 @@ impl Issuer {
             return match inserted {
                 // Another process saw it first: the same document, fetched by both.
                 Insertion::Inserted | Insertion::Exists | Insertion::Same => Ok(client),
-                Insertion::Full => Err(LookupFailure::Throttled(self.client_cap_reached(Some(id), caller).await)),
+                Insertion::Full => Err(LookupFailure::Full(self.client_cap_reached(Some(id), caller).await)),
             };
         };
         if old.metadata == metadata {
@@ -278,18 +283,61 @@ impl Issuer {
     }
 }
 
+/// Why a document is not fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotAdmitted {
+    /// The id is no URL of a document, whatever the configuration says.
+    NoUrl,
+    /// Its host is not one of the public DNS.
+    Internal,
+    /// No documents are fetched.
+    Off,
+    /// Neither the URL nor its host is listed.
+    NotListed,
+}
+
+impl NotAdmitted {
+    /// Returns the key of the configuration that keeps it out.
+    pub(super) const fn key(self) -> Option<&'static str> {
+        match self {
+            Self::NoUrl => None,
+            Self::Internal => Some("outbound.allow_addresses"),
+            Self::Off => Some("client_id_metadata_documents.mode"),
+            Self::NotListed => Some("client_id_metadata_documents.allow"),
+        }
+    }
+
+    /// Returns what would have been right.
+    pub(super) const fn expected(self) -> &'static str {
+        match self {
+            Self::NoUrl => {
+                "an https URL with a path, spelled as a URL parser writes it, without user name, query and fragment"
+            }
+            Self::Internal => "a host of the public DNS, or an address of it in outbound.allow_addresses",
+            Self::Off => "a client that is registered: client_id_metadata_documents.mode is off",
+            Self::NotListed => "a URL or host among client_id_metadata_documents.allow",
+        }
+    }
+}
+
 /// Reads a client id as a document's URL that the operator lets us fetch. Nothing is resolved for any other.
-pub(super) fn document_url(id: &ClientId, policy: &Policy) -> Option<MetadataDocumentUrl> {
+pub(super) fn document_url(id: &ClientId, policy: &Policy) -> Result<MetadataDocumentUrl, NotAdmitted> {
     // Single-label hosts and the like are an operator's own network: he says so by allowing its addresses.
     let internal = !policy.config.outbound.allow_addresses.is_empty();
-    let url = MetadataDocumentUrl::parse(id.as_str(), internal)?;
+    let url = MetadataDocumentUrl::parse(id.as_str(), internal).ok_or_else(|| {
+        let would_be = MetadataDocumentUrl::parse(id.as_str(), true);
+        if would_be.is_some() { NotAdmitted::Internal } else { NotAdmitted::NoUrl }
+    });
     // A host stands for its port 443: whoever may bind another port of it need not be its owner.
-    let allowed = match &policy.config.metadata_documents.mode {
-        MetadataDocumentMode::Off => false,
-        MetadataDocumentMode::Allowlist(list) => list.iter().any(|a| a == url.as_str() || a == url.authority()),
-        MetadataDocumentMode::Open => true,
-    };
-    allowed.then_some(url)
+    match &policy.config.metadata_documents.mode {
+        MetadataDocumentMode::Off => Err(NotAdmitted::Off),
+        MetadataDocumentMode::Allowlist(list) => {
+            let url = url?;
+            let is_listed = list.iter().any(|a| a == url.as_str() || a == url.authority());
+            if is_listed { Ok(url) } else { Err(NotAdmitted::NotListed) }
+        }
+        MetadataDocumentMode::Open => url,
+    }
 }
 
 /// Returns how long a document is believed: what its headers say, within our bounds (CI-13).

@@ -29,19 +29,18 @@ impl Issuer {
         let (attempt, account) = match self.compare_password(&account.name, wish.present, caller).await? {
             Compared::Right(attempt, account) if account.subject == live.subject => (attempt, account),
             // An account of another subject has got the name in this moment: theirs is not the password that was meant.
-            Compared::Right(..) | Compared::Wrong => return Ok(PasswordChanged::Wrong),
+            Compared::Right(..) => {
+                self.password_was_replaced(&live.subject, caller).await;
+                return Ok(PasswordChanged::Wrong);
+            }
+            Compared::Wrong => return Ok(PasswordChanged::Wrong),
             Compared::Throttled(wait) => return Ok(PasswordChanged::Throttled(wait)),
         };
         self.login_limits.succeeded(&attempt);
         let policy = self.config.load().login.clone();
-        let phc = match self.hash_new(wish.new, &account.name, &policy).await? {
+        let phc = match self.hash_new(wish.new, &account, &policy, caller).await? {
             Ok(phc) => phc,
-            Err(refused) => {
-                let (subject, reason) = (Some(account.subject.clone()), Some(refused.word().to_owned()));
-                let row = self.audit(AuditEvent::PasswordRefused, caller);
-                self.record_refusal(AuditRow { subject, reason, ..row }).await;
-                return Ok(PasswordChanged::Refused(refused));
-            }
+            Err(refused) => return Ok(PasswordChanged::Refused(refused)),
         };
         let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
         let new = NewPassword { phc, name, at: self.clock.now() };
@@ -53,6 +52,7 @@ impl Issuer {
         let changed = self.store.change_password(&self.tenant, &account.subject, change, row).await;
         if changed.or_unavailable(self, caller).await? == Update::NotFound {
             // Somebody set another one in this moment.
+            self.password_was_replaced(&account.subject, caller).await;
             return Ok(PasswordChanged::Wrong);
         }
         self.login_limits.password_was_set(name);

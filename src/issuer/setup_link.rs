@@ -3,7 +3,7 @@
 use super::audit::OrUnavailable;
 use super::{AuthorizeRejection, Caller, Issuer, SetupOutcome};
 use crate::oauth::{LoginNameHash, SessionSecret};
-use crate::store::{Account, AuditEvent, AuditRow, NewPassword, SetupLink, Update};
+use crate::store::{Account, AuditEvent, NewPassword, SetupLink, Update};
 
 impl Issuer {
     /// Finds the login name that a link is for; `None` when it is unknown, used or expired.
@@ -29,14 +29,9 @@ impl Issuer {
         let policy = self.config.load().login.clone();
         let Some((link, account)) = self.account_of_link(link, caller).await? else { return Ok(SetupOutcome::Gone) };
         // Judged before the link is used: a password that is too short must not cost the link.
-        let phc = match self.hash_new(password, &account.name, &policy).await? {
+        let phc = match self.hash_new(password, &account, &policy, caller).await? {
             Ok(phc) => phc,
-            Err(refused) => {
-                let (subject, reason) = (Some(account.subject), Some(refused.word().to_owned()));
-                let row = self.audit(AuditEvent::PasswordRefused, caller);
-                self.record_refusal(AuditRow { subject, reason, ..row }).await;
-                return Ok(SetupOutcome::Refused(refused));
-            }
+            Err(refused) => return Ok(SetupOutcome::Refused(refused)),
         };
         let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
         let new = NewPassword { phc, name, at: self.clock.now() };

@@ -26,9 +26,36 @@ const ALL_REGISTRATIONS: u32 = 10;
 /// Likewise of failures.
 const ALL_FAILURES: u32 = 100;
 
+/// The keys that two of the limits come from.
+const TOKEN_RATE: &str = "rates.token_per_second";
+const CLIENT_FAILURES: &str = "rates.client_failures_per_minute";
+
 /// The pages that one person opens and the forms that they send while signing in, as a multiple of the authorization
 /// requests: two pages and two forms, and two more for what is reloaded or mistyped.
 const FORMS: u32 = 6;
+
+/// Why somebody has to wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// For how long.
+    pub(super) wait: Lifetime,
+    /// The key of the configuration that says so, unless the limit is fixed.
+    pub(super) key: Option<&'static str>,
+}
+
+impl Held {
+    /// A limit that a key sets.
+    pub(super) const fn by(key: &'static str, wait: Lifetime) -> Self {
+        Self { wait, key: Some(key) }
+    }
+}
+
+/// A limit that is no key's.
+impl From<Lifetime> for Held {
+    fn from(wait: Lifetime) -> Self {
+        Self { wait, key: None }
+    }
+}
 
 /// The budgets and tallies of the control path.
 pub(super) struct Throttle {
@@ -80,13 +107,14 @@ impl Throttle {
     }
 
     /// Takes one request of a client, to `/token`, `/revoke` or `/register`.
-    pub(super) fn request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+    pub(super) fn request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Held> {
         if matches!(face, Face::Registration) && is_exempt(caller, rates) {
             return Ok(());
         }
         let asker = self.asker(caller);
-        self.failing.ask(&asker, failures_of_host(rates), ALL_FAILURES, self.clock.now())?;
-        self.requests.take(&asker, requests(rates))
+        let failing = self.failing.ask(&asker, failures_of_host(rates), ALL_FAILURES, self.clock.now());
+        failing.map_err(|wait| Held::by(CLIENT_FAILURES, wait))?;
+        self.requests.take(&asker, requests(rates)).map_err(|wait| Held::by(TOKEN_RATE, wait))
     }
 
     /// Takes one malformed registration, or says how long to wait. Well-formed ones are not counted here.
@@ -114,15 +142,16 @@ impl Throttle {
 
     /// Takes one request of a client. The budget is that of the client at one address: anybody can send the id of a
     /// public client, and must not be able to use up what its real users need.
-    pub(super) fn token_client(&self, client: &ClientId, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+    pub(super) fn token_client(&self, client: &ClientId, caller: &Caller, rates: &Rates) -> Result<(), Held> {
         let (client, source) = (TokenHash::of(client.as_str().as_bytes()), source(caller));
         let now = self.clock.now();
         let (of_client, rest) = self.failing_clients.read(&client, now);
         // CA-14: once a client's secret is being guessed, those who guessed wait; others are still heard.
         if of_client >= rates.client_failures_per_minute && self.failing_sources.read(&(client, source), now).0 > 0 {
-            return Err(rest);
+            return Err(Held::by(CLIENT_FAILURES, rest));
         }
-        self.token_by_client.take((client, source), token_client_quota(rates))
+        let taken = self.token_by_client.take((client, source), token_client_quota(rates));
+        taken.map_err(|wait| Held::by(TOKEN_RATE, wait))
     }
 
     /// Counts a failed client authentication; `Err` when this one must wait. Failures are counted for the client only if it

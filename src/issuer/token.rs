@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use super::audit::{Face, OrUnavailable};
 use super::authorization_code::PresentedAtToken;
-use super::diagnosis::{Why, budget_of};
+use super::diagnosis::Why;
 use super::policy::Policy;
 use super::refresh_token::RefreshAtToken;
 use super::rejection::StoreFailed;
+use super::throttle::Held;
 use super::{Caller, Issuer, TokenRejection};
 use crate::oauth::{
     AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, Form, Grant,
-    GrantId, Lifetime, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject,
-    TokenRequest, TokenResponse,
+    GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TokenRequest,
+    TokenResponse,
 };
 use crate::store::{AccountStatus, AuditEvent, AuditRow};
 use crate::telemetry::ControlEvent;
@@ -74,9 +75,9 @@ impl Issuer {
     /// # Errors
     /// `Throttled`.
     pub async fn admit_request(&self, face: Face, caller: &Caller) -> Result<(), TokenRejection> {
-        let Err(wait) = self.throttle.request(face, caller, &self.config.load().rates) else { return Ok(()) };
-        self.record_refused(face, Why::from(Rule::RateLimited).by(budget_of(face)), caller).await;
-        Err(TokenRejection::Throttled(wait))
+        let Err(held) = self.throttle.request(face, caller, &self.config.load().rates) else { return Ok(()) };
+        self.record_refused(face, Why::from(Rule::RateLimited).by(held.key), caller).await;
+        Err(TokenRejection::Throttled(held.wait))
     }
 
     /// Authenticates the client of a request to `/token` or `/revoke`, within the budget of the client.
@@ -92,22 +93,24 @@ impl Issuer {
         let credentials = match ClientCredentials::read(authorization, form) {
             Ok(credentials) => credentials,
             Err(error) => {
-                self.record_unauthenticated(&error, None, caller).await;
+                self.refuse(self.audit(AuditEvent::TokenRefused, caller), Why::from(&error.error), caller).await;
                 return Err(refused(error));
             }
         };
-        if let Err(wait) = self.throttle.token_client(&credentials.client_id, caller, rates) {
-            return Err(self.slow_down(wait, &credentials, caller).await);
+        if let Err(held) = self.throttle.token_client(&credentials.client_id, caller, rates) {
+            return Err(self.slow_down(held, &credentials, caller).await);
         }
         let client = self.enabled_client(&credentials.client_id, caller).await?;
         // The id of a client nobody knows is a stranger's text, and stays out of the audit trail.
-        let known = client.as_ref().map(|c| c.id.clone());
+        let known = client.as_ref().map(|c| (c.id.clone(), c.metadata.client_name.clone()));
         let has_secret = client.as_ref().is_some_and(|c| !c.secrets.is_empty());
         match credentials.authenticate(client, self.clock.now()) {
             Ok(client) => Ok(client),
             Err(error) => {
-                let row = AuditRow { client: known, ..self.audit(AuditEvent::TokenRefused, caller) };
-                self.record_unauthenticated(&error, Some(row), caller).await;
+                let (client, name) = known.unzip();
+                let row = AuditRow { client, ..self.audit(AuditEvent::TokenRefused, caller) };
+                let name = name.flatten();
+                self.refuse(row, Why::from(&error.error).named(name.as_deref()), caller).await;
                 // CA-14: guessing one client's secret, from wherever, ends in waiting.
                 match self.throttle.client_failed(&credentials.client_id, has_secret, caller, rates) {
                     Ok(()) => Err(refused(error)),
@@ -117,16 +120,11 @@ impl Issuer {
         }
     }
 
-    async fn slow_down(&self, wait: Lifetime, of: &ClientCredentials, caller: &Caller) -> TokenRejection {
+    async fn slow_down(&self, held: Held, of: &ClientCredentials, caller: &Caller) -> TokenRejection {
         let error = OAuthError::new(Rule::RateLimited, "").came("client_id", of.client_id.as_str());
-        let why = Why::throttled(&error).by(budget_of(Face::Token));
+        let why = Why::throttled(&error).by(held.key);
         self.refuse(self.audit(AuditEvent::TokenRefused, caller), why, caller).await;
-        TokenRejection::Throttled(wait)
-    }
-
-    async fn record_unauthenticated(&self, error: &CredentialError, row: Option<AuditRow>, caller: &Caller) {
-        let row = row.unwrap_or_else(|| self.audit(AuditEvent::TokenRefused, caller));
-        self.refuse(row, Why::from(&error.error), caller).await;
+        TokenRejection::Throttled(held.wait)
     }
 
     /// Records a refusal to an authenticated client, and makes it.

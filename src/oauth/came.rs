@@ -4,6 +4,9 @@
 /// The parameters and members whose values may be shown. A code challenge is none of them: of a client that means `plain`
 /// it is the verifier.
 const SHOWN: &[&str] = &[
+    "Content-Encoding",
+    "Content-Type",
+    "Origin",
     "client_id",
     "client_name",
     "code_challenge_method",

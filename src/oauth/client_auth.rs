@@ -67,7 +67,10 @@ impl ClientCredentials {
         // the answer is the same whichever of them is sound.
         if [authorization.is_some(), secret.is_some(), assertion.is_some()].iter().filter(|sent| **sent).count() > 1 {
             let words = "the client authenticates in more than one way: send one of them";
-            return Err(request(OAuthError::new(Rule::AuthenticatesTwice, words)));
+            let ways = [("Authorization", authorization.is_some()), ("client_secret", secret.is_some())];
+            let ways = ways.into_iter().chain([("client_assertion", assertion.is_some())]);
+            let ways: Vec<_> = ways.filter(|(_, sent)| *sent).map(|(name, _)| name).collect();
+            return Err(request(OAuthError::new(Rule::AuthenticatesTwice, words).came("parameter", &ways.join(" "))));
         }
         if let Some(assertion) = assertion {
             return Err(failed(Rule::AssertionUnsupported, false, ("client_assertion", assertion)));

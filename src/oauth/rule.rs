@@ -73,6 +73,10 @@ rules! {
     SignInExpired = "transaction_expired", None, "a decision within login.interaction";
     ScopesGone = "scopes_gone", None, "a scope of the request that the configuration still has";
     AccountOrResourceGone = "account_or_resource_gone", None, "an account that is switched on, and a server that is configured";
+    WrongPassword = "wrong_password", None, "the name and the password of an account that is switched on";
+    LoginThrottled = "login_throttled", None, "fewer wrong passwords for one name, from one network and in all, and a free place to check one";
+    PasswordPoor = "password_poor", None, "a new password of at least login.min_password characters and at most 1024 bytes, hard to guess";
+    PasswordsDiffer = "passwords_differ", None, "the new password twice";
 
     // The client of a request.
     ClientIdMissing = "client_id_missing", InvalidRequest, "client_id";
@@ -80,7 +84,7 @@ rules! {
     ClientUnknown = "unknown_client", InvalidClient, "a client that is registered here and switched on: remove the connection in the client and connect again";
     ClientDisabled = "client_disabled", InvalidClient, "a client that is switched on: mcpgate client enable";
     ClientNoLongerWelcome = "client_disabled_or_changed", InvalidClient, "a client that is still switched on and still has this redirect URI";
-    DocumentNotAllowed = "metadata_document_not_allowed", InvalidClient, "a URL that client_id_metadata_documents.mode and .allowed let us fetch";
+    DocumentNotAllowed = "metadata_document_not_allowed", InvalidClient, "a URL that client_id_metadata_documents.mode and client_id_metadata_documents.allow let us fetch, of a public host unless outbound.allow_addresses is set";
     DocumentRefused = "metadata_document_refused", InvalidClient, "a metadata document that can be read and obeys the rules";
     DocumentUnreachable = "metadata_document_unreachable", TemporarilyUnavailable, "an answer from the client's host";
     TooManyDocuments = "too_many_metadata_documents", None, "fewer new metadata documents at a time, from one address and from one host";

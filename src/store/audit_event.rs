@@ -191,17 +191,19 @@ events! {
     /// Grants were revoked: by their user, or by an operator. There is one row for everything that one command revoked, and
     /// none where there was nothing to revoke.
     GrantRevoked = "grant.revoked", Deed, [Actor] [Subject Client Resource Target] [], "how many, where there can be several";
-    /// A login failed. What was typed is not recorded.
-    LoginFailed = "login.failed", Open, [] [Subject] ["wrong_password" "unknown_account" "account_disabled"];
+    /// A login failed, or somebody who is signed in gave a wrong password for the present one. What was typed is not recorded.
+    LoginFailed = "login.failed", Open, [] [Subject] ["wrong_password" "unknown_account" "account_disabled"
+        "password_replaced"];
     /// A user signed in: by their password, or by setting another one.
     LoginSucceeded = "login.succeeded", Deed, [Actor Subject] [] [];
-    /// A login was refused unseen because of earlier failures; it was told how long to wait.
-    LoginThrottled = "login.throttled", Open, [] [Subject] [];
+    /// A password was not looked at: too many were wrong before, or too many are being checked. Whoever sent it was told how
+    /// long to wait.
+    LoginThrottled = "login.throttled", Open, [] [Subject] ["login_throttled"];
     /// A page, or a form sent from one, was refused before it was known what it was for.
     PageRefused = "page.refused", Open, [] []
         ["cross_site" "form_token" "no_transaction_cookie" "repeated_cookie" "dead_link" "decision_missing" "content_type"
          "content_encoding" "body_too_large" "body_too_slow" "body_broken_off" "too_many_fields" "malformed_form" "repeated_field"
-         "repeated_authorization"];
+         "repeated_authorization" "passwords_differ"];
     /// A refresh token was refused.
     RefreshRefused = "refresh.refused", Open, [Client] [Subject Target]
         ["unknown" "dead" "in_doubt" "wrong_client" "not_allowed"], "the OAuth error code, with the rule in brackets";

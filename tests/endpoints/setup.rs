@@ -56,6 +56,7 @@ async fn li_07_a_bad_password_is_refused_with_its_reason_and_costs_nothing() {
         assert!(answer.body.contains(reason), "{password}: {}", answer.body);
         assert!(!answer.body.contains(password), "a password is not sent back");
     }
+    assert_eq!(site.refused_pages().await, ["passwords_differ"]);
     let form = [("link", link.as_str()), ("password", PASSWORD), ("repeat", PASSWORD)];
     assert_eq!(browser.post("/setup", &form).await.status, 303);
 }

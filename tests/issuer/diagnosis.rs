@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use mcpgate::config::MetadataDocumentMode;
-use mcpgate::issuer::{Caller, Decision, Handles};
+use mcpgate::issuer::{Caller, Decision, Handles, LoginOutcome, SetupOutcome};
 use mcpgate::oauth::{Client, ClientId, GrantId, RefreshClaims, RefreshToken, Rule, SessionSecret};
 use mcpgate::outbound::FetchError;
 use serde_json::json;
@@ -19,7 +19,7 @@ mod log;
 use log::Log;
 
 /// Rules that the faces see; `tests/endpoints/diagnosis.rs` walks them.
-const OF_FACES: [Rule; 13] = [
+const OF_FACES: [Rule; 14] = [
     Rule::ContentType,
     Rule::ContentEncoding,
     Rule::BodyTooLarge,
@@ -33,6 +33,7 @@ const OF_FACES: [Rule; 13] = [
     Rule::DeadLink,
     Rule::DecisionMissing,
     Rule::RepeatedAuthorization,
+    Rule::PasswordsDiffer,
 ];
 
 /// Rules that no request of a walk breaks, and why.
@@ -44,6 +45,35 @@ const NOT_WALKED: [(Rule, &str); 7] = [
     (Rule::SignInBeforeLogin, "a second line of defence: a session is bound by the login only"),
     (Rule::SignInDamaged, "damage of the store"),
     (Rule::RefreshNotGranted, "a client that may refresh gets grants that may"),
+];
+
+/// Rules that no value breaks: something is missing, or what was asked for is fine and cannot be had now.
+const NOTHING_CAME: [Rule; 25] = [
+    Rule::AccountOrResourceGone,
+    Rule::ChallengeMethodMissing,
+    Rule::ChallengeMissing,
+    Rule::ClientIdMissing,
+    Rule::ClientNoLongerWelcome,
+    Rule::CodeMissing,
+    Rule::ConsentNeeded,
+    Rule::GrantTypeMissing,
+    Rule::LoginNeeded,
+    Rule::LoginThrottled,
+    Rule::RateLimited,
+    Rule::RedirectUriMissing,
+    Rule::RefreshTokenMissing,
+    Rule::RegistrationClosed,
+    Rule::ResourceMissing,
+    Rule::ResponseTypeMissing,
+    Rule::ScopesGone,
+    Rule::SignInEnded,
+    Rule::SignInExpired,
+    Rule::SignInOfAnotherSession,
+    Rule::SignInUnknown,
+    Rule::SignInUnreadable,
+    Rule::TokenMissing,
+    Rule::TokenOfAnotherClient,
+    Rule::TooManyClients,
 ];
 
 /// Values that stand in the requests of the walk and may stand in no line.
@@ -69,6 +99,13 @@ impl Walk {
         if let Some(code) = rule.code().filter(|_| !matches!(rule, Rule::TooManyDocuments)) {
             assert!(line.contains(&format!("error=\"{}\"", code.as_str())) || line.contains("detail="), "{line}");
         }
+        let has_come = line.contains(" parameter=") && line.contains(" value=\"");
+        assert!(has_come || NOTHING_CAME.contains(&rule) || line.contains("detail="), "{rule:?}: {line}");
+        for key in
+            line.split(" key=\"").nth(1).and_then(|rest| rest.split('"').next()).iter().flat_map(|k| k.split(", "))
+        {
+            assert!(mcpgate::config::keys().any(|known| known == key), "{rule:?}: there is no {key}");
+        }
         for secret in SECRETS {
             assert!(!line.contains(secret), "{rule:?}: {line}");
         }
@@ -88,6 +125,7 @@ async fn every_rule_has_a_line_that_says_what_came_and_what_was_expected() {
     let mut walk = Walk { log: Log::start(), seen: BTreeSet::new() };
     authorization(&world, &mut walk).await;
     sign_ins(&world, &mut walk).await;
+    passwords(&world, &mut walk).await;
     authentication(&world, &mut walk).await;
     codes(&world, &mut walk).await;
     refreshes(&world, &mut walk).await;
@@ -206,6 +244,42 @@ async fn sign_ins(world: &World, walk: &mut Walk) {
     assert!(walk.expect(Rule::SignInExpired).contains("key=\"login.interaction\""));
 }
 
+async fn passwords(world: &World, walk: &mut Walk) {
+    let (client, subject) = (world.manual_client("Passwords", CALLBACK, None).await, world.account("eve").await);
+    for (name, password, detail, subject) in
+        [("nobody", "hunter2", "unknown_account", ""), ("eve", "hunter2", "wrong_password", " subject=\"subject-eve\"")]
+    {
+        let from = caller(20);
+        let browser = handles(world.begin_from(&from, &client.id, &[], None).await.unwrap());
+        let outcome = world.issuer.log_in(&browser, name, password, &from).await.unwrap();
+        assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
+        let line = walk.expect(Rule::WrongPassword);
+        assert!(line.contains(&format!("detail=\"{detail}\"")) && line.contains(subject), "{line}");
+        assert_eq!(from.broken.get(), Some(&Rule::WrongPassword));
+    }
+    let from = caller(21);
+    let browser = handles(world.begin_from(&from, &client.id, &[], None).await.unwrap());
+    let mut outcome = LoginOutcome::Refused;
+    while matches!(outcome, LoginOutcome::Refused) {
+        drop(walk.log.warnings());
+        outcome = world.issuer.log_in(&browser, "eve", "hunter2", &from).await.unwrap();
+    }
+    let line = walk.expect(Rule::LoginThrottled);
+    assert!(line.contains("key=\"rates.login_free_failures\"") && line.contains("subject=\"subject-eve\""), "{line}");
+    let link = world.link(&subject, "poor").await;
+    for (password, detail, key) in [
+        ("hunter2", "detail=\"too_short\"", "key=\"login.min_password\""),
+        ("hunter2 hunter2 hunter2", "detail=\"too_common\"", ""),
+    ] {
+        let from = caller(22);
+        let outcome = world.issuer.redeem_setup(link.reveal(), password, None, &from).await.unwrap();
+        assert!(matches!(outcome, SetupOutcome::Refused(_)), "{outcome:?}");
+        let line = walk.expect(Rule::PasswordPoor);
+        assert!(line.contains(detail) && line.contains(key), "{line}");
+        assert_eq!(from.broken.get(), Some(&Rule::PasswordPoor));
+    }
+}
+
 async fn authentication(world: &World, walk: &mut Walk) {
     let public = world.public_client(CALLBACK).await;
     let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_post"});
@@ -230,6 +304,9 @@ async fn authentication(world: &World, walk: &mut Walk) {
         world.issuer.token(authorization, &form(&sent), &caller(3)).await.unwrap_err();
         let line = walk.expect(rule);
         world.issuer.record_last_refusals().await;
+        if matches!(rule, Rule::SecretUnexpected) {
+            assert!(line.contains("client_name=\"Some client\""), "{line}");
+        }
         if rule == Rule::SecretWrong {
             assert!(line.contains("parameter=\"client_secret\" value=\"(7 bytes, letters and digits)\""), "{line}");
         }
@@ -318,7 +395,9 @@ async fn registrations(world: &World, walk: &mut Walk) {
     };
     for (rule, body) in [
         (Rule::MetadataNotAnObject, "[]".to_owned()),
-        (Rule::MemberMalformed, with("client_name", json!(7))),
+        (Rule::MemberMalformed, with("redirect_uris", json!("https://c.example/cb"))),
+        (Rule::MemberMalformed, with("redirect_uris", json!(vec![CALLBACK; 21]))),
+        (Rule::MemberMalformed, with("token_endpoint_auth_method", json!(7))),
         (Rule::AuthMethodUnsupported, with("token_endpoint_auth_method", json!("tls_client_auth"))),
         (Rule::GrantTypesUnsupported, with("grant_types", json!(["client_credentials"]))),
         (Rule::ResponseTypesUnsupported, with("response_types", json!(["token"]))),
@@ -329,6 +408,8 @@ async fn registrations(world: &World, walk: &mut Walk) {
     ] {
         assert!(world.issuer.register(body.as_bytes(), &caller(5)).await.is_err());
         walk.expect(rule);
+        // As after an hour.
+        world.pass(3600);
     }
     let full = World::with(|config| config.registration.max_clients = 1).await;
     full.public_client(CALLBACK).await;
@@ -375,7 +456,41 @@ async fn documents(world: &World, walk: &mut Walk) {
     world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Off);
     world.begin_from(&caller(6), &id, &[], None).await.unwrap_err();
     assert!(walk.expect(Rule::DocumentNotAllowed).contains("key=\"client_id_metadata_documents.mode\""));
+    world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Allowlist(Vec::new()));
+    world.begin_from(&caller(6), &id, &[], None).await.unwrap_err();
+    assert!(walk.expect(Rule::DocumentNotAllowed).contains("key=\"client_id_metadata_documents.allow\""));
     world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Open);
+    for (url, key) in [
+        ("https://127.0.0.1/client.json", " key=\"outbound.allow_addresses\""),
+        ("https://intranet/client.json", " key=\"outbound.allow_addresses\""),
+        ("https://app.example/client.json?a=b", ""),
+    ] {
+        world.begin_from(&caller(6), &ClientId::parse(url).unwrap(), &[], None).await.unwrap_err();
+        let line = walk.expect(Rule::DocumentNotAllowed);
+        assert!(line.contains(key) && line.contains(" key=") != key.is_empty(), "{line}");
+    }
+    // A new document counts like a registration.
+    let few = World::with(|config| {
+        config.metadata_documents.mode = MetadataDocumentMode::Open;
+        config.rates.registrations_per_hour = 1;
+    })
+    .await;
+    for n in [21, 22] {
+        few.fetch.serve(&document(n), &body(n), None, false);
+    }
+    let ids = [21, 22].map(|n| ClientId::parse(&document(n)).unwrap());
+    few.begin_from(&caller(6), &ids[0], &[], None).await.unwrap();
+    few.begin_from(&caller(6), &ids[1], &[], None).await.unwrap_err();
+    assert!(walk.expect(Rule::TooManyDocuments).contains("key=\"rates.registrations_per_hour\""));
+    // Where there is no room there is one line, which says so.
+    few.reload(|config| {
+        config.rates.registrations_per_hour = 100;
+        config.registration.max_clients = 1;
+    });
+    let from = caller(7);
+    few.begin_from(&from, &ids[1], &[], None).await.unwrap_err();
+    walk.expect(Rule::TooManyClients);
+    assert_eq!(from.broken.get(), Some(&Rule::TooManyClients));
     // One address may begin so many fetches only.
     for n in 100..1000 {
         let id = ClientId::parse(&document(n)).unwrap();

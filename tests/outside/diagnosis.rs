@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::login::attempt;
 use crate::support::client::{Client, call, request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
@@ -123,6 +124,28 @@ async fn a_limit_that_refuses_names_its_key_and_whom_it_refused() {
     let log = gateway.log();
     let warned = log.lines().find(|line| line.contains(" WARN ") && line.contains("rule=\"registration_closed\""));
     assert!(warned.is_some_and(|line| line.contains("key=\"registration.enabled\" address=127.0.0.1")), "{log}");
+}
+
+#[tokio::test]
+async fn a_failed_and_a_throttled_sign_in_are_told_by_rule_and_key() {
+    let gateway = Home::new("[rates]\nlogin_free_failures = 1\n", None).start().await;
+    let failed = attempt(&gateway.home, "admin", "hunter2-hunter2").await;
+    assert_eq!(failed.status, 400);
+    let held = attempt(&gateway.home, "admin", "hunter2-hunter2").await;
+    assert_eq!(held.status, 429);
+    for (reply, rule) in [(failed, "wrong_password"), (held, "login_throttled")] {
+        let told = line(&gateway, &format!("request_id=\"{}\"", reply.header("x-request-id"))).await;
+        assert!(told.contains(&format!("reason=\"{rule}\"")), "{told}");
+    }
+    let log = gateway.log();
+    let warned =
+        |rule: &str| log.lines().find(|line| line.contains(" WARN ") && line.contains(rule)).unwrap_or_default();
+    assert!(warned("rule=\"wrong_password\"").contains("detail=\"wrong_password\""), "{log}");
+    assert!(
+        warned("rule=\"login_throttled\"").contains("key=\"rates.login_free_failures\" address=127.0.0.1"),
+        "{log}"
+    );
+    assert!(!log.contains("hunter2"), "{log}");
 }
 
 #[tokio::test]

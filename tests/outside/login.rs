@@ -34,7 +34,7 @@ async fn login_page(home: &Home) -> (Browser, Reply) {
     (browser, page)
 }
 
-async fn attempt(home: &Home, name: &str, password: &str) -> Reply {
+pub(crate) async fn attempt(home: &Home, name: &str, password: &str) -> Reply {
     let (mut browser, page) = login_page(home).await;
     let mut form = form_to(&page, "/login");
     form.set("username", name);

@@ -35,7 +35,7 @@ impl Administration {
             return Err(AdministrationError::NotVerified(named.as_str().to_owned()));
         }
         let not_admitted = || AdministrationError::NotAdmitted(named.as_str().to_owned());
-        let url = document_url(&id, &policy).ok_or_else(not_admitted)?;
+        let url = document_url(&id, &policy).map_err(|_| not_admitted())?;
         let read = ClientMetadata::from_metadata_document(document, &url, &policy.registration());
         let ReadMetadata { metadata, left_out } = read.map_err(AdministrationError::BadClient)?;
         let now = self.clock.now();
