@@ -202,7 +202,7 @@ fn every_key_that_is_named_is_one_of_the_file() {
         let expected = rule.expected().split(|c: char| !is_word(c)).map(|word| word.trim_end_matches('.'));
         wrong.extend(expected.filter(|word| word.starts_with('.') || is_wrong(word)).map(str::to_owned));
     }
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders = vec![root.join("src")];
     let mut texts = vec![root.join("docs/errors.md")];
     while let Some(folder) = folders.pop() {
@@ -221,6 +221,8 @@ fn every_key_that_is_named_is_one_of_the_file() {
             );
         }
     }
+    // A page, and a column of the store.
+    wrong.retain(|word| !["login.html", "audit.at"].contains(&word.as_str()));
     assert!(wrong.is_empty(), "there are no such keys: {wrong:?}");
 }
 

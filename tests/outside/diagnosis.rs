@@ -128,10 +128,13 @@ async fn a_limit_that_refuses_names_its_key_and_whom_it_refused() {
 
 #[tokio::test]
 async fn a_failed_and_a_throttled_sign_in_are_told_by_rule_and_key() {
-    let gateway = Home::new("[rates]\nlogin_free_failures = 1\n", None).start().await;
+    let gateway = Gateway::start().await;
     let failed = attempt(&gateway.home, "admin", "hunter2-hunter2").await;
     assert_eq!(failed.status, 400);
-    let held = attempt(&gateway.home, "admin", "hunter2-hunter2").await;
+    let mut held = failed.clone();
+    while held.status == 400 {
+        held = attempt(&gateway.home, "admin", "hunter2-hunter2").await;
+    }
     assert_eq!(held.status, 429);
     for (reply, rule) in [(failed, "wrong_password"), (held, "login_throttled")] {
         let told = line(&gateway, &format!("request_id=\"{}\"", reply.header("x-request-id"))).await;
