@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::data::{Data, DataArguments, Missing};
+use super::data::{DataArguments, Missing};
 use super::failure::Failure;
 use super::output::{moment, printable};
 use super::runtime::block_on;
 use crate::files;
-use crate::issuer::NewClient;
+use crate::issuer::{NewClient, Withdrawal};
 use crate::oauth::{AuthMethod, Client, ClientOrigin, DocumentSource, GrantType};
 use crate::outbound::{Dialer, Fetch as _, FetchError};
 
@@ -120,13 +120,19 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let found = block_on(async { Ok(data.administration.client(&client.id).await?) })?;
             data.output.members(&describe(&found, &data.administration.operator_client_id()))
         }
-        Command::Disable { client } => switch(&client, true),
-        Command::Enable { client } => switch(&client, false),
-        Command::Delete { client } => {
+        Command::Disable { client } => {
+            client.data.withdraw(&Withdrawal::DisableClient { id: client.id.clone() })?;
+            say_status(&client, "disabled")
+        }
+        Command::Enable { client } => {
             let data = client.data.open_folder()?;
-            block_on(async { Ok(data.administration.delete_client(&client.id).await?) })?;
+            block_on(async { Ok(data.administration.set_client_disabled(&client.id, false).await?) })?;
+            say_status(&client, "enabled")
+        }
+        Command::Delete { client } => {
+            client.data.withdraw(&Withdrawal::DeleteClient { id: client.id.clone() })?;
             let text = format!("{} is deleted", client.id);
-            data.output.one(&text, &json!({ "client_id": client.id, "status": "deleted" }))
+            client.data.output().one(&text, &json!({ "client_id": client.id, "status": "deleted" }))
         }
         Command::Document(DocumentCommand::Import { source, data }) => import(&source, &data),
         Command::RotateSecret { client } => {
@@ -212,11 +218,8 @@ fn not_fetched(url: &str, why: &FetchError) -> Failure {
     ))
 }
 
-fn switch(client: &ClientArguments, disabled: bool) -> Result<(), Failure> {
-    let data: Data = client.data.open_folder()?;
-    block_on(async { Ok(data.administration.set_client_disabled(&client.id, disabled).await?) })?;
-    let word = if disabled { "disabled" } else { "enabled" };
-    data.output.one(&format!("{} is {word}", client.id), &json!({ "client_id": client.id, "status": word }))
+fn say_status(client: &ClientArguments, word: &str) -> Result<(), Failure> {
+    client.data.output().one(&format!("{} is {word}", client.id), &json!({ "client_id": client.id, "status": word }))
 }
 
 /// `own` is the id of the client of `mcpgate token issue`, which nobody connects as.

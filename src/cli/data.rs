@@ -7,11 +7,13 @@ use super::config_file::{ConfigFile, NamedBy};
 use super::failure::Failure;
 use super::output::Output;
 use super::remember;
+use super::runtime::block_on;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, FILE_VARIABLE, Overrides, Problem, SYSTEM_FILE};
 use crate::entropy::{Entropy as _, SystemEntropy};
-use crate::issuer::Administration;
+use crate::issuer::{Administration, Withdrawal, Withdrawn};
 use crate::oauth::{TenantId, TokenKeys};
+use crate::server::command_socket::{self, Asked};
 use crate::server::data_folder;
 use crate::server::keys::{self, KeysError};
 use crate::store::{self, Store};
@@ -56,8 +58,9 @@ impl DataArguments {
     pub(super) fn open(&self, missing: Missing) -> Result<Data, Failure> {
         let tenant = self.tenant()?;
         let config = self.load()?;
+        self.expect_folder(&config, missing)?;
         let loaded = |entropy: &SystemEntropy| keys::load_or_make(&config.data_dir, &config.brand, entropy);
-        self.open_with(tenant, &config, missing, |entropy| Ok(loaded(entropy)?.token))
+        self.open_with(tenant, &config, |entropy| Ok(loaded(entropy)?.token))
     }
 
     /// Opens the data for a command that needs the folder alone. Whoever ends access has to be able to while the
@@ -65,7 +68,31 @@ impl DataArguments {
     pub(super) fn open_folder(&self) -> Result<Data, Failure> {
         let tenant = self.tenant()?;
         let config = self.load_folder()?;
-        self.open_with(tenant, &config, Missing::Refuse, |entropy| {
+        self.expect_folder(&config, Missing::Refuse)?;
+        self.open_folder_of(tenant, &config)
+    }
+
+    /// Takes access away: by the running server, where that is in force at once and on a full disk too; without one, or where
+    /// it fails, in the store.
+    pub(super) fn withdraw(&self, deed: &Withdrawal) -> Result<Withdrawn, Failure> {
+        let tenant = self.tenant()?;
+        let config = self.load_folder()?;
+        self.expect_folder(&config, Missing::Refuse)?;
+        match command_socket::ask(&config.data_dir, &tenant, deed) {
+            Asked::Done(withdrawn) => return Ok(withdrawn),
+            Asked::NotStored => return Err(Failure::NotStored),
+            Asked::Refused(why) => return Err(Failure::other(anyhow::anyhow!(why))),
+            Asked::NoServer => {}
+            Asked::Failed(why) => {
+                self.output().note(&format!("The running server did not do it ({why}); trying in the store itself."));
+            }
+        }
+        let data = self.open_folder_of(tenant, &config)?;
+        block_on(async { Ok(data.administration.withdraw(deed).await?) })
+    }
+
+    fn open_folder_of(&self, tenant: TenantId, config: &Config) -> Result<Data, Failure> {
+        self.open_with(tenant, config, |entropy| {
             // Such a command makes and reads nothing with them.
             let lost = || TokenKeys::new(vec![(0, entropy.random_32())], config.brand.clone());
             let loaded = keys::load(&config.data_dir, &config.brand);
@@ -82,13 +109,9 @@ impl DataArguments {
         &self,
         tenant: TenantId,
         config: &Config,
-        missing: Missing,
         keys: impl FnOnce(&SystemEntropy) -> Result<TokenKeys, KeysError>,
     ) -> Result<Data, Failure> {
         let config = Arc::new(config.clone());
-        self.expect_store(&config.data_dir, missing)?;
-        data_folder::check(&config.data_dir, data_folder::User::Command).map_err(Failure::other)?;
-        data_folder::check_store(&config.data_dir).map_err(Failure::other)?;
         let entropy = Arc::new(SystemEntropy::new());
         let keys = keys(&entropy).map_err(Failure::other)?;
         let store = store::open(&config.data_dir, None, SystemClock.now())?;
@@ -101,6 +124,13 @@ impl DataArguments {
             tenant,
         );
         Ok(Data { config, store, administration, output: self.output() })
+    }
+
+    /// Refuses a folder that cannot be used, or has no store where none may be made.
+    fn expect_folder(&self, config: &Config, missing: Missing) -> Result<(), Failure> {
+        self.expect_store(&config.data_dir, missing)?;
+        data_folder::check(&config.data_dir, data_folder::User::Command).map_err(Failure::other)?;
+        data_folder::check_store(&config.data_dir).map_err(Failure::other)
     }
 
     /// Refuses a folder without a store, unless one may be made there; else tells people which store it is.

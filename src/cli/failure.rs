@@ -1,5 +1,5 @@
-//! How a command can fail, what is said of it, and the exit code: 0 done, 1 failed, 64 not understood, 78 bad
-//! configuration (the last two as in BSD's sysexits).
+//! How a command can fail, what is said of it, and the exit code: 0 done, 1 failed, 64 not understood, 75 in force but not
+//! yet stored, 78 bad configuration (the last three as in BSD's sysexits).
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -13,6 +13,11 @@ use crate::store::StoreError;
 
 pub(super) const USAGE: u8 = 64;
 const CONFIGURATION: u8 = 78;
+/// As EX_TEMPFAIL: to be looked at again.
+const NOT_STORED: u8 = 75;
+const NOT_STORED_WORDS: &str = "in force at once, but not yet stored: the running server cannot write. It stores this as soon \
+                                as it can; a restart before then forgets it. Make room on its disk, and repeat this command \
+                                if the server ends before mcpgate_store_unstored_revocations is 0";
 
 /// Why a command was not done.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub(super) enum Failure {
     Configuration(Vec<Problem>),
     /// The gateway did not start.
     NotStarted(RunError),
+    /// It is in force, and the running server could not store it yet.
+    NotStored,
     /// Something else, with its cause.
     Other(anyhow::Error),
     /// Nobody reads the output any more: not worth a word.
@@ -42,6 +49,7 @@ impl Failure {
             Self::Usage(text) => text.clone(),
             Self::Configuration(problems) => lines(problems).trim_end().to_owned(),
             Self::NotStarted(error) => error.to_string(),
+            Self::NotStored => NOT_STORED_WORDS.to_owned(),
             Self::Other(error) => error.to_string(),
             Self::BrokenPipe | Self::Told(_) => String::new(),
         }
@@ -55,12 +63,16 @@ impl Failure {
                 (lines(&found).trim_end().replace('\n', "\nmcpgate: "), values(&found), CONFIGURATION)
             }
             Self::NotStarted(error) => (error.to_string(), Vec::new(), error.exit_code()),
+            Self::NotStored => (NOT_STORED_WORDS.to_owned(), Vec::new(), NOT_STORED),
             // Our errors have their causes in their words: the chain would say them twice.
             Self::Other(error) => (error.to_string(), Vec::new(), 1),
             Self::BrokenPipe => return ExitCode::SUCCESS,
             Self::Told(code) => return ExitCode::from(code),
         };
-        let said = if json && problems.is_empty() {
+        let said = if json && code == NOT_STORED {
+            let value = json!({ "error": text, "exit_status": code, "in_force": true, "stored": false });
+            format!("{value}\n")
+        } else if json && problems.is_empty() {
             format!("{}\n", json!({ "error": text.replace("\nmcpgate: ", "\n"), "exit_status": code }))
         } else if json {
             let error = "the configuration has problems";

@@ -8,6 +8,7 @@ use super::data::DataArguments;
 use super::failure::Failure;
 use super::output::moment;
 use super::runtime::block_on;
+use crate::issuer::{Withdrawal, Withdrawn};
 use crate::oauth::{Grant, ScopeToken};
 
 #[derive(Debug, clap::Subcommand)]
@@ -68,16 +69,13 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.list(&columns, &values)
         }
         Command::Revoke(arguments) => {
-            let data = arguments.data.open_folder()?;
-            let revoked = block_on(async {
-                if let Some(id) = &arguments.id {
-                    data.administration.revoke_grant(id).await?;
-                    return Ok(1);
-                }
-                let (user, client) = (arguments.user.as_deref(), arguments.client.as_deref());
-                Ok(data.administration.revoke_grants(user, client).await?)
-            })?;
-            data.output.one(&format!("revoked {revoked}"), &json!({ "revoked": revoked }))
+            let RevokeArguments { id, user, client, data, .. } = arguments;
+            let deed = id.map_or(Withdrawal::Sessions { user, client }, |id| Withdrawal::Session { id });
+            let revoked = match data.withdraw(&deed)? {
+                Withdrawn::Sessions(revoked) => revoked,
+                Withdrawn::User { .. } | Withdrawn::Done => 0,
+            };
+            data.output().one(&format!("revoked {revoked}"), &json!({ "revoked": revoked }))
         }
     }
 }

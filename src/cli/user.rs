@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::data::{Data, DataArguments, Missing};
 use super::failure::Failure;
-use super::output::moment;
+use super::output::{Output, moment, printable};
 use super::password;
 use super::runtime::block_on;
+use crate::issuer::{Withdrawal, Withdrawn};
 use crate::store::{Account, AccountStatus};
 
 #[derive(Debug, clap::Subcommand)]
@@ -111,13 +112,22 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             data.output.one(&text, &account(&renamed))
         }
         Command::Delete { name, data } => {
-            let data = data.open_folder()?;
-            let deleted = block_on(async { Ok(data.administration.delete_account(&name).await?) })?;
-            let value = json!({ "name": deleted.name, "subject": deleted.subject.as_str(), "status": "deleted" });
-            data.output.one(&format!("{} is deleted; nobody else is given this name", deleted.name), &value)
+            let (name, subject) = match data.withdraw(&Withdrawal::DeleteUser { name: name.clone() })? {
+                Withdrawn::User { name, subject } => (name, Some(subject)),
+                Withdrawn::Sessions(_) | Withdrawn::Done => (name, None),
+            };
+            let value = json!({ "name": name, "subject": subject, "status": "deleted" });
+            data.output().one(&format!("{} is deleted; nobody else is given this name", printable(&name)), &value)
         }
-        Command::Disable { name, data } => switch(&name, &data.open_folder()?, true),
-        Command::Enable { name, data } => switch(&name, &data.open(Missing::Refuse)?, false),
+        Command::Disable { name, data } => {
+            data.withdraw(&Withdrawal::DisableUser { name: name.clone() })?;
+            say_status(&name, data.output(), "disabled")
+        }
+        Command::Enable { name, data } => {
+            let data = data.open(Missing::Refuse)?;
+            block_on(async { Ok(data.administration.set_account_disabled(&name, false).await?) })?;
+            say_status(&name, data.output, "enabled")
+        }
         Command::SetPassword { name, password_file, link: true, data } => {
             debug_assert!(password_file.is_none(), "clap excludes both");
             let data = data.open(Missing::Refuse)?;
@@ -154,10 +164,8 @@ fn show(name: &str, data: &Data) -> Result<(), Failure> {
     data.output.members(&value)
 }
 
-fn switch(name: &str, data: &Data, disabled: bool) -> Result<(), Failure> {
-    block_on(async { Ok(data.administration.set_account_disabled(name, disabled).await?) })?;
-    let word = if disabled { "disabled" } else { "enabled" };
-    data.output.one(&format!("{name} is {word}"), &json!({ "name": name, "status": word }))
+fn say_status(name: &str, output: Output, word: &str) -> Result<(), Failure> {
+    output.one(&format!("{name} is {word}"), &json!({ "name": name, "status": word }))
 }
 
 fn account(account: &Account) -> Value {

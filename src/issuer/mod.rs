@@ -44,6 +44,7 @@ mod view;
 
 pub use administration::{
     AcceptedTime, Administration, AdministrationError, AuditQuery, FirstAccount, NewAccount, NewClient, OperatorToken,
+    Withdrawal, Withdrawn,
 };
 pub use audit::Face;
 pub use clock::ClockWatch;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::command_socket;
 use crate::files::private::{Closed, PrivateFileError, check as check_file, check_owner};
 use crate::store;
 
@@ -15,11 +16,12 @@ pub enum User {
 }
 
 /// What is in a data folder and must be closed to others. The development certificates are looked at where they are used.
-const CONTENT: [(&str, Closed); 5] = [
+const CONTENT: [(&str, Closed); 6] = [
     ("keys", Closed::ToReading),
     ("keys/token", Closed::ToReading),
     ("keys/session", Closed::ToReading),
     ("up.toml", Closed::ToWriting),
+    (command_socket::FILE, Closed::ToReading),
     // Its mode is set to 0600 when it is opened; a link in its place is refused here.
     (store::FILE, Closed::ToWriting),
 ];

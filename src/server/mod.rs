@@ -8,6 +8,7 @@ mod activity;
 mod admission;
 mod build;
 mod certificate;
+pub mod command_socket;
 mod connection;
 mod connection_table;
 mod continuing;

@@ -60,6 +60,13 @@ pub struct Ready {
     pub password_ignored: bool,
 }
 
+impl Ready {
+    /// Says in the log where connections are accepted, and how many tokens are in memory.
+    pub(super) fn announce(&self, tokens: usize) {
+        tracing::info!(public = %self.public, operator = %self.operator, tokens, "accepting connections");
+    }
+}
+
 /// Runs the gateway until SIGTERM or SIGINT.
 ///
 /// # Errors

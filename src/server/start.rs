@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::build::Builder;
+use super::command_socket::{self, CommandDesk, CommandSocket};
 use super::data_folder;
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
@@ -181,9 +182,9 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     let loaded = reloader.digest();
     operator.upstreams.watch(&snapshot.table);
     start_upkeep(&supervisor, &ground, &issuer, alarm);
+    listen_for_commands(&supervisor, &ground, &reloader.config);
     let listening = start_listeners(&supervisor, &desks, &closing, (public, operator, for_operator, demo));
-    let tokens = ground.live_tokens;
-    tracing::info!(public = %ready.public, operator = %ready.operator, tokens, "accepting connections");
+    ready.announce(ground.live_tokens);
     service_manager::ready();
     if let Some(tell) = options.on_ready.take() {
         tell(&ready);
@@ -259,6 +260,25 @@ fn start_listeners(
     supervisor.spawn_until("public listener", closing.clone(), move || {
         listener::run(Arc::clone(&public), desks.clone(), Arc::clone(&process), stop.clone())
     })
+}
+
+/// Starts serving the commands that take access away. Without the socket they write to the store themselves.
+fn listen_for_commands(supervisor: &Supervisor, ground: &Ground, config: &Arc<ArcSwap<Config>>) {
+    let socket = match CommandSocket::bind(&config.load().data_dir) {
+        Ok(socket) => Arc::new(socket),
+        Err(error) => {
+            tracing::warn!(%error, "there is no socket for commands: on a full disk they cannot take access away");
+            return;
+        }
+    };
+    let desk = CommandDesk {
+        store: Arc::clone(&ground.store),
+        clock: Arc::clone(&ground.clock),
+        entropy: Arc::clone(&ground.entropy),
+        keys: Arc::clone(&ground.keys),
+        config: Arc::clone(config),
+    };
+    drop(supervisor.spawn("commands", move || command_socket::run(Arc::clone(&socket), desk.clone())));
 }
 
 pub(super) fn system(error: impl std::fmt::Display) -> RunError {

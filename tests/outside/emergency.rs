@@ -18,7 +18,7 @@ use crate::support::page::Browser;
 use crate::support::upstream::Upstream;
 
 /// Runs a command of mcpgate; its code, and what it printed on both streams.
-fn run(words: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn run(words: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(binary()).args(words).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     (output.status.code(), said.into_owned())

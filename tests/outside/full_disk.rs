@@ -127,13 +127,13 @@ async fn st_01_where_no_file_may_grow_access_is_ended_in_the_room_that_the_log_h
 }
 
 /// Reads how many revocations are in force and not stored.
-async fn unstored(home: &Home) -> u64 {
+pub(crate) async fn unstored(home: &Home) -> u64 {
     let metrics = ask_operator(home.operator, "/metrics").await.unwrap().text();
     let line = metrics.lines().find_map(|line| line.strip_prefix("mcpgate_store_unstored_revocations "));
     line.unwrap().parse().unwrap()
 }
 
-async fn until_stored(home: &Home) {
+pub(crate) async fn until_stored(home: &Home) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while unstored(home).await > 0 {
         assert!(Instant::now() < deadline, "it is never stored");
@@ -142,7 +142,7 @@ async fn until_stored(home: &Home) {
 }
 
 /// Lets no file grow, nor the log of the store be begun anew.
-fn fill_up(gateway: &Gateway) {
+pub(crate) fn fill_up(gateway: &Gateway) {
     limit_files(gateway, Some(1));
 }
 

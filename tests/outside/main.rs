@@ -13,6 +13,8 @@ mod clock;
 #[cfg(test)]
 mod codes;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod consent;
 #[cfg(test)]
 mod diagnosis;

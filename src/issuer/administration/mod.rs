@@ -10,12 +10,14 @@ mod clients;
 mod clock;
 mod documents;
 mod grants;
+mod withdrawal;
 
 pub use accounts::{FirstAccount, NewAccount};
 pub use audit_trail::AuditQuery;
 pub use clients::NewClient;
 pub use clock::AcceptedTime;
 pub use grants::OperatorToken;
+pub use withdrawal::{Withdrawal, Withdrawn};
 
 use std::sync::Arc;
 

@@ -1,0 +1,87 @@
+//! What takes access away, as one value: a command hands it to the running server, or does it itself where none runs.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Administration, AdministrationError};
+
+/// A deed that takes access away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Withdrawal {
+    /// Revokes one grant.
+    Session {
+        /// The id of the grant.
+        id: String,
+    },
+    /// Revokes the grants of a user and/or client, or all.
+    Sessions {
+        /// The login name or subject.
+        user: Option<String>,
+        /// The client id.
+        client: Option<String>,
+    },
+    /// Switches an account off.
+    DisableUser {
+        /// The login name or subject.
+        name: String,
+    },
+    /// Deletes an account.
+    DeleteUser {
+        /// The login name or subject.
+        name: String,
+    },
+    /// Switches a client off.
+    DisableClient {
+        /// The client id.
+        id: String,
+    },
+    /// Removes a client.
+    DeleteClient {
+        /// The client id.
+        id: String,
+    },
+}
+
+/// What there is to say of a deed that was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Withdrawn {
+    /// So many grants were revoked.
+    Sessions(u64),
+    /// This account was deleted.
+    User {
+        /// Its login name.
+        name: String,
+        /// Its subject.
+        subject: String,
+    },
+    /// It is as was wished.
+    Done,
+}
+
+impl Administration {
+    /// Takes access away.
+    ///
+    /// # Errors
+    /// Those of the deed; `Store(NotStored)` also when it was done before and that is not stored yet.
+    pub async fn withdraw(&self, deed: &Withdrawal) -> Result<Withdrawn, AdministrationError> {
+        let withdrawn = match deed {
+            Withdrawal::Session { id } => self.revoke_grant(id).await.map(|()| Withdrawn::Sessions(1)),
+            Withdrawal::Sessions { user, client } => {
+                self.revoke_grants(user.as_deref(), client.as_deref()).await.map(Withdrawn::Sessions)
+            }
+            Withdrawal::DisableUser { name } => self.set_account_disabled(name, true).await.map(|()| Withdrawn::Done),
+            Withdrawal::DeleteUser { name } => {
+                let account = self.delete_account(name).await;
+                account.map(|a| Withdrawn::User { name: a.name, subject: a.subject.as_str().to_owned() })
+            }
+            Withdrawal::DisableClient { id } => self.set_client_disabled(id, true).await.map(|()| Withdrawn::Done),
+            Withdrawal::DeleteClient { id } => self.delete_client(id).await.map(|()| Withdrawn::Done),
+        }?;
+        // What needed nothing done may be as wished by what is in force and not stored.
+        if self.store.stats().unstored > 0 {
+            return Err(crate::store::StoreError::NotStored.into());
+        }
+        Ok(withdrawn)
+    }
+}
