@@ -145,7 +145,10 @@ impl Worker {
         }
         // When all that is in the log is in the store as well, the log is written from its beginning again.
         if let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(RESTART)") {
-            tracing::warn!(%error, "the log could not be brought into the store");
+            // Of what is in force already it is tried every second.
+            if self.unstored.is_empty() {
+                tracing::warn!(%error, "the log could not be brought into the store");
+            }
         }
         self.commit_group(group, None)
     }
