@@ -242,6 +242,15 @@ fn rv_05_what_was_not_stored_is_forgotten_by_a_restart_and_more_than_there_is_ro
             drop((beside, store, lock));
             disk.stop("enospc");
             assert!(is_live(&open_store(&disk.file), "g1023 token", START).await);
+
+            // Where there is room again by then, the end of the process stores it.
+            let (lock, store, _) = open_of_server(&disk);
+            disk.start("enospc", 0);
+            let revoked = row(AuditEvent::GrantRevoked, START);
+            assert!(is_not_stored(&store.revoke_grant(&tenant(), grant_id("g1"), revoked).await));
+            disk.stop("enospc");
+            drop((store, lock));
+            assert!(!is_live(&open_store(&disk.file), "g1 token", START).await);
         });
     });
 }
