@@ -42,7 +42,6 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
     ("SS", "event streams", &[1, 2, 3, 4, 5, 6, 8, 9, 10]),
     ("TL", "TLS", &[1, 2, 3, 4, 5, 7, 8, 9, 12]),
     ("UP", "upstreams that misbehave", &[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18]),
-    ("RV", "revocation", &[2, 3, 4, 5, 6]),
     ("ST", "the store", &[1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19]),
     ("AD", "administration", &[4]),
     ("AU", "the audit trail", &[3, 4]),
