@@ -26,6 +26,9 @@ const TAG: usize = 16;
 const MAX_ID: usize = 1024;
 /// Nobody can guess an id of so many bytes, if it is random. A shorter one is likely to be given again.
 const LEAST_UNIQUE: usize = 16;
+/// What random ids have at least of changes between letters and digits and from small letters to capitals. 32 random
+/// hexadecimal digits have fewer in one of a thousand cases, 22 digits of base64 in one of thirty.
+const LEAST_CHANGES: usize = 6;
 /// How many parts the memory has, so that workers seldom wait for each other.
 const SHARDS: usize = 16;
 /// Ids that one part of one shard holds; each shard has two parts, and an id takes some 32 bytes. Together 524,288.
@@ -177,7 +180,7 @@ impl Sessions {
             return Err(Rejection::UnknownSession);
         }
         let (key, owner) = self.hashes(route, caller, id);
-        let least = if id.len() < LEAST_UNIQUE { self.begun } else { 0 };
+        let least = if looks_random(id) { 0 } else { self.begun };
         if !self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).is_still(key, owner, since, least) {
             return Err(Rejection::UnknownSession);
         }
@@ -209,6 +212,17 @@ impl Sessions {
     }
 }
 
+/// Returns whether an id is unlikely to be given again. A number that counts is short, or has words and zeros before it
+/// (`session-00000001`). In doubt it is not random: its session ends with the process, and the client begins another.
+fn looks_random(id: &str) -> bool {
+    let changes = id.as_bytes().windows(2).filter(|pair| match pair {
+        [a, b] if a.is_ascii_alphabetic() => b.is_ascii_digit() || (a.is_ascii_lowercase() && b.is_ascii_uppercase()),
+        [a, b] if a.is_ascii_digit() => b.is_ascii_alphabetic(),
+        _ => false,
+    });
+    id.len() >= LEAST_UNIQUE && changes.count() >= LEAST_CHANGES
+}
+
 /// Returns the upstream's own id in one that a client sent.
 pub(super) fn upstreams_own(wrapped: &HeaderValue) -> Option<&str> {
     parts(wrapped).map(|(_, _, id)| id)
@@ -222,8 +236,36 @@ fn parts(wrapped: &HeaderValue) -> Option<(&str, u64, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PART, Sessions, Shard};
+    use super::{PART, Sessions, Shard, looks_random};
     use http::{HeaderMap, HeaderValue};
+
+    #[test]
+    fn hd_12_ids_that_count_do_not_look_random_however_long_they_are() {
+        for counts in [
+            "1",
+            "0f3c9a71b2e4d58",
+            "session-00000001",
+            "user-42-session-0000000000000a1f",
+            "00000000-0000-0000-0000-000000000001",
+            "2026-11-29T10:00:00Z-000001",
+            "1764410400000000001",
+            "streamable-http-transport-session",
+            "McpServerSessionNumber000000001",
+        ] {
+            assert!(!looks_random(counts), "{counts}");
+        }
+        for random in [
+            "1868a90c-7d5e-4b8f-9c3a-52f0e6d1b7a4",
+            "01939f5c-8a7b-7cde-9f01-23456789abcd",
+            "9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d",
+            "V1StGXR8_Z5jdHi6B-myT",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "mcp-session-4f9a1c7e2b8d6035a1f4",
+            "kJ8sD2mQ0xZ7vB4nT6yR1w",
+        ] {
+            assert!(looks_random(random), "{random}");
+        }
+    }
 
     #[test]
     fn hd_12_an_id_that_was_given_again_is_the_later_owners_alone() {
