@@ -278,7 +278,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// `EnvelopeError` for anything two parsers might read differently: duplicate members (also escaped), invalid
     /// UTF-8, a byte order mark, trailing bytes, depth over 128, a method over 128 bytes; half a surrogate pair in what
-    /// is read. What is not read may be any JSON.
+    /// is read. What is not read may be any JSON that keeps to this.
     pub fn read(body: &'a [u8], batch: bool) -> Result<Vec<Self>, EnvelopeError> {
         let mut reader = EnvelopeReader::new(body, batch)?;
         loop {
