@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::http2::{self, DATA, END_HEADERS, END_STREAM, HEADERS, Peer, WINDOW_UPDATE};
+use crate::http2::{self, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Peer, WINDOW_UPDATE};
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
 use crate::support::client::Client;
@@ -205,6 +205,32 @@ async fn a_head_in_small_pieces_takes_no_more_memory_than_its_bytes() {
 }
 
 #[tokio::test]
+async fn a_head_of_http_2_in_small_pieces_takes_no_more_memory_than_its_bytes() {
+    let gateway = Gateway::start().await;
+    let mut lines = Vec::new();
+    for _ in 0..LINES {
+        let mut line = Peer::connect(&gateway.home, &[]).await;
+        let begin = http2::fields(&[(":method", "GET"), (":scheme", "https"), (":path", "/")]);
+        // The rest of the head: a field of 12,000 bytes (RFC 7541 5.1, 5.2), of which not all will come.
+        let more = [&[0, 1, b'x', 0x7f, 0xe1, 0x5c][..], &[b'a'; 100]].concat();
+        let mut head = http2::frame(HEADERS, END_STREAM, 1, &[begin, more].concat());
+        // Frames of one byte, few enough to be no attack, and a large one that comes byte by byte.
+        head.extend((0..3).flat_map(|_| http2::frame(CONTINUATION, 0, 1, b"a")));
+        head.extend(&http2::frame(CONTINUATION, 0, 1, &[b'a'; 8000])[..9]);
+        assert!(line.send(&head).await, "the head can begin");
+        lines.push(line);
+    }
+    let mut watched = Watched::begin(&gateway);
+    for _ in 0..1000 {
+        for line in &mut lines {
+            assert!(line.send(b"a").await, "the head can go on");
+        }
+        watched.look();
+    }
+    watched.expect_proportion(1000 * u64::try_from(LINES).expect("a number") * RECORD, "a head of HTTP/2");
+}
+
+#[tokio::test]
 async fn a_handshake_in_small_pieces_takes_no_more_memory_than_its_bytes() {
     let gateway = Gateway::start().await;
     let mut lines = Vec::new();
@@ -227,25 +253,28 @@ async fn a_handshake_in_small_pieces_takes_no_more_memory_than_its_bytes() {
 
 /// Serves one TLS connection at which the gateway fetches a metadata document that comes byte by byte and stops before its
 /// end; how many bytes it was given.
-async fn serve_document(listener: TcpListener, config: rustls::ServerConfig) -> u64 {
+async fn serve_document(listener: TcpListener, config: rustls::ServerConfig, pieces: Pieces) -> u64 {
     let (tcp, _) = listener.accept().await.expect("the gateway comes");
     tcp.set_nodelay(true).expect("a TCP socket");
     let mut stream = TlsAcceptor::from(Arc::new(config)).accept(tcp).await.expect("TLS");
     let _asked = stream.read(&mut [0; 4096]).await.expect("a request");
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{").await.expect("a head");
-    let mut sent = 0;
-    while sent < 5000 {
-        stream.write_all(b" ").await.expect("the gateway reads");
+    let (head, piece): (&str, &[u8]) = match pieces {
+        Pieces::Chunks => ("transfer-encoding: chunked\r\n\r\n1\r\n{\r\n", b"1\r\n \r\n"),
+        Pieces::Records | Pieces::Frames => ("\r\n{", b" "),
+    };
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{head}");
+    stream.write_all(head.as_bytes()).await.expect("a head");
+    for _ in 0..5000 {
+        stream.write_all(piece).await.expect("the gateway reads");
         stream.flush().await.expect("the gateway reads");
-        sent += 1;
     }
     // Until the gateway has had enough of waiting.
     let _closed = stream.read(&mut [0; 1]).await;
-    sent
+    5000 * (RECORD - 1 + u64::try_from(piece.len()).expect("a small number"))
 }
 
-#[tokio::test]
-async fn ci_07_a_document_in_small_pieces_takes_no_more_memory_than_its_bytes() {
+/// A TLS server for `localhost`, and the CA that vouches for it.
+fn tls() -> (rustls::ServerConfig, String) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -259,17 +288,22 @@ async fn ci_07_a_document_in_small_pieces_takes_no_more_memory_than_its_bytes() 
         .with_no_client_auth()
         .with_single_cert(chain, PrivateKeyDer::try_from(key.serialize_der()).expect("a private key"))
         .expect("a server");
+    (config, ca.pem())
+}
+
+async fn fetch_a_document(pieces: Pieces) {
+    let (config, ca) = tls();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let id = format!("https://localhost:{}/client", listener.local_addr().expect("an address").port());
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ca.pem");
-    std::fs::write(&file, ca.pem()).expect("a file");
+    std::fs::write(&file, ca).expect("a file");
     let outbound = format!("[outbound]\nallow_addresses = [\"127.0.0.0/8\", \"::1\"]\nextra_ca_file = {file:?}\n");
     let gateway = Home::new(&outbound, None).start().await;
     let application = Application::register(&gateway.home, CALLBACK).await;
     let asked = application.request(&random(), &[("client_id", &id)]);
     let mut watched = Watched::begin(&gateway);
-    let mut server = tokio::spawn(serve_document(listener, config));
+    let mut server = tokio::spawn(serve_document(listener, config, pieces));
     let mut client = Client::new(&gateway.home);
     let fetch = client.get(&asked);
     tokio::pin!(fetch);
@@ -281,7 +315,14 @@ async fn ci_07_a_document_in_small_pieces_takes_no_more_memory_than_its_bytes() 
         }
     };
     assert_eq!(fetch.await.status, 503, "a document that never ends is none");
-    watched.expect_proportion(sent * RECORD, "a document");
+    watched.expect_proportion(sent, &format!("a document in {pieces:?}"));
+}
+
+#[tokio::test]
+async fn ci_07_a_document_in_small_pieces_takes_no_more_memory_than_its_bytes() {
+    for pieces in [Pieces::Records, Pieces::Chunks] {
+        fetch_a_document(pieces).await;
+    }
 }
 
 /// An upstream whose first answer is a flood of large events and whose further ones are a drizzle of the smallest, each
@@ -407,8 +448,8 @@ async fn fill(peer: &mut Peer) {
     }
 }
 
-#[tokio::test]
-async fn an_upload_that_no_upstream_takes_costs_no_more_memory_than_its_bytes() {
+/// A gateway before an upstream that takes nothing, and the reader of what is uploaded there.
+async fn before_a_deaf_upstream() -> (Gateway, Reader) {
     let port = deaf().await;
     let config = format!(
         "[limits]\nmcp_body = \"64MiB\"\n[[upstream]]\nname = \"files\"\npath = \"/mcp\"\nkind = \"http\"\n\
@@ -416,6 +457,20 @@ async fn an_upload_that_no_upstream_takes_costs_no_more_memory_than_its_bytes() 
     );
     let gateway = Home::new(&config, None).start().await;
     let reader = Reader { begin: b"a", ..Reader::message(&token(&gateway.home, "files")) };
+    (gateway, reader)
+}
+
+#[tokio::test]
+async fn an_upload_in_small_pieces_takes_no_more_memory_than_its_bytes() {
+    for pieces in [Pieces::Records, Pieces::Chunks] {
+        let (gateway, reader) = before_a_deaf_upstream().await;
+        drip(&gateway, &reader, pieces).await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_no_upstream_takes_costs_no_more_memory_than_its_bytes() {
+    let (gateway, reader) = before_a_deaf_upstream().await;
     let mut lines = Vec::new();
     for _ in 0..LINES / 2 {
         let mut line = reader.begin(&gateway.home, Pieces::Frames).await;
