@@ -17,6 +17,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+#[path = "support/refusing.rs"]
+mod refusing;
+use refusing::Refusing;
+
 const MAX: usize = 5120;
 
 /// A certificate for `name`, made by an authority whose own certificate lies in a file.
@@ -385,8 +389,8 @@ async fn ci_19_what_the_proxy_refuses_is_not_fetched_past_it() {
         let dialer = Dialer::new(&OutboundConfig { proxy: Some(url), ..server.opened() }, &rates(10)).unwrap();
         assert_eq!(dialer.fetch_json(&server.url(), MAX).await.unwrap_err(), expected, "{status}");
     }
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let url = Some(format!("http://{gone}").parse().unwrap());
+    let refusing = Refusing::new();
+    let url = Some(format!("http://{}", refusing.address()).parse().unwrap());
     let dialer = Dialer::new(&OutboundConfig { proxy: url, ..server.opened() }, &rates(10)).unwrap();
     assert_eq!(dialer.fetch_json(&server.url(), MAX).await.unwrap_err(), FetchError::Connect, "no proxy, no fetch");
     assert_eq!(server.connections(), 0);
@@ -395,8 +399,8 @@ async fn ci_19_what_the_proxy_refuses_is_not_fetched_past_it() {
 #[tokio::test]
 async fn ci_12_what_cannot_be_reached_is_told_apart() {
     let server = serve(ok(JSON, "{}")).await;
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let refused = server.dialer().fetch_json(&format!("https://127.0.0.1:{}/x", gone.port()), MAX).await;
+    let refusing = Refusing::new();
+    let refused = server.dialer().fetch_json(&format!("https://{}/x", refusing.address()), MAX).await;
     assert_eq!(refused.unwrap_err(), FetchError::Connect);
     let unknown = server.dialer().fetch_json("https://no-such-name.invalid/x", MAX).await;
     assert_eq!(unknown.unwrap_err(), FetchError::Dns);

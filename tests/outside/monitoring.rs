@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::client::{Client, ask_operator};
-use crate::support::gateway::{Gateway, Home};
+use crate::support::gateway::{Gateway, Home, free_address};
 use crate::support::upstream::Upstream;
 
 /// Ends it with the test.
@@ -61,7 +61,7 @@ fn start(folder: &Path, operator: SocketAddr) -> (Prometheus, SocketAddr) {
         .replace("rule_files:", "global: { evaluation_interval: 1s }\nrule_files:");
     std::fs::write(folder.join("prometheus.yml"), config).expect("a file");
     std::fs::copy(page("alerts.yml"), folder.join("alerts.yml")).expect("a copy");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let free = free_address();
     let log = std::fs::File::create(folder.join("log")).expect("a file");
     let child = Command::new("prometheus")
         .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))

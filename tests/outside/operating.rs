@@ -10,6 +10,7 @@ use crate::support::application::{Application, random};
 use crate::support::client::{Client, Reply, request};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::page::Browser;
+use crate::support::refusing::Refusing;
 use crate::support::upstream::Upstream;
 
 /// What a gateway with one upstream says when everything is well.
@@ -129,7 +130,8 @@ async fn all_families_of_metrics_are_there_from_the_start() {
 #[tokio::test]
 async fn upstreams_are_tried_at_the_start_and_after_a_reload() {
     let upstream = Upstream::start();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refusing = Refusing::new();
+    let closed = refusing.address();
     let config = |url: &str| format!("[[upstream]]\nname = \"mcp\"\npath = \"/mcp\"\nurl = \"{url}\"\n");
     let gateway = Home::new(&config(&format!("http://{closed}/mcp")), None).start().await;
     let home = &gateway.home;

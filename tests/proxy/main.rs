@@ -30,6 +30,8 @@ mod passed;
 mod paths;
 mod probes;
 mod redirects;
+#[path = "../support/refusing.rs"]
+mod refusing;
 mod secure;
 mod sessions;
 mod slow;

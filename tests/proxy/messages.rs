@@ -343,5 +343,6 @@ async fn one_user_with_several_clients_leaves_half_of_the_places_for_large_bodie
     for _ in 0..4 {
         assert_eq!(world.ask(&Ask::post(large(1_000_000)).bearer(&token)).await.status, 200);
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // The stuck ones are given up five seconds after their last byte, and then there is room for everybody.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }

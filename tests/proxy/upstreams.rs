@@ -7,12 +7,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::client::Ask;
+use super::refusing::Refusing;
 use super::upstream::{Act, EVENTS, Upstream, answer, chunk, send, soon};
 use super::world::{API, MCP, PING, World};
 
 #[tokio::test]
 async fn up_01_an_absent_upstream_is_named_without_its_address() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refusing = Refusing::new();
+    let closed = refusing.address();
     let url = |host: String| {
         move |c: &mut mcpgate::config::Config| c.upstreams.iter_mut().for_each(|u| u.url = host.parse().unwrap())
     };

@@ -64,7 +64,7 @@ impl Drop for Process {
 
 /// An address that nothing listens on, and that no other test of this process was given. The port is from below those that
 /// the kernel hands out by itself: one of those could be somebody's by the time that the gateway listens there.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static GIVEN: AtomicU16 = AtomicU16::new(0);
     // Processes that follow one another begin elsewhere, for connections of the last may still be closing.
     let first = u16::try_from(std::process::id() % 12_000).expect("it is small");

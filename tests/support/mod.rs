@@ -5,4 +5,5 @@ pub(crate) mod application;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod page;
+pub(crate) mod refusing;
 pub(crate) mod upstream;
