@@ -254,9 +254,10 @@ fn rows_of_reference() -> std::collections::BTreeMap<String, (String, Option<Str
             table =
                 if heading == "Top level" { String::new() } else { heading.trim_matches(['`', '[', ']']).to_owned() };
         } else if let Some((key, rest)) = line.strip_prefix("| `").and_then(|row| row.split_once("` | ")) {
-            let cells: Vec<_> = rest.trim_end_matches(" |").split(" | ").collect();
+            let mut cells = rest.trim_end_matches(" |").split(" | ");
+            let about = cells.next().unwrap_or_default().to_owned();
             let default = cells.last().and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`')).map(str::to_owned);
-            rows.insert(full_name(&table, key), (cells[0].to_owned(), default));
+            rows.insert(full_name(&table, key), (about, default));
         }
     }
     rows
