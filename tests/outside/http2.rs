@@ -11,7 +11,7 @@ use crate::shared;
 use crate::support::client::Client;
 use crate::support::gateway::{Gateway, Home};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
@@ -74,7 +74,7 @@ fn message(authority: &str) -> Vec<(&str, &str)> {
 /// What came back: kind, flags, stream, payload.
 pub(crate) type Frame = (u8, u8, u32, Vec<u8>);
 
-async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
+pub(crate) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.ok()?;
     let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);

@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::http2::{self, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Peer, WINDOW_UPDATE};
+use crate::http2::{
+    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, Peer, SETTINGS, WINDOW_UPDATE, read_frame,
+};
 use crate::shared::CALLBACK;
 use crate::support::application::{Application, random};
 use crate::support::client::Client;
@@ -273,8 +275,8 @@ async fn serve_document(listener: TcpListener, config: rustls::ServerConfig, pie
     5000 * (RECORD - 1 + u64::try_from(piece.len()).expect("a small number"))
 }
 
-/// A TLS server for `localhost`, and the CA that vouches for it.
-fn tls() -> (rustls::ServerConfig, String) {
+/// A TLS server for `localhost` that speaks these protocols, and the CA that vouches for it.
+fn tls(protocols: &[&[u8]]) -> (rustls::ServerConfig, String) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -282,17 +284,18 @@ fn tls() -> (rustls::ServerConfig, String) {
     let key = KeyPair::generate().expect("a key");
     let certificate = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name").signed_by(&key, &ca);
     let chain = vec![certificate.expect("a certificate").der().clone()];
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
         .with_single_cert(chain, PrivateKeyDer::try_from(key.serialize_der()).expect("a private key"))
         .expect("a server");
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     (config, ca.pem())
 }
 
 async fn fetch_a_document(pieces: Pieces) {
-    let (config, ca) = tls();
+    let (config, ca) = tls(&[]);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let id = format!("https://localhost:{}/client", listener.local_addr().expect("an address").port());
     let folder = tempfile::tempdir().expect("a folder");
@@ -408,6 +411,84 @@ async fn events_that_nobody_takes_cost_no_more_memory_than_their_bytes() {
     let sent = drizzled.load(Relaxed);
     assert!(sent > 20_000, "{sent} bytes of events say nothing");
     watched.expect_proportion(sent, "events");
+}
+
+/// Frames of one byte that answer one request: no more than the first window of a stream takes (RFC 9113 6.9.2).
+const FRAMES: usize = 60_000;
+
+/// What a connection to an upstream may hold: what may come on all its streams before somebody takes it.
+const CONNECTION_WINDOW: u64 = 100 << 16;
+
+/// An HTTP/2 upstream that answers every request with small events, each byte in a frame of its own, and counts its
+/// connections.
+async fn frame_by_frame(listener: TcpListener, config: rustls::ServerConfig, lines: Arc<AtomicU64>) {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    loop {
+        let (tcp, _) = listener.accept().await.expect("a connection");
+        let (acceptor, lines) = (acceptor.clone(), Arc::clone(&lines));
+        tokio::spawn(async move {
+            let Ok(mut stream) = acceptor.accept(tcp).await else { return };
+            let Ok(_) = stream.read_exact(&mut [0; PREFACE.len()]).await else { return };
+            lines.fetch_add(1, Relaxed);
+            stream.write_all(&http2::frame(SETTINGS, 0, 0, &[])).await.expect("the gateway reads");
+            while let Some((kind, flags, id, _)) = read_frame(&mut stream).await {
+                if kind != HEADERS && kind != DATA || flags & END_STREAM == 0 {
+                    continue;
+                }
+                // Status 200, and Content-Type by its index (RFC 7541 6.2.2, Appendix A).
+                let head = [b"\x88\x0f\x10\x11", &b"text/event-stream"[..]].concat();
+                let event: Vec<u8> = b":\n\n".iter().flat_map(|byte| http2::frame(DATA, 0, id, &[*byte])).collect();
+                let flood = [http2::frame(HEADERS, END_HEADERS, id, &head), event.repeat(FRAMES / 3)].concat();
+                if stream.write_all(&flood).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn answers_in_frames_of_one_byte_cost_no_more_memory_than_what_may_come_unread() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (config, ca) = tls(&[b"h2"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, ca).expect("a file");
+    let lines = Arc::new(AtomicU64::new(0));
+    tokio::spawn(frame_by_frame(listener, config, Arc::clone(&lines)));
+    let upstream = format!(
+        "[[upstream]]\nname = \"mcp\"\npath = \"/mcp\"\nurl = \"https://localhost:{port}/mcp\"\nca_file = {file:?}\n"
+    );
+    let gateway = Home::new(&upstream, None).start().await;
+    let authorization = format!("Bearer {}", token(&gateway.home, "mcp"));
+    // Takes nothing: SETTINGS_INITIAL_WINDOW_SIZE is 0.
+    let mut peer = Peer::connect(&gateway.home, &[0, 4, 0, 0, 0, 0]).await;
+    let authority = peer.authority.clone();
+    let fields = http2::fields(&[
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", &authority),
+        (":path", "/mcp"),
+        ("accept", "text/event-stream"),
+        ("authorization", &authorization),
+    ]);
+    let before = lines.load(Relaxed);
+    let mut watched = Watched::begin(&gateway);
+    for stream in 0..8 {
+        assert!(peer.send(&http2::frame(HEADERS, END_HEADERS | END_STREAM, 2 * stream + 1, &fields)).await);
+    }
+    let began = Instant::now();
+    while began.elapsed() < 3 * SENDING {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        watched.look();
+    }
+    watched.look();
+    // One that was there before, too.
+    let lines = lines.load(Relaxed) - before + 1;
+    let grown = watched.peak.saturating_sub(watched.before);
+    println!("answers in frames: {lines} connections, grown by {} KiB", grown >> 10);
+    assert!(grown <= lines * CONNECTION_WINDOW + NOISE, "{lines} connections: {grown} bytes held");
 }
 
 /// An upstream that accepts and reads nothing.
