@@ -20,7 +20,8 @@ use crate::telemetry::UpstreamConnection;
 /// Requests under way on one connection at most, streams of events among them, whatever the upstream allows.
 const STREAMS: usize = 100;
 /// What an upstream may send before it is read: of one answer, and of all, so that those which nobody reads leave the
-/// others theirs.
+/// others theirs. h2 keeps some 250 bytes for each frame besides, however small it is, and ends a connection whose frames
+/// that nobody has read would take half its window so.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 /// A connection whose peer leaves a ping unanswered for so long is closed, with every request on it. A server that
