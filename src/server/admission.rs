@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::activity::Activity;
 use super::connection_table::{Member, Reclaimed, Table};
+use super::refused::Refused;
 use crate::config::Limits;
 use crate::network::host;
 use crate::telemetry::{Metrics, ServerEvent};
@@ -23,6 +24,7 @@ pub(super) struct Admission {
     open: AtomicUsize,
     none_left: Notify,
     metrics: Arc<Metrics>,
+    refused: Refused,
 }
 
 /// A place that a connection holds while it lives, unless it is reclaimed.
@@ -35,7 +37,13 @@ pub(super) struct Permit {
 
 impl Admission {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { table: Mutex::default(), open: AtomicUsize::new(0), none_left: Notify::new(), metrics }
+        Self {
+            table: Mutex::default(),
+            open: AtomicUsize::new(0),
+            none_left: Notify::new(),
+            metrics,
+            refused: Refused::default(),
+        }
     }
 
     /// Admits a connection from `address`, or from a trusted proxy. If need be another one is told to close.
@@ -54,6 +62,12 @@ impl Admission {
         drop(table);
         self.open.fetch_add(1, SeqCst);
         Ok(Permit { admission: Arc::clone(self), number, activity })
+    }
+
+    /// Counts a connection that a bound has refused, and says so in the log. `address` is where it comes from.
+    pub(super) fn tell(&self, event: ServerEvent, address: IpAddr) {
+        self.metrics.server(event);
+        self.refused.tell(event, address);
     }
 
     /// Returns the number of open connections.

@@ -101,7 +101,7 @@ pub(super) async fn serve(accepted: Accepted) {
         if !peer::is_trusted(address, &snapshot.config.public.trusted_proxies)
             && let Err(event) = permit.claim(address, &snapshot.config.limits)
         {
-            return metrics.server(event);
+            return worker.process.admission.tell(event, address);
         }
     }
     let end = match &snapshot.tls {

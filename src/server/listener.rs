@@ -103,7 +103,13 @@ fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Proc
     let config = &snapshot.config;
     // Behind a trusted proxy the address is not the caller's, and one address has them all.
     let address = Some(peer.ip()).filter(|peer| !peer::is_trusted(*peer, &config.public.trusted_proxies));
-    let permit = process.admission.admit(address, &config.limits)?;
+    let permit = match process.admission.admit(address, &config.limits) {
+        Ok(permit) => permit,
+        Err(event) => {
+            process.admission.tell(event, peer.ip().to_canonical());
+            return Ok(());
+        }
+    };
     prepare(&stream, config.timeouts.write_stall).map_err(|_| ServerEvent::AcceptFailed)?;
     let stream = stream.into_std().map_err(|_| ServerEvent::AcceptFailed)?;
     let desk = desks.iter().min_by_key(|desk| desk.worker.open()).unwrap_or(first);

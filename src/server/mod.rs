@@ -26,6 +26,7 @@ mod listener;
 mod operator;
 mod process_metrics;
 mod proxy_header;
+mod refused;
 mod reload;
 mod run;
 mod service_manager;

@@ -196,12 +196,7 @@ impl Operator {
         let help = "Write operations of the store. A transaction holds many.";
         out.single("mcpgate_store_operations_total", Kind::Counter, help, stats.operations);
         let failing = u8::from(stats.failing);
-        out.single(
-            "mcpgate_store_failing",
-            Kind::Gauge,
-            "1 while writing fails: the last transaction that had to write failed.",
-            failing,
-        );
+        out.single("mcpgate_store_failing", Kind::Gauge, "1 while the store cannot be written.", failing);
         let halted = u8::from(stats.halted);
         out.single("mcpgate_store_halted", Kind::Gauge, "1 when nothing can be written until a restart.", halted);
         let help = "Revocations that are in force and not yet stored: a restart forgets them.";

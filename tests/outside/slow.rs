@@ -127,6 +127,36 @@ async fn ds_05_the_longest_idle_connections_make_room_for_new_ones() {
 }
 
 #[tokio::test]
+async fn ds_05_a_refused_connection_is_told_once_with_the_limit_and_its_address() {
+    let gateway = start("[limits]\nconnections_per_address = 2\n").await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut stream = Client::new(&gateway.home).raw().await.unwrap();
+        let form = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n";
+        let host = gateway.home.origin().trim_start_matches("https://").to_owned();
+        let head = format!("POST /token HTTP/1.1\r\nhost: {host}\r\n{form}\r\ngrant");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        busy.push(stream);
+    }
+    // Until both requests have begun a further connection takes the place of one of them.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..5 {
+        assert!(Client::new(&gateway.home).raw().await.is_err());
+    }
+    // The log is written a moment later.
+    let mut log = gateway.log();
+    while !log.contains("a connection was refused") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        log = gateway.log();
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    log = gateway.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("a connection was refused")).collect();
+    assert!(lines.len() == 1 && lines[0].contains(" WARN "), "{log}");
+    assert!(lines[0].contains("key=\"limits.connections_per_address\" address=127.0.0.1"), "{lines:?}");
+}
+
+#[tokio::test]
 async fn ds_05_handshakes_and_heads_that_do_not_come_make_room_too() {
     let gateway = start("[limits]\nconnections = 40\nconnections_per_address = 20\n").await;
     let mut silent = Vec::new();

@@ -1,0 +1,69 @@
+//! What the log says of connections that were refused: one line for each site and minute, so that a flood of connections is
+//! no flood of lines.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::network::site;
+use crate::telemetry::ServerEvent;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Sites that have a line in one minute; of further ones the metrics tell.
+const MOST: usize = 60;
+
+/// The keys of the bounds.
+const KEYS: [(ServerEvent, &str); 3] = [
+    (ServerEvent::RefusedTotal, "limits.connections"),
+    (ServerEvent::RefusedAddress, "limits.connections_per_address"),
+    (ServerEvent::RefusedSite, "limits.connections_per_site"),
+];
+
+/// The sites that had a line of late.
+#[derive(Debug, Default)]
+pub(super) struct Refused(Mutex<HashMap<IpAddr, Instant>>);
+
+impl Refused {
+    /// Says that a connection from `address` was refused, unless its site has a line already.
+    pub(super) fn tell(&self, event: ServerEvent, address: IpAddr) {
+        let key = KEYS.iter().find(|(of, _)| *of == event).map(|(_, key)| *key);
+        if !self.is_worth_a_line(address, Instant::now()) {
+            return;
+        }
+        tracing::warn!(
+            reason = event.label(),
+            key,
+            %address,
+            "a connection was refused, for none of those that count against this limit is idle; further ones from its site \
+             are only counted for a minute"
+        );
+    }
+
+    fn is_worth_a_line(&self, address: IpAddr, now: Instant) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, at| now.saturating_duration_since(*at) < MINUTE);
+        let is_new = told.len() < MOST && !told.contains_key(&site(address));
+        if is_new {
+            told.insert(site(address), now);
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ds_05_a_site_has_one_line_a_minute_and_all_of_them_together_sixty() {
+        let (refused, now) = (Refused::default(), Instant::now());
+        let told = |n: u32, now| refused.is_worth_a_line(IpAddr::from(n.to_be_bytes()), now);
+        assert!(told(0x0a00_0001, now) && !told(0x0a00_0001, now) && !told(0x0a00_00ff, now + MINUTE / 2));
+        assert_eq!((1..1000_u32).filter(|n| told(0x0a00_0001 + (n << 8), now)).count(), MOST - 1);
+        assert!(told(0x0a00_0001, now + MINUTE));
+    }
+}
