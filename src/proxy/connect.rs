@@ -36,7 +36,8 @@ pub(super) async fn dial(origin: &UpstreamOrigin) -> Result<Dialled, Fault> {
         Ok(dialled) => dialled,
         Err(_) => {
             let time = origin.connect_timeout;
-            Err(Fault::new(Cause::TooSlow, format!("no connection to {} in {time:?}", origin.authority)))
+            let detail = format!("no connection to {} in {time:?}", origin.authority);
+            Err(Fault::new(Cause::TooSlow, detail).by("upstream.connect_timeout"))
         }
     }
 }

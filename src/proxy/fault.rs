@@ -126,11 +126,18 @@ impl Cause {
 pub(super) struct Fault {
     pub(super) cause: Cause,
     pub(super) detail: String,
+    /// The key of the configuration whose limit it is.
+    pub(super) key: Option<&'static str>,
 }
 
 impl Fault {
     pub(super) fn new(cause: Cause, detail: impl Into<String>) -> Self {
-        Self { cause, detail: detail.into() }
+        Self { cause, detail: detail.into(), key: None }
+    }
+
+    /// Names the key of the configuration whose limit it is.
+    pub(super) fn by(self, key: &'static str) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     /// An error of a TCP connection that is being made.
@@ -155,12 +162,12 @@ impl Fault {
     /// Writes it to the log.
     pub(super) fn log(&self, route: &Route, request_id: &HeaderValue) {
         let (upstream, cause, detail) = (&*route.name, self.cause.label(), &*self.detail);
-        let request_id = request_id.to_str().unwrap_or_default();
+        let (key, request_id) = (self.key, request_id.to_str().unwrap_or_default());
         if self.cause == Cause::Resting {
             // The failures before it are in the log.
-            tracing::debug!(upstream, cause, detail, request_id, "{}", self.cause.description());
+            tracing::debug!(upstream, cause, detail, key, request_id, "{}", self.cause.description());
         } else {
-            tracing::warn!(upstream, cause, detail, request_id, "{}", self.cause.description());
+            tracing::warn!(upstream, cause, detail, key, request_id, "{}", self.cause.description());
         }
     }
 }

@@ -104,7 +104,7 @@ impl Probe<'_> {
         match (dialled, before) {
             (Ok(_), Some(Err(_))) => tracing::info!(upstream = name, "the upstream can be reached now"),
             (Ok(_), Some(Ok(())) | None) | (Err(_), Some(Err(_))) => {}
-            (Err(Fault { cause, detail }), Some(Ok(())) | None) => tracing::warn!(
+            (Err(Fault { cause, detail, .. }), Some(Ok(())) | None) => tracing::warn!(
                 upstream = name,
                 cause = cause.label(),
                 detail = &*detail,

@@ -145,7 +145,7 @@ impl Record {
     /// Notes, here and in the log, that it broke off because of the upstream.
     pub(super) fn fail(&mut self, fault: &Fault) {
         self.outcome = fault.cause.outcome();
-        self.why = Some(Box::new(Why { reason: Some(fault.cause.label()), ..Why::default() }));
+        self.why = Some(Box::new(Why { reason: Some(fault.cause.label()), key: fault.key, ..Why::default() }));
         fault.log(&self.route, &self.request_id);
     }
 }

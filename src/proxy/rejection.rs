@@ -208,10 +208,7 @@ impl Rejection {
             Self::TooLarge => Some("limits.mcp_body"),
             Self::SlowBody => Some("timeouts.mcp_body"),
             Self::Overloaded => Some("upstream.max_connections"),
-            Self::Upstream(Fault { cause: Cause::TooLarge, .. }) => Some("limits.sse_event"),
-            Self::Upstream(Fault { cause: Cause::TooSlow, .. }) => {
-                Some("upstream.call_timeout, upstream.first_byte_timeout, upstream.connect_timeout")
-            }
+            Self::Upstream(fault) => fault.key,
             Self::AmbiguousPath
             | Self::NoCredentials
             | Self::MalformedCredentials
@@ -227,7 +224,6 @@ impl Rejection {
             | Self::UnsupportedVersion(_)
             | Self::UnknownSession
             | Self::GoingDown
-            | Self::Upstream(_)
             | Self::Internal => None,
         }
     }

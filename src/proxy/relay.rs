@@ -21,6 +21,7 @@ use super::places::Place;
 use super::record::Record;
 use super::rejection::INTERNAL_ERROR;
 use super::upstream::Lease;
+use super::waiting::ANSWER_TIMES;
 use super::watch::{Order, Ward};
 use crate::web::detached;
 
@@ -132,12 +133,18 @@ impl Relay {
             Order::KeepAlive => {
                 let is_between = self.events.as_ref().is_some_and(|(events, _)| events.is_between());
                 if self.wrap.as_ref().is_some_and(Wrap::is_stuck) {
-                    return Some(self.give_up(&Fault::new(Cause::TooSlow, "a begun answer has paused too long")));
+                    return Some(
+                        self.give_up(
+                            &Fault::new(Cause::TooSlow, "a begun answer has paused too long").by(ANSWER_TIMES),
+                        ),
+                    );
                 }
                 return (is_between && self.read.len() == 0).then_some(Ok(KEEP_ALIVE));
             }
             Order::TooSilent => {
-                return Some(self.give_up(&Fault::new(Cause::TooSlow, "a begun answer has paused too long")));
+                return Some(
+                    self.give_up(&Fault::new(Cause::TooSlow, "a begun answer has paused too long").by(ANSWER_TIMES)),
+                );
             }
             Order::TokenEnded | Order::Unvouched | Order::Removed | Order::TooOld | Order::GoingDown => {}
         }
@@ -217,7 +224,7 @@ impl Relay {
         *events = before;
         events.pass(data.get(..whole).unwrap_or_default(), limit);
         let detail = format!("one event of more than limits.sse_event, {limit} bytes");
-        let farewell = self.give_up(&Fault::new(Cause::TooLarge, detail))?;
+        let farewell = self.give_up(&Fault::new(Cause::TooLarge, detail).by("limits.sse_event"))?;
         Ok([data.get(..whole).unwrap_or_default(), &farewell].concat().into())
     }
 

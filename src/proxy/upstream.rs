@@ -256,7 +256,8 @@ impl Pool {
             // What the peer's window has let nothing through of, the peer cannot have acted on.
             if let Some(body) = mark.untouched() {
                 let detail = format!("it has let nothing of a request through in {:?}", origin.connect_timeout);
-                return Err(Unanswered::Unprocessed(Fault::new(Cause::TooSlow, detail), Some(body)).into());
+                let fault = Fault::new(Cause::TooSlow, detail).by("upstream.connect_timeout");
+                return Err(Unanswered::Unprocessed(fault, Some(body)).into());
             }
         }
         match wait_for(&self.closing, sent, wait.after(begun.elapsed())).await {

@@ -15,6 +15,9 @@ use super::outgoing::Outgoing;
 use super::rejection::Rejection;
 use super::upstream::{Answered, Failure, Lease, Unanswered, accept, failure};
 
+/// The keys that say how long an answer is waited for: the answer to a POST, and others.
+pub(super) const ANSWER_TIMES: &str = "upstream.call_timeout, upstream.first_byte_timeout";
+
 /// How soon most answers come.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -121,5 +124,5 @@ where
 }
 
 fn too_slow(time: Duration) -> Fault {
-    Fault::new(Cause::TooSlow, format!("no head of an answer in {time:?}"))
+    Fault::new(Cause::TooSlow, format!("no head of an answer in {time:?}")).by(ANSWER_TIMES)
 }

@@ -21,6 +21,7 @@ mod gate;
 mod http2;
 mod http2_upstreams;
 mod identity;
+mod keys;
 #[path = "../support/log.rs"]
 mod log;
 mod messages;

@@ -35,8 +35,13 @@ impl Log {
 
     /// Returns the lines at WARN, and forgets all.
     pub(crate) fn warnings(&self) -> Vec<String> {
+        self.take(" WARN ")
+    }
+
+    /// Returns the lines with this text, and forgets all.
+    pub(crate) fn take(&self, with: &str) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.lines.0.lock().unwrap());
         let text = String::from_utf8(bytes).unwrap();
-        text.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect()
+        text.lines().filter(|line| line.contains(with)).map(str::to_owned).collect()
     }
 }
