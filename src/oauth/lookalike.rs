@@ -24,10 +24,15 @@ const BRANDS: &[(&str, &[&str])] = &[
     ("Added by your administrator", &[]),
 ];
 
-/// Returns whether `name` contains the words of `known`, or words that only look like them.
+/// Letters of a name that is found at the beginning of a longer word, too: "Go" is no part of "Google".
+const LONG_ENOUGH: usize = 4;
+
+/// Returns whether `name` contains the words of `known`, or words that only look like them. What is hung on to a name of four
+/// letters or more ("AcmeAI") still lends it.
 #[must_use]
 pub fn resembles(name: &str, known: &str) -> bool {
-    looks(name, known, Ending::Whole)
+    let is_long = known.chars().filter(|c| c.is_alphanumeric()).count() >= LONG_ENOUGH;
+    looks(name, known, if is_long { Ending::Any } else { Ending::Whole })
 }
 
 /// Returns the known application whose name is borrowed: spelled with letters of another alphabet, or spelled out by a
@@ -136,10 +141,14 @@ mod tests {
         ] {
             assert!(resembles(name, "Loop"), "{name}");
         }
-        for name in ["Loopback", "Snoop", "Lop", "", "!!!"] {
+        for name in ["Snoop", "Lop", "", "!!!"] {
             assert!(!resembles(name, "Loop"), "{name}");
             assert!(!resembles("Loop", name), "{name}");
         }
+        assert!(resembles("AcmeAI", "Acme") && resembles("\u{410}cme-Sales", "Acme") && resembles("Loopback", "Loop"));
+        assert!(!resembles("Pacme", "Acme") && !resembles("Acme", "AcmeAI"));
+        // A short name would be in many.
+        assert!(resembles("Go away", "Go") && !resembles("Google", "Go"));
     }
 
     #[test]
