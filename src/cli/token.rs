@@ -46,7 +46,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         "scopes": record.scopes.iter().map(ScopeToken::as_str).collect::<Vec<_>>(),
     });
     let (resource, until) = (record.resource.as_str(), moment(record.expires_at));
-    data.output.note(&format!("Good for {resource} until {until}, with: {}", record.scopes));
+    let with = if record.scopes.is_empty() { "without scopes".to_owned() } else { format!("with: {}", record.scopes) };
+    data.output.note(&format!("Good for {resource} until {until}, {with}"));
     data.output.one(issued.token.reveal(), &value)
 }
 

@@ -2,7 +2,7 @@
 //! answers them 403 with a page for browsers), and without a copy nobody could sign in there.
 //!
 //! They are made from what several people who could fetch them have recorded. A document that can be fetched always wins.
-//! docs/clients.md says where the records come from, and their dates.
+//! docs/clients.md says so, with the date of each, and what ChatGPT's leaves out.
 
 use crate::oauth::Timestamp;
 

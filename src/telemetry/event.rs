@@ -75,7 +75,7 @@ closed_set! {
 }
 
 closed_set! {
-    /// What befell connections, the listener and the configuration.
+    /// What happened to connections, the listener and the configuration.
     ServerEvent {
         Accepted => "accepted",
         RefusedTotal => "refused_total",

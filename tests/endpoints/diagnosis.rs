@@ -44,6 +44,7 @@ async fn what_a_face_refuses_has_a_line_that_says_why() {
         let came = match rule {
             Rule::ContentType => "parameter=\"Content-Type\" value=\"application/json\"",
             Rule::ContentEncoding => "parameter=\"Content-Encoding\" value=\"gzip\"",
+            Rule::BodyTooLarge => "key=\"limits.oauth_body\"",
             Rule::CrossSite => "parameter=\"Origin\" value=\"https://evil.example\"",
             _ => "",
         };

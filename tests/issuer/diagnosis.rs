@@ -5,18 +5,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use mcpgate::config::MetadataDocumentMode;
-use mcpgate::issuer::{Caller, Decision, Handles, LoginOutcome, SetupOutcome};
+use mcpgate::issuer::{Caller, Decision, Handles, LoginOutcome, SetupOutcome, TokenRejection};
 use mcpgate::oauth::{Client, ClientId, GrantId, RefreshClaims, RefreshToken, Rule, SessionSecret};
 use mcpgate::outbound::FetchError;
 use serde_json::json;
 
 use super::config::NOTES;
 use super::driver::*;
-
-#[path = "../support/log.rs"]
-mod log;
-
-use log::Log;
+use super::log::Log;
 
 /// Rules that the faces see; `tests/endpoints/diagnosis.rs` walks them.
 const OF_FACES: [Rule; 14] = [
@@ -310,6 +306,19 @@ async fn authentication(world: &World, walk: &mut Walk) {
         if rule == Rule::SecretWrong {
             assert!(line.contains("parameter=\"client_secret\" value=\"(7 bytes, letters and digits)\""), "{line}");
         }
+    }
+    // Failures that are no wrong secret count by the rate alone.
+    for (sent, key) in [
+        (pairs(&public, &[]), "rates.token_per_second"),
+        (pairs(&secretive, &[("client_secret", "hunter2")]), "rates.client_failures_per_minute"),
+    ] {
+        let from = caller(30);
+        while !matches!(world.issuer.token(None, &form(&sent), &from).await, Err(TokenRejection::Throttled(_))) {}
+        world.issuer.record_last_refusals().await;
+        drop(walk.log.warnings());
+        world.issuer.token(None, &form(&sent), &from).await.unwrap_err();
+        let line = walk.expect(Rule::RateLimited);
+        assert!(line.contains(&format!("key=\"{key}\"")), "{line}");
     }
     let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
         "grant_types": ["authorization_code"]});

@@ -23,6 +23,8 @@ mod diagnosis;
 mod documents;
 mod driver;
 mod faulty;
+#[path = "../support/log.rs"]
+mod log;
 mod login;
 mod login_limits;
 mod lost_answers;

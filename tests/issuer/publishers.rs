@@ -11,6 +11,7 @@ use mcpgate::outbound::FetchError;
 use mcpgate::store::AuditEvent;
 
 use super::driver::*;
+use super::log::Log;
 
 const DOCUMENT: &str = "https://app.example/client.json";
 const SITE: &str = "https://app.example/cb";
@@ -132,6 +133,33 @@ async fn ci_12_a_publisher_does_not_write_the_document_of_another() {
     assert!(matches!(&refused, AdministrationError::Elsewhere { at, of } if at == other && of == CLAUDE), "{refused}");
     assert!(source(&world, &claude()).await.is_none());
     assert!(import_from(&world, &document, Some(CLAUDE)).await.is_ok());
+}
+
+/// What an edge says of itself beside a 403.
+fn blocked() -> FetchError {
+    FetchError::Status { code: 403, said: "server: cloudflare, cf-mitigated: challenge".into() }
+}
+
+#[tokio::test]
+async fn ci_12_the_log_says_that_a_copy_stands_in_what_the_edge_said_and_what_to_do() {
+    let (world, log) = (world(&[CLAUDE, DOCUMENT]).await, Log::start());
+    world.fetch.fail(CLAUDE, blocked());
+    world.begin(&claude(), &[("redirect_uri", CLAUDE_CALLBACK)], None).await.unwrap();
+    let lines = log.warnings();
+    let told = [
+        "a copy stands in",
+        "mcpgate client document import",
+        &format!("client=\"{CLAUDE}\""),
+        "403",
+        "said=\"server: cloudflare, cf-mitigated: challenge\"",
+        "copy_of=\"29 September 2026\"",
+    ];
+    assert!(lines.len() == 1 && told.iter().all(|part| lines[0].contains(part)), "{lines:?}");
+    // Of a document that nobody has ever seen there is no copy.
+    world.fetch.fail(DOCUMENT, blocked());
+    world.begin(&id(), &[], None).await.unwrap_err();
+    let lines = log.warnings().concat();
+    assert!(lines.contains("there is no copy") && lines.contains("cf-mitigated"), "{lines}");
 }
 
 #[tokio::test]

@@ -118,6 +118,10 @@ async fn a_limit_that_refuses_names_its_key_and_whom_it_refused() {
     assert_eq!(client.post_json("/register", &serde_json::json!({})).await.status, 401);
     let refused = request(hyper::Method::GET, &format!("/{}", "x".repeat(3000)), &[], "");
     assert_eq!(Client::new(&gateway.home).send(refused).await.status, 414);
+    let refused = request(hyper::Method::GET, "/", &[("x-long", &"x".repeat(40_000))], "");
+    assert_eq!(Client::new(&gateway.home).send(refused).await.status, 431);
+    let told = line(&gateway, "reason=\"fields_too_large\"").await;
+    assert!(told.contains("key=\"limits.head_bytes, limits.header_fields\" address=127.0.0.1"), "{told}");
     line(&gateway, "reason=\"registration_closed\"").await;
     let told = line(&gateway, "reason=\"target_too_long\"").await;
     assert!(told.contains("key=\"limits.request_target\" address=127.0.0.1"), "{told}");
@@ -149,6 +153,20 @@ async fn a_failed_and_a_throttled_sign_in_are_told_by_rule_and_key() {
         "{log}"
     );
     assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_names_the_key_of_its_time() {
+    let gateway = Home::new("[timeouts]\noauth_body = \"1s\"\n", None).start().await;
+    let mut stream = Client::new(&gateway.home).raw().await.expect("a connection");
+    let host = gateway.home.origin().trim_start_matches("https://").to_owned();
+    let form = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n";
+    let head = format!("POST /token HTTP/1.1\r\nhost: {host}\r\n{form}\r\ngrant");
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    line(&gateway, "reason=\"body_too_slow\"").await;
+    let log = gateway.log();
+    let warned = log.lines().find(|line| line.contains("rule=\"body_too_slow\"")).unwrap_or_default();
+    assert!(warned.contains("key=\"timeouts.oauth_body\" address=127.0.0.1"), "{log}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A trusted publisher whose edge refuses this gateway: what the log says, and how an operator helps (CI).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -18,8 +18,8 @@ const REFUSAL: &[u8] =
     b"HTTP/1.1 403 Forbidden\r\nserver: edge\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n\
     <!DOCTYPE html><html><head><title>Just a moment...</title></head>";
 
-/// Serves a refusal for everything over TLS, as localhost; its port and the certificate of its authority.
-async fn edge() -> (u16, String) {
+/// Serves `answer` for everything over TLS, as localhost; its port and the certificate of its authority.
+async fn edge(answer: Arc<Mutex<Vec<u8>>>) -> (u16, String) {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
@@ -40,16 +40,19 @@ async fn edge() -> (u16, String) {
         while let Ok((stream, _)) = listener.accept().await {
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let _head = stream.read(&mut [0; 4096]).await;
-            let _sent = stream.write_all(REFUSAL).await;
+            let answer = answer.lock().expect("an answer").clone();
+            let _sent = stream.write_all(&answer).await;
             let _closed = stream.shutdown().await;
         }
     });
     (port, ca.pem())
 }
 
-#[tokio::test]
+// The edge answers while a command runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuses() {
-    let (port, authority) = edge().await;
+    let answer = Arc::new(Mutex::new(REFUSAL.to_vec()));
+    let (port, authority) = edge(Arc::clone(&answer)).await;
     let id = format!("https://localhost:{port}/client.json");
     let folder = tempfile::tempdir().expect("a folder");
     let (ca, copy) = (folder.path().join("ca.pem"), folder.path().join("client.json"));
@@ -114,6 +117,14 @@ async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuse
         assert_eq!(answer.header("location").starts_with(callback), is_silent, "{fields:?}: {answer:?}");
         assert_eq!(answer.status, 303, "{fields:?}");
     }
+    // From a machine that the edge lets through, the document is imported by its URL.
+    let document =
+        serde_json::json!({ "client_id": id, "client_name": "Kettle", "redirect_uris": [callback] }).to_string();
+    let head = format!("content-type: application/json\r\ncontent-length: {}\r\n", document.len());
+    *answer.lock().expect("an answer") = format!("HTTP/1.1 200 OK\r\n{head}\r\n{document}").into_bytes();
+    let imported = gateway.home.command(&["client", "document", "import", &id]);
+    assert_eq!((imported["client_id"].as_str(), imported["client_name"].as_str()), (Some(&*id), Some("Kettle")));
+    assert_eq!(imported["document_source"].as_str(), Some("imported"));
     let stranger = request(hyper::Method::GET, &application.request(&random(), &[]), &[("referer", &own)], "");
     let answer = Client::new(&gateway.home).send(stranger).await;
     assert!(answer.header("location").starts_with("/login"), "{answer:?}");
