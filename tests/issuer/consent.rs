@@ -45,7 +45,7 @@ async fn rg_05_a_borrowed_name_is_warned_of() {
     for (name, redirect, expected) in [
         ("L\u{43e}\u{43e}p", CALLBACK, Some("Loop")),
         ("Loop", CALLBACK, Some("Loop")),
-        ("Loopback", CALLBACK, None),
+        ("Loopback", CALLBACK, Some("Loop")),
         ("ChatGPT", CALLBACK, Some("ChatGPT")),
         ("ChatGPT", "https://chatgpt.com/cb", None),
         ("ChatGPTs", CALLBACK, Some("ChatGPT")),
