@@ -153,8 +153,7 @@ impl<K: Hash + Eq + Clone> Tally<K> {
     fn with<T>(&self, key: K, now: Timestamp, act: impl FnOnce(&mut Failures) -> T) -> T {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_KEYS && !entries.contains_key(&key) {
-            entries.retain(|_, e| now.since(e.first) < self.window);
-            make_room(&mut entries);
+            make_room(&mut entries, now, self.window);
         }
         let fresh = Failures { count: 0, first: now, last: now };
         let entry = entries.entry(key).or_insert(fresh);
@@ -168,13 +167,15 @@ impl<K: Hash + Eq + Clone> Tally<K> {
     }
 }
 
-/// Drops the tenth that failed longest ago when all are needed: one walk for many newcomers.
-fn make_room<K: Hash + Eq>(entries: &mut HashMap<K, Failures>) {
-    if entries.len() < MAX_KEYS {
-        return;
-    }
+/// Of a full tally so many stay: walking over all of them once must serve many newcomers, since each of them would wait.
+const KEPT_KEYS: usize = MAX_KEYS / 10 * 9;
+
+/// Drops what is over, and of the rest those that failed longest ago until there is room for many.
+fn make_room<K: Hash + Eq>(entries: &mut HashMap<K, Failures>, now: Timestamp, window: Lifetime) {
+    entries.retain(|_, e| now.since(e.first) < window);
+    let Some(surplus) = entries.len().checked_sub(KEPT_KEYS).filter(|surplus| *surplus > 0) else { return };
     let mut last: Vec<Timestamp> = entries.values().map(|e| e.last).collect();
-    let (older, pivot, _) = last.select_nth_unstable(MAX_KEYS / 10);
+    let (older, pivot, _) = last.select_nth_unstable(surplus);
     let mut as_old = older.iter().filter(|last| *last == pivot).count();
     entries.retain(|_, e| match e.last.cmp(pivot) {
         Ordering::Less => false,
@@ -243,6 +244,24 @@ mod tests {
         assert_eq!(tally.read(&0, later).0, 0, "the oldest");
         assert_eq!(tally.read(&(MAX_KEYS + 49), later).0, 1);
         assert!(tally.entries.lock().expect("no panic").len() <= MAX_KEYS);
+    }
+
+    #[test]
+    fn a_full_tally_is_walked_once_for_many_newcomers_even_while_old_ones_end_one_by_one() {
+        let tally = Tally::new(Lifetime::from_secs(MAX_KEYS.try_into().unwrap()));
+        let at = |n: usize| START.plus(Lifetime::from_secs(n.try_into().unwrap()));
+        for key in 0..MAX_KEYS {
+            tally.add(key, at(key));
+        }
+        // From now on one more is over with each newcomer.
+        let held = || tally.entries.lock().expect("no panic").len();
+        let walks = (MAX_KEYS..MAX_KEYS + 1000).filter(|key| {
+            let before = held();
+            tally.add(*key, at(*key));
+            held() <= before
+        });
+        assert_eq!(walks.count(), 1);
+        assert!(held() <= MAX_KEYS / 10 * 9 + 1000);
     }
 
     #[test]
