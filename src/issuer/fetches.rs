@@ -68,7 +68,9 @@ impl Fetches {
         }
         let host = TokenHash::of(host.as_bytes());
         self.rate_at_host.take((asker.host, host), per_minute(AT_HOST))?;
-        self.rate_of_site_at_host.take((asker.site, host), per_minute(OF_SITE_AT_HOST))?;
+        if asker.counts_with_its_site() {
+            self.rate_of_site_at_host.take((asker.site, host), per_minute(OF_SITE_AT_HOST))?;
+        }
         self.rate.take(&asker, FETCHES)?;
         for (whose, _) in counted(&asker) {
             let count = under_way.entry(whose).or_default();
@@ -92,8 +94,9 @@ impl Drop for FetchLeave<'_> {
 
 /// With whose fetches one of this caller counts, and how many those may be at one moment.
 fn counted(asker: &Asker) -> impl Iterator<Item = (Whose, u32)> {
-    let own = [(Whose::Address(asker.host), AT_ONCE), (Whose::Site(asker.site), OF_SITE_AT_ONCE)];
-    own.into_iter().chain((!asker.is_known).then_some((Whose::Strangers, OF_STRANGERS_AT_ONCE)))
+    let site = asker.counts_with_its_site().then_some((Whose::Site(asker.site), OF_SITE_AT_ONCE));
+    let strangers = (!asker.is_of_known_site()).then_some((Whose::Strangers, OF_STRANGERS_AT_ONCE));
+    [Some((Whose::Address(asker.host), AT_ONCE)), site, strangers].into_iter().flatten()
 }
 
 fn per_minute(rate: u32) -> Quota {
@@ -102,6 +105,7 @@ fn per_minute(rate: u32) -> Quota {
 
 #[cfg(test)]
 mod tests {
+    use super::super::levels::Standing;
     use super::*;
     use crate::clock::ManualClock;
     use crate::network;
@@ -114,7 +118,7 @@ mod tests {
 
     fn asker(address: [u8; 4]) -> Asker {
         let address = IpAddr::from(address);
-        Asker { host: address, site: network::site(address), is_known: false }
+        Asker { host: address, site: network::site(address), standing: Standing::Stranger }
     }
 
     #[test]
@@ -152,6 +156,6 @@ mod tests {
             (0..250).filter_map(|n| fetches.take(asker([198, 51, n, 1]), &n.to_string()).ok()).collect();
         assert_eq!(strangers.len(), 40);
         assert!(fetches.take(asker([203, 0, 113, 1]), "a").is_err());
-        assert!(fetches.take(Asker { is_known: true, ..asker([203, 0, 113, 1]) }, "a").is_ok());
+        assert!(fetches.take(Asker { standing: Standing::KnownSite, ..asker([203, 0, 113, 1]) }, "a").is_ok());
     }
 }

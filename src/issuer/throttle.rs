@@ -9,7 +9,7 @@ use super::Caller;
 use super::audit::Face;
 use super::budget::{Budget, Tally, quota};
 use super::fetches::{FetchLeave, Fetches};
-use super::levels::{Allowance, Asker, Failures, KnownSites, Levels};
+use super::levels::{Allowance, Asker, Failures, Known, Levels};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::network;
@@ -60,7 +60,7 @@ impl From<Lifetime> for Held {
 /// The budgets and tallies of the control path.
 pub(super) struct Throttle {
     clock: Arc<dyn Clock>,
-    known: KnownSites,
+    known: Known,
     authorizations: Levels,
     forms: Levels,
     requests: Levels,
@@ -81,7 +81,7 @@ impl Throttle {
         let rates = &config.rates;
         Self {
             clock: Arc::clone(clock),
-            known: KnownSites::default(),
+            known: Known::default(),
             authorizations: Levels::new(clock, authorizations(rates)),
             forms: Levels::new(clock, forms(rates)),
             requests: Levels::new(clock, requests(rates)),
@@ -176,14 +176,15 @@ impl Throttle {
         Err(self.failing_clients.read(&client, now).1)
     }
 
-    /// Remembers that somebody got a token: from now on their site shares no budget with strangers.
+    /// Remembers that somebody got a token: from now on their site shares no budget with strangers, and their host none with
+    /// its site.
     pub(super) fn token_given(&self, caller: &Caller) {
-        self.known.remember(site(caller), self.clock.now());
+        self.known.remember(source(caller), site(caller), self.clock.now());
     }
 
     fn asker(&self, caller: &Caller) -> Asker {
-        let site = site(caller);
-        Asker { host: source(caller), site, is_known: self.known.knows(&site, self.clock.now()) }
+        let (host, site) = (source(caller), site(caller));
+        Asker { host, site, standing: self.known.standing(&host, &site, self.clock.now()) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! CA: client authentication at `/token`, and what becomes of those who guess.
 
 use base64::Engine as _;
-use mcpgate::issuer::TokenRejection;
+use mcpgate::issuer::{Caller, Face, TokenRejection};
 use mcpgate::oauth::{Client, ClientSecretHash, Lifetime, TokenHash};
 use mcpgate::store::AuditEvent;
 
@@ -95,6 +95,29 @@ async fn ca_14_guessing_ends_in_waiting_and_the_right_secret_is_still_heard() {
     world.pass(61);
     let wrong = [("client_id", id), ("client_secret", "wrong")];
     assert_eq!(refused(redeem(&world, &code, None, &wrong, 100).await), "invalid_client", "a new minute");
+}
+
+#[tokio::test]
+async fn ca_14_wrong_authentications_of_neighbours_lock_out_no_host_where_somebody_got_a_token() {
+    let world = World::new().await;
+    world.account("ada").await;
+    let client = world.public_client(CALLBACK).await;
+    let at = |host: u8| Caller::new(Some([192, 0, 2, host].into()), None);
+    let code = world.code(&client.id, &[], "ada").await;
+    let own = [("grant_type", "authorization_code"), ("client_id", client.id.as_str()), ("redirect_uri", CALLBACK)];
+    let proof = [("code", code.as_str()), ("code_verifier", VERIFIER)];
+    world.token_from(&at(200), &[&own[..], &proof[..]].concat()).await.unwrap();
+    for n in 0u16..400 {
+        let unknown = format!("unknown-{n}");
+        let pairs = [("grant_type", "refresh_token"), ("client_id", unknown.as_str()), ("refresh_token", "x")];
+        assert_eq!(refused(world.token_from(&at(n.to_le_bytes()[0] % 4), &pairs).await), "invalid_client");
+    }
+    for (host, is_heard) in [(0, false), (201, false), (200, true)] {
+        for face in [Face::Token, Face::Registration] {
+            let outcome = world.issuer.admit_request(face, &at(host)).await;
+            assert_eq!(outcome.is_ok(), is_heard, "{host}: {outcome:?}");
+        }
+    }
 }
 
 #[tokio::test]
