@@ -28,7 +28,8 @@ table! {
         /// the sign-in. `0s` is strict: users of clients that lose an answer sign in again.
         refresh_lost_answer: Lifetime = "24h", "0s" to "7d";
         /// How long the secret that a rotation replaces is still honoured. Never more than two are: one that an earlier
-        /// rotation replaced ends with the next.
+        /// rotation replaced ends with the next. A shorter time acts on secrets that are replaced already from the next
+        /// start on.
         secret_overlap: Lifetime = "24h", "0s" to "7d";
     }
 }

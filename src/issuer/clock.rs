@@ -96,7 +96,9 @@ impl Issuer {
     }
 
     async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let overlap = self.config.load().tokens.secret_overlap;
         let changed = self.store.turn_back(told, now).await?;
+        let changed = changed.saturating_add(self.store.shorten_secrets(now.plus(overlap)).await?);
         if changed > 0 {
             tracing::warn!(changed, "what was issued while the clock was ahead has ended, or ends as if issued now");
         }

@@ -54,6 +54,15 @@ pub struct ClientSecretHash {
     pub until: Option<Timestamp>,
 }
 
+impl ClientSecretHash {
+    /// Lets it end at `latest` if it would end later than `bound`.
+    pub fn shorten(&mut self, bound: Timestamp, latest: Timestamp) {
+        if self.until.is_some_and(|until| until > bound) {
+            self.until = Some(latest);
+        }
+    }
+}
+
 /// How old what is known of a metadata document is, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentAge {

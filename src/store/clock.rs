@@ -30,8 +30,12 @@ pub trait ClockStore {
     /// Time goes back from `told` to `now`: removes client secrets that had ended by `told`, and what was made more than a
     /// minute after `now`, by a clock that was ahead. If it goes back by more than a minute, no pending authorization stays:
     /// some were too old to go on with. Grants made or refreshed then stay, and their ends count from `now`.
+    /// Sessions that were used then end as if that had been `now`.
     /// Later times of last use, of failed logins and of fetched documents become `now`. Returns how many rows were removed or changed; emits `Change::AccessTokenRevoked`.
     async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
+    /// Lets client secrets that have been replaced end at `latest` where they would work for more than a minute longer: they
+    /// were replaced by a clock that was ahead. Returns how many clients had one.
+    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// How long after the newest noted moment a time is borne out: a server notes it once a minute.

@@ -47,6 +47,9 @@ impl Condemned {
 /// How long a revocation is remembered for issuance that overlapped it: far longer than a commit takes.
 const REMEMBERED: Lifetime = Lifetime::from_secs(120);
 
+/// The clocks of those who write to one store differ by less.
+const AHEAD: Lifetime = Lifetime::from_secs(60);
+
 /// What was revoked of late, for tokens that were stored before and arrive after.
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
@@ -72,11 +75,37 @@ impl Tombstones {
 
     pub(super) fn forget_old(&mut self, now: Timestamp) {
         fn keep<K: Eq + Hash>(map: &mut HashMap<K, Timestamp>, now: Timestamp) {
-            map.retain(|_, at| now.since(*at) < REMEMBERED);
+            map.retain(|_, at| {
+                // By a clock that was ahead: it must not cover what is issued from now on.
+                if at.since(now) > AHEAD {
+                    *at = now;
+                }
+                now.since(*at) < REMEMBERED
+            });
         }
         keep(&mut self.grants, now);
         keep(&mut self.tokens, now);
         keep(&mut self.clients, now);
         keep(&mut self.subjects, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ck_what_was_revoked_while_the_clock_was_ahead_is_forgotten_in_time() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let mut revoked = Tombstones::default();
+        let clients =
+            [("ahead", now.plus(Lifetime::from_secs(86_400))), ("in-time", now.plus(Lifetime::from_secs(30)))];
+        let key = |name| (TenantId::default(), ClientId::parse(name).unwrap());
+        revoked.clients.extend(clients.map(|(name, at)| (key(name), at)));
+        revoked.forget_old(now);
+        assert_eq!(revoked.clients.get(&key("ahead")), Some(&now));
+        assert_eq!(revoked.clients.get(&key("in-time")), Some(&clients[1].1));
+        revoked.forget_old(now.plus(REMEMBERED));
+        assert_eq!(revoked.clients.len(), 1);
     }
 }

@@ -33,7 +33,7 @@ impl TokenCache {
     }
 
     async fn load_genuine(self: &Arc<Self>, key: Key, site: IpAddr) -> Load {
-        if lock(&self.loading.refused).until.get(&key).is_some_and(|until| self.clock.now() < *until) {
+        if lock(&self.loading.refused).stands(&key, self.clock.now()) {
             return Load::Inactive;
         }
         loop {

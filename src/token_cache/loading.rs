@@ -46,7 +46,16 @@ impl Drop for Landing<'_> {
     }
 }
 
+/// Whether "no" is still remembered. What a clock that was ahead has refused may be good now, and is asked for again.
+fn stands(until: Timestamp, now: Timestamp) -> bool {
+    now < until && until <= now.plus(NO_LASTS)
+}
+
 impl Refused {
+    pub(super) fn stands(&self, key: &Key, now: Timestamp) -> bool {
+        self.until.get(key).is_some_and(|until| stands(*until, now))
+    }
+
     pub(super) fn remember(&mut self, key: &Key, now: Timestamp) {
         self.forget_old(now);
         if self.order.len() >= MOST_NOS
@@ -60,7 +69,7 @@ impl Refused {
     }
 
     fn forget_old(&mut self, now: Timestamp) {
-        while self.order.front().is_some_and(|(until, _)| *until <= now) {
+        while self.order.front().is_some_and(|(until, _)| !stands(*until, now)) {
             let Some((until, key)) = self.order.pop_front() else { return };
             // It may have been refused again since.
             if self.until.get(&key) == Some(&until) {
@@ -114,5 +123,17 @@ mod tests {
         refused.remember(&key(MOST_NOS), later);
         refused.remember(&key(0), begin.plus(Lifetime::from_secs(11)));
         assert_eq!(refused.until.len(), 2, "the newest of before was refused again");
+    }
+
+    #[test]
+    fn ck_what_a_clock_that_was_ahead_has_refused_is_asked_for_again() {
+        let mut refused = Refused::default();
+        let now = Timestamp::from_secs(1_800_000_000);
+        let ahead = now.plus(Lifetime::from_secs(200 * 86_400));
+        refused.remember(&key(1), ahead);
+        assert!(refused.stands(&key(1), ahead) && !refused.stands(&key(1), now));
+        refused.remember(&key(2), now);
+        assert!(refused.stands(&key(2), now));
+        assert_eq!((refused.until.len(), refused.order.len()), (1, 1));
     }
 }

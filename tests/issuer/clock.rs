@@ -2,7 +2,7 @@
 //! it does not outlive its time. A failure means that a fault of the clock costs users their sign-ins, or lengthens them.
 
 use mcpgate::issuer::{AuthorizeRejection, ClockWatch, View};
-use mcpgate::oauth::{Client, Lifetime, Timestamp};
+use mcpgate::oauth::{Client, ClientSecretHash, Lifetime, Timestamp, TokenHash};
 use mcpgate::store::AuditEvent;
 
 use super::driver::*;
@@ -102,6 +102,27 @@ async fn a_time_can_be_accepted_before_anybody_has_noticed_that_it_is_new() {
     world.issuer.sweep_once(watch).await;
     assert!(!world.clock.is_in_doubt());
     assert_eq!(world.now(), earlier.plus(Lifetime::from_secs(40)));
+}
+
+#[tokio::test]
+async fn ca_15_a_secret_that_was_replaced_while_the_clock_was_ahead_works_no_longer_than_the_overlap() {
+    let (world, client, _) = signed_in().await;
+    let watch = &mut ClockWatch::default();
+    world.issuer.sweep_once(watch).await;
+    let overlap = Lifetime::from_secs(DAY);
+    let replace = async |name: &str, until| {
+        let new = ClientSecretHash { hash: TokenHash::of(name.as_bytes()), until: None };
+        world.inner().rotate_client_secret(&client.tenant, &client.id, new, until, world.row()).await.unwrap();
+    };
+    replace("first", world.now()).await;
+    world.set_ahead(200 * DAY);
+    replace("second", world.now().plus(overlap)).await;
+    world.pass(60);
+    world.set_back(200 * DAY);
+    world.issuer.sweep_once(watch).await;
+    let found = world.inner().find_client(&client.tenant, &client.id).await.unwrap().unwrap();
+    assert_eq!(found.secrets.len(), 2);
+    assert_eq!(found.secrets[1].until, Some(world.now().plus(overlap)));
 }
 
 #[tokio::test]

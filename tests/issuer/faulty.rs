@@ -201,6 +201,9 @@ impl ClockStore for FaultyStore {
     async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         self.inner.turn_back(told, now).await
     }
+    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64, StoreError> {
+        self.inner.shorten_secrets(latest).await
+    }
 }
 
 #[async_trait]

@@ -167,4 +167,5 @@ delegate! { ClockStore {
     fn note_time(seen: Timestamp) -> ();
     fn accept_time(audit: AuditRow) -> ();
     fn turn_back(told: Timestamp, now: Timestamp) -> u64;
+    fn shorten_secrets(latest: Timestamp) -> u64;
 } }

@@ -14,6 +14,8 @@ crate::on_every_store! {
     times_that_a_clock_that_was_ahead_has_written_become_now,
     a_secret_that_has_ended_stays_ended,
     no_pending_authorization_outlives_a_clock_that_goes_back,
+    a_secret_that_was_replaced_by_a_clock_that_was_ahead_works_no_longer_than_others,
+    a_session_that_was_used_while_the_clock_was_ahead_ends_as_if_used_now,
     no_client_makes_room_on_the_word_of_a_clock_that_is_ahead,
 }
 
@@ -40,7 +42,7 @@ async fn everything(store: &Arc<dyn Store>, at: Timestamp) {
     issue(store, code(&format!("unused {at:?}"), at)).await;
     let name = format!("session {at:?}");
     let begun = row(AuditEvent::LoginSucceeded, at);
-    store.insert_session(session(&name, "alice", at), None, None, begun).await.unwrap();
+    store.insert_session(session(&name, "alice", at), None, Some(START), begun).await.unwrap();
     let page = interaction(&format!("page {at:?}"), at);
     store.begin_interaction(page, PENDING).await.unwrap();
     let link = link(at);
@@ -143,6 +145,45 @@ async fn no_pending_authorization_outlives_a_clock_that_goes_back(store: Arc<dyn
     assert!(is_there().await);
     assert_eq!(store.turn_back(START.plus(HOUR), START).await.unwrap(), 1);
     assert!(!is_there().await);
+}
+
+async fn a_secret_that_was_replaced_by_a_clock_that_was_ahead_works_no_longer_than_others(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let app = client_id("app");
+    let ends = async || {
+        let client = store.find_client(&tenant(), &app).await.unwrap().unwrap();
+        client.secrets.into_iter().map(|secret| (secret.hash, secret.until)).collect::<Vec<_>>()
+    };
+    let replace = async |name: &str, until| {
+        let audit = row(AuditEvent::ClientSecretRotated, START);
+        let new = ClientSecretHash { hash: hash(name), until: None };
+        store.rotate_client_secret(&tenant(), &app, new, until, audit).await.unwrap();
+    };
+    replace("first", START).await;
+    let (latest, in_time) = (START.plus(DAY), START.plus(DAY).plus(MINUTE));
+    replace("second", in_time).await;
+    assert_eq!(store.shorten_secrets(latest).await.unwrap(), 0, "small corrections are no clock that was ahead");
+    assert_eq!(ends().await, [(hash("second"), None), (hash("first"), Some(in_time))]);
+    replace("third", START.plus(AHEAD)).await;
+    assert_eq!(store.shorten_secrets(latest).await.unwrap(), 1);
+    assert_eq!(ends().await, [(hash("third"), None), (hash("second"), Some(latest))]);
+    assert_eq!(store.shorten_secrets(latest).await.unwrap(), 0, "once");
+    assert!(store.check().await.unwrap().is_empty());
+}
+
+async fn a_session_that_was_used_while_the_clock_was_ahead_ends_as_if_used_now(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let begun = row(AuditEvent::LoginSucceeded, START);
+    store.insert_session(session("s", "alice", START), None, Some(START), begun).await.unwrap();
+    let touch = async |at| store.touch_session(&tenant(), &hash("s"), at).await.unwrap().map(|s| s.idle_until);
+    let ahead = START.plus(Lifetime::from_secs(30 * 60));
+    assert_eq!(touch(ahead).await, Some(ahead.plus(HOUR)));
+    assert_eq!(store.turn_back(ahead, ahead).await.unwrap(), 0, "used in time");
+    let now = START.plus(MINUTE);
+    assert_eq!(store.turn_back(now, now).await.unwrap(), 1);
+    assert_eq!(store.turn_back(now, now).await.unwrap(), 0, "once");
+    assert_eq!(touch(now.plus(HOUR)).await, None, "its time was over");
+    assert!(store.check().await.unwrap().is_empty());
 }
 
 async fn no_client_makes_room_on_the_word_of_a_clock_that_is_ahead(store: Arc<dyn Store>) {

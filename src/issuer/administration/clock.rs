@@ -26,6 +26,7 @@ impl Administration {
         if let Some(seen) = seen.filter(|seen| now < *seen) {
             self.store.sweep(seen, self.config.registration.unused_after).await?;
             self.store.turn_back(seen, now).await?;
+            self.store.shorten_secrets(now.plus(self.config.tokens.secret_overlap)).await?;
         }
         self.store.accept_time(row).await?;
         Ok(AcceptedTime { now, seen })

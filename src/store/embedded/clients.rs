@@ -195,13 +195,33 @@ fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: 
 
 /// Removes the secrets that have ended by `now`; how many clients had one.
 pub(super) fn remove_ended_secrets(db: &Connection, now: Timestamp) -> Result<usize, StoreError> {
-    let sql = "SELECT DISTINCT c.tenant, c.client_id FROM client_secret s JOIN client c ON c.no = s.client_no
-        WHERE s.until <= ?1";
-    let clients = row::all(db, sql, [now], |c| Ok((c.tenant()?, c.client()?)))?;
+    change_secrets(db, "s.until <= ?1", now, |secrets| {
+        secrets.retain(|secret| secret.until.is_none_or(|until| now < until));
+    })
+}
+
+/// Lets secrets that would end later than `bound` end at `latest`; how many clients had one.
+pub(super) fn shorten_secrets(db: &Connection, bound: Timestamp, latest: Timestamp) -> Result<usize, StoreError> {
+    change_secrets(db, "s.until > ?1", bound, |secrets| {
+        secrets.iter_mut().for_each(|secret| secret.shorten(bound, latest));
+    })
+}
+
+/// Changes the secrets of the clients that have one which meets a condition on ?1; how many.
+fn change_secrets(
+    db: &Connection,
+    condition: &str,
+    moment: Timestamp,
+    change: impl Fn(&mut Vec<ClientSecretHash>),
+) -> Result<usize, StoreError> {
+    let sql = format!(
+        "SELECT DISTINCT c.tenant, c.client_id FROM client_secret s JOIN client c ON c.no = s.client_no WHERE {condition}"
+    );
+    let clients = row::all(db, &sql, [moment], |c| Ok((c.tenant()?, c.client()?)))?;
     for (tenant, id) in &clients {
         let Some(found) = find(db, tenant, id)? else { continue };
         let mut client = found.client;
-        client.secrets.retain(|secret| secret.until.is_none_or(|until| now < until));
+        change(&mut client.secrets);
         put_secrets(db, found.no, &client)?;
         update(db, found.no, &client, &found.metadata)?;
     }

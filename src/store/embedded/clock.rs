@@ -7,7 +7,7 @@ use super::super::clock::{AHEAD, put_back};
 use super::super::{AuditRow, Change, ClockNote, ClockStore, StoreError};
 use super::row::{self, execute, execute_once};
 use super::seal::Sealed;
-use super::{EmbeddedStore, audit, clients, grants, tokens};
+use super::{EmbeddedStore, audit, clients, grants, sessions, tokens};
 use crate::oauth::Timestamp;
 
 /// What was made later than ?1 and need not be kept.
@@ -48,6 +48,7 @@ fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, St
     for sql in MOVED_BACK {
         changed += execute(db, sql, [latest, now])?;
     }
+    changed += sessions::move_uses_back(db, latest, now)?;
     changed += clients::move_documents_back(db, latest, now)?;
     let sql = "SELECT tenant, id FROM grants WHERE max(created_at, rotated_at) > ?1 AND revoked_at IS NULL";
     for (tenant, id) in row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.grant()?)))? {
@@ -104,5 +105,10 @@ impl ClockStore for EmbeddedStore {
 
     async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         self.write(move |db| turn_back(db, told, now)).await
+    }
+
+    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64, StoreError> {
+        let changed = self.write(move |db| clients::shorten_secrets(db, latest.plus(AHEAD), latest)).await?;
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }
 }

@@ -107,6 +107,18 @@ fn touch(
     Ok(Some(touched))
 }
 
+/// Lets sessions that were used after `latest`, by a clock that was ahead, end as if that had been `now`; how many.
+pub(super) fn move_uses_back(db: &Connection, latest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+    let sessions = row::all(db, &format!("{SELECT} WHERE s.idle_until - s.idle > ?1"), [latest], read)?;
+    for (session, _) in &sessions {
+        let idle_until = now.plus(session.idle).min(session.expires_at);
+        let moved = LoginSession { idle_until, ..session.clone() };
+        let sql = "UPDATE login_session SET idle_until = ?2, seal = ?3 WHERE hash = ?1";
+        execute_once(db, sql, params![session.hash, idle_until, moved.seal()])?;
+    }
+    Ok(sessions.len())
+}
+
 /// Puts a remembered consent in the place of an earlier one about the same.
 pub(super) fn put_consent(
     db: &Connection,

@@ -6,7 +6,7 @@ use super::super::clock::{AHEAD, put_back};
 use super::super::{AuditRow, Change, ClockNote, ClockStore, StoreError};
 use super::MemoryStore;
 use super::audit::prune;
-use crate::oauth::{DocumentAge, Timestamp};
+use crate::oauth::{Client, DocumentAge, Timestamp};
 
 /// Moves a time that is later than `latest` to `now`; how many, 0 or 1.
 fn move_back(time: &mut Option<Timestamp>, latest: Timestamp, now: Timestamp) -> usize {
@@ -74,6 +74,10 @@ impl ClockStore for MemoryStore {
         changed += prune(&mut state.interactions, |i| told <= latest && i.created_at <= latest);
         changed += prune(&mut state.links, |l| l.made_at.is_none_or(|made| made <= latest));
         changed += prune(&mut state.sessions, |s| s.authenticated_at <= latest);
+        for session in state.sessions.iter_mut().filter(|s| s.idle_until > latest.plus(s.idle)) {
+            session.idle_until = now.plus(session.idle).min(session.expires_at);
+            changed += 1;
+        }
         changed += prune(&mut state.consents, |c| c.given_at <= latest);
         for grant in &mut state.grants {
             if grant.created_at.max(grant.rotated_at) > latest && grant.revoked_at.is_none() {
@@ -82,5 +86,17 @@ impl ClockStore for MemoryStore {
             }
         }
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+
+    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64, StoreError> {
+        let mut state = self.write();
+        let bound = latest.plus(AHEAD);
+        let is_later = |client: &&mut Client| client.secrets.iter().any(|s| s.until.is_some_and(|until| until > bound));
+        let mut changed = 0;
+        for client in state.clients.iter_mut().filter(is_later) {
+            client.secrets.iter_mut().for_each(|secret| secret.shorten(bound, latest));
+            changed += 1;
+        }
+        Ok(changed)
     }
 }
