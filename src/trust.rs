@@ -1,6 +1,7 @@
 //! Whose certificates are believed on the way out: the system's roots, and what the operator adds.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
@@ -9,10 +10,15 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::files;
 
+/// Entries of a folder of roots that are looked at, at most. Debian's has some 450.
+const MOST_ENTRIES: usize = 10_000;
+/// The most that is read of all files of such a folder. Debian's have some 700 KB.
+const LARGEST_FOLDER: usize = 16 << 20;
+
 /// Returns the certificates of the system's roots, as far as they can be read.
 #[must_use]
 pub fn system_certificates() -> Vec<CertificateDer<'static>> {
-    rustls_native_certs::load_native_certs().certs
+    load().certificates
 }
 
 /// Reads the system's roots; odd certificates among good ones are left out.
@@ -20,14 +26,78 @@ pub fn system_certificates() -> Vec<CertificateDer<'static>> {
 /// # Errors
 /// There are none.
 pub fn system_roots() -> Result<RootCertStore, String> {
-    let read = rustls_native_certs::load_native_certs();
+    let Roots { certificates, faults } = load();
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(read.certs);
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    let first = faults.into_iter().next();
     if added == 0 {
-        let why = read.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
+        let why = first.unwrap_or_else(|| "there are none".to_owned());
         return Err(format!("the system's root certificates: {why} (install ca-certificates)"));
     }
+    if let Some(fault) = first {
+        tracing::warn!(fault, "some of the system's root certificates cannot be read");
+    }
     Ok(roots)
+}
+
+/// What was read of the system's roots, and what was not.
+#[derive(Default)]
+struct Roots {
+    certificates: Vec<CertificateDer<'static>>,
+    faults: Vec<String>,
+}
+
+/// Reads what the environment names, as OpenSSL would, or else the places that systems have.
+fn load() -> Roots {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let (file, folders) = (named("SSL_CERT_FILE"), named("SSL_CERT_DIR"));
+    if file.is_some() || folders.is_some() {
+        return Roots::named(file.as_deref(), folders.as_deref());
+    }
+    let read = rustls_native_certs::load_native_certs();
+    Roots { certificates: read.certs, faults: read.errors.iter().map(ToString::to_string).collect() }
+}
+
+impl Roots {
+    /// Reads a file and folders, whose names are separated by colons. They come from outside: whatever lies there, it takes
+    /// no longer and no more memory than so many certificates do.
+    fn named(file: Option<&OsStr>, folders: Option<&OsStr>) -> Self {
+        let mut roots = Self::default();
+        if let Some(file) = file.map(Path::new)
+            && let Err(cause) = roots.read(file)
+        {
+            roots.faults.push(format!("SSL_CERT_FILE: {}: {cause}", file.display()));
+        }
+        for folder in
+            folders.into_iter().flat_map(std::env::split_paths).filter(|folder| !folder.as_os_str().is_empty())
+        {
+            if let Err(cause) = roots.read_folder(&folder) {
+                roots.faults.push(format!("SSL_CERT_DIR: {}: {cause}", folder.display()));
+            }
+        }
+        roots.certificates.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
+        roots.certificates.dedup();
+        roots
+    }
+
+    /// Reads a file of certificates; how many bytes it has.
+    fn read(&mut self, file: &Path) -> Result<usize, files::ReadError> {
+        let pem = files::read(file, files::LARGEST_PEM)?;
+        self.certificates.extend(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
+        Ok(pem.len())
+    }
+
+    /// Reads what files of certificates are in a folder; what else is there is left out.
+    fn read_folder(&mut self, folder: &Path) -> Result<(), String> {
+        let entries = std::fs::read_dir(folder).map_err(|cause| cause.to_string())?;
+        let mut room = LARGEST_FOLDER;
+        let paths: Vec<PathBuf> = entries.take(MOST_ENTRIES).filter_map(|entry| Some(entry.ok()?.path())).collect();
+        for path in paths {
+            let Ok(read) = self.read(&path) else { continue };
+            room = room.checked_sub(read).ok_or_else(|| format!("it has more than {} MiB", LARGEST_FOLDER >> 20))?;
+        }
+        Ok(())
+    }
 }
 
 /// Makes a configuration that believes `roots` and those in the file `extra`: TLS 1.2 and 1.3, no client certificate,
@@ -58,4 +128,60 @@ pub fn client_config(
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::time::{Duration, Instant};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    fn certificate(name: &str) -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap().pem()
+    }
+
+    #[test]
+    fn cf_07_named_roots_that_are_no_plain_files_are_left_out_at_once_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("folder")).unwrap();
+        mknodat(CWD, at("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        mknodat(CWD, at("folder/pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        std::fs::File::create(at("folder/huge")).unwrap().set_len(1 << 40).unwrap();
+        std::fs::write(at("folder/good"), certificate("a.example")).unwrap();
+        std::fs::write(at("folder/odd"), "nothing").unwrap();
+        symlink("good", at("folder/0f0f0f0f.0")).unwrap();
+        symlink("gone", at("folder/1f1f1f1f.0")).unwrap();
+        symlink("/dev/zero", at("folder/2f2f2f2f.0")).unwrap();
+        std::fs::write(at("bundle"), certificate("b.example") + &certificate("c.example")).unwrap();
+        let began = Instant::now();
+        for (file, fault) in [
+            ("pipe", "it is a named pipe, not a plain file"),
+            ("folder", "it is a folder, not a plain file"),
+            ("folder/huge", "it is larger than 4096 KiB"),
+            ("gone", "No such file or directory (os error 2)"),
+        ] {
+            let read = Roots::named(Some(at(file).as_os_str()), Some(at("folder").as_os_str()));
+            assert_eq!(read.certificates.len(), 1, "that of the folder");
+            assert_eq!(read.faults, [format!("SSL_CERT_FILE: {}: {fault}", at(file).display())]);
+        }
+        let folders = std::env::join_paths([at("gone"), at("folder")]).unwrap();
+        let read = Roots::named(Some(at("bundle").as_os_str()), Some(&folders));
+        assert_eq!((read.certificates.len(), read.faults.len()), (3, 1));
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_folder_is_read_up_to_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..5 {
+            std::fs::write(folder.path().join(n.to_string()), vec![b'x'; 4 << 20]).unwrap();
+        }
+        let read = Roots::named(None, Some(folder.path().as_os_str()));
+        assert_eq!(read.faults, [format!("SSL_CERT_DIR: {}: it has more than 16 MiB", folder.path().display())]);
+    }
 }

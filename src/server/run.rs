@@ -22,6 +22,9 @@ use crate::telemetry;
 /// How long the process stays for its last audit rows when the store does not answer.
 const LAST_ROWS: Duration = Duration::from_secs(2);
 
+/// How long a start may still take once the process is told to end.
+const REST_OF_START: Duration = Duration::from_secs(5);
+
 /// How long clients have to take the last word of answers that were cut.
 const FAREWELLS: Duration = Duration::from_millis(1500);
 
@@ -89,13 +92,41 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     lock.map(drop)
 }
 
-async fn live(config: Config, options: RunOptions) -> Result<ServerLock, RunError> {
+/// Returns the lock, for as long as the store may still be open, unless the process ended before it had started.
+async fn live(config: Config, options: RunOptions) -> Result<Option<ServerLock>, RunError> {
     // First of all: a signal that comes while we start must not kill us half way.
     let mut signals = Signals::new().map_err(system)?;
-    let (gateway, mut failures) = start(config, options).await?;
-    let failure = gateway.serve(&mut signals, &mut failures).await;
+    let Some((started, is_to_end)) = begin(config, options, &mut signals).await else { return Ok(None) };
+    let (gateway, mut failures) = started?;
+    let failure = if is_to_end { None } else { gateway.serve(&mut signals, &mut failures).await };
     let lock = gateway.drain(&mut signals).await;
-    failure.map_or(Ok(lock), |cause| Err(RunError::Failed(cause)))
+    failure.map_or(Ok(Some(lock)), |cause| Err(RunError::Failed(cause)))
+}
+
+type Started = Result<(Gateway, Failures), RunError>;
+
+/// Starts, and hears signals meanwhile: a file may lie on a disk that does not answer. Also returns whether the process was
+/// told to end; `None` when it was, and the start does not come to its end.
+async fn begin(config: Config, options: RunOptions, signals: &mut Signals) -> Option<(Started, bool)> {
+    let control = tokio::runtime::Handle::current();
+    let mut starting = tokio::task::spawn_blocking(move || control.block_on(start(config, options)));
+    let mut is_to_end = false;
+    let started = tokio::select! {
+        started = &mut starting => Some(started),
+        () = signals.end() => {
+            is_to_end = true;
+            // A start that goes on is let through: what it has begun to write is then whole, and it is drained.
+            tokio::select! {
+                started = &mut starting => Some(started),
+                () = tokio::time::sleep(REST_OF_START) => None,
+                () = signals.end() => None,
+            }
+        }
+    };
+    if started.is_none() {
+        tracing::warn!("told to end before the start was over: the process ends without it");
+    }
+    started.map(|joined| (joined.unwrap_or_else(|panic| Err(system(panic))), is_to_end))
 }
 
 impl Gateway {

@@ -121,7 +121,7 @@ impl Ground {
     }
 }
 
-/// Starts everything; connections are accepted when it returns. Also returns what tells of parts that have failed.
+/// Starts everything; connections are accepted when it returns. It reads and writes files. Also returns what tells of parts that have failed.
 pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Gateway, Failures), RunError> {
     let (lock, ground) = Ground::prepare(&config).await?;
     let public = listen(config.public.address, "listen.address", "--listen")?;
@@ -183,12 +183,14 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     operator.upstreams.watch(&snapshot.table);
     start_upkeep(&supervisor, &ground, &issuer, alarm);
     listen_for_commands(&supervisor, &ground, &reloader.config);
-    let listening = start_listeners(&supervisor, &desks, &closing, (public, operator, for_operator, demo));
     ready.announce(ground.live_tokens);
-    service_manager::ready();
     if let Some(tell) = options.on_ready.take() {
         tell(&ready);
     }
+    // Last: their tasks run beside this function, and whoever gets an answer may rely on all of the above. Until then
+    // connections wait in the queues of the sockets.
+    let listening = start_listeners(&supervisor, &desks, &closing, (public, operator, for_operator, demo));
+    service_manager::ready();
     let gateway = Gateway {
         process,
         reloader: Arc::new(reloader),

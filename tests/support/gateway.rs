@@ -129,15 +129,23 @@ impl Home {
     }
 
     fn spawn_in(&self, environment: &[(&str, &str)]) -> Child {
-        let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("the log file");
+        let log = self.open_log();
+        self.spawn_printing(environment, log.try_clone().expect("a second handle").into(), log)
+    }
+
+    fn spawn_printing(&self, environment: &[(&str, &str)], to: Stdio, log: std::fs::File) -> Child {
         Command::new(binary())
             .args(self.arguments())
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
+            .stdout(to)
             .stderr(log)
             .spawn()
             .expect("mcpgate starts")
+    }
+
+    fn open_log(&self) -> std::fs::File {
+        std::fs::File::options().create(true).append(true).open(self.log()).expect("the log file")
     }
 
     /// Where its output is.
@@ -164,6 +172,12 @@ impl Home {
     pub(crate) async fn start_in(self, environment: &[(&str, &str)]) -> Gateway {
         let process = Process(self.spawn_in(environment));
         self.wait_until_healthy().await;
+        Gateway { process, home: self }
+    }
+
+    /// Starts with this as its standard output, and does not wait.
+    pub(crate) fn start_printing(self, to: impl Into<Stdio>) -> Gateway {
+        let process = Process(self.spawn_printing(&[], to.into(), self.open_log()));
         Gateway { process, home: self }
     }
 
