@@ -73,6 +73,10 @@ impl Watchdog {
 
     /// Feeds the watchdog while all workers answer, for ever. That it runs shows that the control path does.
     pub(super) async fn run(self) {
+        self.run_with(|| tell(&[NotifyState::Watchdog])).await;
+    }
+
+    async fn run_with(self, feed: impl Fn()) {
         let mut ticks = tokio::time::interval(self.limit / 4);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent = false;
@@ -80,7 +84,7 @@ impl Watchdog {
             ticks.tick().await;
             let stuck = self.stuck();
             match &stuck {
-                None => tell(&[NotifyState::Watchdog]),
+                None => feed(),
                 Some(worker) if !silent => {
                     tracing::error!(worker, "a worker does not answer; the watchdog of the service manager is not fed");
                 }
@@ -105,6 +109,52 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_watchdog_is_not_fed_while_a_worker_is_stuck() {
+        let watchdog = Watchdog::new(Duration::from_millis(800), 2);
+        let fed = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&fed);
+        let feed = move || {
+            counted.fetch_add(1, Relaxed);
+        };
+        drop(tokio::spawn(watchdog.clone().run_with(feed)));
+        drop(tokio::spawn(watchdog.clone().beat(0)));
+        let (hold_up, held_up) = std::sync::mpsc::channel::<std::sync::mpsc::Receiver<()>>();
+        let worker = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                drop(tokio::spawn(watchdog.beat(1)));
+                loop {
+                    match held_up.try_recv() {
+                        // The whole runtime waits.
+                        Ok(until) => drop(until.recv()),
+                        Err(std::sync::mpsc::TryRecvError::Empty) => {
+                            tokio::time::sleep(Duration::from_millis(10)).await
+                        }
+                        Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
+                    }
+                }
+            });
+        });
+        let is_fed_from = async |before: u64| {
+            while fed.load(Relaxed) <= before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        is_fed_from(2).await;
+        let (let_go, until) = std::sync::mpsc::channel();
+        hold_up.send(until).unwrap();
+        // Half of the limit until it is seen, and a quarter until the next feeding.
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let before = fed.load(Relaxed);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(fed.load(Relaxed), before, "while one of the two is stuck");
+        drop(let_go);
+        is_fed_from(before).await;
+        drop(hold_up);
+        worker.join().unwrap();
+    }
 
     #[tokio::test]
     async fn a_worker_that_does_not_answer_for_half_of_the_time_is_noticed() {

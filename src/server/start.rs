@@ -226,15 +226,18 @@ fn start_upkeep(supervisor: &Supervisor, ground: &Ground, issuer: &Arc<Issuer>, 
         async move { issuer.watch_arrivals_forever().await }
     }));
     let store = Arc::clone(&ground.store);
-    drop(supervisor.spawn("store watch", move || watch_store(Arc::clone(&store), alarm.clone())));
+    drop(supervisor.spawn("store watch", move || {
+        let store = Arc::clone(&store);
+        watch_store(move || store.stats().dead, alarm.clone())
+    }));
 }
 
-/// Raises the alarm when a thread of the store has died: without it nothing is written until a restart.
-async fn watch_store(store: Arc<dyn Store>, alarm: Alarm) {
+/// Raises the alarm when a thread of the store has died: without it nothing is written, or read, until a restart.
+async fn watch_store(is_dead: impl Fn() -> bool, alarm: Alarm) {
     let mut ticks = tokio::time::interval(STORE_WATCH);
     loop {
         ticks.tick().await;
-        if store.stats().dead {
+        if is_dead() {
             alarm.raise("a thread of the store panicked".to_owned());
         }
     }
@@ -338,4 +341,19 @@ async fn first_account(operator: &Administration, options: &RunOptions) -> Resul
         FirstAccount::PasswordSet => (None, false),
         FirstAccount::Link(link) => (Some(link), false),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_thread_of_the_store_raises_the_alarm() {
+        let (alarm, mut failures) = Alarm::new();
+        let looks = std::sync::atomic::AtomicU32::new(0);
+        let is_dead = move || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
+        let watch = tokio::spawn(watch_store(is_dead, alarm));
+        assert_eq!(failures.recv().await.unwrap(), "a thread of the store panicked");
+        watch.abort();
+    }
 }

@@ -49,6 +49,7 @@ impl Supervisor {
         let (metrics, over) = (Arc::clone(&self.metrics), self.ended.clone());
         tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
+            tracing::debug!(task = name, "a background task is looked after");
             loop {
                 let began = Instant::now();
                 let ended = tokio::select! {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::{Resource, Rlimit};
 
 use crate::life::{until_reloads, until_said};
@@ -61,6 +61,58 @@ async fn cf_07_a_reload_refuses_what_is_no_plain_file_at_once_and_a_signal_to_en
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await, Some(0));
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn cf_07_roots_that_are_no_plain_file_hold_up_neither_the_start_nor_a_reload() {
+    let home = Home::new("", None);
+    let roots = home.config().with_file_name("roots");
+    pipe(&roots);
+    let mut gateway = home.start_in(&[("SSL_CERT_FILE", roots.to_str().unwrap())]).await;
+    until_said(&gateway.home, "roots: it is a named pipe, not a plain file").await;
+    gateway.signal("HUP");
+    until_reloads(&gateway.home, "reloaded", 1).await;
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_start_that_does_not_end_hears_a_signal_to_end() {
+    // Nobody reads what it prints when it is ready: a pipe that is full stands for a disk that does not answer.
+    let (_kept, mut full) = std::io::pipe().unwrap();
+    rustix::fs::fcntl_setfl(&full, OFlags::NONBLOCK).unwrap();
+    while std::io::Write::write(&mut full, &[0; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&full, OFlags::empty()).unwrap();
+    let mut gateway = Home::new("", None).start_printing(full);
+    until_said(&gateway.home, "accepting connections").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = Instant::now();
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await, Some(0));
+    assert!(began.elapsed() >= Duration::from_secs(4), "it is waited for a while");
+    until_said(&gateway.home, "told to end before the start was over").await;
+}
+
+#[tokio::test]
+async fn every_background_task_is_looked_after() {
+    let home = Home::new("[log]\nfilter = \"info,mcpgate::server=debug\"\nformat = \"json\"\n", None);
+    let socket = home.config().with_file_name("notify");
+    let _told = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let environment = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "60000000")];
+    let gateway = home.start_in(&environment).await;
+    for task in [
+        "demo upstream",
+        "follower",
+        "operator listener",
+        "public listener",
+        "report of first uses",
+        "store watch",
+        "sweep",
+        "watch for tokens that do not come",
+        "watchdog",
+    ] {
+        until_said(&gateway.home, &format!("\"a background task is looked after\",\"task\":\"{task}\"")).await;
+    }
 }
 
 /// Runs a command of `program`, a mcpgate, on a data folder, as `uid` if one is given; what it printed on both streams, and

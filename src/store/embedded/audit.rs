@@ -212,7 +212,8 @@ impl AuditStore for EmbeddedStore {
     }
 
     fn stats(&self) -> StoreStats {
-        self.writer.stats()
+        let stats = self.writer.stats();
+        StoreStats { dead: stats.dead || self.readers.is_dead() || self.watcher.is_dead(), ..stats }
     }
 
     async fn check(&self) -> Result<Vec<String>, StoreError> {

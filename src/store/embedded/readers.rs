@@ -1,6 +1,7 @@
 //! Readers: threads with a connection each. WAL lets them read beside the writer, each from one consistent state.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -22,6 +23,7 @@ pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) struct Readers {
     queue: Option<SyncSender<Job>>,
     threads: Vec<JoinHandle<()>>,
+    dead: Arc<AtomicBool>,
 }
 
 impl Readers {
@@ -29,13 +31,22 @@ impl Readers {
     pub(super) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
         let (queue, waiting) = sync_channel::<Job>(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
+        let dead = Arc::new(AtomicBool::new(false));
         let start = |db: Connection| {
-            let waiting = Arc::clone(&waiting);
-            std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || run(&db, &waiting))
+            let (waiting, alarm) = (Arc::clone(&waiting), Alarm(Arc::clone(&dead)));
+            std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || {
+                run(&db, &waiting);
+                drop(alarm);
+            })
         };
         let threads = connections.into_iter().map(start).collect::<Result<_, _>>();
         let threads = threads.map_err(|e| StoreError::Unavailable(format!("cannot start a reader: {e}")))?;
-        Ok(Self { queue: Some(queue), threads })
+        Ok(Self { queue: Some(queue), threads, dead })
+    }
+
+    /// Returns whether one of the threads has ended by a panic.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
     }
 
     /// Reads from one consistent state of the store.
@@ -79,6 +90,18 @@ where
     (job, answer)
 }
 
+/// Tells when a thread ends by a panic: the other would read more slowly, or nobody any more, and nothing would say why.
+struct Alarm(Arc<AtomicBool>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+            tracing::error!("a reader of the store panicked");
+        }
+    }
+}
+
 fn run(db: &Connection, waiting: &Mutex<Receiver<Job>>) {
     loop {
         // Whoever holds the lock waits for the next job; the others wait for the lock.
@@ -95,6 +118,27 @@ impl Drop for Readers {
             if thread.join().is_err() {
                 tracing::error!("a reader of the store ended by a panic");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_panics_fails_alone_and_a_reader_that_dies_is_told() {
+        let readers = Readers::start(vec![Connection::open_in_memory().unwrap()]).unwrap();
+        let defect = readers.run(|_| -> Result<(), _> { panic!("a defect") }).await;
+        assert!(defect.unwrap_err().to_string().contains("a defect of the program"));
+        assert_eq!((readers.run(|_| Ok(1)).await.unwrap(), readers.is_dead()), (1, false));
+        readers.queue.as_ref().unwrap().send(Box::new(|_| panic!("outside of any read"))).unwrap();
+        let began = Instant::now();
+        while !readers.is_dead() {
+            assert!(began.elapsed() < Duration::from_secs(10));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
