@@ -120,6 +120,8 @@ Texts are cut at 256 characters. No row holds a password, a code, a token or a s
 ## Kinds
 
 - **deed**: something was changed. The row is written in the same transaction: there is never one without the other.
+  Strangers can cause `client.registered`, `client.added` and `client.deleted`, as often as registrations are let through
+  ([operations.md](operations.md#logs-and-the-audit-trail) has the numbers).
 - **routine**: a token was refreshed, as every client does by itself many times a day. Of the refreshes for one user 60 in
   a minute have a row.
 - **open**: what anybody can cause, signed in or not; nearly all of it is refused. Of one event 20 in a minute have a row
