@@ -101,6 +101,7 @@ async fn every_background_task_is_looked_after() {
     let environment = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "60000000")];
     let gateway = home.start_in(&environment).await;
     for task in [
+        "commands",
         "demo upstream",
         "follower",
         "operator listener",
