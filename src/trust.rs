@@ -8,7 +8,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use crate::files;
+use crate::{config, files};
 
 /// Entries of a folder of roots that are looked at, at most. Debian's has some 450.
 const MOST_ENTRIES: usize = 10_000;
@@ -49,8 +49,7 @@ struct Roots {
 
 /// Reads what the environment names, as OpenSSL would, or else the places that systems have.
 fn load() -> Roots {
-    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let (file, folders) = (named("SSL_CERT_FILE"), named("SSL_CERT_DIR"));
+    let (file, folders) = config::roots_of_environment();
     if file.is_some() || folders.is_some() {
         return Roots::named(file.as_deref(), folders.as_deref());
     }

@@ -1,5 +1,6 @@
 //! Which configuration file is meant when the command line names none.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::secret_source;
@@ -9,6 +10,14 @@ pub const FILE_VARIABLE: &str = "MCPGATE_CONFIG";
 
 /// Where the configuration of the machine's own server is.
 pub const SYSTEM_FILE: &str = "/etc/mcpgate/gateway.toml";
+
+/// Returns the file and the folders of root certificates that the environment names, as programs that use OpenSSL take them
+/// (`SSL_CERT_FILE`, and `SSL_CERT_DIR` with colons between the names).
+#[must_use]
+pub fn roots_of_environment() -> (Option<OsString>, Option<OsString>) {
+    let named = |name| secret_source::environment(name).filter(|value| !value.is_empty());
+    (named("SSL_CERT_FILE"), named("SSL_CERT_DIR"))
+}
 
 /// Returns the file that the environment names, if any.
 #[must_use]

@@ -33,7 +33,7 @@ mod value;
 mod warnings;
 mod well_known;
 
-pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system};
+pub use default_file::{FILE_VARIABLE, SYSTEM_FILE, file_of_environment, file_of_system, roots_of_environment};
 pub use overrides::Overrides;
 pub use policy::{
     AuditPolicy, Limits, LogConfig, LoginPolicy, Logo, LogoKind, MetadataDocumentConfig, MetadataDocumentMode,

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("entropy", &["oauth"]),
     ("files", &[]),
     ("config", &["oauth", "mcp", "files", "network"]),
-    ("trust", &["files"]),
+    ("trust", &["config", "files"]),
     ("network", &[]),
     ("sync", &[]),
     ("telemetry", &["config"]),
