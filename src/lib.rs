@@ -14,8 +14,8 @@
 //! - `files`: reading bounded and private files.
 //! - `clock`: the time, and whether it can be believed.
 //! - `entropy`: random bytes.
-//! - `trust`: root certificates and TLS towards others.
 //! - `config`: from `gateway.toml` and the command line to a checked configuration.
+//! - `trust`: root certificates and TLS towards others.
 //! - `telemetry`: events, counters, the log.
 //! - `web`: HTTP as both faces use it: bodies, cookies, replies, the peer's address.
 //!
