@@ -437,7 +437,11 @@ fn the_only_upstream_need_not_be_named() {
     let said = text(&output.stderr);
     assert!(said.contains("name it with --upstream; there are: tickets, files\n"), "{said}");
     let by_resource = ["token", "issue", "--user", "ada", "--upstream", "https://mcp.example.com/files"];
-    assert!(with(&by_resource).status.success(), "as session list prints it");
+    let issued = with(&by_resource);
+    assert!(issued.status.success(), "as session list prints it");
+    // Its upstreams have no scopes.
+    let said = text(&issued.stderr);
+    assert!(said.ends_with("Z, without scopes\n"), "{said}");
 }
 
 #[test]
