@@ -4,10 +4,12 @@ use bytes::Bytes;
 use http::Method;
 use http::uri::PathAndQuery;
 
+use super::lease::Answered;
 use super::outgoing::Outgoing;
 use super::redirect;
 use super::route::Route;
-use super::upstream::{Answered, On, Unanswered};
+use super::upstream::On;
+use super::waiting::Unanswered;
 use crate::config::UpstreamKind;
 
 /// Bodies up to this size are kept until the head of the answer has come; they are small beside what a request needs

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::caching;
 use super::fault::{Cause, Fault};
-use super::headers::MCP_SESSION_ID;
+use super::field::MCP_SESSION_ID;
 use super::message::{essence, is_json};
 use super::redirect;
 use super::route::Route;

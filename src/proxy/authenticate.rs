@@ -4,13 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
-use http::request::Parts;
 use http::{HeaderMap, Uri};
 
-use super::permit::Addressed;
 use super::rejection::Rejection;
-use super::route::Route;
-use super::{Exchange, Peer, Proxy, Station};
 use crate::network::site;
 use crate::oauth::{TenantId, Timestamp, TokenHash};
 use crate::telemetry::WorkerMetrics;
@@ -23,37 +19,8 @@ pub(super) struct Authenticated {
     pub(super) expires: Timestamp,
 }
 
-impl Proxy {
-    /// Finds out whom the bearer token of a request to this upstream speaks for.
-    pub(super) async fn authenticated(
-        &self,
-        station: &Station,
-        route: &Route,
-        parts: &Parts,
-        peer: &Peer,
-    ) -> Result<Addressed, Rejection> {
-        let now = self.clock.now();
-        let (fields, metrics) = (&parts.headers, &station.metrics);
-        let token = authenticate(fields, &parts.uri, &route.tenant, &self.cache, peer.address, now, metrics).await?;
-        Addressed::check(token, route)
-    }
-
-    /// Checks a token again after a wait in which something was revoked: what a revoked one has asked for is not answered.
-    pub(super) async fn check_again(&self, exchange: &Exchange<'_>, token: &Addressed) -> Result<(), Rejection> {
-        // One that has expired meanwhile is still in memory (TV-15).
-        if self.cache.generation() != exchange.generation
-            && self.cache.is_forgotten(&token.token().hash, self.clock.now())
-        {
-            let Exchange { station, route, ref parts, peer, .. } = *exchange;
-            // Boxed: rare. It may have been pushed out of memory, which is no revocation.
-            Box::pin(self.authenticated(station, route, parts, peer)).await?;
-        }
-        Ok(())
-    }
-}
-
 /// Checks the bearer token of a request to an upstream of this tenant, sent from `address`.
-async fn authenticate(
+pub(super) async fn authenticate(
     headers: &HeaderMap,
     uri: &Uri,
     tenant: &TenantId,

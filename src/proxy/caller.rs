@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::addressed::Addressed;
 use super::budget::Budget;
-use super::permit::Addressed;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use crate::token_cache::Principal;

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::fault::{self, Cause, Fault};
 use super::interim::Interim;
 use super::observed::Observed;
-use super::route::UpstreamOrigin;
+use super::upstream_origin::UpstreamOrigin;
 use crate::trust;
 
 /// An upstream that is silent for so long is asked whether it lives, every so often, so often in vain.

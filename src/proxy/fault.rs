@@ -8,7 +8,6 @@ use std::io::{self, ErrorKind};
 use http::uri::Authority;
 use http::{HeaderValue, StatusCode};
 
-use super::route::Route;
 use crate::telemetry::Outcome;
 
 /// Why an upstream gave no answer that can be passed on. `docs/errors.md` says what to do about each.
@@ -160,8 +159,8 @@ impl Fault {
     }
 
     /// Writes it to the log.
-    pub(super) fn log(&self, route: &Route, request_id: &HeaderValue) {
-        let (upstream, cause, detail) = (&*route.name, self.cause.label(), &*self.detail);
+    pub(super) fn log(&self, upstream: &str, request_id: &HeaderValue) {
+        let (cause, detail) = (self.cause.label(), &*self.detail);
         let (key, request_id) = (self.key, request_id.to_str().unwrap_or_default());
         if self.cause == Cause::Resting {
             // The failures before it are in the log.

@@ -12,12 +12,13 @@ use tokio::time::Instant;
 
 use super::interim::{Interim, Signs};
 use super::outgoing::Outgoing;
-use super::upstream::MAX_HEAD;
 use crate::telemetry::UpstreamConnection;
 
 /// Common servers close a connection that was idle for 5 s without saying so; one second less avoids the race that
 /// ends in a 502, and a new connection costs a loopback or data-centre upstream next to nothing.
 const IDLE: Duration = Duration::from_secs(4);
+/// The longest answer head.
+pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// The read buffer of a connection at most: four TLS records.
 const MAX_BUFFER: usize = 64 * 1024;
 

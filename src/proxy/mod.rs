@@ -5,23 +5,19 @@
 //! `token_cache`, `web`, `config`, `clock` and `telemetry`. Start at [`Proxy::serve`], then `permit.rs`, `headers.rs`
 //! and `rejection.rs`.
 
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use http::header::{ORIGIN, VIA};
-use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
-use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::ProtocolVersion;
-use crate::telemetry::{Outcome, WorkerMetrics};
-use crate::token_cache::TokenCache;
+use crate::telemetry::Outcome;
 use crate::web::{RequestBody, Response, reply};
 
+mod addressed;
 mod again;
 mod answer;
 mod authenticate;
@@ -31,144 +27,68 @@ mod caching;
 mod caller;
 mod connect;
 mod deliver;
+mod early;
 mod ending;
 mod events;
+mod exchange;
 mod fault;
+mod field;
 mod gather;
 mod headers;
 mod health;
 mod interim;
 mod late;
+mod late_refusals;
+mod lease;
 mod line;
 mod message;
+mod moved;
 mod observed;
 mod origin;
 mod outgoing;
+mod peer;
 mod permit;
 mod places;
 mod probe;
 mod record;
 mod redirect;
+mod refuse;
 mod rejection;
 mod relay;
 mod route;
 mod rpc;
 mod session;
 mod shared;
+mod state;
 mod title;
 mod trace;
 mod upstream;
+mod upstream_origin;
 mod waiting;
 mod watch;
 
-pub use health::UpstreamState;
+pub use exchange::Proxy;
+pub use peer::Peer;
+pub use probe::OnTitle;
 pub use route::RouteTable;
 pub use session::Sessions;
-pub use title::OnTitle;
+pub use state::UpstreamState;
 
 use again::{Again, Next, Step};
-use budget::Slot;
-use caller::{Caller, Callers};
+use caller::Caller;
 use ending::Ids;
-use headers::{Checked, LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
-use permit::{Addressed, Permit};
-use places::{Place, Places};
+use exchange::Exchange;
+use field::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use headers::Checked;
+use lease::Answered;
+use permit::Permit;
+use places::Place;
 use record::Record;
-use rejection::{Refused, Rejection};
-use route::Route;
-use trace::Traces;
-use upstream::{Answered, Ask, On, Pool, Unanswered};
-use waiting::Wait;
-use watch::Watch;
-
-/// Who is at the other end of the connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// The client's address, as far as trusted proxies tell.
-    pub address: IpAddr,
-    /// X-Forwarded-For as this gateway sends it on.
-    pub forwarded_for: HeaderValue,
-    /// The request id.
-    pub request_id: HeaderValue,
-    /// Set by [`Proxy::serve`] when the request came with a good access token for its upstream.
-    pub has_good_token: bool,
-}
-
-/// One worker's proxy with its own upstream connections.
-pub struct Proxy {
-    cache: Arc<TokenCache>,
-    clock: Arc<dyn Clock>,
-    metrics: WorkerMetrics,
-    sessions: Arc<Sessions>,
-    watch: Arc<Watch>,
-    traces: Traces,
-    large_bodies: Arc<Places>,
-    station: Mutex<Option<Arc<Station>>>,
-    closing: CancellationToken,
-}
-
-/// What a worker keeps for one route table; made anew when configuration is loaded.
-struct Station {
-    table: Arc<RouteTable>,
-    pools: Vec<Arc<Pool>>,
-    callers: Mutex<Callers>,
-    metrics: WorkerMetrics,
-    /// An empty map that has served; its memory goes on.
-    spare: Mutex<HeaderMap>,
-}
-
-/// A request on its way through the stages.
-struct Exchange<'a> {
-    station: &'a Station,
-    route: &'a Arc<Route>,
-    config: &'a Config,
-    parts: Parts,
-    peer: &'a Peer,
-    has_good_token: bool,
-    /// Of the token cache, before the token was looked up.
-    generation: u64,
-    version: ProtocolVersion,
-    /// Ends with the answer's body: here, or with the stream that takes it along.
-    record: Option<Record>,
-    /// Counts the request among its principal's, like `record`.
-    slot: Option<Slot>,
-    /// The requests in the message, once it was read.
-    ids: Ids,
-}
+use rejection::Rejection;
+use upstream::{Ask, On, Pool};
+use waiting::{Unanswered, Wait};
 
 impl Proxy {
-    /// Makes a worker's proxy. `sessions` binds legacy MCP session ids to their users, for all workers.
-    #[must_use]
-    pub fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, metrics: WorkerMetrics, sessions: Arc<Sessions>) -> Self {
-        Self {
-            watch: Watch::new(Arc::clone(&cache), Arc::clone(&clock)),
-            cache,
-            clock,
-            metrics,
-            sessions,
-            traces: Traces::default(),
-            large_bodies: Places::new(message::LARGE_BODIES, message::LARGE_BODIES_WAITING),
-            station: Mutex::default(),
-            closing: CancellationToken::new(),
-        }
-    }
-
-    /// Takes note that another table is in force: open answers of upstreams that it has no more are ended.
-    pub fn adopt(&self, table: &Arc<RouteTable>) {
-        self.watch.adopt(table);
-    }
-
-    /// Ends the streams that never end by themselves, because the process goes down.
-    pub fn drain(&self) {
-        self.watch.drain();
-    }
-
-    /// Ends the answers that are under way, each with the reason, because the process ends now.
-    pub fn close(&self) {
-        self.closing.cancel();
-        self.watch.close();
-    }
-
     /// Answers a request to the upstream `route` of `table`. The caller has checked Host.
     pub async fn serve(
         &self,
@@ -202,7 +122,7 @@ impl Proxy {
         };
         let (mut response, outcome) = answered.unwrap_or_else(|rejection| {
             if let Rejection::Upstream(fault) = &rejection {
-                fault.log(route, &peer.request_id);
+                fault.log(&route.name, &peer.request_id);
             }
             if let Some(record) = &mut exchange.record {
                 record.refuse(&rejection, exchange.parts.headers.get(ORIGIN));
@@ -338,57 +258,5 @@ impl Proxy {
             }
             (Some(_), Some(_)) => Err(Rejection::UnknownSession),
         }
-    }
-
-    /// Returns what this worker keeps for `table`; makes it when the table is new.
-    fn station(&self, table: &Arc<RouteTable>) -> Arc<Station> {
-        let mut station = self.station.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*station {
-            Some(current) if Arc::ptr_eq(&current.table, table) => Arc::clone(current),
-            before => {
-                let new = Station::new(table, &self.metrics, &self.closing, before.as_deref());
-                Arc::clone(station.insert(Arc::new(new)))
-            }
-        }
-    }
-}
-
-impl Station {
-    /// Goes on with the connections of the station before where the table has the same route.
-    fn new(
-        table: &Arc<RouteTable>,
-        metrics: &WorkerMetrics,
-        closing: &CancellationToken,
-        before: Option<&Self>,
-    ) -> Self {
-        let names: Vec<String> = table.routes.iter().map(|route| route.name.clone()).collect();
-        let metrics = metrics.for_upstreams(&names);
-        let kept = before.map(|before| before.pools.as_slice()).unwrap_or_default();
-        let pool = |route| match kept.iter().find(|pool| pool.is_for(route)) {
-            Some(pool) => Arc::clone(pool),
-            None => Pool::new(route, metrics.clone(), closing.clone()),
-        };
-        let pools = table.routes.iter().map(pool).collect();
-        Self { table: Arc::clone(table), pools, callers: Mutex::default(), metrics, spare: Mutex::default() }
-    }
-
-    fn spare(&self) -> MutexGuard<'_, HeaderMap> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn caller(&self, token: &Addressed, route: &Route) -> Result<Arc<Caller>, Rejection> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner).get(token, &self.table, route)
-    }
-}
-
-impl Exchange<'_> {
-    fn reject(&self, rejection: &Rejection) -> Response {
-        let refused = Refused {
-            route: self.route,
-            slash: self.parts.uri.path().strip_prefix(&*self.route.path) == Some("/"),
-            version: self.parts.version,
-            request_id: &self.peer.request_id,
-        };
-        rejection.respond(&refused, self.ids.one())
     }
 }

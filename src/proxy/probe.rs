@@ -17,15 +17,16 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{self, Form};
 use super::connect;
 use super::fault::{Cause, Fault};
+use super::field::MCP_SESSION_ID;
 use super::gather::{Gathered, Stop};
-use super::headers::{BOTH_TYPES, IDENTITY, MCP_SESSION_ID};
+use super::headers::{BOTH_TYPES, IDENTITY};
+use super::lease::Lease;
 use super::outgoing::Outgoing;
 use super::redirect;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
-use super::title::OnTitle;
-use super::upstream::{Ask, Lease, Pool, Unanswered};
-use super::waiting::Wait;
+use super::upstream::{Ask, Pool};
+use super::waiting::{Unanswered, Wait};
 use crate::config::UpstreamKind;
 use crate::telemetry::WorkerMetrics;
 
@@ -41,6 +42,9 @@ const FIRST_EVENTS: Duration = Duration::from_secs(1);
 const PING: &str = r#"{"jsonrpc":"2.0","id":"mcpgate","method":"ping"}"#;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("mcpgate/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Takes what an upstream, by its name in the configuration, calls itself.
+pub type OnTitle = dyn Fn(&str, &str) + Send + Sync;
 
 impl RouteTable {
     /// Tries every upstream once, and then those that are down until they can be reached. Ends never.

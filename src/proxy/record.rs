@@ -8,9 +8,9 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 
-use super::Peer;
 use super::caller::Caller;
 use super::fault::Fault;
+use super::peer::Peer;
 use super::rejection::Rejection;
 use super::route::Route;
 use super::rpc::{Asked, error_code};
@@ -146,7 +146,7 @@ impl Record {
     pub(super) fn fail(&mut self, fault: &Fault) {
         self.outcome = fault.cause.outcome();
         self.why = Some(Box::new(Why { reason: Some(fault.cause.label()), key: fault.key, ..Why::default() }));
-        fault.log(&self.route, &self.request_id);
+        fault.log(&self.route.name, &self.request_id);
     }
 }
 

@@ -1,9 +1,8 @@
 //! Redirects of upstreams. Within its own origin and path, one of an MCP server is followed once, and one of a plain
 //! HTTP interface is passed on with its Location mapped to our path; any other is a fault.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use http::header::LOCATION;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -12,31 +11,6 @@ use url::Url;
 use super::caching;
 use super::fault::{Cause, Fault};
 use super::route::{Route, is_plain};
-
-/// What redirects have told of a route.
-#[derive(Default)]
-pub(super) struct Moved {
-    /// Where a 308 said that everything is; RFC 9110 15.4.9: for good.
-    to: ArcSwapOption<PathAndQuery>,
-    /// The URL that the operator was last told to write.
-    told: Mutex<Option<String>>,
-}
-
-impl Moved {
-    /// Returns the path and query that stand for those of the configured URL.
-    pub(super) fn to(&self) -> Option<Arc<PathAndQuery>> {
-        self.to.load_full()
-    }
-
-    /// Returns whether the upstream has redirected a request that was followed.
-    pub(super) fn has_happened(&self) -> bool {
-        self.lock().is_some()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Returns whether a redirect asks for the same method and body at another place (RFC 9110 15.4.8, 15.4.9).
 pub(super) fn repeats(status: StatusCode) -> bool {

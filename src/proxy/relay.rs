@@ -5,7 +5,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -16,11 +15,11 @@ use super::ending::Ids;
 use super::events::{Events, Wrap};
 use super::fault::{Cause, Fault};
 use super::gather::{Gathered, Stop};
-use super::late::{Begun, Late, Nothing};
+use super::late::{Begun, Flow, Late, Nothing};
+use super::lease::Lease;
 use super::places::Place;
 use super::record::Record;
 use super::rejection::INTERNAL_ERROR;
-use super::upstream::Lease;
 use super::waiting::ANSWER_TIMES;
 use super::watch::{Order, Ward};
 use crate::web::detached;
@@ -36,15 +35,6 @@ const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream
 
 /// The upstream's body, its connection, and its place among the requests under way unless it is a stream of events.
 type Source = (Incoming, (Lease, Option<Place>));
-
-/// How a late answer's body is passed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flow {
-    /// As it comes.
-    Events,
-    /// A JSON message as the one event of a stream that began before it; with its longest pause.
-    Wrapped(Duration),
-}
 
 /// A body that is relayed. It holds what must last as long as it does.
 pub(super) struct Relay {

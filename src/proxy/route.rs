@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
-use rustls::ClientConfig;
 
 use super::budget::Budgets;
 use super::connect;
 use super::health::Health;
-use super::late::Refusals;
+use super::late_refusals::Refusals;
+use super::moved::Moved;
 use super::origin::Origins;
-use super::redirect::Moved;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
+use super::upstream_origin::UpstreamOrigin;
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
 
@@ -70,21 +70,6 @@ pub(super) struct Route {
     pub(super) first_byte_timeout: Duration,
     pub(super) call_timeout: Duration,
     pub(super) max_stream: Duration,
-}
-
-/// Where an upstream is.
-pub(super) struct UpstreamOrigin {
-    pub(super) host: url::Host,
-    pub(super) port: u16,
-    pub(super) scheme: Scheme,
-    /// Of its URL.
-    pub(super) authority: Authority,
-    /// What requests name: that of its URL, or another one.
-    pub(super) named: Authority,
-    pub(super) host_header: HeaderValue,
-    /// For https.
-    pub(super) tls: Option<Arc<ClientConfig>>,
-    pub(super) connect_timeout: Duration,
 }
 
 /// Which challenge.

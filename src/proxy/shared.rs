@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::line::MAX_HEAD;
 use super::observed::{Observed, Signs};
 use super::outgoing::Outgoing;
-use super::upstream::MAX_HEAD;
 use crate::telemetry::UpstreamConnection;
 
 /// Requests under way on one connection at most, streams of events among them, whatever the upstream allows.

@@ -29,9 +29,6 @@ const OF_DISCOVER: [(HeaderName, HeaderValue); 2] = [
 ];
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
-/// Takes what an upstream, by its name in the configuration, calls itself.
-pub type OnTitle = dyn Fn(&str, &str) + Send + Sync;
-
 impl Probe<'_> {
     /// Asks the server at this path for its title.
     pub(super) async fn title(&self, target: &PathAndQuery) -> Option<String> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderValue};
 
-use super::headers::{TRACEPARENT, TRACESTATE};
+use super::field::{TRACEPARENT, TRACESTATE};
 
 /// Makes trace ids: unique, not secret. std's hasher has a key from the system's randomness.
 #[derive(Default)]

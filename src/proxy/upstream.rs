@@ -4,32 +4,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
 use super::connect::{self, Dialled};
 use super::fault::{Cause, Fault};
+use super::lease::{Answered, Lease};
 use super::line::{IdleLines, Line};
-use super::outgoing::{Outgoing, Progress};
+use super::outgoing::Outgoing;
 use super::permit::Permit;
 use super::places::{Place, Places};
 use super::rejection::Rejection;
 use super::route::Route;
 use super::shared::{Share, Shared};
-use super::waiting::{SentRequest, Wait, Waiting, until, wait_for};
+use super::waiting::{Failure, SentRequest, Unanswered, Wait, Waiting, accept, failure, until, wait_for};
 use crate::telemetry::WorkerMetrics;
 
-/// The longest answer head.
-pub(super) const MAX_HEAD: usize = 32 * 1024;
-/// The most fields of an answer.
-const MAX_FIELDS: usize = 64;
 /// Requests that wait for a connection, as a multiple of the connections.
 const WAITING_PER_CONNECTION: usize = 4;
 /// How long one waits.
@@ -44,16 +39,6 @@ pub(super) struct Pool {
     breaker: Breaker,
     places: Arc<Places>,
     closing: CancellationToken,
-}
-
-/// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
-/// others share it.
-pub(super) struct Lease {
-    idle: Arc<IdleLines>,
-    line: Option<Line>,
-    pub(super) share: Option<Share>,
-    /// The upload that was still under way when the answer began.
-    pub(super) upload: Option<Arc<Progress>>,
 }
 
 /// What is asked of an upstream.
@@ -73,38 +58,6 @@ pub(super) enum On {
     /// A new one.
     New,
 }
-
-/// Why there is no answer.
-pub(super) enum Unanswered {
-    /// A connection that had served before ended, and nothing of an answer came: the upstream may have acted.
-    Lost(Fault),
-    /// The upstream has not acted, whatever was asked; with the body, if it is still here.
-    Unprocessed(Fault, Option<Bytes>),
-    /// There is none yet.
-    Late(Box<Waiting>),
-    /// Nothing is to be done about it.
-    Refused(Rejection),
-}
-
-impl From<Fault> for Unanswered {
-    fn from(fault: Fault) -> Self {
-        Self::Refused(fault.into())
-    }
-}
-
-impl From<Unanswered> for Rejection {
-    fn from(unanswered: Unanswered) -> Self {
-        match unanswered {
-            Unanswered::Lost(fault) | Unanswered::Unprocessed(fault, _) => fault.into(),
-            // Where a wait may become one, it is gone on with.
-            Unanswered::Late(waiting) => waiting.too_slow().into(),
-            Unanswered::Refused(rejection) => rejection,
-        }
-    }
-}
-
-/// The head of an answer, and the connection that it comes on.
-pub(super) type Answered = (Response<Incoming>, Lease);
 
 impl Pool {
     /// Makes the connections of one worker. `closing` ends the waits for answers.
@@ -272,107 +225,4 @@ impl Pool {
     }
 }
 
-impl Lease {
-    /// The answer was read to its end: the connection may serve again, unless the upstream answered before it had the
-    /// whole request. What it does with the rest, nobody knows: it may take it for the next request (HS-19).
-    pub(super) fn finish(mut self) {
-        if self.upload.is_none()
-            && let Some(line) = self.line.take()
-        {
-            self.idle.put_back(line);
-        }
-    }
-
-    /// The request no longer holds its place.
-    pub(super) fn give_up_place(&self) {
-        if let Some(upload) = &self.upload {
-            upload.give_up_place();
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        // Nobody waits for the answer any more, so the rest of the upload has no reader.
-        if self.upload.as_ref().is_some_and(|upload| !upload.has_ended()) {
-            if let Some(line) = self.line.take() {
-                line.cut();
-            }
-            if let Some(share) = &self.share {
-                share.leave();
-            }
-        }
-    }
-}
-
 type Sent = Result<Response<Incoming>, Failure>;
-/// Why one connection has brought no answer.
-pub(super) enum Failure {
-    /// Nothing was sent: here is the request again.
-    Unsent(Box<Request<Outgoing>>),
-    /// It was sent and may be answered later; with the rest of the wait.
-    Early(SentRequest, Wait),
-    Unanswered(Unanswered),
-}
-
-impl From<Unanswered> for Failure {
-    fn from(why: Unanswered) -> Self {
-        Self::Unanswered(why)
-    }
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        Self::Unanswered(fault.into())
-    }
-}
-
-/// Says what an error of hyper's means. `is_stale` says that the connection had served before and that nothing of an
-/// answer has come on it.
-pub(super) fn failure(
-    mut error: TrySendError<Request<Outgoing>>,
-    upload: Option<&Progress>,
-    is_stale: bool,
-) -> Failure {
-    if let Some(request) = error.take_message() {
-        return Failure::Unsent(Box::new(request));
-    }
-    let error = error.error();
-    if let Some(rejection) = upload.and_then(Progress::fault) {
-        return Unanswered::Refused(rejection).into();
-    }
-    let fault = Fault::of_exchange(error);
-    if is_unprocessed(error) {
-        return Unanswered::Unprocessed(fault, None).into();
-    }
-    if is_stale && fault.cause == Cause::ClosedEarly && !is_reset(error) {
-        Unanswered::Lost(fault).into()
-    } else {
-        fault.into()
-    }
-}
-
-fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref())
-}
-
-/// RFC 9113 6.8, 8.7: a stream that is refused, or beyond the last one of a GOAWAY, was not looked at.
-fn is_unprocessed(error: &hyper::Error) -> bool {
-    http2_error(error)
-        .is_some_and(|e| e.is_remote() && (e.is_go_away() || e.reason() == Some(h2::Reason::REFUSED_STREAM)))
-}
-
-/// Whether the upstream gave up one request, and not its connection.
-fn is_reset(error: &hyper::Error) -> bool {
-    http2_error(error).is_some_and(h2::Error::is_reset)
-}
-
-/// UP-05: an answer beyond the limits is none, and its connection goes with it.
-pub(super) fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<Answered, Unanswered> {
-    let fields = response.headers().len();
-    if fields > MAX_FIELDS {
-        return Err(Fault::new(Cause::TooLarge, format!("an answer with {fields} header fields")).into());
-    }
-    lease.upload.take_if(|upload| upload.has_ended());
-    Ok((response, lease))
-}

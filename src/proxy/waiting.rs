@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -11,13 +12,15 @@ use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{Cause, Fault};
-use super::outgoing::Outgoing;
+use super::lease::{Answered, Lease};
+use super::outgoing::{Outgoing, Progress};
 use super::rejection::Rejection;
-use super::upstream::{Answered, Failure, Lease, Unanswered, accept, failure};
 
 /// The keys that say how long an answer is waited for: the answer to a POST, and others.
 pub(super) const ANSWER_TIMES: &str = "upstream.call_timeout, upstream.first_byte_timeout";
 
+/// The most fields of an answer.
+const MAX_FIELDS: usize = 64;
 /// How soon most answers come.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -125,4 +128,104 @@ where
 
 fn too_slow(time: Duration) -> Fault {
     Fault::new(Cause::TooSlow, format!("no head of an answer in {time:?}")).by(ANSWER_TIMES)
+}
+
+/// Why there is no answer.
+pub(super) enum Unanswered {
+    /// A connection that had served before ended, and nothing of an answer came: the upstream may have acted.
+    Lost(Fault),
+    /// The upstream has not acted, whatever was asked; with the body, if it is still here.
+    Unprocessed(Fault, Option<Bytes>),
+    /// There is none yet.
+    Late(Box<Waiting>),
+    /// Nothing is to be done about it.
+    Refused(Rejection),
+}
+
+impl From<Fault> for Unanswered {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(fault.into())
+    }
+}
+
+impl From<Unanswered> for Rejection {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Lost(fault) | Unanswered::Unprocessed(fault, _) => fault.into(),
+            // Where a wait may become one, it is gone on with.
+            Unanswered::Late(waiting) => waiting.too_slow().into(),
+            Unanswered::Refused(rejection) => rejection,
+        }
+    }
+}
+
+/// Why one connection has brought no answer.
+pub(super) enum Failure {
+    /// Nothing was sent: here is the request again.
+    Unsent(Box<Request<Outgoing>>),
+    /// It was sent and may be answered later; with the rest of the wait.
+    Early(SentRequest, Wait),
+    Unanswered(Unanswered),
+}
+
+impl From<Unanswered> for Failure {
+    fn from(why: Unanswered) -> Self {
+        Self::Unanswered(why)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Unanswered(fault.into())
+    }
+}
+
+/// Says what an error of hyper's means. `is_stale` says that the connection had served before and that nothing of an
+/// answer has come on it.
+pub(super) fn failure(
+    mut error: TrySendError<Request<Outgoing>>,
+    upload: Option<&Progress>,
+    is_stale: bool,
+) -> Failure {
+    if let Some(request) = error.take_message() {
+        return Failure::Unsent(Box::new(request));
+    }
+    let error = error.error();
+    if let Some(rejection) = upload.and_then(Progress::fault) {
+        return Unanswered::Refused(rejection).into();
+    }
+    let fault = Fault::of_exchange(error);
+    if is_unprocessed(error) {
+        return Unanswered::Unprocessed(fault, None).into();
+    }
+    if is_stale && fault.cause == Cause::ClosedEarly && !is_reset(error) {
+        Unanswered::Lost(fault).into()
+    } else {
+        fault.into()
+    }
+}
+
+fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
+}
+
+/// RFC 9113 6.8, 8.7: a stream that is refused, or beyond the last one of a GOAWAY, was not looked at.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    http2_error(error)
+        .is_some_and(|e| e.is_remote() && (e.is_go_away() || e.reason() == Some(h2::Reason::REFUSED_STREAM)))
+}
+
+/// Whether the upstream gave up one request, and not its connection.
+fn is_reset(error: &hyper::Error) -> bool {
+    http2_error(error).is_some_and(h2::Error::is_reset)
+}
+
+/// UP-05: an answer beyond the limits is none, and its connection goes with it.
+pub(super) fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<Answered, Unanswered> {
+    let fields = response.headers().len();
+    if fields > MAX_FIELDS {
+        return Err(Fault::new(Cause::TooLarge, format!("an answer with {fields} header fields")).into());
+    }
+    lease.upload.take_if(|upload| upload.has_ended());
+    Ok((response, lease))
 }

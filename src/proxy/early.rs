@@ -1,0 +1,132 @@
+//! Beginning an answer before the upstream's: when, and with what head.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::addressed::Addressed;
+use super::answer;
+use super::caching;
+use super::caller::Caller;
+use super::exchange::{Exchange, Proxy};
+use super::fault::Fault;
+use super::field::{MCP_METHOD, MCP_SESSION_ID};
+use super::late::Late;
+use super::late_refusals::Refusal;
+use super::places::Place;
+use super::rejection::Rejection;
+use super::relay::Relay;
+use super::waiting::{Wait, Waiting};
+use super::watch::{Limits, Order};
+use crate::config::UpstreamKind;
+use crate::mcp::SUBSCRIBE;
+use crate::telemetry::Outcome;
+use crate::web::{Body, Response};
+
+/// How long a client that opens a stream waits for the upstream's head. SDKs of servers write none before the first event,
+/// and clients take a stream to be open when its head has come; a server without such streams says so (404, 405) at once.
+const STREAM_HEAD: Duration = Duration::from_secs(2);
+
+impl Exchange<'_> {
+    fn is_stream(&self) -> bool {
+        self.route.kind == UpstreamKind::Mcp && self.parts.method == Method::GET
+    }
+
+    /// Returns whether a stream that it is answered with never ends by itself: that of a GET, and of 2026-07-28 that of
+    /// `subscriptions/listen`, which is known by its header where the body is not read.
+    pub(super) fn is_standing(&self) -> bool {
+        let is_named = || {
+            self.route.kind == UpstreamKind::Mcp
+                && self.version.is_modern()
+                && self.parts.headers.get(MCP_METHOD).is_some_and(|method| method == SUBSCRIBE)
+        };
+        self.parts.method == Method::GET || self.ids.is_subscription() || (self.ids.is_empty() && is_named())
+    }
+
+    /// How long the upstream may take. `is_initialize` says that the answer's head may bear a session id.
+    pub(super) fn patience(&self, is_initialize: bool) -> Wait {
+        let route = self.route;
+        if self.is_stream() || (self.ids.is_subscription() && accepts_events(&self.parts.headers)) {
+            return Wait { early: Some(STREAM_HEAD), limit: route.max_stream };
+        }
+        let limit = if self.parts.method == Method::POST { route.call_timeout } else { route.first_byte_timeout };
+        // A stream of events is nothing to who does not ask for it, though MCP demands that clients do.
+        let may_stream = !self.ids.is_empty() && !is_initialize && accepts_events(&self.parts.headers);
+        Wait { early: may_stream.then_some(self.config.timeouts.sse_keep_alive), limit }
+    }
+
+    /// Says whose stream a GET opens: a session's, or, without one, a user's of a client.
+    fn stream(&self, caller: &Caller) -> String {
+        let session = self.parts.headers.get(MCP_SESSION_ID).and_then(|id| id.to_str().ok());
+        let principal = &caller.principal;
+        session.map_or_else(
+            || format!("{}\n{}\n{}", principal.tenant.as_str(), principal.subject.as_str(), principal.client.as_str()),
+            str::to_owned,
+        )
+    }
+
+    /// Returns the upstream's refusal of a stream of this session that came too late to be the answer to its own request.
+    pub(super) fn late_refusal(&self, caller: &Caller) -> Option<Result<Response, Rejection>> {
+        if !self.is_stream() {
+            return None;
+        }
+        Some(match self.route.refusals.take(&self.stream(caller))? {
+            Refusal::Fault(cause, detail) => Err(Fault::new(cause, detail).into()),
+            Refusal::Status(status, allow) => {
+                let mut response = Response::default();
+                *response.status_mut() = status;
+                response.headers_mut().insert(CACHE_CONTROL, caching::NO_STORE);
+                if let Some(allow) = allow {
+                    response.headers_mut().insert(ALLOW, allow);
+                }
+                Ok(response)
+            }
+        })
+    }
+}
+
+fn accepts_events(headers: &HeaderMap) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    let names = |value: &HeaderValue| value.as_bytes().windows(EVENTS.len()).any(|w| w.eq_ignore_ascii_case(EVENTS));
+    headers.get_all(ACCEPT).iter().any(names)
+}
+
+impl Proxy {
+    /// Answers with a stream of events whose first event the upstream has yet to send.
+    pub(super) fn answer_early(
+        &self,
+        exchange: &mut Exchange<'_>,
+        asked: PathAndQuery,
+        waiting: Waiting,
+        place: Place,
+        token: &Addressed,
+        caller: &Caller,
+    ) -> Result<Response, Rejection> {
+        let (route, config) = (exchange.route, exchange.config);
+        let stream = exchange.is_stream().then(|| exchange.stream(caller));
+        // An open stream is no longer a request under way; a call is.
+        let is_standing = exchange.is_standing();
+        let place = Some(place).filter(|_| !is_standing);
+        let late = Late { waiting, place, route: Arc::clone(route), asked, stream };
+        let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
+        record.answer(Outcome::Forwarded, StatusCode::OK);
+        record.open_stream();
+        let limits = Limits {
+            max_age: route.max_stream,
+            silence: config.timeouts.sse_keep_alive,
+            on_silence: Order::KeepAlive,
+            grace: config.timeouts.expired_stream,
+            is_standing,
+        };
+        let ward = self.watch.over(token.token(), exchange.generation, route, limits);
+        let ids = std::mem::take(&mut exchange.ids);
+        let relay = Relay::early(late, config.limits.sse_event, ward, record, exchange.slot.take(), ids);
+        let emptied = std::mem::take(&mut exchange.parts.headers);
+        let mut response = Response::new(Body::Relayed(Box::pin(relay)));
+        *response.headers_mut() = answer::of_events(emptied);
+        Ok(response)
+    }
+}

@@ -1,0 +1,185 @@
+//! What a worker keeps to serve requests, and one request on its way through the stages.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::HeaderMap;
+use http::request::Parts;
+use tokio_util::sync::CancellationToken;
+
+use super::addressed::Addressed;
+use super::authenticate::authenticate;
+use super::budget::Slot;
+use super::caller::{Caller, Callers};
+use super::ending::Ids;
+use super::message;
+use super::peer::Peer;
+use super::places::Places;
+use super::record::Record;
+use super::refuse::Refused;
+use super::rejection::Rejection;
+use super::route::{Route, RouteTable};
+use super::session::Sessions;
+use super::trace::Traces;
+use super::upstream::Pool;
+use super::watch::Watch;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::mcp::ProtocolVersion;
+use crate::telemetry::WorkerMetrics;
+use crate::token_cache::TokenCache;
+use crate::web::Response;
+
+/// One worker's proxy with its own upstream connections.
+pub struct Proxy {
+    pub(super) cache: Arc<TokenCache>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: WorkerMetrics,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) watch: Arc<Watch>,
+    pub(super) traces: Traces,
+    pub(super) large_bodies: Arc<Places>,
+    pub(super) station: Mutex<Option<Arc<Station>>>,
+    pub(super) closing: CancellationToken,
+}
+
+/// What a worker keeps for one route table; made anew when configuration is loaded.
+pub(super) struct Station {
+    pub(super) table: Arc<RouteTable>,
+    pub(super) pools: Vec<Arc<Pool>>,
+    pub(super) callers: Mutex<Callers>,
+    pub(super) metrics: WorkerMetrics,
+    /// An empty map that has served; its memory goes on.
+    pub(super) spare: Mutex<HeaderMap>,
+}
+
+/// A request on its way through the stages.
+pub(super) struct Exchange<'a> {
+    pub(super) station: &'a Station,
+    pub(super) route: &'a Arc<Route>,
+    pub(super) config: &'a Config,
+    pub(super) parts: Parts,
+    pub(super) peer: &'a Peer,
+    pub(super) has_good_token: bool,
+    /// Of the token cache, before the token was looked up.
+    pub(super) generation: u64,
+    pub(super) version: ProtocolVersion,
+    /// Ends with the answer's body: here, or with the stream that takes it along.
+    pub(super) record: Option<Record>,
+    /// Counts the request among its principal's, like `record`.
+    pub(super) slot: Option<Slot>,
+    /// The requests in the message, once it was read.
+    pub(super) ids: Ids,
+}
+
+impl Proxy {
+    /// Makes a worker's proxy. `sessions` binds legacy MCP session ids to their users, for all workers.
+    #[must_use]
+    pub fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, metrics: WorkerMetrics, sessions: Arc<Sessions>) -> Self {
+        Self {
+            watch: Watch::new(Arc::clone(&cache), Arc::clone(&clock)),
+            cache,
+            clock,
+            metrics,
+            sessions,
+            traces: Traces::default(),
+            large_bodies: Places::new(message::LARGE_BODIES, message::LARGE_BODIES_WAITING),
+            station: Mutex::default(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Takes note that another table is in force: open answers of upstreams that it has no more are ended.
+    pub fn adopt(&self, table: &Arc<RouteTable>) {
+        self.watch.adopt(table);
+    }
+
+    /// Ends the streams that never end by themselves, because the process goes down.
+    pub fn drain(&self) {
+        self.watch.drain();
+    }
+
+    /// Ends the answers that are under way, each with the reason, because the process ends now.
+    pub fn close(&self) {
+        self.closing.cancel();
+        self.watch.close();
+    }
+
+    /// Returns what this worker keeps for `table`; makes it when the table is new.
+    pub(super) fn station(&self, table: &Arc<RouteTable>) -> Arc<Station> {
+        let mut station = self.station.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*station {
+            Some(current) if Arc::ptr_eq(&current.table, table) => Arc::clone(current),
+            before => {
+                let new = Station::new(table, &self.metrics, &self.closing, before.as_deref());
+                Arc::clone(station.insert(Arc::new(new)))
+            }
+        }
+    }
+
+    /// Finds out whom the bearer token of a request to this upstream speaks for.
+    pub(super) async fn authenticated(
+        &self,
+        station: &Station,
+        route: &Route,
+        parts: &Parts,
+        peer: &Peer,
+    ) -> Result<Addressed, Rejection> {
+        let now = self.clock.now();
+        let (fields, metrics) = (&parts.headers, &station.metrics);
+        let token = authenticate(fields, &parts.uri, &route.tenant, &self.cache, peer.address, now, metrics).await?;
+        Addressed::check(token, route)
+    }
+
+    /// Checks a token again after a wait in which something was revoked: what a revoked one has asked for is not answered.
+    pub(super) async fn check_again(&self, exchange: &Exchange<'_>, token: &Addressed) -> Result<(), Rejection> {
+        // One that has expired meanwhile is still in memory (TV-15).
+        if self.cache.generation() != exchange.generation
+            && self.cache.is_forgotten(&token.token().hash, self.clock.now())
+        {
+            let Exchange { station, route, ref parts, peer, .. } = *exchange;
+            // Boxed: rare. It may have been pushed out of memory, which is no revocation.
+            Box::pin(self.authenticated(station, route, parts, peer)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Station {
+    /// Goes on with the connections of the station before where the table has the same route.
+    fn new(
+        table: &Arc<RouteTable>,
+        metrics: &WorkerMetrics,
+        closing: &CancellationToken,
+        before: Option<&Self>,
+    ) -> Self {
+        let names: Vec<String> = table.routes.iter().map(|route| route.name.clone()).collect();
+        let metrics = metrics.for_upstreams(&names);
+        let kept = before.map(|before| before.pools.as_slice()).unwrap_or_default();
+        let pool = |route| match kept.iter().find(|pool| pool.is_for(route)) {
+            Some(pool) => Arc::clone(pool),
+            None => Pool::new(route, metrics.clone(), closing.clone()),
+        };
+        let pools = table.routes.iter().map(pool).collect();
+        Self { table: Arc::clone(table), pools, callers: Mutex::default(), metrics, spare: Mutex::default() }
+    }
+
+    pub(super) fn spare(&self) -> MutexGuard<'_, HeaderMap> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn caller(&self, token: &Addressed, route: &Route) -> Result<Arc<Caller>, Rejection> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner).get(token, &self.table, route)
+    }
+}
+
+impl Exchange<'_> {
+    pub(super) fn reject(&self, rejection: &Rejection) -> Response {
+        let refused = Refused {
+            route: self.route,
+            slash: self.parts.uri.path().strip_prefix(&*self.route.path) == Some("/"),
+            version: self.parts.version,
+            request_id: &self.peer.request_id,
+        };
+        rejection.respond(&refused, self.ids.one())
+    }
+}

@@ -1,0 +1,42 @@
+//! `Refusals`: upstreams' refusals of streams that came too late to be the answer to their own request.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+use tokio::time::Instant;
+
+use super::fault::Cause;
+
+/// Refusals that came after a stream was answered are kept for so long, and so many of them for one upstream.
+const REFUSAL: Duration = Duration::from_secs(300);
+const REFUSALS: usize = 1024;
+
+/// An upstream's refusal of a stream.
+#[derive(Debug, Clone)]
+pub(super) enum Refusal {
+    Status(StatusCode, Option<HeaderValue>),
+    Fault(Cause, String),
+}
+
+/// Refusals of streams that came too late, by whose stream it was.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<HashMap<String, (Instant, Refusal)>>);
+
+impl Refusals {
+    pub(super) fn put(&self, stream: String, refusal: Refusal) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= REFUSALS {
+            kept.retain(|_, (since, _)| since.elapsed() < REFUSAL);
+        }
+        if kept.len() < REFUSALS {
+            kept.insert(stream, (Instant::now(), refusal));
+        }
+    }
+
+    pub(super) fn take(&self, stream: &str) -> Option<Refusal> {
+        let (since, refusal) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(stream)?;
+        (since.elapsed() < REFUSAL).then_some(refusal)
+    }
+}

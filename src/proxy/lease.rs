@@ -1,0 +1,56 @@
+//! `Lease`: a connection to an upstream while it serves one request.
+
+use std::sync::Arc;
+
+use http::Response;
+use hyper::body::Incoming;
+
+use super::line::{IdleLines, Line};
+use super::outgoing::Progress;
+use super::shared::Share;
+
+/// The head of an answer, and the connection that it comes on.
+pub(super) type Answered = (Response<Incoming>, Lease);
+
+/// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
+/// others share it.
+pub(super) struct Lease {
+    pub(super) idle: Arc<IdleLines>,
+    pub(super) line: Option<Line>,
+    pub(super) share: Option<Share>,
+    /// The upload that was still under way when the answer began.
+    pub(super) upload: Option<Arc<Progress>>,
+}
+
+impl Lease {
+    /// The answer was read to its end: the connection may serve again, unless the upstream answered before it had the
+    /// whole request. What it does with the rest, nobody knows: it may take it for the next request (HS-19).
+    pub(super) fn finish(mut self) {
+        if self.upload.is_none()
+            && let Some(line) = self.line.take()
+        {
+            self.idle.put_back(line);
+        }
+    }
+
+    /// The request no longer holds its place.
+    pub(super) fn give_up_place(&self) {
+        if let Some(upload) = &self.upload {
+            upload.give_up_place();
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Nobody waits for the answer any more, so the rest of the upload has no reader.
+        if self.upload.as_ref().is_some_and(|upload| !upload.has_ended()) {
+            if let Some(line) = self.line.take() {
+                line.cut();
+            }
+            if let Some(share) = &self.share {
+                share.leave();
+            }
+        }
+    }
+}

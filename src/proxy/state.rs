@@ -1,0 +1,34 @@
+//! `UpstreamState`: what operators are told of an upstream.
+
+use std::sync::Arc;
+
+use super::route::{Route, RouteTable};
+
+/// What is known of an upstream, for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamState {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whether the last attempt to connect to it succeeded; `None` before the first.
+    pub is_up: Option<bool>,
+    /// The same in words, and what is wrong with its answers.
+    pub detail: String,
+}
+
+impl RouteTable {
+    /// Returns what is known of each upstream, in the order of the configuration.
+    #[must_use]
+    pub fn states(&self) -> Vec<UpstreamState> {
+        let of = |route: &Arc<Route>| {
+            let state = route.health.lock();
+            let detail = match (&state.last, &state.doubt) {
+                (None, _) => "not tried yet".to_owned(),
+                (Some(Err(cause)), _) => format!("down ({})", cause.label()),
+                (Some(Ok(())), None) => "up".to_owned(),
+                (Some(Ok(())), Some(doubt)) => format!("up, but no MCP server: {doubt}"),
+            };
+            UpstreamState { name: route.name.clone(), is_up: state.last.map(|last| last.is_ok()), detail }
+        };
+        self.routes.iter().map(of).collect()
+    }
+}
