@@ -11,17 +11,17 @@ use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
 use tokio::time::timeout;
 
-use super::again::{Again, LARGEST_KEPT};
 use super::budget::Budget;
-use super::ending::Ids;
 use super::field::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
-use super::gather::{Gathered, Stop};
 use super::headers::check_addresses;
-use super::outgoing::Outgoing;
 use super::places::{Place, Places};
 use super::rejection::Rejection;
+use super::response::ending::Ids;
+use super::response::gather::{Gathered, Stop};
 use super::route::Route;
 use super::rpc::Asked;
+use super::upstream::again::{Again, LARGEST_KEPT};
+use super::upstream::request_body::Outgoing;
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::{
     Envelope, EnvelopeError, EnvelopeReader, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders,

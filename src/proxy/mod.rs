@@ -18,75 +18,48 @@ use crate::telemetry::Outcome;
 use crate::web::{RequestBody, Response, reply};
 
 mod addressed;
-mod again;
-mod answer;
 mod authenticate;
-mod breaker;
 mod budget;
-mod caching;
 mod caller;
-mod connect;
-mod deliver;
-mod early;
-mod ending;
-mod events;
 mod exchange;
 mod fault;
 mod field;
-mod gather;
 mod headers;
-mod health;
-mod interim;
-mod late;
-mod late_refusals;
-mod lease;
-mod line;
 mod message;
-mod moved;
-mod observed;
 mod origin;
-mod outgoing;
 mod peer;
 mod permit;
 mod places;
-mod probe;
 mod record;
-mod redirect;
 mod refuse;
 mod rejection;
-mod relay;
+mod response;
 mod route;
 mod rpc;
 mod session;
-mod shared;
-mod state;
-mod title;
 mod trace;
 mod upstream;
-mod upstream_origin;
-mod waiting;
-mod watch;
 
 pub use exchange::Proxy;
 pub use peer::Peer;
-pub use probe::OnTitle;
 pub use route::RouteTable;
 pub use session::Sessions;
-pub use state::UpstreamState;
+pub use upstream::probe::OnTitle;
+pub use upstream::state::UpstreamState;
 
-use again::{Again, Next, Step};
 use caller::Caller;
-use ending::Ids;
 use exchange::Exchange;
 use field::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use headers::Checked;
-use lease::Answered;
 use permit::Permit;
 use places::Place;
 use record::Record;
 use rejection::Rejection;
-use upstream::{Ask, On, Pool};
-use waiting::{Unanswered, Wait};
+use response::ending::Ids;
+use upstream::again::{Again, Next, Step};
+use upstream::lease::Answered;
+use upstream::pool::{Ask, On, Pool};
+use upstream::waiting::{Unanswered, Wait};
 
 impl Proxy {
     /// Answers a request to the upstream `route` of `table`. The caller has checked Host.
@@ -186,7 +159,7 @@ impl Proxy {
         let place = pool.enter(&permit).await?;
         let sent = pool.send(&permit, &place, On::Any, ask).await;
         let (sent, asked) = match sent {
-            Ok(answered) if !redirect::repeats(answered.0.status()) => (Ok(answered), target),
+            Ok(answered) if !upstream::redirect::repeats(answered.0.status()) => (Ok(answered), target),
             Err(Unanswered::Late(waiting)) => (Err(Unanswered::Late(waiting)), target),
             // Boxed: rare, and of some size.
             sent => {
@@ -232,7 +205,7 @@ impl Proxy {
                 Step::Done(sent) => return Ok((sent, asked)),
             };
             if let Some((response, lease)) = before {
-                deliver::discard(response.into_body(), lease).await;
+                response::deliver::discard(response.into_body(), lease).await;
             }
             let checked = self.check_session(exchange, permit.caller())?;
             let headers = self.head(exchange, permit, checked);

@@ -3,11 +3,11 @@
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
-use super::breaker::REST;
 use super::fault::{Cause, Fault};
 use super::field::REQUEST_ID;
 use super::rejection::Rejection;
 use super::route::{Challenge, Route};
+use super::upstream::breaker::REST;
 use crate::config::UpstreamKind;
 use crate::mcp::{Refusal, UnsupportedVersion};
 use crate::web::{Body, Response};

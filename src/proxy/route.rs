@@ -8,13 +8,13 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::budget::Budgets;
-use super::connect;
-use super::health::Health;
-use super::late_refusals::Refusals;
-use super::moved::Moved;
 use super::origin::Origins;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
-use super::upstream_origin::UpstreamOrigin;
+use super::response::refusals::Refusals;
+use super::upstream::connect;
+use super::upstream::health::Health;
+use super::upstream::moved::Moved;
+use super::upstream::origin::UpstreamOrigin;
 use crate::config::{Config, UpstreamConfig, UpstreamKind};
 use crate::oauth::{BearerChallenge, ResourceIndicator, ScopeSet, TenantId};
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::again::LARGEST_KEPT;
+use super::upstream::again::LARGEST_KEPT;
 use crate::mcp::Envelope;
 
 /// What a line has room for. Methods and tools of a sane server are shorter.

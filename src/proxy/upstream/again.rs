@@ -5,19 +5,19 @@ use http::Method;
 use http::uri::PathAndQuery;
 
 use super::lease::Answered;
-use super::outgoing::Outgoing;
+use super::pool::On;
 use super::redirect;
-use super::route::Route;
-use super::upstream::On;
+use super::request_body::Outgoing;
 use super::waiting::Unanswered;
 use crate::config::UpstreamKind;
+use crate::proxy::route::Route;
 
 /// Bodies up to this size are kept until the head of the answer has come; they are small beside what a request needs
 /// anyway. Of an upstream that is known to redirect, all are.
-pub(super) const LARGEST_KEPT: usize = 4 * 1024;
+pub(in crate::proxy) const LARGEST_KEPT: usize = 4 * 1024;
 
 /// What is kept of a request.
-pub(super) struct Again {
+pub(in crate::proxy) struct Again {
     body: Kept,
     /// Whether a second one changes nothing (RFC 9110 9.2.2).
     is_idempotent: bool,
@@ -35,13 +35,13 @@ enum Kept {
 
 impl Again {
     /// Keeps a message that was read. `only_reads` says that none in it changes anything.
-    pub(super) fn of_message(route: &Route, body: &Bytes, only_reads: bool) -> Self {
+    pub(in crate::proxy) fn of_message(route: &Route, body: &Bytes, only_reads: bool) -> Self {
         let is_kept = body.len() <= LARGEST_KEPT || route.moved.has_happened();
         Self::new(if is_kept { Kept::Whole(body.clone()) } else { Kept::Gone }, only_reads)
     }
 
     /// Keeps a request that was not looked at.
-    pub(super) fn of_request(method: &Method, body: &Outgoing) -> Self {
+    pub(in crate::proxy) fn of_request(method: &Method, body: &Outgoing) -> Self {
         let body = if matches!(body, Outgoing::Empty) { Kept::Empty } else { Kept::Gone };
         Self::new(body, method.is_idempotent())
     }
@@ -51,7 +51,12 @@ impl Again {
     }
 
     /// Returns how to send a request for `asked` once more, or what it came to.
-    pub(super) fn next(&mut self, route: &Route, asked: &PathAndQuery, sent: Result<Answered, Unanswered>) -> Step {
+    pub(in crate::proxy) fn next(
+        &mut self,
+        route: &Route,
+        asked: &PathAndQuery,
+        sent: Result<Answered, Unanswered>,
+    ) -> Step {
         match sent {
             Ok((response, lease)) => {
                 let is_followed = route.kind == UpstreamKind::Mcp && redirect::repeats(response.status());
@@ -97,16 +102,16 @@ fn whole(bytes: Bytes) -> Outgoing {
 }
 
 /// What is done next.
-pub(super) enum Step {
+pub(in crate::proxy) enum Step {
     Send(Next),
     Done(Result<Answered, Unanswered>),
 }
 
 /// How a request is sent once more.
-pub(super) struct Next {
-    pub(super) on: On,
-    pub(super) target: PathAndQuery,
-    pub(super) body: Outgoing,
+pub(in crate::proxy) struct Next {
+    pub(in crate::proxy) on: On,
+    pub(in crate::proxy) target: PathAndQuery,
+    pub(in crate::proxy) body: Outgoing,
     /// The redirect that is followed, whose connection can serve again.
-    pub(super) before: Option<Answered>,
+    pub(in crate::proxy) before: Option<Answered>,
 }

@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::line::MAX_HEAD;
+use super::http1::MAX_HEAD;
 use super::observed::{Observed, Signs};
-use super::outgoing::Outgoing;
+use super::request_body::Outgoing;
 use crate::telemetry::UpstreamConnection;
 
 /// Requests under way on one connection at most, streams of events among them, whatever the upstream allows.
@@ -31,7 +31,7 @@ const GIVE_UP: Duration = Duration::from_secs(40);
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The open connections; none but the first with room is kept without a request.
-pub(super) struct Shared {
+pub(in crate::proxy) struct Shared {
     lines: Mutex<Vec<Arc<Line>>>,
     /// A peer with requests under way is asked this often for a sign of life, and has as long to give it.
     ping: Duration,
@@ -51,8 +51,8 @@ struct Line {
 }
 
 /// One request's share of a connection.
-pub(super) struct Share {
-    pub(super) sender: SendRequest<Outgoing>,
+pub(in crate::proxy) struct Share {
+    pub(in crate::proxy) sender: SendRequest<Outgoing>,
     line: Arc<Line>,
 }
 
@@ -84,7 +84,7 @@ impl Line {
 
 impl Share {
     /// Lets no new request onto this connection: it has kept one waiting in vain. Those on it go on.
-    pub(super) fn leave(&self) {
+    pub(in crate::proxy) fn leave(&self) {
         self.line.left.store(true, Relaxed);
     }
 }
@@ -102,12 +102,12 @@ impl Drop for Share {
 
 impl Shared {
     /// `ping` is how long a sign of life may take.
-    pub(super) fn new(ping: Duration) -> Self {
+    pub(in crate::proxy) fn new(ping: Duration) -> Self {
         Self { lines: Mutex::default(), ping }
     }
 
     /// Takes a share of the first connection that has room.
-    pub(super) fn take(&self) -> Option<Share> {
+    pub(in crate::proxy) fn take(&self) -> Option<Share> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.is_empty() {
             return None;
@@ -127,7 +127,7 @@ impl Shared {
     }
 
     /// Begins to speak HTTP/2 and shares the connection. It counts as in use until it ends.
-    pub(super) async fn open<T>(&self, io: Observed<T>, counted: UpstreamConnection) -> hyper::Result<Share>
+    pub(in crate::proxy) async fn open<T>(&self, io: Observed<T>, counted: UpstreamConnection) -> hyper::Result<Share>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

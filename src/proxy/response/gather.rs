@@ -8,7 +8,7 @@ use http_body::Body;
 
 /// What has been read of a body.
 #[derive(Default)]
-pub(super) struct Gathered {
+pub(in crate::proxy) struct Gathered {
     /// One frame, the common case, is kept as it came.
     first: Option<Bytes>,
     more: BytesMut,
@@ -16,7 +16,7 @@ pub(super) struct Gathered {
 
 /// Why reading stopped.
 #[derive(Debug)]
-pub(super) enum Stop<E> {
+pub(in crate::proxy) enum Stop<E> {
     /// The body has ended.
     End,
     /// As many bytes as were wished, or more, are here.
@@ -26,16 +26,16 @@ pub(super) enum Stop<E> {
 }
 
 impl Gathered {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::proxy) fn len(&self) -> usize {
         self.first.as_ref().map_or(0, Bytes::len).saturating_add(self.more.len())
     }
 
-    pub(super) fn is_blank(&self) -> bool {
+    pub(in crate::proxy) fn is_blank(&self) -> bool {
         let blank = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_whitespace);
         self.first.as_deref().is_none_or(blank) && blank(&self.more)
     }
 
-    pub(super) fn push(&mut self, data: Bytes) {
+    pub(in crate::proxy) fn push(&mut self, data: Bytes) {
         match self.first.take() {
             None if self.more.is_empty() => self.first = Some(data),
             first => {
@@ -46,12 +46,17 @@ impl Gathered {
     }
 
     /// Takes what was read.
-    pub(super) fn take(&mut self) -> Bytes {
+    pub(in crate::proxy) fn take(&mut self) -> Bytes {
         self.first.take().unwrap_or_else(|| self.more.split().freeze())
     }
 
     /// Reads until `enough` bytes are here; trailers are dropped.
-    pub(super) fn poll_read<B>(&mut self, body: &mut B, enough: usize, cx: &mut Context<'_>) -> Poll<Stop<B::Error>>
+    pub(in crate::proxy) fn poll_read<B>(
+        &mut self,
+        body: &mut B,
+        enough: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Stop<B::Error>>
     where
         B: Body<Data = Bytes> + Unpin,
     {

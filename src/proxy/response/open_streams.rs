@@ -10,15 +10,15 @@ use futures_util::FutureExt as _;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
-use super::authenticate::Authenticated;
-use super::route::{Route, RouteTable};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp, TokenHash};
+use crate::proxy::authenticate::Authenticated;
+use crate::proxy::route::{Route, RouteTable};
 use crate::token_cache::TokenCache;
 
 /// What the watch says to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(in crate::proxy) enum Order {
     /// Show a sign of life.
     KeepAlive,
     /// The token is revoked, or the time of grace is over since it has expired.
@@ -62,7 +62,7 @@ impl Order {
 }
 
 /// The side of the watch that a stream holds.
-pub(super) struct Ward {
+pub(in crate::proxy) struct Ward {
     order: AtomicU8,
     active: AtomicBool,
     waker: AtomicWaker,
@@ -74,7 +74,7 @@ pub(super) struct Ward {
 
 impl Ward {
     /// Takes the order, if there is one.
-    pub(super) fn order(&self) -> Option<Order> {
+    pub(in crate::proxy) fn order(&self) -> Option<Order> {
         if self.order.load(Ordering::Relaxed) == NONE {
             return None;
         }
@@ -83,18 +83,18 @@ impl Ward {
     }
 
     /// Wants to be woken when there is an order.
-    pub(super) fn register(&self, waker: &std::task::Waker) {
+    pub(in crate::proxy) fn register(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
     }
 
     /// Says that something came from the upstream.
-    pub(super) fn is_alive(&self) {
+    pub(in crate::proxy) fn is_alive(&self) {
         self.active.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether the token is no longer honoured. TV-14: asked before anything of the upstream's is passed on, since
     /// the next look may be a moment away. Costs one load while nothing is revoked.
-    pub(super) fn is_revoked(&self) -> bool {
+    pub(in crate::proxy) fn is_revoked(&self) -> bool {
         let generation = self.watch.cache.generation();
         if generation == self.generation.load(Ordering::Relaxed) {
             return false;
@@ -114,15 +114,15 @@ impl Ward {
 
 /// How long an answer may last and pause.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) max_age: Duration,
+pub(in crate::proxy) struct Limits {
+    pub(in crate::proxy) max_age: Duration,
     /// Silence after which a sign of life is due (event streams), or the answer is given up (others).
-    pub(super) silence: Duration,
-    pub(super) on_silence: Order,
+    pub(in crate::proxy) silence: Duration,
+    pub(in crate::proxy) on_silence: Order,
     /// How long an answer may go on after its token has expired.
-    pub(super) grace: Duration,
+    pub(in crate::proxy) grace: Duration,
     /// Whether it never ends by itself: the stream of a GET, or of a subscription.
-    pub(super) is_standing: bool,
+    pub(in crate::proxy) is_standing: bool,
 }
 
 struct Watched {
@@ -139,7 +139,7 @@ struct Watched {
 }
 
 /// All open answers of a worker.
-pub(super) struct Watch {
+pub(in crate::proxy) struct Watch {
     cache: Arc<TokenCache>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -165,12 +165,12 @@ const LOOK: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Watch {
-    pub(super) fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(in crate::proxy) fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { cache, clock, state: Mutex::default() })
     }
 
     /// Watches an answer until its ward is dropped. `generation` is that of the token cache before the token was looked up.
-    pub(super) fn over(
+    pub(in crate::proxy) fn over(
         self: &Arc<Self>,
         token: &Authenticated,
         generation: u64,
@@ -203,14 +203,14 @@ impl Watch {
     }
 
     /// Ends the answers of upstreams that a table has no more, at the next look.
-    pub(super) fn adopt(&self, table: &Arc<RouteTable>) {
+    pub(in crate::proxy) fn adopt(&self, table: &Arc<RouteTable>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.table = Some(Arc::clone(table));
         state.is_new = true;
     }
 
     /// Ends the answers that never end by themselves, now and from now on.
-    pub(super) fn drain(&self) {
+    pub(in crate::proxy) fn drain(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.is_draining = true;
         let standing = state.watched.extract_if(.., |watched| watched.limits.is_standing);
@@ -218,7 +218,7 @@ impl Watch {
     }
 
     /// Ends all answers, now and from now on.
-    pub(super) fn close(&self) {
+    pub(in crate::proxy) fn close(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.closed = true;
         state.watched.drain(..).for_each(|watched| watched.ward.tell(Order::GoingDown));

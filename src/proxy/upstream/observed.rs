@@ -23,7 +23,7 @@ const FOLLOWED: usize = 128;
 
 /// What is known of a connection; shared with whoever uses it.
 #[derive(Debug)]
-pub(super) struct Signs {
+pub(in crate::proxy) struct Signs {
     begun: Instant,
     /// 0 until the peer's first SETTINGS.
     limit: AtomicUsize,
@@ -33,19 +33,19 @@ pub(super) struct Signs {
 
 impl Signs {
     /// Returns how many requests the peer allows at once: none beyond the first before it has said so.
-    pub(super) fn limit(&self) -> usize {
+    pub(in crate::proxy) fn limit(&self) -> usize {
         self.limit.load(Relaxed)
     }
 
     /// Returns when something came last.
-    pub(super) fn heard(&self) -> Instant {
+    pub(in crate::proxy) fn heard(&self) -> Instant {
         self.begun + Duration::from_millis(self.heard.load(Relaxed))
     }
 }
 
 /// The connection.
 #[derive(Debug)]
-pub(super) struct Observed<T> {
+pub(in crate::proxy) struct Observed<T> {
     io: T,
     signs: Arc<Signs>,
     frames: FrameReader,
@@ -58,7 +58,7 @@ pub(super) struct Observed<T> {
 }
 
 impl<T> Observed<T> {
-    pub(super) fn new(io: T) -> Self {
+    pub(in crate::proxy) fn new(io: T) -> Self {
         let signs = Signs { begun: Instant::now(), limit: AtomicUsize::new(0), heard: AtomicU64::new(0) };
         Self {
             io,
@@ -71,7 +71,7 @@ impl<T> Observed<T> {
         }
     }
 
-    pub(super) fn signs(&self) -> Arc<Signs> {
+    pub(in crate::proxy) fn signs(&self) -> Arc<Signs> {
         Arc::clone(&self.signs)
     }
 

@@ -10,18 +10,18 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::budget::Slot;
 use super::ending::Ids;
 use super::events::{Events, Wrap};
-use super::fault::{Cause, Fault};
 use super::gather::{Gathered, Stop};
 use super::late::{Begun, Flow, Late, Nothing};
-use super::lease::Lease;
-use super::places::Place;
-use super::record::Record;
-use super::rejection::INTERNAL_ERROR;
-use super::waiting::ANSWER_TIMES;
-use super::watch::{Order, Ward};
+use super::open_streams::{Order, Ward};
+use crate::proxy::budget::Slot;
+use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::places::Place;
+use crate::proxy::record::Record;
+use crate::proxy::rejection::INTERNAL_ERROR;
+use crate::proxy::upstream::lease::Lease;
+use crate::proxy::upstream::waiting::ANSWER_TIMES;
 use crate::web::detached;
 
 /// One TLS record.
@@ -37,7 +37,7 @@ const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream
 type Source = (Incoming, (Lease, Option<Place>));
 
 /// A body that is relayed. It holds what must last as long as it does.
-pub(super) struct Relay {
+pub(in crate::proxy) struct Relay {
     /// What the upstream has yet to answer.
     late: Option<Late>,
     upstream: Option<Source>,
@@ -62,7 +62,7 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Relays `body`, of which `read` was read already. `events` bounds one event, if it is a stream of them.
-    pub(super) fn new(
+    pub(in crate::proxy) fn new(
         body: Incoming,
         held: (Lease, Option<Place>),
         read: Gathered,
@@ -90,7 +90,7 @@ impl Relay {
     }
 
     /// Relays as a stream of events what the upstream has yet to answer. `limit` bounds one event.
-    pub(super) fn early(
+    pub(in crate::proxy) fn early(
         late: Late,
         limit: usize,
         ward: Arc<Ward>,

@@ -11,13 +11,13 @@ use hyper::client::conn::TrySendError;
 use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::fault::{Cause, Fault};
 use super::lease::{Answered, Lease};
-use super::outgoing::{Outgoing, Progress};
-use super::rejection::Rejection;
+use super::request_body::{Outgoing, Progress};
+use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::rejection::Rejection;
 
 /// The keys that say how long an answer is waited for: the answer to a POST, and others.
-pub(super) const ANSWER_TIMES: &str = "upstream.call_timeout, upstream.first_byte_timeout";
+pub(in crate::proxy) const ANSWER_TIMES: &str = "upstream.call_timeout, upstream.first_byte_timeout";
 
 /// The most fields of an answer.
 const MAX_FIELDS: usize = 64;
@@ -25,27 +25,27 @@ const MAX_FIELDS: usize = 64;
 const SOON: Duration = Duration::from_secs(1);
 
 type SentResult = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
-pub(super) type SentRequest = Pin<Box<dyn Future<Output = SentResult> + Send>>;
+pub(in crate::proxy) type SentRequest = Pin<Box<dyn Future<Output = SentResult> + Send>>;
 
 /// How long the head of an answer is waited for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wait {
+pub(in crate::proxy) struct Wait {
     /// When the wait becomes an [`Unanswered::Late`], if it may.
-    pub(super) early: Option<Duration>,
+    pub(in crate::proxy) early: Option<Duration>,
     /// When the request is given up.
-    pub(super) limit: Duration,
+    pub(in crate::proxy) limit: Duration,
 }
 
 impl Wait {
     /// Returns what is left of it.
-    pub(super) fn after(self, spent: Duration) -> Self {
+    pub(in crate::proxy) fn after(self, spent: Duration) -> Self {
         let early = self.early.map(|early| early.saturating_sub(spent));
         Self { early, limit: self.limit.saturating_sub(spent) }
     }
 }
 
 /// A request that was sent and is not answered yet. Dropping it gives it up.
-pub(super) struct Waiting {
+pub(in crate::proxy) struct Waiting {
     sent: SentRequest,
     lease: Option<Lease>,
     limit: Pin<Box<Sleep>>,
@@ -54,17 +54,17 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Goes on with a request that may be answered later.
-    pub(super) fn go_on(sent: SentRequest, rest: Wait, lease: Lease) -> Unanswered {
+    pub(in crate::proxy) fn go_on(sent: SentRequest, rest: Wait, lease: Lease) -> Unanswered {
         let limit = Box::pin(tokio::time::sleep(rest.limit));
         let time = rest.limit.saturating_add(rest.early.unwrap_or_default());
         Unanswered::Late(Box::new(Self { sent, lease: Some(lease), limit, time }))
     }
 
-    pub(super) fn too_slow(&self) -> Fault {
+    pub(in crate::proxy) fn too_slow(&self) -> Fault {
         too_slow(self.time)
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Rejection>> {
+    pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Rejection>> {
         let answer = match self.sent.as_mut().poll(cx) {
             Poll::Ready(answer) => answer,
             Poll::Pending => {
@@ -92,7 +92,11 @@ impl Waiting {
 }
 
 /// Waits for the answer to what was sent.
-pub(super) async fn wait_for<F>(closing: &CancellationToken, sent: F, wait: Wait) -> Result<F::Output, Failure>
+pub(in crate::proxy) async fn wait_for<F>(
+    closing: &CancellationToken,
+    sent: F,
+    wait: Wait,
+) -> Result<F::Output, Failure>
 where
     F: Future<Output = SentResult> + Send + 'static,
 {
@@ -108,7 +112,7 @@ where
 }
 
 /// Waits so long, or until the process ends.
-pub(super) async fn until<F>(
+pub(in crate::proxy) async fn until<F>(
     closing: &CancellationToken,
     mut sent: F,
     limit: Duration,
@@ -131,7 +135,7 @@ fn too_slow(time: Duration) -> Fault {
 }
 
 /// Why there is no answer.
-pub(super) enum Unanswered {
+pub(in crate::proxy) enum Unanswered {
     /// A connection that had served before ended, and nothing of an answer came: the upstream may have acted.
     Lost(Fault),
     /// The upstream has not acted, whatever was asked; with the body, if it is still here.
@@ -160,7 +164,7 @@ impl From<Unanswered> for Rejection {
 }
 
 /// Why one connection has brought no answer.
-pub(super) enum Failure {
+pub(in crate::proxy) enum Failure {
     /// Nothing was sent: here is the request again.
     Unsent(Box<Request<Outgoing>>),
     /// It was sent and may be answered later; with the rest of the wait.
@@ -182,7 +186,7 @@ impl From<Fault> for Failure {
 
 /// Says what an error of hyper's means. `is_stale` says that the connection had served before and that nothing of an
 /// answer has come on it.
-pub(super) fn failure(
+pub(in crate::proxy) fn failure(
     mut error: TrySendError<Request<Outgoing>>,
     upload: Option<&Progress>,
     is_stale: bool,
@@ -221,7 +225,7 @@ fn is_reset(error: &hyper::Error) -> bool {
 }
 
 /// UP-05: an answer beyond the limits is none, and its connection goes with it.
-pub(super) fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<Answered, Unanswered> {
+pub(in crate::proxy) fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<Answered, Unanswered> {
     let fields = response.headers().len();
     if fields > MAX_FIELDS {
         return Err(Fault::new(Cause::TooLarge, format!("an answer with {fields} header fields")).into());

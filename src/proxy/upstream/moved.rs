@@ -7,25 +7,25 @@ use http::uri::PathAndQuery;
 
 /// What redirects have told of a route.
 #[derive(Default)]
-pub(super) struct Moved {
+pub(in crate::proxy) struct Moved {
     /// Where a 308 said that everything is; RFC 9110 15.4.9: for good.
-    pub(super) to: ArcSwapOption<PathAndQuery>,
+    pub(in crate::proxy) to: ArcSwapOption<PathAndQuery>,
     /// The URL that the operator was last told to write.
     told: Mutex<Option<String>>,
 }
 
 impl Moved {
     /// Returns the path and query that stand for those of the configured URL.
-    pub(super) fn to(&self) -> Option<Arc<PathAndQuery>> {
+    pub(in crate::proxy) fn to(&self) -> Option<Arc<PathAndQuery>> {
         self.to.load_full()
     }
 
     /// Returns whether the upstream has redirected a request that was followed.
-    pub(super) fn has_happened(&self) -> bool {
+    pub(in crate::proxy) fn has_happened(&self) -> bool {
         self.lock().is_some()
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Option<String>> {
+    pub(in crate::proxy) fn lock(&self) -> MutexGuard<'_, Option<String>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

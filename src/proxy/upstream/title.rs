@@ -31,7 +31,7 @@ const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
 impl Probe<'_> {
     /// Asks the server at this path for its title.
-    pub(super) async fn title(&self, target: &PathAndQuery) -> Option<String> {
+    pub(in crate::proxy) async fn title(&self, target: &PathAndQuery) -> Option<String> {
         for (message, headers) in [(INITIALIZE, &[][..]), (DISCOVER, &OF_DISCOVER)] {
             if let Ok((Heard::Mcp, content)) = self.send(target, message, headers).await
                 && let Some(title) = title_in(&content)

@@ -11,20 +11,22 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::addressed::Addressed;
-use super::answer::{self, Form};
-use super::caller::Caller;
-use super::exchange::{Exchange, Proxy};
-use super::fault::{Cause, Fault};
-use super::field::MCP_SESSION_ID;
 use super::gather::{Gathered, Stop};
-use super::lease::Lease;
-use super::places::Place;
-use super::rejection::Rejection;
+use super::head;
+use super::head::Form;
+use super::open_streams::{Limits, Order};
 use super::relay::Relay;
-use super::session::{self, Sessions};
-use super::watch::{Limits, Order};
 use crate::config::UpstreamKind;
+use crate::proxy::addressed::Addressed;
+use crate::proxy::caller::Caller;
+use crate::proxy::exchange::{Exchange, Proxy};
+use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::field::MCP_SESSION_ID;
+use crate::proxy::places::Place;
+use crate::proxy::rejection::Rejection;
+use crate::proxy::session;
+use crate::proxy::session::Sessions;
+use crate::proxy::upstream::lease::Lease;
 use crate::telemetry::Outcome;
 use crate::web::{Body, Response};
 
@@ -44,7 +46,7 @@ struct Shape {
 
 impl Proxy {
     /// Passes the upstream's answer on.
-    pub(super) async fn deliver(
+    pub(in crate::proxy) async fn deliver(
         &self,
         exchange: &mut Exchange<'_>,
         asked: &PathAndQuery,
@@ -59,12 +61,12 @@ impl Proxy {
         if !head.status.is_success() {
             route.doubt_redirect(head.status);
         }
-        answer::judge(route, asked, head.status, &head.headers, is_awaited)?;
-        let form = answer::form(&head.headers);
+        head::judge(route, asked, head.status, &head.headers, is_awaited)?;
+        let form = head::form(&head.headers);
         if head.status.is_success() && form != Form::Other {
             route.health.is_mcp();
         }
-        let is_encoded = answer::is_encoded(&head.headers);
+        let is_encoded = head::is_encoded(&head.headers);
         // SS-02: events that are not seen cannot be bounded, and no other coding than identity was asked for.
         if route.kind == UpstreamKind::Mcp && form == Form::Events && is_encoded {
             return Err(Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity").into());
@@ -78,7 +80,7 @@ impl Proxy {
         let emptied = std::mem::take(&mut exchange.parts.headers);
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
-        *response.headers_mut() = answer::build(route, asked, form, &mut head.headers, is_head, session, emptied);
+        *response.headers_mut() = head::build(route, asked, form, &mut head.headers, is_head, session, emptied);
         *exchange.station.spare() = head.headers;
         Ok(response)
     }
@@ -169,7 +171,7 @@ impl Proxy {
 }
 
 /// Reads a body that nobody wants, so that its connection can serve again.
-pub(super) async fn discard(mut body: Incoming, lease: Lease) {
+pub(in crate::proxy) async fn discard(mut body: Incoming, lease: Lease) {
     let mut read = Gathered::default();
     let stop = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
     if let Ok(Stop::End) = stop {

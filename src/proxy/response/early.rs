@@ -7,22 +7,22 @@ use http::header::{ACCEPT, ALLOW, CACHE_CONTROL};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::addressed::Addressed;
-use super::answer;
 use super::caching;
-use super::caller::Caller;
-use super::exchange::{Exchange, Proxy};
-use super::fault::Fault;
-use super::field::{MCP_METHOD, MCP_SESSION_ID};
+use super::head;
 use super::late::Late;
-use super::late_refusals::Refusal;
-use super::places::Place;
-use super::rejection::Rejection;
+use super::open_streams::{Limits, Order};
+use super::refusals::Refusal;
 use super::relay::Relay;
-use super::waiting::{Wait, Waiting};
-use super::watch::{Limits, Order};
 use crate::config::UpstreamKind;
 use crate::mcp::SUBSCRIBE;
+use crate::proxy::addressed::Addressed;
+use crate::proxy::caller::Caller;
+use crate::proxy::exchange::{Exchange, Proxy};
+use crate::proxy::fault::Fault;
+use crate::proxy::field::{MCP_METHOD, MCP_SESSION_ID};
+use crate::proxy::places::Place;
+use crate::proxy::rejection::Rejection;
+use crate::proxy::upstream::waiting::{Wait, Waiting};
 use crate::telemetry::Outcome;
 use crate::web::{Body, Response};
 
@@ -37,7 +37,7 @@ impl Exchange<'_> {
 
     /// Returns whether a stream that it is answered with never ends by itself: that of a GET, and of 2026-07-28 that of
     /// `subscriptions/listen`, which is known by its header where the body is not read.
-    pub(super) fn is_standing(&self) -> bool {
+    pub(in crate::proxy) fn is_standing(&self) -> bool {
         let is_named = || {
             self.route.kind == UpstreamKind::Mcp
                 && self.version.is_modern()
@@ -47,7 +47,7 @@ impl Exchange<'_> {
     }
 
     /// How long the upstream may take. `is_initialize` says that the answer's head may bear a session id.
-    pub(super) fn patience(&self, is_initialize: bool) -> Wait {
+    pub(in crate::proxy) fn patience(&self, is_initialize: bool) -> Wait {
         let route = self.route;
         if self.is_stream() || (self.ids.is_subscription() && accepts_events(&self.parts.headers)) {
             return Wait { early: Some(STREAM_HEAD), limit: route.max_stream };
@@ -69,7 +69,7 @@ impl Exchange<'_> {
     }
 
     /// Returns the upstream's refusal of a stream of this session that came too late to be the answer to its own request.
-    pub(super) fn late_refusal(&self, caller: &Caller) -> Option<Result<Response, Rejection>> {
+    pub(in crate::proxy) fn late_refusal(&self, caller: &Caller) -> Option<Result<Response, Rejection>> {
         if !self.is_stream() {
             return None;
         }
@@ -96,7 +96,7 @@ fn accepts_events(headers: &HeaderMap) -> bool {
 
 impl Proxy {
     /// Answers with a stream of events whose first event the upstream has yet to send.
-    pub(super) fn answer_early(
+    pub(in crate::proxy) fn answer_early(
         &self,
         exchange: &mut Exchange<'_>,
         asked: PathAndQuery,
@@ -126,7 +126,7 @@ impl Proxy {
         let relay = Relay::early(late, config.limits.sse_event, ward, record, exchange.slot.take(), ids);
         let emptied = std::mem::take(&mut exchange.parts.headers);
         let mut response = Response::new(Body::Relayed(Box::pin(relay)));
-        *response.headers_mut() = answer::of_events(emptied);
+        *response.headers_mut() = head::of_events(emptied);
         Ok(response)
     }
 }

@@ -3,49 +3,49 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::fault::Cause;
+use crate::proxy::fault::Cause;
 
 /// What is known of one upstream, by probes and by requests.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(in crate::proxy) struct Health {
     state: Mutex<State>,
     /// Whether `State::doubt` is set, so that requests need not look.
     is_doubted: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(in crate::proxy) struct State {
     /// How the last attempt to connect ended; `None` before the first.
-    pub(super) last: Option<Result<(), Cause>>,
+    pub(in crate::proxy) last: Option<Result<(), Cause>>,
     /// Why it seems to be no MCP server.
-    pub(super) doubt: Option<String>,
+    pub(in crate::proxy) doubt: Option<String>,
 }
 
 impl Health {
     /// Notes how an attempt to connect ended. Returns how the one before did.
-    pub(super) fn tried(&self, end: Result<(), Cause>) -> Option<Result<(), Cause>> {
+    pub(in crate::proxy) fn tried(&self, end: Result<(), Cause>) -> Option<Result<(), Cause>> {
         self.lock().last.replace(end)
     }
 
     /// Returns whether the last attempt failed.
-    pub(super) fn is_down(&self) -> bool {
+    pub(in crate::proxy) fn is_down(&self) -> bool {
         matches!(self.lock().last, Some(Err(_)))
     }
 
     /// Notes why it seems to be no MCP server.
-    pub(super) fn doubt(&self, why: Option<String>) {
+    pub(in crate::proxy) fn doubt(&self, why: Option<String>) {
         self.is_doubted.store(why.is_some(), Relaxed);
         self.lock().doubt = why;
     }
 
     /// Notes that it has answered a request as an MCP server does.
-    pub(super) fn is_mcp(&self) {
+    pub(in crate::proxy) fn is_mcp(&self) {
         if self.is_doubted.load(Relaxed) {
             self.doubt(None);
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(in crate::proxy) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,11 +4,11 @@
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue};
 
-pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(in crate::proxy) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 
 /// Returns the value that an answer with these fields is passed on with.
-pub(super) fn confine(headers: &HeaderMap) -> HeaderValue {
+pub(in crate::proxy) fn confine(headers: &HeaderMap) -> HeaderValue {
     // What cannot be read might forbid anything.
     let Some(said) = directives(headers) else { return NO_STORE };
     let mut kept = String::new();
@@ -32,7 +32,7 @@ pub(super) fn confine(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// Returns whether an answer may be used again for other requests, and other callers.
-pub(super) fn is_for_all(headers: &HeaderMap) -> bool {
+pub(in crate::proxy) fn is_for_all(headers: &HeaderMap) -> bool {
     let forbids = |directive: &&str| {
         ["no-store", "no-cache", "private"].iter().any(|word| name(directive).eq_ignore_ascii_case(word))
     };

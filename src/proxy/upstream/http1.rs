@@ -11,20 +11,20 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::interim::{Interim, Signs};
-use super::outgoing::Outgoing;
+use super::request_body::Outgoing;
 use crate::telemetry::UpstreamConnection;
 
 /// Common servers close a connection that was idle for 5 s without saying so; one second less avoids the race that
 /// ends in a 502, and a new connection costs a loopback or data-centre upstream next to nothing.
 const IDLE: Duration = Duration::from_secs(4);
 /// The longest answer head.
-pub(super) const MAX_HEAD: usize = 32 * 1024;
+pub(in crate::proxy) const MAX_HEAD: usize = 32 * 1024;
 /// The read buffer of a connection at most: four TLS records.
 const MAX_BUFFER: usize = 64 * 1024;
 
 /// A connection.
-pub(super) struct Line {
-    pub(super) sender: SendRequest<Outgoing>,
+pub(in crate::proxy) struct Line {
+    pub(in crate::proxy) sender: SendRequest<Outgoing>,
     signs: Arc<Signs>,
     counted: UpstreamConnection,
     task: AbortHandle,
@@ -32,7 +32,7 @@ pub(super) struct Line {
 
 impl Line {
     /// Begins to speak HTTP/1.1.
-    pub(super) async fn open<T>(io: Interim<T>, counted: UpstreamConnection) -> hyper::Result<Self>
+    pub(in crate::proxy) async fn open<T>(io: Interim<T>, counted: UpstreamConnection) -> hyper::Result<Self>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -49,7 +49,7 @@ impl Line {
     }
 
     /// What its bytes tell.
-    pub(super) fn signs(&self) -> &Signs {
+    pub(in crate::proxy) fn signs(&self) -> &Signs {
         &self.signs
     }
 
@@ -60,7 +60,7 @@ impl Line {
     }
 
     /// Closes the connection now, whatever is still being sent on it.
-    pub(super) fn cut(self) {
+    pub(in crate::proxy) fn cut(self) {
         self.task.abort();
     }
 
@@ -74,7 +74,7 @@ impl Line {
 
 /// The connections that wait for the next request.
 #[derive(Default)]
-pub(super) struct IdleLines {
+pub(in crate::proxy) struct IdleLines {
     lines: Mutex<Vec<Idle>>,
     /// Whether a task closes those that nobody uses.
     tended: AtomicBool,
@@ -87,7 +87,7 @@ struct Idle {
 
 impl IdleLines {
     /// Takes one that is ready.
-    pub(super) fn take(&self) -> Option<Line> {
+    pub(in crate::proxy) fn take(&self) -> Option<Line> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         // The one used last is the warmest; those below it rest until they are too old.
         while let Some(Idle { mut line, since }) = lines.pop() {
@@ -101,7 +101,7 @@ impl IdleLines {
     }
 
     /// Keeps one whose answer was read to the end.
-    pub(super) fn put_back(self: &Arc<Self>, mut line: Line) {
+    pub(in crate::proxy) fn put_back(self: &Arc<Self>, mut line: Line) {
         if line.sender.is_closed() {
             return;
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Follows a stream of events (HTML, server-sent events: lines end with LF, CR or CRLF, a blank line ends an event).
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Events {
+pub(in crate::proxy) struct Events {
     /// The last bytes that passed, for a blank line that is cut in two. Zero before the beginning.
     tail: [u8; 3],
     /// Bytes since the last blank line.
@@ -16,7 +16,7 @@ pub(super) struct Events {
 
 impl Events {
     /// Takes note of what passes; false when an event exceeds `limit`.
-    pub(super) fn pass(&mut self, data: &[u8], limit: usize) -> bool {
+    pub(in crate::proxy) fn pass(&mut self, data: &[u8], limit: usize) -> bool {
         match self.last_end(data) {
             Some(end) => self.open = data.len() - end,
             None => self.open = self.open.saturating_add(data.len()),
@@ -29,13 +29,13 @@ impl Events {
     }
 
     /// Returns whether a comment may stand here.
-    pub(super) fn is_between(&self) -> bool {
+    pub(in crate::proxy) fn is_between(&self) -> bool {
         self.open == 0
     }
 
     /// Returns what makes clients pass over the event that is open: the last field `event` says its type, and they know
     /// none of this name (HTML, dispatch the event).
-    pub(super) fn discard(&self) -> &'static [u8] {
+    pub(in crate::proxy) fn discard(&self) -> &'static [u8] {
         match self.tail {
             _ if self.is_between() => b"",
             [.., b'\n' | b'\r'] => b"event: discarded\n\n",
@@ -44,7 +44,7 @@ impl Events {
     }
 
     /// Returns where in `data` the last blank line has ended. Looks from the end: most pieces end with an event.
-    pub(super) fn last_end(&self, data: &[u8]) -> Option<usize> {
+    pub(in crate::proxy) fn last_end(&self, data: &[u8]) -> Option<usize> {
         let line_ends = data.iter().enumerate().rev().filter(|(_, byte)| matches!(byte, b'\n' | b'\r'));
         line_ends.map(|(at, _)| at + 1).find(|end| self.is_blank_line_before(data, *end))
     }
@@ -64,7 +64,7 @@ impl Events {
 
 /// Makes one event of a JSON message while it passes.
 #[derive(Debug)]
-pub(super) struct Wrap {
+pub(in crate::proxy) struct Wrap {
     is_begun: bool,
     heard: Instant,
     pause: Duration,
@@ -72,16 +72,16 @@ pub(super) struct Wrap {
 
 impl Wrap {
     /// What ends the event.
-    pub(super) const END: Bytes = Bytes::from_static(b"\n\n");
+    pub(in crate::proxy) const END: Bytes = Bytes::from_static(b"\n\n");
 
     /// Begins. `pause` is the longest that the message may make.
-    pub(super) fn new(pause: Duration) -> Self {
+    pub(in crate::proxy) fn new(pause: Duration) -> Self {
         Self { is_begun: false, heard: Instant::now(), pause }
     }
 
     /// Returns these bytes as a part of the event. Between the tokens of JSON the ends of lines are blanks, and within them
     /// they cannot occur (RFC 8259 2, 7); in an event each would begin a field.
-    pub(super) fn pass(&mut self, data: &[u8]) -> Bytes {
+    pub(in crate::proxy) fn pass(&mut self, data: &[u8]) -> Bytes {
         self.heard = Instant::now();
         let begin: &[u8] = if std::mem::replace(&mut self.is_begun, true) { b"" } else { b"event: message\ndata: " };
         let mut event = BytesMut::with_capacity(begin.len() + data.len());
@@ -91,7 +91,7 @@ impl Wrap {
     }
 
     /// Returns whether the message has paused for too long.
-    pub(super) fn is_stuck(&self) -> bool {
+    pub(in crate::proxy) fn is_stuck(&self) -> bool {
         self.heard.elapsed() > self.pause
     }
 }

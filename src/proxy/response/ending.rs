@@ -3,14 +3,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::rejection::INTERNAL_ERROR;
-use super::watch::Order;
+use super::open_streams::Order;
 use crate::mcp::Refusal;
+use crate::proxy::rejection::INTERNAL_ERROR;
 use crate::telemetry::Outcome;
 
 /// The ids of the requests in a message, as raw JSON: for an answer of our own.
 #[derive(Debug, Default)]
-pub(super) enum Ids {
+pub(in crate::proxy) enum Ids {
     /// No request, or nobody has looked.
     #[default]
     None,
@@ -23,25 +23,25 @@ pub(super) enum Ids {
 }
 
 impl Ids {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::proxy) fn is_empty(&self) -> bool {
         matches!(self, Self::None)
     }
 
     /// Returns the id of a message that is one request.
-    pub(super) fn one(&self) -> Option<&str> {
+    pub(in crate::proxy) fn one(&self) -> Option<&str> {
         match self {
             Self::One(id) | Self::Subscription(id) => std::str::from_utf8(id).ok(),
             Self::None | Self::Many(_) => None,
         }
     }
 
-    pub(super) fn is_subscription(&self) -> bool {
+    pub(in crate::proxy) fn is_subscription(&self) -> bool {
         matches!(self, Self::Subscription(_))
     }
 
     /// Returns the result that ends a subscription, as an event (2026-07-28, SubscriptionsListenResult: sent when the
     /// stream ends in good order, as when a server goes down; clients tell it from a connection that broke).
-    pub(super) fn end_of_subscription(&self) -> Option<String> {
+    pub(in crate::proxy) fn end_of_subscription(&self) -> Option<String> {
         let Self::Subscription(id) = self else { return None };
         let id = std::str::from_utf8(id).ok()?;
         let meta = format!(r#"{{"io.modelcontextprotocol/subscriptionId":{id}}}"#);
@@ -59,7 +59,7 @@ impl Ids {
     }
 
     /// Returns an error for each id as events, after what ends the event that is open.
-    pub(super) fn errors_as_events(&self, before: &[u8], code: i32, message: &str) -> Bytes {
+    pub(in crate::proxy) fn errors_as_events(&self, before: &[u8], code: i32, message: &str) -> Bytes {
         let mut events = BytesMut::from(before);
         for id in self.each() {
             events.extend_from_slice(b"event: message\ndata: ");
@@ -70,7 +70,7 @@ impl Ids {
     }
 
     /// Returns the error as a body: one message, or a batch of them.
-    pub(super) fn errors_as_json(&self, message: &str) -> Bytes {
+    pub(in crate::proxy) fn errors_as_json(&self, message: &str) -> Bytes {
         let error = |id| Refusal { code: INTERNAL_ERROR, message, id: Some(id), data: None }.to_json();
         match self {
             Self::None | Self::One(_) | Self::Subscription(_) => self.each().flat_map(error).collect(),
@@ -84,7 +84,7 @@ impl Ids {
 
 impl Order {
     /// Why the answer ends: for the client, in a JSON-RPC error or in a comment of a stream.
-    pub(super) const fn words(self) -> &'static str {
+    pub(in crate::proxy) const fn words(self) -> &'static str {
         match self {
             Self::KeepAlive => "",
             Self::TokenEnded => "the access token has ended",
@@ -97,7 +97,7 @@ impl Order {
     }
 
     /// What stands in the access line.
-    pub(super) const fn outcome(self) -> Outcome {
+    pub(in crate::proxy) const fn outcome(self) -> Outcome {
         match self {
             Self::KeepAlive => Outcome::Forwarded,
             Self::TokenEnded => Outcome::InvalidToken,

@@ -10,12 +10,12 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::caching;
-use super::fault::{Cause, Fault};
-use super::field::MCP_SESSION_ID;
-use super::message::{essence, is_json};
-use super::redirect;
-use super::route::Route;
 use crate::config::UpstreamKind;
+use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::field::MCP_SESSION_ID;
+use crate::proxy::message::{essence, is_json};
+use crate::proxy::route::Route;
+use crate::proxy::upstream::redirect;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const NO: HeaderValue = HeaderValue::from_static("no");
@@ -27,7 +27,7 @@ const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'non
 
 /// Judges the upstream's answer: what must not reach a client, or would mislead it, becomes a 502. `is_awaited` says
 /// whether it is the answer to an MCP request (and not to a notification, which needs no content).
-pub(super) fn judge(
+pub(in crate::proxy) fn judge(
     route: &Route,
     asked: &PathAndQuery,
     status: StatusCode,
@@ -78,14 +78,14 @@ fn location(route: &Route, asked: &PathAndQuery, headers: &HeaderMap, name: Head
 
 /// What kind of body an answer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::proxy) enum Form {
     Json,
     Events,
     Other,
 }
 
 /// Says what an answer declares to be; never looks at it (SS-09).
-pub(super) fn form(headers: &HeaderMap) -> Form {
+pub(in crate::proxy) fn form(headers: &HeaderMap) -> Form {
     let mut declared = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
     match (declared.next(), declared.next()) {
         // UP-11: of several types, in several fields or in one, browsers take the last (Fetch, extract a MIME type).
@@ -97,14 +97,14 @@ pub(super) fn form(headers: &HeaderMap) -> Form {
 }
 
 /// Returns whether a body has a coding (RFC 9110 8.4.1: `identity` is none).
-pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+pub(in crate::proxy) fn is_encoded(headers: &HeaderMap) -> bool {
     let plain = |coding: &[u8]| matches!(coding.trim_ascii(), c if c.is_empty() || c.eq_ignore_ascii_case(b"identity"));
     headers.get_all(CONTENT_ENCODING).iter().any(|v| !v.as_bytes().split(|b| *b == b',').all(plain))
 }
 
 /// Builds the head of an answer to what was `asked`. `session` is the bound form of the upstream's session id; `from`
 /// is left empty; `to` is a map whose memory can be used.
-pub(super) fn build(
+pub(in crate::proxy) fn build(
     route: &Route,
     asked: &PathAndQuery,
     form: Form,
@@ -158,7 +158,7 @@ pub(super) fn build(
 }
 
 /// The head of a stream of events that begins before the upstream has answered; `to` is a map whose memory can be used.
-pub(super) fn of_events(mut to: HeaderMap) -> HeaderMap {
+pub(in crate::proxy) fn of_events(mut to: HeaderMap) -> HeaderMap {
     to.clear();
     to.insert(CONTENT_TYPE, EVENTS);
     to.insert(CACHE_CONTROL, caching::NO_STORE);

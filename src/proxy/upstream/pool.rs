@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
 use super::connect::{self, Dialled};
-use super::fault::{Cause, Fault};
+use super::http1::{IdleLines, Line};
+use super::http2::{Share, Shared};
 use super::lease::{Answered, Lease};
-use super::line::{IdleLines, Line};
-use super::outgoing::Outgoing;
-use super::permit::Permit;
-use super::places::{Place, Places};
-use super::rejection::Rejection;
-use super::route::Route;
-use super::shared::{Share, Shared};
+use super::request_body::Outgoing;
 use super::waiting::{Failure, SentRequest, Unanswered, Wait, Waiting, accept, failure, until, wait_for};
+use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::permit::Permit;
+use crate::proxy::places::{Place, Places};
+use crate::proxy::rejection::Rejection;
+use crate::proxy::route::Route;
 use crate::telemetry::WorkerMetrics;
 
 /// Requests that wait for a connection, as a multiple of the connections.
@@ -31,7 +31,7 @@ const WAITING_PER_CONNECTION: usize = 4;
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// One worker's connections to one upstream.
-pub(super) struct Pool {
+pub(in crate::proxy) struct Pool {
     route: Arc<Route>,
     metrics: WorkerMetrics,
     idle: Arc<IdleLines>,
@@ -42,17 +42,17 @@ pub(super) struct Pool {
 }
 
 /// What is asked of an upstream.
-pub(super) struct Ask {
-    pub(super) method: Method,
-    pub(super) target: PathAndQuery,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Outgoing,
-    pub(super) wait: Wait,
+pub(in crate::proxy) struct Ask {
+    pub(in crate::proxy) method: Method,
+    pub(in crate::proxy) target: PathAndQuery,
+    pub(in crate::proxy) headers: HeaderMap,
+    pub(in crate::proxy) body: Outgoing,
+    pub(in crate::proxy) wait: Wait,
 }
 
 /// On which connections a request may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum On {
+pub(in crate::proxy) enum On {
     /// One that is open, or else a new one.
     Any,
     /// A new one.
@@ -61,7 +61,7 @@ pub(super) enum On {
 
 impl Pool {
     /// Makes the connections of one worker. `closing` ends the waits for answers.
-    pub(super) fn new(route: &Arc<Route>, metrics: WorkerMetrics, closing: CancellationToken) -> Arc<Self> {
+    pub(in crate::proxy) fn new(route: &Arc<Route>, metrics: WorkerMetrics, closing: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             route: Arc::clone(route),
             metrics,
@@ -74,17 +74,17 @@ impl Pool {
     }
 
     /// Returns whether these are the connections for a route.
-    pub(super) fn is_for(&self, route: &Arc<Route>) -> bool {
+    pub(in crate::proxy) fn is_for(&self, route: &Arc<Route>) -> bool {
         Arc::ptr_eq(&self.route, route)
     }
 
     /// Takes one of the places for requests under way, of which no user holds more than are left for others.
-    pub(super) async fn enter(&self, permit: &Permit) -> Result<Place, Rejection> {
+    pub(in crate::proxy) async fn enter(&self, permit: &Permit) -> Result<Place, Rejection> {
         self.places.take(&permit.caller().budget, MAX_WAIT).await
     }
 
     /// Sends a request that is permitted and has its place, and returns the head of the answer.
-    pub(super) async fn send(
+    pub(in crate::proxy) async fn send(
         &self,
         _permit: &Permit,
         _place: &Place,
@@ -95,7 +95,7 @@ impl Pool {
     }
 
     /// Sends a request of the gateway's own, which speaks for nobody.
-    pub(super) async fn send_our_own(&self, ask: Ask) -> Result<Answered, Unanswered> {
+    pub(in crate::proxy) async fn send_our_own(&self, ask: Ask) -> Result<Answered, Unanswered> {
         self.exchange_on(On::Any, ask).await
     }
 

@@ -11,18 +11,19 @@ use http::response::Parts;
 use http::uri::PathAndQuery;
 use hyper::body::Incoming;
 
-use super::answer::{self, Form};
-use super::fault::{Cause, Fault};
-use super::late_refusals::Refusal;
-use super::lease::Lease;
-use super::places::Place;
-use super::rejection::{INTERNAL_ERROR, Rejection, SESSION_NOT_FOUND};
-use super::route::Route;
-use super::waiting::Waiting;
+use super::head;
+use super::head::Form;
+use super::refusals::Refusal;
+use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::places::Place;
+use crate::proxy::rejection::{INTERNAL_ERROR, Rejection, SESSION_NOT_FOUND};
+use crate::proxy::route::Route;
+use crate::proxy::upstream::lease::Lease;
+use crate::proxy::upstream::waiting::Waiting;
 
 /// How a late answer's body is passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flow {
+pub(in crate::proxy) enum Flow {
     /// As it comes.
     Events,
     /// A JSON message as the one event of a stream that began before it; with its longest pause.
@@ -30,17 +31,17 @@ pub(super) enum Flow {
 }
 
 /// A request whose client has a head already, and whose upstream has said nothing yet.
-pub(super) struct Late {
-    pub(super) waiting: Waiting,
-    pub(super) place: Option<Place>,
-    pub(super) route: Arc<Route>,
-    pub(super) asked: PathAndQuery,
+pub(in crate::proxy) struct Late {
+    pub(in crate::proxy) waiting: Waiting,
+    pub(in crate::proxy) place: Option<Place>,
+    pub(in crate::proxy) route: Arc<Route>,
+    pub(in crate::proxy) asked: PathAndQuery,
     /// For a GET: whose stream it is. `None` for a call.
-    pub(super) stream: Option<String>,
+    pub(in crate::proxy) stream: Option<String>,
 }
 
 /// What has become of it.
-pub(super) enum Begun {
+pub(in crate::proxy) enum Begun {
     /// The answer is coming.
     Answer(Incoming, Lease, Option<Place>, Flow),
     /// It is none that can be passed on.
@@ -50,7 +51,7 @@ pub(super) enum Begun {
 }
 
 /// What a client gets instead of an answer.
-pub(super) enum Nothing {
+pub(in crate::proxy) enum Nothing {
     /// This error.
     Error(i32, String),
     /// The upstream's fault.
@@ -58,7 +59,7 @@ pub(super) enum Nothing {
 }
 
 impl Late {
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Begun> {
+    pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Begun> {
         let (response, lease) = match ready!(self.waiting.poll(cx)) {
             Ok(answered) => answered,
             Err(Rejection::Upstream(fault)) => return Poll::Ready(Begun::Nothing(Nothing::Fault(fault))),
@@ -82,9 +83,9 @@ impl Late {
 
     /// Judges the head, which the client does not get any more.
     fn judge(&self, head: &Parts) -> Result<Flow, Nothing> {
-        answer::judge(&self.route, &self.asked, head.status, &head.headers, true).map_err(Nothing::Fault)?;
-        let form = answer::form(&head.headers);
-        let is_plain = !answer::is_encoded(&head.headers);
+        head::judge(&self.route, &self.asked, head.status, &head.headers, true).map_err(Nothing::Fault)?;
+        let form = head::form(&head.headers);
+        let is_plain = !head::is_encoded(&head.headers);
         if matches!(form, Form::Events | Form::Json) && !is_plain {
             let fault = Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity");
             return Err(Nothing::Fault(fault));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::route::{Route, RouteTable};
+use crate::proxy::route::{Route, RouteTable};
 
 /// What is known of an upstream, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,11 +10,11 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-use super::rejection::Rejection;
+use crate::proxy::rejection::Rejection;
 use crate::web::{Pace, Paced, RequestBody, detached};
 
 /// What is sent.
-pub(super) enum Outgoing {
+pub(in crate::proxy) enum Outgoing {
     /// Nothing.
     Empty,
     /// Bytes that were read and looked at; sent as they came.
@@ -24,7 +24,7 @@ pub(super) enum Outgoing {
 }
 
 /// Bytes that are handed over to be sent.
-pub(super) struct Piece {
+pub(in crate::proxy) struct Piece {
     bytes: Bytes,
     mark: Option<Arc<Mark>>,
 }
@@ -55,7 +55,7 @@ impl From<Bytes> for Piece {
 
 /// Tells the sender of a body whether any of it was sent.
 #[derive(Default)]
-pub(super) struct Mark {
+pub(in crate::proxy) struct Mark {
     /// Whether there is something to be sent: a client that uploads may take its time.
     offered: AtomicBool,
     begun: AtomicBool,
@@ -70,23 +70,23 @@ impl Mark {
     }
 
     /// Returns whether any of it was sent.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(in crate::proxy) fn has_begun(&self) -> bool {
         self.begun.load(Relaxed)
     }
 
     /// Returns whether something waits to be sent, and nothing was.
-    pub(super) fn is_stuck(&self) -> bool {
+    pub(in crate::proxy) fn is_stuck(&self) -> bool {
         self.offered.load(Relaxed) && !self.has_begun()
     }
 
     /// Returns the body if all of it is here and nothing of it was sent.
-    pub(super) fn untouched(&self) -> Option<Bytes> {
+    pub(in crate::proxy) fn untouched(&self) -> Option<Bytes> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 /// A body that is passed on unseen: of at most so many bytes, and no slower than it may come.
-pub(super) struct Upload {
+pub(in crate::proxy) struct Upload {
     body: RequestBody,
     left: usize,
     paced: Paced,
@@ -96,7 +96,7 @@ pub(super) struct Upload {
 
 /// How far an upload has come, for whoever waits for the answer to it.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(in crate::proxy) struct Progress {
     state: AtomicU8,
     has_place: AtomicBool,
 }
@@ -110,12 +110,12 @@ const BROKEN_OFF: u8 = 4;
 
 impl Progress {
     /// Returns whether the whole body was handed over to be sent.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(in crate::proxy) fn has_ended(&self) -> bool {
         self.state.load(Relaxed) == ENDED
     }
 
     /// Returns what is wrong with the client's body, if that is why the request failed.
-    pub(super) fn fault(&self) -> Option<Rejection> {
+    pub(in crate::proxy) fn fault(&self) -> Option<Rejection> {
         match self.state.load(Relaxed) {
             TOO_LARGE => Some(Rejection::TooLarge),
             TOO_SLOW => Some(Rejection::SlowBody),
@@ -125,21 +125,21 @@ impl Progress {
     }
 
     /// Takes note that the request no longer holds a place at its upstream, for which a client must send at a rate.
-    pub(super) fn give_up_place(&self) {
+    pub(in crate::proxy) fn give_up_place(&self) {
         self.has_place.store(false, Relaxed);
     }
 }
 
 impl Outgoing {
     /// Passes a body on that is waited for this long in all.
-    pub(super) fn stream(body: RequestBody, limit: usize, time: Duration) -> Self {
+    pub(in crate::proxy) fn stream(body: RequestBody, limit: usize, time: Duration) -> Self {
         let progress = Progress { state: AtomicU8::new(UNDER_WAY), has_place: AtomicBool::new(true) };
         let paced = Paced::new(Pace { total: time, grace: Pace::CLIENTS_GRACE });
         Self::Stream(Box::new(Upload { body, left: limit, paced, progress: Arc::new(progress), mark: None }))
     }
 
     /// Returns how far it has come, unless all of it is here.
-    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+    pub(in crate::proxy) fn progress(&self) -> Option<Arc<Progress>> {
         match self {
             Self::Empty | Self::Whole(_) => None,
             Self::Stream(upload) => Some(Arc::clone(&upload.progress)),
@@ -147,7 +147,7 @@ impl Outgoing {
     }
 
     /// Returns what tells whether any of it was sent; `None` if there is nothing to be sent.
-    pub(super) fn mark(&mut self) -> Option<Arc<Mark>> {
+    pub(in crate::proxy) fn mark(&mut self) -> Option<Arc<Mark>> {
         match self {
             Self::Whole(Some(piece)) if !piece.bytes.is_empty() => {
                 let bytes = Mutex::new(Some(piece.bytes.clone()));

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// UP-05: the most interim answers to one request (RFC 9110 15.2); real ones are one or two.
-pub(super) const MOST_INTERIM: u8 = 7;
+pub(in crate::proxy) const MOST_INTERIM: u8 = 7;
 /// How the head of one begins, whatever the minor version.
 const BEGINNING: [u8; 10] = *b"HTTP/1.? 1";
 
@@ -69,7 +69,7 @@ impl Heads {
 
 /// What the bytes of a connection have told; shared with whoever uses it.
 #[derive(Debug, Default)]
-pub(super) struct Signs {
+pub(in crate::proxy) struct Signs {
     /// A request is about to be written.
     begins: AtomicBool,
     heard: AtomicBool,
@@ -78,36 +78,36 @@ pub(super) struct Signs {
 
 impl Signs {
     /// Says that the next bytes written are those of another request.
-    pub(super) fn begin(&self) {
+    pub(in crate::proxy) fn begin(&self) {
         self.begins.store(true, Relaxed);
         self.heard.store(false, Relaxed);
     }
 
     /// Returns whether anything has come since the last request began.
-    pub(super) fn has_heard(&self) -> bool {
+    pub(in crate::proxy) fn has_heard(&self) -> bool {
         self.heard.load(Relaxed)
     }
 
     /// Returns whether an answer has ever begun before its request was written to the end.
-    pub(super) fn was_early(&self) -> bool {
+    pub(in crate::proxy) fn was_early(&self) -> bool {
         self.early.load(Relaxed)
     }
 }
 
 /// The connection.
 #[derive(Debug)]
-pub(super) struct Interim<T> {
+pub(in crate::proxy) struct Interim<T> {
     io: T,
     heads: Heads,
     signs: Arc<Signs>,
 }
 
 impl<T> Interim<T> {
-    pub(super) fn new(io: T) -> Self {
+    pub(in crate::proxy) fn new(io: T) -> Self {
         Self { io, heads: Heads::default(), signs: Arc::default() }
     }
 
-    pub(super) fn signs(&self) -> Arc<Signs> {
+    pub(in crate::proxy) fn signs(&self) -> Arc<Signs> {
         Arc::clone(&self.signs)
     }
 

@@ -5,27 +5,27 @@ use std::sync::Arc;
 use http::Response;
 use hyper::body::Incoming;
 
-use super::line::{IdleLines, Line};
-use super::outgoing::Progress;
-use super::shared::Share;
+use super::http1::{IdleLines, Line};
+use super::http2::Share;
+use super::request_body::Progress;
 
 /// The head of an answer, and the connection that it comes on.
-pub(super) type Answered = (Response<Incoming>, Lease);
+pub(in crate::proxy) type Answered = (Response<Incoming>, Lease);
 
 /// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
 /// others share it.
-pub(super) struct Lease {
-    pub(super) idle: Arc<IdleLines>,
-    pub(super) line: Option<Line>,
-    pub(super) share: Option<Share>,
+pub(in crate::proxy) struct Lease {
+    pub(in crate::proxy) idle: Arc<IdleLines>,
+    pub(in crate::proxy) line: Option<Line>,
+    pub(in crate::proxy) share: Option<Share>,
     /// The upload that was still under way when the answer began.
-    pub(super) upload: Option<Arc<Progress>>,
+    pub(in crate::proxy) upload: Option<Arc<Progress>>,
 }
 
 impl Lease {
     /// The answer was read to its end: the connection may serve again, unless the upstream answered before it had the
     /// whole request. What it does with the rest, nobody knows: it may take it for the next request (HS-19).
-    pub(super) fn finish(mut self) {
+    pub(in crate::proxy) fn finish(mut self) {
         if self.upload.is_none()
             && let Some(line) = self.line.take()
         {
@@ -34,7 +34,7 @@ impl Lease {
     }
 
     /// The request no longer holds its place.
-    pub(super) fn give_up_place(&self) {
+    pub(in crate::proxy) fn give_up_place(&self) {
         if let Some(upload) = &self.upload {
             upload.give_up_place();
         }

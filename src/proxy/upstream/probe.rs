@@ -14,20 +14,21 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{self, Form};
 use super::connect;
-use super::fault::{Cause, Fault};
-use super::field::MCP_SESSION_ID;
-use super::gather::{Gathered, Stop};
-use super::headers::{BOTH_TYPES, IDENTITY};
 use super::lease::Lease;
-use super::outgoing::Outgoing;
+use super::pool::{Ask, Pool};
 use super::redirect;
-use super::rejection::Rejection;
-use super::route::{Route, RouteTable};
-use super::upstream::{Ask, Pool};
+use super::request_body::Outgoing;
 use super::waiting::{Unanswered, Wait};
 use crate::config::UpstreamKind;
+use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::field::MCP_SESSION_ID;
+use crate::proxy::headers::{BOTH_TYPES, IDENTITY};
+use crate::proxy::rejection::Rejection;
+use crate::proxy::response::gather::{Gathered, Stop};
+use crate::proxy::response::head;
+use crate::proxy::response::head::Form;
+use crate::proxy::route::{Route, RouteTable};
 use crate::telemetry::WorkerMetrics;
 
 /// How often one that is down is tried again.
@@ -71,7 +72,7 @@ impl RouteTable {
 }
 
 /// What an upstream says to a ping.
-pub(super) enum Heard {
+pub(in crate::proxy) enum Heard {
     /// What an MCP server says.
     Mcp,
     /// A redirect that is followed.
@@ -81,7 +82,7 @@ pub(super) enum Heard {
 }
 
 /// Looks after one upstream.
-pub(super) struct Probe<'a> {
+pub(in crate::proxy) struct Probe<'a> {
     route: Arc<Route>,
     pool: Arc<Pool>,
     /// Whether it has been reached and has said what it is.
@@ -183,7 +184,7 @@ impl Probe<'_> {
     }
 
     /// Sends a message to this path; returns what was heard and its beginning, or says why nothing was.
-    pub(super) async fn send(
+    pub(in crate::proxy) async fn send(
         &self,
         target: &PathAndQuery,
         message: &'static str,
@@ -201,7 +202,7 @@ impl Probe<'_> {
             {
                 return Ok((Heard::Moved(target), Bytes::new()));
             }
-            let content = match answer::form(&head.headers) {
+            let content = match head::form(&head.headers) {
                 Form::Json => read(body, lease, PATIENCE).await,
                 // A stream of events may never end, and that it is one stands in its head.
                 Form::Events if message != PING => read(body, lease, FIRST_EVENTS).await,
@@ -264,7 +265,7 @@ async fn read(mut body: Incoming, lease: Lease, limit: Duration) -> Bytes {
 fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Heard {
     let is_rpc = || body.windows(9).any(|part| part == b"\"jsonrpc\"");
     let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    match (status, answer::form(headers)) {
+    match (status, head::form(headers)) {
         (StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => {
             Heard::Other(format!("it answered {status}: it wants a credential in upstream.headers, or another one"))
         }

@@ -8,19 +8,24 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
-use super::caching;
-use super::fault::{Cause, Fault};
-use super::route::{Route, is_plain};
+use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::response::caching;
+use crate::proxy::route::{Route, is_plain};
 
 /// Returns whether a redirect asks for the same method and body at another place (RFC 9110 15.4.8, 15.4.9).
-pub(super) fn repeats(status: StatusCode) -> bool {
+pub(in crate::proxy) fn repeats(status: StatusCode) -> bool {
     matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
 }
 
 impl Route {
     /// Returns where a redirect of an MCP server leads, if it is followed: to another path of the server's own, at its
     /// configured path or below it. Remembers a permanent one, and tells the operator which URL to write.
-    pub(super) fn follow(&self, asked: &PathAndQuery, status: StatusCode, headers: &HeaderMap) -> Option<PathAndQuery> {
+    pub(in crate::proxy) fn follow(
+        &self,
+        asked: &PathAndQuery,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<PathAndQuery> {
         let url = self.resolve(asked, headers.get(LOCATION)?)?;
         self.below(&url)?;
         let to: PathAndQuery = path_and_query(&url).parse().ok()?;
@@ -50,7 +55,7 @@ impl Route {
 
     /// Forgets a permanent redirect when an answer may mean that its target is not there any more: the next request goes
     /// to the configured URL again.
-    pub(super) fn doubt_redirect(&self, status: StatusCode) {
+    pub(in crate::proxy) fn doubt_redirect(&self, status: StatusCode) {
         let is_doubt = matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE);
         if (is_doubt || status.is_redirection()) && self.moved.to.load().is_some() {
             self.moved.to.store(None);
@@ -58,7 +63,7 @@ impl Route {
     }
 
     /// Maps a Location of a plain HTTP interface to the path that clients see; `None` if it leads elsewhere.
-    pub(super) fn map_location(&self, asked: &PathAndQuery, location: &HeaderValue) -> Option<HeaderValue> {
+    pub(in crate::proxy) fn map_location(&self, asked: &PathAndQuery, location: &HeaderValue) -> Option<HeaderValue> {
         let url = self.resolve(asked, location)?;
         let mut mapped = format!("{}{}", self.path, self.below(&url)?);
         for (mark, part) in [('?', url.query()), ('#', url.fragment())] {
@@ -95,7 +100,7 @@ impl Route {
 }
 
 /// The fault of a redirect that is neither followed nor passed on. Its query stays out of the log: it may be a secret.
-pub(super) fn fault(status: StatusCode, headers: &HeaderMap) -> Fault {
+pub(in crate::proxy) fn fault(status: StatusCode, headers: &HeaderMap) -> Fault {
     let to = headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let to = to.as_deref().map(|to| to.split(['?', '#']).next().unwrap_or_default());
     Fault::new(Cause::Redirect, format!("it answered {status}, to {}", to.unwrap_or("nowhere")))

@@ -10,11 +10,11 @@ const ENOUGH: u32 = 5;
 /// Failures longer apart than this are not in a row.
 const IN_A_ROW: Duration = Duration::from_secs(10);
 /// How long it rests, and what those are told who ask meanwhile.
-pub(super) const REST: Duration = Duration::from_secs(1);
+pub(in crate::proxy) const REST: Duration = Duration::from_secs(1);
 
 /// What the last connects to one upstream came to.
 #[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+pub(in crate::proxy) struct Breaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -25,14 +25,14 @@ struct State {
 
 /// One connect that is tried. Dropping it says nothing about the upstream: its request was given up.
 #[derive(Debug)]
-pub(super) struct Attempt<'a> {
+pub(in crate::proxy) struct Attempt<'a> {
     breaker: &'a Breaker,
     is_probe: bool,
 }
 
 impl Breaker {
     /// Returns the leave to connect; `None` while the upstream rests or another request tries it.
-    pub(super) fn attempt(&self, now: Instant) -> Option<Attempt<'_>> {
+    pub(in crate::proxy) fn attempt(&self, now: Instant) -> Option<Attempt<'_>> {
         let mut state = self.lock();
         let is_probe = state.failures >= ENOUGH;
         let rests = state.failed_at.is_some_and(|at| now.saturating_duration_since(at) < REST);
@@ -49,7 +49,7 @@ impl Breaker {
 
 impl Attempt<'_> {
     /// Takes note of how it ended.
-    pub(super) fn end(self, is_connected: bool, now: Instant) {
+    pub(in crate::proxy) fn end(self, is_connected: bool, now: Instant) {
         let mut state = self.breaker.lock();
         let in_a_row = state.failed_at.is_some_and(|at| now.saturating_duration_since(at) < IN_A_ROW);
         match (is_connected, in_a_row || self.is_probe) {

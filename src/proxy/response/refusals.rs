@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 
-use super::fault::Cause;
+use crate::proxy::fault::Cause;
 
 /// Refusals that came after a stream was answered are kept for so long, and so many of them for one upstream.
 const REFUSAL: Duration = Duration::from_secs(300);
@@ -15,17 +15,17 @@ const REFUSALS: usize = 1024;
 
 /// An upstream's refusal of a stream.
 #[derive(Debug, Clone)]
-pub(super) enum Refusal {
+pub(in crate::proxy) enum Refusal {
     Status(StatusCode, Option<HeaderValue>),
     Fault(Cause, String),
 }
 
 /// Refusals of streams that came too late, by whose stream it was.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<HashMap<String, (Instant, Refusal)>>);
+pub(in crate::proxy) struct Refusals(Mutex<HashMap<String, (Instant, Refusal)>>);
 
 impl Refusals {
-    pub(super) fn put(&self, stream: String, refusal: Refusal) {
+    pub(in crate::proxy) fn put(&self, stream: String, refusal: Refusal) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= REFUSALS {
             kept.retain(|_, (since, _)| since.elapsed() < REFUSAL);
@@ -35,7 +35,7 @@ impl Refusals {
         }
     }
 
-    pub(super) fn take(&self, stream: &str) -> Option<Refusal> {
+    pub(in crate::proxy) fn take(&self, stream: &str) -> Option<Refusal> {
         let (since, refusal) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(stream)?;
         (since.elapsed() < REFUSAL).then_some(refusal)
     }

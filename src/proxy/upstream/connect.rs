@@ -11,10 +11,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::fault::{self, Cause, Fault};
 use super::interim::Interim;
 use super::observed::Observed;
-use super::upstream_origin::UpstreamOrigin;
+use super::origin::UpstreamOrigin;
+use crate::proxy::fault;
+use crate::proxy::fault::{Cause, Fault};
 use crate::trust;
 
 /// An upstream that is silent for so long is asked whether it lives, every so often, so often in vain.
@@ -23,7 +24,7 @@ const PROBE: Duration = Duration::from_secs(20);
 const PROBES: u32 = 3;
 
 /// A connection, before HTTP.
-pub(super) enum Dialled {
+pub(in crate::proxy) enum Dialled {
     Plain(Interim<TcpStream>),
     Tls(Interim<TlsStream<TcpStream>>),
     /// ALPN chose HTTP/2.
@@ -31,7 +32,7 @@ pub(super) enum Dialled {
 }
 
 /// Connects within `connect_timeout`.
-pub(super) async fn dial(origin: &UpstreamOrigin) -> Result<Dialled, Fault> {
+pub(in crate::proxy) async fn dial(origin: &UpstreamOrigin) -> Result<Dialled, Fault> {
     match tokio::time::timeout(origin.connect_timeout, dial_unbounded(origin)).await {
         Ok(dialled) => dialled,
         Err(_) => {
@@ -86,14 +87,14 @@ fn prepare(tcp: &TcpStream) -> std::io::Result<()> {
 
 /// TLS configurations while a route table is built: the system's roots are read once, and only if somebody needs them.
 #[derive(Default)]
-pub(super) struct Roots {
+pub(in crate::proxy) struct Roots {
     system: Option<RootCertStore>,
     clients: Vec<(Option<PathBuf>, Arc<ClientConfig>)>,
 }
 
 impl Roots {
     /// Returns a configuration that trusts the system's roots and those in `extra`.
-    pub(super) fn client(&mut self, extra: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    pub(in crate::proxy) fn client(&mut self, extra: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
         if let Some((_, known)) = self.clients.iter().find(|(path, _)| path.as_deref() == extra) {
             return Ok(Arc::clone(known));
         }

@@ -1,0 +1,16 @@
+//! The way of an answer back to the client: its head judged and built anew, its body whole or as a stream that ends when the
+//! token does.
+//!
+//! Not for: answers of the gateway's own (`refuse.rs`). Start with `deliver.rs`, then `relay.rs`.
+
+pub(super) mod caching;
+pub(super) mod deliver;
+pub(super) mod early;
+pub(super) mod ending;
+pub(super) mod events;
+pub(super) mod gather;
+pub(super) mod head;
+pub(super) mod late;
+pub(super) mod open_streams;
+pub(super) mod refusals;
+pub(super) mod relay;
