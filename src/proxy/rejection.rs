@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 
-use super::fault::{Cause, Fault};
+use super::fault::Fault;
 use crate::config::UpstreamKind;
 use crate::mcp::{EnvelopeError, HeaderMismatch, UnsupportedVersion};
 use crate::telemetry::Outcome;
