@@ -41,14 +41,14 @@ async fn what_a_face_refuses_has_a_line_that_says_why() {
         let is_told = |line: &String| line.contains(&format!("rule=\"{}\"", rule.label()));
         assert!(lines.len() == 1 && lines.iter().all(is_told), "{rule:?}: {lines:?}");
         assert!(!lines.concat().contains("hunter2"), "{rule:?}: {lines:?}");
-        let came = match rule {
-            Rule::ContentType => "parameter=\"Content-Type\" value=\"application/json\"",
-            Rule::ContentEncoding => "parameter=\"Content-Encoding\" value=\"gzip\"",
-            Rule::BodyTooLarge => "key=\"limits.oauth_body\"",
-            Rule::CrossSite => "parameter=\"Origin\" value=\"https://evil.example\"",
-            _ => "",
-        };
-        assert!(lines.concat().contains(came), "{rule:?}: {lines:?}");
+        let came = [
+            (Rule::ContentType, "parameter=\"Content-Type\" value=\"application/json\""),
+            (Rule::ContentEncoding, "parameter=\"Content-Encoding\" value=\"gzip\""),
+            (Rule::BodyTooLarge, "key=\"limits.oauth_body\""),
+            (Rule::CrossSite, "parameter=\"Origin\" value=\"https://evil.example\""),
+        ];
+        let came = came.iter().filter(|(of, _)| *of == rule);
+        came.for_each(|(_, text)| assert!(lines.concat().contains(text), "{rule:?}: {lines:?}"));
         seen.insert(rule.label());
     }
     assert_eq!(seen.len(), 11);
