@@ -64,11 +64,13 @@ impl Issuer {
         let _alone = self.reporting.lock().await;
         let mut taken = Taken { cache, report: cache.take_uses(all, self.clock.now()) };
         while let Some(part) = part_of(&taken.report) {
-            for (tenant, grant) in self.store.record_uses(part.clone()).await? {
+            let recorded = self.store.record_uses(part.clone()).await?;
+            for (tenant, grant) in recorded.ended {
                 self.metrics.control(ControlEvent::RefreshReused);
                 tracing::warn!(%grant, "an access token that came with a lost answer was presented: two parties hold the grant, and it has ended");
                 cache.forget_grant(&tenant, grant);
             }
+            recorded.unwritten.map_or(Ok(()), Err)?;
             let UseReport { presented, issued, .. } = &mut taken.report;
             presented.truncate(presented.len() - part.presented.len());
             issued.truncate(issued.len() - part.issued.len());

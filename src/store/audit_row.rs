@@ -34,6 +34,9 @@ pub struct AuditRow {
 }
 
 impl AuditRow {
+    /// The actor of what operators do by the command line. No subject of a person is this word: they begin with `user_`.
+    pub const OPERATOR: &str = "operator";
+
     /// Begins a row; what it is about is added by its maker.
     #[must_use]
     pub const fn new(at: Timestamp, tenant: TenantId, event: AuditEvent) -> Self {

@@ -3,7 +3,8 @@
 //! Methods are named by their effect and are atomic: single use is the store's promise, not its caller's care. A deed
 //! and its audit row share a transaction, and so does the row of the change log that tells other processes. Secrets come
 //! in as hashes only. What is acknowledged is durable; an error means that nothing was changed, but for
-//! `StoreError::NotStored`: what ends access is in force although the disk did not take it.
+//! `StoreError::NotStored`: what ends access is in force although the disk did not take it. What is used a second time is
+//! refused alike whether the end of its grant is stored or in force.
 //!
 //! It decides nothing by itself: the rules are `judge` and `judge_refresh` of `oauth`, asked inside the transaction. It
 //! knows `oauth` and `config`, never HTTP or the use cases; `embedded` and its later twin never know each other.
@@ -38,7 +39,7 @@ pub use audit_row::AuditRow;
 pub use change::{Change, ChangeSeq, Changes, TellUnstored};
 pub use clock::{ClockNote, ClockStore};
 pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
-pub use outcome::{Insertion, Redemption, Renaming, Rotation, StoreError, Update};
+pub use outcome::{Insertion, Recorded, Redemption, Renaming, Rotation, StoreError, Update};
 pub use pending::{PendingLimits, Source};
 pub use record::{
     Account, AccountStatus, Advance, Consent, Interaction, InteractionStep, LoginHistory, LoginPlace, LoginSession,
@@ -125,6 +126,7 @@ pub trait GrantStore {
     async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError>;
     /// Judges and redeems a code in one transaction. An audit row is written when it is redeemed, and when a replay ends its
     /// grant; whoever asked records every other refusal. A code whose client or account is switched off is refused as dead.
+    /// A replay ends the grant also where nothing can be written: then that is in force, stored later, and answered alike.
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError>;
     /// Reads a grant.
     async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError>;
@@ -138,12 +140,12 @@ pub trait GrantStore {
     ) -> Result<Vec<Grant>, StoreError>;
     /// Judges and rotates a refresh token in one transaction. An audit row is written when reuse ends its grant and, if the
     /// request has one, for a success; whoever asked records every other refusal. A family whose client or account is
-    /// switched off is refused as dead.
+    /// switched off is refused as dead. Reuse ends the family also where nothing can be written, as a replay does.
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError>;
     /// Marks as used the live generations of which a token was presented, and as unused those that were issued and not
-    /// presented. Ends the families of void tokens that were presented, each with an audit row; returns which. A row that
-    /// is damaged is left out.
-    async fn record_uses(&self, report: UseReport) -> Result<Vec<(TenantId, GrantId)>, StoreError>;
+    /// presented. Ends the families of void tokens that were presented, each with an audit row; returns which. They
+    /// end also where nothing can be written. A row that is damaged is left out.
+    async fn record_uses(&self, report: UseReport) -> Result<Recorded, StoreError>;
     /// Stores a grant and an access token that an operator issued, without code or refresh. `StoreError::Conflict` when
     /// client or account are not in the store.
     async fn insert_operator_token(

@@ -1,7 +1,7 @@
 //! What the atomic operations answer: closed enums, matched exhaustively, and the store's one error.
 
 use super::AuditRow;
-use crate::oauth::{AccessTokenRecord, CodeVerdict, Grant, GrantId, RefreshVerdict, TokenHash};
+use crate::oauth::{AccessTokenRecord, CodeVerdict, Grant, GrantId, RefreshVerdict, TenantId, TokenHash};
 
 /// Why the store could not do as asked: always the machine's fault, never the caller's.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -82,6 +82,15 @@ pub enum Redemption {
     Refused(CodeVerdict),
     /// No such code.
     Unknown,
+}
+
+/// What came of a report of uses.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The families that have ended.
+    pub ended: Vec<(TenantId, GrantId)>,
+    /// Why nothing else of the report was written, which has to be reported again: families end on a full disk too.
+    pub unwritten: Option<StoreError>,
 }
 
 /// The outcome of presenting a refresh token.

@@ -79,6 +79,9 @@ async fn st_01_on_a_full_disk_access_is_ended_and_strangers_add_nothing() {
     for _ in 0..3 {
         tokens.push(application.tokens(home).await);
     }
+    let stolen = application.tokens(home).await;
+    let mut renewed = Tokens::from(&application.refresh(&mut Client::new(home), &stolen.refresh).await);
+    renewed = Tokens::from(&application.refresh(&mut Client::new(home), &renewed.refresh).await);
     disk.fill("most", 3 << 20);
     until_registration_is(home, 503).await;
     tokens.push(application.tokens(home).await);
@@ -90,6 +93,8 @@ async fn st_01_on_a_full_disk_access_is_ended_and_strangers_add_nothing() {
     assert_eq!(application.revoke(&mut client, &tokens[0].refresh).await.status, 200);
     until_refused(home, &tokens[0].access).await;
     assert!(!reserve.exists(), "it was given up");
+    assert_eq!(application.refresh(&mut client, &stolen.refresh).await.status, 400, "reuse");
+    until_refused(home, &renewed.access).await;
     assert_eq!(application.refresh(&mut client, &tokens[1].refresh).await.status, 503, "not for anything else");
     let listed = home.command(&["session", "list"]);
     let id = listed[0]["id"].as_str().unwrap();
@@ -182,6 +187,40 @@ async fn rv_05_a_revocation_that_the_disk_does_not_take_is_in_force_and_answered
     for (tokens, status) in tokens.iter().zip([401, 401, 200]) {
         assert_eq!(client.call("/mcp", &tokens.access, "again").await.status, status);
     }
+}
+
+#[tokio::test]
+async fn rv_05_a_code_or_refresh_token_that_is_used_again_on_a_full_disk_ends_its_grant() {
+    let gateway = Home::new("", Some(Upstream::start().url)).start().await;
+    let home = &gateway.home;
+    let application = Application::register(home, CALLBACK).await;
+    let mut browser = Browser::new(home);
+    let authorized = application.authorize(&mut browser).await;
+    let replayed = Tokens::from(&application.redeem(&mut browser.client, &authorized).await);
+    let mut client = Client::new(home);
+    let first = application.tokens(home).await;
+    let second = Tokens::from(&application.refresh(&mut client, &first.refresh).await);
+    let third = Tokens::from(&application.refresh(&mut client, &second.refresh).await);
+    let held = [&replayed.access, &third.access];
+    for access in held {
+        assert_eq!(client.call("/mcp", access, "before").await.status, 200);
+    }
+    fill_up(&gateway);
+    let answer = application.redeem(&mut client, &authorized).await;
+    assert_eq!((answer.status, answer.member("error").as_str()), (400, "invalid_grant"));
+    let answer = application.refresh(&mut client, &first.refresh).await;
+    assert_eq!((answer.status, answer.member("error").as_str()), (400, "invalid_grant"));
+    for access in held {
+        assert_eq!(client.call("/mcp", access, "after").await.status, 401);
+    }
+    assert_eq!(application.redeem(&mut client, &authorized).await.status, 503, "nothing is left to end");
+    assert_eq!(unstored(home).await, 2);
+    limit_files(&gateway, None);
+    until_stored(home).await;
+    let gateway = gateway.kill().start().await;
+    assert_eq!(Client::new(&gateway.home).call("/mcp", held[0], "again").await.status, 401);
+    let rows = gateway.home.command_text(&["audit", "tail"]);
+    assert!(rows.contains("code.replayed") && rows.contains("refresh.reused"), "{rows}");
 }
 
 #[tokio::test]

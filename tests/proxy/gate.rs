@@ -13,8 +13,8 @@ use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeSeq, Changes,
     ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace,
-    LoginSession, LoginStore, NewPassword, PasswordChange, PendingLimits, Pruned, RedeemCode, Redemption, Renaming,
-    RotateRefresh, Rotation, SessionStore, SetupLink, StoreError, StoreStats, Update, UseReport,
+    LoginSession, LoginStore, NewPassword, PasswordChange, PendingLimits, Pruned, Recorded, RedeemCode, Redemption,
+    Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, StoreError, StoreStats, Update, UseReport,
 };
 use tokio::sync::watch;
 
@@ -99,7 +99,7 @@ delegate! { GrantStore {
     fn find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>;
     fn list_grants(tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, now: Timestamp) -> Vec<Grant>;
     fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
-    fn record_uses(report: UseReport) -> Vec<(TenantId, GrantId)>;
+    fn record_uses(report: UseReport) -> Recorded;
     fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
     fn find_access_token(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<AccessTokenRecord>;
     fn find_access_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<Option<AccessTokenRecord>>;

@@ -264,7 +264,7 @@ pub(crate) async fn grant(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> 
 /// Reports that an access token was presented; the families that ended with it.
 pub(crate) async fn present(store: &Arc<dyn Store>, token: &str, at: Timestamp) -> Vec<GrantId> {
     let report = UseReport { presented: vec![(tenant(), hash(token))], issued: Vec::new(), now: at };
-    store.record_uses(report).await.unwrap().into_iter().map(|(_, grant)| grant).collect()
+    store.record_uses(report).await.unwrap().ended.into_iter().map(|(_, grant)| grant).collect()
 }
 
 /// Reports that of a generation nothing was presented since it was issued.

@@ -29,9 +29,6 @@ use crate::entropy::Entropy;
 use crate::oauth::{ClientId, OAuthError, ScopeSet, ScopeToken, Subject, TenantId, TokenKeys};
 use crate::store::{AuditEvent, AuditRow, Store, StoreError, Update};
 
-/// The actor of the audit rows of operators.
-const OPERATOR: &str = "operator";
-
 /// The deeds of an operator in one tenant.
 pub struct Administration {
     store: Arc<dyn Store>,
@@ -168,7 +165,7 @@ impl Administration {
 
     /// Begins the audit row of a deed.
     fn audit(&self, event: AuditEvent) -> AuditRow {
-        let actor = Some(OPERATOR.to_owned());
+        let actor = Some(AuditRow::OPERATOR.to_owned());
         AuditRow { actor, ..AuditRow::new(self.clock.now(), self.tenant.clone(), event) }
     }
 

@@ -8,6 +8,7 @@ use super::super::{
     SetupLink, StoreError, Update, limits,
 };
 use super::clients::{parse_disabled, status_word};
+use super::operation::EndedBy;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::{EmbeddedStore, audit, grants, logins, names, sessions};
@@ -238,6 +239,7 @@ impl AccountStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
+        let by = EndedBy::of(&audit);
         let work = move |db: &Connection| {
             let Some((no, account)) = find(db, &tenant, &subject)? else { return Ok(Update::NotFound) };
             let status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
@@ -250,7 +252,7 @@ impl AccountStore for EmbeddedStore {
             audit::append(db, &audit)?;
             Ok(Update::Done)
         };
-        if disabled { self.write_urgently(work).await } else { self.write(work).await }
+        if disabled { self.write_urgently(by, work).await } else { self.write(work).await }
     }
 
     async fn rename_account(
@@ -272,7 +274,7 @@ impl AccountStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write_urgently(move |db| delete(db, &tenant, &subject, &audit)).await
+        self.write_urgently(EndedBy::of(&audit), move |db| delete(db, &tenant, &subject, &audit)).await
     }
 
     async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::super::record::{REGISTERED_AGAIN_EVERY, rotated_secrets, was_just_used};
 use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
+use super::operation::EndedBy;
 use super::registrations::{find_registered, has_room, registration};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, StoredClient, opened};
@@ -356,6 +357,7 @@ impl ClientStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
+        let by = EndedBy::of(&audit);
         let work = move |db: &Connection| {
             let Some(found) = find(db, &tenant, &id)? else { return Ok(Update::NotFound) };
             update(db, found.no, &Client { disabled, ..found.client }, &found.metadata)?;
@@ -365,12 +367,12 @@ impl ClientStore for EmbeddedStore {
             audit::append(db, &audit)?;
             Ok(Update::Done)
         };
-        if disabled { self.write_urgently(work).await } else { self.write(work).await }
+        if disabled { self.write_urgently(by, work).await } else { self.write(work).await }
     }
 
     async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.write_urgently(move |db| remove(db, &tenant, &id, &audit)).await
+        self.write_urgently(EndedBy::of(&audit), move |db| remove(db, &tenant, &id, &audit)).await
     }
 
     async fn rotate_client_secret(

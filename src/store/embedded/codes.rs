@@ -6,7 +6,7 @@ use super::super::{AuditRow, Consent, InteractionStep, RedeemCode, Redemption, S
 use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
 use super::{accounts, audit, clients, grants, interactions, sessions, tokens};
-use crate::oauth::{CodeChallenge, CodeRecord, CodeVerdict, TenantId, TokenHash, VerifiedRedirect};
+use crate::oauth::{CodeChallenge, CodeRecord, CodeVerdict, GrantId, TenantId, TokenHash, VerifiedRedirect};
 
 /// RFC 7636 4.3: the only method this server knows.
 const METHOD: &str = "S256";
@@ -130,16 +130,12 @@ pub(super) fn insert(
 /// Judges a code and does what the verdict says.
 pub(super) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption, StoreError> {
     let Some(found) = find(db, &request.tenant, &request.code)? else { return Ok(Redemption::Unknown) };
-    let grant = found.code.grant;
     match found.code.judge(&request.presented, request.now) {
         CodeVerdict::Redeem if found.enabled => issue(db, request, found),
         CodeVerdict::Redeem => Ok(Redemption::Refused(CodeVerdict::Dead)),
         CodeVerdict::Replayed => {
-            if !grants::end(db, &request.tenant, grant, request.now)? {
-                return Ok(Redemption::Refused(CodeVerdict::Replayed));
-            }
-            audit::append(db, &request.replayed(grant))?;
-            Ok(Redemption::Replayed(grant))
+            let ended = end_replayed(db, request)?;
+            Ok(ended.map_or(Redemption::Refused(CodeVerdict::Replayed), Redemption::Replayed))
         }
         CodeVerdict::WrongVerifier => {
             // A used code has nothing left to lose, so that presenting it costs no write.
@@ -157,6 +153,23 @@ pub(super) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption
         | CodeVerdict::WrongRedirect
         | CodeVerdict::WrongResource) => Ok(Redemption::Refused(verdict)),
     }
+}
+
+/// Returns the grant that has to end because a code was used before, if it stands.
+pub(super) fn replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>, StoreError> {
+    let found = find(db, &request.tenant, &request.code)?;
+    let is_replay = |found: &Found| found.code.judge(&request.presented, request.now) == CodeVerdict::Replayed;
+    let Some(found) = found.filter(is_replay) else { return Ok(None) };
+    let grant = grants::find(db, &request.tenant, found.code.grant)?.map(|found| found.grant);
+    Ok(grant.filter(|grant| grant.revoked_at.is_none()).map(|grant| grant.id))
+}
+
+/// Ends that grant; which, if it stood.
+pub(super) fn end_replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>, StoreError> {
+    let Some(grant) = replayed(db, request)? else { return Ok(None) };
+    grants::end(db, &request.tenant, grant, request.now)?;
+    audit::append(db, &request.replayed(grant))?;
+    Ok(Some(grant))
 }
 
 fn issue(db: &Connection, request: &RedeemCode, found: Found) -> Result<Redemption, StoreError> {

@@ -6,12 +6,13 @@ use rusqlite::{Connection, params};
 use super::super::issuance::settled;
 use super::super::outcome::Ended;
 use super::super::{
-    AuditRow, Change, Consent, GrantStore, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, Update,
-    UseReport, limits,
+    AuditRow, Change, Consent, GrantStore, Recorded, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError,
+    Update, UseReport, limits,
 };
+use super::operation::EndedBy;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{EmbeddedStore, accounts, audit, clients, codes, refresh, sessions, tokens, uses};
+use super::{EmbeddedStore, accounts, audit, clients, codes, sessions, tokens, uses};
 use crate::oauth::{
     AccessTokenRecord, ClientId, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash,
 };
@@ -216,7 +217,7 @@ impl GrantStore for EmbeddedStore {
     }
 
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError> {
-        self.write(move |db| codes::redeem(db, &request)).await
+        self.redeem(request).await
     }
 
     async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError> {
@@ -244,11 +245,11 @@ impl GrantStore for EmbeddedStore {
     }
 
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
-        self.write(move |db| refresh::rotate(db, &request)).await
+        self.rotate(request).await
     }
 
-    async fn record_uses(&self, report: UseReport) -> Result<Vec<(TenantId, GrantId)>, StoreError> {
-        self.write(move |db| uses::record(db, &report)).await
+    async fn record_uses(&self, report: UseReport) -> Result<Recorded, StoreError> {
+        self.record(report).await
     }
 
     async fn insert_operator_token(
@@ -309,7 +310,7 @@ impl GrantStore for EmbeddedStore {
 
     async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError> {
         let tenant = tenant.clone();
-        self.write_urgently(move |db| {
+        self.write_urgently(EndedBy::of(&audit), move |db| {
             if !end(db, &tenant, id, audit.at)? {
                 return Ok(Update::NotFound);
             }
@@ -326,7 +327,7 @@ impl GrantStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<Update, StoreError> {
         let (tenant, hash) = (tenant.clone(), *hash);
-        self.write_urgently(move |db| {
+        self.write_urgently(EndedBy::of(&audit), move |db| {
             // A client that revokes a token has received it.
             uses::mark_used(db, &tenant, &hash)?;
             if !tokens::remove(db, &tenant, &hash)? {
@@ -347,7 +348,7 @@ impl GrantStore for EmbeddedStore {
         audit: AuditRow,
     ) -> Result<u64, StoreError> {
         let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
-        self.write_urgently(move |db| {
+        self.write_urgently(EndedBy::of(&audit), move |db| {
             let ended = end_all(db, &tenant, subject.as_ref(), client.as_ref(), audit.at)?;
             ended.row(audit.clone()).map_or(Ok(()), |row| audit::append(db, &row))?;
             Ok(ended.grants)

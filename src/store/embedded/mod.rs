@@ -36,6 +36,7 @@ mod refresh;
 mod registrations;
 mod restore;
 mod retention;
+mod reuse;
 mod row;
 mod seal;
 mod sessions;
@@ -47,6 +48,7 @@ mod worker;
 mod writer;
 
 pub use connection::ServerLock;
+use operation::EndedBy;
 use readers::Readers;
 pub use restore::{RestoreError, restore};
 use writer::Writer;
@@ -94,12 +96,12 @@ impl EmbeddedStore {
     }
 
     /// The same for what ends access: it has room on a full disk.
-    async fn write_urgently<T, F>(&self, work: F) -> Result<T, StoreError>
+    async fn write_urgently<T, F>(&self, by: EndedBy, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.writer.run_urgent(work).await
+        self.writer.run_urgent(by, work).await
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>

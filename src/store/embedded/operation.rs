@@ -5,10 +5,30 @@ use std::panic::AssertUnwindSafe;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::super::StoreError;
+use super::super::{AuditRow, StoreError};
+use crate::oauth::Subject;
 
 /// What is said of an operation that panicked; where is in the log.
 pub(super) const DEFECT: &str = "a defect of the program";
+
+/// By whom access is ended: nobody may take all the places that there are for what is in force and not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum EndedBy {
+    /// An operator.
+    Operator,
+    /// Anybody else, who ended access of this account, if of one.
+    Account(Option<Subject>),
+}
+
+impl EndedBy {
+    /// Reads it from the row of the deed.
+    pub(super) fn of(row: &AuditRow) -> Self {
+        if row.actor.as_deref() == Some(AuditRow::OPERATOR) {
+            return Self::Operator;
+        }
+        Self::Account(row.subject.clone())
+    }
+}
 
 /// What one caller wants done.
 pub(super) trait Operation: Send {
@@ -16,8 +36,13 @@ pub(super) trait Operation: Send {
     fn perform(&mut self, db: &Connection) -> bool;
     /// Returns why it failed by itself, if it did.
     fn failure(&self) -> Option<&StoreError>;
-    /// Returns whether it ends access: then it can be performed again, and what room is left on the disk is for it.
-    fn is_urgent(&self) -> bool;
+    /// Returns by whom access is ended, if it ends access: then it can be performed again, and what room is left on the
+    /// disk is for it.
+    fn ends_access(&self) -> Option<&EndedBy>;
+    /// Returns whether it ends access.
+    fn is_urgent(&self) -> bool {
+        self.ends_access().is_some()
+    }
     /// Tells the caller, after the commit or after its failure; the first time that it is called.
     fn answer(&mut self, failure: Option<&StoreError>);
 }
@@ -27,7 +52,7 @@ pub(super) enum Work<F, G> {
     /// At most once.
     Once(Option<F>),
     /// As often as it takes, for it ends access.
-    Urgent(G),
+    Urgent(EndedBy, G),
 }
 
 /// The type of the kind of work that an operation is not.
@@ -57,7 +82,7 @@ where
         // A defect of one operation is that operation's failure: the writer and the others go on.
         let done = match &mut self.work {
             Work::Once(work) => work.take().map(|work| std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
-            Work::Urgent(work) => Some(std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
+            Work::Urgent(_, work) => Some(std::panic::catch_unwind(AssertUnwindSafe(|| work(db)))),
         };
         let outcome = done.map(|done| done.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned()))));
         let stays = outcome.as_ref().is_some_and(Result::is_ok);
@@ -69,8 +94,11 @@ where
         self.outcome.as_ref().and_then(|outcome| outcome.as_ref().err())
     }
 
-    fn is_urgent(&self) -> bool {
-        matches!(self.work, Work::Urgent(_))
+    fn ends_access(&self) -> Option<&EndedBy> {
+        match &self.work {
+            Work::Once(_) => None,
+            Work::Urgent(by, _) => Some(by),
+        }
     }
 
     fn answer(&mut self, failure: Option<&StoreError>) {

@@ -7,7 +7,7 @@ use super::super::{RotateRefresh, Rotation, StoreError};
 use super::row::execute_once;
 use super::seal::Sealed;
 use super::{audit, clients, grants, tokens};
-use crate::oauth::{AccessTokenRecord, RefreshVerdict};
+use crate::oauth::{AccessTokenRecord, Grant, GrantId, RefreshVerdict};
 
 /// Judges a refresh token and does what the verdict says.
 pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotation, StoreError> {
@@ -66,8 +66,7 @@ pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
             Ok(Rotation::RetriedLate(Box::new(grant), Box::new(token), void))
         }
         RefreshVerdict::Reused => {
-            grants::end(db, &request.tenant, request.grant, request.now)?;
-            audit::append(db, &request.reused())?;
+            end_reused(db, request)?;
             Ok(Rotation::Reused(request.grant))
         }
         RefreshVerdict::Ahead
@@ -76,6 +75,21 @@ pub(super) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
         | RefreshVerdict::WrongClient
         | RefreshVerdict::NotAllowed => Ok(Rotation::Refused(verdict)),
     }
+}
+
+/// Returns the family that has to end because a refresh token was used before, if it stands.
+pub(super) fn reused(db: &Connection, request: &RotateRefresh) -> Result<Option<GrantId>, StoreError> {
+    let grant = grants::find(db, &request.tenant, request.grant)?.map(|found| found.grant);
+    let is_reuse = |grant: &Grant| grant.judge_refresh(&request.presented, request.now) == RefreshVerdict::Reused;
+    Ok(grant.filter(is_reuse).map(|grant| grant.id))
+}
+
+/// Ends that family; which, if it stood.
+pub(super) fn end_reused(db: &Connection, request: &RotateRefresh) -> Result<Option<GrantId>, StoreError> {
+    let Some(grant) = reused(db, request)? else { return Ok(None) };
+    grants::end(db, &request.tenant, grant, request.now)?;
+    audit::append(db, &request.reused())?;
+    Ok(Some(grant))
 }
 
 fn record(

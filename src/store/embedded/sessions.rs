@@ -7,6 +7,7 @@ use super::super::{
     Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, SessionStore, StoreError,
     Update, limits,
 };
+use super::operation::EndedBy;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::{EmbeddedStore, accounts, audit, interactions};
@@ -195,7 +196,7 @@ impl SessionStore for EmbeddedStore {
 
     async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
         let (tenant, hash) = (tenant.clone(), *hash);
-        self.write_urgently(move |db| {
+        self.write_urgently(EndedBy::of(&audit), move |db| {
             let sql = "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2";
             if execute(db, sql, params![tenant, hash])? == 0 {
                 return Ok(Update::NotFound);

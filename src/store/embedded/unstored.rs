@@ -11,13 +11,17 @@ use std::time::Instant;
 use super::super::{StoreError, TellUnstored};
 use super::audit;
 use super::disk;
-use super::operation::Operation;
+use super::operation::{EndedBy, Operation};
 use super::readers::Job;
 use super::row::execute;
 use super::worker::Worker;
 
 /// The most operations that are kept. Beyond that a revocation is not in force, and that is what is answered.
 const MOST: usize = 1024;
+/// How many of them may be others' than operators': whoever takes all of these has not taken the operator's.
+const MOST_OF_OTHERS: usize = 768;
+/// How many of those may be of one account: one who has many grants and tokens does not keep others from ending theirs.
+const MOST_OF_ACCOUNT: usize = 64;
 
 /// Who is told of changes that are in force and not stored.
 #[derive(Default)]
@@ -50,6 +54,22 @@ impl Unstored {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.operations.is_empty()
+    }
+
+    /// Returns whether one more is kept of whoever ends access.
+    fn has_place(&self, by: Option<&EndedBy>) -> bool {
+        if self.len() >= MOST {
+            return false;
+        }
+        let kept = || self.operations.iter().filter_map(|operation| operation.ends_access());
+        match by {
+            None => false,
+            Some(EndedBy::Operator) => true,
+            Some(by @ EndedBy::Account(_)) => {
+                kept().filter(|other| **other != EndedBy::Operator).count() < MOST_OF_OTHERS
+                    && kept().filter(|other| *other == by).count() < MOST_OF_ACCOUNT
+            }
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -105,7 +125,9 @@ impl Worker {
 
     /// Does so for one; returns it if it is not in force.
     fn put_one_in_force(&mut self, mut operation: Box<dyn Operation>) -> Option<Box<dyn Operation>> {
-        if self.unstored.len() >= MOST || (self.db.is_autocommit() && self.begin_with_unstored().is_err()) {
+        if !self.unstored.has_place(operation.ends_access())
+            || (self.db.is_autocommit() && self.begin_with_unstored().is_err())
+        {
             return Some(operation);
         }
         let changed = self.db.total_changes();

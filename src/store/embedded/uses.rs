@@ -75,6 +75,43 @@ fn mark(
     )
 }
 
+/// A void token that was presented, and its family, which stands.
+pub(super) struct VoidUse {
+    tenant: TenantId,
+    hash: TokenHash,
+    now: Timestamp,
+    pub(super) grant: Grant,
+}
+
+/// Returns the void tokens of a report whose families have to end, one of each family.
+pub(super) fn void_uses(db: &Connection, report: &UseReport) -> Result<Vec<VoidUse>, StoreError> {
+    let mut found: Vec<VoidUse> = Vec::new();
+    for (tenant, hash) in &report.presented {
+        let Some(grant) = readable(family_of_void(db, tenant, hash, report.now))?.flatten() else { continue };
+        if !found.iter().any(|other| other.tenant == *tenant && other.grant.id == grant.id) {
+            found.push(VoidUse { tenant: tenant.clone(), hash: *hash, now: report.now, grant });
+        }
+    }
+    Ok(found)
+}
+
+/// Ends the family of one of them; whether it stood.
+pub(super) fn end_void_use(db: &Connection, void: &VoidUse) -> Result<bool, StoreError> {
+    Ok(end_of_void(db, &void.tenant, &void.hash, void.now)?.is_some())
+}
+
+/// Finds the family of a void token, if it stands.
+fn family_of_void(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<Grant>, StoreError> {
+    let Some(grant) = tokens::find_void(db, tenant, hash, now)? else { return Ok(None) };
+    let grant = grants::find(db, tenant, grant)?.map(|found| found.grant);
+    Ok(grant.filter(|grant| grant.revoked_at.is_none()))
+}
+
 /// Ends the family of a void token: two parties hold it.
 fn end_of_void(
     db: &Connection,
@@ -82,12 +119,8 @@ fn end_of_void(
     hash: &TokenHash,
     now: Timestamp,
 ) -> Result<Option<GrantId>, StoreError> {
-    let Some(grant) = tokens::find_void(db, tenant, hash, now)? else { return Ok(None) };
-    let Some(found) = grants::find(db, tenant, grant)? else { return Ok(None) };
-    let row = AuditRow::void_token(&found.grant, now);
-    if !grants::end(db, tenant, grant, now)? {
-        return Ok(None);
-    }
-    audit::append(db, &row)?;
-    Ok(Some(grant))
+    let Some(grant) = family_of_void(db, tenant, hash, now)? else { return Ok(None) };
+    grants::end(db, tenant, grant.id, now)?;
+    audit::append(db, &AuditRow::void_token(&grant, now))?;
+    Ok(Some(grant.id))
 }

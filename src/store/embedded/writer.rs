@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::super::{StoreError, StoreStats, TellUnstored};
 use super::disk::Disk;
 use super::figures::Figures;
-use super::operation::{Operation, Pending, Plain, Work};
+use super::operation::{EndedBy, Operation, Pending, Plain, Work};
 use super::readers::{Job, job};
 use super::unstored::Listener;
 use super::worker::Worker;
@@ -68,12 +68,12 @@ impl Writer {
 
     /// The same for `work` that ends access. What is kept free on a full disk is given up for it; what cannot be written all
     /// the same is in force until it can be (`StoreError::NotStored`).
-    pub(super) async fn run_urgent<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(super) async fn run_urgent<T, F>(&self, by: EndedBy, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let work: Work<Plain<T>, F> = Work::Urgent(work);
+        let work: Work<Plain<T>, F> = Work::Urgent(by, work);
         self.hand_in(work).await
     }
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::super::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
-    AuditRow, Change, Consent, GrantStore, InteractionStep, LoginSession, RedeemCode, Redemption, RotateRefresh,
-    Rotation, StoreError, Update, UseReport, limits,
+    AuditRow, Change, Consent, GrantStore, InteractionStep, LoginSession, Recorded, RedeemCode, Redemption,
+    RotateRefresh, Rotation, StoreError, Update, UseReport, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{
@@ -249,7 +249,7 @@ impl GrantStore for MemoryStore {
         })
     }
 
-    async fn record_uses(&self, report: UseReport) -> Result<Vec<(TenantId, GrantId)>, StoreError> {
+    async fn record_uses(&self, report: UseReport) -> Result<Recorded, StoreError> {
         let mut state = self.write();
         let mut ended = Vec::new();
         for (tenant, hash) in &report.presented {
@@ -264,7 +264,7 @@ impl GrantStore for MemoryStore {
         for (tenant, grant, generation) in &report.issued {
             state.mark(tenant, *grant, *generation, FirstUse::Unused);
         }
-        Ok(ended)
+        Ok(Recorded { ended, unwritten: None })
     }
 
     async fn insert_operator_token(

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
-use mcpgate::store::{AccountStatus, AuditEvent, Change, Redemption, Rotation, Store, StoreError, Update};
+use mcpgate::store::{
+    AccountStatus, AuditEvent, AuditRow, Change, Redemption, Rotation, Store, StoreError, Update, UseReport,
+};
 
 use super::open_store;
 use crate::wait;
@@ -192,6 +194,67 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
 }
 
 #[test]
+fn rv_05_what_is_used_a_second_time_ends_its_grant_while_nothing_can_be_written() {
+    on_a_failing_disk("rv_05_what_is_used_a_second_time_ends_its_grant_while_nothing_can_be_written", |disk| {
+        let (lock, store, told) = open_of_server(&disk);
+        let (late, names) = (START.plus(HOUR), ["code", "refresh", "void"]);
+        wait(async {
+            settle(&store).await;
+            for name in names.into_iter().chain(["other"]) {
+                grant(&store, name, START).await;
+            }
+            for generation in 0..2 {
+                rotated(store.rotate_refresh_token(rotate("refresh", generation, "t", late)).await.unwrap());
+            }
+            let mut lost = rotate("void", 0, "lost", START);
+            lost.access.lifetime = DAY;
+            rotated(store.rotate_refresh_token(lost).await.unwrap());
+            report_unused(&store, "void", 1).await;
+            let retried = store.rotate_refresh_token(rotate("void", 0, "second", late)).await.unwrap();
+            assert!(matches!(retried, Rotation::RetriedLate(..)), "{retried:?}");
+            issue(&store, code("unused", START)).await;
+            let (before, rows_before) = (store.newest_change().await.unwrap(), store.newest_audit().await.unwrap());
+            let report = UseReport { presented: vec![(tenant(), hash("lost"))], issued: Vec::new(), now: late };
+
+            disk.start("enospc", 0);
+            let replay = || store.redeem_code(redeem("code", "x", late));
+            let answer = replay().await;
+            assert!(matches!(answer, Ok(Redemption::Replayed(id)) if id == grant_id("code")), "{answer:?}");
+            let reuse = || store.rotate_refresh_token(rotate("refresh", 0, "x", late));
+            let answer = reuse().await;
+            assert!(matches!(answer, Ok(Rotation::Reused(id)) if id == grant_id("refresh")), "{answer:?}");
+            let recorded = store.record_uses(report.clone()).await.unwrap();
+            assert_eq!(recorded.ended, [(tenant(), grant_id("void"))]);
+            assert!(matches!(recorded.unwritten, Some(StoreError::Unavailable(_))), "it is to be reported again");
+            assert_eq!(*told.lock().unwrap(), names.map(|name| Change::GrantRevoked(tenant(), grant_id(name))));
+            for (token, stands) in [("code token", false), ("t", false), ("second", false), ("other token", true)] {
+                assert_eq!(is_live(&store, token, START).await, stands, "{token}");
+            }
+            // Again, and what ends nothing, are refused as every write is.
+            assert!(replay().await.is_err() && reuse().await.is_err() && store.record_uses(report).await.is_err());
+            assert!(store.redeem_code(redeem("unused", "x", START)).await.is_err());
+            assert!(store.rotate_refresh_token(rotate("other", 0, "x", START)).await.is_err());
+            assert_eq!((store.stats().unstored, told.lock().unwrap().len()), (3, 3));
+
+            disk.stop("enospc");
+            until_stored(&store);
+            let kinds: Vec<_> = changes(&store, before).await.into_iter().map(|(_, change)| change).collect();
+            assert_eq!(kinds, *told.lock().unwrap(), "the change log says what was told");
+            let rows = events(&store, rows_before).await;
+            assert_eq!(rows, [AuditEvent::CodeReplayed, AuditEvent::RefreshReused, AuditEvent::RefreshReused]);
+            drop((store, lock));
+            let again = open_store(&disk.file);
+            for name in names {
+                let grant = again.find_grant(&tenant(), grant_id(name)).await.unwrap().unwrap();
+                assert!(grant.revoked_at.is_some(), "{name}");
+            }
+            let redeemed = again.redeem_code(redeem("unused", "x", START)).await.unwrap();
+            assert!(matches!(redeemed, Redemption::Redeemed(..)), "{redeemed:?}");
+        });
+    });
+}
+
+#[test]
 fn rv_05_a_write_that_follows_comes_after_what_is_in_force() {
     on_a_failing_disk("rv_05_a_write_that_follows_comes_after_what_is_in_force", |disk| {
         let (_lock, store, _) = open_of_server(&disk);
@@ -229,13 +292,27 @@ fn rv_05_what_was_not_stored_is_forgotten_by_a_restart_and_more_than_there_is_ro
             let revoke = async |store: &Arc<dyn Store>, name: &str| {
                 store.revoke_grant(&tenant(), grant_id(name), row(AuditEvent::GrantRevoked, START)).await
             };
+            let operator =
+                AuditRow { actor: Some(AuditRow::OPERATOR.to_owned()), ..row(AuditEvent::AccountDisabled, START) };
+            let fill = async |row: &AuditRow, places: usize| {
+                for n in 0..places {
+                    let answer = store.set_account_disabled(&tenant(), &subject("bob"), true, row.clone()).await;
+                    assert!(is_not_stored(&answer), "{n}: {answer:?}");
+                }
+                let answer = store.set_account_disabled(&tenant(), &subject("bob"), true, row.clone()).await;
+                assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+            };
             disk.start("enospc", 0);
             assert!(is_not_stored(&revoke(&store, "g1").await));
-            for n in 1..1024 {
-                let off = row(AuditEvent::AccountDisabled, START);
-                let answer = store.set_account_disabled(&tenant(), &subject("bob"), true, off).await;
-                assert!(is_not_stored(&answer), "{n}: {answer:?}");
+            // Of one account 64, of all accounts 768, and the others are for operators.
+            fill(&row(AuditEvent::AccountDisabled, START), 63).await;
+            for n in 1..12 {
+                let of = Some(subject(&format!("account{n}")));
+                fill(&AuditRow { subject: of, ..row(AuditEvent::AccountDisabled, START) }, 64).await;
             }
+            let of = Some(subject("account12"));
+            fill(&AuditRow { subject: of, ..row(AuditEvent::AccountDisabled, START) }, 0).await;
+            fill(&operator, 1024 - 768).await;
             let last = revoke(&store, "g2").await;
             assert!(matches!(last, Err(StoreError::Unavailable(_))), "{last:?}");
             assert!(is_live(&store, "g2 token", START).await && !is_live(&store, "g1 token", START).await);
