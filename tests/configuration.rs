@@ -479,6 +479,22 @@ fn cf_02_every_path_of_the_gateways_own_is_reserved() {
 }
 
 #[test]
+fn cf_02_paths_of_later_versions_are_kept_and_the_reference_names_them() {
+    let reference = reference();
+    for kept in ["oauth", "connections", "device", "device_authorization", "par", "jwks", "introspect", "dashboard"] {
+        for path in [format!("/{kept}"), format!("/{kept}/x"), format!("/{}", kept.to_ascii_uppercase())] {
+            let found = lines(&problems_of(&GOOD.replace("\"/mcp\"", &format!("{path:?}")), &Overrides::default()));
+            assert!(found.len() == 1 && found[0].contains("kept for a later version"), "{path}: {found:?}");
+        }
+        assert!(reference.contains(&format!("\n- `/{kept}`: ")), "{kept}");
+    }
+    // `api` is the operator's, now and later.
+    for path in ["/api", "/api/oauth", "/mcp/device", "/devices", "/oauth2"] {
+        assert_eq!(problems_of(&GOOD.replace("\"/mcp\"", &format!("{path:?}")), &Overrides::default()), [], "{path}");
+    }
+}
+
+#[test]
 fn an_upstream_url_holds_no_credentials_and_is_not_the_gateway() {
     for url in ["http://user:pass@h/", "http://h/#x", "ftp://h/", "h:1/mcp", "https://mcp.example.com/other"] {
         let found = lines(&problems_of(&GOOD.replace("http://127.0.0.1:1/mcp", url), &Overrides::default()));

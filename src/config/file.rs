@@ -183,8 +183,8 @@ table! {
         /// Whose it is: accounts, clients and tokens of one tenant mean nothing to another. In this version people can
         /// sign in to `default` only, and any other is refused.
         tenant: String = "default";
-        /// Its public path: `/mcp`, `/mcp/{server}`, `/mcp/{tenant}/{server}` or any other that is not one of ours.
-        /// `public_url` and path together are the resource (RFC 8707) that its tokens are good for.
+        /// Its public path: `/mcp`, `/mcp/{server}`, `/mcp/{tenant}/{server}` or any other that is not one of ours, now
+        /// or in a later version (see the end of this page). `public_url` and path together are the resource (RFC 8707) that its tokens are good for.
         path: String = required;
         /// `mcp` serves Streamable HTTP at exactly this path; `http` passes every method and every path below it, but for
         /// OPTIONS, which the gateway answers itself, and TRACE. Of WebDAV, requests with `Destination` (COPY, MOVE), or

@@ -1,6 +1,7 @@
 //! The reference of all keys, made from their declarations; `docs/configuration.md` is its golden copy.
 
 use super::file::TABLES;
+use super::reserved_path::TO_COME;
 use super::table::{Key, TableDeclaration};
 
 /// Returns the full names of all keys, `listen.address` say.
@@ -24,6 +25,10 @@ pub fn reference() -> String {
             out.push_str(&row(key));
         }
     }
+    out.push_str(KEPT_PATHS);
+    for (segment, purpose) in TO_COME {
+        out.push_str(&format!("- `/{segment}`: {purpose}\n"));
+    }
     out
 }
 
@@ -45,6 +50,16 @@ end is cut), so that secrets need not stand in the configuration; `$${` is a lit
 configuration is loaded and never shown. No environment variable sets a key. Relative paths start from the
 folder of the configuration file. The file, the files that references name, and their folders must not be writable by
 everybody.
+";
+
+const KEPT_PATHS: &str = "
+## Paths that no upstream can have
+
+Besides what the gateway answers today (`/authorize`, `/token` and its other endpoints and pages), the following first
+segments are refused in `upstream.path`, however they are written. Later versions will answer there, and an upstream
+that had to move then would lose every token: they are good for its address. `/api` is not among them and will not be:
+services behind the gateway use it.
+
 ";
 
 fn row(key: &Key) -> String {
