@@ -439,6 +439,24 @@ fn cf_02_what_is_bad_in_meaning_is_refused() {
 }
 
 #[test]
+fn cf_02_a_store_that_is_not_there_yet_is_refused_and_its_password_not_shown() {
+    for (store, wished) in [
+        ("postgres://mcpgate:geheim@db/mcpgate", "a store in PostgreSQL is not there yet"),
+        ("postgresql://db", "a store in PostgreSQL is not there yet"),
+        ("memory", "there is no such store, or not yet"),
+        ("embedded:x", "there is no such store, or not yet"),
+        ("", "there is no such store, or not yet"),
+    ] {
+        for overrides in [Overrides::default(), up(), Overrides { data_only: true, ..Overrides::default() }] {
+            let found = lines(&problems_of(&format!("store = {store:?}\n{GOOD}"), &overrides));
+            let whole = format!("gateway.toml:1: store: {wished}; write store = \"embedded\", or remove it");
+            assert_eq!(found, [whole], "{store}");
+        }
+    }
+    assert_eq!(problems_of(&format!("store = \"embedded\"\n{GOOD}"), &Overrides::default()), []);
+}
+
+#[test]
 fn cf_02_a_public_path_is_plain_and_not_ours() {
     for path in [
         "mcp",

@@ -126,6 +126,9 @@ table! {
         /// The folder of the store, the keys and the development certificates. `serve` takes `/var/lib/mcpgate`, `up`
         /// takes `mcpgate` in the user's data home. A change needs a restart.
         data_dir: PathBuf = none;
+        /// Where accounts, clients and tokens are kept: `embedded`, in a file below `data_dir`. It is the only store so
+        /// far.
+        store: String = "embedded";
         /// Worker threads; by default one for each core. A change needs a restart.
         workers: usize = none, 1 to 1024;
         /// What all tokens, codes, client ids and client secrets begin with: 2 to 8 lower-case letters. A change
@@ -184,7 +187,8 @@ table! {
         /// sign in to `default` only, and any other is refused.
         tenant: String = "default";
         /// Its public path: `/mcp`, `/mcp/{server}`, `/mcp/{tenant}/{server}` or any other that is not one of ours, now
-        /// or in a later version (see the end of this page). `public_url` and path together are the resource (RFC 8707) that its tokens are good for.
+        /// or in a later version (see the end of this page). `public_url` and path together are the resource (RFC 8707)
+        /// that its tokens are good for.
         path: String = required;
         /// `mcp` serves Streamable HTTP at exactly this path; `http` passes every method and every path below it, but for
         /// OPTIONS, which the gateway answers itself, and TRACE. Of WebDAV, requests with `Destination` (COPY, MOVE), or

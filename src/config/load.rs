@@ -132,6 +132,7 @@ impl Check<'_> {
         }
         let brand = brand.or_else(|| Brand::parse("mcp"))?;
         self.consistent_lifetimes(&file);
+        self.store(&file.top.store);
         let config = Config {
             file: path.map(Path::to_owned),
             referenced_files: Vec::new(),
@@ -171,6 +172,15 @@ impl Check<'_> {
             max_stale: file.reload.max_stale.value,
         };
         Some(config)
+    }
+
+    fn store(&self, store: &Setting<String>) {
+        let fault = match store.value.split_once(':') {
+            None if store.value == "embedded" => return,
+            Some(("postgres" | "postgresql", _)) => "a store in PostgreSQL is not there yet",
+            None | Some(_) => "there is no such store, or not yet",
+        };
+        self.report.wrong(store, fault, "write store = \"embedded\", or remove it");
     }
 
     fn data_dir(&self, file: &File) -> PathBuf {
