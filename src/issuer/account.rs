@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::audit::OrUnavailable;
-use super::{AccountView, AuthorizeRejection, Caller, ConnectedApp, FailedLogins, Issuer};
+use super::caller::Caller;
+use super::{AccountView, AuthorizeRejection, ConnectedApp, FailedLogins, Issuer};
 use crate::oauth::{Client, ClientId, Grant, GrantId};
 use crate::store::{AuditEvent, AuditRow, LoginSession, Update};
 

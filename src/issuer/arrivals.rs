@@ -2,13 +2,13 @@
 //! seconds; if nothing comes, what stands between it and us keeps it out, and the log here is the only place that can say
 //! so: the request itself never arrives.
 
-use std::collections::VecDeque;
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::{Caller, Issuer};
-use crate::oauth::{Client, ClientId, Lifetime, ResourceIndicator, Subject, Timestamp, TokenHash, show};
+use super::Issuer;
+use super::awaited::Awaited;
+use super::caller::Caller;
+use crate::oauth::{Client, Lifetime, ResourceIndicator, Subject, TokenHash, show};
 use crate::telemetry::ControlEvent;
 
 /// How long a token may take to come.
@@ -19,22 +19,6 @@ const EVERY: Duration = Duration::from_secs(5);
 const MOST: usize = 10_000;
 /// Lines of one look; further ones are counted.
 const LINES: usize = 20;
-
-/// One that was given out.
-#[derive(Debug)]
-struct Awaited {
-    hash: TokenHash,
-    since: Timestamp,
-    client: ClientId,
-    client_name: Option<String>,
-    subject: Subject,
-    resource: ResourceIndicator,
-    address: Option<IpAddr>,
-}
-
-/// Those that were given out of late, the oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Arrivals(Mutex<VecDeque<Awaited>>);
 
 impl Issuer {
     /// Begins to wait for a token that is given to a client for a code.

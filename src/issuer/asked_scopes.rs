@@ -1,7 +1,8 @@
 //! Which scopes a consent page shows, and which of them an approval grants.
 
+use super::caller::Caller;
 use super::interaction::{Asked, Purpose};
-use super::{AskedScope, AuthorizeRejection, Caller, Handles, Issuer};
+use super::{AskedScope, AuthorizeRejection, Handles, Issuer};
 use crate::config::ScopeConfig;
 use crate::oauth::ScopeSet;
 

@@ -1,26 +1,17 @@
 //! The audit row of a deed or refusal, and what becomes of a store that fails.
 
+use super::Issuer;
+use super::caller::Caller;
 use super::diagnosis::Why;
+use super::face::Face;
 use super::refusals::{Cause, Counted};
 use super::rejection::StoreFailed;
 use super::throttle::source_of;
-use super::{Caller, Issuer};
 use crate::oauth::{Came, Rule, Subject};
 use crate::store::{AuditEvent, AuditRow, StoreError};
 
 /// How the reason of a row begins that stands for several.
 const COUNTED: &str = "counted:";
-
-/// Where requests come in that no use case gets to see when they cannot be read.
-#[derive(Debug, Clone, Copy)]
-pub enum Face {
-    /// What browsers open, the authorization endpoint among it.
-    Page,
-    /// Registration.
-    Registration,
-    /// The token and revocation endpoints.
-    Token,
-}
 
 impl Issuer {
     /// Begins the audit row of an event: when, whose, from where. The caller adds who and what.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::diagnosis::Why;
-use super::{Caller, Issuer, TokenRejection};
+use super::{Issuer, TokenRejection};
 use crate::oauth::{
     AccessToken, Client, CodeVerdict, CodeVerifier, Form, GrantType, OAuthError, PresentedCode, ResourceIndicator,
     Rule, TokenHash, TokenResponse, show,

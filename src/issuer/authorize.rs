@@ -1,10 +1,12 @@
 //! Begins an authorization (RFC 6749 4.1.1): who asks, where the answer goes, whether the request obeys the rules, and
 //! what the browser does next.
 
-use super::audit::{Face, OrUnavailable};
+use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::diagnosis::Why;
+use super::face::Face;
 use super::interaction::{Asked, Pending, Purpose};
-use super::{AuthorizeRejection, Caller, Issuer, Started, Step};
+use super::{AuthorizeRejection, Issuer, Started, Step};
 use crate::config::Rates;
 use crate::oauth::{
     AuthorizationRequest, AuthorizationResponse, Client, ClientOrigin, Form, Lifetime, OAuthError, RedirectUri,

@@ -1,37 +1,16 @@
 //! Finds the client of a request: added, registered, or described by a metadata document.
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::diagnosis::Why;
-use super::metadata_document::{NotAdmitted, document_url};
+use super::lookup_failure::LookupFailure;
+use super::metadata_document::document_url;
 use super::rejection::StoreFailed;
-use super::{AuthorizeRejection, Caller, Issuer};
-use crate::oauth::{Client, ClientId, ClientOrigin, Lifetime, OAuthError, Rule};
+use super::{AuthorizeRejection, Issuer};
+use crate::oauth::{Client, ClientId, ClientOrigin, OAuthError, Rule};
 
 /// What the page says of every client that is none.
 const UNKNOWN: &str = "This application is not known here. Remove the connection in the application and add it again.";
-
-/// Why no client was found for an authorization request; the detail is for log and audit trail alone (CI-18).
-#[derive(Debug)]
-pub(super) enum LookupFailure {
-    /// There is none, or its document is no good, or it is switched off.
-    NotAClient(Rule, Option<String>),
-    /// It names a document that is not fetched.
-    NotAdmitted(NotAdmitted),
-    /// Its document cannot be had just now.
-    TryLater(String),
-    /// Too many are asked for, by the key of the configuration, if it is one's limit.
-    Throttled(Lifetime, Option<&'static str>),
-    /// There is no room for another client, which has been recorded.
-    Full(Lifetime),
-    /// The store failed.
-    Unavailable(StoreFailed),
-}
-
-impl From<StoreFailed> for LookupFailure {
-    fn from(failed: StoreFailed) -> Self {
-        Self::Unavailable(failed)
-    }
-}
 
 impl Issuer {
     /// Finds a client that is stored, switched on and admitted. This is all that `/token`, `/revoke` and the later steps of an

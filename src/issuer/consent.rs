@@ -3,10 +3,11 @@
 use zeroize::Zeroizing;
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::identity::display_name;
 use super::interaction::{Asked, Purpose};
 use super::remembered::Memory;
-use super::{AuthorizeRejection, Caller, ConsentView, Decision, Handles, Issuer, LoginView, View};
+use super::{AuthorizeRejection, ConsentView, Decision, Handles, Issuer, LoginView, View};
 use crate::oauth::{
     AuthorizationCode, AuthorizationResponse, CodeRecord, DocumentSource, GrantId, GrantType, OAuthError,
     RefusedRequest, Rule, ScopeSet, TokenHash, ValidatedRequest,

@@ -2,7 +2,8 @@
 //! fails can be diagnosed by whoever reads the log. One line for each refusal that has a row of the audit trail: what
 //! anybody can cause by the thousand is only counted, in the log as well.
 
-use super::{Caller, Issuer};
+use super::Issuer;
+use super::caller::Caller;
 use crate::oauth::{Came, Client, ClientId, ErrorCode, OAuthError, Rule, Subject, show};
 use crate::store::{AuditEvent, AuditRow};
 

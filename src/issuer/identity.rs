@@ -1,9 +1,10 @@
 //! Who a client is, as far as that can be known, and whom its name could be taken for.
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::metadata_document::document_url;
 use super::policy::Policy;
-use super::{AuthorizeRejection, Caller, Identity, Issuer};
+use super::{AuthorizeRejection, Identity, Issuer};
 use crate::oauth::{Client, ClientId, ClientOrigin, MetadataDocumentUrl, VerifiedRedirect, borrowed_brand, resembles};
 
 impl Policy {

@@ -1,9 +1,10 @@
 //! A pending authorization between requests: begun, found again by its two handles, moved on by compare and set.
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::diagnosis::Why;
 use super::throttle::source_of;
-use super::{AuthorizeRejection, Caller, Handles, Issuer, Started, Step, Transaction, View};
+use super::{AuthorizeRejection, Handles, Issuer, Started, Step, Transaction, View};
 use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, TokenHash, ValidatedRequest};
 use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Update};
 

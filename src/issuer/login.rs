@@ -3,13 +3,14 @@
 use zeroize::Zeroizing;
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::diagnosis::Why;
 use super::hash_queue::HashSlot;
 use super::interaction::{Pending, Purpose};
 use super::login_limits::{LoginAttempt, places};
 use super::password::{self, HashError, Verified};
 use super::throttle::Held;
-use super::{AuthorizeRejection, Caller, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
+use super::{AuthorizeRejection, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
 use crate::config::LoginPolicy;
 use crate::oauth::{Lifetime, LoginNameHash, Rule, SessionSecret, Subject};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};

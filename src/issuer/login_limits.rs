@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Caller;
 use super::budget::Tally;
+use super::caller::Caller;
 use super::hash_queue::{Asker, HashQueue, HashSlot};
 use super::throttle::{Held, network, site, source};
 use crate::clock::Clock;

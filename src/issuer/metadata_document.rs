@@ -1,14 +1,13 @@
 //! Clients described by a document at their id's URL (Client ID Metadata Documents): when one is fetched, how long it is
 //! believed, and what happens when it changes or cannot be had.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use super::audit::OrUnavailable;
-use super::client_lookup::LookupFailure;
+use super::caller::Caller;
+use super::documents::Fault;
+use super::lookup_failure::{LookupFailure, NotAdmitted};
 use super::policy::Policy;
 use super::register::left_out_reason;
-use super::{Caller, Issuer, shipped};
+use super::{Issuer, shipped};
 use crate::config::{MetadataDocumentConfig, MetadataDocumentMode};
 use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, Lifetime, MetadataDocumentUrl,
@@ -29,68 +28,6 @@ const OUTAGE: Lifetime = Lifetime::from_secs(7 * 24 * 3600);
 
 /// The key that bounds how many documents are fetched.
 const FETCHES: &str = "rates.fetches_per_host_per_minute";
-
-/// Documents held in memory: those under way, and those that just failed.
-const MAX_REMEMBERED: usize = 10_000;
-
-/// Why a document made no client, for log and audit trail (CI-18).
-#[derive(Debug, Clone, thiserror::Error)]
-enum Fault {
-    /// It cannot be had.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// What it says is no client.
-    #[error("{0}")]
-    Content(String),
-}
-
-impl Fault {
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::Fetch(error) => error.is_transient(),
-            Self::Content(_) => false,
-        }
-    }
-
-    /// Returns whether a copy of a trusted publisher's document may stand in. The edges of large clients refuse some data
-    /// centres, or let them wait. No other fault counts: whoever can break TLS must gain nothing, and a document that is
-    /// gone (404, 410) is gone.
-    fn lets_copy_stand_in(&self) -> bool {
-        matches!(self, Self::Fetch(FetchError::Status { code: 403, .. } | FetchError::Slow))
-    }
-
-    /// Returns what the other side said of itself.
-    fn said(&self) -> &str {
-        if let Self::Fetch(FetchError::Status { said, .. }) = self { said } else { "" }
-    }
-}
-
-/// How the last attempt at a document ended, and until when there is no other.
-type Failed = Option<(Timestamp, Fault)>;
-
-/// Documents by client. The lock of each entry is held while its document is fetched, so that all who wait share one
-/// fetch. Content and age are in the store.
-#[derive(Debug, Default)]
-pub(super) struct Documents(Mutex<HashMap<ClientId, Arc<tokio::sync::Mutex<Failed>>>>);
-
-impl Documents {
-    fn find(&self, id: &ClientId) -> Option<Arc<tokio::sync::Mutex<Failed>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(Arc::clone)
-    }
-
-    /// Adds an entry; `None` while all of them are needed.
-    fn add(&self, id: &ClientId, now: Timestamp) -> Option<Arc<tokio::sync::Mutex<Failed>>> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= MAX_REMEMBERED && !entries.contains_key(id) {
-            // An entry in use must stay, or a second fetch of the same document could begin; one that failed too, or it
-            // would be tried again at once.
-            let backs_off = |failed: &Failed| failed.as_ref().is_some_and(|(until, _)| now < *until);
-            entries.retain(|_, e| Arc::strong_count(e) > 1 || e.try_lock().is_ok_and(|failed| backs_off(&failed)));
-        }
-        let room = entries.len() < MAX_REMEMBERED || entries.contains_key(id);
-        room.then(|| Arc::clone(entries.entry(id.clone()).or_default()))
-    }
-}
 
 impl Issuer {
     /// Finds the client that the document at `id` describes, fetching it unless the `stored` copy is fresh.
@@ -280,43 +217,6 @@ impl Issuer {
         let row = self.within_limits(row);
         self.store.put_document_client(client.clone(), void_consents, row).await.or_unavailable(self, caller).await?;
         Ok(client)
-    }
-}
-
-/// Why a document is not fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotAdmitted {
-    /// The id is no URL of a document, whatever the configuration says.
-    NoUrl,
-    /// Its host is not one of the public DNS.
-    Internal,
-    /// No documents are fetched.
-    Off,
-    /// Neither the URL nor its host is listed.
-    NotListed,
-}
-
-impl NotAdmitted {
-    /// Returns the key of the configuration that keeps it out.
-    pub(super) const fn key(self) -> Option<&'static str> {
-        match self {
-            Self::NoUrl => None,
-            Self::Internal => Some("outbound.allow_addresses"),
-            Self::Off => Some("client_id_metadata_documents.mode"),
-            Self::NotListed => Some("client_id_metadata_documents.allow"),
-        }
-    }
-
-    /// Returns what would have been right.
-    pub(super) const fn expected(self) -> &'static str {
-        match self {
-            Self::NoUrl => {
-                "an https URL with a path, spelled as a URL parser writes it, without user name, query and fragment"
-            }
-            Self::Internal => "a host of the public DNS, or an address of it in outbound.allow_addresses",
-            Self::Off => "a client that is registered: client_id_metadata_documents.mode is off",
-            Self::NotListed => "a URL or host among client_id_metadata_documents.allow",
-        }
     }
 }
 

@@ -12,11 +12,15 @@ mod asked_scopes;
 mod audit;
 mod authorization_code;
 mod authorize;
+mod awaited;
 mod budget;
+mod caller;
 mod client_lookup;
 mod clock;
 mod consent;
 mod diagnosis;
+mod documents;
+mod face;
 mod fetches;
 mod hash_queue;
 mod identity;
@@ -24,6 +28,7 @@ mod interaction;
 mod levels;
 mod login;
 mod login_limits;
+mod lookup_failure;
 mod metadata_document;
 mod own_password;
 mod password;
@@ -46,8 +51,9 @@ pub use administration::{
     AcceptedTime, Administration, AdministrationError, AuditQuery, FirstAccount, NewAccount, NewClient, OperatorToken,
     Withdrawal, Withdrawn,
 };
-pub use audit::Face;
+pub use caller::Caller;
 pub use clock::ClockWatch;
+pub use face::Face;
 pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use view::{
     AccountView, AskedScope, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, Identity, LoginOutcome,
@@ -55,15 +61,14 @@ pub use view::{
     View,
 };
 
-use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::oauth::{Rule, TenantId, TokenKeys};
+use crate::oauth::{TenantId, TokenKeys};
 use crate::outbound::Fetch;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -91,30 +96,11 @@ pub struct Issuer {
     pub(crate) tenant: TenantId,
     throttle: throttle::Throttle,
     login_limits: login_limits::LoginLimits,
-    documents: metadata_document::Documents,
+    documents: documents::Documents,
     refusals: refusals::Refusals,
-    arrivals: arrivals::Arrivals,
+    arrivals: awaited::Arrivals,
     /// Held while the uses of tokens are reported to the store.
     reporting: tokio::sync::Mutex<()>,
-}
-
-/// Who asks: for audit, throttling and logs.
-#[derive(Debug, Clone, Default)]
-pub struct Caller {
-    /// The peer's address, behind trusted proxies.
-    pub address: Option<IpAddr>,
-    /// The request id.
-    pub request_id: Option<String>,
-    /// The rule that the request broke, once it is known: for its access line.
-    pub broken: OnceLock<Rule>,
-}
-
-impl Caller {
-    /// Makes the caller of a request that comes from `address`.
-    #[must_use]
-    pub const fn new(address: Option<IpAddr>, request_id: Option<String>) -> Self {
-        Self { address, request_id, broken: OnceLock::new() }
-    }
 }
 
 impl Issuer {
@@ -145,9 +131,9 @@ impl Issuer {
             tenant: TenantId::default(),
             throttle,
             login_limits,
-            documents: metadata_document::Documents::default(),
+            documents: documents::Documents::default(),
             refusals,
-            arrivals: arrivals::Arrivals::default(),
+            arrivals: awaited::Arrivals::default(),
             reporting: tokio::sync::Mutex::default(),
         }
     }

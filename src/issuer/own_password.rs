@@ -3,8 +3,9 @@
 use zeroize::Zeroizing;
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::login::Compared;
-use super::{AuthorizeRejection, Caller, Issuer, OwnPassword, PasswordChanged};
+use super::{AuthorizeRejection, Issuer, OwnPassword, PasswordChanged};
 use crate::oauth::LoginNameHash;
 use crate::store::{Account, AuditEvent, AuditRow, NewPassword, PasswordChange, Update};
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::diagnosis::Why;
-use super::{Caller, Issuer, TokenRejection};
+use super::{Issuer, TokenRejection};
 use crate::oauth::{
     AccessToken, Client, Form, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshVerdict, ResourceIndicator,
     Rule, ScopeSet, TokenResponse, show,

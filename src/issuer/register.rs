@@ -1,8 +1,9 @@
 //! Dynamic client registration (RFC 7591): open when the operator lets it be, limited by address and by number.
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::diagnosis::Why;
-use super::{Caller, Issuer, Registered, TokenRejection};
+use super::{Issuer, Registered, TokenRejection};
 use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime,
     ReadMetadata, Rule,

@@ -1,9 +1,10 @@
 //! Consent that is remembered: to whom, and when it may stand for a new one.
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::interaction::Asked;
 use super::policy::Policy;
-use super::{AuthorizeRejection, Caller, Issuer};
+use super::{AuthorizeRejection, Issuer};
 use crate::oauth::{ClientOrigin, MetadataDocumentUrl, RedirectUri, ScopeSet, TokenHash};
 use crate::store::{Consent, LoginSession};
 

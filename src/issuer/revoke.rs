@@ -1,8 +1,9 @@
 //! Token revocation (RFC 7009).
 
 use super::audit::OrUnavailable;
+use super::caller::Caller;
 use super::diagnosis::Why;
-use super::{Caller, Issuer, TokenRejection};
+use super::{Issuer, TokenRejection};
 use crate::oauth::{AccessToken, Client, Form, GrantId, OAuthError, RefreshToken, Rule, Subject, TokenHash};
 use crate::store::{AuditEvent, AuditRow, Update};
 use crate::telemetry::ControlEvent;

@@ -1,7 +1,8 @@
 //! One-time links by which a person sets a password: the first one, or a new one.
 
 use super::audit::OrUnavailable;
-use super::{AuthorizeRejection, Caller, Issuer, SetupOutcome};
+use super::caller::Caller;
+use super::{AuthorizeRejection, Issuer, SetupOutcome};
 use crate::oauth::{LoginNameHash, SessionSecret};
 use crate::store::{Account, AuditEvent, NewPassword, SetupLink, Update};
 

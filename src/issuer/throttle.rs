@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Caller;
-use super::audit::Face;
 use super::budget::{Budget, Tally, quota};
+use super::caller::Caller;
+use super::face::Face;
 use super::fetches::{FetchLeave, Fetches};
 use super::levels::{Allowance, Asker, Failures, Known, Levels};
 use crate::clock::Clock;

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::audit::{Face, OrUnavailable};
+use super::audit::OrUnavailable;
 use super::authorization_code::PresentedAtToken;
+use super::caller::Caller;
 use super::diagnosis::Why;
+use super::face::Face;
 use super::policy::Policy;
 use super::refresh_token::RefreshAtToken;
 use super::rejection::StoreFailed;
 use super::throttle::Held;
-use super::{Caller, Issuer, TokenRejection};
+use super::{Issuer, TokenRejection};
 use crate::oauth::{
     AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, Form, Grant,
     GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TokenRequest,

@@ -4,18 +4,18 @@
 //! learns from the change log. Nothing here asks who the operator is: whoever may open the data directory, or has
 //! signed in to the dashboard, is one. Start with `Administration`; accounts, clients and grants have a file each.
 
+mod accepted_time;
 mod accounts;
 mod audit_trail;
 mod clients;
-mod clock;
 mod documents;
 mod grants;
 mod withdrawal;
 
+pub use accepted_time::AcceptedTime;
 pub use accounts::{FirstAccount, NewAccount};
 pub use audit_trail::AuditQuery;
 pub use clients::NewClient;
-pub use clock::AcceptedTime;
 pub use grants::OperatorToken;
 pub use withdrawal::{Withdrawal, Withdrawn};
 
