@@ -44,7 +44,7 @@
 //! builds the head for the upstream, `upstream.rs` sends it, `answer.rs` and `relay.rs` bring the answer back.
 //!
 //! An authorization code at `/token`: `server/dispatch.rs` hands over to `endpoints/mod.rs`, `endpoints/token.rs` reads
-//! the form, `issuer/token.rs` authenticates the client, `issuer/authorization_code.rs` prepares the redemption,
+//! the form, `issuer/token/request.rs` authenticates the client, `issuer/token/authorization_code.rs` prepares the redemption,
 //! `store/embedded/codes.rs` asks `oauth/token.rs` for the verdict inside one transaction, and the new token enters
 //! `token_cache`.
 //!

@@ -4,9 +4,9 @@ use super::Issuer;
 use super::caller::Caller;
 use super::diagnosis::Why;
 use super::face::Face;
-use super::refusals::{Cause, Counted};
+use super::limits::refusals::{Cause, Counted};
+use super::limits::throttle::source_of;
 use super::rejection::StoreFailed;
-use super::throttle::source_of;
 use crate::oauth::{Came, Rule, Subject};
 use crate::store::{AuditEvent, AuditRow, StoreError};
 

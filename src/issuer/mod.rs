@@ -3,48 +3,22 @@
 //! It does not speak HTTP and renders no page: faces hand in what was sent and turn steps, views and rejections into
 //! answers. It knows the rules (`oauth`), the store, the token cache (to fill it and to make it forget), the clock,
 //! randomness, the configuration and the one outbound fetcher. Begin with `authorize.rs`, then `interaction.rs`,
-//! `login.rs`, `consent.rs`; and `token.rs` with a file for each grant.
+//! `sign_in.rs`, `consent.rs`; and `request.rs` with a file for each grant.
 
-mod account;
 mod administration;
-mod arrivals;
-mod asked_scopes;
 mod audit;
-mod authorization_code;
-mod authorize;
-mod awaited;
-mod budget;
+mod authorization;
 mod caller;
-mod client_lookup;
+mod client;
 mod clock;
-mod consent;
 mod diagnosis;
-mod documents;
 mod face;
-mod fetches;
-mod hash_queue;
-mod identity;
-mod interaction;
-mod levels;
+mod limits;
 mod login;
-mod login_limits;
-mod lookup_failure;
-mod metadata_document;
-mod own_password;
-mod password;
 mod policy;
-mod refresh_token;
-mod refusals;
-mod register;
 mod rejection;
-mod remembered;
-mod revoke;
-mod setup_link;
-mod shipped;
 mod sweep;
-mod throttle;
 mod token;
-mod uses;
 mod view;
 
 pub use administration::{
@@ -94,11 +68,11 @@ pub struct Issuer {
     pub(crate) metrics: Arc<Metrics>,
     /// Whose issuer this is; all that it reads and writes is this tenant's.
     pub(crate) tenant: TenantId,
-    throttle: throttle::Throttle,
-    login_limits: login_limits::LoginLimits,
-    documents: documents::Documents,
-    refusals: refusals::Refusals,
-    arrivals: awaited::Arrivals,
+    throttle: limits::throttle::Throttle,
+    login_limits: limits::login_limits::LoginLimits,
+    documents: client::documents::Documents,
+    refusals: limits::refusals::Refusals,
+    arrivals: token::awaited::Arrivals,
     /// Held while the uses of tokens are reported to the store.
     reporting: tokio::sync::Mutex<()>,
 }
@@ -116,9 +90,9 @@ impl Issuer {
         config: Arc<ArcSwap<Config>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let throttle = throttle::Throttle::new(&clock, &config.load());
-        let login_limits = login_limits::LoginLimits::new(&clock, &config.load());
-        let refusals = refusals::Refusals::new(&clock);
+        let throttle = limits::throttle::Throttle::new(&clock, &config.load());
+        let login_limits = limits::login_limits::LoginLimits::new(&clock, &config.load());
+        let refusals = limits::refusals::Refusals::new(&clock);
         Self {
             store,
             cache,
@@ -131,9 +105,9 @@ impl Issuer {
             tenant: TenantId::default(),
             throttle,
             login_limits,
-            documents: documents::Documents::default(),
+            documents: client::documents::Documents::default(),
             refusals,
-            arrivals: awaited::Arrivals::default(),
+            arrivals: token::awaited::Arrivals::default(),
             reporting: tokio::sync::Mutex::default(),
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Administration, AdministrationError, done};
-use crate::issuer::password;
+use crate::issuer::login::password;
 use crate::oauth::{LoginNameHash, SessionSecret, Subject};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, Insertion, NewPassword, Renaming, SetupLink};
 

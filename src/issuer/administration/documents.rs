@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::metadata_document::{document_url, joined};
-use super::super::policy::Policy;
-use super::super::register::left_out_reason;
 use super::{Administration, AdministrationError};
 use crate::issuer::Registered;
+use crate::issuer::client::metadata_document::{document_url, joined};
+use crate::issuer::client::register::left_out_reason;
+use crate::issuer::policy::Policy;
 use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, MetadataDocumentUrl, ReadMetadata,
 };

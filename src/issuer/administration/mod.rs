@@ -22,7 +22,7 @@ pub use withdrawal::{Withdrawal, Withdrawn};
 use std::sync::Arc;
 
 use super::PasswordRefused;
-use super::password::HashError;
+use super::login::password::HashError;
 use crate::clock::Clock;
 use crate::config::{Config, UpstreamConfig};
 use crate::entropy::Entropy;

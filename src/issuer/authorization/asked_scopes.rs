@@ -1,0 +1,43 @@
+//! Which scopes a consent page shows, and which of them an approval grants.
+
+use super::interaction::{Asked, Purpose};
+use crate::config::ScopeConfig;
+use crate::issuer::caller::Caller;
+use crate::issuer::{AskedScope, AuthorizeRejection, Handles, Issuer};
+use crate::oauth::ScopeSet;
+
+impl Issuer {
+    /// Returns what an approval with these ticks grants. AZ-28: a form can take scopes away, never add any: neither one that
+    /// the client did not ask for, nor one that the configuration no longer has, so that no page shows it.
+    pub(in crate::issuer) fn granted(&self, asked: &Asked, ticked: &ScopeSet) -> ScopeSet {
+        let shown: ScopeSet = self.asked_scopes(asked).into_iter().map(|scope| scope.name).collect();
+        ticked.intersection(&shown)
+    }
+
+    /// Returns the scopes that the page of a request shows.
+    pub(in crate::issuer) fn asked_scopes(&self, asked: &Asked) -> Vec<AskedScope> {
+        let policy = self.policy();
+        let Some(upstream) = policy.upstream(&asked.request.resource) else { return Vec::new() };
+        let wanted = upstream.scopes.iter().filter(|scope| asked.request.scopes.contains(scope.name.as_str()));
+        let named = |scope: &ScopeConfig| AskedScope {
+            name: scope.name.clone(),
+            title: scope.title.clone(),
+            description: scope.description.clone(),
+            sensitive: scope.sensitive,
+            // Without a scope that every request needs, the rest is worth nothing.
+            preticked: !scope.sensitive || upstream.required_scopes.contains(scope.name.as_str()),
+        };
+        wanted.map(named).collect()
+    }
+
+    /// Returns the scopes that the consent page of a transaction shows now, whether it was decided before or not.
+    ///
+    /// # Errors
+    /// `Gone`, `Expired`, `Page` when its client is no longer welcome, `Unavailable`.
+    pub async fn offered(&self, handles: &Handles, caller: &Caller) -> Result<Vec<AskedScope>, AuthorizeRejection> {
+        match self.transaction(handles, caller).await?.purpose {
+            Purpose::Authorization(asked) => Ok(self.asked_scopes(&asked)),
+            Purpose::Account => Ok(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Begins an authorization (RFC 6749 4.1.1): who asks, where the answer goes, whether the request obeys the rules, and
+//! what the browser does next.
+
+use super::interaction::{Asked, Pending, Purpose};
+use crate::config::Rates;
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::diagnosis::Why;
+use crate::issuer::face::Face;
+use crate::issuer::{AuthorizeRejection, Issuer, Started, Step};
+use crate::oauth::{
+    AuthorizationRequest, AuthorizationResponse, Client, ClientOrigin, Form, Lifetime, OAuthError, RedirectUri,
+    RefusedRequest, Rule,
+};
+use crate::store::{AuditEvent, AuditRow, LoginSession};
+
+/// The key that pages and forms are limited by.
+const PAGE_RATE: &str = "rates.authorize_per_second";
+
+impl Issuer {
+    /// Begins an authorization, or finishes it at once when nothing need be asked. `referer` is where the browser says that
+    /// it comes from, when it opens a page of its own and not a frame.
+    ///
+    /// # Errors
+    /// `Page` until the redirect URI is verified, from then on `Redirect`, or `Unsolicited` for a client that the user does
+    /// not know; `Throttled`, `Unavailable`.
+    pub async fn begin_authorization(
+        &self,
+        query: Form,
+        session: Option<&str>,
+        referer: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Started, AuthorizeRejection> {
+        let policy = self.policy();
+        self.within_budget(&policy.config.rates, caller).await?;
+        let request = AuthorizationRequest::new(query);
+        // RFC 6749 4.1.2.1: client and redirect URI first. Until both hold nobody is redirected anywhere.
+        let id = match request.client_id() {
+            Ok(id) => id,
+            Err(error) => return Err(self.refuse_by_page(error, None, None, caller).await),
+        };
+        let client = self.client_for_authorization(&id, caller).await?;
+        let redirect = match request.verify_redirect(&client, &policy.config.own_origins()) {
+            Ok(redirect) => redirect,
+            Err(error) => return Err(self.refuse_by_page(error, None, Some(&client), caller).await),
+        };
+        match request.validate(&client, redirect, &policy.request()) {
+            Ok(request) => self.start(Asked { client, request }, session, referer, caller).await,
+            Err(refused) => {
+                let session = self.live_session(session, caller).await?;
+                Err(self.refuse_to_client(*refused, &client, session.as_ref(), caller).await)
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        asked: Asked,
+        session: Option<&str>,
+        referer: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Started, AuthorizeRejection> {
+        let prompt = asked.request.prompt;
+        let session = self.live_session(session, caller).await?.filter(|_| !prompt.login);
+        let Some(session) = session else {
+            if prompt.none {
+                let (rule, words) = (Rule::LoginNeeded, "nobody is logged in");
+                return Err(self.refuse_silently(asked, rule, words, None, caller).await);
+            }
+            let (_, transaction) = self.begin_transaction(Some(&asked), None, caller).await?;
+            return Ok(Started { step: Step::LogIn, transaction: Some(transaction) });
+        };
+        let granted = self.consent_is_remembered(&asked, &session, referer, caller).await?;
+        if prompt.none && !granted {
+            let (rule, words) = (Rule::ConsentNeeded, "consent is needed");
+            return Err(self.refuse_silently(asked, rule, words, Some(&session), caller).await);
+        }
+        let (interaction, transaction) = self.begin_transaction(Some(&asked), Some(&session), caller).await?;
+        if granted {
+            let location = self.issue_code_silently(&interaction, &asked, &session, caller).await?;
+            return Ok(Started { step: Step::Redirect(location), transaction: None });
+        }
+        Ok(Started { step: Step::Consent, transaction: Some(transaction) })
+    }
+
+    /// Refuses because nothing may be shown (`prompt=none`) and something would have to be.
+    async fn refuse_silently(
+        &self,
+        asked: Asked,
+        rule: Rule,
+        words: &'static str,
+        session: Option<&LoginSession>,
+        caller: &Caller,
+    ) -> AuthorizeRejection {
+        let error = OAuthError::new(rule, words);
+        let refused = RefusedRequest { redirect: asked.request.redirect, state: asked.request.state, error };
+        self.refuse_to_client(refused, &asked.client, session, caller).await
+    }
+
+    /// Takes one request from the budget of its address.
+    pub(in crate::issuer) async fn within_budget(
+        &self,
+        rates: &Rates,
+        caller: &Caller,
+    ) -> Result<(), AuthorizeRejection> {
+        let Err(wait) = self.throttle.authorization(caller, rates) else { return Ok(()) };
+        self.refuse_authorization(Why::from(Rule::RateLimited).by(PAGE_RATE), caller).await;
+        Err(AuthorizeRejection::Throttled(wait))
+    }
+
+    /// Takes one of our pages, or one form of a page, from the budget of its address: before the store or a body is read.
+    ///
+    /// # Errors
+    /// `Throttled`.
+    pub async fn admit_form(&self, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        let Err(wait) = self.throttle.form(caller, &self.config.load().rates) else { return Ok(()) };
+        self.record_refused(Face::Page, Why::from(Rule::RateLimited).by(PAGE_RATE), caller).await;
+        Err(AuthorizeRejection::Throttled(wait))
+    }
+
+    /// Records that a transaction cannot go on; `rule` says why, which the page does not.
+    pub(in crate::issuer) async fn gone(&self, rule: Rule, caller: &Caller) -> AuthorizeRejection {
+        self.refuse_authorization(rule.into(), caller).await;
+        AuthorizeRejection::Gone
+    }
+
+    /// Records that a transaction was not finished in time, and says how it can be begun once more.
+    pub(in crate::issuer) async fn expired(
+        &self,
+        pending: &Pending,
+        after: Lifetime,
+        caller: &Caller,
+    ) -> AuthorizeRejection {
+        self.refuse_authorization(Rule::SignInExpired.into(), caller).await;
+        let again = match &pending.purpose {
+            Purpose::Account => "/account".to_owned(),
+            Purpose::Authorization(asked) => format!("/authorize?{}", asked.request.to_query(&asked.client.id)),
+        };
+        AuthorizeRejection::Expired { after, again }
+    }
+
+    /// Records that a transaction was decided before.
+    pub(in crate::issuer) async fn finished(&self, caller: &Caller) -> AuthorizeRejection {
+        self.refuse_authorization(Rule::SignInEnded.into(), caller).await;
+        AuthorizeRejection::Finished
+    }
+
+    /// Records a refusal that is shown on our own origin. `detail` is for log and audit trail, never for the page.
+    pub(in crate::issuer) async fn refuse_by_page(
+        &self,
+        error: OAuthError,
+        detail: Option<&str>,
+        client: Option<&Client>,
+        caller: &Caller,
+    ) -> AuthorizeRejection {
+        let why = Why::from(&error).because(detail);
+        self.refuse_authorization(client.map_or(why, |client| why.of(client)), caller).await;
+        AuthorizeRejection::Page(error)
+    }
+
+    /// Records a refusal that is meant for the client, and says how it gets there.
+    async fn refuse_to_client(
+        &self,
+        refused: RefusedRequest,
+        client: &Client,
+        session: Option<&LoginSession>,
+        caller: &Caller,
+    ) -> AuthorizeRejection {
+        self.refuse_authorization(Why::from(&refused.error).of(client), caller).await;
+        let is_known = match self.is_known_to_user(client, refused.redirect.uri(), session, caller).await {
+            Ok(is_known) => is_known,
+            Err(unavailable) => return unavailable,
+        };
+        let issuer = &self.config.load().public_url;
+        let RefusedRequest { redirect, state, error } = refused;
+        let location = AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer);
+        if is_known {
+            return AuthorizeRejection::Redirect(location);
+        }
+        let uri = redirect.uri();
+        let is_scheme = uri.private_use_scheme().is_some();
+        AuthorizeRejection::Unsolicited { error, location, target: uri.display_host(), is_scheme }
+    }
+
+    /// Returns whether a browser may be sent to a client of which its user has seen no page yet.
+    ///
+    /// RFC 9700 4.11.2: anybody can register a client, and a link to us must neither lead to whatever site it names nor
+    /// launch a program on a stranger's word. A server on the user's own machine is no such site; for a client that an
+    /// operator added, and for a publisher that the operator trusts, the operator answers; and one that this user has
+    /// connected is no stranger.
+    async fn is_known_to_user(
+        &self,
+        client: &Client,
+        redirect: &RedirectUri,
+        session: Option<&LoginSession>,
+        caller: &Caller,
+    ) -> Result<bool, AuthorizeRejection> {
+        let is_vouched_for = client.origin == ClientOrigin::Manual || self.policy().publisher(client).is_some();
+        if is_vouched_for || redirect.is_loopback() {
+            return Ok(true);
+        }
+        let Some(session) = session else { return Ok(false) };
+        let (subject, now) = (Some(&session.subject), self.clock.now());
+        let grants = self.store.list_grants(&self.tenant, subject, Some(&client.id), now).await;
+        Ok(!grants.or_unavailable(self, caller).await?.is_empty())
+    }
+
+    pub(in crate::issuer) async fn refuse_authorization(&self, why: Why<'_>, caller: &Caller) {
+        let row = self.audit(AuditEvent::AuthorizationRefused, caller);
+        self.refuse(AuditRow { client: why.client_id(), ..row }, why, caller).await;
+    }
+}

@@ -1,0 +1,258 @@
+//! Consent: what the page shows, what is decided, what is remembered, and the code that follows.
+
+use zeroize::Zeroizing;
+
+use super::interaction::{Asked, Purpose};
+use super::remembered::Memory;
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::client::identity::display_name;
+use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, Issuer, LoginView, View};
+use crate::oauth::{
+    AuthorizationCode, AuthorizationResponse, CodeRecord, DocumentSource, GrantId, GrantType, OAuthError,
+    RefusedRequest, Rule, ScopeSet, TokenHash, ValidatedRequest,
+};
+use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
+use crate::telemetry::ControlEvent;
+
+/// What a user approved, now or before.
+struct Approval {
+    code: AuthorizationCode,
+    scopes: ScopeSet,
+    remember: Option<Consent>,
+    event: AuditEvent,
+}
+
+impl Issuer {
+    /// Carries out what the user decided; returns where the browser goes: to the client, with a code or a refusal.
+    ///
+    /// # Errors
+    /// `NothingApproved`; `Gone` when the transaction has expired or is another session's; `Finished` when it was decided
+    /// before; `Page` when its client is no longer welcome; `Unavailable`.
+    pub async fn decide(
+        &self,
+        handles: &Handles,
+        decision: Decision,
+        caller: &Caller,
+    ) -> Result<String, AuthorizeRejection> {
+        let pending = self.transaction(handles, caller).await?;
+        let session = self.live_session(handles.session.as_deref(), caller).await?;
+        // The very session that saw the page: another one, even of the same user, has not seen it.
+        let bound = session.filter(|s| pending.interaction.session == Some(s.hash));
+        let (Some(session), Purpose::Authorization(asked)) = (bound, pending.purpose) else {
+            return Err(self.gone(Rule::SignInOfAnotherSession, caller).await);
+        };
+        match pending.interaction.step {
+            InteractionStep::Consent => {}
+            InteractionStep::Ended => return self.decided_before(handles, &asked, &session, &decision, caller).await,
+            InteractionStep::LogIn => return Err(self.gone(Rule::SignInBeforeLogin, caller).await),
+        }
+        let granted = match &decision {
+            Decision::Deny => None,
+            Decision::Approve(ticked) => {
+                let left = self.granted(&asked, ticked);
+                // Taking all of them away decides nothing.
+                if left.is_empty() && !asked.request.scopes.is_empty() {
+                    return Err(AuthorizeRejection::NothingApproved);
+                }
+                Some(left)
+            }
+        };
+        let Some(scopes) = granted else { return self.deny(&pending.interaction, *asked, &session, caller).await };
+        let remember = self.to_remember(&asked, &session, scopes.clone());
+        let approval = Approval { code: self.code_of(handles), scopes, remember, event: AuditEvent::ConsentGiven };
+        match self.issue_code(&pending.interaction, &asked, &session, approval, caller).await? {
+            Some(location) => Ok(location),
+            None => self.decided_before(handles, &asked, &session, &decision, caller).await,
+        }
+    }
+
+    /// Answers a form that was sent twice. A browser shows the answer to the second click, so that must be the answer to
+    /// the first: the same code, as long as nobody has used it (CN-18). A form with other ticks is another decision: its
+    /// sender must not get a code for what is not ticked on it.
+    async fn decided_before(
+        &self,
+        handles: &Handles,
+        asked: &Asked,
+        session: &LoginSession,
+        decision: &Decision,
+        caller: &Caller,
+    ) -> Result<String, AuthorizeRejection> {
+        let code = self.code_of(handles);
+        let (found, ticked) = match decision {
+            Decision::Approve(ticked) => (self.store.find_code(&self.tenant, &code.hash()).await, ticked),
+            Decision::Deny => return Err(self.finished(caller).await),
+        };
+        let waits = |c: &CodeRecord| {
+            c.used_at.is_none()
+                && c.scopes == self.granted(asked, ticked)
+                && self.clock.now() < c.expires_at
+                && c.challenge.is_some()
+                && c.subject == session.subject
+        };
+        match found.or_unavailable(self, caller).await?.filter(waits) {
+            Some(_) => Ok(self.success(&asked.request, &code)),
+            None => Err(self.finished(caller).await),
+        }
+    }
+
+    /// Makes the code of a consent form: the same one each time this browser sends the form. Nobody else has both
+    /// handles, 256 random bits each, and without the server's key they make no code.
+    fn code_of(&self, handles: &Handles) -> AuthorizationCode {
+        let cookie = handles.cookie.as_deref().unwrap_or_default();
+        let both = Zeroizing::new(format!("code of {} {cookie}", handles.transaction));
+        AuthorizationCode::mint(TokenHash::of(both.as_bytes()).0, &self.keys.load())
+    }
+
+    fn success(&self, request: &ValidatedRequest, code: &AuthorizationCode) -> String {
+        let (state, issuer) = (request.state.as_deref(), &self.config.load().public_url);
+        AuthorizationResponse::success(&request.redirect, code.reveal(), state, issuer)
+    }
+
+    async fn deny(
+        &self,
+        interaction: &Interaction,
+        asked: Asked,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<String, AuthorizeRejection> {
+        let (subject, client, resource) = (&session.subject, &asked.client.id, &asked.request.resource);
+        let row = AuditRow {
+            client: Some(client.clone()),
+            resource: Some(resource.clone()),
+            scopes: Some(asked.request.scopes.clone()),
+            ..self.audit_by(subject, AuditEvent::AuthorizationDenied, caller)
+        };
+        let denied = self.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
+        if denied.or_unavailable(self, caller).await? == Update::NotFound {
+            return Err(self.finished(caller).await);
+        }
+        self.metrics.control(ControlEvent::AuthorizationDenied);
+        let error = OAuthError::new(Rule::UserDenied, "the user denied the request");
+        let RefusedRequest { redirect, state, error } =
+            RefusedRequest { redirect: asked.request.redirect, state: asked.request.state, error };
+        let issuer = &self.config.load().public_url;
+        Ok(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
+    }
+
+    /// Issues a code on remembered consent.
+    pub(in crate::issuer) async fn issue_code_silently(
+        &self,
+        interaction: &Interaction,
+        asked: &Asked,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<String, AuthorizeRejection> {
+        let approval = Approval {
+            code: AuthorizationCode::mint(self.entropy.random_32(), &self.keys.load()),
+            scopes: asked.request.scopes.clone(),
+            remember: None,
+            event: AuditEvent::CodeIssued,
+        };
+        match self.issue_code(interaction, asked, session, approval, caller).await? {
+            Some(location) => Ok(location),
+            None => Err(self.gone(Rule::SignInEnded, caller).await),
+        }
+    }
+
+    /// Stores a code and ends its transaction in one call, so that a double click makes one code (CN-18); returns the
+    /// Location of the success, or `None` when the transaction had ended before.
+    async fn issue_code(
+        &self,
+        interaction: &Interaction,
+        asked: &Asked,
+        session: &LoginSession,
+        approval: Approval,
+        caller: &Caller,
+    ) -> Result<Option<String>, AuthorizeRejection> {
+        let (client, request) = (&asked.client, &asked.request);
+        let grant = GrantId(self.entropy.random_16());
+        let now = self.clock.now();
+        let record = CodeRecord {
+            hash: approval.code.hash(),
+            tenant: self.tenant.clone(),
+            grant,
+            client: client.id.clone(),
+            subject: session.subject.clone(),
+            redirect: request.redirect.clone(),
+            challenge: Some(request.challenge.clone()),
+            resource: request.resource.clone(),
+            scopes: approval.scopes,
+            authenticated_at: session.authenticated_at,
+            issued_at: now,
+            expires_at: now.plus(self.config.load().tokens.code),
+            used_at: None,
+            failures: 0,
+        };
+        let row = AuditRow {
+            client: Some(client.id.clone()),
+            resource: Some(record.resource.clone()),
+            scopes: Some(record.scopes.clone()),
+            target: Some(grant.to_string()),
+            ..self.audit_by(&session.subject, approval.event, caller)
+        };
+        let inserted = self.store.insert_code(record, interaction.id, approval.remember, row).await;
+        Ok(match inserted.or_unavailable(self, caller).await? {
+            Update::NotFound => None,
+            Update::Done => Some(self.success(request, &approval.code)),
+        })
+    }
+
+    /// Returns what the login page of a transaction shows.
+    pub(in crate::issuer) fn login_view(&self, asked: Option<&Asked>) -> View {
+        let policy = self.policy();
+        View::LogIn(LoginView {
+            client_name: asked.map(|a| display_name(&a.client)),
+            client_has_name: asked.is_some_and(|a| a.client.metadata.client_name.is_some()),
+            resource_name: asked.and_then(|a| policy.upstream(&a.request.resource)).map(|u| u.display_name.clone()),
+        })
+    }
+
+    /// Returns what the consent page of a transaction shows.
+    pub(in crate::issuer) async fn consent_view(
+        &self,
+        asked: &Asked,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<ConsentView, AuthorizeRejection> {
+        let (client, request) = (&asked.client, &asked.request);
+        let policy = self.policy();
+        let found = self.store.find_account(&self.tenant, &session.subject).await;
+        // Neither can be missing but by a change in this moment; then the transaction has no ground any more.
+        let (Some(account), Some(upstream)) =
+            (found.or_unavailable(self, caller).await?, policy.upstream(&request.resource))
+        else {
+            return Err(self.gone(Rule::AccountOrResourceGone, caller).await);
+        };
+        let tokens = &policy.config.tokens;
+        let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
+        let identity = policy.identity(client, &request.redirect);
+        let scopes = self.asked_scopes(asked);
+        if scopes.is_empty() && !request.scopes.is_empty() {
+            // An empty list means everything on the page, and that was not asked for.
+            return Err(self.gone(Rule::ScopesGone, caller).await);
+        }
+        Ok(ConsentView {
+            client_name: display_name(client),
+            client_has_name: client.metadata.client_name.is_some(),
+            looks_like: self.looks_like(client, &identity, &request.redirect, caller).await?,
+            identity,
+            client_host: policy.document_host(client),
+            copied: client.document.filter(|age| age.source != DocumentSource::Fetched).map(|age| age.fetched_at),
+            redirect_host: request.redirect.uri().display_host(),
+            redirect_is_scheme: request.redirect.uri().private_use_scheme().is_some(),
+            redirect_is_local: request.redirect.uri().is_local(),
+            resource_name: upstream.display_name.clone(),
+            resource: request.resource.as_str().to_owned(),
+            scopes,
+            account: account.name,
+            failed_logins: self.failed_logins(session),
+            lifetime: if may_refresh {
+                tokens.refresh_absolute
+            } else {
+                upstream.access_lifetime.unwrap_or(tokens.access)
+            },
+            remembered: (policy.memory(asked) != Memory::Never).then_some(tokens.refresh_absolute),
+        })
+    }
+}

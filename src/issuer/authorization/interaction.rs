@@ -1,0 +1,246 @@
+//! A pending authorization between requests: begun, found again by its two handles, moved on by compare and set.
+
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::diagnosis::Why;
+use crate::issuer::limits::throttle::source_of;
+use crate::issuer::{AuthorizeRejection, Handles, Issuer, Started, Step, Transaction, View};
+use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, TokenHash, ValidatedRequest};
+use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Update};
+
+/// How much room pending authorizations may take. An office that signs in from one address has room for 200 people, and a
+/// person for as many tabs as a browser opens at once; all together they take some 100 MB. A site can fill its own room
+/// within minutes, and then only the hosts that hold the most there lose any.
+const PENDING: PendingLimits = PendingLimits { of_host: 200, of_site: 800, of_session: 50, in_all: 50_000 };
+
+/// How long a transaction that nobody finished is remembered, so that its page can offer to begin it once more.
+const REMEMBERED: Lifetime = Lifetime::from_secs(3600);
+
+/// Who asks for what.
+#[derive(Debug)]
+pub(in crate::issuer) struct Asked {
+    /// The client, as stored now.
+    pub(in crate::issuer) client: Client,
+    /// The request, as validated when it came.
+    pub(in crate::issuer) request: ValidatedRequest,
+}
+
+/// What a pending transaction is for.
+#[derive(Debug)]
+pub(in crate::issuer) enum Purpose {
+    /// Somebody wants to see the account page.
+    Account,
+    /// A client wants a code.
+    Authorization(Box<Asked>),
+}
+
+/// A transaction found again.
+#[derive(Debug)]
+pub(in crate::issuer) struct Pending {
+    /// Its row.
+    pub(in crate::issuer) interaction: Interaction,
+    /// What it is for.
+    pub(in crate::issuer) purpose: Purpose,
+}
+
+impl Issuer {
+    /// Begins a login for the account page, unless the session is alive.
+    ///
+    /// # Errors
+    /// `Throttled`, `Unavailable`.
+    pub async fn begin_account(&self, session: Option<&str>, caller: &Caller) -> Result<Started, AuthorizeRejection> {
+        self.within_budget(&self.config.load_full().rates, caller).await?;
+        if self.live_session(session, caller).await?.is_some() {
+            return Ok(Started { step: Step::Account, transaction: None });
+        }
+        let (_, transaction) = self.begin_transaction(None, None, caller).await?;
+        Ok(Started { step: Step::LogIn, transaction: Some(transaction) })
+    }
+
+    /// Returns what the page of a transaction shows now.
+    ///
+    /// # Errors
+    /// `Gone`, `Page` when its client is no longer welcome, `Unavailable`.
+    pub async fn view(&self, handles: &Handles, caller: &Caller) -> Result<View, AuthorizeRejection> {
+        let pending = self.pending(handles, caller).await?;
+        let session = self.live_session(handles.session.as_deref(), caller).await?;
+        let asked = match (&pending.purpose, &session) {
+            (Purpose::Account, Some(_)) => return Ok(View::Account),
+            (Purpose::Account, None) => return Ok(self.login_view(None)),
+            (Purpose::Authorization(asked), _) => asked,
+        };
+        let Some(session) = session.filter(|s| satisfies_login(s, asked, &pending.interaction)) else {
+            self.back_to_login(&pending.interaction, caller).await?;
+            return Ok(self.login_view(Some(asked)));
+        };
+        // Somebody logged in from another tab of this browser: the page names the account, so the user sees as whom.
+        if pending.interaction.step == InteractionStep::LogIn || pending.interaction.session != Some(session.hash) {
+            self.bind(&pending.interaction, &session, caller).await?;
+        }
+        Ok(View::Consent(Box::new(self.consent_view(asked, &session, caller).await?)))
+    }
+
+    /// "Not you?": ends the session and moves the transaction back to the login step.
+    ///
+    /// # Errors
+    /// `Gone`, `Page`, `Unavailable`.
+    pub async fn switch_account(&self, handles: &Handles, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        let pending = self.pending(handles, caller).await?;
+        if let Some(session) = &handles.session {
+            self.log_out(session, caller).await?;
+        }
+        self.back_to_login(&pending.interaction, caller).await
+    }
+
+    /// Finds the session of a cookie, if somebody is logged in by it.
+    pub(in crate::issuer) async fn live_session(
+        &self,
+        cookie: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Option<LoginSession>, AuthorizeRejection> {
+        let Some(hash) = cookie.and_then(|c| SessionSecret::recognise(c.as_bytes(), &self.keys.load())) else {
+            return Ok(None);
+        };
+        Ok(self.store.touch_session(&self.tenant, &hash, self.clock.now()).await.or_unavailable(self, caller).await?)
+    }
+
+    /// Begins a transaction: at the login step, or at the consent step of a session.
+    pub(in crate::issuer) async fn begin_transaction(
+        &self,
+        asked: Option<&Asked>,
+        session: Option<&LoginSession>,
+        caller: &Caller,
+    ) -> Result<(Interaction, Transaction), AuthorizeRejection> {
+        let mint = || SessionSecret::mint(self.entropy.random_32(), &self.keys.load());
+        let (id, cookie, now) = (mint(), mint(), self.clock.now());
+        let expires_at = now.plus(self.config.load().login.interaction).plus(REMEMBERED);
+        let interaction = Interaction {
+            id: id.hash(),
+            cookie: cookie.hash(),
+            tenant: self.tenant.clone(),
+            client: asked.map(|a| a.client.id.clone()),
+            request: asked.map(|a| a.request.to_stored()),
+            step: if session.is_some() { InteractionStep::Consent } else { InteractionStep::LogIn },
+            session: session.map(|s| s.hash),
+            source: source_of(caller),
+            created_at: now,
+            expires_at,
+        };
+        self.store.begin_interaction(interaction.clone(), PENDING).await.or_unavailable(self, caller).await?;
+        Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie, lifetime: expires_at.since(now) }))
+    }
+
+    /// Finds a transaction that is not decided yet.
+    pub(in crate::issuer) async fn pending(
+        &self,
+        handles: &Handles,
+        caller: &Caller,
+    ) -> Result<Pending, AuthorizeRejection> {
+        let pending = self.transaction(handles, caller).await?;
+        match pending.interaction.step {
+            InteractionStep::LogIn | InteractionStep::Consent => Ok(pending),
+            InteractionStep::Ended => Err(self.finished(caller).await),
+        }
+    }
+
+    /// Finds a transaction by its two handles, decided or not. One handle without the other is another browser's (AZ-32):
+    /// the id may have been seen in an address bar, the cookie never leaves the browser that began.
+    pub(in crate::issuer) async fn transaction(
+        &self,
+        handles: &Handles,
+        caller: &Caller,
+    ) -> Result<Pending, AuthorizeRejection> {
+        let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.keys.load());
+        let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))
+        else {
+            return Err(self.gone(Rule::SignInUnreadable, caller).await);
+        };
+        let found =
+            self.store.find_interaction(&self.tenant, &id, self.clock.now()).await.or_unavailable(self, caller).await?;
+        let Some(interaction) = found.filter(|i| i.cookie == cookie) else {
+            return Err(self.gone(Rule::SignInUnknown, caller).await);
+        };
+        let open = self.config.load().login.interaction;
+        // AZ-29. One that was decided says so, however late its page is sent again.
+        let is_late =
+            interaction.step != InteractionStep::Ended && self.clock.now() >= interaction.created_at.plus(open);
+        let pending = self.purpose_of(interaction, caller).await?;
+        if is_late { Err(self.expired(&pending, open, caller).await) } else { Ok(pending) }
+    }
+
+    /// Reads what a transaction is for, and whether its client may still ask.
+    async fn purpose_of(&self, interaction: Interaction, caller: &Caller) -> Result<Pending, AuthorizeRejection> {
+        let Some(client) = &interaction.client else {
+            return Ok(Pending { interaction, purpose: Purpose::Account });
+        };
+        let Some(request) = interaction.request.as_deref().and_then(ValidatedRequest::from_stored) else {
+            tracing::error!("a stored authorization request is damaged; its user must start again");
+            return Err(self.gone(Rule::SignInDamaged, caller).await);
+        };
+        // AZ-27: the client may have been switched off, or its redirect URIs changed, since it asked.
+        let client = self.enabled_client(client, caller).await?;
+        let welcome = |c: &Client| c.metadata.redirect_uris.verify(Some(request.redirect.uri().as_str())).is_ok();
+        let Some(client) = client.filter(welcome) else {
+            self.end(&interaction, caller).await?;
+            let error = OAuthError::new(Rule::ClientNoLongerWelcome, "This application is no longer welcome here.");
+            let why = interaction.client.as_ref().map_or_else(|| Why::from(&error), |id| Why::from(&error).of_id(id));
+            self.refuse_authorization(why, caller).await;
+            return Err(AuthorizeRejection::Page(error));
+        };
+        let asked = Box::new(Asked { client, request });
+        Ok(Pending { interaction, purpose: Purpose::Authorization(asked) })
+    }
+
+    /// Moves a transaction to the consent step of a session.
+    pub(in crate::issuer) async fn bind(
+        &self,
+        interaction: &Interaction,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<(), AuthorizeRejection> {
+        // From the login step; or from the consent step, when the form was sent twice or from the page before.
+        for expected in [InteractionStep::LogIn, InteractionStep::Consent] {
+            if self.advance(interaction, expected, InteractionStep::Consent, Some(session.hash), caller).await? {
+                return Ok(());
+            }
+        }
+        Err(self.gone(Rule::SignInEnded, caller).await)
+    }
+
+    /// Ends a transaction that has come this far; whether it had not ended before.
+    pub(in crate::issuer) async fn end(
+        &self,
+        interaction: &Interaction,
+        caller: &Caller,
+    ) -> Result<bool, AuthorizeRejection> {
+        self.advance(interaction, interaction.step, InteractionStep::Ended, interaction.session, caller).await
+    }
+
+    async fn back_to_login(&self, interaction: &Interaction, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        if interaction.step == InteractionStep::Consent {
+            self.advance(interaction, InteractionStep::Consent, InteractionStep::LogIn, None, caller).await?;
+        }
+        Ok(())
+    }
+
+    async fn advance(
+        &self,
+        interaction: &Interaction,
+        expected: InteractionStep,
+        next: InteractionStep,
+        session: Option<TokenHash>,
+        caller: &Caller,
+    ) -> Result<bool, AuthorizeRejection> {
+        let now = self.clock.now();
+        let advance = Advance { from: expected, to: next, session };
+        let moved = self.store.advance_interaction(&self.tenant, &interaction.id, advance, PENDING, now).await;
+        Ok(moved.or_unavailable(self, caller).await? == Update::Done)
+    }
+}
+
+/// Returns whether a session will do: `prompt=login` wants a login that came after the request, or by its own page.
+fn satisfies_login(session: &LoginSession, asked: &Asked, interaction: &Interaction) -> bool {
+    !asked.request.prompt.login
+        || interaction.session == Some(session.hash)
+        || session.authenticated_at > interaction.created_at
+}

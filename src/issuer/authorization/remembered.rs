@@ -1,0 +1,108 @@
+//! Consent that is remembered: to whom, and when it may stand for a new one.
+
+use super::interaction::Asked;
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::policy::Policy;
+use crate::issuer::{AuthorizeRejection, Issuer};
+use crate::oauth::{ClientOrigin, MetadataDocumentUrl, RedirectUri, ScopeSet, TokenHash};
+use crate::store::{Consent, LoginSession};
+
+/// Whether consent to a request is remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::issuer) enum Memory {
+    /// It is not: the user is asked each time.
+    Never,
+    /// It is, and stands for a request of the same or less, from wherever it comes.
+    Anywhere,
+    /// It is, and stands for the same request when the browser comes from the origin of this document.
+    FromPublisher(MetadataDocumentUrl),
+}
+
+impl Policy {
+    /// Returns whether consent to this request is remembered: an operator vouches for the client, and no program on the
+    /// user's machine can receive its codes (RFC 8252 8.6). Everybody else is asked each time.
+    pub(in crate::issuer) fn memory(&self, asked: &Asked) -> Memory {
+        let (client, redirect) = (&asked.client, asked.request.redirect.uri());
+        if client.origin == ClientOrigin::Manual {
+            let uris = client.metadata.redirect_uris.as_slice();
+            return if uris.iter().any(RedirectUri::is_local) { Memory::Never } else { Memory::Anywhere };
+        }
+        let publisher = if self.config.metadata_documents.remember_consent { self.publisher(client) } else { None };
+        // The document may name ports of the user's machine, too: what was agreed to for the site is not for them.
+        publisher.filter(|_| !redirect.is_local()).map_or(Memory::Never, Memory::FromPublisher)
+    }
+}
+
+impl Issuer {
+    /// Returns whether this user's consent to this request is remembered and may stand for a new one. `referer` is where
+    /// the browser says that it comes from.
+    pub(in crate::issuer) async fn consent_is_remembered(
+        &self,
+        asked: &Asked,
+        session: &LoginSession,
+        referer: Option<&str>,
+        caller: &Caller,
+    ) -> Result<bool, AuthorizeRejection> {
+        let (client, request) = (&asked.client, &asked.request);
+        let memory = self.policy().memory(asked);
+        let comes_from_there = match &memory {
+            Memory::Never => false,
+            Memory::Anywhere => true,
+            // Anybody can send a browser here with the publisher's own parameters and an answer that goes to the publisher.
+            // Asking is what tells the user; only a start of the publisher's own needs it no more.
+            Memory::FromPublisher(url) => referer.is_some_and(|referer| url.is_origin_of(referer)),
+        };
+        if !comes_from_there || request.prompt.consent || request.prompt.login {
+            return Ok(false);
+        }
+        let found = self.store.find_consent(&self.tenant, &session.subject, &client.id, &request.resource).await;
+        let covers = |c: Consent| {
+            let scopes_are_covered = if memory == Memory::Anywhere {
+                request.scopes.is_subset(&c.scopes)
+            } else {
+                request.scopes == c.scopes
+            };
+            // CN-09: another name or another set of redirect URIs is another application to the user.
+            scopes_are_covered && self.clock.now() < c.expires_at && c.client_fingerprint == fingerprint(asked, &memory)
+        };
+        Ok(found.or_unavailable(self, caller).await?.is_some_and(covers))
+    }
+
+    /// Returns what to remember of an approval, if anything.
+    pub(in crate::issuer) fn to_remember(
+        &self,
+        asked: &Asked,
+        session: &LoginSession,
+        scopes: ScopeSet,
+    ) -> Option<Consent> {
+        let memory = self.policy().memory(asked);
+        if memory == Memory::Never {
+            return None;
+        }
+        let now = self.clock.now();
+        Some(Consent {
+            tenant: self.tenant.clone(),
+            subject: session.subject.clone(),
+            client: asked.client.id.clone(),
+            resource: asked.request.resource.clone(),
+            scopes,
+            client_fingerprint: fingerprint(asked, &memory),
+            given_at: now,
+            // As long as the grant itself could live: nobody is asked more seldom than the access ends.
+            expires_at: now.plus(self.config.load().tokens.refresh_absolute),
+        })
+    }
+}
+
+/// Hashes what the user went by when he consented: the name, and where codes go. For a publisher also where this code
+/// went, because its document can name several places.
+fn fingerprint(asked: &Asked, memory: &Memory) -> TokenHash {
+    let metadata = &asked.client.metadata;
+    let uris = metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str);
+    // Neither a name nor a URI contains a line feed, so no two clients write the same text.
+    let name = metadata.client_name.as_deref().unwrap_or_default();
+    let this = matches!(memory, Memory::FromPublisher(_)).then(|| asked.request.redirect.uri().as_str());
+    let lines: Vec<&str> = std::iter::once(name).chain(uris).chain(this.map(|_| "")).chain(this).collect();
+    TokenHash::of(lines.join("\n").as_bytes())
+}

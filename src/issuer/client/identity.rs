@@ -1,0 +1,70 @@
+//! Who a client is, as far as that can be known, and whom its name could be taken for.
+
+use super::metadata_document::document_url;
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::policy::Policy;
+use crate::issuer::{AuthorizeRejection, Identity, Issuer};
+use crate::oauth::{Client, ClientId, ClientOrigin, MetadataDocumentUrl, VerifiedRedirect, borrowed_brand, resembles};
+
+impl Policy {
+    /// Returns the verified publisher of a client: its document's exact URL is one that the operator trusts. The host alone
+    /// says nothing: others may publish there, too.
+    pub(in crate::issuer) fn publisher(&self, client: &Client) -> Option<MetadataDocumentUrl> {
+        if self.is_verified(&client.id) { self.document(client) } else { None }
+    }
+
+    /// Returns whether the operator trusts the publisher of the document at this URL.
+    pub(in crate::issuer) fn is_verified(&self, id: &ClientId) -> bool {
+        self.config.metadata_documents.verified_publishers.iter().any(|url| url == id.as_str())
+    }
+
+    /// Returns what is known of a client that wants its answer at `redirect`.
+    pub(in crate::issuer) fn identity(&self, client: &Client, redirect: &VerifiedRedirect) -> Identity {
+        if client.origin == ClientOrigin::Manual {
+            return Identity::Added;
+        }
+        // CIMD "OAuth Phishing": any program can name the document of a known one, and then wait on a port of this computer.
+        if redirect.uri().is_local() {
+            return Identity::OnThisComputer;
+        }
+        let publisher = self.publisher(client).map(|url| Identity::Published(url.host().to_owned()));
+        publisher.unwrap_or(Identity::Unverified)
+    }
+
+    /// Returns the host of the document that describes a client.
+    pub(in crate::issuer) fn document_host(&self, client: &Client) -> Option<String> {
+        self.document(client).map(|url| url.host().to_owned())
+    }
+
+    fn document(&self, client: &Client) -> Option<MetadataDocumentUrl> {
+        document_url(&client.id, self).ok().filter(|_| client.origin == ClientOrigin::MetadataDocument)
+    }
+}
+
+impl Issuer {
+    /// Returns whom the user could take a client for that chose its name itself (RG-05).
+    pub(in crate::issuer) async fn looks_like(
+        &self,
+        client: &Client,
+        identity: &Identity,
+        redirect: &VerifiedRedirect,
+        caller: &Caller,
+    ) -> Result<Option<String>, AuthorizeRejection> {
+        let is_checked = matches!(identity, Identity::Added | Identity::Published(_));
+        let name = client.metadata.client_name.as_deref().filter(|_| !is_checked);
+        let Some(name) = name else { return Ok(None) };
+        let added = self.store.operator_clients(&self.tenant).await.or_unavailable(self, caller).await?;
+        let known = added.into_iter().filter_map(|c| c.metadata.client_name);
+        let known = known.chain([self.config.load().login.product_name.clone()]).find(|known| resembles(name, known));
+        let uri = redirect.uri();
+        // A program on this computer has no host, but what describes it has one.
+        let host = if uri.is_local() { self.policy().document_host(client) } else { Some(uri.display_host()) };
+        Ok(known.or_else(|| borrowed_brand(name, host.as_deref()).map(str::to_owned)))
+    }
+}
+
+/// Returns the name that pages show a client by.
+pub(in crate::issuer) fn display_name(client: &Client) -> String {
+    client.metadata.client_name.clone().unwrap_or_else(|| "an application without a name".to_owned())
+}

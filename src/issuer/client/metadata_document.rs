@@ -1,0 +1,287 @@
+//! Clients described by a document at their id's URL (Client ID Metadata Documents): when one is fetched, how long it is
+//! believed, and what happens when it changes or cannot be had.
+
+use super::documents::Fault;
+use super::lookup_failure::{LookupFailure, NotAdmitted};
+use super::register::left_out_reason;
+use super::shipped;
+use crate::config::{MetadataDocumentConfig, MetadataDocumentMode};
+use crate::issuer::Issuer;
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::policy::Policy;
+use crate::oauth::{
+    Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, Lifetime, MetadataDocumentUrl,
+    ReadMetadata, Rule, Timestamp,
+};
+use crate::outbound::{FetchError, Fetched};
+use crate::store::{AuditEvent, AuditRow, Insertion};
+
+/// How long nothing is fetched after a failure: a limit on the load, not a cached answer (CI-12).
+const BACK_OFF: Lifetime = Lifetime::from_secs(10);
+
+/// How long a document without cache headers is believed.
+const ORDINARY_FRESHNESS: u64 = 3600;
+
+/// How long the last good copy of a client in use stands in for a document that cannot be had (CIMD leaves this open; a
+/// week outlasts an outage, and ends before a lost domain is forgotten).
+const OUTAGE: Lifetime = Lifetime::from_secs(7 * 24 * 3600);
+
+/// The key that bounds how many documents are fetched.
+const FETCHES: &str = "rates.fetches_per_host_per_minute";
+
+impl Issuer {
+    /// Finds the client that the document at `id` describes, fetching it unless the `stored` copy is fresh.
+    pub(in crate::issuer) async fn described_client(
+        &self,
+        id: &ClientId,
+        stored: Option<Client>,
+        caller: &Caller,
+    ) -> Result<Client, LookupFailure> {
+        let policy = self.policy();
+        let url = document_url(id, &policy).map_err(LookupFailure::NotAdmitted)?;
+        let now = self.clock.now();
+        if let Some(client) = stored.as_ref().filter(|c| is_fresh(c, now)) {
+            return Ok(client.clone());
+        }
+        // Whoever begins a fetch pays for it, before it takes any memory; joining one that is under way costs nothing.
+        let mut leave = None;
+        let entry = match self.documents.find(id) {
+            Some(entry) => entry,
+            None => {
+                match self.throttle.fetch(url.host(), caller) {
+                    Ok(taken) => leave = Some(taken),
+                    Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait, None)),
+                }
+                match self.documents.add(id, now) {
+                    Some(entry) => entry,
+                    None => return old_copy(stored, now).ok_or(LookupFailure::Throttled(BACK_OFF, None)),
+                }
+            }
+        };
+        let mut failed = entry.lock().await;
+        // Read again behind the lock: whoever held it may just have stored the document.
+        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
+        match stored {
+            Some(client) if client.disabled => return Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
+            Some(client) if is_fresh(&client, now) => return Ok(client),
+            Some(_) | None => {}
+        }
+        if let Some((_, fault)) = failed.as_ref().filter(|(until, _)| now < *until) {
+            return stand_in(stored, fault, policy.is_verified(id), now);
+        }
+        let _leave = match leave.map_or_else(|| self.throttle.fetch(url.host(), caller), Ok) {
+            Ok(leave) => leave,
+            Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait, None)),
+        };
+        let fault = match self.fetch_document(&url, stored.is_some(), &policy).await {
+            Ok((read, believed)) => {
+                *failed = None;
+                let fresh_until = now.plus(believed);
+                let age = DocumentAge { fetched_at: now, fresh_until, source: DocumentSource::Fetched };
+                return self.keep_document(id, read, age, stored, &policy, caller).await;
+            }
+            Err(Fault::Fetch(FetchError::Busy)) if stored.is_none() => {
+                return Err(LookupFailure::Throttled(BACK_OFF, Some(FETCHES)));
+            }
+            Err(fault) => fault,
+        };
+        tracing::info!(client = url.as_str(), %fault, "a metadata document makes no client");
+        let answer = if policy.is_verified(id) && fault.lets_copy_stand_in() {
+            self.copy(&url, id, stored, &fault, &policy, caller).await
+        } else {
+            stand_in(stored, &fault, false, now)
+        };
+        *failed = Some((now.plus(BACK_OFF), fault));
+        answer
+    }
+
+    /// Answers by a copy of a trusted publisher's document: the one that is stored, or else the one that is shipped. It is
+    /// believed for as short a time as any document, and then the publisher is asked again.
+    async fn copy(
+        &self,
+        url: &MetadataDocumentUrl,
+        id: &ClientId,
+        stored: Option<Client>,
+        fault: &Fault,
+        policy: &Policy,
+        caller: &Caller,
+    ) -> Result<Client, LookupFailure> {
+        let fresh_until = self.clock.now().plus(policy.config.metadata_documents.min_cache);
+        let client = if let Some(client) = stored {
+            let age = client.document.map(|age| DocumentAge { fresh_until, ..age });
+            if let Some(age) = age {
+                self.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
+            }
+            Client { document: age, ..client }
+        } else {
+            let Some(shipped) = shipped::copy_of(url.as_str()) else {
+                tracing::warn!(
+                    client = url.as_str(), %fault, said = fault.said(),
+                    "a publisher's metadata document cannot be fetched, and there is no copy: import one with \
+                     mcpgate client document import"
+                );
+                return Err(LookupFailure::TryLater(fault.to_string()));
+            };
+            let age = DocumentAge { fetched_at: shipped.seen, fresh_until, source: DocumentSource::Shipped };
+            let read = ClientMetadata::from_metadata_document(shipped.content.as_bytes(), url, &policy.registration());
+            let read = read.map_err(|error| {
+                let detail = format!("{}: {}", error.rule().label(), error.description());
+                LookupFailure::NotAClient(Rule::DocumentRefused, Some(detail))
+            })?;
+            self.keep_document(id, read, age, None, policy, caller).await?
+        };
+        let copied = client.document.map(|age| age.fetched_at.day()).unwrap_or_default();
+        tracing::warn!(
+            client = url.as_str(), %fault, said = fault.said(), copy_of = copied,
+            "a publisher's metadata document cannot be fetched: a copy stands in; if sign-ins fail, import a newer one with \
+             mcpgate client document import"
+        );
+        Ok(client)
+    }
+
+    /// Fetches and reads a document: what it says, and how long that is believed.
+    async fn fetch_document(
+        &self,
+        url: &MetadataDocumentUrl,
+        is_known: bool,
+        policy: &Policy,
+    ) -> Result<(ReadMetadata, Lifetime), Fault> {
+        let limits = &policy.config.metadata_documents;
+        let fetched = if is_known {
+            self.fetch.refetch_json(url.as_str(), limits.max_bytes).await?
+        } else {
+            self.fetch.fetch_json(url.as_str(), limits.max_bytes).await?
+        };
+        let read = ClientMetadata::from_metadata_document(&fetched.body, url, &policy.registration());
+        let read =
+            read.map_err(|error| Fault::Content(format!("{}: {}", error.rule().label(), error.description())))?;
+        Ok((read, believed_for(&fetched, limits)))
+    }
+
+    /// Stores what a document says, and when it said so.
+    async fn keep_document(
+        &self,
+        id: &ClientId,
+        read: ReadMetadata,
+        age: DocumentAge,
+        stored: Option<Client>,
+        policy: &Policy,
+        caller: &Caller,
+    ) -> Result<Client, LookupFailure> {
+        let ReadMetadata { metadata, left_out } = read;
+        let Some(old) = stored else {
+            // A first sight writes a row, so it counts like a registration.
+            let (rates, described) = (&policy.config.rates, ClientOrigin::MetadataDocument);
+            let held = |wait| LookupFailure::Throttled(wait, Some("rates.registrations_per_hour"));
+            self.throttle.registration(described, caller, rates).map_err(held)?;
+            let client = Client {
+                tenant: self.tenant.clone(),
+                id: id.clone(),
+                origin: described,
+                metadata,
+                secrets: Vec::new(),
+                resource: None,
+                disabled: false,
+                created_at: self.clock.now(),
+                last_used_at: None,
+                document: Some(age),
+            };
+            let copied = (age.source == DocumentSource::Shipped).then(|| "shipped_copy".to_owned());
+            let row = AuditRow {
+                client: Some(id.clone()),
+                reason: joined(copied, left_out_reason(&left_out)),
+                ..self.audit(AuditEvent::ClientAdded, caller)
+            };
+            self.expect_room()?;
+            let cap = policy.config.registration.max_clients;
+            let inserted =
+                self.store.insert_client(client.clone(), cap, row).await.or_unavailable(self, caller).await?;
+            return match inserted {
+                // Another process saw it first: the same document, fetched by both.
+                Insertion::Inserted | Insertion::Exists | Insertion::Same => Ok(client),
+                Insertion::Full => Err(LookupFailure::Full(self.client_cap_reached(Some(id), caller).await)),
+            };
+        };
+        if old.metadata == metadata {
+            self.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
+            return Ok(Client { document: Some(age), ..old });
+        }
+        // CI-14: remembered consent was given to what the document said before.
+        let void_consents = old.metadata.security_relevant_change(&metadata);
+        let client = Client { metadata, document: Some(age), ..old };
+        let row = AuditRow {
+            client: Some(id.clone()),
+            reason: joined(void_consents.then(|| "consents_voided".to_owned()), left_out_reason(&left_out)),
+            ..self.audit(AuditEvent::ClientDocumentChanged, caller)
+        };
+        let row = self.within_limits(row);
+        self.store.put_document_client(client.clone(), void_consents, row).await.or_unavailable(self, caller).await?;
+        Ok(client)
+    }
+}
+
+/// Reads a client id as a document's URL that the operator lets us fetch. Nothing is resolved for any other.
+pub(in crate::issuer) fn document_url(id: &ClientId, policy: &Policy) -> Result<MetadataDocumentUrl, NotAdmitted> {
+    // Single-label hosts and the like are an operator's own network: he says so by allowing its addresses.
+    let internal = !policy.config.outbound.allow_addresses.is_empty();
+    let url = MetadataDocumentUrl::parse(id.as_str(), internal).ok_or_else(|| {
+        let would_be = MetadataDocumentUrl::parse(id.as_str(), true);
+        if would_be.is_some() { NotAdmitted::Internal } else { NotAdmitted::NoUrl }
+    });
+    // A host stands for its port 443: whoever may bind another port of it need not be its owner.
+    match &policy.config.metadata_documents.mode {
+        MetadataDocumentMode::Off => Err(NotAdmitted::Off),
+        MetadataDocumentMode::Allowlist(list) => {
+            let url = url?;
+            let is_listed = list.iter().any(|a| a == url.as_str() || a == url.authority());
+            if is_listed { Ok(url) } else { Err(NotAdmitted::NotListed) }
+        }
+        MetadataDocumentMode::Open => url,
+    }
+}
+
+/// Returns how long a document is believed: what its headers say, within our bounds (CI-13).
+fn believed_for(fetched: &Fetched, limits: &MetadataDocumentConfig) -> Lifetime {
+    let said = if fetched.no_store { 0 } else { fetched.max_age.unwrap_or(ORDINARY_FRESHNESS) };
+    // The floor comes last: it keeps the load on a third party bounded whatever the operator sets as ceiling.
+    Lifetime::from_secs(said).min(limits.max_cache).max(limits.min_cache)
+}
+
+/// Joins two parts of an audit row's reason.
+pub(in crate::issuer) fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
+    let all: Vec<_> = first.into_iter().chain(second).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+fn is_fresh(client: &Client, now: Timestamp) -> bool {
+    client.document.is_some_and(|age| now < age.fresh_until)
+}
+
+/// Returns the last good copy, if it is young enough and somebody has granted the client anything: for the others nobody
+/// waits, and an old copy would only serve whoever keeps the new one from being read.
+fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
+    stored
+        .filter(|c| c.last_used_at.is_some())
+        .filter(|c| c.document.is_none_or(|age| age.source == DocumentSource::Fetched))
+        .filter(|c| now.since(c.document.map_or(c.created_at, |age| age.fetched_at)) <= OUTAGE)
+}
+
+/// Answers while a document cannot be had: by the last good copy, if the fault may pass.
+fn stand_in(stored: Option<Client>, fault: &Fault, is_verified: bool, now: Timestamp) -> Result<Client, LookupFailure> {
+    if let Some(client) = stored.as_ref().filter(|_| is_verified && fault.lets_copy_stand_in()) {
+        return Ok(client.clone());
+    }
+    // CI-18: for a name that does not resolve and for one that leads inside there is one answer until somebody has granted
+    // the client anything, or any stranger could ask which names of the inner network exist: also by having a document of
+    // his own read and pointing its name there later.
+    let is_used = stored.as_ref().is_some_and(|client| client.last_used_at.is_some());
+    let is_unknown_name = !is_used && matches!(fault, Fault::Fetch(FetchError::Dns));
+    if is_unknown_name || !fault.is_transient() {
+        return Err(LookupFailure::NotAClient(Rule::DocumentRefused, Some(fault.to_string())));
+    }
+    let unreachable = || LookupFailure::TryLater(fault.to_string());
+    let client = old_copy(stored, now).ok_or_else(unreachable)?;
+    tracing::warn!(client = client.id.as_str(), "a metadata document is unreachable: its last good copy stands in");
+    Ok(client)
+}

@@ -1,0 +1,120 @@
+//! Dynamic client registration (RFC 7591): open when the operator lets it be, limited by address and by number.
+
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::diagnosis::Why;
+use crate::issuer::{Issuer, Registered, TokenRejection};
+use crate::oauth::{
+    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime,
+    ReadMetadata, Rule,
+};
+use crate::store::{AuditEvent, AuditRow, Insertion};
+use crate::telemetry::ControlEvent;
+
+/// When a full gateway may have room again: unused registrations are removed as they age.
+const FULL: Lifetime = Lifetime::from_secs(3600);
+
+impl Issuer {
+    /// Registers a client from the body of an RFC 7591 3.1 request.
+    ///
+    /// # Errors
+    /// `NotOpen` while registration is switched off, `Refused` in the words of RFC 7591 3.2.2, `Throttled` for too many
+    /// from one address or in all, `Unavailable`.
+    pub async fn register(&self, body: &[u8], caller: &Caller) -> Result<Registered, TokenRejection> {
+        let policy = self.policy();
+        let (registration, rates) = (&policy.config.registration, &policy.config.rates);
+        if !registration.enabled {
+            self.refuse_registration(Rule::RegistrationClosed.into(), caller).await;
+            return Err(TokenRejection::NotOpen);
+        }
+        let ReadMetadata { metadata, left_out } = match ClientMetadata::from_registration(body, &policy.registration())
+        {
+            Ok(read) => read,
+            Err(error) => {
+                // A budget of its own, so that a program that never gets it right does not keep its neighbours out.
+                if let Err(wait) = self.throttle.malformed_registration(caller, rates) {
+                    return Err(self.too_many_registrations(wait, caller).await);
+                }
+                self.refuse_registration(Why::from(&error), caller).await;
+                return Err(TokenRejection::Refused { error, basic: false });
+            }
+        };
+        if let Some(client) = self.same_client(&metadata, caller).await? {
+            return Ok(Registered { client, secret: None, left_out });
+        }
+        if let Err(failed) = self.expect_room() {
+            self.refuse_registration(Rule::DiskNearlyFull.into(), caller).await;
+            return Err(failed.into());
+        }
+        if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, caller, rates) {
+            return Err(self.too_many_registrations(wait, caller).await);
+        }
+        let secret = (metadata.token_endpoint_auth_method != AuthMethod::None)
+            .then(|| ClientSecret::mint(self.entropy.random_32(), self.keys.load().brand()));
+        let client = Client {
+            tenant: self.tenant.clone(),
+            // RG-09: ours, whatever the request says; it never begins like the URL of a document.
+            id: ClientId::mint(self.entropy.random_32(), self.keys.load().brand()),
+            origin: ClientOrigin::Registered,
+            metadata,
+            secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
+            resource: None,
+            disabled: false,
+            created_at: self.clock.now(),
+            last_used_at: None,
+            document: None,
+        };
+        let row = AuditRow {
+            client: Some(client.id.clone()),
+            reason: left_out_reason(&left_out),
+            ..self.audit(AuditEvent::ClientRegistered, caller)
+        };
+        let inserted = self.store.insert_client(client.clone(), registration.max_clients, row).await;
+        match inserted.or_unavailable(self, caller).await? {
+            Insertion::Inserted => {
+                self.metrics.control(ControlEvent::ClientRegistered);
+                Ok(Registered { client, secret, left_out })
+            }
+            Insertion::Full => Err(TokenRejection::Throttled(self.client_cap_reached(None, caller).await)),
+            // The same was registered since we looked.
+            Insertion::Same => match self.same_client(&client.metadata, caller).await? {
+                Some(client) => Ok(Registered { client, secret: None, left_out }),
+                None => Err(TokenRejection::Unavailable),
+            },
+            Insertion::Exists => {
+                tracing::error!("a new client id of 172 random bits is taken: is the generator of randomness broken?");
+                Err(TokenRejection::Unavailable)
+            }
+        }
+    }
+
+    /// Finds the public client that registered the same metadata. RFC 7591 leaves it to the server when to issue a new id;
+    /// since a public client has no secret, one id serves all of its installations. It costs its registrant nothing: no
+    /// row is written.
+    async fn same_client(&self, metadata: &ClientMetadata, caller: &Caller) -> Result<Option<Client>, TokenRejection> {
+        let found = self.store.find_registered(&self.tenant, metadata, self.clock.now()).await;
+        Ok(found.or_unavailable(self, caller).await?)
+    }
+
+    async fn too_many_registrations(&self, wait: Lifetime, caller: &Caller) -> TokenRejection {
+        self.refuse_registration(Why::from(Rule::RateLimited).by("rates.registrations_per_hour"), caller).await;
+        TokenRejection::Throttled(wait)
+    }
+
+    /// Records that there is no room for one more client of its kind; returns when to try again.
+    pub(in crate::issuer) async fn client_cap_reached(&self, id: Option<&ClientId>, caller: &Caller) -> Lifetime {
+        let row = self.audit(AuditEvent::ClientCapReached, caller);
+        self.refuse(AuditRow { client: id.cloned(), ..row }, Rule::TooManyClients.into(), caller).await;
+        FULL
+    }
+
+    async fn refuse_registration(&self, why: Why<'_>, caller: &Caller) {
+        self.refuse(self.audit(AuditEvent::ClientRegistrationRefused, caller), why, caller).await;
+    }
+}
+
+/// Says in the audit trail which members of a client's metadata were not taken.
+pub(in crate::issuer) fn left_out_reason(left_out: &[LeftOut]) -> Option<String> {
+    let members: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+    (!members.is_empty()).then(|| format!("left out: {}", members.join(", ")))
+}

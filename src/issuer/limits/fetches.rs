@@ -1,0 +1,161 @@
+//! How much fetching one caller may cause: before the budget of a host is touched, so that nobody uses it up for all.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::Quota;
+
+use super::budget::{Budget, quota};
+use super::levels::{Allowance, Asker, Levels};
+use crate::clock::Clock;
+use crate::oauth::{Lifetime, TokenHash};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Fetches in a minute for one address, for a site four times, for all strangers sixty times as many: a person connects an
+/// application or two, a conformance suite a few more.
+const FETCHES: Allowance = Allowance { rate: 10, period: MINUTE, burst: 10, all: 60 };
+
+/// Of which at one host: less than the host's own budget, which neither one address nor its site must use up.
+const AT_HOST: u32 = 3;
+const OF_SITE_AT_HOST: u32 = 6;
+
+/// At one moment: each may last some seconds, and the fifty places are shared by all. Ten are left for sites where somebody
+/// has got a token.
+const AT_ONCE: u32 = 2;
+const OF_SITE_AT_ONCE: u32 = 8;
+const OF_STRANGERS_AT_ONCE: u32 = 40;
+
+/// Whose fetches are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Whose {
+    Address(IpAddr),
+    Site(IpAddr),
+    Strangers,
+}
+
+/// Fetches by source.
+pub(in crate::issuer) struct Fetches {
+    rate: Levels,
+    rate_at_host: Budget<(IpAddr, TokenHash)>,
+    rate_of_site_at_host: Budget<(IpAddr, TokenHash)>,
+    under_way: Mutex<HashMap<Whose, u32>>,
+}
+
+/// Leave to fetch; dropping it ends the fetch.
+pub(in crate::issuer) struct FetchLeave<'a> {
+    fetches: &'a Fetches,
+    asker: Asker,
+}
+
+impl Fetches {
+    pub(in crate::issuer) fn new(clock: &Arc<dyn Clock>) -> Self {
+        Self {
+            rate: Levels::new(clock, FETCHES),
+            rate_at_host: Budget::new(clock, per_minute(AT_HOST)),
+            rate_of_site_at_host: Budget::new(clock, per_minute(OF_SITE_AT_HOST)),
+            under_way: Mutex::default(),
+        }
+    }
+
+    /// Takes one fetch, or says how long to wait.
+    pub(in crate::issuer) fn take(&self, asker: Asker, host: &str) -> Result<FetchLeave<'_>, Lifetime> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted(&asker).any(|(whose, most)| under_way.get(&whose).is_some_and(|count| *count >= most)) {
+            return Err(Lifetime::from_secs(1));
+        }
+        let host = TokenHash::of(host.as_bytes());
+        self.rate_at_host.take((asker.host, host), per_minute(AT_HOST))?;
+        if asker.counts_with_its_site() {
+            self.rate_of_site_at_host.take((asker.site, host), per_minute(OF_SITE_AT_HOST))?;
+        }
+        self.rate.take(&asker, FETCHES)?;
+        for (whose, _) in counted(&asker) {
+            let count = under_way.entry(whose).or_default();
+            *count = count.saturating_add(1);
+        }
+        Ok(FetchLeave { fetches: self, asker })
+    }
+}
+
+impl Drop for FetchLeave<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.fetches.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        for (whose, _) in counted(&self.asker) {
+            let left = under_way.remove(&whose).unwrap_or_default().saturating_sub(1);
+            if left > 0 {
+                under_way.insert(whose, left);
+            }
+        }
+    }
+}
+
+/// With whose fetches one of this caller counts, and how many those may be at one moment.
+fn counted(asker: &Asker) -> impl Iterator<Item = (Whose, u32)> {
+    let site = asker.counts_with_its_site().then_some((Whose::Site(asker.site), OF_SITE_AT_ONCE));
+    let strangers = (!asker.is_of_known_site()).then_some((Whose::Strangers, OF_STRANGERS_AT_ONCE));
+    [Some((Whose::Address(asker.host), AT_ONCE)), site, strangers].into_iter().flatten()
+}
+
+fn per_minute(rate: u32) -> Quota {
+    quota(rate, MINUTE, rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::levels::Standing;
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::network;
+    use crate::oauth::Timestamp;
+
+    fn fetches() -> Fetches {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_secs(1_000_000)));
+        Fetches::new(&clock)
+    }
+
+    fn asker(address: [u8; 4]) -> Asker {
+        let address = IpAddr::from(address);
+        Asker { host: address, site: network::site(address), standing: Standing::Stranger }
+    }
+
+    #[test]
+    fn ci_15_one_source_has_two_under_way_and_never_a_hosts_whole_budget() {
+        let fetches = fetches();
+        let (here, there) = (asker([192, 0, 2, 1]), asker([192, 0, 2, 2]));
+        let both = (fetches.take(here, "a").ok().unwrap(), fetches.take(here, "b").ok().unwrap());
+        assert!(fetches.take(here, "c").is_err(), "two are under way");
+        assert!(fetches.take(there, "a").is_ok(), "another source is free");
+        drop(both);
+        assert!(fetches.take(here, "a").is_ok() && fetches.take(here, "a").is_ok());
+        assert!(fetches.take(here, "a").is_err(), "the fourth of one host");
+        assert_eq!((0..20).filter(|n| fetches.take(here, &n.to_string()).is_ok()).count(), 6, "ten in a minute");
+        assert!(fetches.under_way.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn ci_15_a_site_uses_up_neither_a_host_nor_the_places_of_others() {
+        let fetches = fetches();
+        let at_host = (1..=20).filter(|n| fetches.take(asker([192, 0, 2, *n]), "a").is_ok()).count();
+        assert_eq!(at_host, 6, "less than the host's budget");
+        assert!(fetches.take(asker([198, 51, 100, 1]), "a").is_ok(), "another site is free");
+        let at_once: Vec<_> =
+            (1..=20).filter_map(|n| fetches.take(asker([192, 0, 2, n]), &n.to_string()).ok()).collect();
+        assert_eq!(at_once.len(), 8);
+        drop(at_once);
+        let in_a_minute = (0..200).filter(|n| fetches.take(asker([192, 0, 2, n / 3 + 50]), &n.to_string()).is_ok());
+        assert_eq!(in_a_minute.count(), 26, "forty of a site, with those before");
+    }
+
+    #[test]
+    fn ci_15_strangers_leave_places_for_sites_that_are_known() {
+        let fetches = fetches();
+        let strangers: Vec<_> =
+            (0..250).filter_map(|n| fetches.take(asker([198, 51, n, 1]), &n.to_string()).ok()).collect();
+        assert_eq!(strangers.len(), 40);
+        assert!(fetches.take(asker([203, 0, 113, 1]), "a").is_err());
+        assert!(fetches.take(Asker { standing: Standing::KnownSite, ..asker([203, 0, 113, 1]) }, "a").is_ok());
+    }
+}

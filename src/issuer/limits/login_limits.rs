@@ -1,0 +1,281 @@
+//! How often a password may be tried: by name, by network and site, and in all. Names and networks are counted separately,
+//! since one attacker has many of both. No failure of a stranger counts against somebody who signs in from a place where
+//! they signed in before.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::budget::Tally;
+use super::throttle::{Held, network, site, source};
+use crate::clock::Clock;
+use crate::config::{Config, Rates};
+use crate::issuer::caller::Caller;
+use crate::issuer::login::hash_queue::{Asker, HashQueue, HashSlot};
+use crate::oauth::{Lifetime, LoginNameHash, Timestamp};
+use crate::store::{LoginHistory, LoginPlace};
+
+const MINUTE: Lifetime = Lifetime::from_secs(60);
+const HOUR: Lifetime = Lifetime::from_secs(3600);
+
+/// Failed logins of one network in an hour, over all accounts: enough for an office behind one address, and too few to
+/// try one password on many accounts (LI-03).
+const NETWORK_FAILURES_PER_HOUR: u32 = 100;
+
+/// Failed logins of one site in an hour: an IPv6 /48 has 256 networks.
+const SITE_FAILURES_PER_HOUR: u32 = 300;
+
+/// Failed logins of all strangers together in a minute, and as many again for the first few of each site. A few hundred
+/// networks can neither keep the processor busy nor shut out people who sign in from a new network.
+const FAILURES_PER_MINUTE: u32 = 60;
+const FIRST_OF_SITE: u32 = 5;
+
+/// The longest of the delays between failed logins.
+const LONGEST_DELAY_SECS: u64 = 30;
+
+/// A pause of password login for one name. During a pause each network has one attempt, so that no stranger can use up the
+/// owner's, up to this many networks: an attacker with that many has 80 guesses an hour left.
+const PAUSE: Lifetime = Lifetime::from_secs(15 * 60);
+const ATTEMPTS_IN_PAUSE: u32 = 20;
+
+/// The key of the number of places to hash in.
+const HASH_SLOTS: &str = "login.hash_slots";
+
+/// How long a place is familiar after the last login from there.
+const FAMILIAR: Lifetime = Lifetime::from_secs(90 * 24 * 3600);
+
+/// Hosts of a familiar network that can each use up their guesses at a name before the whole network is strange to it.
+const GUESSING_HOSTS: u32 = 8;
+
+/// Recent login attempts. The counts of failures by name, and the familiar places, are in the store.
+pub(in crate::issuer) struct LoginLimits {
+    clock: Arc<dyn Clock>,
+    delays: Tally<(LoginNameHash, LoginPlace)>,
+    networks: Tally<IpAddr>,
+    sites: Tally<IpAddr>,
+    /// By whether it is one of the first attempts of its site.
+    in_all: Tally<bool>,
+    paused: Tally<(LoginNameHash, IpAddr)>,
+    tried_in_pause: Tally<LoginNameHash>,
+    /// Failures at a name from its familiar places since its owner last signed in there.
+    guesses: Tally<(LoginNameHash, LoginPlace)>,
+    /// When it was last logged that strangers wait.
+    warned: Tally<()>,
+    hashes: Arc<HashQueue>,
+}
+
+/// Where an attempt comes from, as seen by the owner of the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// An address from which the owner has signed in.
+    KnownHost,
+    /// Another address of a network from which the owner has signed in, unless that address has used up its guesses.
+    KnownNetwork,
+    /// Anywhere else, and always for a name that nobody has.
+    Strange,
+}
+
+/// A login attempt that is counted as failed until it succeeds.
+pub(in crate::issuer) struct LoginAttempt {
+    name: LoginNameHash,
+    host: IpAddr,
+    network: IpAddr,
+    site: IpAddr,
+    standing: Standing,
+    is_first_of_site: bool,
+}
+
+impl LoginAttempt {
+    const fn places(&self) -> [LoginPlace; 2] {
+        [LoginPlace::Host(self.host), LoginPlace::Network(self.network)]
+    }
+
+    /// Returns whose failures delay it. In a familiar network each host is delayed for itself: a neighbour does not delay
+    /// the owner.
+    const fn delayed_with(&self) -> (LoginNameHash, LoginPlace) {
+        match self.standing {
+            Standing::KnownHost | Standing::KnownNetwork => (self.name, LoginPlace::Host(self.host)),
+            Standing::Strange => (self.name, LoginPlace::Network(self.network)),
+        }
+    }
+}
+
+/// Returns the places whose history decides about an attempt of this caller.
+pub(in crate::issuer) fn places(caller: &Caller) -> [LoginPlace; 2] {
+    [LoginPlace::Host(source(caller)), LoginPlace::Network(network(caller))]
+}
+
+impl LoginLimits {
+    /// Makes the limits; the number of hash slots is fixed from then on.
+    pub(in crate::issuer) fn new(clock: &Arc<dyn Clock>, config: &Config) -> Self {
+        Self {
+            clock: Arc::clone(clock),
+            delays: Tally::new(HOUR),
+            networks: Tally::new(HOUR),
+            sites: Tally::new(HOUR),
+            in_all: Tally::new(MINUTE),
+            paused: Tally::new(HOUR),
+            tried_in_pause: Tally::new(PAUSE),
+            guesses: Tally::new(FAMILIAR),
+            warned: Tally::new(MINUTE),
+            hashes: HashQueue::new(config.login.hash_slots),
+        }
+    }
+
+    /// Counts a login attempt beforehand, or says how long to wait. `history` is that of the name and of `places`.
+    pub(in crate::issuer) fn begin(
+        &self,
+        name: LoginNameHash,
+        history: &LoginHistory,
+        caller: &Caller,
+        rates: &Rates,
+    ) -> Result<LoginAttempt, Held> {
+        let now = self.clock.now();
+        let is_familiar = |last: Option<Timestamp>| last.is_some_and(|last| now.since(last) < FAMILIAR);
+        let (host, network, site) = (source(caller), network(caller), site(caller));
+        let may_guess = self.guesses.read(&(name, LoginPlace::Host(host)), now).0 < rates.login_pause_failures;
+        let standing = match history.last_logins.map(is_familiar) {
+            [true, _] => Standing::KnownHost,
+            [false, true] if may_guess => Standing::KnownNetwork,
+            [false, _] => Standing::Strange,
+        };
+        let is_first_of_site = self.sites.read(&site, now).0 < FIRST_OF_SITE;
+        let attempt = LoginAttempt { name, host, network, site, standing, is_first_of_site };
+        if standing == Standing::Strange {
+            below(self.networks.read(&network, now), NETWORK_FAILURES_PER_HOUR)?;
+            below(self.sites.read(&site, now), SITE_FAILURES_PER_HOUR)?;
+        }
+        self.delays
+            .charge(attempt.delayed_with(), now, |failures| delay(failures, rates.login_free_failures))
+            .map_err(|wait| Held::by("rates.login_free_failures", wait))?;
+        if standing == Standing::Strange {
+            self.networks.add(network, now);
+            self.sites.add(site, now);
+        }
+        Ok(attempt)
+    }
+
+    /// Judges whether a name that failed so often in a row may be tried now (LI-02). An attempt from a strange network begins
+    /// that network's next pause. Names that nobody has are paused like any other; a pause does not affect the places from
+    /// which the owner signs in.
+    pub(in crate::issuer) fn pause(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Result<(), Held> {
+        if attempt.standing != Standing::Strange || failures < rates.login_pause_failures {
+            return Ok(());
+        }
+        let (name, now) = (attempt.name, self.clock.now());
+        let by_key = |wait| Held::by("rates.login_pause_failures", wait);
+        self.paused.charge((name, attempt.network), now, |_| PAUSE).map_err(by_key)?;
+        if self.tried_in_pause.add(name, now) <= ATTEMPTS_IN_PAUSE {
+            return Ok(());
+        }
+        // Its password was not compared, so the network may try again as soon as anybody may.
+        self.paused.forget((name, attempt.network));
+        Err(by_key(self.tried_in_pause.read(&name, now).1))
+    }
+
+    /// Waits for the slot in which an attempt's password is compared. An attempt that gets none is not counted.
+    pub(in crate::issuer) async fn slot(&self, attempt: &LoginAttempt) -> Result<HashSlot, Held> {
+        let asker = if attempt.standing == Standing::Strange {
+            if let Err(wait) = self.take_in_all(attempt) {
+                self.take_back(attempt);
+                return Err(wait.into());
+            }
+            Asker::Stranger(attempt.site)
+        } else {
+            Asker::Known(attempt.name)
+        };
+        self.hashes.slot(asker).await.map_err(|wait| {
+            self.take_back(attempt);
+            self.take_back_in_all(attempt);
+            Held::by(HASH_SLOTS, wait)
+        })
+    }
+
+    /// Waits for a slot in which a new password of an account is hashed.
+    pub(in crate::issuer) async fn slot_of_owner(&self, name: LoginNameHash) -> Result<HashSlot, Held> {
+        self.hashes.slot(Asker::Known(name)).await.map_err(|wait| Held::by(HASH_SLOTS, wait))
+    }
+
+    /// Takes back what a login attempt was charged, and what failed before it.
+    pub(in crate::issuer) fn succeeded(&self, attempt: &LoginAttempt) {
+        self.take_back(attempt);
+        self.take_back_in_all(attempt);
+        self.delays.forget(attempt.delayed_with());
+        attempt.places().into_iter().for_each(|place| self.guesses.forget((attempt.name, place)));
+        self.paused.forget((attempt.name, attempt.network));
+        self.tried_in_pause.forget(attempt.name);
+    }
+
+    /// Pauses a name that failed so often in a row (LI-02); each pause ends by itself. Returns the places that are no longer
+    /// familiar because too many failures in a row came from there.
+    pub(in crate::issuer) fn failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Vec<LoginPlace> {
+        let now = self.clock.now();
+        if failures >= rates.login_pause_failures {
+            self.paused.add((attempt.name, attempt.network), now);
+        }
+        if attempt.standing == Standing::Strange {
+            return Vec::new();
+        }
+        let limit = rates.login_pause_failures;
+        let [host, network] = attempt.places();
+        let limits = [(host, limit), (network, limit.saturating_mul(GUESSING_HOSTS))];
+        let is_spent = |(place, limit): (LoginPlace, u32)| self.guesses.add((attempt.name, place), now) >= limit;
+        limits.into_iter().filter_map(|place| is_spent(place).then_some(place.0)).collect()
+    }
+
+    /// Ends the pause of a name whose password was just set.
+    pub(in crate::issuer) fn password_was_set(&self, name: LoginNameHash) {
+        self.tried_in_pause.forget(name);
+    }
+
+    fn take_in_all(&self, attempt: &LoginAttempt) -> Result<(), Lifetime> {
+        let now = self.clock.now();
+        if let Err(wait) = below(self.in_all.read(&attempt.is_first_of_site, now), FAILURES_PER_MINUTE) {
+            if self.warned.add((), now) == 1 {
+                tracing::warn!(
+                    "more than {FAILURES_PER_MINUTE} logins a minute fail: people who sign in from a network for the \
+                     first time have to wait"
+                );
+            }
+            return Err(wait);
+        }
+        self.in_all.add(attempt.is_first_of_site, now);
+        Ok(())
+    }
+
+    fn take_back_in_all(&self, attempt: &LoginAttempt) {
+        if attempt.standing == Standing::Strange {
+            self.in_all.refund(attempt.is_first_of_site, self.clock.now());
+        }
+    }
+
+    fn take_back(&self, attempt: &LoginAttempt) {
+        let now = self.clock.now();
+        self.delays.refund(attempt.delayed_with(), now);
+        if attempt.standing == Standing::Strange {
+            self.networks.refund(attempt.network, now);
+            self.sites.refund(attempt.site, now);
+        }
+    }
+}
+
+fn below((failures, rest): (u32, Lifetime), limit: u32) -> Result<(), Lifetime> {
+    if failures < limit { Ok(()) } else { Err(rest) }
+}
+
+/// The delay after this many failures: none while they are free, then 1, 2, 4 … 30 s.
+fn delay(failures: u32, free: u32) -> Lifetime {
+    let Some(beyond) = failures.checked_sub(free) else { return Lifetime::default() };
+    Lifetime::from_secs(1_u64.checked_shl(beyond).map_or(LONGEST_DELAY_SECS, |secs| secs.min(LONGEST_DELAY_SECS)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_failures_are_free_then_delays_double_up_to_thirty_seconds() {
+        let delays: Vec<u64> = (0..13).map(|failures| delay(failures, 5).as_secs()).collect();
+        assert_eq!(delays, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(delay(u32::MAX, 5).as_secs(), 30);
+    }
+}

@@ -1,0 +1,10 @@
+//! What anybody may ask for how often, in memory: requests, fetches, registrations, passwords, and rows of the audit trail.
+//!
+//! Start with `throttle.rs`; `login_limits.rs` is for passwords alone.
+
+pub(super) mod budget;
+pub(super) mod fetches;
+pub(super) mod levels;
+pub(super) mod login_limits;
+pub(super) mod refusals;
+pub(super) mod throttle;

@@ -1,0 +1,310 @@
+//! What strangers may ask of the control path, by address and client: the numbers, and what each protects. All of it lives
+//! in memory. Logins have limits of their own: `login_limits.rs`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::budget::{Budget, Tally, quota};
+use super::fetches::{FetchLeave, Fetches};
+use super::levels::{Allowance, Asker, Failures, Known, Levels};
+use crate::clock::Clock;
+use crate::config::{Config, Rates};
+use crate::issuer::caller::Caller;
+use crate::issuer::face::Face;
+use crate::network;
+use crate::oauth::{ClientId, ClientOrigin, Lifetime, TokenHash};
+use crate::store::Source;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How many hosts' worth of requests all strangers together may make.
+const ALL_REQUESTS: u32 = 40;
+/// Likewise of new clients, which take room in the store: 1,000 an hour by default.
+const ALL_REGISTRATIONS: u32 = 10;
+/// Likewise of failures.
+const ALL_FAILURES: u32 = 100;
+
+/// The keys that two of the limits come from.
+const TOKEN_RATE: &str = "rates.token_per_second";
+const CLIENT_FAILURES: &str = "rates.client_failures_per_minute";
+
+/// The pages that one person opens and the forms that they send while signing in, as a multiple of the authorization
+/// requests: two pages and two forms, and two more for what is reloaded or mistyped.
+const FORMS: u32 = 6;
+
+/// Why somebody has to wait.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::issuer) struct Held {
+    /// For how long.
+    pub(in crate::issuer) wait: Lifetime,
+    /// The key of the configuration that says so, unless the limit is fixed.
+    pub(in crate::issuer) key: Option<&'static str>,
+}
+
+impl Held {
+    /// A limit that a key sets.
+    pub(in crate::issuer) const fn by(key: &'static str, wait: Lifetime) -> Self {
+        Self { wait, key: Some(key) }
+    }
+}
+
+/// A limit that is no key's.
+impl From<Lifetime> for Held {
+    fn from(wait: Lifetime) -> Self {
+        Self { wait, key: None }
+    }
+}
+
+/// The budgets and tallies of the control path.
+pub(in crate::issuer) struct Throttle {
+    clock: Arc<dyn Clock>,
+    known: Known,
+    authorizations: Levels,
+    forms: Levels,
+    requests: Levels,
+    token_by_client: Budget<(TokenHash, IpAddr)>,
+    registrations: Levels,
+    malformed: Levels,
+    documents: Levels,
+    fetches: Fetches,
+    failing_clients: Tally<TokenHash>,
+    failing_sources: Tally<(TokenHash, IpAddr)>,
+    failing: Failures,
+}
+
+impl Throttle {
+    /// Makes the throttle.
+    pub(in crate::issuer) fn new(clock: &Arc<dyn Clock>, config: &Config) -> Self {
+        let minute = Lifetime::from_secs(60);
+        let rates = &config.rates;
+        Self {
+            clock: Arc::clone(clock),
+            known: Known::default(),
+            authorizations: Levels::new(clock, authorizations(rates)),
+            forms: Levels::new(clock, forms(rates)),
+            requests: Levels::new(clock, requests(rates)),
+            token_by_client: Budget::new(clock, token_client_quota(rates)),
+            registrations: Levels::new(clock, registrations(rates)),
+            malformed: Levels::new(clock, registrations(rates)),
+            documents: Levels::new(clock, registrations(rates)),
+            fetches: Fetches::new(clock),
+            failing_clients: Tally::new(minute),
+            failing_sources: Tally::new(minute),
+            failing: Failures::new(minute),
+        }
+    }
+
+    /// Takes one authorization request.
+    pub(in crate::issuer) fn authorization(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        self.authorizations.take(&self.asker(caller), authorizations(rates))
+    }
+
+    /// Takes one of our own pages that reads the store, or one form of such a page.
+    pub(in crate::issuer) fn form(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        self.forms.take(&self.asker(caller), forms(rates))
+    }
+
+    /// Takes one request of a client, to `/token`, `/revoke` or `/register`.
+    pub(in crate::issuer) fn request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Held> {
+        if matches!(face, Face::Registration) && is_exempt(caller, rates) {
+            return Ok(());
+        }
+        let asker = self.asker(caller);
+        let failing = self.failing.ask(&asker, failures_of_host(rates), ALL_FAILURES, self.clock.now());
+        failing.map_err(|wait| Held::by(CLIENT_FAILURES, wait))?;
+        self.requests.take(&asker, requests(rates)).map_err(|wait| Held::by(TOKEN_RATE, wait))
+    }
+
+    /// Takes one malformed registration, or says how long to wait. Well-formed ones are not counted here.
+    pub(in crate::issuer) fn malformed_registration(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+        if is_exempt(caller, rates) {
+            return Ok(());
+        }
+        self.malformed.take(&self.asker(caller), registrations(rates))
+    }
+
+    /// Takes one new client, registered or described by a metadata document that was fetched for the first time. Each of
+    /// the two has its own budget.
+    pub(in crate::issuer) fn registration(
+        &self,
+        origin: ClientOrigin,
+        caller: &Caller,
+        rates: &Rates,
+    ) -> Result<(), Lifetime> {
+        if is_exempt(caller, rates) {
+            return Ok(());
+        }
+        let levels = if origin == ClientOrigin::MetadataDocument { &self.documents } else { &self.registrations };
+        levels.take(&self.asker(caller), registrations(rates))
+    }
+
+    /// Takes leave to fetch a metadata document from a host.
+    pub(in crate::issuer) fn fetch(&self, host: &str, caller: &Caller) -> Result<FetchLeave<'_>, Lifetime> {
+        self.fetches.take(self.asker(caller), host)
+    }
+
+    /// Takes one request of a client. The budget is that of the client at one address: anybody can send the id of a
+    /// public client, and must not be able to use up what its real users need.
+    pub(in crate::issuer) fn token_client(
+        &self,
+        client: &ClientId,
+        caller: &Caller,
+        rates: &Rates,
+    ) -> Result<(), Held> {
+        let (client, source) = (TokenHash::of(client.as_str().as_bytes()), source(caller));
+        let now = self.clock.now();
+        let (of_client, rest) = self.failing_clients.read(&client, now);
+        // CA-14: once a client's secret is being guessed, those who guessed wait; others are still heard.
+        if of_client >= rates.client_failures_per_minute && self.failing_sources.read(&(client, source), now).0 > 0 {
+            return Err(Held::by(CLIENT_FAILURES, rest));
+        }
+        let taken = self.token_by_client.take((client, source), token_client_quota(rates));
+        taken.map_err(|wait| Held::by(TOKEN_RATE, wait))
+    }
+
+    /// Counts a failed client authentication; `Err` when this one must wait. Failures are counted for the client only if it
+    /// has a secret to guess: the id of a public client is shared with strangers, who must not be able to block it.
+    pub(in crate::issuer) fn client_failed(
+        &self,
+        id: &ClientId,
+        has_secret: bool,
+        caller: &Caller,
+        rates: &Rates,
+    ) -> Result<(), Lifetime> {
+        let now = self.clock.now();
+        self.failing.add(&self.asker(caller), now);
+        if !has_secret {
+            return Ok(());
+        }
+        let (client, source) = (TokenHash::of(id.as_str().as_bytes()), source(caller));
+        self.failing_sources.add((client, source), now);
+        if self.failing_clients.add(client, now) <= rates.client_failures_per_minute {
+            return Ok(());
+        }
+        Err(self.failing_clients.read(&client, now).1)
+    }
+
+    /// Remembers that somebody got a token: from now on their site shares no budget with strangers, and their host none with
+    /// its site.
+    pub(in crate::issuer) fn token_given(&self, caller: &Caller) {
+        self.known.remember(source(caller), site(caller), self.clock.now());
+    }
+
+    fn asker(&self, caller: &Caller) -> Asker {
+        let (host, site) = (source(caller), site(caller));
+        Asker { host, site, standing: self.known.standing(&host, &site, self.clock.now()) }
+    }
+}
+
+fn authorizations(rates: &Rates) -> Allowance {
+    let rate = rates.authorize_per_second;
+    Allowance { rate, period: SECOND, burst: rate.saturating_mul(3), all: ALL_REQUESTS }
+}
+
+fn forms(rates: &Rates) -> Allowance {
+    let one = authorizations(rates);
+    Allowance { rate: one.rate.saturating_mul(FORMS), burst: one.burst.saturating_mul(FORMS), ..one }
+}
+
+fn requests(rates: &Rates) -> Allowance {
+    let rate = rates.token_per_second.saturating_mul(5);
+    Allowance { rate, period: SECOND, burst: rate.saturating_mul(2), all: ALL_REQUESTS }
+}
+
+fn registrations(rates: &Rates) -> Allowance {
+    let rate = rates.registrations_per_hour;
+    Allowance { rate, period: HOUR, burst: rate, all: ALL_REGISTRATIONS }
+}
+
+fn token_client_quota(rates: &Rates) -> governor::Quota {
+    quota(rates.token_per_second, SECOND, rates.token_per_second.saturating_mul(5))
+}
+
+/// Five clients behind one address may fail as often as a client may.
+fn failures_of_host(rates: &Rates) -> u32 {
+    rates.client_failures_per_minute.saturating_mul(5)
+}
+
+/// Whether a caller is a program on this computer, under `up`: an attacker there would not need the network. Programs call
+/// from the address of `localhost`; the rest of 127.0.0.0/8 is for those who want to be told apart.
+fn is_exempt(caller: &Caller, rates: &Rates) -> bool {
+    let localhost = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+    rates.exempt_loopback && caller.address.is_some_and(|address| localhost.contains(&address.to_canonical()))
+}
+
+/// Callers without an address count as one.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// One caller as far as room is shared out by host and site.
+pub(in crate::issuer) fn source_of(caller: &Caller) -> Source {
+    Source { host: source(caller), site: site(caller) }
+}
+
+/// One caller as far as rates go.
+pub(in crate::issuer) fn source(caller: &Caller) -> IpAddr {
+    caller.address.map_or(NOBODY, network::host)
+}
+
+/// One caller as far as guessing goes: what one attacker easily owns.
+pub(in crate::issuer) fn network(caller: &Caller) -> IpAddr {
+    caller.address.map_or(NOBODY, network::network)
+}
+
+/// One caller as far as storage goes.
+pub(in crate::issuer) fn site(caller: &Caller) -> IpAddr {
+    caller.address.map_or(NOBODY, network::site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::Timestamp;
+
+    fn caller(address: &str) -> Caller {
+        Caller::new(Some(address.parse().expect("an address")), None)
+    }
+
+    #[test]
+    fn the_networks_of_one_ipv6_site_share_a_budget_for_sign_ins() {
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::ManualClock::new(Timestamp::from_secs(1)));
+        let overrides = crate::config::Overrides { up: true, ..Default::default() };
+        let config = Config::load(None, &overrides).expect("the defaults are good");
+        let throttle = Throttle::new(&clock, &config);
+        let heard = |address: String| throttle.authorization(&caller(&address), &config.rates).is_ok();
+        let of_site = (0..1000).filter(|n| heard(format!("2001:db8:7:{n:x}::1"))).count();
+        assert_eq!(of_site, 120, "each network would have 30");
+        assert!(heard("2001:db8:8::1".to_owned()) && heard("192.0.2.7".to_owned()));
+    }
+
+    #[test]
+    fn rg_02_registrations_are_counted_by_address_site_and_in_all() {
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::ManualClock::new(Timestamp::from_secs(1)));
+        let overrides = crate::config::Overrides { up: true, ..Default::default() };
+        let mut config = Config::load(None, &overrides).expect("the defaults are good");
+        config.rates.registrations_per_hour = 10;
+        let throttle = Throttle::new(&clock, &config);
+        let heard = |origin, address: String| throttle.registration(origin, &caller(&address), &config.rates).is_ok();
+        let count = |origin, address: &dyn Fn(u32) -> String| (0..1000).filter(|n| heard(origin, address(*n))).count();
+        let registered = ClientOrigin::Registered;
+        assert_eq!(count(registered, &|_| "192.0.2.1".to_owned()), 10);
+        assert_eq!(count(registered, &|n| format!("2001:db8:7:{n:x}::1")), 40);
+        assert_eq!(count(registered, &|n| format!("198.51.{}.{}", n / 250, n % 250)), 50, "a hundred in all");
+        assert_eq!(count(registered, &|_| "127.0.0.1".to_owned()), 1000, "programs on this computer, under `up`");
+        assert_eq!(count(registered, &|_| "127.0.0.2".to_owned()), 0);
+        let described = ClientOrigin::MetadataDocument;
+        assert_eq!(count(described, &|n| format!("203.0.{}.{}", n / 250, n % 250)), 100, "the other way stays open");
+    }
+
+    #[test]
+    fn addresses_are_grouped_by_what_one_caller_owns() {
+        assert_eq!(source(&caller("192.0.2.7")), source(&caller("::ffff:192.0.2.7")));
+        assert_ne!(source(&caller("192.0.2.7")), source(&caller("192.0.2.8")));
+        assert_eq!(network(&caller("192.0.2.7")), network(&caller("192.0.2.200")));
+        assert_ne!(network(&caller("192.0.2.7")), network(&caller("192.0.3.7")));
+        assert_eq!(source(&caller("2001:db8::1")), source(&caller("2001:db8::ffff")));
+        assert_eq!(network(&caller("2001:db8:0:a0::1")), network(&caller("2001:db8:0:af::1")));
+        assert_ne!(network(&caller("2001:db8:0:a0::1")), network(&caller("2001:db8:1:a0::1")));
+    }
+}

@@ -1,0 +1,110 @@
+//! What a user sees and ends on the account page: the applications that act for them.
+
+use std::collections::HashMap;
+
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::{AccountView, AuthorizeRejection, ConnectedApp, FailedLogins, Issuer};
+use crate::oauth::{Client, ClientId, Grant, GrantId};
+use crate::store::{AuditEvent, AuditRow, LoginSession, Update};
+
+impl Issuer {
+    /// Returns the account page of a session; `None` when nobody is logged in by it.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn account(&self, session: &str, caller: &Caller) -> Result<Option<AccountView>, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(None) };
+        let found = self.store.find_account(&self.tenant, &session.subject).await;
+        let Some(account) = found.or_unavailable(self, caller).await? else { return Ok(None) };
+        let now = self.clock.now();
+        let grants = self.store.list_grants(&self.tenant, Some(&session.subject), None, now).await;
+        let mut names: HashMap<ClientId, String> = HashMap::new();
+        let mut apps = Vec::new();
+        for grant in grants.or_unavailable(self, caller).await? {
+            if !names.contains_key(&grant.client) {
+                let client =
+                    self.store.find_client(&self.tenant, &grant.client).await.or_unavailable(self, caller).await?;
+                let name = client.map_or_else(|| grant.client.as_str().to_owned(), shown_name);
+                names.insert(grant.client.clone(), name);
+            }
+            let name = names.get(&grant.client).cloned().unwrap_or_default();
+            apps.push(self.connected_app(grant, name));
+        }
+        Ok(Some(AccountView { name: account.name, failed_logins: self.failed_logins(&session), apps }))
+    }
+
+    /// Ends one of the user's own grants (CN-20); `false` when it is not theirs or has ended.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn revoke_own_grant(
+        &self,
+        session: &str,
+        grant: GrantId,
+        caller: &Caller,
+    ) -> Result<bool, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
+        let found = self.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await?;
+        let Some(found) = found.filter(|g| g.subject == session.subject) else { return Ok(false) };
+        let row = AuditRow {
+            client: Some(found.client),
+            resource: Some(found.resource),
+            target: Some(grant.to_string()),
+            ..self.audit_by(&session.subject, AuditEvent::GrantRevoked, caller)
+        };
+        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
+        if let Some(cache) = &self.cache {
+            cache.forget_grant(&self.tenant, grant);
+        }
+        self.count_revocation(done);
+        Ok(done == Update::Done)
+    }
+
+    /// Ends all that stands on the user's login: browser sessions, this one too, and what applications were granted
+    /// (RT-14); `false` when nobody is logged in.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn sign_out_everywhere(&self, session: &str, caller: &Caller) -> Result<bool, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
+        let row = self.audit_by(&session.subject, AuditEvent::SignedOutEverywhere, caller);
+        let done = self.store.revoke_grants(&self.tenant, Some(&session.subject), None, row).await;
+        let revoked = done.or_unavailable(self, caller).await?;
+        if let Some(cache) = &self.cache {
+            cache.forget_subject(&self.tenant, &session.subject);
+        }
+        (0..revoked).for_each(|_| self.count_revocation(Update::Done));
+        Ok(true)
+    }
+
+    /// Returns what the owner of a session is told of failed logins: as many as paused his password login (LI-02).
+    pub(in crate::issuer) fn failed_logins(&self, session: &LoginSession) -> Option<FailedLogins> {
+        let enough = self.config.load().rates.login_pause_failures;
+        let failed = session.failed_before.map(|(count, last)| FailedLogins { count, last });
+        failed.filter(|failed| failed.count >= enough)
+    }
+
+    fn connected_app(&self, grant: Grant, client_name: String) -> ConnectedApp {
+        let policy = self.policy();
+        let upstream = policy.upstream(&grant.resource);
+        let title = |name: &str| {
+            let known = upstream.and_then(|u| u.scopes.iter().find(|s| s.name.as_str() == name));
+            known.map_or_else(|| name.to_owned(), |s| s.title.clone())
+        };
+        ConnectedApp {
+            grant: grant.id,
+            client_name,
+            resource_name: upstream.map_or_else(|| grant.resource.as_str().to_owned(), |u| u.display_name.clone()),
+            scopes: grant.scopes.iter().map(|s| title(s.as_str())).collect(),
+            since: grant.created_at,
+            last_used: grant.rotated_at,
+            until: grant.expires_at,
+        }
+    }
+}
+
+/// Returns the name that the list shows a client by.
+fn shown_name(client: Client) -> String {
+    client.metadata.client_name.unwrap_or_else(|| "An application without a name".to_owned())
+}

@@ -1,0 +1,10 @@
+//! Signing in: passwords, links to set them, accounts as their owners see them.
+//!
+//! Start with `sign_in.rs`. How often it may be tried is in `limits`.
+
+pub(super) mod account;
+pub(super) mod hash_queue;
+pub(super) mod own_password;
+pub(super) mod password;
+pub(super) mod setup_link;
+pub(super) mod sign_in;

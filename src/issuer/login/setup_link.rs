@@ -1,0 +1,73 @@
+//! One-time links by which a person sets a password: the first one, or a new one.
+
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::{AuthorizeRejection, Issuer, SetupOutcome};
+use crate::oauth::{LoginNameHash, SessionSecret};
+use crate::store::{Account, AuditEvent, NewPassword, SetupLink, Update};
+
+impl Issuer {
+    /// Finds the login name that a link is for; `None` when it is unknown, used or expired.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn find_setup(&self, link: &str) -> Result<Option<String>, AuthorizeRejection> {
+        Ok(self.account_of_link(link, &Caller::default()).await?.map(|(_, account)| account.name))
+    }
+
+    /// Uses a link to set a password. All sessions and grants of the account end (RT-14); whoever had the link is signed in,
+    /// in a new session, and the one that this browser had before (`replaces`) ends, whosever it was (CN-05).
+    ///
+    /// # Errors
+    /// `Throttled` when all hash slots are taken, `Unavailable`.
+    pub async fn redeem_setup(
+        &self,
+        link: &str,
+        password: &str,
+        replaces: Option<&str>,
+        caller: &Caller,
+    ) -> Result<SetupOutcome, AuthorizeRejection> {
+        let policy = self.config.load().login.clone();
+        let Some((link, account)) = self.account_of_link(link, caller).await? else { return Ok(SetupOutcome::Gone) };
+        // Judged before the link is used: a password that is too short must not cost the link.
+        let phc = match self.hash_new(password, &account, &policy, caller).await? {
+            Ok(phc) => phc,
+            Err(refused) => return Ok(SetupOutcome::Refused(refused)),
+        };
+        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
+        let new = NewPassword { phc, name, at: self.clock.now() };
+        let account = Account { password_set_at: Some(new.at), failed_logins: 0, last_failed_at: None, ..account };
+        let row = self.audit_by(&account.subject, AuditEvent::PasswordSet, caller);
+        let set = self.store.redeem_setup_link(&self.tenant, &link.hash, new, row).await;
+        if set.or_unavailable(self, caller).await? == Update::NotFound {
+            return Ok(SetupOutcome::Gone);
+        }
+        self.login_limits.password_was_set(name);
+        if let Some(cache) = &self.cache {
+            cache.forget_subject(&self.tenant, &account.subject);
+        }
+        let begun = self.begin_session(&account, replaces, caller).await?;
+        if begun.is_some() {
+            // Whoever set the password signs in with it from here: they are no stranger to this network (LI-03).
+            self.remember_login(&account, caller).await?;
+        }
+        Ok(SetupOutcome::Done(begun.map(|(secret, _)| secret)))
+    }
+
+    async fn account_of_link(
+        &self,
+        link: &str,
+        caller: &Caller,
+    ) -> Result<Option<(SetupLink, Account)>, AuthorizeRejection> {
+        let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.keys.load()) else { return Ok(None) };
+        let found = self
+            .store
+            .find_setup_link(&self.tenant, &hash, self.clock.now())
+            .await
+            .or_unavailable(self, caller)
+            .await?;
+        let Some(link) = found else { return Ok(None) };
+        let account = self.store.find_account(&self.tenant, &link.subject).await.or_unavailable(self, caller).await?;
+        Ok(account.map(|account| (link, account)))
+    }
+}

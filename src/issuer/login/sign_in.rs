@@ -1,0 +1,338 @@
+//! Login of resource owners: throttled, in equal time for every wrong answer, and always into a new session.
+
+use zeroize::Zeroizing;
+
+use super::hash_queue::HashSlot;
+use super::password::{self, HashError, Verified};
+use crate::config::LoginPolicy;
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::authorization::interaction::{Pending, Purpose};
+use crate::issuer::caller::Caller;
+use crate::issuer::diagnosis::Why;
+use crate::issuer::limits::login_limits::{LoginAttempt, places};
+use crate::issuer::limits::throttle::Held;
+use crate::issuer::{AuthorizeRejection, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
+use crate::oauth::{Lifetime, LoginNameHash, Rule, SessionSecret, Subject};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
+use crate::telemetry::ControlEvent;
+
+impl Issuer {
+    /// Checks name and password, and moves the transaction on.
+    ///
+    /// # Errors
+    /// `Gone`, `Page` when its client is no longer welcome, `Unavailable`.
+    pub async fn log_in(
+        &self,
+        handles: &Handles,
+        name: &str,
+        password: &str,
+        caller: &Caller,
+    ) -> Result<LoginOutcome, AuthorizeRejection> {
+        let pending = self.pending(handles, caller).await?;
+        match self.compare_password(name, password, caller).await? {
+            Compared::Right(attempt, account) => self.logged_in(&pending, handles, &attempt, &account, caller).await,
+            Compared::Wrong => Ok(LoginOutcome::Refused),
+            Compared::Throttled(wait) => Ok(LoginOutcome::Throttled(wait)),
+        }
+    }
+
+    /// Compares a password with that of the account of a login name, when its turn has come; counts and records a failure.
+    pub(in crate::issuer) async fn compare_password(
+        &self,
+        name: &str,
+        password: &str,
+        caller: &Caller,
+    ) -> Result<Compared, AuthorizeRejection> {
+        let config = self.config.load_full();
+        let name = name.trim().to_lowercase();
+        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys.load());
+        // One read for whatever name: the time does not tell which names exist (LI-04).
+        let history = self.store.find_login(&self.tenant, &name, &hash, places(caller), self.clock.now()).await;
+        let history = history.or_unavailable(self, caller).await?;
+        let attempt = match self.login_limits.begin(hash, &history, caller, &config.rates) {
+            Ok(attempt) => attempt,
+            Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held, caller).await),
+        };
+        if let Err(held) = self.login_limits.pause(&attempt, history.failures, &config.rates) {
+            // The attempt stays charged: it uses up what its network has, not the owner's next chance.
+            return Ok(self.login_throttled(history.account.as_ref(), held, caller).await);
+        }
+        let slot = match self.login_limits.slot(&attempt).await {
+            Ok(slot) => slot,
+            Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held, caller).await),
+        };
+        let stored = history.account.as_ref().and_then(|a| a.password.clone());
+        let verified = verify(slot, stored, password, &config.login).await?;
+        match history.account {
+            Some(account) if verified != Verified::No && account.status == AccountStatus::Enabled => {
+                let account = match verified {
+                    Verified::NeedsRehash => self.rehash(account, password, &config.login).await,
+                    Verified::Yes | Verified::No => account,
+                };
+                Ok(Compared::Right(attempt, Box::new(account)))
+            }
+            account => {
+                self.login_failed(&attempt, hash, account, caller).await?;
+                Ok(Compared::Wrong)
+            }
+        }
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn log_out(&self, session: &str, caller: &Caller) -> Result<(), AuthorizeRejection> {
+        if let Some(session) = self.live_session(Some(session), caller).await? {
+            let row = self.audit_by(&session.subject, AuditEvent::LoggedOut, caller);
+            self.store.delete_session(&self.tenant, &session.hash, row).await.or_unavailable(self, caller).await?;
+        }
+        Ok(())
+    }
+
+    async fn logged_in(
+        &self,
+        pending: &Pending,
+        handles: &Handles,
+        attempt: &LoginAttempt,
+        account: &Account,
+        caller: &Caller,
+    ) -> Result<LoginOutcome, AuthorizeRejection> {
+        let Some((secret, session)) = self.begin_session(account, handles.session.as_deref(), caller).await? else {
+            self.password_was_replaced(&account.subject, caller).await;
+            return Ok(LoginOutcome::Refused);
+        };
+        self.login_limits.succeeded(attempt);
+        self.remember_login(account, caller).await?;
+        self.metrics.control(ControlEvent::LoginSucceeded);
+        let step = self.after_login(pending, &session, caller).await?;
+        Ok(LoginOutcome::LoggedIn { session: secret, step })
+    }
+
+    /// Begins a browser session for whoever has shown that the account is theirs; `None` when the account was switched off,
+    /// deleted or given another password since it was read.
+    pub(in crate::issuer) async fn begin_session(
+        &self,
+        account: &Account,
+        replaces: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Option<(SessionSecret, LoginSession)>, AuthorizeRejection> {
+        let (secret, session) = self.new_session(account);
+        // CN-05: whatever session this browser had, planted or its own, ends here.
+        let replaces = replaces.and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys.load()));
+        let row = self.audit_by(&session.subject, AuditEvent::LoginSucceeded, caller);
+        let begun = self.store.insert_session(session.clone(), replaces, account.password_set_at, row).await;
+        Ok(match begun.or_unavailable(self, caller).await? {
+            Update::Done => Some((secret, session)),
+            Update::NotFound => None,
+        })
+    }
+
+    /// Makes a session of an account, and its cookie.
+    pub(in crate::issuer) fn new_session(&self, account: &Account) -> (SessionSecret, LoginSession) {
+        let policy = self.config.load().login.clone();
+        let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys.load());
+        let now = self.clock.now();
+        let failed = account.last_failed_at.filter(|_| account.failed_logins > 0);
+        let session = LoginSession {
+            hash: secret.hash(),
+            tenant: self.tenant.clone(),
+            subject: account.subject.clone(),
+            authenticated_at: now,
+            idle_until: now.plus(policy.session_idle),
+            idle: policy.session_idle,
+            expires_at: now.plus(policy.session_absolute),
+            failed_before: failed.map(|at| (account.failed_logins, at)),
+        };
+        (secret, session)
+    }
+
+    /// Remembers that the owner of an account signed in from where the caller is, which ends the count of failures.
+    pub(in crate::issuer) async fn remember_login(
+        &self,
+        account: &Account,
+        caller: &Caller,
+    ) -> Result<(), AuthorizeRejection> {
+        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
+        let (subject, now) = (&account.subject, self.clock.now());
+        let recorded = self.store.record_login_success(&self.tenant, subject, &hash, places(caller), now).await;
+        Ok(recorded.or_unavailable(self, caller).await?)
+    }
+
+    async fn after_login(
+        &self,
+        pending: &Pending,
+        session: &LoginSession,
+        caller: &Caller,
+    ) -> Result<Step, AuthorizeRejection> {
+        let Purpose::Authorization(asked) = &pending.purpose else {
+            self.end(&pending.interaction, caller).await?;
+            return Ok(Step::Account);
+        };
+        self.bind(&pending.interaction, session, caller).await?;
+        // From where the browser came is not known any more: who has just given a password can read a page as well.
+        if self.consent_is_remembered(asked, session, None, caller).await? {
+            let location = self.issue_code_silently(&pending.interaction, asked, session, caller).await?;
+            return Ok(Step::Redirect(location));
+        }
+        Ok(Step::Consent)
+    }
+
+    async fn login_failed(
+        &self,
+        attempt: &LoginAttempt,
+        hash: LoginNameHash,
+        account: Option<Account>,
+        caller: &Caller,
+    ) -> Result<(), AuthorizeRejection> {
+        self.metrics.control(ControlEvent::LoginFailed);
+        let reason = match &account {
+            Some(account) if account.status == AccountStatus::Disabled => "account_disabled",
+            Some(_) => "wrong_password",
+            None => "unknown_account",
+        };
+        let subject = account.map(|a| a.subject);
+        // The typed name is not recorded: people type passwords there. Whether the name exists or not, the same is written
+        // before the answer, so that the time does not tell (LI-04).
+        let failures = self.store.record_login_failure(&self.tenant, &hash, subject.as_ref(), self.clock.now()).await;
+        let failures = failures.or_unavailable(self, caller).await?;
+        self.refuse_password(subject.clone(), reason, caller).await;
+        let strange = self.login_limits.failed(attempt, failures, &self.config.load().rates);
+        if let Some(subject) = subject.filter(|_| !strange.is_empty()) {
+            let forgotten = self.store.forget_login_places(&self.tenant, &subject, strange).await;
+            forgotten.or_unavailable(self, caller).await?;
+        }
+        Ok(())
+    }
+
+    /// Records that a password was right when it was compared, and that the account has another one by now.
+    pub(in crate::issuer) async fn password_was_replaced(&self, subject: &Subject, caller: &Caller) {
+        self.refuse_password(Some(subject.clone()), "password_replaced", caller).await;
+    }
+
+    async fn refuse_password(&self, subject: Option<Subject>, reason: &'static str, caller: &Caller) {
+        let row = self.audit(AuditEvent::LoginFailed, caller);
+        let row = AuditRow { subject, reason: Some(reason.to_owned()), ..row };
+        self.refuse(row, Why::from(Rule::WrongPassword).because(Some(reason)), caller).await;
+    }
+
+    async fn login_throttled(&self, account: Option<&Account>, held: Held, caller: &Caller) -> Compared {
+        self.refuse_for_now(account.map(|a| a.subject.clone()), held, caller).await;
+        Compared::Throttled(held.wait)
+    }
+
+    async fn refuse_for_now(&self, subject: Option<Subject>, held: Held, caller: &Caller) {
+        self.metrics.control(ControlEvent::LoginThrottled);
+        let row = AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled, caller) };
+        self.refuse(row, Why::from(Rule::LoginThrottled).by(held.key), caller).await;
+    }
+
+    /// Judges and hashes a new password for an account, and records that it was refused.
+    pub(in crate::issuer) async fn hash_new(
+        &self,
+        password: &str,
+        account: &Account,
+        policy: &LoginPolicy,
+        caller: &Caller,
+    ) -> Result<Result<String, PasswordRefused>, AuthorizeRejection> {
+        let (password, name) = (Zeroizing::new(password.to_owned()), account.name.clone());
+        let salt = self.entropy.random_16();
+        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys.load());
+        let judged = policy.clone();
+        let hashed = self.in_hash_slot(hash, move || password::hash_new(&password, &name, &judged, salt)).await;
+        let refused = match hashed {
+            Ok(Err(refused)) => refused,
+            Ok(Ok(phc)) => return Ok(Ok(phc)),
+            Err(NotHashed::Held(held)) => {
+                self.refuse_for_now(Some(account.subject.clone()), held, caller).await;
+                return Err(AuthorizeRejection::Throttled(held.wait));
+            }
+            Err(NotHashed::Fault(error)) => return Err(not_hashed(error)),
+        };
+        let key = matches!(refused, PasswordRefused::TooShort(_)).then_some("login.min_password");
+        let (subject, word) = (Some(account.subject.clone()), refused.word());
+        let row = self.audit(AuditEvent::PasswordRefused, caller);
+        let row = AuditRow { subject, reason: Some(word.to_owned()), ..row };
+        self.refuse(row, Why::from(Rule::PasswordPoor).because(Some(word)).by(key), caller).await;
+        Ok(Err(refused))
+    }
+
+    async fn hash(&self, password: &str, name: &str, policy: &LoginPolicy) -> Result<String, NotHashed> {
+        let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
+        let salt = self.entropy.random_16();
+        let name = LoginNameHash::of(&self.tenant, name, &self.keys.load());
+        self.in_hash_slot(name, move || password::hash(&password, &policy, salt)).await
+    }
+
+    /// Does slow work with a password of the account `name` off the runtime's thread, when it is its turn.
+    async fn in_hash_slot<T: Send + 'static>(
+        &self,
+        name: LoginNameHash,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, NotHashed> {
+        let slot = self.login_limits.slot_of_owner(name).await.map_err(NotHashed::Held)?;
+        let done = password::off_thread(move || {
+            let _slot = slot;
+            work()
+        });
+        done.await.map_err(NotHashed::Fault)
+    }
+
+    /// Hashes a right password again with the present parameters. When that fails the old hash goes on serving.
+    async fn rehash(&self, account: Account, password: &str, policy: &LoginPolicy) -> Account {
+        let (Some(old), Ok(new)) = (&account.password, self.hash(password, &account.name, policy).await) else {
+            return account;
+        };
+        match self.store.rehash_password(&self.tenant, &account.subject, old, new.clone()).await {
+            Ok(Update::Done) => return Account { password: Some(new), ..account },
+            Ok(Update::NotFound) => {}
+            Err(error) => tracing::warn!(%error, "a password hash could not be renewed"),
+        }
+        account
+    }
+}
+
+/// Why a password was not hashed.
+enum NotHashed {
+    /// All places are taken.
+    Held(Held),
+    /// The fault is ours.
+    Fault(HashError),
+}
+
+/// What came of comparing a password with that of an account.
+pub(in crate::issuer) enum Compared {
+    /// It is the password of this enabled account. The attempt is still counted as failed.
+    Right(LoginAttempt, Box<Account>),
+    /// It is not, or nobody has the name, or the account is switched off.
+    Wrong,
+    /// It was not compared: too many attempts have failed.
+    Throttled(Lifetime),
+}
+
+/// Compares a password off the runtime's thread. Without a stored hash the dummy takes the same time.
+async fn verify(
+    slot: HashSlot,
+    stored: Option<String>,
+    password: &str,
+    policy: &LoginPolicy,
+) -> Result<Verified, AuthorizeRejection> {
+    let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
+    let verified = password::off_thread(move || {
+        // The slot goes along: a browser that hangs up does not free it while the hash is still being computed.
+        let _slot = slot;
+        match stored {
+            Some(phc) => Ok(password::verify(&phc, &password, &policy)),
+            None => password::dummy_phc(&policy).map(|phc| {
+                password::verify(&phc, &password, &policy);
+                Verified::No
+            }),
+        }
+    });
+    verified.await.map_err(not_hashed)
+}
+
+fn not_hashed(error: HashError) -> AuthorizeRejection {
+    tracing::error!(%error, "a password could not be hashed");
+    AuthorizeRejection::Unavailable
+}

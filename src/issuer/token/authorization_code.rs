@@ -1,0 +1,163 @@
+//! The code grant (RFC 6749 4.1.3): policy, then one store call that judges, burns and issues.
+
+use std::sync::Arc;
+
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::diagnosis::Why;
+use crate::issuer::{Issuer, TokenRejection};
+use crate::oauth::{
+    AccessToken, Client, CodeVerdict, CodeVerifier, Form, GrantType, OAuthError, PresentedCode, ResourceIndicator,
+    Rule, TokenHash, TokenResponse, show,
+};
+use crate::store::{AuditEvent, AuditRow, NewAccessToken, RedeemCode, Redemption};
+use crate::telemetry::ControlEvent;
+
+/// What a code request presented.
+pub(in crate::issuer) struct PresentedAtToken<'a> {
+    /// All that was sent, for the log.
+    pub(in crate::issuer) form: &'a Form,
+    pub(in crate::issuer) code: Option<TokenHash>,
+    pub(in crate::issuer) verifier: Option<CodeVerifier>,
+    pub(in crate::issuer) redirect_uri: Option<String>,
+    pub(in crate::issuer) resource: Option<ResourceIndicator>,
+}
+
+impl Issuer {
+    pub(in crate::issuer) async fn redeem_authorization_code(
+        &self,
+        client: &Client,
+        presented: PresentedAtToken<'_>,
+        caller: &Caller,
+    ) -> Result<TokenResponse, TokenRejection> {
+        let (refused, form) = (AuditEvent::CodeRefused, presented.form);
+        // CR-08: what is not one of ours by format and MAC never reaches the store.
+        let Some(code) = presented.code else {
+            return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form), caller).await);
+        };
+        let Some(record) = self.store.find_code(&self.tenant, &code).await.or_unavailable(self, caller).await? else {
+            return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form), caller).await);
+        };
+        let row = AuditRow {
+            subject: Some(record.subject.clone()),
+            client: Some(client.id.clone()),
+            target: Some(record.grant.to_string()),
+            ..self.audit(refused, caller)
+        };
+        let granted = (record.redirect.uri().as_str().to_owned(), record.resource.clone());
+        let policy = self.policy();
+        let mut allowed = None;
+        // Another client's code is judged by the store alone: its owner's account is none of this client's business. So is
+        // a damaged one, of which nothing is believed.
+        if record.client == client.id && record.challenge.is_some() {
+            let (subject, resource) = (&record.subject, &record.resource);
+            allowed = self.still_allowed(&policy, client, subject, resource, &record.scopes, caller).await?;
+            if allowed.is_none() {
+                return Err(self.refuse_with(row, client, dead(Rule::AccessWithdrawn, form), caller).await);
+            }
+        }
+        let tokens = &policy.config.tokens;
+        let own = policy.upstream(&record.resource).and_then(|u| u.access_lifetime);
+        let access = AccessToken::mint(self.entropy.random_32(), &self.keys.load());
+        let request = RedeemCode {
+            tenant: self.tenant.clone(),
+            code,
+            presented: PresentedCode {
+                client: client.id.clone(),
+                verifier: presented.verifier,
+                redirect_uri: presented.redirect_uri,
+                resource: presented.resource.map(|named| policy.named_at_token(named, &record.resource)),
+            },
+            access: NewAccessToken {
+                hash: access.hash(),
+                lifetime: own.unwrap_or(tokens.access),
+                user: allowed.as_ref().map_or_else(|| "".into(), |(_, user)| Arc::clone(user)),
+                scopes: allowed.map(|(scopes, _)| scopes).filter(|a| *a != record.scopes),
+            },
+            may_refresh: client.metadata.grant_types.contains(&GrantType::RefreshToken),
+            grant_lifetime: tokens.refresh_absolute,
+            idle: tokens.refresh_idle,
+            now: self.clock.now(),
+            audit: AuditRow {
+                subject: Some(record.subject),
+                client: Some(client.id.clone()),
+                ..self.audit(AuditEvent::CodeRedeemed, caller)
+            },
+        };
+        let redemption = self.store.redeem_code(request).await.or_unavailable(self, caller).await?;
+        let refusal = refusal(&redemption);
+        let verdict = match redemption {
+            Redemption::Redeemed(grant, token) => {
+                self.metrics.control(ControlEvent::TokenIssued);
+                let (hash, resource) = (token.hash, grant.resource.clone());
+                let response = self.respond(access, &grant, *token);
+                self.await_arrival(hash, client, grant.subject.clone(), resource, caller);
+                return Ok(response);
+            }
+            // OAuth 2.1 4.1.3: the store has revoked the grant; here its tokens leave the memory.
+            Redemption::Replayed(grant) => {
+                self.forget_grant(grant);
+                CodeVerdict::Replayed
+            }
+            Redemption::Refused(verdict) => verdict,
+            // It was there a moment ago.
+            Redemption::Unknown => CodeVerdict::Dead,
+        };
+        if verdict == CodeVerdict::Replayed {
+            self.metrics.control(ControlEvent::CodeReplayed);
+        }
+        let error = error_of(verdict, form, granted);
+        let why = Why::from(&error).of(client);
+        self.refuse_judged(refusal, row, why, caller).await;
+        Err(TokenRejection::because(error))
+    }
+}
+
+fn dead(rule: Rule, form: &Form) -> OAuthError {
+    let words = "the code is invalid, expired or was used before";
+    OAuthError::new(rule, words).came("code", form.get("code").unwrap_or_default())
+}
+
+/// Returns what a client is told that sent this form, and for the log what was granted to it.
+fn error_of(verdict: CodeVerdict, form: &Form, granted: (String, ResourceIndicator)) -> OAuthError {
+    let (redirect_uri, resource) = granted;
+    let sent = |name| form.get(name).unwrap_or_default();
+    match verdict {
+        CodeVerdict::WrongVerifier => {
+            let error = OAuthError::new(Rule::VerifierWrong, "the code_verifier is missing or does not match");
+            error.came("code_verifier", sent("code_verifier"))
+        }
+        CodeVerdict::WrongRedirect => {
+            let words = "the redirect_uri is not that of the authorization request";
+            let error = OAuthError::new(Rule::RedirectUriDiffers, words).came("redirect_uri", sent("redirect_uri"));
+            error.expected(show(&redirect_uri))
+        }
+        CodeVerdict::WrongResource => {
+            let error = OAuthError::new(Rule::ResourceDiffers, "the resource is not the one that was granted");
+            error.came("resource", sent("resource")).expected(show(resource.as_str()))
+        }
+        CodeVerdict::Damaged => dead(Rule::CodeDamaged, form),
+        CodeVerdict::WrongClient => dead(Rule::CodeOfAnotherClient, form),
+        CodeVerdict::Replayed => dead(Rule::CodeReplayed, form),
+        CodeVerdict::Dead | CodeVerdict::Redeem => dead(Rule::CodeDead, form),
+    }
+}
+
+/// Returns event and reason of a refusal that changed nothing; `None` for what the store recorded itself.
+const fn refusal(redemption: &Redemption) -> Option<(AuditEvent, &'static str)> {
+    let reason = match redemption {
+        Redemption::Redeemed(..) | Redemption::Replayed(_) | Redemption::Refused(CodeVerdict::Redeem) => return None,
+        Redemption::Refused(CodeVerdict::Damaged) => {
+            return Some((AuditEvent::StoreInvariant, "a code does not match its seal"));
+        }
+        Redemption::Unknown => "unknown",
+        Redemption::Refused(CodeVerdict::Dead) => "dead",
+        // Its grant had ended before, so that this changed nothing.
+        Redemption::Refused(CodeVerdict::Replayed) => "replayed",
+        Redemption::Refused(CodeVerdict::WrongVerifier) => "wrong_verifier",
+        Redemption::Refused(CodeVerdict::WrongClient) => "wrong_client",
+        Redemption::Refused(CodeVerdict::WrongRedirect) => "wrong_redirect_uri",
+        Redemption::Refused(CodeVerdict::WrongResource) => "wrong_resource",
+    };
+    Some((AuditEvent::CodeRefused, reason))
+}

@@ -1,0 +1,23 @@
+//! `Arrivals`: tokens that were given out for a code and have not come back.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use crate::oauth::{ClientId, ResourceIndicator, Subject, Timestamp, TokenHash};
+
+/// One that was given out.
+#[derive(Debug)]
+pub(in crate::issuer) struct Awaited {
+    pub(in crate::issuer) hash: TokenHash,
+    pub(in crate::issuer) since: Timestamp,
+    pub(in crate::issuer) client: ClientId,
+    pub(in crate::issuer) client_name: Option<String>,
+    pub(in crate::issuer) subject: Subject,
+    pub(in crate::issuer) resource: ResourceIndicator,
+    pub(in crate::issuer) address: Option<IpAddr>,
+}
+
+/// Those that were given out of late, the oldest first.
+#[derive(Debug, Default)]
+pub(in crate::issuer) struct Arrivals(pub(in crate::issuer) Mutex<VecDeque<Awaited>>);

@@ -1,0 +1,203 @@
+//! The token endpoint: who asks, then one match over the grant types (RFC 6749 3.2).
+
+use std::sync::Arc;
+
+use super::authorization_code::PresentedAtToken;
+use super::refresh_token::RefreshAtToken;
+use crate::issuer::audit::OrUnavailable;
+use crate::issuer::caller::Caller;
+use crate::issuer::diagnosis::Why;
+use crate::issuer::face::Face;
+use crate::issuer::limits::throttle::Held;
+use crate::issuer::policy::Policy;
+use crate::issuer::rejection::StoreFailed;
+use crate::issuer::{Issuer, TokenRejection};
+use crate::oauth::{
+    AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, Form, Grant,
+    GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TokenRequest,
+    TokenResponse,
+};
+use crate::store::{AccountStatus, AuditEvent, AuditRow};
+use crate::telemetry::ControlEvent;
+
+impl Issuer {
+    /// Answers a token request.
+    ///
+    /// # Errors
+    /// `Refused` in the words of RFC 6749 5.2, `Throttled`, `Unavailable`.
+    pub async fn token(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+        caller: &Caller,
+    ) -> Result<TokenResponse, TokenRejection> {
+        let answer = self.answer_token(authorization, form, caller).await;
+        if matches!(answer, Err(TokenRejection::Refused { .. })) {
+            self.metrics.control(ControlEvent::TokenRefused);
+        }
+        answer
+    }
+
+    async fn answer_token(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+        caller: &Caller,
+    ) -> Result<TokenResponse, TokenRejection> {
+        let client = self.authenticate(authorization, form, caller).await?;
+        let client = client.client();
+        let request = match TokenRequest::read(form, &self.keys.load()) {
+            Ok(request) => request,
+            Err(error) => return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await),
+        };
+        if !client.metadata.grant_types.contains(&request.grant_type()) {
+            let registered: Vec<_> = client.metadata.grant_types.iter().map(|grant| grant.as_str()).collect();
+            let error = OAuthError::new(Rule::GrantNotRegistered, "the client is not registered for this grant type")
+                .came("grant_type", request.grant_type().as_str())
+                .expected(format!("one of: {}", registered.join(", ")));
+            return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
+        }
+        let answer = match request {
+            TokenRequest::AuthorizationCode { code, verifier, redirect_uri, resource } => {
+                let presented = PresentedAtToken { form, code, verifier, redirect_uri, resource };
+                self.redeem_authorization_code(client, presented, caller).await
+            }
+            TokenRequest::RefreshToken { claims, scopes, resource } => {
+                self.refresh(client, RefreshAtToken { form, claims, scopes, resource }, caller).await
+            }
+        };
+        if answer.is_ok() {
+            self.throttle.token_given(caller);
+        }
+        answer
+    }
+
+    /// Takes one request of a client from the budget of its address, before its body is read.
+    ///
+    /// # Errors
+    /// `Throttled`.
+    pub async fn admit_request(&self, face: Face, caller: &Caller) -> Result<(), TokenRejection> {
+        let Err(held) = self.throttle.request(face, caller, &self.config.load().rates) else { return Ok(()) };
+        self.record_refused(face, Why::from(Rule::RateLimited).by(held.key), caller).await;
+        Err(TokenRejection::Throttled(held.wait))
+    }
+
+    /// Authenticates the client of a request to `/token` or `/revoke`, within the budget of the client.
+    pub(in crate::issuer) async fn authenticate(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &Form,
+        caller: &Caller,
+    ) -> Result<AuthenticatedClient, TokenRejection> {
+        let config = self.config.load_full();
+        let rates = &config.rates;
+        let refused = |CredentialError { error, basic }| TokenRejection::Refused { error, basic };
+        let credentials = match ClientCredentials::read(authorization, form) {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                self.refuse(self.audit(AuditEvent::TokenRefused, caller), Why::from(&error.error), caller).await;
+                return Err(refused(error));
+            }
+        };
+        if let Err(held) = self.throttle.token_client(&credentials.client_id, caller, rates) {
+            return Err(self.slow_down(held, &credentials, caller).await);
+        }
+        let client = self.enabled_client(&credentials.client_id, caller).await?;
+        // The id of a client nobody knows is a stranger's text, and stays out of the audit trail.
+        let known = client.as_ref().map(|c| (c.id.clone(), c.metadata.client_name.clone()));
+        let has_secret = client.as_ref().is_some_and(|c| !c.secrets.is_empty());
+        match credentials.authenticate(client, self.clock.now()) {
+            Ok(client) => Ok(client),
+            Err(error) => {
+                let (client, name) = known.unzip();
+                let row = AuditRow { client, ..self.audit(AuditEvent::TokenRefused, caller) };
+                let name = name.flatten();
+                self.refuse(row, Why::from(&error.error).named(name.as_deref()), caller).await;
+                // CA-14: guessing one client's secret, from wherever, ends in waiting.
+                match self.throttle.client_failed(&credentials.client_id, has_secret, caller, rates) {
+                    Ok(()) => Err(refused(error)),
+                    Err(wait) => Err(TokenRejection::Throttled(wait)),
+                }
+            }
+        }
+    }
+
+    async fn slow_down(&self, held: Held, of: &ClientCredentials, caller: &Caller) -> TokenRejection {
+        let error = OAuthError::new(Rule::RateLimited, "").came("client_id", of.client_id.as_str());
+        let why = Why::throttled(&error).by(held.key);
+        self.refuse(self.audit(AuditEvent::TokenRefused, caller), why, caller).await;
+        TokenRejection::Throttled(held.wait)
+    }
+
+    /// Records a refusal to an authenticated client, and makes it.
+    pub(in crate::issuer) async fn refuse_token(
+        &self,
+        event: AuditEvent,
+        client: &Client,
+        error: OAuthError,
+        caller: &Caller,
+    ) -> TokenRejection {
+        let row = AuditRow { client: Some(client.id.clone()), ..self.audit(event, caller) };
+        self.refuse_with(row, client, error, caller).await
+    }
+
+    /// Refuses a client with an audit row that says more than who it is.
+    pub(in crate::issuer) async fn refuse_with(
+        &self,
+        row: AuditRow,
+        client: &Client,
+        error: OAuthError,
+        caller: &Caller,
+    ) -> TokenRejection {
+        self.refuse(row, Why::from(&error).of(client), caller).await;
+        TokenRejection::because(error)
+    }
+
+    /// Asks the policy again what a grant may still give: every redemption and refresh does (CR-16, RT-09); with the login
+    /// name of whose it is. `None` when
+    /// nothing is left: the user is switched off, the resource is gone, or none of its scopes remains.
+    pub(in crate::issuer) async fn still_allowed(
+        &self,
+        policy: &Policy,
+        client: &Client,
+        subject: &Subject,
+        resource: &ResourceIndicator,
+        scopes: &ScopeSet,
+        caller: &Caller,
+    ) -> Result<Option<(ScopeSet, Arc<str>)>, StoreFailed> {
+        let account = self.store.find_account(&self.tenant, subject).await.or_unavailable(self, caller).await?;
+        let Some(account) = account.filter(|a| a.status == AccountStatus::Enabled) else { return Ok(None) };
+        let bound_elsewhere = client.resource.as_ref().is_some_and(|r| r != resource);
+        let Some(upstream) = policy.upstream(resource).filter(|_| !bound_elsewhere) else { return Ok(None) };
+        let left = scopes.intersection(&policy.allowed(client, upstream));
+        Ok(Some(left).filter(|l| scopes.is_empty() || !l.is_empty()).map(|left| (left, account.name.into())))
+    }
+
+    /// Puts a new token into the cache and makes the response.
+    pub(in crate::issuer) fn respond(
+        &self,
+        access: AccessToken,
+        grant: &Grant,
+        record: AccessTokenRecord,
+    ) -> TokenResponse {
+        if let Some(cache) = &self.cache {
+            // A replay may have revoked the grant since our commit: the cache remembers that, and takes nothing of it.
+            cache.insert(&record);
+        }
+        let claims = RefreshClaims { grant: grant.id, generation: grant.generation };
+        TokenResponse {
+            access_token: access,
+            // RFC 6749 5.1: the lifetime of the token, which begins with its issue and not with the end of our own work.
+            expires_in: record.expires_at.since(record.issued_at).as_secs(),
+            refresh_token: grant.may_refresh.then(|| RefreshToken::derive(claims, &self.keys.load())),
+            scopes: record.scopes,
+        }
+    }
+
+    /// Makes the cache forget a grant that the store has just revoked.
+    pub(in crate::issuer) fn forget_grant(&self, grant: GrantId) {
+        if let Some(cache) = &self.cache {
+            cache.forget_grant(&self.tenant, grant);
+        }
+    }
+}
