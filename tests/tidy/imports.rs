@@ -104,7 +104,11 @@ impl<'a> Visit<'a> for Reader {
     }
 
     fn visit_path(&mut self, path: &'a syn::Path) {
-        self.0.paths.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        let names: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        // One small word is a variable or a function that was imported.
+        if names.len() > 1 || names.iter().any(|name| name.starts_with(|c: char| c.is_ascii_uppercase())) {
+            self.0.paths.push(names);
+        }
         visit::visit_path(self, path);
     }
 
