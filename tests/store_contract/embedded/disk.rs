@@ -15,7 +15,7 @@ use super::open_store;
 use crate::wait;
 use crate::world::*;
 
-const FAULTS: &str = "MCPGATE_TEST_FAULTS";
+pub(super) const FAULTS: &str = "MCPGATE_TEST_FAULTS";
 
 /// A folder for the store and one for the faults that are on.
 struct Disk {
@@ -25,15 +25,31 @@ struct Disk {
 
 impl Disk {
     fn start(&self, fault: &str, budget: usize) {
-        // Under another name first: what is written by the process itself must not be counted.
-        let unnamed = self.faults.join("next");
-        std::fs::write(&unnamed, format!("{budget:<12}")).unwrap();
-        std::fs::rename(unnamed, self.faults.join(fault)).unwrap();
+        put_fault(&self.faults, fault, budget);
     }
 
     fn stop(&self, fault: &str) {
         std::fs::remove_file(self.faults.join(fault)).unwrap();
     }
+}
+
+/// Turns a fault on; see `faults.c`.
+pub(super) fn put_fault(faults: &Path, fault: &str, budget: usize) {
+    // Under another name first: what is written by the process itself must not be counted.
+    let unnamed = faults.join("next");
+    std::fs::write(&unnamed, format!("{budget:<12}")).unwrap();
+    std::fs::rename(unnamed, faults.join(fault)).unwrap();
+}
+
+/// A folder with `faults.so`, to be preloaded into a process whose disk can be made to fail.
+pub(super) fn failing_disk() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_contract/embedded/faults.c");
+    let shim = folder.path().join("faults.so");
+    // The compiler that SQLite itself was built with.
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&shim, &source]).arg("-ldl").status();
+    assert!(built.unwrap().success());
+    folder
 }
 
 /// Runs the test named `name` in a child process whose disk can be made to fail.
@@ -42,13 +58,9 @@ fn on_a_failing_disk(name: &str, test: impl FnOnce(Disk)) {
         let faults = PathBuf::from(faults);
         return test(Disk { file: faults.with_file_name("data").join("mcpgate.db"), faults });
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = failing_disk();
     let (faults, shim) = (folder.path().join("faults"), folder.path().join("faults.so"));
     std::fs::create_dir(&faults).unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_contract/embedded/faults.c");
-    // The compiler that SQLite itself was built with.
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&shim, &source]).arg("-ldl").status();
-    assert!(built.unwrap().success());
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("embedded::disk::{name}"), "--nocapture"])
         .env("LD_PRELOAD", &shim)

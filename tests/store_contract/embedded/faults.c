@@ -1,6 +1,7 @@
 /* A disk that misbehaves on demand, for the tests of the embedded store: preloaded into a child process, it makes
  * writes, flushes or opening fail as long as a file of that name lies in the folder $MCPGATE_TEST_FAULTS.
  *   enospc  holds a number: so many writes succeed, the following fail with ENOSPC
+ *   kill    holds a number: so many writes succeed, the following one kills the process
  *   eio     every flush fails with EIO
  *   erofs   opening anything for writing fails with EROFS
  */
@@ -8,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,10 +28,10 @@ static int is_on(const char *fault) {
     return path_of(fault, path, sizeof path) && syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
 }
 
-static int disk_is_full(int fd) {
-    struct stat about;
+/* Counts a write against the number in a fault's file; whether that had come to nothing. */
+static int is_spent(const char *fault) {
     char path[4096], text[32] = {0};
-    if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || !path_of("enospc", path, sizeof path)) return 0;
+    if (!path_of(fault, path, sizeof path)) return 0;
     int budget = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR);
     if (budget < 0) return 0;
     long left = syscall(SYS_pread64, budget, text, sizeof text - 1, 0) > 0 ? atol(text) : 0;
@@ -39,6 +41,13 @@ static int disk_is_full(int fd) {
     }
     syscall(SYS_close, budget);
     return left <= 0;
+}
+
+static int disk_is_full(int fd) {
+    struct stat about;
+    if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) return 0;
+    if (is_spent("kill")) raise(SIGKILL);
+    return is_spent("enospc");
 }
 
 #define REAL(name) static __typeof__(&name) real; if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)

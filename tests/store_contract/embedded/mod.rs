@@ -14,6 +14,7 @@ mod file;
 mod kill;
 mod load;
 mod restore;
+mod schemas;
 
 /// A store in a folder of its own, and another connection to its file.
 struct Opened {

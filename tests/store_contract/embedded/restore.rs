@@ -6,9 +6,8 @@ use mcpgate::oauth::RefreshVerdict;
 use mcpgate::store::embedded::{EmbeddedStore, RestoreError, ServerLock, restore};
 use mcpgate::store::{AuditEvent, LoginSession, Redemption, Rotation, SetupLink, StoreError};
 use rusqlite::Connection;
-use sha2::{Digest, Sha256};
 
-use super::{open_store, opened};
+use super::{open_store, opened, schemas};
 use crate::wait;
 use crate::world::*;
 
@@ -183,25 +182,11 @@ fn rt_16_a_restore_replaces_a_damaged_store_and_leaves_it_no_log() {
     wait(async { assert_eq!(open_store(&file).check().await.unwrap(), Vec::<String>::new()) });
 }
 
-/// A store as the first release made it.
-fn of_the_first_schema(file: &Path) {
-    let sql = include_str!("../../../src/store/migrations/0001_core.sql");
-    let db = Connection::open(file).unwrap();
-    db.execute_batch(sql).unwrap();
-    db.execute_batch(
-        "CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL) STRICT;
-         PRAGMA application_id = 0x6d637067",
-    )
-    .unwrap();
-    let sum: [u8; 32] = Sha256::digest(sql).into();
-    db.execute("INSERT INTO migration VALUES (1, 'core', ?1)", [sum]).unwrap();
-}
-
 #[test]
 fn st_05_the_schema_is_not_changed_under_a_running_server() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mcpgate.db");
-    of_the_first_schema(&file);
+    schemas::left_by(1, &file);
     let lock = ServerLock::acquire(folder.path()).unwrap();
     let refused = EmbeddedStore::open(&file, None, START).unwrap_err().to_string();
     assert!(refused.contains("stop the server first"), "{refused}");

@@ -1,0 +1,278 @@
+//! Stores of every earlier schema: each is brought up to date with all its rows, also by a program that is killed meanwhile.
+//!
+//! `../schemas/NN.sql` has the rows of a store of schema NN, in every table: with the migrations up to NN they are such a
+//! store, and the checksums among them tell when a migration is not what it was. A file is made while its schema is the
+//! newest (`MCPGATE_BLESS=1` writes it where there is none) and never changed. Those up to 14 were made from the rows of
+//! 15, without what the earlier schemas do not know.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use mcpgate::oauth::{
+    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource,
+    LoginNameHash,
+};
+use mcpgate::store::{AuditEvent, Interaction, LoginPlace, LoginSession, Renaming, Rotation, SetupLink, Source, Store};
+use rusqlite::Connection;
+
+use super::disk::{FAULTS, failing_disk, put_fault};
+use super::open_store;
+use crate::wait;
+use crate::world::*;
+
+/// Tables, each with its columns.
+type Tables = Vec<(String, Vec<String>)>;
+/// What stands in each table, as SQL literals.
+type Rows = BTreeMap<String, BTreeSet<String>>;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The migrations, in order.
+fn migrations() -> Vec<String> {
+    let files = std::fs::read_dir(folder("src/store/migrations")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
+}
+
+fn rows_of(schema: usize) -> PathBuf {
+    folder("tests/store_contract/schemas").join(format!("{schema:02}.sql"))
+}
+
+/// Makes the store that a program of that schema left behind.
+pub(super) fn left_by(schema: usize, file: &Path) {
+    let db = Connection::open(file).unwrap();
+    // The rows come in the order of tables, not of references.
+    db.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF").unwrap();
+    db.execute_batch(
+        "PRAGMA application_id = 0x6d637067;
+         CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL) STRICT",
+    )
+    .unwrap();
+    for migration in migrations().iter().take(schema) {
+        db.execute_batch(migration).unwrap();
+    }
+    db.execute_batch(&std::fs::read_to_string(rows_of(schema)).unwrap()).unwrap();
+}
+
+/// Every table, in the order in which they were made, with its columns.
+fn tables(db: &Connection) -> Tables {
+    let texts = |sql: &str| -> Vec<String> {
+        let mut query = db.prepare(sql).unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let names = texts("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY rowid");
+    let columns = |name: &String| texts(&format!("SELECT name FROM pragma_table_info('{name}') ORDER BY cid"));
+    names.into_iter().map(|name| (name.clone(), columns(&name))).collect()
+}
+
+/// The rows of a table, each as SQL literals in the order of `columns`.
+fn literals(db: &Connection, table: &str, columns: &[String]) -> Vec<String> {
+    let quoted: Vec<_> = columns.iter().map(|column| format!("quote({column})")).collect();
+    let mut rows = db.prepare(&format!("SELECT {} FROM {table}", quoted.join(" || ', ' || "))).unwrap();
+    rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+fn all_rows(db: &Connection, of: &[(String, Vec<String>)]) -> Rows {
+    of.iter().map(|(table, columns)| (table.clone(), literals(db, table, columns).into_iter().collect())).collect()
+}
+
+fn dump(db: &Connection) -> String {
+    let mut out = String::new();
+    for (table, columns) in tables(db) {
+        let (names, rows) = (columns.join(", "), literals(db, &table, &columns).join("),\n    ("));
+        // Some rows are there already, made by a migration or a trigger.
+        out.push_str(&format!("INSERT OR REPLACE INTO {table} ({names}) VALUES\n    ({rows});\n"));
+    }
+    out
+}
+
+/// Something in every table and, where rows of one kind differ, one of each.
+async fn fill(store: &Arc<dyn Store>) {
+    settle(store).await;
+    let audit = |event| row(event, START);
+    let secret = |name: &str| ClientSecretHash { hash: hash(name), until: None };
+    let metadata = ClientMetadata { token_endpoint_auth_method: AuthMethod::ClientSecretBasic, ..metadata() };
+    let manual = Client { metadata, secrets: vec![secret("old")], ..client("manual", ClientOrigin::Manual) };
+    store.insert_client(manual.clone(), 100, audit(AuditEvent::ClientAdded)).await.unwrap();
+    let rotated_at = START.plus(DAY);
+    let kept = audit(AuditEvent::ClientSecretRotated);
+    store.rotate_client_secret(&tenant(), &manual.id, secret("new"), rotated_at, kept).await.unwrap();
+    for (host, source) in [("fetched", DocumentSource::Fetched), ("shipped", DocumentSource::Shipped)] {
+        let id = ClientId::parse(&format!("https://{host}.example/client.json")).unwrap();
+        let document = Some(DocumentAge { fetched_at: START, fresh_until: START.plus(HOUR), source });
+        let described = Client { id, document, ..client(host, ClientOrigin::MetadataDocument) };
+        store.put_document_client(described, false, None).await.unwrap();
+    }
+    grant(store, "g", START).await;
+    grant(store, "ended", START).await;
+    store.revoke_grant(&tenant(), grant_id("ended"), audit(AuditEvent::GrantRevoked)).await.unwrap();
+    // A lost answer: a void token, a mark, a later generation.
+    grant(store, "lost", START).await;
+    let mut request = rotate("lost", 0, "lost answer", START);
+    request.access.lifetime = DAY;
+    rotated(store.rotate_refresh_token(request).await.unwrap());
+    report_unused(store, "lost", 1).await;
+    let again = store.rotate_refresh_token(rotate("lost", 0, "again", START.plus(HOUR))).await.unwrap();
+    assert!(matches!(again, Rotation::RetriedLate(..)), "{again:?}");
+    let page = interaction("consented", START);
+    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.insert_code(code("c", START), page.id, Some(consent(START)), audit(AuditEvent::CodeIssued)).await.unwrap();
+    store.begin_interaction(interaction("waiting", START), PENDING).await.unwrap();
+    let source = Source { host: [198, 51, 100, 7].into(), site: [198, 51, 100, 0].into() };
+    store.begin_interaction(Interaction { source, ..interaction("from somewhere", START) }, PENDING).await.unwrap();
+    let failed_before = Some((2, START));
+    for s in [session("s", "alice", START), LoginSession { failed_before, ..session("s2", "alice", START) }] {
+        store.insert_session(s, None, Some(START), audit(AuditEvent::LoginSucceeded)).await.unwrap();
+    }
+    for (of, made_at) in [("alice", None), ("bob", Some(START))] {
+        let link =
+            SetupLink { hash: hash(of), tenant: tenant(), subject: subject(of), made_at, expires_at: START.plus(HOUR) };
+        store.insert_setup_link(link, audit(AuditEvent::SetupLinkMade)).await.unwrap();
+    }
+    let places = [LoginPlace::Host([198, 51, 100, 7].into()), LoginPlace::Network([198, 51, 100, 0].into())];
+    store.record_login_success(&tenant(), &subject("alice"), &name_hash("alice"), places, START).await.unwrap();
+    store.record_login_failure(&tenant(), &name_hash("bob"), Some(&subject("bob")), START).await.unwrap();
+    store.record_login_failure(&tenant(), &LoginNameHash([7; 32]), None, START).await.unwrap();
+    let renamed = store.rename_account(&tenant(), &subject("bob"), "robert", audit(AuditEvent::AccountRenamed)).await;
+    assert!(matches!(renamed.unwrap(), Renaming::Done), "bob is renamed");
+    store.note_time(START).await.unwrap();
+}
+
+#[test]
+fn the_newest_schema_is_kept_with_rows_in_every_table() {
+    let (dir, newest) = (tempfile::tempdir().unwrap(), migrations().len());
+    let file = dir.path().join("mcpgate.db");
+    if std::env::var_os("MCPGATE_BLESS").is_some() && !rows_of(newest).exists() {
+        let store = open_store(&file);
+        wait(fill(&store));
+        std::fs::write(rows_of(newest), dump(&Connection::open(&file).unwrap())).unwrap();
+        drop(store);
+        std::fs::remove_file(&file).unwrap();
+    }
+    for schema in 1..=newest {
+        assert!(
+            rows_of(schema).exists(),
+            "{} is missing: run this test with MCPGATE_BLESS=1",
+            rows_of(schema).display()
+        );
+    }
+    left_by(newest, &file);
+    let db = Connection::open(&file).unwrap();
+    for (table, columns) in tables(&db) {
+        assert!(!literals(&db, &table, &columns).is_empty(), "fill() puts no row into {table}");
+    }
+    drop(open_store(&file));
+}
+
+fn assert_whole(file: &Path, tables: &[(String, Vec<String>)], rows: &Rows, what: &str) {
+    let store = open_store(file);
+    wait(async {
+        // Structure (`integrity_check`), references (`foreign_key_check`), history, and the seal of every row.
+        assert_eq!(store.check().await.unwrap(), Vec::<String>::new(), "{what}");
+        assert!(is_live(&store, "g token", START).await, "{what}");
+        assert!(!is_live(&store, "ended token", START).await, "{what}");
+    });
+    // A migration that changes values, or takes a column away, has to be told apart here.
+    assert_eq!(&all_rows(&Connection::open(file).unwrap(), tables), rows, "{what}");
+}
+
+/// The tables and rows of a store as they were before a newer program opened it, but for its history.
+fn before(file: &Path) -> (Tables, Rows) {
+    let db = Connection::open(file).unwrap();
+    let mut tables = tables(&db);
+    tables.retain(|(name, _)| name != "migration");
+    let rows = all_rows(&db, &tables);
+    assert!(rows.values().all(|rows| !rows.is_empty()), "every table has rows");
+    (tables, rows)
+}
+
+#[test]
+fn stores_of_every_earlier_schema_are_brought_up_to_date_with_all_their_rows() {
+    for schema in 1..=migrations().len() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mcpgate.db");
+        left_by(schema, &file);
+        let (tables, rows) = before(&file);
+        assert_whole(&file, &tables, &rows, &format!("schema {schema}"));
+    }
+}
+
+const OLD: &str = "MCPGATE_TEST_OLD_STORE";
+
+/// The process is killed at a write to the file; the next one finds the old store, or the new one, whole.
+#[test]
+fn st_02_a_program_that_is_killed_while_it_changes_the_schema_loses_nothing() {
+    if let Some(file) = std::env::var_os(OLD) {
+        return drop(open_store(Path::new(&file)));
+    }
+    let shim = failing_disk();
+    std::thread::scope(|threads| {
+        for schema in 1..migrations().len() {
+            let shim = shim.path().join("faults.so");
+            threads.spawn(move || {
+                // Other writes for each schema; closer together at the beginning, where the locks and the log begin.
+                let mut budget = 0;
+                while is_killed(schema, budget, &shim) {
+                    budget = 2 * budget + 1 + schema % 3;
+                    assert!(budget < 5000, "opening does not need so many writes");
+                }
+                assert!(budget > 0, "the first write was not killed");
+            });
+        }
+    });
+}
+
+/// Lets a process open a store of that schema and die after so many writes; returns whether it did.
+fn is_killed(schema: usize, budget: usize, shim: &Path) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mcpgate.db");
+    left_by(schema, &file);
+    let (tables, rows) = before(&file);
+    let killed = is_killed_while_opening(&file, budget, shim);
+    assert_whole(&file, &tables, &rows, &format!("schema {schema}, killed after {budget} writes"));
+    killed
+}
+
+fn is_killed_while_opening(file: &Path, budget: usize, shim: &Path) -> bool {
+    let folder = file.parent().unwrap();
+    put_fault(folder, "kill", budget);
+    let name = "embedded::schemas::st_02_a_program_that_is_killed_while_it_changes_the_schema_loses_nothing";
+    let ended = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env("LD_PRELOAD", shim)
+        .env(FAULTS, folder)
+        .env(OLD, file)
+        .output()
+        .unwrap();
+    assert!(ended.status.success() || ended.status.signal() == Some(9), "{ended:?}");
+    !ended.status.success()
+}
+
+/// The schema is changed first, and what the backup holds open ends after that: a kill in between must not leave it open.
+#[test]
+fn rt_16_a_backup_of_an_earlier_schema_ends_what_it_holds_open_whenever_the_program_is_killed() {
+    let shim = failing_disk();
+    for budget in (0..5000).step_by(11) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mcpgate.db");
+        left_by(1, &file);
+        Connection::open(&file).unwrap().pragma_update(None, "user_version", 1).unwrap();
+        let killed = is_killed_while_opening(&file, budget, &shim.path().join("faults.so"));
+        let store = open_store(&file);
+        wait(async {
+            assert_eq!(store.check().await.unwrap(), Vec::<String>::new(), "{budget}");
+            let found = store.find_grant(&tenant(), grant_id("g")).await.unwrap().unwrap();
+            assert!(found.revoked_at.is_some() && !is_live(&store, "g token", START).await, "{budget}");
+        });
+        if !killed {
+            return;
+        }
+    }
+    panic!("opening does not need so many writes");
+}
