@@ -15,7 +15,10 @@ pub(super) struct Migration {
     pub(super) sql: &'static str,
 }
 
-/// All steps, in order. A released file is never edited again: a change is a new file.
+/// All steps, in order. A released file is never edited again: a change is a new file. What `ALTER TABLE` cannot do is done
+/// by another table: make it, copy the rows, drop the old one, give the new one its name, make its indexes and triggers.
+/// References are not in force meanwhile, and checked at the end. Triggers of all tables go first and come back; a table with
+/// `AUTOINCREMENT` takes its number in `sqlite_sequence` along.
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "core", sql: include_str!("migrations/0001_core.sql") },
     Migration { number: 2, name: "document_age", sql: include_str!("migrations/0002_document_age.sql") },

@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::super::StoreError;
-use super::super::migrate::{self, Applied, MIGRATIONS};
+use super::super::migrate::{self, Applied, MIGRATIONS, Migration};
 use super::{restore, row};
 use crate::files::private;
 use crate::oauth::Timestamp;
@@ -124,6 +124,36 @@ pub(super) fn migrate(
     if is_up_to_date(connection)? {
         return Ok(());
     }
+    let _lock = apply(connection, MIGRATIONS, file, held)?;
+    // A transaction of its own, for which references are in force; the mark says until then that it is to be done.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if restore::is_marked(&transaction)? {
+        restore::begin_anew(&transaction, now)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Takes the steps that a store has still to take, all or none; returns the lock that it took for that.
+pub(super) fn apply(
+    connection: &mut Connection,
+    known: &[Migration],
+    file: &Path,
+    held: Option<&ServerLock>,
+) -> Result<Option<ServerLock>, StoreError> {
+    // SQLite, "ALTER TABLE" 7: a table is rebuilt by making another and dropping it, and while references are in force that
+    // deletes all that points to its rows. Within a transaction this setting is ignored.
+    connection.pragma_update(None, "foreign_keys", "OFF")?;
+    let applied = apply_all(connection, known, file, held);
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    applied
+}
+
+fn apply_all(
+    connection: &mut Connection,
+    known: &[Migration],
+    file: &Path,
+    held: Option<&ServerLock>,
+) -> Result<Option<ServerLock>, StoreError> {
     // Immediate: two processes that start at once must not both migrate.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let tables = row::number(&transaction, "SELECT count(*) FROM sqlite_schema")?;
@@ -137,11 +167,12 @@ pub(super) fn migrate(
             "CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL) STRICT",
         )?;
     }
-    let outstanding = migrate::outstanding(MIGRATIONS, &applied(&transaction)?)?;
-    let is_backup = restore::is_marked(&transaction)?;
+    let outstanding = migrate::outstanding(known, &applied(&transaction)?)?;
     // A server knows the schema that it started with: an older one would meet tables that it does not understand.
-    let _lock = match held {
-        None if tables > 0 && (is_backup || !outstanding.is_empty()) => Some(lock_for_change(file)?),
+    let lock = match held {
+        None if tables > 0 && (!outstanding.is_empty() || restore::is_marked(&transaction)?) => {
+            Some(lock_for_change(file)?)
+        }
         Some(_) | None => None,
     };
     for migration in outstanding {
@@ -151,10 +182,20 @@ pub(super) fn migrate(
             params![migration.number, migration.name, migration.checksum()],
         )?;
     }
-    if is_backup {
-        restore::begin_anew(&transaction, now)?;
+    if !outstanding.is_empty()
+        && let Some(dangling) = dangling(&transaction)?.first()
+    {
+        return Err(StoreError::Corrupt(format!("after the change of its schema, which was taken back, {dangling}")));
     }
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    Ok(lock)
+}
+
+/// Returns what is wrong with the references between rows, a line for each.
+pub(super) fn dangling(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    row::all(connection, "PRAGMA foreign_key_check", [], |c| {
+        Ok(format!("a row of `{}` points to a row that is not there", c.text()?))
+    })
 }
 
 /// Returns whether there is nothing to do to a file that is ours; asked without the lock for writing.

@@ -32,6 +32,8 @@ mod logins;
 mod names;
 mod operation;
 mod readers;
+#[cfg(test)]
+mod rebuilding;
 mod refresh;
 mod registrations;
 mod restore;
