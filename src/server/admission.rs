@@ -118,11 +118,11 @@ impl Permit {
     }
 
     /// Notes that a good access token was shown on the connection.
-    pub(super) fn know(&self) {
+    pub(super) fn mark_known(&self) {
         if self.activity.is_known() {
             return;
         }
-        self.activity.know();
+        self.activity.mark_known();
         let mut table = self.admission.lock();
         let Some(member) = table.remove(self.number) else { return };
         if let Some(address) = member.address {
@@ -265,7 +265,7 @@ mod tests {
     fn ds_05_strangers_leave_a_share_to_those_who_have_shown_a_good_token() {
         let mut world = World::new(20, 20, 20);
         let known = [world.open("192.0.2.1").unwrap(), world.open("192.0.2.1").unwrap()];
-        known.iter().for_each(Permit::know);
+        known.iter().for_each(Permit::mark_known);
         let strangers = world.fill(100);
         assert!(gone(&known).is_empty(), "they were idle for longer than anybody");
         assert_eq!(gone(&strangers).len(), 100 - 18);

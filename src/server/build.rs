@@ -71,7 +71,7 @@ impl Builder {
         let by_name = development.as_ref().map(|made| made.by_name.clone());
         let by_name = by_name.map(|file| certificate::load(&file, &key, &self.tls.provider, self.clock.now()));
         let tls = self.tls.config(&certificate, by_name.transpose()?.as_ref());
-        let tls = Some(tls.map_err(|error| RunError::System(error.to_string()))?);
+        let tls = Some(tls.map_err(RunError::system)?);
         let snapshot = Snapshot { config: Arc::new(config), table, hosts, tls };
         Ok(Built { snapshot, dialer, development, certificate_ends })
     }

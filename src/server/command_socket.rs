@@ -36,7 +36,7 @@ const LONGEST: u64 = 16 << 10;
 /// Connections at once.
 const MOST: usize = 8;
 /// How long the server stays with a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a command waits for the answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(12);
 /// After a failure to accept.
@@ -154,9 +154,9 @@ impl Drop for CommandSocket {
     }
 }
 
-/// What commands are done with.
+/// Carries out commands.
 #[derive(Clone)]
-pub(super) struct CommandDesk {
+pub(super) struct CommandHandler {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
@@ -165,16 +165,16 @@ pub(super) struct CommandDesk {
 }
 
 /// Serves commands for ever.
-pub(super) async fn run(socket: Arc<CommandSocket>, desk: CommandDesk) {
+pub(super) async fn run(socket: Arc<CommandSocket>, handler: CommandHandler) {
     let places = Arc::new(Semaphore::new(MOST));
     loop {
         // Never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match socket.listener.accept().await {
             Ok((stream, _)) => {
-                let desk = desk.clone();
+                let handler = handler.clone();
                 drop(tokio::spawn(async move {
-                    let served = tokio::time::timeout(PATIENCE, serve(stream, &desk)).await;
+                    let served = tokio::time::timeout(TIMEOUT, serve(stream, &handler)).await;
                     match served {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => tracing::warn!(%error, "a command was not answered"),
@@ -191,7 +191,7 @@ pub(super) async fn run(socket: Arc<CommandSocket>, desk: CommandDesk) {
     }
 }
 
-async fn serve(mut stream: UnixStream, desk: &CommandDesk) -> io::Result<()> {
+async fn serve(mut stream: UnixStream, handler: &CommandHandler) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     if !is_heard(peer, geteuid().as_raw()) {
         return Err(io::Error::other(format!("it is of user {peer}, who is neither root nor the user of this server")));
@@ -199,7 +199,7 @@ async fn serve(mut stream: UnixStream, desk: &CommandDesk) -> io::Result<()> {
     let (from, mut to) = stream.split();
     let mut asked = Vec::new();
     tokio::io::BufReader::new(from.take(LONGEST)).read_until(b'\n', &mut asked).await?;
-    let answer = desk.answer(&asked).await;
+    let answer = handler.answer(&asked).await;
     to.write_all(&line(&answer)?).await
 }
 
@@ -208,7 +208,7 @@ const fn is_heard(peer: u32, ours: u32) -> bool {
     peer == 0 || peer == ours
 }
 
-impl CommandDesk {
+impl CommandHandler {
     async fn answer(&self, asked: &[u8]) -> Answer {
         let question: Question = match serde_json::from_slice(asked) {
             Ok(question) => question,

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::header::{EXPECT, HOST};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::connection::Connection;
 use super::health;
-use super::host::{self, Hosts};
-use super::stream::{Flight, Progress, Tracked};
+use super::in_flight::{InFlight, Tracked};
+use super::request_check::{Refusal, X_FORWARDED_HOST, check, refuse};
+use super::stream::Progress;
 use super::worker::Snapshot;
-use crate::config::{Config, Listener};
+use crate::config::Listener;
 use crate::issuer::Caller;
 use crate::oauth::show;
 use crate::proxy::Peer;
@@ -27,9 +28,6 @@ use crate::web::{Reason, RequestBody, Response as Reply, reply};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// The longest field value: what no token, cookie or trace comes near.
-const LONGEST_VALUE: usize = 16 << 10;
 
 /// Bytes of a path that are logged.
 const LOGGED_PATH: usize = 256;
@@ -40,8 +38,8 @@ pub(super) async fn serve(
     request: Request<Incoming>,
     progress: Option<Arc<Progress>>,
 ) -> Result<Response<Tracked>, Infallible> {
-    let (flight, fragment) = Flight::begin(connection);
-    let connection = flight.connection();
+    let (in_flight, fragment) = InFlight::begin(connection);
+    let connection = in_flight.connection();
     let snapshot = connection.worker.snapshot();
     let id = connection.worker.request_id();
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
@@ -63,7 +61,7 @@ pub(super) async fn serve(
     if status.is_client_error() || status.is_server_error() {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
-    Ok(response.map(|body| Tracked::new(body, flight, progress)))
+    Ok(response.map(|body| Tracked::new(body, in_flight, progress)))
 }
 
 /// Runs a handler; `None` when it panicked. Its state is lost with it, so nothing half-changed is seen again.
@@ -102,7 +100,7 @@ async fn answer(
             let (table, config) = (&snapshot.table, &snapshot.config);
             let response = connection.worker.proxy.serve(table, route, config, request, &mut peer).await;
             if peer.has_good_token {
-                connection.know();
+                connection.mark_known();
             }
             response
         }
@@ -172,194 +170,6 @@ fn origin(connection: &Connection, public: &Listener, request: &Request<RequestB
     let fields = request.headers().get_all(&X_FORWARDED_FOR);
     let origin = Origin::find(connection.peer, fields.iter(), &public.trusted_proxies);
     (origin.address, origin.forwarded_for())
-}
-
-/// Why a request is refused before anybody looks at what it wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    Connect,
-    Expectation,
-    FieldsTooLarge,
-    Framing,
-    Host,
-    HostMalformed,
-    Internal,
-    Target,
-    TargetTooLong,
-    Trace,
-}
-
-impl Refusal {
-    /// Returns the word for the access line.
-    const fn reason(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Connect => "connect",
-            Self::Expectation => "expectation",
-            Self::FieldsTooLarge => "fields_too_large",
-            Self::Framing => "framing",
-            Self::Host => "wrong_host",
-            Self::HostMalformed => "host_malformed",
-            Self::Internal => "internal",
-            Self::Target => "target_malformed",
-            Self::TargetTooLong => "target_too_long",
-            Self::Trace => "trace",
-        })
-    }
-
-    /// Returns the key of the configuration that it comes from.
-    const fn key(self) -> Option<&'static str> {
-        match self {
-            Self::Host => Some("public_url, extra_hosts"),
-            Self::FieldsTooLarge => Some("limits.head_bytes, limits.header_fields"),
-            Self::TargetTooLong => Some("limits.request_target"),
-            Self::Connect
-            | Self::Expectation
-            | Self::Framing
-            | Self::HostMalformed
-            | Self::Internal
-            | Self::Target
-            | Self::Trace => None,
-        }
-    }
-
-    /// Returns status and description.
-    const fn words(self) -> (StatusCode, &'static str) {
-        match self {
-            Self::Connect => (StatusCode::NOT_IMPLEMENTED, "this is not a forward proxy"),
-            Self::Expectation => (StatusCode::EXPECTATION_FAILED, "only 100-continue is known"),
-            Self::FieldsTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the header fields are too large"),
-            Self::Framing => (StatusCode::BAD_REQUEST, "the only transfer coding is chunked, once"),
-            Self::Host => (StatusCode::MISDIRECTED_REQUEST, "this host is not served here"),
-            Self::HostMalformed => (StatusCode::BAD_REQUEST, "exactly one well-formed Host is needed"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "something went wrong here"),
-            Self::Target => (StatusCode::BAD_REQUEST, "the request target is malformed"),
-            Self::TargetTooLong => (StatusCode::URI_TOO_LONG, "the request target is too long"),
-            Self::Trace => (StatusCode::METHOD_NOT_ALLOWED, "TRACE is not served"),
-        }
-    }
-}
-
-fn refuse(refusal: Refusal, version: Version, config: &Config) -> Reply {
-    let (status, description) = refusal.words();
-    // RFC 6749 5.2, 4.1.2.1: the registered words.
-    let word = if refusal == Refusal::Internal { "server_error" } else { "invalid_request" };
-    let body = format!(r#"{{"error":"{word}","error_description":"{description}"}}"#);
-    let mut response = reply::json(status, body);
-    reply::protect(response.headers_mut(), &config.public);
-    if refusal == Refusal::Trace {
-        response
-            .headers_mut()
-            .insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
-    }
-    // Whoever is misunderstood here may be misunderstood about where the next request begins. HTTP/2 frames its
-    // streams, and knows no such field (RFC 9113 8.2.2).
-    if version < Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-fn check(
-    request: &Request<RequestBody>,
-    connection: &Connection,
-    hosts: &Hosts,
-    config: &Config,
-) -> Result<(), Refusal> {
-    let limits = &config.limits;
-    match *request.method() {
-        Method::CONNECT => return Err(Refusal::Connect),
-        Method::TRACE => return Err(Refusal::Trace),
-        _ => {}
-    }
-    let uri = request.uri();
-    if uri.path().len() + uri.query().map_or(0, |query| query.len() + 1) > limits.request_target {
-        return Err(Refusal::TargetTooLong);
-    }
-    // RFC 9112 3.2: `*` and a bare authority are for OPTIONS and CONNECT, which have no use for them here.
-    if !uri.path().starts_with('/') || (uri.authority().is_some() && !is_web(uri.scheme_str())) {
-        return Err(Refusal::Target);
-    }
-    let mut size = 0;
-    let (mut named, mut coded) = (None, false);
-    for (name, value) in request.headers() {
-        // As on the wire: name, colon, blank, value, line end.
-        size += name.as_str().len() + value.len() + 4;
-        if value.len() > LONGEST_VALUE {
-            return Err(Refusal::FieldsTooLarge);
-        }
-        if name == HOST {
-            // RFC 9112 3.2: more than one, or one that is none, is answered 400.
-            let host = value.to_str().map_err(|_| Refusal::HostMalformed)?;
-            if named.replace(host).is_some() {
-                return Err(Refusal::HostMalformed);
-            }
-        } else if name == TRANSFER_ENCODING {
-            // RFC 9112 6.1: of what hyper lets pass, only one coding is read the same way by everybody behind us.
-            if std::mem::replace(&mut coded, true) || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                return Err(Refusal::Framing);
-            }
-        } else if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
-            return Err(Refusal::Expectation);
-        }
-    }
-    if size > limits.head_bytes || request.headers().len() > limits.header_fields {
-        return Err(Refusal::FieldsTooLarge);
-    }
-    let target = uri.authority().map(http::uri::Authority::as_str);
-    let authority = match (target, named) {
-        // RFC 9113 8.3.1: a Host field must say what `:authority` says.
-        (Some(target), Some(host)) if request.version() == Version::HTTP_2 && !target.eq_ignore_ascii_case(host) => {
-            return Err(Refusal::HostMalformed);
-        }
-        (Some(target), None) if request.version() == Version::HTTP_2 => target,
-        // RFC 9112 3.2.2: the target's authority wins; the Host field must be there all the same.
-        (target, Some(host)) => {
-            host::split(host).ok_or(Refusal::HostMalformed)?;
-            target.unwrap_or(host)
-        }
-        (_, None) => return Err(Refusal::HostMalformed),
-    };
-    let (name, _) = host::split(authority).ok_or(Refusal::HostMalformed)?;
-    // RFC 9110 7.4: for another host than the certificate was shown for, this connection is the wrong one. An address
-    // cannot stand in SNI (RFC 6066 3), so beside one whatever the client said there tells nothing.
-    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    let misdirected =
-        connection.server_name.as_deref().is_some_and(|sni| !is_address && !sni.eq_ignore_ascii_case(name));
-    if misdirected
-        || !(hosts.has(authority) || is_forwarded_to_us(request, connection.peer, hosts, authority, &config.public))
-    {
-        return Err(Refusal::Host);
-    }
-    Ok(())
-}
-
-/// Whether a trusted proxy says that what came to it was for us. Proxies name themselves, or their upstream, in Host, or
-/// leave the port out (nginx's `$host`); the port at which they were called is theirs to check.
-fn is_forwarded_to_us(
-    request: &Request<RequestBody>,
-    peer: IpAddr,
-    hosts: &Hosts,
-    authority: &str,
-    public: &Listener,
-) -> bool {
-    if public.proxy_protocol || !peer::is_trusted(peer, &public.trusted_proxies) {
-        return false;
-    }
-    let is_ours =
-        |host: &str| hosts.has(host) || matches!(host::split(host), Some((name, None)) if hosts.has_name(name));
-    let mut fields = request.headers().get_all(&X_FORWARDED_HOST).iter();
-    match (fields.next(), fields.next()) {
-        (None, _) => is_ours(authority),
-        // A list was added to by each proxy on its right, as X-Forwarded-For is: what the nearest one wrote is believed.
-        (Some(field), None) => {
-            field.to_str().is_ok_and(|list| list.rsplit(',').next().is_some_and(|h| is_ours(h.trim())))
-        }
-        (Some(_), Some(_)) => false,
-    }
-}
-
-fn is_web(scheme: Option<&str>) -> bool {
-    matches!(scheme, Some("http" | "https"))
 }
 
 #[cfg(test)]

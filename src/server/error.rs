@@ -59,6 +59,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// The system refused something that the process needs.
+    pub(super) fn system(error: impl std::fmt::Display) -> Self {
+        Self::System(error.to_string())
+    }
+
     /// Returns the exit code: 78 (EX_CONFIG) when the configuration must be changed, else 1.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {

@@ -6,38 +6,20 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::Permit;
-use super::worker::{Process, Seat, Worker};
+use super::hand_over::{Accepted, WorkerHandle};
+use super::worker::{OpenConnection, Process};
 use crate::telemetry::ServerEvent;
 use crate::web::peer;
 
 /// Connections that the kernel keeps for us while we are busy; what nginx and others ask for.
 const BACKLOG: u32 = 1024;
-/// Connections on their way to one worker. A worker that has so many to begin is overloaded.
-pub(super) const HAND_OVER: usize = 256;
 /// A client that acknowledges nothing for so long has vanished; by itself, Linux waits for 15 minutes.
 const VANISHED_AFTER: Duration = Duration::from_secs(60);
 /// Between two tries after the system refused a connection; doubled until the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// A connection on its way to a worker: registered with no runtime yet.
-pub(super) struct Accepted {
-    pub(super) stream: std::net::TcpStream,
-    pub(super) peer: SocketAddr,
-    pub(super) permit: Permit,
-    pub(super) seat: Seat,
-}
-
-/// A worker and the way to it.
-#[derive(Clone)]
-pub(super) struct Desk {
-    pub(super) worker: Arc<Worker>,
-    pub(super) hand_over: Sender<Accepted>,
-}
 
 /// Listens at an address.
 ///
@@ -52,7 +34,12 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Accepts until `stop`.
-pub(super) async fn run(listener: Arc<TcpListener>, desks: Vec<Desk>, process: Arc<Process>, stop: CancellationToken) {
+pub(super) async fn run(
+    listener: Arc<TcpListener>,
+    workers: Vec<WorkerHandle>,
+    process: Arc<Process>,
+    stop: CancellationToken,
+) {
     let mut pause = FIRST_PAUSE;
     loop {
         let accepted = tokio::select! {
@@ -63,7 +50,7 @@ pub(super) async fn run(listener: Arc<TcpListener>, desks: Vec<Desk>, process: A
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                if let Err(event) = hand_over(stream, peer, &desks, &process) {
+                if let Err(event) = hand_over(stream, peer, &workers, &process) {
                     process.metrics.server(event);
                 }
             }
@@ -96,9 +83,14 @@ fn prepare(stream: &TcpStream, stall: Duration) -> std::io::Result<()> {
     Ok(set_tcp_user_timeout(stream, limit)?)
 }
 
-fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Process) -> Result<(), ServerEvent> {
+fn hand_over(
+    stream: TcpStream,
+    peer: SocketAddr,
+    workers: &[WorkerHandle],
+    process: &Process,
+) -> Result<(), ServerEvent> {
     let overloaded = || ServerEvent::RefusedTotal;
-    let first = desks.first().ok_or_else(overloaded)?;
+    let first = workers.first().ok_or_else(overloaded)?;
     let snapshot = first.worker.snapshot();
     let config = &snapshot.config;
     // Behind a trusted proxy the address is not the caller's, and one address has them all.
@@ -112,9 +104,9 @@ fn hand_over(stream: TcpStream, peer: SocketAddr, desks: &[Desk], process: &Proc
     };
     prepare(&stream, config.timeouts.write_stall).map_err(|_| ServerEvent::AcceptFailed)?;
     let stream = stream.into_std().map_err(|_| ServerEvent::AcceptFailed)?;
-    let desk = desks.iter().min_by_key(|desk| desk.worker.open()).unwrap_or(first);
-    let seat = Seat::take(&desk.worker);
-    desk.hand_over.try_send(Accepted { stream, peer, permit, seat }).map_err(|_| ServerEvent::RefusedTotal)?;
+    let handle = workers.iter().min_by_key(|handle| handle.worker.open()).unwrap_or(first);
+    let counted = OpenConnection::of(&handle.worker);
+    handle.hand_over.try_send(Accepted { stream, peer, permit, counted }).map_err(|_| ServerEvent::RefusedTotal)?;
     process.metrics.server(ServerEvent::Accepted);
     Ok(())
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::host;
 use super::process_metrics;
-use super::reload::Reloads;
+use super::reload_status::ReloadStatus;
 use super::upstreams::Upstreams;
 use super::worker::Process;
 use crate::store::Store;
@@ -28,7 +28,7 @@ use crate::web::{Response, is_cross_site, reply};
 /// Connections at once: a scraper, a probe, a person.
 const CONNECTIONS: usize = 32;
 /// How long a head may take, and a store to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the operator listener reports on.
 pub(super) struct Operator {
@@ -39,7 +39,7 @@ pub(super) struct Operator {
     /// When the certificate ends, in seconds of the epoch; 0 without TLS.
     pub(super) certificate_ends: AtomicI64,
     pub(super) upstreams: Upstreams,
-    pub(super) reloads: Reloads,
+    pub(super) reloads: ReloadStatus,
 }
 
 /// Answers until `stop`.
@@ -58,7 +58,7 @@ pub(super) async fn run(listener: Arc<TcpListener>, operator: Arc<Operator>, sto
             Err(error) => {
                 tracing::debug!(%error, "the operator listener cannot accept");
                 drop(reserve.take());
-                match tokio::time::timeout(PATIENCE, listener.accept()).await {
+                match tokio::time::timeout(TIMEOUT, listener.accept()).await {
                     // One at a time, so that the reserve comes back.
                     Ok(Ok((stream, _))) => serve(stream, Arc::clone(&operator), false).await,
                     Ok(Err(_)) | Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -87,7 +87,7 @@ async fn serve(stream: TcpStream, operator: Arc<Operator>, keep_alive: bool) {
         async move { Ok::<_, Infallible>(operator.answer(&request).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(16 << 10).keep_alive(keep_alive);
+    http.timer(TokioTimer::new()).header_read_timeout(TIMEOUT).max_buf_size(16 << 10).keep_alive(keep_alive);
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "a connection to the operator listener broke");
     }
@@ -146,7 +146,7 @@ impl Operator {
         if self.store.stats().halted {
             return Err("the store writes nothing until a restart");
         }
-        match tokio::time::timeout(PATIENCE, self.store.change_mark()).await {
+        match tokio::time::timeout(TIMEOUT, self.store.change_mark()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready");

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,47 +20,12 @@ use super::worker::Worker;
 use crate::config::{Config, Overrides, TlsConfig};
 use crate::files;
 use crate::issuer::Issuer;
-use crate::oauth::Timestamp;
-use crate::telemetry::{Exposition, Kind, ServerEvent};
+use crate::telemetry::ServerEvent;
 
 /// A folder that never comes to rest must not keep a change from being seen.
 const LONGEST: Duration = Duration::from_secs(5);
 /// A file is seldom written in one go, and certificate and key are two: wait until nothing has changed for this long.
 const SETTLE: Duration = Duration::from_millis(500);
-
-/// How the last attempt to load a configuration ended.
-#[derive(Debug)]
-pub(super) struct Reloads {
-    /// When the process started.
-    pub(super) started: Timestamp,
-    /// Whether it was taken.
-    taken: AtomicBool,
-    /// When one was taken last, in milliseconds of the epoch.
-    at: AtomicU64,
-}
-
-impl Reloads {
-    /// Begins with the configuration of the start.
-    pub(super) fn new(started: Timestamp) -> Self {
-        Self { started, taken: AtomicBool::new(true), at: AtomicU64::new(started.as_millis()) }
-    }
-
-    fn note(&self, taken: bool, now: Timestamp) {
-        self.taken.store(taken, Relaxed);
-        if taken {
-            self.at.store(now.as_millis(), Relaxed);
-        }
-    }
-
-    pub(super) fn expose(&self, out: &mut Exposition) {
-        let taken = u8::from(self.taken.load(Relaxed));
-        let help = "1 if the configuration could be loaded at the last attempt, 0 if it was refused.";
-        out.single("mcpgate_config_last_reload_successful", Kind::Gauge, help, taken);
-        let at = Duration::from_millis(self.at.load(Relaxed)).as_secs_f64();
-        let help = "When a configuration was last loaded, in seconds of the epoch.";
-        out.single("mcpgate_config_last_reload_success_timestamp_seconds", Kind::Gauge, help, at);
-    }
-}
 
 /// What a reload needs.
 pub(super) struct Reloader {
@@ -168,14 +133,14 @@ impl Reloader {
 
 /// Watches the folders of the files that a reload reads. The files themselves are replaced, not written, by editors
 /// and by Kubernetes, and a watch on a file ends with it.
-pub(super) struct Watch {
+pub(super) struct FileWatch {
     changed: mpsc::Receiver<()>,
     /// Whether it was time to look since the watch began.
     has_looked: bool,
     _watcher: RecommendedWatcher,
 }
 
-impl Watch {
+impl FileWatch {
     /// Starts watching.
     ///
     /// # Errors
@@ -226,7 +191,7 @@ mod tests {
     async fn a_file_that_is_written_while_the_watch_begins_is_looked_at_when_it_is_whole() {
         let (tell, changed) = mpsc::channel(1);
         let mut watch =
-            Watch { changed, has_looked: false, _watcher: notify::recommended_watcher(|_| {}).expect("a watcher") };
+            FileWatch { changed, has_looked: false, _watcher: notify::recommended_watcher(|_| {}).expect("a watcher") };
         let began = tokio::time::Instant::now();
         let writing = async {
             for _ in 0..3 {

@@ -1,21 +1,17 @@
 //! The life of the process: start, serve, reload, drain.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
-use super::dev_certs::DevelopmentFiles;
 use super::error::RunError;
-use super::reload::Watch;
+use super::options::RunOptions;
+use super::reload::FileWatch;
 use super::service_manager;
 use super::signals::{Signals, Wish};
-use super::start::{Gateway, start, system};
+use super::start::{Gateway, start};
 use super::supervise::Failures;
-use crate::config::{Config, Overrides};
+use crate::config::Config;
 use crate::store::embedded::ServerLock;
 use crate::telemetry;
 
@@ -27,48 +23,6 @@ const REST_OF_START: Duration = Duration::from_secs(5);
 
 /// How long clients have to take the last word of answers that were cut.
 const FAREWELLS: Duration = Duration::from_millis(1500);
-
-/// What is done once connections are accepted.
-pub type OnReady = Box<dyn FnOnce(&Ready) + Send>;
-
-/// How to run, besides the configuration.
-#[derive(Default)]
-pub struct RunOptions {
-    /// `up`: make the first account when there is none.
-    pub up: bool,
-    /// The first account's password; without it a one-time link is made.
-    pub admin_password: Option<Zeroizing<String>>,
-    /// The file that a reload reads again.
-    pub config_file: Option<PathBuf>,
-    /// What the command line put over the file, for reloads.
-    pub overrides: Overrides,
-    /// Called once, when connections are accepted.
-    pub on_ready: Option<OnReady>,
-}
-
-/// What can be told once connections are accepted.
-#[derive(Debug)]
-pub struct Ready {
-    /// The configuration in force.
-    pub config: Arc<Config>,
-    /// Where the public listener is.
-    pub public: SocketAddr,
-    /// Where the operator listener is.
-    pub operator: SocketAddr,
-    /// The files of the development certificate, when it is one.
-    pub development: Option<DevelopmentFiles>,
-    /// Where the first account sets its password, when it was made just now.
-    pub setup_link: Option<String>,
-    /// Whether there was a password for the first account, and nothing to do with it.
-    pub password_ignored: bool,
-}
-
-impl Ready {
-    /// Says in the log where connections are accepted, and how many tokens are in memory.
-    pub(super) fn announce(&self, tokens: usize) {
-        tracing::info!(public = %self.public, operator = %self.operator, tokens, "accepting connections");
-    }
-}
 
 /// Runs the gateway until SIGTERM or SIGINT.
 ///
@@ -83,7 +37,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
     }
     // The control path of the process itself: accepting, signals, the change log, the operator listener. Requests are
     // served by the workers' own runtimes.
-    let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::system)?;
     let lock = control.block_on(live(config, options));
     // The tasks hold the store, which is closed with the last of them; then another process may have it. A resolver
     // that hangs is not waited for.
@@ -95,7 +49,7 @@ pub fn run(config: Config, options: RunOptions) -> Result<(), RunError> {
 /// Returns the lock, for as long as the store may still be open, unless the process ended before it had started.
 async fn live(config: Config, options: RunOptions) -> Result<Option<ServerLock>, RunError> {
     // First of all: a signal that comes while we start must not kill us half way.
-    let mut signals = Signals::new().map_err(system)?;
+    let mut signals = Signals::new().map_err(RunError::system)?;
     let Some((started, is_to_end)) = begin(config, options, &mut signals).await else { return Ok(None) };
     let (gateway, mut failures) = started?;
     let failure = if is_to_end { None } else { gateway.serve(&mut signals, &mut failures).await };
@@ -126,7 +80,7 @@ async fn begin(config: Config, options: RunOptions, signals: &mut Signals) -> Op
     if started.is_none() {
         tracing::warn!("told to end before the start was over: the process ends without it");
     }
-    started.map(|joined| (joined.unwrap_or_else(|panic| Err(system(panic))), is_to_end))
+    started.map(|joined| (joined.unwrap_or_else(|panic| Err(RunError::system(panic))), is_to_end))
 }
 
 impl Gateway {
@@ -188,11 +142,11 @@ impl Gateway {
         read.inspect_err(|error| tracing::error!(%error, "the watched files could not be read")).ok()
     }
 
-    fn watch(&self) -> Option<Watch> {
+    fn watch(&self) -> Option<FileWatch> {
         if !self.reloader.config.load().watch {
             return None;
         }
-        let watch = Watch::start(&self.reloader);
+        let watch = FileWatch::start(&self.reloader);
         watch.inspect_err(|error| tracing::warn!(%error, "files are not watched; send SIGHUP after a change")).ok()
     }
 
@@ -206,9 +160,9 @@ impl Gateway {
         if let Err(error) = self.listening.await {
             tracing::error!(%error, "the public listener ended badly");
         }
-        for desk in &self.desks {
-            desk.worker.wind_down();
-            desk.worker.proxy.drain();
+        for handle in &self.workers {
+            handle.worker.wind_down();
+            handle.worker.proxy.drain();
         }
         tokio::select! {
             () = self.process.admission.empty() => tracing::info!("every connection has ended"),
@@ -218,13 +172,13 @@ impl Gateway {
             () = signals.end() => tracing::warn!("a second signal: not waiting any longer"),
         }
         // What is still under way is answered with the reason; who takes it needs a moment.
-        for desk in &self.desks {
-            desk.worker.proxy.close();
+        for handle in &self.workers {
+            handle.worker.proxy.close();
         }
         drop(tokio::time::timeout(FAREWELLS, self.process.admission.empty()).await);
         self.ended.cancel();
         // Without anybody to hand connections over, the workers' runtimes end.
-        drop(self.desks);
+        drop(self.workers);
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a worker panicked");
@@ -245,7 +199,7 @@ impl Gateway {
     }
 }
 
-async fn settled(watch: &mut Option<Watch>) {
+async fn settled(watch: &mut Option<FileWatch>) {
     match watch {
         Some(watch) => watch.settled().await,
         None => std::future::pending().await,

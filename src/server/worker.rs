@@ -8,12 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use rustls::ServerConfig;
-use tokio::sync::mpsc::Receiver;
 
+use super::activity::Activity;
 use super::admission::Admission;
-use super::connection::{self, Connection};
 use super::host::Hosts;
-use super::listener::Accepted;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
@@ -50,7 +48,7 @@ pub(super) struct Worker {
     snapshot: ArcSwap<Snapshot>,
     ids: RequestIds,
     open: AtomicUsize,
-    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    connections: Mutex<HashMap<u64, Arc<Activity>>>,
 }
 
 impl Worker {
@@ -96,25 +94,22 @@ impl Worker {
     }
 
     /// Enters a connection, so that it can be told to end, until the entry is dropped.
-    pub(super) fn enter(connection: &Arc<Connection>) -> Entry {
-        let worker = Arc::clone(&connection.worker);
-        let key = worker.ids.place();
-        worker.lock().insert(key, Arc::clone(connection));
+    pub(super) fn enter(self: &Arc<Self>, activity: &Arc<Activity>) -> Entry {
+        let key = self.ids.place();
+        self.lock().insert(key, Arc::clone(activity));
         // Draining may have begun between accepting and here: then nobody else will tell it.
-        if worker.process.draining.load(Relaxed) {
-            connection.activity.wind_down();
+        if self.process.draining.load(Relaxed) {
+            activity.wind_down();
         }
-        Entry { worker, key }
+        Entry { worker: Arc::clone(self), key }
     }
 
     /// Tells all connections to end when their requests have ended. `Process::draining` is set before.
     pub(super) fn wind_down(&self) {
-        for connection in self.lock().values() {
-            connection.activity.wind_down();
-        }
+        self.lock().values().for_each(|activity| activity.wind_down());
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Activity>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,37 +122,29 @@ pub(super) struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        // Taken out first: the last owner of a connection must not be dropped under the lock.
-        let left = self.worker.lock().remove(&self.key);
-        drop(left);
+        self.worker.lock().remove(&self.key);
     }
 }
 
-/// A connection that counts as a worker's, from being handed over to its end.
-pub(super) struct Seat(pub(super) Arc<Worker>);
+/// Counts a connection as one of a worker's, from being handed over to its end.
+pub(super) struct OpenConnection(Arc<Worker>);
 
-impl Seat {
-    /// Takes one.
-    pub(super) fn take(worker: &Arc<Worker>) -> Self {
+impl OpenConnection {
+    /// Counts one more.
+    pub(super) fn of(worker: &Arc<Worker>) -> Self {
         worker.open.fetch_add(1, Relaxed);
         Self(Arc::clone(worker))
     }
+
+    /// Returns the worker.
+    pub(super) fn worker(&self) -> &Arc<Worker> {
+        &self.0
+    }
 }
 
-impl Drop for Seat {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Serves the connections that are handed over, until nobody can hand over any more. Those still open are cut then.
-/// `beat` is what shows a watchdog that the worker runs.
-pub(super) async fn run(mut accepted: Receiver<Accepted>, beat: Option<impl Future<Output = ()> + Send + 'static>) {
-    if let Some(beat) = beat {
-        drop(tokio::spawn(beat));
-    }
-    while let Some(accepted) = accepted.recv().await {
-        drop(tokio::spawn(connection::serve(accepted)));
     }
 }
 

@@ -16,13 +16,13 @@ use super::activity::{Activity, Phase};
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Bytes a second that a peer must take of an answer that is ready for it. A client that takes less is closed when it is
-/// `Patience::stall` behind, one that takes nothing after exactly that time: until then each answer under way holds a
+/// `TimeLimits::stall` behind, one that takes nothing after exactly that time: until then each answer under way holds a
 /// connection to its upstream, and there are few of those.
 const SLOWEST: u32 = 1024;
 
 /// How long a connection may hold still.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct TimeLimits {
     /// From a head's first byte to its last; also to the first request.
     pub(super) head: Duration,
     /// Between two requests.
@@ -60,16 +60,16 @@ pub(super) async fn unless_reclaimed<F: Future>(activity: &Activity, future: F) 
     .await
 }
 
-/// Runs a connection until it ends or `patience` with it does. `wind_down` is hyper's graceful shutdown.
-pub(super) async fn watch<C: Future>(
+/// Runs a connection until it ends or exceeds `limits`. `wind_down` is hyper's graceful shutdown.
+pub(super) async fn run_within<C: Future>(
     mut connection: Pin<&mut C>,
     wind_down: fn(Pin<&mut C>),
     activity: &Activity,
-    patience: Patience,
+    limits: TimeLimits,
 ) -> End {
-    let mut still = Still::begin(patience);
-    activity.rests_since(still.since);
-    let mut timer = pin!(tokio::time::sleep(patience.head));
+    let mut deadlines = Deadlines::begin(limits);
+    activity.rests_since(deadlines.since);
+    let mut timer = pin!(tokio::time::sleep(limits.head));
     let mut registered = false;
     poll_fn(move |cx| {
         // Once is enough: this future is never moved to another task.
@@ -80,8 +80,8 @@ pub(super) async fn watch<C: Future>(
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Closed);
             }
-            if !still.winding && activity.is_reclaimed() {
-                still.wind();
+            if !deadlines.winding && activity.is_reclaimed() {
+                deadlines.wind();
                 wind_down(connection.as_mut());
                 if activity.idle_since().is_some() {
                     // A last look, so that HTTP/2 says GOAWAY.
@@ -90,8 +90,8 @@ pub(super) async fn watch<C: Future>(
                 }
                 continue;
             }
-            if !still.winding && activity.is_ending() {
-                still.wind();
+            if !deadlines.winding && activity.is_ending() {
+                deadlines.wind();
                 wind_down(connection.as_mut());
                 continue;
             }
@@ -101,8 +101,8 @@ pub(super) async fn watch<C: Future>(
                 drop(connection.as_mut().poll(cx));
                 return Poll::Ready(End::Flooded);
             }
-            still.look(activity);
-            let Some((deadline, due)) = still.deadline() else { return Poll::Pending };
+            deadlines.look(activity);
+            let Some((deadline, due)) = deadlines.deadline() else { return Poll::Pending };
             if registered && deadline >= timer.deadline() && !timer.is_elapsed() {
                 return Poll::Pending;
             }
@@ -112,7 +112,7 @@ pub(super) async fn watch<C: Future>(
             }
             match due {
                 Due::WindDown => {
-                    still.wind();
+                    deadlines.wind();
                     wind_down(connection.as_mut());
                 }
                 Due::End(end) => return Poll::Ready(end),
@@ -137,8 +137,8 @@ enum Due {
 
 /// In which phase a connection is, and since when.
 #[derive(Debug)]
-struct Still {
-    patience: Patience,
+struct Deadlines {
+    limits: TimeLimits,
     phase: Phase,
     requests: u32,
     written: u32,
@@ -150,18 +150,18 @@ struct Still {
     winding: bool,
 }
 
-impl Still {
-    fn begin(patience: Patience) -> Self {
+impl Deadlines {
+    fn begin(limits: TimeLimits) -> Self {
         let now = Instant::now();
         Self {
-            patience,
+            limits,
             phase: Phase::Idle,
             requests: 0,
             written: 0,
             since: now,
             looked: now,
             behind: Duration::ZERO,
-            old: now + patience.age,
+            old: now + limits.age,
             winding: false,
         }
     }
@@ -204,14 +204,14 @@ impl Still {
     }
 
     fn deadline(&self) -> Option<(Instant, Due)> {
-        let patience = &self.patience;
+        let limits = &self.limits;
         let still = match self.phase {
             Phase::Busy => None,
-            Phase::Stalled => Some((self.looked + patience.stall.saturating_sub(self.behind), Due::End(End::Stalled))),
-            Phase::Head => Some((self.since + patience.head, Due::End(End::Head))),
+            Phase::Stalled => Some((self.looked + limits.stall.saturating_sub(self.behind), Due::End(End::Stalled))),
+            Phase::Head => Some((self.since + limits.head, Due::End(End::Head))),
             Phase::Idle if self.winding => Some((self.since + GOODBYE, Due::End(End::Idle))),
-            Phase::Idle if self.requests == 0 => Some((self.since + patience.head, Due::End(End::Head))),
-            Phase::Idle => Some((self.since + patience.idle, Due::WindDown)),
+            Phase::Idle if self.requests == 0 => Some((self.since + limits.head, Due::End(End::Head))),
+            Phase::Idle => Some((self.since + limits.idle, Due::WindDown)),
         };
         let old = (!self.winding).then_some((self.old, Due::WindDown));
         still.into_iter().chain(old).min_by_key(|(deadline, _)| *deadline)
@@ -226,8 +226,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
 
-    use super::super::activity::{Activity, Observed};
-    use super::{End, Patience, watch};
+    use super::super::activity::Activity;
+    use super::super::observed::Observed;
+    use super::{End, TimeLimits, run_within};
 
     const STALL: Duration = Duration::from_millis(400);
 
@@ -235,7 +236,7 @@ mod tests {
     /// nothing; whether it was served to the end of that, and how long after its last read it was closed.
     async fn read_slowly(bytes: usize) -> (bool, Duration) {
         let day = Duration::from_secs(86400);
-        let patience = Patience { head: day, idle: day, stall: STALL, age: day };
+        let limits = TimeLimits { head: day, idle: day, stall: STALL, age: day };
         let activity = Arc::new(Activity::new());
         let (near, mut far) = tokio::io::duplex(64);
         let mut stream = Observed::text(near, Arc::clone(&activity));
@@ -251,12 +252,12 @@ mod tests {
             }
             (true, taken, far)
         };
-        let watched = async move {
+        let closing = async move {
             // Dropped when it has ended, as a server does.
             let mut connection = Box::pin(connection);
-            (watch(connection.as_mut(), |_| (), &activity, patience).await, Instant::now())
+            (run_within(connection.as_mut(), |_| (), &activity, limits).await, Instant::now())
         };
-        let ((end, closed), (served, taken, _far)) = tokio::join!(watched, reader);
+        let ((end, closed), (served, taken, _far)) = tokio::join!(closing, reader);
         assert_eq!(end, End::Stalled);
         (served, closed.duration_since(taken))
     }

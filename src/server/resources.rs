@@ -1,0 +1,85 @@
+//! What is opened before anything is served: clock, randomness, keys, store, token cache.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::data_folder;
+use super::error::RunError;
+use super::fetch::ExchangeableDialer;
+use super::keys::{self, Keys};
+use crate::clock::{CheckedClock, Clock, SystemClock};
+use crate::config::Config;
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::issuer::{Administration, Issuer};
+use crate::oauth::{TenantId, TokenKeys};
+use crate::outbound::Fetch;
+use crate::store::embedded::ServerLock;
+use crate::store::{self, Store};
+use crate::telemetry::Metrics;
+use crate::token_cache::TokenCache;
+
+/// What is opened first and used by all the rest.
+pub(super) struct Resources {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) keys: Arc<TokenKeys>,
+    pub(super) session_key: [u8; 32],
+    pub(super) store: Arc<dyn Store>,
+    pub(super) cache: Arc<TokenCache>,
+    pub(super) live_tokens: usize,
+}
+
+impl Resources {
+    /// Opens them, and returns the lock of the data folder with them.
+    ///
+    /// # Errors
+    /// `RunError` when the folder, its keys or its store cannot be used.
+    pub(super) async fn open(config: &Config) -> Result<(ServerLock, Self), RunError> {
+        data_folder::check(&config.data_dir, data_folder::User::Server)?;
+        data_folder::check_store(&config.data_dir)?;
+        let lock = ServerLock::acquire(&config.data_dir)?;
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
+        let Keys { token, session } = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref())?;
+        let keys = Arc::new(token);
+        let store = store::open(&config.data_dir, Some(&lock), SystemClock.now())?;
+        let noted = store.clock_note().await?.map(|note| note.seen_at);
+        let clock: Arc<dyn Clock> = Arc::new(CheckedClock::new(SystemClock, noted));
+        let cache = TokenCache::new(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), config);
+        // Before listening: no good token must be asked of the store because we have just started.
+        let live_tokens = cache.fill().await?;
+        Ok((lock, Self { clock, entropy, keys, session_key: session, store, cache, live_tokens }))
+    }
+
+    /// Makes the authorization server.
+    pub(super) fn issuer(
+        &self,
+        config: &Arc<ArcSwap<Config>>,
+        dialer: &Arc<ExchangeableDialer>,
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Issuer> {
+        let fetch: Arc<dyn Fetch> = Arc::<ExchangeableDialer>::clone(dialer);
+        Arc::new(Issuer::new(
+            Arc::clone(&self.store),
+            Some(Arc::clone(&self.cache)),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+            Arc::clone(&self.keys),
+            fetch,
+            Arc::clone(config),
+            Arc::clone(metrics),
+        ))
+    }
+
+    /// Makes what operators do to it.
+    pub(super) fn administration(&self, config: &Arc<Config>) -> Administration {
+        Administration::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+            Arc::clone(&self.keys),
+            Arc::clone(config),
+            TenantId::default(),
+        )
+    }
+}

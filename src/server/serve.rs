@@ -1,0 +1,242 @@
+//! One connection: PROXY header, TLS, then HTTP/1.1 or HTTP/2 by ALPN, served until it ends or holds still.
+
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::connection::Connection;
+use super::continuing::Continuing;
+use super::deadline::{End, TimeLimits, run_within, unless_reclaimed};
+use super::dispatch;
+use super::hand_over::Accepted;
+use super::observed::Observed;
+use super::proxy_header;
+use super::stream::{Guarded, Progress};
+use super::tls::{self, HandshakeError};
+use super::worker::Worker;
+use crate::config::Config;
+use crate::telemetry::ServerEvent;
+use crate::web::peer;
+use crate::web::{LEFT_BYTES, LEFT_TIME};
+
+/// How long a PROXY header may take: the proxy sends it in its first packet.
+const PROXY_HEADER: Duration = Duration::from_secs(5);
+/// How long a connection lives: an hour, so that a changed certificate and a rebalanced service reach everybody.
+const AGE: Duration = Duration::from_secs(3600);
+/// Bytes kept of a head. A request line of 64 KiB must fit, so that it is answered 414 and not 431.
+const READ_BUFFER: usize = 72 << 10;
+/// hyper's own limit of fields. It has room for so many ready, and makes it anew for every head under another limit.
+const HYPERS_FIELDS: usize = 100;
+/// RFC 9113 6.9.2: what a peer may send on one stream, and on all together, before we have taken it. h2 keeps some 250 bytes
+/// for each frame besides, however small it is, and ends a connection whose frames would take half a window so.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// What may wait to be sent on one stream; a hundred of them stay within a few MiB.
+const SEND_BUFFER: usize = 16 << 10;
+/// CVE-2023-44487: streams that were reset before we saw them. More is an attack.
+const PENDING_RESETS: usize = 20;
+/// Streams that we reset for the peer's errors. More is an attack.
+const LOCAL_RESETS: usize = 128;
+/// A peer that does not answer a ping is gone.
+const PING: Duration = Duration::from_secs(20);
+
+/// Serves an accepted connection to its end.
+pub(super) async fn serve(accepted: Accepted) {
+    let Accepted { stream, peer, permit, counted } = accepted;
+    let worker = Arc::clone(counted.worker());
+    let metrics = Arc::clone(&worker.process.metrics);
+    let snapshot = worker.snapshot();
+    let Ok(mut stream) = TcpStream::from_std(stream) else { return };
+    let mut address = peer.ip().to_canonical();
+    if snapshot.config.public.proxy_protocol {
+        let header = client_behind_proxy(&mut stream, address, &snapshot.config);
+        match unless_reclaimed(permit.activity(), header).await {
+            Some(Some(client)) => address = client,
+            Some(None) => return metrics.server(ServerEvent::RefusedProxyHeader),
+            None => return,
+        }
+        if !peer::is_trusted(address, &snapshot.config.public.trusted_proxies)
+            && let Err(event) = permit.claim(address, &snapshot.config.limits)
+        {
+            return worker.process.admission.tell(event, address);
+        }
+    }
+    let end = match &snapshot.tls {
+        None => http1(stream, Arc::new(Connection::new(worker, permit, address, None)), &snapshot.config).await,
+        Some(config) => {
+            let limit = snapshot.config.timeouts.tls_handshake;
+            let handshake = tls::accept(stream, Arc::clone(config), &snapshot.hosts, limit);
+            let Some(shaken) = unless_reclaimed(permit.activity(), handshake).await else { return };
+            match shaken {
+                Err(error) => {
+                    tracing::debug!(%address, %error, "no TLS");
+                    return metrics.server(match error {
+                        HandshakeError::UnknownName => ServerEvent::UnknownServerName,
+                        HandshakeError::Slow | HandshakeError::Plain | HandshakeError::Failed(_) => {
+                            ServerEvent::HandshakeFailed
+                        }
+                    });
+                }
+                Ok(stream) => {
+                    let session = stream.get_ref().1;
+                    let is_http2 = session.alpn_protocol() == Some(b"h2");
+                    let name = session.server_name().map(str::to_owned);
+                    let connection = Arc::new(Connection::new(worker, permit, address, name));
+                    if is_http2 {
+                        http2(stream, connection, &snapshot.config).await
+                    } else {
+                        http1(stream, connection, &snapshot.config).await
+                    }
+                }
+            }
+        }
+    };
+    tracing::debug!(%address, ?end, "a connection ended");
+    match end {
+        End::Closed => {}
+        End::Head => metrics.server(ServerEvent::HeadTimeout),
+        End::Idle => metrics.server(ServerEvent::IdleTimeout),
+        End::Stalled => metrics.server(ServerEvent::WriteStalled),
+        End::Flooded => metrics.server(ServerEvent::ControlFlood),
+        // Counted where its place was needed.
+        End::Reclaimed => {}
+    }
+    drop(counted);
+}
+
+/// Only a listed proxy may say who the client is, and it must.
+async fn client_behind_proxy(stream: &mut TcpStream, peer: IpAddr, config: &Config) -> Option<IpAddr> {
+    if !peer::is_trusted(peer, &config.public.trusted_proxies) {
+        tracing::debug!(%peer, "a connection that does not come from a trusted proxy");
+        return None;
+    }
+    match tokio::time::timeout(PROXY_HEADER, proxy_header::read(stream)).await {
+        Ok(Ok(client)) => Some(client.map_or(peer, |client| client.to_canonical())),
+        Ok(Err(error)) => {
+            tracing::warn!(%peer, %error, "a trusted proxy sent no usable PROXY header");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn time_limits(config: &Config, worker: &Worker) -> TimeLimits {
+    // Up to a tenth less, so that connections that began together do not end together.
+    let jitter = AGE / 1000 * worker.jitter();
+    let timeouts = &config.timeouts;
+    TimeLimits {
+        head: timeouts.request_head,
+        idle: timeouts.keep_alive,
+        stall: timeouts.write_stall,
+        age: AGE - jitter,
+    }
+}
+
+async fn http1<S>(stream: S, connection: Arc<Connection>, config: &Config) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let entry = connection.worker.enter(&connection.activity);
+    let io = TokioIo::new(Observed::text(stream, Arc::clone(&connection.activity)));
+    let serving = Arc::clone(&connection);
+    let service = service_fn(move |request: Request<Incoming>| dispatch::serve(Arc::clone(&serving), request, None));
+    let mut builder = http1::Builder::new();
+    // Heads are timed by `run_within`: hyper's own timer is set anew for every request.
+    builder.header_read_timeout(None).max_buf_size(READ_BUFFER);
+    if config.limits.header_fields != HYPERS_FIELDS {
+        builder.max_headers(config.limits.header_fields);
+    }
+    let mut http = builder.serve_connection(io, service);
+    let limits = time_limits(config, &connection.worker);
+    let end = run_within(
+        pin!(&mut http),
+        |c| std::pin::Pin::new(&mut **c.get_mut()).graceful_shutdown(),
+        &connection.activity,
+        limits,
+    )
+    .await;
+    drop(entry);
+    if end == End::Closed {
+        linger(http.into_parts().io.into_inner().into_inner()).await;
+    }
+    end
+}
+
+/// Reads on for a moment after the answer: closing over unread bytes would reset the connection, and the answer with
+/// it (RFC 9112 9.6).
+async fn linger(mut stream: impl AsyncRead + Unpin) {
+    let read = async {
+        let mut bytes = vec![0; 4096];
+        let mut left = LEFT_BYTES;
+        while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whether the time is up or the bytes are: the connection is closed now.
+    drop(tokio::time::timeout(LEFT_TIME, read).await);
+}
+
+async fn http2<S>(stream: S, connection: Arc<Connection>, config: &Config) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let entry = connection.worker.enter(&connection.activity);
+    let stream = Continuing::new(stream, Arc::clone(&connection.go_on));
+    let io = TokioIo::new(Observed::frames(stream, Arc::clone(&connection.activity)));
+    let serving = Arc::clone(&connection);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let progress = Arc::<Progress>::default();
+        *serving.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&progress));
+        dispatch::serve(Arc::clone(&serving), request, Some(progress))
+    });
+    let streams = Streams { connection: Arc::clone(&connection), stall: config.timeouts.write_stall };
+    let http = http2::Builder::new(streams)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(config.limits.h2_streams)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(config.limits.head_bytes).unwrap_or(u32::MAX))
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING)
+        .serve_connection(io, service);
+    let limits = time_limits(config, &connection.worker);
+    let end = run_within(pin!(http), http2::Connection::graceful_shutdown, &connection.activity, limits).await;
+    drop(entry);
+    end
+}
+
+/// Starts the tasks of HTTP/2 streams.
+#[derive(Clone)]
+struct Streams {
+    connection: Arc<Connection>,
+    stall: Duration,
+}
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        // hyper calls the service and then this, for each stream in turn.
+        let begun = self.connection.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match begun {
+            Some(progress) => drop(tokio::spawn(Guarded::new(stream, progress, self.stall).run())),
+            None => drop(tokio::spawn(stream)),
+        }
+    }
+}

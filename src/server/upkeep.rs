@@ -1,0 +1,65 @@
+//! The background tasks of a server: following the store's changes, removing what has ended, reporting, and looking whether the
+//! store's threads live.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::resources::Resources;
+use super::supervise::{Alarm, Supervisor};
+use crate::issuer::Issuer;
+use crate::token_cache::Follower;
+
+/// How often the threads of the store are looked after.
+const STORE_WATCH: Duration = Duration::from_secs(1);
+
+/// Starts them all.
+pub(super) fn start(supervisor: &Supervisor, resources: &Resources, issuer: &Arc<Issuer>, alarm: Alarm) {
+    let cache = Arc::clone(&resources.cache);
+    drop(supervisor.spawn("follower", move || Follower::run(Arc::clone(&cache))));
+    let sweeper = Arc::clone(issuer);
+    drop(supervisor.spawn("sweep", move || {
+        let issuer = Arc::clone(&sweeper);
+        async move { issuer.sweep_forever().await }
+    }));
+    let reporter = Arc::clone(issuer);
+    drop(supervisor.spawn("report of first uses", move || {
+        let issuer = Arc::clone(&reporter);
+        async move { issuer.report_uses_forever().await }
+    }));
+    let waiting = Arc::clone(issuer);
+    drop(supervisor.spawn("watch for tokens that do not come", move || {
+        let issuer = Arc::clone(&waiting);
+        async move { issuer.watch_arrivals_forever().await }
+    }));
+    let store = Arc::clone(&resources.store);
+    drop(supervisor.spawn("store watch", move || {
+        let store = Arc::clone(&store);
+        watch_store(move || store.stats().dead, alarm.clone())
+    }));
+}
+
+/// Raises the alarm when a thread of the store has died: without it nothing is written, or read, until a restart.
+async fn watch_store(is_dead: impl Fn() -> bool, alarm: Alarm) {
+    let mut ticks = tokio::time::interval(STORE_WATCH);
+    loop {
+        ticks.tick().await;
+        if is_dead() {
+            alarm.raise("a thread of the store panicked".to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_thread_of_the_store_raises_the_alarm() {
+        let (alarm, mut failures) = Alarm::new();
+        let looks = std::sync::atomic::AtomicU32::new(0);
+        let is_dead = move || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
+        let watch = tokio::spawn(watch_store(is_dead, alarm));
+        assert_eq!(failures.recv().await.unwrap(), "a thread of the store panicked");
+        watch.abort();
+    }
+}
