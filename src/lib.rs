@@ -38,7 +38,7 @@
 //!
 //! # Two walks
 //!
-//! A request with a bearer token: `server/listener.rs` accepts, `server/serve.rs` speaks TLS and HTTP,
+//! A request with a bearer token: `server/connection/listener.rs` accepts, `server/connection/serve.rs` speaks TLS and HTTP,
 //! `server/dispatch.rs` finds its route. In `proxy/mod.rs`, `answer` is the order of everything that follows:
 //! `authenticate.rs` asks `token_cache`, `permit.rs` judges scopes, `message.rs` reads the JSON-RPC message, `headers.rs`
 //! builds the head for the upstream, `upstream.rs` sends it, `answer.rs` and `relay.rs` bring the answer back.

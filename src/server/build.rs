@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::certificate;
-use super::dev_certs::{self, DevelopmentFiles};
 use super::error::RunError;
 use super::host::{self, Hosts};
-use super::tls::TlsBase;
+use super::tls::acceptor::TlsBase;
+use super::tls::certificate;
+use super::tls::dev_certs;
+use super::tls::dev_certs::DevelopmentFiles;
 use super::worker::Snapshot;
 use crate::clock::Clock;
 use crate::config::{Config, TlsConfig};

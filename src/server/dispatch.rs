@@ -13,10 +13,10 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::connection::Connection;
+use super::connection::in_flight::{InFlight, Tracked};
+use super::connection::stream::Progress;
 use super::health;
-use super::in_flight::{InFlight, Tracked};
 use super::request_check::{Refusal, X_FORWARDED_HOST, check, refuse};
-use super::stream::Progress;
 use super::worker::Snapshot;
 use crate::config::Listener;
 use crate::issuer::Caller;

@@ -3,10 +3,10 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use super::certificate::CertificateError;
 use super::data_folder::DataFolderError;
-use super::dev_certs::DevCertsError;
 use super::keys::KeysError;
+use super::tls::certificate::CertificateError;
+use super::tls::dev_certs::DevCertsError;
 use crate::config::Problem;
 use crate::issuer::AdministrationError;
 use crate::store::StoreError;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::dev_certs::DevelopmentFiles;
+use super::tls::dev_certs::DevelopmentFiles;
 use crate::config::{Config, Overrides};
 
 /// What is done once connections are accepted.

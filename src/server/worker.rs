@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use rustls::ServerConfig;
 
-use super::activity::Activity;
-use super::admission::Admission;
+use super::connection::activity::Activity;
+use super::connection::admission::Admission;
 use super::host::Hosts;
 use crate::clock::Clock;
 use crate::config::Config;

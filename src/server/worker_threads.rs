@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Receiver;
 
+use super::connection::hand_over::{Accepted, WorkerHandle};
+use super::connection::serve;
 use super::error::RunError;
-use super::hand_over::{Accepted, WorkerHandle};
-use super::serve;
 use super::service_manager::Watchdog;
 use super::supervise::{Alarm, Supervisor};
 use super::worker::{Process, Snapshot, Worker};

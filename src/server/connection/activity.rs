@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// What is known of a connection. Its worker's thread writes all of it but `reclaimed`; the thread that accepts reads it
 /// when it needs room, and then looks for nothing exact.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(in crate::server) struct Activity {
     began: Instant,
     /// Since when it has waited for its peer, in microseconds after `began`.
     rests: AtomicU64,
@@ -32,7 +32,7 @@ pub(super) struct Activity {
 
 impl Activity {
     /// Begins with a connection that has just been accepted.
-    pub(super) fn new() -> Self {
+    pub(in crate::server) fn new() -> Self {
         Self {
             began: Instant::now(),
             rests: AtomicU64::new(0),
@@ -52,14 +52,14 @@ impl Activity {
     }
 
     /// Notes since when the connection has waited for its peer. Without effect while a request is under way.
-    pub(super) fn rests_since(&self, moment: Instant) {
+    pub(in crate::server) fn rests_since(&self, moment: Instant) {
         let micros = moment.saturating_duration_since(self.began).as_micros();
         self.rests.store(u64::try_from(micros).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Returns since when the connection has waited for its peer; `None` while a request is under way. One that waits
     /// for its peer to read an answer counts as waiting, too, unless a good token was shown on it.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
+    pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
         let waits = match self.phase() {
             Phase::Idle | Phase::Head => true,
             Phase::Stalled => !self.is_known(),
@@ -69,59 +69,59 @@ impl Activity {
     }
 
     /// Notes that a good access token was shown on the connection.
-    pub(super) fn mark_known(&self) {
+    pub(in crate::server) fn mark_known(&self) {
         self.known.store(true, Relaxed);
     }
 
     /// Returns whether a good access token was shown on the connection.
-    pub(super) fn is_known(&self) -> bool {
+    pub(in crate::server) fn is_known(&self) -> bool {
         self.known.load(Relaxed)
     }
 
     /// Takes the connection's place away for another one: it ends now, or with the request that has begun meanwhile.
-    pub(super) fn reclaim(&self) {
+    pub(in crate::server) fn reclaim(&self) {
         self.reclaimed.store(true, Relaxed);
         self.waker.wake();
     }
 
     /// Returns whether its place was taken away.
-    pub(super) fn is_reclaimed(&self) -> bool {
+    pub(in crate::server) fn is_reclaimed(&self) -> bool {
         self.reclaimed.load(Relaxed)
     }
 
     /// Returns whether a request is under way.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::server) fn is_busy(&self) -> bool {
         self.in_flight.load(Relaxed) > 0
     }
 
     /// Notes that the head of a request has begun.
-    pub(super) fn begin_head(&self) {
+    pub(in crate::server) fn begin_head(&self) {
         self.head_begun.store(true, Relaxed);
     }
 
     /// Returns whether the head of a request has begun.
-    pub(super) fn is_in_head(&self) -> bool {
+    pub(in crate::server) fn is_in_head(&self) -> bool {
         self.head_begun.load(Relaxed)
     }
 
     /// Notes that the target of the request that comes in has a fragment.
-    pub(super) fn note_fragment(&self) {
+    pub(in crate::server) fn note_fragment(&self) {
         self.fragment.store(true, Relaxed);
     }
 
     /// Notes that the peer has sent too many frames for nothing.
-    pub(super) fn note_flood(&self) {
+    pub(in crate::server) fn note_flood(&self) {
         self.flooded.store(true, Relaxed);
     }
 
     /// Notes that the stream has taken so many bytes.
-    pub(super) fn note_written(&self, bytes: usize) {
+    pub(in crate::server) fn note_written(&self, bytes: usize) {
         // Wraps: only the difference from one look to the next matters.
         self.written.fetch_add(u32::try_from(bytes).unwrap_or(u32::MAX), Relaxed);
     }
 
     /// A request's head is complete. Returns whether its target had a fragment.
-    pub(super) fn begin_request(&self) -> bool {
+    pub(in crate::server) fn begin_request(&self) -> bool {
         self.requests.fetch_add(1, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
         self.head_begun.store(false, Relaxed);
@@ -129,38 +129,38 @@ impl Activity {
     }
 
     /// A request's answer has left, or was given up.
-    pub(super) fn end_request(&self) {
+    pub(in crate::server) fn end_request(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
     /// Asks the connection to end when its requests have ended.
-    pub(super) fn wind_down(&self) {
+    pub(in crate::server) fn wind_down(&self) {
         self.ending.store(true, Relaxed);
         self.waker.wake();
     }
 
     /// Leaves the waker of the connection's task, which `wind_down` and `reclaim` wake.
-    pub(super) fn register(&self, waker: &Waker) {
+    pub(in crate::server) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
     }
 
     /// Returns whether `wind_down` was asked.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(in crate::server) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
     }
 
     /// Returns whether the peer has sent too many frames for nothing.
-    pub(super) fn is_flooded(&self) -> bool {
+    pub(in crate::server) fn is_flooded(&self) -> bool {
         self.flooded.load(Relaxed)
     }
 
     /// Returns whether bytes wait to be written because the peer takes none.
-    pub(super) fn is_stalled(&self) -> bool {
+    pub(in crate::server) fn is_stalled(&self) -> bool {
         self.write_waits.load(Relaxed)
     }
 
     /// Leaves the waker of a task that waits until the peer takes bytes again.
-    pub(super) fn park(&self, waker: &Waker) {
+    pub(in crate::server) fn park(&self, waker: &Waker) {
         let mut parked = self.parked();
         if !parked.iter().any(|other| other.will_wake(waker)) {
             parked.push(waker.clone());
@@ -168,7 +168,7 @@ impl Activity {
     }
 
     /// Notes whether bytes wait to be written.
-    pub(super) fn write_waits(&self, waits: bool) {
+    pub(in crate::server) fn write_waits(&self, waits: bool) {
         if self.is_stalled() == waits {
             return;
         }
@@ -184,17 +184,17 @@ impl Activity {
     }
 
     /// Returns how many requests have begun.
-    pub(super) fn requests(&self) -> u32 {
+    pub(in crate::server) fn requests(&self) -> u32 {
         self.requests.load(Relaxed)
     }
 
     /// Returns how many bytes the stream has taken; wraps.
-    pub(super) fn written(&self) -> u32 {
+    pub(in crate::server) fn written(&self) -> u32 {
         self.written.load(Relaxed)
     }
 
     /// Returns what it is doing.
-    pub(super) fn phase(&self) -> Phase {
+    pub(in crate::server) fn phase(&self) -> Phase {
         if self.is_stalled() {
             Phase::Stalled
         } else if self.is_busy() {
@@ -209,7 +209,7 @@ impl Activity {
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(in crate::server) enum Phase {
     /// Nothing.
     Idle,
     /// A request's head is coming in.

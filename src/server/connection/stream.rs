@@ -10,18 +10,18 @@ use tokio::time::Sleep;
 
 /// How an HTTP/2 answer gets on: the number of frames handed over, or 0 while the body has none to hand over.
 #[derive(Debug, Default)]
-pub(super) struct Progress(AtomicU32);
+pub(in crate::server) struct Progress(AtomicU32);
 
 impl Progress {
     /// Notes the number of frames, or 0.
-    pub(super) fn note(&self, frames: u32) {
+    pub(in crate::server) fn note(&self, frames: u32) {
         self.0.store(frames, Relaxed);
     }
 }
 
 /// hyper's task of one HTTP/2 stream, ended when the peer's window has let no frame through for too long. Flow control
 /// is per stream, so the connection's own stall is not enough.
-pub(super) struct Guarded<F> {
+pub(in crate::server) struct Guarded<F> {
     stream: F,
     progress: Arc<Progress>,
     stall: Duration,
@@ -29,12 +29,12 @@ pub(super) struct Guarded<F> {
 
 impl<F: Future<Output = ()>> Guarded<F> {
     /// Guards a stream.
-    pub(super) fn new(stream: F, progress: Arc<Progress>, stall: Duration) -> Self {
+    pub(in crate::server) fn new(stream: F, progress: Arc<Progress>, stall: Duration) -> Self {
         Self { stream, progress, stall }
     }
 
     /// Runs it to its end. Dropping hyper's future resets the stream.
-    pub(super) async fn run(self) {
+    pub(in crate::server) async fn run(self) {
         let Self { stream, progress, stall } = self;
         let mut stream = pin!(stream);
         let mut waiting: Option<(u32, Pin<Box<Sleep>>)> = None;

@@ -1,16 +1,35 @@
-//! What is known of a connection, for its requests.
+//! A connection of the public listener, from being accepted to its end.
+//!
+//! For: who gets in (`admission.rs`), the PROXY header, HTTP/1.1 and HTTP/2, when a connection is ended, and what is
+//! known of it for its requests (`Connection`). Not for: what a request wants (`dispatch.rs`). Start with
+//! `listener.rs`, then `serve.rs`, then `deadline.rs`.
+
+pub(super) mod activity;
+pub(super) mod admission;
+mod continuing;
+mod deadline;
+pub(super) mod hand_over;
+mod idle;
+pub(super) mod in_flight;
+pub(super) mod listener;
+mod observed;
+mod proxy_header;
+mod refused;
+pub(super) mod serve;
+pub(super) mod stream;
+mod table;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 
-use super::activity::Activity;
-use super::admission::Permit;
-use super::stream::Progress;
 use super::worker::Worker;
 use crate::web::GoOn;
 use crate::web::peer::Origin;
+use activity::Activity;
+use admission::Permit;
+use stream::Progress;
 
 /// What is known of a connection, for its requests.
 pub(super) struct Connection {

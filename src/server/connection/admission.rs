@@ -10,15 +10,15 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::activity::Activity;
-use super::connection_table::{Member, Reclaimed, Table};
 use super::refused::Refused;
+use super::table::{Member, Reclaimed, Table};
 use crate::config::Limits;
 use crate::network::host;
 use crate::telemetry::{Metrics, ServerEvent};
 
 /// The open connections.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(in crate::server) struct Admission {
     table: Mutex<Table>,
     /// With those that were reclaimed and are about to close.
     open: AtomicUsize,
@@ -29,14 +29,14 @@ pub(super) struct Admission {
 
 /// A place that a connection holds while it lives, unless it is reclaimed.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(in crate::server) struct Permit {
     admission: Arc<Admission>,
     number: u64,
     activity: Arc<Activity>,
 }
 
 impl Admission {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(in crate::server) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             table: Mutex::default(),
             open: AtomicUsize::new(0),
@@ -50,7 +50,11 @@ impl Admission {
     ///
     /// # Errors
     /// A bound is reached, and every connection that could make room has a request under way.
-    pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>, limits: &Limits) -> Result<Permit, ServerEvent> {
+    pub(in crate::server) fn admit(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        limits: &Limits,
+    ) -> Result<Permit, ServerEvent> {
         let activity = Arc::new(Activity::new());
         let mut table = self.lock();
         let is_known = table.is_known(address);
@@ -65,18 +69,18 @@ impl Admission {
     }
 
     /// Counts a connection that a bound has refused, and says so in the log. `address` is where it comes from.
-    pub(super) fn tell(&self, event: ServerEvent, address: IpAddr) {
+    pub(in crate::server) fn tell(&self, event: ServerEvent, address: IpAddr) {
         self.metrics.server(event);
         self.refused.tell(event, address);
     }
 
     /// Returns the number of open connections.
-    pub(super) fn open(&self) -> usize {
+    pub(in crate::server) fn open(&self) -> usize {
         self.open.load(SeqCst)
     }
 
     /// Waits until no connection is open. None may be admitted meanwhile.
-    pub(super) async fn empty(&self) {
+    pub(in crate::server) async fn empty(&self) {
         loop {
             let none_left = self.none_left.notified();
             if self.open() == 0 {
@@ -97,7 +101,7 @@ impl Admission {
 
 impl Permit {
     /// Returns what the connection is doing.
-    pub(super) fn activity(&self) -> &Arc<Activity> {
+    pub(in crate::server) fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
 
@@ -105,7 +109,7 @@ impl Permit {
     ///
     /// # Errors
     /// As `Admission::admit`; the connection then holds no place any more.
-    pub(super) fn claim(&self, address: IpAddr, limits: &Limits) -> Result<(), ServerEvent> {
+    pub(in crate::server) fn claim(&self, address: IpAddr, limits: &Limits) -> Result<(), ServerEvent> {
         let mut table = self.admission.lock();
         // It may have been reclaimed meanwhile: then it is about to close.
         let Some(member) = table.remove(self.number) else { return Ok(()) };
@@ -118,7 +122,7 @@ impl Permit {
     }
 
     /// Notes that a good access token was shown on the connection.
-    pub(super) fn mark_known(&self) {
+    pub(in crate::server) fn mark_known(&self) {
         if self.activity.is_known() {
             return;
         }

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::hand_over::{Accepted, WorkerHandle};
-use super::worker::{OpenConnection, Process};
+use crate::server::worker::{OpenConnection, Process};
 use crate::telemetry::ServerEvent;
 use crate::web::peer;
 
@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The address is in use, or not this machine's.
-pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub(in crate::server) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // So that a restart need not wait for the last connections of the process before.
     socket.set_reuseaddr(true)?;
@@ -34,7 +34,7 @@ pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Accepts until `stop`.
-pub(super) async fn run(
+pub(in crate::server) async fn run(
     listener: Arc<TcpListener>,
     workers: Vec<WorkerHandle>,
     process: Arc<Process>,

@@ -11,10 +11,10 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use super::host;
 use crate::config::{Config, TlsConfig};
 use crate::files::{self, ReadError};
 use crate::oauth::{Lifetime, Timestamp};
+use crate::server::host;
 
 /// Why certificate or key cannot be used; says which file, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -47,16 +47,16 @@ pub enum CertificateError {
 
 /// A chain with its key, and when it ends.
 #[derive(Debug)]
-pub(super) struct Certificate {
-    pub(super) key: Arc<CertifiedKey>,
-    pub(super) not_after: Timestamp,
+pub(in crate::server) struct Certificate {
+    pub(in crate::server) key: Arc<CertifiedKey>,
+    pub(in crate::server) not_after: Timestamp,
 }
 
 /// Reads a chain and its key.
 ///
 /// # Errors
 /// `CertificateError`.
-pub(super) fn load(
+pub(in crate::server) fn load(
     chain_file: &Path,
     key_file: &Path,
     provider: &CryptoProvider,
@@ -111,7 +111,7 @@ pub fn look_over(config: &Config, now: Timestamp) -> Result<Vec<String>, Certifi
 
 impl Certificate {
     /// Says what clients will refuse, now or soon.
-    pub(super) fn doubts(&self, public_url: &str, now: Timestamp) -> Vec<String> {
+    pub(in crate::server) fn doubts(&self, public_url: &str, now: Timestamp) -> Vec<String> {
         let mut doubts = Vec::new();
         let (_, authority) = public_url.split_once("://").unwrap_or(("", public_url));
         let host = host::split(authority).map_or(authority, |(host, _)| host);

@@ -7,22 +7,22 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::connection::Connection;
+use super::Connection;
 use super::stream::Progress;
 use crate::web::Body;
 
 /// A request under way; counted while it lives.
-pub(super) struct InFlight(Arc<Connection>);
+pub(in crate::server) struct InFlight(Arc<Connection>);
 
 impl InFlight {
     /// Begins a request. Returns whether its target had a fragment.
-    pub(super) fn begin(connection: Arc<Connection>) -> (Self, bool) {
+    pub(in crate::server) fn begin(connection: Arc<Connection>) -> (Self, bool) {
         let fragment = connection.activity.begin_request();
         (Self(connection), fragment)
     }
 
     /// Returns the connection.
-    pub(super) fn connection(&self) -> &Connection {
+    pub(in crate::server) fn connection(&self) -> &Connection {
         &self.0
     }
 }
@@ -34,7 +34,7 @@ impl Drop for InFlight {
 }
 
 /// The body of an answer; the request is under way until hyper lets go of it.
-pub(super) struct Tracked {
+pub(in crate::server) struct Tracked {
     body: Body,
     progress: Option<Arc<Progress>>,
     frames: u32,
@@ -43,7 +43,7 @@ pub(super) struct Tracked {
 
 impl Tracked {
     /// Tracks a body.
-    pub(super) fn new(body: Body, in_flight: InFlight, progress: Option<Arc<Progress>>) -> Self {
+    pub(in crate::server) fn new(body: Body, in_flight: InFlight, progress: Option<Arc<Progress>>) -> Self {
         Self { body, progress, frames: 0, in_flight }
     }
 }

@@ -13,15 +13,15 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
-use super::host::Hosts;
+use crate::server::host::Hosts;
 
 /// A fatal `unrecognized_name` alert (RFC 6066 3) in a record of its own. rustls would say `access_denied`.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// What stays over reloads: the provider, and the ticket keys, so that a reload costs nobody a full handshake.
 #[derive(Debug, Clone)]
-pub(super) struct TlsBase {
-    pub(super) provider: Arc<CryptoProvider>,
+pub(in crate::server) struct TlsBase {
+    pub(in crate::server) provider: Arc<CryptoProvider>,
     ticketer: Arc<dyn ProducesTickets>,
 }
 
@@ -30,7 +30,7 @@ impl TlsBase {
     ///
     /// # Errors
     /// No randomness for the ticket keys.
-    pub(super) fn new() -> Result<Self, rustls::Error> {
+    pub(in crate::server) fn new() -> Result<Self, rustls::Error> {
         Ok(Self { provider: Arc::new(ring::default_provider()), ticketer: ring::Ticketer::new()? })
     }
 
@@ -38,7 +38,7 @@ impl TlsBase {
     ///
     /// # Errors
     /// The provider does not know TLS 1.2 and 1.3.
-    pub(super) fn config(
+    pub(in crate::server) fn config(
         &self,
         certificate: &Certificate,
         by_name: Option<&Certificate>,
@@ -75,7 +75,7 @@ impl ResolvesServerCert for Resolver {
 
 /// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HandshakeError {
+pub(in crate::server) enum HandshakeError {
     /// It took too long.
     #[error("the handshake took too long")]
     Slow,
@@ -91,7 +91,7 @@ pub(super) enum HandshakeError {
 }
 
 /// Shakes hands, within `limit` in all.
-pub(super) async fn accept(
+pub(in crate::server) async fn accept(
     stream: TcpStream,
     config: Arc<ServerConfig>,
     hosts: &Hosts,

@@ -13,17 +13,18 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::connection::Connection;
+use super::Connection;
 use super::continuing::Continuing;
 use super::deadline::{End, TimeLimits, run_within, unless_reclaimed};
-use super::dispatch;
 use super::hand_over::Accepted;
 use super::observed::Observed;
 use super::proxy_header;
 use super::stream::{Guarded, Progress};
-use super::tls::{self, HandshakeError};
-use super::worker::Worker;
 use crate::config::Config;
+use crate::server::dispatch;
+use crate::server::tls::acceptor;
+use crate::server::tls::acceptor::HandshakeError;
+use crate::server::worker::Worker;
 use crate::telemetry::ServerEvent;
 use crate::web::peer;
 use crate::web::{LEFT_BYTES, LEFT_TIME};
@@ -50,7 +51,7 @@ const LOCAL_RESETS: usize = 128;
 const PING: Duration = Duration::from_secs(20);
 
 /// Serves an accepted connection to its end.
-pub(super) async fn serve(accepted: Accepted) {
+pub(in crate::server) async fn serve(accepted: Accepted) {
     let Accepted { stream, peer, permit, counted } = accepted;
     let worker = Arc::clone(counted.worker());
     let metrics = Arc::clone(&worker.process.metrics);
@@ -74,7 +75,7 @@ pub(super) async fn serve(accepted: Accepted) {
         None => http1(stream, Arc::new(Connection::new(worker, permit, address, None)), &snapshot.config).await,
         Some(config) => {
             let limit = snapshot.config.timeouts.tls_handshake;
-            let handshake = tls::accept(stream, Arc::clone(config), &snapshot.hosts, limit);
+            let handshake = acceptor::accept(stream, Arc::clone(config), &snapshot.hosts, limit);
             let Some(shaken) = unless_reclaimed(permit.activity(), handshake).await else { return };
             match shaken {
                 Err(error) => {
