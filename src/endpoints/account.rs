@@ -73,13 +73,10 @@ fn show(
 pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let Some(session) = visit.session()? else { return Ok(reply::see_other("/account")) };
-    Visit::check_token(&form, FormKey::new(&[session]).as_ref(), PURPOSE)?;
-    let wish = OwnPassword {
-        present: form.get("present").unwrap_or_default(),
-        new: form.get("password").unwrap_or_default(),
-        end_grants: form.get("disconnect").is_some(),
-    };
-    if form.get("repeat").unwrap_or_default() != wish.new {
+    let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
+    let wish =
+        OwnPassword { present: form.text("present"), new: form.text("password"), end_grants: form.has("disconnect") };
+    if form.text("repeat") != wish.new {
         visit.record(Face::Page, Rule::PasswordsDiffer).await;
         return again(visit, StatusCode::BAD_REQUEST, setup::NOT_THE_SAME).await;
     }
@@ -115,8 +112,8 @@ async fn again(visit: &Visit<'_>, status: StatusCode, problem: &str) -> Result<R
 pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let Some(session) = visit.session()? else { return Ok(reply::see_other("/account")) };
-    Visit::check_token(&form, FormKey::new(&[session]).as_ref(), PURPOSE)?;
-    let revoked = match form.get("grant").and_then(GrantId::parse) {
+    let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
+    let revoked = match GrantId::parse(form.text("grant")) {
         Some(grant) => visit.issuer.revoke_own_grant(session, grant, visit.caller).await?,
         None => false,
     };

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::issuer::{AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, Step, View};
-use crate::oauth::{Form, OAuthError, Rule, ScopeSet, ScopeToken};
+use crate::oauth::{OAuthError, Rule, ScopeSet};
 use crate::web::{RequestBody, Response, reply};
 
 use super::authorize::go_on;
@@ -17,7 +17,7 @@ pub(super) const NOTHING_APPROVED: &str = "Tick at least one permission, or deny
 
 /// Shows the form, or the page that the transaction has meanwhile come to. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
-    let handles = visit.handles(&visit.own_query().await?)?;
+    let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
     show_or_go_on(visit, StatusCode::OK, &handles, None, None).await
 }
 
@@ -25,19 +25,19 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 /// only ticks and button count.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
-    let handles = visit.handles(&form)?;
+    let handles = visit.handles(form.transaction())?;
     if handles.cookie.is_none() {
         return Err(PageRejection::NoTransactionCookie);
     }
-    let ticked = ticked(&form);
+    let ticked = form.ticked();
     let purpose = purpose(&visit.issuer.offered(&handles, visit.caller).await?);
-    if Visit::check_token(&form, consent_key(&handles).as_ref(), &purpose).is_err() {
+    let Ok(form) = form.check(consent_key(&handles).as_ref(), &purpose) else {
         return refuse_stale(visit, &handles, &ticked).await;
-    }
-    let decision = match form.get("decision") {
-        Some("deny") => Decision::Deny,
+    };
+    let decision = match form.text("decision") {
+        "deny" => Decision::Deny,
         // Neither button is a default: Enter in the form presses the first one, which is Deny.
-        Some("approve") => Decision::Approve(ticked.clone()),
+        "approve" => Decision::Approve(ticked.clone()),
         _ => {
             visit.record(Face::Page, Rule::DecisionMissing).await;
             let error = OAuthError::new(Rule::DecisionMissing, "the form says neither approve nor deny");
@@ -54,11 +54,6 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let mut response = reply::see_other(&location);
     visit.expire_transaction_cookie(response.headers_mut(), &handles.transaction);
     Ok(response)
-}
-
-/// Reads which boxes are ticked.
-fn ticked(form: &Form) -> ScopeSet {
-    form.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect()
 }
 
 /// Returns what the form's token is for: a decision on these scopes in these words. When a reload changes them, a page

@@ -18,7 +18,7 @@ const REFUSED: &str = "The user name or the password is not right. Check both an
 
 /// Shows the form, or the page that the transaction has meanwhile come to.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
-    let handles = visit.handles(&visit.own_query().await?)?;
+    let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
     match visit.issuer.view(&handles, visit.caller).await? {
         View::LogIn(view) => show(visit, StatusCode::OK, &handles, &view, "", None),
         View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
@@ -29,11 +29,10 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 /// Takes name and password. Only the transaction says where the browser goes next.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
-    let handles = visit.handles(&form)?;
+    let handles = visit.handles(form.transaction())?;
     let key = login_key(&handles).ok_or(PageRejection::NoTransactionCookie)?;
-    Visit::check_token(&form, Some(&key), PURPOSE)?;
-    let name = form.get("username").unwrap_or_default();
-    let password = form.get("password").unwrap_or_default();
+    let form = form.check(Some(&key), PURPOSE)?;
+    let (name, password) = (form.text("username"), form.text("password"));
     match visit.issuer.log_in(&handles, name, password, visit.caller).await? {
         LoginOutcome::LoggedIn { session, step } => {
             let mut response = go_on(&step, &handles.transaction);

@@ -14,6 +14,7 @@ mod error_page;
 mod login;
 mod logout;
 mod metadata;
+mod own_form;
 mod page;
 mod register;
 mod rejection;

@@ -20,17 +20,16 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     show(visit, StatusCode::OK, query.get("link").unwrap_or_default(), None).await
 }
 
-/// Sets the password. The link itself is what only its owner knows, so the form needs no other token.
+/// Sets the password.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
-    let form = visit.own_form(body).await?;
-    let link = form.get("link").unwrap_or_default();
-    let password = form.get("password").unwrap_or_default();
-    if form.get("repeat").unwrap_or_default() != password {
-        let page = show(visit, StatusCode::BAD_REQUEST, link, Some(NOT_THE_SAME)).await?;
+    let (link, form) = visit.own_form(body).await?.by_link();
+    let password = form.text("password");
+    if form.text("repeat") != password {
+        let page = show(visit, StatusCode::BAD_REQUEST, &link, Some(NOT_THE_SAME)).await?;
         visit.record(Face::Page, Rule::PasswordsDiffer).await;
         return Ok(page);
     }
-    match visit.issuer.redeem_setup(link, password, visit.session()?, visit.caller).await? {
+    match visit.issuer.redeem_setup(&link, password, visit.session()?, visit.caller).await? {
         SetupOutcome::Done(Some(session)) => {
             let mut response = go_on_in(visit, &session).await?;
             visit.set_session_cookie(response.headers_mut(), &session);
@@ -38,7 +37,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         }
         SetupOutcome::Done(None) => Ok(reply::see_other("/?done=password-set")),
         SetupOutcome::Gone => Err(PageRejection::DeadLink),
-        SetupOutcome::Refused(why) => show(visit, StatusCode::BAD_REQUEST, link, Some(&problem(why))).await,
+        SetupOutcome::Refused(why) => show(visit, StatusCode::BAD_REQUEST, &link, Some(&problem(why))).await,
     }
 }
 

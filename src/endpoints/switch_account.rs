@@ -13,11 +13,11 @@ pub(super) const PURPOSE: &str = "switch-account";
 /// Ends the session and goes back to the login page of the same transaction.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
-    let handles = visit.handles(&form)?;
+    let handles = visit.handles(form.transaction())?;
     if handles.cookie.is_none() {
         return Err(PageRejection::NoTransactionCookie);
     }
-    Visit::check_token(&form, consent_key(&handles).as_ref(), PURPOSE)?;
+    form.check(consent_key(&handles).as_ref(), PURPOSE)?;
     visit.issuer.switch_account(&handles, visit.caller).await?;
     let mut response = go_on(&Step::LogIn, &handles.transaction);
     visit.expire_session_cookie(response.headers_mut());

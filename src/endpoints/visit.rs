@@ -11,6 +11,7 @@ use crate::oauth::{Came, Form, Rule, SessionSecret};
 use crate::web::cookie::{self, CookieScope, Received};
 use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
 
+use super::own_form::UncheckedForm;
 use super::rejection::{InputRejection, PageRejection};
 
 /// Stands between the secret and the id in a transaction's cookie; neither contains it.
@@ -64,8 +65,8 @@ impl Visit<'_> {
         Ok(self.query()?)
     }
 
-    /// Reads the form of one of our own pages.
-    pub(super) async fn own_form(&self, body: RequestBody) -> Result<Form, PageRejection> {
+    /// Reads the form of one of our own pages; its token is still to be checked.
+    pub(super) async fn own_form(&self, body: RequestBody) -> Result<UncheckedForm, PageRejection> {
         // Before anything of the request is read or done.
         if is_cross_site(&self.head.headers, |origin| self.is_own_origin(origin)) {
             return Err(PageRejection::CrossSite);
@@ -74,7 +75,10 @@ impl Visit<'_> {
         let bytes = self.body(body, FORM).await?;
         let form = Form::parse_page(&bytes).map_err(InputRejection::from)?;
         // Our pages send each field once but for the ticked scopes: which of two decisions was meant nobody can say.
-        if form.first_repeated_but("scope").is_some() { Err(InputRejection::RepeatedField.into()) } else { Ok(form) }
+        if form.first_repeated_but("scope").is_some() {
+            return Err(InputRejection::RepeatedField.into());
+        }
+        Ok(UncheckedForm::new(form))
     }
 
     /// Reads a body of this media type, plain and bounded.
@@ -116,9 +120,8 @@ impl Visit<'_> {
         self.cookie(&self.session_cookie_name())
     }
 
-    /// Collects what the request brings to act on the transaction `t` of this query or form.
-    pub(super) fn handles(&self, form: &Form) -> Result<Handles, PageRejection> {
-        let id = form.get("t").unwrap_or_default();
+    /// Collects what the request brings to act on the transaction with this id.
+    pub(super) fn handles(&self, id: &str) -> Result<Handles, PageRejection> {
         let cookie = match self.transaction_cookie_name(id) {
             Some(name) => self.cookie(&name)?,
             None => None,
@@ -140,12 +143,6 @@ impl Visit<'_> {
             cookie: Some(secret.to_owned()),
             session: Some(session.reveal().to_owned()),
         }))
-    }
-
-    /// Checks the form's token against the cookies it was made for.
-    pub(super) fn check_token(form: &Form, key: Option<&FormKey>, purpose: &str) -> Result<(), PageRejection> {
-        let presented = form.get("form_token").unwrap_or_default();
-        if key.is_some_and(|key| key.accepts(purpose, presented)) { Ok(()) } else { Err(PageRejection::StaleForm) }
     }
 
     /// Hands the transaction's cookie to the browser. Each transaction has its own, so that two tabs never mix.
