@@ -9,6 +9,7 @@ use crate::web::{FormKey, RequestBody, Response, reply};
 
 use super::authorize::enter;
 use super::page::{self, AccountPage, Frame, Leads};
+use super::redirect;
 use super::rejection::PageRejection;
 use super::setup;
 use super::visit::Visit;
@@ -72,7 +73,7 @@ fn show(
 /// Sets another password; the page comes again when it cannot be. Other browsers are signed out.
 pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
-    let Some(session) = visit.session()? else { return Ok(reply::see_other("/account")) };
+    let Some(session) = visit.session()? else { return Ok(redirect::to_page("/account")) };
     let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
     let wish =
         OwnPassword { present: form.text("present"), new: form.text("password"), end_grants: form.has("disconnect") };
@@ -82,11 +83,11 @@ pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Res
     }
     match visit.issuer.change_own_password(session, &wish, visit.caller).await? {
         PasswordChanged::Done(secret) => {
-            let mut response = reply::see_other("/account?done=password-changed");
+            let mut response = redirect::to_page("/account?done=password-changed");
             visit.set_session_cookie(response.headers_mut(), &secret);
             Ok(response)
         }
-        PasswordChanged::SignedOut => Ok(reply::see_other("/account")),
+        PasswordChanged::SignedOut => Ok(redirect::to_page("/account")),
         PasswordChanged::Wrong => again(visit, StatusCode::BAD_REQUEST, "Your present password is not right.").await,
         PasswordChanged::Refused(why) => again(visit, StatusCode::BAD_REQUEST, &setup::problem(why)).await,
         PasswordChanged::Throttled(pause) => {
@@ -104,18 +105,18 @@ async fn again(visit: &Visit<'_>, status: StatusCode, problem: &str) -> Result<R
         Some((session, view)) => {
             show(visit, status, session, &view, Told { problem: Some(problem), ..Told::default() })
         }
-        None => Ok(reply::see_other("/account")),
+        None => Ok(redirect::to_page("/account")),
     }
 }
 
 /// Disconnects one application (OAuth 2.1 wants users to see and end what they granted).
 pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
-    let Some(session) = visit.session()? else { return Ok(reply::see_other("/account")) };
+    let Some(session) = visit.session()? else { return Ok(redirect::to_page("/account")) };
     let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
     let revoked = match GrantId::parse(form.text("grant")) {
         Some(grant) => visit.issuer.revoke_own_grant(session, grant, visit.caller).await?,
         None => false,
     };
-    Ok(reply::see_other(if revoked { "/account?done=disconnected" } else { "/account" }))
+    Ok(redirect::to_page(if revoked { "/account?done=disconnected" } else { "/account" }))
 }

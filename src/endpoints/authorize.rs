@@ -2,8 +2,9 @@
 
 use crate::issuer::{Started, Step};
 use crate::oauth::Form;
-use crate::web::{RequestBody, Response, reply};
+use crate::web::{RequestBody, Response};
 
+use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
@@ -39,9 +40,9 @@ pub(super) fn enter(visit: &Visit<'_>, started: &Started) -> Response {
 /// browser used, its cookies are there.
 pub(super) fn go_on(step: &Step, id: &str) -> Response {
     match step {
-        Step::LogIn => reply::see_other(&format!("/login?t={id}")),
-        Step::Consent => reply::see_other(&format!("/consent?t={id}")),
-        Step::Account => reply::see_other("/account"),
-        Step::Redirect(location) => reply::see_other(location),
+        Step::LogIn => redirect::to_page(&format!("/login?t={id}")),
+        Step::Consent => redirect::to_page(&format!("/consent?t={id}")),
+        Step::Account => redirect::to_page("/account"),
+        Step::Redirect(location) => redirect::to_client(location),
     }
 }

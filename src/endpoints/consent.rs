@@ -4,10 +4,11 @@ use http::StatusCode;
 
 use crate::issuer::{AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, Step, View};
 use crate::oauth::{OAuthError, Rule, ScopeSet};
-use crate::web::{RequestBody, Response, reply};
+use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
 use super::page::{self, ConsentPage, Frame, Leads};
+use super::redirect;
 use super::rejection::PageRejection;
 use super::switch_account;
 use super::visit::{Visit, consent_key};
@@ -51,7 +52,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         }
         decided => decided?,
     };
-    let mut response = reply::see_other(&location);
+    let mut response = redirect::to_client(&location);
     visit.expire_transaction_cookie(response.headers_mut(), &handles.transaction);
     Ok(response)
 }

@@ -8,6 +8,7 @@ use crate::web::{Response, reply};
 
 use super::consent;
 use super::page::{self, ErrorPage, Frame, Leads};
+use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
@@ -61,7 +62,7 @@ impl PageRejection {
 
 fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
     match cause {
-        AuthorizeRejection::Redirect(location) => reply::see_other(&location),
+        AuthorizeRejection::Redirect(location) => redirect::to_client(&location),
         AuthorizeRejection::Page(error) => {
             let status = match error.code().blames() {
                 Blamed::Server => StatusCode::SERVICE_UNAVAILABLE,
@@ -83,7 +84,7 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
             };
             let remedy = "Nobody has verified the application that sent you here. Go back to it only if you started this \
                           yourself.";
-            let words = Words { remedy, link: Some((&location, &label)), ..of_client(&error, &text) };
+            let words = Words { remedy, link: Some((location.as_str(), &label)), ..of_client(&error, &text) };
             words.respond(visit, StatusCode::BAD_REQUEST)
         }
         AuthorizeRejection::Expired { after, again } => {

@@ -1,9 +1,10 @@
 //! POST /logout: ends the browser's session, or all that stands on the user's login.
 
 use crate::issuer::AuthorizeRejection;
-use crate::web::{FormKey, RequestBody, Response, reply};
+use crate::web::{FormKey, RequestBody, Response};
 
 use super::account;
+use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
@@ -12,7 +13,7 @@ use super::visit::Visit;
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     // Nobody is signed in: there is nothing to end.
-    let Some(session) = visit.session()? else { return Ok(reply::see_other("/?done=signed-out")) };
+    let Some(session) = visit.session()? else { return Ok(redirect::to_page("/?done=signed-out")) };
     let form = form.check(FormKey::new(&[session]).as_ref(), account::PURPOSE)?;
     let (ended, done) = if form.has("everywhere") {
         let ended = visit.issuer.sign_out_everywhere(session, visit.caller).await;
@@ -21,7 +22,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         (visit.issuer.log_out(session, visit.caller).await, "/?done=signed-out")
     };
     let mut response = match ended {
-        Ok(()) => reply::see_other(done),
+        Ok(()) => redirect::to_page(done),
         // It has ended all the same, and this browser needs its cookie no more.
         Err(ended @ AuthorizeRejection::NotStored) => PageRejection::from(ended).into_response(visit),
         Err(refused) => return Err(refused.into()),

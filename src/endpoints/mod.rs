@@ -16,6 +16,7 @@ mod logout;
 mod metadata;
 mod own_form;
 mod page;
+mod redirect;
 mod register;
 mod rejection;
 mod revoke;

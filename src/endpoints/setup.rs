@@ -4,10 +4,11 @@ use http::StatusCode;
 
 use crate::issuer::{Face, PasswordRefused, SetupOutcome, Step, View};
 use crate::oauth::{Rule, SessionSecret};
-use crate::web::{RequestBody, Response, reply};
+use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
 use super::page::{self, Frame, Leads, SetupPage};
+use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
@@ -35,7 +36,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
             visit.set_session_cookie(response.headers_mut(), &session);
             Ok(response)
         }
-        SetupOutcome::Done(None) => Ok(reply::see_other("/?done=password-set")),
+        SetupOutcome::Done(None) => Ok(redirect::to_page("/?done=password-set")),
         SetupOutcome::Gone => Err(PageRejection::DeadLink),
         SetupOutcome::Refused(why) => show(visit, StatusCode::BAD_REQUEST, &link, Some(&problem(why))).await,
     }
@@ -49,7 +50,7 @@ async fn go_on_in(visit: &Visit<'_>, session: &SessionSecret) -> Result<Response
     {
         return Ok(go_on(&Step::Consent, &handles.transaction));
     }
-    Ok(reply::see_other("/account?done=password-set"))
+    Ok(redirect::to_page("/account?done=password-set"))
 }
 
 async fn show(

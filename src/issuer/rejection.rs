@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-use crate::oauth::{Lifetime, OAuthError};
+use crate::oauth::{ClientLocation, Lifetime, OAuthError};
 
 /// Why an authorization step was refused.
 pub enum AuthorizeRejection {
     /// Shown as a page on our own origin, status 400 (503 when `code` is `temporarily_unavailable`): never a redirect.
     Page(OAuthError),
     /// Sent to the client: the complete Location.
-    Redirect(String),
+    Redirect(ClientLocation),
     /// Meant for a client that the user does not know yet: shown as a page with a link to it, never a redirect.
     Unsolicited {
         /// What is wrong with the request.
         error: OAuthError,
         /// The complete Location that the link leads to.
-        location: String,
+        location: ClientLocation,
         /// Where that is: a host, or the scheme of a private-use URI.
         target: String,
         /// Whether `target` is a scheme.

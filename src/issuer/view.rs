@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::oauth::{Client, ClientSecret, GrantId, LeftOut, Lifetime, ScopeSet, ScopeToken, SessionSecret, Timestamp};
+use crate::oauth::{
+    Client, ClientLocation, ClientSecret, GrantId, LeftOut, Lifetime, ScopeSet, ScopeToken, SessionSecret, Timestamp,
+};
 
 /// What the browser is told next.
 pub enum Step {
@@ -13,7 +15,7 @@ pub enum Step {
     /// Show the account page.
     Account,
     /// Go there (a client's redirect URI with code or error; already complete).
-    Redirect(String),
+    Redirect(ClientLocation),
 }
 
 impl fmt::Debug for Step {
@@ -312,10 +314,12 @@ pub struct Registered {
 mod tests {
     use super::*;
     use crate::issuer::AuthorizeRejection;
+    use crate::oauth::RegisteredRedirects;
 
     #[test]
     fn lk_no_code_cookie_or_id_is_printed() {
-        let location = "https://client.example/cb?code=s3cret".to_owned();
+        let registered = RegisteredRedirects::from_stored(vec!["https://client.example/cb".to_owned()]);
+        let location = registered.verify(None).unwrap().location(&[("code", "s3cret")]);
         let handles = Handles {
             transaction: "s3cret".to_owned(),
             cookie: Some("s3cret".to_owned()),

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::form::encode;
 use super::{
-    Client, ClientId, ClientOrigin, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri,
-    ResourceIndicator, Rule, ScopeSet, VerifiedRedirect, show,
+    Client, ClientId, ClientLocation, ClientOrigin, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError,
+    RedirectUri, ResourceIndicator, Rule, ScopeSet, VerifiedRedirect, show,
 };
 
 /// Some clients keep JSON in it.
@@ -42,21 +42,34 @@ pub struct RequestPolicy {
     pub resources: Vec<(ResourceIndicator, ScopeSet, ScopeSet)>,
 }
 
-/// A request that obeys every rule; only this can start an interaction.
+/// A request that obeys every rule; only this can start an interaction. Made by [`AuthorizationRequest::validate`], and of
+/// a pending one by [`StoredRequest::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidatedRequest {
     /// Where the answer goes.
-    pub redirect: VerifiedRedirect,
+    redirect: VerifiedRedirect,
     /// Returned as received.
-    pub state: Option<String>,
+    state: Option<String>,
     /// PKCE.
-    pub challenge: CodeChallenge,
+    challenge: CodeChallenge,
     /// The one audience.
-    pub resource: ResourceIndicator,
+    resource: ResourceIndicator,
     /// What is asked for: known scopes of the resource, or its default set.
-    pub scopes: ScopeSet,
+    scopes: ScopeSet,
     /// How much to prompt.
-    pub prompt: Prompt,
+    prompt: Prompt,
+}
+
+/// A pending request as it was stored: its client may have changed since.
+#[derive(Debug)]
+pub struct StoredRequest {
+    redirect_uri: String,
+    redirect_was_sent: bool,
+    state: Option<String>,
+    challenge: CodeChallenge,
+    resource: ResourceIndicator,
+    scopes: ScopeSet,
+    prompt: Prompt,
 }
 
 /// A refusal that travels by redirect: possible only with a verified redirect.
@@ -299,14 +312,19 @@ fn joined(names: &[&str]) -> String {
 impl AuthorizationResponse {
     /// Returns the Location of a success: `code`, `state`, `iss` (RFC 9207 2), each exactly once.
     #[must_use]
-    pub fn success(redirect: &VerifiedRedirect, code: &str, state: Option<&str>, issuer: &str) -> String {
+    pub fn success(redirect: &VerifiedRedirect, code: &str, state: Option<&str>, issuer: &str) -> ClientLocation {
         let state = state.map(|state| ("state", state));
         let pairs: Vec<_> = [("code", code)].into_iter().chain(state).chain([("iss", issuer)]).collect();
         redirect.location(&pairs)
     }
     /// Returns the Location of a refusal: `error`, `error_description`, `state`, `iss`.
     #[must_use]
-    pub fn refusal(redirect: &VerifiedRedirect, error: &OAuthError, state: Option<&str>, issuer: &str) -> String {
+    pub fn refusal(
+        redirect: &VerifiedRedirect,
+        error: &OAuthError,
+        state: Option<&str>,
+        issuer: &str,
+    ) -> ClientLocation {
         let error = [("error", error.code().as_str()), ("error_description", error.description())];
         let state = state.map(|state| ("state", state));
         let pairs: Vec<_> = error.into_iter().chain(state).chain([("iss", issuer)]).collect();
@@ -363,20 +381,68 @@ impl ValidatedRequest {
         })
         .to_string()
     }
-    /// Reads what `to_stored` wrote; `None` when the row is damaged.
+    /// Returns where the answer goes.
     #[must_use]
-    pub fn from_stored(text: &str) -> Option<Self> {
+    pub fn redirect(&self) -> &VerifiedRedirect {
+        &self.redirect
+    }
+    /// Returns the state, as received.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+    /// Returns the code challenge (RFC 7636).
+    #[must_use]
+    pub fn challenge(&self) -> &CodeChallenge {
+        &self.challenge
+    }
+    /// Returns the one audience.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceIndicator {
+        &self.resource
+    }
+    /// Returns what is asked for: known scopes of the resource, or its default set.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+    /// Returns how much to prompt.
+    #[must_use]
+    pub fn prompt(&self) -> Prompt {
+        self.prompt
+    }
+    /// Refuses it after all: what it asks needs a person, say, and none may be asked.
+    #[must_use]
+    pub fn refuse(self, error: OAuthError) -> RefusedRequest {
+        RefusedRequest { redirect: self.redirect, state: self.state, error }
+    }
+}
+
+impl StoredRequest {
+    /// Reads what [`ValidatedRequest::to_stored`] wrote; `None` when the row is damaged.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
         let row: Value = serde_json::from_str(text).ok()?;
         let text = |name: &str| row.get(name)?.as_str();
         let flag = |name: &str| row.get(name)?.as_bool();
         let prompt = |at: usize| row.get("prompt")?.get(at)?.as_bool();
         Some(Self {
-            redirect: VerifiedRedirect::from_stored(text("redirect_uri")?.to_owned(), flag("redirect_sent")?),
+            redirect_uri: text("redirect_uri")?.to_owned(),
+            redirect_was_sent: flag("redirect_sent")?,
             state: text("state").map(str::to_owned),
             challenge: CodeChallenge::from_stored(text("challenge")?)?,
             resource: ResourceIndicator::from_stored(text("resource")?),
             scopes: ScopeSet::from_stored(text("scope")?)?,
             prompt: Prompt { none: prompt(0)?, login: prompt(1)?, consent: prompt(2)? },
         })
+    }
+
+    /// Looks for its redirect URI among those that its client has now; `None` when it is not there any more.
+    #[must_use]
+    pub fn verify(self, client: &Client) -> Option<ValidatedRequest> {
+        let redirect = client.metadata.redirect_uris.verify(Some(&self.redirect_uri)).ok()?;
+        let redirect = if self.redirect_was_sent { redirect } else { redirect.unsent() };
+        let Self { state, challenge, resource, scopes, prompt, .. } = self;
+        Some(ValidatedRequest { redirect, state, challenge, resource, scopes, prompt })
     }
 }

@@ -59,7 +59,7 @@ mod token_keys;
 
 pub use auth_method::AuthMethod;
 pub use authorization::{
-    AuthorizationRequest, AuthorizationResponse, Prompt, RefusedRequest, RequestPolicy, ValidatedRequest,
+    AuthorizationRequest, AuthorizationResponse, Prompt, RefusedRequest, RequestPolicy, StoredRequest, ValidatedRequest,
 };
 pub use brand::Brand;
 pub use came::{Came, show};
@@ -79,7 +79,7 @@ pub use lookalike::{borrowed_brand, resembles};
 pub use metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 pub use metadata_document::MetadataDocumentUrl;
 pub use pkce::{CodeChallenge, CodeVerifier};
-pub use redirect::{RegisteredRedirects, VerifiedRedirect};
+pub use redirect::{ClientLocation, RegisteredRedirects, VerifiedRedirect};
 pub use redirect_scheme::is_scheme;
 pub use redirect_uri::{InvalidRedirect, RedirectPolicy, RedirectUri};
 pub use registration::{ReadMetadata, RegistrationPolicy};

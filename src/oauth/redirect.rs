@@ -19,6 +19,32 @@ pub struct VerifiedRedirect {
     was_sent: bool,
 }
 
+/// Where an answer to a client goes: the one thing that may stand in a Location that leads elsewhere. Made only by
+/// [`VerifiedRedirect::location`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientLocation(String);
+
+impl ClientLocation {
+    /// Returns the URL, code and state in it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for ClientLocation {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ClientLocation {
+    /// Without its content: there may be a code in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientLocation(..)")
+    }
+}
+
 impl RegisteredRedirects {
     /// Takes those of a list that may be registered; returns the others, too, by their place in it.
     ///
@@ -90,14 +116,14 @@ impl VerifiedRedirect {
     pub fn was_sent(&self) -> bool {
         self.was_sent
     }
-    /// Rebuilds the proof from a stored pending authorization, which was made from one.
+    /// Says that the request did not name it: there was one to choose from.
     #[must_use]
-    pub fn from_stored(uri: String, was_sent: bool) -> Self {
-        Self { uri: RedirectUri::from_stored(uri), was_sent }
+    pub(super) fn unsent(self) -> Self {
+        Self { was_sent: false, ..self }
     }
-    /// Returns the Location value: the URI, its own query kept, with `pairs` added and percent-encoded.
+    /// Returns where an answer with these `pairs` goes: the URI, its own query kept, with them added and percent-encoded.
     #[must_use]
-    pub fn location(&self, pairs: &[(&str, &str)]) -> String {
+    pub fn location(&self, pairs: &[(&str, &str)]) -> ClientLocation {
         let mut location = self.uri.as_str().to_owned();
         for (name, value) in pairs {
             // RFC 6749 3.1.2: the client's own query is kept.
@@ -110,7 +136,7 @@ impl VerifiedRedirect {
             location.push('=');
             encode(value, &mut location);
         }
-        location
+        ClientLocation(location)
     }
 }
 
@@ -249,12 +275,12 @@ mod tests {
     fn az_17_location_keeps_the_query_and_one_line() {
         let known = registered(&["https://c.example/cb?a=1"]).verify(None).unwrap();
         assert_eq!(
-            known.location(&[("state", "x\r\nSet-Cookie: <y>&+\u{e9}")]),
+            known.location(&[("state", "x\r\nSet-Cookie: <y>&+\u{e9}")]).as_str(),
             "https://c.example/cb?a=1&state=x%0D%0ASet-Cookie%3A%20%3Cy%3E%26%2B%C3%A9"
         );
         let bare = registered(&["com.example.app:/cb"]).verify(None).unwrap();
         assert_eq!(
-            bare.location(&[("code", "a"), ("iss", "https://gw")]),
+            bare.location(&[("code", "a"), ("iss", "https://gw")]).as_str(),
             "com.example.app:/cb?code=a&iss=https%3A%2F%2Fgw"
         );
     }

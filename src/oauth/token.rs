@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::authorization::repeated;
 use super::{
     AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, FirstUse, Form, Grant, GrantId, GrantType, Lifetime,
-    OAuthError, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
-    VerifiedRedirect,
+    OAuthError, RedirectUri, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
 
 /// An access token as stored.
@@ -53,8 +52,10 @@ pub struct CodeRecord {
     pub client: ClientId,
     /// this user,
     pub subject: Subject,
-    /// this redirect URI,
-    pub redirect: VerifiedRedirect,
+    /// this redirect URI, which was verified,
+    pub redirect: RedirectUri,
+    /// (whether the authorization request named it)
+    pub redirect_was_sent: bool,
     /// this challenge (`None` only in a damaged row: such a code is never honoured),
     pub challenge: Option<CodeChallenge>,
     /// this resource,
@@ -130,7 +131,7 @@ impl CodeRecord {
             return CodeVerdict::WrongVerifier;
         }
         // RFC 6749 4.1.3: the values must be identical, port included. OAuth 2.1 10.2: absent is fine.
-        if presented.redirect_uri.as_ref().is_some_and(|uri| uri != self.redirect.uri().as_str()) {
+        if presented.redirect_uri.as_ref().is_some_and(|uri| uri != self.redirect.as_str()) {
             return CodeVerdict::WrongRedirect;
         }
         if presented.resource.as_ref().is_some_and(|resource| *resource != self.resource) {

@@ -91,7 +91,7 @@ async fn only_a_client_that_somebody_vouches_for_is_redirected_to_before_its_use
             let Err(AuthorizeRejection::Unsolicited { location, target: shown, is_scheme, .. }) = outcome else {
                 panic!("{redirect}: {outcome:?}")
             };
-            assert!(location.starts_with(&format!("{redirect}?error=")), "{location}");
+            assert!(location.as_str().starts_with(&format!("{redirect}?error=")), "{location:?}");
             assert_eq!((shown.as_str(), is_scheme), (target, redirect == APP));
         }
     }
@@ -100,7 +100,7 @@ async fn only_a_client_that_somebody_vouches_for_is_redirected_to_before_its_use
         for fault in faults {
             let outcome = world.begin(&client.id, &[("redirect_uri", redirect), fault], None).await;
             let Err(AuthorizeRejection::Redirect(location)) = outcome else { panic!("{redirect}: {outcome:?}") };
-            assert!(location.starts_with(&format!("{redirect}?error=")), "{location}");
+            assert!(location.as_str().starts_with(&format!("{redirect}?error=")), "{location:?}");
         }
     }
 }
@@ -256,7 +256,7 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
     let started = world.issuer.begin_authorization(form, deciding.session.as_deref(), None, &from).await.unwrap();
     let anew = Handles { session: deciding.session.clone(), ..handles(started) };
     let location = world.issuer.decide(&anew, all(), &from).await.unwrap();
-    assert!(location.starts_with("http://127.0.0.1:51763/callback?"), "{location}");
+    assert!(location.as_str().starts_with("http://127.0.0.1:51763/callback?"), "{location:?}");
     assert_eq!(parameter(&location, "state").as_deref(), Some("a&b=\u{e9}"));
     let tokens = world.redeem_with(&client.id, &parameter(&location, "code").unwrap(), &asked[..1]).await.unwrap();
     assert_eq!(tokens.scopes, "sales:write");

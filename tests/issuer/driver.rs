@@ -16,8 +16,8 @@ use mcpgate::issuer::{
 };
 use mcpgate::oauth::{
     AuthMethod, AuthorizationCode, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
-    ErrorCode, Form, GrantId, Lifetime, RefreshToken, RegistrationPolicy, ResourceIndicator, ScopeSet, SessionSecret,
-    Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenResponse, VerifiedRedirect,
+    ErrorCode, Form, GrantId, Lifetime, RedirectUri, RefreshToken, RegistrationPolicy, ResourceIndicator, ScopeSet,
+    SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenResponse,
 };
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
@@ -343,8 +343,8 @@ impl World {
     pub(crate) async fn approve(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> String {
         let mut browser = self.browser(client, extra).await;
         match self.log_in(&mut browser, name).await {
-            Step::Consent => self.issuer.decide(&browser, all(), &caller(1)).await.unwrap(),
-            Step::Redirect(location) => location,
+            Step::Consent => self.issuer.decide(&browser, all(), &caller(1)).await.unwrap().as_str().to_owned(),
+            Step::Redirect(location) => location.as_str().to_owned(),
             other => panic!("{other:?}"),
         }
     }
@@ -390,7 +390,8 @@ impl World {
             grant: GrantId([9; 16]),
             client: client.clone(),
             subject,
-            redirect: VerifiedRedirect::from_stored(CALLBACK.to_owned(), true),
+            redirect: RedirectUri::from_stored(CALLBACK.to_owned()),
+            redirect_was_sent: true,
             challenge: CodeChallenge::parse(Some(&challenge()), Some("S256")).ok(),
             resource: ResourceIndicator::parse(SALES).unwrap(),
             scopes: ScopeSet::parse("sales:read").unwrap(),
@@ -534,7 +535,8 @@ pub(crate) fn handles(started: Started) -> Handles {
 }
 
 /// A parameter of a Location, which must have it at most once.
-pub(crate) fn parameter(location: &str, name: &str) -> Option<String> {
+pub(crate) fn parameter(location: &(impl AsRef<str> + ?Sized), name: &str) -> Option<String> {
+    let location = location.as_ref();
     let url = url::Url::parse(location).expect("a Location is a URL");
     let mut found = url.query_pairs().filter(|(n, _)| n == name).map(|(_, v)| v.into_owned());
     let first = found.next();
@@ -545,7 +547,7 @@ pub(crate) fn parameter(location: &str, name: &str) -> Option<String> {
 /// The error of a refusal by redirect, which must carry state and issuer (AZ-18).
 pub(crate) fn redirected(outcome: Result<Started, AuthorizeRejection>) -> String {
     let Err(AuthorizeRejection::Redirect(location)) = outcome else { panic!("{outcome:?}") };
-    assert!(location.starts_with(CALLBACK), "{location}");
+    assert!(location.as_str().starts_with(CALLBACK), "{location:?}");
     assert_eq!(parameter(&location, "iss").as_deref(), Some(ISSUER));
     assert_eq!(parameter(&location, "code"), None);
     parameter(&location, "error").expect("an error")

@@ -80,7 +80,9 @@ async fn an_error_goes_to_a_verified_publisher_by_redirect() {
             let refused = world.begin(&id(), &asked, None).await;
             match refused {
                 Err(AuthorizeRejection::Redirect(location)) if redirected => {
-                    assert!(location.starts_with(redirect) && location.contains("error=login_required"), "{location}");
+                    assert!(
+                        location.as_str().starts_with(redirect) && location.as_str().contains("error=login_required")
+                    );
                 }
                 Err(AuthorizeRejection::Unsolicited { .. }) if !redirected => {}
                 other => panic!("{redirect}: {other:?}"),

@@ -49,7 +49,7 @@ async fn begin(world: &World, referer: Option<&str>, extra: &[(&str, &str)], ses
 fn is_silent(started: &Started) -> bool {
     match &started.step {
         Step::Redirect(location) => {
-            assert!(parameter(location, "code").is_some() && started.transaction.is_none(), "{location}");
+            assert!(parameter(location, "code").is_some() && started.transaction.is_none());
             true
         }
         Step::Consent | Step::LogIn | Step::Account => false,

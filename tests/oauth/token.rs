@@ -3,9 +3,9 @@
 
 use mcpgate::oauth::{
     AccessToken, AuthorizationCode, Brand, ClientId, CodeChallenge, CodeRecord, CodeVerdict, CodeVerifier, ErrorCode,
-    FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh, RefreshClaims, RefreshToken,
-    RefreshVerdict, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenRequest,
-    TokenResponse, VerifiedRedirect,
+    FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh, RedirectUri, RefreshClaims,
+    RefreshToken, RefreshVerdict, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
+    TokenRequest, TokenResponse,
 };
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -31,7 +31,8 @@ fn code() -> CodeRecord {
         grant: GrantId([1; 16]),
         client: client("c1"),
         subject: Subject::parse("u1").unwrap(),
-        redirect: VerifiedRedirect::from_stored("http://localhost:51763/cb".into(), true),
+        redirect: RedirectUri::from_stored("http://localhost:51763/cb".into()),
+        redirect_was_sent: true,
         challenge: CodeChallenge::from_stored(CHALLENGE),
         resource: resource("https://gw/mcp"),
         scopes: ScopeSet::parse("read").unwrap(),

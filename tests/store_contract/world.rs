@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{
     AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
-    CodeVerifier, Grant, GrantId, GrantType, Lifetime, LoginNameHash, PresentedCode, PresentedRefresh,
-    RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, VerifiedRedirect,
+    CodeVerifier, Grant, GrantId, GrantType, Lifetime, LoginNameHash, PresentedCode, PresentedRefresh, RedirectUri,
+    RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
     Account, AccountStatus, Advance, AuditEvent, AuditFilter, AuditRow, Change, ChangeSeq, Changes, Consent,
@@ -172,7 +172,8 @@ pub(crate) fn code(name: &str, at: Timestamp) -> CodeRecord {
         grant: grant_id(name),
         client: client_id("app"),
         subject: subject("alice"),
-        redirect: VerifiedRedirect::from_stored("https://app.example/cb".to_owned(), true),
+        redirect: RedirectUri::from_stored("https://app.example/cb".to_owned()),
+        redirect_was_sent: true,
         challenge: Some(challenge),
         resource: resource(),
         scopes: scopes("read write"),

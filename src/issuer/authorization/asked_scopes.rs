@@ -17,8 +17,8 @@ impl Issuer {
     /// Returns the scopes that the page of a request shows.
     pub(in crate::issuer) fn asked_scopes(&self, asked: &Asked) -> Vec<AskedScope> {
         let policy = self.policy();
-        let Some(upstream) = policy.upstream(&asked.request.resource) else { return Vec::new() };
-        let wanted = upstream.scopes.iter().filter(|scope| asked.request.scopes.contains(scope.name.as_str()));
+        let Some(upstream) = policy.upstream(asked.request.resource()) else { return Vec::new() };
+        let wanted = upstream.scopes.iter().filter(|scope| asked.request.scopes().contains(scope.name.as_str()));
         let named = |scope: &ScopeConfig| AskedScope {
             name: scope.name.clone(),
             title: scope.title.clone(),

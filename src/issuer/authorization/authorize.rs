@@ -60,7 +60,7 @@ impl Issuer {
         referer: Option<&str>,
         caller: &Caller,
     ) -> Result<Started, AuthorizeRejection> {
-        let prompt = asked.request.prompt;
+        let prompt = asked.request.prompt();
         let session = self.live_session(session, caller).await?.filter(|_| !prompt.login);
         let Some(session) = session else {
             if prompt.none {
@@ -93,7 +93,7 @@ impl Issuer {
         caller: &Caller,
     ) -> AuthorizeRejection {
         let error = OAuthError::new(rule, words);
-        let refused = RefusedRequest { redirect: asked.request.redirect, state: asked.request.state, error };
+        let refused = asked.request.refuse(error);
         self.refuse_to_client(refused, &asked.client, session, caller).await
     }
 

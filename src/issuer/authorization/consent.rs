@@ -9,8 +9,8 @@ use crate::issuer::caller::Caller;
 use crate::issuer::client::identity::display_name;
 use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, Issuer, LoginView, View};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationResponse, CodeRecord, DocumentSource, GrantId, GrantType, OAuthError,
-    RefusedRequest, Rule, ScopeSet, TokenHash, ValidatedRequest,
+    AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, DocumentSource, GrantId, GrantType,
+    OAuthError, RefusedRequest, Rule, ScopeSet, TokenHash, ValidatedRequest,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
@@ -34,7 +34,7 @@ impl Issuer {
         handles: &Handles,
         decision: Decision,
         caller: &Caller,
-    ) -> Result<String, AuthorizeRejection> {
+    ) -> Result<ClientLocation, AuthorizeRejection> {
         let pending = self.transaction(handles, caller).await?;
         let session = self.live_session(handles.session.as_deref(), caller).await?;
         // The very session that saw the page: another one, even of the same user, has not seen it.
@@ -52,7 +52,7 @@ impl Issuer {
             Decision::Approve(ticked) => {
                 let left = self.granted(&asked, ticked);
                 // Taking all of them away decides nothing.
-                if left.is_empty() && !asked.request.scopes.is_empty() {
+                if left.is_empty() && !asked.request.scopes().is_empty() {
                     return Err(AuthorizeRejection::NothingApproved);
                 }
                 Some(left)
@@ -77,7 +77,7 @@ impl Issuer {
         session: &LoginSession,
         decision: &Decision,
         caller: &Caller,
-    ) -> Result<String, AuthorizeRejection> {
+    ) -> Result<ClientLocation, AuthorizeRejection> {
         let code = self.code_of(handles);
         let (found, ticked) = match decision {
             Decision::Approve(ticked) => (self.store.find_code(&self.tenant, &code.hash()).await, ticked),
@@ -104,9 +104,9 @@ impl Issuer {
         AuthorizationCode::mint(TokenHash::of(both.as_bytes()).0, &self.keys.load())
     }
 
-    fn success(&self, request: &ValidatedRequest, code: &AuthorizationCode) -> String {
-        let (state, issuer) = (request.state.as_deref(), &self.config.load().public_url);
-        AuthorizationResponse::success(&request.redirect, code.reveal(), state, issuer)
+    fn success(&self, request: &ValidatedRequest, code: &AuthorizationCode) -> ClientLocation {
+        let (state, issuer) = (request.state(), &self.config.load().public_url);
+        AuthorizationResponse::success(request.redirect(), code.reveal(), state, issuer)
     }
 
     async fn deny(
@@ -115,12 +115,12 @@ impl Issuer {
         asked: Asked,
         session: &LoginSession,
         caller: &Caller,
-    ) -> Result<String, AuthorizeRejection> {
-        let (subject, client, resource) = (&session.subject, &asked.client.id, &asked.request.resource);
+    ) -> Result<ClientLocation, AuthorizeRejection> {
+        let (subject, client, resource) = (&session.subject, &asked.client.id, asked.request.resource());
         let row = AuditRow {
             client: Some(client.clone()),
             resource: Some(resource.clone()),
-            scopes: Some(asked.request.scopes.clone()),
+            scopes: Some(asked.request.scopes().clone()),
             ..self.audit_by(subject, AuditEvent::AuthorizationDenied, caller)
         };
         let denied = self.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
@@ -129,8 +129,7 @@ impl Issuer {
         }
         self.metrics.control(ControlEvent::AuthorizationDenied);
         let error = OAuthError::new(Rule::UserDenied, "the user denied the request");
-        let RefusedRequest { redirect, state, error } =
-            RefusedRequest { redirect: asked.request.redirect, state: asked.request.state, error };
+        let RefusedRequest { redirect, state, error } = asked.request.refuse(error);
         let issuer = &self.config.load().public_url;
         Ok(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
     }
@@ -142,10 +141,10 @@ impl Issuer {
         asked: &Asked,
         session: &LoginSession,
         caller: &Caller,
-    ) -> Result<String, AuthorizeRejection> {
+    ) -> Result<ClientLocation, AuthorizeRejection> {
         let approval = Approval {
             code: AuthorizationCode::mint(self.entropy.random_32(), &self.keys.load()),
-            scopes: asked.request.scopes.clone(),
+            scopes: asked.request.scopes().clone(),
             remember: None,
             event: AuditEvent::CodeIssued,
         };
@@ -164,7 +163,7 @@ impl Issuer {
         session: &LoginSession,
         approval: Approval,
         caller: &Caller,
-    ) -> Result<Option<String>, AuthorizeRejection> {
+    ) -> Result<Option<ClientLocation>, AuthorizeRejection> {
         let (client, request) = (&asked.client, &asked.request);
         let grant = GrantId(self.entropy.random_16());
         let now = self.clock.now();
@@ -174,9 +173,10 @@ impl Issuer {
             grant,
             client: client.id.clone(),
             subject: session.subject.clone(),
-            redirect: request.redirect.clone(),
-            challenge: Some(request.challenge.clone()),
-            resource: request.resource.clone(),
+            redirect: request.redirect().uri().clone(),
+            redirect_was_sent: request.redirect().was_sent(),
+            challenge: Some(request.challenge().clone()),
+            resource: request.resource().clone(),
             scopes: approval.scopes,
             authenticated_at: session.authenticated_at,
             issued_at: now,
@@ -204,7 +204,7 @@ impl Issuer {
         View::LogIn(LoginView {
             client_name: asked.map(|a| display_name(&a.client)),
             client_has_name: asked.is_some_and(|a| a.client.metadata.client_name.is_some()),
-            resource_name: asked.and_then(|a| policy.upstream(&a.request.resource)).map(|u| u.display_name.clone()),
+            resource_name: asked.and_then(|a| policy.upstream(a.request.resource())).map(|u| u.display_name.clone()),
         })
     }
 
@@ -220,30 +220,30 @@ impl Issuer {
         let found = self.store.find_account(&self.tenant, &session.subject).await;
         // Neither can be missing but by a change in this moment; then the transaction has no ground any more.
         let (Some(account), Some(upstream)) =
-            (found.or_unavailable(self, caller).await?, policy.upstream(&request.resource))
+            (found.or_unavailable(self, caller).await?, policy.upstream(request.resource()))
         else {
             return Err(self.gone(Rule::AccountOrResourceGone, caller).await);
         };
         let tokens = &policy.config.tokens;
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
-        let identity = policy.identity(client, &request.redirect);
+        let identity = policy.identity(client, request.redirect());
         let scopes = self.asked_scopes(asked);
-        if scopes.is_empty() && !request.scopes.is_empty() {
+        if scopes.is_empty() && !request.scopes().is_empty() {
             // An empty list means everything on the page, and that was not asked for.
             return Err(self.gone(Rule::ScopesGone, caller).await);
         }
         Ok(ConsentView {
             client_name: display_name(client),
             client_has_name: client.metadata.client_name.is_some(),
-            looks_like: self.looks_like(client, &identity, &request.redirect, caller).await?,
+            looks_like: self.looks_like(client, &identity, request.redirect(), caller).await?,
             identity,
             client_host: policy.document_host(client),
             copied: client.document.filter(|age| age.source != DocumentSource::Fetched).map(|age| age.fetched_at),
-            redirect_host: request.redirect.uri().display_host(),
-            redirect_is_scheme: request.redirect.uri().private_use_scheme().is_some(),
-            redirect_is_local: request.redirect.uri().is_local(),
+            redirect_host: request.redirect().uri().display_host(),
+            redirect_is_scheme: request.redirect().uri().private_use_scheme().is_some(),
+            redirect_is_local: request.redirect().uri().is_local(),
             resource_name: upstream.display_name.clone(),
-            resource: request.resource.as_str().to_owned(),
+            resource: request.resource().as_str().to_owned(),
             scopes,
             account: account.name,
             failed_logins: self.failed_logins(session),

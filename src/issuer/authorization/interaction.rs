@@ -5,7 +5,7 @@ use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::limits::throttle::source_of;
 use crate::issuer::{AuthorizeRejection, Handles, Issuer, Started, Step, Transaction, View};
-use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, TokenHash, ValidatedRequest};
+use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, StoredRequest, TokenHash, ValidatedRequest};
 use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Update};
 
 /// How much room pending authorizations may take. An office that signs in from one address has room for 200 people, and a
@@ -173,14 +173,14 @@ impl Issuer {
         let Some(client) = &interaction.client else {
             return Ok(Pending { interaction, purpose: Purpose::Account });
         };
-        let Some(request) = interaction.request.as_deref().and_then(ValidatedRequest::from_stored) else {
+        let Some(request) = interaction.request.as_deref().and_then(StoredRequest::read) else {
             tracing::error!("a stored authorization request is damaged; its user must start again");
             return Err(self.gone(Rule::SignInDamaged, caller).await);
         };
         // AZ-27: the client may have been switched off, or its redirect URIs changed, since it asked.
         let client = self.enabled_client(client, caller).await?;
-        let welcome = |c: &Client| c.metadata.redirect_uris.verify(Some(request.redirect.uri().as_str())).is_ok();
-        let Some(client) = client.filter(welcome) else {
+        let verified = client.and_then(|client| Some((request.verify(&client)?, client)));
+        let Some((request, client)) = verified else {
             self.end(&interaction, caller).await?;
             let error = OAuthError::new(Rule::ClientNoLongerWelcome, "This application is no longer welcome here.");
             let why = interaction.client.as_ref().map_or_else(|| Why::from(&error), |id| Why::from(&error).of_id(id));
@@ -240,7 +240,7 @@ impl Issuer {
 
 /// Returns whether a session will do: `prompt=login` wants a login that came after the request, or by its own page.
 fn satisfies_login(session: &LoginSession, asked: &Asked, interaction: &Interaction) -> bool {
-    !asked.request.prompt.login
+    !asked.request.prompt().login
         || interaction.session == Some(session.hash)
         || session.authenticated_at > interaction.created_at
 }

@@ -23,7 +23,7 @@ impl Policy {
     /// Returns whether consent to this request is remembered: an operator vouches for the client, and no program on the
     /// user's machine can receive its codes (RFC 8252 8.6). Everybody else is asked each time.
     pub(in crate::issuer) fn memory(&self, asked: &Asked) -> Memory {
-        let (client, redirect) = (&asked.client, asked.request.redirect.uri());
+        let (client, redirect) = (&asked.client, asked.request.redirect().uri());
         if client.origin == ClientOrigin::Manual {
             let uris = client.metadata.redirect_uris.as_slice();
             return if uris.iter().any(RedirectUri::is_local) { Memory::Never } else { Memory::Anywhere };
@@ -53,15 +53,15 @@ impl Issuer {
             // Asking is what tells the user; only a start of the publisher's own needs it no more.
             Memory::FromPublisher(url) => referer.is_some_and(|referer| url.is_origin_of(referer)),
         };
-        if !comes_from_there || request.prompt.consent || request.prompt.login {
+        if !comes_from_there || request.prompt().consent || request.prompt().login {
             return Ok(false);
         }
-        let found = self.store.find_consent(&self.tenant, &session.subject, &client.id, &request.resource).await;
+        let found = self.store.find_consent(&self.tenant, &session.subject, &client.id, request.resource()).await;
         let covers = |c: Consent| {
             let scopes_are_covered = if memory == Memory::Anywhere {
-                request.scopes.is_subset(&c.scopes)
+                request.scopes().is_subset(&c.scopes)
             } else {
-                request.scopes == c.scopes
+                *request.scopes() == c.scopes
             };
             // CN-09: another name or another set of redirect URIs is another application to the user.
             scopes_are_covered && self.clock.now() < c.expires_at && c.client_fingerprint == fingerprint(asked, &memory)
@@ -85,7 +85,7 @@ impl Issuer {
             tenant: self.tenant.clone(),
             subject: session.subject.clone(),
             client: asked.client.id.clone(),
-            resource: asked.request.resource.clone(),
+            resource: asked.request.resource().clone(),
             scopes,
             client_fingerprint: fingerprint(asked, &memory),
             given_at: now,
@@ -102,7 +102,7 @@ fn fingerprint(asked: &Asked, memory: &Memory) -> TokenHash {
     let uris = metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str);
     // Neither a name nor a URI contains a line feed, so no two clients write the same text.
     let name = metadata.client_name.as_deref().unwrap_or_default();
-    let this = matches!(memory, Memory::FromPublisher(_)).then(|| asked.request.redirect.uri().as_str());
+    let this = matches!(memory, Memory::FromPublisher(_)).then(|| asked.request.redirect().uri().as_str());
     let lines: Vec<&str> = std::iter::once(name).chain(uris).chain(this.map(|_| "")).chain(this).collect();
     TokenHash::of(lines.join("\n").as_bytes())
 }

@@ -44,7 +44,7 @@ impl Issuer {
             target: Some(record.grant.to_string()),
             ..self.audit(refused, caller)
         };
-        let granted = (record.redirect.uri().as_str().to_owned(), record.resource.clone());
+        let granted = (record.redirect.as_str().to_owned(), record.resource.clone());
         let policy = self.policy();
         let mut allowed = None;
         // Another client's code is judged by the store alone: its owner's account is none of this client's business. So is

@@ -6,7 +6,7 @@ use super::super::{AuditRow, Consent, InteractionStep, RedeemCode, Redemption, S
 use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
 use super::{accounts, audit, clients, grants, interactions, sessions, tokens};
-use crate::oauth::{CodeChallenge, CodeRecord, CodeVerdict, GrantId, TenantId, TokenHash, VerifiedRedirect};
+use crate::oauth::{CodeChallenge, CodeRecord, CodeVerdict, GrantId, RedirectUri, TenantId, TokenHash};
 
 /// RFC 7636 4.3: the only method this server knows.
 const METHOD: &str = "S256";
@@ -35,7 +35,8 @@ fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
         grant: c.grant()?,
         client: c.client()?,
         subject: c.subject()?,
-        redirect: VerifiedRedirect::from_stored(c.text()?.to_owned(), c.flag()?),
+        redirect: RedirectUri::from_stored(c.text()?.to_owned()),
+        redirect_was_sent: c.flag()?,
         challenge: c.optional_text()?.and_then(CodeChallenge::from_stored).filter(|_| method_is_known),
         resource: c.resource()?,
         scopes: c.scopes()?,
@@ -109,8 +110,8 @@ pub(super) fn insert(
             code.grant,
             client_no,
             account_no,
-            code.redirect.uri().as_str(),
-            code.redirect.was_sent(),
+            code.redirect.as_str(),
+            code.redirect_was_sent,
             code.challenge.as_ref().map(CodeChallenge::as_str),
             METHOD,
             code.resource,

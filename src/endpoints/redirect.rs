@@ -1,0 +1,27 @@
+//! Where the answers of pages may send a browser: to another page of ours, or to a client by a location that was verified.
+
+use crate::oauth::ClientLocation;
+use crate::web::{Response, reply};
+
+/// Leads to a page of ours, by its path and query.
+pub(super) fn to_page(path: &str) -> Response {
+    let is_ours = path.starts_with('/') && !path.starts_with("//");
+    reply::see_other(if is_ours { path } else { "/" })
+}
+
+/// Leads to a client.
+pub(super) fn to_client(location: &ClientLocation) -> Response {
+    reply::see_other(location.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_page;
+
+    #[test]
+    fn what_is_no_path_of_ours_leads_to_the_first_page() {
+        for (path, leads_to) in [("/login?t=a", "/login?t=a"), ("//evil.example", "/"), ("https://evil.example", "/")] {
+            assert_eq!(to_page(path).headers()["location"], leads_to);
+        }
+    }
+}
