@@ -1,11 +1,9 @@
-//! The authorization request and response (RFC 6749 4.1, RFC 9207, RFC 8707).
+//! The authorization request as it is sent, and the rules that it has to obey (RFC 6749 4.1, RFC 8707).
 
-use serde_json::{Value, json};
-
-use super::form::encode;
+use super::validated_request::{Checked, Prompt, RefusedRequest, ValidatedRequest};
 use super::{
-    Client, ClientId, ClientLocation, ClientOrigin, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError,
-    RedirectUri, ResourceIndicator, Rule, ScopeSet, VerifiedRedirect, show,
+    Client, ClientId, ClientOrigin, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri,
+    ResourceIndicator, Rule, ScopeSet, VerifiedRedirect, show,
 };
 
 /// Some clients keep JSON in it.
@@ -24,68 +22,12 @@ pub struct AuthorizationRequest {
     form: Form,
 }
 
-/// What the client asked about prompting (OpenID Connect Core 3.1.2.1; `select_account` counts as `login`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Prompt {
-    /// `none`: nothing may be shown.
-    pub none: bool,
-    /// `login`: log in again.
-    pub login: bool,
-    /// `consent`: ask again.
-    pub consent: bool,
-}
-
 /// What a validated request is checked against: what this client may ask of which resources.
 #[derive(Debug, Clone)]
 pub struct RequestPolicy {
     /// Every resource of the tenant with the scopes that may be asked there and its default ones.
     pub resources: Vec<(ResourceIndicator, ScopeSet, ScopeSet)>,
 }
-
-/// A request that obeys every rule; only this can start an interaction. Made by [`AuthorizationRequest::validate`], and of
-/// a pending one by [`StoredRequest::verify`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ValidatedRequest {
-    /// Where the answer goes.
-    redirect: VerifiedRedirect,
-    /// Returned as received.
-    state: Option<String>,
-    /// PKCE.
-    challenge: CodeChallenge,
-    /// The one audience.
-    resource: ResourceIndicator,
-    /// What is asked for: known scopes of the resource, or its default set.
-    scopes: ScopeSet,
-    /// How much to prompt.
-    prompt: Prompt,
-}
-
-/// A pending request as it was stored: its client may have changed since.
-#[derive(Debug)]
-pub struct StoredRequest {
-    redirect_uri: String,
-    redirect_was_sent: bool,
-    state: Option<String>,
-    challenge: CodeChallenge,
-    resource: ResourceIndicator,
-    scopes: ScopeSet,
-    prompt: Prompt,
-}
-
-/// A refusal that travels by redirect: possible only with a verified redirect.
-#[derive(Debug, Clone)]
-pub struct RefusedRequest {
-    /// Where it goes.
-    pub redirect: VerifiedRedirect,
-    /// The state to echo, unless the state itself was at fault.
-    pub state: Option<String>,
-    /// Why.
-    pub error: OAuthError,
-}
-
-/// The parameters of an authorization response.
-#[derive(Debug, Clone)]
-pub struct AuthorizationResponse;
 
 impl AuthorizationRequest {
     /// Takes the parameters of a request.
@@ -154,9 +96,7 @@ impl AuthorizationRequest {
         // RFC 6749 4.1.2.1: the state goes back with every answer, unless it is itself at fault.
         let (state, state_is_sound) = self.state();
         match self.check(client, policy, state_is_sound) {
-            Ok((challenge, resource, scopes, prompt)) => {
-                Ok(ValidatedRequest { redirect, state, challenge, resource, scopes, prompt })
-            }
+            Ok(checked) => Ok(ValidatedRequest::new(redirect, state, checked)),
             Err(error) => Err(Box::new(RefusedRequest { redirect, state, error })),
         }
     }
@@ -262,8 +202,6 @@ impl AuthorizationRequest {
 }
 
 type PolicyRow = (ResourceIndicator, ScopeSet, ScopeSet);
-type Checked = (CodeChallenge, ResourceIndicator, ScopeSet, Prompt);
-
 /// Returns what may be granted of what is asked.
 ///
 /// Scopes that the resource does not know are dropped, and when none is left the default set is meant: clients send
@@ -307,142 +245,4 @@ fn joined(names: &[&str]) -> String {
         shown.push(format!("{} more", names.len().saturating_sub(LISTED)));
     }
     shown.join(", ")
-}
-
-impl AuthorizationResponse {
-    /// Returns the Location of a success: `code`, `state`, `iss` (RFC 9207 2), each exactly once.
-    #[must_use]
-    pub fn success(redirect: &VerifiedRedirect, code: &str, state: Option<&str>, issuer: &str) -> ClientLocation {
-        let state = state.map(|state| ("state", state));
-        let pairs: Vec<_> = [("code", code)].into_iter().chain(state).chain([("iss", issuer)]).collect();
-        redirect.location(&pairs)
-    }
-    /// Returns the Location of a refusal: `error`, `error_description`, `state`, `iss`.
-    #[must_use]
-    pub fn refusal(
-        redirect: &VerifiedRedirect,
-        error: &OAuthError,
-        state: Option<&str>,
-        issuer: &str,
-    ) -> ClientLocation {
-        let error = [("error", error.code().as_str()), ("error_description", error.description())];
-        let state = state.map(|state| ("state", state));
-        let pairs: Vec<_> = error.into_iter().chain(state).chain([("iss", issuer)]).collect();
-        redirect.location(&pairs)
-    }
-}
-
-impl ValidatedRequest {
-    /// Writes the request as the query of an authorization request of `client`, to begin it once more.
-    #[must_use]
-    pub fn to_query(&self, client: &ClientId) -> String {
-        // Only a default set can be longer than a parameter may be, and that one is meant when nothing is sent.
-        let scope = Some(self.scopes.to_string()).filter(|text| ScopeSet::parse(text).is_ok()).unwrap_or_default();
-        let Prompt { none, login, consent } = self.prompt;
-        let words = [(none, "none"), (login, "login"), (consent, "consent")];
-        let prompt: Vec<_> = words.iter().filter(|(asked, _)| *asked).map(|(_, word)| *word).collect();
-        let prompt = prompt.join(" ");
-        let redirect = self.redirect.uri().as_str();
-        let pairs = [
-            ("response_type", "code"),
-            ("client_id", client.as_str()),
-            ("redirect_uri", if self.redirect.was_sent() { redirect } else { "" }),
-            ("state", self.state.as_deref().unwrap_or_default()),
-            ("code_challenge", self.challenge.as_str()),
-            ("code_challenge_method", "S256"),
-            ("resource", self.resource.as_str()),
-            ("scope", &scope),
-            ("prompt", &prompt),
-        ];
-        let mut query = String::new();
-        // RFC 6749 3.1: a parameter without a value is as good as absent.
-        for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
-            if !query.is_empty() {
-                query.push('&');
-            }
-            query.push_str(name);
-            query.push('=');
-            encode(value, &mut query);
-        }
-        query
-    }
-
-    /// Writes the request for the store of pending authorizations (JSON).
-    #[must_use]
-    pub fn to_stored(&self) -> String {
-        json!({
-            "redirect_uri": self.redirect.uri().as_str(),
-            "redirect_sent": self.redirect.was_sent(),
-            "state": self.state,
-            "challenge": self.challenge.as_str(),
-            "resource": self.resource.as_str(),
-            "scope": self.scopes.to_string(),
-            "prompt": [self.prompt.none, self.prompt.login, self.prompt.consent],
-        })
-        .to_string()
-    }
-    /// Returns where the answer goes.
-    #[must_use]
-    pub fn redirect(&self) -> &VerifiedRedirect {
-        &self.redirect
-    }
-    /// Returns the state, as received.
-    #[must_use]
-    pub fn state(&self) -> Option<&str> {
-        self.state.as_deref()
-    }
-    /// Returns the code challenge (RFC 7636).
-    #[must_use]
-    pub fn challenge(&self) -> &CodeChallenge {
-        &self.challenge
-    }
-    /// Returns the one audience.
-    #[must_use]
-    pub fn resource(&self) -> &ResourceIndicator {
-        &self.resource
-    }
-    /// Returns what is asked for: known scopes of the resource, or its default set.
-    #[must_use]
-    pub fn scopes(&self) -> &ScopeSet {
-        &self.scopes
-    }
-    /// Returns how much to prompt.
-    #[must_use]
-    pub fn prompt(&self) -> Prompt {
-        self.prompt
-    }
-    /// Refuses it after all: what it asks needs a person, say, and none may be asked.
-    #[must_use]
-    pub fn refuse(self, error: OAuthError) -> RefusedRequest {
-        RefusedRequest { redirect: self.redirect, state: self.state, error }
-    }
-}
-
-impl StoredRequest {
-    /// Reads what [`ValidatedRequest::to_stored`] wrote; `None` when the row is damaged.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        let row: Value = serde_json::from_str(text).ok()?;
-        let text = |name: &str| row.get(name)?.as_str();
-        let flag = |name: &str| row.get(name)?.as_bool();
-        let prompt = |at: usize| row.get("prompt")?.get(at)?.as_bool();
-        Some(Self {
-            redirect_uri: text("redirect_uri")?.to_owned(),
-            redirect_was_sent: flag("redirect_sent")?,
-            state: text("state").map(str::to_owned),
-            challenge: CodeChallenge::from_stored(text("challenge")?)?,
-            resource: ResourceIndicator::from_stored(text("resource")?),
-            scopes: ScopeSet::from_stored(text("scope")?)?,
-            prompt: Prompt { none: prompt(0)?, login: prompt(1)?, consent: prompt(2)? },
-        })
-    }
-
-    /// Looks for its redirect URI among those that its client has now; `None` when it is not there any more.
-    #[must_use]
-    pub fn verify(self, client: &Client) -> Option<ValidatedRequest> {
-        let redirect = client.metadata.redirect_uris.verify(Some(&self.redirect_uri)).ok()?;
-        let redirect = if self.redirect_was_sent { redirect } else { redirect.unsent() };
-        let Self { state, challenge, resource, scopes, prompt, .. } = self;
-        Some(ValidatedRequest { redirect, state, challenge, resource, scopes, prompt })
-    }
 }

@@ -23,6 +23,7 @@
 
 mod auth_method;
 mod authorization;
+mod authorization_response;
 mod base62;
 mod brand;
 mod came;
@@ -56,11 +57,11 @@ mod time;
 mod token;
 mod token_hash;
 mod token_keys;
+mod validated_request;
 
 pub use auth_method::AuthMethod;
-pub use authorization::{
-    AuthorizationRequest, AuthorizationResponse, Prompt, RefusedRequest, RequestPolicy, StoredRequest, ValidatedRequest,
-};
+pub use authorization::{AuthorizationRequest, RequestPolicy};
+pub use authorization_response::AuthorizationResponse;
 pub use brand::Brand;
 pub use came::{Came, show};
 pub use challenge::BearerChallenge;
@@ -95,3 +96,4 @@ pub use token::{
 };
 pub use token_hash::TokenHash;
 pub use token_keys::TokenKeys;
+pub use validated_request::{Prompt, RefusedRequest, StoredRequest, ValidatedRequest};

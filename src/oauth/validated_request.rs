@@ -1,0 +1,182 @@
+//! `ValidatedRequest`: an authorization request that obeys every rule, and how it waits in the store until its user has
+//! decided.
+
+use serde_json::{Value, json};
+
+use super::form::encode;
+use super::{Client, ClientId, CodeChallenge, OAuthError, ResourceIndicator, ScopeSet, VerifiedRedirect};
+
+/// What the rules make of the parameters: challenge, resource, scopes, prompt.
+pub(super) type Checked = (CodeChallenge, ResourceIndicator, ScopeSet, Prompt);
+
+/// What the client asked about prompting (OpenID Connect Core 3.1.2.1; `select_account` counts as `login`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Prompt {
+    /// `none`: nothing may be shown.
+    pub none: bool,
+    /// `login`: log in again.
+    pub login: bool,
+    /// `consent`: ask again.
+    pub consent: bool,
+}
+
+/// A request that obeys every rule; only this can start an interaction. Made by [`AuthorizationRequest::validate`], and of
+/// a pending one by [`StoredRequest::verify`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidatedRequest {
+    /// Where the answer goes.
+    redirect: VerifiedRedirect,
+    /// Returned as received.
+    state: Option<String>,
+    /// PKCE.
+    challenge: CodeChallenge,
+    /// The one audience.
+    resource: ResourceIndicator,
+    /// What is asked for: known scopes of the resource, or its default set.
+    scopes: ScopeSet,
+    /// How much to prompt.
+    prompt: Prompt,
+}
+
+/// A pending request as it was stored: its client may have changed since.
+#[derive(Debug)]
+pub struct StoredRequest {
+    redirect_uri: String,
+    redirect_was_sent: bool,
+    state: Option<String>,
+    challenge: CodeChallenge,
+    resource: ResourceIndicator,
+    scopes: ScopeSet,
+    prompt: Prompt,
+}
+
+/// A refusal that travels by redirect: possible only with a verified redirect.
+#[derive(Debug, Clone)]
+pub struct RefusedRequest {
+    /// Where it goes.
+    pub redirect: VerifiedRedirect,
+    /// The state to echo, unless the state itself was at fault.
+    pub state: Option<String>,
+    /// Why.
+    pub error: OAuthError,
+}
+
+impl ValidatedRequest {
+    /// Only for [`super::AuthorizationRequest::validate`], which has checked all of it.
+    pub(super) fn new(redirect: VerifiedRedirect, state: Option<String>, checked: Checked) -> Self {
+        let (challenge, resource, scopes, prompt) = checked;
+        Self { redirect, state, challenge, resource, scopes, prompt }
+    }
+    /// Writes the request as the query of an authorization request of `client`, to begin it once more.
+    #[must_use]
+    pub fn to_query(&self, client: &ClientId) -> String {
+        // Only a default set can be longer than a parameter may be, and that one is meant when nothing is sent.
+        let scope = Some(self.scopes.to_string()).filter(|text| ScopeSet::parse(text).is_ok()).unwrap_or_default();
+        let Prompt { none, login, consent } = self.prompt;
+        let words = [(none, "none"), (login, "login"), (consent, "consent")];
+        let prompt: Vec<_> = words.iter().filter(|(asked, _)| *asked).map(|(_, word)| *word).collect();
+        let prompt = prompt.join(" ");
+        let redirect = self.redirect.uri().as_str();
+        let pairs = [
+            ("response_type", "code"),
+            ("client_id", client.as_str()),
+            ("redirect_uri", if self.redirect.was_sent() { redirect } else { "" }),
+            ("state", self.state.as_deref().unwrap_or_default()),
+            ("code_challenge", self.challenge.as_str()),
+            ("code_challenge_method", "S256"),
+            ("resource", self.resource.as_str()),
+            ("scope", &scope),
+            ("prompt", &prompt),
+        ];
+        let mut query = String::new();
+        // RFC 6749 3.1: a parameter without a value is as good as absent.
+        for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            if !query.is_empty() {
+                query.push('&');
+            }
+            query.push_str(name);
+            query.push('=');
+            encode(value, &mut query);
+        }
+        query
+    }
+
+    /// Writes the request for the store of pending authorizations (JSON).
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        json!({
+            "redirect_uri": self.redirect.uri().as_str(),
+            "redirect_sent": self.redirect.was_sent(),
+            "state": self.state,
+            "challenge": self.challenge.as_str(),
+            "resource": self.resource.as_str(),
+            "scope": self.scopes.to_string(),
+            "prompt": [self.prompt.none, self.prompt.login, self.prompt.consent],
+        })
+        .to_string()
+    }
+    /// Returns where the answer goes.
+    #[must_use]
+    pub fn redirect(&self) -> &VerifiedRedirect {
+        &self.redirect
+    }
+    /// Returns the state, as received.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+    /// Returns the code challenge (RFC 7636).
+    #[must_use]
+    pub fn challenge(&self) -> &CodeChallenge {
+        &self.challenge
+    }
+    /// Returns the one audience.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceIndicator {
+        &self.resource
+    }
+    /// Returns what is asked for: known scopes of the resource, or its default set.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+    /// Returns how much to prompt.
+    #[must_use]
+    pub fn prompt(&self) -> Prompt {
+        self.prompt
+    }
+    /// Refuses it after all: what it asks needs a person, say, and none may be asked.
+    #[must_use]
+    pub fn refuse(self, error: OAuthError) -> RefusedRequest {
+        RefusedRequest { redirect: self.redirect, state: self.state, error }
+    }
+}
+
+impl StoredRequest {
+    /// Reads what [`ValidatedRequest::to_stored`] wrote; `None` when the row is damaged.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let row: Value = serde_json::from_str(text).ok()?;
+        let text = |name: &str| row.get(name)?.as_str();
+        let flag = |name: &str| row.get(name)?.as_bool();
+        let prompt = |at: usize| row.get("prompt")?.get(at)?.as_bool();
+        Some(Self {
+            redirect_uri: text("redirect_uri")?.to_owned(),
+            redirect_was_sent: flag("redirect_sent")?,
+            state: text("state").map(str::to_owned),
+            challenge: CodeChallenge::from_stored(text("challenge")?)?,
+            resource: ResourceIndicator::from_stored(text("resource")?),
+            scopes: ScopeSet::from_stored(text("scope")?)?,
+            prompt: Prompt { none: prompt(0)?, login: prompt(1)?, consent: prompt(2)? },
+        })
+    }
+
+    /// Looks for its redirect URI among those that its client has now; `None` when it is not there any more.
+    #[must_use]
+    pub fn verify(self, client: &Client) -> Option<ValidatedRequest> {
+        let redirect = client.metadata.redirect_uris.verify(Some(&self.redirect_uri)).ok()?;
+        let redirect = if self.redirect_was_sent { redirect } else { redirect.unsent() };
+        let Self { state, challenge, resource, scopes, prompt, .. } = self;
+        Some(ValidatedRequest { redirect, state, challenge, resource, scopes, prompt })
+    }
+}
