@@ -2,7 +2,7 @@
 // calling, and nobody but the gateway can tell them.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -19,11 +19,15 @@ const ADA = 'ada.l-1_x+mcp@example.com';
 const [fastMcp] = blocks('upstreams.md', 'FastMCP (Python)', 'python');
 const [sdkV1, sdkV2] = blocks('upstreams.md', 'Python SDK', 'python');
 const [typescript, typescriptV1] = blocks('upstreams.md', 'TypeScript SDK', 'typescript');
+const [go] = blocks('upstreams.md', 'Go', 'go');
+const [goGuard, goGuarded] = blocks('upstreams.md', 'Asking for a secret', 'go');
 const [guard] = blocks('upstreams.md', 'Asking for a secret', 'python');
 const [secretHeader] = blocks('upstreams.md', 'When the fields can be trusted', 'toml');
 const [host] = blocks('upstreams.md', 'The host that it is asked by', 'toml');
 // As the page says: instead of the last line, and open to the network.
-const guarded = (server) => server.replace(/\nserver\.run.*\n$/, `\n${replaced(guard, [['127.0.0.1', '0.0.0.0']])}`);
+const network = [['127.0.0.1', '0.0.0.0']];
+const guarded = (server) => server.replace(/\nserver\.run.*\n$/, `\n${replaced(guard, network)}`);
+const inGo = replaced(go, [[/^\thttp\.Handle\(.*\n/m.exec(go)[0], `\t${goGuarded}`], ...network]);
 
 const withPackage = (server) => replaced(server, [['server.streamable_http_app()', 'server.http_app()']]);
 
@@ -36,10 +40,22 @@ const SERVERS = [
   { name: 'python-v2-guarded', file: 'server.py', program: PYTHON.v2, text: guarded(sdkV2), asks: true, isChoosy: true },
   { name: 'typescript', file: 'server.mts', program: process.execPath, text: typescript },
   { name: 'typescript-v1', file: 'server.mts', program: process.execPath, text: typescriptV1 },
+  { name: 'go', file: 'main.go', text: go },
+  { name: 'go-guarded', file: 'main.go', text: inGo, beside: { 'guard.go': goGuard }, asks: true },
 ];
 
 const home = mkdtempSync(join(tmpdir(), 'mcpgate-upstreams-'));
 const running = [];
+
+/** Compiles the Go files of a folder, with nothing but the standard library; the program. */
+async function compiled(folder) {
+  // Nothing is fetched, neither a module nor another compiler, and nothing is left behind.
+  const settings = { GOFLAGS: '-mod=mod', GOPROXY: 'off', GOTOOLCHAIN: 'local' };
+  const env = { ...process.env, ...settings, GOCACHE: join(home, 'go-cache'), GOPATH: join(home, 'go') };
+  const files = readdirSync(folder).filter((name) => name.endsWith('.go'));
+  await run('go', ['build', '-o', 'server', ...files], { env, cwd: folder });
+  return join(folder, 'server');
+}
 
 /** Starts a server with its port changed, in a folder of its own where its packages are found. */
 async function start(server) {
@@ -48,7 +64,9 @@ async function start(server) {
   server.port = await freePort();
   const script = join(folder, server.file);
   writeFileSync(script, replaced(server.text, [['8000', String(server.port)]]));
-  const process_ = child(server.program, [script], { cwd: folder, env: { ...process.env, GATEWAY_KEY: KEY } });
+  for (const [name, text] of Object.entries(server.beside ?? {})) writeFileSync(join(folder, name), text);
+  const [program, ...args] = server.program ? [server.program, script] : [await compiled(folder)];
+  const process_ = child(program, args, { cwd: folder, env: { ...process.env, GATEWAY_KEY: KEY } });
   running.push(process_);
   server.said = () => process_.output;
   await until(`${server.name} does not start`, async () => {
