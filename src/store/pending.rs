@@ -3,24 +3,8 @@
 //! When there is no room for one more, the one that goes belongs to whoever holds the most, so that nobody who holds one
 //! loses it to somebody who begins many.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use super::{Interaction, InteractionStep};
+use super::record::{Interaction, InteractionStep, Source};
 use crate::oauth::TokenHash;
-
-/// Where a request came from, as far as storage is shared out by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Source {
-    /// The host: an IPv4 address, or the first address of an IPv6 /64.
-    pub host: IpAddr,
-    /// The first address of its site: a /24, or an IPv6 /48.
-    pub site: IpAddr,
-}
-
-impl Source {
-    /// Stands for all requests whose address is not known.
-    pub const UNKNOWN: Self = Self { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), site: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
-}
 
 /// How much room pending authorizations may take. The unit is one whose request is shorter than 1 KiB; each further KiB
 /// counts as one more.

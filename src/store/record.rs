@@ -1,7 +1,6 @@
 //! What is stored, as plain types; secrets only as hashes.
 
-use super::pending::Source;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::oauth::{
     ClientId, ClientSecretHash, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
@@ -172,6 +171,20 @@ impl LoginSession {
         let is_last = idle_until == self.expires_at && moved > Lifetime::default();
         (is_last || moved >= worth_a_write).then(|| Self { idle_until, ..self.clone() })
     }
+}
+
+/// Where a request came from, as far as storage is shared out by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// The host: an IPv4 address, or the first address of an IPv6 /64.
+    pub host: IpAddr,
+    /// The first address of its site: a /24, or an IPv6 /48.
+    pub site: IpAddr,
+}
+
+impl Source {
+    /// Stands for all requests whose address is not known.
+    pub const UNKNOWN: Self = Self { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), site: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
 }
 
 /// Where a pending authorization stands.

@@ -11,10 +11,11 @@ use mcpgate::oauth::{
     Lifetime, LoginNameHash, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
-    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeSeq, Changes,
-    ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace,
+    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog, ChangeSeq,
+    Changes, ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace,
     LoginSession, LoginStore, NewPassword, PasswordChange, PendingLimits, Pruned, Recorded, RedeemCode, Redemption,
-    Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, Store, StoreError, StoreStats, Update, UseReport,
+    Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, Store, StoreError, StoreStats, Update, Upkeep,
+    UseReport,
 };
 
 /// When the fault strikes.
@@ -231,6 +232,10 @@ impl AuditStore for FaultyStore {
     async fn newest_audit(&self) -> Result<u64, StoreError> {
         self.inner.newest_audit().await
     }
+}
+
+#[async_trait]
+impl ChangeLog for FaultyStore {
     async fn change_mark(&self) -> Result<u64, StoreError> {
         self.inner.change_mark().await
     }
@@ -240,6 +245,10 @@ impl AuditStore for FaultyStore {
     async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
         self.inner.newest_change().await
     }
+}
+
+#[async_trait]
+impl Upkeep for FaultyStore {
     async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
         self.inner.sweep(now, unused_client_after).await
     }

@@ -225,7 +225,7 @@ async fn swept_before_it_was_read(another_follows: bool) {
         world.store.inner.revoke_grant(&made.record.tenant, made.record.grant, audit).await.unwrap();
     }
     world.clock.advance(Lifetime::from_secs(3000));
-    use mcpgate::store::AuditStore;
+    use mcpgate::store::Upkeep;
     world
         .store
         .inner

@@ -11,10 +11,10 @@ use mcpgate::oauth::{
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
-    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeSeq, Changes,
-    ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace,
+    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog, ChangeSeq,
+    Changes, ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace,
     LoginSession, LoginStore, NewPassword, PasswordChange, PendingLimits, Pruned, Recorded, RedeemCode, Redemption,
-    Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, StoreError, StoreStats, Update, UseReport,
+    Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, StoreError, StoreStats, Update, Upkeep, UseReport,
 };
 use tokio::sync::watch;
 
@@ -154,9 +154,15 @@ delegate! { AuditStore {
     fn audit_since(since: Timestamp) -> u64;
     fn newest_audit() -> u64;
     fn prune_audit(keep: AuditRetention, audit: Option<AuditRow>) -> Pruned;
+} }
+
+delegate! { ChangeLog {
     fn change_mark() -> u64;
     fn changes_after(after: ChangeSeq) -> Changes;
     fn newest_change() -> ChangeSeq;
+} }
+
+delegate! { Upkeep {
     fn sweep(now: Timestamp, unused_client_after: Lifetime) -> u64;
     fn backup(to: &Path) -> ();
     fn check() -> Vec<String>;

@@ -7,9 +7,10 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, params};
 
 use super::super::audit_query::LOOKED_AT;
+use super::super::change_log::CHANGES_AT_ONCE;
 use super::super::{
-    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, CHANGES_AT_ONCE, Change, ChangeSeq,
-    Changes, Pruned, StoreError, StoreStats, TellUnstored, limits,
+    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, Change, ChangeLog, ChangeSeq, Changes,
+    Pruned, StoreError, StoreStats, TellUnstored, Upkeep, limits,
 };
 use super::row::{self, Columns, execute_once, storable};
 use super::{EmbeddedStore, check, retention, sweep};
@@ -176,7 +177,10 @@ impl AuditStore for EmbeddedStore {
     async fn newest_audit(&self) -> Result<u64, StoreError> {
         self.read(|db| row::number(db, "SELECT coalesce(max(no), 0) FROM audit")).await
     }
+}
 
+#[async_trait]
+impl ChangeLog for EmbeddedStore {
     async fn change_mark(&self) -> Result<u64, StoreError> {
         self.watcher.run(|db| row::number(db, "PRAGMA data_version")).await
     }
@@ -198,7 +202,10 @@ impl AuditStore for EmbeddedStore {
     fn tell_unstored(&self, tell: TellUnstored) {
         self.writer.tell_unstored(tell);
     }
+}
 
+#[async_trait]
+impl Upkeep for EmbeddedStore {
     async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
         sweep::sweep(&self.writer, now, unused_client_after).await
     }

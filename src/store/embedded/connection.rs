@@ -14,6 +14,9 @@ use super::{restore, row};
 use crate::files::private;
 use crate::oauth::Timestamp;
 
+/// The name of the file in the data folder.
+pub const FILE: &str = "mcpgate.db";
+
 /// `mcpg`: tells our file from any other SQLite file.
 pub(super) const APPLICATION_ID: i64 = 0x6d63_7067;
 

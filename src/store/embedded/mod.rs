@@ -49,7 +49,7 @@ mod uses;
 mod worker;
 mod writer;
 
-pub use connection::ServerLock;
+pub use connection::{FILE, ServerLock};
 use operation::EndedBy;
 use readers::Readers;
 pub use restore::{RestoreError, restore};

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::super::{AuditEvent, AuditRow, FILE, StoreError};
-use super::connection::{self, ServerLock, beside, flush_folder, remove, unavailable};
+use super::super::{AuditEvent, AuditRow, StoreError};
+use super::connection::{self, FILE, ServerLock, beside, flush_folder, remove, unavailable};
 use super::header::Header;
 use super::row::{self, execute};
 use super::{audit, check, grants};

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::super::clock::{AHEAD, put_back};
 use super::super::{AuditRow, Change, ClockNote, ClockStore, StoreError};
 use super::MemoryStore;
-use super::audit::prune;
+use super::upkeep::prune;
 use crate::oauth::{Client, DocumentAge, Timestamp};
 
 /// Moves a time that is later than `latest` to `now`; how many, 0 or 1.

@@ -19,11 +19,13 @@ use crate::oauth::{
 
 mod accounts;
 mod audit;
+mod change_log;
 mod clients;
 mod clock;
 mod grants;
 mod logins;
 mod sessions;
+mod upkeep;
 
 /// A store that forgets everything with the process.
 #[derive(Default)]
@@ -185,12 +187,12 @@ impl State {
         }
         let ending: Vec<GrantId> =
             self.grants.iter().filter(|g| concerns(&g.tenant, &g.subject, &g.client)).map(|g| g.id).collect();
-        let mut grants = 0;
+        let mut ended = 0;
         for id in ending {
-            grants += u64::from(self.end_grant(tenant, id, at));
+            ended += u64::from(self.end_grant(tenant, id, at));
         }
         let others = self.codes.len() + self.consents.len() + self.sessions.len() < before;
-        Ended { grants, anything: grants > 0 || others }
+        Ended { grants: ended, anything: ended > 0 || others }
     }
 
     /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes.

@@ -1,0 +1,134 @@
+//! What goes from the store in memory, and its figures.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::super::clock::borne_out;
+use super::super::record::{
+    CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, CLIENTS_LOOKED_AT, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT,
+};
+use super::super::{AuditRow, StoreError, StoreStats, Upkeep};
+use super::{MemoryStore, State};
+use crate::oauth::{Client, ClientOrigin, DocumentSource, Lifetime, TenantId, Timestamp};
+
+impl State {
+    /// When a client registered, for the last time.
+    fn registered_at(&self, client: &Client) -> Timestamp {
+        let again = self.registered_again.get(&(client.tenant.clone(), client.id.clone()));
+        again.copied().unwrap_or(client.created_at)
+    }
+
+    fn has_grants(&self, client: &Client) -> bool {
+        self.grants.iter().any(|g| g.tenant == client.tenant && g.client == client.id)
+            || self.codes.iter().any(|c| c.tenant == client.tenant && c.client == client.id)
+    }
+
+    fn has_pending(&self, client: &Client) -> bool {
+        self.interactions.iter().any(|i| i.tenant == client.tenant && i.client.as_ref() == Some(&client.id))
+    }
+
+    /// Whether a client that came by itself may be forgotten: unused for long, and nothing hangs on it.
+    fn is_abandoned(&self, client: &Client, now: Timestamp, unused_client_after: Lifetime) -> bool {
+        let registered_at = self.registered_at(client);
+        let forgotten_at = match client.last_used_at {
+            Some(used) => used.max(registered_at).plus(CLIENT_KEPT_UNUSED),
+            None => registered_at.plus(unused_client_after),
+        };
+        client.origin != ClientOrigin::Manual
+            && !client.disabled
+            && !is_imported(client)
+            && forgotten_at <= now
+            && !self.has_grants(client)
+            && !self.has_pending(client)
+    }
+
+    /// Whether one more may register, after making room if need be.
+    pub(super) fn has_room(&mut self, tenant: &TenantId, origin: ClientOrigin, cap: u64, now: Timestamp) -> bool {
+        let alike = |c: &&Client| c.tenant == *tenant && c.origin == origin;
+        if u64::try_from(self.clients.iter().filter(alike).count()).is_ok_and(|count| count < cap) {
+            return true;
+        }
+        // Nobody goes on the word of a clock that was set ahead.
+        let sure = borne_out(now, self.clock.map(|note| note.seen_at));
+        let unused =
+            |c: &&Client| c.last_used_at.is_none() && !c.disabled && self.registered_at(c).plus(CLIENT_SPARED) <= sure;
+        let unused = |c: &&Client| unused(c) && !is_imported(c);
+        let mut unused: Vec<_> = self.clients.iter().filter(alike).filter(unused).collect();
+        unused.sort_by_key(|c| self.registered_at(c));
+        unused.truncate(usize::try_from(CLIENTS_LOOKED_AT).unwrap_or(usize::MAX));
+        unused.retain(|c| !self.has_grants(c));
+        let Some(id) = unused.into_iter().min_by_key(|c| self.has_pending(c)).map(|c| c.id.clone()) else {
+            return false;
+        };
+        self.remove_client(tenant, &id, now);
+        self.record(AuditRow::unused_client(tenant, &id, now));
+        true
+    }
+
+    fn remove_abandoned(&mut self, now: Timestamp, unused_client_after: Lifetime) -> usize {
+        let abandoned = self.clients.iter().filter(|c| self.is_abandoned(c, now, unused_client_after));
+        let abandoned: Vec<_> = abandoned.map(|c| (c.tenant.clone(), c.id.clone())).collect();
+        for (tenant, id) in &abandoned {
+            self.remove_client(tenant, id, now);
+            self.record(AuditRow::unused_client(tenant, id, now));
+        }
+        abandoned.len()
+    }
+}
+
+/// Keeps what `keep` says; how many went.
+pub(super) fn prune<T>(rows: &mut Vec<T>, keep: impl FnMut(&T) -> bool) -> usize {
+    let before = rows.len();
+    rows.retain(keep);
+    before - rows.len()
+}
+
+/// Whether an operator imported the document that describes a client.
+fn is_imported(client: &Client) -> bool {
+    client.document.is_some_and(|age| age.source == DocumentSource::Imported)
+}
+
+#[async_trait]
+impl Upkeep for MemoryStore {
+    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
+        let mut state = self.write();
+        let state = &mut *state;
+        let mut gone = prune(&mut state.tokens, |(_, t)| now < t.expires_at);
+        gone += prune(&mut state.void, |t| now < t.expires_at);
+        gone += prune(&mut state.codes, |c| c.used_at.is_some() || now < c.expires_at);
+        let ended: Vec<_> = state
+            .grants
+            .iter()
+            .filter(|g| g.idle_until <= now || g.revoked_at.is_some_and(|at| at.plus(REVOKED_GRANT_KEPT) <= now))
+            .map(|g| (g.tenant.clone(), g.id))
+            .collect();
+        let has_ended = |tenant: &TenantId, id| ended.iter().any(|(t, ended)| t == tenant && *ended == id);
+        gone += prune(&mut state.grants, |g| !has_ended(&g.tenant, g.id));
+        // ST-18: a used code lives as long as its grant, so that its replay is recognised.
+        state.codes.retain(|c| c.used_at.is_none() || !has_ended(&c.tenant, c.grant));
+        gone += prune(&mut state.interactions, |i| now < i.expires_at);
+        gone += prune(&mut state.sessions, |s| s.is_live(now));
+        gone += prune(&mut state.links, |l| now < l.expires_at);
+        gone += prune(&mut state.consents, |c| now < c.expires_at);
+        gone += prune(&mut state.changes, |(_, at, _)| now < at.plus(CHANGE_KEPT));
+        gone += prune(&mut state.login_failures, |(.., last)| now < last.plus(LOGIN_FAILURES_KEPT));
+        gone += state.remove_abandoned(now, unused_client_after);
+        Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+    }
+
+    async fn backup(&self, _to: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("a store in memory has no file to copy".to_owned()))
+    }
+
+    fn stats(&self) -> StoreStats {
+        let operations = self.read().operations;
+        StoreStats { commits: operations, operations, ..StoreStats::default() }
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        let state = self.read();
+        let orphans = state.tokens.iter().filter(|(_, t)| state.grant(&t.tenant, t.grant).is_none());
+        Ok(orphans.map(|(number, _)| format!("access token {number} has no grant")).collect())
+    }
+}
