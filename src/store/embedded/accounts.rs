@@ -1,17 +1,15 @@
 //! Account rows and set-password links.
 
-use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::super::{
-    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming,
-    SetupLink, StoreError, Update, limits,
+    Account, AccountStatus, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, SetupLink, StoreError,
+    Update,
 };
-use super::clients::{parse_disabled, status_word};
-use super::operation::EndedBy;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{EmbeddedStore, audit, grants, logins, names, sessions};
+use super::words::{parse_disabled, status_word};
+use super::{audit, grants, logins, names, sessions};
 use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
 
 const COLUMNS: &str = "no, tenant, subject, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
@@ -86,7 +84,7 @@ fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Res
     Ok(())
 }
 
-fn put_password(
+pub(super) fn put_password(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -108,7 +106,7 @@ fn replace_password(db: &Connection, no: i64, account: Account, new: NewPassword
     Ok(account)
 }
 
-fn change_password(
+pub(super) fn change_password(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -134,7 +132,12 @@ fn change_password(
 }
 
 /// Removes an account; what hangs on it goes with it.
-fn delete(db: &Connection, tenant: &TenantId, subject: &Subject, row: &AuditRow) -> Result<Update, StoreError> {
+pub(super) fn delete(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
     // First, so that each grant that stood is announced.
     end_access(db, no, &account, row.at)?;
@@ -145,7 +148,7 @@ fn delete(db: &Connection, tenant: &TenantId, subject: &Subject, row: &AuditRow)
     Ok(Update::Done)
 }
 
-fn insert(db: &Connection, account: &Account) -> Result<Insertion, StoreError> {
+pub(super) fn insert(db: &Connection, account: &Account) -> Result<Insertion, StoreError> {
     let known = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     let is_known = row::one(db, known, params![account.tenant, account.subject], |c| c.no())?.is_some();
     if is_known || names::is_of_another(db, &account.tenant, &account.name, &account.subject)? {
@@ -181,7 +184,7 @@ fn read_link(c: &mut Columns<'_>) -> Result<SetupLink, StoreError> {
     opened(link, c.number()?, "a set-password link")
 }
 
-fn find_link(
+pub(super) fn find_link(
     db: &Connection,
     tenant: &TenantId,
     hash: &TokenHash,
@@ -191,177 +194,82 @@ fn find_link(
     row::one(db, &sql, params![tenant, hash, now], read_link)
 }
 
-/// Reads every account and link, to see whether it can be read.
-pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut found = super::check::unreadable(db, &format!("SELECT {COLUMNS}"), "account", |c| read(c).map(drop))?;
-    found.extend(super::check::unreadable(db, SELECT_LINK, "set-password link", |c| read_link(c).map(drop))?);
-    Ok(found)
+/// Lists the accounts of a tenant, oldest first.
+pub(super) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Account>, StoreError> {
+    row::all(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no"), [tenant], |c| Ok(read(c)?.1))
 }
 
-#[async_trait]
-impl AccountStore for EmbeddedStore {
-    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError> {
-        limits::account(&account)?;
-        self.write(move |db| {
-            let insertion = insert(db, &account)?;
-            if insertion == Insertion::Inserted {
-                audit::append(db, &audit)?;
-            }
-            Ok(insertion)
-        })
-        .await
+/// Switches an account off or on; off ends what it holds open.
+pub(super) fn set_disabled(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    disabled: bool,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
+    let status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
+    let account = Account { status, ..account };
+    save(db, no, &account)?;
+    if disabled {
+        end_access(db, no, &account, row.at)?;
+        audit::announce(db, row.at, &Change::AccountDisabled(tenant.clone(), subject.clone()))?;
     }
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
 
-    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError> {
-        let (tenant, name) = (tenant.clone(), name.to_lowercase());
-        self.read(move |db| find_by_name(db, &tenant, &name)).await
+/// Gives an account another name, if it is free for it.
+pub(super) fn rename(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    name: String,
+    row: &AuditRow,
+) -> Result<Renaming, StoreError> {
+    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Renaming::NotFound) };
+    if names::is_of_another(db, tenant, &name, subject)? {
+        return Ok(Renaming::Taken);
     }
+    names::reserve(db, &account)?;
+    names::release(db, tenant, &name)?;
+    let account = Account { name, ..account };
+    let sql = "UPDATE account SET name = ?2, seal = ?3 WHERE no = ?1";
+    execute_once(db, sql, params![no, account.name, account.seal()])?;
+    audit::announce(db, row.at, &Change::AccountRenamed(tenant.clone(), subject.clone()))?;
+    audit::append(db, row)?;
+    Ok(Renaming::Done)
+}
 
-    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError> {
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.read(move |db| Ok(find(db, &tenant, &subject)?.map(|(_, account)| account))).await
-    }
+/// Puts another hash of the same password in the place of the one that it was read with.
+pub(super) fn rehash(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    old_phc: &str,
+    new_phc: String,
+) -> Result<Update, StoreError> {
+    let unchanged = find(db, tenant, subject)?.filter(|(_, a)| a.password.as_deref() == Some(old_phc));
+    let Some((no, account)) = unchanged else { return Ok(Update::NotFound) };
+    save(db, no, &Account { password: Some(new_phc), ..account })?;
+    Ok(Update::Done)
+}
 
-    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>, StoreError> {
-        let tenant = tenant.clone();
-        self.read(move |db| {
-            let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no");
-            row::all(db, &sql, [&tenant], |c| Ok(read(c)?.1))
-        })
-        .await
-    }
+/// Puts a link in the place of those that its account had.
+pub(super) fn put_link(db: &Connection, link: &SetupLink, row: &AuditRow) -> Result<(), StoreError> {
+    let account_no = number(db, &link.tenant, &link.subject)?;
+    execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [account_no])?;
+    execute_once(
+        db,
+        "INSERT INTO setup_link (hash, tenant, account_no, made_at, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![link.hash, link.tenant, account_no, link.made_at, link.expires_at, link.seal()],
+    )?;
+    audit::append(db, row)
+}
 
-    async fn set_account_disabled(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        disabled: bool,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        let by = EndedBy::of(&audit);
-        let work = move |db: &Connection| {
-            let Some((no, account)) = find(db, &tenant, &subject)? else { return Ok(Update::NotFound) };
-            let status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
-            let account = Account { status, ..account };
-            save(db, no, &account)?;
-            if disabled {
-                end_access(db, no, &account, audit.at)?;
-                audit::announce(db, audit.at, &Change::AccountDisabled(tenant.clone(), subject.clone()))?;
-            }
-            audit::append(db, &audit)?;
-            Ok(Update::Done)
-        };
-        if disabled { self.write_urgently(by, work).await } else { self.write(work).await }
-    }
-
-    async fn rename_account(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        name: &str,
-        audit: AuditRow,
-    ) -> Result<Renaming, StoreError> {
-        limits::login_name(name)?;
-        let (tenant, subject, name) = (tenant.clone(), subject.clone(), name.to_owned());
-        self.write(move |db| names::rename(db, &tenant, &subject, name, &audit)).await
-    }
-
-    async fn delete_account(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write_urgently(EndedBy::of(&audit), move |db| delete(db, &tenant, &subject, &audit)).await
-    }
-
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {
-        let tenant = tenant.clone();
-        self.read(move |db| names::former(db, &tenant)).await
-    }
-
-    async fn change_password(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        change: PasswordChange,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        limits::password_hash(&change.new.phc)?;
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write(move |db| change_password(db, &tenant, &subject, change, &audit)).await
-    }
-
-    async fn set_password(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        new: NewPassword,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        limits::password_hash(&new.phc)?;
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write(move |db| put_password(db, &tenant, &subject, new, &audit)).await
-    }
-
-    async fn rehash_password(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        old_phc: &str,
-        new_phc: String,
-    ) -> Result<Update, StoreError> {
-        limits::password_hash(&new_phc)?;
-        let (tenant, subject, old_phc) = (tenant.clone(), subject.clone(), old_phc.to_owned());
-        self.write(move |db| {
-            let unchanged = find(db, &tenant, &subject)?.filter(|(_, a)| a.password.as_ref() == Some(&old_phc));
-            let Some((no, account)) = unchanged else { return Ok(Update::NotFound) };
-            save(db, no, &Account { password: Some(new_phc), ..account })?;
-            Ok(Update::Done)
-        })
-        .await
-    }
-
-    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError> {
-        self.write(move |db| {
-            let account_no = number(db, &link.tenant, &link.subject)?;
-            execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [account_no])?;
-            execute_once(
-                db,
-                "INSERT INTO setup_link (hash, tenant, account_no, made_at, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![link.hash, link.tenant, account_no, link.made_at, link.expires_at, link.seal()],
-            )?;
-            audit::append(db, &audit)
-        })
-        .await
-    }
-
-    async fn find_setup_link(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<SetupLink>, StoreError> {
-        let (tenant, hash) = (tenant.clone(), *hash);
-        self.read(move |db| find_link(db, &tenant, &hash, now)).await
-    }
-
-    async fn redeem_setup_link(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        new: NewPassword,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        limits::password_hash(&new.phc)?;
-        let (tenant, hash) = (tenant.clone(), *hash);
-        self.write(move |db| match find_link(db, &tenant, &hash, new.at)? {
-            // Setting the password removes every link of the account, this one too.
-            Some(link) => put_password(db, &link.tenant, &link.subject, new, &audit),
-            None => Ok(Update::NotFound),
-        })
-        .await
-    }
+/// Reads every account and link, to see whether it can be read.
+pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut found = row::unreadable(db, &format!("SELECT {COLUMNS}"), "account", |c| read(c).map(drop))?;
+    found.extend(row::unreadable(db, SELECT_LINK, "set-password link", |c| read_link(c).map(drop))?);
+    Ok(found)
 }

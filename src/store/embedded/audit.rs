@@ -1,20 +1,17 @@
 //! The audit trail and the change log.
 
-use std::path::Path;
-
-use async_trait::async_trait;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params};
 
 use super::super::audit_query::LOOKED_AT;
 use super::super::change_log::CHANGES_AT_ONCE;
 use super::super::{
-    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, Change, ChangeLog, ChangeSeq, Changes,
-    Pruned, StoreError, StoreStats, TellUnstored, Upkeep, limits,
+    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, Change, ChangeSeq, Changes, Pruned, StoreError,
+    limits,
 };
+use super::retention;
 use super::row::{self, Columns, execute_once, storable};
-use super::{EmbeddedStore, check, retention, sweep};
-use crate::oauth::{ClientId, Lifetime, ResourceIndicator, ScopeSet, Subject, Timestamp};
+use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, Timestamp};
 
 /// Adds a row, in the transaction of its deed.
 pub(super) fn append(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
@@ -75,13 +72,19 @@ fn read(c: &mut Columns<'_>) -> Result<(u64, AuditRow), StoreError> {
 
 /// In which order the trail is read.
 #[derive(Clone, Copy)]
-enum Order {
+pub(super) enum Order {
     OldestFirst,
     NewestFirst,
 }
 
 /// Reads a page of the rows that a filter wants.
-fn page(db: &Connection, filter: &AuditFilter, order: Order, from: u64, limit: u32) -> Result<AuditPage, StoreError> {
+pub(super) fn page(
+    db: &Connection,
+    filter: &AuditFilter,
+    order: Order,
+    from: u64,
+    limit: u32,
+) -> Result<AuditPage, StoreError> {
     let (beyond, direction) = match order {
         Order::OldestFirst => (">", "ASC"),
         Order::NewestFirst => ("<", "DESC"),
@@ -116,6 +119,29 @@ fn page(db: &Connection, filter: &AuditFilter, order: Order, from: u64, limit: u
     Ok(page)
 }
 
+/// Reads the position of the newest row.
+pub(super) fn newest(db: &Connection) -> Result<u64, StoreError> {
+    row::number(db, "SELECT coalesce(max(no), 0) FROM audit")
+}
+
+/// Reads of a stretch of rows before a position the first one's position and the newest time.
+pub(super) fn stretch_before(
+    db: &Connection,
+    before: i64,
+) -> Result<Option<(Option<u64>, Option<Timestamp>)>, StoreError> {
+    let sql = "SELECT min(no), max(at) FROM (SELECT no, at FROM audit WHERE no < ?1 ORDER BY no DESC LIMIT ?2)";
+    row::one(db, sql, params![before, LOOKED_AT], |c| Ok((c.optional_number()?, c.optional_moment()?)))
+}
+
+/// Does one step of pruning; `row` is written when it removes anything.
+pub(super) fn prune(db: &Connection, keep: &AuditRetention, row: Option<&AuditRow>) -> Result<Pruned, StoreError> {
+    let pruned = retention::step(db, keep)?;
+    if pruned.rows > 0 {
+        row.map_or(Ok(()), |row| append(db, row))?;
+    }
+    Ok(pruned)
+}
+
 fn read_change(c: &mut Columns<'_>) -> Result<(ChangeSeq, Change), StoreError> {
     let (seq, tenant, kind, key) = (c.number()?, c.tenant()?, c.text()?, c.text()?);
     let change = Change::parse(tenant, kind, key);
@@ -133,97 +159,10 @@ pub(super) fn changes_since(db: &Connection, after: ChangeSeq) -> Result<Vec<Cha
     row::all(db, sql, [storable(after)], |c| Ok(read_change(c)?.1))
 }
 
-#[async_trait]
-impl AuditStore for EmbeddedStore {
-    async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
-        self.write(move |db| append(db, &audit)).await
-    }
-
-    async fn audit_after(&self, filter: &AuditFilter, after: u64, limit: u32) -> Result<AuditPage, StoreError> {
-        let filter = filter.clone();
-        self.read(move |db| page(db, &filter, Order::OldestFirst, after, limit)).await
-    }
-
-    async fn audit_before(
-        &self,
-        filter: &AuditFilter,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<AuditPage, StoreError> {
-        let filter = filter.clone();
-        self.read(move |db| page(db, &filter, Order::NewestFirst, before.unwrap_or(u64::MAX), limit)).await
-    }
-
-    async fn audit_since(&self, since: Timestamp) -> Result<u64, StoreError> {
-        let sql = "SELECT min(no), max(at) FROM (SELECT no, at FROM audit WHERE no < ?1 ORDER BY no DESC LIMIT ?2)";
-        let mut before = i64::MAX;
-        loop {
-            let found = self.read(move |db| {
-                row::one(db, sql, params![before, LOOKED_AT], |c| Ok((c.optional_number()?, c.optional_moment()?)))
-            });
-            match found.await? {
-                // A clock that was set back leaves rows out of order, but not ten thousand of them.
-                Some((Some(first), Some(newest))) if since <= newest => before = storable(first),
-                _ if before == i64::MAX => return self.newest_audit().await,
-                _ => return Ok(u64::try_from(before.saturating_sub(1)).unwrap_or_default()),
-            }
-        }
-    }
-
-    async fn prune_audit(&self, keep: AuditRetention, audit: Option<AuditRow>) -> Result<Pruned, StoreError> {
-        self.write(move |db| retention::prune(db, &keep, audit.as_ref())).await
-    }
-
-    async fn newest_audit(&self) -> Result<u64, StoreError> {
-        self.read(|db| row::number(db, "SELECT coalesce(max(no), 0) FROM audit")).await
-    }
-}
-
-#[async_trait]
-impl ChangeLog for EmbeddedStore {
-    async fn change_mark(&self) -> Result<u64, StoreError> {
-        self.watcher.run(|db| row::number(db, "PRAGMA data_version")).await
-    }
-
-    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError> {
-        let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-        let limit = u32::try_from(CHANGES_AT_ONCE).unwrap_or(u32::MAX);
-        self.read_stored(move |db| {
-            let found = row::all(db, sql, params![storable(after), limit], read_change)?;
-            Ok(Changes::checked(after, found, CHANGES_AT_ONCE, newest_change(db)?))
-        })
-        .await
-    }
-
-    async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
-        self.read_stored(newest_change).await
-    }
-
-    fn tell_unstored(&self, tell: TellUnstored) {
-        self.writer.tell_unstored(tell);
-    }
-}
-
-#[async_trait]
-impl Upkeep for EmbeddedStore {
-    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
-        sweep::sweep(&self.writer, now, unused_client_after).await
-    }
-
-    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        check::on_own_thread(&self.file, {
-            let to = to.to_owned();
-            move |db| check::backup(db, &to)
-        })
-        .await
-    }
-
-    fn stats(&self) -> StoreStats {
-        let stats = self.writer.stats();
-        StoreStats { dead: stats.dead || self.readers.is_dead() || self.watcher.is_dead(), ..stats }
-    }
-
-    async fn check(&self) -> Result<Vec<String>, StoreError> {
-        check::on_own_thread(&self.file, check::check).await
-    }
+/// Reads the changes after a position, at most `CHANGES_AT_ONCE`.
+pub(super) fn changes_after(db: &Connection, after: ChangeSeq) -> Result<Changes, StoreError> {
+    let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let limit = u32::try_from(CHANGES_AT_ONCE).unwrap_or(u32::MAX);
+    let found = row::all(db, sql, params![storable(after), limit], read_change)?;
+    Ok(Changes::checked(after, found, CHANGES_AT_ONCE, newest_change(db)?))
 }

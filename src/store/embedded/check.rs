@@ -10,12 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
-use super::row::{self, Columns};
-use super::{accounts, clients, codes, connection, grants, interactions, restore, retention, sessions, tokens};
+use super::row;
+use super::{accounts, backup_mark, clients, codes, connection, grants, interactions, retention, sessions, tokens};
 use crate::files::private::take_owner;
-
-/// Problems told of one table at most: enough to see the extent.
-const TOLD: usize = 20;
 
 /// What must never be, counted; and how it is told.
 const INVARIANTS: [(&str, &str); 9] = [
@@ -64,28 +61,6 @@ where
     let spawned = std::thread::Builder::new().name("store-upkeep".to_owned()).spawn(run);
     spawned.map_err(|e| StoreError::Unavailable(format!("cannot start a thread: {e}")))?;
     answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the thread has stopped".to_owned())))
-}
-
-/// Reads every row of a query; what cannot be read is told.
-pub(super) fn unreadable(
-    db: &Connection,
-    sql: &str,
-    what: &str,
-    mut read: impl FnMut(&mut Columns<'_>) -> Result<(), StoreError>,
-) -> Result<Vec<String>, StoreError> {
-    let mut told = Vec::new();
-    let all = row::all(db, sql, [], |c| {
-        if let Err(error) = read(c)
-            && told.len() < TOLD
-        {
-            told.push(format!("{what}: {error}"));
-        }
-        Ok(())
-    });
-    if let Err(error) = all {
-        told.push(format!("{what}: {error}"));
-    }
-    Ok(told)
 }
 
 /// Checks the file's structure, its references, its history, every row's seal, and what must never be.
@@ -163,7 +138,7 @@ fn copy(db: &Connection, to: &Path) -> Result<(), StoreError> {
     if Backup::new(db, &mut target)?.step(-1)? != StepResult::Done {
         return Err(StoreError::Unavailable("the store was locked during the copy".to_owned()));
     }
-    restore::mark(&target)?;
+    backup_mark::mark(&target)?;
     // A copy is one file: without this it would want a write-ahead log beside it.
     Ok(target.pragma_update(None, "journal_mode", "DELETE")?)
 }

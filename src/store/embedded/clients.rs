@@ -1,45 +1,21 @@
 //! Client rows.
 
-use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::super::record::{REGISTERED_AGAIN_EVERY, rotated_secrets, was_just_used};
-use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
-use super::operation::EndedBy;
-use super::registrations::{find_registered, has_room, registration};
+use super::super::record::{rotated_secrets, was_just_used};
+use super::super::{AuditRow, Change, StoreError, Update};
+use super::audit;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, StoredClient, opened};
-use super::{EmbeddedStore, audit};
+use super::words::{origin_word, parse_disabled, parse_origin, status_word};
 use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, TenantId, Timestamp,
+    TokenHash,
 };
 
 pub(super) const COLUMNS: &str =
     "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, document_fetched_at,
         document_fresh_until, document_source, seal FROM client";
-
-pub(super) const fn origin_word(origin: ClientOrigin) -> &'static str {
-    match origin {
-        ClientOrigin::Manual => "manual",
-        ClientOrigin::Registered => "registered",
-        ClientOrigin::MetadataDocument => "document",
-    }
-}
-
-fn parse_origin(word: &str) -> Option<ClientOrigin> {
-    [ClientOrigin::Manual, ClientOrigin::Registered, ClientOrigin::MetadataDocument]
-        .into_iter()
-        .find(|origin| origin_word(*origin) == word)
-}
-
-/// Words instead of 0 and 1: no single flipped bit turns one into the other.
-pub(super) const fn status_word(disabled: bool) -> &'static str {
-    if disabled { "disabled" } else { "enabled" }
-}
-
-pub(super) fn parse_disabled(word: &str) -> Option<bool> {
-    [true, false].into_iter().find(|disabled| status_word(*disabled) == word)
-}
 
 /// NULL for a document that was fetched, as all were before there were copies.
 const fn source_word(document: Option<DocumentAge>) -> Option<&'static str> {
@@ -95,14 +71,27 @@ pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreE
     Ok(Found { no, client, metadata })
 }
 
-fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<Found>, StoreError> {
+pub(super) fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<Found>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND client_id = ?2");
     row::one(db, &sql, params![tenant, id], |c| read(db, c))
 }
 
+/// Lists all clients of a tenant, oldest first.
+pub(super) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no");
+    row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
+}
+
+/// Lists those that an operator added, oldest first.
+pub(super) fn list_of_operators(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+    // The word itself, not a parameter: an index holds the operators' clients alone.
+    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = 'manual' ORDER BY no");
+    row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
+}
+
 /// Reads every client, to see whether it can be read.
 pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
-    super::check::unreadable(db, &format!("SELECT {COLUMNS}"), "client", |c| read(db, c).map(drop))
+    row::unreadable(db, &format!("SELECT {COLUMNS}"), "client", |c| read(db, c).map(drop))
 }
 
 /// Returns the number of the client that a new row is about.
@@ -121,10 +110,15 @@ pub(super) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<(), Store
     Ok(())
 }
 
-fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreError> {
+/// Returns what identifies the registration of a public client that registered by itself.
+pub(super) fn registration(client: &Client) -> Option<TokenHash> {
+    client.metadata.registration_hash().filter(|_| client.origin == ClientOrigin::Registered)
+}
+
+pub(super) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreError> {
     let registration = registration(client);
     if let Some(hash) = &registration {
-        // Only a hash that `find_registered` did not believe can still be there.
+        // Only a hash that `registrations::find_registered` did not believe can still be there.
         let sql = "UPDATE client SET registration = NULL WHERE tenant = ?1 AND registration = ?2";
         execute(db, sql, params![client.tenant, hash])?;
     }
@@ -182,7 +176,12 @@ fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(
     )
 }
 
-fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: bool) -> Result<(), StoreError> {
+pub(super) fn put_document(
+    db: &Connection,
+    client: Client,
+    metadata: &str,
+    void_consents: bool,
+) -> Result<(), StoreError> {
     let Some(found) = find(db, &client.tenant, &client.id)? else { return insert(db, &client, metadata) };
     if found.client.origin != ClientOrigin::MetadataDocument {
         return Err(StoreError::Conflict("the id belongs to a client that is not known by a document".to_owned()));
@@ -192,6 +191,53 @@ fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: 
     }
     // What an operator decided about a client (disabled, bound to a resource) outlives its document.
     update(db, found.no, &Client { metadata: client.metadata, document: client.document, ..found.client }, metadata)
+}
+
+/// Remembers that a client's document was fetched and says what it said before.
+pub(super) fn note_age(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &ClientId,
+    age: DocumentAge,
+) -> Result<Update, StoreError> {
+    let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
+    update(db, found.no, &Client { document: Some(age), ..found.client }, &found.metadata)?;
+    Ok(Update::Done)
+}
+
+/// Switches a client off or on.
+pub(super) fn set_disabled(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &ClientId,
+    disabled: bool,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
+    update(db, found.no, &Client { disabled, ..found.client }, &found.metadata)?;
+    if disabled {
+        audit::announce(db, row.at, &Change::ClientDisabled(tenant.clone(), id.clone()))?;
+    }
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+/// Puts a new secret first.
+pub(super) fn rotate_secret(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &ClientId,
+    new: ClientSecretHash,
+    previous_until: Timestamp,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
+    let secrets = rotated_secrets(&found.client.secrets, new, previous_until, row.at);
+    let client = Client { secrets, ..found.client };
+    put_secrets(db, found.no, &client)?;
+    update(db, found.no, &client, &found.metadata)?;
+    audit::append(db, row)?;
+    Ok(Update::Done)
 }
 
 /// Removes the secrets that have ended by `now`; how many clients had one.
@@ -251,148 +297,4 @@ pub(super) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &Au
     audit::announce(db, row.at, &Change::ClientDeleted(tenant.clone(), id.clone()))?;
     audit::append(db, row)?;
     Ok(Update::Done)
-}
-
-#[async_trait]
-impl ClientStore for EmbeddedStore {
-    async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError> {
-        let metadata = limits::client(&client)?;
-        self.write(move |db| {
-            if find(db, &client.tenant, &client.id)?.is_some() {
-                return Ok(Insertion::Exists);
-            }
-            if let Some(hash) = registration(&client)
-                && find_registered(db, &client.tenant, &hash)?.is_some()
-            {
-                return Ok(Insertion::Same);
-            }
-            if client.origin != ClientOrigin::Manual && !has_room(db, &client.tenant, client.origin, cap, audit.at)? {
-                return Ok(Insertion::Full);
-            }
-            insert(db, &client, &metadata)?;
-            audit::append(db, &audit)?;
-            Ok(Insertion::Inserted)
-        })
-        .await
-    }
-
-    async fn find_registered(
-        &self,
-        tenant: &TenantId,
-        metadata: &ClientMetadata,
-        now: Timestamp,
-    ) -> Result<Option<Client>, StoreError> {
-        let (tenant, Some(hash)) = (tenant.clone(), metadata.registration_hash()) else { return Ok(None) };
-        let Some((found, registered_at)) = self.read(move |db| find_registered(db, &tenant, &hash)).await? else {
-            return Ok(None);
-        };
-        if now >= registered_at.plus(REGISTERED_AGAIN_EVERY) {
-            let sql = "UPDATE client SET registered_at = ?2 WHERE no = ?1";
-            // No row when the client was removed meanwhile.
-            if self.write(move |db| execute(db, sql, params![found.no, now])).await? == 0 {
-                return Ok(None);
-            }
-        }
-        Ok(Some(found.client))
-    }
-
-    async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError> {
-        let (tenant, id) = (tenant.clone(), id.clone());
-        self.read(move |db| Ok(find(db, &tenant, &id)?.map(|found| found.client))).await
-    }
-
-    async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
-        let tenant = tenant.clone();
-        self.read(move |db| {
-            let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no");
-            row::all(db, &sql, [&tenant], |c| Ok(read(db, c)?.client))
-        })
-        .await
-    }
-
-    async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
-        let tenant = tenant.clone();
-        self.read(move |db| {
-            // The word itself, not a parameter: an index holds the operators' clients alone.
-            let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = 'manual' ORDER BY no");
-            row::all(db, &sql, [&tenant], |c| Ok(read(db, c)?.client))
-        })
-        .await
-    }
-
-    async fn put_document_client(
-        &self,
-        client: Client,
-        void_consents: bool,
-        audit: Option<AuditRow>,
-    ) -> Result<(), StoreError> {
-        let metadata = limits::client(&client)?;
-        self.write(move |db| {
-            put_document(db, client, &metadata, void_consents)?;
-            audit.map_or(Ok(()), |row| audit::append(db, &row))
-        })
-        .await
-    }
-
-    async fn note_document_age(
-        &self,
-        tenant: &TenantId,
-        id: &ClientId,
-        age: DocumentAge,
-    ) -> Result<Update, StoreError> {
-        let (tenant, id) = (tenant.clone(), id.clone());
-        self.write(move |db| {
-            let Some(found) = find(db, &tenant, &id)? else { return Ok(Update::NotFound) };
-            update(db, found.no, &Client { document: Some(age), ..found.client }, &found.metadata)?;
-            Ok(Update::Done)
-        })
-        .await
-    }
-
-    async fn set_client_disabled(
-        &self,
-        tenant: &TenantId,
-        id: &ClientId,
-        disabled: bool,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        let (tenant, id) = (tenant.clone(), id.clone());
-        let by = EndedBy::of(&audit);
-        let work = move |db: &Connection| {
-            let Some(found) = find(db, &tenant, &id)? else { return Ok(Update::NotFound) };
-            update(db, found.no, &Client { disabled, ..found.client }, &found.metadata)?;
-            if disabled {
-                audit::announce(db, audit.at, &Change::ClientDisabled(tenant.clone(), id.clone()))?;
-            }
-            audit::append(db, &audit)?;
-            Ok(Update::Done)
-        };
-        if disabled { self.write_urgently(by, work).await } else { self.write(work).await }
-    }
-
-    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update, StoreError> {
-        let (tenant, id) = (tenant.clone(), id.clone());
-        self.write_urgently(EndedBy::of(&audit), move |db| remove(db, &tenant, &id, &audit)).await
-    }
-
-    async fn rotate_client_secret(
-        &self,
-        tenant: &TenantId,
-        id: &ClientId,
-        new: ClientSecretHash,
-        previous_until: Timestamp,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        let (tenant, id) = (tenant.clone(), id.clone());
-        self.write(move |db| {
-            let Some(found) = find(db, &tenant, &id)? else { return Ok(Update::NotFound) };
-            let secrets = rotated_secrets(&found.client.secrets, new, previous_until, audit.at);
-            let client = Client { secrets, ..found.client };
-            put_secrets(db, found.no, &client)?;
-            update(db, found.no, &client, &found.metadata)?;
-            audit::append(db, &audit)?;
-            Ok(Update::Done)
-        })
-        .await
-    }
 }

@@ -1,13 +1,12 @@
 //! What is noted of the time, and what has to be done when it turns out that the clock was wrong.
 
-use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::super::clock::{AHEAD, put_back};
-use super::super::{AuditRow, Change, ClockNote, ClockStore, StoreError};
+use super::super::{AuditRow, Change, ClockNote, StoreError};
 use super::row::{self, execute, execute_once};
 use super::seal::Sealed;
-use super::{EmbeddedStore, audit, clients, grants, sessions, tokens};
+use super::{audit, clients, grants, sessions, tokens};
 use crate::oauth::Timestamp;
 
 /// What was made later than ?1 and need not be kept.
@@ -29,7 +28,8 @@ const MOVED_BACK: [&str; 5] = [
     "UPDATE login_failure SET last_failed_at = ?2 WHERE last_failed_at > ?1",
 ];
 
-fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+/// Does what has to be done when the clock turns out to have been ahead; how many rows that changed.
+pub(super) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
     let latest = now.plus(AHEAD);
     let mut changed = clients::remove_ended_secrets(db, told)?;
     let sql = "SELECT tenant, hash FROM access_token WHERE issued_at > ?1";
@@ -74,41 +74,23 @@ fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, St
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
-#[async_trait]
-impl ClockStore for EmbeddedStore {
-    async fn clock_note(&self) -> Result<Option<ClockNote>, StoreError> {
-        let sql = "SELECT seen_at, accepted_at FROM clock UNION ALL
-            SELECT * FROM (SELECT at, NULL FROM audit ORDER BY no DESC LIMIT 1) LIMIT 1";
-        self.read(move |db| {
-            row::one(db, sql, [], |c| Ok(ClockNote { seen_at: c.moment()?, accepted_at: c.optional_moment()? }))
-        })
-        .await
-    }
+/// Reads what is noted; in a store that has no note yet, the time of its newest audit row.
+pub(super) fn note(db: &Connection) -> Result<Option<ClockNote>, StoreError> {
+    let sql = "SELECT seen_at, accepted_at FROM clock UNION ALL
+        SELECT * FROM (SELECT at, NULL FROM audit ORDER BY no DESC LIMIT 1) LIMIT 1";
+    row::one(db, sql, [], |c| Ok(ClockNote { seen_at: c.moment()?, accepted_at: c.optional_moment()? }))
+}
 
-    async fn note_time(&self, seen: Timestamp) -> Result<(), StoreError> {
-        self.write(move |db| {
-            let sql = "INSERT INTO clock (one, seen_at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET seen_at = ?1";
-            execute_once(db, sql, [seen])
-        })
-        .await
-    }
+/// Notes the time.
+pub(super) fn note_seen(db: &Connection, seen: Timestamp) -> Result<(), StoreError> {
+    let sql = "INSERT INTO clock (one, seen_at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET seen_at = ?1";
+    execute_once(db, sql, [seen])
+}
 
-    async fn accept_time(&self, audit: AuditRow) -> Result<(), StoreError> {
-        self.write(move |db| {
-            let sql = "INSERT INTO clock (one, seen_at, accepted_at) VALUES (1, ?1, ?1)
-                ON CONFLICT (one) DO UPDATE SET seen_at = ?1, accepted_at = ?1";
-            execute_once(db, sql, [audit.at])?;
-            audit::append(db, &audit)
-        })
-        .await
-    }
-
-    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        self.write(move |db| turn_back(db, told, now)).await
-    }
-
-    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64, StoreError> {
-        let changed = self.write(move |db| clients::shorten_secrets(db, latest.plus(AHEAD), latest)).await?;
-        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
-    }
+/// Notes the time as one that an operator has accepted.
+pub(super) fn accept(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
+    let sql = "INSERT INTO clock (one, seen_at, accepted_at) VALUES (1, ?1, ?1)
+        ON CONFLICT (one) DO UPDATE SET seen_at = ?1, accepted_at = ?1";
+    execute_once(db, sql, [row.at])?;
+    audit::append(db, row)
 }

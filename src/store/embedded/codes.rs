@@ -63,7 +63,7 @@ pub(super) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Resu
 
 /// Reads every code, to see whether it can be read.
 pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
-    super::check::unreadable(db, SELECT, "authorization code", |c| {
+    row::unreadable(db, SELECT, "authorization code", |c| {
         let intact = read(c)?.code.challenge.is_some();
         intact.then_some(()).ok_or_else(|| StoreError::Corrupt("a code does not match its seal".to_owned()))
     })

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::super::StoreError;
 use super::super::migrate::{self, Applied, MIGRATIONS, Migration};
-use super::{restore, row};
+use super::{backup_mark, row};
 use crate::files::private;
 use crate::oauth::Timestamp;
 
@@ -130,8 +130,8 @@ pub(super) fn migrate(
     let _lock = apply(connection, MIGRATIONS, file, held)?;
     // A transaction of its own, for which references are in force; the mark says until then that it is to be done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if restore::is_marked(&transaction)? {
-        restore::begin_anew(&transaction, now)?;
+    if backup_mark::is_marked(&transaction)? {
+        backup_mark::begin_anew(&transaction, now)?;
     }
     Ok(transaction.commit()?)
 }
@@ -173,7 +173,7 @@ fn apply_all(
     let outstanding = migrate::outstanding(known, &applied(&transaction)?)?;
     // A server knows the schema that it started with: an older one would meet tables that it does not understand.
     let lock = match held {
-        None if tables > 0 && (!outstanding.is_empty() || restore::is_marked(&transaction)?) => {
+        None if tables > 0 && (!outstanding.is_empty() || backup_mark::is_marked(&transaction)?) => {
             Some(lock_for_change(file)?)
         }
         Some(_) | None => None,
@@ -208,7 +208,7 @@ fn is_up_to_date(connection: &Connection) -> Result<bool, StoreError> {
     Ok(id == APPLICATION_ID
         && row::number(&state, "SELECT count(*) FROM sqlite_schema")? > 0
         && migrate::outstanding(MIGRATIONS, &applied(&state)?)?.is_empty()
-        && !restore::is_marked(&state)?)
+        && !backup_mark::is_marked(&state)?)
 }
 
 /// Returns why this program cannot work with a store, if that was made by a newer one.

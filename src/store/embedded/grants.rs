@@ -1,21 +1,13 @@
-//! Grant rows, and the door to codes, tokens and rotation.
+//! Grant rows.
 
-use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::super::issuance::settled;
 use super::super::outcome::Ended;
-use super::super::{
-    AuditRow, Change, Consent, GrantStore, Recorded, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError,
-    Update, UseReport, limits,
-};
-use super::operation::EndedBy;
+use super::super::{Change, StoreError};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{EmbeddedStore, accounts, audit, clients, codes, sessions, tokens, uses};
-use crate::oauth::{
-    AccessTokenRecord, ClientId, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash,
-};
+use super::{audit, sessions};
+use crate::oauth::{ClientId, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
@@ -71,9 +63,25 @@ pub(super) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Op
     row::one(db, &format!("{SELECT} WHERE g.tenant = ?1 AND g.id = ?2"), params![tenant, id], read)
 }
 
+/// Lists the grants of a subject and/or client that stand and are not past their end, newest first.
+pub(super) fn list(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: Option<&Subject>,
+    client: Option<&ClientId>,
+    now: Timestamp,
+) -> Result<Vec<Grant>, StoreError> {
+    let parties = of_parties(subject, client);
+    let sql = format!(
+        "{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?4 AND g.idle_until > ?4
+         AND g.{parties} ORDER BY g.no DESC"
+    );
+    row::all(db, &sql, params![tenant, subject, client, now], |c| Ok(read(c)?.grant))
+}
+
 /// Reads every grant, to see whether it can be read.
 pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
-    super::check::unreadable(db, SELECT, "grant", |c| read(c).map(drop))
+    row::unreadable(db, SELECT, "grant", |c| read(c).map(drop))
 }
 
 /// Adds a grant; its number.
@@ -195,164 +203,5 @@ pub(super) fn end_every(db: &Connection, at: Timestamp) -> Result<u64, StoreErro
             count = count.saturating_add(1);
         }
         last = newest;
-    }
-}
-
-#[async_trait]
-impl GrantStore for EmbeddedStore {
-    async fn insert_code(
-        &self,
-        code: CodeRecord,
-        interaction: TokenHash,
-        remember: Option<Consent>,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        limits::resource(code.resource.as_str())?;
-        self.write(move |db| codes::insert(db, &code, &interaction, remember.as_ref(), &audit)).await
-    }
-
-    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError> {
-        let (tenant, hash) = (tenant.clone(), *hash);
-        self.read(move |db| Ok(codes::find(db, &tenant, &hash)?.map(|found| found.code))).await
-    }
-
-    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError> {
-        self.redeem(request).await
-    }
-
-    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError> {
-        let tenant = tenant.clone();
-        self.read(move |db| Ok(find(db, &tenant, id)?.map(|found| found.grant))).await
-    }
-
-    async fn list_grants(
-        &self,
-        tenant: &TenantId,
-        subject: Option<&Subject>,
-        client: Option<&ClientId>,
-        now: Timestamp,
-    ) -> Result<Vec<Grant>, StoreError> {
-        let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
-        self.read(move |db| {
-            let parties = of_parties(subject.as_ref(), client.as_ref());
-            let sql = format!(
-                "{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?4 AND g.idle_until > ?4
-                 AND g.{parties} ORDER BY g.no DESC"
-            );
-            row::all(db, &sql, params![tenant, subject, client, now], |c| Ok(read(c)?.grant))
-        })
-        .await
-    }
-
-    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
-        self.rotate(request).await
-    }
-
-    async fn record_uses(&self, report: UseReport) -> Result<Recorded, StoreError> {
-        self.record(report).await
-    }
-
-    async fn insert_operator_token(
-        &self,
-        grant: Grant,
-        token: AccessTokenRecord,
-        audit: AuditRow,
-    ) -> Result<(), StoreError> {
-        limits::resource(grant.resource.as_str())?;
-        let grant = settled(grant);
-        self.write(move |db| {
-            let client_no = clients::number(db, &grant.tenant, &grant.client)?;
-            let account_no = accounts::number(db, &grant.tenant, &grant.subject)?;
-            let grant_no = insert(db, &grant, client_no, account_no)?;
-            tokens::insert(db, grant_no, &grant, &token)?;
-            clients::used(db, client_no, grant.created_at)?;
-            audit::append(db, &audit)
-        })
-        .await
-    }
-
-    async fn find_access_token(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<AccessTokenRecord>, StoreError> {
-        let wanted = [(tenant.clone(), *hash)];
-        Ok(self.read(move |db| tokens::find_live(db, &wanted, now)).await?.pop().flatten())
-    }
-
-    async fn find_access_tokens(
-        &self,
-        wanted: &[(TenantId, TokenHash)],
-        now: Timestamp,
-    ) -> Result<Vec<Option<AccessTokenRecord>>, StoreError> {
-        let wanted = wanted.to_vec();
-        self.read(move |db| tokens::find_live(db, &wanted, now)).await
-    }
-
-    async fn find_void_tokens(
-        &self,
-        wanted: &[(TenantId, TokenHash)],
-        now: Timestamp,
-    ) -> Result<Vec<bool>, StoreError> {
-        let wanted = wanted.to_vec();
-        self.read(move |db| uses::find_void(db, &wanted, now)).await
-    }
-
-    async fn live_access_tokens(
-        &self,
-        after: u64,
-        limit: u32,
-        now: Timestamp,
-    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError> {
-        self.read(move |db| tokens::live(db, after, limit, now)).await
-    }
-
-    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError> {
-        let tenant = tenant.clone();
-        self.write_urgently(EndedBy::of(&audit), move |db| {
-            if !end(db, &tenant, id, audit.at)? {
-                return Ok(Update::NotFound);
-            }
-            audit::append(db, &audit)?;
-            Ok(Update::Done)
-        })
-        .await
-    }
-
-    async fn revoke_access_token(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        let (tenant, hash) = (tenant.clone(), *hash);
-        self.write_urgently(EndedBy::of(&audit), move |db| {
-            // A client that revokes a token has received it.
-            uses::mark_used(db, &tenant, &hash)?;
-            if !tokens::remove(db, &tenant, &hash)? {
-                return Ok(Update::NotFound);
-            }
-            audit::announce(db, audit.at, &Change::AccessTokenRevoked(tenant.clone(), hash))?;
-            audit::append(db, &audit)?;
-            Ok(Update::Done)
-        })
-        .await
-    }
-
-    async fn revoke_grants(
-        &self,
-        tenant: &TenantId,
-        subject: Option<&Subject>,
-        client: Option<&ClientId>,
-        audit: AuditRow,
-    ) -> Result<u64, StoreError> {
-        let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
-        self.write_urgently(EndedBy::of(&audit), move |db| {
-            let ended = end_all(db, &tenant, subject.as_ref(), client.as_ref(), audit.at)?;
-            ended.row(audit.clone()).map_or(Ok(()), |row| audit::append(db, &row))?;
-            Ok(ended.grants)
-        })
-        .await
     }
 }

@@ -7,26 +7,13 @@ use super::super::{Interaction, InteractionStep, PendingLimits, Source, StoreErr
 use super::clients;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
+use super::words::{parse_step, step_word};
 use crate::oauth::{ClientId, TenantId, Timestamp, TokenHash};
 
 const SELECT: &str =
     "SELECT i.id, i.cookie, i.tenant, c.client_id, i.request, i.step, i.session_hash, i.source, i.host,
         i.created_at, i.expires_at, i.seal
     FROM interaction i LEFT JOIN client c ON c.no = i.client_no";
-
-pub(super) const fn step_word(step: InteractionStep) -> &'static str {
-    match step {
-        InteractionStep::LogIn => "log_in",
-        InteractionStep::Consent => "consent",
-        InteractionStep::Ended => "ended",
-    }
-}
-
-fn parse_step(word: &str) -> Option<InteractionStep> {
-    [InteractionStep::LogIn, InteractionStep::Consent, InteractionStep::Ended]
-        .into_iter()
-        .find(|step| step_word(*step) == word)
-}
 
 fn read(c: &mut Columns<'_>) -> Result<Interaction, StoreError> {
     let interaction = Interaction {
@@ -68,7 +55,7 @@ pub(super) fn find(
 
 /// Reads every one, to see whether it can be read.
 pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut found = super::check::unreadable(db, SELECT, "pending authorization", |c| read(c).map(drop))?;
+    let mut found = row::unreadable(db, SELECT, "pending authorization", |c| read(c).map(drop))?;
     let counted = "SELECT pool, site, host, sum(weight), max(no) FROM interaction_place GROUP BY pool, site, host
         UNION ALL SELECT pool, site, '', sum(weight), max(no) FROM interaction_place GROUP BY pool, site
         UNION ALL SELECT pool, '', '', sum(weight), 0 FROM interaction_place GROUP BY pool";

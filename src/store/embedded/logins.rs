@@ -1,16 +1,19 @@
 //! Where accounts have signed in from, and failed logins by name.
 
-use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::super::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
-use super::super::{LoginHistory, LoginPlace, LoginStore, StoreError};
+use super::super::{LoginPlace, StoreError};
 use super::row::{self, execute, execute_once};
-use super::{EmbeddedStore, accounts};
 use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp};
 
 /// How many attempts at a name failed in a row.
-fn failures(db: &Connection, tenant: &TenantId, name: &LoginNameHash, now: Timestamp) -> Result<u32, StoreError> {
+pub(super) fn failures(
+    db: &Connection,
+    tenant: &TenantId,
+    name: &LoginNameHash,
+    now: Timestamp,
+) -> Result<u32, StoreError> {
     let sql = "SELECT failures, last_failed_at FROM login_failure WHERE tenant = ?1 AND name = ?2";
     let found = row::one(db, sql, params![tenant, name], |c| Ok((c.small()?, c.moment()?)))?;
     Ok(found.filter(|(_, last)| now < last.plus(LOGIN_FAILURES_KEPT)).map_or(0, |(failures, _)| failures))
@@ -46,7 +49,8 @@ fn remember(
     .map(drop)
 }
 
-fn last_login(
+/// Finds when somebody last signed in from a place.
+pub(super) fn last_login(
     db: &Connection,
     tenant: &TenantId,
     subject: &str,
@@ -57,85 +61,54 @@ fn last_login(
     row::one(db, sql, params![tenant, subject, place.to_stored()], |c| c.moment())
 }
 
-#[async_trait]
-impl LoginStore for EmbeddedStore {
-    async fn find_login(
-        &self,
-        tenant: &TenantId,
-        name: &str,
-        hash: &LoginNameHash,
-        places: [LoginPlace; 2],
-        now: Timestamp,
-    ) -> Result<LoginHistory, StoreError> {
-        let (tenant, name, hash) = (tenant.clone(), name.to_lowercase(), *hash);
-        self.read(move |db| {
-            let account = accounts::find_by_name(db, &tenant, &name)?;
-            let subject = account.as_ref().map_or("", |a| a.subject.as_str());
-            let [first, second] = places;
-            let last_logins = [last_login(db, &tenant, subject, first)?, last_login(db, &tenant, subject, second)?];
-            Ok(LoginHistory { failures: failures(db, &tenant, &hash, now)?, last_logins, account })
-        })
-        .await
-    }
+/// Counts an attempt at a name that failed; how many have failed in a row.
+pub(super) fn record_failure(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &LoginNameHash,
+    subject: Option<&Subject>,
+    now: Timestamp,
+) -> Result<u32, StoreError> {
+    let failures = failures(db, tenant, hash, now)?.saturating_add(1);
+    execute_once(
+        db,
+        "INSERT OR REPLACE INTO login_failure (tenant, name, failures, last_failed_at) VALUES (?1, ?2, ?3, ?4)",
+        params![tenant, hash, failures, now],
+    )?;
+    // The same statement, and no row, where no account has the name. The seal leaves both counts out.
+    execute(
+        db,
+        "UPDATE account SET failed_logins = min(failed_logins + 1, 4294967295), last_failed_at = ?3
+         WHERE tenant = ?1 AND subject = ?2",
+        params![tenant, subject.map_or("", Subject::as_str), now],
+    )?;
+    Ok(failures)
+}
 
-    async fn record_login_failure(
-        &self,
-        tenant: &TenantId,
-        hash: &LoginNameHash,
-        subject: Option<&Subject>,
-        now: Timestamp,
-    ) -> Result<u32, StoreError> {
-        let (tenant, hash, subject) = (tenant.clone(), *hash, subject.cloned());
-        self.write(move |db| {
-            let failures = failures(db, &tenant, &hash, now)?.saturating_add(1);
-            execute_once(
-                db,
-                "INSERT OR REPLACE INTO login_failure (tenant, name, failures, last_failed_at) VALUES (?1, ?2, ?3, ?4)",
-                params![tenant, hash, failures, now],
-            )?;
-            // The same statement, and no row, where no account has the name. The seal leaves both counts out.
-            execute(
-                db,
-                "UPDATE account SET failed_logins = min(failed_logins + 1, 4294967295), last_failed_at = ?3
-                 WHERE tenant = ?1 AND subject = ?2",
-                params![tenant, subject.as_ref().map_or("", Subject::as_str), now],
-            )?;
-            Ok(failures)
-        })
-        .await
-    }
+/// Ends the count of failures, and remembers from where somebody has signed in.
+pub(super) fn record_success(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    hash: &LoginNameHash,
+    places: [LoginPlace; 2],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    forget_failures(db, tenant, hash)?;
+    let account = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
+    let Some(no) = row::one(db, account, params![tenant, subject], |c| c.no())? else { return Ok(()) };
+    execute(db, "UPDATE account SET failed_logins = 0 WHERE no = ?1 AND failed_logins <> 0", [no])?;
+    places.into_iter().try_for_each(|place| remember(db, no, tenant, place, now))
+}
 
-    async fn record_login_success(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        hash: &LoginNameHash,
-        places: [LoginPlace; 2],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (tenant, subject, hash) = (tenant.clone(), subject.clone(), *hash);
-        self.write(move |db| {
-            forget_failures(db, &tenant, &hash)?;
-            let account = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
-            let Some(no) = row::one(db, account, params![tenant, subject], |c| c.no())? else { return Ok(()) };
-            execute(db, "UPDATE account SET failed_logins = 0 WHERE no = ?1 AND failed_logins <> 0", [no])?;
-            places.into_iter().try_for_each(|place| remember(db, no, &tenant, place, now))
-        })
-        .await
-    }
-
-    async fn forget_login_places(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        places: Vec<LoginPlace>,
-    ) -> Result<(), StoreError> {
-        let (tenant, subject) = (tenant.clone(), subject.clone());
-        self.write(move |db| {
-            let sql = "DELETE FROM login_network WHERE network = ?3
-                AND account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)";
-            places.iter().try_for_each(|place| execute(db, sql, params![tenant, subject, place.to_stored()]).map(drop))
-        })
-        .await
-    }
+/// Forgets places that an account has signed in from.
+pub(super) fn forget_places(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    places: &[LoginPlace],
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM login_network WHERE network = ?3
+        AND account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)";
+    places.iter().try_for_each(|place| execute(db, sql, params![tenant, subject, place.to_stored()]).map(drop))
 }

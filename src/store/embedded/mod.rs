@@ -14,6 +14,7 @@ use crate::oauth::Timestamp;
 
 mod accounts;
 mod audit;
+mod backup_mark;
 mod check;
 mod clients;
 mod clock;
@@ -26,7 +27,10 @@ mod disk;
 mod fault;
 mod figures;
 mod grants;
+#[cfg(test)]
+mod growth;
 mod header;
+mod in_force;
 mod interactions;
 mod logins;
 mod names;
@@ -38,14 +42,15 @@ mod refresh;
 mod registrations;
 mod restore;
 mod retention;
-mod reuse;
 mod row;
 mod seal;
 mod sessions;
+mod stores;
 mod sweep;
 mod tokens;
 mod unstored;
 mod uses;
+mod words;
 mod worker;
 mod writer;
 

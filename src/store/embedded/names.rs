@@ -2,10 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::{Account, AuditRow, Change, Renaming, StoreError};
+use super::super::{Account, StoreError};
 use super::row::{self, execute, execute_once};
-use super::seal::Sealed as _;
-use super::{accounts, audit};
 use crate::oauth::{Subject, TenantId};
 
 /// Returns whether somebody else than `subject` has a name, or had it once.
@@ -29,26 +27,9 @@ pub(super) fn reserve(db: &Connection, account: &Account) -> Result<(), StoreErr
     )
 }
 
-/// Gives an account another name, if it is free for it.
-pub(super) fn rename(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &Subject,
-    name: String,
-    row: &AuditRow,
-) -> Result<Renaming, StoreError> {
-    let Some((no, account)) = accounts::find(db, tenant, subject)? else { return Ok(Renaming::NotFound) };
-    if is_of_another(db, tenant, &name, subject)? {
-        return Ok(Renaming::Taken);
-    }
-    reserve(db, &account)?;
-    execute(db, "DELETE FROM former_name WHERE tenant = ?1 AND name = ?2", params![tenant, name])?;
-    let account = Account { name, ..account };
-    let sql = "UPDATE account SET name = ?2, seal = ?3 WHERE no = ?1";
-    execute_once(db, sql, params![no, account.name, account.seal()])?;
-    audit::announce(db, row.at, &Change::AccountRenamed(tenant.clone(), subject.clone()))?;
-    audit::append(db, row)?;
-    Ok(Renaming::Done)
+/// Ends the keeping of a name that its former owner takes again.
+pub(super) fn release(db: &Connection, tenant: &TenantId, name: &str) -> Result<(), StoreError> {
+    execute(db, "DELETE FROM former_name WHERE tenant = ?1 AND name = ?2", params![tenant, name]).map(drop)
 }
 
 /// Lists the names that accounts of a tenant had, with whose they were.

@@ -5,14 +5,10 @@ use rusqlite::{Connection, params};
 use super::super::clock::borne_out;
 use super::super::record::{CLIENT_SPARED, CLIENTS_LOOKED_AT};
 use super::super::{AuditRow, StoreError, Update};
-use super::clients::{COLUMNS, Found, origin_word, read, remove};
-use super::row;
-use crate::oauth::{Client, ClientOrigin, TenantId, Timestamp, TokenHash};
-
-/// Returns what identifies the registration of a public client that registered by itself.
-pub(super) fn registration(client: &Client) -> Option<TokenHash> {
-    client.metadata.registration_hash().filter(|_| client.origin == ClientOrigin::Registered)
-}
+use super::clients::{COLUMNS, Found, read, registration, remove};
+use super::row::{self, execute};
+use super::words::origin_word;
+use crate::oauth::{ClientOrigin, TenantId, Timestamp, TokenHash};
 
 /// Finds the client of a registration, and when it last registered.
 pub(super) fn find_registered(
@@ -26,6 +22,11 @@ pub(super) fn find_registered(
     let Some(found) = found.filter(|found| registration(&found.client) == Some(*hash)) else { return Ok(None) };
     let registered_at = row::one(db, "SELECT registered_at FROM client WHERE no = ?1", [found.no], |c| c.moment())?;
     Ok(registered_at.map(|registered_at| (found, registered_at)))
+}
+
+/// Notes that a client has registered again; whether it is still there.
+pub(super) fn note_again(db: &Connection, no: i64, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(execute(db, "UPDATE client SET registered_at = ?2 WHERE no = ?1", params![no, now])? > 0)
 }
 
 /// Returns whether there may be one more of this origin, after making room if need be.

@@ -1,63 +1,16 @@
-//! A store that was put back from a backup: how it is recognised, what it ends, and the putting back itself.
-//!
-//! Whatever was spent or revoked after the backup was made would come alive again with it: used codes and links, ended
-//! sessions, spent refresh tokens, revoked access. Nothing of it can be told apart, so all of it ends.
+//! Putting a backup in the place of a store, which is kept.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
-
-use super::super::{AuditEvent, AuditRow, StoreError};
+use super::super::StoreError;
+use super::check;
 use super::connection::{self, FILE, ServerLock, beside, flush_folder, remove, unavailable};
 use super::header::Header;
-use super::row::{self, execute};
-use super::{audit, check, grants};
 use crate::files::private::give_to_owner;
 use crate::files::{ReadError, name_of};
 use crate::oauth::Timestamp;
-
-/// `PRAGMA user_version` of a copy that nobody has served from yet; 0 in every other file.
-const BACKUP: u32 = 1;
-
-/// Secrets that would be good once more, permissions that may have been taken back, and the hashes of live tokens. Used
-/// codes stay: they tell a replay.
-const ENDED: [&str; 7] = [
-    "DELETE FROM access_token",
-    "DELETE FROM void_token",
-    "DELETE FROM code WHERE used_at IS NULL",
-    "DELETE FROM consent",
-    "DELETE FROM interaction",
-    "DELETE FROM login_session",
-    "DELETE FROM setup_link",
-];
-
-/// Marks a copy as one.
-pub(super) fn mark(copy: &Connection) -> Result<(), StoreError> {
-    Ok(copy.pragma_update(None, "user_version", BACKUP)?)
-}
-
-/// Returns whether a store is a copy that nobody has served from yet.
-pub(super) fn is_marked(db: &Connection) -> Result<bool, StoreError> {
-    Ok(row::number(db, "PRAGMA user_version")? == u64::from(BACKUP))
-}
-
-/// Ends what the backup still holds open, and takes its mark away; in the transaction that opens the store.
-pub(super) fn begin_anew(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
-    // Kept as revoked: a token of a later generation then proves that the store was set back (RT-16).
-    let grants = grants::end_every(db, now)?;
-    for ended in ENDED {
-        execute(db, ended, [])?;
-    }
-    for tenant in row::all(db, "SELECT DISTINCT tenant FROM account", [], |c| c.tenant())? {
-        let reason = Some(format!("{grants} grants ended"));
-        let row = AuditRow { reason, ..AuditRow::new(now, tenant, AuditEvent::StoreRestored) };
-        audit::append(db, &row)?;
-    }
-    tracing::warn!(grants, "the store is a backup put back: sessions, links, grants and tokens of it have ended");
-    Ok(db.pragma_update(None, "user_version", 0)?)
-}
 
 /// Why a backup was not restored. The store is as it was before.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,6 @@ use rusqlite::{Connection, Params, params};
 
 use super::super::audit_query::{PRUNED_AT_ONCE, ROW_BYTES};
 use super::super::{AuditEvent, AuditRetention, AuditRow, Pruned, StoreError};
-use super::audit;
 use super::row::{self, Columns, execute, execute_once, storable};
 use crate::oauth::Timestamp;
 
@@ -60,16 +59,8 @@ fn sums(db: &Connection) -> Result<Sums, StoreError> {
     found?.ok_or_else(|| StoreError::Corrupt("the size of the audit trail is not there".to_owned()))
 }
 
-/// Does one step of pruning; `row` is written when it removes anything.
-pub(super) fn prune(db: &Connection, keep: &AuditRetention, row: Option<&AuditRow>) -> Result<Pruned, StoreError> {
-    let pruned = step(db, keep)?;
-    if pruned.rows > 0 {
-        row.map_or(Ok(()), |row| audit::append(db, row))?;
-    }
-    Ok(pruned)
-}
-
-fn step(db: &Connection, keep: &AuditRetention) -> Result<Pruned, StoreError> {
+/// Does one step of pruning.
+pub(super) fn step(db: &Connection, keep: &AuditRetention) -> Result<Pruned, StoreError> {
     if let Some(since) = keep.since {
         let rows = remove_older(db, since)?;
         if rows > 0 {

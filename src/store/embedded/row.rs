@@ -8,6 +8,9 @@ use crate::oauth::{
     ClientId, GrantId, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
 
+/// Problems told of one table at most: enough to see the extent.
+const TOLD: usize = 20;
+
 macro_rules! stored_as_text {
     ($($name:ident),*) => {
         $(impl ToSql for $name {
@@ -229,6 +232,28 @@ pub(super) fn each(
     #[cfg(test)]
     super::cost::note(db, sql, &statement);
     Ok(())
+}
+
+/// Reads every row of a query; what cannot be read is told.
+pub(super) fn unreadable(
+    db: &Connection,
+    sql: &str,
+    what: &str,
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<(), StoreError>,
+) -> Result<Vec<String>, StoreError> {
+    let mut told = Vec::new();
+    let all = all(db, sql, [], |c| {
+        if let Err(error) = read(c)
+            && told.len() < TOLD
+        {
+            told.push(format!("{what}: {error}"));
+        }
+        Ok(())
+    });
+    if let Err(error) = all {
+        told.push(format!("{what}: {error}"));
+    }
+    Ok(told)
 }
 
 /// Reads the one number that a query without parameters yields.

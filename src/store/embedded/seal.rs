@@ -4,8 +4,10 @@
 
 use super::super::{Account, AccountStatus, Consent, Interaction, LoginSession, SetupLink, Source, StoreError};
 use super::row::storable;
-use super::tokens::VoidToken;
-use crate::oauth::{AccessTokenRecord, Client, CodeRecord, DocumentSource, FirstUse, Grant, Timestamp};
+use super::words::{origin_word, step_word};
+use crate::oauth::{
+    AccessTokenRecord, Client, CodeRecord, DocumentSource, FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash,
+};
 
 /// A record that carries a seal.
 pub(super) trait Sealed {
@@ -97,7 +99,7 @@ impl Sealed for StoredClient<'_> {
         let fields = Fields::of("client")
             .text(client.tenant.as_str())
             .text(client.id.as_str())
-            .text(super::clients::origin_word(client.origin))
+            .text(origin_word(client.origin))
             .text(metadata)
             .optional(client.resource.as_ref().map(|r| r.as_str().as_bytes()))
             .number(client.disabled.into())
@@ -163,7 +165,7 @@ impl Sealed for Interaction {
             .text(self.tenant.as_str())
             .optional(self.client.as_ref().map(|c| c.as_str().as_bytes()))
             .optional(self.request.as_deref().map(str::as_bytes))
-            .text(super::interactions::step_word(self.step))
+            .text(step_word(self.step))
             .optional(self.session.as_ref().map(|s| s.0.as_slice()))
             .at(self.created_at)
             .at(self.expires_at);
@@ -248,6 +250,14 @@ impl Sealed for AccessTokenRecord {
             .generation(self.generation)
             .finish()
     }
+}
+
+/// An access token that came with a lost answer.
+pub(super) struct VoidToken {
+    pub(super) hash: TokenHash,
+    pub(super) tenant: TenantId,
+    pub(super) grant: GrantId,
+    pub(super) expires_at: Timestamp,
 }
 
 impl Sealed for VoidToken {

@@ -1,16 +1,10 @@
-//! Browser sessions, pending authorizations, remembered consent.
+//! Browser sessions and remembered consent.
 
-use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::super::{
-    Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, SessionStore, StoreError,
-    Update, limits,
-};
-use super::operation::EndedBy;
+use super::super::{Consent, LoginSession, StoreError};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use super::{EmbeddedStore, accounts, audit, interactions};
 use crate::oauth::{ClientId, Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
 
 const SELECT: &str = "SELECT s.hash, s.tenant, a.subject, s.authenticated_at, s.idle_until, s.idle, s.expires_at,
@@ -95,7 +89,13 @@ pub(super) fn insert(db: &Connection, session: &LoginSession, account_no: i64) -
     )
 }
 
-fn touch(
+/// Ends a session; whether it was there.
+pub(super) fn end(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool, StoreError> {
+    Ok(execute(db, "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2", params![tenant, hash])? > 0)
+}
+
+/// Moves the idle end of a session that has not ended, where that is due.
+pub(super) fn touch(
     db: &Connection,
     tenant: &TenantId,
     hash: &TokenHash,
@@ -146,144 +146,37 @@ pub(super) fn put_consent(
     )
 }
 
-/// Reads every session and consent, to see whether it can be read.
-pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut found = super::check::unreadable(db, SELECT, "login session", |c| read(c).map(drop))?;
-    found.extend(super::check::unreadable(db, SELECT_CONSENT, "consent", |c| read_consent(c).map(drop))?);
-    Ok(found)
+/// Finds remembered consent.
+pub(super) fn find_consent(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    client: &ClientId,
+    resource: &ResourceIndicator,
+) -> Result<Option<Consent>, StoreError> {
+    let sql = format!(
+        "{SELECT_CONSENT} WHERE a.tenant = ?1 AND a.subject = ?2 AND c.tenant = ?1 AND c.client_id = ?3
+         AND o.resource = ?4"
+    );
+    row::one(db, &sql, params![tenant, subject, client, resource], read_consent)
 }
 
-#[async_trait]
-impl SessionStore for EmbeddedStore {
-    async fn insert_session(
-        &self,
-        session: LoginSession,
-        replaces: Option<TokenHash>,
-        password_set_at: Option<Timestamp>,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        self.write(move |db| {
-            let account = accounts::find(db, &session.tenant, &session.subject)?;
-            let Some((account_no, _)) = account.filter(|(_, a)| a.may_sign_in_by(password_set_at)) else {
-                return Ok(Update::NotFound);
-            };
-            if let Some(old) = replaces {
-                execute(db, "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2", params![session.tenant, old])?;
-            }
-            insert(db, &session, account_no)?;
-            audit::append(db, &audit)?;
-            Ok(Update::Done)
-        })
-        .await
-    }
+/// Forgets a consent.
+pub(super) fn forget_consent(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    client: &ClientId,
+    resource: &ResourceIndicator,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM consent WHERE account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
+        AND client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3) AND resource = ?4";
+    execute(db, sql, params![tenant, subject, client, resource]).map(drop)
+}
 
-    async fn touch_session(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<LoginSession>, StoreError> {
-        let (tenant, hash) = (tenant.clone(), *hash);
-        let of = tenant.clone();
-        let found = self.read(move |db| find(db, &of, &hash)).await?;
-        let Some(session) = found.filter(|s| s.is_live(now)) else { return Ok(None) };
-        if session.touched(now).is_none() {
-            return Ok(Some(session));
-        }
-        // It may have ended, or been used, since it was read.
-        self.write(move |db| touch(db, &tenant, &hash, now)).await
-    }
-
-    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
-        let (tenant, hash) = (tenant.clone(), *hash);
-        self.write_urgently(EndedBy::of(&audit), move |db| {
-            let sql = "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2";
-            if execute(db, sql, params![tenant, hash])? == 0 {
-                return Ok(Update::NotFound);
-            }
-            audit::append(db, &audit)?;
-            Ok(Update::Done)
-        })
-        .await
-    }
-
-    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<(), StoreError> {
-        interaction.request.as_deref().map_or(Ok(()), limits::document)?;
-        self.write(move |db| interactions::insert(db, &interaction, &limits)).await
-    }
-
-    async fn find_interaction(
-        &self,
-        tenant: &TenantId,
-        id: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<Interaction>, StoreError> {
-        let (tenant, id) = (tenant.clone(), *id);
-        self.read(move |db| interactions::find(db, &tenant, &id, now)).await
-    }
-
-    async fn advance_interaction(
-        &self,
-        tenant: &TenantId,
-        id: &TokenHash,
-        advance: Advance,
-        limits: PendingLimits,
-        now: Timestamp,
-    ) -> Result<Update, StoreError> {
-        let (tenant, id) = (tenant.clone(), *id);
-        self.write(move |db| match interactions::find(db, &tenant, &id, now)?.filter(|i| i.step == advance.from) {
-            Some(interaction) => {
-                let limits = (advance.to == InteractionStep::Consent).then_some(&limits);
-                interactions::advance(db, &interaction, advance.to, advance.session, limits)
-            }
-            None => Ok(Update::NotFound),
-        })
-        .await
-    }
-
-    async fn deny_interaction(
-        &self,
-        tenant: &TenantId,
-        id: &TokenHash,
-        subject: &Subject,
-        client: &ClientId,
-        resource: &ResourceIndicator,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
-        let id = *id;
-        let (tenant, subject, client, resource) = (tenant.clone(), subject.clone(), client.clone(), resource.clone());
-        self.write(move |db| {
-            let waiting =
-                interactions::find(db, &tenant, &id, audit.at)?.filter(|i| i.step == InteractionStep::Consent);
-            let Some(waiting) = waiting else { return Ok(Update::NotFound) };
-            let denied = interactions::advance(db, &waiting, InteractionStep::Ended, None, None)?;
-            execute(
-                db,
-                "DELETE FROM consent WHERE account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
-                 AND client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3) AND resource = ?4",
-                params![tenant, subject, client, resource],
-            )?;
-            audit::append(db, &audit)?;
-            Ok(denied)
-        })
-        .await
-    }
-
-    async fn find_consent(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        client: &ClientId,
-        resource: &ResourceIndicator,
-    ) -> Result<Option<Consent>, StoreError> {
-        let (tenant, subject, client, resource) = (tenant.clone(), subject.clone(), client.clone(), resource.clone());
-        self.read(move |db| {
-            let sql = format!(
-                "{SELECT_CONSENT} WHERE a.tenant = ?1 AND a.subject = ?2 AND c.tenant = ?1 AND c.client_id = ?3
-                 AND o.resource = ?4"
-            );
-            row::one(db, &sql, params![tenant, subject, client, resource], read_consent)
-        })
-        .await
-    }
+/// Reads every session and consent, to see whether it can be read.
+pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut found = row::unreadable(db, SELECT, "login session", |c| read(c).map(drop))?;
+    found.extend(row::unreadable(db, SELECT_CONSENT, "consent", |c| read_consent(c).map(drop))?);
+    Ok(found)
 }

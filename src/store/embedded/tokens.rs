@@ -6,7 +6,7 @@ use super::super::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE};
 use super::super::{Change, RotateRefresh, StoreError};
 use super::audit;
 use super::row::{self, Columns, execute, execute_once};
-use super::seal::{Sealed, opened};
+use super::seal::{Sealed, VoidToken, opened};
 use crate::oauth::{AccessTokenRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
 
 /// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
@@ -121,14 +121,6 @@ pub(super) fn remove_oldest(db: &Connection, grant_no: i64, request: &RotateRefr
     Ok(())
 }
 
-/// An access token that came with a lost answer.
-pub(super) struct VoidToken {
-    pub(super) hash: TokenHash,
-    pub(super) tenant: TenantId,
-    pub(super) grant: GrantId,
-    pub(super) expires_at: Timestamp,
-}
-
 const SELECT_VOID: &str =
     "SELECT v.hash, v.tenant, g.id, v.expires_at, v.seal FROM void_token v JOIN grants g ON g.no = v.grant_no";
 
@@ -186,12 +178,12 @@ pub(super) fn origin(
 
 /// Reads every void token, to see whether it can be read.
 pub(super) fn check_void(db: &Connection) -> Result<Vec<String>, StoreError> {
-    super::check::unreadable(db, SELECT_VOID, "void token", |c| read_void(c).map(drop))
+    row::unreadable(db, SELECT_VOID, "void token", |c| read_void(c).map(drop))
 }
 
 /// Reads every access token, to see whether it can be read.
 pub(super) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
-    super::check::unreadable(db, SELECT, "access token", |c| {
+    row::unreadable(db, SELECT, "access token", |c| {
         c.no()?;
         read(c).map(drop)
     })

@@ -15,7 +15,6 @@ use super::operation::Operation;
 use super::readers::Job;
 use super::row::execute;
 use super::unstored::{Listener, Unstored};
-use super::writer::Request;
 
 /// Operations in one transaction at most: beyond this the flush is no longer what costs.
 const GROUP: usize = 256;
@@ -24,6 +23,14 @@ const GROUP: usize = 256;
 const GROUP_TIME: Duration = Duration::from_millis(2);
 
 type Group = Vec<Box<dyn Operation>>;
+
+/// What the thread is asked for.
+pub(super) enum Request {
+    /// To do something in a transaction.
+    Operation(Box<dyn Operation>),
+    /// To read, while not all that is in force is stored.
+    Read(Job),
+}
 
 /// The thread's own side.
 pub(super) struct Worker {

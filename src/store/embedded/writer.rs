@@ -14,21 +14,13 @@ use tokio::sync::oneshot;
 use super::super::{StoreError, StoreStats, TellUnstored};
 use super::disk::Disk;
 use super::figures::Figures;
-use super::operation::{EndedBy, Operation, Pending, Plain, Work};
-use super::readers::{Job, job};
+use super::operation::{EndedBy, Pending, Plain, Work};
+use super::readers::job;
 use super::unstored::Listener;
-use super::worker::Worker;
+use super::worker::{Request, Worker};
 
 /// Operations that may wait: some seconds' worth on a slow disk. Beyond that the caller is told at once.
 const QUEUE: usize = 4096;
-
-/// What the thread is asked for.
-pub(super) enum Request {
-    /// To do something in a transaction.
-    Operation(Box<dyn Operation>),
-    /// To read, while not all that is in force is stored.
-    Read(Job),
-}
 
 /// The handle by which operations are handed in.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::super::{Recorded, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, UseReport};
-use super::operation::EndedBy;
-use super::{EmbeddedStore, codes, refresh, uses};
+use crate::store::embedded::operation::EndedBy;
+use crate::store::embedded::{EmbeddedStore, codes, refresh, uses};
+use crate::store::{Recorded, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, UseReport};
 
 /// Finds or ends what a request ends.
 type Ending<R, T> = fn(&Connection, &R) -> Result<Option<T>, StoreError>;

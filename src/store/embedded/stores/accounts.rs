@@ -1,0 +1,149 @@
+//! Accounts and set-password links.
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
+use crate::store::embedded::operation::EndedBy;
+use crate::store::embedded::{EmbeddedStore, accounts, audit, names};
+use crate::store::{
+    Account, AccountStore, AuditRow, Insertion, NewPassword, PasswordChange, Renaming, SetupLink, StoreError, Update,
+    limits,
+};
+
+#[async_trait]
+impl AccountStore for EmbeddedStore {
+    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError> {
+        limits::account(&account)?;
+        self.write(move |db| {
+            let insertion = accounts::insert(db, &account)?;
+            if insertion == Insertion::Inserted {
+                audit::append(db, &audit)?;
+            }
+            Ok(insertion)
+        })
+        .await
+    }
+
+    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError> {
+        let (tenant, name) = (tenant.clone(), name.to_lowercase());
+        self.read(move |db| accounts::find_by_name(db, &tenant, &name)).await
+    }
+
+    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError> {
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        self.read(move |db| Ok(accounts::find(db, &tenant, &subject)?.map(|(_, account)| account))).await
+    }
+
+    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |db| accounts::list(db, &tenant)).await
+    }
+
+    async fn set_account_disabled(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        disabled: bool,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        let by = EndedBy::of(&audit);
+        let work = move |db: &Connection| accounts::set_disabled(db, &tenant, &subject, disabled, &audit);
+        if disabled { self.write_urgently(by, work).await } else { self.write(work).await }
+    }
+
+    async fn rename_account(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        name: &str,
+        audit: AuditRow,
+    ) -> Result<Renaming, StoreError> {
+        limits::login_name(name)?;
+        let (tenant, subject, name) = (tenant.clone(), subject.clone(), name.to_owned());
+        self.write(move |db| accounts::rename(db, &tenant, &subject, name, &audit)).await
+    }
+
+    async fn delete_account(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        self.write_urgently(EndedBy::of(&audit), move |db| accounts::delete(db, &tenant, &subject, &audit)).await
+    }
+
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |db| names::former(db, &tenant)).await
+    }
+
+    async fn change_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        change: PasswordChange,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        limits::password_hash(&change.new.phc)?;
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        self.write(move |db| accounts::change_password(db, &tenant, &subject, change, &audit)).await
+    }
+
+    async fn set_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        new: NewPassword,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        limits::password_hash(&new.phc)?;
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        self.write(move |db| accounts::put_password(db, &tenant, &subject, new, &audit)).await
+    }
+
+    async fn rehash_password(
+        &self,
+        tenant: &TenantId,
+        subject: &Subject,
+        old_phc: &str,
+        new_phc: String,
+    ) -> Result<Update, StoreError> {
+        limits::password_hash(&new_phc)?;
+        let (tenant, subject, old_phc) = (tenant.clone(), subject.clone(), old_phc.to_owned());
+        self.write(move |db| accounts::rehash(db, &tenant, &subject, &old_phc, new_phc)).await
+    }
+
+    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError> {
+        self.write(move |db| accounts::put_link(db, &link, &audit)).await
+    }
+
+    async fn find_setup_link(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<SetupLink>, StoreError> {
+        let (tenant, hash) = (tenant.clone(), *hash);
+        self.read(move |db| accounts::find_link(db, &tenant, &hash, now)).await
+    }
+
+    async fn redeem_setup_link(
+        &self,
+        tenant: &TenantId,
+        hash: &TokenHash,
+        new: NewPassword,
+        audit: AuditRow,
+    ) -> Result<Update, StoreError> {
+        limits::password_hash(&new.phc)?;
+        let (tenant, hash) = (tenant.clone(), *hash);
+        self.write(move |db| match accounts::find_link(db, &tenant, &hash, new.at)? {
+            // Setting the password removes every link of the account, this one too.
+            Some(link) => accounts::put_password(db, &link.tenant, &link.subject, new, &audit),
+            None => Ok(Update::NotFound),
+        })
+        .await
+    }
+}

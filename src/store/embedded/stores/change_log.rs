@@ -1,0 +1,25 @@
+//! The change log.
+
+use async_trait::async_trait;
+
+use crate::store::embedded::{EmbeddedStore, audit, row};
+use crate::store::{ChangeLog, ChangeSeq, Changes, StoreError, TellUnstored};
+
+#[async_trait]
+impl ChangeLog for EmbeddedStore {
+    async fn change_mark(&self) -> Result<u64, StoreError> {
+        self.watcher.run(|db| row::number(db, "PRAGMA data_version")).await
+    }
+
+    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError> {
+        self.read_stored(move |db| audit::changes_after(db, after)).await
+    }
+
+    async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
+        self.read_stored(audit::newest_change).await
+    }
+
+    fn tell_unstored(&self, tell: TellUnstored) {
+        self.writer.tell_unstored(tell);
+    }
+}

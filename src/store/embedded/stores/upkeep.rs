@@ -1,0 +1,33 @@
+//! Sweeping, copying and checking.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use crate::oauth::{Lifetime, Timestamp};
+use crate::store::embedded::{EmbeddedStore, check, sweep};
+use crate::store::{StoreError, StoreStats, Upkeep};
+
+#[async_trait]
+impl Upkeep for EmbeddedStore {
+    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
+        sweep::sweep(&self.writer, now, unused_client_after).await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        check::on_own_thread(&self.file, {
+            let to = to.to_owned();
+            move |db| check::backup(db, &to)
+        })
+        .await
+    }
+
+    fn stats(&self) -> StoreStats {
+        let stats = self.writer.stats();
+        StoreStats { dead: stats.dead || self.readers.is_dead() || self.watcher.is_dead(), ..stats }
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        check::on_own_thread(&self.file, check::check).await
+    }
+}
