@@ -2,8 +2,11 @@
 //!
 //! It keeps everything in `mcpgate.db` (WAL, every commit flushed before it is acknowledged) and decides nothing: the
 //! rules of `oauth` are asked inside the transaction. Several processes may open the file at once: the command line
-//! does, beside a running server. It knows `oauth` and its parent, never `postgres`. Start with `writer.rs`, then
-//! `codes.rs`.
+//! does, beside a running server. It knows `oauth` and its parent, never `postgres`. Start with
+//! `rows/codes.rs`, then `file/writer.rs`.
+//!
+//! `stores` implements the traits on `rows` (the tables) and `file` (connections, transactions and the file as a whole);
+//! `rows` knows neither.
 
 use std::path::{Path, PathBuf};
 
@@ -12,53 +15,21 @@ use rusqlite::Connection;
 use super::StoreError;
 use crate::oauth::Timestamp;
 
-mod accounts;
-mod audit;
-mod backup_mark;
-mod check;
-mod clients;
-mod clock;
-mod codes;
-mod connection;
 #[cfg(test)]
 mod cost;
-mod creation;
-mod disk;
-mod fault;
-mod figures;
-mod grants;
+mod file;
 #[cfg(test)]
 mod growth;
-mod header;
-mod in_force;
-mod interactions;
-mod logins;
-mod names;
-mod operation;
-mod readers;
-#[cfg(test)]
-mod rebuilding;
-mod refresh;
-mod registrations;
-mod restore;
-mod retention;
-mod row;
-mod seal;
-mod sessions;
+mod rows;
 mod stores;
-mod sweep;
-mod tokens;
-mod unstored;
-mod uses;
-mod words;
-mod worker;
-mod writer;
 
-pub use connection::{FILE, ServerLock};
-use operation::EndedBy;
-use readers::Readers;
-pub use restore::{RestoreError, restore};
-use writer::Writer;
+pub use file::connection::{FILE, ServerLock};
+use file::disk::Disk;
+use file::operation::EndedBy;
+use file::readers::Readers;
+pub use file::restore::{RestoreError, restore};
+use file::writer::Writer;
+use file::{connection, creation};
 
 /// Reading threads: one is kept busy by the filling of the cache or a long list, the other answers meanwhile.
 const READERS: usize = 2;
@@ -88,7 +59,7 @@ impl EmbeddedStore {
         let readers = (0..READERS).map(|_| connection::open(file)).collect::<Result<_, _>>()?;
         Ok(Self {
             file: file.to_owned(),
-            writer: Writer::start(db, disk::Disk::new(file, held.is_some()))?,
+            writer: Writer::start(db, Disk::new(file, held.is_some()))?,
             readers: Readers::start(readers)?,
             watcher: Readers::start(vec![connection::open(file)?])?,
         })

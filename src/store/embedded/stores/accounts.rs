@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
-use crate::store::embedded::operation::EndedBy;
-use crate::store::embedded::{EmbeddedStore, accounts, audit, names};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::file::operation::EndedBy;
+use crate::store::embedded::rows::{accounts, audit, names};
 use crate::store::{
     Account, AccountStore, AuditRow, Insertion, NewPassword, PasswordChange, Renaming, SetupLink, StoreError, Update,
     limits,

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 
 use crate::oauth::Timestamp;
 use crate::store::embedded::EmbeddedStore;
-use crate::store::embedded::audit::{self, Order};
-use crate::store::embedded::row::storable;
+use crate::store::embedded::rows::audit;
+use crate::store::embedded::rows::audit::Order;
+use crate::store::embedded::rows::row::storable;
 use crate::store::{AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, Pruned, StoreError};
 
 #[async_trait]
@@ -34,7 +35,7 @@ impl AuditStore for EmbeddedStore {
         loop {
             match self.read(move |db| audit::stretch_before(db, before)).await? {
                 // A clock that was set back leaves rows out of order, but not ten thousand of them.
-                Some((Some(first), Some(newest))) if since <= newest => before = storable(first),
+                Some((first, newest)) if since <= newest => before = storable(first),
                 _ if before == i64::MAX => return self.newest_audit().await,
                 _ => return Ok(u64::try_from(before.saturating_sub(1)).unwrap_or_default()),
             }

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use crate::store::embedded::{EmbeddedStore, audit, row};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::rows::{audit, row};
 use crate::store::{ChangeLog, ChangeSeq, Changes, StoreError, TellUnstored};
 
 #[async_trait]

@@ -6,8 +6,9 @@ use rusqlite::Connection;
 use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, TenantId, Timestamp,
 };
-use crate::store::embedded::operation::EndedBy;
-use crate::store::embedded::{EmbeddedStore, audit, clients, registrations};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::file::operation::EndedBy;
+use crate::store::embedded::rows::{audit, clients, registrations};
 use crate::store::record::REGISTERED_AGAIN_EVERY;
 use crate::store::{AuditRow, ClientStore, Insertion, StoreError, Update, limits};
 

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use crate::oauth::Timestamp;
 use crate::store::clock::AHEAD;
-use crate::store::embedded::{EmbeddedStore, clients, clock};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::rows::{clients, clock};
 use crate::store::{AuditRow, ClockNote, ClockStore, StoreError};
 
 #[async_trait]

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 
 use crate::oauth::{AccessTokenRecord, ClientId, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash};
-use crate::store::embedded::operation::EndedBy;
-use crate::store::embedded::{EmbeddedStore, accounts, audit, clients, codes, grants, tokens, uses};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::file::operation::EndedBy;
+use crate::store::embedded::rows::{accounts, audit, clients, codes, grants, tokens, uses};
 use crate::store::issuance::settled;
 use crate::store::{
     AuditRow, Change, Consent, GrantStore, Recorded, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError,

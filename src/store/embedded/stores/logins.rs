@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp};
-use crate::store::embedded::{EmbeddedStore, accounts, logins};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::rows::{accounts, logins};
 use crate::store::{LoginHistory, LoginPlace, LoginStore, StoreError};
 
 #[async_trait]

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::store::embedded::operation::EndedBy;
-use crate::store::embedded::{EmbeddedStore, codes, refresh, uses};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::file::operation::EndedBy;
+use crate::store::embedded::rows::{codes, refresh, uses};
 use crate::store::{Recorded, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, UseReport};
 
 /// Finds or ends what a request ends.

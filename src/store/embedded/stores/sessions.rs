@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 
 use crate::oauth::{ClientId, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
-use crate::store::embedded::operation::EndedBy;
-use crate::store::embedded::{EmbeddedStore, accounts, audit, interactions, sessions};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::file::operation::EndedBy;
+use crate::store::embedded::rows::{accounts, audit, interactions, sessions};
 use crate::store::{
     Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, SessionStore, StoreError,
     Update, limits,

@@ -5,7 +5,8 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use crate::oauth::{Lifetime, Timestamp};
-use crate::store::embedded::{EmbeddedStore, check, sweep};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::embedded::file::{check, sweep};
 use crate::store::{StoreError, StoreStats, Upkeep};
 
 #[async_trait]

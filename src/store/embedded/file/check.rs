@@ -1,0 +1,144 @@
+//! Looking the whole file over, and copying it: slow work, each on a thread and connection of its own.
+
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use super::{backup_mark, connection};
+use crate::files::private::take_owner;
+use crate::store::StoreError;
+use crate::store::embedded::rows::{accounts, clients, codes, grants, interactions, retention, row, sessions, tokens};
+
+/// What must never be, counted; and how it is told.
+const INVARIANTS: [(&str, &str); 9] = [
+    (
+        "SELECT count(*) FROM access_token t LEFT JOIN grants g ON g.no = t.grant_no WHERE g.no IS NULL",
+        "access tokens have no grant",
+    ),
+    (
+        "SELECT count(*) FROM access_token t JOIN grants g ON g.no = t.grant_no WHERE g.revoked_at IS NOT NULL",
+        "access tokens live on revoked grants",
+    ),
+    (
+        "SELECT count(*) FROM access_token t JOIN grants g ON g.no = t.grant_no WHERE t.tenant <> g.tenant",
+        "access tokens belong to another tenant than their grant",
+    ),
+    (
+        "SELECT count(*) FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no
+            WHERE g.tenant <> c.tenant OR g.tenant <> a.tenant",
+        "grants belong to another tenant than their client or account",
+    ),
+    ("SELECT count(*) FROM access_token t JOIN void_token v ON v.hash = t.hash", "void access tokens are live"),
+    (
+        "SELECT count(*) FROM account a JOIN former_name f ON f.tenant = a.tenant AND f.name = a.name
+            WHERE f.subject <> a.subject",
+        "accounts have a login name that was somebody else's",
+    ),
+    ("SELECT count(*) FROM grants WHERE idle_until > expires_at", "grants idle beyond their end"),
+    ("SELECT count(*) FROM code WHERE used_at IS NOT NULL AND grant_no IS NULL", "used codes have no grant"),
+    ("SELECT count(*) FROM code WHERE challenge IS NULL", "codes have no PKCE challenge"),
+];
+
+/// Runs `work` on a thread with its own connection.
+pub(in crate::store::embedded) async fn on_own_thread<T, F>(file: &Path, work: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
+    let (caller, answer) = oneshot::channel();
+    let file = file.to_owned();
+    let run = move || {
+        let outcome = connection::open(&file).and_then(|db| work(&db));
+        if caller.send(outcome).is_err() {
+            tracing::debug!("the caller left before its work on the store was done");
+        }
+    };
+    let spawned = std::thread::Builder::new().name("store-upkeep".to_owned()).spawn(run);
+    spawned.map_err(|e| StoreError::Unavailable(format!("cannot start a thread: {e}")))?;
+    answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the thread has stopped".to_owned())))
+}
+
+/// Checks the file's structure, its references, its history, every row's seal, and what must never be.
+pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut problems = row::all(db, "PRAGMA integrity_check(20)", [], |c| Ok(c.text()?.to_owned()))?;
+    problems.retain(|line| line != "ok");
+    problems.extend(connection::dangling(db)?);
+    problems.extend(connection::check_migrations(db)?);
+    for table in [
+        clients::check,
+        accounts::check,
+        sessions::check,
+        interactions::check,
+        grants::check,
+        codes::check,
+        tokens::check,
+        tokens::check_void,
+        retention::check,
+    ] {
+        problems.extend(table(db)?);
+    }
+    for (sql, what) in INVARIANTS {
+        match row::number(db, sql)? {
+            0 => {}
+            count => problems.push(format!("{count} {what}")),
+        }
+    }
+    Ok(problems)
+}
+
+/// Copies the store into a new file of mode 0600: one consistent state, while others read and write. It gets its name
+/// when it is whole and marked as a copy.
+pub(in crate::store::embedded) fn backup(db: &Connection, to: &Path) -> Result<(), StoreError> {
+    let part = unfinished(to);
+    // `create_new`: a backup never overwrites, least of all an earlier backup. Whoever makes the same one meets the part.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+    let made = made.map_err(|error| cannot_make(&part, &error))?;
+    // A copy beside the store belongs to the store's user; elsewhere it belongs to whoever made it.
+    let source = db.path().map(Path::new).and_then(Path::parent);
+    let folder = part.canonicalize().ok().and_then(|part| part.parent().map(Path::to_owned));
+    if source.is_some() && source == folder.as_deref() {
+        take_owner(&made, &part).map_err(|error| cannot_make(&part, &error))?;
+    }
+    let copied = match to.try_exists() {
+        Ok(false) => copy(db, &part).and_then(|()| fs::rename(&part, to).map_err(|error| cannot_make(to, &error))),
+        Ok(true) => Err(cannot_make(to, &ErrorKind::AlreadyExists.into())),
+        Err(error) => Err(cannot_make(to, &error)),
+    };
+    if copied.is_err()
+        && let Err(error) = fs::remove_file(&part)
+    {
+        tracing::warn!(%error, file = %part.display(), "an unfinished backup could not be removed");
+    }
+    copied
+}
+
+/// The name of a backup while it is made.
+pub(super) fn unfinished(to: &Path) -> PathBuf {
+    let mut name = to.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+fn cannot_make(file: &Path, error: &std::io::Error) -> StoreError {
+    let taken = error.kind() == ErrorKind::AlreadyExists;
+    let why = if taken { "there is a file of this name already".to_owned() } else { error.to_string() };
+    StoreError::Unavailable(format!("cannot make {}: {why}", file.display()))
+}
+
+fn copy(db: &Connection, to: &Path) -> Result<(), StoreError> {
+    // As root, whoever owns the folder could put a link in its place and so choose the file.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut target = Connection::open_with_flags(connection::resolved(to)?, flags)?;
+    // All pages in one step: in steps, each write from elsewhere would make the copy start again.
+    if Backup::new(db, &mut target)?.step(-1)? != StepResult::Done {
+        return Err(StoreError::Unavailable("the store was locked during the copy".to_owned()));
+    }
+    backup_mark::mark(&target)?;
+    // A copy is one file: without this it would want a write-ahead log beside it.
+    Ok(target.pragma_update(None, "journal_mode", "DELETE")?)
+}

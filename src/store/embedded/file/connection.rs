@@ -1,0 +1,318 @@
+//! The file itself: who may read it, how a connection to it is set up, and bringing its schema up to date.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+
+use super::backup_mark;
+use crate::files::private;
+use crate::oauth::Timestamp;
+use crate::store::StoreError;
+use crate::store::embedded::rows::row;
+use crate::store::migrate::{self, Applied, MIGRATIONS, Migration};
+
+/// The name of the file in the data folder.
+pub const FILE: &str = "mcpgate.db";
+
+/// `mcpg`: tells our file from any other SQLite file.
+pub(super) const APPLICATION_ID: i64 = 0x6d63_7067;
+
+/// How long to wait for another process's write. The command line's transactions take milliseconds; a request that
+/// waited longer than this is better answered with 503 than kept.
+const BUSY: Duration = Duration::from_secs(2);
+
+pub(super) fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{what} {}: {error}", path.display()))
+}
+
+/// Makes a folder, with those above it, for the owner alone. One that is there stays as it is.
+pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    private::make_folder(folder).map_err(|e| unavailable("cannot make the folder", folder, &e))
+}
+
+pub(super) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+/// Follows links to the folder, so that none is left that SQLite would have to refuse.
+pub(super) fn resolved(file: &Path) -> Result<PathBuf, StoreError> {
+    let folder = folder_of(file);
+    let folder = folder.canonicalize().map_err(|e| unavailable("cannot find", folder, &e))?;
+    Ok(folder.join(file.file_name().unwrap_or_default()))
+}
+
+/// The file beside another one whose name goes on with `ending`.
+pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(file: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(file) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(unavailable("cannot remove", file, &error)),
+    }
+}
+
+/// Makes the names in a file's folder durable.
+pub(super) fn flush_folder(file: &Path) -> Result<(), StoreError> {
+    let folder = folder_of(file);
+    let flushed = File::open(folder).and_then(|folder| folder.sync_all());
+    flushed.map_err(|e| unavailable("cannot flush the folder", folder, &e))
+}
+
+/// Opens a file that is only read, whoever it belongs to.
+pub(super) fn open_backup(file: &Path) -> Result<Connection, StoreError> {
+    let connection =
+        Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+/// Opens one connection.
+pub(in crate::store::embedded) fn open(file: &Path) -> Result<Connection, StoreError> {
+    // Without CREATE: the file was made before, with the right mode. Each connection stays on one thread at a
+    // time, so SQLite's own mutexes are not needed.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(resolved(file)?, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    // Without this SQLite plans a query anew for each set of values wherever a partial index might serve, which doubled
+    // the cost of a refresh.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    let settings: [(&str, &str); 9] = [
+        ("journal_mode", "WAL"),
+        // Each commit is on the disk before it is acknowledged.
+        ("synchronous", "FULL"),
+        ("foreign_keys", "ON"),
+        // Nothing in the schema may call functions with side effects, whoever edited it.
+        ("trusted_schema", "OFF"),
+        // Notices damaged pages when they are read.
+        ("cell_size_check", "ON"),
+        // 16 MB between checkpoints; and the log file is cut back to 64 MB after a peak.
+        ("wal_autocheckpoint", "4000"),
+        ("journal_size_limit", "67108864"),
+        // 16 MB of pages at most: what a full group of operations changes must fit, or it is written twice.
+        ("cache_size", "-16384"),
+        // Savepoints spill to memory, never into files beside ours.
+        ("temp_store", "MEMORY"),
+    ];
+    for (name, value) in settings {
+        connection.pragma_update(None, name, value)?;
+    }
+    Ok(connection)
+}
+
+fn applied(connection: &Connection) -> Result<Vec<Applied>, StoreError> {
+    row::all(connection, "SELECT number, name, sha256 FROM migration ORDER BY number", [], |c| {
+        Ok(Applied { number: c.number()?, name: c.text()?.to_owned(), checksum: c.bytes()?.to_vec() })
+    })
+}
+
+/// Refuses a file that is not ours, brings the schema of one that is up to date, and begins anew from a backup. A server
+/// brings its lock along; everybody else takes it for as long as the file is changed under whoever might serve it.
+pub(in crate::store::embedded) fn migrate(
+    connection: &mut Connection,
+    file: &Path,
+    held: Option<&ServerLock>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // Another process may hold the lock for writing for as long as the disk is full.
+    if is_up_to_date(connection)? {
+        return Ok(());
+    }
+    let _lock = apply(connection, MIGRATIONS, file, held)?;
+    // A transaction of its own, for which references are in force; the mark says until then that it is to be done.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if backup_mark::is_marked(&transaction)? {
+        backup_mark::begin_anew(&transaction, now)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Takes the steps that a store has still to take, all or none; returns the lock that it took for that.
+pub(super) fn apply(
+    connection: &mut Connection,
+    known: &[Migration],
+    file: &Path,
+    held: Option<&ServerLock>,
+) -> Result<Option<ServerLock>, StoreError> {
+    // SQLite, "ALTER TABLE" 7: a table is rebuilt by making another and dropping it, and while references are in force that
+    // deletes all that points to its rows. Within a transaction this setting is ignored.
+    connection.pragma_update(None, "foreign_keys", "OFF")?;
+    let applied = apply_all(connection, known, file, held);
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    applied
+}
+
+fn apply_all(
+    connection: &mut Connection,
+    known: &[Migration],
+    file: &Path,
+    held: Option<&ServerLock>,
+) -> Result<Option<ServerLock>, StoreError> {
+    // Immediate: two processes that start at once must not both migrate.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tables = row::number(&transaction, "SELECT count(*) FROM sqlite_schema")?;
+    let id: i64 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if tables > 0 && id != APPLICATION_ID {
+        return Err(StoreError::Corrupt("the file is a SQLite database, but not one of mcpgate".to_owned()));
+    }
+    if tables == 0 {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.execute_batch(
+            "CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL) STRICT",
+        )?;
+    }
+    let outstanding = migrate::outstanding(known, &applied(&transaction)?)?;
+    // A server knows the schema that it started with: an older one would meet tables that it does not understand.
+    let lock = match held {
+        None if tables > 0 && (!outstanding.is_empty() || backup_mark::is_marked(&transaction)?) => {
+            Some(lock_for_change(file)?)
+        }
+        Some(_) | None => None,
+    };
+    for migration in outstanding {
+        transaction.execute_batch(migration.sql)?;
+        transaction.execute(
+            "INSERT INTO migration (number, name, sha256) VALUES (?1, ?2, ?3)",
+            params![migration.number, migration.name, migration.checksum()],
+        )?;
+    }
+    if !outstanding.is_empty()
+        && let Some(dangling) = dangling(&transaction)?.first()
+    {
+        return Err(StoreError::Corrupt(format!("after the change of its schema, which was taken back, {dangling}")));
+    }
+    transaction.commit()?;
+    Ok(lock)
+}
+
+/// Returns what is wrong with the references between rows, a line for each.
+pub(super) fn dangling(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    row::all(connection, "PRAGMA foreign_key_check", [], |c| {
+        Ok(format!("a row of `{}` points to a row that is not there", c.text()?))
+    })
+}
+
+/// Returns whether there is nothing to do to a file that is ours; asked without the lock for writing.
+fn is_up_to_date(connection: &Connection) -> Result<bool, StoreError> {
+    let state = connection.unchecked_transaction()?;
+    let id: i64 = state.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok(id == APPLICATION_ID
+        && row::number(&state, "SELECT count(*) FROM sqlite_schema")? > 0
+        && migrate::outstanding(MIGRATIONS, &applied(&state)?)?.is_empty()
+        && !backup_mark::is_marked(&state)?)
+}
+
+/// Returns why this program cannot work with a store, if that was made by a newer one.
+pub(super) fn newer_schema(connection: &Connection) -> Result<Option<String>, StoreError> {
+    match migrate::outstanding(MIGRATIONS, &applied(connection)?) {
+        Err(StoreError::Unavailable(newer)) => Ok(Some(newer)),
+        judged => judged.map(|_| None),
+    }
+}
+
+fn lock_for_change(file: &Path) -> Result<ServerLock, StoreError> {
+    ServerLock::acquire(folder_of(file)).map_err(|held| {
+        let why = "this program has to bring the store up to date first, which cannot be done beside a running server";
+        StoreError::Unavailable(format!("{why}: stop the server first ({held})"))
+    })
+}
+
+/// Returns what is wrong with the schema's history; nothing when all is well.
+pub(super) fn check_migrations(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let outstanding = migrate::outstanding(MIGRATIONS, &applied(connection)?);
+    Ok(match outstanding {
+        Ok([]) => None,
+        Ok(missing) => Some(format!("{} migrations are not applied", missing.len())),
+        Err(error) => Some(error.to_string()),
+    })
+}
+
+/// Held by the one server of a data folder for as long as it runs. The command line needs it only to change the schema or
+/// to put a backup in place: SQLite lets it write beside the server, and the change log tells the server.
+#[derive(Debug)]
+pub struct ServerLock {
+    /// Locked as long as it is open; the system lets go even after a kill.
+    file: File,
+}
+
+impl Drop for ServerLock {
+    fn drop(&mut self) {
+        // flock(2): to close the file is not enough while a child that is just being started still has it open as well. When
+        // this fails, closing it does what it can.
+        let _let_go = self.file.unlock();
+    }
+}
+
+impl ServerLock {
+    /// Takes the lock of a data folder, which is made if it is absent.
+    ///
+    /// # Errors
+    /// `Unavailable` when another server runs on the folder (ST-05), or it cannot be written.
+    pub fn acquire(data_dir: &Path) -> Result<Self, StoreError> {
+        make_folder(data_dir)?;
+        let path = data_dir.join("server.lock");
+        let mut file = private::open_or_create(&path).map_err(|e| unavailable("cannot open", &path, &e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Without its number it is told all the same.
+                let _unknown = file.take(32).read_to_string(&mut holder);
+                return Err(StoreError::Unavailable(format!(
+                    "another mcpgate (process {}) serves {}; stop it, or choose another folder with --data",
+                    holder.trim(),
+                    data_dir.display()
+                )));
+            }
+            Err(TryLockError::Error(e)) => return Err(unavailable("cannot lock", &path, &e)),
+        }
+        let noted =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        noted.map_err(|e| unavailable("cannot write", &path, &e))?;
+        Ok(Self { file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn st_05_a_lock_that_is_given_back_is_free_although_a_child_still_has_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = ServerLock::acquire(folder.path()).unwrap();
+        // As a child has it between fork and exec.
+        let _of_child = lock.file.try_clone().unwrap();
+        assert!(matches!(ServerLock::acquire(folder.path()), Err(StoreError::Unavailable(_))));
+        drop(lock);
+        ServerLock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_plan_serves_whatever_values_are_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mcpgate.db");
+        let file = crate::store::embedded::file::creation::prepare(&file, None, Timestamp::default()).unwrap();
+        let db = open(&file).unwrap();
+        // A join past a table with a partial index.
+        let sql = "SELECT g.no FROM grants g JOIN client c ON c.no = g.client_no WHERE g.tenant = ?1 AND g.id = ?2";
+        let mut find = db.prepare(sql).unwrap();
+        for n in 0..10u8 {
+            assert!(!find.exists(params!["default", [n; 16]]).unwrap());
+            find.clear_bindings();
+        }
+        assert_eq!(find.get_status(StatementStatus::RePrepare), 0);
+    }
+}

@@ -1,0 +1,56 @@
+//! SQLite's errors as `StoreError`: what happened, and whether a retry can help.
+
+use rusqlite::{Error, ffi};
+
+use crate::store::StoreError;
+
+/// What errors begin with that a disk without room gives.
+const NO_MORE: &str = "the disk takes no more";
+const FULL: &str = "the disk is full";
+
+/// Returns whether it is for want of room that nothing was written.
+pub(super) fn is_no_room(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(why) if why.starts_with(FULL) || why.starts_with(NO_MORE))
+}
+
+/// What is said of an operation that has to wait until there is room.
+pub(super) fn no_room() -> StoreError {
+    StoreError::Unavailable(format!("{FULL}, and what is left is kept for those who end access"))
+}
+
+/// What is said of an operation that was not tried because writing failed a moment ago.
+pub(super) fn failed_lately() -> StoreError {
+    StoreError::Unavailable("writing failed a moment ago, and what ends access is written first".to_owned())
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        // The extended code's low byte is the primary code.
+        match error.sqlite_error().map(|e| e.extended_code & 0xff) {
+            // What is not ENOSPC but a quota (EDQUOT) or RLIMIT_FSIZE (EFBIG) SQLite tells as a failed write.
+            Some(ffi::SQLITE_IOERR) if is_code(&error, ffi::SQLITE_IOERR_WRITE) => {
+                Self::Unavailable(format!("{NO_MORE}: {error}"))
+            }
+            Some(ffi::SQLITE_FULL) => Self::Unavailable(format!("{FULL}: {error}")),
+            Some(ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) => {
+                Self::Unavailable(format!("another process holds the file locked: {error}"))
+            }
+            Some(ffi::SQLITE_READONLY) => Self::Unavailable(format!("the file or its folder is read-only: {error}")),
+            Some(ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => Self::Corrupt(error.to_string()),
+            Some(ffi::SQLITE_CONSTRAINT) => Self::Conflict(error.to_string()),
+            Some(_) => Self::Unavailable(error.to_string()),
+            // Not from SQLite but from reading its answer: a value of another type than the schema says.
+            None => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
+/// Returns whether the disk refused to make written data durable. The system may have dropped that data from its
+/// cache and report success next time, so nothing written from then on can be vouched for (ST-06).
+pub(super) fn is_failed_sync(error: &Error) -> bool {
+    is_code(error, ffi::SQLITE_IOERR_FSYNC) || is_code(error, ffi::SQLITE_IOERR_DIR_FSYNC)
+}
+
+fn is_code(error: &Error, code: i32) -> bool {
+    error.sqlite_error().is_some_and(|e| e.extended_code == code)
+}

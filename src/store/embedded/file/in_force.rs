@@ -1,0 +1,159 @@
+//! What ends access and could not be written: in force at once, and written when that can be done.
+//!
+//! It is performed in a transaction that stays open on the writer's connection, and everybody in this process reads from
+//! inside of it: nothing that reads has to know what is not stored. The change log is read from the disk alone, since its
+//! numbers must not be given twice; those who follow it are told here.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::disk;
+use super::operation::Operation;
+use super::readers::Job;
+use super::worker::Worker;
+use crate::store::StoreError;
+use crate::store::embedded::rows::audit;
+use crate::store::embedded::rows::row::execute;
+
+impl Worker {
+    /// Begins a transaction, in place of one that is open, with all that is in force and not stored.
+    pub(super) fn begin_with_unstored(&mut self) -> Result<(), StoreError> {
+        self.roll_back();
+        execute(&self.db, "BEGIN IMMEDIATE", [])?;
+        let mut operations = std::mem::take(&mut self.unstored.operations);
+        let outcome = operations.iter_mut().try_for_each(|operation| self.perform(operation.as_mut()));
+        self.unstored.operations = operations;
+        if outcome.is_err() {
+            self.roll_back();
+        }
+        outcome
+    }
+
+    /// Reads: with what is in force and not stored, or not at all.
+    pub(super) fn read(&mut self, job: Job) {
+        if !self.unstored.is_empty()
+            && self.db.is_autocommit()
+            && let Err(error) = self.begin_with_unstored()
+        {
+            // Who asked learns that nothing can be said; never that what was revoked still stands.
+            tracing::warn!(%error, "what is in force and not stored could not be read");
+            return;
+        }
+        job(&self.db);
+    }
+
+    /// Puts in force those of a group whose transaction failed that end access, and answers them. Returns the others.
+    pub(super) fn put_in_force(&mut self, group: Vec<Box<dyn Operation>>) -> Vec<Box<dyn Operation>> {
+        // A command ends a moment later, and what it knows with it.
+        if !self.disk.is_of_server() || !group.iter().any(|operation| operation.is_urgent()) {
+            return group;
+        }
+        if self.db.is_autocommit()
+            && let Err(error) = self.begin_with_unstored()
+        {
+            tracing::error!(%error, "what ends access can neither be stored nor put in force");
+            return group;
+        }
+        let (urgent, mut others): (Vec<_>, Vec<_>) = group.into_iter().partition(|operation| operation.is_urgent());
+        for operation in urgent {
+            others.extend(self.put_one_in_force(operation));
+        }
+        others
+    }
+
+    /// Does so for one; returns it if it is not in force.
+    fn put_one_in_force(&mut self, mut operation: Box<dyn Operation>) -> Option<Box<dyn Operation>> {
+        if !self.unstored.has_place(operation.ends_access())
+            || (self.db.is_autocommit() && self.begin_with_unstored().is_err())
+        {
+            return Some(operation);
+        }
+        let changed = self.db.total_changes();
+        let newest = audit::newest_change(&self.db);
+        let performed = self.perform(operation.as_mut());
+        if let Err(error) = newest.and_then(|newest| performed.map(|()| newest)).and_then(|newest| self.tell(newest)) {
+            tracing::error!(%error, "a revocation could not be put in force");
+            self.roll_back();
+            return Some(operation);
+        }
+        if operation.failure().is_some() {
+            operation.answer(None);
+            return None;
+        }
+        let is_change = self.db.total_changes() != changed;
+        if !is_change && self.unstored.is_empty() {
+            operation.answer(None);
+            return None;
+        }
+        if !is_change {
+            // What it found ended may be so by what is not stored.
+            operation.answer(Some(&StoreError::NotStored));
+            return None;
+        }
+        if self.unstored.is_empty() {
+            tracing::error!(
+                "a revocation is in force and cannot be stored: a restart forgets it; it is stored once writing works again"
+            );
+            self.unstored.tried = Instant::now();
+        }
+        self.unstored.operations.push(operation);
+        self.figures.unstored.store(self.unstored.len(), Ordering::Release);
+        if let Some(operation) = self.unstored.operations.last_mut() {
+            operation.answer(Some(&StoreError::NotStored));
+        }
+        None
+    }
+
+    /// Tells of the changes after a position.
+    fn tell(&self, after: u64) -> Result<(), StoreError> {
+        let Some(tell) = self.unstored.listener.get() else { return Ok(()) };
+        audit::changes_since(&self.db, after)?.iter().for_each(tell);
+        Ok(())
+    }
+
+    /// Tries once a second to store what is in force.
+    pub(super) fn store_unstored_when_due(&mut self) {
+        if !self.unstored.is_empty() && self.unstored.tried.elapsed() >= disk::LOOK {
+            self.store_unstored();
+            self.unstored.tried = Instant::now();
+        }
+    }
+
+    fn store_unstored(&mut self) {
+        if self.broken.is_some() {
+            return;
+        }
+        let changed = self.db.total_changes();
+        let outcome = self.commit_with_less_room(&mut Vec::new());
+        self.note(outcome.as_ref().err(), changed);
+        if let Err(failure) = outcome {
+            tracing::debug!(%failure, "what is in force cannot be stored yet");
+        }
+    }
+
+    /// Forgets what has been committed.
+    pub(super) fn are_stored(&mut self) {
+        if self.unstored.is_empty() {
+            return;
+        }
+        for failure in self.unstored.operations.iter().filter_map(|operation| operation.failure()) {
+            tracing::error!(%failure, "a revocation that was in force could not be stored and is not in force any more");
+        }
+        tracing::info!(operations = self.unstored.len(), "the revocations that were in force are stored");
+        self.unstored.operations.clear();
+        self.figures.unstored.store(0, Ordering::Release);
+    }
+
+    /// Tries a last time, and tells of what is lost.
+    pub(super) fn end_unstored(&mut self) {
+        if self.unstored.is_empty() {
+            return;
+        }
+        self.store_unstored();
+        self.roll_back();
+        if !self.unstored.is_empty() {
+            let operations = self.unstored.len();
+            tracing::error!(operations, "revocations that could not be stored are forgotten; repeat them");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Readers: threads with a connection each. WAL lets them read beside the writer, each from one consistent state.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::operation::DEFECT;
+use crate::store::StoreError;
+
+/// Reads that may wait; beyond that the caller is told at once.
+const QUEUE: usize = 1024;
+
+/// A read and whom to tell.
+pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The handle by which reads are handed in.
+#[derive(Debug)]
+pub(in crate::store::embedded) struct Readers {
+    queue: Option<SyncSender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+    dead: Arc<AtomicBool>,
+}
+
+impl Readers {
+    /// Starts one thread for each connection.
+    pub(in crate::store::embedded) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
+        let (queue, waiting) = sync_channel::<Job>(QUEUE);
+        let waiting = Arc::new(Mutex::new(waiting));
+        let dead = Arc::new(AtomicBool::new(false));
+        let start = |db: Connection| {
+            let (waiting, alarm) = (Arc::clone(&waiting), Alarm(Arc::clone(&dead)));
+            std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || {
+                run(&db, &waiting);
+                drop(alarm);
+            })
+        };
+        let threads = connections.into_iter().map(start).collect::<Result<_, _>>();
+        let threads = threads.map_err(|e| StoreError::Unavailable(format!("cannot start a reader: {e}")))?;
+        Ok(Self { queue: Some(queue), threads, dead })
+    }
+
+    /// Returns whether one of the threads has ended by a panic.
+    pub(in crate::store::embedded) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Reads from one consistent state of the store.
+    pub(in crate::store::embedded) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (job, answer) = job(work);
+        if self.queue.as_ref().is_none_or(|queue| queue.try_send(job).is_err()) {
+            return Err(StoreError::Unavailable("too many reads wait for the disk".to_owned()));
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the readers have stopped".to_owned())))
+    }
+}
+
+/// Makes the job of a read, and the end at which its answer comes. On a connection with an open transaction it reads inside
+/// of that.
+pub(super) fn job<T, F>(work: F) -> (Job, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
+    let (caller, answer) = oneshot::channel();
+    let job: Job = Box::new(move |db| {
+        if caller.is_closed() {
+            return;
+        }
+        let read = || {
+            // The transaction is what makes several statements see one state; it ends by being dropped.
+            let _state = db.is_autocommit().then(|| db.unchecked_transaction()).transpose()?;
+            work(db)
+        };
+        // A defect of one read is that read's failure: the thread goes on.
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(read));
+        let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Unavailable(DEFECT.to_owned())));
+        if caller.send(outcome).is_err() {
+            tracing::trace!("the caller left before its read was done");
+        }
+    });
+    (job, answer)
+}
+
+/// Tells when a thread ends by a panic: the other would read more slowly, or nobody any more, and nothing would say why.
+struct Alarm(Arc<AtomicBool>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+            tracing::error!("a reader of the store panicked");
+        }
+    }
+}
+
+fn run(db: &Connection, waiting: &Mutex<Receiver<Job>>) {
+    loop {
+        // Whoever holds the lock waits for the next job; the others wait for the lock.
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        job(db);
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a reader of the store ended by a panic");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_panics_fails_alone_and_a_reader_that_dies_is_told() {
+        let readers = Readers::start(vec![Connection::open_in_memory().unwrap()]).unwrap();
+        let defect = readers.run(|_| -> Result<(), _> { panic!("a defect") }).await;
+        assert!(defect.unwrap_err().to_string().contains("a defect of the program"));
+        assert_eq!((readers.run(|_| Ok(1)).await.unwrap(), readers.is_dead()), (1, false));
+        readers.queue.as_ref().unwrap().send(Box::new(|_| panic!("outside of any read"))).unwrap();
+        let began = Instant::now();
+        while !readers.is_dead() {
+            assert!(began.elapsed() < Duration::from_secs(10));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Putting a backup in the place of a store, which is kept.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::check;
+use super::connection::{self, FILE, ServerLock, beside, flush_folder, remove, unavailable};
+use super::header::Header;
+use crate::files::private::give_to_owner;
+use crate::files::{ReadError, name_of};
+use crate::oauth::Timestamp;
+use crate::store::StoreError;
+
+/// Why a backup was not restored. The store is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The file is not a whole backup of a store of ours.
+    #[error("cannot restore {}: {why}; the store was not changed", file.display())]
+    NoBackup {
+        /// The file that was to be restored.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A server runs on the folder, or a file cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Puts a copy of the backup `from` into a data folder that no server serves, and keeps what was there; returns under
+/// which name, if anything was.
+///
+/// # Errors
+/// `RestoreError`. Nothing is replaced then.
+pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, RestoreError> {
+    let no_backup = |why| RestoreError::NoBackup { file: from.to_owned(), why };
+    look_at(from).map_err(no_backup)?;
+    let lock = ServerLock::acquire(data_dir)?;
+    let (file, copy) = (data_dir.join(FILE), data_dir.join("mcpgate-restoring.db"));
+    // Left over when an earlier restore was killed.
+    remove(&copy)?;
+    remove(&check::unfinished(&copy))?;
+    let placed = make_ready(from, &copy, &lock, now).map_err(|error| match error {
+        StoreError::Corrupt(why) => no_backup(format!("it is damaged ({why}); take another backup")),
+        StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored => error.into(),
+    });
+    let placed = placed.and_then(|newer| newer.map_or(Ok(()), |newer| Err(no_backup(newer))));
+    let placed = placed.and_then(|()| Ok(put_in_place(&copy, &file, now)?));
+    if placed.is_err() {
+        remove(&copy)?;
+    }
+    placed
+}
+
+/// Renames the copy to `file`, and keeps what was there; returns under which name.
+fn put_in_place(copy: &Path, file: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+    let kept = if file.exists() { Some(keep(file, now)?) } else { None };
+    fs::rename(copy, file).map_err(|e| unavailable("cannot put the backup in place as", file, &e))?;
+    flush_folder(file)?;
+    Ok(kept)
+}
+
+/// Gives the store a second name, under which it stays when another one takes its first.
+fn keep(file: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+    // Whenever this ends, killed or not, the store under its name is a whole one: the old one with all it holds, or the
+    // new.
+    match fold_log(file) {
+        Ok(()) => {}
+        Err(StoreError::Corrupt(why)) => tracing::warn!(why, "the store that is replaced is damaged"),
+        Err(error) => return Err(error),
+    }
+    let mut seconds = now.as_secs();
+    // Restored twice within a second: the next one is free.
+    let kept = loop {
+        let kept = file.with_file_name(format!("mcpgate-replaced-{seconds}.db"));
+        match fs::hard_link(file, &kept) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => seconds = seconds.saturating_add(1),
+            linked => break linked.map(|()| kept).map_err(|e| unavailable("cannot keep the store", file, &e))?,
+        }
+    };
+    // The log of a damaged one belongs to it, and must not be taken for that of the store that comes in its place.
+    let log = beside(file, "-wal");
+    if log.exists() {
+        fs::rename(&log, beside(&kept, "-wal")).map_err(|e| unavailable("cannot move", &log, &e))?;
+    }
+    remove(&beside(file, "-shm"))?;
+    Ok(kept)
+}
+
+/// Looks whether a file can be a backup at all; else returns what is wrong with it, and what to do.
+fn look_at(from: &Path) -> Result<(), String> {
+    const ANOTHER: &str = "name a file that mcpgate db backup has written";
+    let found = fs::metadata(from).map_err(|error| error.to_string())?;
+    if !found.is_file() {
+        return Err(format!("{}; {ANOTHER}", ReadError::NotAFile(name_of(found.file_type()))));
+    }
+    let file = fs::File::open(from).map_err(|error| error.to_string())?;
+    let header = Header::read(&file).map_err(|error| error.to_string())?;
+    let (length, said) = (found.len(), header.page_size.saturating_mul(header.pages));
+    if length == 0 {
+        Err(format!("it is empty; {ANOTHER}"))
+    } else if !header.is_database {
+        Err(format!("it is not a store; {ANOTHER}"))
+    } else if !header.is_ours {
+        Err(format!("it is a SQLite database, but not one of mcpgate; {ANOTHER}"))
+    } else if length < said {
+        Err(format!("it is cut off ({length} of {said} bytes are there); copy it anew, or take another backup"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Makes a copy of a backup that could be served from, and checks it; returns why this program is too old for it, if it is.
+fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Result<Option<String>, StoreError> {
+    check::backup(&connection::open_backup(from)?, copy)?;
+    let mut db = connection::open(copy)?;
+    if let Some(newer) = connection::newer_schema(&db)? {
+        return Ok(Some(newer));
+    }
+    connection::migrate(&mut db, copy, Some(lock), now)?;
+    let problems = check::check(&db)?;
+    if !problems.is_empty() {
+        return Err(StoreError::Corrupt(problems.join("; ")));
+    }
+    // One file again, so that renaming it moves all of it.
+    db.pragma_update(None, "journal_mode", "DELETE")?;
+    // Made by root, it would be closed to the user of the server.
+    give_to_owner(copy).map_err(|e| unavailable("cannot give away", copy, &e))?;
+    Ok(None)
+}
+
+/// Brings what is in the write-ahead log into the store itself, which is one file then.
+fn fold_log(file: &Path) -> Result<(), StoreError> {
+    Ok(connection::open(file)?.pragma_update(None, "journal_mode", "DELETE")?)
+}

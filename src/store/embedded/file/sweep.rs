@@ -1,0 +1,136 @@
+//! The sweep: removes what has ended, a batch at a time, so that no request waits long behind it (ST-17).
+
+use rusqlite::{Connection, params};
+
+use super::writer::Writer;
+use crate::oauth::{Lifetime, Timestamp};
+use crate::store::embedded::rows::row::{execute, storable};
+use crate::store::embedded::rows::{clients, row};
+use crate::store::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT};
+use crate::store::{AuditRow, StoreError};
+
+/// Rows in one batch: some milliseconds of the writer's time.
+const BATCH: u32 = 1000;
+
+const NOTHING: Lifetime = Lifetime::from_millis(0);
+
+/// What goes, and how long after its end. Each statement takes the moment and the batch size; an index serves each. The order keeps
+/// cascades small: tokens go before their grants.
+const STEPS: [(&str, Lifetime); 11] = [
+    (
+        "DELETE FROM access_token WHERE no IN
+            (SELECT no FROM access_token WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        NOTHING,
+    ),
+    (
+        "DELETE FROM void_token WHERE hash IN
+            (SELECT hash FROM void_token WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        NOTHING,
+    ),
+    (
+        "DELETE FROM code WHERE no IN
+            (SELECT no FROM code WHERE used_at IS NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        NOTHING,
+    ),
+    // ST-18: a used code goes with its grant and not before.
+    (
+        "DELETE FROM grants WHERE no IN
+            (SELECT no FROM grants WHERE idle_until <= ?1 ORDER BY idle_until LIMIT ?2)",
+        NOTHING,
+    ),
+    (
+        "DELETE FROM grants WHERE no IN
+            (SELECT no FROM grants WHERE revoked_at <= ?1 ORDER BY revoked_at LIMIT ?2)",
+        REVOKED_GRANT_KEPT,
+    ),
+    (
+        "DELETE FROM interaction WHERE no IN
+            (SELECT no FROM interaction WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        NOTHING,
+    ),
+    (
+        "DELETE FROM login_session WHERE hash IN
+            (SELECT hash FROM login_session WHERE min(idle_until, expires_at) <= ?1 LIMIT ?2)",
+        NOTHING,
+    ),
+    ("DELETE FROM setup_link WHERE hash IN (SELECT hash FROM setup_link WHERE expires_at <= ?1 LIMIT ?2)", NOTHING),
+    (
+        "DELETE FROM consent WHERE (account_no, client_no, resource) IN
+            (SELECT account_no, client_no, resource FROM consent WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        NOTHING,
+    ),
+    (
+        "DELETE FROM change_log WHERE seq IN (SELECT seq FROM change_log WHERE at <= ?1 ORDER BY at LIMIT ?2)",
+        CHANGE_KEPT,
+    ),
+    (
+        "DELETE FROM login_failure WHERE (tenant, name) IN
+            (SELECT tenant, name FROM login_failure WHERE last_failed_at <= ?1 ORDER BY last_failed_at LIMIT ?2)",
+        LOGIN_FAILURES_KEPT,
+    ),
+];
+
+/// When a client that no operator added is removed, by the time ?1 of its last use or registration: not used for long, and
+/// never used. Two statements, because one with OR would look at every client.
+const fn abandoned(unused_client_after: Lifetime) -> [(&'static str, Lifetime); 2] {
+    [
+        ("last_used_at <= ?1 AND registered_at <= ?1", CLIENT_KEPT_UNUSED),
+        ("last_used_at IS NULL AND registered_at <= ?1", unused_client_after),
+    ]
+}
+
+/// Removes everything that has ended by `now`; how many rows went, not counting what hung on them.
+pub(in crate::store::embedded) async fn sweep(
+    writer: &Writer,
+    now: Timestamp,
+    unused_client_after: Lifetime,
+) -> Result<u64, StoreError> {
+    let mut gone = 0;
+    for (sql, kept) in STEPS {
+        let before = earlier(now, kept);
+        gone += in_batches(writer, move |db| execute(db, sql, params![before, BATCH])).await?;
+    }
+    for (is_abandoned, kept) in abandoned(unused_client_after) {
+        let before = earlier(now, kept);
+        gone += in_batches(writer, move |db| remove_abandoned(db, is_abandoned, before, now)).await?;
+    }
+    Ok(gone)
+}
+
+/// Removes clients that came by themselves, are abandoned, and on which nothing hangs; how many. One that an operator
+/// switched off stays: forgetting it would switch it on again. So does one whose document an operator imported.
+fn remove_abandoned(db: &Connection, is_abandoned: &str, before: i64, now: Timestamp) -> Result<usize, StoreError> {
+    let sql = format!(
+        "SELECT tenant, client_id FROM client c WHERE origin <> 'manual' AND status = 'enabled' AND {is_abandoned}
+            AND document_source IS NOT 'imported'
+            AND NOT EXISTS (SELECT 1 FROM grants WHERE client_no = c.no)
+            AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = c.no)
+            AND NOT EXISTS (SELECT 1 FROM interaction WHERE client_no = c.no)
+         LIMIT ?2"
+    );
+    let abandoned = row::all(db, &sql, params![before, BATCH], |c| Ok((c.tenant()?, c.client()?)))?;
+    for (tenant, id) in &abandoned {
+        clients::remove(db, tenant, id, &AuditRow::unused_client(tenant, id, now))?;
+    }
+    Ok(abandoned.len())
+}
+
+/// The stored moment `span` before `now`; below zero where the clock has not come that far.
+fn earlier(now: Timestamp, span: Lifetime) -> i64 {
+    storable(now.as_millis()).saturating_sub(storable(span.as_millis()))
+}
+
+/// Repeats `batch`, each time in a transaction that others can share, until it finds less than a full batch.
+async fn in_batches<F>(writer: &Writer, batch: F) -> Result<u64, StoreError>
+where
+    F: Fn(&Connection) -> Result<usize, StoreError> + Copy + Send + 'static,
+{
+    let mut gone = 0;
+    loop {
+        let removed = writer.run(batch).await?;
+        gone += u64::try_from(removed).unwrap_or(u64::MAX);
+        if u32::try_from(removed).is_ok_and(|removed| removed < BATCH) {
+            return Ok(gone);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The operations that are in force and not stored, and how many of them there may be.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use super::operation::{EndedBy, Operation};
+use crate::store::TellUnstored;
+
+/// The most operations that are kept. Beyond that a revocation is not in force, and that is what is answered.
+const MOST: usize = 1024;
+/// How many of them may be others' than operators': whoever takes all of these has not taken the operator's.
+const MOST_OF_OTHERS: usize = 768;
+/// How many of those may be of one account: one who has many grants and tokens does not keep others from ending theirs.
+const MOST_OF_ACCOUNT: usize = 64;
+
+/// Who is told of changes that are in force and not stored.
+#[derive(Default)]
+pub(super) struct Listener(OnceLock<TellUnstored>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener(..)")
+    }
+}
+
+impl Listener {
+    pub(super) fn set(&self, tell: TellUnstored) {
+        // There is one token cache in a process.
+        let _earlier = self.0.set(tell);
+    }
+
+    pub(super) fn get(&self) -> Option<&TellUnstored> {
+        self.0.get()
+    }
+}
+
+/// The operations that are in force and not stored, oldest first.
+pub(super) struct Unstored {
+    pub(super) operations: Vec<Box<dyn Operation>>,
+    pub(super) listener: Arc<Listener>,
+    pub(super) tried: Instant,
+}
+
+impl Unstored {
+    pub(super) fn new(listener: Arc<Listener>) -> Self {
+        Self { operations: Vec::new(), listener, tried: Instant::now() }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Returns whether one more is kept of whoever ends access.
+    pub(super) fn has_place(&self, by: Option<&EndedBy>) -> bool {
+        if self.len() >= MOST {
+            return false;
+        }
+        let kept = || self.operations.iter().filter_map(|operation| operation.ends_access());
+        match by {
+            None => false,
+            Some(EndedBy::Operator) => true,
+            Some(by @ EndedBy::Account(_)) => {
+                kept().filter(|other| **other != EndedBy::Operator).count() < MOST_OF_OTHERS
+                    && kept().filter(|other| *other == by).count() < MOST_OF_ACCOUNT
+            }
+        }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.operations.len()
+    }
+}

@@ -1,0 +1,231 @@
+//! The thread of the writer: groups of operations, one transaction each.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::disk::{self, Disk};
+use super::fault::{self, is_failed_sync};
+use super::figures::Figures;
+use super::operation::Operation;
+use super::readers::Job;
+use super::unstored::{Listener, Unstored};
+use crate::store::StoreError;
+use crate::store::embedded::rows::row::execute;
+
+/// Operations in one transaction at most: beyond this the flush is no longer what costs.
+const GROUP: usize = 256;
+
+/// How long a transaction that has done all that waited goes on taking in what arrives: about as long as a flush takes.
+const GROUP_TIME: Duration = Duration::from_millis(2);
+
+type Group = Vec<Box<dyn Operation>>;
+
+/// What the thread is asked for.
+pub(super) enum Request {
+    /// To do something in a transaction.
+    Operation(Box<dyn Operation>),
+    /// To read, while not all that is in force is stored.
+    Read(Job),
+}
+
+/// The thread's own side.
+pub(super) struct Worker {
+    pub(super) db: Connection,
+    pub(super) disk: Disk,
+    pub(super) figures: Arc<Figures>,
+    pub(super) unstored: Unstored,
+    /// Reads that came in while a transaction was open.
+    later: Vec<Job>,
+    /// Why nothing more is written in this process's life.
+    pub(super) broken: Option<StoreError>,
+}
+
+impl Worker {
+    pub(super) fn new(db: Connection, disk: Disk, figures: Arc<Figures>, listener: Arc<Listener>) -> Self {
+        Self { db, disk, figures, unstored: Unstored::new(listener), later: Vec::new(), broken: None }
+    }
+
+    /// Serves until nobody can ask any more.
+    pub(super) fn run(&mut self, waiting: &Receiver<Request>) {
+        while let Ok(next) = self.next(waiting) {
+            self.disk.look();
+            self.figures.scarce.store(self.disk.is_scarce(), Ordering::Relaxed);
+            self.store_unstored_when_due();
+            match next {
+                None => {}
+                Some(Request::Read(job)) => self.read(job),
+                Some(Request::Operation(first)) => self.serve(first, waiting),
+            }
+        }
+        self.end_unstored();
+    }
+
+    /// Waits for a request; not for ever while there is little room, so that it is seen when there is more.
+    fn next(&self, waiting: &Receiver<Request>) -> Result<Option<Request>, RecvError> {
+        if !self.disk.is_scarce() && !self.disk.is_given_up() && self.unstored.is_empty() {
+            return waiting.recv().map(Some);
+        }
+        match waiting.recv_timeout(disk::LOOK) {
+            Ok(request) => Ok(Some(request)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(RecvError),
+        }
+    }
+
+    /// Takes operations that wait into a group; reads among them are done later.
+    fn gather(&mut self, group: &mut Group, waiting: &Receiver<Request>, most: usize) {
+        for request in waiting.try_iter().take(most) {
+            match request {
+                Request::Operation(operation) => group.push(operation),
+                Request::Read(job) => self.later.push(job),
+            }
+        }
+    }
+
+    /// Does what one caller wants, with what waits behind.
+    fn serve(&mut self, first: Box<dyn Operation>, waiting: &Receiver<Request>) {
+        let mut group = vec![first];
+        self.gather(&mut group, waiting, GROUP - 1);
+        if self.disk.is_given_up() {
+            group = self.refuse_others(group, &fault::no_room());
+        }
+        if !group.is_empty() {
+            self.write(group, waiting);
+        }
+        for job in std::mem::take(&mut self.later) {
+            self.read(job);
+        }
+    }
+
+    fn write(&mut self, mut group: Group, waiting: &Receiver<Request>) {
+        let changed = self.db.total_changes();
+        let mut outcome = match &self.broken {
+            Some(broken) => Err(broken.clone()),
+            // It was tried within the second. What is in force is not performed anew for each that comes.
+            None if !self.unstored.is_empty() => Err(fault::failed_lately()),
+            None => self.commit_group(&mut group, Some(waiting)),
+        };
+        if let Err(failure) = &outcome
+            && fault::is_no_room(failure)
+            && group.iter().any(|operation| operation.is_urgent())
+        {
+            group = self.refuse_others(group, failure);
+            self.disk.give_up();
+            outcome = self.commit_with_less_room(&mut group);
+        }
+        self.note(outcome.as_ref().err(), changed);
+        if let Err(failure) = &outcome {
+            tracing::error!(%failure, operations = group.len(), "a group of store operations was not committed");
+            // Those behind have waited as long and would meet the same fault, each after its own timeout.
+            self.gather(&mut group, waiting, usize::MAX);
+            group = self.put_in_force(group);
+            self.figures.failures.fetch_add(u64::try_from(group.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        group.iter_mut().for_each(|operation| operation.answer(outcome.as_ref().err()));
+    }
+
+    /// Notes whether writing works, if there was anything to write since `changed`.
+    pub(super) fn note(&self, failure: Option<&StoreError>, changed: u64) {
+        // What had nothing to write says nothing of whether writing works again.
+        if failure.is_some() || self.db.total_changes() != changed {
+            self.figures.failing.store(failure.is_some(), Ordering::Relaxed);
+        }
+    }
+
+    /// Tells those who do not end access that there is no room; returns the others.
+    fn refuse_others(&self, group: Group, failure: &StoreError) -> Group {
+        let (urgent, mut others): (Group, Group) = group.into_iter().partition(|operation| operation.is_urgent());
+        self.figures.failures.fetch_add(u64::try_from(others.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        others.iter_mut().for_each(|operation| operation.answer(Some(failure)));
+        urgent
+    }
+
+    /// Commits what ends access on a full disk: in the room that is there, and then in the room that the log has.
+    pub(super) fn commit_with_less_room(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        let outcome = self.commit_group(group, None);
+        if !outcome.as_ref().is_err_and(fault::is_no_room) {
+            return outcome;
+        }
+        // When all that is in the log is in the store as well, the log is written from its beginning again.
+        if let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(RESTART)") {
+            // Of what is in force already it is tried every second.
+            if self.unstored.is_empty() {
+                tracing::warn!(%error, "the log could not be brought into the store");
+            }
+        }
+        self.commit_group(group, None)
+    }
+
+    /// One transaction: what is in force and not stored, the group, and what arrives meanwhile.
+    fn commit_group(&mut self, group: &mut Group, waiting: Option<&Receiver<Request>>) -> Result<(), StoreError> {
+        self.begin_with_unstored()?;
+        let began = Instant::now();
+        let mut done = 0;
+        loop {
+            while let Some(operation) = group.get_mut(done) {
+                if let Err(error) = self.perform(operation.as_mut()) {
+                    self.roll_back();
+                    return Err(error);
+                }
+                done += 1;
+            }
+            let Some(waiting) = waiting else { break };
+            if done >= GROUP || began.elapsed() >= GROUP_TIME || self.disk.is_given_up() {
+                break;
+            }
+            self.gather(group, waiting, 1);
+            if group.len() == done {
+                break;
+            }
+        }
+        self.commit(done.saturating_add(self.unstored.len()))?;
+        self.are_stored();
+        Ok(())
+    }
+
+    /// Each operation has its own savepoint, so that one which fails leaves the others unharmed. An error is one of the
+    /// transaction as a whole.
+    pub(super) fn perform(&self, operation: &mut dyn Operation) -> Result<(), StoreError> {
+        execute(&self.db, "SAVEPOINT operation", [])?;
+        if !operation.perform(&self.db) {
+            self.figures.failures.fetch_add(1, Ordering::Relaxed);
+            // A full disk makes SQLite roll the whole transaction back by itself; what was done before is lost too.
+            if self.db.is_autocommit() {
+                let rolled_back = || StoreError::Unavailable("the transaction was rolled back".to_owned());
+                return Err(operation.failure().cloned().unwrap_or_else(rolled_back));
+            }
+            execute(&self.db, "ROLLBACK TO operation", [])?;
+        }
+        execute(&self.db, "RELEASE operation", [])?;
+        Ok(())
+    }
+
+    fn commit(&mut self, operations: usize) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let committed = self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        if let Err(error) = committed {
+            if is_failed_sync(&error) {
+                self.figures.halted.store(true, Ordering::Relaxed);
+                self.broken = Some(StoreError::Unavailable(format!(
+                    "the disk could not make data durable ({error}); nothing more is written until a restart"
+                )));
+            }
+            self.roll_back();
+            return Err(error.into());
+        }
+        self.figures.committed(operations, began.elapsed());
+        Ok(())
+    }
+
+    pub(super) fn roll_back(&self) {
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a rollback failed");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The one writer: a thread that gathers what waits into one transaction, commits it, and only then answers.
+//!
+//! A commit costs one flush of the disk however many operations it carries, so under load the cost is shared; a lone
+//! operation never waits for company.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::disk::Disk;
+use super::figures::Figures;
+use super::operation::{EndedBy, Pending, Plain, Work};
+use super::readers::job;
+use super::unstored::Listener;
+use super::worker::{Request, Worker};
+use crate::store::{StoreError, StoreStats, TellUnstored};
+
+/// Operations that may wait: some seconds' worth on a slow disk. Beyond that the caller is told at once.
+const QUEUE: usize = 4096;
+
+/// The handle by which operations are handed in.
+#[derive(Debug)]
+pub(in crate::store::embedded) struct Writer {
+    queue: Option<SyncSender<Request>>,
+    thread: Option<JoinHandle<()>>,
+    figures: Arc<Figures>,
+    listener: Arc<Listener>,
+}
+
+impl Writer {
+    /// Starts the thread, which owns the connection from now on.
+    pub(in crate::store::embedded) fn start(db: Connection, mut disk: Disk) -> Result<Self, StoreError> {
+        disk.look();
+        let (queue, waiting) = sync_channel(QUEUE);
+        let figures = Arc::new(Figures::default());
+        let listener = Arc::new(Listener::default());
+        let mut worker = Worker::new(db, disk, Arc::clone(&figures), Arc::clone(&listener));
+        let alarm = Alarm(Arc::clone(&figures));
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            worker.run(&waiting);
+            drop(alarm);
+        });
+        let thread = thread.map_err(|e| StoreError::Unavailable(format!("cannot start the writer: {e}")))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), figures, listener })
+    }
+
+    /// Does `work` in a transaction. The answer comes after the commit; an error means that nothing was changed.
+    pub(in crate::store::embedded) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let work: Work<F, Plain<T>> = Work::Once(Some(work));
+        self.hand_in(work).await
+    }
+
+    /// The same for `work` that ends access. What is kept free on a full disk is given up for it; what cannot be written all
+    /// the same is in force until it can be (`StoreError::NotStored`).
+    pub(in crate::store::embedded) async fn run_urgent<T, F>(&self, by: EndedBy, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let work: Work<Plain<T>, F> = Work::Urgent(by, work);
+        self.hand_in(work).await
+    }
+
+    async fn hand_in<T, F, G>(&self, work: Work<F, G>) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        G: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let operation = Box::new(Pending::new(work, caller));
+        if self.queue.as_ref().is_none_or(|queue| queue.try_send(Request::Operation(operation)).is_err()) {
+            self.figures.failures.fetch_add(1, Ordering::Relaxed);
+            return Err(StoreError::Unavailable("too many operations wait for the disk".to_owned()));
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the writer has stopped".to_owned())))
+    }
+
+    /// Returns whether something is in force that is not stored: then only `read` knows of it.
+    pub(in crate::store::embedded) fn has_unstored(&self) -> bool {
+        self.figures.unstored.load(Ordering::Acquire) > 0
+    }
+
+    /// Reads from the store as it will be once all that is in force is stored.
+    pub(in crate::store::embedded) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (job, answer) = job(work);
+        if self.queue.as_ref().is_none_or(|queue| queue.try_send(Request::Read(job)).is_err()) {
+            return Err(StoreError::Unavailable("too many reads wait for the writer".to_owned()));
+        }
+        let lost = "what is in force and not stored cannot be read just now";
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable(lost.to_owned())))
+    }
+
+    /// Says whom to tell of changes that are in force and not stored.
+    pub(in crate::store::embedded) fn tell_unstored(&self, tell: TellUnstored) {
+        self.listener.set(tell);
+    }
+
+    pub(in crate::store::embedded) fn stats(&self) -> StoreStats {
+        self.figures.stats()
+    }
+}
+
+impl Drop for Writer {
+    /// Lets what waits be done, and the file be closed, before the process goes on.
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's writer ended by a panic");
+        }
+    }
+}
+
+/// Tells when the thread ends by a panic: reads go on, so nothing else would.
+struct Alarm(Arc<Figures>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.halted.store(true, Ordering::Relaxed);
+            self.0.dead.store(true, Ordering::Relaxed);
+            tracing::error!("the store's writer panicked; nothing more is written until a restart");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    use rusqlite::Connection;
+
+    use super::{Alarm, Disk, Figures, StoreError, Writer};
+
+    #[tokio::test]
+    async fn an_operation_that_panics_fails_alone_and_changes_nothing() {
+        let writer = Writer::start(Connection::open_in_memory().unwrap(), Disk::new(Path::new("none"), false)).unwrap();
+        writer.run(|db| Ok(db.execute_batch("CREATE TABLE t (a)")?)).await.unwrap();
+        let insert = |db: &Connection| db.execute("INSERT INTO t VALUES (1)", []).map_err(StoreError::from);
+        let defect = writer.run(move |db| -> Result<(), _> {
+            insert(db)?;
+            panic!("a defect")
+        });
+        let (before, defect, after) = tokio::join!(writer.run(insert), defect, writer.run(insert));
+        assert_eq!((before.unwrap(), after.unwrap()), (1, 1));
+        assert!(defect.unwrap_err().to_string().contains("a defect of the program"));
+        let count = writer.run(|db| Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, u32>(0))?)).await;
+        assert_eq!((count.unwrap(), writer.stats().halted), (2, false));
+    }
+
+    #[test]
+    fn a_writer_that_dies_is_told() {
+        let figures = Arc::new(Figures::default());
+        let alarm = Alarm(Arc::clone(&figures));
+        let body = move || {
+            let _alarm = alarm;
+            panic!("a defect");
+        };
+        assert!(std::thread::spawn(body).join().is_err());
+        assert!(figures.dead.load(Ordering::Relaxed) && figures.halted.load(Ordering::Relaxed));
+    }
+}

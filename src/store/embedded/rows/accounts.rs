@@ -1,0 +1,287 @@
+//! Account rows and set-password links.
+
+use rusqlite::{Connection, params};
+
+use super::row::{self, Columns, execute, execute_once};
+use super::seal::{Sealed, opened};
+use super::words::{parse_disabled, status_word};
+use super::{audit, grants, logins, names, sessions};
+use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
+use crate::store::{
+    Account, AccountStatus, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, SetupLink, StoreError,
+    Update,
+};
+
+const COLUMNS: &str = "no, tenant, subject, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
+
+const SELECT_LINK: &str = "SELECT l.hash, l.tenant, a.subject, l.made_at, l.expires_at, l.seal
+    FROM setup_link l JOIN account a ON a.no = l.account_no";
+
+fn is_disabled(status: AccountStatus) -> bool {
+    match status {
+        AccountStatus::Enabled => false,
+        AccountStatus::Disabled => true,
+    }
+}
+
+fn read(c: &mut Columns<'_>) -> Result<(i64, Account), StoreError> {
+    let no = c.no()?;
+    let account = Account {
+        tenant: c.tenant()?,
+        subject: c.subject()?,
+        name: c.text()?.to_owned(),
+        password: c.optional_text()?.map(str::to_owned),
+        status: if c.word(parse_disabled)? { AccountStatus::Disabled } else { AccountStatus::Enabled },
+        failed_logins: c.small()?,
+        last_failed_at: c.optional_moment()?,
+        created_at: c.moment()?,
+        password_set_at: c.optional_moment()?,
+    };
+    Ok((no, opened(account, c.number()?, "an account")?))
+}
+
+pub(in crate::store::embedded) fn find_by_name(
+    db: &Connection,
+    tenant: &TenantId,
+    name: &str,
+) -> Result<Option<Account>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND name = ?2");
+    Ok(row::one(db, &sql, params![tenant, name], read)?.map(|(_, account)| account))
+}
+
+pub(in crate::store::embedded) fn find(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+) -> Result<Option<(i64, Account)>, StoreError> {
+    row::one(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 AND subject = ?2"), params![tenant, subject], read)
+}
+
+/// Returns the number of the account that a new row is about.
+pub(in crate::store::embedded) fn number(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+) -> Result<i64, StoreError> {
+    let sql = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
+    row::one(db, sql, params![tenant, subject], |c| c.no())?
+        .ok_or_else(|| StoreError::Conflict("the account is not in the store".to_owned()))
+}
+
+fn save(db: &Connection, no: i64, account: &Account) -> Result<(), StoreError> {
+    execute_once(
+        db,
+        "UPDATE account SET password = ?2, status = ?3, failed_logins = ?4, last_failed_at = ?5, password_set_at = ?6, seal = ?7
+         WHERE no = ?1",
+        params![
+            no,
+            account.password,
+            status_word(is_disabled(account.status)),
+            account.failed_logins,
+            account.last_failed_at,
+            account.password_set_at,
+            account.seal()
+        ],
+    )
+}
+
+/// Ends what a person's password gave rise to: sessions, set-password links, grants and codes (RT-14).
+fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Result<(), StoreError> {
+    execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
+    grants::end_all(db, &account.tenant, Some(&account.subject), None, at)?;
+    Ok(())
+}
+
+pub(in crate::store::embedded) fn put_password(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    new: NewPassword,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
+    let at = new.at;
+    let account = replace_password(db, no, account, new)?;
+    end_access(db, no, &account, at)?;
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+fn replace_password(db: &Connection, no: i64, account: Account, new: NewPassword) -> Result<Account, StoreError> {
+    let account = Account { password: Some(new.phc), password_set_at: Some(new.at), failed_logins: 0, ..account };
+    save(db, no, &account)?;
+    logins::forget_failures(db, &account.tenant, &new.name)?;
+    Ok(account)
+}
+
+pub(in crate::store::embedded) fn change_password(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    change: PasswordChange,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let is_as_compared = |a: &Account| a.password.as_deref() == Some(change.old_phc.as_str()) && !is_disabled(a.status);
+    let Some((no, account)) = find(db, tenant, subject)?.filter(|(_, account)| is_as_compared(account)) else {
+        return Ok(Update::NotFound);
+    };
+    let at = change.new.at;
+    let account = replace_password(db, no, account, change.new)?;
+    if change.end_grants {
+        end_access(db, no, &account, at)?;
+    } else {
+        execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
+        sessions::end_all(db, tenant, Some(subject))?;
+        // What another browser may still fetch a token with that its owner has not seen yet.
+        execute(db, "DELETE FROM code WHERE account_no = ?1 AND used_at IS NULL", [no])?;
+    }
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+/// Removes an account; what hangs on it goes with it.
+pub(in crate::store::embedded) fn delete(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
+    // First, so that each grant that stood is announced.
+    end_access(db, no, &account, row.at)?;
+    names::reserve(db, &account)?;
+    execute_once(db, "DELETE FROM account WHERE no = ?1", [no])?;
+    audit::announce(db, row.at, &Change::AccountDisabled(tenant.clone(), subject.clone()))?;
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+pub(in crate::store::embedded) fn insert(db: &Connection, account: &Account) -> Result<Insertion, StoreError> {
+    let known = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
+    let is_known = row::one(db, known, params![account.tenant, account.subject], |c| c.no())?.is_some();
+    if is_known || names::is_of_another(db, &account.tenant, &account.name, &account.subject)? {
+        return Ok(Insertion::Exists);
+    }
+    execute_once(
+        db,
+        "INSERT INTO account (tenant, subject, name, password, status, failed_logins, created_at, password_set_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            account.tenant,
+            account.subject,
+            account.name,
+            account.password,
+            status_word(is_disabled(account.status)),
+            account.failed_logins,
+            account.created_at,
+            account.password_set_at,
+            account.seal()
+        ],
+    )?;
+    Ok(Insertion::Inserted)
+}
+
+fn read_link(c: &mut Columns<'_>) -> Result<SetupLink, StoreError> {
+    let link = SetupLink {
+        hash: c.hash()?,
+        tenant: c.tenant()?,
+        subject: c.subject()?,
+        made_at: c.optional_moment()?,
+        expires_at: c.moment()?,
+    };
+    opened(link, c.number()?, "a set-password link")
+}
+
+pub(in crate::store::embedded) fn find_link(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<SetupLink>, StoreError> {
+    let sql = format!("{SELECT_LINK} WHERE l.tenant = ?1 AND l.hash = ?2 AND l.expires_at > ?3");
+    row::one(db, &sql, params![tenant, hash, now], read_link)
+}
+
+/// Lists the accounts of a tenant, oldest first.
+pub(in crate::store::embedded) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Account>, StoreError> {
+    row::all(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no"), [tenant], |c| Ok(read(c)?.1))
+}
+
+/// Switches an account off or on; off ends what it holds open.
+pub(in crate::store::embedded) fn set_disabled(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    disabled: bool,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
+    let status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
+    let account = Account { status, ..account };
+    save(db, no, &account)?;
+    if disabled {
+        end_access(db, no, &account, row.at)?;
+        audit::announce(db, row.at, &Change::AccountDisabled(tenant.clone(), subject.clone()))?;
+    }
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+/// Gives an account another name, if it is free for it.
+pub(in crate::store::embedded) fn rename(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    name: String,
+    row: &AuditRow,
+) -> Result<Renaming, StoreError> {
+    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Renaming::NotFound) };
+    if names::is_of_another(db, tenant, &name, subject)? {
+        return Ok(Renaming::Taken);
+    }
+    names::reserve(db, &account)?;
+    names::release(db, tenant, &name)?;
+    let account = Account { name, ..account };
+    let sql = "UPDATE account SET name = ?2, seal = ?3 WHERE no = ?1";
+    execute_once(db, sql, params![no, account.name, account.seal()])?;
+    audit::announce(db, row.at, &Change::AccountRenamed(tenant.clone(), subject.clone()))?;
+    audit::append(db, row)?;
+    Ok(Renaming::Done)
+}
+
+/// Puts another hash of the same password in the place of the one that it was read with.
+pub(in crate::store::embedded) fn rehash(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    old_phc: &str,
+    new_phc: String,
+) -> Result<Update, StoreError> {
+    let unchanged = find(db, tenant, subject)?.filter(|(_, a)| a.password.as_deref() == Some(old_phc));
+    let Some((no, account)) = unchanged else { return Ok(Update::NotFound) };
+    save(db, no, &Account { password: Some(new_phc), ..account })?;
+    Ok(Update::Done)
+}
+
+/// Puts a link in the place of those that its account had.
+pub(in crate::store::embedded) fn put_link(
+    db: &Connection,
+    link: &SetupLink,
+    row: &AuditRow,
+) -> Result<(), StoreError> {
+    let account_no = number(db, &link.tenant, &link.subject)?;
+    execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [account_no])?;
+    execute_once(
+        db,
+        "INSERT INTO setup_link (hash, tenant, account_no, made_at, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![link.hash, link.tenant, account_no, link.made_at, link.expires_at, link.seal()],
+    )?;
+    audit::append(db, row)
+}
+
+/// Reads every account and link, to see whether it can be read.
+pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut found = row::unreadable(db, &format!("SELECT {COLUMNS}"), "account", |c| read(c).map(drop))?;
+    found.extend(row::unreadable(db, SELECT_LINK, "set-password link", |c| read_link(c).map(drop))?);
+    Ok(found)
+}

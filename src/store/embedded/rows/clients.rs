@@ -1,0 +1,316 @@
+//! Client rows.
+
+use rusqlite::{Connection, params};
+
+use super::audit;
+use super::row::{self, Columns, execute, execute_once};
+use super::seal::{Sealed, StoredClient, opened};
+use super::words::{origin_word, parse_disabled, parse_origin, status_word};
+use crate::oauth::{
+    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, TenantId, Timestamp,
+    TokenHash,
+};
+use crate::store::record::{rotated_secrets, was_just_used};
+use crate::store::{AuditRow, Change, StoreError, Update};
+
+pub(super) const COLUMNS: &str =
+    "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, document_fetched_at,
+        document_fresh_until, document_source, seal FROM client";
+
+/// NULL for a document that was fetched, as all were before there were copies.
+const fn source_word(document: Option<DocumentAge>) -> Option<&'static str> {
+    match document {
+        Some(DocumentAge { source: DocumentSource::Shipped, .. }) => Some("shipped"),
+        Some(DocumentAge { source: DocumentSource::Imported, .. }) => Some("imported"),
+        Some(DocumentAge { source: DocumentSource::Fetched, .. }) | None => None,
+    }
+}
+
+fn parse_source(word: Option<&str>) -> Result<DocumentSource, StoreError> {
+    match word {
+        None => Ok(DocumentSource::Fetched),
+        Some("shipped") => Ok(DocumentSource::Shipped),
+        Some("imported") => Ok(DocumentSource::Imported),
+        Some(_) => Err(StoreError::Corrupt("where a document comes from cannot be read".to_owned())),
+    }
+}
+
+/// A client and its row.
+pub(in crate::store::embedded) struct Found {
+    pub(in crate::store::embedded) no: i64,
+    pub(in crate::store::embedded) client: Client,
+    metadata: String,
+}
+
+pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreError> {
+    let no = c.no()?;
+    let secrets =
+        row::all(db, "SELECT hash, until FROM client_secret WHERE client_no = ?1 ORDER BY position", [no], |c| {
+            Ok(ClientSecretHash { hash: c.hash()?, until: c.optional_moment()? })
+        })?;
+    let (tenant, id, origin) = (c.tenant()?, c.client()?, c.word(parse_origin)?);
+    let metadata = c.text()?.to_owned();
+    let client = Client {
+        tenant,
+        id,
+        origin,
+        metadata: ClientMetadata::from_stored(&metadata)
+            .ok_or_else(|| StoreError::Corrupt("the metadata of a client cannot be read".to_owned()))?,
+        secrets,
+        resource: c.optional_resource()?,
+        disabled: c.word(parse_disabled)?,
+        created_at: c.moment()?,
+        last_used_at: c.optional_moment()?,
+        document: match (c.optional_moment()?, c.optional_moment()?, parse_source(c.optional_text()?)?) {
+            (Some(fetched_at), Some(fresh_until), source) => Some(DocumentAge { fetched_at, fresh_until, source }),
+            (None, None, DocumentSource::Fetched) => None,
+            _ => return Err(StoreError::Corrupt("half of a document's age is missing".to_owned())),
+        },
+    };
+    opened(StoredClient(&client, &metadata), c.number()?, "a client")?;
+    Ok(Found { no, client, metadata })
+}
+
+pub(in crate::store::embedded) fn find(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &ClientId,
+) -> Result<Option<Found>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND client_id = ?2");
+    row::one(db, &sql, params![tenant, id], |c| read(db, c))
+}
+
+/// Lists all clients of a tenant, oldest first.
+pub(in crate::store::embedded) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no");
+    row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
+}
+
+/// Lists those that an operator added, oldest first.
+pub(in crate::store::embedded) fn list_of_operators(
+    db: &Connection,
+    tenant: &TenantId,
+) -> Result<Vec<Client>, StoreError> {
+    // The word itself, not a parameter: an index holds the operators' clients alone.
+    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = 'manual' ORDER BY no");
+    row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
+}
+
+/// Reads every client, to see whether it can be read.
+pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    row::unreadable(db, &format!("SELECT {COLUMNS}"), "client", |c| read(db, c).map(drop))
+}
+
+/// Returns the number of the client that a new row is about.
+pub(in crate::store::embedded) fn number(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<i64, StoreError> {
+    let sql = "SELECT no FROM client WHERE tenant = ?1 AND client_id = ?2";
+    row::one(db, sql, params![tenant, id], |c| c.no())?
+        .ok_or_else(|| StoreError::Conflict("the client is not in the store".to_owned()))
+}
+
+/// Remembers when the client was last used, at most once a minute.
+pub(in crate::store::embedded) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<(), StoreError> {
+    let last = row::one(db, "SELECT last_used_at FROM client WHERE no = ?1", [no], |c| c.optional_moment())?;
+    if !was_just_used(last.flatten(), now) {
+        execute(db, "UPDATE client SET last_used_at = ?2 WHERE no = ?1", params![no, now])?;
+    }
+    Ok(())
+}
+
+/// Returns what identifies the registration of a public client that registered by itself.
+pub(in crate::store::embedded) fn registration(client: &Client) -> Option<TokenHash> {
+    client.metadata.registration_hash().filter(|_| client.origin == ClientOrigin::Registered)
+}
+
+pub(in crate::store::embedded) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreError> {
+    let registration = registration(client);
+    if let Some(hash) = &registration {
+        // Only a hash that `registrations::find_registered` did not believe can still be there.
+        let sql = "UPDATE client SET registration = NULL WHERE tenant = ?1 AND registration = ?2";
+        execute(db, sql, params![client.tenant, hash])?;
+    }
+    execute_once(
+        db,
+        "INSERT INTO client (tenant, client_id, origin, metadata, resource, status, created_at, last_used_at,
+             document_fetched_at, document_fresh_until, document_source, seal, registration, registered_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?7)",
+        params![
+            client.tenant,
+            client.id,
+            origin_word(client.origin),
+            metadata,
+            client.resource,
+            status_word(client.disabled),
+            client.created_at,
+            client.last_used_at,
+            client.document.map(|d| d.fetched_at),
+            client.document.map(|d| d.fresh_until),
+            source_word(client.document),
+            StoredClient(client, metadata).seal(),
+            registration
+        ],
+    )?;
+    put_secrets(db, db.last_insert_rowid(), client)
+}
+
+fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<(), StoreError> {
+    execute(db, "DELETE FROM client_secret WHERE client_no = ?1", [no])?;
+    for (position, secret) in (0u32..).zip(&client.secrets) {
+        execute_once(
+            db,
+            "INSERT INTO client_secret (client_no, position, tenant, hash, until) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![no, position, client.tenant, secret.hash, secret.until],
+        )?;
+    }
+    Ok(())
+}
+
+fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(), StoreError> {
+    execute_once(
+        db,
+        "UPDATE client SET metadata = ?2, status = ?3, document_fetched_at = ?4, document_fresh_until = ?5,
+             document_source = ?6, seal = ?7
+         WHERE no = ?1",
+        params![
+            no,
+            metadata,
+            status_word(client.disabled),
+            client.document.map(|d| d.fetched_at),
+            client.document.map(|d| d.fresh_until),
+            source_word(client.document),
+            StoredClient(client, metadata).seal()
+        ],
+    )
+}
+
+pub(in crate::store::embedded) fn put_document(
+    db: &Connection,
+    client: Client,
+    metadata: &str,
+    void_consents: bool,
+) -> Result<(), StoreError> {
+    let Some(found) = find(db, &client.tenant, &client.id)? else { return insert(db, &client, metadata) };
+    if found.client.origin != ClientOrigin::MetadataDocument {
+        return Err(StoreError::Conflict("the id belongs to a client that is not known by a document".to_owned()));
+    }
+    if void_consents {
+        execute(db, "DELETE FROM consent WHERE client_no = ?1", [found.no])?;
+    }
+    // What an operator decided about a client (disabled, bound to a resource) outlives its document.
+    update(db, found.no, &Client { metadata: client.metadata, document: client.document, ..found.client }, metadata)
+}
+
+/// Remembers that a client's document was fetched and says what it said before.
+pub(in crate::store::embedded) fn note_age(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &ClientId,
+    age: DocumentAge,
+) -> Result<Update, StoreError> {
+    let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
+    update(db, found.no, &Client { document: Some(age), ..found.client }, &found.metadata)?;
+    Ok(Update::Done)
+}
+
+/// Switches a client off or on.
+pub(in crate::store::embedded) fn set_disabled(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &ClientId,
+    disabled: bool,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
+    update(db, found.no, &Client { disabled, ..found.client }, &found.metadata)?;
+    if disabled {
+        audit::announce(db, row.at, &Change::ClientDisabled(tenant.clone(), id.clone()))?;
+    }
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+/// Puts a new secret first.
+pub(in crate::store::embedded) fn rotate_secret(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &ClientId,
+    new: ClientSecretHash,
+    previous_until: Timestamp,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
+    let secrets = rotated_secrets(&found.client.secrets, new, previous_until, row.at);
+    let client = Client { secrets, ..found.client };
+    put_secrets(db, found.no, &client)?;
+    update(db, found.no, &client, &found.metadata)?;
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}
+
+/// Removes the secrets that have ended by `now`; how many clients had one.
+pub(super) fn remove_ended_secrets(db: &Connection, now: Timestamp) -> Result<usize, StoreError> {
+    change_secrets(db, "s.until <= ?1", now, |secrets| {
+        secrets.retain(|secret| secret.until.is_none_or(|until| now < until));
+    })
+}
+
+/// Lets secrets that would end later than `bound` end at `latest`; how many clients had one.
+pub(in crate::store::embedded) fn shorten_secrets(
+    db: &Connection,
+    bound: Timestamp,
+    latest: Timestamp,
+) -> Result<usize, StoreError> {
+    change_secrets(db, "s.until > ?1", bound, |secrets| {
+        secrets.iter_mut().for_each(|secret| secret.shorten(bound, latest));
+    })
+}
+
+/// Changes the secrets of the clients that have one which meets a condition on ?1; how many.
+fn change_secrets(
+    db: &Connection,
+    condition: &str,
+    moment: Timestamp,
+    change: impl Fn(&mut Vec<ClientSecretHash>),
+) -> Result<usize, StoreError> {
+    let sql = format!(
+        "SELECT DISTINCT c.tenant, c.client_id FROM client_secret s JOIN client c ON c.no = s.client_no WHERE {condition}"
+    );
+    let clients = row::all(db, &sql, [moment], |c| Ok((c.tenant()?, c.client()?)))?;
+    for (tenant, id) in &clients {
+        let Some(found) = find(db, tenant, id)? else { continue };
+        let mut client = found.client;
+        change(&mut client.secrets);
+        put_secrets(db, found.no, &client)?;
+        update(db, found.no, &client, &found.metadata)?;
+    }
+    Ok(clients.len())
+}
+
+/// Makes metadata documents that were fetched after `latest` as old as if they had been fetched at `now`, and no longer
+/// fresh; how many.
+pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+    let sql = "SELECT tenant, client_id FROM client WHERE document_fetched_at > ?1";
+    let clients = row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.client()?)))?;
+    for (tenant, id) in &clients {
+        let Some(found) = find(db, tenant, id)? else { continue };
+        let document = found.client.document.map(|age| DocumentAge { fetched_at: now, fresh_until: now, ..age });
+        update(db, found.no, &Client { document, ..found.client }, &found.metadata)?;
+    }
+    Ok(clients.len())
+}
+
+/// Removes a client; its grants, codes, tokens, consents and interactions go with it by foreign key.
+pub(in crate::store::embedded) fn remove(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &ClientId,
+    row: &AuditRow,
+) -> Result<Update, StoreError> {
+    let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
+    if execute(db, sql, params![tenant, id])? == 0 {
+        return Ok(Update::NotFound);
+    }
+    audit::announce(db, row.at, &Change::ClientDeleted(tenant.clone(), id.clone()))?;
+    audit::append(db, row)?;
+    Ok(Update::Done)
+}

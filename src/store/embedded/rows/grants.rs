@@ -1,0 +1,221 @@
+//! Grant rows.
+
+use rusqlite::{Connection, params};
+
+use super::row::{self, Columns, execute, execute_once};
+use super::seal::{Sealed, opened};
+use super::{audit, sessions};
+use crate::oauth::{ClientId, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp};
+use crate::store::outcome::Ended;
+use crate::store::{Change, StoreError};
+
+const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
+        g.id, g.tenant, c.client_id, a.subject, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
+        g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at, g.seal
+    FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
+
+/// A grant and its row.
+pub(in crate::store::embedded) struct Found {
+    pub(in crate::store::embedded) no: i64,
+    pub(in crate::store::embedded) client_no: i64,
+    /// Whether client and account are both enabled.
+    pub(in crate::store::embedded) enabled: bool,
+    pub(in crate::store::embedded) grant: Grant,
+}
+
+fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
+    let (no, client_no, enabled) = (c.no()?, c.no()?, c.flag()?);
+    let grant = Grant {
+        id: c.grant()?,
+        tenant: c.tenant()?,
+        client: c.client()?,
+        subject: c.subject()?,
+        resource: c.resource()?,
+        scopes: c.scopes()?,
+        authenticated_at: c.moment()?,
+        created_at: c.moment()?,
+        expires_at: c.moment()?,
+        idle_until: c.moment()?,
+        may_refresh: c.flag()?,
+        generation: c.small()?,
+        rotated_at: c.moment()?,
+        first_use: match c.optional_number()? {
+            None => FirstUse::Unknown,
+            Some(0) => FirstUse::Unused,
+            Some(_) => FirstUse::Used,
+        },
+        retried_at: c.optional_moment()?,
+        revoked_at: c.optional_moment()?,
+    };
+    Ok(Found { no, client_no, enabled, grant: opened(grant, c.number()?, "a grant")? })
+}
+
+/// The mark as its column holds it.
+pub(super) const fn stored_mark(first_use: FirstUse) -> Option<u8> {
+    match first_use {
+        FirstUse::Unknown => None,
+        FirstUse::Unused => Some(0),
+        FirstUse::Used => Some(1),
+    }
+}
+
+pub(in crate::store::embedded) fn find(
+    db: &Connection,
+    tenant: &TenantId,
+    id: GrantId,
+) -> Result<Option<Found>, StoreError> {
+    row::one(db, &format!("{SELECT} WHERE g.tenant = ?1 AND g.id = ?2"), params![tenant, id], read)
+}
+
+/// Lists the grants of a subject and/or client that stand and are not past their end, newest first.
+pub(in crate::store::embedded) fn list(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: Option<&Subject>,
+    client: Option<&ClientId>,
+    now: Timestamp,
+) -> Result<Vec<Grant>, StoreError> {
+    let parties = of_parties(subject, client);
+    let sql = format!(
+        "{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?4 AND g.idle_until > ?4
+         AND g.{parties} ORDER BY g.no DESC"
+    );
+    row::all(db, &sql, params![tenant, subject, client, now], |c| Ok(read(c)?.grant))
+}
+
+/// Reads every grant, to see whether it can be read.
+pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    row::unreadable(db, SELECT, "grant", |c| read(c).map(drop))
+}
+
+/// Adds a grant; its number.
+pub(in crate::store::embedded) fn insert(
+    db: &Connection,
+    grant: &Grant,
+    client_no: i64,
+    account_no: i64,
+) -> Result<i64, StoreError> {
+    execute_once(
+        db,
+        "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, authenticated_at, created_at,
+             expires_at, idle_until, may_refresh, generation, rotated_at, first_use, retried_at, revoked_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        params![
+            grant.tenant,
+            grant.id,
+            client_no,
+            account_no,
+            grant.resource,
+            grant.scopes,
+            grant.authenticated_at,
+            grant.created_at,
+            grant.expires_at,
+            grant.idle_until,
+            grant.may_refresh,
+            grant.generation,
+            grant.rotated_at,
+            stored_mark(grant.first_use),
+            grant.retried_at,
+            grant.revoked_at,
+            grant.seal()
+        ],
+    )?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Revokes a grant that was just read and not yet revoked: tokens out, change out.
+fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<(), StoreError> {
+    let ended = Grant { revoked_at: Some(at), ..found.grant };
+    execute_once(
+        db,
+        "UPDATE grants SET revoked_at = ?2, seal = ?3 WHERE no = ?1 AND revoked_at IS NULL",
+        params![found.no, at, ended.seal()],
+    )?;
+    execute(db, "DELETE FROM access_token WHERE grant_no = ?1", [found.no])?;
+    execute(db, "DELETE FROM void_token WHERE grant_no = ?1", [found.no])?;
+    // Access that was taken back must be asked for again: remembered consent would give it back in silence.
+    execute(
+        db,
+        "DELETE FROM consent WHERE (account_no, client_no, resource) =
+             (SELECT account_no, client_no, resource FROM grants WHERE no = ?1)",
+        [found.no],
+    )?;
+    audit::announce(db, at, &Change::GrantRevoked(ended.tenant, ended.id))
+}
+
+/// Revokes a grant; whether it stood.
+pub(in crate::store::embedded) fn end(
+    db: &Connection,
+    tenant: &TenantId,
+    id: GrantId,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    match find(db, tenant, id)?.filter(|found| found.grant.revoked_at.is_none()) {
+        Some(found) => end_found(db, found, at).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Returns the part of a WHERE clause that selects by ?1 (tenant), ?2 (subject) and ?3 (client), of which the last two may
+/// be NULL: written so that an index serves it, whichever are given.
+const fn of_parties(subject: Option<&Subject>, client: Option<&ClientId>) -> &'static str {
+    match (subject, client) {
+        (Some(_), Some(_)) => {
+            "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
+             AND client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3)"
+        }
+        (Some(_), None) => "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2) AND ?3 IS NULL",
+        (None, Some(_)) => "client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3) AND ?2 IS NULL",
+        (None, None) => "account_no IN (SELECT no FROM account WHERE tenant = ?1) AND ?2 IS NULL AND ?3 IS NULL",
+    }
+}
+
+/// Revokes all grants of a subject and/or client, and removes the codes and consents that would become grants. Without a
+/// client in particular the browsers are signed out too: they would approve anew.
+pub(in crate::store::embedded) fn end_all(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: Option<&Subject>,
+    client: Option<&ClientId>,
+    at: Timestamp,
+) -> Result<Ended, StoreError> {
+    let parties = of_parties(subject, client);
+    let params = params![tenant, subject, client];
+    let mut others =
+        execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {parties}"), params)?;
+    others += execute(db, &format!("DELETE FROM consent WHERE tenant = ?1 AND {parties}"), params)?;
+    if client.is_none() {
+        others += sessions::end_all(db, tenant, subject)?;
+    }
+    let standing = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.{parties}");
+    let standing = row::all(db, &standing, params, read)?;
+    let grants = u64::try_from(standing.len()).unwrap_or(u64::MAX);
+    standing.into_iter().try_for_each(|found| end_found(db, found, at))?;
+    Ok(Ended { grants, anything: grants > 0 || others > 0 })
+}
+
+/// Ends every grant of a store that was put back from a backup; how many. Nobody follows such a store yet, so nothing is
+/// announced. A grant that cannot be read goes altogether, or it would stand.
+pub(in crate::store::embedded) fn end_every(db: &Connection, at: Timestamp) -> Result<u64, StoreError> {
+    let (mut last, mut count) = (0, 0_u64);
+    loop {
+        let sql = "SELECT no FROM grants WHERE no > ?1 AND revoked_at IS NULL ORDER BY no LIMIT 1000";
+        let numbers = row::all(db, sql, [last], |c| c.no())?;
+        let Some(newest) = numbers.last().copied() else { return Ok(count) };
+        for no in numbers {
+            match row::one(db, &format!("{SELECT} WHERE g.no = ?1"), [no], read) {
+                Ok(Some(found)) => {
+                    let ended = Grant { revoked_at: Some(at), ..found.grant };
+                    let sql = "UPDATE grants SET revoked_at = ?2, seal = ?3 WHERE no = ?1";
+                    execute_once(db, sql, params![no, at, ended.seal()])?;
+                }
+                Ok(None) | Err(StoreError::Corrupt(_)) => execute_once(db, "DELETE FROM grants WHERE no = ?1", [no])?,
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored)) => {
+                    return Err(error);
+                }
+            }
+            count = count.saturating_add(1);
+        }
+        last = newest;
+    }
+}

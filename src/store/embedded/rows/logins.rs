@@ -1,0 +1,114 @@
+//! Where accounts have signed in from, and failed logins by name.
+
+use rusqlite::{Connection, params};
+
+use super::row::{self, execute, execute_once};
+use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp};
+use crate::store::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
+use crate::store::{LoginPlace, StoreError};
+
+/// How many attempts at a name failed in a row.
+pub(in crate::store::embedded) fn failures(
+    db: &Connection,
+    tenant: &TenantId,
+    name: &LoginNameHash,
+    now: Timestamp,
+) -> Result<u32, StoreError> {
+    let sql = "SELECT failures, last_failed_at FROM login_failure WHERE tenant = ?1 AND name = ?2";
+    let found = row::one(db, sql, params![tenant, name], |c| Ok((c.small()?, c.moment()?)))?;
+    Ok(found.filter(|(_, last)| now < last.plus(LOGIN_FAILURES_KEPT)).map_or(0, |(failures, _)| failures))
+}
+
+/// Ends the count of failures of a name.
+pub(super) fn forget_failures(db: &Connection, tenant: &TenantId, name: &LoginNameHash) -> Result<(), StoreError> {
+    execute(db, "DELETE FROM login_failure WHERE tenant = ?1 AND name = ?2", params![tenant, name]).map(drop)
+}
+
+/// Remembers a sign-in from a place, and forgets those of its kind that were not used for longest.
+fn remember(
+    db: &Connection,
+    account_no: i64,
+    tenant: &TenantId,
+    place: LoginPlace,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    execute(
+        db,
+        "INSERT OR REPLACE INTO login_network (account_no, network, tenant, last_login_at) VALUES (?1, ?2, ?3, ?4)",
+        params![account_no, place.to_stored(), tenant, now],
+    )?;
+    let is_host = matches!(place, LoginPlace::Host(_));
+    let newest = i64::try_from(PLACES_PER_ACCOUNT).unwrap_or(i64::MAX);
+    execute(
+        db,
+        "DELETE FROM login_network WHERE account_no = ?1 AND (instr(network, '/') > 0) = ?2 AND network NOT IN
+            (SELECT network FROM login_network WHERE account_no = ?1 AND (instr(network, '/') > 0) = ?2
+                ORDER BY last_login_at DESC LIMIT ?3)",
+        params![account_no, is_host, newest],
+    )
+    .map(drop)
+}
+
+/// Finds when somebody last signed in from a place.
+pub(in crate::store::embedded) fn last_login(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &str,
+    place: LoginPlace,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT n.last_login_at FROM login_network n JOIN account a ON a.no = n.account_no
+        WHERE a.tenant = ?1 AND a.subject = ?2 AND n.network = ?3";
+    row::one(db, sql, params![tenant, subject, place.to_stored()], |c| c.moment())
+}
+
+/// Counts an attempt at a name that failed; how many have failed in a row.
+pub(in crate::store::embedded) fn record_failure(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &LoginNameHash,
+    subject: Option<&Subject>,
+    now: Timestamp,
+) -> Result<u32, StoreError> {
+    let failures = failures(db, tenant, hash, now)?.saturating_add(1);
+    execute_once(
+        db,
+        "INSERT OR REPLACE INTO login_failure (tenant, name, failures, last_failed_at) VALUES (?1, ?2, ?3, ?4)",
+        params![tenant, hash, failures, now],
+    )?;
+    // The same statement, and no row, where no account has the name. The seal leaves both counts out.
+    execute(
+        db,
+        "UPDATE account SET failed_logins = min(failed_logins + 1, 4294967295), last_failed_at = ?3
+         WHERE tenant = ?1 AND subject = ?2",
+        params![tenant, subject.map_or("", Subject::as_str), now],
+    )?;
+    Ok(failures)
+}
+
+/// Ends the count of failures, and remembers from where somebody has signed in.
+pub(in crate::store::embedded) fn record_success(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    hash: &LoginNameHash,
+    places: [LoginPlace; 2],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    forget_failures(db, tenant, hash)?;
+    let account = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
+    let Some(no) = row::one(db, account, params![tenant, subject], |c| c.no())? else { return Ok(()) };
+    execute(db, "UPDATE account SET failed_logins = 0 WHERE no = ?1 AND failed_logins <> 0", [no])?;
+    places.into_iter().try_for_each(|place| remember(db, no, tenant, place, now))
+}
+
+/// Forgets places that an account has signed in from.
+pub(in crate::store::embedded) fn forget_places(
+    db: &Connection,
+    tenant: &TenantId,
+    subject: &Subject,
+    places: &[LoginPlace],
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM login_network WHERE network = ?3
+        AND account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)";
+    places.iter().try_for_each(|place| execute(db, sql, params![tenant, subject, place.to_stored()]).map(drop))
+}

@@ -1,0 +1,62 @@
+//! Registrations: which client has registered the same, and room for one more.
+
+use rusqlite::{Connection, params};
+
+use super::clients::{COLUMNS, Found, read, registration, remove};
+use super::row::{self, execute};
+use super::words::origin_word;
+use crate::oauth::{ClientOrigin, TenantId, Timestamp, TokenHash};
+use crate::store::clock::borne_out;
+use crate::store::record::{CLIENT_SPARED, CLIENTS_LOOKED_AT};
+use crate::store::{AuditRow, StoreError, Update};
+
+/// Finds the client of a registration, and when it last registered.
+pub(in crate::store::embedded) fn find_registered(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+) -> Result<Option<(Found, Timestamp)>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND registration = ?2");
+    let found = row::one(db, &sql, params![tenant, hash], |c| read(db, c))?;
+    // The seal does not cover the hash, and another version may compute it from other members: the metadata decide.
+    let Some(found) = found.filter(|found| registration(&found.client) == Some(*hash)) else { return Ok(None) };
+    let registered_at = row::one(db, "SELECT registered_at FROM client WHERE no = ?1", [found.no], |c| c.moment())?;
+    Ok(registered_at.map(|registered_at| (found, registered_at)))
+}
+
+/// Notes that a client has registered again; whether it is still there.
+pub(in crate::store::embedded) fn note_again(db: &Connection, no: i64, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(execute(db, "UPDATE client SET registered_at = ?2 WHERE no = ?1", params![no, now])? > 0)
+}
+
+/// Returns whether there may be one more of this origin, after making room if need be.
+pub(in crate::store::embedded) fn has_room(
+    db: &Connection,
+    tenant: &TenantId,
+    origin: ClientOrigin,
+    cap: u64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let count = "SELECT clients FROM client_count WHERE tenant = ?1 AND origin = ?2";
+    if row::one(db, count, params![tenant, origin_word(origin)], |c| c.number())?.is_none_or(|count| count < cap) {
+        return Ok(true);
+    }
+    // A bounded number of them, since a stranger can leave codes and sign-ins with many clients.
+    let unused = "SELECT client_id FROM (SELECT no, client_id, registered_at FROM client
+            WHERE tenant = ?1 AND origin = ?3 AND status = 'enabled' AND last_used_at IS NULL AND registered_at <= ?2
+                AND document_source IS NOT 'imported'
+            ORDER BY registered_at LIMIT ?4) oldest
+        WHERE NOT EXISTS (SELECT 1 FROM grants WHERE client_no = oldest.no)
+            AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = oldest.no)
+        ORDER BY EXISTS (SELECT 1 FROM interaction WHERE client_no = oldest.no), registered_at LIMIT 1";
+    // Nobody goes on the word of a clock that was set ahead.
+    let seen = row::one(db, "SELECT seen_at FROM clock WHERE one = 1", [], |c| c.moment())?;
+    let sure = borne_out(now, seen);
+    let registered_before = row::storable(sure.as_millis()).saturating_sub(row::storable(CLIENT_SPARED.as_millis()));
+    match row::one(db, unused, params![tenant, registered_before, origin_word(origin), CLIENTS_LOOKED_AT], |c| {
+        c.client()
+    })? {
+        Some(id) => Ok(remove(db, tenant, &id, &AuditRow::unused_client(tenant, &id, now))? == Update::Done),
+        None => Ok(false),
+    }
+}

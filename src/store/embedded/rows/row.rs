@@ -1,0 +1,290 @@
+//! Between SQL values and the types of the rules. What does not parse is damage, never a default.
+
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, Params, Row, ToSql};
+
+use crate::oauth::{
+    ClientId, GrantId, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+};
+use crate::store::StoreError;
+
+/// Problems told of one table at most: enough to see the extent.
+const TOLD: usize = 20;
+
+macro_rules! stored_as_text {
+    ($($name:ident),*) => {
+        $(impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.as_str().as_bytes())))
+            }
+        })*
+    };
+}
+
+macro_rules! stored_as_bytes {
+    ($($name:ident),*) => {
+        $(impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::Borrowed(ValueRef::Blob(&self.0)))
+            }
+        })*
+    };
+}
+
+macro_rules! stored_as_millis {
+    ($($name:ident),*) => {
+        $(impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::Owned(Value::Integer(storable(self.as_millis()))))
+            }
+        })*
+    };
+}
+
+/// Returns a number as SQLite can hold it. Only an end "never" is above its range; it stays "never" for practical purposes.
+pub(in crate::store::embedded) fn storable(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+stored_as_text!(ClientId, ResourceIndicator, Subject, TenantId);
+stored_as_bytes!(GrantId, LoginNameHash, TokenHash);
+stored_as_millis!(Lifetime, Timestamp);
+
+impl ToSql for ScopeSet {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Owned(Value::Text(self.to_string())))
+    }
+}
+
+/// The columns of one row, read from left to right, so that a reader stands beside its SELECT list.
+pub(in crate::store::embedded) struct Columns<'r> {
+    row: &'r Row<'r>,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    fn value(&mut self) -> Result<ValueRef<'r>, StoreError> {
+        let value = self.row.get_ref(self.next)?;
+        self.next += 1;
+        Ok(value)
+    }
+
+    fn damaged(&self, wanted: &str) -> StoreError {
+        let column = self.next.saturating_sub(1);
+        let name = self.row.as_ref().column_name(column).unwrap_or("?");
+        StoreError::Corrupt(format!("the column `{name}` does not hold {wanted}"))
+    }
+
+    pub(in crate::store::embedded) fn optional_text(&mut self) -> Result<Option<&'r str>, StoreError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(text) => std::str::from_utf8(text).map(Some).map_err(|_| self.damaged("UTF-8")),
+            ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => Err(self.damaged("a text")),
+        }
+    }
+
+    pub(in crate::store::embedded) fn text(&mut self) -> Result<&'r str, StoreError> {
+        self.optional_text()?.ok_or_else(|| self.damaged("a text"))
+    }
+
+    pub(in crate::store::embedded) fn optional_bytes(&mut self) -> Result<Option<&'r [u8]>, StoreError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Ok(Some(bytes)),
+            ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Text(_) => Err(self.damaged("bytes")),
+        }
+    }
+
+    pub(in crate::store::embedded) fn bytes(&mut self) -> Result<&'r [u8], StoreError> {
+        self.optional_bytes()?.ok_or_else(|| self.damaged("bytes"))
+    }
+
+    pub(in crate::store::embedded) fn optional_number(&mut self) -> Result<Option<u64>, StoreError> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(n) => u64::try_from(n).map(Some).map_err(|_| self.damaged("a natural number")),
+            ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => Err(self.damaged("a number")),
+        }
+    }
+
+    pub(in crate::store::embedded) fn number(&mut self) -> Result<u64, StoreError> {
+        self.optional_number()?.ok_or_else(|| self.damaged("a number"))
+    }
+
+    pub(in crate::store::embedded) fn small<N: TryFrom<u64>>(&mut self) -> Result<N, StoreError> {
+        N::try_from(self.number()?).map_err(|_| self.damaged("a small number"))
+    }
+
+    /// The number of a row, as it goes back into a query.
+    pub(in crate::store::embedded) fn no(&mut self) -> Result<i64, StoreError> {
+        i64::try_from(self.number()?).map_err(|_| self.damaged("a row number"))
+    }
+
+    pub(in crate::store::embedded) fn flag(&mut self) -> Result<bool, StoreError> {
+        match self.number()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.damaged("0 or 1")),
+        }
+    }
+
+    pub(in crate::store::embedded) fn optional_moment(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.optional_number()?.map(Timestamp::from_millis))
+    }
+
+    pub(in crate::store::embedded) fn moment(&mut self) -> Result<Timestamp, StoreError> {
+        self.number().map(Timestamp::from_millis)
+    }
+
+    pub(in crate::store::embedded) fn optional_hash(&mut self) -> Result<Option<TokenHash>, StoreError> {
+        let Some(bytes) = self.optional_bytes()? else { return Ok(None) };
+        bytes.try_into().map(|hash| Some(TokenHash(hash))).map_err(|_| self.damaged("a SHA-256"))
+    }
+
+    pub(in crate::store::embedded) fn hash(&mut self) -> Result<TokenHash, StoreError> {
+        self.optional_hash()?.ok_or_else(|| self.damaged("a SHA-256"))
+    }
+
+    pub(in crate::store::embedded) fn grant(&mut self) -> Result<GrantId, StoreError> {
+        self.bytes()?.try_into().map(GrantId).map_err(|_| self.damaged("a grant id"))
+    }
+
+    /// Reads a text by a parser that answers `None` for what cannot be.
+    pub(in crate::store::embedded) fn word<T>(
+        &mut self,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        parse(self.text()?).ok_or_else(|| self.damaged("one of its words"))
+    }
+
+    pub(in crate::store::embedded) fn tenant(&mut self) -> Result<TenantId, StoreError> {
+        self.word(TenantId::parse)
+    }
+
+    pub(in crate::store::embedded) fn client(&mut self) -> Result<ClientId, StoreError> {
+        self.word(ClientId::parse)
+    }
+
+    pub(in crate::store::embedded) fn subject(&mut self) -> Result<Subject, StoreError> {
+        self.word(Subject::parse)
+    }
+
+    pub(in crate::store::embedded) fn optional_resource(&mut self) -> Result<Option<ResourceIndicator>, StoreError> {
+        Ok(self.optional_text()?.map(ResourceIndicator::from_stored))
+    }
+
+    pub(in crate::store::embedded) fn resource(&mut self) -> Result<ResourceIndicator, StoreError> {
+        self.text().map(ResourceIndicator::from_stored)
+    }
+
+    pub(in crate::store::embedded) fn scopes(&mut self) -> Result<ScopeSet, StoreError> {
+        self.word(ScopeSet::from_stored)
+    }
+}
+
+/// Reads the first row of a query.
+pub(in crate::store::embedded) fn one<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let found = rows.next()?.map(|row| read(&mut Columns { row, next: 0 })).transpose();
+    drop(rows);
+    #[cfg(test)]
+    crate::store::embedded::cost::note(db, sql, &statement);
+    found
+}
+
+/// Reads all rows of a query.
+pub(in crate::store::embedded) fn all<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(&mut Columns { row, next: 0 })?);
+    }
+    drop(rows);
+    #[cfg(test)]
+    crate::store::embedded::cost::note(db, sql, &statement);
+    Ok(found)
+}
+
+/// Reads the rows of a query one after another, for as long as `read` wants more.
+pub(in crate::store::embedded) fn each(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        if !read(&mut Columns { row, next: 0 })? {
+            break;
+        }
+    }
+    drop(rows);
+    #[cfg(test)]
+    crate::store::embedded::cost::note(db, sql, &statement);
+    Ok(())
+}
+
+/// Reads every row of a query; what cannot be read is told.
+pub(in crate::store::embedded) fn unreadable(
+    db: &Connection,
+    sql: &str,
+    what: &str,
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<(), StoreError>,
+) -> Result<Vec<String>, StoreError> {
+    let mut told = Vec::new();
+    let all = all(db, sql, [], |c| {
+        if let Err(error) = read(c)
+            && told.len() < TOLD
+        {
+            told.push(format!("{what}: {error}"));
+        }
+        Ok(())
+    });
+    if let Err(error) = all {
+        told.push(format!("{what}: {error}"));
+    }
+    Ok(told)
+}
+
+/// Reads the one number that a query without parameters yields.
+pub(in crate::store::embedded) fn number(db: &Connection, sql: &str) -> Result<u64, StoreError> {
+    one(db, sql, [], |c| c.number())?.ok_or_else(|| StoreError::Corrupt(format!("no answer to: {sql}")))
+}
+
+/// Changes rows; how many.
+pub(in crate::store::embedded) fn execute(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<usize, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let changed = statement.execute(params)?;
+    #[cfg(test)]
+    crate::store::embedded::cost::note(db, sql, &statement);
+    Ok(changed)
+}
+
+/// Changes exactly one row. Another number means that the row is not what was read in this very transaction.
+pub(in crate::store::embedded) fn execute_once(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<(), StoreError> {
+    match execute(db, sql, params)? {
+        1 => Ok(()),
+        n => Err(StoreError::Conflict(format!("{n} rows changed where one was expected"))),
+    }
+}

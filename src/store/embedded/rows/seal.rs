@@ -1,0 +1,272 @@
+//! Seals: a CRC-32 over each record as the rules see it, so that a flipped bit in the file is an error and not another
+//! scope, owner or end (ST-03). SQLite itself has no checksums over its pages. It guards against accidents, not against
+//! somebody who can write the file.
+
+use super::row::storable;
+use super::words::{origin_word, step_word};
+use crate::oauth::{
+    AccessTokenRecord, Client, CodeRecord, DocumentSource, FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash,
+};
+use crate::store::{Account, AccountStatus, Consent, Interaction, LoginSession, SetupLink, Source, StoreError};
+
+/// A record that carries a seal.
+pub(super) trait Sealed {
+    /// Returns the seal over everything that decides; counters and times of last use are left out.
+    fn seal(&self) -> u32;
+}
+
+/// Returns the record when the stored seal is its own.
+pub(super) fn opened<T: Sealed>(record: T, stored: u64, what: &str) -> Result<T, StoreError> {
+    if u64::from(record.seal()) == stored {
+        Ok(record)
+    } else {
+        Err(StoreError::Corrupt(format!("{what} does not match its seal")))
+    }
+}
+
+/// Feeds the fields one after another, each with its length, so that moving a border between two changes the seal.
+struct Fields(crc32fast::Hasher);
+
+impl Fields {
+    fn of(table: &str) -> Self {
+        Self(crc32fast::Hasher::new()).bytes(table.as_bytes())
+    }
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.update(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        self.0.update(bytes);
+        self
+    }
+    fn text(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
+    }
+    fn optional(self, bytes: Option<&[u8]>) -> Self {
+        match bytes {
+            Some(bytes) => self.bytes(&[1]).bytes(bytes),
+            None => self.bytes(&[0]),
+        }
+    }
+    fn number(self, number: u64) -> Self {
+        self.bytes(&number.to_be_bytes())
+    }
+    /// A moment as the row holds it.
+    fn at(self, moment: Timestamp) -> Self {
+        self.bytes(&storable(moment.as_millis()).to_be_bytes())
+    }
+    fn optional_at(self, moment: Option<Timestamp>) -> Self {
+        match moment {
+            Some(moment) => self.bytes(&[1]).at(moment),
+            None => self.bytes(&[0]),
+        }
+    }
+    /// A moment that may be absent. Nothing for `None`: rows that were sealed before there was such a field keep their seal.
+    fn at_if(self, moment: Option<Timestamp>) -> Self {
+        match moment {
+            Some(moment) => self.at(moment),
+            None => self,
+        }
+    }
+    /// Nothing for `Unknown`, which rows are that were sealed before there was a mark.
+    fn first_use(self, mark: FirstUse) -> Self {
+        match mark {
+            FirstUse::Unknown => self,
+            FirstUse::Unused => self.text("unused"),
+            FirstUse::Used => self.text("used"),
+        }
+    }
+    /// Nothing for a fetched one, as all were that were sealed before there were copies.
+    fn source(self, source: DocumentSource) -> Self {
+        match source {
+            DocumentSource::Fetched => self,
+            DocumentSource::Shipped => self.text("shipped"),
+            DocumentSource::Imported => self.text("imported"),
+        }
+    }
+    /// Nothing for the first, which rows are that were sealed before there was a generation.
+    fn generation(self, generation: u32) -> Self {
+        if generation == 0 { self } else { self.number(generation.into()) }
+    }
+    fn finish(self) -> u32 {
+        self.0.finalize()
+    }
+}
+
+/// A client with its metadata as they stand in the row.
+pub(super) struct StoredClient<'c>(pub(super) &'c Client, pub(super) &'c str);
+
+impl Sealed for StoredClient<'_> {
+    fn seal(&self) -> u32 {
+        let Self(client, metadata) = self;
+        let fields = Fields::of("client")
+            .text(client.tenant.as_str())
+            .text(client.id.as_str())
+            .text(origin_word(client.origin))
+            .text(metadata)
+            .optional(client.resource.as_ref().map(|r| r.as_str().as_bytes()))
+            .number(client.disabled.into())
+            .at(client.created_at);
+        // Nothing for `None`: rows that were sealed before there was an age keep their seal.
+        let fields = match client.document {
+            Some(age) => fields.at(age.fetched_at).at(age.fresh_until).source(age.source),
+            None => fields,
+        };
+        client.secrets.iter().fold(fields, |f, s| f.bytes(&s.hash.0).optional_at(s.until)).finish()
+    }
+}
+
+impl Sealed for Account {
+    fn seal(&self) -> u32 {
+        Fields::of("account")
+            .text(self.tenant.as_str())
+            .text(self.subject.as_str())
+            .text(&self.name)
+            .optional(self.password.as_deref().map(str::as_bytes))
+            .number((self.status == AccountStatus::Disabled).into())
+            .at(self.created_at)
+            .optional_at(self.password_set_at)
+            .finish()
+    }
+}
+
+impl Sealed for SetupLink {
+    fn seal(&self) -> u32 {
+        let fields = Fields::of("setup_link")
+            .bytes(&self.hash.0)
+            .text(self.tenant.as_str())
+            .text(self.subject.as_str())
+            .at(self.expires_at);
+        // Nothing for an unknown time: rows that were sealed before it was noted keep their seal.
+        match self.made_at {
+            Some(at) => fields.at(at),
+            None => fields,
+        }
+        .finish()
+    }
+}
+
+impl Sealed for LoginSession {
+    fn seal(&self) -> u32 {
+        Fields::of("login_session")
+            .bytes(&self.hash.0)
+            .text(self.tenant.as_str())
+            .text(self.subject.as_str())
+            .at(self.authenticated_at)
+            .at(self.idle_until)
+            .at(Timestamp::default().plus(self.idle))
+            .at(self.expires_at)
+            .finish()
+    }
+}
+
+impl Sealed for Interaction {
+    fn seal(&self) -> u32 {
+        let fields = Fields::of("interaction")
+            .bytes(&self.id.0)
+            .bytes(&self.cookie.0)
+            .text(self.tenant.as_str())
+            .optional(self.client.as_ref().map(|c| c.as_str().as_bytes()))
+            .optional(self.request.as_deref().map(str::as_bytes))
+            .text(step_word(self.step))
+            .optional(self.session.as_ref().map(|s| s.0.as_slice()))
+            .at(self.created_at)
+            .at(self.expires_at);
+        // Nothing for an unknown one: rows that were sealed before there was a source keep their seal. The host is left
+        // out, because nothing but the room that it takes hangs on it.
+        if self.source == Source::UNKNOWN { fields } else { fields.text(&self.source.site.to_string()) }.finish()
+    }
+}
+
+impl Sealed for Consent {
+    fn seal(&self) -> u32 {
+        Fields::of("consent")
+            .text(self.tenant.as_str())
+            .text(self.subject.as_str())
+            .text(self.client.as_str())
+            .text(self.resource.as_str())
+            .text(&self.scopes.to_string())
+            .bytes(&self.client_fingerprint.0)
+            .at(self.given_at)
+            .at(self.expires_at)
+            .finish()
+    }
+}
+
+impl Sealed for Grant {
+    fn seal(&self) -> u32 {
+        Fields::of("grants")
+            .bytes(&self.id.0)
+            .text(self.tenant.as_str())
+            .text(self.client.as_str())
+            .text(self.subject.as_str())
+            .text(self.resource.as_str())
+            .text(&self.scopes.to_string())
+            .at(self.authenticated_at)
+            .at(self.created_at)
+            .at(self.expires_at)
+            .at(self.idle_until)
+            .number(self.may_refresh.into())
+            .number(self.generation.into())
+            .at(self.rotated_at)
+            .optional_at(self.revoked_at)
+            .first_use(self.first_use)
+            .at_if(self.retried_at)
+            .finish()
+    }
+}
+
+impl Sealed for CodeRecord {
+    fn seal(&self) -> u32 {
+        Fields::of("code")
+            .bytes(&self.hash.0)
+            .text(self.tenant.as_str())
+            .bytes(&self.grant.0)
+            .text(self.client.as_str())
+            .text(self.subject.as_str())
+            .text(self.redirect.as_str())
+            .number(self.redirect_was_sent.into())
+            .optional(self.challenge.as_ref().map(|c| c.as_str().as_bytes()))
+            .text(self.resource.as_str())
+            .text(&self.scopes.to_string())
+            .at(self.authenticated_at)
+            .at(self.issued_at)
+            .at(self.expires_at)
+            .optional_at(self.used_at)
+            .number(self.failures.into())
+            .finish()
+    }
+}
+
+impl Sealed for AccessTokenRecord {
+    fn seal(&self) -> u32 {
+        Fields::of("access_token")
+            .bytes(&self.hash.0)
+            .text(self.tenant.as_str())
+            .bytes(&self.grant.0)
+            .text(self.client.as_str())
+            .text(self.subject.as_str())
+            .text(self.resource.as_str())
+            .text(&self.scopes.to_string())
+            .at(self.issued_at)
+            .at(self.expires_at)
+            .generation(self.generation)
+            .finish()
+    }
+}
+
+/// An access token that came with a lost answer.
+pub(super) struct VoidToken {
+    pub(super) hash: TokenHash,
+    pub(super) tenant: TenantId,
+    pub(super) grant: GrantId,
+    pub(super) expires_at: Timestamp,
+}
+
+impl Sealed for VoidToken {
+    fn seal(&self) -> u32 {
+        Fields::of("void_token")
+            .bytes(&self.hash.0)
+            .text(self.tenant.as_str())
+            .bytes(&self.grant.0)
+            .at(self.expires_at)
+            .finish()
+    }
+}

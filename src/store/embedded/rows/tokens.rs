@@ -1,0 +1,194 @@
+//! Access token rows: small, in issue order, hanging on their grant.
+
+use rusqlite::{Connection, params};
+
+use super::audit;
+use super::row::{self, Columns, execute, execute_once};
+use super::seal::{Sealed, VoidToken, opened};
+use crate::oauth::{AccessTokenRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
+use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE};
+use crate::store::{Change, RotateRefresh, StoreError};
+
+/// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
+const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.name, g.resource,
+        coalesce(t.scopes, g.scopes), t.generation,
+        t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
+        t.issued_at, t.expires_at, t.seal
+    FROM access_token t CROSS JOIN grants g ON g.no = t.grant_no
+        CROSS JOIN client c ON c.no = g.client_no CROSS JOIN account a ON a.no = g.account_no";
+
+/// What must hold at ?1 for `/mcp` to honour a token.
+const LIVE: &str = "t.expires_at > ?1 AND g.revoked_at IS NULL AND g.expires_at > ?1
+    AND c.status = 'enabled' AND a.status = 'enabled'";
+
+fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord, StoreError> {
+    let token = AccessTokenRecord {
+        hash: c.hash()?,
+        tenant: c.tenant()?,
+        grant: c.grant()?,
+        client: c.client()?,
+        subject: c.subject()?,
+        user: c.text()?.into(),
+        resource: c.resource()?,
+        scopes: c.scopes()?,
+        generation: c.small()?,
+        reports_use: c.flag()?,
+        issued_at: c.moment()?,
+        expires_at: c.moment()?,
+    };
+    opened(token, c.number()?, "an access token")
+}
+
+pub(in crate::store::embedded) fn insert(
+    db: &Connection,
+    grant_no: i64,
+    grant: &Grant,
+    token: &AccessTokenRecord,
+) -> Result<(), StoreError> {
+    // Scopes are written only when they are fewer than the grant's: most rows then need none.
+    let own_scopes = Some(&token.scopes).filter(|scopes| **scopes != grant.scopes);
+    execute_once(
+        db,
+        "INSERT INTO access_token (tenant, hash, grant_no, scopes, generation, issued_at, expires_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            token.tenant,
+            token.hash,
+            grant_no,
+            own_scopes,
+            token.generation,
+            token.issued_at,
+            token.expires_at,
+            token.seal()
+        ],
+    )
+}
+
+/// Finds those of `wanted` that are live, in the same order.
+pub(in crate::store::embedded) fn find_live(
+    db: &Connection,
+    wanted: &[(TenantId, TokenHash)],
+    now: Timestamp,
+) -> Result<Vec<Option<AccessTokenRecord>>, StoreError> {
+    let sql =
+        format!("{SELECT} WHERE substr(t.hash, 1, 8) = substr(?2, 1, 8) AND t.hash = ?2 AND t.tenant = ?3 AND {LIVE}");
+    let find = |(tenant, hash): &(TenantId, TokenHash)| {
+        row::one(db, &sql, params![now, hash, tenant], |c| {
+            c.no()?;
+            read(c)
+        })
+    };
+    wanted.iter().map(find).collect()
+}
+
+/// One page of live tokens, and where the next begins. A damaged token is left out: it will be refused, and one
+/// flipped bit must not keep the gateway from starting.
+pub(in crate::store::embedded) fn live(
+    db: &Connection,
+    after: u64,
+    limit: u32,
+    now: Timestamp,
+) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError> {
+    let sql = format!("{SELECT} WHERE {LIVE} AND t.no > ?2 ORDER BY t.no LIMIT ?3");
+    let mut tokens = Vec::new();
+    let numbers = row::all(db, &sql, params![now, row::storable(after), limit], |c| {
+        let no = c.number()?;
+        match read(c) {
+            Ok(token) => tokens.push(token),
+            Err(error) => tracing::error!(%error, no, "an access token is damaged and will not be honoured"),
+        }
+        Ok(no)
+    })?;
+    let page_is_full = u32::try_from(numbers.len()).is_ok_and(|n| n == limit);
+    Ok((tokens, numbers.last().copied().filter(|_| page_is_full)))
+}
+
+pub(in crate::store::embedded) fn remove(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM access_token WHERE substr(hash, 1, 8) = substr(?2, 1, 8) AND hash = ?2 AND tenant = ?1";
+    Ok(execute(db, sql, params![tenant, hash])? > 0)
+}
+
+/// Removes all but the newest tokens of a grant and those of the grace, and tells.
+pub(super) fn remove_oldest(db: &Connection, grant_no: i64, request: &RotateRefresh) -> Result<(), StoreError> {
+    let sql = "SELECT hash FROM (SELECT hash, issued_at, row_number() OVER (ORDER BY no DESC) AS place
+            FROM access_token WHERE grant_no = ?1)
+        WHERE place > ?2 AND (issued_at < ?3 OR place > ?4) ORDER BY place";
+    let bound = params![grant_no, TOKENS_PER_GRANT, request.grace_began(), TOKENS_WITH_GRACE];
+    for hash in row::all(db, sql, bound, |c| c.hash())? {
+        remove(db, &request.tenant, &hash)?;
+        audit::announce(db, request.now, &Change::AccessTokenRevoked(request.tenant.clone(), hash))?;
+    }
+    Ok(())
+}
+
+const SELECT_VOID: &str =
+    "SELECT v.hash, v.tenant, g.id, v.expires_at, v.seal FROM void_token v JOIN grants g ON g.no = v.grant_no";
+
+fn read_void(c: &mut Columns<'_>) -> Result<VoidToken, StoreError> {
+    let token = VoidToken { hash: c.hash()?, tenant: c.tenant()?, grant: c.grant()?, expires_at: c.moment()? };
+    opened(token, c.number()?, "a void token")
+}
+
+/// Makes the live tokens of a grant's generation void, appends the changes, and returns their hashes.
+pub(super) fn make_void(
+    db: &Connection,
+    grant_no: i64,
+    grant: &Grant,
+    now: Timestamp,
+) -> Result<Vec<TokenHash>, StoreError> {
+    let sql = "SELECT hash, expires_at FROM access_token WHERE grant_no = ?1 AND generation = ?2 AND expires_at > ?3";
+    let live = row::all(db, sql, params![grant_no, grant.generation, now], |c| Ok((c.hash()?, c.moment()?)))?;
+    for (hash, expires_at) in &live {
+        let token = VoidToken { hash: *hash, tenant: grant.tenant.clone(), grant: grant.id, expires_at: *expires_at };
+        remove(db, &grant.tenant, hash)?;
+        execute_once(
+            db,
+            "INSERT INTO void_token (hash, tenant, grant_no, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![token.hash, token.tenant, grant_no, token.expires_at, token.seal()],
+        )?;
+        audit::announce(db, now, &Change::AccessTokenRevoked(grant.tenant.clone(), *hash))?;
+    }
+    let surplus = "DELETE FROM void_token WHERE hash IN
+        (SELECT hash FROM void_token WHERE grant_no = ?1 ORDER BY expires_at DESC LIMIT -1 OFFSET ?2)";
+    execute(db, surplus, params![grant_no, TOKENS_WITH_GRACE])?;
+    Ok(live.into_iter().map(|(hash, _)| hash).collect())
+}
+
+/// Finds the grant of a void token that is not past its end.
+pub(super) fn find_void(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<GrantId>, StoreError> {
+    let sql = format!("{SELECT_VOID} WHERE v.hash = ?1 AND v.tenant = ?2 AND v.expires_at > ?3");
+    Ok(row::one(db, &sql, params![hash, tenant, now], read_void)?.map(|token| token.grant))
+}
+
+/// Finds the grant of a token, and the generation that it was issued with.
+pub(super) fn origin(
+    db: &Connection,
+    tenant: &TenantId,
+    hash: &TokenHash,
+) -> Result<Option<(GrantId, u32)>, StoreError> {
+    let sql = "SELECT g.id, t.generation FROM access_token t CROSS JOIN grants g ON g.no = t.grant_no
+        WHERE substr(t.hash, 1, 8) = substr(?1, 1, 8) AND t.hash = ?1 AND t.tenant = ?2";
+    row::one(db, sql, params![hash, tenant], |c| Ok((c.grant()?, c.small()?)))
+}
+
+/// Reads every void token, to see whether it can be read.
+pub(in crate::store::embedded) fn check_void(db: &Connection) -> Result<Vec<String>, StoreError> {
+    row::unreadable(db, SELECT_VOID, "void token", |c| read_void(c).map(drop))
+}
+
+/// Reads every access token, to see whether it can be read.
+pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+    row::unreadable(db, SELECT, "access token", |c| {
+        c.no()?;
+        read(c).map(drop)
+    })
+}

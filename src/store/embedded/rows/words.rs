@@ -1,0 +1,40 @@
+//! The words by which rows say what they are. Words instead of 0 and 1: no single flipped bit turns one into the other.
+
+use crate::oauth::ClientOrigin;
+use crate::store::InteractionStep;
+
+pub(super) const fn origin_word(origin: ClientOrigin) -> &'static str {
+    match origin {
+        ClientOrigin::Manual => "manual",
+        ClientOrigin::Registered => "registered",
+        ClientOrigin::MetadataDocument => "document",
+    }
+}
+
+pub(super) fn parse_origin(word: &str) -> Option<ClientOrigin> {
+    [ClientOrigin::Manual, ClientOrigin::Registered, ClientOrigin::MetadataDocument]
+        .into_iter()
+        .find(|origin| origin_word(*origin) == word)
+}
+
+pub(super) const fn status_word(disabled: bool) -> &'static str {
+    if disabled { "disabled" } else { "enabled" }
+}
+
+pub(super) fn parse_disabled(word: &str) -> Option<bool> {
+    [true, false].into_iter().find(|disabled| status_word(*disabled) == word)
+}
+
+pub(super) const fn step_word(step: InteractionStep) -> &'static str {
+    match step {
+        InteractionStep::LogIn => "log_in",
+        InteractionStep::Consent => "consent",
+        InteractionStep::Ended => "ended",
+    }
+}
+
+pub(super) fn parse_step(word: &str) -> Option<InteractionStep> {
+    [InteractionStep::LogIn, InteractionStep::Consent, InteractionStep::Ended]
+        .into_iter()
+        .find(|step| step_word(*step) == word)
+}
