@@ -14,6 +14,7 @@
 //! - `files`: reading bounded and private files.
 //! - `clock`: the time, and whether it can be believed.
 //! - `entropy`: random bytes.
+//! - `data_dir`: the data folder: what is in it, whether it may be used, its keys.
 //! - `config`: from `gateway.toml` and the command line to a checked configuration.
 //! - `trust`: root certificates and TLS towards others.
 //! - `telemetry`: events, counters, the log.
@@ -38,10 +39,11 @@
 //!
 //! # Two walks
 //!
-//! A request with a bearer token: `server/connection/listener.rs` accepts, `server/connection/serve.rs` speaks TLS and HTTP,
-//! `server/dispatch.rs` finds its route. In `proxy/mod.rs`, `answer` is the order of everything that follows:
+//! A request with a bearer token: `server/connection/listener.rs` accepts, `server/connection/serve.rs` speaks TLS and
+//! HTTP, `server/dispatch.rs` finds its route. In `proxy/mod.rs`, `answer` is the order of everything that follows:
 //! `authenticate.rs` asks `token_cache`, `permit.rs` judges scopes, `message.rs` reads the JSON-RPC message, `headers.rs`
-//! builds the head for the upstream, `upstream.rs` sends it, `answer.rs` and `relay.rs` bring the answer back.
+//! builds the head for the upstream, `proxy/upstream/pool.rs` sends it, `proxy/response/deliver.rs` and
+//! `proxy/response/relay.rs` bring the answer back.
 //!
 //! An authorization code at `/token`: `server/dispatch.rs` hands over to `endpoints/mod.rs`, `endpoints/token.rs` reads
 //! the form, `issuer/token/request.rs` authenticates the client, `issuer/token/authorization_code.rs` prepares the redemption,
@@ -65,6 +67,7 @@ extern crate self as mcpgate;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod data_dir;
 pub mod demo;
 pub mod endpoints;
 pub mod entropy;

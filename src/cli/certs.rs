@@ -11,6 +11,7 @@ use super::output::Output;
 use super::trust_stores::{self, Change};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Overrides};
+use crate::data_dir::CERTIFICATES;
 use crate::files::private::shell;
 use crate::files::{self, LARGEST_PEM};
 use crate::server::dev_certs;
@@ -96,7 +97,7 @@ fn folder(dir: Option<PathBuf>, data: &Data) -> Result<PathBuf, Failure> {
     }
     let overrides = Overrides { data_dir: data.data.clone(), up: true, data_only: true, ..Overrides::default() };
     let config = Config::load(None, &overrides).map_err(Failure::Configuration)?;
-    Ok(config.data_dir.join("certs"))
+    Ok(config.data_dir.join(CERTIFICATES))
 }
 
 /// Returns the CA of a folder and the digits by which stores know it.

@@ -10,12 +10,12 @@ use super::remember;
 use super::runtime::block_on;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, FILE_VARIABLE, Overrides, Problem, SYSTEM_FILE};
+use crate::data_dir::keys::{self, KeysError};
+use crate::data_dir::{self, User};
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::issuer::{Administration, Withdrawal, Withdrawn};
 use crate::oauth::{TenantId, TokenKeys};
 use crate::server::command_socket::{self, Asked};
-use crate::server::data_folder;
-use crate::server::keys::{self, KeysError};
 use crate::store::{self, Store};
 
 /// The options of all commands about data.
@@ -129,15 +129,15 @@ impl DataArguments {
     /// Refuses a folder that cannot be used, or has no store where none may be made.
     fn expect_folder(&self, config: &Config, missing: Missing) -> Result<(), Failure> {
         self.expect_store(&config.data_dir, missing)?;
-        data_folder::check(&config.data_dir, data_folder::User::Command).map_err(Failure::other)?;
-        data_folder::check_store(&config.data_dir).map_err(Failure::other)
+        data_dir::check(&config.data_dir, User::Command).map_err(Failure::other)?;
+        data_dir::check_store(&config.data_dir).map_err(Failure::other)
     }
 
     /// Refuses a folder without a store, unless one may be made there; else tells people which store it is.
     pub(super) fn expect_store(&self, folder: &Path, missing: Missing) -> Result<(), Failure> {
         let file = self.file()?;
         let told = self.data.is_some() || file.is_some();
-        let store = folder.join(store::FILE);
+        let store = folder.join(data_dir::STORE);
         if !(store.exists() || (missing == Missing::Make && told)) {
             let text = "there is no store here; name its folder with --data, or its configuration with --config";
             return Err(Failure::other(anyhow::anyhow!("{}: {text}", folder.display())));

@@ -8,7 +8,7 @@ use super::data::{DataArguments, Missing};
 use super::failure::Failure;
 use super::runtime::block_on;
 use crate::clock::{Clock as _, SystemClock};
-use crate::server::data_folder;
+use crate::data_dir::{self, KEYS, User};
 use crate::store::embedded::{RestoreError, restore};
 
 #[derive(Debug, clap::Subcommand)]
@@ -39,7 +39,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Backup { file, data } => {
             let data = data.open_folder()?;
             block_on(async { Ok(data.store.backup(&file).await?) })?;
-            let keys = data.config.data_dir.join("keys");
+            let keys = data.config.data_dir.join(KEYS);
             let text = format!("wrote {}; keep {} with it", file.display(), keys.display());
             data.output.one(&text, &json!({ "file": file.display().to_string(), "keys": keys.display().to_string() }))
         }
@@ -47,7 +47,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             // It ends nobody's access, so there is no hurry that would excuse a guess at the folder.
             let folder = data.load()?.data_dir;
             data.expect_store(&folder, Missing::Make)?;
-            data_folder::check(&folder, data_folder::User::Command).map_err(Failure::other)?;
+            data_dir::check(&folder, User::Command).map_err(Failure::other)?;
             let kept = restore(&file, &folder, SystemClock.now()).map_err(|error| match error {
                 RestoreError::Store(error) => error.into(),
                 error @ RestoreError::NoBackup { .. } => Failure::other(error),

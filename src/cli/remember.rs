@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::config_file::{ConfigFile, NamedBy};
 use super::failure::Failure;
 use crate::config::{Config, Overrides};
+use crate::data_dir::UP;
 use crate::files;
-
-const FILE: &str = "up.toml";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +33,7 @@ pub(super) fn note(
     };
     let text = toml::to_string(&noted).map_err(Failure::other)?;
     let text = format!("# How `mcpgate up` was last started; read by the commands that are given this folder.\n{text}");
-    files::private::replace(&data_dir.join(FILE), 0o600, text.as_bytes()).map_err(Failure::other)
+    files::private::replace(&data_dir.join(UP), 0o600, text.as_bytes()).map_err(Failure::other)
 }
 
 /// Returns whether the file that the environment names is one that `mcpgate up` was last given, in the folder of its own
@@ -51,7 +50,7 @@ pub(super) fn is_addition(file: &ConfigFile) -> bool {
 
 /// Puts what was noted, if anything was, into `overrides`; returns the configuration file too.
 pub(super) fn recall(data_dir: &Path, overrides: Overrides) -> Result<(Option<PathBuf>, Overrides), Failure> {
-    let path = data_dir.join(FILE);
+    let path = data_dir.join(UP);
     let text = match files::private::read_note(&path) {
         Err(error) if error.is_absent() => return Ok((None, overrides)),
         read => read.map_err(|e| Failure::other(anyhow::anyhow!("{}: {e}", path.display())))?,

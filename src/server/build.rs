@@ -12,6 +12,7 @@ use super::tls::dev_certs::DevelopmentFiles;
 use super::worker::Snapshot;
 use crate::clock::Clock;
 use crate::config::{Config, TlsConfig};
+use crate::data_dir::CERTIFICATES;
 use crate::outbound::Dialer;
 use crate::proxy::RouteTable;
 
@@ -60,7 +61,7 @@ impl Builder {
             TlsConfig::Development => {
                 let (_, authority) = config.public_url.split_once("://").unwrap_or(("", &config.public_url));
                 let host = host::split(authority).map_or("localhost", |(host, _)| host);
-                let made = dev_certs::ensure(&config.data_dir.join("certs"), &[host], self.clock.now())?;
+                let made = dev_certs::ensure(&config.data_dir.join(CERTIFICATES), &[host], self.clock.now())?;
                 (made.certificate.clone(), made.key.clone(), Some(made))
             }
         };

@@ -20,14 +20,13 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::data_dir::COMMAND_SOCKET;
 use crate::entropy::Entropy;
 use crate::issuer::{Administration, AdministrationError, Withdrawal, Withdrawn};
 use crate::oauth::{TenantId, TokenKeys};
 use crate::store::{Store, StoreError};
 
-/// The name of the socket in the data folder.
-pub(super) const FILE: &str = "server.socket";
-/// Its name until its mode is set.
+/// The name of the socket until its mode is set.
 const UNNAMED: &str = "server.socket.new";
 /// What both sides speak.
 const VERSION: u32 = 1;
@@ -92,10 +91,10 @@ pub fn ask(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> Asked {
 
 fn exchange(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> io::Result<Answer> {
     // Whoever owns the folder could lead root elsewhere by a link.
-    if !std::fs::symlink_metadata(data_dir.join(FILE))?.file_type().is_socket() {
-        return Err(io::Error::other(format!("{FILE} is no socket")));
+    if !std::fs::symlink_metadata(data_dir.join(COMMAND_SOCKET))?.file_type().is_socket() {
+        return Err(io::Error::other(format!("{COMMAND_SOCKET} is no socket")));
     }
-    let stream = at(data_dir, FILE, |path| std::os::unix::net::UnixStream::connect(path))?;
+    let stream = at(data_dir, COMMAND_SOCKET, |path| std::os::unix::net::UnixStream::connect(path))?;
     stream.set_read_timeout(Some(LONGEST_WAIT))?;
     stream.set_write_timeout(Some(LONGEST_WAIT))?;
     let question = Question { version: VERSION, tenant: tenant.as_str().to_owned(), withdraw: deed.clone() };
@@ -133,7 +132,7 @@ pub(super) struct CommandSocket {
 impl CommandSocket {
     /// Listens in a data folder, whose lock the caller holds. What a killed server left there is replaced.
     pub(super) fn bind(data_dir: &Path) -> io::Result<Self> {
-        let (path, unnamed) = (data_dir.join(FILE), data_dir.join(UNNAMED));
+        let (path, unnamed) = (data_dir.join(COMMAND_SOCKET), data_dir.join(UNNAMED));
         match std::fs::remove_file(&unnamed) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -251,7 +250,7 @@ mod tests {
 
     /// Accepts one connection, and answers what comes with `said`.
     fn answered(folder: &Path, said: &'static str) -> Asked {
-        let listener = at(folder, FILE, |path| std::os::unix::net::UnixListener::bind(path)).unwrap();
+        let listener = at(folder, COMMAND_SOCKET, |path| std::os::unix::net::UnixListener::bind(path)).unwrap();
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut asked = String::new();
@@ -265,7 +264,7 @@ mod tests {
             asked,
             "{\"version\":1,\"tenant\":\"default\",\"withdraw\":{\"disable_user\":{\"name\":\"alice\"}}}\n"
         );
-        std::fs::remove_file(folder.join(FILE)).unwrap();
+        std::fs::remove_file(folder.join(COMMAND_SOCKET)).unwrap();
         answer
     }
 
@@ -282,10 +281,10 @@ mod tests {
             assert!(matches!(answer, Asked::Failed(_)), "{said}: {answer:?}");
         }
         // Left behind by a server that was killed; and what is no socket.
-        drop(std::os::unix::net::UnixListener::bind(at.join(FILE)).unwrap());
+        drop(std::os::unix::net::UnixListener::bind(at.join(COMMAND_SOCKET)).unwrap());
         assert_eq!(ask(at, &TenantId::default(), &deed()), Asked::NoServer);
-        std::fs::remove_file(at.join(FILE)).unwrap();
-        std::os::unix::fs::symlink("/run/elsewhere", at.join(FILE)).unwrap();
+        std::fs::remove_file(at.join(COMMAND_SOCKET)).unwrap();
+        std::os::unix::fs::symlink("/run/elsewhere", at.join(COMMAND_SOCKET)).unwrap();
         assert!(matches!(ask(at, &TenantId::default(), &deed()), Asked::Failed(_)));
     }
 
@@ -294,12 +293,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let long = folder.path().join("long".repeat(40));
         std::fs::create_dir(&long).unwrap();
-        for name in [FILE, UNNAMED] {
+        for name in [COMMAND_SOCKET, UNNAMED] {
             std::fs::write(long.join(name), "left behind").unwrap();
         }
         for _ in 0..2 {
             let socket = CommandSocket::bind(&long).unwrap();
-            let metadata = std::fs::symlink_metadata(long.join(FILE)).unwrap();
+            let metadata = std::fs::symlink_metadata(long.join(COMMAND_SOCKET)).unwrap();
             assert!(metadata.file_type().is_socket());
             assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
             let path = long.clone();

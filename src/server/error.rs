@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use super::data_folder::DataFolderError;
-use super::keys::KeysError;
 use super::tls::certificate::CertificateError;
 use super::tls::dev_certs::DevCertsError;
 use crate::config::Problem;
+use crate::data_dir::DataFolderError;
+use crate::data_dir::keys::KeysError;
 use crate::issuer::AdministrationError;
 use crate::store::StoreError;
 

@@ -7,14 +7,12 @@
 mod build;
 pub mod command_socket;
 mod connection;
-pub mod data_folder;
 mod dispatch;
 mod error;
 mod fetch;
 mod harden;
 mod health;
 mod host;
-pub mod keys;
 mod operator;
 mod options;
 mod process_metrics;

@@ -14,10 +14,10 @@ use zeroize::Zeroizing;
 
 use super::build::Builder;
 use super::fetch::ExchangeableDialer;
-use super::keys::{self, Keys};
 use super::operator::Operator;
 use super::worker::Worker;
 use crate::config::{Config, Overrides, TlsConfig};
+use crate::data_dir::keys::{self, Keys};
 use crate::files;
 use crate::issuer::Issuer;
 use crate::telemetry::ServerEvent;

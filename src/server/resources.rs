@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::data_folder;
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
-use super::keys::{self, Keys};
 use crate::clock::{CheckedClock, Clock, SystemClock};
 use crate::config::Config;
+use crate::data_dir::keys::{self, Keys};
+use crate::data_dir::{self, User};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::issuer::{Administration, Issuer};
 use crate::oauth::{TenantId, TokenKeys};
@@ -36,8 +36,8 @@ impl Resources {
     /// # Errors
     /// `RunError` when the folder, its keys or its store cannot be used.
     pub(super) async fn open(config: &Config) -> Result<(ServerLock, Self), RunError> {
-        data_folder::check(&config.data_dir, data_folder::User::Server)?;
-        data_folder::check_store(&config.data_dir)?;
+        data_dir::check(&config.data_dir, User::Server)?;
+        data_dir::check_store(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
         let Keys { token, session } = keys::load_or_make(&config.data_dir, &config.brand, entropy.as_ref())?;

@@ -83,7 +83,8 @@ fn listen(address: SocketAddr, key: &'static str, option: &'static str) -> Resul
     listener::bind(address).map_err(|source| RunError::Listen { key, option, address, source })
 }
 
-/// Starts everything; connections are accepted when it returns. It reads and writes files. Also returns what tells of parts that have failed.
+/// Starts everything; connections are accepted when it returns. It reads and writes files. Also returns what tells of
+/// parts that have failed.
 pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Gateway, Failures), RunError> {
     let (lock, resources) = Resources::open(&config).await?;
     let sockets = Sockets::bind(&config).await?;

@@ -1,5 +1,5 @@
-//! The background tasks of a server: following the store's changes, removing what has ended, reporting, and looking whether the
-//! store's threads live.
+//! The background tasks of a server: following the store's changes, removing what has ended, reporting, and looking
+//! whether the store's threads live.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -45,7 +45,6 @@ pub use change::{Change, ChangeSeq, Changes, TellUnstored};
 pub use change_log::ChangeLog;
 pub use client_store::ClientStore;
 pub use clock::{ClockNote, ClockStore};
-pub use embedded::FILE;
 pub use grant_store::GrantStore;
 pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
 pub use outcome::{Insertion, Recorded, Redemption, Renaming, Rotation, StoreError, Update};
@@ -57,6 +56,7 @@ pub use record::{
 pub use session_store::SessionStore;
 pub use upkeep::Upkeep;
 
+use crate::data_dir::STORE;
 use crate::oauth::Timestamp;
 
 /// Everything a store must do.
@@ -101,7 +101,7 @@ pub fn open(
     held: Option<&embedded::ServerLock>,
     now: Timestamp,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    let file = data_dir.join(FILE);
+    let file = data_dir.join(STORE);
     let named = |error| match error {
         StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", file.display())),
         StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored => error,

@@ -1,4 +1,4 @@
-//! A stream that tells `Activity` what passes on it: when a head begins, when a write waits, and frames that are a flood.
+//! A stream that tells `Activity` what passes on it: when a head begins, when a write waits, when frames are a flood.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -23,7 +23,7 @@ mod growth;
 mod rows;
 mod stores;
 
-pub use file::connection::{FILE, ServerLock};
+pub use file::connection::ServerLock;
 use file::disk::Disk;
 use file::operation::EndedBy;
 use file::readers::Readers;

@@ -15,9 +15,6 @@ use crate::store::StoreError;
 use crate::store::embedded::rows::row;
 use crate::store::migrate::{self, Applied, MIGRATIONS, Migration};
 
-/// The name of the file in the data folder.
-pub const FILE: &str = "mcpgate.db";
-
 /// `mcpg`: tells our file from any other SQLite file.
 pub(super) const APPLICATION_ID: i64 = 0x6d63_7067;
 

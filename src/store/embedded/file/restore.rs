@@ -5,8 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::check;
-use super::connection::{self, FILE, ServerLock, beside, flush_folder, remove, unavailable};
+use super::connection::{self, ServerLock, beside, flush_folder, remove, unavailable};
 use super::header::Header;
+use crate::data_dir::STORE;
 use crate::files::private::give_to_owner;
 use crate::files::{ReadError, name_of};
 use crate::oauth::Timestamp;
@@ -37,7 +38,7 @@ pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<Pa
     let no_backup = |why| RestoreError::NoBackup { file: from.to_owned(), why };
     look_at(from).map_err(no_backup)?;
     let lock = ServerLock::acquire(data_dir)?;
-    let (file, copy) = (data_dir.join(FILE), data_dir.join("mcpgate-restoring.db"));
+    let (file, copy) = (data_dir.join(STORE), data_dir.join("mcpgate-restoring.db"));
     // Left over when an earlier restore was killed.
     remove(&copy)?;
     remove(&check::unfinished(&copy))?;

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::command_socket;
+use super::{CERTIFICATES, COMMAND_SOCKET, KEYS, STORE, UP};
 use crate::files::private::{Closed, PrivateFileError, check as check_file, check_owner};
-use crate::store;
 
 /// Who is about to use the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,17 +16,17 @@ pub enum User {
 
 /// What is in a data folder and must be closed to others. The development certificates are looked at where they are used.
 const CONTENT: [(&str, Closed); 6] = [
-    ("keys", Closed::ToReading),
+    (KEYS, Closed::ToReading),
     ("keys/token", Closed::ToReading),
     ("keys/session", Closed::ToReading),
-    ("up.toml", Closed::ToWriting),
-    (command_socket::FILE, Closed::ToReading),
+    (UP, Closed::ToWriting),
+    (COMMAND_SOCKET, Closed::ToReading),
     // Its mode is set to 0600 when it is opened; a link in its place is refused here.
-    (store::FILE, Closed::ToWriting),
+    (STORE, Closed::ToWriting),
 ];
 
 /// What is only there once the folder has had a store.
-const TRACES: [&str; 2] = ["certs", "up.toml"];
+const TRACES: [&str; 2] = [CERTIFICATES, UP];
 
 /// Why a data folder is not used.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +38,8 @@ pub enum DataFolderError {
     #[error(
         "{}: the store is gone, but the keys and traces of its server are here; put a backup in its place with mcpgate db \
          restore, or remove {} to begin with an empty store",
-        .0.join(store::FILE).display(),
-        .0.join("keys").display()
+        .0.join(STORE).display(),
+        .0.join(KEYS).display()
     )]
     NoStore(PathBuf),
 }
@@ -76,6 +75,6 @@ pub fn check(data_dir: &Path, user: User) -> Result<(), DataFolderError> {
 /// `NoStore`.
 pub fn check_store(data_dir: &Path) -> Result<(), DataFolderError> {
     let there = |name: &str| data_dir.join(name).exists();
-    let lost = !there(store::FILE) && there("keys/token") && TRACES.iter().any(|trace| there(trace));
+    let lost = !there(STORE) && there("keys/token") && TRACES.iter().any(|trace| there(trace));
     if lost { Err(DataFolderError::NoStore(data_dir.to_owned())) } else { Ok(()) }
 }

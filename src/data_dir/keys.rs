@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::{KEYS, STORE};
 use crate::entropy::Entropy;
 use crate::files::private::{self, PrivateFileError};
 use crate::oauth::{Brand, TokenKeys};
-use crate::store;
 
 /// The keys of a server.
 pub struct Keys {
@@ -82,11 +82,11 @@ pub enum KeysError {
 /// # Errors
 /// `KeysError`.
 pub fn load_or_make(data_dir: &Path, brand: &Brand, entropy: &dyn Entropy) -> Result<Keys, KeysError> {
-    let folder = data_dir.join("keys");
+    let folder = data_dir.join(KEYS);
     private::make_folder(&folder).map_err(|source| KeysError::File { path: folder.clone(), source })?;
     let [token_file, session_file] = files(data_dir);
     // Looked at before the keys: whoever makes both makes the keys first.
-    let begun = data_dir.join(store::FILE).exists();
+    let begun = data_dir.join(STORE).exists();
     let token = load_or_make_file(&token_file, begun, entropy)?;
     let session = load_or_make_file(&session_file, begun, entropy)?;
     joined((token_file, &token), (session_file, &session), brand)
@@ -107,8 +107,9 @@ pub fn load(data_dir: &Path, brand: &Brand) -> Result<Keys, KeysError> {
 }
 
 /// Returns the files of the keys: of tokens, and of sessions.
-pub(super) fn files(data_dir: &Path) -> [PathBuf; 2] {
-    ["token", "session"].map(|name| data_dir.join("keys").join(name))
+#[must_use]
+pub fn files(data_dir: &Path) -> [PathBuf; 2] {
+    ["token", "session"].map(|name| data_dir.join(KEYS).join(name))
 }
 
 type NumberedKeys = Zeroizing<Vec<(u8, [u8; 32])>>;
@@ -210,7 +211,7 @@ mod tests {
     fn lost_keys_are_not_replaced_beside_a_store() {
         let dir = tempfile::tempdir().unwrap();
         load_or_make(dir.path(), &brand(), &SeededEntropy::new(1)).unwrap();
-        std::fs::write(dir.path().join(store::FILE), "").unwrap();
+        std::fs::write(dir.path().join(STORE), "").unwrap();
         load_or_make(dir.path(), &brand(), &SeededEntropy::new(2)).unwrap();
         for file in ["keys/token", "keys/session"] {
             let (file, kept) = (dir.path().join(file), dir.path().join("kept"));
