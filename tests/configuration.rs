@@ -566,6 +566,7 @@ fn passed_headers_are_named_plainly_once_and_not_set_by_the_gateway() {
         ("\"X-Forwarded-User\"", "the gateway sets this header itself"),
         ("\"Mcp-Method\"", "the headers of MCP"),
         ("\"X-Remote-User\"", "who is calling"),
+        ("\"Destination\"", "another path, host or method"),
         ("\"X-Original-Method\"", "another path, host or method"),
         ("\"Sec-Fetch-Mode\"", "a browser writes this header"),
         ("\"Keep-Alive\"", "belongs to one connection"),
@@ -580,7 +581,34 @@ fn passed_headers_are_named_plainly_once_and_not_set_by_the_gateway() {
 }
 
 #[test]
+fn hd_06_no_name_by_which_programs_know_a_caller_or_a_credential_can_be_passed() {
+    let (credential, caller, target) = ("name of a credential", "who is calling", "another path, host or method");
+    for (wished, names) in [
+        (credential, "X-Functions-Key Ocp-Apim-Subscription-Key X-Gateway-Key X-Session-Id X-Sid Signature"),
+        (credential, "Signature-Input X-Hub-Signature X-Hub-Signature-256 X-Amz-Security-Token"),
+        (caller, "Impersonate-User Impersonate-Group X-Impersonate-User X-Grafana-User Remote-Email Remote-Groups"),
+        (caller, "Remote-Name Remote-User Remote-Addr X-User X-User-Id X-User-Email X-Username X-User-Name X-Groups"),
+        (caller, "X-Group X-Role X-Roles X-Consumer-Username X-Consumer-ID X-Login X-Subject X-Email"),
+        (caller, "X-ARR-ClientCert X-Client-Cert Client-Cert X-SSL-Client-S-DN X-Client-Verify X-Client-DN"),
+        (caller, "Fly-Client-IP X-Azure-ClientIP True-Client-IP Fastly-Client-IP X-Client-IP X-Cluster-Client-IP"),
+        (caller, "X-ProxyUser-Ip X-Originating-IP"),
+        (target, "X-Method X-Method-Override X-Script-Name X-Accel-Redirect Destination"),
+    ] {
+        for name in names.split(' ').flat_map(|name| [name.to_owned(), name.replace('-', "").to_lowercase()]) {
+            for kind in ["mcp", "http"] {
+                let problem = only_problem(&format!("kind = {kind:?}\npass_headers = [{name:?}]\n"));
+                assert!(
+                    problem.contains(": upstream[0].pass_headers[0]: ") && problem.contains(wished),
+                    "{name}: {problem}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn the_host_towards_an_upstream_is_a_host_and_perhaps_a_port() {
+    let long = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
     for (host, read) in [
         ("internal.example:8443", "internal.example:8443"),
         ("Files", "files"),
@@ -588,16 +616,64 @@ fn the_host_towards_an_upstream_is_a_host_and_perhaps_a_port() {
         ("10.0.0.7:443", "10.0.0.7:443"),
         ("files:80", "files:80"),
         ("[FD00::1]:8000", "[fd00::1]:8000"),
+        ("my_app-1.default", "my_app-1.default"),
+        ("10.0.0.7", "10.0.0.7"),
+        ("[::1]", "[::1]"),
+        ("a:1", "a:1"),
+        ("a:65535", "a:65535"),
+        (&long, &long),
     ] {
-        let config = load(&format!("{GOOD}host = {host:?}\n"), &Overrides::default());
+        let text = format!("extra_hosts = [{host:?}]\n{GOOD}host = {host:?}\n");
+        let config = load(&text, &Overrides::default());
         assert_eq!(config.upstreams[0].host.as_deref(), Some(read));
+        assert_eq!(config.extra_hosts, [read]);
     }
     for host in [
-        "", "http://a", "a/b", "user@a", "a:b", "a:65536", "a b", "a\\b", "a?b", "a#b", "*.a", "a%2e", "fd00::1",
+        "",
+        "http://a",
+        "a/b",
+        "user@a",
+        "a:b",
+        "a:65536",
+        "a b",
+        "a\\b",
+        "a?b",
+        "a#b",
+        "*.a",
+        "a%2e",
+        "fd00::1",
         "a, b",
+        "a,b",
+        ".",
+        "a..b",
+        ".a",
+        "a.",
+        "x:0",
+        "x:0443",
+        "x:",
+        "x:+1",
+        ":1",
+        "exa{mple",
+        "a\"b",
+        "a;b",
+        "10.7",
+        "0x7f.0.0.1",
+        "010.0.0.1",
+        "256.0.0.1",
+        "[::1",
+        "[::1]x",
+        "[::1]:",
+        "[a]",
+        "[10.0.0.7]",
+        "a:1:2",
+        "\u{ff05}",
+        &"a".repeat(64),
+        &"a.".repeat(127),
     ] {
         let problem = only_problem(&format!("host = {host:?}\n"));
         assert_eq!(problem, "gateway.toml:7: upstream[0].host: this is not a host; write host or host:port", "{host}");
+        let found = lines(&problems_of(&format!("extra_hosts = [{host:?}]\n{GOOD}"), &Overrides::default()));
+        assert_eq!(found, ["gateway.toml:1: extra_hosts[0]: this is not a host; write host or host:port"], "{host}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use http::HeaderValue;
-use url::Url;
+use url::{Host, Url};
 
 use super::check::Check;
 use super::file::{File, Hsts, TlsMode};
@@ -235,10 +235,8 @@ fn is_exact_origin(text: &str) -> bool {
         }
         // URL 4.7 serializes an origin as scheme, host and port; of other schemes browsers keep the host as it is written.
         _ => {
-            let port_is_sound = |port: &str| port.parse::<u16>().is_ok_and(|number| number.to_string() == port);
             let (host, port) = authority.rsplit_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
-            let is_host_character = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-            !host.is_empty() && host.bytes().all(is_host_character) && port.is_none_or(port_is_sound)
+            !host.is_empty() && host.chars().all(is_host_character) && port.is_none_or(is_port)
         }
     }
 }
@@ -251,14 +249,40 @@ fn origin_of(scheme: &str, host: &str, port: u16) -> String {
 /// Returns a host, with its port if it has one, as they stand in `Host`: in lower case and ASCII (UTS 46). `None` if it is
 /// something else, or more.
 pub(super) fn host_and_port(text: &str) -> Option<String> {
-    // The reader of URLs would drop or decode some of these.
-    let is_more =
-        |c: char| matches!(c, '/' | '\\' | '@' | '?' | '#' | '*' | '%') || c.is_whitespace() || c.is_control();
-    let url = Url::parse(&format!("https://{text}")).ok().filter(|_| !text.contains(is_more))?;
-    // It leaves out the port of its scheme.
-    let port = url.port().or_else(|| text.ends_with(":443").then_some(443));
-    let host = url.host()?;
-    Some(port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}")))
+    // RFC 3986 3.2.2: an address of IPv6 stands in brackets.
+    let host_ends =
+        if text.starts_with('[') { text.find(']')?.checked_add(1)? } else { text.find(':').unwrap_or(text.len()) };
+    let (host, port) = text.split_at_checked(host_ends)?;
+    let host = host_name(host)?;
+    if port.is_empty() {
+        return Some(host);
+    }
+    let port = port.strip_prefix(':').filter(|port| is_port(port) && *port != "0")?;
+    Some(format!("{host}:{port}"))
+}
+
+fn host_name(text: &str) -> Option<String> {
+    // Of ASCII only what names have: the reader of hosts decodes %, and takes more than others do.
+    let is_strange = |c: char| c.is_ascii() && !is_host_character(c) && !matches!(c, '[' | ':' | ']');
+    match Host::parse(text).ok().filter(|_| !text.contains(is_strange))? {
+        // RFC 1035 2.3.4: a name has 253 characters at most, its labels 63. The names of containers have underscores.
+        Host::Domain(name) => {
+            let is_label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(is_host_character);
+            (name.len() <= 253 && name.split('.').all(is_label)).then_some(name)
+        }
+        // It takes "10.7" and "0x7f.1" for addresses, too.
+        Host::Ipv4(address) => Some(address.to_string()).filter(|address| address == text),
+        address @ Host::Ipv6(_) => Some(address.to_string()),
+    }
+}
+
+/// Returns whether a text is a port without leading zeros.
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|number| number.to_string() == text)
+}
+
+fn is_host_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
 }
 
 fn authority(origin: &str) -> &str {
