@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
 use super::client::{Ask, Client, Reply};
+use super::log::Log;
 use super::secure::tls_for_localhost;
 use super::upstream::soon;
 use super::world::{API, MCP, PING, World};
@@ -405,6 +406,25 @@ async fn a_call_that_takes_the_whole_window_of_a_connection_costs_others_a_momen
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(world.ask(&upload(70_000, "/api/a")).await.status, 200);
     assert_eq!(server.seen.borrow()[5..], [2, 2, 2, 3]);
+}
+
+#[tokio::test]
+async fn the_log_says_the_whole_time_that_a_large_request_was_waited_for() {
+    let server = start(Builder::new(), read_or_hold).await;
+    let world = server.world_with(|config| config.timeouts.sse_keep_alive = Duration::from_millis(700)).await;
+    let token = world.token(MCP).text;
+    let log = Log::start();
+    assert_good(&world.ask(&ask("", &token)).await);
+    let params = json!({"name": "a", "arguments": "y".repeat(100_000)});
+    let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
+    for accepted in ["application/json", "application/json, text/event-stream"] {
+        let large = Ask::new("POST", "/mcp?hold").field("Content-Type", "application/json").field("Accept", accepted);
+        let large = large.body(body.to_string()).bearer(&token);
+        let reply = world.ask(&large).await;
+        let lines = log.take("no head of an answer");
+        assert!(!lines.is_empty(), "{reply:?}");
+        assert!(lines.iter().all(|line| line.contains("no head of an answer in 2s")), "{lines:?}");
+    }
 }
 
 #[tokio::test]

@@ -50,12 +50,12 @@ impl Exchange<'_> {
     pub(in crate::proxy) fn patience(&self, is_initialize: bool) -> Wait {
         let route = self.route;
         if self.is_stream() || (self.ids.is_subscription() && accepts_events(&self.parts.headers)) {
-            return Wait { early: Some(STREAM_HEAD), limit: route.max_stream };
+            return Wait::new(Some(STREAM_HEAD), route.max_stream);
         }
         let limit = if self.parts.method == Method::POST { route.call_timeout } else { route.first_byte_timeout };
         // A stream of events is nothing to who does not ask for it, though MCP demands that clients do.
         let may_stream = !self.ids.is_empty() && !is_initialize && accepts_events(&self.parts.headers);
-        Wait { early: may_stream.then_some(self.config.timeouts.sse_keep_alive), limit }
+        Wait::new(may_stream.then_some(self.config.timeouts.sse_keep_alive), limit)
     }
 
     /// Says whose stream a GET opens: a session's, or, without one, a user's of a client.

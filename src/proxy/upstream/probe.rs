@@ -35,7 +35,7 @@ use crate::telemetry::WorkerMetrics;
 const AGAIN: Duration = Duration::from_secs(15);
 /// How long an answer is waited for, and how much of it is looked at.
 const PATIENCE: Duration = Duration::from_secs(5);
-const WAIT: Wait = Wait { early: None, limit: PATIENCE };
+const WAIT: Wait = Wait::new(None, PATIENCE);
 const ENOUGH: usize = 16 * 1024;
 /// How long the events of an answer are waited for.
 const FIRST_EVENTS: Duration = Duration::from_secs(1);

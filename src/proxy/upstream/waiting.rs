@@ -34,13 +34,20 @@ pub(in crate::proxy) struct Wait {
     pub(in crate::proxy) early: Option<Duration>,
     /// When the request is given up.
     pub(in crate::proxy) limit: Duration,
+    /// The limit that was configured, of which `limit` is what is left.
+    configured: Duration,
 }
 
 impl Wait {
+    /// Makes a wait that nothing is spent of.
+    pub(in crate::proxy) const fn new(early: Option<Duration>, limit: Duration) -> Self {
+        Self { early, limit, configured: limit }
+    }
+
     /// Returns what is left of it.
     pub(in crate::proxy) fn after(self, spent: Duration) -> Self {
         let early = self.early.map(|early| early.saturating_sub(spent));
-        Self { early, limit: self.limit.saturating_sub(spent) }
+        Self { early, limit: self.limit.saturating_sub(spent), ..self }
     }
 }
 
@@ -49,19 +56,18 @@ pub(in crate::proxy) struct Waiting {
     sent: SentRequest,
     lease: Option<Lease>,
     limit: Pin<Box<Sleep>>,
-    time: Duration,
+    configured: Duration,
 }
 
 impl Waiting {
     /// Goes on with a request that may be answered later.
     pub(in crate::proxy) fn go_on(sent: SentRequest, rest: Wait, lease: Lease) -> Unanswered {
         let limit = Box::pin(tokio::time::sleep(rest.limit));
-        let time = rest.limit.saturating_add(rest.early.unwrap_or_default());
-        Unanswered::Late(Box::new(Self { sent, lease: Some(lease), limit, time }))
+        Unanswered::Late(Box::new(Self { sent, lease: Some(lease), limit, configured: rest.configured }))
     }
 
     pub(in crate::proxy) fn too_slow(&self) -> Fault {
-        too_slow(self.time)
+        too_slow(self.configured)
     }
 
     pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Rejection>> {
@@ -105,10 +111,10 @@ where
         let mut sent: SentRequest = Box::pin(sent);
         return match until(closing, &mut sent, early).await? {
             Some(answer) => Ok(answer),
-            None => Err(Failure::Early(sent, Wait { early: Some(early), limit: wait.limit.saturating_sub(early) })),
+            None => Err(Failure::Early(sent, wait.after(early))),
         };
     }
-    until(closing, std::pin::pin!(sent), wait.limit).await?.ok_or_else(|| too_slow(wait.limit).into())
+    until(closing, std::pin::pin!(sent), wait.limit).await?.ok_or_else(|| too_slow(wait.configured).into())
 }
 
 /// Waits so long, or until the process ends.
@@ -130,8 +136,8 @@ where
     }
 }
 
-fn too_slow(time: Duration) -> Fault {
-    Fault::new(Cause::TooSlow, format!("no head of an answer in {time:?}")).by(ANSWER_TIMES)
+fn too_slow(limit: Duration) -> Fault {
+    Fault::new(Cause::TooSlow, format!("no head of an answer in {limit:?}")).by(ANSWER_TIMES)
 }
 
 /// Why there is no answer.
