@@ -8,13 +8,18 @@ use crate::store::StoreError;
 
 const DAY: Lifetime = Lifetime::from_secs(24 * 3600);
 
+/// How often it is looked for what was made while the clock was ahead. A clock may be ahead for less than the minute
+/// between two looks at it, and a command may make something in that time.
+const TURN_BACK_EVERY: Lifetime = Lifetime::from_secs(3600);
+
 /// What the task that looks after the clock remembers.
 #[derive(Debug, Default)]
 pub struct ClockWatch {
     /// Whether the doubt has been logged.
     is_told: bool,
-    /// Whether what an earlier process may have made with a wrong clock has been put right.
-    is_begun: bool,
+    /// When what was made while the clock was ahead has last been put right; at the start it is what an earlier process
+    /// may have made.
+    turned_back_at: Option<Timestamp>,
 }
 
 impl Issuer {
@@ -43,7 +48,7 @@ impl Issuer {
                 (false, true)
             }
             Standing::Unproven { was_ahead, pause } => {
-                if !watch.is_begun {
+                if watch.turned_back_at.is_none() {
                     tell_pause(pause);
                 }
                 (was_ahead, false)
@@ -54,9 +59,10 @@ impl Issuer {
             tracing::info!("the clock is right again, or is believed from now on");
         }
         let now = self.clock.now();
-        if was_ahead || !watch.is_begun {
+        let is_due = |last: Timestamp| now < last || now.since(last) >= TURN_BACK_EVERY;
+        if was_ahead || watch.turned_back_at.is_none_or(is_due) {
             self.turn_back(now, now).await?;
-            watch.is_begun = true;
+            watch.turned_back_at = Some(now);
         }
         self.store.note_time(now).await?;
         Ok(is_proven)

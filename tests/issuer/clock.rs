@@ -276,3 +276,18 @@ async fn li_08_a_link_that_was_made_while_the_clock_was_ahead_ends_when_it_is_ri
     world.issuer.sweep_once(watch).await;
     assert!(world.issuer.find_setup(link.reveal()).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn li_08_a_link_that_was_made_while_nobody_saw_the_clock_ahead_ends_within_the_hour() {
+    let world = World::new().await;
+    let subject = world.account("ada").await;
+    let watch = &mut ClockWatch::default();
+    world.issuer.sweep_once(watch).await;
+    // A command read the clock while it was ahead, and the server did not.
+    let link = world.link_at(world.now().plus(Lifetime::from_secs(10 * DAY)), &subject, "ahead").await;
+    world.pass(60);
+    world.issuer.sweep_once(watch).await;
+    assert!(world.issuer.find_setup(link.reveal()).await.unwrap().is_some());
+    world.an_hour_of_sweeps(watch).await;
+    assert_eq!(world.issuer.find_setup(link.reveal()).await.unwrap(), None);
+}

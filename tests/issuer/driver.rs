@@ -217,13 +217,18 @@ impl World {
     }
 
     pub(crate) async fn link(&self, subject: &Subject, seed: &str) -> SessionSecret {
-        let link = SessionSecret::mint(Sha256::digest(format!("{seed} {}", self.now().as_millis())).into(), &self.keys);
+        self.link_at(self.now(), subject, seed).await
+    }
+
+    /// Makes a link as a command does, whose clock is another one than that of the issuer.
+    pub(crate) async fn link_at(&self, now: Timestamp, subject: &Subject, seed: &str) -> SessionSecret {
+        let link = SessionSecret::mint(Sha256::digest(format!("{seed} {}", now.as_millis())).into(), &self.keys);
         let row = SetupLink {
             hash: link.hash(),
             tenant: TenantId::default(),
             subject: subject.clone(),
-            made_at: Some(self.now()),
-            expires_at: self.now().plus(Lifetime::from_secs(3600)),
+            made_at: Some(now),
+            expires_at: now.plus(Lifetime::from_secs(3600)),
         };
         self.inner().insert_setup_link(row, self.row()).await.unwrap();
         link
