@@ -10,9 +10,16 @@ use super::rejection::PageRejection;
 /// is behind its token.
 pub(super) struct UncheckedForm(Form);
 
-/// A form whose token was checked. Made only by [`UncheckedForm::check`] and [`UncheckedForm::by_link`].
+/// A form whose token was checked. Made only by [`UncheckedForm::check`].
 #[derive(Debug)]
 pub(super) struct OwnForm(Form);
+
+/// What the form of a one-time link says.
+pub(super) struct LinkForm<'f> {
+    pub(super) link: &'f str,
+    pub(super) password: &'f str,
+    pub(super) repeat: &'f str,
+}
 
 impl UncheckedForm {
     /// Takes a form that no other site has sent.
@@ -41,8 +48,9 @@ impl UncheckedForm {
     }
 
     /// Takes the form of a one-time link, which is itself what only its owner knows: it needs no other token.
-    pub(super) fn by_link(self) -> (String, OwnForm) {
-        (self.0.get("link").unwrap_or_default().to_owned(), OwnForm(self.0))
+    pub(super) fn by_link(&self) -> LinkForm<'_> {
+        let text = |name| self.0.get(name).unwrap_or_default();
+        LinkForm { link: text("link"), password: text("password"), repeat: text("repeat") }
     }
 }
 

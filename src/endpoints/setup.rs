@@ -7,6 +7,7 @@ use crate::oauth::{Rule, SessionSecret};
 use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
+use super::own_form::LinkForm;
 use super::page::{self, Frame, Leads, SetupPage};
 use super::redirect;
 use super::rejection::PageRejection;
@@ -23,14 +24,14 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 
 /// Sets the password.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
-    let (link, form) = visit.own_form(body).await?.by_link();
-    let password = form.text("password");
-    if form.text("repeat") != password {
-        let page = show(visit, StatusCode::BAD_REQUEST, &link, Some(NOT_THE_SAME)).await?;
+    let form = visit.own_form(body).await?;
+    let LinkForm { link, password, repeat } = form.by_link();
+    if repeat != password {
+        let page = show(visit, StatusCode::BAD_REQUEST, link, Some(NOT_THE_SAME)).await?;
         visit.record(Face::Page, Rule::PasswordsDiffer).await;
         return Ok(page);
     }
-    match visit.issuer.redeem_setup(&link, password, visit.session()?, visit.caller).await? {
+    match visit.issuer.redeem_setup(link, password, visit.session()?, visit.caller).await? {
         SetupOutcome::Done(Some(session)) => {
             let mut response = go_on_in(visit, &session).await?;
             visit.set_session_cookie(response.headers_mut(), &session);
@@ -38,7 +39,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         }
         SetupOutcome::Done(None) => Ok(redirect::to_page("/?done=password-set")),
         SetupOutcome::Gone => Err(PageRejection::DeadLink),
-        SetupOutcome::Refused(why) => show(visit, StatusCode::BAD_REQUEST, &link, Some(&problem(why))).await,
+        SetupOutcome::Refused(why) => show(visit, StatusCode::BAD_REQUEST, link, Some(&problem(why))).await,
     }
 }
 

@@ -84,24 +84,21 @@ impl RegisteredRedirects {
     /// # Errors
     /// `NotRegistered` or `Missing`.
     pub fn verify(&self, requested: Option<&str>) -> Result<VerifiedRedirect, InvalidRedirect> {
-        let Some(requested) = requested else {
+        let uri = match (requested, self.0.as_slice()) {
+            (Some(requested), registered) => {
+                // RFC 9700 2.1: simple string comparison; RFC 8252 7.3: any port of a loopback address.
+                let same = |registered: &RedirectUri| {
+                    registered.as_str() == requested
+                        || loopback(registered.as_str()).is_some_and(|known| loopback(requested) == Some(known))
+                };
+                let found = registered.iter().any(same).then(|| RedirectUri::from_stored(requested.to_owned()));
+                found.ok_or(InvalidRedirect::NotRegistered)?
+            }
             // OAuth 2.1 4.1.1: it may be left out only where there is nothing to choose.
-            return match self.0.as_slice() {
-                [only] => Ok(VerifiedRedirect { uri: only.clone(), was_sent: false }),
-                _ => Err(InvalidRedirect::Missing),
-            };
+            (None, [only]) => only.clone(),
+            (None, _) => return Err(InvalidRedirect::Missing),
         };
-        // RFC 9700 2.1: simple string comparison; RFC 8252 7.3: any port of a loopback address.
-        let same = |registered: &RedirectUri| {
-            registered.as_str() == requested
-                || loopback(registered.as_str()).is_some_and(|known| loopback(requested) == Some(known))
-        };
-        let uri = || RedirectUri::from_stored(requested.to_owned());
-        self.0
-            .iter()
-            .any(same)
-            .then(|| VerifiedRedirect { uri: uri(), was_sent: true })
-            .ok_or(InvalidRedirect::NotRegistered)
+        Ok(VerifiedRedirect { uri, was_sent: requested.is_some() })
     }
 }
 
@@ -115,11 +112,6 @@ impl VerifiedRedirect {
     #[must_use]
     pub fn was_sent(&self) -> bool {
         self.was_sent
-    }
-    /// Says that the request did not name it: there was one to choose from.
-    #[must_use]
-    pub(super) fn unsent(self) -> Self {
-        Self { was_sent: false, ..self }
     }
     /// Returns where an answer with these `pairs` goes: the URI, its own query kept, with them added and percent-encoded.
     #[must_use]

@@ -62,7 +62,7 @@ pub struct RefusedRequest {
 }
 
 impl ValidatedRequest {
-    /// Only for [`super::AuthorizationRequest::validate`], which has checked all of it.
+    /// Takes what was checked: by [`super::AuthorizationRequest::validate`], or before it was stored.
     pub(super) fn new(redirect: VerifiedRedirect, state: Option<String>, checked: Checked) -> Self {
         let (challenge, resource, scopes, prompt) = checked;
         Self { redirect, state, challenge, resource, scopes, prompt }
@@ -174,9 +174,10 @@ impl StoredRequest {
     /// Looks for its redirect URI among those that its client has now; `None` when it is not there any more.
     #[must_use]
     pub fn verify(self, client: &Client) -> Option<ValidatedRequest> {
-        let redirect = client.metadata.redirect_uris.verify(Some(&self.redirect_uri)).ok()?;
-        let redirect = if self.redirect_was_sent { redirect } else { redirect.unsent() };
+        let named = self.redirect_was_sent.then_some(&*self.redirect_uri);
+        let redirect = client.metadata.redirect_uris.verify(named).ok()?;
         let Self { state, challenge, resource, scopes, prompt, .. } = self;
-        Some(ValidatedRequest { redirect, state, challenge, resource, scopes, prompt })
+        let is_same = redirect.uri().as_str() == self.redirect_uri;
+        is_same.then(|| ValidatedRequest::new(redirect, state, (challenge, resource, scopes, prompt)))
     }
 }

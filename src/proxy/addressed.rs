@@ -11,7 +11,7 @@ impl Addressed {
     /// Checks the audience: exact equality of the canonical resource, and the same tenant.
     pub(super) fn check(token: Authenticated, route: &Route) -> Result<Self, Rejection> {
         // RFC 8707 2, OAuth 2.1 5.2: never a prefix; a token for the origin is not one for its paths.
-        if token.principal.resource == route.resource && token.principal.tenant == route.tenant {
+        if *token.principal.resource() == route.resource && *token.principal.tenant() == route.tenant {
             Ok(Self(token))
         } else {
             Err(Rejection::WrongAudience)

@@ -58,7 +58,7 @@ impl Budgets {
             // A sweep visits all of them, so as many must have been added before the next one.
             self.sweep_at.store(self.held.len().saturating_mul(2).max(SWEEP_AT), Ordering::Relaxed);
         }
-        let budget = self.held.entry((whose.tenant.clone(), whose.subject.clone())).or_insert_with(|| {
+        let budget = self.held.entry((whose.tenant().clone(), whose.subject().clone())).or_insert_with(|| {
             Arc::new(Budget { limiter: self.quota.map(RateLimiter::direct), under_way: AtomicUsize::new(0) })
         });
         Arc::clone(&budget)
@@ -99,7 +99,9 @@ impl Drop for Slot {
 pub(super) mod tests {
     use super::{Budgets, SWEEP_AT};
     use crate::config::{Config, Overrides, Rates};
-    use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, TenantId};
+    use crate::oauth::{
+        AccessTokenRecord, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+    };
     use crate::token_cache::Principal;
     use std::sync::Arc;
 
@@ -119,14 +121,20 @@ pub(super) mod tests {
     }
 
     fn of_client(client: &str, n: usize) -> Principal {
-        Principal {
+        Principal::from(&AccessTokenRecord {
+            hash: TokenHash([0; 32]),
             tenant: TenantId::default(),
+            grant: GrantId([0; 16]),
             client: ClientId::parse(client).unwrap(),
             subject: Subject::parse(&format!("user-{n}")).unwrap(),
             user: "ada".into(),
             resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
             scopes: ScopeSet::default(),
-        }
+            generation: 0,
+            reports_use: false,
+            issued_at: Timestamp::from_secs(0),
+            expires_at: Timestamp::from_secs(1),
+        })
     }
 
     #[test]

@@ -32,15 +32,15 @@ impl Caller {
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
         Ok(Self {
             budget: table.budgets.of(principal),
-            has_scopes: route.required_scopes.is_subset(&principal.scopes),
-            subject: value(principal.subject.as_str())?,
-            user: Some(&*principal.user)
+            has_scopes: route.required_scopes.is_subset(principal.scopes()),
+            subject: value(principal.subject().as_str())?,
+            user: Some(principal.user())
                 .filter(|user| !user.is_empty())
                 .map(|user| value(&escaped(user)))
                 .transpose()?,
-            client: value(principal.client.as_str())?,
-            scopes: value(&principal.scopes.to_string())?,
-            tenant: value(principal.tenant.as_str())?,
+            client: value(principal.client().as_str())?,
+            scopes: value(&principal.scopes().to_string())?,
+            tenant: value(principal.tenant().as_str())?,
             principal: Arc::clone(principal),
         })
     }

@@ -58,7 +58,7 @@ use rejection::Rejection;
 use response::ending::Ids;
 use upstream::again::{Again, Next, Step};
 use upstream::lease::Answered;
-use upstream::pool::{Ask, On, Pool};
+use upstream::pool::{Ask, On, Permitted};
 use upstream::waiting::{Unanswered, Wait};
 
 impl Proxy {
@@ -148,43 +148,43 @@ impl Proxy {
             record.asks(message.asked);
         }
         let checked = self.check_session(exchange, &caller)?;
-        let permit = Permit::grant(caller)?;
-        let headers = self.head(exchange, &permit, checked);
+        let permit = Permit::grant(caller, route)?;
+        let headers = self.head(exchange, permit.caller(), checked);
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }
         let wait = exchange.patience(message.is_initialize);
         let ask = Ask { method: method.clone(), target: target.clone(), headers, body: message.body, wait };
-        let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?;
-        let place = pool.enter(&permit).await?;
-        let sent = pool.send(&permit, &place, On::Any, ask).await;
+        let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?.permit(permit)?;
+        let place = pool.enter().await?;
+        let sent = pool.send(&place, On::Any, ask).await;
         let (sent, asked) = match sent {
             Ok(answered) if !upstream::redirect::repeats(answered.0.status()) => (Ok(answered), target),
             Err(Unanswered::Late(waiting)) => (Err(Unanswered::Late(waiting)), target),
             // Boxed: rare, and of some size.
             sent => {
                 let sent = (sent, target);
-                Box::pin(self.send_again(exchange, &permit, (pool, &place), sent, message.again, wait)).await?
+                Box::pin(self.send_again(exchange, (&pool, &place), sent, message.again, wait)).await?
             }
         };
         let (response, lease) = match sent {
             Err(Unanswered::Late(waiting)) => {
-                let response = self.answer_early(exchange, asked, *waiting, place, &token, permit.caller())?;
+                let response = self.answer_early(exchange, asked, *waiting, place, &token, pool.caller())?;
                 return Ok((response, Outcome::Forwarded));
             }
             answered => answered?,
         };
         self.check_again(exchange, &token).await?;
-        let response = self.deliver(exchange, &asked, response, (lease, place), &token, permit.caller()).await?;
+        let response = self.deliver(exchange, &asked, response, (lease, place), &token, pool.caller()).await?;
         Ok((response, Outcome::Forwarded))
     }
 
     /// Builds the head of the request to the upstream.
-    fn head(&self, exchange: &Exchange<'_>, permit: &Permit, checked: Checked) -> HeaderMap {
+    fn head(&self, exchange: &Exchange<'_>, caller: &Caller, checked: Checked) -> HeaderMap {
         let Exchange { station, route, peer, ref parts, .. } = *exchange;
         let spare = std::mem::take(&mut *station.spare());
         let mut head =
-            headers::build(spare, route, &station.table, &parts.headers, permit.caller(), peer, checked, &self.traces);
+            headers::build(spare, route, &station.table, &parts.headers, caller, peer, checked, &self.traces);
         head.insert(VIA, headers::via(parts.version));
         head
     }
@@ -193,8 +193,7 @@ impl Proxy {
     async fn send_again(
         &self,
         exchange: &Exchange<'_>,
-        permit: &Permit,
-        (pool, place): (&Pool, &Place),
+        (pool, place): (&Permitted<'_>, &Place),
         (mut sent, mut asked): (Result<Answered, Unanswered>, PathAndQuery),
         mut again: Again,
         wait: Wait,
@@ -207,11 +206,11 @@ impl Proxy {
             if let Some((response, lease)) = before {
                 response::deliver::discard(response.into_body(), lease).await;
             }
-            let checked = self.check_session(exchange, permit.caller())?;
-            let headers = self.head(exchange, permit, checked);
+            let checked = self.check_session(exchange, pool.caller())?;
+            let headers = self.head(exchange, pool.caller(), checked);
             let method = exchange.parts.method.clone();
             asked = target.clone();
-            sent = pool.send(permit, place, on, Ask { method, target, headers, body, wait }).await;
+            sent = pool.send(place, on, Ask { method, target, headers, body, wait }).await;
         }
     }
 

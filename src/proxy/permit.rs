@@ -4,19 +4,29 @@ use std::sync::Arc;
 
 use super::caller::Caller;
 use super::rejection::Rejection;
+use super::route::Route;
 
-/// Made only by [`Permit::grant`].
+/// Made only by [`Permit::grant`]. It holds the route that it is for: by it no other upstream can be reached.
 pub(super) struct Permit {
     caller: Arc<Caller>,
+    route: Arc<Route>,
 }
 
 impl Permit {
-    /// Permits a caller (who can be made from an `Addressed` only), if it has the scopes.
-    pub(super) fn grant(caller: Arc<Caller>) -> Result<Self, Rejection> {
-        if caller.has_scopes { Ok(Self { caller }) } else { Err(Rejection::InsufficientScope) }
+    /// Permits a caller (who can be made from an `Addressed` only) to use a route, if it has the scopes.
+    pub(super) fn grant(caller: Arc<Caller>, route: &Arc<Route>) -> Result<Self, Rejection> {
+        if caller.has_scopes {
+            Ok(Self { caller, route: Arc::clone(route) })
+        } else {
+            Err(Rejection::InsufficientScope)
+        }
     }
 
     pub(super) fn caller(&self) -> &Arc<Caller> {
         &self.caller
+    }
+
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.route
     }
 }

@@ -189,7 +189,7 @@ impl Sessions {
 
     /// Returns a hash of the id at its upstream, and one of its owner; both are of this process alone.
     fn hashes(&self, route: &Route, caller: &Principal, id: &str) -> (u64, u64) {
-        let (tenant, subject, client) = (caller.tenant.as_str(), caller.subject.as_str(), caller.client.as_str());
+        let (tenant, subject, client) = (caller.tenant().as_str(), caller.subject().as_str(), caller.client().as_str());
         (self.hasher.hash_one((&*route.name, tenant, id)), self.hasher.hash_one((tenant, subject, client)))
     }
 
@@ -201,7 +201,7 @@ impl Sessions {
 
     fn tag(&self, route: &Route, caller: &Principal, since: u64, id: &[u8]) -> Vec<u8> {
         let mut mac = hmac::Context::with_key(&self.key.load());
-        let (tenant, subject, client) = (caller.tenant.as_str(), caller.subject.as_str(), caller.client.as_str());
+        let (tenant, subject, client) = (caller.tenant().as_str(), caller.subject().as_str(), caller.client().as_str());
         let since = since.to_be_bytes();
         for part in [route.name.as_bytes(), tenant.as_bytes(), subject.as_bytes(), client.as_bytes(), &since, id] {
             // Lengths first, so that no two lists of parts give the same bytes.

@@ -12,21 +12,59 @@ use crate::oauth::{
 /// A token of a tenant.
 pub(super) type Key = (TenantId, TokenHash);
 
-/// Who is calling, for what, with which rights.
+/// Who is calling, for what, with which rights. Made only of a token's record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
     /// Whose.
-    pub tenant: TenantId,
+    tenant: TenantId,
     /// Through which client.
-    pub client: ClientId,
+    client: ClientId,
     /// On behalf of whom.
-    pub subject: Subject,
+    subject: Subject,
     /// The login name of whom; it decides nothing.
-    pub user: Arc<str>,
+    user: Arc<str>,
     /// The one audience.
-    pub resource: ResourceIndicator,
+    resource: ResourceIndicator,
     /// With which scopes.
-    pub scopes: ScopeSet,
+    scopes: ScopeSet,
+}
+
+impl Principal {
+    /// Returns whose it is.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// Returns through which client.
+    #[must_use]
+    pub fn client(&self) -> &ClientId {
+        &self.client
+    }
+
+    /// Returns on behalf of whom.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Returns the login name of whom; it decides nothing.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Returns the one audience.
+    #[must_use]
+    pub fn resource(&self) -> &ResourceIndicator {
+        &self.resource
+    }
+
+    /// Returns with which scopes.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
 }
 
 impl From<&AccessTokenRecord> for Principal {

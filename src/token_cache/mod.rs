@@ -152,7 +152,7 @@ impl TokenCache {
             return Lookup::Absent;
         }
         if reports_use {
-            self.uses.note(&principal.tenant, *hash);
+            self.uses.note(principal.tenant(), *hash);
         }
         if now >= expires {
             return Lookup::Expired;

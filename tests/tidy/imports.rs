@@ -120,7 +120,7 @@ impl<'a> Visit<'a> for Reader {
     fn visit_visibility(&mut self, _: &'a syn::Visibility) {}
 }
 
-fn is_test(attribute: &syn::Attribute) -> bool {
+pub(crate) fn is_test(attribute: &syn::Attribute) -> bool {
     attribute.path().is_ident("cfg")
         && attribute.parse_args::<syn::Path>().is_ok_and(|argument| argument.is_ident("test"))
 }

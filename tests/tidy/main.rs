@@ -11,6 +11,7 @@
 )]
 
 mod imports;
+mod proofs;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -403,4 +404,10 @@ fn the_map_is_that_of_the_tree() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let lost: Vec<_> = files.iter().filter(|file| !root.join(file).exists()).collect();
     assert!(lost.is_empty(), "src/lib.rs leads to files that are not there: {lost:?}");
+}
+
+#[test]
+fn a_proof_has_one_maker() {
+    let faults = proofs::faults(&sources("src"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -63,7 +63,14 @@ impl Exchange<'_> {
         let session = self.parts.headers.get(MCP_SESSION_ID).and_then(|id| id.to_str().ok());
         let principal = &caller.principal;
         session.map_or_else(
-            || format!("{}\n{}\n{}", principal.tenant.as_str(), principal.subject.as_str(), principal.client.as_str()),
+            || {
+                format!(
+                    "{}\n{}\n{}",
+                    principal.tenant().as_str(),
+                    principal.subject().as_str(),
+                    principal.client().as_str()
+                )
+            },
             str::to_owned,
         )
     }

@@ -18,6 +18,7 @@ use super::http2::{Share, Shared};
 use super::lease::{Answered, Lease};
 use super::request_body::Outgoing;
 use super::waiting::{Failure, SentRequest, Unanswered, Wait, Waiting, accept, failure, until, wait_for};
+use crate::proxy::caller::Caller;
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::permit::Permit;
 use crate::proxy::places::{Place, Places};
@@ -59,6 +60,28 @@ pub(in crate::proxy) enum On {
     New,
 }
 
+/// The connections to an upstream, in the hands of somebody who may use them. Made only by [`Pool::permit`].
+pub(in crate::proxy) struct Permitted<'p> {
+    pool: &'p Pool,
+    permit: Permit,
+}
+
+impl Permitted<'_> {
+    /// Takes one of the places for requests under way, of which no user holds more than are left for others.
+    pub(in crate::proxy) async fn enter(&self) -> Result<Place, Rejection> {
+        self.pool.places.take(&self.permit.caller().budget, MAX_WAIT).await
+    }
+
+    /// Sends a request that has its place, and returns the head of the answer.
+    pub(in crate::proxy) async fn send(&self, _place: &Place, on: On, ask: Ask) -> Result<Answered, Unanswered> {
+        self.pool.exchange_on(on, ask).await
+    }
+
+    pub(in crate::proxy) fn caller(&self) -> &Arc<Caller> {
+        self.permit.caller()
+    }
+}
+
 impl Pool {
     /// Makes the connections of one worker. `closing` ends the waits for answers.
     pub(in crate::proxy) fn new(route: &Arc<Route>, metrics: WorkerMetrics, closing: CancellationToken) -> Arc<Self> {
@@ -78,20 +101,9 @@ impl Pool {
         Arc::ptr_eq(&self.route, route)
     }
 
-    /// Takes one of the places for requests under way, of which no user holds more than are left for others.
-    pub(in crate::proxy) async fn enter(&self, permit: &Permit) -> Result<Place, Rejection> {
-        self.places.take(&permit.caller().budget, MAX_WAIT).await
-    }
-
-    /// Sends a request that is permitted and has its place, and returns the head of the answer.
-    pub(in crate::proxy) async fn send(
-        &self,
-        _permit: &Permit,
-        _place: &Place,
-        on: On,
-        ask: Ask,
-    ) -> Result<Answered, Unanswered> {
-        self.exchange_on(on, ask).await
+    /// Lets a caller use the connections, if they are those of its permit's route.
+    pub(in crate::proxy) fn permit(&self, permit: Permit) -> Result<Permitted<'_>, Rejection> {
+        if self.is_for(permit.route()) { Ok(Permitted { pool: self, permit }) } else { Err(Rejection::Internal) }
     }
 
     /// Sends a request of the gateway's own, which speaks for nobody.

@@ -1,0 +1,87 @@
+//! Values that prove that something was checked: nobody can make one without the check.
+
+use std::path::PathBuf;
+
+use syn::visit::{self, Visit};
+
+/// The proofs, and the files that define them.
+const PROOFS: &[(&str, &str)] = &[
+    ("Addressed", "src/proxy/addressed.rs"),
+    ("AuthenticatedClient", "src/oauth/client_auth.rs"),
+    ("ClientLocation", "src/oauth/redirect.rs"),
+    ("OwnForm", "src/endpoints/own_form.rs"),
+    ("Permit", "src/proxy/permit.rs"),
+    ("Permitted", "src/proxy/upstream/pool.rs"),
+    ("Principal", "src/token_cache/entry.rs"),
+    ("ValidatedRequest", "src/oauth/validated_request.rs"),
+    ("VerifiedRedirect", "src/oauth/redirect.rs"),
+];
+
+/// What is wrong with the proofs: a field that others may set, or not exactly one place that makes one.
+pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (proof, file) in PROOFS {
+        let Some((_, text)) = sources.iter().find(|(path, _)| path.ends_with(file)) else {
+            faults.push(format!("{file}: it is not there, and should define {proof}"));
+            continue;
+        };
+        let tree = syn::parse_file(text).unwrap_or_else(|fault| panic!("{file}: {fault}"));
+        let mut makers = Makers { proof, is_own: false, is_closed: None, places: 0 };
+        makers.visit_file(&tree);
+        if makers.is_closed != Some(true) {
+            faults.push(format!("{file}: {proof} is not there, or has a field that others may set"));
+        }
+        if makers.places != 1 {
+            faults.push(format!("{file}: {} places make a {proof}; there is to be one", makers.places));
+        }
+    }
+    faults
+}
+
+/// Looks for places that make a proof: `Proof { … }`, `Proof(…)`, and the same by `Self` in its own `impl` blocks.
+struct Makers<'p> {
+    proof: &'p str,
+    is_own: bool,
+    is_closed: Option<bool>,
+    places: usize,
+}
+
+impl Makers<'_> {
+    fn makes(&self, path: &syn::Path) -> bool {
+        path.segments.len() == 1 && (path.is_ident(self.proof) || (self.is_own && path.is_ident("Self")))
+    }
+}
+
+impl<'a> Visit<'a> for Makers<'_> {
+    fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
+        if !item.attrs.iter().any(crate::imports::is_test) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_struct(&mut self, item: &'a syn::ItemStruct) {
+        if item.ident == self.proof {
+            self.is_closed = Some(item.fields.iter().all(|field| matches!(field.vis, syn::Visibility::Inherited)));
+        }
+    }
+
+    fn visit_item_impl(&mut self, item: &'a syn::ItemImpl) {
+        let before = self.is_own;
+        self.is_own = matches!(&*item.self_ty, syn::Type::Path(own)
+            if own.path.segments.last().is_some_and(|name| name.ident == self.proof));
+        visit::visit_item_impl(self, item);
+        self.is_own = before;
+    }
+
+    fn visit_expr_struct(&mut self, made: &'a syn::ExprStruct) {
+        self.places += usize::from(self.makes(&made.path));
+        visit::visit_expr_struct(self, made);
+    }
+
+    fn visit_expr_call(&mut self, call: &'a syn::ExprCall) {
+        if let syn::Expr::Path(function) = &*call.func {
+            self.places += usize::from(self.makes(&function.path));
+        }
+        visit::visit_expr_call(self, call);
+    }
+}
