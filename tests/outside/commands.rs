@@ -88,6 +88,41 @@ async fn au_03_st_01_commands_take_access_away_on_a_full_disk_and_exit_75_until_
 }
 
 #[tokio::test]
+async fn st_01_nothing_is_written_beside_a_server_that_holds_what_is_not_stored() {
+    let gateway = Home::new("", Some(Upstream::start().url)).start().await;
+    let home = &gateway.home;
+    let tokens = Application::register(home, CALLBACK).await.tokens(home).await;
+    fill_up(&gateway);
+    assert_eq!(ask(home, &["user", "disable", "admin"]).0, Some(75));
+    // Longer than the server goes between two tries, and nobody reads meanwhile.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let writing: [&[&str]; 5] = [
+        &["user", "enable", "admin"],
+        &["user", "add", "bob"],
+        &["token", "issue", "--user", "admin"],
+        &["client", "add", "--name", "Known", "--redirect-uri", CALLBACK],
+        &["user", "enable", "admin"],
+    ];
+    for words in writing {
+        let (code, said) = ask(home, words);
+        let said = said["error"].as_str().unwrap_or_default();
+        assert!(
+            code == Some(1) && said.starts_with("a running server holds revocations"),
+            "{words:?} {code:?}: {said}"
+        );
+    }
+    limit_files(&gateway, None);
+    until_stored(home).await;
+    assert_eq!(ask(home, &["user", "show", "admin"]).1["status"], "disabled");
+    for words in writing {
+        let (code, said) = ask(home, words);
+        assert_eq!(code, Some(0), "{words:?}: {said}");
+    }
+    assert_eq!(ask(home, &["user", "show", "admin"]).1["status"], "enabled", "what was done last counts");
+    assert_eq!(Client::new(home).call("/mcp", &tokens.access, "ended").await.status, 401);
+}
+
+#[tokio::test]
 async fn the_socket_of_commands_comes_and_goes_with_the_server_and_understands_only_commands() {
     let gateway = Home::new("", Some(Upstream::start().url)).start().await;
     let path = socket(&gateway.home);

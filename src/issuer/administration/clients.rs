@@ -98,7 +98,8 @@ impl Administration {
     /// `NoSuchClient`, `Store`.
     pub async fn set_client_disabled(&self, id: &str, disabled: bool) -> Result<(), AdministrationError> {
         let client = self.client(id).await?;
-        if client.disabled == disabled {
+        // As with accounts: what is enabled may be disabled by what is not stored yet.
+        if disabled && client.disabled {
             return Ok(());
         }
         let event = if disabled { AuditEvent::ClientDisabled } else { AuditEvent::ClientEnabled };

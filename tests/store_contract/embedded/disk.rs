@@ -185,11 +185,15 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             let beside = open_store(&disk.file);
             assert!(is_live(&beside, "one token", START).await);
             assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-            drop(beside);
+            // Whoever else would write is refused: what is stored afterwards is older.
+            std::thread::sleep(Duration::from_secs(2));
+            let refused = beside.append_audit(revoked()).await;
+            assert!(is_told(&refused, "a running server holds revocations that are not stored yet"), "{refused:?}");
             disk.stop("enospc");
             until_stored(&store);
             let kinds: Vec<_> = changes(&store, before).await.into_iter().map(|(_, change)| change).collect();
             assert_eq!(kinds, *told.lock().unwrap(), "the change log says what was told");
+            drop(beside);
             assert_eq!(store.revoke_grant(&tenant(), grant_id("one"), revoked()).await.unwrap(), Update::NotFound);
             let refreshed = store.rotate_refresh_token(rotate("three", 0, "t", START)).await.unwrap();
             assert!(matches!(refreshed, Rotation::Refused(_)), "{refreshed:?}");

@@ -84,6 +84,11 @@ impl Disk {
         self.keeps
     }
 
+    /// Returns the folder of the store.
+    pub(super) fn folder(&self) -> &Path {
+        folder_of(&self.file)
+    }
+
     /// Gives the file up.
     pub(super) fn give_up(&mut self) {
         self.is_kept = false;

@@ -23,6 +23,15 @@ pub(super) fn failed_lately() -> StoreError {
     StoreError::Unavailable("writing failed a moment ago, and what ends access is written first".to_owned())
 }
 
+/// What is said of an operation of a command while a running server could not store what ended access.
+pub(super) fn held_by_server() -> StoreError {
+    StoreError::Unavailable(
+        "a running server holds revocations that are not stored yet; they are stored first, so that nothing written now is \
+         undone by them: make room on the disk, and repeat this once mcpgate_store_unstored_revocations is 0"
+            .to_owned(),
+    )
+}
+
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         // The extended code's low byte is the primary code.

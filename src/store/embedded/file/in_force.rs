@@ -3,11 +3,16 @@
 //! It is performed in a transaction that stays open on the writer's connection, and everybody in this process reads from
 //! inside of it: nothing that reads has to know what is not stored. The change log is read from the disk alone, since its
 //! numbers must not be given twice; those who follow it are told here.
+//!
+//! Other processes must not write meanwhile: what they wrote would be undone by what is older and stored after it. SQLite
+//! gives its lock up whenever a commit fails, so the folder of the store is locked as well, and commands look at that.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::disk;
+use super::fault;
+use super::folder_lock::FolderLock;
 use super::operation::Operation;
 use super::readers::Job;
 use super::worker::Worker;
@@ -19,7 +24,12 @@ impl Worker {
     /// Begins a transaction, in place of one that is open, with all that is in force and not stored.
     pub(super) fn begin_with_unstored(&mut self) -> Result<(), StoreError> {
         self.roll_back();
+        self.expect_no_lock()?;
         execute(&self.db, "BEGIN IMMEDIATE", [])?;
+        if let Err(locked) = self.expect_no_lock() {
+            self.roll_back();
+            return Err(locked);
+        }
         let mut operations = std::mem::take(&mut self.unstored.operations);
         let outcome = operations.iter_mut().try_for_each(|operation| self.perform(operation.as_mut()));
         self.unstored.operations = operations;
@@ -27,6 +37,30 @@ impl Worker {
             self.roll_back();
         }
         outcome
+    }
+
+    /// Refuses to write beside a server that has something in force which is not stored.
+    fn expect_no_lock(&self) -> Result<(), StoreError> {
+        if !self.disk.is_of_server() && FolderLock::is_taken(self.disk.folder()) {
+            return Err(fault::held_by_server());
+        }
+        Ok(())
+    }
+
+    /// Keeps the transaction open, and others from writing, while something is in force that is not stored: a commit that
+    /// fails ends the transaction.
+    pub(super) fn hold_unstored(&mut self) {
+        if self.unstored.is_empty() {
+            return;
+        }
+        if self.unstored.lock.is_none() {
+            self.unstored.lock = FolderLock::take(self.disk.folder());
+        }
+        if self.db.is_autocommit()
+            && let Err(error) = self.begin_with_unstored()
+        {
+            tracing::debug!(%error, "the transaction of what is in force and not stored could not be begun again");
+        }
     }
 
     /// Reads: with what is in force and not stored, or not at all.
@@ -97,6 +131,8 @@ impl Worker {
             self.unstored.tried = Instant::now();
         }
         self.unstored.operations.push(operation);
+        // Before anybody is told that it is in force.
+        self.hold_unstored();
         self.figures.unstored.store(self.unstored.len(), Ordering::Release);
         if let Some(operation) = self.unstored.operations.last_mut() {
             operation.answer(Some(&StoreError::NotStored));
@@ -141,6 +177,7 @@ impl Worker {
         }
         tracing::info!(operations = self.unstored.len(), "the revocations that were in force are stored");
         self.unstored.operations.clear();
+        self.unstored.lock = None;
         self.figures.unstored.store(0, Ordering::Release);
     }
 

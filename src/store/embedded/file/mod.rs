@@ -10,6 +10,7 @@ pub(super) mod creation;
 pub(super) mod disk;
 pub(super) mod fault;
 pub(super) mod figures;
+mod folder_lock;
 pub(super) mod header;
 pub(super) mod in_force;
 pub(super) mod operation;

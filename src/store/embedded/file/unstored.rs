@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use super::folder_lock::FolderLock;
 use super::operation::{EndedBy, Operation};
 use crate::store::TellUnstored;
 
@@ -39,11 +40,13 @@ pub(super) struct Unstored {
     pub(super) operations: Vec<Box<dyn Operation>>,
     pub(super) listener: Arc<Listener>,
     pub(super) tried: Instant,
+    /// Keeps other processes from writing.
+    pub(super) lock: Option<FolderLock>,
 }
 
 impl Unstored {
     pub(super) fn new(listener: Arc<Listener>) -> Self {
-        Self { operations: Vec::new(), listener, tried: Instant::now() }
+        Self { operations: Vec::new(), listener, tried: Instant::now(), lock: None }
     }
 
     pub(super) const fn is_empty(&self) -> bool {

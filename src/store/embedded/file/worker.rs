@@ -60,6 +60,7 @@ impl Worker {
                 Some(Request::Read(job)) => self.read(job),
                 Some(Request::Operation(first)) => self.serve(first, waiting),
             }
+            self.hold_unstored();
         }
         self.end_unstored();
     }

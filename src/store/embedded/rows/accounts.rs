@@ -217,6 +217,9 @@ pub(in crate::store::embedded) fn set_disabled(
 ) -> Result<Update, StoreError> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
     let status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
+    if !disabled && account.status == status {
+        return Ok(Update::Done);
+    }
     let account = Account { status, ..account };
     save(db, no, &account)?;
     if disabled {

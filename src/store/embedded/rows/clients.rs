@@ -221,6 +221,9 @@ pub(in crate::store::embedded) fn set_disabled(
     row: &AuditRow,
 ) -> Result<Update, StoreError> {
     let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
+    if !disabled && !found.client.disabled {
+        return Ok(Update::Done);
+    }
     update(db, found.no, &Client { disabled, ..found.client }, &found.metadata)?;
     if disabled {
         audit::announce(db, row.at, &Change::ClientDisabled(tenant.clone(), id.clone()))?;
