@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{CERTIFICATES, COMMAND_SOCKET, KEYS, STORE, UP};
-use crate::files::private::{Closed, PrivateFileError, check as check_file, check_owner};
+use crate::files::private::{Closed, PrivateFileError, check as check_file, check_owner, check_socket};
 
 /// Who is about to use the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +15,11 @@ pub enum User {
 }
 
 /// What is in a data folder and must be closed to others. The development certificates are looked at where they are used.
-const CONTENT: [(&str, Closed); 6] = [
+const CONTENT: [(&str, Closed); 5] = [
     (KEYS, Closed::ToReading),
     ("keys/token", Closed::ToReading),
     ("keys/session", Closed::ToReading),
     (UP, Closed::ToWriting),
-    (COMMAND_SOCKET, Closed::ToReading),
     // Its mode is set to 0600 when it is opened; a link in its place is refused here.
     (STORE, Closed::ToWriting),
 ];
@@ -60,6 +59,7 @@ pub fn check(data_dir: &Path, user: User) -> Result<(), DataFolderError> {
         User::Command => None,
     };
     let content = CONTENT.iter().map(|(name, closed)| check_file(&folder.join(name), *closed));
+    let content = content.chain(std::iter::once_with(|| check_socket(&folder.join(COMMAND_SOCKET))));
     let found: Vec<_> =
         std::iter::once(check_file(&folder, Closed::ToWriting)).chain(content).filter_map(Result::err).collect();
     let foreign_too = |error: &PrivateFileError| owner.is_some() && matches!(error, PrivateFileError::Foreign { .. });

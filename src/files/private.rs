@@ -51,6 +51,10 @@ pub enum PrivateFileError {
         /// The user of this process.
         us: u32,
     },
+    /// There is a symbolic link where a socket of ours should be.
+    #[error("{}: it is a symbolic link, not a socket; remove it, for a running server makes its socket by itself: rm {}",
+            .0.display(), shell(.0))]
+    LinkForSocket(PathBuf),
     /// It cannot be read.
     #[error("{}: {source}", path.display())]
     Unreadable {
@@ -182,6 +186,17 @@ pub fn check(path: &Path, closed: Closed) -> Result<(), PrivateFileError> {
     }
     judge(path, &metadata, closed)?;
     is_ours(path, &metadata)
+}
+
+/// The same for a socket.
+///
+/// # Errors
+/// `PrivateFileError`.
+pub fn check_socket(path: &Path) -> Result<(), PrivateFileError> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return Err(PrivateFileError::LinkForSocket(path.to_owned()));
+    }
+    check(path, Closed::ToReading)
 }
 
 /// Checks that a folder belongs to the user of this process, root included.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::build::Builder;
-use super::command_socket::{self, CommandHandler, CommandSocket};
+use super::command_socket::{self, CommandHandler, SocketPlace};
 use super::connection::admission::Admission;
 use super::connection::hand_over::WorkerHandle;
 use super::connection::listener;
@@ -195,21 +195,16 @@ fn start_listeners(
 
 /// Starts serving the commands that take access away. Without the socket they write to the store themselves.
 fn listen_for_commands(supervisor: &Supervisor, resources: &Resources, config: &Arc<ArcSwap<Config>>) {
-    let socket = match CommandSocket::bind(&config.load().data_dir) {
-        Ok(socket) => Arc::new(socket),
-        Err(error) => {
-            tracing::warn!(%error, "there is no socket for commands: on a full disk they cannot take access away");
-            return;
-        }
-    };
+    let place = Arc::new(SocketPlace::new(&config.load().data_dir));
     let handler = CommandHandler {
         store: Arc::clone(&resources.store),
+        cache: Arc::clone(&resources.cache),
         clock: Arc::clone(&resources.clock),
         entropy: Arc::clone(&resources.entropy),
         keys: Arc::clone(&resources.keys),
         config: Arc::clone(config),
     };
-    drop(supervisor.spawn("commands", move || command_socket::run(Arc::clone(&socket), handler.clone())));
+    drop(supervisor.spawn("commands", move || command_socket::run(Arc::clone(&place), handler.clone())));
 }
 
 /// Makes the first account of `up` when there is none; returns the link by which its password is set, unless a file has

@@ -70,6 +70,14 @@ impl TokenCache {
         Ok(())
     }
 
+    /// Applies what this process has just stored without its use cases having told, so that it is in force at once. What
+    /// cannot be read now is applied when the log is read next.
+    pub async fn apply_stored(&self) {
+        if let Err(error) = self.catch_up(&mut None).await {
+            tracing::debug!(%error, "the change log could not be read at once");
+        }
+    }
+
     /// Applies what is new in the change log; false when the log does not go on from where the cache stands.
     async fn catch_up(&self, mark: &mut Option<u64>) -> Result<bool, StoreError> {
         let seen = self.store.change_mark().await?;

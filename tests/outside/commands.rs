@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -123,6 +123,51 @@ async fn st_01_nothing_is_written_beside_a_server_that_holds_what_is_not_stored(
 }
 
 #[tokio::test]
+async fn what_a_command_has_ended_is_refused_at_once() {
+    let gateway = Home::new("", Some(Upstream::start().url)).start().await;
+    let home = &gateway.home;
+    let application = Application::register(home, CALLBACK).await;
+    let mut client = Client::new(home);
+    for _ in 0..10 {
+        let tokens = application.tokens(home).await;
+        assert_eq!(client.call("/mcp", &tokens.access, "before").await.status, 200);
+        let answer = exchange(&socket(home), &format!("{QUESTION}\n"));
+        assert_eq!(client.call("/mcp", &tokens.access, "after").await.status, 401, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_socket_of_commands_is_made_anew_and_says_what_is_in_its_place() {
+    let mut home = Home::new("", Some(Upstream::start().url));
+    let path = socket(&home);
+    std::fs::create_dir_all(&path).unwrap();
+    for folder in [home.data(), path.clone()] {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let gateway = home.start().await;
+    until_said(&gateway.home, &format!("rm -r {}", path.display())).await;
+    std::fs::remove_dir(&path).unwrap();
+    for _ in 0..2 {
+        until_socket(&path).await;
+        std::fs::remove_file(&path).unwrap();
+    }
+    home = gateway.kill();
+    let _none = std::fs::remove_file(&path);
+    std::os::unix::fs::symlink("/run/elsewhere", &path).unwrap();
+    let (code, said) = run(&["user", "list", "--data", home.data().to_str().unwrap()]);
+    assert!(code != Some(0) && said.contains("not a socket"), "{said}");
+    assert!(said.contains(&format!("rm {}", path.display())), "{said}");
+}
+
+async fn until_socket(path: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while UnixStream::connect(path).is_err() {
+        assert!(Instant::now() < deadline, "there is no socket");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
 async fn the_socket_of_commands_comes_and_goes_with_the_server_and_understands_only_commands() {
     let gateway = Home::new("", Some(Upstream::start().url)).start().await;
     let path = socket(&gateway.home);
@@ -136,6 +181,10 @@ async fn the_socket_of_commands_comes_and_goes_with_the_server_and_understands_o
         (&QUESTION.replace("default", "No Tenant"), "no such tenant"),
         (&QUESTION.replace(":1,", ":2,"), "speaks version 1, not 2"),
         (&"x".repeat(16 << 10), "does not understand"),
+        // What was forgotten must not mean everybody's.
+        (&QUESTION.replace("\"user\":null,\"client\":null", ""), "does not understand"),
+        (&QUESTION.replace(",\"client\":null", ""), "does not understand"),
+        (&QUESTION.replace("\"user\":null,", ""), "does not understand"),
         (QUESTION, "{\"done\":{\"sessions\":0}}"),
     ] {
         let answer = exchange(&path, &format!("{line}\n"));

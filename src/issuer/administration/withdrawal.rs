@@ -13,11 +13,14 @@ pub enum Withdrawal {
         /// The id of the grant.
         id: String,
     },
-    /// Revokes the grants of a user and/or client, or all.
+    /// Revokes the grants of a user and/or client, or all. Both members are needed: one that was forgotten must not mean
+    /// everybody's.
     Sessions {
-        /// The login name or subject.
+        /// The login name or subject; null for any.
+        #[serde(deserialize_with = "Option::deserialize")]
         user: Option<String>,
-        /// The client id.
+        /// The client id; null for any.
+        #[serde(deserialize_with = "Option::deserialize")]
         client: Option<String>,
     },
     /// Switches an account off.

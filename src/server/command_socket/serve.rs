@@ -1,0 +1,148 @@
+//! The side of the server: commands are heard, carried out and answered.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustix::process::geteuid;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+
+use super::message::{Answer, LONGEST, Question, VERSION, line};
+use super::place::{CommandSocket, SocketPlace};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::issuer::{Administration, AdministrationError};
+use crate::oauth::{TenantId, TokenKeys};
+use crate::store::{Store, StoreError};
+use crate::token_cache::TokenCache;
+
+/// Connections at once.
+const MOST: usize = 8;
+/// How long the server stays with a connection.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// After a failure to accept.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often it is looked whether the socket is still there.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Carries out commands.
+#[derive(Clone)]
+pub(in crate::server) struct CommandHandler {
+    pub(in crate::server) store: Arc<dyn Store>,
+    pub(in crate::server) cache: Arc<TokenCache>,
+    pub(in crate::server) clock: Arc<dyn Clock>,
+    pub(in crate::server) entropy: Arc<dyn Entropy>,
+    pub(in crate::server) keys: Arc<TokenKeys>,
+    pub(in crate::server) config: Arc<ArcSwap<Config>>,
+}
+
+/// Serves commands for ever.
+pub(in crate::server) async fn run(place: Arc<SocketPlace>, handler: CommandHandler) {
+    let connections = Arc::new(Semaphore::new(MOST));
+    loop {
+        match place.socket() {
+            Some(socket) => {
+                let _looked = tokio::time::timeout(LOOK, accept(&socket, &connections, &handler)).await;
+            }
+            None => tokio::time::sleep(LOOK).await,
+        }
+        let place = Arc::clone(&place);
+        // It looks at files: not on the runtime that accepts connections.
+        if let Err(error) = tokio::task::spawn_blocking(move || place.look()).await {
+            tracing::error!(%error, "the socket of commands was not looked at");
+        }
+    }
+}
+
+/// Serves the commands that come by one socket for ever.
+async fn accept(socket: &CommandSocket, connections: &Arc<Semaphore>, handler: &CommandHandler) {
+    loop {
+        // Never closed.
+        let Ok(place) = Arc::clone(connections).acquire_owned().await else { return };
+        match socket.listener.accept().await {
+            Ok((stream, _)) => {
+                let handler = handler.clone();
+                drop(tokio::spawn(async move {
+                    let served = tokio::time::timeout(TIMEOUT, serve(stream, &handler)).await;
+                    match served {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::warn!(%error, "a command was not answered"),
+                        Err(_) => tracing::warn!("a command was not answered in time"),
+                    }
+                    drop(place);
+                }));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the socket of commands cannot accept");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(mut stream: UnixStream, handler: &CommandHandler) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    if !is_heard(peer, geteuid().as_raw()) {
+        return Err(io::Error::other(format!("it is of user {peer}, who is neither root nor the user of this server")));
+    }
+    let (from, mut to) = stream.split();
+    let mut asked = Vec::new();
+    tokio::io::BufReader::new(from.take(LONGEST)).read_until(b'\n', &mut asked).await?;
+    let answer = handler.answer(&asked).await;
+    to.write_all(&line(&answer)?).await
+}
+
+/// Returns whether a user is heard by a server of user `ours`.
+const fn is_heard(peer: u32, ours: u32) -> bool {
+    peer == 0 || peer == ours
+}
+
+impl CommandHandler {
+    async fn answer(&self, asked: &[u8]) -> Answer {
+        let question: Question = match serde_json::from_slice(asked) {
+            Ok(question) => question,
+            Err(error) => {
+                return Answer::Failed(format!("the running server does not understand the question: {error}"));
+            }
+        };
+        if question.version != VERSION {
+            return Answer::Failed(format!("the running server speaks version {VERSION}, not {}", question.version));
+        }
+        let Some(tenant) = TenantId::parse(&question.tenant) else {
+            return Answer::Failed("the running server knows no such tenant".to_owned());
+        };
+        let administration = Administration::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+            Arc::clone(&self.keys),
+            self.config.load_full(),
+            tenant,
+        );
+        match administration.withdraw(&question.withdraw).await {
+            Ok(withdrawn) => {
+                self.cache.apply_stored().await;
+                Answer::Done(withdrawn)
+            }
+            Err(AdministrationError::Store(StoreError::NotStored)) => Answer::NotStored,
+            Err(AdministrationError::Store(error)) => Answer::Failed(error.to_string()),
+            Err(refused) => Answer::Refused(refused.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_and_the_user_of_the_server_are_heard() {
+        for (peer, ours, wished) in [(0, 1000, true), (1000, 1000, true), (1001, 1000, false), (1000, 0, false)] {
+            assert_eq!(is_heard(peer, ours), wished, "{peer} {ours}");
+        }
+    }
+}
