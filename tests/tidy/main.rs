@@ -411,3 +411,30 @@ fn a_proof_has_one_maker() {
     let faults = proofs::faults(&sources("src"));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+#[test]
+fn the_glossary_names_what_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/glossary.md")).expect("the words");
+    let texts: Vec<_> = sources("src").into_iter().map(|(_, text)| text).collect();
+    let rows = page.lines().filter(|line| line.starts_with("| ")).skip(2);
+    let named: Vec<_> =
+        rows.filter_map(|row| row.rsplit(" | ").next()).flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 40, "{named:?}");
+    let is_defined = |name: &str| {
+        ["struct", "enum", "trait"].iter().any(|kind| texts.iter().any(|text| text.contains(&format!("{kind} {name}"))))
+    };
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|word| {
+            let word = word.split("::").next().unwrap_or_default();
+            if word.starts_with(|c: char| c.is_ascii_uppercase()) {
+                !is_defined(word)
+            } else {
+                !word.contains(['[', '.']) && !root.join("src").join(word).exists()
+                    || word.ends_with(".rs") && !root.join("src").join(word).exists() && !root.join(word).exists()
+            }
+        })
+        .collect();
+    assert!(missing.is_empty(), "docs/glossary.md names what is not there: {missing:?}");
+}
