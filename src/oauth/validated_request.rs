@@ -20,7 +20,7 @@ pub struct Prompt {
     pub consent: bool,
 }
 
-/// A request that obeys every rule; only this can start an interaction. Made by [`AuthorizationRequest::validate`], and of
+/// A request that obeys every rule; only this can start an interaction. Made by [`super::AuthorizationRequest::validate`], and of
 /// a pending one by [`StoredRequest::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidatedRequest {
