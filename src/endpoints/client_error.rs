@@ -12,7 +12,7 @@ use super::rejection::{ClientRejection, InputRejection};
 use super::visit::Visit;
 
 /// When to come again after a fault of ours.
-const PAUSE_SECONDS: u64 = 5;
+pub(super) const PAUSE_SECONDS: u64 = 5;
 
 /// What a client is told whose revocation the disk did not take.
 const NOT_STORED: &str = "in force, but not yet stored: revoked tokens are refused from now on, but a restart of the server \

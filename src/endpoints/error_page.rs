@@ -6,14 +6,12 @@ use crate::issuer::AuthorizeRejection;
 use crate::oauth::{Blamed, OAuthError};
 use crate::web::{Response, reply};
 
+use super::client_error::PAUSE_SECONDS;
 use super::consent;
 use super::page::{self, ErrorPage, Frame, Leads};
 use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
-
-/// When to come again after a fault of ours.
-const PAUSE_SECONDS: u64 = 5;
 
 impl PageRejection {
     /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (RFC 6749 4.1.2.1).
