@@ -1,4 +1,4 @@
-//! Accounts and set-password links.
+//! `AccountStore`: accounts and set-password links.
 
 use async_trait::async_trait;
 use rusqlite::Connection;

@@ -1,4 +1,4 @@
-//! The audit trail.
+//! `AuditStore`: the audit trail.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! The change log.
+//! `ChangeLog`: what other processes have to learn of.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! Clients.
+//! `ClientStore`: clients and their registration.
 
 use async_trait::async_trait;
 use rusqlite::Connection;

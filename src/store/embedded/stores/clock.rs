@@ -1,4 +1,4 @@
-//! What is noted of the time.
+//! `ClockStore`: what is noted of the time.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! Codes, grants and tokens.
+//! `GrantStore`: codes, grants and tokens.
 
 use async_trait::async_trait;
 

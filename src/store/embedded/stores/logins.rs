@@ -1,4 +1,4 @@
-//! Where accounts have signed in from, and failed logins by name.
+//! `LoginStore`: where accounts have signed in from, and failed logins by name.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! Browser sessions, pending authorizations and remembered consent.
+//! `SessionStore`: browser sessions, pending authorizations and remembered consent.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! Sweeping, copying and checking.
+//! `Upkeep`: sweeping, copying and checking.
 
 use std::path::Path;
 
