@@ -2,10 +2,11 @@
 //! now, or was wrong before; which of the two is not known until the new time has stood for a while.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::{Clock, Hands, Standing, SystemClock};
 use crate::oauth::{Lifetime, Timestamp};
+use crate::sync::lock;
 
 /// A step that is larger puts the clock in doubt. Time services correct less than this without a thought.
 pub const STEP: Lifetime = Lifetime::from_secs(60);
@@ -77,7 +78,7 @@ impl<H: Hands> CheckedClock<H> {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn agrees(&self, offset: i64) -> bool {

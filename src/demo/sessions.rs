@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::watch;
 
 use crate::entropy::{Entropy, SystemEntropy};
+use crate::sync::lock;
 
 /// More than a demonstration needs; the oldest makes room.
 const MAX_SESSIONS: usize = 1000;
@@ -28,7 +29,7 @@ pub(super) struct Sessions {
 
 impl Sessions {
     fn with<T>(&self, act: impl FnOnce(&mut VecDeque<Session>) -> T) -> T {
-        act(&mut self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        act(&mut lock(&self.open))
     }
 
     /// Opens a session of a revision and returns its id.

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::Notify;
 
 use super::fetch::FetchError;
+use crate::sync::lock;
 
 /// Keys remembered before those whose budget is full again are dropped.
 const MAX_KEYS: usize = 10_000;
@@ -55,7 +56,7 @@ impl Budget {
         if self.rate.len() > MAX_KEYS {
             self.rate.retain_recent();
         }
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = lock(&self.under_way);
         let of_key = under_way.get(key).copied().unwrap_or(0);
         if of_key >= self.of_key || under_way.values().sum::<usize>() >= self.in_all {
             return Ok(None);
@@ -70,7 +71,7 @@ impl Budget {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.budget.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = lock(&self.budget.under_way);
         match under_way.get_mut(&self.key) {
             Some(count) if *count > 1 => *count -= 1,
             Some(_) | None => drop(under_way.remove(&self.key)),

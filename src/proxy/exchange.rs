@@ -1,6 +1,6 @@
 //! What a worker keeps to serve requests, and one request on its way through the stages.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use http::HeaderMap;
 use http::request::Parts;
@@ -25,6 +25,7 @@ use super::upstream::pool::Pool;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mcp::ProtocolVersion;
+use crate::sync::lock;
 use crate::telemetry::WorkerMetrics;
 use crate::token_cache::TokenCache;
 use crate::web::Response;
@@ -106,7 +107,7 @@ impl Proxy {
 
     /// Returns what this worker keeps for `table`; makes it when the table is new.
     pub(super) fn station(&self, table: &Arc<RouteTable>) -> Arc<Station> {
-        let mut station = self.station.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut station = lock(&self.station);
         match &*station {
             Some(current) if Arc::ptr_eq(&current.table, table) => Arc::clone(current),
             before => {
@@ -164,11 +165,11 @@ impl Station {
     }
 
     pub(super) fn spare(&self) -> MutexGuard<'_, HeaderMap> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.spare)
     }
 
     pub(super) fn caller(&self, token: &Addressed, route: &Route) -> Result<Arc<Caller>, Rejection> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner).get(token, &self.table, route)
+        lock(&self.callers).get(token, &self.table, route)
     }
 }
 

@@ -2,7 +2,7 @@
 //! for the others, and users who wait are served in turns.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::budget::Budget;
 use super::rejection::Rejection;
+use crate::sync::lock;
 
 /// The places of one worker.
 pub(super) struct Places {
@@ -85,7 +86,7 @@ impl Places {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use base64::Engine;
@@ -18,6 +18,7 @@ use super::fault::{Cause, Fault};
 use super::rejection::Rejection;
 use super::route::Route;
 use crate::oauth::Timestamp;
+use crate::sync::lock;
 use crate::token_cache::Principal;
 
 /// Bytes of the MAC that are kept: 128 bits.
@@ -162,7 +163,7 @@ impl Sessions {
     /// Binds an upstream's id to its caller, whom it was given to just now.
     pub(super) fn wrap(&self, route: &Route, caller: &Principal, id: &str, now: Timestamp) -> Option<HeaderValue> {
         let (key, owner) = self.hashes(route, caller, id);
-        let since = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).give(key, owner, now.as_millis());
+        let since = lock(self.shard(key)).give(key, owner, now.as_millis());
         let tag = URL_SAFE_NO_PAD.encode(self.tag(route, caller, since, id.as_bytes()));
         HeaderValue::try_from(format!("{tag}.{since:x}.{id}")).ok()
     }
@@ -181,7 +182,7 @@ impl Sessions {
         }
         let (key, owner) = self.hashes(route, caller, id);
         let least = if looks_random(id) { 0 } else { self.begun };
-        if !self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).is_still(key, owner, since, least) {
+        if !lock(self.shard(key)).is_still(key, owner, since, least) {
             return Err(Rejection::UnknownSession);
         }
         HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)

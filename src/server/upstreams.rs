@@ -1,6 +1,6 @@
 //! Watching the upstreams of the configuration in force.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 use super::supervise::Supervisor;
 use crate::config::Config;
 use crate::proxy::{RouteTable, UpstreamState};
+use crate::sync::lock;
 use crate::telemetry::{Exposition, Kind, WorkerMetrics};
 
 /// The upstreams that are watched.
@@ -42,14 +43,14 @@ impl Upstreams {
             async move { watched.watch_upstreams(&metrics, &learnt).await }
         });
         let new = (Arc::clone(table), task.abort_handle());
-        if let Some((_, task)) = self.watched.lock().unwrap_or_else(PoisonError::into_inner).replace(new) {
+        if let Some((_, task)) = lock(&self.watched).replace(new) {
             task.abort();
         }
     }
 
     /// Returns what is known of each.
     pub(super) fn states(&self) -> Vec<UpstreamState> {
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = lock(&self.watched);
         watched.as_ref().map(|(table, _)| table.states()).unwrap_or_default()
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::endpoints::Endpoints;
 use crate::entropy::Entropy;
 use crate::proxy::{Proxy, RouteTable, Sessions};
+use crate::sync::lock;
 use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
 
@@ -110,7 +111,7 @@ impl Worker {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Activity>>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connections)
     }
 }
 

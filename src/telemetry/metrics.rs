@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{ControlEvent, Exposition, Kind, Outcome, ServerEvent};
+use crate::sync::lock;
 
 /// Upper bounds of the latency buckets: from a warm gateway's 100 µs to the longest answer that is not a stream.
 const BOUNDS: [Duration; 16] = [
@@ -113,7 +114,7 @@ impl Metrics {
     #[must_use]
     pub fn worker(self: &Arc<Self>) -> WorkerMetrics {
         let worker = Arc::<Worker>::default();
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&worker));
+        lock(&self.workers).push(Arc::clone(&worker));
         WorkerMetrics::over(worker, &self.upstreams)
     }
 
@@ -129,7 +130,7 @@ impl Metrics {
 
     /// Writes everything that is counted here.
     pub fn expose(&self, out: &mut Exposition) {
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = lock(&self.workers);
         expose_upstreams(&sum(&workers), out);
         let total = |pick: fn(&Worker) -> &AtomicU64| workers.iter().map(|w| pick(w).load(Relaxed)).sum::<u64>();
         let (hits, misses) = (total(|w| &w.hits), total(|w| &w.misses));
@@ -160,7 +161,7 @@ impl Metrics {
 
 impl WorkerMetrics {
     fn over(worker: Arc<Worker>, upstreams: &[String]) -> Self {
-        let mut by_name = worker.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_name = lock(&worker.by_name);
         let upstreams = upstreams.iter().map(|n| Arc::clone(by_name.entry(n.clone()).or_default())).collect();
         drop(by_name);
         Self { worker, upstreams }
@@ -242,7 +243,7 @@ struct Sum {
 fn sum(workers: &[Arc<Worker>]) -> BTreeMap<String, Sum> {
     let mut sums = BTreeMap::new();
     for worker in workers {
-        for (name, upstream) in worker.by_name.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (name, upstream) in lock(&worker.by_name).iter() {
             let sum = sums.entry(name.clone()).or_insert_with(|| Sum {
                 outcomes: vec![0; Outcome::ALL.len()],
                 statuses: vec![0; STATUSES],

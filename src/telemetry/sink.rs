@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::sync::lock;
+
 /// Bytes that may wait; some ten thousand lines.
 const CAPACITY: usize = 2 << 20;
 /// How long lines may gather before they are written together: a write per line costs more than the line.
@@ -35,7 +37,7 @@ struct Waiting {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

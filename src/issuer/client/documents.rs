@@ -1,10 +1,11 @@
 //! `Documents`: fetches of metadata documents that are under way, and those that just failed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::oauth::{ClientId, Timestamp};
 use crate::outbound::FetchError;
+use crate::sync::lock;
 
 /// Documents held in memory: those under way, and those that just failed.
 const MAX_REMEMBERED: usize = 10_000;
@@ -51,12 +52,12 @@ pub(in crate::issuer) struct Documents(Mutex<HashMap<ClientId, Arc<tokio::sync::
 
 impl Documents {
     pub(in crate::issuer) fn find(&self, id: &ClientId) -> Option<Arc<tokio::sync::Mutex<Failed>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(Arc::clone)
+        lock(&self.0).get(id).map(Arc::clone)
     }
 
     /// Adds an entry; `None` while all of them are needed.
     pub(in crate::issuer) fn add(&self, id: &ClientId, now: Timestamp) -> Option<Arc<tokio::sync::Mutex<Failed>>> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.0);
         if entries.len() >= MAX_REMEMBERED && !entries.contains_key(id) {
             // An entry in use must stay, or a second fetch of the same document could begin; one that failed too, or it
             // would be tried again at once.

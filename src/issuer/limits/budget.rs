@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,6 +16,7 @@ use governor::{Quota, RateLimiter};
 
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp};
+use crate::sync::lock;
 
 /// Keys held at most, about 10 MB. Of a `Budget` further ones share one entry: a flood of invented keys must not make
 /// anybody's budget fresh. Of a `Tally` they push out those that failed longest ago: it must not lock anybody out.
@@ -33,7 +34,7 @@ impl governor::clock::Clock for Elapsed {
 
     fn now(&self) -> Duration {
         let now = self.clock.now();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         *seen = (now, seen.1.saturating_add(now.since(seen.0).as_duration()));
         seen.1
     }
@@ -135,7 +136,7 @@ impl<K: Hash + Eq + Clone> Tally<K> {
 
     /// Returns how many failures there are, and when they are forgotten.
     pub(in crate::issuer) fn read(&self, key: &K, now: Timestamp) -> (u32, Lifetime) {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = lock(&self.entries);
         entries.get(key).filter(|e| now.since(e.first) < self.window).map_or_else(
             || (0, Lifetime::default()),
             |e| {
@@ -152,11 +153,11 @@ impl<K: Hash + Eq + Clone> Tally<K> {
 
     /// Forgets the failures of a key.
     pub(in crate::issuer) fn forget(&self, key: K) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        lock(&self.entries).remove(&key);
     }
 
     fn with<T>(&self, key: K, now: Timestamp, act: impl FnOnce(&mut Failures) -> T) -> T {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.entries);
         if entries.len() >= MAX_KEYS && !entries.contains_key(&key) {
             make_room(&mut entries, now, self.window);
         }

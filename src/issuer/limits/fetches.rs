@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use governor::Quota;
@@ -11,6 +11,7 @@ use super::budget::{Budget, quota};
 use super::levels::{Allowance, Asker, Levels};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, TokenHash};
+use crate::sync::lock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -62,7 +63,7 @@ impl Fetches {
 
     /// Takes one fetch, or says how long to wait.
     pub(in crate::issuer) fn take(&self, asker: Asker, host: &str) -> Result<FetchLeave<'_>, Lifetime> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = lock(&self.under_way);
         if counted(&asker).any(|(whose, most)| under_way.get(&whose).is_some_and(|count| *count >= most)) {
             return Err(Lifetime::from_secs(1));
         }
@@ -82,7 +83,7 @@ impl Fetches {
 
 impl Drop for FetchLeave<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.fetches.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = lock(&self.fetches.under_way);
         for (whose, _) in counted(&self.asker) {
             let left = under_way.remove(&whose).unwrap_or_default().saturating_sub(1);
             if left > 0 {

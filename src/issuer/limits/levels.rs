@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use governor::Quota;
@@ -11,6 +11,7 @@ use governor::Quota;
 use super::budget::{Budget, Tally, quota};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp};
+use crate::sync::lock;
 
 /// A site may do as much as this many hosts: enough for an office, while an IPv6 site has 65,536 networks that one attacker
 /// can use in turn.
@@ -163,7 +164,7 @@ struct Places(Mutex<HashMap<IpAddr, Timestamp>>);
 
 impl Places {
     fn remember(&self, place: IpAddr, now: Timestamp) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = lock(&self.0);
         if places.len() >= MOST_PLACES && !places.contains_key(&place) {
             let mut seen: Vec<Timestamp> = places.values().copied().collect();
             let (_, pivot, _) = seen.select_nth_unstable(MOST_PLACES / 10);
@@ -174,7 +175,7 @@ impl Places {
     }
 
     fn have(&self, place: &IpAddr, now: Timestamp) -> bool {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = lock(&self.0);
         places.get_mut(place).is_some_and(|seen| {
             // What a clock that was ahead has seen counts from now.
             *seen = (*seen).min(now);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use governor::Quota;
@@ -12,6 +12,7 @@ use super::budget::{Budget, quota};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Subject, Timestamp};
 use crate::store::{AuditEvent, Source};
+use crate::sync::lock;
 
 /// Rows of one event in a minute: from one host, and from one site. Further ones are counted, and the count gets a row.
 const ROWS_OF_HOST: u32 = 20;
@@ -106,7 +107,7 @@ impl Refusals {
     }
 
     fn with(&self, event: AuditEvent, cause: Cause, now: Timestamp, admit: impl FnOnce(&mut Window) -> bool) -> bool {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = lock(&self.windows);
         let key = (event, cause);
         let crowded = windows.len() >= MAX_KEYS && !windows.contains_key(&key);
         let key = if crowded { (event, Cause::Several) } else { key };
@@ -136,7 +137,7 @@ impl Refusals {
     }
 
     fn take(&self, is_over: impl Fn(&mut Window) -> bool) -> Vec<Counted> {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = lock(&self.windows);
         let mut finished = Vec::new();
         for ((event, cause), window) in windows.extract_if(|_, window| is_over(window)) {
             if window.counted > 0 {

@@ -3,12 +3,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::oauth::{Lifetime, LoginNameHash};
+use crate::sync::lock;
 
 /// How long somebody waits for a slot before being told to try again.
 const WAIT: Duration = Duration::from_secs(10);
@@ -89,7 +90,7 @@ impl HashQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Takes a slot back and hands it on.

@@ -2,13 +2,13 @@
 //! seconds; if nothing comes, what stands between it and us keeps it out, and the log here is the only place that can say
 //! so: the request itself never arrives.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::awaited::Awaited;
 use crate::issuer::Issuer;
 use crate::issuer::caller::Caller;
 use crate::oauth::{Client, Lifetime, ResourceIndicator, Subject, TokenHash, show};
+use crate::sync::lock;
 use crate::telemetry::ControlEvent;
 
 /// How long a token may take to come.
@@ -30,7 +30,7 @@ impl Issuer {
         resource: ResourceIndicator,
         caller: &Caller,
     ) {
-        let mut awaited = self.arrivals.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut awaited = lock(&self.arrivals.0);
         if awaited.len() < MOST {
             let client_name = client.metadata.client_name.clone();
             let (since, client, address) = (self.clock.now(), client.id.clone(), caller.address);
@@ -51,7 +51,7 @@ impl Issuer {
         let Some(cache) = &self.cache else { return };
         let now = self.clock.now();
         let missing: Vec<_> = {
-            let mut awaited = self.arrivals.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut awaited = lock(&self.arrivals.0);
             let due = awaited.iter().take_while(|token| now.since(token.since) >= PATIENCE).count();
             // One that has left the memory was revoked or pushed out: nothing is known of it.
             awaited.drain(..due).filter(|token| cache.was_presented(&token.hash) == Some(false)).collect()

@@ -3,7 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp, TokenHash};
 use crate::proxy::authenticate::Authenticated;
 use crate::proxy::route::{Route, RouteTable};
+use crate::sync::lock;
 use crate::token_cache::TokenCache;
 
 /// What the watch says to a stream.
@@ -190,7 +191,7 @@ impl Watch {
         let (hash, end) = (token.hash, token.expires.plus(grace));
         let (held, route) = (Arc::clone(&ward), Arc::clone(route));
         let watched = Watched { ward: held, route, hash, end, opened: now, heard: now, limits, unseen: true };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         if state.closed || (state.is_draining && limits.is_standing) {
             ward.tell(Order::GoingDown);
             return ward;
@@ -204,14 +205,14 @@ impl Watch {
 
     /// Ends the answers of upstreams that a table has no more, at the next look.
     pub(in crate::proxy) fn adopt(&self, table: &Arc<RouteTable>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         state.table = Some(Arc::clone(table));
         state.is_new = true;
     }
 
     /// Ends the answers that never end by themselves, now and from now on.
     pub(in crate::proxy) fn drain(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         state.is_draining = true;
         let standing = state.watched.extract_if(.., |watched| watched.limits.is_standing);
         standing.for_each(|watched| watched.ward.tell(Order::GoingDown));
@@ -219,7 +220,7 @@ impl Watch {
 
     /// Ends all answers, now and from now on.
     pub(in crate::proxy) fn close(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         state.closed = true;
         state.watched.drain(..).for_each(|watched| watched.ward.tell(Order::GoingDown));
     }
@@ -241,7 +242,7 @@ impl Watch {
     /// Looks at all answers once; returns when to look again, or `None` when there is nothing to look at.
     fn look(&self, revoked: bool) -> Option<Duration> {
         let (now, time) = (Instant::now(), self.clock.now());
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let since = if self.cache.is_vouched() { None } else { state.unvouched.or(Some(now)) };
         state.unvouched = since;
         let unvouched = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));

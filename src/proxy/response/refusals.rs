@@ -1,13 +1,14 @@
 //! `Refusals`: upstreams' refusals of streams that came too late to be the answer to their own request.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 
 use crate::proxy::fault::Cause;
+use crate::sync::lock;
 
 /// Refusals that came after a stream was answered are kept for so long, and so many of them for one upstream.
 const REFUSAL: Duration = Duration::from_secs(300);
@@ -26,7 +27,7 @@ pub(in crate::proxy) struct Refusals(Mutex<HashMap<String, (Instant, Refusal)>>)
 
 impl Refusals {
     pub(in crate::proxy) fn put(&self, stream: String, refusal: Refusal) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         if kept.len() >= REFUSALS {
             kept.retain(|_, (since, _)| since.elapsed() < REFUSAL);
         }
@@ -36,7 +37,7 @@ impl Refusals {
     }
 
     pub(in crate::proxy) fn take(&self, stream: &str) -> Option<Refusal> {
-        let (since, refusal) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(stream)?;
+        let (since, refusal) = lock(&self.0).remove(stream)?;
         (since.elapsed() < REFUSAL).then_some(refusal)
     }
 }

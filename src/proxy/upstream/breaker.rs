@@ -1,9 +1,11 @@
 //! `Breaker`: an upstream that cannot be connected to is left alone for a moment, then tried by one request at a time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// Failures in a row after which it rests: more than a restart between two requests brings about.
 const ENOUGH: u32 = 5;
@@ -43,7 +45,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

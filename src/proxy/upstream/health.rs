@@ -1,9 +1,10 @@
 //! `Health`: whether an upstream could be reached when that was last tried, and what is wrong with what it answers.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::proxy::fault::Cause;
+use crate::sync::lock;
 
 /// What is known of one upstream, by probes and by requests.
 #[derive(Debug, Default)]
@@ -46,6 +47,6 @@ impl Health {
     }
 
     pub(in crate::proxy) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

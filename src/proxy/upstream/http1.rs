@@ -1,7 +1,7 @@
 //! The HTTP/1.1 connections of one worker to one upstream: one request at a time each, last used first used again.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::interim::{Interim, Signs};
 use super::request_body::Outgoing;
+use crate::sync::lock;
 use crate::telemetry::UpstreamConnection;
 
 /// Common servers close a connection that was idle for 5 s without saying so; one second less avoids the race that
@@ -88,7 +89,7 @@ struct Idle {
 impl IdleLines {
     /// Takes one that is ready.
     pub(in crate::proxy) fn take(&self) -> Option<Line> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&self.lines);
         // The one used last is the warmest; those below it rest until they are too old.
         while let Some(Idle { mut line, since }) = lines.pop() {
             if line.is_sound() && since.elapsed() < IDLE {
@@ -106,7 +107,7 @@ impl IdleLines {
             return;
         }
         line.counted.set_idle(true);
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&self.lines);
         lines.push(Idle { line, since: Instant::now() });
         let tended = self.tended.swap(true, Relaxed);
         drop(lines);
@@ -119,7 +120,7 @@ impl IdleLines {
     async fn close_old(self: Arc<Self>) {
         loop {
             tokio::time::sleep(IDLE).await;
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = lock(&self.lines);
             let is_old = |idle: &mut Idle| !idle.line.is_sound() || idle.since.elapsed() >= IDLE;
             lines.extract_if(.., is_old).for_each(|idle| idle.line.let_go());
             if lines.is_empty() {

@@ -2,7 +2,7 @@
 //! allows, and by none that are new once it has gone quiet or failed one.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::client::conn::http2::{Builder, SendRequest};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::http1::MAX_HEAD;
 use super::observed::{Observed, Signs};
 use super::request_body::Outgoing;
+use crate::sync::lock;
 use crate::telemetry::UpstreamConnection;
 
 /// Requests under way on one connection at most, streams of events among them, whatever the upstream allows.
@@ -59,7 +60,7 @@ pub(in crate::proxy) struct Share {
 impl Line {
     fn share(self: &Arc<Self>) -> Share {
         if self.requests.fetch_add(1, Relaxed) == 0 {
-            *self.busy_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            *lock(&self.busy_since) = Instant::now();
         }
         Share { sender: self.sender.clone(), line: Arc::clone(self) }
     }
@@ -71,7 +72,7 @@ impl Line {
 
     /// Returns whether a ping must have been answered by now and was not.
     fn is_quiet(&self, now: Instant, ping: Duration) -> bool {
-        let busy_since = *self.busy_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy_since = *lock(&self.busy_since);
         let since = self.signs.heard().max(busy_since);
         self.requests.load(Relaxed) > 0 && now.saturating_duration_since(since) > ping * 2
     }
@@ -108,7 +109,7 @@ impl Shared {
 
     /// Takes a share of the first connection that has room.
     pub(in crate::proxy) fn take(&self) -> Option<Share> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&self.lines);
         if lines.is_empty() {
             return None;
         }
@@ -157,7 +158,7 @@ impl Shared {
             stop,
         });
         let share = line.share();
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        lock(&self.lines).push(line);
         Ok(share)
     }
 }

@@ -1,9 +1,11 @@
 //! `Moved`: what redirects have told of where an upstream is.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwapOption;
 use http::uri::PathAndQuery;
+
+use crate::sync::lock;
 
 /// What redirects have told of a route.
 #[derive(Default)]
@@ -26,6 +28,6 @@ impl Moved {
     }
 
     pub(in crate::proxy) fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.told)
     }
 }

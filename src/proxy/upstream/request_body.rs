@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::proxy::rejection::Rejection;
+use crate::sync::lock;
 use crate::web::{Pace, Paced, RequestBody, detached};
 
 /// What is sent.
@@ -66,7 +67,7 @@ pub(in crate::proxy) struct Mark {
 impl Mark {
     fn begin(&self) {
         self.begun.store(true, Relaxed);
-        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.bytes) = None;
     }
 
     /// Returns whether any of it was sent.
@@ -81,7 +82,7 @@ impl Mark {
 
     /// Returns the body if all of it is here and nothing of it was sent.
     pub(in crate::proxy) fn untouched(&self) -> Option<Bytes> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.bytes).take()
     }
 }
 

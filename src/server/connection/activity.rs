@@ -1,12 +1,14 @@
 //! What a connection is doing, told by its bytes and its requests.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// What is known of a connection. Its worker's thread writes all of it but `reclaimed`; the thread that accepts reads it
 /// when it needs room, and then looks for nothing exact.
@@ -180,7 +182,7 @@ impl Activity {
     }
 
     fn parked(&self) -> MutexGuard<'_, Vec<Waker>> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.parked)
     }
 
     /// Returns how many requests have begun.

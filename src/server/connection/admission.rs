@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use super::refused::Refused;
 use super::table::{Member, Reclaimed, Table};
 use crate::config::Limits;
 use crate::network::host;
+use crate::sync::lock;
 use crate::telemetry::{Metrics, ServerEvent};
 
 /// The open connections.
@@ -95,7 +96,7 @@ impl Admission {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 }
 

@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::network::site;
+use crate::sync::lock;
 use crate::telemetry::ServerEvent;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -44,7 +45,7 @@ impl Refused {
     }
 
     fn is_worth_a_line(&self, address: IpAddr, now: Instant) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.0);
         told.retain(|_, at| now.saturating_duration_since(*at) < MINUTE);
         let is_new = told.len() < MOST && !told.contains_key(&site(address));
         if is_new {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
@@ -25,6 +25,7 @@ use crate::server::dispatch;
 use crate::server::tls::acceptor;
 use crate::server::tls::acceptor::HandshakeError;
 use crate::server::worker::Worker;
+use crate::sync::lock;
 use crate::telemetry::ServerEvent;
 use crate::web::peer;
 use crate::web::{LEFT_BYTES, LEFT_TIME};
@@ -199,7 +200,7 @@ where
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let progress = Arc::<Progress>::default();
-        *serving.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&progress));
+        *lock(&serving.begun) = Some(Arc::clone(&progress));
         dispatch::serve(Arc::clone(&serving), request, Some(progress))
     });
     let streams = Streams { connection: Arc::clone(&connection), stall: config.timeouts.write_stall };
@@ -234,7 +235,7 @@ where
 {
     fn execute(&self, stream: F) {
         // hyper calls the service and then this, for each stream in turn.
-        let begun = self.connection.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let begun = lock(&self.connection.begun).take();
         match begun {
             Some(progress) => drop(tokio::spawn(Guarded::new(stream, progress, self.stall).run())),
             None => drop(tokio::spawn(stream)),

@@ -5,7 +5,7 @@
 //! `oauth` and its own folder's parent. Start with `State`, then `grants.rs`.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::outcome::Ended;
 use super::{
@@ -16,6 +16,7 @@ use crate::oauth::{
     AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, LoginNameHash, ResourceIndicator, Subject,
     TenantId, Timestamp, TokenHash,
 };
+use crate::sync::lock;
 
 mod accounts;
 mod audit;
@@ -80,7 +81,7 @@ impl MemoryStore {
     }
 
     fn read(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn write(&self) -> MutexGuard<'_, State> {

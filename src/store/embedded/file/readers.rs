@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::operation::DEFECT;
 use crate::store::StoreError;
+use crate::sync::lock;
 
 /// Reads that may wait; beyond that the caller is told at once.
 const QUEUE: usize = 1024;
@@ -105,7 +106,7 @@ impl Drop for Alarm {
 fn run(db: &Connection, waiting: &Mutex<Receiver<Job>>) {
     loop {
         // Whoever holds the lock waits for the next job; the others wait for the lock.
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let next = lock(waiting).recv();
         let Ok(job) = next else { return };
         job(db);
     }
