@@ -11,13 +11,27 @@ export const BINARY = process.env.MCPGATE_BIN ?? join(ROOT, 'target/debug/mcpgat
 
 export const ACCOUNT = { name: 'admin', password: 'seven-boats-on-a-quiet-lake' };
 
-/** A port nobody listens on at the moment. */
+// Below those that the kernel gives to connections, which may take one between choosing and binding (32,768 and up),
+// and below those of the Rust tests (20,000 and up).
+const [FIRST_PORT, END] = [10_000, 20_000];
+// The test files are processes side by side, whose numbers are close together: each has ports of its own.
+const PORTS = 64;
+let chosen = 0;
+
+/** A port that nobody uses, on any address, and that no connection or other test file is given by chance. */
 export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  const first = FIRST_PORT + (process.pid % Math.floor((END - FIRST_PORT) / PORTS)) * PORTS;
+  for (let attempt = 0; attempt < PORTS; attempt += 1) {
+    const port = first + (chosen++ % PORTS);
+    const server = createServer();
+    const isFree = await new Promise((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '0.0.0.0', () => resolve(true));
+    });
+    await new Promise((resolve) => server.close(resolve));
+    if (isFree) return port;
+  }
+  throw new Error(`none of the ${PORTS} ports from ${first} is free`);
 }
 
 /** Polls until `probe` answers without throwing. */
