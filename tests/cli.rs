@@ -16,6 +16,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "support/free_address.rs"]
+mod free_address;
 #[path = "support/golden.rs"]
 mod golden;
 
@@ -1057,8 +1059,7 @@ fn li_11_up_makes_everything_once_and_is_remembered() {
     let data = dir.path().join("data");
     let password = dir.path().join("password");
     std::fs::write(&password, PASSWORD).unwrap();
-    // Free a moment ago; nothing else on this machine takes one by number.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_address::free_address().port();
     let origin = format!("https://localhost:{port}");
     let keys = || std::fs::read_to_string(data.join("keys/token")).unwrap();
     let command = |arguments: &[&str]| {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::client::{Client, ask_operator};
-use crate::support::gateway::{Gateway, Home, free_address};
+use crate::support::free_address::free_address;
+use crate::support::gateway::{Gateway, Home};
 use crate::support::upstream::Upstream;
 
 /// Ends it with the test.

@@ -284,9 +284,8 @@ async fn an_upstream_of_up_is_called_what_it_calls_itself() {
 
 #[tokio::test]
 async fn nothing_public_names_the_address_of_an_upstream() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone = listener.local_addr().unwrap();
-    drop(listener);
+    let refusing = Refusing::new();
+    let gone = refusing.address();
     let upstream = Upstream::start();
     let url = url::Url::parse(&upstream.url).unwrap();
     let more = format!("[[upstream]]\nname = \"gone\"\npath = \"/gone\"\nurl = \"http://{gone}/\"\n");

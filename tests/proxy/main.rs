@@ -17,6 +17,8 @@ mod client;
 mod endings;
 mod faults;
 mod fields;
+#[path = "../support/free_address.rs"]
+mod free_address;
 mod gate;
 mod http2;
 mod http2_upstreams;

@@ -81,9 +81,7 @@ async fn an_upstream_that_is_no_mcp_server_is_told_with_the_url_to_write() {
 
 #[tokio::test]
 async fn an_upstream_that_cannot_be_reached_is_told_once_and_found_again() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let address = super::free_address::free_address();
     let world = World::with(|config| url(config, |url| url.set_port(Some(address.port())).unwrap())).await;
     let log = Log::start();
     let states = world.probe().await;

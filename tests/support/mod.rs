@@ -3,6 +3,7 @@
 
 pub(crate) mod application;
 pub(crate) mod client;
+pub(crate) mod free_address;
 pub(crate) mod gateway;
 pub(crate) mod page;
 pub(crate) mod refusing;
