@@ -45,7 +45,7 @@ const INVARIANTS: [(&str, &str); 9] = [
 ];
 
 /// Runs `work` on a thread with its own connection.
-pub(in crate::store::embedded) async fn on_own_thread<T, F>(file: &Path, work: F) -> Result<T, StoreError>
+pub(crate) async fn on_own_thread<T, F>(file: &Path, work: F) -> Result<T, StoreError>
 where
     T: Send + 'static,
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -64,7 +64,7 @@ where
 }
 
 /// Checks the file's structure, its references, its history, every row's seal, and what must never be.
-pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     let mut problems = row::all(db, "PRAGMA integrity_check(20)", [], |c| Ok(c.text()?.to_owned()))?;
     problems.retain(|line| line != "ok");
     problems.extend(connection::dangling(db)?);
@@ -93,7 +93,7 @@ pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, 
 
 /// Copies the store into a new file of mode 0600: one consistent state, while others read and write. It gets its name
 /// when it is whole and marked as a copy.
-pub(in crate::store::embedded) fn backup(db: &Connection, to: &Path) -> Result<(), StoreError> {
+pub(crate) fn backup(db: &Connection, to: &Path) -> Result<(), StoreError> {
     let part = unfinished(to);
     // `create_new`: a backup never overwrites, least of all an earlier backup. Whoever makes the same one meets the part.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);

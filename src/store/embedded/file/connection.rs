@@ -74,7 +74,7 @@ pub(super) fn open_backup(file: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Opens one connection.
-pub(in crate::store::embedded) fn open(file: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn open(file: &Path) -> Result<Connection, StoreError> {
     // Without CREATE: the file was made before, with the right mode. Each connection stays on one thread at a
     // time, so SQLite's own mutexes are not needed.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
@@ -115,7 +115,7 @@ fn applied(connection: &Connection) -> Result<Vec<Applied>, StoreError> {
 
 /// Refuses a file that is not ours, brings the schema of one that is up to date, and begins anew from a backup. A server
 /// brings its lock along; everybody else takes it for as long as the file is changed under whoever might serve it.
-pub(in crate::store::embedded) fn migrate(
+pub(crate) fn migrate(
     connection: &mut Connection,
     file: &Path,
     held: Option<&ServerLock>,

@@ -18,11 +18,7 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// Makes the file and its folder if they are absent, both for the owner alone (ST-07), and looks at the file if it is
 /// there. Returns its path without links.
-pub(in crate::store::embedded) fn prepare(
-    file: &Path,
-    held: Option<&ServerLock>,
-    now: Timestamp,
-) -> Result<PathBuf, StoreError> {
+pub(crate) fn prepare(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<PathBuf, StoreError> {
     connection::make_folder(connection::folder_of(file))?;
     let file = connection::resolved(file)?;
     match fs::symlink_metadata(&file) {

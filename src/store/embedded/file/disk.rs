@@ -22,7 +22,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// What is known of the disk of one store.
 #[derive(Debug)]
-pub(in crate::store::embedded) struct Disk {
+pub(crate) struct Disk {
     file: PathBuf,
     /// Whether this is the server, which keeps the file. Everybody may give it up.
     keeps: bool,
@@ -33,7 +33,7 @@ pub(in crate::store::embedded) struct Disk {
 
 impl Disk {
     /// Knows nothing yet of the disk that the store `store` is on.
-    pub(in crate::store::embedded) fn new(store: &Path, keeps: bool) -> Self {
+    pub(crate) fn new(store: &Path, keeps: bool) -> Self {
         Self { file: folder_of(store).join(FILE), keeps, is_kept: false, is_scarce: false, looked: None }
     }
 

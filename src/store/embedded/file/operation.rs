@@ -13,7 +13,7 @@ pub(super) const DEFECT: &str = "a defect of the program";
 
 /// By whom access is ended: nobody may take all the places that there are for what is in force and not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store::embedded) enum EndedBy {
+pub(crate) enum EndedBy {
     /// An operator.
     Operator,
     /// Anybody else, who ended access of this account, if of one.
@@ -22,7 +22,7 @@ pub(in crate::store::embedded) enum EndedBy {
 
 impl EndedBy {
     /// Reads it from the row of the deed.
-    pub(in crate::store::embedded) fn of(row: &AuditRow) -> Self {
+    pub(crate) fn of(row: &AuditRow) -> Self {
         if row.actor.as_deref() == Some(AuditRow::OPERATOR) {
             return Self::Operator;
         }

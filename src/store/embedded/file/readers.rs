@@ -21,7 +21,7 @@ pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The handle by which reads are handed in.
 #[derive(Debug)]
-pub(in crate::store::embedded) struct Readers {
+pub(crate) struct Readers {
     queue: Option<SyncSender<Job>>,
     threads: Vec<JoinHandle<()>>,
     dead: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ pub(in crate::store::embedded) struct Readers {
 
 impl Readers {
     /// Starts one thread for each connection.
-    pub(in crate::store::embedded) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
+    pub(crate) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
         let (queue, waiting) = sync_channel::<Job>(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
         let dead = Arc::new(AtomicBool::new(false));
@@ -46,12 +46,12 @@ impl Readers {
     }
 
     /// Returns whether one of the threads has ended by a panic.
-    pub(in crate::store::embedded) fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
 
     /// Reads from one consistent state of the store.
-    pub(in crate::store::embedded) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

@@ -80,11 +80,7 @@ const fn abandoned(unused_client_after: Lifetime) -> [(&'static str, Lifetime); 
 }
 
 /// Removes everything that has ended by `now`; how many rows went, not counting what hung on them.
-pub(in crate::store::embedded) async fn sweep(
-    writer: &Writer,
-    now: Timestamp,
-    unused_client_after: Lifetime,
-) -> Result<u64, StoreError> {
+pub(crate) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
     let mut gone = 0;
     for (sql, kept) in STEPS {
         let before = earlier(now, kept);

@@ -24,7 +24,7 @@ const QUEUE: usize = 4096;
 
 /// The handle by which operations are handed in.
 #[derive(Debug)]
-pub(in crate::store::embedded) struct Writer {
+pub(crate) struct Writer {
     queue: Option<SyncSender<Request>>,
     thread: Option<JoinHandle<()>>,
     figures: Arc<Figures>,
@@ -33,7 +33,7 @@ pub(in crate::store::embedded) struct Writer {
 
 impl Writer {
     /// Starts the thread, which owns the connection from now on.
-    pub(in crate::store::embedded) fn start(db: Connection, mut disk: Disk) -> Result<Self, StoreError> {
+    pub(crate) fn start(db: Connection, mut disk: Disk) -> Result<Self, StoreError> {
         disk.look();
         let (queue, waiting) = sync_channel(QUEUE);
         let figures = Arc::new(Figures::default());
@@ -49,7 +49,7 @@ impl Writer {
     }
 
     /// Does `work` in a transaction. The answer comes after the commit; an error means that nothing was changed.
-    pub(in crate::store::embedded) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -60,7 +60,7 @@ impl Writer {
 
     /// The same for `work` that ends access. What is kept free on a full disk is given up for it; what cannot be written all
     /// the same is in force until it can be (`StoreError::NotStored`).
-    pub(in crate::store::embedded) async fn run_urgent<T, F>(&self, by: EndedBy, work: F) -> Result<T, StoreError>
+    pub(crate) async fn run_urgent<T, F>(&self, by: EndedBy, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -85,12 +85,12 @@ impl Writer {
     }
 
     /// Returns whether something is in force that is not stored: then only `read` knows of it.
-    pub(in crate::store::embedded) fn has_unstored(&self) -> bool {
+    pub(crate) fn has_unstored(&self) -> bool {
         self.figures.unstored.load(Ordering::Acquire) > 0
     }
 
     /// Reads from the store as it will be once all that is in force is stored.
-    pub(in crate::store::embedded) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -104,11 +104,11 @@ impl Writer {
     }
 
     /// Says whom to tell of changes that are in force and not stored.
-    pub(in crate::store::embedded) fn tell_unstored(&self, tell: TellUnstored) {
+    pub(crate) fn tell_unstored(&self, tell: TellUnstored) {
         self.listener.set(tell);
     }
 
-    pub(in crate::store::embedded) fn stats(&self) -> StoreStats {
+    pub(crate) fn stats(&self) -> StoreStats {
         self.figures.stats()
     }
 }

@@ -40,16 +40,12 @@ fn read(c: &mut Columns<'_>) -> Result<(i64, Account), StoreError> {
     Ok((no, opened(account, c.number()?, "an account")?))
 }
 
-pub(in crate::store::embedded) fn find_by_name(
-    db: &Connection,
-    tenant: &TenantId,
-    name: &str,
-) -> Result<Option<Account>, StoreError> {
+pub(crate) fn find_by_name(db: &Connection, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND name = ?2");
     Ok(row::one(db, &sql, params![tenant, name], read)?.map(|(_, account)| account))
 }
 
-pub(in crate::store::embedded) fn find(
+pub(crate) fn find(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -58,11 +54,7 @@ pub(in crate::store::embedded) fn find(
 }
 
 /// Returns the number of the account that a new row is about.
-pub(in crate::store::embedded) fn number(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &Subject,
-) -> Result<i64, StoreError> {
+pub(crate) fn number(db: &Connection, tenant: &TenantId, subject: &Subject) -> Result<i64, StoreError> {
     let sql = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     row::one(db, sql, params![tenant, subject], |c| c.no())?
         .ok_or_else(|| StoreError::Conflict("the account is not in the store".to_owned()))
@@ -92,7 +84,7 @@ fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Res
     Ok(())
 }
 
-pub(in crate::store::embedded) fn put_password(
+pub(crate) fn put_password(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -114,7 +106,7 @@ fn replace_password(db: &Connection, no: i64, account: Account, new: NewPassword
     Ok(account)
 }
 
-pub(in crate::store::embedded) fn change_password(
+pub(crate) fn change_password(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -140,7 +132,7 @@ pub(in crate::store::embedded) fn change_password(
 }
 
 /// Removes an account; what hangs on it goes with it.
-pub(in crate::store::embedded) fn delete(
+pub(crate) fn delete(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -156,7 +148,7 @@ pub(in crate::store::embedded) fn delete(
     Ok(Update::Done)
 }
 
-pub(in crate::store::embedded) fn insert(db: &Connection, account: &Account) -> Result<Insertion, StoreError> {
+pub(crate) fn insert(db: &Connection, account: &Account) -> Result<Insertion, StoreError> {
     let known = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     let is_known = row::one(db, known, params![account.tenant, account.subject], |c| c.no())?.is_some();
     if is_known || names::is_of_another(db, &account.tenant, &account.name, &account.subject)? {
@@ -192,7 +184,7 @@ fn read_link(c: &mut Columns<'_>) -> Result<SetupLink, StoreError> {
     opened(link, c.number()?, "a set-password link")
 }
 
-pub(in crate::store::embedded) fn find_link(
+pub(crate) fn find_link(
     db: &Connection,
     tenant: &TenantId,
     hash: &TokenHash,
@@ -203,12 +195,12 @@ pub(in crate::store::embedded) fn find_link(
 }
 
 /// Lists the accounts of a tenant, oldest first.
-pub(in crate::store::embedded) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Account>, StoreError> {
+pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Account>, StoreError> {
     row::all(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no"), [tenant], |c| Ok(read(c)?.1))
 }
 
 /// Switches an account off or on; off ends what it holds open.
-pub(in crate::store::embedded) fn set_disabled(
+pub(crate) fn set_disabled(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -231,7 +223,7 @@ pub(in crate::store::embedded) fn set_disabled(
 }
 
 /// Gives an account another name, if it is free for it.
-pub(in crate::store::embedded) fn rename(
+pub(crate) fn rename(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -253,7 +245,7 @@ pub(in crate::store::embedded) fn rename(
 }
 
 /// Puts another hash of the same password in the place of the one that it was read with.
-pub(in crate::store::embedded) fn rehash(
+pub(crate) fn rehash(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -267,11 +259,7 @@ pub(in crate::store::embedded) fn rehash(
 }
 
 /// Puts a link in the place of those that its account had.
-pub(in crate::store::embedded) fn put_link(
-    db: &Connection,
-    link: &SetupLink,
-    row: &AuditRow,
-) -> Result<(), StoreError> {
+pub(crate) fn put_link(db: &Connection, link: &SetupLink, row: &AuditRow) -> Result<(), StoreError> {
     let account_no = number(db, &link.tenant, &link.subject)?;
     execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [account_no])?;
     execute_once(
@@ -283,7 +271,7 @@ pub(in crate::store::embedded) fn put_link(
 }
 
 /// Reads every account and link, to see whether it can be read.
-pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     let mut found = row::unreadable(db, &format!("SELECT {COLUMNS}"), "account", |c| read(c).map(drop))?;
     found.extend(row::unreadable(db, SELECT_LINK, "set-password link", |c| read_link(c).map(drop))?);
     Ok(found)

@@ -14,7 +14,7 @@ use crate::store::{
 };
 
 /// Adds a row, in the transaction of its deed.
-pub(in crate::store::embedded) fn append(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
+pub(crate) fn append(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
     let row = limits::audit(row.clone());
     execute_once(
         db,
@@ -40,7 +40,7 @@ pub(in crate::store::embedded) fn append(db: &Connection, row: &AuditRow) -> Res
 }
 
 /// Adds a change, in the transaction of its cause.
-pub(in crate::store::embedded) fn announce(db: &Connection, at: Timestamp, change: &Change) -> Result<(), StoreError> {
+pub(crate) fn announce(db: &Connection, at: Timestamp, change: &Change) -> Result<(), StoreError> {
     execute_once(
         db,
         "INSERT INTO change_log (at, tenant, kind, key) VALUES (?1, ?2, ?3, ?4)",
@@ -72,13 +72,13 @@ fn read(c: &mut Columns<'_>) -> Result<(u64, AuditRow), StoreError> {
 
 /// In which order the trail is read.
 #[derive(Clone, Copy)]
-pub(in crate::store::embedded) enum Order {
+pub(crate) enum Order {
     OldestFirst,
     NewestFirst,
 }
 
 /// Reads a page of the rows that a filter wants.
-pub(in crate::store::embedded) fn page(
+pub(crate) fn page(
     db: &Connection,
     filter: &AuditFilter,
     order: Order,
@@ -120,26 +120,19 @@ pub(in crate::store::embedded) fn page(
 }
 
 /// Reads the position of the newest row.
-pub(in crate::store::embedded) fn newest(db: &Connection) -> Result<u64, StoreError> {
+pub(crate) fn newest(db: &Connection) -> Result<u64, StoreError> {
     row::number(db, "SELECT coalesce(max(no), 0) FROM audit")
 }
 
 /// Reads of a stretch of rows before a position the first one's position and the newest time.
-pub(in crate::store::embedded) fn stretch_before(
-    db: &Connection,
-    before: i64,
-) -> Result<Option<(u64, Timestamp)>, StoreError> {
+pub(crate) fn stretch_before(db: &Connection, before: i64) -> Result<Option<(u64, Timestamp)>, StoreError> {
     let sql = "SELECT min(no), max(at) FROM (SELECT no, at FROM audit WHERE no < ?1 ORDER BY no DESC LIMIT ?2)";
     let found = row::one(db, sql, params![before, LOOKED_AT], |c| Ok(c.optional_number()?.zip(c.optional_moment()?)))?;
     Ok(found.flatten())
 }
 
 /// Does one step of pruning; `row` is written when it removes anything.
-pub(in crate::store::embedded) fn prune(
-    db: &Connection,
-    keep: &AuditRetention,
-    row: Option<&AuditRow>,
-) -> Result<Pruned, StoreError> {
+pub(crate) fn prune(db: &Connection, keep: &AuditRetention, row: Option<&AuditRow>) -> Result<Pruned, StoreError> {
     let pruned = retention::step(db, keep)?;
     if pruned.rows > 0 {
         row.map_or(Ok(()), |row| append(db, row))?;
@@ -154,18 +147,18 @@ fn read_change(c: &mut Columns<'_>) -> Result<(ChangeSeq, Change), StoreError> {
 }
 
 /// Not max(seq): the newest rows may have been swept, and the number must not go back.
-pub(in crate::store::embedded) fn newest_change(db: &Connection) -> Result<ChangeSeq, StoreError> {
+pub(crate) fn newest_change(db: &Connection) -> Result<ChangeSeq, StoreError> {
     row::number(db, "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'change_log'")
 }
 
 /// Reads all changes after a position.
-pub(in crate::store::embedded) fn changes_since(db: &Connection, after: ChangeSeq) -> Result<Vec<Change>, StoreError> {
+pub(crate) fn changes_since(db: &Connection, after: ChangeSeq) -> Result<Vec<Change>, StoreError> {
     let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq";
     row::all(db, sql, [storable(after)], |c| Ok(read_change(c)?.1))
 }
 
 /// Reads the changes after a position, at most `CHANGES_AT_ONCE`.
-pub(in crate::store::embedded) fn changes_after(db: &Connection, after: ChangeSeq) -> Result<Changes, StoreError> {
+pub(crate) fn changes_after(db: &Connection, after: ChangeSeq) -> Result<Changes, StoreError> {
     let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let limit = u32::try_from(CHANGES_AT_ONCE).unwrap_or(u32::MAX);
     let found = row::all(db, sql, params![storable(after), limit], read_change)?;

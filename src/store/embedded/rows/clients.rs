@@ -36,9 +36,9 @@ fn parse_source(word: Option<&str>) -> Result<DocumentSource, StoreError> {
 }
 
 /// A client and its row.
-pub(in crate::store::embedded) struct Found {
-    pub(in crate::store::embedded) no: i64,
-    pub(in crate::store::embedded) client: Client,
+pub(crate) struct Found {
+    pub(crate) no: i64,
+    pub(crate) client: Client,
     metadata: String,
 }
 
@@ -71,45 +71,38 @@ pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreE
     Ok(Found { no, client, metadata })
 }
 
-pub(in crate::store::embedded) fn find(
-    db: &Connection,
-    tenant: &TenantId,
-    id: &ClientId,
-) -> Result<Option<Found>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<Found>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND client_id = ?2");
     row::one(db, &sql, params![tenant, id], |c| read(db, c))
 }
 
 /// Lists all clients of a tenant, oldest first.
-pub(in crate::store::embedded) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no");
     row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
 }
 
 /// Lists those that an operator added, oldest first.
-pub(in crate::store::embedded) fn list_of_operators(
-    db: &Connection,
-    tenant: &TenantId,
-) -> Result<Vec<Client>, StoreError> {
+pub(crate) fn list_of_operators(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
     // The word itself, not a parameter: an index holds the operators' clients alone.
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = 'manual' ORDER BY no");
     row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
 }
 
 /// Reads every client, to see whether it can be read.
-pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     row::unreadable(db, &format!("SELECT {COLUMNS}"), "client", |c| read(db, c).map(drop))
 }
 
 /// Returns the number of the client that a new row is about.
-pub(in crate::store::embedded) fn number(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<i64, StoreError> {
+pub(crate) fn number(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<i64, StoreError> {
     let sql = "SELECT no FROM client WHERE tenant = ?1 AND client_id = ?2";
     row::one(db, sql, params![tenant, id], |c| c.no())?
         .ok_or_else(|| StoreError::Conflict("the client is not in the store".to_owned()))
 }
 
 /// Remembers when the client was last used, at most once a minute.
-pub(in crate::store::embedded) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<(), StoreError> {
     let last = row::one(db, "SELECT last_used_at FROM client WHERE no = ?1", [no], |c| c.optional_moment())?;
     if !was_just_used(last.flatten(), now) {
         execute(db, "UPDATE client SET last_used_at = ?2 WHERE no = ?1", params![no, now])?;
@@ -118,11 +111,11 @@ pub(in crate::store::embedded) fn used(db: &Connection, no: i64, now: Timestamp)
 }
 
 /// Returns what identifies the registration of a public client that registered by itself.
-pub(in crate::store::embedded) fn registration(client: &Client) -> Option<TokenHash> {
+pub(crate) fn registration(client: &Client) -> Option<TokenHash> {
     client.metadata.registration_hash().filter(|_| client.origin == ClientOrigin::Registered)
 }
 
-pub(in crate::store::embedded) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreError> {
+pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreError> {
     let registration = registration(client);
     if let Some(hash) = &registration {
         // Only a hash that `registrations::find_registered` did not believe can still be there.
@@ -183,7 +176,7 @@ fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(
     )
 }
 
-pub(in crate::store::embedded) fn put_document(
+pub(crate) fn put_document(
     db: &Connection,
     client: Client,
     metadata: &str,
@@ -201,7 +194,7 @@ pub(in crate::store::embedded) fn put_document(
 }
 
 /// Remembers that a client's document was fetched and says what it said before.
-pub(in crate::store::embedded) fn note_age(
+pub(crate) fn note_age(
     db: &Connection,
     tenant: &TenantId,
     id: &ClientId,
@@ -213,7 +206,7 @@ pub(in crate::store::embedded) fn note_age(
 }
 
 /// Switches a client off or on.
-pub(in crate::store::embedded) fn set_disabled(
+pub(crate) fn set_disabled(
     db: &Connection,
     tenant: &TenantId,
     id: &ClientId,
@@ -233,7 +226,7 @@ pub(in crate::store::embedded) fn set_disabled(
 }
 
 /// Puts a new secret first.
-pub(in crate::store::embedded) fn rotate_secret(
+pub(crate) fn rotate_secret(
     db: &Connection,
     tenant: &TenantId,
     id: &ClientId,
@@ -258,11 +251,7 @@ pub(super) fn remove_ended_secrets(db: &Connection, now: Timestamp) -> Result<us
 }
 
 /// Lets secrets that would end later than `bound` end at `latest`; how many clients had one.
-pub(in crate::store::embedded) fn shorten_secrets(
-    db: &Connection,
-    bound: Timestamp,
-    latest: Timestamp,
-) -> Result<usize, StoreError> {
+pub(crate) fn shorten_secrets(db: &Connection, bound: Timestamp, latest: Timestamp) -> Result<usize, StoreError> {
     change_secrets(db, "s.until > ?1", bound, |secrets| {
         secrets.iter_mut().for_each(|secret| secret.shorten(bound, latest));
     })
@@ -303,12 +292,7 @@ pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Times
 }
 
 /// Removes a client; its grants, codes, tokens, consents and interactions go with it by foreign key.
-pub(in crate::store::embedded) fn remove(
-    db: &Connection,
-    tenant: &TenantId,
-    id: &ClientId,
-    row: &AuditRow,
-) -> Result<Update, StoreError> {
+pub(crate) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &AuditRow) -> Result<Update, StoreError> {
     let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
     if execute(db, sql, params![tenant, id])? == 0 {
         return Ok(Update::NotFound);

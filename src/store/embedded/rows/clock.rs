@@ -29,11 +29,7 @@ const MOVED_BACK: [&str; 5] = [
 ];
 
 /// Does what has to be done when the clock turns out to have been ahead; how many rows that changed.
-pub(in crate::store::embedded) fn turn_back(
-    db: &Connection,
-    told: Timestamp,
-    now: Timestamp,
-) -> Result<u64, StoreError> {
+pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
     let latest = now.plus(AHEAD);
     let mut changed = clients::remove_ended_secrets(db, told)?;
     let sql = "SELECT tenant, hash FROM access_token WHERE issued_at > ?1";
@@ -79,20 +75,20 @@ pub(in crate::store::embedded) fn turn_back(
 }
 
 /// Reads what is noted; in a store that has no note yet, the time of its newest audit row.
-pub(in crate::store::embedded) fn note(db: &Connection) -> Result<Option<ClockNote>, StoreError> {
+pub(crate) fn note(db: &Connection) -> Result<Option<ClockNote>, StoreError> {
     let sql = "SELECT seen_at, accepted_at FROM clock UNION ALL
         SELECT * FROM (SELECT at, NULL FROM audit ORDER BY no DESC LIMIT 1) LIMIT 1";
     row::one(db, sql, [], |c| Ok(ClockNote { seen_at: c.moment()?, accepted_at: c.optional_moment()? }))
 }
 
 /// Notes the time.
-pub(in crate::store::embedded) fn note_seen(db: &Connection, seen: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn note_seen(db: &Connection, seen: Timestamp) -> Result<(), StoreError> {
     let sql = "INSERT INTO clock (one, seen_at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET seen_at = ?1";
     execute_once(db, sql, [seen])
 }
 
 /// Notes the time as one that an operator has accepted.
-pub(in crate::store::embedded) fn accept(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
+pub(crate) fn accept(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
     let sql = "INSERT INTO clock (one, seen_at, accepted_at) VALUES (1, ?1, ?1)
         ON CONFLICT (one) DO UPDATE SET seen_at = ?1, accepted_at = ?1";
     execute_once(db, sql, [row.at])?;

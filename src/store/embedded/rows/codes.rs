@@ -17,13 +17,13 @@ const SELECT: &str = "SELECT k.no, k.client_no, k.account_no, c.status = 'enable
     FROM code k JOIN client c ON c.no = k.client_no JOIN account a ON a.no = k.account_no";
 
 /// A code and its row.
-pub(in crate::store::embedded) struct Found {
+pub(crate) struct Found {
     no: i64,
     client_no: i64,
     account_no: i64,
     /// Whether client and account are both enabled.
     enabled: bool,
-    pub(in crate::store::embedded) code: CodeRecord,
+    pub(crate) code: CodeRecord,
 }
 
 fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
@@ -56,17 +56,13 @@ fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
     Ok(Found { no, client_no, account_no, enabled, code: CodeRecord { challenge, ..code } })
 }
 
-pub(in crate::store::embedded) fn find(
-    db: &Connection,
-    tenant: &TenantId,
-    hash: &TokenHash,
-) -> Result<Option<Found>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<Found>, StoreError> {
     let sql = format!("{SELECT} WHERE substr(k.hash, 1, 8) = substr(?2, 1, 8) AND k.hash = ?2 AND k.tenant = ?1");
     row::one(db, &sql, params![tenant, hash], read)
 }
 
 /// Reads every code, to see whether it can be read.
-pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     row::unreadable(db, SELECT, "authorization code", |c| {
         let intact = read(c)?.code.challenge.is_some();
         intact.then_some(()).ok_or_else(|| StoreError::Corrupt("a code does not match its seal".to_owned()))
@@ -74,7 +70,7 @@ pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, 
 }
 
 /// Adds a code, ends its interaction, and remembers the consent.
-pub(in crate::store::embedded) fn insert(
+pub(crate) fn insert(
     db: &Connection,
     code: &CodeRecord,
     interaction: &TokenHash,
@@ -133,7 +129,7 @@ pub(in crate::store::embedded) fn insert(
 }
 
 /// Judges a code and does what the verdict says.
-pub(in crate::store::embedded) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption, StoreError> {
+pub(crate) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption, StoreError> {
     let Some(found) = find(db, &request.tenant, &request.code)? else { return Ok(Redemption::Unknown) };
     match found.code.judge(&request.presented, request.now) {
         CodeVerdict::Redeem if found.enabled => issue(db, request, found),
@@ -161,10 +157,7 @@ pub(in crate::store::embedded) fn redeem(db: &Connection, request: &RedeemCode) 
 }
 
 /// Returns the grant that has to end because a code was used before, if it stands.
-pub(in crate::store::embedded) fn replayed(
-    db: &Connection,
-    request: &RedeemCode,
-) -> Result<Option<GrantId>, StoreError> {
+pub(crate) fn replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>, StoreError> {
     let found = find(db, &request.tenant, &request.code)?;
     let is_replay = |found: &Found| found.code.judge(&request.presented, request.now) == CodeVerdict::Replayed;
     let Some(found) = found.filter(is_replay) else { return Ok(None) };
@@ -173,10 +166,7 @@ pub(in crate::store::embedded) fn replayed(
 }
 
 /// Ends that grant; which, if it stood.
-pub(in crate::store::embedded) fn end_replayed(
-    db: &Connection,
-    request: &RedeemCode,
-) -> Result<Option<GrantId>, StoreError> {
+pub(crate) fn end_replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>, StoreError> {
     let Some(grant) = replayed(db, request)? else { return Ok(None) };
     grants::end(db, &request.tenant, grant, request.now)?;
     audit::append(db, &request.replayed(grant))?;

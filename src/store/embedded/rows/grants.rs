@@ -15,12 +15,12 @@ const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.statu
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 
 /// A grant and its row.
-pub(in crate::store::embedded) struct Found {
-    pub(in crate::store::embedded) no: i64,
-    pub(in crate::store::embedded) client_no: i64,
+pub(crate) struct Found {
+    pub(crate) no: i64,
+    pub(crate) client_no: i64,
     /// Whether client and account are both enabled.
-    pub(in crate::store::embedded) enabled: bool,
-    pub(in crate::store::embedded) grant: Grant,
+    pub(crate) enabled: bool,
+    pub(crate) grant: Grant,
 }
 
 fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
@@ -59,16 +59,12 @@ pub(super) const fn stored_mark(first_use: FirstUse) -> Option<u8> {
     }
 }
 
-pub(in crate::store::embedded) fn find(
-    db: &Connection,
-    tenant: &TenantId,
-    id: GrantId,
-) -> Result<Option<Found>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Option<Found>, StoreError> {
     row::one(db, &format!("{SELECT} WHERE g.tenant = ?1 AND g.id = ?2"), params![tenant, id], read)
 }
 
 /// Lists the grants of a subject and/or client that stand and are not past their end, newest first.
-pub(in crate::store::embedded) fn list(
+pub(crate) fn list(
     db: &Connection,
     tenant: &TenantId,
     subject: Option<&Subject>,
@@ -84,17 +80,12 @@ pub(in crate::store::embedded) fn list(
 }
 
 /// Reads every grant, to see whether it can be read.
-pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     row::unreadable(db, SELECT, "grant", |c| read(c).map(drop))
 }
 
 /// Adds a grant; its number.
-pub(in crate::store::embedded) fn insert(
-    db: &Connection,
-    grant: &Grant,
-    client_no: i64,
-    account_no: i64,
-) -> Result<i64, StoreError> {
+pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no: i64) -> Result<i64, StoreError> {
     execute_once(
         db,
         "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, authenticated_at, created_at,
@@ -144,12 +135,7 @@ fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<(), StoreEr
 }
 
 /// Revokes a grant; whether it stood.
-pub(in crate::store::embedded) fn end(
-    db: &Connection,
-    tenant: &TenantId,
-    id: GrantId,
-    at: Timestamp,
-) -> Result<bool, StoreError> {
+pub(crate) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp) -> Result<bool, StoreError> {
     match find(db, tenant, id)?.filter(|found| found.grant.revoked_at.is_none()) {
         Some(found) => end_found(db, found, at).map(|()| true),
         None => Ok(false),
@@ -172,7 +158,7 @@ const fn of_parties(subject: Option<&Subject>, client: Option<&ClientId>) -> &'s
 
 /// Revokes all grants of a subject and/or client, and removes the codes and consents that would become grants. Without a
 /// client in particular the browsers are signed out too: they would approve anew.
-pub(in crate::store::embedded) fn end_all(
+pub(crate) fn end_all(
     db: &Connection,
     tenant: &TenantId,
     subject: Option<&Subject>,
@@ -196,7 +182,7 @@ pub(in crate::store::embedded) fn end_all(
 
 /// Ends every grant of a store that was put back from a backup; how many. Nobody follows such a store yet, so nothing is
 /// announced. A grant that cannot be read goes altogether, or it would stand.
-pub(in crate::store::embedded) fn end_every(db: &Connection, at: Timestamp) -> Result<u64, StoreError> {
+pub(crate) fn end_every(db: &Connection, at: Timestamp) -> Result<u64, StoreError> {
     let (mut last, mut count) = (0, 0_u64);
     loop {
         let sql = "SELECT no FROM grants WHERE no > ?1 AND revoked_at IS NULL ORDER BY no LIMIT 1000";

@@ -43,7 +43,7 @@ fn source(site: &str, host: &str) -> Result<Source, StoreError> {
 }
 
 /// Finds one that has not expired, whichever step it is at.
-pub(in crate::store::embedded) fn find(
+pub(crate) fn find(
     db: &Connection,
     tenant: &TenantId,
     id: &TokenHash,
@@ -54,7 +54,7 @@ pub(in crate::store::embedded) fn find(
 }
 
 /// Reads every one, to see whether it can be read.
-pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     let mut found = row::unreadable(db, SELECT, "pending authorization", |c| read(c).map(drop))?;
     let counted = "SELECT pool, site, host, sum(weight), max(no) FROM interaction_place GROUP BY pool, site, host
         UNION ALL SELECT pool, site, '', sum(weight), max(no) FROM interaction_place GROUP BY pool, site
@@ -70,11 +70,7 @@ pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, 
     Ok(found)
 }
 
-pub(in crate::store::embedded) fn insert(
-    db: &Connection,
-    interaction: &Interaction,
-    limits: &PendingLimits,
-) -> Result<(), StoreError> {
+pub(crate) fn insert(db: &Connection, interaction: &Interaction, limits: &PendingLimits) -> Result<(), StoreError> {
     let client = interaction.client.as_ref();
     let client_no = client.map(|client| clients::number(db, &interaction.tenant, client)).transpose()?;
     let place = Place::of(interaction);
@@ -105,7 +101,7 @@ pub(in crate::store::embedded) fn insert(
 
 /// Moves one that was just read to its next step, unless it has moved meanwhile. With `limits`, it is one that has to find
 /// room where it moves to.
-pub(in crate::store::embedded) fn advance(
+pub(crate) fn advance(
     db: &Connection,
     interaction: &Interaction,
     next: InteractionStep,

@@ -8,7 +8,7 @@ use crate::store::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
 use crate::store::{LoginPlace, StoreError};
 
 /// How many attempts at a name failed in a row.
-pub(in crate::store::embedded) fn failures(
+pub(crate) fn failures(
     db: &Connection,
     tenant: &TenantId,
     name: &LoginNameHash,
@@ -50,7 +50,7 @@ fn remember(
 }
 
 /// Finds when somebody last signed in from a place.
-pub(in crate::store::embedded) fn last_login(
+pub(crate) fn last_login(
     db: &Connection,
     tenant: &TenantId,
     subject: &str,
@@ -62,7 +62,7 @@ pub(in crate::store::embedded) fn last_login(
 }
 
 /// Counts an attempt at a name that failed; how many have failed in a row.
-pub(in crate::store::embedded) fn record_failure(
+pub(crate) fn record_failure(
     db: &Connection,
     tenant: &TenantId,
     hash: &LoginNameHash,
@@ -86,7 +86,7 @@ pub(in crate::store::embedded) fn record_failure(
 }
 
 /// Ends the count of failures, and remembers from where somebody has signed in.
-pub(in crate::store::embedded) fn record_success(
+pub(crate) fn record_success(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -102,7 +102,7 @@ pub(in crate::store::embedded) fn record_success(
 }
 
 /// Forgets places that an account has signed in from.
-pub(in crate::store::embedded) fn forget_places(
+pub(crate) fn forget_places(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,

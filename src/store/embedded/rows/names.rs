@@ -33,10 +33,7 @@ pub(super) fn release(db: &Connection, tenant: &TenantId, name: &str) -> Result<
 }
 
 /// Lists the names that accounts of a tenant had, with whose they were.
-pub(in crate::store::embedded) fn former(
-    db: &Connection,
-    tenant: &TenantId,
-) -> Result<Vec<(String, Subject)>, StoreError> {
+pub(crate) fn former(db: &Connection, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {
     let sql = "SELECT name, subject FROM former_name WHERE tenant = ?1 ORDER BY name";
     row::all(db, sql, [tenant], |c| Ok((c.text()?.to_owned(), c.subject()?)))
 }

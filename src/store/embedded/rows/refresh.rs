@@ -10,7 +10,7 @@ use crate::oauth::{AccessTokenRecord, Grant, GrantId, RefreshVerdict};
 use crate::store::{RotateRefresh, Rotation, StoreError};
 
 /// Judges a refresh token and does what the verdict says.
-pub(in crate::store::embedded) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotation, StoreError> {
+pub(crate) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotation, StoreError> {
     let Some(found) = grants::find(db, &request.tenant, request.grant)? else {
         return Ok(Rotation::Unknown);
     };
@@ -78,20 +78,14 @@ pub(in crate::store::embedded) fn rotate(db: &Connection, request: &RotateRefres
 }
 
 /// Returns the family that has to end because a refresh token was used before, if it stands.
-pub(in crate::store::embedded) fn reused(
-    db: &Connection,
-    request: &RotateRefresh,
-) -> Result<Option<GrantId>, StoreError> {
+pub(crate) fn reused(db: &Connection, request: &RotateRefresh) -> Result<Option<GrantId>, StoreError> {
     let grant = grants::find(db, &request.tenant, request.grant)?.map(|found| found.grant);
     let is_reuse = |grant: &Grant| grant.judge_refresh(&request.presented, request.now) == RefreshVerdict::Reused;
     Ok(grant.filter(is_reuse).map(|grant| grant.id))
 }
 
 /// Ends that family; which, if it stood.
-pub(in crate::store::embedded) fn end_reused(
-    db: &Connection,
-    request: &RotateRefresh,
-) -> Result<Option<GrantId>, StoreError> {
+pub(crate) fn end_reused(db: &Connection, request: &RotateRefresh) -> Result<Option<GrantId>, StoreError> {
     let Some(grant) = reused(db, request)? else { return Ok(None) };
     grants::end(db, &request.tenant, grant, request.now)?;
     audit::append(db, &request.reused())?;

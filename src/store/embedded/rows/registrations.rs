@@ -11,7 +11,7 @@ use crate::store::record::{CLIENT_SPARED, CLIENTS_LOOKED_AT};
 use crate::store::{AuditRow, StoreError, Update};
 
 /// Finds the client of a registration, and when it last registered.
-pub(in crate::store::embedded) fn find_registered(
+pub(crate) fn find_registered(
     db: &Connection,
     tenant: &TenantId,
     hash: &TokenHash,
@@ -25,12 +25,12 @@ pub(in crate::store::embedded) fn find_registered(
 }
 
 /// Notes that a client has registered again; whether it is still there.
-pub(in crate::store::embedded) fn note_again(db: &Connection, no: i64, now: Timestamp) -> Result<bool, StoreError> {
+pub(crate) fn note_again(db: &Connection, no: i64, now: Timestamp) -> Result<bool, StoreError> {
     Ok(execute(db, "UPDATE client SET registered_at = ?2 WHERE no = ?1", params![no, now])? > 0)
 }
 
 /// Returns whether there may be one more of this origin, after making room if need be.
-pub(in crate::store::embedded) fn has_room(
+pub(crate) fn has_room(
     db: &Connection,
     tenant: &TenantId,
     origin: ClientOrigin,

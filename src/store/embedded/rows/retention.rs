@@ -165,7 +165,7 @@ fn read_sums(c: &mut Columns<'_>) -> Result<(u64, u64), StoreError> {
 }
 
 /// Adds the trail up and compares with the sums.
-pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     let counted = row::one(db, &sum_of("true"), [], read_sums)?.unwrap_or_default();
     let Sums { bytes, routine_bytes, routine_gone } = sums(db)?;
     let mut problems = Vec::new();

@@ -42,7 +42,7 @@ macro_rules! stored_as_millis {
 }
 
 /// Returns a number as SQLite can hold it. Only an end "never" is above its range; it stays "never" for practical purposes.
-pub(in crate::store::embedded) fn storable(number: u64) -> i64 {
+pub(crate) fn storable(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -57,7 +57,7 @@ impl ToSql for ScopeSet {
 }
 
 /// The columns of one row, read from left to right, so that a reader stands beside its SELECT list.
-pub(in crate::store::embedded) struct Columns<'r> {
+pub(crate) struct Columns<'r> {
     row: &'r Row<'r>,
     next: usize,
 }
@@ -75,7 +75,7 @@ impl<'r> Columns<'r> {
         StoreError::Corrupt(format!("the column `{name}` does not hold {wanted}"))
     }
 
-    pub(in crate::store::embedded) fn optional_text(&mut self) -> Result<Option<&'r str>, StoreError> {
+    pub(crate) fn optional_text(&mut self) -> Result<Option<&'r str>, StoreError> {
         match self.value()? {
             ValueRef::Null => Ok(None),
             ValueRef::Text(text) => std::str::from_utf8(text).map(Some).map_err(|_| self.damaged("UTF-8")),
@@ -83,11 +83,11 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(in crate::store::embedded) fn text(&mut self) -> Result<&'r str, StoreError> {
+    pub(crate) fn text(&mut self) -> Result<&'r str, StoreError> {
         self.optional_text()?.ok_or_else(|| self.damaged("a text"))
     }
 
-    pub(in crate::store::embedded) fn optional_bytes(&mut self) -> Result<Option<&'r [u8]>, StoreError> {
+    pub(crate) fn optional_bytes(&mut self) -> Result<Option<&'r [u8]>, StoreError> {
         match self.value()? {
             ValueRef::Null => Ok(None),
             ValueRef::Blob(bytes) => Ok(Some(bytes)),
@@ -95,11 +95,11 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(in crate::store::embedded) fn bytes(&mut self) -> Result<&'r [u8], StoreError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'r [u8], StoreError> {
         self.optional_bytes()?.ok_or_else(|| self.damaged("bytes"))
     }
 
-    pub(in crate::store::embedded) fn optional_number(&mut self) -> Result<Option<u64>, StoreError> {
+    pub(crate) fn optional_number(&mut self) -> Result<Option<u64>, StoreError> {
         match self.value()? {
             ValueRef::Null => Ok(None),
             ValueRef::Integer(n) => u64::try_from(n).map(Some).map_err(|_| self.damaged("a natural number")),
@@ -107,20 +107,20 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(in crate::store::embedded) fn number(&mut self) -> Result<u64, StoreError> {
+    pub(crate) fn number(&mut self) -> Result<u64, StoreError> {
         self.optional_number()?.ok_or_else(|| self.damaged("a number"))
     }
 
-    pub(in crate::store::embedded) fn small<N: TryFrom<u64>>(&mut self) -> Result<N, StoreError> {
+    pub(crate) fn small<N: TryFrom<u64>>(&mut self) -> Result<N, StoreError> {
         N::try_from(self.number()?).map_err(|_| self.damaged("a small number"))
     }
 
     /// The number of a row, as it goes back into a query.
-    pub(in crate::store::embedded) fn no(&mut self) -> Result<i64, StoreError> {
+    pub(crate) fn no(&mut self) -> Result<i64, StoreError> {
         i64::try_from(self.number()?).map_err(|_| self.damaged("a row number"))
     }
 
-    pub(in crate::store::embedded) fn flag(&mut self) -> Result<bool, StoreError> {
+    pub(crate) fn flag(&mut self) -> Result<bool, StoreError> {
         match self.number()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -128,62 +128,59 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(in crate::store::embedded) fn optional_moment(&mut self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) fn optional_moment(&mut self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.optional_number()?.map(Timestamp::from_millis))
     }
 
-    pub(in crate::store::embedded) fn moment(&mut self) -> Result<Timestamp, StoreError> {
+    pub(crate) fn moment(&mut self) -> Result<Timestamp, StoreError> {
         self.number().map(Timestamp::from_millis)
     }
 
-    pub(in crate::store::embedded) fn optional_hash(&mut self) -> Result<Option<TokenHash>, StoreError> {
+    pub(crate) fn optional_hash(&mut self) -> Result<Option<TokenHash>, StoreError> {
         let Some(bytes) = self.optional_bytes()? else { return Ok(None) };
         bytes.try_into().map(|hash| Some(TokenHash(hash))).map_err(|_| self.damaged("a SHA-256"))
     }
 
-    pub(in crate::store::embedded) fn hash(&mut self) -> Result<TokenHash, StoreError> {
+    pub(crate) fn hash(&mut self) -> Result<TokenHash, StoreError> {
         self.optional_hash()?.ok_or_else(|| self.damaged("a SHA-256"))
     }
 
-    pub(in crate::store::embedded) fn grant(&mut self) -> Result<GrantId, StoreError> {
+    pub(crate) fn grant(&mut self) -> Result<GrantId, StoreError> {
         self.bytes()?.try_into().map(GrantId).map_err(|_| self.damaged("a grant id"))
     }
 
     /// Reads a text by a parser that answers `None` for what cannot be.
-    pub(in crate::store::embedded) fn word<T>(
-        &mut self,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, StoreError> {
+    pub(crate) fn word<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
         parse(self.text()?).ok_or_else(|| self.damaged("one of its words"))
     }
 
-    pub(in crate::store::embedded) fn tenant(&mut self) -> Result<TenantId, StoreError> {
+    pub(crate) fn tenant(&mut self) -> Result<TenantId, StoreError> {
         self.word(TenantId::parse)
     }
 
-    pub(in crate::store::embedded) fn client(&mut self) -> Result<ClientId, StoreError> {
+    pub(crate) fn client(&mut self) -> Result<ClientId, StoreError> {
         self.word(ClientId::parse)
     }
 
-    pub(in crate::store::embedded) fn subject(&mut self) -> Result<Subject, StoreError> {
+    pub(crate) fn subject(&mut self) -> Result<Subject, StoreError> {
         self.word(Subject::parse)
     }
 
-    pub(in crate::store::embedded) fn optional_resource(&mut self) -> Result<Option<ResourceIndicator>, StoreError> {
+    pub(crate) fn optional_resource(&mut self) -> Result<Option<ResourceIndicator>, StoreError> {
         Ok(self.optional_text()?.map(ResourceIndicator::from_stored))
     }
 
-    pub(in crate::store::embedded) fn resource(&mut self) -> Result<ResourceIndicator, StoreError> {
+    pub(crate) fn resource(&mut self) -> Result<ResourceIndicator, StoreError> {
         self.text().map(ResourceIndicator::from_stored)
     }
 
-    pub(in crate::store::embedded) fn scopes(&mut self) -> Result<ScopeSet, StoreError> {
+    pub(crate) fn scopes(&mut self) -> Result<ScopeSet, StoreError> {
         self.word(ScopeSet::from_stored)
     }
 }
 
 /// Reads the first row of a query.
-pub(in crate::store::embedded) fn one<T>(
+pub(crate) fn one<T>(
     db: &Connection,
     sql: &str,
     params: impl Params,
@@ -199,7 +196,7 @@ pub(in crate::store::embedded) fn one<T>(
 }
 
 /// Reads all rows of a query.
-pub(in crate::store::embedded) fn all<T>(
+pub(crate) fn all<T>(
     db: &Connection,
     sql: &str,
     params: impl Params,
@@ -218,7 +215,7 @@ pub(in crate::store::embedded) fn all<T>(
 }
 
 /// Reads the rows of a query one after another, for as long as `read` wants more.
-pub(in crate::store::embedded) fn each(
+pub(crate) fn each(
     db: &Connection,
     sql: &str,
     params: impl Params,
@@ -238,7 +235,7 @@ pub(in crate::store::embedded) fn each(
 }
 
 /// Reads every row of a query; what cannot be read is told.
-pub(in crate::store::embedded) fn unreadable(
+pub(crate) fn unreadable(
     db: &Connection,
     sql: &str,
     what: &str,
@@ -260,16 +257,12 @@ pub(in crate::store::embedded) fn unreadable(
 }
 
 /// Reads the one number that a query without parameters yields.
-pub(in crate::store::embedded) fn number(db: &Connection, sql: &str) -> Result<u64, StoreError> {
+pub(crate) fn number(db: &Connection, sql: &str) -> Result<u64, StoreError> {
     one(db, sql, [], |c| c.number())?.ok_or_else(|| StoreError::Corrupt(format!("no answer to: {sql}")))
 }
 
 /// Changes rows; how many.
-pub(in crate::store::embedded) fn execute(
-    db: &Connection,
-    sql: &str,
-    params: impl Params,
-) -> Result<usize, StoreError> {
+pub(crate) fn execute(db: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {
     let mut statement = db.prepare_cached(sql)?;
     let changed = statement.execute(params)?;
     #[cfg(test)]
@@ -278,11 +271,7 @@ pub(in crate::store::embedded) fn execute(
 }
 
 /// Changes exactly one row. Another number means that the row is not what was read in this very transaction.
-pub(in crate::store::embedded) fn execute_once(
-    db: &Connection,
-    sql: &str,
-    params: impl Params,
-) -> Result<(), StoreError> {
+pub(crate) fn execute_once(db: &Connection, sql: &str, params: impl Params) -> Result<(), StoreError> {
     match execute(db, sql, params)? {
         1 => Ok(()),
         n => Err(StoreError::Conflict(format!("{n} rows changed where one was expected"))),

@@ -49,11 +49,7 @@ fn read_consent(c: &mut Columns<'_>) -> Result<Consent, StoreError> {
 }
 
 /// Finds a session of an enabled account, ended or not.
-pub(in crate::store::embedded) fn find(
-    db: &Connection,
-    tenant: &TenantId,
-    hash: &TokenHash,
-) -> Result<Option<LoginSession>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<LoginSession>, StoreError> {
     let found = row::one(db, &format!("{SELECT} WHERE s.tenant = ?1 AND s.hash = ?2"), params![tenant, hash], read)?;
     Ok(found.and_then(|(session, enabled)| enabled.then_some(session)))
 }
@@ -72,11 +68,7 @@ pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subje
 }
 
 /// Adds a session of an account.
-pub(in crate::store::embedded) fn insert(
-    db: &Connection,
-    session: &LoginSession,
-    account_no: i64,
-) -> Result<(), StoreError> {
+pub(crate) fn insert(db: &Connection, session: &LoginSession, account_no: i64) -> Result<(), StoreError> {
     execute_once(
         db,
         "INSERT INTO login_session (hash, tenant, account_no, authenticated_at, idle_until, idle, expires_at,
@@ -98,16 +90,12 @@ pub(in crate::store::embedded) fn insert(
 }
 
 /// Ends a session; whether it was there.
-pub(in crate::store::embedded) fn end(
-    db: &Connection,
-    tenant: &TenantId,
-    hash: &TokenHash,
-) -> Result<bool, StoreError> {
+pub(crate) fn end(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool, StoreError> {
     Ok(execute(db, "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2", params![tenant, hash])? > 0)
 }
 
 /// Moves the idle end of a session that has not ended, where that is due.
-pub(in crate::store::embedded) fn touch(
+pub(crate) fn touch(
     db: &Connection,
     tenant: &TenantId,
     hash: &TokenHash,
@@ -159,7 +147,7 @@ pub(super) fn put_consent(
 }
 
 /// Finds remembered consent.
-pub(in crate::store::embedded) fn find_consent(
+pub(crate) fn find_consent(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -174,7 +162,7 @@ pub(in crate::store::embedded) fn find_consent(
 }
 
 /// Forgets a consent.
-pub(in crate::store::embedded) fn forget_consent(
+pub(crate) fn forget_consent(
     db: &Connection,
     tenant: &TenantId,
     subject: &Subject,
@@ -187,7 +175,7 @@ pub(in crate::store::embedded) fn forget_consent(
 }
 
 /// Reads every session and consent, to see whether it can be read.
-pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     let mut found = row::unreadable(db, SELECT, "login session", |c| read(c).map(drop))?;
     found.extend(row::unreadable(db, SELECT_CONSENT, "consent", |c| read_consent(c).map(drop))?);
     Ok(found)

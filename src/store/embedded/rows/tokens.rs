@@ -39,7 +39,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord, StoreError> {
     opened(token, c.number()?, "an access token")
 }
 
-pub(in crate::store::embedded) fn insert(
+pub(crate) fn insert(
     db: &Connection,
     grant_no: i64,
     grant: &Grant,
@@ -65,7 +65,7 @@ pub(in crate::store::embedded) fn insert(
 }
 
 /// Finds those of `wanted` that are live, in the same order.
-pub(in crate::store::embedded) fn find_live(
+pub(crate) fn find_live(
     db: &Connection,
     wanted: &[(TenantId, TokenHash)],
     now: Timestamp,
@@ -83,7 +83,7 @@ pub(in crate::store::embedded) fn find_live(
 
 /// One page of live tokens, and where the next begins. A damaged token is left out: it will be refused, and one
 /// flipped bit must not keep the gateway from starting.
-pub(in crate::store::embedded) fn live(
+pub(crate) fn live(
     db: &Connection,
     after: u64,
     limit: u32,
@@ -103,11 +103,7 @@ pub(in crate::store::embedded) fn live(
     Ok((tokens, numbers.last().copied().filter(|_| page_is_full)))
 }
 
-pub(in crate::store::embedded) fn remove(
-    db: &Connection,
-    tenant: &TenantId,
-    hash: &TokenHash,
-) -> Result<bool, StoreError> {
+pub(crate) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool, StoreError> {
     let sql = "DELETE FROM access_token WHERE substr(hash, 1, 8) = substr(?2, 1, 8) AND hash = ?2 AND tenant = ?1";
     Ok(execute(db, sql, params![tenant, hash])? > 0)
 }
@@ -181,12 +177,12 @@ pub(super) fn origin(
 }
 
 /// Reads every void token, to see whether it can be read.
-pub(in crate::store::embedded) fn check_void(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check_void(db: &Connection) -> Result<Vec<String>, StoreError> {
     row::unreadable(db, SELECT_VOID, "void token", |c| read_void(c).map(drop))
 }
 
 /// Reads every access token, to see whether it can be read.
-pub(in crate::store::embedded) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     row::unreadable(db, SELECT, "access token", |c| {
         c.no()?;
         read(c).map(drop)

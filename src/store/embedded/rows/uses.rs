@@ -9,10 +9,7 @@ use crate::oauth::{FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash};
 use crate::store::{AuditRow, StoreError, UseReport};
 
 /// Writes down what a process reports; the families that end with it.
-pub(in crate::store::embedded) fn record(
-    db: &Connection,
-    report: &UseReport,
-) -> Result<Vec<(TenantId, GrantId)>, StoreError> {
+pub(crate) fn record(db: &Connection, report: &UseReport) -> Result<Vec<(TenantId, GrantId)>, StoreError> {
     let mut ended = Vec::new();
     for (tenant, hash) in &report.presented {
         mark_used(db, tenant, hash)?;
@@ -28,7 +25,7 @@ pub(in crate::store::embedded) fn record(
 }
 
 /// Returns which of these tokens are void.
-pub(in crate::store::embedded) fn find_void(
+pub(crate) fn find_void(
     db: &Connection,
     wanted: &[(TenantId, TokenHash)],
     now: Timestamp,
@@ -52,11 +49,7 @@ fn readable<T>(outcome: Result<T, StoreError>) -> Result<Option<T>, StoreError> 
 }
 
 /// Marks the generation of an access token as used, if it is the live one.
-pub(in crate::store::embedded) fn mark_used(
-    db: &Connection,
-    tenant: &TenantId,
-    hash: &TokenHash,
-) -> Result<(), StoreError> {
+pub(crate) fn mark_used(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<(), StoreError> {
     if let Some((grant, generation)) = readable(tokens::origin(db, tenant, hash))?.flatten() {
         readable(mark(db, tenant, grant, generation, FirstUse::Used))?;
     }
@@ -83,15 +76,15 @@ fn mark(
 }
 
 /// A void token that was presented, and its family, which stands.
-pub(in crate::store::embedded) struct VoidUse {
+pub(crate) struct VoidUse {
     tenant: TenantId,
     hash: TokenHash,
     now: Timestamp,
-    pub(in crate::store::embedded) grant: Grant,
+    pub(crate) grant: Grant,
 }
 
 /// Returns the void tokens of a report whose families have to end, one of each family.
-pub(in crate::store::embedded) fn void_uses(db: &Connection, report: &UseReport) -> Result<Vec<VoidUse>, StoreError> {
+pub(crate) fn void_uses(db: &Connection, report: &UseReport) -> Result<Vec<VoidUse>, StoreError> {
     let mut found: Vec<VoidUse> = Vec::new();
     for (tenant, hash) in &report.presented {
         let Some(grant) = readable(family_of_void(db, tenant, hash, report.now))?.flatten() else { continue };
@@ -103,7 +96,7 @@ pub(in crate::store::embedded) fn void_uses(db: &Connection, report: &UseReport)
 }
 
 /// Ends the family of one of them; whether it stood.
-pub(in crate::store::embedded) fn end_void_use(db: &Connection, void: &VoidUse) -> Result<bool, StoreError> {
+pub(crate) fn end_void_use(db: &Connection, void: &VoidUse) -> Result<bool, StoreError> {
     Ok(end_of_void(db, &void.tenant, &void.hash, void.now)?.is_some())
 }
 
