@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::{
-    Account, AuditRow, Insertion, LoginHistory, LoginPlace, NewPassword, PasswordChange, Renaming, SetupLink,
-    StoreError, Update,
+    Account, AuditRow, Insertion, LoginHistory, LoginPlace, NewPassword, PasswordChange, Renaming, Result, SetupLink,
+    Update,
 };
 use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp, TokenHash};
 
@@ -12,13 +12,13 @@ use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp, TokenHash};
 #[async_trait]
 pub trait AccountStore {
     /// Adds an account unless an account has the name, or had it once.
-    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError>;
+    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion>;
     /// Finds one by its login name (compared in lower case).
-    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError>;
+    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>>;
     /// Finds one by subject.
-    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError>;
+    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>>;
     /// Lists all of a tenant.
-    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>, StoreError>;
+    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>>;
     /// Switches an account off or on; off ends its sessions, links, codes and grants for good and emits
     /// `Change::AccountDisabled`.
     async fn set_account_disabled(
@@ -27,7 +27,7 @@ pub trait AccountStore {
         subject: &Subject,
         disabled: bool,
         audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
     /// Gives an account another login name, unless another account has it or had it once; the old name stays taken. It may
     /// have a name back that was its own. Ends nothing.
     async fn rename_account(
@@ -36,13 +36,12 @@ pub trait AccountStore {
         subject: &Subject,
         name: &str,
         audit: AuditRow,
-    ) -> Result<Renaming, StoreError>;
+    ) -> Result<Renaming>;
     /// Removes an account with its sessions, links, codes, grants and consents; its name stays taken. Emits
     /// `Change::AccountDisabled`.
-    async fn delete_account(&self, tenant: &TenantId, subject: &Subject, audit: AuditRow)
-    -> Result<Update, StoreError>;
+    async fn delete_account(&self, tenant: &TenantId, subject: &Subject, audit: AuditRow) -> Result<Update>;
     /// Lists the login names of a tenant that accounts had and have no more, with whose they were.
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError>;
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>>;
     /// Sets the password that the owner of an enabled account wishes, if the present one is still the one that was compared;
     /// forgets failed logins; ends all sessions and links of the account, and its codes and grants if that is wished.
     async fn change_password(
@@ -51,7 +50,7 @@ pub trait AccountStore {
         subject: &Subject,
         change: PasswordChange,
         audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
     /// Sets the password and forgets failed logins; ends all sessions, links, codes and grants of the
     /// account (RT-14).
     async fn set_password(
@@ -60,7 +59,7 @@ pub trait AccountStore {
         subject: &Subject,
         new: NewPassword,
         audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
     /// Replaces the hash of the same password by one with stronger parameters; ends nothing.
     async fn rehash_password(
         &self,
@@ -68,16 +67,11 @@ pub trait AccountStore {
         subject: &Subject,
         old_phc: &str,
         new_phc: String,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
     /// Adds a one-time set-password link; earlier ones of the account die.
-    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError>;
+    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<()>;
     /// Finds a link that is unused and not expired.
-    async fn find_setup_link(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<SetupLink>, StoreError>;
+    async fn find_setup_link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>>;
     /// Uses a link and sets the password in one transaction, with all that `set_password` ends.
     async fn redeem_setup_link(
         &self,
@@ -85,7 +79,7 @@ pub trait AccountStore {
         hash: &TokenHash,
         new: NewPassword,
         audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
 }
 
 /// What is known of attempts to sign in. Failures are counted by login name, whether an account has the name or not: a
@@ -102,7 +96,7 @@ pub trait LoginStore {
         hash: &LoginNameHash,
         places: [LoginPlace; 2],
         now: Timestamp,
-    ) -> Result<LoginHistory, StoreError>;
+    ) -> Result<LoginHistory>;
     /// Counts a failed attempt at a name, and for the account that has it; returns how many failed in a row. A count ends
     /// with a success, with a new password, or a day after the last failure.
     async fn record_login_failure(
@@ -111,7 +105,7 @@ pub trait LoginStore {
         hash: &LoginNameHash,
         subject: Option<&Subject>,
         now: Timestamp,
-    ) -> Result<u32, StoreError>;
+    ) -> Result<u32>;
     /// Ends the count of failures, and remembers where the owner signed in: the last twenty places of each kind.
     async fn record_login_success(
         &self,
@@ -120,12 +114,7 @@ pub trait LoginStore {
         hash: &LoginNameHash,
         places: [LoginPlace; 2],
         now: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<()>;
     /// Forgets places where an account signed in: somebody guesses from there.
-    async fn forget_login_places(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        places: Vec<LoginPlace>,
-    ) -> Result<(), StoreError>;
+    async fn forget_login_places(&self, tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> Result<()>;
 }

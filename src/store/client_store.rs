@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{AuditRow, Insertion, StoreError, Update};
+use super::{AuditRow, Insertion, Result, Update};
 use crate::oauth::{Client, ClientId, ClientMetadata, ClientSecretHash, DocumentAge, TenantId, Timestamp};
 
 /// Clients.
@@ -12,7 +12,7 @@ pub trait ClientStore {
     /// (`ClientMetadata::registration_hash`). When the tenant has `cap` clients of a kind that needs no operator
     /// (registered, or described by a document), the new one replaces the unused one that registered the longest ago, if
     /// that was not a moment ago. The audit row is written when it was added.
-    async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError>;
+    async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion>;
     /// Finds the public client that has registered the same metadata, and notes the time, so that the sweep does not
     /// remove it as abandoned; `None` when there is none, or these are the metadata of a client with a secret.
     async fn find_registered(
@@ -20,25 +20,19 @@ pub trait ClientStore {
         tenant: &TenantId,
         metadata: &ClientMetadata,
         now: Timestamp,
-    ) -> Result<Option<Client>, StoreError>;
+    ) -> Result<Option<Client>>;
     /// Finds one.
-    async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError>;
+    async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>>;
     /// Lists all of a tenant, oldest first.
-    async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError>;
+    async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>>;
     /// Lists those of a tenant that an operator added, oldest first.
-    async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError>;
+    async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>>;
     /// Stores a client known by its metadata document, new or changed; of a known one only the metadata change.
     /// `void_consents` drops remembered consent. The audit row is written, if there is one. `StoreError::Conflict` when the
     /// id belongs to another kind of client.
-    async fn put_document_client(
-        &self,
-        client: Client,
-        void_consents: bool,
-        audit: Option<AuditRow>,
-    ) -> Result<(), StoreError>;
+    async fn put_document_client(&self, client: Client, void_consents: bool, audit: Option<AuditRow>) -> Result<()>;
     /// Remembers that a client's document was fetched and says what it said before.
-    async fn note_document_age(&self, tenant: &TenantId, id: &ClientId, age: DocumentAge)
-    -> Result<Update, StoreError>;
+    async fn note_document_age(&self, tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Result<Update>;
     /// Switches a client off or on; off emits `Change::ClientDisabled`, and its tokens are refused while it is off.
     async fn set_client_disabled(
         &self,
@@ -46,9 +40,9 @@ pub trait ClientStore {
         id: &ClientId,
         disabled: bool,
         audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
     /// Removes a client with its grants, codes, tokens, consents and interactions; emits `Change::ClientDeleted`.
-    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update, StoreError>;
+    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update>;
     /// Puts a new secret first; the others are honoured until `previous_until`, or their own end if that is earlier.
     async fn rotate_client_secret(
         &self,
@@ -57,5 +51,5 @@ pub trait ClientStore {
         new: ClientSecretHash,
         previous_until: Timestamp,
         audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::issuance::settled;
-use super::{AuditRow, StoreError};
+use super::{AuditRow, Result};
 use crate::oauth::{Grant, Lifetime, Timestamp};
 
 /// What lies so far in the future was made by a clock that was ahead. Small corrections are none of it.
@@ -22,20 +22,20 @@ pub struct ClockNote {
 #[async_trait]
 pub trait ClockStore {
     /// Returns what is noted of the time; where nothing is, the moment of the newest audit row.
-    async fn clock_note(&self) -> Result<Option<ClockNote>, StoreError>;
+    async fn clock_note(&self) -> Result<Option<ClockNote>>;
     /// Notes a moment that a server saw while its clock was right.
-    async fn note_time(&self, seen: Timestamp) -> Result<(), StoreError>;
+    async fn note_time(&self, seen: Timestamp) -> Result<()>;
     /// Notes that for an operator `audit.at` is the right time.
-    async fn accept_time(&self, audit: AuditRow) -> Result<(), StoreError>;
+    async fn accept_time(&self, audit: AuditRow) -> Result<()>;
     /// Time goes back from `told` to `now`: removes client secrets that had ended by `told`, and what was made more than a
     /// minute after `now`, by a clock that was ahead. If it goes back by more than a minute, no pending authorization stays:
     /// some were too old to go on with. Grants made or refreshed then stay, and their ends count from `now`.
     /// Sessions that were used then end as if that had been `now`.
     /// Later times of last use, of failed logins and of fetched documents become `now`. Returns how many rows were removed or changed; emits `Change::AccessTokenRevoked`.
-    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
+    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64>;
     /// Lets client secrets that have been replaced end at `latest` where they would work for more than a minute longer: they
     /// were replaced by a clock that was ahead. Returns how many clients had one.
-    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64, StoreError>;
+    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64>;
 }
 
 /// How long after the newest noted moment a time is borne out: a server notes it once a minute.

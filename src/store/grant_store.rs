@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{
-    AuditRow, Consent, Recorded, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, Update, UseReport,
-};
+use super::{AuditRow, Consent, Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, Update, UseReport};
 use crate::oauth::{AccessTokenRecord, ClientId, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash};
 
 /// Codes, grants, tokens.
@@ -19,15 +17,15 @@ pub trait GrantStore {
         interaction: TokenHash,
         remember: Option<Consent>,
         audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
     /// Reads a code without using it (for the policy that is asked before redemption).
-    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError>;
+    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>>;
     /// Judges and redeems a code in one transaction. An audit row is written when it is redeemed, and when a replay ends its
     /// grant; whoever asked records every other refusal. A code whose client or account is switched off is refused as dead.
     /// A replay ends the grant also where nothing can be written: then that is in force, stored later, and answered alike.
-    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError>;
+    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption>;
     /// Reads a grant.
-    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError>;
+    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>>;
     /// Lists grants that stand and are not past their idle end, newest first, of a subject and/or client.
     async fn list_grants(
         &self,
@@ -35,41 +33,35 @@ pub trait GrantStore {
         subject: Option<&Subject>,
         client: Option<&ClientId>,
         now: Timestamp,
-    ) -> Result<Vec<Grant>, StoreError>;
+    ) -> Result<Vec<Grant>>;
     /// Judges and rotates a refresh token in one transaction. An audit row is written when reuse ends its grant and, if the
     /// request has one, for a success; whoever asked records every other refusal. A family whose client or account is
     /// switched off is refused as dead. Reuse ends the family also where nothing can be written, as a replay does.
-    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError>;
+    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation>;
     /// Marks as used the live generations of which a token was presented, and as unused those that were issued and not
     /// presented. Ends the families of void tokens that were presented, each with an audit row; returns which. They
     /// end also where nothing can be written. A row that is damaged is left out.
-    async fn record_uses(&self, report: UseReport) -> Result<Recorded, StoreError>;
+    async fn record_uses(&self, report: UseReport) -> Result<Recorded>;
     /// Stores a grant and an access token that an operator issued, without code or refresh. `StoreError::Conflict` when
     /// client or account are not in the store.
-    async fn insert_operator_token(
-        &self,
-        grant: Grant,
-        token: AccessTokenRecord,
-        audit: AuditRow,
-    ) -> Result<(), StoreError>;
+    async fn insert_operator_token(&self, grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> Result<()>;
     /// Finds an access token whose grant stands, whose client and account are enabled. For the cache only.
     async fn find_access_token(
         &self,
         tenant: &TenantId,
         hash: &TokenHash,
         now: Timestamp,
-    ) -> Result<Option<AccessTokenRecord>, StoreError>;
+    ) -> Result<Option<AccessTokenRecord>>;
     /// Finds several access tokens, as `find_access_token` finds one, from one state of the store: the answers in the
     /// order of `wanted`.
     async fn find_access_tokens(
         &self,
         wanted: &[(TenantId, TokenHash)],
         now: Timestamp,
-    ) -> Result<Vec<Option<AccessTokenRecord>>, StoreError>;
+    ) -> Result<Vec<Option<AccessTokenRecord>>>;
     /// Returns, for each of `wanted`, whether it is an access token that came with a lost answer and has not expired. For
     /// the cache only.
-    async fn find_void_tokens(&self, wanted: &[(TenantId, TokenHash)], now: Timestamp)
-    -> Result<Vec<bool>, StoreError>;
+    async fn find_void_tokens(&self, wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Result<Vec<bool>>;
     /// Reads all live access tokens after `after` (row order), at most `limit`, for filling the cache at start:
     /// the records and the position to go on from; `None` at the end.
     async fn live_access_tokens(
@@ -77,17 +69,12 @@ pub trait GrantStore {
         after: u64,
         limit: u32,
         now: Timestamp,
-    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError>;
+    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>)>;
     /// Revokes a grant with all its tokens and the consent remembered for its client and resource, so that the next
     /// request asks again; emits `Change::GrantRevoked`.
-    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError>;
+    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update>;
     /// Revokes one access token; emits `Change::AccessTokenRevoked`.
-    async fn revoke_access_token(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    async fn revoke_access_token(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update>;
     /// Revokes all grants of a subject and/or client with their remembered consents; returns how many. Emits a change
     /// for each. Codes not yet redeemed are taken back, too, and without a client in particular the browser sessions end.
     async fn revoke_grants(
@@ -96,5 +83,5 @@ pub trait GrantStore {
         subject: Option<&Subject>,
         client: Option<&ClientId>,
         audit: AuditRow,
-    ) -> Result<u64, StoreError>;
+    ) -> Result<u64>;
 }

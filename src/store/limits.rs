@@ -3,7 +3,7 @@
 
 use crate::oauth::{Client, ScopeToken};
 
-use super::{Account, AuditRow, StoreError};
+use super::{Account, AuditRow, Result, StoreError};
 
 /// A login name.
 const NAME: usize = 256;
@@ -18,7 +18,7 @@ const AUDIT_FIELD: usize = 256;
 /// The scopes of a row of the audit trail: more than any upstream has.
 const AUDIT_SCOPES: usize = 4096;
 
-fn within(what: &str, text: &str, limit: usize) -> Result<(), StoreError> {
+fn within(what: &str, text: &str, limit: usize) -> Result<()> {
     if text.len() > limit {
         return Err(StoreError::Conflict(format!("{what} has {} bytes, {limit} are allowed", text.len())));
     }
@@ -29,32 +29,32 @@ fn within(what: &str, text: &str, limit: usize) -> Result<(), StoreError> {
     Ok(())
 }
 
-pub(super) fn account(account: &Account) -> Result<(), StoreError> {
+pub(super) fn account(account: &Account) -> Result<()> {
     login_name(&account.name)?;
     account.password.as_deref().map_or(Ok(()), password_hash)
 }
 
-pub(super) fn login_name(name: &str) -> Result<(), StoreError> {
+pub(super) fn login_name(name: &str) -> Result<()> {
     within("the login name", name, NAME)
 }
 
 /// Returns the client's metadata as stored.
-pub(super) fn client(client: &Client) -> Result<String, StoreError> {
+pub(super) fn client(client: &Client) -> Result<String> {
     let metadata = serde_json::Value::Object(client.metadata.to_json()).to_string();
     within("the client's metadata", &metadata, DOCUMENT)?;
     client.resource.as_ref().map_or(Ok(()), |r| resource(r.as_str()))?;
     Ok(metadata)
 }
 
-pub(super) fn password_hash(phc: &str) -> Result<(), StoreError> {
+pub(super) fn password_hash(phc: &str) -> Result<()> {
     within("the password hash", phc, PASSWORD_HASH)
 }
 
-pub(super) fn resource(resource: &str) -> Result<(), StoreError> {
+pub(super) fn resource(resource: &str) -> Result<()> {
     within("the resource", resource, RESOURCE)
 }
 
-pub(super) fn document(document: &str) -> Result<(), StoreError> {
+pub(super) fn document(document: &str) -> Result<()> {
     within("the document", document, DOCUMENT)
 }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::StoreError;
+use super::{Result, StoreError};
 
 /// One step of the schema.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Migration {
 ///
 /// # Errors
 /// `Unavailable` when the store was made by a newer program, `Corrupt` when a step it took is not the one known here.
-pub(super) fn outstanding<'m>(known: &'m [Migration], applied: &[Applied]) -> Result<&'m [Migration], StoreError> {
+pub(super) fn outstanding<'m>(known: &'m [Migration], applied: &[Applied]) -> Result<&'m [Migration]> {
     if let Some(newer) = applied.get(known.len()) {
         return Err(StoreError::Unavailable(format!(
             "its schema was made by a newer program: it has migration {} ({}), this program knows {}; start the newer \

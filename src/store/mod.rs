@@ -47,7 +47,7 @@ pub use client_store::ClientStore;
 pub use clock::{ClockNote, ClockStore};
 pub use grant_store::GrantStore;
 pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
-pub use outcome::{Insertion, Recorded, Redemption, Renaming, Rotation, StoreError, Update};
+pub use outcome::{Insertion, Recorded, Redemption, Renaming, Result, Rotation, StoreError, Update};
 pub use pending::PendingLimits;
 pub use record::{
     Account, AccountStatus, Advance, Consent, Interaction, InteractionStep, LoginHistory, LoginPlace, LoginSession,
@@ -96,11 +96,7 @@ impl<T> Store for T where
 ///
 /// # Errors
 /// `StoreError` when it cannot be opened, is damaged or newer than this program; or older, and a server runs on it.
-pub fn open(
-    data_dir: &Path,
-    held: Option<&embedded::ServerLock>,
-    now: Timestamp,
-) -> Result<Arc<dyn Store>, StoreError> {
+pub fn open(data_dir: &Path, held: Option<&embedded::ServerLock>, now: Timestamp) -> Result<Arc<dyn Store>> {
     let file = data_dir.join(STORE);
     let named = |error| match error {
         StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", file.display())),

@@ -3,6 +3,9 @@
 use super::AuditRow;
 use crate::oauth::{AccessTokenRecord, CodeVerdict, Grant, GrantId, RefreshVerdict, TenantId, TokenHash};
 
+/// What a store answers.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// Why the store could not do as asked: always the machine's fault, never the caller's.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {

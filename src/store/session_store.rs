@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Advance, AuditRow, Consent, Interaction, LoginSession, PendingLimits, StoreError, Update};
+use super::{Advance, AuditRow, Consent, Interaction, LoginSession, PendingLimits, Result, Update};
 use crate::oauth::{ClientId, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
 
 /// Browser sessions, pending authorizations, remembered consent.
@@ -17,29 +17,19 @@ pub trait SessionStore {
         replaces: Option<TokenHash>,
         password_set_at: Option<Timestamp>,
         audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
     /// Finds a session that has not ended and whose account is enabled. Moves its idle end where that moves by a minute, or
     /// by a tenth of the idle time if that is less; otherwise, and for a hash of no such session, only reads: anybody can
     /// ask this as often as they open a page.
-    async fn touch_session(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<LoginSession>, StoreError>;
+    async fn touch_session(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>>;
     /// Ends a session.
-    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError>;
+    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update>;
     /// Starts a pending authorization. Where `limits` leave no room for it, others go: of its host; else of the host that
     /// holds the most at its site; else of the host that holds the most at the site that holds the most. Of a host the
     /// oldest that has ended goes first, then the oldest.
-    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<(), StoreError>;
+    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<()>;
     /// Finds one that has not expired, ended or not.
-    async fn find_interaction(
-        &self,
-        tenant: &TenantId,
-        id: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<Interaction>, StoreError>;
+    async fn find_interaction(&self, tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>>;
     /// Moves one to its next step (compare and set), binding it to a login session. One that comes to wait for the consent
     /// of a session's user takes its room from that session; others of the session go where `limits` leave none.
     async fn advance_interaction(
@@ -49,7 +39,7 @@ pub trait SessionStore {
         advance: Advance,
         limits: PendingLimits,
         now: Timestamp,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
     /// Ends one at `consent` because its user denied it, and forgets what the same user consented to before.
     async fn deny_interaction(
         &self,
@@ -59,7 +49,7 @@ pub trait SessionStore {
         client: &ClientId,
         resource: &ResourceIndicator,
         audit: AuditRow,
-    ) -> Result<Update, StoreError>;
+    ) -> Result<Update>;
     /// Finds remembered consent.
     async fn find_consent(
         &self,
@@ -67,5 +57,5 @@ pub trait SessionStore {
         subject: &Subject,
         client: &ClientId,
         resource: &ResourceIndicator,
-    ) -> Result<Option<Consent>, StoreError>;
+    ) -> Result<Option<Consent>>;
 }

@@ -14,7 +14,7 @@ use super::EmbeddedStore;
 use super::cost::{Costs, taken};
 use crate::oauth::{Client, ClientOrigin, CodeVerifier, DocumentAge, DocumentSource};
 use crate::store::{
-    Advance, AuditEvent, Interaction, InteractionStep, LoginPlace, PendingLimits, SetupLink, Source, Store, StoreError,
+    Advance, AuditEvent, Interaction, InteractionStep, LoginPlace, PendingLimits, Result, SetupLink, Source, Store,
 };
 
 #[allow(dead_code, reason = "the contract suite uses all of it")]
@@ -89,11 +89,7 @@ impl Measured {
         Self { store, file, costs: BTreeMap::new(), _folder: folder }
     }
 
-    async fn done<T: std::fmt::Debug>(
-        &mut self,
-        what: &'static str,
-        deed: impl Future<Output = Result<T, StoreError>>,
-    ) {
+    async fn done<T: std::fmt::Debug>(&mut self, what: &'static str, deed: impl Future<Output = Result<T>>) {
         deed.await.unwrap();
         let costs = taken(&self.file);
         assert!(!costs.is_empty(), "{what}: nothing was noted");

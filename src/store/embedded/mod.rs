@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::Result;
 use crate::oauth::Timestamp;
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ impl EmbeddedStore {
     /// # Errors
     /// `Unavailable` when the file cannot be opened, is locked, was written by a newer program, or by an older one and a
     /// server runs on it; `Corrupt` when it is damaged or not ours.
-    pub fn open(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<Self, StoreError> {
+    pub fn open(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<Self> {
         let file = &creation::prepare(file, held, now)?;
         let mut db = connection::open(file)?;
         connection::migrate(&mut db, file, held, now)?;
@@ -65,27 +65,27 @@ impl EmbeddedStore {
         })
     }
 
-    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         self.writer.run(work).await
     }
 
     /// The same for what ends access: it has room on a full disk.
-    async fn write_urgently<T, F>(&self, by: EndedBy, work: F) -> Result<T, StoreError>
+    async fn write_urgently<T, F>(&self, by: EndedBy, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: Fn(&Connection) -> Result<T> + Send + 'static,
     {
         self.writer.run_urgent(by, work).await
     }
 
-    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         if self.writer.has_unstored() {
             return self.writer.read(work).await;
@@ -94,10 +94,10 @@ impl EmbeddedStore {
     }
 
     /// Reads what is stored, whatever is in force beside.
-    async fn read_stored<T, F>(&self, work: F) -> Result<T, StoreError>
+    async fn read_stored<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         self.readers.run(work).await
     }

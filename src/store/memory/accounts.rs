@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::super::{
-    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming,
+    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, Result,
     SetupLink, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
@@ -48,7 +48,7 @@ impl State {
 
 #[async_trait]
 impl AccountStore for MemoryStore {
-    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError> {
+    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion> {
         limits::account(&account)?;
         let mut state = self.write();
         let is_known = state.account(&account.tenant, &account.subject).is_some();
@@ -60,16 +60,16 @@ impl AccountStore for MemoryStore {
         Ok(Insertion::Inserted)
     }
 
-    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError> {
+    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>> {
         let name = name.to_lowercase();
         Ok(self.read().accounts.iter().find(|a| a.tenant == *tenant && a.name == name).cloned())
     }
 
-    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError> {
+    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>> {
         Ok(self.read().account(tenant, subject).cloned())
     }
 
-    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>, StoreError> {
+    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>> {
         Ok(self.read().accounts.iter().filter(|a| a.tenant == *tenant).cloned().collect())
     }
 
@@ -79,7 +79,7 @@ impl AccountStore for MemoryStore {
         subject: &Subject,
         disabled: bool,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         let mut state = self.write();
         let Some(account) = state.account_mut(tenant, subject) else { return Ok(Update::NotFound) };
         account.status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
@@ -97,7 +97,7 @@ impl AccountStore for MemoryStore {
         subject: &Subject,
         name: &str,
         audit: AuditRow,
-    ) -> Result<Renaming, StoreError> {
+    ) -> Result<Renaming> {
         limits::login_name(name)?;
         let mut state = self.write();
         let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Renaming::NotFound) };
@@ -114,12 +114,7 @@ impl AccountStore for MemoryStore {
         Ok(Renaming::Done)
     }
 
-    async fn delete_account(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    async fn delete_account(&self, tenant: &TenantId, subject: &Subject, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
         let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Update::NotFound) };
         state.end_access(tenant, subject, audit.at);
@@ -134,7 +129,7 @@ impl AccountStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>> {
         let state = self.read();
         let mut names: Vec<_> = state.former_names.iter().filter(|(t, ..)| t == tenant).collect();
         names.sort_by(|one, other| one.1.cmp(&other.1));
@@ -147,7 +142,7 @@ impl AccountStore for MemoryStore {
         subject: &Subject,
         change: PasswordChange,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::password_hash(&change.new.phc)?;
         let mut state = self.write();
         let is_as_compared =
@@ -174,7 +169,7 @@ impl AccountStore for MemoryStore {
         subject: &Subject,
         new: NewPassword,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::password_hash(&new.phc)?;
         let mut state = self.write();
         let update = state.put_password(tenant, subject, new);
@@ -190,7 +185,7 @@ impl AccountStore for MemoryStore {
         subject: &Subject,
         old_phc: &str,
         new_phc: String,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::password_hash(&new_phc)?;
         let mut state = self.write();
         let unchanged = state.account_mut(tenant, subject).filter(|a| a.password.as_deref() == Some(old_phc));
@@ -199,7 +194,7 @@ impl AccountStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError> {
+    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<()> {
         let mut state = self.write();
         if state.account(&link.tenant, &link.subject).is_none() {
             return Err(StoreError::Conflict("the account is not in the store".to_owned()));
@@ -210,12 +205,7 @@ impl AccountStore for MemoryStore {
         Ok(())
     }
 
-    async fn find_setup_link(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<SetupLink>, StoreError> {
+    async fn find_setup_link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>> {
         Ok(self.read().link(tenant, hash, now))
     }
 
@@ -225,7 +215,7 @@ impl AccountStore for MemoryStore {
         hash: &TokenHash,
         new: NewPassword,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::password_hash(&new.phc)?;
         let mut state = self.write();
         let Some(link) = state.link(tenant, hash, new.at) else { return Ok(Update::NotFound) };

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::super::{AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, Pruned, StoreError};
+use super::super::{AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, Pruned, Result};
 use super::MemoryStore;
 use crate::oauth::Timestamp;
 
@@ -16,39 +16,34 @@ fn page<'r>(rows: impl Iterator<Item = &'r (u64, AuditRow)>, filter: &AuditFilte
 
 #[async_trait]
 impl AuditStore for MemoryStore {
-    async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
+    async fn append_audit(&self, audit: AuditRow) -> Result<()> {
         self.write().record(audit);
         Ok(())
     }
 
-    async fn audit_after(&self, filter: &AuditFilter, after: u64, limit: u32) -> Result<AuditPage, StoreError> {
+    async fn audit_after(&self, filter: &AuditFilter, after: u64, limit: u32) -> Result<AuditPage> {
         let state = self.read();
         Ok(page(state.audit.iter().filter(|(number, _)| *number > after), filter, limit))
     }
 
-    async fn audit_before(
-        &self,
-        filter: &AuditFilter,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<AuditPage, StoreError> {
+    async fn audit_before(&self, filter: &AuditFilter, before: Option<u64>, limit: u32) -> Result<AuditPage> {
         let state = self.read();
         let earlier = state.audit.iter().rev().filter(|(number, _)| before.is_none_or(|before| *number < before));
         Ok(page(earlier, filter, limit))
     }
 
-    async fn audit_since(&self, since: Timestamp) -> Result<u64, StoreError> {
+    async fn audit_since(&self, since: Timestamp) -> Result<u64> {
         let state = self.read();
         let first = state.audit.iter().find(|(_, row)| since <= row.at);
         let none = state.audit.last().map_or(0, |(number, _)| *number);
         Ok(first.map_or(none, |(number, _)| number.saturating_sub(1)))
     }
 
-    async fn newest_audit(&self) -> Result<u64, StoreError> {
+    async fn newest_audit(&self) -> Result<u64> {
         Ok(self.read().audit.last().map_or(0, |(number, _)| *number))
     }
 
-    async fn prune_audit(&self, keep: AuditRetention, audit: Option<AuditRow>) -> Result<Pruned, StoreError> {
+    async fn prune_audit(&self, keep: AuditRetention, audit: Option<AuditRow>) -> Result<Pruned> {
         let mut state = self.write();
         let before = state.audit.len();
         let Some((newest, _)) = state.audit.last().cloned() else { return Ok(Pruned { rows: 0, more: false }) };

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::super::record::rotated_secrets;
-use super::super::{AuditRow, Change, ClientStore, Insertion, StoreError, Update, limits};
+use super::super::{AuditRow, Change, ClientStore, Insertion, Result, StoreError, Update, limits};
 use super::{MemoryStore, State};
 use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, TenantId, Timestamp, TokenHash,
@@ -19,7 +19,7 @@ impl State {
 
 #[async_trait]
 impl ClientStore for MemoryStore {
-    async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion, StoreError> {
+    async fn insert_client(&self, client: Client, cap: u64, audit: AuditRow) -> Result<Insertion> {
         limits::client(&client)?;
         let mut state = self.write();
         if state.client(&client.tenant, &client.id).is_some() {
@@ -42,7 +42,7 @@ impl ClientStore for MemoryStore {
         tenant: &TenantId,
         metadata: &ClientMetadata,
         now: Timestamp,
-    ) -> Result<Option<Client>, StoreError> {
+    ) -> Result<Option<Client>> {
         let mut state = self.write();
         let found = state.registered(tenant, metadata.registration_hash()).cloned();
         if let Some(client) = &found {
@@ -51,25 +51,20 @@ impl ClientStore for MemoryStore {
         Ok(found)
     }
 
-    async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, StoreError> {
+    async fn find_client(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>> {
         Ok(self.read().client(tenant, id).cloned())
     }
 
-    async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+    async fn list_clients(&self, tenant: &TenantId) -> Result<Vec<Client>> {
         Ok(self.read().clients.iter().filter(|c| c.tenant == *tenant).cloned().collect())
     }
 
-    async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+    async fn operator_clients(&self, tenant: &TenantId) -> Result<Vec<Client>> {
         let theirs = |c: &&Client| c.tenant == *tenant && c.origin == ClientOrigin::Manual;
         Ok(self.read().clients.iter().filter(theirs).cloned().collect())
     }
 
-    async fn put_document_client(
-        &self,
-        client: Client,
-        void_consents: bool,
-        audit: Option<AuditRow>,
-    ) -> Result<(), StoreError> {
+    async fn put_document_client(&self, client: Client, void_consents: bool, audit: Option<AuditRow>) -> Result<()> {
         limits::client(&client)?;
         let mut state = self.write();
         let known = state.client(&client.tenant, &client.id);
@@ -88,12 +83,7 @@ impl ClientStore for MemoryStore {
         Ok(())
     }
 
-    async fn note_document_age(
-        &self,
-        tenant: &TenantId,
-        id: &ClientId,
-        age: DocumentAge,
-    ) -> Result<Update, StoreError> {
+    async fn note_document_age(&self, tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Result<Update> {
         let mut state = self.write();
         let known = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id);
         let Some(client) = known else { return Ok(Update::NotFound) };
@@ -107,7 +97,7 @@ impl ClientStore for MemoryStore {
         id: &ClientId,
         disabled: bool,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         let mut state = self.write();
         let Some(client) = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id) else {
             return Ok(Update::NotFound);
@@ -120,7 +110,7 @@ impl ClientStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update, StoreError> {
+    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
         if state.client(tenant, id).is_none() {
             return Ok(Update::NotFound);
@@ -137,7 +127,7 @@ impl ClientStore for MemoryStore {
         new: ClientSecretHash,
         previous_until: Timestamp,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         let mut state = self.write();
         let Some(client) = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id) else {
             return Ok(Update::NotFound);

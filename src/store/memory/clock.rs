@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::super::clock::{AHEAD, put_back};
-use super::super::{AuditRow, Change, ClockNote, ClockStore, StoreError};
+use super::super::{AuditRow, Change, ClockNote, ClockStore, Result};
 use super::MemoryStore;
 use super::upkeep::prune;
 use crate::oauth::{Client, DocumentAge, Timestamp};
@@ -19,27 +19,27 @@ fn move_back(time: &mut Option<Timestamp>, latest: Timestamp, now: Timestamp) ->
 
 #[async_trait]
 impl ClockStore for MemoryStore {
-    async fn clock_note(&self) -> Result<Option<ClockNote>, StoreError> {
+    async fn clock_note(&self) -> Result<Option<ClockNote>> {
         let state = self.read();
         let newest = state.audit.last().map(|(_, row)| ClockNote { seen_at: row.at, accepted_at: None });
         Ok(state.clock.or(newest))
     }
 
-    async fn note_time(&self, seen: Timestamp) -> Result<(), StoreError> {
+    async fn note_time(&self, seen: Timestamp) -> Result<()> {
         let mut state = self.write();
         let accepted_at = state.clock.and_then(|note| note.accepted_at);
         state.clock = Some(ClockNote { seen_at: seen, accepted_at });
         Ok(())
     }
 
-    async fn accept_time(&self, audit: AuditRow) -> Result<(), StoreError> {
+    async fn accept_time(&self, audit: AuditRow) -> Result<()> {
         let mut state = self.write();
         state.clock = Some(ClockNote { seen_at: audit.at, accepted_at: Some(audit.at) });
         state.record(audit);
         Ok(())
     }
 
-    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64> {
         let mut state = self.write();
         let state = &mut *state;
         let latest = now.plus(AHEAD);
@@ -88,7 +88,7 @@ impl ClockStore for MemoryStore {
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }
 
-    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64, StoreError> {
+    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64> {
         let mut state = self.write();
         let bound = latest.plus(AHEAD);
         let is_later = |client: &&mut Client| client.secrets.iter().any(|s| s.until.is_some_and(|until| until > bound));

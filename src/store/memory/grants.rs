@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::super::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
-    AuditRow, Change, Consent, GrantStore, InteractionStep, LoginSession, Recorded, RedeemCode, Redemption,
-    RotateRefresh, Rotation, StoreError, Update, UseReport, limits,
+    AuditRow, Change, Consent, GrantStore, InteractionStep, LoginSession, Recorded, RedeemCode, Redemption, Result,
+    RotateRefresh, Rotation, Update, UseReport, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{
@@ -100,7 +100,7 @@ impl GrantStore for MemoryStore {
         interaction: TokenHash,
         remember: Option<Consent>,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::resource(code.resource.as_str())?;
         let mut state = self.write();
         let waiting = state.interaction(&code.tenant, &interaction, code.issued_at);
@@ -129,11 +129,11 @@ impl GrantStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError> {
+    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>> {
         Ok(self.read().codes.iter().find(|c| c.tenant == *tenant && c.hash == *hash).cloned())
     }
 
-    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError> {
+    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption> {
         let mut state = self.write();
         let state = &mut *state;
         let Some(code) = state.codes.iter_mut().find(|c| c.tenant == request.tenant && c.hash == request.code) else {
@@ -176,7 +176,7 @@ impl GrantStore for MemoryStore {
         })
     }
 
-    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError> {
+    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>> {
         Ok(self.read().grant(tenant, id).cloned())
     }
 
@@ -186,7 +186,7 @@ impl GrantStore for MemoryStore {
         subject: Option<&Subject>,
         client: Option<&ClientId>,
         now: Timestamp,
-    ) -> Result<Vec<Grant>, StoreError> {
+    ) -> Result<Vec<Grant>> {
         let wanted = |g: &&Grant| {
             g.tenant == *tenant
                 && subject.is_none_or(|s| g.subject == *s)
@@ -197,7 +197,7 @@ impl GrantStore for MemoryStore {
         Ok(self.read().grants.iter().rev().filter(wanted).cloned().collect())
     }
 
-    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
+    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation> {
         let mut state = self.write();
         let state = &mut *state;
         let Some(grant) = state.grant(&request.tenant, request.grant).cloned() else {
@@ -249,7 +249,7 @@ impl GrantStore for MemoryStore {
         })
     }
 
-    async fn record_uses(&self, report: UseReport) -> Result<Recorded, StoreError> {
+    async fn record_uses(&self, report: UseReport) -> Result<Recorded> {
         let mut state = self.write();
         let mut ended = Vec::new();
         for (tenant, hash) in &report.presented {
@@ -267,12 +267,7 @@ impl GrantStore for MemoryStore {
         Ok(Recorded { ended, unwritten: None })
     }
 
-    async fn insert_operator_token(
-        &self,
-        grant: Grant,
-        token: AccessTokenRecord,
-        audit: AuditRow,
-    ) -> Result<(), StoreError> {
+    async fn insert_operator_token(&self, grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> Result<()> {
         limits::resource(grant.resource.as_str())?;
         let mut state = self.write();
         state.parties_known(&grant.tenant, &grant.client, &grant.subject)?;
@@ -288,7 +283,7 @@ impl GrantStore for MemoryStore {
         tenant: &TenantId,
         hash: &TokenHash,
         now: Timestamp,
-    ) -> Result<Option<AccessTokenRecord>, StoreError> {
+    ) -> Result<Option<AccessTokenRecord>> {
         Ok(self.read().find_token(tenant, hash, now))
     }
 
@@ -296,16 +291,12 @@ impl GrantStore for MemoryStore {
         &self,
         wanted: &[(TenantId, TokenHash)],
         now: Timestamp,
-    ) -> Result<Vec<Option<AccessTokenRecord>>, StoreError> {
+    ) -> Result<Vec<Option<AccessTokenRecord>>> {
         let state = self.read();
         Ok(wanted.iter().map(|(tenant, hash)| state.find_token(tenant, hash, now)).collect())
     }
 
-    async fn find_void_tokens(
-        &self,
-        wanted: &[(TenantId, TokenHash)],
-        now: Timestamp,
-    ) -> Result<Vec<bool>, StoreError> {
+    async fn find_void_tokens(&self, wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Result<Vec<bool>> {
         let state = self.read();
         let is_void = |(tenant, hash): &(TenantId, TokenHash)| {
             state.void.iter().any(|t| t.tenant == *tenant && t.hash == *hash && now < t.expires_at)
@@ -318,7 +309,7 @@ impl GrantStore for MemoryStore {
         after: u64,
         limit: u32,
         now: Timestamp,
-    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError> {
+    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>)> {
         let state = self.read();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let live = state.tokens.iter().filter(|(n, t)| *n > after && state.is_live(t, now)).take(limit);
@@ -327,7 +318,7 @@ impl GrantStore for MemoryStore {
         Ok((page.into_iter().map(|(_, token)| token).collect(), next))
     }
 
-    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError> {
+    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
         if !state.end_grant(tenant, id, audit.at) {
             return Ok(Update::NotFound);
@@ -336,12 +327,7 @@ impl GrantStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn revoke_access_token(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    async fn revoke_access_token(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
         // A client that revokes a token has received it.
         state.mark_used(tenant, hash);
@@ -361,7 +347,7 @@ impl GrantStore for MemoryStore {
         subject: Option<&Subject>,
         client: Option<&ClientId>,
         audit: AuditRow,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64> {
         let mut state = self.write();
         let ended = state.end_grants(tenant, subject, client, audit.at);
         ended.row(audit).into_iter().for_each(|row| state.record(row));

@@ -5,7 +5,7 @@ use std::mem::discriminant;
 use async_trait::async_trait;
 
 use super::super::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
-use super::super::{LoginHistory, LoginPlace, LoginStore, StoreError};
+use super::super::{LoginHistory, LoginPlace, LoginStore, Result};
 use super::{MemoryStore, State};
 use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp};
 
@@ -39,7 +39,7 @@ impl LoginStore for MemoryStore {
         hash: &LoginNameHash,
         places: [LoginPlace; 2],
         now: Timestamp,
-    ) -> Result<LoginHistory, StoreError> {
+    ) -> Result<LoginHistory> {
         let (state, name) = (self.read(), name.to_lowercase());
         let account = state.accounts.iter().find(|a| a.tenant == *tenant && a.name == name).cloned();
         let last = |place| account.as_ref().and_then(|a| state.last_login(tenant, &a.subject, place));
@@ -53,7 +53,7 @@ impl LoginStore for MemoryStore {
         hash: &LoginNameHash,
         subject: Option<&Subject>,
         now: Timestamp,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<u32> {
         let mut state = self.write();
         let failures = state.failures(tenant, hash, now).saturating_add(1);
         state.forget_failures(tenant, hash);
@@ -72,7 +72,7 @@ impl LoginStore for MemoryStore {
         hash: &LoginNameHash,
         places: [LoginPlace; 2],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let mut state = self.write();
         state.forget_failures(tenant, hash);
         let Some(account) = state.account_mut(tenant, subject) else { return Ok(()) };
@@ -92,12 +92,7 @@ impl LoginStore for MemoryStore {
         Ok(())
     }
 
-    async fn forget_login_places(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        places: Vec<LoginPlace>,
-    ) -> Result<(), StoreError> {
+    async fn forget_login_places(&self, tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> Result<()> {
         let mut state = self.write();
         places.into_iter().for_each(|place| state.forget_place(tenant, subject, place));
         Ok(())

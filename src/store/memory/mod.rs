@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use super::outcome::Ended;
 use super::{
     Account, AccountStatus, AuditRow, Change, ChangeSeq, ClockNote, Consent, Interaction, LoginPlace, LoginSession,
-    SetupLink, StoreError, limits,
+    Result, SetupLink, StoreError, limits,
 };
 use crate::oauth::{
     AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, LoginNameHash, ResourceIndicator, Subject,
@@ -121,7 +121,7 @@ impl State {
     }
 
     /// Whether both parties of a new grant, code or consent are known (a foreign key, in the other stores).
-    fn parties_known(&self, tenant: &TenantId, client: &ClientId, subject: &Subject) -> Result<(), StoreError> {
+    fn parties_known(&self, tenant: &TenantId, client: &ClientId, subject: &Subject) -> Result<()> {
         match (self.client(tenant, client), self.account(tenant, subject)) {
             (Some(_), Some(_)) => Ok(()),
             (None, _) => Err(StoreError::Conflict("the client is not in the store".to_owned())),

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::super::pending::{Holder, Place};
 use super::super::{
-    AccountStatus, Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, SessionStore,
-    Source, StoreError, Update, limits,
+    AccountStatus, Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, Result,
+    SessionStore, Source, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{ClientId, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
@@ -81,7 +81,7 @@ impl SessionStore for MemoryStore {
         replaces: Option<TokenHash>,
         password_set_at: Option<Timestamp>,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         let mut state = self.write();
         let account = state.account(&session.tenant, &session.subject);
         if account.is_none_or(|a| !a.may_sign_in_by(password_set_at)) {
@@ -93,12 +93,7 @@ impl SessionStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn touch_session(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<LoginSession>, StoreError> {
+    async fn touch_session(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>> {
         let Some(session) = self.read().live_session(tenant, hash, now) else { return Ok(None) };
         if session.touched(now).is_none() {
             return Ok(Some(session));
@@ -112,7 +107,7 @@ impl SessionStore for MemoryStore {
         Ok(Some(touched))
     }
 
-    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
+    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
         let before = state.sessions.len();
         state.sessions.retain(|s| s.tenant != *tenant || s.hash != *hash);
@@ -123,7 +118,7 @@ impl SessionStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<(), StoreError> {
+    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<()> {
         interaction.request.as_deref().map_or(Ok(()), limits::document)?;
         let mut state = self.write();
         if let Some(client) = &interaction.client
@@ -136,12 +131,7 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    async fn find_interaction(
-        &self,
-        tenant: &TenantId,
-        id: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<Interaction>, StoreError> {
+    async fn find_interaction(&self, tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>> {
         let mut state = self.read();
         Ok(state.interaction(tenant, id, now).cloned())
     }
@@ -153,7 +143,7 @@ impl SessionStore for MemoryStore {
         advance: Advance,
         limits: PendingLimits,
         now: Timestamp,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         let mut state = self.write();
         let waiting = |state: &mut State| {
             state.interaction(tenant, id, now).filter(|i| i.step == advance.from).map(|i| i.clone())
@@ -179,7 +169,7 @@ impl SessionStore for MemoryStore {
         client: &ClientId,
         resource: &ResourceIndicator,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         let mut state = self.write();
         let waiting = state.interaction(tenant, id, audit.at).filter(|i| i.step == InteractionStep::Consent);
         let Some(waiting) = waiting else { return Ok(Update::NotFound) };
@@ -195,7 +185,7 @@ impl SessionStore for MemoryStore {
         subject: &Subject,
         client: &ClientId,
         resource: &ResourceIndicator,
-    ) -> Result<Option<Consent>, StoreError> {
+    ) -> Result<Option<Consent>> {
         let state = self.read();
         let same = |c: &&Consent| {
             c.tenant == *tenant && c.subject == *subject && c.client == *client && c.resource == *resource

@@ -8,7 +8,7 @@ use super::super::clock::borne_out;
 use super::super::record::{
     CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, CLIENTS_LOOKED_AT, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT,
 };
-use super::super::{AuditRow, StoreError, StoreStats, Upkeep};
+use super::super::{AuditRow, Result, StoreError, StoreStats, Upkeep};
 use super::{MemoryStore, State};
 use crate::oauth::{Client, ClientOrigin, DocumentSource, Lifetime, TenantId, Timestamp};
 
@@ -91,7 +91,7 @@ fn is_imported(client: &Client) -> bool {
 
 #[async_trait]
 impl Upkeep for MemoryStore {
-    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
+    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64> {
         let mut state = self.write();
         let state = &mut *state;
         let mut gone = prune(&mut state.tokens, |(_, t)| now < t.expires_at);
@@ -117,7 +117,7 @@ impl Upkeep for MemoryStore {
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }
 
-    async fn backup(&self, _to: &Path) -> Result<(), StoreError> {
+    async fn backup(&self, _to: &Path) -> Result<()> {
         Err(StoreError::Unavailable("a store in memory has no file to copy".to_owned()))
     }
 
@@ -126,7 +126,7 @@ impl Upkeep for MemoryStore {
         StoreStats { commits: operations, operations, ..StoreStats::default() }
     }
 
-    async fn check(&self) -> Result<Vec<String>, StoreError> {
+    async fn check(&self) -> Result<Vec<String>> {
         let state = self.read();
         let orphans = state.tokens.iter().filter(|(_, t)| state.grant(&t.tenant, t.grant).is_none());
         Ok(orphans.map(|(number, _)| format!("access token {number} has no grant")).collect())

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::oauth::Timestamp;
 use crate::store::embedded::rows::row::execute;
 use crate::store::embedded::rows::{audit, grants, row};
-use crate::store::{AuditEvent, AuditRow, StoreError};
+use crate::store::{AuditEvent, AuditRow, Result};
 
 /// `PRAGMA user_version` of a copy that nobody has served from yet; 0 in every other file.
 const BACKUP: u32 = 1;
@@ -26,17 +26,17 @@ const ENDED: [&str; 7] = [
 ];
 
 /// Marks a copy as one.
-pub(super) fn mark(copy: &Connection) -> Result<(), StoreError> {
+pub(super) fn mark(copy: &Connection) -> Result<()> {
     Ok(copy.pragma_update(None, "user_version", BACKUP)?)
 }
 
 /// Returns whether a store is a copy that nobody has served from yet.
-pub(super) fn is_marked(db: &Connection) -> Result<bool, StoreError> {
+pub(super) fn is_marked(db: &Connection) -> Result<bool> {
     Ok(row::number(db, "PRAGMA user_version")? == u64::from(BACKUP))
 }
 
 /// Ends what the backup still holds open, and takes its mark away; in the transaction that opens the store.
-pub(super) fn begin_anew(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn begin_anew(db: &Connection, now: Timestamp) -> Result<()> {
     // Kept as revoked: a token of a later generation then proves that the store was set back (RT-16).
     let grants = grants::end_every(db, now)?;
     for ended in ENDED {

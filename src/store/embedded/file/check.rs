@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::{backup_mark, connection};
 use crate::files::private::take_owner;
-use crate::store::StoreError;
 use crate::store::embedded::rows::{accounts, clients, codes, grants, interactions, retention, row, sessions, tokens};
+use crate::store::{Result, StoreError};
 
 /// What must never be, counted; and how it is told.
 const INVARIANTS: [(&str, &str); 9] = [
@@ -45,10 +45,10 @@ const INVARIANTS: [(&str, &str); 9] = [
 ];
 
 /// Runs `work` on a thread with its own connection.
-pub(crate) async fn on_own_thread<T, F>(file: &Path, work: F) -> Result<T, StoreError>
+pub(crate) async fn on_own_thread<T, F>(file: &Path, work: F) -> Result<T>
 where
     T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    F: FnOnce(&Connection) -> Result<T> + Send + 'static,
 {
     let (caller, answer) = oneshot::channel();
     let file = file.to_owned();
@@ -64,7 +64,7 @@ where
 }
 
 /// Checks the file's structure, its references, its history, every row's seal, and what must never be.
-pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let mut problems = row::all(db, "PRAGMA integrity_check(20)", [], |c| Ok(c.text()?.to_owned()))?;
     problems.retain(|line| line != "ok");
     problems.extend(connection::dangling(db)?);
@@ -93,7 +93,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
 
 /// Copies the store into a new file of mode 0600: one consistent state, while others read and write. It gets its name
 /// when it is whole and marked as a copy.
-pub(crate) fn backup(db: &Connection, to: &Path) -> Result<(), StoreError> {
+pub(crate) fn backup(db: &Connection, to: &Path) -> Result<()> {
     let part = unfinished(to);
     // `create_new`: a backup never overwrites, least of all an earlier backup. Whoever makes the same one meets the part.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
@@ -130,7 +130,7 @@ fn cannot_make(file: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unavailable(format!("cannot make {}: {why}", file.display()))
 }
 
-fn copy(db: &Connection, to: &Path) -> Result<(), StoreError> {
+fn copy(db: &Connection, to: &Path) -> Result<()> {
     // As root, whoever owns the folder could put a link in its place and so choose the file.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut target = Connection::open_with_flags(connection::resolved(to)?, flags)?;

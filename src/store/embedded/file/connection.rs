@@ -11,9 +11,9 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use super::backup_mark;
 use crate::files::private;
 use crate::oauth::Timestamp;
-use crate::store::StoreError;
 use crate::store::embedded::rows::row;
 use crate::store::migrate::{self, Applied, MIGRATIONS, Migration};
+use crate::store::{Result, StoreError};
 
 /// `mcpg`: tells our file from any other SQLite file.
 pub(super) const APPLICATION_ID: i64 = 0x6d63_7067;
@@ -27,7 +27,7 @@ pub(super) fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> St
 }
 
 /// Makes a folder, with those above it, for the owner alone. One that is there stays as it is.
-pub(super) fn make_folder(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
     private::make_folder(folder).map_err(|e| unavailable("cannot make the folder", folder, &e))
 }
 
@@ -36,7 +36,7 @@ pub(super) fn folder_of(file: &Path) -> &Path {
 }
 
 /// Follows links to the folder, so that none is left that SQLite would have to refuse.
-pub(super) fn resolved(file: &Path) -> Result<PathBuf, StoreError> {
+pub(super) fn resolved(file: &Path) -> Result<PathBuf> {
     let folder = folder_of(file);
     let folder = folder.canonicalize().map_err(|e| unavailable("cannot find", folder, &e))?;
     Ok(folder.join(file.file_name().unwrap_or_default()))
@@ -50,7 +50,7 @@ pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
 }
 
 /// Removes a file, if it is there.
-pub(super) fn remove(file: &Path) -> Result<(), StoreError> {
+pub(super) fn remove(file: &Path) -> Result<()> {
     match fs::remove_file(file) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -59,14 +59,14 @@ pub(super) fn remove(file: &Path) -> Result<(), StoreError> {
 }
 
 /// Makes the names in a file's folder durable.
-pub(super) fn flush_folder(file: &Path) -> Result<(), StoreError> {
+pub(super) fn flush_folder(file: &Path) -> Result<()> {
     let folder = folder_of(file);
     let flushed = File::open(folder).and_then(|folder| folder.sync_all());
     flushed.map_err(|e| unavailable("cannot flush the folder", folder, &e))
 }
 
 /// Opens a file that is only read, whoever it belongs to.
-pub(super) fn open_backup(file: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_backup(file: &Path) -> Result<Connection> {
     let connection =
         Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
@@ -74,7 +74,7 @@ pub(super) fn open_backup(file: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Opens one connection.
-pub(crate) fn open(file: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn open(file: &Path) -> Result<Connection> {
     // Without CREATE: the file was made before, with the right mode. Each connection stays on one thread at a
     // time, so SQLite's own mutexes are not needed.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
@@ -107,7 +107,7 @@ pub(crate) fn open(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn applied(connection: &Connection) -> Result<Vec<Applied>, StoreError> {
+fn applied(connection: &Connection) -> Result<Vec<Applied>> {
     row::all(connection, "SELECT number, name, sha256 FROM migration ORDER BY number", [], |c| {
         Ok(Applied { number: c.number()?, name: c.text()?.to_owned(), checksum: c.bytes()?.to_vec() })
     })
@@ -120,7 +120,7 @@ pub(crate) fn migrate(
     file: &Path,
     held: Option<&ServerLock>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     // Another process may hold the lock for writing for as long as the disk is full.
     if is_up_to_date(connection)? {
         return Ok(());
@@ -140,7 +140,7 @@ pub(super) fn apply(
     known: &[Migration],
     file: &Path,
     held: Option<&ServerLock>,
-) -> Result<Option<ServerLock>, StoreError> {
+) -> Result<Option<ServerLock>> {
     // SQLite, "ALTER TABLE" 7: a table is rebuilt by making another and dropping it, and while references are in force that
     // deletes all that points to its rows. Within a transaction this setting is ignored.
     connection.pragma_update(None, "foreign_keys", "OFF")?;
@@ -154,7 +154,7 @@ fn apply_all(
     known: &[Migration],
     file: &Path,
     held: Option<&ServerLock>,
-) -> Result<Option<ServerLock>, StoreError> {
+) -> Result<Option<ServerLock>> {
     // Immediate: two processes that start at once must not both migrate.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let tables = row::number(&transaction, "SELECT count(*) FROM sqlite_schema")?;
@@ -193,14 +193,14 @@ fn apply_all(
 }
 
 /// Returns what is wrong with the references between rows, a line for each.
-pub(super) fn dangling(connection: &Connection) -> Result<Vec<String>, StoreError> {
+pub(super) fn dangling(connection: &Connection) -> Result<Vec<String>> {
     row::all(connection, "PRAGMA foreign_key_check", [], |c| {
         Ok(format!("a row of `{}` points to a row that is not there", c.text()?))
     })
 }
 
 /// Returns whether there is nothing to do to a file that is ours; asked without the lock for writing.
-fn is_up_to_date(connection: &Connection) -> Result<bool, StoreError> {
+fn is_up_to_date(connection: &Connection) -> Result<bool> {
     let state = connection.unchecked_transaction()?;
     let id: i64 = state.pragma_query_value(None, "application_id", |row| row.get(0))?;
     Ok(id == APPLICATION_ID
@@ -210,14 +210,14 @@ fn is_up_to_date(connection: &Connection) -> Result<bool, StoreError> {
 }
 
 /// Returns why this program cannot work with a store, if that was made by a newer one.
-pub(super) fn newer_schema(connection: &Connection) -> Result<Option<String>, StoreError> {
+pub(super) fn newer_schema(connection: &Connection) -> Result<Option<String>> {
     match migrate::outstanding(MIGRATIONS, &applied(connection)?) {
         Err(StoreError::Unavailable(newer)) => Ok(Some(newer)),
         judged => judged.map(|_| None),
     }
 }
 
-fn lock_for_change(file: &Path) -> Result<ServerLock, StoreError> {
+fn lock_for_change(file: &Path) -> Result<ServerLock> {
     ServerLock::acquire(folder_of(file)).map_err(|held| {
         let why = "this program has to bring the store up to date first, which cannot be done beside a running server";
         StoreError::Unavailable(format!("{why}: stop the server first ({held})"))
@@ -225,7 +225,7 @@ fn lock_for_change(file: &Path) -> Result<ServerLock, StoreError> {
 }
 
 /// Returns what is wrong with the schema's history; nothing when all is well.
-pub(super) fn check_migrations(connection: &Connection) -> Result<Option<String>, StoreError> {
+pub(super) fn check_migrations(connection: &Connection) -> Result<Option<String>> {
     let outstanding = migrate::outstanding(MIGRATIONS, &applied(connection)?);
     Ok(match outstanding {
         Ok([]) => None,
@@ -255,7 +255,7 @@ impl ServerLock {
     ///
     /// # Errors
     /// `Unavailable` when another server runs on the folder (ST-05), or it cannot be written.
-    pub fn acquire(data_dir: &Path) -> Result<Self, StoreError> {
+    pub fn acquire(data_dir: &Path) -> Result<Self> {
         make_folder(data_dir)?;
         let path = data_dir.join("server.lock");
         let mut file = private::open_or_create(&path).map_err(|e| unavailable("cannot open", &path, &e))?;

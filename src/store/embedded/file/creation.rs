@@ -11,14 +11,14 @@ use super::connection::{self, ServerLock, beside, unavailable};
 use super::header::Header;
 use crate::files::private;
 use crate::oauth::Timestamp;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// How many were made in this process, so that each has a name of its own meanwhile.
 static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// Makes the file and its folder if they are absent, both for the owner alone (ST-07), and looks at the file if it is
 /// there. Returns its path without links.
-pub(crate) fn prepare(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<PathBuf, StoreError> {
+pub(crate) fn prepare(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<PathBuf> {
     connection::make_folder(connection::folder_of(file))?;
     let file = connection::resolved(file)?;
     match fs::symlink_metadata(&file) {
@@ -31,7 +31,7 @@ pub(crate) fn prepare(file: &Path, held: Option<&ServerLock>, now: Timestamp) ->
 }
 
 /// Makes an empty store. Of two processes that do so at once the first one's stays.
-fn make(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<(), StoreError> {
+fn make(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<()> {
     let log = beside(file, "-wal");
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(StoreError::Corrupt(format!("the file is gone, but {} is there", log.display())));
@@ -50,7 +50,7 @@ fn make(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<(), St
     connection::flush_folder(file)
 }
 
-fn fill(part: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<(), StoreError> {
+fn fill(part: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<()> {
     drop(private::open_or_create(part).map_err(|e| unavailable("cannot make", part, &e))?);
     let mut db = connection::open(part)?;
     connection::migrate(&mut db, part, held, now)?;
@@ -59,7 +59,7 @@ fn fill(part: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<(), St
 }
 
 /// Sees to the mode of the file, and that there is something in it; whether all pages are there SQLite finds out.
-fn look_at(file: &Path) -> Result<(), StoreError> {
+fn look_at(file: &Path) -> Result<()> {
     let opened = private::open_or_create(file).map_err(|e| unavailable("cannot open", file, &e))?;
     let metadata = opened.metadata().map_err(|e| unavailable("cannot look at", file, &e))?;
     if metadata.permissions().mode() & 0o077 != 0 {

@@ -16,13 +16,13 @@ use super::folder_lock::FolderLock;
 use super::operation::Operation;
 use super::readers::Job;
 use super::worker::Worker;
-use crate::store::StoreError;
 use crate::store::embedded::rows::audit;
 use crate::store::embedded::rows::row::execute;
+use crate::store::{Result, StoreError};
 
 impl Worker {
     /// Begins a transaction, in place of one that is open, with all that is in force and not stored.
-    pub(super) fn begin_with_unstored(&mut self) -> Result<(), StoreError> {
+    pub(super) fn begin_with_unstored(&mut self) -> Result<()> {
         self.roll_back();
         self.expect_no_lock()?;
         execute(&self.db, "BEGIN IMMEDIATE", [])?;
@@ -40,7 +40,7 @@ impl Worker {
     }
 
     /// Refuses to write beside a server that has something in force which is not stored.
-    fn expect_no_lock(&self) -> Result<(), StoreError> {
+    fn expect_no_lock(&self) -> Result<()> {
         if !self.disk.is_of_server() && FolderLock::is_taken(self.disk.folder()) {
             return Err(fault::held_by_server());
         }
@@ -141,7 +141,7 @@ impl Worker {
     }
 
     /// Tells of the changes after a position.
-    fn tell(&self, after: u64) -> Result<(), StoreError> {
+    fn tell(&self, after: u64) -> Result<()> {
         let Some(tell) = self.unstored.listener.get() else { return Ok(()) };
         audit::changes_since(&self.db, after)?.iter().for_each(tell);
         Ok(())

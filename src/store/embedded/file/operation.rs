@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::oauth::Subject;
-use crate::store::{AuditRow, StoreError};
+use crate::store::{AuditRow, Result, StoreError};
 
 /// What is said of an operation that panicked; where is in the log.
 pub(super) const DEFECT: &str = "a defect of the program";
@@ -56,18 +56,18 @@ pub(super) enum Work<F, G> {
 }
 
 /// The type of the kind of work that an operation is not.
-pub(super) type Plain<T> = fn(&Connection) -> Result<T, StoreError>;
+pub(super) type Plain<T> = fn(&Connection) -> Result<T>;
 
 /// An operation and whom to tell.
 pub(super) struct Pending<T, F, G> {
     work: Work<F, G>,
-    outcome: Option<Result<T, StoreError>>,
+    outcome: Option<Result<T>>,
     /// `None` once it was told.
-    caller: Option<oneshot::Sender<Result<T, StoreError>>>,
+    caller: Option<oneshot::Sender<Result<T>>>,
 }
 
 impl<T, F, G> Pending<T, F, G> {
-    pub(super) fn new(work: Work<F, G>, caller: oneshot::Sender<Result<T, StoreError>>) -> Self {
+    pub(super) fn new(work: Work<F, G>, caller: oneshot::Sender<Result<T>>) -> Self {
         Self { work, outcome: None, caller: Some(caller) }
     }
 }
@@ -75,8 +75,8 @@ impl<T, F, G> Pending<T, F, G> {
 impl<T, F, G> Operation for Pending<T, F, G>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
-    G: Fn(&Connection) -> Result<T, StoreError> + Send,
+    F: FnOnce(&Connection) -> Result<T> + Send,
+    G: Fn(&Connection) -> Result<T> + Send,
 {
     fn perform(&mut self, db: &Connection) -> bool {
         // A defect of one operation is that operation's failure: the writer and the others go on.

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::operation::DEFECT;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 use crate::sync::lock;
 
 /// Reads that may wait; beyond that the caller is told at once.
@@ -29,7 +29,7 @@ pub(crate) struct Readers {
 
 impl Readers {
     /// Starts one thread for each connection.
-    pub(crate) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
+    pub(crate) fn start(connections: Vec<Connection>) -> Result<Self> {
         let (queue, waiting) = sync_channel::<Job>(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
         let dead = Arc::new(AtomicBool::new(false));
@@ -51,10 +51,10 @@ impl Readers {
     }
 
     /// Reads from one consistent state of the store.
-    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let (job, answer) = job(work);
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(job).is_err()) {
@@ -66,10 +66,10 @@ impl Readers {
 
 /// Makes the job of a read, and the end at which its answer comes. On a connection with an open transaction it reads inside
 /// of that.
-pub(super) fn job<T, F>(work: F) -> (Job, oneshot::Receiver<Result<T, StoreError>>)
+pub(super) fn job<T, F>(work: F) -> (Job, oneshot::Receiver<Result<T>>)
 where
     T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    F: FnOnce(&Connection) -> Result<T> + Send + 'static,
 {
     let (caller, answer) = oneshot::channel();
     let job: Job = Box::new(move |db| {

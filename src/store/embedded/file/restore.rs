@@ -11,7 +11,7 @@ use crate::data_dir::STORE;
 use crate::files::private::give_to_owner;
 use crate::files::{ReadError, name_of};
 use crate::oauth::Timestamp;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Why a backup was not restored. The store is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub fn restore(from: &Path, data_dir: &Path, now: Timestamp) -> Result<Option<Pa
 }
 
 /// Renames the copy to `file`, and keeps what was there; returns under which name.
-fn put_in_place(copy: &Path, file: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+fn put_in_place(copy: &Path, file: &Path, now: Timestamp) -> Result<Option<PathBuf>> {
     let kept = if file.exists() { Some(keep(file, now)?) } else { None };
     fs::rename(copy, file).map_err(|e| unavailable("cannot put the backup in place as", file, &e))?;
     flush_folder(file)?;
@@ -63,7 +63,7 @@ fn put_in_place(copy: &Path, file: &Path, now: Timestamp) -> Result<Option<PathB
 }
 
 /// Gives the store a second name, under which it stays when another one takes its first.
-fn keep(file: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+fn keep(file: &Path, now: Timestamp) -> Result<PathBuf> {
     // Whenever this ends, killed or not, the store under its name is a whole one: the old one with all it holds, or the
     // new.
     match fold_log(file) {
@@ -113,7 +113,7 @@ fn look_at(from: &Path) -> Result<(), String> {
 }
 
 /// Makes a copy of a backup that could be served from, and checks it; returns why this program is too old for it, if it is.
-fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Result<Option<String>, StoreError> {
+fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Result<Option<String>> {
     check::backup(&connection::open_backup(from)?, copy)?;
     let mut db = connection::open(copy)?;
     if let Some(newer) = connection::newer_schema(&db)? {
@@ -132,6 +132,6 @@ fn make_ready(from: &Path, copy: &Path, lock: &ServerLock, now: Timestamp) -> Re
 }
 
 /// Brings what is in the write-ahead log into the store itself, which is one file then.
-fn fold_log(file: &Path) -> Result<(), StoreError> {
+fn fold_log(file: &Path) -> Result<()> {
     Ok(connection::open(file)?.pragma_update(None, "journal_mode", "DELETE")?)
 }

@@ -7,7 +7,7 @@ use crate::oauth::{Lifetime, Timestamp};
 use crate::store::embedded::rows::row::{execute, storable};
 use crate::store::embedded::rows::{clients, row};
 use crate::store::record::{CHANGE_KEPT, CLIENT_KEPT_UNUSED, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT};
-use crate::store::{AuditRow, StoreError};
+use crate::store::{AuditRow, Result};
 
 /// Rows in one batch: some milliseconds of the writer's time.
 const BATCH: u32 = 1000;
@@ -80,7 +80,7 @@ const fn abandoned(unused_client_after: Lifetime) -> [(&'static str, Lifetime); 
 }
 
 /// Removes everything that has ended by `now`; how many rows went, not counting what hung on them.
-pub(crate) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
+pub(crate) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: Lifetime) -> Result<u64> {
     let mut gone = 0;
     for (sql, kept) in STEPS {
         let before = earlier(now, kept);
@@ -95,7 +95,7 @@ pub(crate) async fn sweep(writer: &Writer, now: Timestamp, unused_client_after: 
 
 /// Removes clients that came by themselves, are abandoned, and on which nothing hangs; how many. One that an operator
 /// switched off stays: forgetting it would switch it on again. So does one whose document an operator imported.
-fn remove_abandoned(db: &Connection, is_abandoned: &str, before: i64, now: Timestamp) -> Result<usize, StoreError> {
+fn remove_abandoned(db: &Connection, is_abandoned: &str, before: i64, now: Timestamp) -> Result<usize> {
     let sql = format!(
         "SELECT tenant, client_id FROM client c WHERE origin <> 'manual' AND status = 'enabled' AND {is_abandoned}
             AND document_source IS NOT 'imported'
@@ -117,9 +117,9 @@ fn earlier(now: Timestamp, span: Lifetime) -> i64 {
 }
 
 /// Repeats `batch`, each time in a transaction that others can share, until it finds less than a full batch.
-async fn in_batches<F>(writer: &Writer, batch: F) -> Result<u64, StoreError>
+async fn in_batches<F>(writer: &Writer, batch: F) -> Result<u64>
 where
-    F: Fn(&Connection) -> Result<usize, StoreError> + Copy + Send + 'static,
+    F: Fn(&Connection) -> Result<usize> + Copy + Send + 'static,
 {
     let mut gone = 0;
     loop {

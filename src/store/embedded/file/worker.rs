@@ -13,8 +13,8 @@ use super::figures::Figures;
 use super::operation::Operation;
 use super::readers::Job;
 use super::unstored::{Listener, Unstored};
-use crate::store::StoreError;
 use crate::store::embedded::rows::row::execute;
+use crate::store::{Result, StoreError};
 
 /// Operations in one transaction at most: beyond this the flush is no longer what costs.
 const GROUP: usize = 256;
@@ -146,7 +146,7 @@ impl Worker {
     }
 
     /// Commits what ends access on a full disk: in the room that is there, and then in the room that the log has.
-    pub(super) fn commit_with_less_room(&mut self, group: &mut Group) -> Result<(), StoreError> {
+    pub(super) fn commit_with_less_room(&mut self, group: &mut Group) -> Result<()> {
         let outcome = self.commit_group(group, None);
         if !outcome.as_ref().is_err_and(fault::is_no_room) {
             return outcome;
@@ -162,7 +162,7 @@ impl Worker {
     }
 
     /// One transaction: what is in force and not stored, the group, and what arrives meanwhile.
-    fn commit_group(&mut self, group: &mut Group, waiting: Option<&Receiver<Request>>) -> Result<(), StoreError> {
+    fn commit_group(&mut self, group: &mut Group, waiting: Option<&Receiver<Request>>) -> Result<()> {
         self.begin_with_unstored()?;
         let began = Instant::now();
         let mut done = 0;
@@ -190,7 +190,7 @@ impl Worker {
 
     /// Each operation has its own savepoint, so that one which fails leaves the others unharmed. An error is one of the
     /// transaction as a whole.
-    pub(super) fn perform(&self, operation: &mut dyn Operation) -> Result<(), StoreError> {
+    pub(super) fn perform(&self, operation: &mut dyn Operation) -> Result<()> {
         execute(&self.db, "SAVEPOINT operation", [])?;
         if !operation.perform(&self.db) {
             self.figures.failures.fetch_add(1, Ordering::Relaxed);
@@ -205,7 +205,7 @@ impl Worker {
         Ok(())
     }
 
-    fn commit(&mut self, operations: usize) -> Result<(), StoreError> {
+    fn commit(&mut self, operations: usize) -> Result<()> {
         let began = Instant::now();
         let committed = self.db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if let Err(error) = committed {

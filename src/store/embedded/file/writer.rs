@@ -17,7 +17,7 @@ use super::operation::{EndedBy, Pending, Plain, Work};
 use super::readers::job;
 use super::unstored::Listener;
 use super::worker::{Request, Worker};
-use crate::store::{StoreError, StoreStats, TellUnstored};
+use crate::store::{Result, StoreError, StoreStats, TellUnstored};
 
 /// Operations that may wait: some seconds' worth on a slow disk. Beyond that the caller is told at once.
 const QUEUE: usize = 4096;
@@ -33,7 +33,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread, which owns the connection from now on.
-    pub(crate) fn start(db: Connection, mut disk: Disk) -> Result<Self, StoreError> {
+    pub(crate) fn start(db: Connection, mut disk: Disk) -> Result<Self> {
         disk.look();
         let (queue, waiting) = sync_channel(QUEUE);
         let figures = Arc::new(Figures::default());
@@ -49,10 +49,10 @@ impl Writer {
     }
 
     /// Does `work` in a transaction. The answer comes after the commit; an error means that nothing was changed.
-    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let work: Work<F, Plain<T>> = Work::Once(Some(work));
         self.hand_in(work).await
@@ -60,20 +60,20 @@ impl Writer {
 
     /// The same for `work` that ends access. What is kept free on a full disk is given up for it; what cannot be written all
     /// the same is in force until it can be (`StoreError::NotStored`).
-    pub(crate) async fn run_urgent<T, F>(&self, by: EndedBy, work: F) -> Result<T, StoreError>
+    pub(crate) async fn run_urgent<T, F>(&self, by: EndedBy, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: Fn(&Connection) -> Result<T> + Send + 'static,
     {
         let work: Work<Plain<T>, F> = Work::Urgent(by, work);
         self.hand_in(work).await
     }
 
-    async fn hand_in<T, F, G>(&self, work: Work<F, G>) -> Result<T, StoreError>
+    async fn hand_in<T, F, G>(&self, work: Work<F, G>) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-        G: Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        G: Fn(&Connection) -> Result<T> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
         let operation = Box::new(Pending::new(work, caller));
@@ -90,10 +90,10 @@ impl Writer {
     }
 
     /// Reads from the store as it will be once all that is in force is stored.
-    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let (job, answer) = job(work);
         if self.queue.as_ref().is_none_or(|queue| queue.try_send(Request::Read(job)).is_err()) {

@@ -8,8 +8,8 @@ use super::words::{parse_disabled, status_word};
 use super::{audit, grants, logins, names, sessions};
 use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
 use crate::store::{
-    Account, AccountStatus, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, SetupLink, StoreError,
-    Update,
+    Account, AccountStatus, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, Result, SetupLink,
+    StoreError, Update,
 };
 
 const COLUMNS: &str = "no, tenant, subject, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
@@ -24,7 +24,7 @@ fn is_disabled(status: AccountStatus) -> bool {
     }
 }
 
-fn read(c: &mut Columns<'_>) -> Result<(i64, Account), StoreError> {
+fn read(c: &mut Columns<'_>) -> Result<(i64, Account)> {
     let no = c.no()?;
     let account = Account {
         tenant: c.tenant()?,
@@ -40,27 +40,23 @@ fn read(c: &mut Columns<'_>) -> Result<(i64, Account), StoreError> {
     Ok((no, opened(account, c.number()?, "an account")?))
 }
 
-pub(crate) fn find_by_name(db: &Connection, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError> {
+pub(crate) fn find_by_name(db: &Connection, tenant: &TenantId, name: &str) -> Result<Option<Account>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND name = ?2");
     Ok(row::one(db, &sql, params![tenant, name], read)?.map(|(_, account)| account))
 }
 
-pub(crate) fn find(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &Subject,
-) -> Result<Option<(i64, Account)>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, subject: &Subject) -> Result<Option<(i64, Account)>> {
     row::one(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 AND subject = ?2"), params![tenant, subject], read)
 }
 
 /// Returns the number of the account that a new row is about.
-pub(crate) fn number(db: &Connection, tenant: &TenantId, subject: &Subject) -> Result<i64, StoreError> {
+pub(crate) fn number(db: &Connection, tenant: &TenantId, subject: &Subject) -> Result<i64> {
     let sql = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     row::one(db, sql, params![tenant, subject], |c| c.no())?
         .ok_or_else(|| StoreError::Conflict("the account is not in the store".to_owned()))
 }
 
-fn save(db: &Connection, no: i64, account: &Account) -> Result<(), StoreError> {
+fn save(db: &Connection, no: i64, account: &Account) -> Result<()> {
     execute_once(
         db,
         "UPDATE account SET password = ?2, status = ?3, failed_logins = ?4, last_failed_at = ?5, password_set_at = ?6, seal = ?7
@@ -78,7 +74,7 @@ fn save(db: &Connection, no: i64, account: &Account) -> Result<(), StoreError> {
 }
 
 /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes (RT-14).
-fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Result<(), StoreError> {
+fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Result<()> {
     execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
     grants::end_all(db, &account.tenant, Some(&account.subject), None, at)?;
     Ok(())
@@ -90,7 +86,7 @@ pub(crate) fn put_password(
     subject: &Subject,
     new: NewPassword,
     row: &AuditRow,
-) -> Result<Update, StoreError> {
+) -> Result<Update> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
     let at = new.at;
     let account = replace_password(db, no, account, new)?;
@@ -99,7 +95,7 @@ pub(crate) fn put_password(
     Ok(Update::Done)
 }
 
-fn replace_password(db: &Connection, no: i64, account: Account, new: NewPassword) -> Result<Account, StoreError> {
+fn replace_password(db: &Connection, no: i64, account: Account, new: NewPassword) -> Result<Account> {
     let account = Account { password: Some(new.phc), password_set_at: Some(new.at), failed_logins: 0, ..account };
     save(db, no, &account)?;
     logins::forget_failures(db, &account.tenant, &new.name)?;
@@ -112,7 +108,7 @@ pub(crate) fn change_password(
     subject: &Subject,
     change: PasswordChange,
     row: &AuditRow,
-) -> Result<Update, StoreError> {
+) -> Result<Update> {
     let is_as_compared = |a: &Account| a.password.as_deref() == Some(change.old_phc.as_str()) && !is_disabled(a.status);
     let Some((no, account)) = find(db, tenant, subject)?.filter(|(_, account)| is_as_compared(account)) else {
         return Ok(Update::NotFound);
@@ -132,12 +128,7 @@ pub(crate) fn change_password(
 }
 
 /// Removes an account; what hangs on it goes with it.
-pub(crate) fn delete(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &Subject,
-    row: &AuditRow,
-) -> Result<Update, StoreError> {
+pub(crate) fn delete(db: &Connection, tenant: &TenantId, subject: &Subject, row: &AuditRow) -> Result<Update> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
     // First, so that each grant that stood is announced.
     end_access(db, no, &account, row.at)?;
@@ -148,7 +139,7 @@ pub(crate) fn delete(
     Ok(Update::Done)
 }
 
-pub(crate) fn insert(db: &Connection, account: &Account) -> Result<Insertion, StoreError> {
+pub(crate) fn insert(db: &Connection, account: &Account) -> Result<Insertion> {
     let known = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     let is_known = row::one(db, known, params![account.tenant, account.subject], |c| c.no())?.is_some();
     if is_known || names::is_of_another(db, &account.tenant, &account.name, &account.subject)? {
@@ -173,7 +164,7 @@ pub(crate) fn insert(db: &Connection, account: &Account) -> Result<Insertion, St
     Ok(Insertion::Inserted)
 }
 
-fn read_link(c: &mut Columns<'_>) -> Result<SetupLink, StoreError> {
+fn read_link(c: &mut Columns<'_>) -> Result<SetupLink> {
     let link = SetupLink {
         hash: c.hash()?,
         tenant: c.tenant()?,
@@ -189,13 +180,13 @@ pub(crate) fn find_link(
     tenant: &TenantId,
     hash: &TokenHash,
     now: Timestamp,
-) -> Result<Option<SetupLink>, StoreError> {
+) -> Result<Option<SetupLink>> {
     let sql = format!("{SELECT_LINK} WHERE l.tenant = ?1 AND l.hash = ?2 AND l.expires_at > ?3");
     row::one(db, &sql, params![tenant, hash, now], read_link)
 }
 
 /// Lists the accounts of a tenant, oldest first.
-pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Account>, StoreError> {
+pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Account>> {
     row::all(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no"), [tenant], |c| Ok(read(c)?.1))
 }
 
@@ -206,7 +197,7 @@ pub(crate) fn set_disabled(
     subject: &Subject,
     disabled: bool,
     row: &AuditRow,
-) -> Result<Update, StoreError> {
+) -> Result<Update> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
     let status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
     if !disabled && account.status == status {
@@ -229,7 +220,7 @@ pub(crate) fn rename(
     subject: &Subject,
     name: String,
     row: &AuditRow,
-) -> Result<Renaming, StoreError> {
+) -> Result<Renaming> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Renaming::NotFound) };
     if names::is_of_another(db, tenant, &name, subject)? {
         return Ok(Renaming::Taken);
@@ -251,7 +242,7 @@ pub(crate) fn rehash(
     subject: &Subject,
     old_phc: &str,
     new_phc: String,
-) -> Result<Update, StoreError> {
+) -> Result<Update> {
     let unchanged = find(db, tenant, subject)?.filter(|(_, a)| a.password.as_deref() == Some(old_phc));
     let Some((no, account)) = unchanged else { return Ok(Update::NotFound) };
     save(db, no, &Account { password: Some(new_phc), ..account })?;
@@ -259,7 +250,7 @@ pub(crate) fn rehash(
 }
 
 /// Puts a link in the place of those that its account had.
-pub(crate) fn put_link(db: &Connection, link: &SetupLink, row: &AuditRow) -> Result<(), StoreError> {
+pub(crate) fn put_link(db: &Connection, link: &SetupLink, row: &AuditRow) -> Result<()> {
     let account_no = number(db, &link.tenant, &link.subject)?;
     execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [account_no])?;
     execute_once(
@@ -271,7 +262,7 @@ pub(crate) fn put_link(db: &Connection, link: &SetupLink, row: &AuditRow) -> Res
 }
 
 /// Reads every account and link, to see whether it can be read.
-pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let mut found = row::unreadable(db, &format!("SELECT {COLUMNS}"), "account", |c| read(c).map(drop))?;
     found.extend(row::unreadable(db, SELECT_LINK, "set-password link", |c| read_link(c).map(drop))?);
     Ok(found)

@@ -9,12 +9,12 @@ use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, Timestamp};
 use crate::store::audit_query::LOOKED_AT;
 use crate::store::change_log::CHANGES_AT_ONCE;
 use crate::store::{
-    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, Change, ChangeSeq, Changes, Pruned, StoreError,
-    limits,
+    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, Change, ChangeSeq, Changes, Pruned, Result,
+    StoreError, limits,
 };
 
 /// Adds a row, in the transaction of its deed.
-pub(crate) fn append(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
+pub(crate) fn append(db: &Connection, row: &AuditRow) -> Result<()> {
     let row = limits::audit(row.clone());
     execute_once(
         db,
@@ -40,7 +40,7 @@ pub(crate) fn append(db: &Connection, row: &AuditRow) -> Result<(), StoreError> 
 }
 
 /// Adds a change, in the transaction of its cause.
-pub(crate) fn announce(db: &Connection, at: Timestamp, change: &Change) -> Result<(), StoreError> {
+pub(crate) fn announce(db: &Connection, at: Timestamp, change: &Change) -> Result<()> {
     execute_once(
         db,
         "INSERT INTO change_log (at, tenant, kind, key) VALUES (?1, ?2, ?3, ?4)",
@@ -51,7 +51,7 @@ pub(crate) fn announce(db: &Connection, at: Timestamp, change: &Change) -> Resul
 const COLUMNS: &str =
     "no, at, tenant, event, actor, subject, client_id, resource, scopes, address, target, reason, request_id";
 
-fn read(c: &mut Columns<'_>) -> Result<(u64, AuditRow), StoreError> {
+fn read(c: &mut Columns<'_>) -> Result<(u64, AuditRow)> {
     let number = c.number()?;
     let row = AuditRow {
         at: c.moment()?,
@@ -78,13 +78,7 @@ pub(crate) enum Order {
 }
 
 /// Reads a page of the rows that a filter wants.
-pub(crate) fn page(
-    db: &Connection,
-    filter: &AuditFilter,
-    order: Order,
-    from: u64,
-    limit: u32,
-) -> Result<AuditPage, StoreError> {
+pub(crate) fn page(db: &Connection, filter: &AuditFilter, order: Order, from: u64, limit: u32) -> Result<AuditPage> {
     let (beyond, direction) = match order {
         Order::OldestFirst => (">", "ASC"),
         Order::NewestFirst => ("<", "DESC"),
@@ -120,19 +114,19 @@ pub(crate) fn page(
 }
 
 /// Reads the position of the newest row.
-pub(crate) fn newest(db: &Connection) -> Result<u64, StoreError> {
+pub(crate) fn newest(db: &Connection) -> Result<u64> {
     row::number(db, "SELECT coalesce(max(no), 0) FROM audit")
 }
 
 /// Reads of a stretch of rows before a position the first one's position and the newest time.
-pub(crate) fn stretch_before(db: &Connection, before: i64) -> Result<Option<(u64, Timestamp)>, StoreError> {
+pub(crate) fn stretch_before(db: &Connection, before: i64) -> Result<Option<(u64, Timestamp)>> {
     let sql = "SELECT min(no), max(at) FROM (SELECT no, at FROM audit WHERE no < ?1 ORDER BY no DESC LIMIT ?2)";
     let found = row::one(db, sql, params![before, LOOKED_AT], |c| Ok(c.optional_number()?.zip(c.optional_moment()?)))?;
     Ok(found.flatten())
 }
 
 /// Does one step of pruning; `row` is written when it removes anything.
-pub(crate) fn prune(db: &Connection, keep: &AuditRetention, row: Option<&AuditRow>) -> Result<Pruned, StoreError> {
+pub(crate) fn prune(db: &Connection, keep: &AuditRetention, row: Option<&AuditRow>) -> Result<Pruned> {
     let pruned = retention::step(db, keep)?;
     if pruned.rows > 0 {
         row.map_or(Ok(()), |row| append(db, row))?;
@@ -140,25 +134,25 @@ pub(crate) fn prune(db: &Connection, keep: &AuditRetention, row: Option<&AuditRo
     Ok(pruned)
 }
 
-fn read_change(c: &mut Columns<'_>) -> Result<(ChangeSeq, Change), StoreError> {
+fn read_change(c: &mut Columns<'_>) -> Result<(ChangeSeq, Change)> {
     let (seq, tenant, kind, key) = (c.number()?, c.tenant()?, c.text()?, c.text()?);
     let change = Change::parse(tenant, kind, key);
     Ok((seq, change.ok_or_else(|| StoreError::Corrupt(format!("change {seq} cannot be read")))?))
 }
 
 /// Not max(seq): the newest rows may have been swept, and the number must not go back.
-pub(crate) fn newest_change(db: &Connection) -> Result<ChangeSeq, StoreError> {
+pub(crate) fn newest_change(db: &Connection) -> Result<ChangeSeq> {
     row::number(db, "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'change_log'")
 }
 
 /// Reads all changes after a position.
-pub(crate) fn changes_since(db: &Connection, after: ChangeSeq) -> Result<Vec<Change>, StoreError> {
+pub(crate) fn changes_since(db: &Connection, after: ChangeSeq) -> Result<Vec<Change>> {
     let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq";
     row::all(db, sql, [storable(after)], |c| Ok(read_change(c)?.1))
 }
 
 /// Reads the changes after a position, at most `CHANGES_AT_ONCE`.
-pub(crate) fn changes_after(db: &Connection, after: ChangeSeq) -> Result<Changes, StoreError> {
+pub(crate) fn changes_after(db: &Connection, after: ChangeSeq) -> Result<Changes> {
     let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let limit = u32::try_from(CHANGES_AT_ONCE).unwrap_or(u32::MAX);
     let found = row::all(db, sql, params![storable(after), limit], read_change)?;

@@ -11,7 +11,7 @@ use crate::oauth::{
     TokenHash,
 };
 use crate::store::record::{rotated_secrets, was_just_used};
-use crate::store::{AuditRow, Change, StoreError, Update};
+use crate::store::{AuditRow, Change, Result, StoreError, Update};
 
 pub(super) const COLUMNS: &str =
     "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, document_fetched_at,
@@ -26,7 +26,7 @@ const fn source_word(document: Option<DocumentAge>) -> Option<&'static str> {
     }
 }
 
-fn parse_source(word: Option<&str>) -> Result<DocumentSource, StoreError> {
+fn parse_source(word: Option<&str>) -> Result<DocumentSource> {
     match word {
         None => Ok(DocumentSource::Fetched),
         Some("shipped") => Ok(DocumentSource::Shipped),
@@ -42,7 +42,7 @@ pub(crate) struct Found {
     metadata: String,
 }
 
-pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreError> {
+pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found> {
     let no = c.no()?;
     let secrets =
         row::all(db, "SELECT hash, until FROM client_secret WHERE client_no = ?1 ORDER BY position", [no], |c| {
@@ -71,38 +71,38 @@ pub(super) fn read(db: &Connection, c: &mut Columns<'_>) -> Result<Found, StoreE
     Ok(Found { no, client, metadata })
 }
 
-pub(crate) fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<Found>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<Option<Found>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND client_id = ?2");
     row::one(db, &sql, params![tenant, id], |c| read(db, c))
 }
 
 /// Lists all clients of a tenant, oldest first.
-pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 ORDER BY no");
     row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
 }
 
 /// Lists those that an operator added, oldest first.
-pub(crate) fn list_of_operators(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>, StoreError> {
+pub(crate) fn list_of_operators(db: &Connection, tenant: &TenantId) -> Result<Vec<Client>> {
     // The word itself, not a parameter: an index holds the operators' clients alone.
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND origin = 'manual' ORDER BY no");
     row::all(db, &sql, [tenant], |c| Ok(read(db, c)?.client))
 }
 
 /// Reads every client, to see whether it can be read.
-pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, &format!("SELECT {COLUMNS}"), "client", |c| read(db, c).map(drop))
 }
 
 /// Returns the number of the client that a new row is about.
-pub(crate) fn number(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<i64, StoreError> {
+pub(crate) fn number(db: &Connection, tenant: &TenantId, id: &ClientId) -> Result<i64> {
     let sql = "SELECT no FROM client WHERE tenant = ?1 AND client_id = ?2";
     row::one(db, sql, params![tenant, id], |c| c.no())?
         .ok_or_else(|| StoreError::Conflict("the client is not in the store".to_owned()))
 }
 
 /// Remembers when the client was last used, at most once a minute.
-pub(crate) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<()> {
     let last = row::one(db, "SELECT last_used_at FROM client WHERE no = ?1", [no], |c| c.optional_moment())?;
     if !was_just_used(last.flatten(), now) {
         execute(db, "UPDATE client SET last_used_at = ?2 WHERE no = ?1", params![no, now])?;
@@ -115,7 +115,7 @@ pub(crate) fn registration(client: &Client) -> Option<TokenHash> {
     client.metadata.registration_hash().filter(|_| client.origin == ClientOrigin::Registered)
 }
 
-pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<(), StoreError> {
+pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result<()> {
     let registration = registration(client);
     if let Some(hash) = &registration {
         // Only a hash that `registrations::find_registered` did not believe can still be there.
@@ -146,7 +146,7 @@ pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str) -> Result
     put_secrets(db, db.last_insert_rowid(), client)
 }
 
-fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<(), StoreError> {
+fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<()> {
     execute(db, "DELETE FROM client_secret WHERE client_no = ?1", [no])?;
     for (position, secret) in (0u32..).zip(&client.secrets) {
         execute_once(
@@ -158,7 +158,7 @@ fn put_secrets(db: &Connection, no: i64, client: &Client) -> Result<(), StoreErr
     Ok(())
 }
 
-fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(), StoreError> {
+fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<()> {
     execute_once(
         db,
         "UPDATE client SET metadata = ?2, status = ?3, document_fetched_at = ?4, document_fresh_until = ?5,
@@ -176,12 +176,7 @@ fn update(db: &Connection, no: i64, client: &Client, metadata: &str) -> Result<(
     )
 }
 
-pub(crate) fn put_document(
-    db: &Connection,
-    client: Client,
-    metadata: &str,
-    void_consents: bool,
-) -> Result<(), StoreError> {
+pub(crate) fn put_document(db: &Connection, client: Client, metadata: &str, void_consents: bool) -> Result<()> {
     let Some(found) = find(db, &client.tenant, &client.id)? else { return insert(db, &client, metadata) };
     if found.client.origin != ClientOrigin::MetadataDocument {
         return Err(StoreError::Conflict("the id belongs to a client that is not known by a document".to_owned()));
@@ -194,12 +189,7 @@ pub(crate) fn put_document(
 }
 
 /// Remembers that a client's document was fetched and says what it said before.
-pub(crate) fn note_age(
-    db: &Connection,
-    tenant: &TenantId,
-    id: &ClientId,
-    age: DocumentAge,
-) -> Result<Update, StoreError> {
+pub(crate) fn note_age(db: &Connection, tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Result<Update> {
     let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
     update(db, found.no, &Client { document: Some(age), ..found.client }, &found.metadata)?;
     Ok(Update::Done)
@@ -212,7 +202,7 @@ pub(crate) fn set_disabled(
     id: &ClientId,
     disabled: bool,
     row: &AuditRow,
-) -> Result<Update, StoreError> {
+) -> Result<Update> {
     let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
     if !disabled && !found.client.disabled {
         return Ok(Update::Done);
@@ -233,7 +223,7 @@ pub(crate) fn rotate_secret(
     new: ClientSecretHash,
     previous_until: Timestamp,
     row: &AuditRow,
-) -> Result<Update, StoreError> {
+) -> Result<Update> {
     let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
     let secrets = rotated_secrets(&found.client.secrets, new, previous_until, row.at);
     let client = Client { secrets, ..found.client };
@@ -244,14 +234,14 @@ pub(crate) fn rotate_secret(
 }
 
 /// Removes the secrets that have ended by `now`; how many clients had one.
-pub(super) fn remove_ended_secrets(db: &Connection, now: Timestamp) -> Result<usize, StoreError> {
+pub(super) fn remove_ended_secrets(db: &Connection, now: Timestamp) -> Result<usize> {
     change_secrets(db, "s.until <= ?1", now, |secrets| {
         secrets.retain(|secret| secret.until.is_none_or(|until| now < until));
     })
 }
 
 /// Lets secrets that would end later than `bound` end at `latest`; how many clients had one.
-pub(crate) fn shorten_secrets(db: &Connection, bound: Timestamp, latest: Timestamp) -> Result<usize, StoreError> {
+pub(crate) fn shorten_secrets(db: &Connection, bound: Timestamp, latest: Timestamp) -> Result<usize> {
     change_secrets(db, "s.until > ?1", bound, |secrets| {
         secrets.iter_mut().for_each(|secret| secret.shorten(bound, latest));
     })
@@ -263,7 +253,7 @@ fn change_secrets(
     condition: &str,
     moment: Timestamp,
     change: impl Fn(&mut Vec<ClientSecretHash>),
-) -> Result<usize, StoreError> {
+) -> Result<usize> {
     let sql = format!(
         "SELECT DISTINCT c.tenant, c.client_id FROM client_secret s JOIN client c ON c.no = s.client_no WHERE {condition}"
     );
@@ -280,7 +270,7 @@ fn change_secrets(
 
 /// Makes metadata documents that were fetched after `latest` as old as if they had been fetched at `now`, and no longer
 /// fresh; how many.
-pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Timestamp) -> Result<usize> {
     let sql = "SELECT tenant, client_id FROM client WHERE document_fetched_at > ?1";
     let clients = row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.client()?)))?;
     for (tenant, id) in &clients {
@@ -292,7 +282,7 @@ pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Times
 }
 
 /// Removes a client; its grants, codes, tokens, consents and interactions go with it by foreign key.
-pub(crate) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &AuditRow) -> Result<Update, StoreError> {
+pub(crate) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &AuditRow) -> Result<Update> {
     let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
     if execute(db, sql, params![tenant, id])? == 0 {
         return Ok(Update::NotFound);

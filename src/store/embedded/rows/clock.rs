@@ -7,7 +7,7 @@ use super::seal::Sealed;
 use super::{audit, clients, grants, sessions, tokens};
 use crate::oauth::Timestamp;
 use crate::store::clock::{AHEAD, put_back};
-use crate::store::{AuditRow, Change, ClockNote, StoreError};
+use crate::store::{AuditRow, Change, ClockNote, Result};
 
 /// What was made later than ?1 and need not be kept.
 const MADE_AFTER: [&str; 5] = [
@@ -29,7 +29,7 @@ const MOVED_BACK: [&str; 5] = [
 ];
 
 /// Does what has to be done when the clock turns out to have been ahead; how many rows that changed.
-pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Result<u64> {
     let latest = now.plus(AHEAD);
     let mut changed = clients::remove_ended_secrets(db, told)?;
     let sql = "SELECT tenant, hash FROM access_token WHERE issued_at > ?1";
@@ -75,20 +75,20 @@ pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Res
 }
 
 /// Reads what is noted; in a store that has no note yet, the time of its newest audit row.
-pub(crate) fn note(db: &Connection) -> Result<Option<ClockNote>, StoreError> {
+pub(crate) fn note(db: &Connection) -> Result<Option<ClockNote>> {
     let sql = "SELECT seen_at, accepted_at FROM clock UNION ALL
         SELECT * FROM (SELECT at, NULL FROM audit ORDER BY no DESC LIMIT 1) LIMIT 1";
     row::one(db, sql, [], |c| Ok(ClockNote { seen_at: c.moment()?, accepted_at: c.optional_moment()? }))
 }
 
 /// Notes the time.
-pub(crate) fn note_seen(db: &Connection, seen: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn note_seen(db: &Connection, seen: Timestamp) -> Result<()> {
     let sql = "INSERT INTO clock (one, seen_at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET seen_at = ?1";
     execute_once(db, sql, [seen])
 }
 
 /// Notes the time as one that an operator has accepted.
-pub(crate) fn accept(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
+pub(crate) fn accept(db: &Connection, row: &AuditRow) -> Result<()> {
     let sql = "INSERT INTO clock (one, seen_at, accepted_at) VALUES (1, ?1, ?1)
         ON CONFLICT (one) DO UPDATE SET seen_at = ?1, accepted_at = ?1";
     execute_once(db, sql, [row.at])?;

@@ -6,7 +6,7 @@ use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
 use super::{accounts, audit, clients, grants, interactions, sessions, tokens};
 use crate::oauth::{CodeChallenge, CodeRecord, CodeVerdict, GrantId, RedirectUri, TenantId, TokenHash};
-use crate::store::{AuditRow, Consent, InteractionStep, RedeemCode, Redemption, StoreError, Update};
+use crate::store::{AuditRow, Consent, InteractionStep, RedeemCode, Redemption, Result, StoreError, Update};
 
 /// RFC 7636 4.3: the only method this server knows.
 const METHOD: &str = "S256";
@@ -26,7 +26,7 @@ pub(crate) struct Found {
     pub(crate) code: CodeRecord,
 }
 
-fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
+fn read(c: &mut Columns<'_>) -> Result<Found> {
     let (no, client_no, account_no, enabled) = (c.no()?, c.no()?, c.no()?, c.flag()?);
     let method_is_known = c.text()? == METHOD;
     let code = CodeRecord {
@@ -56,13 +56,13 @@ fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
     Ok(Found { no, client_no, account_no, enabled, code: CodeRecord { challenge, ..code } })
 }
 
-pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<Found>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<Found>> {
     let sql = format!("{SELECT} WHERE substr(k.hash, 1, 8) = substr(?2, 1, 8) AND k.hash = ?2 AND k.tenant = ?1");
     row::one(db, &sql, params![tenant, hash], read)
 }
 
 /// Reads every code, to see whether it can be read.
-pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, SELECT, "authorization code", |c| {
         let intact = read(c)?.code.challenge.is_some();
         intact.then_some(()).ok_or_else(|| StoreError::Corrupt("a code does not match its seal".to_owned()))
@@ -76,7 +76,7 @@ pub(crate) fn insert(
     interaction: &TokenHash,
     remember: Option<&Consent>,
     audit: &AuditRow,
-) -> Result<Update, StoreError> {
+) -> Result<Update> {
     let waiting = interactions::find(db, &code.tenant, interaction, code.issued_at)?;
     let Some(waiting) = waiting.filter(|i| i.step == InteractionStep::Consent) else { return Ok(Update::NotFound) };
     // Logging out or a new password between showing the page and approving it takes the approval back.
@@ -129,7 +129,7 @@ pub(crate) fn insert(
 }
 
 /// Judges a code and does what the verdict says.
-pub(crate) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption, StoreError> {
+pub(crate) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption> {
     let Some(found) = find(db, &request.tenant, &request.code)? else { return Ok(Redemption::Unknown) };
     match found.code.judge(&request.presented, request.now) {
         CodeVerdict::Redeem if found.enabled => issue(db, request, found),
@@ -157,7 +157,7 @@ pub(crate) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption
 }
 
 /// Returns the grant that has to end because a code was used before, if it stands.
-pub(crate) fn replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>, StoreError> {
+pub(crate) fn replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>> {
     let found = find(db, &request.tenant, &request.code)?;
     let is_replay = |found: &Found| found.code.judge(&request.presented, request.now) == CodeVerdict::Replayed;
     let Some(found) = found.filter(is_replay) else { return Ok(None) };
@@ -166,14 +166,14 @@ pub(crate) fn replayed(db: &Connection, request: &RedeemCode) -> Result<Option<G
 }
 
 /// Ends that grant; which, if it stood.
-pub(crate) fn end_replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>, StoreError> {
+pub(crate) fn end_replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>> {
     let Some(grant) = replayed(db, request)? else { return Ok(None) };
     grants::end(db, &request.tenant, grant, request.now)?;
     audit::append(db, &request.replayed(grant))?;
     Ok(Some(grant))
 }
 
-fn issue(db: &Connection, request: &RedeemCode, found: Found) -> Result<Redemption, StoreError> {
+fn issue(db: &Connection, request: &RedeemCode, found: Found) -> Result<Redemption> {
     let grant = request.grant(&found.code);
     let token = request.access.record(&grant, request.now);
     let grant_no = grants::insert(db, &grant, found.client_no, found.account_no)?;

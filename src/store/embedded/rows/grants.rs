@@ -7,7 +7,7 @@ use super::seal::{Sealed, opened};
 use super::{audit, sessions};
 use crate::oauth::{ClientId, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp};
 use crate::store::outcome::Ended;
-use crate::store::{Change, StoreError};
+use crate::store::{Change, Result, StoreError};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
@@ -23,7 +23,7 @@ pub(crate) struct Found {
     pub(crate) grant: Grant,
 }
 
-fn read(c: &mut Columns<'_>) -> Result<Found, StoreError> {
+fn read(c: &mut Columns<'_>) -> Result<Found> {
     let (no, client_no, enabled) = (c.no()?, c.no()?, c.flag()?);
     let grant = Grant {
         id: c.grant()?,
@@ -59,7 +59,7 @@ pub(super) const fn stored_mark(first_use: FirstUse) -> Option<u8> {
     }
 }
 
-pub(crate) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Option<Found>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Option<Found>> {
     row::one(db, &format!("{SELECT} WHERE g.tenant = ?1 AND g.id = ?2"), params![tenant, id], read)
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn list(
     subject: Option<&Subject>,
     client: Option<&ClientId>,
     now: Timestamp,
-) -> Result<Vec<Grant>, StoreError> {
+) -> Result<Vec<Grant>> {
     let parties = of_parties(subject, client);
     let sql = format!(
         "{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?4 AND g.idle_until > ?4
@@ -80,12 +80,12 @@ pub(crate) fn list(
 }
 
 /// Reads every grant, to see whether it can be read.
-pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, SELECT, "grant", |c| read(c).map(drop))
 }
 
 /// Adds a grant; its number.
-pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no: i64) -> Result<i64, StoreError> {
+pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no: i64) -> Result<i64> {
     execute_once(
         db,
         "INSERT INTO grants (tenant, id, client_no, account_no, resource, scopes, authenticated_at, created_at,
@@ -115,7 +115,7 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
 }
 
 /// Revokes a grant that was just read and not yet revoked: tokens out, change out.
-fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<(), StoreError> {
+fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<()> {
     let ended = Grant { revoked_at: Some(at), ..found.grant };
     execute_once(
         db,
@@ -135,7 +135,7 @@ fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<(), StoreEr
 }
 
 /// Revokes a grant; whether it stood.
-pub(crate) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp) -> Result<bool, StoreError> {
+pub(crate) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp) -> Result<bool> {
     match find(db, tenant, id)?.filter(|found| found.grant.revoked_at.is_none()) {
         Some(found) => end_found(db, found, at).map(|()| true),
         None => Ok(false),
@@ -164,7 +164,7 @@ pub(crate) fn end_all(
     subject: Option<&Subject>,
     client: Option<&ClientId>,
     at: Timestamp,
-) -> Result<Ended, StoreError> {
+) -> Result<Ended> {
     let parties = of_parties(subject, client);
     let params = params![tenant, subject, client];
     let mut others =
@@ -182,7 +182,7 @@ pub(crate) fn end_all(
 
 /// Ends every grant of a store that was put back from a backup; how many. Nobody follows such a store yet, so nothing is
 /// announced. A grant that cannot be read goes altogether, or it would stand.
-pub(crate) fn end_every(db: &Connection, at: Timestamp) -> Result<u64, StoreError> {
+pub(crate) fn end_every(db: &Connection, at: Timestamp) -> Result<u64> {
     let (mut last, mut count) = (0, 0_u64);
     loop {
         let sql = "SELECT no FROM grants WHERE no > ?1 AND revoked_at IS NULL ORDER BY no LIMIT 1000";

@@ -8,14 +8,14 @@ use super::seal::{Sealed, opened};
 use super::words::{parse_step, step_word};
 use crate::oauth::{ClientId, TenantId, Timestamp, TokenHash};
 use crate::store::pending::{Holder, Place};
-use crate::store::{Interaction, InteractionStep, PendingLimits, Source, StoreError, Update};
+use crate::store::{Interaction, InteractionStep, PendingLimits, Result, Source, StoreError, Update};
 
 const SELECT: &str =
     "SELECT i.id, i.cookie, i.tenant, c.client_id, i.request, i.step, i.session_hash, i.source, i.host,
         i.created_at, i.expires_at, i.seal
     FROM interaction i LEFT JOIN client c ON c.no = i.client_no";
 
-fn read(c: &mut Columns<'_>) -> Result<Interaction, StoreError> {
+fn read(c: &mut Columns<'_>) -> Result<Interaction> {
     let interaction = Interaction {
         id: c.hash()?,
         cookie: c.hash()?,
@@ -35,7 +35,7 @@ fn read(c: &mut Columns<'_>) -> Result<Interaction, StoreError> {
 }
 
 /// Rows from before hosts were stored have none.
-fn source(site: &str, host: &str) -> Result<Source, StoreError> {
+fn source(site: &str, host: &str) -> Result<Source> {
     match (host.parse(), site.parse()) {
         (Ok(host), Ok(site)) => Ok(Source { host, site }),
         _ => Err(StoreError::Corrupt("the source of a pending authorization is not an address".to_owned())),
@@ -43,18 +43,13 @@ fn source(site: &str, host: &str) -> Result<Source, StoreError> {
 }
 
 /// Finds one that has not expired, whichever step it is at.
-pub(crate) fn find(
-    db: &Connection,
-    tenant: &TenantId,
-    id: &TokenHash,
-    now: Timestamp,
-) -> Result<Option<Interaction>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>> {
     let sql = format!("{SELECT} WHERE i.tenant = ?1 AND i.id = ?2 AND i.expires_at > ?3");
     row::one(db, &sql, params![tenant, id, now], read)
 }
 
 /// Reads every one, to see whether it can be read.
-pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let mut found = row::unreadable(db, SELECT, "pending authorization", |c| read(c).map(drop))?;
     let counted = "SELECT pool, site, host, sum(weight), max(no) FROM interaction_place GROUP BY pool, site, host
         UNION ALL SELECT pool, site, '', sum(weight), max(no) FROM interaction_place GROUP BY pool, site
@@ -70,7 +65,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(found)
 }
 
-pub(crate) fn insert(db: &Connection, interaction: &Interaction, limits: &PendingLimits) -> Result<(), StoreError> {
+pub(crate) fn insert(db: &Connection, interaction: &Interaction, limits: &PendingLimits) -> Result<()> {
     let client = interaction.client.as_ref();
     let client_no = client.map(|client| clients::number(db, &interaction.tenant, client)).transpose()?;
     let place = Place::of(interaction);
@@ -107,7 +102,7 @@ pub(crate) fn advance(
     next: InteractionStep,
     session: Option<TokenHash>,
     limits: Option<&PendingLimits>,
-) -> Result<Update, StoreError> {
+) -> Result<Update> {
     let advanced = Interaction { step: next, session: session.or(interaction.session), ..interaction.clone() };
     let place = Place::of(&advanced);
     if let Some(limits) = limits
@@ -146,7 +141,7 @@ impl Key {
 }
 
 /// Counts one for its holder.
-fn take(db: &Connection, no: i64, place: &Place, step: InteractionStep) -> Result<(), StoreError> {
+fn take(db: &Connection, no: i64, place: &Place, step: InteractionStep) -> Result<()> {
     let Key { pool, site, host } = Key::of(&place.holder);
     execute_once(
         db,
@@ -156,7 +151,7 @@ fn take(db: &Connection, no: i64, place: &Place, step: InteractionStep) -> Resul
 }
 
 /// Removes as many as are too many for one more to stay within its limits.
-fn make_room(db: &Connection, place: &Place, limits: &PendingLimits) -> Result<(), StoreError> {
+fn make_room(db: &Connection, place: &Place, limits: &PendingLimits) -> Result<()> {
     let Key { pool, site, host } = Key::of(&place.holder);
     let fits = |site: &str, host: &str, limit: u64| {
         let sql = "SELECT weight FROM interaction_weight WHERE pool = ?1 AND site = ?2 AND host = ?3";
@@ -182,7 +177,7 @@ fn make_room(db: &Connection, place: &Place, limits: &PendingLimits) -> Result<(
 }
 
 /// Removes one of the host that holds the most at a site.
-fn remove_at_site(db: &Connection, pool: &str, site: &str) -> Result<(), StoreError> {
+fn remove_at_site(db: &Connection, pool: &str, site: &str) -> Result<()> {
     let heaviest = "SELECT host FROM interaction_weight
         WHERE pool = ?1 AND site = ?2 AND host <> '' ORDER BY weight DESC, newest LIMIT 1";
     match row::one(db, heaviest, [pool, site], |c| Ok(c.text()?.to_owned()))? {
@@ -192,7 +187,7 @@ fn remove_at_site(db: &Connection, pool: &str, site: &str) -> Result<(), StoreEr
 }
 
 /// Removes one of a host: the oldest that has ended, else the oldest.
-fn remove_first(db: &Connection, pool: &str, site: &str, host: &str) -> Result<(), StoreError> {
+fn remove_first(db: &Connection, pool: &str, site: &str, host: &str) -> Result<()> {
     let first = "SELECT no FROM interaction_place
         WHERE pool = ?1 AND site = ?2 AND host = ?3 ORDER BY ended DESC, no LIMIT 1";
     match execute(db, &format!("DELETE FROM interaction WHERE no = ({first})"), [pool, site, host])? {

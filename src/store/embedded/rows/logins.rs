@@ -5,33 +5,22 @@ use rusqlite::{Connection, params};
 use super::row::{self, execute, execute_once};
 use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp};
 use crate::store::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
-use crate::store::{LoginPlace, StoreError};
+use crate::store::{LoginPlace, Result};
 
 /// How many attempts at a name failed in a row.
-pub(crate) fn failures(
-    db: &Connection,
-    tenant: &TenantId,
-    name: &LoginNameHash,
-    now: Timestamp,
-) -> Result<u32, StoreError> {
+pub(crate) fn failures(db: &Connection, tenant: &TenantId, name: &LoginNameHash, now: Timestamp) -> Result<u32> {
     let sql = "SELECT failures, last_failed_at FROM login_failure WHERE tenant = ?1 AND name = ?2";
     let found = row::one(db, sql, params![tenant, name], |c| Ok((c.small()?, c.moment()?)))?;
     Ok(found.filter(|(_, last)| now < last.plus(LOGIN_FAILURES_KEPT)).map_or(0, |(failures, _)| failures))
 }
 
 /// Ends the count of failures of a name.
-pub(super) fn forget_failures(db: &Connection, tenant: &TenantId, name: &LoginNameHash) -> Result<(), StoreError> {
+pub(super) fn forget_failures(db: &Connection, tenant: &TenantId, name: &LoginNameHash) -> Result<()> {
     execute(db, "DELETE FROM login_failure WHERE tenant = ?1 AND name = ?2", params![tenant, name]).map(drop)
 }
 
 /// Remembers a sign-in from a place, and forgets those of its kind that were not used for longest.
-fn remember(
-    db: &Connection,
-    account_no: i64,
-    tenant: &TenantId,
-    place: LoginPlace,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+fn remember(db: &Connection, account_no: i64, tenant: &TenantId, place: LoginPlace, now: Timestamp) -> Result<()> {
     execute(
         db,
         "INSERT OR REPLACE INTO login_network (account_no, network, tenant, last_login_at) VALUES (?1, ?2, ?3, ?4)",
@@ -55,7 +44,7 @@ pub(crate) fn last_login(
     tenant: &TenantId,
     subject: &str,
     place: LoginPlace,
-) -> Result<Option<Timestamp>, StoreError> {
+) -> Result<Option<Timestamp>> {
     let sql = "SELECT n.last_login_at FROM login_network n JOIN account a ON a.no = n.account_no
         WHERE a.tenant = ?1 AND a.subject = ?2 AND n.network = ?3";
     row::one(db, sql, params![tenant, subject, place.to_stored()], |c| c.moment())
@@ -68,7 +57,7 @@ pub(crate) fn record_failure(
     hash: &LoginNameHash,
     subject: Option<&Subject>,
     now: Timestamp,
-) -> Result<u32, StoreError> {
+) -> Result<u32> {
     let failures = failures(db, tenant, hash, now)?.saturating_add(1);
     execute_once(
         db,
@@ -93,7 +82,7 @@ pub(crate) fn record_success(
     hash: &LoginNameHash,
     places: [LoginPlace; 2],
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     forget_failures(db, tenant, hash)?;
     let account = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     let Some(no) = row::one(db, account, params![tenant, subject], |c| c.no())? else { return Ok(()) };
@@ -107,7 +96,7 @@ pub(crate) fn forget_places(
     tenant: &TenantId,
     subject: &Subject,
     places: &[LoginPlace],
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let sql = "DELETE FROM login_network WHERE network = ?3
         AND account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)";
     places.iter().try_for_each(|place| execute(db, sql, params![tenant, subject, place.to_stored()]).map(drop))

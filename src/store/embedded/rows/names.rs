@@ -4,22 +4,17 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, execute, execute_once};
 use crate::oauth::{Subject, TenantId};
-use crate::store::{Account, StoreError};
+use crate::store::{Account, Result};
 
 /// Returns whether somebody else than `subject` has a name, or had it once.
-pub(super) fn is_of_another(
-    db: &Connection,
-    tenant: &TenantId,
-    name: &str,
-    subject: &Subject,
-) -> Result<bool, StoreError> {
+pub(super) fn is_of_another(db: &Connection, tenant: &TenantId, name: &str, subject: &Subject) -> Result<bool> {
     let sql = "SELECT subject FROM account WHERE tenant = ?1 AND name = ?2 AND subject <> ?3
         UNION ALL SELECT subject FROM former_name WHERE tenant = ?1 AND name = ?2 AND subject <> ?3 LIMIT 1";
     Ok(row::one(db, sql, params![tenant, name, subject], |c| c.subject())?.is_some())
 }
 
 /// Keeps the name of an account for whoever has it.
-pub(super) fn reserve(db: &Connection, account: &Account) -> Result<(), StoreError> {
+pub(super) fn reserve(db: &Connection, account: &Account) -> Result<()> {
     execute_once(
         db,
         "INSERT OR REPLACE INTO former_name (tenant, name, subject) VALUES (?1, ?2, ?3)",
@@ -28,12 +23,12 @@ pub(super) fn reserve(db: &Connection, account: &Account) -> Result<(), StoreErr
 }
 
 /// Ends the keeping of a name that its former owner takes again.
-pub(super) fn release(db: &Connection, tenant: &TenantId, name: &str) -> Result<(), StoreError> {
+pub(super) fn release(db: &Connection, tenant: &TenantId, name: &str) -> Result<()> {
     execute(db, "DELETE FROM former_name WHERE tenant = ?1 AND name = ?2", params![tenant, name]).map(drop)
 }
 
 /// Lists the names that accounts of a tenant had, with whose they were.
-pub(crate) fn former(db: &Connection, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {
+pub(crate) fn former(db: &Connection, tenant: &TenantId) -> Result<Vec<(String, Subject)>> {
     let sql = "SELECT name, subject FROM former_name WHERE tenant = ?1 ORDER BY name";
     row::all(db, sql, [tenant], |c| Ok((c.text()?.to_owned(), c.subject()?)))
 }

@@ -7,10 +7,10 @@ use super::row::execute_once;
 use super::seal::Sealed;
 use super::{audit, clients, grants, tokens};
 use crate::oauth::{AccessTokenRecord, Grant, GrantId, RefreshVerdict};
-use crate::store::{RotateRefresh, Rotation, StoreError};
+use crate::store::{Result, RotateRefresh, Rotation};
 
 /// Judges a refresh token and does what the verdict says.
-pub(crate) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotation, StoreError> {
+pub(crate) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotation> {
     let Some(found) = grants::find(db, &request.tenant, request.grant)? else {
         return Ok(Rotation::Unknown);
     };
@@ -78,25 +78,20 @@ pub(crate) fn rotate(db: &Connection, request: &RotateRefresh) -> Result<Rotatio
 }
 
 /// Returns the family that has to end because a refresh token was used before, if it stands.
-pub(crate) fn reused(db: &Connection, request: &RotateRefresh) -> Result<Option<GrantId>, StoreError> {
+pub(crate) fn reused(db: &Connection, request: &RotateRefresh) -> Result<Option<GrantId>> {
     let grant = grants::find(db, &request.tenant, request.grant)?.map(|found| found.grant);
     let is_reuse = |grant: &Grant| grant.judge_refresh(&request.presented, request.now) == RefreshVerdict::Reused;
     Ok(grant.filter(is_reuse).map(|grant| grant.id))
 }
 
 /// Ends that family; which, if it stood.
-pub(crate) fn end_reused(db: &Connection, request: &RotateRefresh) -> Result<Option<GrantId>, StoreError> {
+pub(crate) fn end_reused(db: &Connection, request: &RotateRefresh) -> Result<Option<GrantId>> {
     let Some(grant) = reused(db, request)? else { return Ok(None) };
     grants::end(db, &request.tenant, grant, request.now)?;
     audit::append(db, &request.reused())?;
     Ok(Some(grant))
 }
 
-fn record(
-    db: &Connection,
-    request: &RotateRefresh,
-    token: &AccessTokenRecord,
-    verdict: RefreshVerdict,
-) -> Result<(), StoreError> {
+fn record(db: &Connection, request: &RotateRefresh, token: &AccessTokenRecord, verdict: RefreshVerdict) -> Result<()> {
     request.refreshed(token, verdict).map_or(Ok(()), |row| audit::append(db, &row))
 }

@@ -8,14 +8,14 @@ use super::words::origin_word;
 use crate::oauth::{ClientOrigin, TenantId, Timestamp, TokenHash};
 use crate::store::clock::borne_out;
 use crate::store::record::{CLIENT_SPARED, CLIENTS_LOOKED_AT};
-use crate::store::{AuditRow, StoreError, Update};
+use crate::store::{AuditRow, Result, Update};
 
 /// Finds the client of a registration, and when it last registered.
 pub(crate) fn find_registered(
     db: &Connection,
     tenant: &TenantId,
     hash: &TokenHash,
-) -> Result<Option<(Found, Timestamp)>, StoreError> {
+) -> Result<Option<(Found, Timestamp)>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND registration = ?2");
     let found = row::one(db, &sql, params![tenant, hash], |c| read(db, c))?;
     // The seal does not cover the hash, and another version may compute it from other members: the metadata decide.
@@ -25,7 +25,7 @@ pub(crate) fn find_registered(
 }
 
 /// Notes that a client has registered again; whether it is still there.
-pub(crate) fn note_again(db: &Connection, no: i64, now: Timestamp) -> Result<bool, StoreError> {
+pub(crate) fn note_again(db: &Connection, no: i64, now: Timestamp) -> Result<bool> {
     Ok(execute(db, "UPDATE client SET registered_at = ?2 WHERE no = ?1", params![no, now])? > 0)
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn has_room(
     origin: ClientOrigin,
     cap: u64,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let count = "SELECT clients FROM client_count WHERE tenant = ?1 AND origin = ?2";
     if row::one(db, count, params![tenant, origin_word(origin)], |c| c.number())?.is_none_or(|count| count < cap) {
         return Ok(true);

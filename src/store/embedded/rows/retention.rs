@@ -6,10 +6,10 @@ use rusqlite::{Connection, Params, params};
 use super::row::{self, Columns, execute, execute_once, storable};
 use crate::oauth::Timestamp;
 use crate::store::audit_query::{PRUNED_AT_ONCE, ROW_BYTES};
-use crate::store::{AuditEvent, AuditRetention, AuditRow, Pruned, StoreError};
+use crate::store::{AuditEvent, AuditRetention, AuditRow, Pruned, Result, StoreError};
 
 /// Adds a row to the sums.
-pub(super) fn count(db: &Connection, row: &AuditRow) -> Result<(), StoreError> {
+pub(super) fn count(db: &Connection, row: &AuditRow) -> Result<()> {
     let bytes = storable(row.size());
     let routine = if row.is_routine() { bytes } else { 0 };
     let sql = "UPDATE audit_size SET bytes = bytes + ?1, routine_bytes = routine_bytes + ?2 WHERE only_row = 1";
@@ -51,7 +51,7 @@ struct Sums {
     routine_gone: u64,
 }
 
-fn sums(db: &Connection) -> Result<Sums, StoreError> {
+fn sums(db: &Connection) -> Result<Sums> {
     let sql = "SELECT bytes, routine_bytes, routine_gone FROM audit_size WHERE only_row = 1";
     let found = row::one(db, sql, [], |c| {
         Ok(Sums { bytes: c.number()?, routine_bytes: c.number()?, routine_gone: c.number()? })
@@ -60,7 +60,7 @@ fn sums(db: &Connection) -> Result<Sums, StoreError> {
 }
 
 /// Does one step of pruning.
-pub(super) fn step(db: &Connection, keep: &AuditRetention) -> Result<Pruned, StoreError> {
+pub(super) fn step(db: &Connection, keep: &AuditRetention) -> Result<Pruned> {
     if let Some(since) = keep.since {
         let rows = remove_older(db, since)?;
         if rows > 0 {
@@ -90,7 +90,7 @@ enum Which {
 }
 
 /// Removes those of the oldest rows that are from before `since`.
-fn remove_older(db: &Connection, since: Timestamp) -> Result<u64, StoreError> {
+fn remove_older(db: &Connection, since: Timestamp) -> Result<u64> {
     let last = "SELECT max(no) FROM (SELECT no FROM audit ORDER BY no LIMIT ?1)";
     match row::one(db, last, [PRUNED_AT_ONCE], |c| c.optional_number())?.flatten() {
         Some(last) => remove(db, 0, last, &Which::From(since)),
@@ -100,7 +100,7 @@ fn remove_older(db: &Connection, since: Timestamp) -> Result<u64, StoreError> {
 
 /// Removes the oldest routine rows, none of which is up to `gone`, until they make up `surplus` bytes, or one step of
 /// them; `None` when none is left.
-fn remove_routine(db: &Connection, gone: u64, surplus: u64) -> Result<Option<u64>, StoreError> {
+fn remove_routine(db: &Connection, gone: u64, surplus: u64) -> Result<Option<u64>> {
     let sql = format!(
         "SELECT no, CASE WHEN {} THEN {} ELSE 0 END FROM audit
          WHERE no > ?1 AND no < (SELECT max(no) FROM audit) ORDER BY no LIMIT ?2",
@@ -114,7 +114,7 @@ fn remove_routine(db: &Connection, gone: u64, surplus: u64) -> Result<Option<u64
 }
 
 /// Removes the oldest rows, until they make up `surplus` bytes, or one step of them.
-fn remove_oldest(db: &Connection, surplus: u64) -> Result<u64, StoreError> {
+fn remove_oldest(db: &Connection, surplus: u64) -> Result<u64> {
     let sql = format!("SELECT no, {} FROM audit ORDER BY no LIMIT ?1", size_of_row());
     match last_of(db, &sql, [PRUNED_AT_ONCE], surplus)? {
         Some(last) => remove(db, 0, last, &Which::All),
@@ -124,7 +124,7 @@ fn remove_oldest(db: &Connection, surplus: u64) -> Result<u64, StoreError> {
 
 /// Returns the number of the row with which those that a query finds, each with its bytes, make up `surplus`; of the last
 /// one if they do not; `None` when there are none.
-fn last_of(db: &Connection, sql: &str, params: impl Params, surplus: u64) -> Result<Option<u64>, StoreError> {
+fn last_of(db: &Connection, sql: &str, params: impl Params, surplus: u64) -> Result<Option<u64>> {
     let (mut freed, mut last) = (0_u64, None);
     row::each(db, sql, params, |c| {
         last = Some(c.number()?);
@@ -135,7 +135,7 @@ fn last_of(db: &Connection, sql: &str, params: impl Params, surplus: u64) -> Res
 }
 
 /// Removes rows after `after` up to `last`, but never the newest of the trail: its number would be given again.
-fn remove(db: &Connection, after: u64, last: u64, which: &Which) -> Result<u64, StoreError> {
+fn remove(db: &Connection, after: u64, last: u64, which: &Which) -> Result<u64> {
     let (condition, since) = match which {
         Which::All => ("?3 IS NULL".to_owned(), None),
         Which::From(since) => ("at < ?3".to_owned(), Some(since)),
@@ -160,12 +160,12 @@ fn sum_of(which: &str) -> String {
     )
 }
 
-fn read_sums(c: &mut Columns<'_>) -> Result<(u64, u64), StoreError> {
+fn read_sums(c: &mut Columns<'_>) -> Result<(u64, u64)> {
     Ok((c.number()?, c.number()?))
 }
 
 /// Adds the trail up and compares with the sums.
-pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let counted = row::one(db, &sum_of("true"), [], read_sums)?.unwrap_or_default();
     let Sums { bytes, routine_bytes, routine_gone } = sums(db)?;
     let mut problems = Vec::new();

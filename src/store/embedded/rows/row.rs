@@ -6,7 +6,7 @@ use rusqlite::{Connection, Params, Row, ToSql};
 use crate::oauth::{
     ClientId, GrantId, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
 };
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// Problems told of one table at most: enough to see the extent.
 const TOLD: usize = 20;
@@ -63,7 +63,7 @@ pub(crate) struct Columns<'r> {
 }
 
 impl<'r> Columns<'r> {
-    fn value(&mut self) -> Result<ValueRef<'r>, StoreError> {
+    fn value(&mut self) -> Result<ValueRef<'r>> {
         let value = self.row.get_ref(self.next)?;
         self.next += 1;
         Ok(value)
@@ -75,7 +75,7 @@ impl<'r> Columns<'r> {
         StoreError::Corrupt(format!("the column `{name}` does not hold {wanted}"))
     }
 
-    pub(crate) fn optional_text(&mut self) -> Result<Option<&'r str>, StoreError> {
+    pub(crate) fn optional_text(&mut self) -> Result<Option<&'r str>> {
         match self.value()? {
             ValueRef::Null => Ok(None),
             ValueRef::Text(text) => std::str::from_utf8(text).map(Some).map_err(|_| self.damaged("UTF-8")),
@@ -83,11 +83,11 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(crate) fn text(&mut self) -> Result<&'r str, StoreError> {
+    pub(crate) fn text(&mut self) -> Result<&'r str> {
         self.optional_text()?.ok_or_else(|| self.damaged("a text"))
     }
 
-    pub(crate) fn optional_bytes(&mut self) -> Result<Option<&'r [u8]>, StoreError> {
+    pub(crate) fn optional_bytes(&mut self) -> Result<Option<&'r [u8]>> {
         match self.value()? {
             ValueRef::Null => Ok(None),
             ValueRef::Blob(bytes) => Ok(Some(bytes)),
@@ -95,11 +95,11 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(crate) fn bytes(&mut self) -> Result<&'r [u8], StoreError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'r [u8]> {
         self.optional_bytes()?.ok_or_else(|| self.damaged("bytes"))
     }
 
-    pub(crate) fn optional_number(&mut self) -> Result<Option<u64>, StoreError> {
+    pub(crate) fn optional_number(&mut self) -> Result<Option<u64>> {
         match self.value()? {
             ValueRef::Null => Ok(None),
             ValueRef::Integer(n) => u64::try_from(n).map(Some).map_err(|_| self.damaged("a natural number")),
@@ -107,20 +107,20 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(crate) fn number(&mut self) -> Result<u64, StoreError> {
+    pub(crate) fn number(&mut self) -> Result<u64> {
         self.optional_number()?.ok_or_else(|| self.damaged("a number"))
     }
 
-    pub(crate) fn small<N: TryFrom<u64>>(&mut self) -> Result<N, StoreError> {
+    pub(crate) fn small<N: TryFrom<u64>>(&mut self) -> Result<N> {
         N::try_from(self.number()?).map_err(|_| self.damaged("a small number"))
     }
 
     /// The number of a row, as it goes back into a query.
-    pub(crate) fn no(&mut self) -> Result<i64, StoreError> {
+    pub(crate) fn no(&mut self) -> Result<i64> {
         i64::try_from(self.number()?).map_err(|_| self.damaged("a row number"))
     }
 
-    pub(crate) fn flag(&mut self) -> Result<bool, StoreError> {
+    pub(crate) fn flag(&mut self) -> Result<bool> {
         match self.number()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -128,53 +128,53 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(crate) fn optional_moment(&mut self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) fn optional_moment(&mut self) -> Result<Option<Timestamp>> {
         Ok(self.optional_number()?.map(Timestamp::from_millis))
     }
 
-    pub(crate) fn moment(&mut self) -> Result<Timestamp, StoreError> {
+    pub(crate) fn moment(&mut self) -> Result<Timestamp> {
         self.number().map(Timestamp::from_millis)
     }
 
-    pub(crate) fn optional_hash(&mut self) -> Result<Option<TokenHash>, StoreError> {
+    pub(crate) fn optional_hash(&mut self) -> Result<Option<TokenHash>> {
         let Some(bytes) = self.optional_bytes()? else { return Ok(None) };
         bytes.try_into().map(|hash| Some(TokenHash(hash))).map_err(|_| self.damaged("a SHA-256"))
     }
 
-    pub(crate) fn hash(&mut self) -> Result<TokenHash, StoreError> {
+    pub(crate) fn hash(&mut self) -> Result<TokenHash> {
         self.optional_hash()?.ok_or_else(|| self.damaged("a SHA-256"))
     }
 
-    pub(crate) fn grant(&mut self) -> Result<GrantId, StoreError> {
+    pub(crate) fn grant(&mut self) -> Result<GrantId> {
         self.bytes()?.try_into().map(GrantId).map_err(|_| self.damaged("a grant id"))
     }
 
     /// Reads a text by a parser that answers `None` for what cannot be.
-    pub(crate) fn word<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+    pub(crate) fn word<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
         parse(self.text()?).ok_or_else(|| self.damaged("one of its words"))
     }
 
-    pub(crate) fn tenant(&mut self) -> Result<TenantId, StoreError> {
+    pub(crate) fn tenant(&mut self) -> Result<TenantId> {
         self.word(TenantId::parse)
     }
 
-    pub(crate) fn client(&mut self) -> Result<ClientId, StoreError> {
+    pub(crate) fn client(&mut self) -> Result<ClientId> {
         self.word(ClientId::parse)
     }
 
-    pub(crate) fn subject(&mut self) -> Result<Subject, StoreError> {
+    pub(crate) fn subject(&mut self) -> Result<Subject> {
         self.word(Subject::parse)
     }
 
-    pub(crate) fn optional_resource(&mut self) -> Result<Option<ResourceIndicator>, StoreError> {
+    pub(crate) fn optional_resource(&mut self) -> Result<Option<ResourceIndicator>> {
         Ok(self.optional_text()?.map(ResourceIndicator::from_stored))
     }
 
-    pub(crate) fn resource(&mut self) -> Result<ResourceIndicator, StoreError> {
+    pub(crate) fn resource(&mut self) -> Result<ResourceIndicator> {
         self.text().map(ResourceIndicator::from_stored)
     }
 
-    pub(crate) fn scopes(&mut self) -> Result<ScopeSet, StoreError> {
+    pub(crate) fn scopes(&mut self) -> Result<ScopeSet> {
         self.word(ScopeSet::from_stored)
     }
 }
@@ -184,8 +184,8 @@ pub(crate) fn one<T>(
     db: &Connection,
     sql: &str,
     params: impl Params,
-    read: impl FnOnce(&mut Columns<'_>) -> Result<T, StoreError>,
-) -> Result<Option<T>, StoreError> {
+    read: impl FnOnce(&mut Columns<'_>) -> Result<T>,
+) -> Result<Option<T>> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let found = rows.next()?.map(|row| read(&mut Columns { row, next: 0 })).transpose();
@@ -200,8 +200,8 @@ pub(crate) fn all<T>(
     db: &Connection,
     sql: &str,
     params: impl Params,
-    mut read: impl FnMut(&mut Columns<'_>) -> Result<T, StoreError>,
-) -> Result<Vec<T>, StoreError> {
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
@@ -219,8 +219,8 @@ pub(crate) fn each(
     db: &Connection,
     sql: &str,
     params: impl Params,
-    mut read: impl FnMut(&mut Columns<'_>) -> Result<bool, StoreError>,
-) -> Result<(), StoreError> {
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<bool>,
+) -> Result<()> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     while let Some(row) = rows.next()? {
@@ -239,8 +239,8 @@ pub(crate) fn unreadable(
     db: &Connection,
     sql: &str,
     what: &str,
-    mut read: impl FnMut(&mut Columns<'_>) -> Result<(), StoreError>,
-) -> Result<Vec<String>, StoreError> {
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<()>,
+) -> Result<Vec<String>> {
     let mut told = Vec::new();
     let all = all(db, sql, [], |c| {
         if let Err(error) = read(c)
@@ -257,12 +257,12 @@ pub(crate) fn unreadable(
 }
 
 /// Reads the one number that a query without parameters yields.
-pub(crate) fn number(db: &Connection, sql: &str) -> Result<u64, StoreError> {
+pub(crate) fn number(db: &Connection, sql: &str) -> Result<u64> {
     one(db, sql, [], |c| c.number())?.ok_or_else(|| StoreError::Corrupt(format!("no answer to: {sql}")))
 }
 
 /// Changes rows; how many.
-pub(crate) fn execute(db: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+pub(crate) fn execute(db: &Connection, sql: &str, params: impl Params) -> Result<usize> {
     let mut statement = db.prepare_cached(sql)?;
     let changed = statement.execute(params)?;
     #[cfg(test)]
@@ -271,7 +271,7 @@ pub(crate) fn execute(db: &Connection, sql: &str, params: impl Params) -> Result
 }
 
 /// Changes exactly one row. Another number means that the row is not what was read in this very transaction.
-pub(crate) fn execute_once(db: &Connection, sql: &str, params: impl Params) -> Result<(), StoreError> {
+pub(crate) fn execute_once(db: &Connection, sql: &str, params: impl Params) -> Result<()> {
     match execute(db, sql, params)? {
         1 => Ok(()),
         n => Err(StoreError::Conflict(format!("{n} rows changed where one was expected"))),

@@ -7,7 +7,7 @@ use super::words::{origin_word, step_word};
 use crate::oauth::{
     AccessTokenRecord, Client, CodeRecord, DocumentSource, FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash,
 };
-use crate::store::{Account, AccountStatus, Consent, Interaction, LoginSession, SetupLink, Source, StoreError};
+use crate::store::{Account, AccountStatus, Consent, Interaction, LoginSession, Result, SetupLink, Source, StoreError};
 
 /// A record that carries a seal.
 pub(super) trait Sealed {
@@ -16,7 +16,7 @@ pub(super) trait Sealed {
 }
 
 /// Returns the record when the stored seal is its own.
-pub(super) fn opened<T: Sealed>(record: T, stored: u64, what: &str) -> Result<T, StoreError> {
+pub(super) fn opened<T: Sealed>(record: T, stored: u64, what: &str) -> Result<T> {
     if u64::from(record.seal()) == stored {
         Ok(record)
     } else {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use crate::oauth::{ClientId, Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
-use crate::store::{Consent, LoginSession, StoreError};
+use crate::store::{Consent, LoginSession, Result};
 
 const SELECT: &str = "SELECT s.hash, s.tenant, a.subject, s.authenticated_at, s.idle_until, s.idle, s.expires_at,
         s.failures_before, s.last_failure_at, s.seal,
@@ -17,7 +17,7 @@ const SELECT_CONSENT: &str = "SELECT o.tenant, a.subject, c.client_id, o.resourc
     FROM consent o JOIN account a ON a.no = o.account_no JOIN client c ON c.no = o.client_no";
 
 /// Reads a session, and whether its account is enabled.
-fn read(c: &mut Columns<'_>) -> Result<(LoginSession, bool), StoreError> {
+fn read(c: &mut Columns<'_>) -> Result<(LoginSession, bool)> {
     let session = LoginSession {
         hash: c.hash()?,
         tenant: c.tenant()?,
@@ -34,7 +34,7 @@ fn read(c: &mut Columns<'_>) -> Result<(LoginSession, bool), StoreError> {
     Ok((opened(session, c.number()?, "a login session")?, c.flag()?))
 }
 
-fn read_consent(c: &mut Columns<'_>) -> Result<Consent, StoreError> {
+fn read_consent(c: &mut Columns<'_>) -> Result<Consent> {
     let consent = Consent {
         tenant: c.tenant()?,
         subject: c.subject()?,
@@ -49,13 +49,13 @@ fn read_consent(c: &mut Columns<'_>) -> Result<Consent, StoreError> {
 }
 
 /// Finds a session of an enabled account, ended or not.
-pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<LoginSession>, StoreError> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<LoginSession>> {
     let found = row::one(db, &format!("{SELECT} WHERE s.tenant = ?1 AND s.hash = ?2"), params![tenant, hash], read)?;
     Ok(found.and_then(|(session, enabled)| enabled.then_some(session)))
 }
 
 /// Ends all sessions of a subject, or of the tenant; how many.
-pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subject>) -> Result<usize, StoreError> {
+pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subject>) -> Result<usize> {
     match subject {
         Some(subject) => execute(
             db,
@@ -68,7 +68,7 @@ pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subje
 }
 
 /// Adds a session of an account.
-pub(crate) fn insert(db: &Connection, session: &LoginSession, account_no: i64) -> Result<(), StoreError> {
+pub(crate) fn insert(db: &Connection, session: &LoginSession, account_no: i64) -> Result<()> {
     execute_once(
         db,
         "INSERT INTO login_session (hash, tenant, account_no, authenticated_at, idle_until, idle, expires_at,
@@ -90,7 +90,7 @@ pub(crate) fn insert(db: &Connection, session: &LoginSession, account_no: i64) -
 }
 
 /// Ends a session; whether it was there.
-pub(crate) fn end(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool, StoreError> {
+pub(crate) fn end(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool> {
     Ok(execute(db, "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2", params![tenant, hash])? > 0)
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn touch(
     tenant: &TenantId,
     hash: &TokenHash,
     now: Timestamp,
-) -> Result<Option<LoginSession>, StoreError> {
+) -> Result<Option<LoginSession>> {
     let Some(session) = find(db, tenant, hash)?.filter(|s| s.is_live(now)) else { return Ok(None) };
     let Some(touched) = session.touched(now) else { return Ok(Some(session)) };
     let sql = "UPDATE login_session SET idle_until = ?2, seal = ?3 WHERE hash = ?1";
@@ -109,7 +109,7 @@ pub(crate) fn touch(
 }
 
 /// Lets sessions that were used after `latest`, by a clock that was ahead, end as if that had been `now`; how many.
-pub(super) fn move_uses_back(db: &Connection, latest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+pub(super) fn move_uses_back(db: &Connection, latest: Timestamp, now: Timestamp) -> Result<usize> {
     let sessions = row::all(db, &format!("{SELECT} WHERE s.idle_until - s.idle > ?1"), [latest], read)?;
     for (session, _) in &sessions {
         let idle_until = now.plus(session.idle).min(session.expires_at);
@@ -121,12 +121,7 @@ pub(super) fn move_uses_back(db: &Connection, latest: Timestamp, now: Timestamp)
 }
 
 /// Puts a remembered consent in the place of an earlier one about the same.
-pub(super) fn put_consent(
-    db: &Connection,
-    consent: &Consent,
-    client_no: i64,
-    account_no: i64,
-) -> Result<(), StoreError> {
+pub(super) fn put_consent(db: &Connection, consent: &Consent, client_no: i64, account_no: i64) -> Result<()> {
     execute_once(
         db,
         "INSERT OR REPLACE INTO consent (account_no, client_no, resource, tenant, scopes, client_fingerprint, given_at,
@@ -153,7 +148,7 @@ pub(crate) fn find_consent(
     subject: &Subject,
     client: &ClientId,
     resource: &ResourceIndicator,
-) -> Result<Option<Consent>, StoreError> {
+) -> Result<Option<Consent>> {
     let sql = format!(
         "{SELECT_CONSENT} WHERE a.tenant = ?1 AND a.subject = ?2 AND c.tenant = ?1 AND c.client_id = ?3
          AND o.resource = ?4"
@@ -168,14 +163,14 @@ pub(crate) fn forget_consent(
     subject: &Subject,
     client: &ClientId,
     resource: &ResourceIndicator,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let sql = "DELETE FROM consent WHERE account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
         AND client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3) AND resource = ?4";
     execute(db, sql, params![tenant, subject, client, resource]).map(drop)
 }
 
 /// Reads every session and consent, to see whether it can be read.
-pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     let mut found = row::unreadable(db, SELECT, "login session", |c| read(c).map(drop))?;
     found.extend(row::unreadable(db, SELECT_CONSENT, "consent", |c| read_consent(c).map(drop))?);
     Ok(found)

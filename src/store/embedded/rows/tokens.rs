@@ -7,7 +7,7 @@ use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, VoidToken, opened};
 use crate::oauth::{AccessTokenRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
 use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE};
-use crate::store::{Change, RotateRefresh, StoreError};
+use crate::store::{Change, Result, RotateRefresh};
 
 /// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
 const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.name, g.resource,
@@ -21,7 +21,7 @@ const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subjec
 const LIVE: &str = "t.expires_at > ?1 AND g.revoked_at IS NULL AND g.expires_at > ?1
     AND c.status = 'enabled' AND a.status = 'enabled'";
 
-fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord, StoreError> {
+fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
     let token = AccessTokenRecord {
         hash: c.hash()?,
         tenant: c.tenant()?,
@@ -39,12 +39,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord, StoreError> {
     opened(token, c.number()?, "an access token")
 }
 
-pub(crate) fn insert(
-    db: &Connection,
-    grant_no: i64,
-    grant: &Grant,
-    token: &AccessTokenRecord,
-) -> Result<(), StoreError> {
+pub(crate) fn insert(db: &Connection, grant_no: i64, grant: &Grant, token: &AccessTokenRecord) -> Result<()> {
     // Scopes are written only when they are fewer than the grant's: most rows then need none.
     let own_scopes = Some(&token.scopes).filter(|scopes| **scopes != grant.scopes);
     execute_once(
@@ -69,7 +64,7 @@ pub(crate) fn find_live(
     db: &Connection,
     wanted: &[(TenantId, TokenHash)],
     now: Timestamp,
-) -> Result<Vec<Option<AccessTokenRecord>>, StoreError> {
+) -> Result<Vec<Option<AccessTokenRecord>>> {
     let sql =
         format!("{SELECT} WHERE substr(t.hash, 1, 8) = substr(?2, 1, 8) AND t.hash = ?2 AND t.tenant = ?3 AND {LIVE}");
     let find = |(tenant, hash): &(TenantId, TokenHash)| {
@@ -88,7 +83,7 @@ pub(crate) fn live(
     after: u64,
     limit: u32,
     now: Timestamp,
-) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError> {
+) -> Result<(Vec<AccessTokenRecord>, Option<u64>)> {
     let sql = format!("{SELECT} WHERE {LIVE} AND t.no > ?2 ORDER BY t.no LIMIT ?3");
     let mut tokens = Vec::new();
     let numbers = row::all(db, &sql, params![now, row::storable(after), limit], |c| {
@@ -103,13 +98,13 @@ pub(crate) fn live(
     Ok((tokens, numbers.last().copied().filter(|_| page_is_full)))
 }
 
-pub(crate) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool, StoreError> {
+pub(crate) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool> {
     let sql = "DELETE FROM access_token WHERE substr(hash, 1, 8) = substr(?2, 1, 8) AND hash = ?2 AND tenant = ?1";
     Ok(execute(db, sql, params![tenant, hash])? > 0)
 }
 
 /// Removes all but the newest tokens of a grant and those of the grace, and tells.
-pub(super) fn remove_oldest(db: &Connection, grant_no: i64, request: &RotateRefresh) -> Result<(), StoreError> {
+pub(super) fn remove_oldest(db: &Connection, grant_no: i64, request: &RotateRefresh) -> Result<()> {
     let sql = "SELECT hash FROM (SELECT hash, issued_at, row_number() OVER (ORDER BY no DESC) AS place
             FROM access_token WHERE grant_no = ?1)
         WHERE place > ?2 AND (issued_at < ?3 OR place > ?4) ORDER BY place";
@@ -124,18 +119,13 @@ pub(super) fn remove_oldest(db: &Connection, grant_no: i64, request: &RotateRefr
 const SELECT_VOID: &str =
     "SELECT v.hash, v.tenant, g.id, v.expires_at, v.seal FROM void_token v JOIN grants g ON g.no = v.grant_no";
 
-fn read_void(c: &mut Columns<'_>) -> Result<VoidToken, StoreError> {
+fn read_void(c: &mut Columns<'_>) -> Result<VoidToken> {
     let token = VoidToken { hash: c.hash()?, tenant: c.tenant()?, grant: c.grant()?, expires_at: c.moment()? };
     opened(token, c.number()?, "a void token")
 }
 
 /// Makes the live tokens of a grant's generation void, appends the changes, and returns their hashes.
-pub(super) fn make_void(
-    db: &Connection,
-    grant_no: i64,
-    grant: &Grant,
-    now: Timestamp,
-) -> Result<Vec<TokenHash>, StoreError> {
+pub(super) fn make_void(db: &Connection, grant_no: i64, grant: &Grant, now: Timestamp) -> Result<Vec<TokenHash>> {
     let sql = "SELECT hash, expires_at FROM access_token WHERE grant_no = ?1 AND generation = ?2 AND expires_at > ?3";
     let live = row::all(db, sql, params![grant_no, grant.generation, now], |c| Ok((c.hash()?, c.moment()?)))?;
     for (hash, expires_at) in &live {
@@ -160,29 +150,25 @@ pub(super) fn find_void(
     tenant: &TenantId,
     hash: &TokenHash,
     now: Timestamp,
-) -> Result<Option<GrantId>, StoreError> {
+) -> Result<Option<GrantId>> {
     let sql = format!("{SELECT_VOID} WHERE v.hash = ?1 AND v.tenant = ?2 AND v.expires_at > ?3");
     Ok(row::one(db, &sql, params![hash, tenant, now], read_void)?.map(|token| token.grant))
 }
 
 /// Finds the grant of a token, and the generation that it was issued with.
-pub(super) fn origin(
-    db: &Connection,
-    tenant: &TenantId,
-    hash: &TokenHash,
-) -> Result<Option<(GrantId, u32)>, StoreError> {
+pub(super) fn origin(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<(GrantId, u32)>> {
     let sql = "SELECT g.id, t.generation FROM access_token t CROSS JOIN grants g ON g.no = t.grant_no
         WHERE substr(t.hash, 1, 8) = substr(?1, 1, 8) AND t.hash = ?1 AND t.tenant = ?2";
     row::one(db, sql, params![hash, tenant], |c| Ok((c.grant()?, c.small()?)))
 }
 
 /// Reads every void token, to see whether it can be read.
-pub(crate) fn check_void(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check_void(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, SELECT_VOID, "void token", |c| read_void(c).map(drop))
 }
 
 /// Reads every access token, to see whether it can be read.
-pub(crate) fn check(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, SELECT, "access token", |c| {
         c.no()?;
         read(c).map(drop)

@@ -6,10 +6,10 @@ use super::row::execute_once;
 use super::seal::Sealed;
 use super::{audit, grants, tokens};
 use crate::oauth::{FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash};
-use crate::store::{AuditRow, StoreError, UseReport};
+use crate::store::{AuditRow, Result, StoreError, UseReport};
 
 /// Writes down what a process reports; the families that end with it.
-pub(crate) fn record(db: &Connection, report: &UseReport) -> Result<Vec<(TenantId, GrantId)>, StoreError> {
+pub(crate) fn record(db: &Connection, report: &UseReport) -> Result<Vec<(TenantId, GrantId)>> {
     let mut ended = Vec::new();
     for (tenant, hash) in &report.presented {
         mark_used(db, tenant, hash)?;
@@ -25,11 +25,7 @@ pub(crate) fn record(db: &Connection, report: &UseReport) -> Result<Vec<(TenantI
 }
 
 /// Returns which of these tokens are void.
-pub(crate) fn find_void(
-    db: &Connection,
-    wanted: &[(TenantId, TokenHash)],
-    now: Timestamp,
-) -> Result<Vec<bool>, StoreError> {
+pub(crate) fn find_void(db: &Connection, wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Result<Vec<bool>> {
     let is_void = |(tenant, hash): &(TenantId, TokenHash)| {
         Ok(readable(tokens::find_void(db, tenant, hash, now))?.flatten().is_some())
     };
@@ -37,7 +33,7 @@ pub(crate) fn find_void(
 }
 
 /// A damaged row keeps its own mark from being written, and nothing else.
-fn readable<T>(outcome: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+fn readable<T>(outcome: Result<T>) -> Result<Option<T>> {
     match outcome {
         Ok(value) => Ok(Some(value)),
         Err(StoreError::Corrupt(what)) => {
@@ -49,20 +45,14 @@ fn readable<T>(outcome: Result<T, StoreError>) -> Result<Option<T>, StoreError> 
 }
 
 /// Marks the generation of an access token as used, if it is the live one.
-pub(crate) fn mark_used(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<(), StoreError> {
+pub(crate) fn mark_used(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<()> {
     if let Some((grant, generation)) = readable(tokens::origin(db, tenant, hash))?.flatten() {
         readable(mark(db, tenant, grant, generation, FirstUse::Used))?;
     }
     Ok(())
 }
 
-fn mark(
-    db: &Connection,
-    tenant: &TenantId,
-    grant: GrantId,
-    generation: u32,
-    first_use: FirstUse,
-) -> Result<(), StoreError> {
+fn mark(db: &Connection, tenant: &TenantId, grant: GrantId, generation: u32, first_use: FirstUse) -> Result<()> {
     let Some(found) = grants::find(db, tenant, grant)?.filter(|found| found.grant.takes_mark(generation, first_use))
     else {
         return Ok(());
@@ -84,7 +74,7 @@ pub(crate) struct VoidUse {
 }
 
 /// Returns the void tokens of a report whose families have to end, one of each family.
-pub(crate) fn void_uses(db: &Connection, report: &UseReport) -> Result<Vec<VoidUse>, StoreError> {
+pub(crate) fn void_uses(db: &Connection, report: &UseReport) -> Result<Vec<VoidUse>> {
     let mut found: Vec<VoidUse> = Vec::new();
     for (tenant, hash) in &report.presented {
         let Some(grant) = readable(family_of_void(db, tenant, hash, report.now))?.flatten() else { continue };
@@ -96,29 +86,19 @@ pub(crate) fn void_uses(db: &Connection, report: &UseReport) -> Result<Vec<VoidU
 }
 
 /// Ends the family of one of them; whether it stood.
-pub(crate) fn end_void_use(db: &Connection, void: &VoidUse) -> Result<bool, StoreError> {
+pub(crate) fn end_void_use(db: &Connection, void: &VoidUse) -> Result<bool> {
     Ok(end_of_void(db, &void.tenant, &void.hash, void.now)?.is_some())
 }
 
 /// Finds the family of a void token, if it stands.
-fn family_of_void(
-    db: &Connection,
-    tenant: &TenantId,
-    hash: &TokenHash,
-    now: Timestamp,
-) -> Result<Option<Grant>, StoreError> {
+fn family_of_void(db: &Connection, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<Grant>> {
     let Some(grant) = tokens::find_void(db, tenant, hash, now)? else { return Ok(None) };
     let grant = grants::find(db, tenant, grant)?.map(|found| found.grant);
     Ok(grant.filter(|grant| grant.revoked_at.is_none()))
 }
 
 /// Ends the family of a void token: two parties hold it.
-fn end_of_void(
-    db: &Connection,
-    tenant: &TenantId,
-    hash: &TokenHash,
-    now: Timestamp,
-) -> Result<Option<GrantId>, StoreError> {
+fn end_of_void(db: &Connection, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<GrantId>> {
     let Some(grant) = family_of_void(db, tenant, hash, now)? else { return Ok(None) };
     grants::end(db, tenant, grant.id, now)?;
     audit::append(db, &AuditRow::void_token(&grant, now))?;

@@ -8,13 +8,13 @@ use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, names};
 use crate::store::{
-    Account, AccountStore, AuditRow, Insertion, NewPassword, PasswordChange, Renaming, SetupLink, StoreError, Update,
+    Account, AccountStore, AuditRow, Insertion, NewPassword, PasswordChange, Renaming, Result, SetupLink, Update,
     limits,
 };
 
 #[async_trait]
 impl AccountStore for EmbeddedStore {
-    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion, StoreError> {
+    async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion> {
         limits::account(&account)?;
         self.write(move |db| {
             let insertion = accounts::insert(db, &account)?;
@@ -26,17 +26,17 @@ impl AccountStore for EmbeddedStore {
         .await
     }
 
-    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>, StoreError> {
+    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>> {
         let (tenant, name) = (tenant.clone(), name.to_lowercase());
         self.read(move |db| accounts::find_by_name(db, &tenant, &name)).await
     }
 
-    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>, StoreError> {
+    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
         self.read(move |db| Ok(accounts::find(db, &tenant, &subject)?.map(|(_, account)| account))).await
     }
 
-    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>, StoreError> {
+    async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>> {
         let tenant = tenant.clone();
         self.read(move |db| accounts::list(db, &tenant)).await
     }
@@ -47,7 +47,7 @@ impl AccountStore for EmbeddedStore {
         subject: &Subject,
         disabled: bool,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
         let by = EndedBy::of(&audit);
         let work = move |db: &Connection| accounts::set_disabled(db, &tenant, &subject, disabled, &audit);
@@ -60,23 +60,18 @@ impl AccountStore for EmbeddedStore {
         subject: &Subject,
         name: &str,
         audit: AuditRow,
-    ) -> Result<Renaming, StoreError> {
+    ) -> Result<Renaming> {
         limits::login_name(name)?;
         let (tenant, subject, name) = (tenant.clone(), subject.clone(), name.to_owned());
         self.write(move |db| accounts::rename(db, &tenant, &subject, name, &audit)).await
     }
 
-    async fn delete_account(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    async fn delete_account(&self, tenant: &TenantId, subject: &Subject, audit: AuditRow) -> Result<Update> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
         self.write_urgently(EndedBy::of(&audit), move |db| accounts::delete(db, &tenant, &subject, &audit)).await
     }
 
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>, StoreError> {
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>> {
         let tenant = tenant.clone();
         self.read(move |db| names::former(db, &tenant)).await
     }
@@ -87,7 +82,7 @@ impl AccountStore for EmbeddedStore {
         subject: &Subject,
         change: PasswordChange,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::password_hash(&change.new.phc)?;
         let (tenant, subject) = (tenant.clone(), subject.clone());
         self.write(move |db| accounts::change_password(db, &tenant, &subject, change, &audit)).await
@@ -99,7 +94,7 @@ impl AccountStore for EmbeddedStore {
         subject: &Subject,
         new: NewPassword,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::password_hash(&new.phc)?;
         let (tenant, subject) = (tenant.clone(), subject.clone());
         self.write(move |db| accounts::put_password(db, &tenant, &subject, new, &audit)).await
@@ -111,22 +106,17 @@ impl AccountStore for EmbeddedStore {
         subject: &Subject,
         old_phc: &str,
         new_phc: String,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::password_hash(&new_phc)?;
         let (tenant, subject, old_phc) = (tenant.clone(), subject.clone(), old_phc.to_owned());
         self.write(move |db| accounts::rehash(db, &tenant, &subject, &old_phc, new_phc)).await
     }
 
-    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<(), StoreError> {
+    async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<()> {
         self.write(move |db| accounts::put_link(db, &link, &audit)).await
     }
 
-    async fn find_setup_link(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<SetupLink>, StoreError> {
+    async fn find_setup_link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>> {
         let (tenant, hash) = (tenant.clone(), *hash);
         self.read(move |db| accounts::find_link(db, &tenant, &hash, now)).await
     }
@@ -137,7 +127,7 @@ impl AccountStore for EmbeddedStore {
         hash: &TokenHash,
         new: NewPassword,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::password_hash(&new.phc)?;
         let (tenant, hash) = (tenant.clone(), *hash);
         self.write(move |db| match accounts::find_link(db, &tenant, &hash, new.at)? {

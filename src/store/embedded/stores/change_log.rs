@@ -4,19 +4,19 @@ use async_trait::async_trait;
 
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::rows::{audit, row};
-use crate::store::{ChangeLog, ChangeSeq, Changes, StoreError, TellUnstored};
+use crate::store::{ChangeLog, ChangeSeq, Changes, Result, TellUnstored};
 
 #[async_trait]
 impl ChangeLog for EmbeddedStore {
-    async fn change_mark(&self) -> Result<u64, StoreError> {
+    async fn change_mark(&self) -> Result<u64> {
         self.watcher.run(|db| row::number(db, "PRAGMA data_version")).await
     }
 
-    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError> {
+    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes> {
         self.read_stored(move |db| audit::changes_after(db, after)).await
     }
 
-    async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
+    async fn newest_change(&self) -> Result<ChangeSeq> {
         self.read_stored(audit::newest_change).await
     }
 

@@ -8,8 +8,8 @@ use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, clients, codes, grants, tokens, uses};
 use crate::store::issuance::settled;
 use crate::store::{
-    AuditRow, Change, Consent, GrantStore, Recorded, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError,
-    Update, UseReport, limits,
+    AuditRow, Change, Consent, GrantStore, Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, Update,
+    UseReport, limits,
 };
 
 #[async_trait]
@@ -20,21 +20,21 @@ impl GrantStore for EmbeddedStore {
         interaction: TokenHash,
         remember: Option<Consent>,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         limits::resource(code.resource.as_str())?;
         self.write(move |db| codes::insert(db, &code, &interaction, remember.as_ref(), &audit)).await
     }
 
-    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>, StoreError> {
+    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>> {
         let (tenant, hash) = (tenant.clone(), *hash);
         self.read(move |db| Ok(codes::find(db, &tenant, &hash)?.map(|found| found.code))).await
     }
 
-    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption, StoreError> {
+    async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption> {
         self.redeem(request).await
     }
 
-    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>, StoreError> {
+    async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>> {
         let tenant = tenant.clone();
         self.read(move |db| Ok(grants::find(db, &tenant, id)?.map(|found| found.grant))).await
     }
@@ -45,25 +45,20 @@ impl GrantStore for EmbeddedStore {
         subject: Option<&Subject>,
         client: Option<&ClientId>,
         now: Timestamp,
-    ) -> Result<Vec<Grant>, StoreError> {
+    ) -> Result<Vec<Grant>> {
         let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
         self.read(move |db| grants::list(db, &tenant, subject.as_ref(), client.as_ref(), now)).await
     }
 
-    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
+    async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation> {
         self.rotate(request).await
     }
 
-    async fn record_uses(&self, report: UseReport) -> Result<Recorded, StoreError> {
+    async fn record_uses(&self, report: UseReport) -> Result<Recorded> {
         self.record(report).await
     }
 
-    async fn insert_operator_token(
-        &self,
-        grant: Grant,
-        token: AccessTokenRecord,
-        audit: AuditRow,
-    ) -> Result<(), StoreError> {
+    async fn insert_operator_token(&self, grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> Result<()> {
         limits::resource(grant.resource.as_str())?;
         let grant = settled(grant);
         self.write(move |db| {
@@ -82,7 +77,7 @@ impl GrantStore for EmbeddedStore {
         tenant: &TenantId,
         hash: &TokenHash,
         now: Timestamp,
-    ) -> Result<Option<AccessTokenRecord>, StoreError> {
+    ) -> Result<Option<AccessTokenRecord>> {
         let wanted = [(tenant.clone(), *hash)];
         Ok(self.read(move |db| tokens::find_live(db, &wanted, now)).await?.pop().flatten())
     }
@@ -91,16 +86,12 @@ impl GrantStore for EmbeddedStore {
         &self,
         wanted: &[(TenantId, TokenHash)],
         now: Timestamp,
-    ) -> Result<Vec<Option<AccessTokenRecord>>, StoreError> {
+    ) -> Result<Vec<Option<AccessTokenRecord>>> {
         let wanted = wanted.to_vec();
         self.read(move |db| tokens::find_live(db, &wanted, now)).await
     }
 
-    async fn find_void_tokens(
-        &self,
-        wanted: &[(TenantId, TokenHash)],
-        now: Timestamp,
-    ) -> Result<Vec<bool>, StoreError> {
+    async fn find_void_tokens(&self, wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Result<Vec<bool>> {
         let wanted = wanted.to_vec();
         self.read(move |db| uses::find_void(db, &wanted, now)).await
     }
@@ -110,11 +101,11 @@ impl GrantStore for EmbeddedStore {
         after: u64,
         limit: u32,
         now: Timestamp,
-    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>), StoreError> {
+    ) -> Result<(Vec<AccessTokenRecord>, Option<u64>)> {
         self.read(move |db| tokens::live(db, after, limit, now)).await
     }
 
-    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update, StoreError> {
+    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update> {
         let tenant = tenant.clone();
         self.write_urgently(EndedBy::of(&audit), move |db| {
             if !grants::end(db, &tenant, id, audit.at)? {
@@ -126,12 +117,7 @@ impl GrantStore for EmbeddedStore {
         .await
     }
 
-    async fn revoke_access_token(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    async fn revoke_access_token(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update> {
         let (tenant, hash) = (tenant.clone(), *hash);
         self.write_urgently(EndedBy::of(&audit), move |db| {
             // A client that revokes a token has received it.
@@ -152,7 +138,7 @@ impl GrantStore for EmbeddedStore {
         subject: Option<&Subject>,
         client: Option<&ClientId>,
         audit: AuditRow,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64> {
         let (tenant, subject, client) = (tenant.clone(), subject.cloned(), client.cloned());
         self.write_urgently(EndedBy::of(&audit), move |db| {
             let ended = grants::end_all(db, &tenant, subject.as_ref(), client.as_ref(), audit.at)?;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::rows::{accounts, logins};
-use crate::store::{LoginHistory, LoginPlace, LoginStore, StoreError};
+use crate::store::{LoginHistory, LoginPlace, LoginStore, Result};
 
 #[async_trait]
 impl LoginStore for EmbeddedStore {
@@ -16,7 +16,7 @@ impl LoginStore for EmbeddedStore {
         hash: &LoginNameHash,
         places: [LoginPlace; 2],
         now: Timestamp,
-    ) -> Result<LoginHistory, StoreError> {
+    ) -> Result<LoginHistory> {
         let (tenant, name, hash) = (tenant.clone(), name.to_lowercase(), *hash);
         self.read(move |db| {
             let account = accounts::find_by_name(db, &tenant, &name)?;
@@ -35,7 +35,7 @@ impl LoginStore for EmbeddedStore {
         hash: &LoginNameHash,
         subject: Option<&Subject>,
         now: Timestamp,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<u32> {
         let (tenant, hash, subject) = (tenant.clone(), *hash, subject.cloned());
         self.write(move |db| logins::record_failure(db, &tenant, &hash, subject.as_ref(), now)).await
     }
@@ -47,17 +47,12 @@ impl LoginStore for EmbeddedStore {
         hash: &LoginNameHash,
         places: [LoginPlace; 2],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let (tenant, subject, hash) = (tenant.clone(), subject.clone(), *hash);
         self.write(move |db| logins::record_success(db, &tenant, &subject, &hash, places, now)).await
     }
 
-    async fn forget_login_places(
-        &self,
-        tenant: &TenantId,
-        subject: &Subject,
-        places: Vec<LoginPlace>,
-    ) -> Result<(), StoreError> {
+    async fn forget_login_places(&self, tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> Result<()> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
         self.write(move |db| logins::forget_places(db, &tenant, &subject, &places)).await
     }

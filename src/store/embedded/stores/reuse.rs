@@ -10,13 +10,13 @@ use rusqlite::Connection;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{codes, refresh, uses};
-use crate::store::{Recorded, RedeemCode, Redemption, RotateRefresh, Rotation, StoreError, UseReport};
+use crate::store::{Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, StoreError, UseReport};
 
 /// Finds or ends what a request ends.
-type Ending<R, T> = fn(&Connection, &R) -> Result<Option<T>, StoreError>;
+type Ending<R, T> = fn(&Connection, &R) -> Result<Option<T>>;
 
 impl EmbeddedStore {
-    pub(super) async fn redeem(&self, request: RedeemCode) -> Result<Redemption, StoreError> {
+    pub(super) async fn redeem(&self, request: RedeemCode) -> Result<Redemption> {
         let request = Arc::new(request);
         let redeemed = Arc::clone(&request);
         let outcome = self.write(move |db| codes::redeem(db, &redeemed)).await;
@@ -26,7 +26,7 @@ impl EmbeddedStore {
         Ok(Redemption::Replayed(ended))
     }
 
-    pub(super) async fn rotate(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
+    pub(super) async fn rotate(&self, request: RotateRefresh) -> Result<Rotation> {
         let request = Arc::new(request);
         let rotated = Arc::clone(&request);
         let outcome = self.write(move |db| refresh::rotate(db, &rotated)).await;
@@ -46,7 +46,7 @@ impl EmbeddedStore {
         request: &Arc<R>,
         due: Ending<R, T>,
         end: Ending<R, T>,
-    ) -> Result<T, StoreError>
+    ) -> Result<T>
     where
         R: Send + Sync + 'static,
         T: Send + 'static,
@@ -67,7 +67,7 @@ impl EmbeddedStore {
         }
     }
 
-    pub(super) async fn record(&self, report: UseReport) -> Result<Recorded, StoreError> {
+    pub(super) async fn record(&self, report: UseReport) -> Result<Recorded> {
         let report = Arc::new(report);
         let recorded = Arc::clone(&report);
         let error = match self.write(move |db| uses::record(db, &recorded)).await {

@@ -7,7 +7,7 @@ use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, interactions, sessions};
 use crate::store::{
-    Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, SessionStore, StoreError,
+    Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, Result, SessionStore,
     Update, limits,
 };
 
@@ -19,7 +19,7 @@ impl SessionStore for EmbeddedStore {
         replaces: Option<TokenHash>,
         password_set_at: Option<Timestamp>,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         self.write(move |db| {
             let account = accounts::find(db, &session.tenant, &session.subject)?;
             let Some((account_no, _)) = account.filter(|(_, a)| a.may_sign_in_by(password_set_at)) else {
@@ -35,12 +35,7 @@ impl SessionStore for EmbeddedStore {
         .await
     }
 
-    async fn touch_session(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<LoginSession>, StoreError> {
+    async fn touch_session(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>> {
         let (tenant, hash) = (tenant.clone(), *hash);
         let of = tenant.clone();
         let found = self.read(move |db| sessions::find(db, &of, &hash)).await?;
@@ -52,7 +47,7 @@ impl SessionStore for EmbeddedStore {
         self.write(move |db| sessions::touch(db, &tenant, &hash, now)).await
     }
 
-    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update, StoreError> {
+    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update> {
         let (tenant, hash) = (tenant.clone(), *hash);
         self.write_urgently(EndedBy::of(&audit), move |db| {
             if !sessions::end(db, &tenant, &hash)? {
@@ -64,17 +59,12 @@ impl SessionStore for EmbeddedStore {
         .await
     }
 
-    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<(), StoreError> {
+    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<()> {
         interaction.request.as_deref().map_or(Ok(()), limits::document)?;
         self.write(move |db| interactions::insert(db, &interaction, &limits)).await
     }
 
-    async fn find_interaction(
-        &self,
-        tenant: &TenantId,
-        id: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<Interaction>, StoreError> {
+    async fn find_interaction(&self, tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>> {
         let (tenant, id) = (tenant.clone(), *id);
         self.read(move |db| interactions::find(db, &tenant, &id, now)).await
     }
@@ -86,7 +76,7 @@ impl SessionStore for EmbeddedStore {
         advance: Advance,
         limits: PendingLimits,
         now: Timestamp,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         let (tenant, id) = (tenant.clone(), *id);
         self.write(move |db| match interactions::find(db, &tenant, &id, now)?.filter(|i| i.step == advance.from) {
             Some(interaction) => {
@@ -106,7 +96,7 @@ impl SessionStore for EmbeddedStore {
         client: &ClientId,
         resource: &ResourceIndicator,
         audit: AuditRow,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Update> {
         let id = *id;
         let (tenant, subject, client, resource) = (tenant.clone(), subject.clone(), client.clone(), resource.clone());
         self.write(move |db| {
@@ -127,7 +117,7 @@ impl SessionStore for EmbeddedStore {
         subject: &Subject,
         client: &ClientId,
         resource: &ResourceIndicator,
-    ) -> Result<Option<Consent>, StoreError> {
+    ) -> Result<Option<Consent>> {
         let (tenant, subject, client, resource) = (tenant.clone(), subject.clone(), client.clone(), resource.clone());
         self.read(move |db| sessions::find_consent(db, &tenant, &subject, &client, &resource)).await
     }

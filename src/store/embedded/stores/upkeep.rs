@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use crate::oauth::{Lifetime, Timestamp};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::{check, sweep};
-use crate::store::{StoreError, StoreStats, Upkeep};
+use crate::store::{Result, StoreStats, Upkeep};
 
 #[async_trait]
 impl Upkeep for EmbeddedStore {
-    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
+    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64> {
         sweep::sweep(&self.writer, now, unused_client_after).await
     }
 
-    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+    async fn backup(&self, to: &Path) -> Result<()> {
         check::on_own_thread(&self.file, {
             let to = to.to_owned();
             move |db| check::backup(db, &to)
@@ -28,7 +28,7 @@ impl Upkeep for EmbeddedStore {
         StoreStats { dead: stats.dead || self.readers.is_dead() || self.watcher.is_dead(), ..stats }
     }
 
-    async fn check(&self) -> Result<Vec<String>, StoreError> {
+    async fn check(&self) -> Result<Vec<String>> {
         check::on_own_thread(&self.file, check::check).await
     }
 }
