@@ -5,7 +5,7 @@ use mcpgate::endpoints::PATHS;
 
 use super::authorize::{REDIRECT, request};
 use super::browser::{Browser, Page, cookie};
-use super::faulty::Moment;
+use super::failing_store::Moment;
 use super::site::{NAME, PASSWORD, Site};
 
 /// Everything that a GET can be of, and a query and cookies that make a page look into the store: somebody is signed in,

@@ -4,7 +4,7 @@ use mcpgate::store::AuditEvent;
 
 use super::authorize::{REDIRECT, VERIFIER, request as authorization_request};
 use super::browser::{Browser, cookie};
-use super::faulty::Moment;
+use super::failing_store::Moment;
 use super::site::{Answer, RESOURCE, Site, encode, only, request};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");

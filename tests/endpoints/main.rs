@@ -17,8 +17,8 @@ mod budget;
 mod clients;
 mod consent;
 mod diagnosis;
-#[path = "../issuer/faulty.rs"]
-mod faulty;
+#[path = "../support/failing_store.rs"]
+mod failing_store;
 mod hygiene;
 mod identity;
 mod login;

@@ -24,7 +24,7 @@ use mcpgate::store::{
 use mcpgate::telemetry::Metrics;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::faulty::FaultyStore;
+use super::failing_store::FailingStore;
 
 pub(crate) const ISSUER: &str = "https://gw.example";
 pub(crate) const RESOURCE: &str = "https://gw.example/mcp/acme/sales";
@@ -102,7 +102,7 @@ impl Fetch for OneDocument {
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     /// Before the store: it can be made to fail.
-    pub(crate) faulty: Arc<FaultyStore>,
+    pub(crate) faulty: Arc<FailingStore>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: Arc<ArcSwap<Config>>,
@@ -188,7 +188,7 @@ impl Site {
     pub(crate) async fn with(extra: &str) -> Self {
         let config = Arc::new(ArcSwap::from_pointee(config(extra)));
         let store = Arc::new(MemoryStore::new());
-        let faulty = Arc::new(FaultyStore::new(Arc::clone(&store) as _));
+        let faulty = Arc::new(FailingStore::new(Arc::clone(&store) as _));
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_795_219_200)));
         let entropy = Arc::new(SeededEntropy::new(7));
         let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());

@@ -9,7 +9,7 @@ use mcpgate::store::embedded::EmbeddedStore;
 
 use super::config::{NOTES, SALES};
 use super::driver::*;
-use super::faulty::Moment;
+use super::failing_store::Moment;
 
 #[tokio::test]
 async fn a_code_becomes_tokens_that_mcp_accepts() {

@@ -30,7 +30,7 @@ use mcpgate::token_cache::{Load, Lookup, TokenCache};
 use sha2::{Digest, Sha256};
 
 use super::config::{ISSUER, SALES, config};
-use super::faulty::FaultyStore;
+use super::failing_store::FailingStore;
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) const PASSWORD: &str = "glazed-teapot-41";
@@ -80,7 +80,7 @@ pub(crate) fn status(code: u16) -> FetchError {
 
 pub(crate) struct World {
     pub(crate) issuer: Arc<Issuer>,
-    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) store: Arc<FailingStore>,
     pub(crate) cache: Arc<TokenCache>,
     /// The clocks of the machine.
     pub(crate) hands: Arc<ManualClock>,
@@ -122,7 +122,7 @@ impl World {
     pub(crate) async fn over(store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config();
         change(&mut config);
-        let store = Arc::new(FaultyStore::new(store));
+        let store = Arc::new(FailingStore::new(store));
         Self::assemble(store, Arc::new(ManualClock::new(START)), config, Arc::new(SeededEntropy::new(42))).await
     }
 
@@ -133,7 +133,7 @@ impl World {
     }
 
     async fn assemble(
-        store: Arc<FaultyStore>,
+        store: Arc<FailingStore>,
         clock: Arc<ManualClock>,
         config: Config,
         entropy: Arc<SeededEntropy>,

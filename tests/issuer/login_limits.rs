@@ -7,7 +7,7 @@ use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{AuditEvent, Store};
 
 use super::driver::*;
-use super::faulty::Moment;
+use super::failing_store::Moment;
 use super::login::{attempt, wait};
 
 #[tokio::test]

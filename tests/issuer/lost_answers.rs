@@ -126,7 +126,7 @@ async fn a_report_that_cannot_be_written_is_kept_and_nobody_is_judged_without_it
     assert!(world.is_live(&second.access).await);
     world.pass(GRACE_IS_OVER);
     // Client, grant, account, then the report.
-    world.store.fail_at(3, super::faulty::Moment::Before);
+    world.store.fail_at(3, super::failing_store::Moment::Before);
     let outcome = world.refresh(&client.id, &first.refresh).await;
     assert!(matches!(outcome, Err(mcpgate::issuer::TokenRejection::Unavailable)), "{outcome:?}");
     assert!(world.store.mend() && stands(&world, &first).await);

@@ -22,7 +22,8 @@ mod consent;
 mod diagnosis;
 mod documents;
 mod driver;
-mod faulty;
+#[path = "../support/failing_store.rs"]
+mod failing_store;
 #[path = "../support/log.rs"]
 mod log;
 mod login;

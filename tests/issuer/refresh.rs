@@ -6,7 +6,7 @@ use mcpgate::store::AuditEvent;
 
 use super::config::{NOTES, SALES};
 use super::driver::*;
-use super::faulty::Moment;
+use super::failing_store::Moment;
 
 async fn signed_in() -> (World, mcpgate::oauth::Client, Tokens) {
     let world = World::new().await;

@@ -5,7 +5,7 @@ use mcpgate::oauth::{Client, TenantId};
 use mcpgate::store::AuditEvent;
 
 use super::driver::*;
-use super::faulty::Moment;
+use super::failing_store::Moment;
 
 async fn signed_in() -> (World, Client, Tokens) {
     let world = World::new().await;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use mcpgate::clock::Clock;
 use mcpgate::oauth::{AccessTokenRecord, GrantId, Lifetime, TenantId, TokenHash};
-use mcpgate::store::{AuditEvent, GrantStore};
+use mcpgate::store::AuditEvent;
 use mcpgate::token_cache::{Load, Lookup};
 
-use super::gate::State;
+use super::failing_store::State;
 use super::upstream::soon;
 use super::world::{MCP, World};
 
@@ -225,7 +225,6 @@ async fn swept_before_it_was_read(another_follows: bool) {
         world.store.inner.revoke_grant(&made.record.tenant, made.record.grant, audit).await.unwrap();
     }
     world.clock.advance(Lifetime::from_secs(3000));
-    use mcpgate::store::Upkeep;
     world
         .store
         .inner

@@ -15,11 +15,12 @@ mod cache;
 mod calls;
 mod client;
 mod endings;
+#[path = "../support/failing_store.rs"]
+mod failing_store;
 mod faults;
 mod fields;
 #[path = "../support/free_address.rs"]
 mod free_address;
-mod gate;
 mod http2;
 mod http2_upstreams;
 mod identity;

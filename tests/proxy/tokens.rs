@@ -1,10 +1,10 @@
 //! TV: who is let in. Every refusal is also checked to have left the upstream alone.
 
 use mcpgate::oauth::{AccessToken, Brand, Lifetime, SessionSecret, TokenKeys};
-use mcpgate::store::{AccountStore, AuditEvent, ClientStore, GrantStore};
+use mcpgate::store::AuditEvent;
 
 use super::client::{Ask, Reply};
-use super::gate::State;
+use super::failing_store::State;
 use super::upstream::soon;
 use super::world::{ALPHA, MCP, PING, World, client};
 

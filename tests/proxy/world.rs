@@ -15,13 +15,14 @@ use mcpgate::oauth::{
     Grant, GrantId, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenKeys,
 };
 use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions, UpstreamState};
-use mcpgate::store::{Account, AccountStatus, AccountStore, AuditEvent, AuditRow, ClientStore, GrantStore};
+use mcpgate::store::memory::MemoryStore;
+use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow};
 use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::{Follower, TokenCache};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{Ask, Client, Reply};
-use super::gate::Gate;
+use super::failing_store::FailingStore;
 use super::upstream::{Upstream, soon};
 
 pub(crate) const MCP: &str = "https://gw.example/mcp";
@@ -33,7 +34,7 @@ pub(crate) struct World {
     pub(crate) mcp: Upstream,
     pub(crate) alpha: Upstream,
     pub(crate) api: Upstream,
-    pub(crate) store: Arc<Gate>,
+    pub(crate) store: Arc<FailingStore>,
     pub(crate) cache: Arc<TokenCache>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) keys: Arc<TokenKeys>,
@@ -65,7 +66,7 @@ impl World {
         let mut config = configuration(mcp.address, alpha.address, api.address);
         change(&mut config);
         let config = Arc::new(config);
-        let store = Arc::new(Gate::new());
+        let store = Arc::new(FailingStore::new(Arc::new(MemoryStore::new())));
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
         let cache = TokenCache::new(store.clone(), keys.clone(), clock.clone(), &config);

@@ -1,6 +1,8 @@
-//! A store that fails at the call one names: before the deed (nothing is changed) or after it (the acknowledgement is
-//! lost).
+//! The one store of the tests that fails: at a call that the test names, before the deed or after it, or in one of the
+//! ways that a whole store can be ill. It counts its calls, too.
+#![allow(dead_code, reason = "each of the test programs that share it uses a part of it")]
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -17,25 +19,70 @@ use mcpgate::store::{
     Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, Store, StoreError, StoreStats, Update, Upkeep,
     UseReport,
 };
+use tokio::sync::watch;
 
-/// When the fault strikes.
+/// When a fault at one call strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
+    /// Nothing is changed.
     Before,
+    /// The change is made and its acknowledgement is lost.
     After,
 }
 
-pub(crate) struct FaultyStore {
-    inner: Arc<dyn Store>,
+/// How the whole store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Open,
+    /// Every call fails.
+    Down,
+    /// Every call waits until the state changes; those that look for tokens after they have read.
+    Held,
+    /// The change log has a row that cannot be read.
+    Damaged,
+    /// The same, and the tokens are not told until the state changes.
+    DamagedAndSlow,
+}
+
+pub(crate) struct FailingStore {
+    pub(crate) inner: Arc<dyn Store>,
     /// Calls until the fault, and its moment.
     fault: Mutex<Option<(usize, Moment)>>,
     /// Calls until another writer changes the store, and what it does: a test sets it to come between two calls.
     pub(crate) meanwhile: Mutex<Option<(usize, BoxFuture<'static, ()>)>>,
+    state: watch::Sender<State>,
+    calls: Mutex<HashMap<&'static str, usize>>,
 }
 
-impl FaultyStore {
+/// What does not count for a fault at one call: the tests themselves and the upkeep ask it.
+const UNCOUNTED: &[&str] = &[
+    "audit_after",
+    "audit_before",
+    "audit_since",
+    "newest_audit",
+    "prune_audit",
+    "change_mark",
+    "changes_after",
+    "newest_change",
+    "clock_note",
+    "note_time",
+    "accept_time",
+    "turn_back",
+    "shorten_secrets",
+    "sweep",
+    "backup",
+    "check",
+];
+
+impl FailingStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, fault: Mutex::new(None), meanwhile: Mutex::new(None) }
+        Self {
+            inner,
+            fault: Mutex::default(),
+            meanwhile: Mutex::default(),
+            state: watch::Sender::new(State::Open),
+            calls: Mutex::default(),
+        }
     }
 
     /// The `n`-th call from now on (0 is the next) fails, once.
@@ -48,59 +95,76 @@ impl FaultyStore {
         self.fault.lock().unwrap().take().is_none()
     }
 
-    fn due(&self) -> Option<BoxFuture<'static, ()>> {
-        let mut meanwhile = self.meanwhile.lock().unwrap();
-        match meanwhile.as_mut() {
-            Some((0, _)) => meanwhile.take().map(|(_, change)| change),
-            Some((n, _)) => {
-                *n -= 1;
-                None
-            }
-            None => None,
+    pub(crate) fn set(&self, state: State) {
+        self.state.send_replace(state);
+    }
+
+    /// How often the method of this name was called.
+    pub(crate) fn calls(&self, name: &str) -> usize {
+        self.calls.lock().unwrap().get(name).copied().unwrap_or_default()
+    }
+
+    async fn before(&self, name: &'static str) -> Result<Option<Moment>, StoreError> {
+        *self.calls.lock().unwrap().entry(name).or_default() += 1;
+        if UNCOUNTED.contains(&name) {
+            return Ok(None);
+        }
+        let change = due(&mut self.meanwhile.lock().unwrap());
+        if let Some(change) = change {
+            change.await;
+        }
+        match due(&mut self.fault.lock().unwrap()) {
+            Some(Moment::Before) => Err(fault()),
+            struck => Ok(struck),
         }
     }
 
-    fn strikes(&self) -> Option<Moment> {
-        let mut fault = self.fault.lock().unwrap();
-        match fault.as_mut() {
-            Some((0, moment)) => {
-                let moment = *moment;
-                *fault = None;
-                Some(moment)
+    async fn after(&self, name: &'static str) -> Result<(), StoreError> {
+        let waits =
+            |state: State| state == State::Held || (state == State::DamagedAndSlow && name == "live_access_tokens");
+        let mut state = self.state.subscribe();
+        match *state.wait_for(|s| !waits(*s)).await.unwrap() {
+            State::Damaged | State::DamagedAndSlow if name == "changes_after" => {
+                Err(StoreError::Corrupt("the test says so".to_owned()))
             }
-            Some((n, _)) => {
-                *n -= 1;
-                None
-            }
-            None => None,
+            State::Open | State::Damaged | State::DamagedAndSlow => Ok(()),
+            State::Down | State::Held => Err(fault()),
         }
+    }
+}
+
+/// Counts a call; what was to come at it.
+fn due<T>(planned: &mut Option<(usize, T)>) -> Option<T> {
+    match planned {
+        Some((0, _)) => planned.take().map(|(_, what)| what),
+        Some((n, _)) => {
+            *n -= 1;
+            None
+        }
+        None => None,
     }
 }
 
 fn fault() -> StoreError {
-    StoreError::Unavailable("a fault of the test".to_owned())
+    StoreError::Unavailable("the test says so".to_owned())
 }
 
-macro_rules! faulty {
-    ($($trait:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)* })*) => {
+macro_rules! failing {
+    ($($trait:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)* $(+ $rest:item)? })*) => {
         $(#[async_trait]
-        impl $trait for FaultyStore {
+        impl $trait for FailingStore {
             $(async fn $name(&self, $($arg: $type),*) -> Result<$out, StoreError> {
-                if let Some(change) = self.due() {
-                    change.await;
-                }
-                let struck = self.strikes();
-                if struck == Some(Moment::Before) {
-                    return Err(fault());
-                }
-                let answer = self.inner.$name($($arg),*).await?;
-                if struck.is_some() { Err(fault()) } else { Ok(answer) }
+                let struck = self.before(stringify!($name)).await?;
+                let answer = self.inner.$name($($arg),*).await;
+                self.after(stringify!($name)).await?;
+                if struck.is_some() { Err(fault()) } else { answer }
             })*
+            $($rest)?
         })*
     };
 }
 
-faulty! {
+failing! {
     ClientStore {
         fn insert_client(client: Client, cap: u64, audit: AuditRow) -> Insertion;
         fn find_registered(tenant: &TenantId, metadata: &ClientMetadata, now: Timestamp) -> Option<Client>;
@@ -185,80 +249,32 @@ faulty! {
         ) -> ();
         fn forget_login_places(tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> ();
     }
-}
-
-/// The upkeep is not what fails here, and the driver reads the audit trail through it; only refusals' rows may fail.
-#[async_trait]
-impl ClockStore for FaultyStore {
-    async fn clock_note(&self) -> Result<Option<ClockNote>, StoreError> {
-        self.inner.clock_note().await
+    AuditStore {
+        fn append_audit(audit: AuditRow) -> ();
+        fn audit_after(filter: &AuditFilter, after: u64, limit: u32) -> AuditPage;
+        fn audit_before(filter: &AuditFilter, before: Option<u64>, limit: u32) -> AuditPage;
+        fn audit_since(since: Timestamp) -> u64;
+        fn newest_audit() -> u64;
+        fn prune_audit(keep: AuditRetention, audit: Option<AuditRow>) -> Pruned;
     }
-    async fn note_time(&self, seen: Timestamp) -> Result<(), StoreError> {
-        self.inner.note_time(seen).await
+    ChangeLog {
+        fn change_mark() -> u64;
+        fn changes_after(after: ChangeSeq) -> Changes;
+        fn newest_change() -> ChangeSeq;
     }
-    async fn accept_time(&self, audit: AuditRow) -> Result<(), StoreError> {
-        self.inner.accept_time(audit).await
+    ClockStore {
+        fn clock_note() -> Option<ClockNote>;
+        fn note_time(seen: Timestamp) -> ();
+        fn accept_time(audit: AuditRow) -> ();
+        fn turn_back(told: Timestamp, now: Timestamp) -> u64;
+        fn shorten_secrets(latest: Timestamp) -> u64;
     }
-    async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        self.inner.turn_back(told, now).await
-    }
-    async fn shorten_secrets(&self, latest: Timestamp) -> Result<u64, StoreError> {
-        self.inner.shorten_secrets(latest).await
-    }
-}
-
-#[async_trait]
-impl AuditStore for FaultyStore {
-    async fn append_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
-        if self.strikes().is_some() { Err(fault()) } else { self.inner.append_audit(audit).await }
-    }
-    async fn audit_after(&self, filter: &AuditFilter, after: u64, limit: u32) -> Result<AuditPage, StoreError> {
-        self.inner.audit_after(filter, after, limit).await
-    }
-    async fn audit_before(
-        &self,
-        filter: &AuditFilter,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<AuditPage, StoreError> {
-        self.inner.audit_before(filter, before, limit).await
-    }
-    async fn audit_since(&self, since: Timestamp) -> Result<u64, StoreError> {
-        self.inner.audit_since(since).await
-    }
-    async fn prune_audit(&self, keep: AuditRetention, audit: Option<AuditRow>) -> Result<Pruned, StoreError> {
-        self.inner.prune_audit(keep, audit).await
-    }
-    async fn newest_audit(&self) -> Result<u64, StoreError> {
-        self.inner.newest_audit().await
-    }
-}
-
-#[async_trait]
-impl ChangeLog for FaultyStore {
-    async fn change_mark(&self) -> Result<u64, StoreError> {
-        self.inner.change_mark().await
-    }
-    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes, StoreError> {
-        self.inner.changes_after(after).await
-    }
-    async fn newest_change(&self) -> Result<ChangeSeq, StoreError> {
-        self.inner.newest_change().await
-    }
-}
-
-#[async_trait]
-impl Upkeep for FaultyStore {
-    async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64, StoreError> {
-        self.inner.sweep(now, unused_client_after).await
-    }
-    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        self.inner.backup(to).await
-    }
-    fn stats(&self) -> StoreStats {
-        self.inner.stats()
-    }
-    async fn check(&self) -> Result<Vec<String>, StoreError> {
-        self.inner.check().await
+    Upkeep {
+        fn sweep(now: Timestamp, unused_client_after: Lifetime) -> u64;
+        fn backup(to: &Path) -> ();
+        fn check() -> Vec<String>;
+        + fn stats(&self) -> StoreStats {
+            self.inner.stats()
+        }
     }
 }
