@@ -23,11 +23,11 @@ mod growth;
 mod rows;
 mod stores;
 
-pub use file::connection::ServerLock;
 use file::disk::Disk;
 use file::operation::EndedBy;
 use file::readers::Readers;
 pub use file::restore::{RestoreError, restore};
+pub use file::server_lock::ServerLock;
 use file::writer::Writer;
 use file::{connection, creation};
 

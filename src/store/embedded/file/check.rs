@@ -9,7 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
-use super::{backup_mark, connection};
+use super::{backup_mark, connection, paths};
 use crate::files::private::take_owner;
 use crate::store::embedded::rows::{accounts, clients, codes, grants, interactions, retention, row, sessions, tokens};
 use crate::store::{Result, StoreError};
@@ -133,7 +133,7 @@ fn cannot_make(file: &Path, error: &std::io::Error) -> StoreError {
 fn copy(db: &Connection, to: &Path) -> Result<()> {
     // As root, whoever owns the folder could put a link in its place and so choose the file.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let mut target = Connection::open_with_flags(connection::resolved(to)?, flags)?;
+    let mut target = Connection::open_with_flags(paths::resolved(to)?, flags)?;
     // All pages in one step: in steps, each write from elsewhere would make the copy start again.
     if Backup::new(db, &mut target)?.step(-1)? != StepResult::Done {
         return Err(StoreError::Unavailable("the store was locked during the copy".to_owned()));

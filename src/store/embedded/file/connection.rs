@@ -1,15 +1,14 @@
-//! The file itself: who may read it, how a connection to it is set up, and bringing its schema up to date.
+//! A connection to the file: how it is set up, and bringing its schema up to date.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::backup_mark;
-use crate::files::private;
+use super::paths::{folder_of, resolved};
+use super::server_lock::ServerLock;
 use crate::oauth::Timestamp;
 use crate::store::embedded::rows::row;
 use crate::store::migrate::{self, Applied, MIGRATIONS, Migration};
@@ -21,49 +20,6 @@ pub(super) const APPLICATION_ID: i64 = 0x6d63_7067;
 /// How long to wait for another process's write. The command line's transactions take milliseconds; a request that
 /// waited longer than this is better answered with 503 than kept.
 const BUSY: Duration = Duration::from_secs(2);
-
-pub(super) fn unavailable(what: &str, path: &Path, error: &std::io::Error) -> StoreError {
-    StoreError::Unavailable(format!("{what} {}: {error}", path.display()))
-}
-
-/// Makes a folder, with those above it, for the owner alone. One that is there stays as it is.
-pub(super) fn make_folder(folder: &Path) -> Result<()> {
-    private::make_folder(folder).map_err(|e| unavailable("cannot make the folder", folder, &e))
-}
-
-pub(super) fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
-
-/// Follows links to the folder, so that none is left that SQLite would have to refuse.
-pub(super) fn resolved(file: &Path) -> Result<PathBuf> {
-    let folder = folder_of(file);
-    let folder = folder.canonicalize().map_err(|e| unavailable("cannot find", folder, &e))?;
-    Ok(folder.join(file.file_name().unwrap_or_default()))
-}
-
-/// The file beside another one whose name goes on with `ending`.
-pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-/// Removes a file, if it is there.
-pub(super) fn remove(file: &Path) -> Result<()> {
-    match fs::remove_file(file) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(unavailable("cannot remove", file, &error)),
-    }
-}
-
-/// Makes the names in a file's folder durable.
-pub(super) fn flush_folder(file: &Path) -> Result<()> {
-    let folder = folder_of(file);
-    let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-    flushed.map_err(|e| unavailable("cannot flush the folder", folder, &e))
-}
 
 /// Opens a file that is only read, whoever it belongs to.
 pub(super) fn open_backup(file: &Path) -> Result<Connection> {
@@ -234,68 +190,11 @@ pub(super) fn check_migrations(connection: &Connection) -> Result<Option<String>
     })
 }
 
-/// Held by the one server of a data folder for as long as it runs. The command line needs it only to change the schema or
-/// to put a backup in place: SQLite lets it write beside the server, and the change log tells the server.
-#[derive(Debug)]
-pub struct ServerLock {
-    /// Locked as long as it is open; the system lets go even after a kill.
-    file: File,
-}
-
-impl Drop for ServerLock {
-    fn drop(&mut self) {
-        // flock(2): to close the file is not enough while a child that is just being started still has it open as well. When
-        // this fails, closing it does what it can.
-        let _let_go = self.file.unlock();
-    }
-}
-
-impl ServerLock {
-    /// Takes the lock of a data folder, which is made if it is absent.
-    ///
-    /// # Errors
-    /// `Unavailable` when another server runs on the folder (ST-05), or it cannot be written.
-    pub fn acquire(data_dir: &Path) -> Result<Self> {
-        make_folder(data_dir)?;
-        let path = data_dir.join("server.lock");
-        let mut file = private::open_or_create(&path).map_err(|e| unavailable("cannot open", &path, &e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Without its number it is told all the same.
-                let _unknown = file.take(32).read_to_string(&mut holder);
-                return Err(StoreError::Unavailable(format!(
-                    "another mcpgate (process {}) serves {}; stop it, or choose another folder with --data",
-                    holder.trim(),
-                    data_dir.display()
-                )));
-            }
-            Err(TryLockError::Error(e)) => return Err(unavailable("cannot lock", &path, &e)),
-        }
-        let noted =
-            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-        noted.map_err(|e| unavailable("cannot write", &path, &e))?;
-        Ok(Self { file })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rusqlite::StatementStatus;
 
     use super::*;
-
-    #[test]
-    fn st_05_a_lock_that_is_given_back_is_free_although_a_child_still_has_its_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let lock = ServerLock::acquire(folder.path()).unwrap();
-        // As a child has it between fork and exec.
-        let _of_child = lock.file.try_clone().unwrap();
-        assert!(matches!(ServerLock::acquire(folder.path()), Err(StoreError::Unavailable(_))));
-        drop(lock);
-        ServerLock::acquire(folder.path()).unwrap();
-    }
 
     #[test]
     fn a_plan_serves_whatever_values_are_bound() {

@@ -7,8 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::connection::{self, ServerLock, beside, unavailable};
+use super::connection;
 use super::header::Header;
+use super::paths::{beside, flush_folder, folder_of, make_folder, remove, resolved, unavailable};
+use super::server_lock::ServerLock;
 use crate::files::private;
 use crate::oauth::Timestamp;
 use crate::store::{Result, StoreError};
@@ -19,8 +21,8 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 /// Makes the file and its folder if they are absent, both for the owner alone (ST-07), and looks at the file if it is
 /// there. Returns its path without links.
 pub(crate) fn prepare(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<PathBuf> {
-    connection::make_folder(connection::folder_of(file))?;
-    let file = connection::resolved(file)?;
+    make_folder(folder_of(file))?;
+    let file = resolved(file)?;
     match fs::symlink_metadata(&file) {
         Err(error) if error.kind() == ErrorKind::NotFound => make(&file, held, now)?,
         Err(error) => return Err(unavailable("cannot look at", &file, &error)),
@@ -40,14 +42,14 @@ fn make(file: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<()> {
     let part = beside(file, &format!(".{}-{number}", std::process::id()));
     let parts = ["", "-journal", "-wal", "-shm"].map(|ending| beside(&part, ending));
     // Left behind by a process of this number that was killed.
-    parts.iter().try_for_each(|part| connection::remove(part))?;
+    parts.iter().try_for_each(|part| remove(part))?;
     let made = fill(&part, held, now).and_then(|()| match fs::hard_link(&part, file) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         linked => linked.map_err(|e| unavailable("cannot make", file, &e)),
     });
-    let removed = parts.iter().try_for_each(|part| connection::remove(part));
+    let removed = parts.iter().try_for_each(|part| remove(part));
     made.and(removed)?;
-    connection::flush_folder(file)
+    flush_folder(file)
 }
 
 fn fill(part: &Path, held: Option<&ServerLock>, now: Timestamp) -> Result<()> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
-use super::connection::folder_of;
+use super::paths::folder_of;
 use crate::files::private;
 
 /// The name of the file that is given up.

@@ -14,10 +14,12 @@ mod folder_lock;
 pub(super) mod header;
 pub(super) mod in_force;
 pub(super) mod operation;
+mod paths;
 pub(super) mod readers;
 #[cfg(test)]
 mod rebuilding;
 pub(super) mod restore;
+pub(super) mod server_lock;
 pub(super) mod sweep;
 pub(super) mod unstored;
 pub(super) mod worker;

@@ -5,8 +5,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::check;
-use super::connection::{self, ServerLock, beside, flush_folder, remove, unavailable};
+use super::connection;
 use super::header::Header;
+use super::paths::{beside, flush_folder, remove, unavailable};
+use super::server_lock::ServerLock;
 use crate::data_dir::STORE;
 use crate::files::private::give_to_owner;
 use crate::files::{ReadError, name_of};

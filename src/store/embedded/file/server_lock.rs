@@ -1,0 +1,71 @@
+//! `ServerLock`: no two servers on one data folder.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use super::paths::{make_folder, unavailable};
+use crate::files::private;
+use crate::store::{Result, StoreError};
+
+/// Held by the one server of a data folder for as long as it runs. The command line needs it only to change the schema or
+/// to put a backup in place: SQLite lets it write beside the server, and the change log tells the server.
+#[derive(Debug)]
+pub struct ServerLock {
+    /// Locked as long as it is open; the system lets go even after a kill.
+    file: File,
+}
+
+impl Drop for ServerLock {
+    fn drop(&mut self) {
+        // flock(2): to close the file is not enough while a child that is just being started still has it open as well. When
+        // this fails, closing it does what it can.
+        let _let_go = self.file.unlock();
+    }
+}
+
+impl ServerLock {
+    /// Takes the lock of a data folder, which is made if it is absent.
+    ///
+    /// # Errors
+    /// `Unavailable` when another server runs on the folder (ST-05), or it cannot be written.
+    pub fn acquire(data_dir: &Path) -> Result<Self> {
+        make_folder(data_dir)?;
+        let path = data_dir.join("server.lock");
+        let mut file = private::open_or_create(&path).map_err(|e| unavailable("cannot open", &path, &e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Without its number it is told all the same.
+                let _unknown = file.take(32).read_to_string(&mut holder);
+                return Err(StoreError::Unavailable(format!(
+                    "another mcpgate (process {}) serves {}; stop it, or choose another folder with --data",
+                    holder.trim(),
+                    data_dir.display()
+                )));
+            }
+            Err(TryLockError::Error(e)) => return Err(unavailable("cannot lock", &path, &e)),
+        }
+        let noted =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        noted.map_err(|e| unavailable("cannot write", &path, &e))?;
+        Ok(Self { file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn st_05_a_lock_that_is_given_back_is_free_although_a_child_still_has_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = ServerLock::acquire(folder.path()).unwrap();
+        // As a child has it between fork and exec.
+        let _of_child = lock.file.try_clone().unwrap();
+        assert!(matches!(ServerLock::acquire(folder.path()), Err(StoreError::Unavailable(_))));
+        drop(lock);
+        ServerLock::acquire(folder.path()).unwrap();
+    }
+}
