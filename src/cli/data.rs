@@ -15,7 +15,7 @@ use crate::data_dir::{self, User};
 use crate::entropy::{Entropy as _, SystemEntropy};
 use crate::issuer::{Administration, Withdrawal, Withdrawn};
 use crate::oauth::{TenantId, TokenKeys};
-use crate::server::command_socket::{self, Asked};
+use crate::server::command_socket::{self, CommandOutcome};
 use crate::store::{self, Store};
 
 /// The options of all commands about data.
@@ -79,11 +79,11 @@ impl DataArguments {
         let config = self.load_folder()?;
         self.expect_folder(&config, Missing::Refuse)?;
         match command_socket::ask(&config.data_dir, &tenant, deed) {
-            Asked::Done(withdrawn) => return Ok(withdrawn),
-            Asked::NotStored => return Err(Failure::NotStored),
-            Asked::Refused(why) => return Err(Failure::other(anyhow::anyhow!(why))),
-            Asked::NoServer => {}
-            Asked::Failed(why) => {
+            CommandOutcome::Done(withdrawn) => return Ok(withdrawn),
+            CommandOutcome::NotStored => return Err(Failure::NotStored),
+            CommandOutcome::Refused(why) => return Err(Failure::other(anyhow::anyhow!(why))),
+            CommandOutcome::NoServer => {}
+            CommandOutcome::Failed(why) => {
                 self.output().note(&format!("The running server did not do it ({why}); trying in the store itself."));
             }
         }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
-use super::{Clock, Hands, Standing, SystemClock};
+use super::{Clock, ClockSource, ClockStatus, SystemClock};
 use crate::oauth::{Lifetime, Timestamp};
 use crate::sync::lock;
 
@@ -51,7 +51,7 @@ struct Step {
     since: u64,
 }
 
-impl<H: Hands> CheckedClock<H> {
+impl<H: ClockSource> CheckedClock<H> {
     /// Makes a clock for a process that starts now. `newest` is the newest moment that an earlier process is known to have
     /// seen.
     #[must_use]
@@ -125,7 +125,7 @@ impl<H: Hands> CheckedClock<H> {
     }
 }
 
-impl<H: Hands> Clock for CheckedClock<H> {
+impl<H: ClockSource> Clock for CheckedClock<H> {
     fn now(&self) -> Timestamp {
         let wall = self.hands.wall();
         let is_right = !self.in_doubt.load(Relaxed) && self.agrees(offset(wall, self.hands.uptime()));
@@ -138,7 +138,7 @@ impl<H: Hands> Clock for CheckedClock<H> {
         self.in_doubt.load(Relaxed)
     }
 
-    fn standing(&self) -> Standing {
+    fn status(&self) -> ClockStatus {
         let mut state = self.state();
         let now = self.judge(&mut state);
         let (wall, uptime) = (self.hands.wall(), self.hands.uptime());
@@ -146,7 +146,7 @@ impl<H: Hands> Clock for CheckedClock<H> {
         if let Some(step) = state.step {
             let expected = Timestamp::from_millis(moment(self.trusted.load(Relaxed), uptime));
             let (wall, last_right) = (Timestamp::from_millis(wall), ago(state.right_at));
-            return Standing::InDoubt { wall, expected, stood: ago(step.since), last_right };
+            return ClockStatus::InDoubt { wall, expected, stood: ago(step.since), last_right };
         }
         // What a time service corrects little by little is no step.
         let right = offset(wall, uptime);
@@ -155,8 +155,10 @@ impl<H: Hands> Clock for CheckedClock<H> {
         state.start = state.start.filter(|start| ago(start.since) < BELIEVED_AFTER);
         let was_ahead = std::mem::take(&mut state.told_in_doubt) > now.saturating_add(STEP.as_millis());
         match state.start {
-            Some(start) => Standing::Unproven { was_ahead, pause: Lifetime::from_millis(right.abs_diff(start.offset)) },
-            None => Standing::Right { was_ahead },
+            Some(start) => {
+                ClockStatus::Unproven { was_ahead, pause: Lifetime::from_millis(right.abs_diff(start.offset)) }
+            }
+            None => ClockStatus::Right { was_ahead },
         }
     }
 
@@ -213,7 +215,7 @@ mod tests {
     fn ck_03_a_machine_that_slept_is_not_in_doubt() {
         let (hands, clock) = at_start(Some(START));
         hands.advance(DAYS);
-        assert_eq!((clock.now(), clock.standing()), (START.plus(DAYS), Standing::Right { was_ahead: false }));
+        assert_eq!((clock.now(), clock.status()), (START.plus(DAYS), ClockStatus::Right { was_ahead: false }));
     }
 
     #[test]
@@ -222,7 +224,7 @@ mod tests {
         for _ in 0..10 {
             let now = clock.now();
             hands.set(before(now, Lifetime::from_secs(40)));
-            assert_eq!((clock.now(), clock.standing()), (now, Standing::Right { was_ahead: false }));
+            assert_eq!((clock.now(), clock.status()), (now, ClockStatus::Right { was_ahead: false }));
             hands.advance(Lifetime::from_secs(50));
             assert_eq!(clock.now(), now.plus(Lifetime::from_secs(10)));
         }
@@ -236,8 +238,8 @@ mod tests {
         hands.advance(MINUTES);
         hands.set(START.plus(MINUTES));
         assert_eq!(clock.now(), START.plus(MINUTES));
-        assert_eq!(clock.standing(), Standing::Right { was_ahead: true });
-        assert_eq!(clock.standing(), Standing::Right { was_ahead: false }, "told once");
+        assert_eq!(clock.status(), ClockStatus::Right { was_ahead: true });
+        assert_eq!(clock.status(), ClockStatus::Right { was_ahead: false }, "told once");
     }
 
     #[test]
@@ -248,15 +250,15 @@ mod tests {
         hands.advance(MINUTES);
         assert_eq!(clock.now(), START.plus(MINUTES));
         hands.set(START.plus(MINUTES));
-        assert_eq!(clock.standing(), Standing::Right { was_ahead: false });
+        assert_eq!(clock.status(), ClockStatus::Right { was_ahead: false });
     }
 
     #[test]
     fn how_long_it_has_stood_counts_from_the_last_step() {
         let (hands, clock) = at_start(Some(START));
-        let stood = || match clock.standing() {
-            Standing::InDoubt { stood, .. } => stood,
-            other @ (Standing::Right { .. } | Standing::Unproven { .. }) => panic!("{other:?}"),
+        let stood = || match clock.status() {
+            ClockStatus::InDoubt { stood, .. } => stood,
+            other @ (ClockStatus::Right { .. } | ClockStatus::Unproven { .. }) => panic!("{other:?}"),
         };
         hands.set(START.plus(DAYS));
         assert_eq!(stood(), Lifetime::default());
@@ -286,7 +288,7 @@ mod tests {
         hands.set(START.plus(DAYS).plus(down));
         assert_eq!(clock.now(), START.plus(DAYS).plus(down));
         assert!(!clock.is_in_doubt());
-        assert!(matches!(clock.standing(), Standing::Unproven { .. }), "nothing is removed for an hour");
+        assert!(matches!(clock.status(), ClockStatus::Unproven { .. }), "nothing is removed for an hour");
     }
 
     #[derive(Debug, Clone, Copy)]
@@ -340,9 +342,9 @@ mod tests {
                 prop_assert!(now >= told, "{now:?} is before {told:?}");
                 prop_assert!(now.as_millis() >= hands.wall(), "whatever has ended by the wall clock is refused");
                 prop_assert_eq!(clock.now(), now);
-                match clock.standing() {
-                    Standing::Right { .. } => (told, noted) = (now, now),
-                    Standing::Unproven { .. } | Standing::InDoubt { .. } => {}
+                match clock.status() {
+                    ClockStatus::Right { .. } => (told, noted) = (now, now),
+                    ClockStatus::Unproven { .. } | ClockStatus::InDoubt { .. } => {}
                 }
             }
         }
@@ -359,10 +361,10 @@ mod tests {
     #[test]
     fn a_start_after_a_pause_is_believed_and_proven_in_an_hour() {
         let (hands, clock) = at_start(Some(before(START, DAYS)));
-        assert_eq!((clock.now(), clock.standing()), (START, Standing::Unproven { was_ahead: false, pause: DAYS }));
+        assert_eq!((clock.now(), clock.status()), (START, ClockStatus::Unproven { was_ahead: false, pause: DAYS }));
         hands.advance(BELIEVED_AFTER);
-        assert_eq!(clock.standing(), Standing::Right { was_ahead: false });
-        assert_eq!(at_start(None).1.standing(), Standing::Right { was_ahead: false });
+        assert_eq!(clock.status(), ClockStatus::Right { was_ahead: false });
+        assert_eq!(at_start(None).1.status(), ClockStatus::Right { was_ahead: false });
     }
 
     #[test]
@@ -373,7 +375,7 @@ mod tests {
         // It was down for a few seconds, or for a few hours.
         hands.set(before(START, DAYS).plus(MINUTES).plus(Lifetime::from_secs(5)));
         assert_eq!(clock.now(), before(START, DAYS).plus(MINUTES).plus(Lifetime::from_secs(5)));
-        assert_eq!(clock.standing(), Standing::Right { was_ahead: true });
+        assert_eq!(clock.status(), ClockStatus::Right { was_ahead: true });
 
         let (hands, clock) = at_start(Some(before(START, DAYS)));
         assert_eq!(clock.now(), START);

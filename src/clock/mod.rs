@@ -24,8 +24,8 @@ pub trait Clock: Send + Sync + 'static {
     }
 
     /// Returns what is known of the wall clock. For the one task that looks after it: some of the answer is given once.
-    fn standing(&self) -> Standing {
-        Standing::Right { was_ahead: false }
+    fn status(&self) -> ClockStatus {
+        ClockStatus::Right { was_ahead: false }
     }
 
     /// Believes the wall clock from now on, whatever it showed before.
@@ -34,7 +34,7 @@ pub trait Clock: Send + Sync + 'static {
 
 /// What is known of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClockStatus {
     /// It goes as the boot-time clock does.
     Right {
         /// Whether later moments were told while it was in doubt; said once.
@@ -62,7 +62,7 @@ pub enum Standing {
 }
 
 /// The two clocks of a machine, in milliseconds.
-pub trait Hands: Send + Sync + 'static {
+pub trait ClockSource: Send + Sync + 'static {
     /// Since the Unix epoch; can be set.
     fn wall(&self) -> u64;
     /// Since the machine started, sleep included; cannot be set.
@@ -73,7 +73,7 @@ pub trait Hands: Send + Sync + 'static {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
-impl Hands for SystemClock {
+impl ClockSource for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one door to the system's time")]
     fn wall(&self) -> u64 {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -125,7 +125,7 @@ impl Clock for ManualClock {
     }
 }
 
-impl Hands for ManualClock {
+impl ClockSource for ManualClock {
     fn wall(&self) -> u64 {
         self.wall.load(Ordering::SeqCst)
     }
@@ -135,7 +135,7 @@ impl Hands for ManualClock {
     }
 }
 
-impl<H: Hands> Hands for Arc<H> {
+impl<H: ClockSource> ClockSource for Arc<H> {
     fn wall(&self) -> u64 {
         H::wall(self)
     }

@@ -22,11 +22,11 @@ pub(super) fn all(check: &Check<'_>, origin: &str, file: &File) -> (Vec<Upstream
         let named = address(check, &url, origin).map(|url| simple(origin, url, "MCP server", whole_scope()));
         found.extend(named.map(|upstream| UpstreamConfig { takes_title: true, ..upstream }));
     }
-    let mut places: Vec<Place<'_>> = found.iter().map(|_| Place::OF_COMMAND_LINE).collect();
-    places.extend(file.listen.health_path.as_ref().map(Place::of_health));
+    let mut places: Vec<UniqueName<'_>> = found.iter().map(|_| UniqueName::OF_COMMAND_LINE).collect();
+    places.extend(file.listen.health_path.as_ref().map(UniqueName::of_health));
     for (upstream, scopes) in written {
         // Before its own faults: those of the pair are reported beside them.
-        let place = Place::of(upstream);
+        let place = UniqueName::of(upstream);
         unique(check, upstream, &place, &places);
         places.push(place);
         found.extend(one(check, origin, upstream, scopes));
@@ -157,21 +157,21 @@ fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -
 }
 
 /// What two upstreams must not share.
-struct Place<'a> {
+struct UniqueName<'a> {
     name: Option<&'a str>,
     path: Option<&'a str>,
     kind: UpstreamKind,
-    whose: Whose,
+    whose: NameOwner,
 }
 
 /// What has a place.
-enum Whose {
+enum NameOwner {
     CommandLine,
     Upstream(Option<usize>),
     Health,
 }
 
-impl std::fmt::Display for Whose {
+impl std::fmt::Display for NameOwner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::CommandLine => f.write_str("the upstream of the command line"),
@@ -182,12 +182,12 @@ impl std::fmt::Display for Whose {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> UniqueName<'a> {
     const OF_COMMAND_LINE: Self =
-        Self { name: Some("mcp"), path: Some("/mcp"), kind: UpstreamKind::Mcp, whose: Whose::CommandLine };
+        Self { name: Some("mcp"), path: Some("/mcp"), kind: UpstreamKind::Mcp, whose: NameOwner::CommandLine };
 
     fn of_health(path: &'a Setting<String>) -> Self {
-        Self { name: None, path: Some(&path.value), kind: UpstreamKind::Mcp, whose: Whose::Health }
+        Self { name: None, path: Some(&path.value), kind: UpstreamKind::Mcp, whose: NameOwner::Health }
     }
 
     fn of(written: &'a Upstream) -> Self {
@@ -195,7 +195,9 @@ impl<'a> Place<'a> {
             name: written.name.as_ref().map(|name| name.value.as_str()),
             path: written.path.as_ref().map(|path| path.value.as_str()),
             kind: kind(written),
-            whose: Whose::Upstream(written.path.as_ref().or(written.name.as_ref()).and_then(|written| written.line)),
+            whose: NameOwner::Upstream(
+                written.path.as_ref().or(written.name.as_ref()).and_then(|written| written.line),
+            ),
         }
     }
 }
@@ -208,7 +210,7 @@ fn kind(written: &Upstream) -> UpstreamKind {
 }
 
 /// CF-02: two upstreams never share a name, a resource or a part of the path space, nor one and the health path.
-fn unique(check: &Check<'_>, written: &Upstream, new: &Place<'_>, found: &[Place<'_>]) {
+fn unique(check: &Check<'_>, written: &Upstream, new: &UniqueName<'_>, found: &[UniqueName<'_>]) {
     for other in found {
         let whose = &other.whose;
         if let Some(name) = written.name.as_ref().filter(|_| other.name == new.name) {

@@ -8,7 +8,7 @@ use crate::oauth::{GrantId, Rule};
 use crate::web::{FormKey, RequestBody, Response, reply};
 
 use super::authorize::enter;
-use super::page::{self, AccountPage, Frame, Leads};
+use super::page::{self, AccountPage, FormTarget, Frame};
 use super::redirect;
 use super::rejection::PageRejection;
 use super::setup;
@@ -30,7 +30,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
             }
             _ => None,
         };
-        return show(visit, StatusCode::OK, session, &view, Told { notice, problem: None });
+        return show(visit, StatusCode::OK, session, &view, Notice { notice, problem: None });
     }
     let started = visit.issuer.begin_account(visit.session()?, visit.caller).await?;
     Ok(enter(visit, &started))
@@ -38,7 +38,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 
 /// What the page says besides what is always on it.
 #[derive(Default)]
-struct Told<'a> {
+struct Notice<'a> {
     /// What was done.
     notice: Option<&'a str>,
     /// Why the password was not changed.
@@ -56,7 +56,7 @@ fn show(
     status: StatusCode,
     session: &str,
     view: &AccountView,
-    told: Told<'_>,
+    told: Notice<'_>,
 ) -> Result<Response, PageRejection> {
     let key = FormKey::new(&[session]).ok_or(PageRejection::StaleForm)?;
     let page = AccountPage {
@@ -67,7 +67,7 @@ fn show(
         notice: told.notice,
         problem: told.problem,
     };
-    Ok(page::respond(status, &page, Leads::Home))
+    Ok(page::respond(status, &page, FormTarget::Home))
 }
 
 /// Sets another password; the page comes again when it cannot be. Other browsers are signed out.
@@ -103,7 +103,7 @@ pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Res
 async fn again(visit: &Visit<'_>, status: StatusCode, problem: &str) -> Result<Response, PageRejection> {
     match signed_in(visit).await? {
         Some((session, view)) => {
-            show(visit, status, session, &view, Told { problem: Some(problem), ..Told::default() })
+            show(visit, status, session, &view, Notice { problem: Some(problem), ..Notice::default() })
         }
         None => Ok(redirect::to_page("/account")),
     }

@@ -7,7 +7,7 @@ use crate::oauth::{OAuthError, Rule, ScopeSet};
 use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
-use super::page::{self, ConsentPage, Frame, Leads};
+use super::page::{self, ConsentPage, FormTarget, Frame};
 use super::redirect;
 use super::rejection::PageRejection;
 use super::switch_account;
@@ -121,7 +121,7 @@ fn show(
         remembered: remembered(view),
         problem,
     };
-    Ok(page::respond(status, &page, Leads::ToClient))
+    Ok(page::respond(status, &page, FormTarget::ToClient))
 }
 
 /// Says for how long an approval is remembered, and under which condition.

@@ -8,7 +8,7 @@ use crate::web::{Response, reply};
 
 use super::client_error::PAUSE_SECONDS;
 use super::consent;
-use super::page::{self, ErrorPage, Frame, Leads};
+use super::page::{self, ErrorPage, FormTarget, Frame};
 use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
@@ -182,7 +182,7 @@ impl Words<'_> {
             reference: visit.caller.request_id.as_deref(),
         };
         // A client that opened us in a pop-up waits for its window to come back by the link.
-        page::respond(status, &page, if self.link.is_some() { Leads::ToClient } else { Leads::Home })
+        page::respond(status, &page, if self.link.is_some() { FormTarget::ToClient } else { FormTarget::Home })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::issuer::{Handles, LoginOutcome, LoginView, Step, View};
 use crate::web::{RequestBody, Response, reply};
 
 use super::authorize::go_on;
-use super::page::{self, Frame, Leads, LoginPage};
+use super::page::{self, FormTarget, Frame, LoginPage};
 use super::rejection::PageRejection;
 use super::visit::{Visit, login_key};
 
@@ -89,5 +89,5 @@ fn show(
         username,
         problem,
     };
-    Ok(page::respond(status, &page, Leads::ToClient))
+    Ok(page::respond(status, &page, FormTarget::ToClient))
 }

@@ -48,7 +48,7 @@ impl<'a> Frame<'a> {
 
 /// Where a page's forms lead in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leads {
+pub(super) enum FormTarget {
     /// To other pages of ours.
     Home,
     /// By a redirect to the client, perhaps.
@@ -196,7 +196,7 @@ pub(super) struct ErrorPage<'a> {
 }
 
 /// Makes a response of a page.
-pub(super) fn respond(status: StatusCode, page: &impl Template, leads: Leads) -> Response {
+pub(super) fn respond(status: StatusCode, page: &impl Template, leads: FormTarget) -> Response {
     let Ok(html) = page.render() else {
         tracing::error!("a page could not be rendered");
         return reply::empty(StatusCode::INTERNAL_SERVER_ERROR);
@@ -204,7 +204,7 @@ pub(super) fn respond(status: StatusCode, page: &impl Template, leads: Leads) ->
     let mut response = reply::uncached(status, "text/html; charset=utf-8", html);
     let headers = response.headers_mut();
     match leads {
-        Leads::Home => {
+        FormTarget::Home => {
             headers.insert(
                 CONTENT_SECURITY_POLICY,
                 HeaderValue::from_static(
@@ -219,7 +219,7 @@ pub(super) fn respond(status: StatusCode, page: &impl Template, leads: Leads) ->
         // scheme from there. No form of these pages names another target than ours, and nothing of a client's goes
         // into them unescaped.
         // No Cross-Origin-Opener-Policy: a client that opened us in a pop-up waits for its window to come back.
-        Leads::ToClient => {
+        FormTarget::ToClient => {
             headers.insert(
                 CONTENT_SECURITY_POLICY,
                 HeaderValue::from_static(

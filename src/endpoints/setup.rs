@@ -8,7 +8,7 @@ use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
 use super::own_form::LinkForm;
-use super::page::{self, Frame, Leads, SetupPage};
+use super::page::{self, FormTarget, Frame, SetupPage};
 use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
@@ -68,7 +68,7 @@ async fn show(
         minimum: visit.config.login.min_password,
         problem,
     };
-    Ok(page::respond(status, &page, Leads::Home))
+    Ok(page::respond(status, &page, FormTarget::Home))
 }
 
 /// Says why a new password was refused.

@@ -7,7 +7,7 @@ use http::{HeaderMap, request::Parts};
 
 use crate::config::Config;
 use crate::issuer::{Caller, Face, Handles, Issuer, Transaction};
-use crate::oauth::{Came, Form, Rule, SessionSecret};
+use crate::oauth::{Form, ReceivedValue, Rule, SessionSecret};
 use crate::web::cookie::{self, CookieScope, Received};
 use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
 
@@ -43,7 +43,7 @@ impl Visit<'_> {
         let came = told_by.iter().find(|(of, _)| *of == rule).map(|(_, name)| {
             let values = self.head.headers.get_all(*name).iter();
             let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-            Came::new(name, &values.join(", "))
+            ReceivedValue::new(name, &values.join(", "))
         });
         self.issuer.record_refused_by(face, rule, came.as_ref(), self.caller).await;
     }

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::web::Response;
 
-use super::page::{self, Frame, Leads, WelcomePage};
+use super::page::{self, FormTarget, Frame, WelcomePage};
 use super::visit::Visit;
 
 /// Shows the page. What was done is named in the query, from a closed list: no text of a stranger gets onto it.
@@ -32,5 +32,5 @@ pub(super) fn get(visit: &Visit<'_>) -> Response {
         ),
     };
     let page = WelcomePage { frame: Frame::new(visit.config), heading, text, action };
-    page::respond(StatusCode::OK, &page, Leads::Home)
+    page::respond(StatusCode::OK, &page, FormTarget::Home)
 }

@@ -7,7 +7,7 @@ use super::face::Face;
 use super::limits::refusals::{Cause, Counted};
 use super::limits::throttle::source_of;
 use super::rejection::StoreFailed;
-use crate::oauth::{Came, Rule, Subject};
+use crate::oauth::{ReceivedValue, Rule, Subject};
 use crate::store::{AuditEvent, AuditRow, StoreError};
 
 /// How the reason of a row begins that stands for several.
@@ -57,7 +57,7 @@ impl Issuer {
     }
 
     /// Records that a face refused a request, before or beside any use case; `came` is what broke the rule, if one value did.
-    pub async fn record_refused_by(&self, face: Face, rule: Rule, came: Option<&Came>, caller: &Caller) {
+    pub async fn record_refused_by(&self, face: Face, rule: Rule, came: Option<&ReceivedValue>, caller: &Caller) {
         self.record_refused(face, Why::from(rule).came(came), caller).await;
     }
 

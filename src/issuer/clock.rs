@@ -2,7 +2,7 @@
 //! an hour or an operator has accepted it.
 
 use super::Issuer;
-use crate::clock::{BELIEVED_AFTER, STEP, Standing};
+use crate::clock::{BELIEVED_AFTER, ClockStatus, STEP};
 use crate::oauth::{Lifetime, Timestamp};
 use crate::store::StoreError;
 
@@ -25,8 +25,8 @@ pub struct ClockWatch {
 impl Issuer {
     /// Looks at the clock; returns whether what has ended by it may be removed.
     pub(super) async fn clock_is_proven(&self, watch: &mut ClockWatch) -> bool {
-        let standing = self.clock.standing();
-        match self.follow_clock(standing, watch).await {
+        let status = self.clock.status();
+        match self.follow_clock(status, watch).await {
             Ok(is_proven) => is_proven,
             Err(error) => {
                 tracing::warn!(%error, "the time could not be compared with that of the store; nothing is removed for now");
@@ -35,9 +35,9 @@ impl Issuer {
         }
     }
 
-    async fn follow_clock(&self, standing: Standing, watch: &mut ClockWatch) -> Result<bool, StoreError> {
-        let (was_ahead, is_proven) = match standing {
-            Standing::InDoubt { wall, expected, stood, last_right } => {
+    async fn follow_clock(&self, status: ClockStatus, watch: &mut ClockWatch) -> Result<bool, StoreError> {
+        let (was_ahead, is_proven) = match status {
+            ClockStatus::InDoubt { wall, expected, stood, last_right } => {
                 if stood < BELIEVED_AFTER && !self.operator_accepts(wall, last_right).await? {
                     if !std::mem::replace(&mut watch.is_told, true) {
                         tell(wall, expected);
@@ -47,13 +47,13 @@ impl Issuer {
                 self.believe(wall, expected).await?;
                 (false, true)
             }
-            Standing::Unproven { was_ahead, pause } => {
+            ClockStatus::Unproven { was_ahead, pause } => {
                 if watch.turned_back_at.is_none() {
                     tell_pause(pause);
                 }
                 (was_ahead, false)
             }
-            Standing::Right { was_ahead } => (was_ahead, true),
+            ClockStatus::Right { was_ahead } => (was_ahead, true),
         };
         if std::mem::take(&mut watch.is_told) {
             tracing::info!("the clock is right again, or is believed from now on");

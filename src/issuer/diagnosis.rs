@@ -4,7 +4,7 @@
 
 use super::Issuer;
 use super::caller::Caller;
-use crate::oauth::{Came, Client, ClientId, ErrorCode, OAuthError, Rule, Subject, show};
+use crate::oauth::{Client, ClientId, ErrorCode, OAuthError, ReceivedValue, Rule, Subject, show};
 use crate::store::{AuditEvent, AuditRow};
 
 /// Why a request was refused.
@@ -13,7 +13,7 @@ pub(super) struct Why<'a> {
     rule: Rule,
     error: Option<&'a OAuthError>,
     code: Option<ErrorCode>,
-    came: Option<&'a Came>,
+    came: Option<&'a ReceivedValue>,
     client: Option<&'a ClientId>,
     client_name: Option<&'a str>,
     detail: Option<&'a str>,
@@ -48,7 +48,7 @@ impl<'a> Why<'a> {
     }
 
     /// Adds what came.
-    pub(super) fn came(self, came: Option<&'a Came>) -> Self {
+    pub(super) fn came(self, came: Option<&'a ReceivedValue>) -> Self {
         Self { came, ..self }
     }
 
@@ -141,8 +141,8 @@ fn log(why: &Why<'_>, row: &AuditRow, caller: &Caller) {
         client = client.as_deref(),
         client_name = name.as_deref(),
         subject = row.subject.as_ref().map(Subject::as_str),
-        parameter = why.came.map(Came::name),
-        value = why.came.map(Came::shown),
+        parameter = why.came.map(ReceivedValue::name),
+        value = why.came.map(ReceivedValue::shown),
         detail = why.detail.map(show).as_deref(),
         expected = why.error.map_or_else(|| why.rule.expected(), OAuthError::what_was_expected),
         key = why.key,

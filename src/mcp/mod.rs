@@ -18,5 +18,5 @@ pub use envelope::{Envelope, EnvelopeError, MessageKind};
 pub use envelope_reader::EnvelopeReader;
 pub use headers::{HeaderMismatch, RoutingHeaders};
 pub use reads::SUBSCRIBE;
-pub use refusal::{Refusal, UnsupportedVersion};
+pub use refusal::{ErrorResponse, UnsupportedVersion};
 pub use version::{ProtocolVersion, STATELESS_VERSIONS};

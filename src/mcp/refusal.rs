@@ -6,7 +6,7 @@ use super::STATELESS_VERSIONS;
 
 /// A JSON-RPC error.
 #[derive(Debug, Clone, Copy)]
-pub struct Refusal<'a> {
+pub struct ErrorResponse<'a> {
     /// JSON-RPC code.
     pub code: i32,
     /// What is wrong.
@@ -53,7 +53,7 @@ struct Object<'a> {
     data: Option<UnsupportedVersion<'a>>,
 }
 
-impl Refusal<'_> {
+impl ErrorResponse<'_> {
     /// Returns the JSON body. An id that is not JSON is left out.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
@@ -66,11 +66,11 @@ impl Refusal<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Refusal, UnsupportedVersion};
+    use super::{ErrorResponse, UnsupportedVersion};
 
     #[test]
     fn the_id_comes_back_as_it_was_written() {
-        let refusal = |id| Refusal { code: -32020, message: "no \"match\"", id, data: None };
+        let refusal = |id| ErrorResponse { code: -32020, message: "no \"match\"", id, data: None };
         let json = |id| String::from_utf8(refusal(id).to_json()).unwrap();
         let tail = r#""error":{"code":-32020,"message":"no \"match\""}}"#;
         assert_eq!(json(None), format!(r#"{{"jsonrpc":"2.0","id":null,{tail}"#));
@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn a_version_is_refused_with_those_to_choose_from() {
         let data = Some(UnsupportedVersion::of("v\"9"));
-        let refusal = Refusal { code: UnsupportedVersion::CODE, message: UnsupportedVersion::MESSAGE, id: None, data };
+        let refusal =
+            ErrorResponse { code: UnsupportedVersion::CODE, message: UnsupportedVersion::MESSAGE, id: None, data };
         assert_eq!(
             String::from_utf8(refusal.to_json()).unwrap(),
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32022,"message":"Unsupported protocol version","data":{"#

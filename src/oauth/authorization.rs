@@ -1,6 +1,6 @@
 //! The authorization request as it is sent, and the rules that it has to obey (RFC 6749 4.1, RFC 8707).
 
-use super::validated_request::{Checked, Prompt, RefusedRequest, ValidatedRequest};
+use super::validated_request::{CheckedParameters, Prompt, RefusedRequest, ValidatedRequest};
 use super::{
     Client, ClientId, ClientOrigin, CodeChallenge, Form, GrantType, InvalidRedirect, OAuthError, RedirectUri,
     ResourceIndicator, Rule, ScopeSet, VerifiedRedirect, show,
@@ -107,7 +107,12 @@ impl AuthorizationRequest {
         (state.filter(|_| is_sound).map(str::to_owned), is_sound)
     }
 
-    fn check(&self, client: &Client, policy: &RequestPolicy, state_is_sound: bool) -> Result<Checked, OAuthError> {
+    fn check(
+        &self,
+        client: &Client,
+        policy: &RequestPolicy,
+        state_is_sound: bool,
+    ) -> Result<CheckedParameters, OAuthError> {
         if !state_is_sound {
             let words = "state is repeated or longer than 4096 bytes";
             let state = self.form.get("state").unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Came, ErrorCode, Rule};
+use super::{ErrorCode, ReceivedValue, Rule};
 
 /// A refusal in OAuth's own words: a registered code and a public sentence that never echoes input. Beside them, for the
 /// log alone: the rule, and what came and was expected.
@@ -16,7 +16,7 @@ pub struct OAuthError {
 
 #[derive(Debug, Clone, Default)]
 struct Detail {
-    came: Option<Came>,
+    came: Option<ReceivedValue>,
     expected: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl OAuthError {
     /// Notes for the log what came.
     #[must_use]
     pub fn came(mut self, name: &'static str, value: &str) -> Self {
-        self.detail.get_or_insert_default().came = Some(Came::new(name, value));
+        self.detail.get_or_insert_default().came = Some(ReceivedValue::new(name, value));
         self
     }
 
@@ -73,7 +73,7 @@ impl OAuthError {
 
     /// Returns what came, as the log may show it.
     #[must_use]
-    pub fn what_came(&self) -> Option<&Came> {
+    pub fn what_came(&self) -> Option<&ReceivedValue> {
         self.detail.as_ref()?.came.as_ref()
     }
 

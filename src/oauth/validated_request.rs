@@ -7,7 +7,7 @@ use super::form::encode;
 use super::{Client, ClientId, CodeChallenge, OAuthError, ResourceIndicator, ScopeSet, VerifiedRedirect};
 
 /// What the rules make of the parameters: challenge, resource, scopes, prompt.
-pub(super) type Checked = (CodeChallenge, ResourceIndicator, ScopeSet, Prompt);
+pub(super) type CheckedParameters = (CodeChallenge, ResourceIndicator, ScopeSet, Prompt);
 
 /// What the client asked about prompting (OpenID Connect Core 3.1.2.1; `select_account` counts as `login`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,7 +63,7 @@ pub struct RefusedRequest {
 
 impl ValidatedRequest {
     /// Takes what was checked: by [`super::AuthorizationRequest::validate`], or before it was stored.
-    pub(super) fn new(redirect: VerifiedRedirect, state: Option<String>, checked: Checked) -> Self {
+    pub(super) fn new(redirect: VerifiedRedirect, state: Option<String>, checked: CheckedParameters) -> Self {
         let (challenge, resource, scopes, prompt) = checked;
         Self { redirect, state, challenge, resource, scopes, prompt }
     }

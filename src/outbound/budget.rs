@@ -16,7 +16,7 @@ const MAX_KEYS: usize = 10_000;
 
 /// Counts fetches by key (a host, a network, or a known document) and in all.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct FetchBudget {
     of_key: usize,
     in_all: usize,
     under_way: Mutex<HashMap<String, usize>>,
@@ -26,12 +26,12 @@ pub(super) struct Budget {
 
 /// Leave to fetch; dropping it gives its place to the next.
 #[derive(Debug)]
-pub(super) struct Leave<'a> {
-    budget: &'a Budget,
+pub(super) struct FetchPermit<'a> {
+    budget: &'a FetchBudget,
     key: String,
 }
 
-impl Budget {
+impl FetchBudget {
     /// Makes a budget: so many fetches a minute and at once of each key, and at once in all.
     pub(super) fn new(per_minute: u32, of_key: usize, in_all: usize) -> Self {
         let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
@@ -39,7 +39,7 @@ impl Budget {
     }
 
     /// Waits for the turn of `key`. `Busy` when its rate is spent, which takes longer.
-    pub(super) async fn wait(&self, key: &str) -> Result<Leave<'_>, FetchError> {
+    pub(super) async fn wait(&self, key: &str) -> Result<FetchPermit<'_>, FetchError> {
         loop {
             let mut freed = pin!(self.freed.notified());
             // Before the look, so that what becomes free right after it is not missed.
@@ -52,7 +52,7 @@ impl Budget {
     }
 
     /// Takes leave; `None` while another fetch is in the way.
-    fn take(&self, key: &str) -> Result<Option<Leave<'_>>, FetchError> {
+    fn take(&self, key: &str) -> Result<Option<FetchPermit<'_>>, FetchError> {
         if self.rate.len() > MAX_KEYS {
             self.rate.retain_recent();
         }
@@ -65,11 +65,11 @@ impl Budget {
         // The rate comes last, so that a fetch that is not made costs none of it.
         self.rate.check_key(&key).map_err(|_| FetchError::Busy)?;
         under_way.insert(key.clone(), of_key + 1);
-        Ok(Some(Leave { budget: self, key }))
+        Ok(Some(FetchPermit { budget: self, key }))
     }
 }
 
-impl Drop for Leave<'_> {
+impl Drop for FetchPermit<'_> {
     fn drop(&mut self) {
         let mut under_way = lock(&self.budget.under_way);
         match under_way.get_mut(&self.key) {
@@ -85,13 +85,13 @@ impl Drop for Leave<'_> {
 mod tests {
     use super::*;
 
-    fn taken<'a>(budget: &'a Budget, key: &str) -> Leave<'a> {
+    fn taken<'a>(budget: &'a FetchBudget, key: &str) -> FetchPermit<'a> {
         budget.take(key).unwrap().expect("nothing is in the way")
     }
 
     #[test]
     fn ci_15_one_at_a_time_ten_a_minute_fifty_in_all() {
-        let budget = Budget::new(10, 1, 50);
+        let budget = FetchBudget::new(10, 1, 50);
         let first = taken(&budget, "a");
         assert!(budget.take("a").unwrap().is_none());
         drop(taken(&budget, "b"));
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn ci_15_a_key_of_many_has_as_many_places() {
-        let budget = Budget::new(10, 2, 50);
+        let budget = FetchBudget::new(10, 2, 50);
         let (first, _second) = (taken(&budget, "a"), taken(&budget, "a"));
         assert!(budget.take("a").unwrap().is_none());
         drop(first);
@@ -120,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn ci_15_who_comes_second_waits_for_the_turn() {
-        let budget = Budget::new(10, 1, 50);
+        let budget = FetchBudget::new(10, 1, 50);
         let first = taken(&budget, "a");
         let (second, ()) = tokio::join!(budget.wait("a"), async { drop(first) });
         assert!(second.is_ok());

@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::budget::{Budget, Leave};
+use super::budget::{FetchBudget, FetchPermit};
 use super::fetch::{Fetch, FetchError, Fetched, TOTAL_TIME};
 use super::guard::Guard;
-use super::lookup::Lookup;
+use super::lookup::BoundedResolver;
 use super::target::Target;
 use super::transport::Transport;
 use super::{exchange, tunnel};
@@ -44,9 +44,9 @@ const HOSTS_PER_NETWORK: usize = 6;
 pub struct Dialer {
     guard: Guard,
     proxy: Option<Url>,
-    by_host: Budget,
-    by_network: Budget,
-    known: Budget,
+    by_host: FetchBudget,
+    by_network: FetchBudget,
+    known: FetchBudget,
     transport: Box<dyn Transport>,
     tls: TlsConnector,
 }
@@ -68,10 +68,10 @@ impl Dialer {
         Ok(Self {
             guard: Guard::new(config.allow_addresses.clone()),
             proxy: config.proxy.clone(),
-            by_host: Budget::new(per_minute, 1, IN_FLIGHT),
-            by_network: Budget::new(of_network, HOSTS_PER_NETWORK, IN_FLIGHT),
-            known: Budget::new(per_minute, 1, KNOWN_IN_FLIGHT),
-            transport: Box::new(Lookup::new()),
+            by_host: FetchBudget::new(per_minute, 1, IN_FLIGHT),
+            by_network: FetchBudget::new(of_network, HOSTS_PER_NETWORK, IN_FLIGHT),
+            known: FetchBudget::new(per_minute, 1, KNOWN_IN_FLIGHT),
+            transport: Box::new(BoundedResolver::new()),
             tls: TlsConnector::from(client_config(config.extra_ca_file.as_deref())?),
         })
     }
@@ -81,8 +81,8 @@ impl Dialer {
     async fn connect<'a>(
         &self,
         target: &Target,
-        by_network: Option<&'a Budget>,
-    ) -> Result<(TcpStream, Option<Leave<'a>>), FetchError> {
+        by_network: Option<&'a FetchBudget>,
+    ) -> Result<(TcpStream, Option<FetchPermit<'a>>), FetchError> {
         let addresses = match target.literal {
             Some(address) => self.guard.admit([SocketAddr::new(address, target.port)].into_iter())?,
             None => {
@@ -125,7 +125,7 @@ impl Dialer {
     async fn fetch(
         &self,
         target: &Target,
-        by_network: Option<&Budget>,
+        by_network: Option<&FetchBudget>,
         max_bytes: usize,
     ) -> Result<Fetched, FetchError> {
         match &self.proxy {
@@ -153,7 +153,7 @@ impl Dialer {
 }
 
 /// Waits for the turn of `key`, but not for long.
-async fn turn<'a>(budget: &'a Budget, key: &str) -> Result<Leave<'a>, FetchError> {
+async fn turn<'a>(budget: &'a FetchBudget, key: &str) -> Result<FetchPermit<'a>, FetchError> {
     timeout(SLOT_TIME, budget.wait(key)).await.unwrap_or(Err(FetchError::Busy))
 }
 
@@ -219,9 +219,9 @@ mod tests {
         let dialer = Dialer {
             guard: Guard::new(Vec::new()),
             proxy: None,
-            by_host: Budget::new(10, 1, 1),
-            by_network: Budget::new(10, 1, 1),
-            known: Budget::new(10, 1, 1),
+            by_host: FetchBudget::new(10, 1, 1),
+            by_network: FetchBudget::new(10, 1, 1),
+            known: FetchBudget::new(10, 1, 1),
             transport: Box::new(Arc::clone(&hostile)),
             tls: client_config(None).unwrap().into(),
         };

@@ -14,9 +14,9 @@ const AT_ONCE: usize = 32;
 
 /// The bounded resolver.
 #[derive(Debug)]
-pub(super) struct Lookup(Arc<Semaphore>);
+pub(super) struct BoundedResolver(Arc<Semaphore>);
 
-impl Lookup {
+impl BoundedResolver {
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(AT_ONCE)))
     }
@@ -49,7 +49,7 @@ mod tests {
 
     #[tokio::test]
     async fn ci_20_a_name_is_given_up_when_its_time_is_over() {
-        let busy = Lookup(Arc::new(Semaphore::new(0)));
+        let busy = BoundedResolver(Arc::new(Semaphore::new(0)));
         let (began, limit) = (Instant::now(), Duration::from_millis(50));
         assert_eq!(busy.addresses("c.example", 443, limit).await, None);
         assert!(began.elapsed() >= limit && began.elapsed() < DNS_TIME);
@@ -58,7 +58,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_up_that_was_given_up_keeps_its_place_until_it_returns() {
-        let lookup = Lookup(Arc::new(Semaphore::new(1)));
+        let lookup = BoundedResolver(Arc::new(Semaphore::new(1)));
         let (release, hang) = std::sync::mpsc::channel::<()>();
         let soon = Duration::from_millis(50);
         let hung = timeout(soon, lookup.blocking(move || Ok(hang.recv().is_err()))).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::net::TcpStream;
 
-use super::lookup::Lookup;
+use super::lookup::BoundedResolver;
 
 /// Time for the resolver (CI-20).
 pub(super) const DNS_TIME: Duration = Duration::from_secs(3);
@@ -24,7 +24,7 @@ pub(super) trait Transport: Send + Sync + 'static {
 }
 
 #[async_trait]
-impl Transport for Lookup {
+impl Transport for BoundedResolver {
     async fn resolve(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
         self.addresses(host, port, DNS_TIME).await
     }

@@ -18,25 +18,25 @@ use crate::token_cache::Principal;
 const SWEEP_AT: usize = 16_384;
 
 /// The budgets of all users. When the rates change, all budgets start again.
-pub(super) struct Budgets {
+pub(super) struct UserBudgets {
     quota: Option<Quota>,
     clock: DefaultClock,
     // By user alone: a client is part of the key nowhere, since a user can register as many as he likes. The keyed
     // hasher of std, because subjects may be chosen by strangers one day.
-    held: DashMap<(TenantId, Subject), Arc<Budget>, RandomState>,
+    held: DashMap<(TenantId, Subject), Arc<UserBudget>, RandomState>,
     sweep_at: AtomicUsize,
 }
 
 /// The budget of one user, whatever the client, the token and its scopes.
-pub(super) struct Budget {
+pub(super) struct UserBudget {
     limiter: Option<DefaultDirectRateLimiter>,
     under_way: AtomicUsize,
 }
 
 /// A request under way, counted until it is dropped.
-pub(super) struct Slot(Arc<Budget>);
+pub(super) struct UserSlot(Arc<UserBudget>);
 
-impl Budgets {
+impl UserBudgets {
     pub(super) fn new(rates: &Rates) -> Self {
         Self {
             quota: quota(rates),
@@ -52,20 +52,20 @@ impl Budgets {
     }
 
     /// Returns the budget of a principal's user.
-    pub(super) fn of(&self, whose: &Principal) -> Arc<Budget> {
+    pub(super) fn of(&self, whose: &Principal) -> Arc<UserBudget> {
         if self.held.len() > self.sweep_at.load(Ordering::Relaxed) {
             self.held.retain(|_, budget| Arc::strong_count(budget) > 1);
             // A sweep visits all of them, so as many must have been added before the next one.
             self.sweep_at.store(self.held.len().saturating_mul(2).max(SWEEP_AT), Ordering::Relaxed);
         }
         let budget = self.held.entry((whose.tenant().clone(), whose.subject().clone())).or_insert_with(|| {
-            Arc::new(Budget { limiter: self.quota.map(RateLimiter::direct), under_way: AtomicUsize::new(0) })
+            Arc::new(UserBudget { limiter: self.quota.map(RateLimiter::direct), under_way: AtomicUsize::new(0) })
         });
         Arc::clone(&budget)
     }
 
     /// Takes one request from a budget.
-    pub(super) fn spend(&self, budget: &Budget) -> Result<(), Rejection> {
+    pub(super) fn spend(&self, budget: &UserBudget) -> Result<(), Rejection> {
         let Some(limiter) = &budget.limiter else { return Ok(()) };
         limiter.check().map_err(|early| {
             let millis = early.wait_time_from(self.clock.now()).as_millis();
@@ -80,16 +80,16 @@ fn quota(rates: &Rates) -> Option<Quota> {
     Some(Quota::per_second(rate).allow_burst(NonZeroU32::new(rates.mcp_burst).unwrap_or(rate)))
 }
 
-impl Budget {
+impl UserBudget {
     /// Counts a request that begins, until its answer has ended.
-    pub(super) fn enter(self: &Arc<Self>, limit: usize) -> Result<Slot, Rejection> {
-        let slot = Slot(Arc::clone(self));
+    pub(super) fn enter(self: &Arc<Self>, limit: usize) -> Result<UserSlot, Rejection> {
+        let user_slot = UserSlot(Arc::clone(self));
         let before = self.under_way.fetch_add(1, Ordering::Relaxed);
-        if before < limit { Ok(slot) } else { Err(Rejection::TooManyAtOnce) }
+        if before < limit { Ok(user_slot) } else { Err(Rejection::TooManyAtOnce) }
     }
 }
 
-impl Drop for Slot {
+impl Drop for UserSlot {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
@@ -97,7 +97,7 @@ impl Drop for Slot {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::{Budgets, SWEEP_AT};
+    use super::{SWEEP_AT, UserBudgets};
     use crate::config::{Config, Overrides, Rates};
     use crate::oauth::{
         AccessTokenRecord, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
@@ -112,8 +112,8 @@ pub(super) mod tests {
         Config::load(None, &overrides).unwrap().rates
     }
 
-    fn budgets() -> Budgets {
-        Budgets::new(&rates())
+    fn budgets() -> UserBudgets {
+        UserBudgets::new(&rates())
     }
 
     pub(in crate::proxy) fn principal(n: usize) -> Principal {

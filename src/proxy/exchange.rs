@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::addressed::Addressed;
 use super::authenticate::authenticate;
-use super::budget::Slot;
-use super::caller::{Caller, Callers};
+use super::budget::UserSlot;
+use super::cached_principal::{CachedPrincipal, PrincipalCache};
+use super::fair_slots::FairSlots;
 use super::message;
 use super::peer::Peer;
-use super::places::Places;
 use super::record::Record;
-use super::refuse::Refused;
+use super::refuse::RefusalContext;
 use super::rejection::Rejection;
 use super::response::ending::Ids;
-use super::response::open_streams::Watch;
+use super::response::open_streams::OpenStreams;
 use super::route::{Route, RouteTable};
 use super::session::Sessions;
 use super::trace::Traces;
@@ -36,18 +36,18 @@ pub struct Proxy {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: WorkerMetrics,
     pub(super) sessions: Arc<Sessions>,
-    pub(super) watch: Arc<Watch>,
+    pub(super) open_streams: Arc<OpenStreams>,
     pub(super) traces: Traces,
-    pub(super) large_bodies: Arc<Places>,
-    pub(super) station: Mutex<Option<Arc<Station>>>,
+    pub(super) large_bodies: Arc<FairSlots>,
+    pub(super) worker: Mutex<Option<Arc<WorkerState>>>,
     pub(super) closing: CancellationToken,
 }
 
 /// What a worker keeps for one route table; made anew when configuration is loaded.
-pub(super) struct Station {
+pub(super) struct WorkerState {
     pub(super) table: Arc<RouteTable>,
     pub(super) pools: Vec<Arc<Pool>>,
-    pub(super) callers: Mutex<Callers>,
+    pub(super) callers: Mutex<PrincipalCache>,
     pub(super) metrics: WorkerMetrics,
     /// An empty map that has served; its memory goes on.
     pub(super) spare: Mutex<HeaderMap>,
@@ -55,7 +55,7 @@ pub(super) struct Station {
 
 /// A request on its way through the stages.
 pub(super) struct Exchange<'a> {
-    pub(super) station: &'a Station,
+    pub(super) worker: &'a WorkerState,
     pub(super) route: &'a Arc<Route>,
     pub(super) config: &'a Config,
     pub(super) parts: Parts,
@@ -67,7 +67,7 @@ pub(super) struct Exchange<'a> {
     /// Ends with the answer's body: here, or with the stream that takes it along.
     pub(super) record: Option<Record>,
     /// Counts the request among its principal's, like `record`.
-    pub(super) slot: Option<Slot>,
+    pub(super) user_slot: Option<UserSlot>,
     /// The requests in the message, once it was read.
     pub(super) ids: Ids,
 }
@@ -77,42 +77,42 @@ impl Proxy {
     #[must_use]
     pub fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>, metrics: WorkerMetrics, sessions: Arc<Sessions>) -> Self {
         Self {
-            watch: Watch::new(Arc::clone(&cache), Arc::clone(&clock)),
+            open_streams: OpenStreams::new(Arc::clone(&cache), Arc::clone(&clock)),
             cache,
             clock,
             metrics,
             sessions,
             traces: Traces::default(),
-            large_bodies: Places::new(message::LARGE_BODIES, message::LARGE_BODIES_WAITING),
-            station: Mutex::default(),
+            large_bodies: FairSlots::new(message::LARGE_BODIES, message::LARGE_BODIES_WAITING),
+            worker: Mutex::default(),
             closing: CancellationToken::new(),
         }
     }
 
     /// Takes note that another table is in force: open answers of upstreams that it has no more are ended.
     pub fn adopt(&self, table: &Arc<RouteTable>) {
-        self.watch.adopt(table);
+        self.open_streams.adopt(table);
     }
 
     /// Ends the streams that never end by themselves, because the process goes down.
     pub fn drain(&self) {
-        self.watch.drain();
+        self.open_streams.drain();
     }
 
     /// Ends the answers that are under way, each with the reason, because the process ends now.
     pub fn close(&self) {
         self.closing.cancel();
-        self.watch.close();
+        self.open_streams.close();
     }
 
     /// Returns what this worker keeps for `table`; makes it when the table is new.
-    pub(super) fn station(&self, table: &Arc<RouteTable>) -> Arc<Station> {
-        let mut station = lock(&self.station);
-        match &*station {
+    pub(super) fn worker(&self, table: &Arc<RouteTable>) -> Arc<WorkerState> {
+        let mut worker = lock(&self.worker);
+        match &*worker {
             Some(current) if Arc::ptr_eq(&current.table, table) => Arc::clone(current),
             before => {
-                let new = Station::new(table, &self.metrics, &self.closing, before.as_deref());
-                Arc::clone(station.insert(Arc::new(new)))
+                let new = WorkerState::new(table, &self.metrics, &self.closing, before.as_deref());
+                Arc::clone(worker.insert(Arc::new(new)))
             }
         }
     }
@@ -120,13 +120,13 @@ impl Proxy {
     /// Finds out whom the bearer token of a request to this upstream speaks for.
     pub(super) async fn authenticated(
         &self,
-        station: &Station,
+        worker: &WorkerState,
         route: &Route,
         parts: &Parts,
         peer: &Peer,
     ) -> Result<Addressed, Rejection> {
         let now = self.clock.now();
-        let (fields, metrics) = (&parts.headers, &station.metrics);
+        let (fields, metrics) = (&parts.headers, &worker.metrics);
         let token = authenticate(fields, &parts.uri, &route.tenant, &self.cache, peer.address, now, metrics).await?;
         Addressed::check(token, route)
     }
@@ -137,16 +137,16 @@ impl Proxy {
         if self.cache.generation() != exchange.generation
             && self.cache.is_forgotten(&token.token().hash, self.clock.now())
         {
-            let Exchange { station, route, ref parts, peer, .. } = *exchange;
+            let Exchange { worker, route, ref parts, peer, .. } = *exchange;
             // Boxed: rare. It may have been pushed out of memory, which is no revocation.
-            Box::pin(self.authenticated(station, route, parts, peer)).await?;
+            Box::pin(self.authenticated(worker, route, parts, peer)).await?;
         }
         Ok(())
     }
 }
 
-impl Station {
-    /// Goes on with the connections of the station before where the table has the same route.
+impl WorkerState {
+    /// Keeps the connections of the previous state where the table has the same route.
     fn new(
         table: &Arc<RouteTable>,
         metrics: &WorkerMetrics,
@@ -168,14 +168,14 @@ impl Station {
         lock(&self.spare)
     }
 
-    pub(super) fn caller(&self, token: &Addressed, route: &Route) -> Result<Arc<Caller>, Rejection> {
+    pub(super) fn caller(&self, token: &Addressed, route: &Route) -> Result<Arc<CachedPrincipal>, Rejection> {
         lock(&self.callers).get(token, &self.table, route)
     }
 }
 
 impl Exchange<'_> {
     pub(super) fn reject(&self, rejection: &Rejection) -> Response {
-        let refused = Refused {
+        let refused = RefusalContext {
             route: self.route,
             slash: self.parts.uri.path().strip_prefix(&*self.route.path) == Some("/"),
             version: self.parts.version,

@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-use super::caller::Caller;
+use super::cached_principal::CachedPrincipal;
 use super::field::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use super::peer::Peer;
 use super::rejection::Rejection;
@@ -35,7 +35,7 @@ const USUAL_FIELDS: usize = 24;
 
 /// What of MCP's own fields may go upstream, since it was checked.
 #[derive(Default)]
-pub(super) struct Checked {
+pub(super) struct CheckedRequest {
     /// The upstream's own id of a legacy session.
     pub(super) session: Option<HeaderValue>,
     /// Where a broken stream of this session is to go on.
@@ -50,9 +50,9 @@ pub(super) fn build(
     route: &Route,
     table: &RouteTable,
     from: &HeaderMap,
-    caller: &Caller,
+    caller: &CachedPrincipal,
     peer: &Peer,
-    checked: Checked,
+    checked: CheckedRequest,
     traces: &Traces,
 ) -> HeaderMap {
     to.clear();

@@ -11,17 +11,17 @@ use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
 use tokio::time::timeout;
 
-use super::budget::Budget;
+use super::budget::UserBudget;
+use super::fair_slots::{FairSlot, FairSlots};
 use super::field::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION};
 use super::headers::check_addresses;
-use super::places::{Place, Places};
 use super::rejection::Rejection;
 use super::response::ending::Ids;
-use super::response::gather::{Gathered, Stop};
+use super::response::gather::{BufferedBody, Stop};
 use super::route::Route;
-use super::rpc::Asked;
-use super::upstream::again::{Again, LARGEST_KEPT};
+use super::rpc::RpcCall;
 use super::upstream::request_body::Outgoing;
+use super::upstream::resend::{KeptRequest, LARGEST_KEPT};
 use crate::config::{Config, UpstreamKind};
 use crate::mcp::{
     Envelope, EnvelopeError, EnvelopeReader, HeaderMismatch, MessageKind, ProtocolVersion, RoutingHeaders,
@@ -37,7 +37,7 @@ const PIECE: usize = 16 << 10;
 /// Bytes of a large body that are read at a time, for the same reason.
 const PORTION: usize = 256 << 10;
 /// How long one waits until it is read.
-const PLACE_WAIT: Duration = Duration::from_secs(5);
+const SLOT_WAIT: Duration = Duration::from_secs(5);
 
 /// What is to be sent, and what was read of it.
 pub(super) struct Message {
@@ -46,18 +46,18 @@ pub(super) struct Message {
     pub(super) ids: Ids,
     /// Whether its answer begins a session.
     pub(super) is_initialize: bool,
-    pub(super) again: Again,
+    pub(super) again: KeptRequest,
     /// For the access line.
-    pub(super) asked: Asked,
+    pub(super) asked: RpcCall,
 }
 
-/// A large body, which keeps its place until it is sent or given up.
-struct Placed {
+/// A large body, which keeps its slot until it is sent or given up.
+struct BodyInSlot {
     body: Bytes,
-    _place: Place,
+    _place: FairSlot,
 }
 
-impl AsRef<[u8]> for Placed {
+impl AsRef<[u8]> for BodyInSlot {
     fn as_ref(&self) -> &[u8] {
         &self.body
     }
@@ -136,7 +136,7 @@ pub(super) async fn read(
     version: ProtocolVersion,
     body: RequestBody,
     config: &Config,
-    large: (&Arc<Places>, &Arc<Budget>),
+    large: (&Arc<FairSlots>, &Arc<UserBudget>),
 ) -> Result<Message, (Rejection, Ids)> {
     let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
     if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
@@ -144,8 +144,8 @@ pub(super) async fn read(
             check_version(version, headers).map_err(|rejection| (rejection, Ids::None))?;
         }
         let body = if body.is_end_stream() { Outgoing::Empty } else { Outgoing::stream(body, limit, time) };
-        let again = Again::of_request(method, &body);
-        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: Asked::default() });
+        let again = KeptRequest::of_request(method, &body);
+        return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: RpcCall::default() });
     }
     let read = read_whole(body, limit, config.limits.inspect_body, time, large).await;
     let bytes = read.map_err(|rejection| (rejection, Ids::None))?;
@@ -154,9 +154,9 @@ pub(super) async fn read(
     let ids = ids_of(&bytes, &messages);
     match check(&messages, version, headers) {
         Ok(()) => {
-            let again = Again::of_message(route, &bytes, messages.iter().all(Envelope::only_reads));
+            let again = KeptRequest::of_message(route, &bytes, messages.iter().all(Envelope::only_reads));
             let is_initialize = messages.iter().any(|message| message.method.as_deref() == Some("initialize"));
-            let asked = Asked::of(&bytes, &messages);
+            let asked = RpcCall::of(&bytes, &messages);
             Ok(Message { body: Outgoing::Whole(Some(bytes.into())), ids, is_initialize, again, asked })
         }
         Err(rejection) => Err((rejection, ids)),
@@ -242,30 +242,30 @@ fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMa
     Ok(())
 }
 
-/// Reads a body of at most `limit` bytes within `time`. Beyond `small`, it waits for one of a few places.
+/// Reads a body of at most `limit` bytes within `time`. Beyond `small`, it waits for one of a few slots.
 async fn read_whole(
     mut body: RequestBody,
     limit: usize,
     small: usize,
     time: Duration,
-    large: (&Arc<Places>, &Arc<Budget>),
+    large: (&Arc<FairSlots>, &Arc<UserBudget>),
 ) -> Result<Bytes, Rejection> {
-    let mut read = Gathered::default();
-    let mut place = None;
+    let mut read = BufferedBody::default();
+    let mut slot = None;
     let enough = small.min(limit).saturating_add(1);
     // One look without a timer: a small body has come with its head.
     let stop = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
         Poll::Ready(stop @ (Stop::End | Stop::Broken(_))) => stop,
         Poll::Ready(Stop::Full) | Poll::Pending => {
-            let rest = timeout(time, read_rest(&mut read, &mut body, (limit, time), enough, large, &mut place));
+            let rest = timeout(time, read_rest(&mut read, &mut body, (limit, time), enough, large, &mut slot));
             Box::pin(rest).await.map_err(|_| Rejection::SlowBody)??
         }
     };
     match stop {
         Stop::Broken(_) => Err(Rejection::BadBody("the body broke off")),
         Stop::End | Stop::Full if read.len() > limit => Err(Rejection::TooLarge),
-        Stop::End | Stop::Full => Ok(match place {
-            Some(_place) => Bytes::from_owner(Placed { body: read.take(), _place }),
+        Stop::End | Stop::Full => Ok(match slot {
+            Some(_place) => Bytes::from_owner(BodyInSlot { body: read.take(), _place }),
             None => read.take(),
         }),
     }
@@ -273,12 +273,12 @@ async fn read_whole(
 
 /// Reads on where the first look ended.
 async fn read_rest(
-    read: &mut Gathered,
+    read: &mut BufferedBody,
     body: &mut RequestBody,
     (limit, time): (usize, Duration),
     enough: usize,
-    large: (&Arc<Places>, &Arc<Budget>),
-    place: &mut Option<Place>,
+    large: (&Arc<FairSlots>, &Arc<UserBudget>),
+    slot: &mut Option<FairSlot>,
 ) -> Result<Stop<hyper::Error>, Rejection> {
     let stop = poll_fn(|cx| read.poll_read(body, enough, cx)).await;
     if !matches!(stop, Stop::Full) {
@@ -288,9 +288,9 @@ async fn read_rest(
     if read.is_blank() {
         return Err(Rejection::Envelope(EnvelopeError { code: -32700, message: "the body is not JSON", id: None }));
     }
-    let (places, user) = large;
-    *place = Some(places.take(user, PLACE_WAIT).await?);
-    // DS-02: nobody keeps a place that others wait for by sending next to nothing.
+    let (slots, user) = large;
+    *slot = Some(slots.take(user, SLOT_WAIT).await?);
+    // DS-02: nobody keeps a slot that others wait for by sending next to nothing.
     let mut paced = Paced::new(Pace { total: time, grace: Pace::CLIENTS_GRACE });
     loop {
         let enough = read.len().saturating_add(PORTION).min(limit.saturating_add(1));
@@ -304,7 +304,7 @@ async fn read_rest(
 
 /// Reads on, as long as the body keeps its pace.
 fn poll_paced(
-    read: &mut Gathered,
+    read: &mut BufferedBody,
     body: &mut RequestBody,
     enough: usize,
     paced: &mut Paced,

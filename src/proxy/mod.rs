@@ -20,8 +20,9 @@ use crate::web::{RequestBody, Response, reply};
 mod addressed;
 mod authenticate;
 mod budget;
-mod caller;
+mod cached_principal;
 mod exchange;
+mod fair_slots;
 mod fault;
 mod field;
 mod headers;
@@ -29,7 +30,6 @@ mod message;
 mod origin;
 mod peer;
 mod permit;
-mod places;
 mod record;
 mod refuse;
 mod rejection;
@@ -47,18 +47,18 @@ pub use session::Sessions;
 pub use upstream::probe::OnTitle;
 pub use upstream::state::UpstreamState;
 
-use caller::Caller;
+use cached_principal::CachedPrincipal;
 use exchange::Exchange;
+use fair_slots::FairSlot;
 use field::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
-use headers::Checked;
+use headers::CheckedRequest;
 use permit::Permit;
-use places::Place;
 use record::Record;
 use rejection::Rejection;
 use response::ending::Ids;
-use upstream::again::{Again, Next, Step};
-use upstream::lease::Answered;
-use upstream::pool::{Ask, On, Permitted};
+use upstream::lease::LeasedResponse;
+use upstream::pool::{ConnectionChoice, Permitted, UpstreamRequest};
+use upstream::resend::{KeptRequest, Next, Step};
 use upstream::waiting::{Unanswered, Wait};
 
 impl Proxy {
@@ -72,21 +72,21 @@ impl Proxy {
         peer: &mut Peer,
     ) -> Response {
         let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
-        let station = self.station(table);
+        let worker = self.worker(table);
         let (parts, body) = request.into_parts();
         // MCP transports, Security: before authentication, so that a page that may not call learns nothing.
         let origin = table.origins.check(&parts.headers);
         let mut exchange = Exchange {
-            station: &station,
+            worker: &worker,
             route,
             config,
             peer,
             has_good_token: false,
             generation: 0,
             version: ProtocolVersion::read(parts.headers.get(MCP_PROTOCOL_VERSION).map(HeaderValue::as_bytes)),
-            record: Some(Record::begin(&station.metrics, route, &parts.method, peer)),
+            record: Some(Record::begin(&worker.metrics, route, &parts.method, peer)),
             parts,
-            slot: None,
+            user_slot: None,
             ids: Ids::None,
         };
         let answered = match &origin {
@@ -118,7 +118,7 @@ impl Proxy {
 
     /// The stages, in the order of their cost and of what each may give away.
     async fn answer(&self, exchange: &mut Exchange<'_>, body: RequestBody) -> Result<(Response, Outcome), Rejection> {
-        let Exchange { station, route, config, ref parts, peer, version, .. } = *exchange;
+        let Exchange { worker, route, config, ref parts, peer, version, .. } = *exchange;
         let (method, fields) = (&parts.method, &parts.headers);
         let target = route.target(&parts.uri).ok_or(Rejection::AmbiguousPath)?;
         if *method == Method::OPTIONS {
@@ -126,15 +126,15 @@ impl Proxy {
         }
         // RFC 6750 3: before anything that depends on what is asked, so that probes of every kind see the same 401.
         let generation = self.cache.generation();
-        let token = self.authenticated(station, route, parts, peer).await?;
+        let token = self.authenticated(worker, route, parts, peer).await?;
         exchange.has_good_token = true;
         exchange.generation = generation;
-        let caller = station.caller(&token, route)?;
+        let caller = worker.caller(&token, route)?;
         if let Some(record) = &mut exchange.record {
             record.of(&caller);
         }
-        station.table.budgets.spend(&caller.budget)?;
-        exchange.slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);
+        worker.table.budgets.spend(&caller.budget)?;
+        exchange.user_slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);
         message::check_method(route.kind, version, method)?;
         message::check_headers(route, method, fields, &body, config)?;
         let large = (&self.large_bodies, &caller.budget);
@@ -154,37 +154,36 @@ impl Proxy {
             return refusal.map(|response| (response, Outcome::Forwarded));
         }
         let wait = exchange.patience(message.is_initialize);
-        let ask = Ask { method: method.clone(), target: target.clone(), headers, body: message.body, wait };
-        let pool = station.pools.get(route.index).ok_or(Rejection::Internal)?.permit(permit)?;
-        let place = pool.enter().await?;
-        let sent = pool.send(&place, On::Any, ask).await;
+        let ask = UpstreamRequest { method: method.clone(), target: target.clone(), headers, body: message.body, wait };
+        let pool = worker.pools.get(route.index).ok_or(Rejection::Internal)?.permit(permit)?;
+        let slot = pool.enter().await?;
+        let sent = pool.send(&slot, ConnectionChoice::Any, ask).await;
         let (sent, asked) = match sent {
             Ok(answered) if !upstream::redirect::repeats(answered.0.status()) => (Ok(answered), target),
             Err(Unanswered::Late(waiting)) => (Err(Unanswered::Late(waiting)), target),
             // Boxed: rare, and of some size.
             sent => {
                 let sent = (sent, target);
-                Box::pin(self.send_again(exchange, (&pool, &place), sent, message.again, wait)).await?
+                Box::pin(self.send_again(exchange, (&pool, &slot), sent, message.again, wait)).await?
             }
         };
         let (response, lease) = match sent {
             Err(Unanswered::Late(waiting)) => {
-                let response = self.answer_early(exchange, asked, *waiting, place, &token, pool.caller())?;
+                let response = self.answer_early(exchange, asked, *waiting, slot, &token, pool.caller())?;
                 return Ok((response, Outcome::Forwarded));
             }
             answered => answered?,
         };
         self.check_again(exchange, &token).await?;
-        let response = self.deliver(exchange, &asked, response, (lease, place), &token, pool.caller()).await?;
+        let response = self.deliver(exchange, &asked, response, (lease, slot), &token, pool.caller()).await?;
         Ok((response, Outcome::Forwarded))
     }
 
     /// Builds the head of the request to the upstream.
-    fn head(&self, exchange: &Exchange<'_>, caller: &Caller, checked: Checked) -> HeaderMap {
-        let Exchange { station, route, peer, ref parts, .. } = *exchange;
-        let spare = std::mem::take(&mut *station.spare());
-        let mut head =
-            headers::build(spare, route, &station.table, &parts.headers, caller, peer, checked, &self.traces);
+    fn head(&self, exchange: &Exchange<'_>, caller: &CachedPrincipal, checked: CheckedRequest) -> HeaderMap {
+        let Exchange { worker, route, peer, ref parts, .. } = *exchange;
+        let spare = std::mem::take(&mut *worker.spare());
+        let mut head = headers::build(spare, route, &worker.table, &parts.headers, caller, peer, checked, &self.traces);
         head.insert(VIA, headers::via(parts.version));
         head
     }
@@ -193,11 +192,11 @@ impl Proxy {
     async fn send_again(
         &self,
         exchange: &Exchange<'_>,
-        (pool, place): (&Permitted<'_>, &Place),
-        (mut sent, mut asked): (Result<Answered, Unanswered>, PathAndQuery),
-        mut again: Again,
+        (pool, slot): (&Permitted<'_>, &FairSlot),
+        (mut sent, mut asked): (Result<LeasedResponse, Unanswered>, PathAndQuery),
+        mut again: KeptRequest,
         wait: Wait,
-    ) -> Result<(Result<Answered, Unanswered>, PathAndQuery), Rejection> {
+    ) -> Result<(Result<LeasedResponse, Unanswered>, PathAndQuery), Rejection> {
         loop {
             let Next { on, target, body, before } = match again.next(exchange.route, &asked, sent) {
                 Step::Send(next) => next,
@@ -210,23 +209,23 @@ impl Proxy {
             let headers = self.head(exchange, pool.caller(), checked);
             let method = exchange.parts.method.clone();
             asked = target.clone();
-            sent = pool.send(place, on, Ask { method, target, headers, body, wait }).await;
+            sent = pool.send(slot, on, UpstreamRequest { method, target, headers, body, wait }).await;
         }
     }
 
     /// Checks the session that a legacy request names.
-    fn check_session(&self, exchange: &Exchange<'_>, caller: &Caller) -> Result<Checked, Rejection> {
+    fn check_session(&self, exchange: &Exchange<'_>, caller: &CachedPrincipal) -> Result<CheckedRequest, Rejection> {
         let mut ids = exchange.parts.headers.get_all(MCP_SESSION_ID).iter();
         let (route, fields) = (exchange.route, &exchange.parts.headers);
         if route.kind == UpstreamKind::Http || exchange.version.is_modern() {
-            return Ok(Checked { routing: route.kind == UpstreamKind::Mcp, ..Checked::default() });
+            return Ok(CheckedRequest { routing: route.kind == UpstreamKind::Mcp, ..CheckedRequest::default() });
         }
         match (ids.next(), ids.next()) {
-            (None, _) => Ok(Checked::default()),
+            (None, _) => Ok(CheckedRequest::default()),
             (Some(id), None) => {
                 let id = self.sessions.unwrap(route, &caller.principal, id)?;
                 // MCP 2025-11-25, Resumability: events are replayed only to whom they were first sent.
-                Ok(Checked { session: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned(), routing: false })
+                Ok(CheckedRequest { session: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned(), routing: false })
             }
             (Some(_), Some(_)) => Err(Rejection::UnknownSession),
         }

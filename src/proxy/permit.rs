@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use super::caller::Caller;
+use super::cached_principal::CachedPrincipal;
 use super::rejection::Rejection;
 use super::route::Route;
 
 /// Made only by [`Permit::grant`]. It holds the route that it is for: by it no other upstream can be reached.
 pub(super) struct Permit {
-    caller: Arc<Caller>,
+    caller: Arc<CachedPrincipal>,
     route: Arc<Route>,
 }
 
 impl Permit {
     /// Permits a caller (who can be made from an `Addressed` only) to use a route, if it has the scopes.
-    pub(super) fn grant(caller: Arc<Caller>, route: &Arc<Route>) -> Result<Self, Rejection> {
+    pub(super) fn grant(caller: Arc<CachedPrincipal>, route: &Arc<Route>) -> Result<Self, Rejection> {
         if caller.has_scopes {
             Ok(Self { caller, route: Arc::clone(route) })
         } else {
@@ -22,7 +22,7 @@ impl Permit {
         }
     }
 
-    pub(super) fn caller(&self) -> &Arc<Caller> {
+    pub(super) fn caller(&self) -> &Arc<CachedPrincipal> {
         &self.caller
     }
 

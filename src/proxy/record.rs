@@ -8,12 +8,12 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 
-use super::caller::Caller;
+use super::cached_principal::CachedPrincipal;
 use super::fault::Fault;
 use super::peer::Peer;
 use super::rejection::Rejection;
 use super::route::Route;
-use super::rpc::{Asked, error_code};
+use super::rpc::{RpcCall, error_code};
 use crate::oauth::show;
 use crate::telemetry::{Outcome, WorkerMetrics};
 
@@ -42,8 +42,8 @@ pub(super) struct Record {
     method: Method,
     address: IpAddr,
     request_id: HeaderValue,
-    caller: Option<Arc<Caller>>,
-    asked: Asked,
+    caller: Option<Arc<CachedPrincipal>>,
+    asked: RpcCall,
     error: Option<i64>,
     /// Of the answer's body, handed over so far.
     bytes: u64,
@@ -64,7 +64,7 @@ impl Record {
             address: peer.address,
             request_id: peer.request_id.clone(),
             caller: None,
-            asked: Asked::default(),
+            asked: RpcCall::default(),
             error: None,
             bytes: 0,
             is_stream: false,
@@ -82,12 +82,12 @@ impl Record {
     }
 
     /// Notes for whom it is.
-    pub(super) fn of(&mut self, caller: &Arc<Caller>) {
+    pub(super) fn of(&mut self, caller: &Arc<CachedPrincipal>) {
         self.caller = Some(Arc::clone(caller));
     }
 
     /// Notes what it asks.
-    pub(super) fn asks(&mut self, asked: Asked) {
+    pub(super) fn asks(&mut self, asked: RpcCall) {
         self.asked = asked;
     }
 

@@ -9,14 +9,14 @@ use super::rejection::Rejection;
 use super::route::{Challenge, Route};
 use super::upstream::breaker::REST;
 use crate::config::UpstreamKind;
-use crate::mcp::{Refusal, UnsupportedVersion};
+use crate::mcp::{ErrorResponse, UnsupportedVersion};
 use crate::web::{Body, Response};
 
 /// How long a client waits after 503, in seconds: long enough for a store to come back, short enough for a person.
 const COME_AGAIN: u64 = 5;
 
 /// To what a rejection is the answer.
-pub(super) struct Refused<'a> {
+pub(super) struct RefusalContext<'a> {
     pub(super) route: &'a Route,
     /// Whether the path came with a trailing slash.
     pub(super) slash: bool,
@@ -26,13 +26,13 @@ pub(super) struct Refused<'a> {
 
 impl Rejection {
     /// Makes the answer. `id` is the raw JSON-RPC id of the request, if it was read.
-    pub(super) fn respond(&self, to: &Refused<'_>, id: Option<&str>) -> Response {
+    pub(super) fn respond(&self, to: &RefusalContext<'_>, id: Option<&str>) -> Response {
         let body = match (self.word(), to.route.kind) {
             (Err(code), UpstreamKind::Mcp) => {
                 let id = if let Self::Envelope(fault) = self { fault.id.as_deref() } else { id };
                 let data = if let Self::UnsupportedVersion(version) = self { Some(version) } else { None };
                 let data = data.map(|requested| UnsupportedVersion::of(requested));
-                Refusal { code, message: self.description(), id, data }.to_json()
+                ErrorResponse { code, message: self.description(), id, data }.to_json()
             }
             (word, _) => {
                 let word = word.unwrap_or_else(|_| match self.status() {
@@ -54,7 +54,7 @@ impl Rejection {
     }
 
     /// Adds what only some rejections carry.
-    fn add_fields(&self, headers: &mut HeaderMap, to: &Refused<'_>) {
+    fn add_fields(&self, headers: &mut HeaderMap, to: &RefusalContext<'_>) {
         let mut challenge = |which| headers.insert(WWW_AUTHENTICATE, to.route.challenge(which, to.slash));
         let mut extra: Option<(HeaderName, HeaderValue)> = None;
         match self {

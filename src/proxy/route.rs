@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::budget::Budgets;
+use super::budget::UserBudgets;
 use super::origin::Origins;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
 use super::response::refusals::Refusals;
@@ -26,7 +26,7 @@ pub struct RouteTable {
     /// Paths below which everything is served, longest first.
     prefixes: Vec<(Box<str>, usize)>,
     pub(super) origins: Origins,
-    pub(super) budgets: Arc<Budgets>,
+    pub(super) budgets: Arc<UserBudgets>,
     /// `X-Forwarded-Host` and `X-Forwarded-Proto`: what the client asked for.
     pub(super) public_host: HeaderValue,
     pub(super) public_scheme: HeaderValue,
@@ -112,7 +112,7 @@ impl RouteTable {
             exact,
             prefixes,
             origins: Origins::new(config),
-            budgets: Arc::new(Budgets::new(&config.rates)),
+            budgets: Arc::new(UserBudgets::new(&config.rates)),
             public_host: text(public.authority().map(Authority::as_str))?,
             public_scheme: text(public.scheme_str())?,
         })

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::upstream::again::LARGEST_KEPT;
+use super::upstream::resend::LARGEST_KEPT;
 use crate::mcp::Envelope;
 
 /// What a line has room for. Methods and tools of a sane server are shorter.
@@ -13,12 +13,12 @@ const LOOKED_AT: usize = 512;
 
 /// What was asked.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct RpcCall {
     method: Bytes,
     tool: Bytes,
 }
 
-impl Asked {
+impl RpcCall {
     /// Notes what the messages of a body ask.
     pub(super) fn of(body: &Bytes, messages: &[Envelope<'_>]) -> Self {
         let [message] = messages else {
@@ -92,7 +92,7 @@ mod tests {
     fn asked(body: &str) -> (Option<String>, Option<String>) {
         let body = Bytes::from(body.to_owned());
         let messages = Envelope::read(&body, true).unwrap();
-        let asked = Asked::of(&body, &messages);
+        let asked = RpcCall::of(&body, &messages);
         (asked.method().map(str::to_owned), asked.tool().map(str::to_owned))
     }
 

@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::connection::in_flight::{InFlight, Tracked};
 use super::connection::stream::Progress;
 use super::health;
-use super::request_check::{Refusal, X_FORWARDED_HOST, check, refuse};
+use super::request_check::{RequestRefusal, X_FORWARDED_HOST, check, refuse};
 use super::worker::Snapshot;
 use crate::config::Listener;
 use crate::issuer::Caller;
@@ -45,13 +45,13 @@ pub(super) async fn serve(
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let mut request = RequestBody::of(request);
     if version == Version::HTTP_2 && request.headers().contains_key(EXPECT) {
-        request.body_mut().is_held_back(Arc::clone(&connection.go_on));
+        request.body_mut().hold_back(Arc::clone(&connection.go_on));
     }
     let answer = shield(answer(connection, &snapshot, request, fragment, &id)).await;
     let mut response = answer.unwrap_or_else(|| {
         connection.worker.process.metrics.server(ServerEvent::HandlerPanicked);
         tracing::error!(request_id = id.to_str().unwrap_or_default(), "the handler of a request panicked");
-        refuse(Refusal::Internal, version, &snapshot.config)
+        refuse(RequestRefusal::Internal, version, &snapshot.config)
     });
     // RFC 9110 9.3.2: no content, in refusals neither. hyper leaves it out over HTTP/1.1 only.
     if is_head && response.body().size_hint().lower() > 0 {
@@ -76,21 +76,24 @@ async fn answer(
     fragment: bool,
     id: &HeaderValue,
 ) -> Reply {
-    let checked =
-        if fragment { Err(Refusal::Target) } else { check(&request, connection, &snapshot.hosts, &snapshot.config) };
+    let checked = if fragment {
+        Err(RequestRefusal::Target)
+    } else {
+        check(&request, connection, &snapshot.hosts, &snapshot.config)
+    };
     if health::is_asked(&request, &snapshot.config.public) {
-        let names_none = checked == Err(Refusal::HostMalformed) && health::names_no_host(&request);
-        if names_none || matches!(checked, Ok(()) | Err(Refusal::Host)) {
+        let names_none = checked == Err(RequestRefusal::HostMalformed) && health::names_no_host(&request);
+        if names_none || matches!(checked, Ok(()) | Err(RequestRefusal::Host)) {
             return health::answer(&connection.worker.process, request.method(), &snapshot.config.public);
         }
     }
     let (address, forwarded_for) = origin(connection, &snapshot.config.public, &request);
     if let Err(refusal) = checked {
-        let event = if refusal == Refusal::Host { ServerEvent::WrongHost } else { ServerEvent::BadTarget };
+        let event = if refusal == RequestRefusal::Host { ServerEvent::WrongHost } else { ServerEvent::BadTarget };
         connection.worker.process.metrics.server(event);
         let response = refuse(refusal, request.version(), &snapshot.config);
-        let host = matches!(refusal, Refusal::Host | Refusal::HostMalformed).then(|| host_of(&request));
-        let asked = Asked { method: request.method(), path: request.uri().path(), host, address, id };
+        let host = matches!(refusal, RequestRefusal::Host | RequestRefusal::HostMalformed).then(|| host_of(&request));
+        let asked = RequestLine { method: request.method(), path: request.uri().path(), host, address, id };
         log(&asked, &response, refusal.reason(), refusal.key(), Duration::ZERO);
         return response;
     }
@@ -116,13 +119,13 @@ async fn control(connection: &Connection, request: Request<RequestBody>, address
     let caller = Caller::new(Some(address), id.to_str().ok().map(str::to_owned));
     let response = connection.worker.process.endpoints.serve(request, caller).await;
     let reason = response.extensions().get().map(|Reason(word)| *word);
-    let asked = Asked { method: &method, path: &path, host: None, address, id };
+    let asked = RequestLine { method: &method, path: &path, host: None, address, id };
     log(&asked, &response, reason, None, begun.elapsed());
     response
 }
 
 /// What was asked of us, for the log.
-struct Asked<'a> {
+struct RequestLine<'a> {
     method: &'a Method,
     path: &'a str,
     /// Where it is the fault: the host that came.
@@ -132,8 +135,8 @@ struct Asked<'a> {
 }
 
 /// Logs a request that no upstream was asked for. Neither query nor fields: they hold codes and tokens.
-fn log(asked: &Asked<'_>, response: &Reply, reason: Option<&str>, key: Option<&str>, time: Duration) {
-    let Asked { method, path, host, address, id } = asked;
+fn log(asked: &RequestLine<'_>, response: &Reply, reason: Option<&str>, key: Option<&str>, time: Duration) {
+    let RequestLine { method, path, host, address, id } = asked;
     tracing::info!(
         target: "mcpgate::access",
         path = path.get(..path.floor_char_boundary(LOGGED_PATH)).unwrap_or_default(),

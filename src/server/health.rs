@@ -25,7 +25,7 @@ pub(super) fn answer(process: &Process, method: &Method, listener: &Listener) ->
         reply::method_not_allowed("GET, HEAD")
     } else if process.draining.load(Relaxed) {
         reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "going down\n")
-    } else if !process.cache.is_vouched() {
+    } else if !process.cache.is_current() {
         reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n")
     } else {
         reply::uncached(StatusCode::OK, "text/plain", "ok\n")

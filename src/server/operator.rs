@@ -154,7 +154,11 @@ impl Operator {
             }
             Err(_) => return Err("the store does not answer"),
         }
-        if self.process.cache.is_vouched() { Ok(()) } else { Err("the change log is too old to vouch for tokens") }
+        if self.process.cache.is_current() {
+            Ok(())
+        } else {
+            Err("the change log is too old to trust tokens in memory")
+        }
     }
 
     fn metrics(&self) -> String {

@@ -17,7 +17,7 @@ const LONGEST_VALUE: usize = 16 << 10;
 
 /// Why a request is refused before anybody looks at what it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum RequestRefusal {
     Connect,
     Expectation,
     FieldsTooLarge,
@@ -30,7 +30,7 @@ pub(super) enum Refusal {
     Trace,
 }
 
-impl Refusal {
+impl RequestRefusal {
     /// Returns the word for the access line.
     pub(super) const fn reason(self) -> Option<&'static str> {
         Some(match self {
@@ -81,14 +81,14 @@ impl Refusal {
 }
 
 /// Answers a request that is refused.
-pub(super) fn refuse(refusal: Refusal, version: Version, config: &Config) -> Response {
+pub(super) fn refuse(refusal: RequestRefusal, version: Version, config: &Config) -> Response {
     let (status, description) = refusal.words();
     // RFC 6749 5.2, 4.1.2.1: the registered words.
-    let word = if refusal == Refusal::Internal { "server_error" } else { "invalid_request" };
+    let word = if refusal == RequestRefusal::Internal { "server_error" } else { "invalid_request" };
     let body = format!(r#"{{"error":"{word}","error_description":"{description}"}}"#);
     let mut response = reply::json(status, body);
     reply::protect(response.headers_mut(), &config.public);
-    if refusal == Refusal::Trace {
+    if refusal == RequestRefusal::Trace {
         response
             .headers_mut()
             .insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
@@ -110,20 +110,20 @@ pub(super) fn check(
     connection: &Connection,
     hosts: &Hosts,
     config: &Config,
-) -> Result<(), Refusal> {
+) -> Result<(), RequestRefusal> {
     let limits = &config.limits;
     match *request.method() {
-        Method::CONNECT => return Err(Refusal::Connect),
-        Method::TRACE => return Err(Refusal::Trace),
+        Method::CONNECT => return Err(RequestRefusal::Connect),
+        Method::TRACE => return Err(RequestRefusal::Trace),
         _ => {}
     }
     let uri = request.uri();
     if uri.path().len() + uri.query().map_or(0, |query| query.len() + 1) > limits.request_target {
-        return Err(Refusal::TargetTooLong);
+        return Err(RequestRefusal::TargetTooLong);
     }
     // RFC 9112 3.2: `*` and a bare authority are for OPTIONS and CONNECT, which have no use for them here.
     if !uri.path().starts_with('/') || (uri.authority().is_some() && !is_web(uri.scheme_str())) {
-        return Err(Refusal::Target);
+        return Err(RequestRefusal::Target);
     }
     let mut size = 0;
     let (mut named, mut coded) = (None, false);
@@ -131,41 +131,41 @@ pub(super) fn check(
         // As on the wire: name, colon, blank, value, line end.
         size += name.as_str().len() + value.len() + 4;
         if value.len() > LONGEST_VALUE {
-            return Err(Refusal::FieldsTooLarge);
+            return Err(RequestRefusal::FieldsTooLarge);
         }
         if name == HOST {
             // RFC 9112 3.2: more than one, or one that is none, is answered 400.
-            let host = value.to_str().map_err(|_| Refusal::HostMalformed)?;
+            let host = value.to_str().map_err(|_| RequestRefusal::HostMalformed)?;
             if named.replace(host).is_some() {
-                return Err(Refusal::HostMalformed);
+                return Err(RequestRefusal::HostMalformed);
             }
         } else if name == TRANSFER_ENCODING {
             // RFC 9112 6.1: of what hyper lets pass, only one coding is read the same way by everybody behind us.
             if std::mem::replace(&mut coded, true) || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                return Err(Refusal::Framing);
+                return Err(RequestRefusal::Framing);
             }
         } else if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
-            return Err(Refusal::Expectation);
+            return Err(RequestRefusal::Expectation);
         }
     }
     if size > limits.head_bytes || request.headers().len() > limits.header_fields {
-        return Err(Refusal::FieldsTooLarge);
+        return Err(RequestRefusal::FieldsTooLarge);
     }
     let target = uri.authority().map(http::uri::Authority::as_str);
     let authority = match (target, named) {
         // RFC 9113 8.3.1: a Host field must say what `:authority` says.
         (Some(target), Some(host)) if request.version() == Version::HTTP_2 && !target.eq_ignore_ascii_case(host) => {
-            return Err(Refusal::HostMalformed);
+            return Err(RequestRefusal::HostMalformed);
         }
         (Some(target), None) if request.version() == Version::HTTP_2 => target,
         // RFC 9112 3.2.2: the target's authority wins; the Host field must be there all the same.
         (target, Some(host)) => {
-            host::split(host).ok_or(Refusal::HostMalformed)?;
+            host::split(host).ok_or(RequestRefusal::HostMalformed)?;
             target.unwrap_or(host)
         }
-        (_, None) => return Err(Refusal::HostMalformed),
+        (_, None) => return Err(RequestRefusal::HostMalformed),
     };
-    let (name, _) = host::split(authority).ok_or(Refusal::HostMalformed)?;
+    let (name, _) = host::split(authority).ok_or(RequestRefusal::HostMalformed)?;
     // RFC 9110 7.4: for another host than the certificate was shown for, this connection is the wrong one. An address
     // cannot stand in SNI (RFC 6066 3), so beside one whatever the client said there tells nothing.
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
@@ -174,7 +174,7 @@ pub(super) fn check(
     if misdirected
         || !(hosts.has(authority) || is_forwarded_to_us(request, connection.peer, hosts, authority, &config.public))
     {
-        return Err(Refusal::Host);
+        return Err(RequestRefusal::Host);
     }
     Ok(())
 }

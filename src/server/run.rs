@@ -8,7 +8,7 @@ use super::error::RunError;
 use super::options::RunOptions;
 use super::reload::FileWatch;
 use super::service_manager;
-use super::signals::{Signals, Wish};
+use super::signals::{SignalAction, Signals};
 use super::start::{Gateway, start};
 use super::supervise::Failures;
 use crate::config::Config;
@@ -102,8 +102,8 @@ impl Gateway {
         loop {
             let asked = tokio::select! {
                 wish = signals.next() => match wish {
-                    Wish::End => return,
-                    Wish::Reload => true,
+                    SignalAction::End => return,
+                    SignalAction::Reload => true,
                 },
                 () = settled(&mut watch) => false,
             };

@@ -43,12 +43,12 @@ pub(super) struct Watchdog {
     /// Without news for so long the manager ends the process.
     limit: Duration,
     made: Instant,
-    workers: Vec<Pulse>,
+    workers: Vec<Heartbeat>,
 }
 
 /// When a worker last answered, in milliseconds after the watchdog was made.
 #[derive(Clone, Default)]
-struct Pulse(Arc<AtomicU64>);
+struct Heartbeat(Arc<AtomicU64>);
 
 impl Watchdog {
     /// Makes one for so many workers, if the service manager asks for one.
@@ -57,7 +57,7 @@ impl Watchdog {
     }
 
     fn new(limit: Duration, workers: usize) -> Self {
-        Self { limit, made: Instant::now(), workers: (0..workers).map(|_| Pulse::default()).collect() }
+        Self { limit, made: Instant::now(), workers: (0..workers).map(|_| Heartbeat::default()).collect() }
     }
 
     /// Shows that a worker's runtime runs, for ever: to be spawned there.

@@ -3,7 +3,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal wishes.
-pub(super) enum Wish {
+pub(super) enum SignalAction {
     /// End: SIGTERM, SIGINT.
     End,
     /// Read the configuration anew: SIGHUP.
@@ -31,11 +31,11 @@ impl Signals {
     }
 
     /// Waits for a signal.
-    pub(super) async fn next(&mut self) -> Wish {
+    pub(super) async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.terminate.recv() => Wish::End,
-            _ = self.interrupt.recv() => Wish::End,
-            _ = self.reload.recv() => Wish::Reload,
+            _ = self.terminate.recv() => SignalAction::End,
+            _ = self.interrupt.recv() => SignalAction::End,
+            _ = self.reload.recv() => SignalAction::Reload,
         }
     }
 

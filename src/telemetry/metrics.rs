@@ -37,7 +37,7 @@ const STATUSES: usize = 500;
 #[derive(Debug)]
 pub struct Metrics {
     upstreams: Vec<String>,
-    workers: Mutex<Vec<Arc<Worker>>>,
+    workers: Mutex<Vec<Arc<WorkerCounters>>>,
     control: Counters,
     server: Counters,
 }
@@ -45,14 +45,14 @@ pub struct Metrics {
 /// One worker's own counters: written without contention, summed at exposition.
 #[derive(Debug, Clone)]
 pub struct WorkerMetrics {
-    worker: Arc<Worker>,
+    worker: Arc<WorkerCounters>,
     pub(super) upstreams: Arc<[Arc<Upstream>]>,
 }
 
 /// Aligned so that two workers never share a cache line (two lines, for the prefetcher takes pairs).
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Worker {
+struct WorkerCounters {
     hits: AtomicU64,
     misses: AtomicU64,
     by_name: Mutex<BTreeMap<String, Arc<Upstream>>>,
@@ -113,7 +113,7 @@ impl Metrics {
     /// Adds a worker.
     #[must_use]
     pub fn worker(self: &Arc<Self>) -> WorkerMetrics {
-        let worker = Arc::<Worker>::default();
+        let worker = Arc::<WorkerCounters>::default();
         lock(&self.workers).push(Arc::clone(&worker));
         WorkerMetrics::over(worker, &self.upstreams)
     }
@@ -132,7 +132,8 @@ impl Metrics {
     pub fn expose(&self, out: &mut Exposition) {
         let workers = lock(&self.workers);
         expose_upstreams(&sum(&workers), out);
-        let total = |pick: fn(&Worker) -> &AtomicU64| workers.iter().map(|w| pick(w).load(Relaxed)).sum::<u64>();
+        let total =
+            |pick: fn(&WorkerCounters) -> &AtomicU64| workers.iter().map(|w| pick(w).load(Relaxed)).sum::<u64>();
         let (hits, misses) = (total(|w| &w.hits), total(|w| &w.misses));
         drop(workers);
         out.family(
@@ -160,7 +161,7 @@ impl Metrics {
 }
 
 impl WorkerMetrics {
-    fn over(worker: Arc<Worker>, upstreams: &[String]) -> Self {
+    fn over(worker: Arc<WorkerCounters>, upstreams: &[String]) -> Self {
         let mut by_name = lock(&worker.by_name);
         let upstreams = upstreams.iter().map(|n| Arc::clone(by_name.entry(n.clone()).or_default())).collect();
         drop(by_name);
@@ -240,7 +241,7 @@ struct Sum {
     streams: u64,
 }
 
-fn sum(workers: &[Arc<Worker>]) -> BTreeMap<String, Sum> {
+fn sum(workers: &[Arc<WorkerCounters>]) -> BTreeMap<String, Sum> {
     let mut sums = BTreeMap::new();
     for worker in workers {
         for (name, upstream) in lock(&worker.by_name).iter() {

@@ -14,7 +14,7 @@ pub enum Lookup {
     Expired,
     /// Not in memory; ask `load`.
     Absent,
-    /// In memory, but the change log is too old to vouch for it: 503.
+    /// In memory, but the change log was read too long ago for it to be trusted: 503.
     Stale,
 }
 

@@ -15,24 +15,24 @@ const SAMPLE: usize = 1024;
 impl TokenCache {
     /// Returns whether there is revoked matter in the map, or too little room.
     pub(super) fn wants_sweep(&self) -> bool {
-        self.condemned_len.load(Ordering::Acquire) > 0 || self.is_crowded()
+        self.revoked_len.load(Ordering::Acquire) > 0 || self.is_crowded()
     }
 
     /// Removes what is revoked or long expired, and makes room when it is scarce. One pass over everything: call it
     /// off the data path.
     pub fn sweep(&self) {
         let now = self.clock.now();
-        let swept = read(&self.condemned).clone();
+        let swept = read(&self.revoked_set).clone();
         self.retain(|_, entry| {
             now.since(entry.expires()) < EXPIRED_KEPT && !swept.contains(entry.grant, &entry.principal)
         });
         if self.is_crowded() {
             self.make_room();
         }
-        let mut condemned = write(&self.condemned);
-        condemned.subtract(&swept);
-        self.condemned_len.store(condemned.len(), Ordering::Release);
-        drop(condemned);
+        let mut revoked_set = write(&self.revoked_set);
+        revoked_set.subtract(&swept);
+        self.revoked_len.store(revoked_set.len(), Ordering::Release);
+        drop(revoked_set);
         lock(&self.tombstones).forget_old(now);
         lock(&self.principals).forget_unused();
         self.loading.forget_old(now);

@@ -1,4 +1,4 @@
-//! Follows the change log of the store and applies it; when it cannot be read for `max_stale`, the cache stops vouching.
+//! Follows the change log of the store and applies it; when it cannot be read for `max_stale`, the cache is stale.
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::entry::PrefixHasher;
-use super::{Admission, TokenCache};
+use super::{Admitting, TokenCache};
 use crate::oauth::TokenHash;
 use crate::store::{ChangeSeq, Changes, StoreError};
 use crate::sync::lock;
@@ -57,7 +57,7 @@ impl Follower {
 }
 
 impl TokenCache {
-    /// Applies what is new in the change log, then vouches for the entries.
+    /// Applies what is new in the change log, then marks the cache current.
     async fn follow(&self, mark: &mut Option<u64>) -> Result<(), StoreError> {
         let begun = Instant::now();
         // A store that hangs is as silent as one that fails.
@@ -66,7 +66,7 @@ impl TokenCache {
             self.refill().await?;
         }
         // What was revoked after `begun` may not have been seen.
-        self.vouch(begun);
+        self.mark_current(begun);
         Ok(())
     }
 
@@ -153,8 +153,8 @@ impl TokenCache {
             for token in &tokens {
                 match self.admit(token, generation) {
                     // Outdated: something was revoked meanwhile. If it was this, memory knows it by other means.
-                    Admission::Admitted(_) | Admission::Outdated(_) => tell(token.hash),
-                    Admission::Revoked => {}
+                    Admitting::Admitted(_) | Admitting::Outdated(_) => tell(token.hash),
+                    Admitting::Revoked => {}
                 }
             }
             told += tokens.len();
@@ -164,7 +164,7 @@ impl TokenCache {
             }
         }
         *lock(&self.position) = Some(position);
-        self.vouch(begun);
+        self.mark_current(begun);
         Ok(())
     }
 }

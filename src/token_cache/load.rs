@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use tokio::sync::oneshot;
 
 use super::entry::Key;
-use super::loading::{Landing, Role};
-use super::reading::{Added, Answer, Question, Reader};
-use super::{Admission, Load, TokenCache};
+use super::loading::{LoadGuard, Role};
+use super::reading::{Added, ReadRequest, ReadResult, Reader};
+use super::{Admitting, Load, TokenCache};
 use crate::oauth::{AccessToken, AccessTokenRecord, TenantId, Timestamp, TokenHash};
 use crate::store::StoreError;
 use crate::sync::lock;
@@ -37,20 +37,20 @@ impl TokenCache {
             return Load::Inactive;
         }
         loop {
-            match self.loading.board(&key) {
-                Role::Follow(mut flight) => {
-                    if let Ok(answer) = flight.wait_for(Option::is_some).await.map(|a| a.clone()) {
+            match self.loading.join(&key) {
+                Role::Follow(mut load_in_flight) => {
+                    if let Ok(answer) = load_in_flight.wait_for(Option::is_some).await.map(|a| a.clone()) {
                         return answer.unwrap_or(Load::Unknown);
                     }
                 }
-                Role::Lead(flight) => {
-                    let landing = Landing(&self.loading, &key);
+                Role::Lead(load_in_flight) => {
+                    let guard = LoadGuard(&self.loading, &key);
                     let (answer, stands) = self.find(&key, site).await;
-                    drop(landing);
+                    drop(guard);
                     // A request that began to wait later than the read must not take it for news: without an answer it
                     // leads itself.
                     if stands {
-                        flight.send_replace(Some(answer.clone()));
+                        load_in_flight.send_replace(Some(answer.clone()));
                     }
                     return answer;
                 }
@@ -61,7 +61,7 @@ impl TokenCache {
     /// Finds a token in the store; also whether the answer still stood when it was there.
     async fn find(self: &Arc<Self>, key: &Key, site: IpAddr) -> (Load, bool) {
         for attempt in 1..=ATTEMPTS {
-            let Some(Answer { found, generation, now }) = self.ask_store(key, site).await else {
+            let Some(ReadResult { found, generation, now }) = self.ask_store(key, site).await else {
                 return (Load::Unknown, true);
             };
             let Some(token) = found else {
@@ -73,22 +73,22 @@ impl TokenCache {
             }
             let token = AccessTokenRecord { reports_use: false, ..token };
             match self.admit(&token, generation) {
-                Admission::Admitted(principal) => return (Load::Active(principal, token.expires_at), true),
-                Admission::Revoked => return (Load::Inactive, true),
+                Admitting::Admitted(principal) => return (Load::Active(principal, token.expires_at), true),
+                Admitting::Revoked => return (Load::Inactive, true),
                 // After the last attempt: it stood when it was read, which was during this request; it is not kept.
-                Admission::Outdated(principal) if attempt == ATTEMPTS => {
+                Admitting::Outdated(principal) if attempt == ATTEMPTS => {
                     return (Load::Active(principal, token.expires_at), false);
                 }
-                Admission::Outdated(_) => {}
+                Admitting::Outdated(_) => {}
             }
         }
         (Load::Unknown, true)
     }
 
     /// Asks the store for a token, together with others. `None` if it cannot say, or too many of this site wait.
-    pub(super) async fn ask_store(self: &Arc<Self>, key: &Key, site: IpAddr) -> Option<Answer> {
+    pub(super) async fn ask_store(self: &Arc<Self>, key: &Key, site: IpAddr) -> Option<ReadResult> {
         let (answer, answered) = oneshot::channel();
-        match self.loading.reading.add(site, Question { key: key.clone(), answer }) {
+        match self.loading.reading.add(site, ReadRequest { key: key.clone(), answer }) {
             Added::Refused => {
                 tracing::debug!(%site, "too many tokens of one site wait to be looked up");
                 return None;
@@ -115,7 +115,7 @@ impl TokenCache {
             for (answer, found) in answers.into_iter().zip(found) {
                 // An error is no answer: the receiver sees that the sender is gone.
                 if let Ok(found) = found {
-                    let _left = answer.send(Answer { found, generation, now });
+                    let _left = answer.send(ReadResult { found, generation, now });
                 }
             }
         }

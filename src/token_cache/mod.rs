@@ -3,7 +3,7 @@
 //!
 //! It never says that a token is good when that cannot be proven: [`Lookup::Stale`] and [`Load::Unknown`] become 503.
 //! It does not know who asks, or over which protocol. It may name `oauth`, `store`, `clock` and `config`. Start at
-//! [`TokenCache::lookup`] and [`TokenCache::load`], then `condemned.rs` (revocation) and `follower.rs` (others' changes).
+//! [`TokenCache::lookup`] and [`TokenCache::load`], then `revoked.rs` (revocation) and `follower.rs` (others' changes).
 
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,7 +17,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 mod answer;
-mod condemned;
 mod entry;
 mod eviction;
 mod follower;
@@ -26,6 +25,7 @@ mod loading;
 mod proof;
 mod reading;
 mod report;
+mod revoked;
 mod uses;
 
 pub use answer::{Load, Lookup};
@@ -37,9 +37,9 @@ use crate::oauth::{AccessTokenRecord, ClientId, GrantId, Subject, TenantId, Time
 use crate::store::{Change, ChangeSeq, Store};
 use crate::sync::{lock, read, write};
 
-use condemned::{Condemned, Tombstones};
 use entry::{Entry, PrefixHasher, Principals};
 use loading::Loading;
+use revoked::{RevokedSet, Tombstones};
 use uses::Uses;
 
 /// Shards of the map: many, so that removing what has expired holds each lock for microseconds only.
@@ -54,9 +54,9 @@ pub struct TokenCache {
     count: AtomicUsize,
     bound: usize,
     principals: Mutex<Principals>,
-    condemned: RwLock<Condemned>,
-    /// Its size, so that a lookup takes no lock while nothing is condemned.
-    condemned_len: AtomicUsize,
+    revoked_set: RwLock<RevokedSet>,
+    /// Its size, so that a lookup takes no lock while nothing is revoked.
+    revoked_len: AtomicUsize,
     tombstones: Mutex<Tombstones>,
     /// Grows with every revocation, before it takes effect.
     generation: AtomicU64,
@@ -69,7 +69,7 @@ pub struct TokenCache {
     max_stale: Duration,
     made: Instant,
     /// When the change log was last read, in milliseconds after `made`.
-    vouched: AtomicU64,
+    current_at: AtomicU64,
 }
 
 impl std::fmt::Debug for TokenCache {
@@ -79,7 +79,7 @@ impl std::fmt::Debug for TokenCache {
 }
 
 /// What became of a token that was to be put in. The principal serves the request that asked.
-enum Admission {
+enum Admitting {
     /// It is in (or there is no room, which only costs another read).
     Admitted(Arc<Principal>),
     /// Something was revoked since `generation`: it is not in.
@@ -105,8 +105,8 @@ impl TokenCache {
             count: AtomicUsize::new(0),
             bound: config.limits.tokens_in_memory,
             principals: Mutex::default(),
-            condemned: RwLock::default(),
-            condemned_len: AtomicUsize::new(0),
+            revoked_set: RwLock::default(),
+            revoked_len: AtomicUsize::new(0),
             tombstones: Mutex::default(),
             generation: AtomicU64::new(0),
             revoked: watch::Sender::new(0),
@@ -115,7 +115,7 @@ impl TokenCache {
             position: Mutex::default(),
             max_stale: config.max_stale.as_duration(),
             made: Instant::now(),
-            vouched: AtomicU64::new(0),
+            current_at: AtomicU64::new(0),
         });
         let told = Arc::downgrade(&cache);
         // What is revoked and cannot be stored is in no change log that could be followed.
@@ -148,7 +148,7 @@ impl TokenCache {
         let (principal, grant) = (Arc::clone(&entry.principal), entry.grant);
         let (expires, reports_use) = (entry.expires(), entry.takes_report());
         drop(entry);
-        if self.condemned_len.load(Ordering::Acquire) > 0 && read(&self.condemned).contains(grant, &principal) {
+        if self.revoked_len.load(Ordering::Acquire) > 0 && read(&self.revoked_set).contains(grant, &principal) {
             return Lookup::Absent;
         }
         if reports_use {
@@ -157,7 +157,7 @@ impl TokenCache {
         if now >= expires {
             return Lookup::Expired;
         }
-        if !self.is_vouched() {
+        if !self.is_current() {
             return Lookup::Stale;
         }
         Lookup::Hit(principal, expires)
@@ -183,16 +183,16 @@ impl TokenCache {
 
     /// Puts in a token that stood in the store when `generation` was current. Whoever adds a source of tokens must
     /// read the generation before that source: else a revocation in between would be lost.
-    fn admit(&self, token: &AccessTokenRecord, generation: u64) -> Admission {
+    fn admit(&self, token: &AccessTokenRecord, generation: u64) -> Admitting {
         let principal = lock(&self.principals).intern(Principal::from(token));
         if lock(&self.tombstones).cover(token) {
-            return Admission::Revoked;
+            return Admitting::Revoked;
         }
         let entry = Entry::new(Arc::clone(&principal), token);
         let slot = self.entries.entry(token.hash);
         // Compared while the shard is locked: a revocation that raises it later sweeps this shard later.
         if self.generation.load(Ordering::SeqCst) != generation {
-            return Admission::Outdated(principal);
+            return Admitting::Outdated(principal);
         }
         match slot {
             Slot::Occupied(mut slot) => drop(slot.insert(entry)),
@@ -202,15 +202,15 @@ impl TokenCache {
                 self.count.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.loading.forget_no(token);
-        Admission::Admitted(principal)
+        self.loading.forget_refusal(token);
+        Admitting::Admitted(principal)
     }
 
     /// Forgets all tokens of a grant, at once.
     pub fn forget_grant(&self, _tenant: &TenantId, grant: GrantId) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         lock(&self.tombstones).grants.insert(grant, self.clock.now());
-        self.condemn(|condemned| condemned.add_grant(grant));
+        self.add_revoked(|revoked| revoked.add_grant(grant));
     }
 
     /// Forgets one token.
@@ -228,7 +228,7 @@ impl TokenCache {
         self.generation.fetch_add(1, Ordering::SeqCst);
         lock(&self.tombstones).clients.insert((tenant.clone(), client.clone()), self.clock.now());
         let theirs = lock(&self.principals).take_client(tenant, client);
-        self.condemn(|condemned| condemned.add_principals(theirs));
+        self.add_revoked(|revoked| revoked.add_principals(theirs));
     }
 
     /// Forgets all tokens of a subject.
@@ -236,7 +236,7 @@ impl TokenCache {
         self.generation.fetch_add(1, Ordering::SeqCst);
         lock(&self.tombstones).subjects.insert((tenant.clone(), subject.clone()), self.clock.now());
         let theirs = lock(&self.principals).take_subject(tenant, subject);
-        self.condemn(|condemned| condemned.add_principals(theirs));
+        self.add_revoked(|revoked| revoked.add_principals(theirs));
     }
 
     /// Reads the tokens of a subject from the store again when they are next presented: its login name is another one. They
@@ -244,14 +244,14 @@ impl TokenCache {
     pub fn forget_name(&self, tenant: &TenantId, subject: &Subject) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         let theirs = lock(&self.principals).take_subject(tenant, subject);
-        self.condemn(|condemned| condemned.add_principals(theirs));
+        self.add_revoked(|revoked| revoked.add_principals(theirs));
     }
 
-    fn condemn(&self, add: impl FnOnce(&mut Condemned)) {
-        let mut condemned = write(&self.condemned);
-        add(&mut condemned);
-        self.condemned_len.store(condemned.len(), Ordering::Release);
-        drop(condemned);
+    fn add_revoked(&self, add: impl FnOnce(&mut RevokedSet)) {
+        let mut revoked_set = write(&self.revoked_set);
+        add(&mut revoked_set);
+        self.revoked_len.store(revoked_set.len(), Ordering::Release);
+        drop(revoked_set);
         self.announce();
     }
 
@@ -296,15 +296,15 @@ impl TokenCache {
         self.len() == 0
     }
 
-    fn vouch(&self, at: Instant) {
-        self.vouched.store(millis(at.saturating_duration_since(self.made)), Ordering::Release);
+    fn mark_current(&self, at: Instant) {
+        self.current_at.store(millis(at.saturating_duration_since(self.made)), Ordering::Release);
     }
 
-    /// Returns whether the change log was read lately enough to vouch for the entries.
+    /// Returns whether the change log was read recently enough for the entries to be trusted.
     #[must_use]
-    pub fn is_vouched(&self) -> bool {
+    pub fn is_current(&self) -> bool {
         // Measured by the monotonic clock: a wall clock that jumps must neither stop traffic nor hide a dead follower.
-        let age = millis(self.made.elapsed()).saturating_sub(self.vouched.load(Ordering::Acquire));
+        let age = millis(self.made.elapsed()).saturating_sub(self.current_at.load(Ordering::Acquire));
         age <= millis(self.max_stale)
     }
 }

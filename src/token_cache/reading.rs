@@ -21,7 +21,7 @@ const MOST_WAITING: usize = 4096;
 
 /// Tokens that wait to be read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct ReadQueue {
     waiting: Mutex<Waiting>,
     rate: DefaultDirectRateLimiter,
     clock: DefaultClock,
@@ -29,7 +29,7 @@ pub(super) struct Reading {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    by_site: HashMap<IpAddr, VecDeque<Question>>,
+    by_site: HashMap<IpAddr, VecDeque<ReadRequest>>,
     /// The sites of `by_site`, the one to be served next first.
     turns: VecDeque<IpAddr>,
     count: usize,
@@ -38,9 +38,9 @@ struct Waiting {
 }
 
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct ReadRequest {
     pub(super) key: Key,
-    pub(super) answer: oneshot::Sender<Answer>,
+    pub(super) answer: oneshot::Sender<ReadResult>,
 }
 
 /// What became of a question.
@@ -55,7 +55,7 @@ pub(super) enum Added {
 
 /// What the store said of a token.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ReadResult {
     pub(super) found: Option<AccessTokenRecord>,
     /// The generation of the cache before the read.
     pub(super) generation: u64,
@@ -65,7 +65,7 @@ pub(super) struct Answer {
 
 /// The task that reads. When it ends before its work is done, those that wait are told so, and the next starts another.
 pub(super) struct Reader<'a> {
-    pub(super) reading: &'a Reading,
+    pub(super) reading: &'a ReadQueue,
     pub(super) is_done: bool,
 }
 
@@ -79,7 +79,7 @@ impl Drop for Reader<'_> {
 
 impl Waiting {
     /// Adds a question, unless its site has a full share of the room.
-    fn add(&mut self, site: IpAddr, question: Question) -> bool {
+    fn add(&mut self, site: IpAddr, question: ReadRequest) -> bool {
         let room = MOST_WAITING.saturating_sub(self.count);
         let of_site = self.by_site.get(&site).map_or(0, VecDeque::len);
         if of_site >= room {
@@ -94,7 +94,7 @@ impl Waiting {
     }
 
     /// Takes the next questions, one of each site in turn.
-    fn take(&mut self) -> Vec<Question> {
+    fn take(&mut self) -> Vec<ReadRequest> {
         let mut taken = Vec::new();
         while taken.len() < TOKENS_PER_READ
             && let Some(site) = self.turns.pop_front()
@@ -114,7 +114,7 @@ impl Waiting {
     }
 }
 
-impl Reading {
+impl ReadQueue {
     pub(super) fn new(reads_per_second: u32) -> Self {
         let rate = NonZeroU32::new(reads_per_second).unwrap_or(NonZeroU32::MIN);
         Self {
@@ -124,7 +124,7 @@ impl Reading {
         }
     }
 
-    pub(super) fn add(&self, site: IpAddr, question: Question) -> Added {
+    pub(super) fn add(&self, site: IpAddr, question: ReadRequest) -> Added {
         let mut waiting = lock(&self.waiting);
         if !waiting.add(site, question) {
             return Added::Refused;
@@ -140,7 +140,7 @@ impl Reading {
     }
 
     /// Takes the questions for the next read; `None` when none are left, and then nobody reads any more.
-    pub(super) fn next(&self) -> Option<Vec<Question>> {
+    pub(super) fn next(&self) -> Option<Vec<ReadRequest>> {
         let mut waiting = lock(&self.waiting);
         if waiting.count == 0 {
             waiting.is_read = false;
@@ -156,17 +156,17 @@ mod tests {
 
     use tokio::sync::oneshot;
 
-    use super::{Key, MOST_WAITING, Question, TOKENS_PER_READ, Waiting};
+    use super::{Key, MOST_WAITING, ReadRequest, TOKENS_PER_READ, Waiting};
     use crate::oauth::{TenantId, TokenHash};
 
     fn site(n: u8) -> IpAddr {
         Ipv4Addr::new(192, 0, n, 0).into()
     }
 
-    fn ask(waiting: &mut Waiting, n: u8, token: usize) -> Option<oneshot::Receiver<super::Answer>> {
+    fn ask(waiting: &mut Waiting, n: u8, token: usize) -> Option<oneshot::Receiver<super::ReadResult>> {
         let (answer, answered) = oneshot::channel();
         let key: Key = (TenantId::default(), TokenHash::of(&token.to_be_bytes()));
-        waiting.add(site(n), Question { key, answer }).then_some(answered)
+        waiting.add(site(n), ReadRequest { key, answer }).then_some(answered)
     }
 
     #[test]

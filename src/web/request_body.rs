@@ -41,7 +41,7 @@ impl RequestBody {
 
     /// Over HTTP/2: the client holds the body back until it is told to go on, which `go_on` is asked for when somebody
     /// wants the body and nothing of it is there. RFC 9110 10.1.1: a request that is refused by its head is not told so.
-    pub fn is_held_back(&mut self, go_on: Arc<GoOn>) {
+    pub fn hold_back(&mut self, go_on: Arc<GoOn>) {
         self.go_on = Some(go_on).filter(|_| self.is_http2);
     }
 }

@@ -1,6 +1,6 @@
 //! Which scopes a consent page shows, and which of them an approval grants.
 
-use super::interaction::{Asked, Purpose};
+use super::interaction::{AccessRequest, Purpose};
 use crate::config::ScopeConfig;
 use crate::issuer::caller::Caller;
 use crate::issuer::{AskedScope, AuthorizeRejection, Handles, Issuer};
@@ -9,13 +9,13 @@ use crate::oauth::ScopeSet;
 impl Issuer {
     /// Returns what an approval with these ticks grants. AZ-28: a form can take scopes away, never add any: neither one that
     /// the client did not ask for, nor one that the configuration no longer has, so that no page shows it.
-    pub(in crate::issuer) fn granted(&self, asked: &Asked, ticked: &ScopeSet) -> ScopeSet {
+    pub(in crate::issuer) fn granted(&self, asked: &AccessRequest, ticked: &ScopeSet) -> ScopeSet {
         let shown: ScopeSet = self.asked_scopes(asked).into_iter().map(|scope| scope.name).collect();
         ticked.intersection(&shown)
     }
 
     /// Returns the scopes that the page of a request shows.
-    pub(in crate::issuer) fn asked_scopes(&self, asked: &Asked) -> Vec<AskedScope> {
+    pub(in crate::issuer) fn asked_scopes(&self, asked: &AccessRequest) -> Vec<AskedScope> {
         let policy = self.policy();
         let Some(upstream) = policy.upstream(asked.request.resource()) else { return Vec::new() };
         let wanted = upstream.scopes.iter().filter(|scope| asked.request.scopes().contains(scope.name.as_str()));

@@ -1,7 +1,7 @@
 //! Begins an authorization (RFC 6749 4.1.1): who asks, where the answer goes, whether the request obeys the rules, and
 //! what the browser does next.
 
-use super::interaction::{Asked, Pending, Purpose};
+use super::interaction::{AccessRequest, Pending, Purpose};
 use crate::config::Rates;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::caller::Caller;
@@ -45,7 +45,7 @@ impl Issuer {
             Err(error) => return Err(self.refuse_by_page(error, None, Some(&client), caller).await),
         };
         match request.validate(&client, redirect, &policy.request()) {
-            Ok(request) => self.start(Asked { client, request }, session, referer, caller).await,
+            Ok(request) => self.start(AccessRequest { client, request }, session, referer, caller).await,
             Err(refused) => {
                 let session = self.live_session(session, caller).await?;
                 Err(self.refuse_to_client(*refused, &client, session.as_ref(), caller).await)
@@ -55,7 +55,7 @@ impl Issuer {
 
     async fn start(
         &self,
-        asked: Asked,
+        asked: AccessRequest,
         session: Option<&str>,
         referer: Option<&str>,
         caller: &Caller,
@@ -86,7 +86,7 @@ impl Issuer {
     /// Refuses because nothing may be shown (`prompt=none`) and something would have to be.
     async fn refuse_silently(
         &self,
-        asked: Asked,
+        asked: AccessRequest,
         rule: Rule,
         words: &'static str,
         session: Option<&LoginSession>,

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::interaction::{Asked, Purpose};
+use super::interaction::{AccessRequest, Purpose};
 use super::remembered::Memory;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::caller::Caller;
@@ -73,7 +73,7 @@ impl Issuer {
     async fn decided_before(
         &self,
         handles: &Handles,
-        asked: &Asked,
+        asked: &AccessRequest,
         session: &LoginSession,
         decision: &Decision,
         caller: &Caller,
@@ -112,7 +112,7 @@ impl Issuer {
     async fn deny(
         &self,
         interaction: &Interaction,
-        asked: Asked,
+        asked: AccessRequest,
         session: &LoginSession,
         caller: &Caller,
     ) -> Result<ClientLocation, AuthorizeRejection> {
@@ -138,7 +138,7 @@ impl Issuer {
     pub(in crate::issuer) async fn issue_code_silently(
         &self,
         interaction: &Interaction,
-        asked: &Asked,
+        asked: &AccessRequest,
         session: &LoginSession,
         caller: &Caller,
     ) -> Result<ClientLocation, AuthorizeRejection> {
@@ -159,7 +159,7 @@ impl Issuer {
     async fn issue_code(
         &self,
         interaction: &Interaction,
-        asked: &Asked,
+        asked: &AccessRequest,
         session: &LoginSession,
         approval: Approval,
         caller: &Caller,
@@ -199,7 +199,7 @@ impl Issuer {
     }
 
     /// Returns what the login page of a transaction shows.
-    pub(in crate::issuer) fn login_view(&self, asked: Option<&Asked>) -> View {
+    pub(in crate::issuer) fn login_view(&self, asked: Option<&AccessRequest>) -> View {
         let policy = self.policy();
         View::LogIn(LoginView {
             client_name: asked.map(|a| display_name(&a.client)),
@@ -211,7 +211,7 @@ impl Issuer {
     /// Returns what the consent page of a transaction shows.
     pub(in crate::issuer) async fn consent_view(
         &self,
-        asked: &Asked,
+        asked: &AccessRequest,
         session: &LoginSession,
         caller: &Caller,
     ) -> Result<ConsentView, AuthorizeRejection> {

@@ -18,7 +18,7 @@ const REMEMBERED: Lifetime = Lifetime::from_secs(3600);
 
 /// Who asks for what.
 #[derive(Debug)]
-pub(in crate::issuer) struct Asked {
+pub(in crate::issuer) struct AccessRequest {
     /// The client, as stored now.
     pub(in crate::issuer) client: Client,
     /// The request, as validated when it came.
@@ -31,7 +31,7 @@ pub(in crate::issuer) enum Purpose {
     /// Somebody wants to see the account page.
     Account,
     /// A client wants a code.
-    Authorization(Box<Asked>),
+    Authorization(Box<AccessRequest>),
 }
 
 /// A transaction found again.
@@ -107,7 +107,7 @@ impl Issuer {
     /// Begins a transaction: at the login step, or at the consent step of a session.
     pub(in crate::issuer) async fn begin_transaction(
         &self,
-        asked: Option<&Asked>,
+        asked: Option<&AccessRequest>,
         session: Option<&LoginSession>,
         caller: &Caller,
     ) -> Result<(Interaction, Transaction), AuthorizeRejection> {
@@ -187,7 +187,7 @@ impl Issuer {
             self.refuse_authorization(why, caller).await;
             return Err(AuthorizeRejection::Page(error));
         };
-        let asked = Box::new(Asked { client, request });
+        let asked = Box::new(AccessRequest { client, request });
         Ok(Pending { interaction, purpose: Purpose::Authorization(asked) })
     }
 
@@ -239,7 +239,7 @@ impl Issuer {
 }
 
 /// Returns whether a session will do: `prompt=login` wants a login that came after the request, or by its own page.
-fn satisfies_login(session: &LoginSession, asked: &Asked, interaction: &Interaction) -> bool {
+fn satisfies_login(session: &LoginSession, asked: &AccessRequest, interaction: &Interaction) -> bool {
     !asked.request.prompt().login
         || interaction.session == Some(session.hash)
         || session.authenticated_at > interaction.created_at

@@ -1,6 +1,6 @@
 //! Consent that is remembered: to whom, and when it may stand for a new one.
 
-use super::interaction::Asked;
+use super::interaction::AccessRequest;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::caller::Caller;
 use crate::issuer::policy::Policy;
@@ -22,7 +22,7 @@ pub(in crate::issuer) enum Memory {
 impl Policy {
     /// Returns whether consent to this request is remembered: an operator vouches for the client, and no program on the
     /// user's machine can receive its codes (RFC 8252 8.6). Everybody else is asked each time.
-    pub(in crate::issuer) fn memory(&self, asked: &Asked) -> Memory {
+    pub(in crate::issuer) fn memory(&self, asked: &AccessRequest) -> Memory {
         let (client, redirect) = (&asked.client, asked.request.redirect().uri());
         if client.origin == ClientOrigin::Manual {
             let uris = client.metadata.redirect_uris.as_slice();
@@ -39,7 +39,7 @@ impl Issuer {
     /// the browser says that it comes from.
     pub(in crate::issuer) async fn consent_is_remembered(
         &self,
-        asked: &Asked,
+        asked: &AccessRequest,
         session: &LoginSession,
         referer: Option<&str>,
         caller: &Caller,
@@ -72,7 +72,7 @@ impl Issuer {
     /// Returns what to remember of an approval, if anything.
     pub(in crate::issuer) fn to_remember(
         &self,
-        asked: &Asked,
+        asked: &AccessRequest,
         session: &LoginSession,
         scopes: ScopeSet,
     ) -> Option<Consent> {
@@ -97,7 +97,7 @@ impl Issuer {
 
 /// Hashes what the user went by when he consented: the name, and where codes go. For a publisher also where this code
 /// went, because its document can name several places.
-fn fingerprint(asked: &Asked, memory: &Memory) -> TokenHash {
+fn fingerprint(asked: &AccessRequest, memory: &Memory) -> TokenHash {
     let metadata = &asked.client.metadata;
     let uris = metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str);
     // Neither a name nor a URI contains a line feed, so no two clients write the same text.

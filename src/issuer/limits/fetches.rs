@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use governor::Quota;
 
-use super::budget::{Budget, quota};
-use super::levels::{Allowance, Asker, Levels};
+use super::keyed_limiter::{KeyedLimiter, quota};
+use super::levels::{Allowance, Levels, Requester};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, TokenHash};
 use crate::sync::lock;
@@ -31,7 +31,7 @@ const OF_STRANGERS_AT_ONCE: u32 = 40;
 
 /// Whose fetches are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Whose {
+enum FetchSource {
     Address(IpAddr),
     Site(IpAddr),
     Strangers,
@@ -40,51 +40,51 @@ enum Whose {
 /// Fetches by source.
 pub(in crate::issuer) struct Fetches {
     rate: Levels,
-    rate_at_host: Budget<(IpAddr, TokenHash)>,
-    rate_of_site_at_host: Budget<(IpAddr, TokenHash)>,
-    under_way: Mutex<HashMap<Whose, u32>>,
+    rate_at_host: KeyedLimiter<(IpAddr, TokenHash)>,
+    rate_of_site_at_host: KeyedLimiter<(IpAddr, TokenHash)>,
+    under_way: Mutex<HashMap<FetchSource, u32>>,
 }
 
 /// Leave to fetch; dropping it ends the fetch.
-pub(in crate::issuer) struct FetchLeave<'a> {
+pub(in crate::issuer) struct FetchSlot<'a> {
     fetches: &'a Fetches,
-    asker: Asker,
+    requester: Requester,
 }
 
 impl Fetches {
     pub(in crate::issuer) fn new(clock: &Arc<dyn Clock>) -> Self {
         Self {
             rate: Levels::new(clock, FETCHES),
-            rate_at_host: Budget::new(clock, per_minute(AT_HOST)),
-            rate_of_site_at_host: Budget::new(clock, per_minute(OF_SITE_AT_HOST)),
+            rate_at_host: KeyedLimiter::new(clock, per_minute(AT_HOST)),
+            rate_of_site_at_host: KeyedLimiter::new(clock, per_minute(OF_SITE_AT_HOST)),
             under_way: Mutex::default(),
         }
     }
 
     /// Takes one fetch, or says how long to wait.
-    pub(in crate::issuer) fn take(&self, asker: Asker, host: &str) -> Result<FetchLeave<'_>, Lifetime> {
+    pub(in crate::issuer) fn take(&self, requester: Requester, host: &str) -> Result<FetchSlot<'_>, Lifetime> {
         let mut under_way = lock(&self.under_way);
-        if counted(&asker).any(|(whose, most)| under_way.get(&whose).is_some_and(|count| *count >= most)) {
+        if counted(&requester).any(|(whose, most)| under_way.get(&whose).is_some_and(|count| *count >= most)) {
             return Err(Lifetime::from_secs(1));
         }
         let host = TokenHash::of(host.as_bytes());
-        self.rate_at_host.take((asker.host, host), per_minute(AT_HOST))?;
-        if asker.counts_with_its_site() {
-            self.rate_of_site_at_host.take((asker.site, host), per_minute(OF_SITE_AT_HOST))?;
+        self.rate_at_host.take((requester.host, host), per_minute(AT_HOST))?;
+        if requester.counts_with_its_site() {
+            self.rate_of_site_at_host.take((requester.site, host), per_minute(OF_SITE_AT_HOST))?;
         }
-        self.rate.take(&asker, FETCHES)?;
-        for (whose, _) in counted(&asker) {
+        self.rate.take(&requester, FETCHES)?;
+        for (whose, _) in counted(&requester) {
             let count = under_way.entry(whose).or_default();
             *count = count.saturating_add(1);
         }
-        Ok(FetchLeave { fetches: self, asker })
+        Ok(FetchSlot { fetches: self, requester })
     }
 }
 
-impl Drop for FetchLeave<'_> {
+impl Drop for FetchSlot<'_> {
     fn drop(&mut self) {
         let mut under_way = lock(&self.fetches.under_way);
-        for (whose, _) in counted(&self.asker) {
+        for (whose, _) in counted(&self.requester) {
             let left = under_way.remove(&whose).unwrap_or_default().saturating_sub(1);
             if left > 0 {
                 under_way.insert(whose, left);
@@ -94,10 +94,10 @@ impl Drop for FetchLeave<'_> {
 }
 
 /// With whose fetches one of this caller counts, and how many those may be at one moment.
-fn counted(asker: &Asker) -> impl Iterator<Item = (Whose, u32)> {
-    let site = asker.counts_with_its_site().then_some((Whose::Site(asker.site), OF_SITE_AT_ONCE));
-    let strangers = (!asker.is_of_known_site()).then_some((Whose::Strangers, OF_STRANGERS_AT_ONCE));
-    [Some((Whose::Address(asker.host), AT_ONCE)), site, strangers].into_iter().flatten()
+fn counted(requester: &Requester) -> impl Iterator<Item = (FetchSource, u32)> {
+    let site = requester.counts_with_its_site().then_some((FetchSource::Site(requester.site), OF_SITE_AT_ONCE));
+    let strangers = (!requester.is_of_known_site()).then_some((FetchSource::Strangers, OF_STRANGERS_AT_ONCE));
+    [Some((FetchSource::Address(requester.host), AT_ONCE)), site, strangers].into_iter().flatten()
 }
 
 fn per_minute(rate: u32) -> Quota {
@@ -106,7 +106,7 @@ fn per_minute(rate: u32) -> Quota {
 
 #[cfg(test)]
 mod tests {
-    use super::super::levels::Standing;
+    use super::super::levels::Familiarity;
     use super::*;
     use crate::clock::ManualClock;
     use crate::network;
@@ -117,15 +117,15 @@ mod tests {
         Fetches::new(&clock)
     }
 
-    fn asker(address: [u8; 4]) -> Asker {
+    fn requester(address: [u8; 4]) -> Requester {
         let address = IpAddr::from(address);
-        Asker { host: address, site: network::site(address), standing: Standing::Stranger }
+        Requester { host: address, site: network::site(address), familiarity: Familiarity::Stranger }
     }
 
     #[test]
     fn ci_15_one_source_has_two_under_way_and_never_a_hosts_whole_budget() {
         let fetches = fetches();
-        let (here, there) = (asker([192, 0, 2, 1]), asker([192, 0, 2, 2]));
+        let (here, there) = (requester([192, 0, 2, 1]), requester([192, 0, 2, 2]));
         let both = (fetches.take(here, "a").ok().unwrap(), fetches.take(here, "b").ok().unwrap());
         assert!(fetches.take(here, "c").is_err(), "two are under way");
         assert!(fetches.take(there, "a").is_ok(), "another source is free");
@@ -139,14 +139,14 @@ mod tests {
     #[test]
     fn ci_15_a_site_uses_up_neither_a_host_nor_the_places_of_others() {
         let fetches = fetches();
-        let at_host = (1..=20).filter(|n| fetches.take(asker([192, 0, 2, *n]), "a").is_ok()).count();
+        let at_host = (1..=20).filter(|n| fetches.take(requester([192, 0, 2, *n]), "a").is_ok()).count();
         assert_eq!(at_host, 6, "less than the host's budget");
-        assert!(fetches.take(asker([198, 51, 100, 1]), "a").is_ok(), "another site is free");
+        assert!(fetches.take(requester([198, 51, 100, 1]), "a").is_ok(), "another site is free");
         let at_once: Vec<_> =
-            (1..=20).filter_map(|n| fetches.take(asker([192, 0, 2, n]), &n.to_string()).ok()).collect();
+            (1..=20).filter_map(|n| fetches.take(requester([192, 0, 2, n]), &n.to_string()).ok()).collect();
         assert_eq!(at_once.len(), 8);
         drop(at_once);
-        let in_a_minute = (0..200).filter(|n| fetches.take(asker([192, 0, 2, n / 3 + 50]), &n.to_string()).is_ok());
+        let in_a_minute = (0..200).filter(|n| fetches.take(requester([192, 0, 2, n / 3 + 50]), &n.to_string()).is_ok());
         assert_eq!(in_a_minute.count(), 26, "forty of a site, with those before");
     }
 
@@ -154,9 +154,11 @@ mod tests {
     fn ci_15_strangers_leave_places_for_sites_that_are_known() {
         let fetches = fetches();
         let strangers: Vec<_> =
-            (0..250).filter_map(|n| fetches.take(asker([198, 51, n, 1]), &n.to_string()).ok()).collect();
+            (0..250).filter_map(|n| fetches.take(requester([198, 51, n, 1]), &n.to_string()).ok()).collect();
         assert_eq!(strangers.len(), 40);
-        assert!(fetches.take(asker([203, 0, 113, 1]), "a").is_err());
-        assert!(fetches.take(Asker { standing: Standing::KnownSite, ..asker([203, 0, 113, 1]) }, "a").is_ok());
+        assert!(fetches.take(requester([203, 0, 113, 1]), "a").is_err());
+        assert!(
+            fetches.take(Requester { familiarity: Familiarity::KnownSite, ..requester([203, 0, 113, 1]) }, "a").is_ok()
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use governor::Quota;
 
-use super::budget::{Budget, Tally, quota};
+use super::keyed_limiter::{KeyedLimiter, WindowCounter, quota};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp};
 use crate::sync::lock;
@@ -19,18 +19,18 @@ pub(in crate::issuer) const HOSTS_OF_SITE: u32 = 4;
 
 /// Who asks, as far as limits go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::issuer) struct Asker {
+pub(in crate::issuer) struct Requester {
     /// The address, or the /64 of an IPv6 host.
     pub(in crate::issuer) host: IpAddr,
     /// The /24 or the /48.
     pub(in crate::issuer) site: IpAddr,
     /// Whether somebody has got a token there.
-    pub(in crate::issuer) standing: Standing,
+    pub(in crate::issuer) familiarity: Familiarity,
 }
 
 /// Whether somebody has got a token where a request comes from: what such a place needs, strangers cannot use up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::issuer) enum Standing {
+pub(in crate::issuer) enum Familiarity {
     /// Nobody at this site.
     Stranger,
     /// Somebody at this site, but not this host. Such sites share a total of their own.
@@ -39,15 +39,15 @@ pub(in crate::issuer) enum Standing {
     KnownHost,
 }
 
-impl Asker {
+impl Requester {
     /// Whether it shares the total of the known sites.
     pub(in crate::issuer) fn is_of_known_site(&self) -> bool {
-        self.standing != Standing::Stranger
+        self.familiarity != Familiarity::Stranger
     }
 
     /// Whether it shares what its site may do.
     pub(in crate::issuer) fn counts_with_its_site(&self) -> bool {
-        self.standing != Standing::KnownHost
+        self.familiarity != Familiarity::KnownHost
     }
 }
 
@@ -69,62 +69,68 @@ impl Allowance {
 
 /// Budgets at the three levels.
 pub(in crate::issuer) struct Levels {
-    host: Budget<IpAddr>,
-    site: Budget<IpAddr>,
+    host: KeyedLimiter<IpAddr>,
+    site: KeyedLimiter<IpAddr>,
     /// By whether the site is known.
-    all: Budget<bool>,
+    all: KeyedLimiter<bool>,
 }
 
 impl Levels {
     pub(in crate::issuer) fn new(clock: &Arc<dyn Clock>, allowance: Allowance) -> Self {
         Self {
-            host: Budget::new(clock, allowance.of_hosts(1)),
-            site: Budget::new(clock, allowance.of_hosts(HOSTS_OF_SITE)),
-            all: Budget::new(clock, allowance.of_hosts(allowance.all)),
+            host: KeyedLimiter::new(clock, allowance.of_hosts(1)),
+            site: KeyedLimiter::new(clock, allowance.of_hosts(HOSTS_OF_SITE)),
+            all: KeyedLimiter::new(clock, allowance.of_hosts(allowance.all)),
         }
     }
 
     /// Takes one, or says how long to wait. The narrow levels come first, so that a request that one of them
     /// refuses takes nothing from the total.
-    pub(in crate::issuer) fn take(&self, asker: &Asker, allowance: Allowance) -> Result<(), Lifetime> {
-        self.host.take(asker.host, allowance.of_hosts(1))?;
-        if asker.counts_with_its_site() {
-            self.site.take(asker.site, allowance.of_hosts(HOSTS_OF_SITE))?;
+    pub(in crate::issuer) fn take(&self, requester: &Requester, allowance: Allowance) -> Result<(), Lifetime> {
+        self.host.take(requester.host, allowance.of_hosts(1))?;
+        if requester.counts_with_its_site() {
+            self.site.take(requester.site, allowance.of_hosts(HOSTS_OF_SITE))?;
         }
-        self.all.take(asker.is_of_known_site(), allowance.of_hosts(allowance.all))
+        self.all.take(requester.is_of_known_site(), allowance.of_hosts(allowance.all))
     }
 }
 
 /// Failures at the three levels, over a window that begins with the first.
 pub(in crate::issuer) struct Failures {
-    host: Tally<IpAddr>,
-    site: Tally<IpAddr>,
+    host: WindowCounter<IpAddr>,
+    site: WindowCounter<IpAddr>,
     /// By whether the site is known.
-    all: Tally<bool>,
+    all: WindowCounter<bool>,
 }
 
 impl Failures {
     pub(in crate::issuer) fn new(window: Lifetime) -> Self {
-        Self { host: Tally::new(window), site: Tally::new(window), all: Tally::new(window) }
+        Self { host: WindowCounter::new(window), site: WindowCounter::new(window), all: WindowCounter::new(window) }
     }
 
     /// Says how long to wait when there are as many failures of a host as `limit`, of its site as `HOSTS_OF_SITE` times
     /// unless the host is known, or of all as `all` times that.
-    pub(in crate::issuer) fn ask(&self, asker: &Asker, limit: u32, all: u32, now: Timestamp) -> Result<(), Lifetime> {
-        let of_host = (self.host.read(&asker.host, now), limit);
-        let of_site = (self.site.read(&asker.site, now), limit.saturating_mul(HOSTS_OF_SITE));
-        let of_site = asker.counts_with_its_site().then_some(of_site);
-        let of_all = (self.all.read(&asker.is_of_known_site(), now), limit.saturating_mul(all));
+    pub(in crate::issuer) fn ask(
+        &self,
+        requester: &Requester,
+        limit: u32,
+        all: u32,
+        now: Timestamp,
+    ) -> Result<(), Lifetime> {
+        let of_host = (self.host.read(&requester.host, now), limit);
+        let of_site = (self.site.read(&requester.site, now), limit.saturating_mul(HOSTS_OF_SITE));
+        let of_site = requester.counts_with_its_site().then_some(of_site);
+        let of_all = (self.all.read(&requester.is_of_known_site(), now), limit.saturating_mul(all));
         let levels = [Some(of_host), of_site, Some(of_all)].into_iter().flatten();
         let waits = levels.filter(|((count, _), limit)| count >= limit);
         waits.map(|((_, rest), _)| rest).max().map_or(Ok(()), Err)
     }
 
     /// Counts one.
-    pub(in crate::issuer) fn add(&self, asker: &Asker, now: Timestamp) {
-        self.host.add(asker.host, now);
-        self.site.add(asker.site, now);
-        self.all.add(asker.is_of_known_site(), now);
+    pub(in crate::issuer) fn add(&self, requester: &Requester, now: Timestamp) {
+        self.host.add(requester.host, now);
+        self.site.add(requester.site, now);
+        self.all.add(requester.is_of_known_site(), now);
     }
 }
 
@@ -149,11 +155,11 @@ impl Known {
     }
 
     /// Returns how well a host is known.
-    pub(in crate::issuer) fn standing(&self, host: &IpAddr, site: &IpAddr, now: Timestamp) -> Standing {
+    pub(in crate::issuer) fn familiarity(&self, host: &IpAddr, site: &IpAddr, now: Timestamp) -> Familiarity {
         match (self.hosts.have(host, now), self.sites.have(site, now)) {
-            (true, _) => Standing::KnownHost,
-            (false, true) => Standing::KnownSite,
-            (false, false) => Standing::Stranger,
+            (true, _) => Familiarity::KnownHost,
+            (false, true) => Familiarity::KnownSite,
+            (false, false) => Familiarity::Stranger,
         }
     }
 }
@@ -193,35 +199,39 @@ mod tests {
     const START: Timestamp = Timestamp::from_secs(1_000_000);
     const TEN: Allowance = Allowance { rate: 10, period: Duration::from_secs(3600), burst: 10, all: 10 };
 
-    fn asker(address: &str) -> Asker {
+    fn requester(address: &str) -> Requester {
         let address = address.parse().unwrap();
-        Asker { host: network::host(address), site: network::site(address), standing: Standing::Stranger }
+        Requester { host: network::host(address), site: network::site(address), familiarity: Familiarity::Stranger }
     }
 
     #[test]
     fn a_host_a_site_and_all_strangers_have_a_limit_and_known_sites_one_of_their_own() {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(START));
         let levels = Levels::new(&clock, TEN);
-        let count = |address: &dyn Fn(u32) -> String, standing| {
-            let asks = (0..1000).map(|n| Asker { standing, ..asker(&address(n)) });
-            asks.filter(|asker| levels.take(asker, TEN).is_ok()).count()
+        let count = |address: &dyn Fn(u32) -> String, familiarity| {
+            let asks = (0..1000).map(|n| Requester { familiarity, ..requester(&address(n)) });
+            asks.filter(|requester| levels.take(requester, TEN).is_ok()).count()
         };
-        assert_eq!(count(&|_| "192.0.2.1".to_owned(), Standing::Stranger), 10, "of a host");
-        assert_eq!(count(&|n| format!("192.0.2.{}", n % 250 + 2), Standing::Stranger), 30, "the rest of its site");
-        assert_eq!(count(&|n| format!("2001:db8:7:{n:x}::1"), Standing::Stranger), 40, "of an IPv6 site");
+        assert_eq!(count(&|_| "192.0.2.1".to_owned(), Familiarity::Stranger), 10, "of a host");
+        assert_eq!(count(&|n| format!("192.0.2.{}", n % 250 + 2), Familiarity::Stranger), 30, "the rest of its site");
+        assert_eq!(count(&|n| format!("2001:db8:7:{n:x}::1"), Familiarity::Stranger), 40, "of an IPv6 site");
         assert_eq!(
-            count(&|n| format!("198.51.{}.{}", n / 250, n % 250), Standing::Stranger),
+            count(&|n| format!("198.51.{}.{}", n / 250, n % 250), Familiarity::Stranger),
             20,
             "a hundred of all strangers"
         );
-        assert_eq!(count(&|n| format!("203.0.{}.1", n % 250), Standing::KnownSite), 100, "what is kept for the known");
+        assert_eq!(
+            count(&|n| format!("203.0.{}.1", n % 250), Familiarity::KnownSite),
+            100,
+            "what is kept for the known"
+        );
     }
 
     #[test]
     fn failures_are_counted_at_three_levels_until_the_window_is_over() {
         let failures = Failures::new(Lifetime::from_secs(60));
-        let fail = |address: &str, times: u32| (0..times).for_each(|_| failures.add(&asker(address), START));
-        let asks = |address: &str, now| failures.ask(&asker(address), 5, 10, now);
+        let fail = |address: &str, times: u32| (0..times).for_each(|_| failures.add(&requester(address), START));
+        let asks = |address: &str, now| failures.ask(&requester(address), 5, 10, now);
         fail("192.0.2.1", 5);
         assert_eq!(asks("192.0.2.1", START), Err(Lifetime::from_secs(60)));
         assert!(asks("192.0.2.2", START).is_ok());
@@ -230,7 +240,11 @@ mod tests {
         assert!(asks("192.0.3.1", START).is_ok());
         (0..30).for_each(|n| fail(&format!("198.51.{n}.1"), 1));
         assert!(asks("203.0.113.1", START).is_err(), "all strangers");
-        assert!(failures.ask(&Asker { standing: Standing::KnownSite, ..asker("203.0.113.1") }, 5, 10, START).is_ok());
+        assert!(
+            failures
+                .ask(&Requester { familiarity: Familiarity::KnownSite, ..requester("203.0.113.1") }, 5, 10, START)
+                .is_ok()
+        );
         assert!(asks("192.0.2.1", START.plus(Lifetime::from_secs(60))).is_ok());
     }
 
@@ -239,12 +253,12 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(START));
         let (levels, failures) = (Levels::new(&clock, TEN), Failures::new(Lifetime::from_secs(60)));
         for n in 0..10 {
-            let neighbour = asker(&format!("192.0.2.{n}"));
+            let neighbour = requester(&format!("192.0.2.{n}"));
             (0..5).for_each(|_| failures.add(&neighbour, START));
             assert!((0..10).filter(|_| levels.take(&neighbour, TEN).is_ok()).count() <= 10);
         }
-        let other = Asker { standing: Standing::KnownSite, ..asker("192.0.2.200") };
-        let known = Asker { standing: Standing::KnownHost, ..asker("192.0.2.201") };
+        let other = Requester { familiarity: Familiarity::KnownSite, ..requester("192.0.2.200") };
+        let known = Requester { familiarity: Familiarity::KnownHost, ..requester("192.0.2.201") };
         assert!(failures.ask(&other, 5, 100, START).is_err() && levels.take(&other, TEN).is_err());
         assert!(failures.ask(&known, 5, 100, START).is_ok());
         assert_eq!((0..50).filter(|_| levels.take(&known, TEN).is_ok()).count(), 10, "as much as any host");
@@ -258,24 +272,28 @@ mod tests {
         let (host, site) = (IpAddr::from([192, 0, 2, 7]), IpAddr::from([192, 0, 2, 0]));
         known.remember(host, site, START);
         let (neighbour, elsewhere) = (IpAddr::from([192, 0, 2, 8]), IpAddr::from([192, 0, 3, 0]));
-        assert_eq!(known.standing(&host, &site, START), Standing::KnownHost);
-        assert_eq!(known.standing(&neighbour, &site, START), Standing::KnownSite);
-        assert_eq!(known.standing(&elsewhere, &elsewhere, START), Standing::Stranger);
-        assert_eq!(known.standing(&host, &site, START.plus(KEPT)), Standing::Stranger);
+        assert_eq!(known.familiarity(&host, &site, START), Familiarity::KnownHost);
+        assert_eq!(known.familiarity(&neighbour, &site, START), Familiarity::KnownSite);
+        assert_eq!(known.familiarity(&elsewhere, &elsewhere, START), Familiarity::Stranger);
+        assert_eq!(known.familiarity(&host, &site, START.plus(KEPT)), Familiarity::Stranger);
         let later = START.plus(Lifetime::from_secs(1));
         for n in 0..u32::try_from(MOST_PLACES).unwrap() + 10 {
             let place = std::net::Ipv4Addr::from_bits(0x0a00_0000 + (n << 8)).into();
             known.remember(place, place, later);
         }
         assert!([&known.sites, &known.hosts].iter().all(|places| places.0.lock().unwrap().len() <= MOST_PLACES));
-        assert_eq!(known.standing(&host, &site, later), Standing::Stranger, "seen the longest ago, it went first");
+        assert_eq!(
+            known.familiarity(&host, &site, later),
+            Familiarity::Stranger,
+            "seen the longest ago, it went first"
+        );
     }
 
     #[test]
     fn ck_what_a_clock_that_was_ahead_has_seen_is_known_from_now_on() {
         let (known, place) = (Known::default(), IpAddr::from([192, 0, 2, 0]));
         known.remember(place, place, START.plus(KEPT).plus(KEPT));
-        assert_eq!(known.standing(&place, &place, START), Standing::KnownHost);
-        assert_eq!(known.standing(&place, &place, START.plus(KEPT)), Standing::Stranger);
+        assert_eq!(known.familiarity(&place, &place, START), Familiarity::KnownHost);
+        assert_eq!(known.familiarity(&place, &place, START.plus(KEPT)), Familiarity::Stranger);
     }
 }

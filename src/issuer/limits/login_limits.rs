@@ -5,12 +5,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::budget::Tally;
-use super::throttle::{Held, network, site, source};
+use super::keyed_limiter::WindowCounter;
+use super::throttle::{Throttled, network, site, source};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::issuer::caller::Caller;
-use crate::issuer::login::hash_queue::{Asker, HashQueue, HashSlot};
+use crate::issuer::login::hash_queue::{HashQueue, HashRequester, HashSlot};
 use crate::oauth::{Lifetime, LoginNameHash, Timestamp};
 use crate::store::{LoginHistory, LoginPlace};
 
@@ -49,23 +49,23 @@ const GUESSING_HOSTS: u32 = 8;
 /// Recent login attempts. The counts of failures by name, and the familiar places, are in the store.
 pub(in crate::issuer) struct LoginLimits {
     clock: Arc<dyn Clock>,
-    delays: Tally<(LoginNameHash, LoginPlace)>,
-    networks: Tally<IpAddr>,
-    sites: Tally<IpAddr>,
+    delays: WindowCounter<(LoginNameHash, LoginPlace)>,
+    networks: WindowCounter<IpAddr>,
+    sites: WindowCounter<IpAddr>,
     /// By whether it is one of the first attempts of its site.
-    in_all: Tally<bool>,
-    paused: Tally<(LoginNameHash, IpAddr)>,
-    tried_in_pause: Tally<LoginNameHash>,
+    in_all: WindowCounter<bool>,
+    paused: WindowCounter<(LoginNameHash, IpAddr)>,
+    tried_in_pause: WindowCounter<LoginNameHash>,
     /// Failures at a name from its familiar places since its owner last signed in there.
-    guesses: Tally<(LoginNameHash, LoginPlace)>,
+    guesses: WindowCounter<(LoginNameHash, LoginPlace)>,
     /// When it was last logged that strangers wait.
-    warned: Tally<()>,
+    warned: WindowCounter<()>,
     hashes: Arc<HashQueue>,
 }
 
 /// Where an attempt comes from, as seen by the owner of the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum AttemptOrigin {
     /// An address from which the owner has signed in.
     KnownHost,
     /// Another address of a network from which the owner has signed in, unless that address has used up its guesses.
@@ -80,7 +80,7 @@ pub(in crate::issuer) struct LoginAttempt {
     host: IpAddr,
     network: IpAddr,
     site: IpAddr,
-    standing: Standing,
+    origin: AttemptOrigin,
     is_first_of_site: bool,
 }
 
@@ -92,9 +92,9 @@ impl LoginAttempt {
     /// Returns whose failures delay it. In a familiar network each host is delayed for itself: a neighbour does not delay
     /// the owner.
     const fn delayed_with(&self) -> (LoginNameHash, LoginPlace) {
-        match self.standing {
-            Standing::KnownHost | Standing::KnownNetwork => (self.name, LoginPlace::Host(self.host)),
-            Standing::Strange => (self.name, LoginPlace::Network(self.network)),
+        match self.origin {
+            AttemptOrigin::KnownHost | AttemptOrigin::KnownNetwork => (self.name, LoginPlace::Host(self.host)),
+            AttemptOrigin::Strange => (self.name, LoginPlace::Network(self.network)),
         }
     }
 }
@@ -109,14 +109,14 @@ impl LoginLimits {
     pub(in crate::issuer) fn new(clock: &Arc<dyn Clock>, config: &Config) -> Self {
         Self {
             clock: Arc::clone(clock),
-            delays: Tally::new(HOUR),
-            networks: Tally::new(HOUR),
-            sites: Tally::new(HOUR),
-            in_all: Tally::new(MINUTE),
-            paused: Tally::new(HOUR),
-            tried_in_pause: Tally::new(PAUSE),
-            guesses: Tally::new(FAMILIAR),
-            warned: Tally::new(MINUTE),
+            delays: WindowCounter::new(HOUR),
+            networks: WindowCounter::new(HOUR),
+            sites: WindowCounter::new(HOUR),
+            in_all: WindowCounter::new(MINUTE),
+            paused: WindowCounter::new(HOUR),
+            tried_in_pause: WindowCounter::new(PAUSE),
+            guesses: WindowCounter::new(FAMILIAR),
+            warned: WindowCounter::new(MINUTE),
             hashes: HashQueue::new(config.login.hash_slots),
         }
     }
@@ -128,26 +128,26 @@ impl LoginLimits {
         history: &LoginHistory,
         caller: &Caller,
         rates: &Rates,
-    ) -> Result<LoginAttempt, Held> {
+    ) -> Result<LoginAttempt, Throttled> {
         let now = self.clock.now();
         let is_familiar = |last: Option<Timestamp>| last.is_some_and(|last| now.since(last) < FAMILIAR);
         let (host, network, site) = (source(caller), network(caller), site(caller));
         let may_guess = self.guesses.read(&(name, LoginPlace::Host(host)), now).0 < rates.login_pause_failures;
-        let standing = match history.last_logins.map(is_familiar) {
-            [true, _] => Standing::KnownHost,
-            [false, true] if may_guess => Standing::KnownNetwork,
-            [false, _] => Standing::Strange,
+        let origin = match history.last_logins.map(is_familiar) {
+            [true, _] => AttemptOrigin::KnownHost,
+            [false, true] if may_guess => AttemptOrigin::KnownNetwork,
+            [false, _] => AttemptOrigin::Strange,
         };
         let is_first_of_site = self.sites.read(&site, now).0 < FIRST_OF_SITE;
-        let attempt = LoginAttempt { name, host, network, site, standing, is_first_of_site };
-        if standing == Standing::Strange {
+        let attempt = LoginAttempt { name, host, network, site, origin, is_first_of_site };
+        if origin == AttemptOrigin::Strange {
             below(self.networks.read(&network, now), NETWORK_FAILURES_PER_HOUR)?;
             below(self.sites.read(&site, now), SITE_FAILURES_PER_HOUR)?;
         }
         self.delays
             .charge(attempt.delayed_with(), now, |failures| delay(failures, rates.login_free_failures))
-            .map_err(|wait| Held::by("rates.login_free_failures", wait))?;
-        if standing == Standing::Strange {
+            .map_err(|wait| Throttled::by("rates.login_free_failures", wait))?;
+        if origin == AttemptOrigin::Strange {
             self.networks.add(network, now);
             self.sites.add(site, now);
         }
@@ -157,12 +157,17 @@ impl LoginLimits {
     /// Judges whether a name that failed so often in a row may be tried now (LI-02). An attempt from a strange network begins
     /// that network's next pause. Names that nobody has are paused like any other; a pause does not affect the places from
     /// which the owner signs in.
-    pub(in crate::issuer) fn pause(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Result<(), Held> {
-        if attempt.standing != Standing::Strange || failures < rates.login_pause_failures {
+    pub(in crate::issuer) fn pause(
+        &self,
+        attempt: &LoginAttempt,
+        failures: u32,
+        rates: &Rates,
+    ) -> Result<(), Throttled> {
+        if attempt.origin != AttemptOrigin::Strange || failures < rates.login_pause_failures {
             return Ok(());
         }
         let (name, now) = (attempt.name, self.clock.now());
-        let by_key = |wait| Held::by("rates.login_pause_failures", wait);
+        let by_key = |wait| Throttled::by("rates.login_pause_failures", wait);
         self.paused.charge((name, attempt.network), now, |_| PAUSE).map_err(by_key)?;
         if self.tried_in_pause.add(name, now) <= ATTEMPTS_IN_PAUSE {
             return Ok(());
@@ -173,26 +178,26 @@ impl LoginLimits {
     }
 
     /// Waits for the slot in which an attempt's password is compared. An attempt that gets none is not counted.
-    pub(in crate::issuer) async fn slot(&self, attempt: &LoginAttempt) -> Result<HashSlot, Held> {
-        let asker = if attempt.standing == Standing::Strange {
+    pub(in crate::issuer) async fn slot(&self, attempt: &LoginAttempt) -> Result<HashSlot, Throttled> {
+        let requester = if attempt.origin == AttemptOrigin::Strange {
             if let Err(wait) = self.take_in_all(attempt) {
                 self.take_back(attempt);
                 return Err(wait.into());
             }
-            Asker::Stranger(attempt.site)
+            HashRequester::Stranger(attempt.site)
         } else {
-            Asker::Known(attempt.name)
+            HashRequester::Known(attempt.name)
         };
-        self.hashes.slot(asker).await.map_err(|wait| {
+        self.hashes.slot(requester).await.map_err(|wait| {
             self.take_back(attempt);
             self.take_back_in_all(attempt);
-            Held::by(HASH_SLOTS, wait)
+            Throttled::by(HASH_SLOTS, wait)
         })
     }
 
     /// Waits for a slot in which a new password of an account is hashed.
-    pub(in crate::issuer) async fn slot_of_owner(&self, name: LoginNameHash) -> Result<HashSlot, Held> {
-        self.hashes.slot(Asker::Known(name)).await.map_err(|wait| Held::by(HASH_SLOTS, wait))
+    pub(in crate::issuer) async fn slot_of_owner(&self, name: LoginNameHash) -> Result<HashSlot, Throttled> {
+        self.hashes.slot(HashRequester::Known(name)).await.map_err(|wait| Throttled::by(HASH_SLOTS, wait))
     }
 
     /// Takes back what a login attempt was charged, and what failed before it.
@@ -212,7 +217,7 @@ impl LoginLimits {
         if failures >= rates.login_pause_failures {
             self.paused.add((attempt.name, attempt.network), now);
         }
-        if attempt.standing == Standing::Strange {
+        if attempt.origin == AttemptOrigin::Strange {
             return Vec::new();
         }
         let limit = rates.login_pause_failures;
@@ -243,7 +248,7 @@ impl LoginLimits {
     }
 
     fn take_back_in_all(&self, attempt: &LoginAttempt) {
-        if attempt.standing == Standing::Strange {
+        if attempt.origin == AttemptOrigin::Strange {
             self.in_all.refund(attempt.is_first_of_site, self.clock.now());
         }
     }
@@ -251,7 +256,7 @@ impl LoginLimits {
     fn take_back(&self, attempt: &LoginAttempt) {
         let now = self.clock.now();
         self.delays.refund(attempt.delayed_with(), now);
-        if attempt.standing == Standing::Strange {
+        if attempt.origin == AttemptOrigin::Strange {
             self.networks.refund(attempt.network, now);
             self.sites.refund(attempt.site, now);
         }

@@ -2,8 +2,8 @@
 //!
 //! Start with `throttle.rs`; `login_limits.rs` is for passwords alone.
 
-pub(super) mod budget;
 pub(super) mod fetches;
+pub(super) mod keyed_limiter;
 pub(super) mod levels;
 pub(super) mod login_limits;
 pub(super) mod refusals;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use governor::Quota;
 
-use super::budget::{Budget, quota};
+use super::keyed_limiter::{KeyedLimiter, quota};
 use crate::clock::Clock;
 use crate::oauth::{Lifetime, Subject, Timestamp};
 use crate::store::{AuditEvent, Source};
@@ -59,8 +59,8 @@ struct Window {
 
 /// Rows of late.
 pub(in crate::issuer) struct Refusals {
-    in_all: Budget<()>,
-    reserved: Budget<()>,
+    in_all: KeyedLimiter<()>,
+    reserved: KeyedLimiter<()>,
     windows: Mutex<HashMap<(AuditEvent, Cause), Window>>,
 }
 
@@ -75,8 +75,8 @@ pub(in crate::issuer) struct Counted {
 impl Refusals {
     pub(in crate::issuer) fn new(clock: &Arc<dyn Clock>) -> Self {
         Self {
-            in_all: Budget::new(clock, in_all()),
-            reserved: Budget::new(clock, reserved()),
+            in_all: KeyedLimiter::new(clock, in_all()),
+            reserved: KeyedLimiter::new(clock, reserved()),
             windows: Mutex::default(),
         }
     }

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::budget::{Budget, Tally, quota};
-use super::fetches::{FetchLeave, Fetches};
-use super::levels::{Allowance, Asker, Failures, Known, Levels};
+use super::fetches::{FetchSlot, Fetches};
+use super::keyed_limiter::{KeyedLimiter, WindowCounter, quota};
+use super::levels::{Allowance, Failures, Known, Levels, Requester};
 use crate::clock::Clock;
 use crate::config::{Config, Rates};
 use crate::issuer::caller::Caller;
@@ -36,14 +36,14 @@ const FORMS: u32 = 6;
 
 /// Why somebody has to wait.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::issuer) struct Held {
+pub(in crate::issuer) struct Throttled {
     /// For how long.
     pub(in crate::issuer) wait: Lifetime,
     /// The key of the configuration that says so, unless the limit is fixed.
     pub(in crate::issuer) key: Option<&'static str>,
 }
 
-impl Held {
+impl Throttled {
     /// A limit that a key sets.
     pub(in crate::issuer) const fn by(key: &'static str, wait: Lifetime) -> Self {
         Self { wait, key: Some(key) }
@@ -51,7 +51,7 @@ impl Held {
 }
 
 /// A limit that is no key's.
-impl From<Lifetime> for Held {
+impl From<Lifetime> for Throttled {
     fn from(wait: Lifetime) -> Self {
         Self { wait, key: None }
     }
@@ -64,13 +64,13 @@ pub(in crate::issuer) struct Throttle {
     authorizations: Levels,
     forms: Levels,
     requests: Levels,
-    token_by_client: Budget<(TokenHash, IpAddr)>,
+    token_by_client: KeyedLimiter<(TokenHash, IpAddr)>,
     registrations: Levels,
     malformed: Levels,
     documents: Levels,
     fetches: Fetches,
-    failing_clients: Tally<TokenHash>,
-    failing_sources: Tally<(TokenHash, IpAddr)>,
+    failing_clients: WindowCounter<TokenHash>,
+    failing_sources: WindowCounter<(TokenHash, IpAddr)>,
     failing: Failures,
 }
 
@@ -85,36 +85,36 @@ impl Throttle {
             authorizations: Levels::new(clock, authorizations(rates)),
             forms: Levels::new(clock, forms(rates)),
             requests: Levels::new(clock, requests(rates)),
-            token_by_client: Budget::new(clock, token_client_quota(rates)),
+            token_by_client: KeyedLimiter::new(clock, token_client_quota(rates)),
             registrations: Levels::new(clock, registrations(rates)),
             malformed: Levels::new(clock, registrations(rates)),
             documents: Levels::new(clock, registrations(rates)),
             fetches: Fetches::new(clock),
-            failing_clients: Tally::new(minute),
-            failing_sources: Tally::new(minute),
+            failing_clients: WindowCounter::new(minute),
+            failing_sources: WindowCounter::new(minute),
             failing: Failures::new(minute),
         }
     }
 
     /// Takes one authorization request.
     pub(in crate::issuer) fn authorization(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
-        self.authorizations.take(&self.asker(caller), authorizations(rates))
+        self.authorizations.take(&self.requester(caller), authorizations(rates))
     }
 
     /// Takes one of our own pages that reads the store, or one form of such a page.
     pub(in crate::issuer) fn form(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
-        self.forms.take(&self.asker(caller), forms(rates))
+        self.forms.take(&self.requester(caller), forms(rates))
     }
 
     /// Takes one request of a client, to `/token`, `/revoke` or `/register`.
-    pub(in crate::issuer) fn request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Held> {
+    pub(in crate::issuer) fn request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Throttled> {
         if matches!(face, Face::Registration) && is_exempt(caller, rates) {
             return Ok(());
         }
-        let asker = self.asker(caller);
-        let failing = self.failing.ask(&asker, failures_of_host(rates), ALL_FAILURES, self.clock.now());
-        failing.map_err(|wait| Held::by(CLIENT_FAILURES, wait))?;
-        self.requests.take(&asker, requests(rates)).map_err(|wait| Held::by(TOKEN_RATE, wait))
+        let requester = self.requester(caller);
+        let failing = self.failing.ask(&requester, failures_of_host(rates), ALL_FAILURES, self.clock.now());
+        failing.map_err(|wait| Throttled::by(CLIENT_FAILURES, wait))?;
+        self.requests.take(&requester, requests(rates)).map_err(|wait| Throttled::by(TOKEN_RATE, wait))
     }
 
     /// Takes one malformed registration, or says how long to wait. Well-formed ones are not counted here.
@@ -122,7 +122,7 @@ impl Throttle {
         if is_exempt(caller, rates) {
             return Ok(());
         }
-        self.malformed.take(&self.asker(caller), registrations(rates))
+        self.malformed.take(&self.requester(caller), registrations(rates))
     }
 
     /// Takes one new client, registered or described by a metadata document that was fetched for the first time. Each of
@@ -137,12 +137,12 @@ impl Throttle {
             return Ok(());
         }
         let levels = if origin == ClientOrigin::MetadataDocument { &self.documents } else { &self.registrations };
-        levels.take(&self.asker(caller), registrations(rates))
+        levels.take(&self.requester(caller), registrations(rates))
     }
 
     /// Takes leave to fetch a metadata document from a host.
-    pub(in crate::issuer) fn fetch(&self, host: &str, caller: &Caller) -> Result<FetchLeave<'_>, Lifetime> {
-        self.fetches.take(self.asker(caller), host)
+    pub(in crate::issuer) fn fetch(&self, host: &str, caller: &Caller) -> Result<FetchSlot<'_>, Lifetime> {
+        self.fetches.take(self.requester(caller), host)
     }
 
     /// Takes one request of a client. The budget is that of the client at one address: anybody can send the id of a
@@ -152,16 +152,16 @@ impl Throttle {
         client: &ClientId,
         caller: &Caller,
         rates: &Rates,
-    ) -> Result<(), Held> {
+    ) -> Result<(), Throttled> {
         let (client, source) = (TokenHash::of(client.as_str().as_bytes()), source(caller));
         let now = self.clock.now();
         let (of_client, rest) = self.failing_clients.read(&client, now);
         // CA-14: once a client's secret is being guessed, those who guessed wait; others are still heard.
         if of_client >= rates.client_failures_per_minute && self.failing_sources.read(&(client, source), now).0 > 0 {
-            return Err(Held::by(CLIENT_FAILURES, rest));
+            return Err(Throttled::by(CLIENT_FAILURES, rest));
         }
         let taken = self.token_by_client.take((client, source), token_client_quota(rates));
-        taken.map_err(|wait| Held::by(TOKEN_RATE, wait))
+        taken.map_err(|wait| Throttled::by(TOKEN_RATE, wait))
     }
 
     /// Counts a failed client authentication; `Err` when this one must wait. Failures are counted for the client only if it
@@ -174,7 +174,7 @@ impl Throttle {
         rates: &Rates,
     ) -> Result<(), Lifetime> {
         let now = self.clock.now();
-        self.failing.add(&self.asker(caller), now);
+        self.failing.add(&self.requester(caller), now);
         if !has_secret {
             return Ok(());
         }
@@ -192,9 +192,9 @@ impl Throttle {
         self.known.remember(source(caller), site(caller), self.clock.now());
     }
 
-    fn asker(&self, caller: &Caller) -> Asker {
+    fn requester(&self, caller: &Caller) -> Requester {
         let (host, site) = (source(caller), site(caller));
-        Asker { host, site, standing: self.known.standing(&host, &site, self.clock.now()) }
+        Requester { host, site, familiarity: self.known.familiarity(&host, &site, self.clock.now()) }
     }
 }
 

@@ -19,7 +19,7 @@ const WAITING: usize = 512;
 
 /// For whom a hash is computed. Each class has its own queue, in which those of different values take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::issuer) enum Asker {
+pub(in crate::issuer) enum HashRequester {
     /// Somebody known: a name tried from where its owner signed in before, or whoever holds a session or a one-time link of
     /// the account. In turns by name: a person has one account and many addresses.
     Known(LoginNameHash),
@@ -59,8 +59,8 @@ struct Class {
     busy: usize,
     waiting: usize,
     /// Whose turn it is, in order.
-    turns: VecDeque<Asker>,
-    queues: HashMap<Asker, VecDeque<Waiter>>,
+    turns: VecDeque<HashRequester>,
+    queues: HashMap<HashRequester, VecDeque<Waiter>>,
 }
 
 impl HashQueue {
@@ -73,15 +73,15 @@ impl HashQueue {
     ///
     /// # Errors
     /// How long to wait before trying again, when no slot came free in time or too many wait.
-    pub(in crate::issuer) async fn slot(self: &Arc<Self>, asker: Asker) -> Result<HashSlot, Lifetime> {
-        let is_known = matches!(asker, Asker::Known(_));
+    pub(in crate::issuer) async fn slot(self: &Arc<Self>, requester: HashRequester) -> Result<HashSlot, Lifetime> {
+        let is_known = matches!(requester, HashRequester::Known(_));
         let turn = {
             let mut state = self.lock();
             if state.is_free_for(is_known, self.slots) {
                 state.take(is_known);
                 return Ok(HashSlot { queue: Some(Arc::clone(self)), is_known });
             }
-            state.class(is_known).wait(asker)
+            state.class(is_known).wait(requester)
         };
         match tokio::time::timeout(self.wait, turn).await {
             Ok(Ok(slot)) => Ok(slot),
@@ -161,22 +161,22 @@ impl State {
 }
 
 impl Class {
-    /// Lines up behind the others of the same asker.
-    fn wait(&mut self, asker: Asker) -> oneshot::Receiver<HashSlot> {
+    /// Lines up behind the others of the same requester.
+    fn wait(&mut self, requester: HashRequester) -> oneshot::Receiver<HashSlot> {
         if self.waiting >= WAITING {
             self.make_room();
         }
         let (waiter, turn) = oneshot::channel();
-        let queue = self.queues.entry(asker).or_default();
+        let queue = self.queues.entry(requester).or_default();
         if queue.is_empty() {
-            self.turns.push_back(asker);
+            self.turns.push_back(requester);
         }
         queue.push_back(waiter);
         self.waiting += 1;
         turn
     }
 
-    /// Removes those who have left; and if there are none, the last to come of the asker with the most waiting.
+    /// Removes those who have left; and if there are none, the newest of the requester with the most waiting.
     fn make_room(&mut self) {
         self.queues.retain(|_, queue| {
             queue.retain(|waiter| !waiter.is_closed());
@@ -190,13 +190,13 @@ impl Class {
             longest.pop_back();
             self.waiting -= 1;
         }
-        self.turns.retain(|asker| self.queues.contains_key(asker));
+        self.turns.retain(|requester| self.queues.contains_key(requester));
     }
 
-    /// Takes the first of the asker whose turn it is and who has not left.
+    /// Takes the first entry of the requester whose turn it is, skipping those who left.
     fn next(&mut self) -> Option<Waiter> {
-        while let Some(asker) = self.turns.pop_front() {
-            let Some(queue) = self.queues.get_mut(&asker) else { continue };
+        while let Some(requester) = self.turns.pop_front() {
+            let Some(queue) = self.queues.get_mut(&requester) else { continue };
             let mut waiter = None;
             while let Some(first) = queue.pop_front() {
                 self.waiting = self.waiting.saturating_sub(1);
@@ -206,9 +206,9 @@ impl Class {
                 }
             }
             if queue.is_empty() {
-                self.queues.remove(&asker);
+                self.queues.remove(&requester);
             } else {
-                self.turns.push_back(asker);
+                self.turns.push_back(requester);
             }
             if waiter.is_some() {
                 return waiter;
@@ -224,32 +224,32 @@ mod tests {
 
     use super::*;
 
-    fn known(n: u8) -> Asker {
-        Asker::Known(LoginNameHash([n; 32]))
+    fn known(n: u8) -> HashRequester {
+        HashRequester::Known(LoginNameHash([n; 32]))
     }
 
-    fn stranger(n: u8) -> Asker {
-        Asker::Stranger(IpAddr::from([198, 51, n, 0]))
+    fn stranger(n: u8) -> HashRequester {
+        HashRequester::Stranger(IpAddr::from([198, 51, n, 0]))
     }
 
     /// Takes a slot that is free now.
-    async fn now(queue: &Arc<HashQueue>, asker: Asker) -> HashSlot {
-        queue.slot(asker).await.expect("a free slot")
+    async fn now(queue: &Arc<HashQueue>, requester: HashRequester) -> HashSlot {
+        queue.slot(requester).await.expect("a free slot")
     }
 
-    /// Lets askers line up behind one who holds the slot; the order in which they are served.
-    async fn served(slots: usize, held: &[Asker], waiting: &[Asker]) -> Vec<Asker> {
+    /// Queues requesters behind one that holds the slot; the order in which they are served.
+    async fn served(slots: usize, held: &[HashRequester], waiting: &[HashRequester]) -> Vec<HashRequester> {
         let queue = HashQueue::new(slots);
         let mut holding = Vec::new();
-        for asker in held {
-            holding.push(now(&queue, *asker).await);
+        for requester in held {
+            holding.push(now(&queue, *requester).await);
         }
         let order = Arc::new(Mutex::new(Vec::new()));
-        let all = waiting.iter().map(|asker| {
+        let all = waiting.iter().map(|requester| {
             let (queue, order) = (Arc::clone(&queue), Arc::clone(&order));
             async move {
-                let _slot = queue.slot(*asker).await.expect("a turn");
-                order.lock().unwrap().push(*asker);
+                let _slot = queue.slot(*requester).await.expect("a turn");
+                order.lock().unwrap().push(*requester);
             }
         });
         let mut all = Box::pin(futures_util::future::join_all(all));

@@ -10,7 +10,7 @@ use crate::issuer::authorization::interaction::{Pending, Purpose};
 use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::limits::login_limits::{LoginAttempt, places};
-use crate::issuer::limits::throttle::Held;
+use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::{AuthorizeRejection, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
 use crate::oauth::{Lifetime, LoginNameHash, Rule, SessionSecret, Subject};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
@@ -216,12 +216,12 @@ impl Issuer {
         self.refuse(row, Why::from(Rule::WrongPassword).because(Some(reason)), caller).await;
     }
 
-    async fn login_throttled(&self, account: Option<&Account>, held: Held, caller: &Caller) -> Compared {
+    async fn login_throttled(&self, account: Option<&Account>, held: Throttled, caller: &Caller) -> Compared {
         self.refuse_for_now(account.map(|a| a.subject.clone()), held, caller).await;
         Compared::Throttled(held.wait)
     }
 
-    async fn refuse_for_now(&self, subject: Option<Subject>, held: Held, caller: &Caller) {
+    async fn refuse_for_now(&self, subject: Option<Subject>, held: Throttled, caller: &Caller) {
         self.metrics.control(ControlEvent::LoginThrottled);
         let row = AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled, caller) };
         self.refuse(row, Why::from(Rule::LoginThrottled).by(held.key), caller).await;
@@ -243,7 +243,7 @@ impl Issuer {
         let refused = match hashed {
             Ok(Err(refused)) => refused,
             Ok(Ok(phc)) => return Ok(Ok(phc)),
-            Err(NotHashed::Held(held)) => {
+            Err(NotHashed::Throttled(held)) => {
                 self.refuse_for_now(Some(account.subject.clone()), held, caller).await;
                 return Err(AuthorizeRejection::Throttled(held.wait));
             }
@@ -270,7 +270,7 @@ impl Issuer {
         name: LoginNameHash,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, NotHashed> {
-        let slot = self.login_limits.slot_of_owner(name).await.map_err(NotHashed::Held)?;
+        let slot = self.login_limits.slot_of_owner(name).await.map_err(NotHashed::Throttled)?;
         let done = password::off_thread(move || {
             let _slot = slot;
             work()
@@ -295,7 +295,7 @@ impl Issuer {
 /// Why a password was not hashed.
 enum NotHashed {
     /// All places are taken.
-    Held(Held),
+    Throttled(Throttled),
     /// The fault is ours.
     Fault(HashError),
 }

@@ -8,7 +8,7 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::face::Face;
-use crate::issuer::limits::throttle::Held;
+use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::policy::Policy;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{Issuer, TokenRejection};
@@ -122,7 +122,7 @@ impl Issuer {
         }
     }
 
-    async fn slow_down(&self, held: Held, of: &ClientCredentials, caller: &Caller) -> TokenRejection {
+    async fn slow_down(&self, held: Throttled, of: &ClientCredentials, caller: &Caller) -> TokenRejection {
         let error = OAuthError::new(Rule::RateLimited, "").came("client_id", of.client_id.as_str());
         let why = Why::throttled(&error).by(held.key);
         self.refuse(self.audit(AuditEvent::TokenRefused, caller), why, caller).await;

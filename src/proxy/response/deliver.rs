@@ -11,18 +11,18 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::gather::{Gathered, Stop};
+use super::gather::{BufferedBody, Stop};
 use super::head;
-use super::head::Form;
-use super::open_streams::{Limits, Order};
+use super::head::BodyKind;
+use super::open_streams::{StreamLimits, StreamSignal};
 use super::relay::Relay;
 use crate::config::UpstreamKind;
 use crate::proxy::addressed::Addressed;
-use crate::proxy::caller::Caller;
+use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::exchange::{Exchange, Proxy};
+use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
-use crate::proxy::places::Place;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::session;
 use crate::proxy::session::Sessions;
@@ -51,9 +51,9 @@ impl Proxy {
         exchange: &mut Exchange<'_>,
         asked: &PathAndQuery,
         response: http::Response<Incoming>,
-        held: (Lease, Place),
+        held: (Lease, FairSlot),
         token: &Addressed,
-        caller: &Caller,
+        caller: &CachedPrincipal,
     ) -> Result<Response, Rejection> {
         let route = exchange.route;
         let (mut head, body) = response.into_parts();
@@ -63,17 +63,17 @@ impl Proxy {
         }
         head::judge(route, asked, head.status, &head.headers, is_awaited)?;
         let form = head::form(&head.headers);
-        if head.status.is_success() && form != Form::Other {
-            route.health.is_mcp();
+        if head.status.is_success() && form != BodyKind::Other {
+            route.health.note_mcp_answer();
         }
         let is_encoded = head::is_encoded(&head.headers);
         // SS-02: events that are not seen cannot be bounded, and no other coding than identity was asked for.
-        if route.kind == UpstreamKind::Mcp && form == Form::Events && is_encoded {
+        if route.kind == UpstreamKind::Mcp && form == BodyKind::Events && is_encoded {
             return Err(Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity").into());
         }
         // Before the body is read: a connection whose answer is not wanted is closed.
         let session = self.session(exchange, &head, caller)?;
-        let shape = Shape { status: head.status, is_events: form == Form::Events, is_encoded };
+        let shape = Shape { status: head.status, is_events: form == BodyKind::Events, is_encoded };
         let body = self.whole_or_stream(exchange, shape, body, held, token).await?;
         let is_head = exchange.parts.method == Method::HEAD;
         // The request's own map has served; its memory goes on.
@@ -81,7 +81,7 @@ impl Proxy {
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
         *response.headers_mut() = head::build(route, asked, form, &mut head.headers, is_head, session, emptied);
-        *exchange.station.spare() = head.headers;
+        *exchange.worker.spare() = head.headers;
         Ok(response)
     }
 
@@ -90,7 +90,7 @@ impl Proxy {
         &self,
         exchange: &Exchange<'_>,
         head: &http::response::Parts,
-        caller: &Caller,
+        caller: &CachedPrincipal,
     ) -> Result<Option<HeaderValue>, Rejection> {
         let route = exchange.route;
         if route.kind != UpstreamKind::Mcp || exchange.version.is_modern() || !head.status.is_success() {
@@ -111,12 +111,12 @@ impl Proxy {
         exchange: &mut Exchange<'_>,
         shape: Shape,
         mut body: Incoming,
-        (lease, place): (Lease, Place),
+        (lease, slot): (Lease, FairSlot),
         token: &Addressed,
     ) -> Result<Body, Rejection> {
         let Shape { status, is_events, is_encoded } = shape;
         let (route, config) = (exchange.route, exchange.config);
-        let mut read = Gathered::default();
+        let mut read = BufferedBody::default();
         let mut stop = poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, WHOLE, cx))).await;
         // Many servers write head and body one after the other. A stream would cost more than this wait.
         let is_short = !is_events && body.size_hint().exact().is_some_and(|rest| rest <= SHORT);
@@ -127,7 +127,7 @@ impl Proxy {
         match stop {
             Poll::Ready(Stop::Broken(error)) => return Err(Fault::of_exchange(&error).into()),
             Poll::Ready(Stop::End) => {
-                // Before the place is free: whoever waits for it finds this connection.
+                // Before the slot is free: the next request to get it finds this connection.
                 lease.finish();
                 self.check_again(exchange, token).await?;
                 let whole = read.take();
@@ -146,33 +146,34 @@ impl Proxy {
             record.open_stream();
         }
         // A stream of events may stay open for hours: it is no longer a request under way.
-        let place = Some(place).filter(|_| !is_events);
-        if place.is_none() {
-            lease.give_up_place();
+        let slot = Some(slot).filter(|_| !is_events);
+        if slot.is_none() {
+            lease.give_up_slot();
         }
         let (silence, on_silence) = if is_events {
-            (config.timeouts.sse_keep_alive, Order::KeepAlive)
+            (config.timeouts.sse_keep_alive, StreamSignal::KeepAlive)
         } else {
-            (exchange.patience(false).limit, Order::TooSilent)
+            (exchange.patience(false).limit, StreamSignal::TooSilent)
         };
-        let limits = Limits {
+        let limits = StreamLimits {
             max_age: route.max_stream,
             silence,
             on_silence,
             grace: config.timeouts.expired_stream,
             is_standing: is_events && exchange.is_standing(),
         };
-        let ward = self.watch.over(token.token(), exchange.generation, route, limits);
+        let handle = self.open_streams.add(token.token(), exchange.generation, route, limits);
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
         let ids = std::mem::take(&mut exchange.ids);
-        let relay = Relay::new(body, (lease, place), read, event_limit, ward, record, (exchange.slot.take(), ids));
+        let relay =
+            Relay::new(body, (lease, slot), read, event_limit, handle, record, (exchange.user_slot.take(), ids));
         Ok(Body::Relayed(Box::pin(relay)))
     }
 }
 
 /// Reads a body that nobody wants, so that its connection can serve again.
 pub(in crate::proxy) async fn discard(mut body: Incoming, lease: Lease) {
-    let mut read = Gathered::default();
+    let mut read = BufferedBody::default();
     let stop = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
     if let Ok(Stop::End) = stop {
         lease.finish();

@@ -9,18 +9,18 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::caching;
 use super::head;
-use super::late::Late;
-use super::open_streams::{Limits, Order};
-use super::refusals::Refusal;
+use super::open_streams::{StreamLimits, StreamSignal};
+use super::pending_answer::PendingAnswer;
+use super::refusals::StreamRefusal;
 use super::relay::Relay;
 use crate::config::UpstreamKind;
 use crate::mcp::SUBSCRIBE;
 use crate::proxy::addressed::Addressed;
-use crate::proxy::caller::Caller;
+use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::exchange::{Exchange, Proxy};
+use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::Fault;
 use crate::proxy::field::{MCP_METHOD, MCP_SESSION_ID};
-use crate::proxy::places::Place;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::upstream::waiting::{Wait, Waiting};
 use crate::telemetry::Outcome;
@@ -59,7 +59,7 @@ impl Exchange<'_> {
     }
 
     /// Says whose stream a GET opens: a session's, or, without one, a user's of a client.
-    fn stream(&self, caller: &Caller) -> String {
+    fn stream(&self, caller: &CachedPrincipal) -> String {
         let session = self.parts.headers.get(MCP_SESSION_ID).and_then(|id| id.to_str().ok());
         let principal = &caller.principal;
         session.map_or_else(
@@ -76,13 +76,13 @@ impl Exchange<'_> {
     }
 
     /// Returns the upstream's refusal of a stream of this session that came too late to be the answer to its own request.
-    pub(in crate::proxy) fn late_refusal(&self, caller: &Caller) -> Option<Result<Response, Rejection>> {
+    pub(in crate::proxy) fn late_refusal(&self, caller: &CachedPrincipal) -> Option<Result<Response, Rejection>> {
         if !self.is_stream() {
             return None;
         }
         Some(match self.route.refusals.take(&self.stream(caller))? {
-            Refusal::Fault(cause, detail) => Err(Fault::new(cause, detail).into()),
-            Refusal::Status(status, allow) => {
+            StreamRefusal::Fault(cause, detail) => Err(Fault::new(cause, detail).into()),
+            StreamRefusal::Status(status, allow) => {
                 let mut response = Response::default();
                 *response.status_mut() = status;
                 response.headers_mut().insert(CACHE_CONTROL, caching::NO_STORE);
@@ -108,29 +108,29 @@ impl Proxy {
         exchange: &mut Exchange<'_>,
         asked: PathAndQuery,
         waiting: Waiting,
-        place: Place,
+        slot: FairSlot,
         token: &Addressed,
-        caller: &Caller,
+        caller: &CachedPrincipal,
     ) -> Result<Response, Rejection> {
         let (route, config) = (exchange.route, exchange.config);
         let stream = exchange.is_stream().then(|| exchange.stream(caller));
         // An open stream is no longer a request under way; a call is.
         let is_standing = exchange.is_standing();
-        let place = Some(place).filter(|_| !is_standing);
-        let late = Late { waiting, place, route: Arc::clone(route), asked, stream };
+        let slot = Some(slot).filter(|_| !is_standing);
+        let late = PendingAnswer { waiting, slot, route: Arc::clone(route), asked, stream };
         let mut record = exchange.record.take().ok_or(Rejection::Internal)?;
         record.answer(Outcome::Forwarded, StatusCode::OK);
         record.open_stream();
-        let limits = Limits {
+        let limits = StreamLimits {
             max_age: route.max_stream,
             silence: config.timeouts.sse_keep_alive,
-            on_silence: Order::KeepAlive,
+            on_silence: StreamSignal::KeepAlive,
             grace: config.timeouts.expired_stream,
             is_standing,
         };
-        let ward = self.watch.over(token.token(), exchange.generation, route, limits);
+        let handle = self.open_streams.add(token.token(), exchange.generation, route, limits);
         let ids = std::mem::take(&mut exchange.ids);
-        let relay = Relay::early(late, config.limits.sse_event, ward, record, exchange.slot.take(), ids);
+        let relay = Relay::early(late, config.limits.sse_event, handle, record, exchange.user_slot.take(), ids);
         let emptied = std::mem::take(&mut exchange.parts.headers);
         let mut response = Response::new(Body::Relayed(Box::pin(relay)));
         *response.headers_mut() = head::of_events(emptied);

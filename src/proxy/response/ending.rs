@@ -3,8 +3,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::open_streams::Order;
-use crate::mcp::Refusal;
+use super::open_streams::StreamSignal;
+use crate::mcp::ErrorResponse;
 use crate::proxy::rejection::INTERNAL_ERROR;
 use crate::telemetry::Outcome;
 
@@ -63,7 +63,7 @@ impl Ids {
         let mut events = BytesMut::from(before);
         for id in self.each() {
             events.extend_from_slice(b"event: message\ndata: ");
-            events.extend_from_slice(&Refusal { code, message, id: Some(id), data: None }.to_json());
+            events.extend_from_slice(&ErrorResponse { code, message, id: Some(id), data: None }.to_json());
             events.extend_from_slice(b"\n\n");
         }
         events.freeze()
@@ -71,7 +71,7 @@ impl Ids {
 
     /// Returns the error as a body: one message, or a batch of them.
     pub(in crate::proxy) fn errors_as_json(&self, message: &str) -> Bytes {
-        let error = |id| Refusal { code: INTERNAL_ERROR, message, id: Some(id), data: None }.to_json();
+        let error = |id| ErrorResponse { code: INTERNAL_ERROR, message, id: Some(id), data: None }.to_json();
         match self {
             Self::None | Self::One(_) | Self::Subscription(_) => self.each().flat_map(error).collect(),
             Self::Many(_) => {
@@ -82,13 +82,13 @@ impl Ids {
     }
 }
 
-impl Order {
+impl StreamSignal {
     /// Why the answer ends: for the client, in a JSON-RPC error or in a comment of a stream.
     pub(in crate::proxy) const fn words(self) -> &'static str {
         match self {
             Self::KeepAlive => "",
             Self::TokenEnded => "the access token has ended",
-            Self::Unvouched => "tokens cannot be checked at present",
+            Self::Unprovable => "tokens cannot be checked at present",
             Self::Removed => "the resource has been removed",
             Self::TooOld => "the stream is too old",
             Self::TooSilent => "the upstream does not answer in time",
@@ -101,7 +101,7 @@ impl Order {
         match self {
             Self::KeepAlive => Outcome::Forwarded,
             Self::TokenEnded => Outcome::InvalidToken,
-            Self::Unvouched => Outcome::Unprovable,
+            Self::Unprovable => Outcome::Unprovable,
             Self::Removed => Outcome::Removed,
             Self::TooOld => Outcome::TooOld,
             Self::TooSilent => Outcome::UpstreamSlow,

@@ -8,7 +8,7 @@ use http_body::Body;
 
 /// What has been read of a body.
 #[derive(Default)]
-pub(in crate::proxy) struct Gathered {
+pub(in crate::proxy) struct BufferedBody {
     /// One frame, the common case, is kept as it came.
     first: Option<Bytes>,
     more: BytesMut,
@@ -25,7 +25,7 @@ pub(in crate::proxy) enum Stop<E> {
     Broken(E),
 }
 
-impl Gathered {
+impl BufferedBody {
     pub(in crate::proxy) fn len(&self) -> usize {
         self.first.as_ref().map_or(0, Bytes::len).saturating_add(self.more.len())
     }

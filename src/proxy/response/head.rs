@@ -52,7 +52,7 @@ pub(in crate::proxy) fn judge(
         }
         // MCP, streamable HTTP: a request is answered with JSON or with a stream of events. Pages come from a path that
         // is not the server's, or from something before it that wants a person to sign in.
-        (UpstreamKind::Mcp, StatusCode::OK) if is_awaited && form(headers) == Form::Other => {
+        (UpstreamKind::Mcp, StatusCode::OK) if is_awaited && form(headers) == BodyKind::Other => {
             let declared: Vec<_> = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes).collect();
             match *declared {
                 [one] if !one.contains(&b',') => {
@@ -78,21 +78,21 @@ fn location(route: &Route, asked: &PathAndQuery, headers: &HeaderMap, name: Head
 
 /// What kind of body an answer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum Form {
+pub(in crate::proxy) enum BodyKind {
     Json,
     Events,
     Other,
 }
 
 /// Says what an answer declares to be; never looks at it (SS-09).
-pub(in crate::proxy) fn form(headers: &HeaderMap) -> Form {
+pub(in crate::proxy) fn form(headers: &HeaderMap) -> BodyKind {
     let mut declared = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
     match (declared.next(), declared.next()) {
         // UP-11: of several types, in several fields or in one, browsers take the last (Fetch, extract a MIME type).
-        (Some(one), None) if one.contains(&b',') => Form::Other,
-        (Some(one), None) if is_json(one) => Form::Json,
-        (Some(one), None) if essence(one).eq_ignore_ascii_case(b"text/event-stream") => Form::Events,
-        (Some(_) | None, _) => Form::Other,
+        (Some(one), None) if one.contains(&b',') => BodyKind::Other,
+        (Some(one), None) if is_json(one) => BodyKind::Json,
+        (Some(one), None) if essence(one).eq_ignore_ascii_case(b"text/event-stream") => BodyKind::Events,
+        (Some(_) | None, _) => BodyKind::Other,
     }
 }
 
@@ -107,7 +107,7 @@ pub(in crate::proxy) fn is_encoded(headers: &HeaderMap) -> bool {
 pub(in crate::proxy) fn build(
     route: &Route,
     asked: &PathAndQuery,
-    form: Form,
+    form: BodyKind,
     from: &mut HeaderMap,
     is_head: bool,
     session: Option<HeaderValue>,
@@ -128,7 +128,7 @@ pub(in crate::proxy) fn build(
     }
     // RFC 9111 3.5: an answer to one user is nobody else's.
     let caching =
-        if kind == UpstreamKind::Mcp || form == Form::Events { caching::NO_STORE } else { caching::confine(from) };
+        if kind == UpstreamKind::Mcp || form == BodyKind::Events { caching::NO_STORE } else { caching::confine(from) };
     to.insert(CACHE_CONTROL, caching);
     let mut current = None;
     for (name, value) in from.drain() {
@@ -140,14 +140,14 @@ pub(in crate::proxy) fn build(
         }
     }
     to.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    if form == Form::Other {
+    if form == BodyKind::Other {
         to.insert(CONTENT_SECURITY_POLICY, SANDBOX);
         let types = to.get_all(CONTENT_TYPE).iter().count();
         if types > 1 || (types == 1 && kind == UpstreamKind::Mcp) {
             to.insert(CONTENT_TYPE, OCTETS);
         }
     }
-    if form == Form::Events {
+    if form == BodyKind::Events {
         // Whatever stands between us and the client must not hold events back.
         to.insert(X_ACCEL_BUFFERING, NO);
     }

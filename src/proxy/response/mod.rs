@@ -10,7 +10,7 @@ pub(super) mod ending;
 pub(super) mod events;
 pub(super) mod gather;
 pub(super) mod head;
-pub(super) mod late;
 pub(super) mod open_streams;
+pub(super) mod pending_answer;
 pub(super) mod refusals;
 pub(super) mod relay;

@@ -17,15 +17,15 @@ use crate::proxy::route::{Route, RouteTable};
 use crate::sync::lock;
 use crate::token_cache::TokenCache;
 
-/// What the watch says to a stream.
+/// What a stream is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum Order {
+pub(in crate::proxy) enum StreamSignal {
     /// Show a sign of life.
     KeepAlive,
     /// The token is revoked, or the time of grace is over since it has expired.
     TokenEnded,
-    /// The time of grace is over since nobody vouches for the token any more.
-    Unvouched,
+    /// The grace period is over since tokens in memory can no longer be trusted (the change log is too old).
+    Unprovable,
     /// What it comes from is no longer configured.
     Removed,
     /// Open for as long as a stream may be.
@@ -38,11 +38,11 @@ pub(in crate::proxy) enum Order {
 
 const NONE: u8 = 0;
 
-impl Order {
+impl StreamSignal {
     const ALL: [Self; 7] = [
         Self::KeepAlive,
         Self::TokenEnded,
-        Self::Unvouched,
+        Self::Unprovable,
         Self::TooOld,
         Self::TooSilent,
         Self::Removed,
@@ -56,91 +56,91 @@ impl Order {
             Self::TooOld => 3,
             Self::TooSilent => 4,
             Self::Removed => 5,
-            Self::Unvouched => 6,
+            Self::Unprovable => 6,
             Self::GoingDown => 7,
         }
     }
 }
 
-/// The side of the watch that a stream holds.
-pub(in crate::proxy) struct Ward {
-    order: AtomicU8,
+/// The part of a watched stream that its response body holds.
+pub(in crate::proxy) struct StreamHandle {
+    signal: AtomicU8,
     active: AtomicBool,
     waker: AtomicWaker,
-    watch: Arc<Watch>,
+    streams: Arc<OpenStreams>,
     hash: TokenHash,
     /// Of the token cache, when the token was last known to be good.
     generation: AtomicU64,
 }
 
-impl Ward {
-    /// Takes the order, if there is one.
-    pub(in crate::proxy) fn order(&self) -> Option<Order> {
-        if self.order.load(Ordering::Relaxed) == NONE {
+impl StreamHandle {
+    /// Takes the signal, if there is one.
+    pub(in crate::proxy) fn take_signal(&self) -> Option<StreamSignal> {
+        if self.signal.load(Ordering::Relaxed) == NONE {
             return None;
         }
-        let code = self.order.swap(NONE, Ordering::Acquire);
-        Order::ALL.into_iter().find(|o| o.code() == code)
+        let code = self.signal.swap(NONE, Ordering::Acquire);
+        StreamSignal::ALL.into_iter().find(|o| o.code() == code)
     }
 
-    /// Wants to be woken when there is an order.
+    /// Registers a waker for the next signal.
     pub(in crate::proxy) fn register(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
     }
 
-    /// Says that something came from the upstream.
-    pub(in crate::proxy) fn is_alive(&self) {
+    /// Notes that data came from the upstream.
+    pub(in crate::proxy) fn note_data(&self) {
         self.active.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether the token is no longer honoured. TV-14: asked before anything of the upstream's is passed on, since
     /// the next look may be a moment away. Costs one load while nothing is revoked.
     pub(in crate::proxy) fn is_revoked(&self) -> bool {
-        let generation = self.watch.cache.generation();
+        let generation = self.streams.cache.generation();
         if generation == self.generation.load(Ordering::Relaxed) {
             return false;
         }
-        let is_revoked = self.watch.cache.is_forgotten(&self.hash, self.watch.clock.now());
+        let is_revoked = self.streams.cache.is_forgotten(&self.hash, self.streams.clock.now());
         if !is_revoked {
             self.generation.store(generation, Ordering::Relaxed);
         }
         is_revoked
     }
 
-    fn tell(&self, order: Order) {
-        self.order.store(order.code(), Ordering::Release);
+    fn send(&self, signal: StreamSignal) {
+        self.signal.store(signal.code(), Ordering::Release);
         self.waker.wake();
     }
 }
 
 /// How long an answer may last and pause.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::proxy) struct Limits {
+pub(in crate::proxy) struct StreamLimits {
     pub(in crate::proxy) max_age: Duration,
     /// Silence after which a sign of life is due (event streams), or the answer is given up (others).
     pub(in crate::proxy) silence: Duration,
-    pub(in crate::proxy) on_silence: Order,
+    pub(in crate::proxy) on_silence: StreamSignal,
     /// How long an answer may go on after its token has expired.
     pub(in crate::proxy) grace: Duration,
     /// Whether it never ends by itself: the stream of a GET, or of a subscription.
     pub(in crate::proxy) is_standing: bool,
 }
 
-struct Watched {
-    ward: Arc<Ward>,
+struct OpenStream {
+    handle: Arc<StreamHandle>,
     route: Arc<Route>,
     hash: TokenHash,
     /// When the token has expired and the time of grace is over.
     end: Timestamp,
     opened: Instant,
     heard: Instant,
-    limits: Limits,
+    limits: StreamLimits,
     /// Whether token and route have not been looked up yet since the answer began.
     unseen: bool,
 }
 
 /// All open answers of a worker.
-pub(in crate::proxy) struct Watch {
+pub(in crate::proxy) struct OpenStreams {
     cache: Arc<TokenCache>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -148,7 +148,7 @@ pub(in crate::proxy) struct Watch {
 
 #[derive(Default)]
 struct State {
-    watched: Vec<Watched>,
+    streams: Vec<OpenStream>,
     running: bool,
     /// Whether all answers are ended, those that begin from now on too; and whether those are that never end by themselves.
     closed: bool,
@@ -156,51 +156,52 @@ struct State {
     /// The route table in force, and whether the answers have not been compared with it yet.
     table: Option<Arc<RouteTable>>,
     is_new: bool,
-    /// Since when nobody vouches for the tokens in memory.
-    unvouched: Option<Instant>,
+    /// Since when the change log is too old for the tokens in memory to be trusted.
+    unprovable_since: Option<Instant>,
 }
 
-/// How often the watch looks, unless shorter limits ask for more.
+/// How often all streams are checked, unless shorter limits require more.
 const LOOK: Duration = Duration::from_secs(1);
 /// How soon after a look it looks again because something was revoked: storms of revocations are taken together.
 const PAUSE: Duration = Duration::from_millis(100);
 
-impl Watch {
+impl OpenStreams {
     pub(in crate::proxy) fn new(cache: Arc<TokenCache>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { cache, clock, state: Mutex::default() })
     }
 
-    /// Watches an answer until its ward is dropped. `generation` is that of the token cache before the token was looked up.
-    pub(in crate::proxy) fn over(
+    /// Watches an answer until its handle is dropped. `generation` is that of the token cache before the token was looked
+    /// up.
+    pub(in crate::proxy) fn add(
         self: &Arc<Self>,
         token: &Authenticated,
         generation: u64,
         route: &Arc<Route>,
-        limits: Limits,
-    ) -> Arc<Ward> {
-        let ward = Arc::new(Ward {
-            order: AtomicU8::new(NONE),
+        limits: StreamLimits,
+    ) -> Arc<StreamHandle> {
+        let handle = Arc::new(StreamHandle {
+            signal: AtomicU8::new(NONE),
             active: AtomicBool::new(false),
             waker: AtomicWaker::new(),
-            watch: Arc::clone(self),
+            streams: Arc::clone(self),
             hash: token.hash,
             generation: AtomicU64::new(generation),
         });
         let now = Instant::now();
         let grace = Lifetime::from_millis(u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX));
         let (hash, end) = (token.hash, token.expires.plus(grace));
-        let (held, route) = (Arc::clone(&ward), Arc::clone(route));
-        let watched = Watched { ward: held, route, hash, end, opened: now, heard: now, limits, unseen: true };
+        let (held, route) = (Arc::clone(&handle), Arc::clone(route));
+        let stream = OpenStream { handle: held, route, hash, end, opened: now, heard: now, limits, unseen: true };
         let mut state = lock(&self.state);
         if state.closed || (state.is_draining && limits.is_standing) {
-            ward.tell(Order::GoingDown);
-            return ward;
+            handle.send(StreamSignal::GoingDown);
+            return handle;
         }
-        state.watched.push(watched);
+        state.streams.push(stream);
         if !std::mem::replace(&mut state.running, true) {
             tokio::spawn(Arc::clone(self).run());
         }
-        ward
+        handle
     }
 
     /// Ends the answers of upstreams that a table has no more, at the next look.
@@ -214,15 +215,15 @@ impl Watch {
     pub(in crate::proxy) fn drain(&self) {
         let mut state = lock(&self.state);
         state.is_draining = true;
-        let standing = state.watched.extract_if(.., |watched| watched.limits.is_standing);
-        standing.for_each(|watched| watched.ward.tell(Order::GoingDown));
+        let standing = state.streams.extract_if(.., |stream| stream.limits.is_standing);
+        standing.for_each(|stream| stream.handle.send(StreamSignal::GoingDown));
     }
 
     /// Ends all answers, now and from now on.
     pub(in crate::proxy) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
-        state.watched.drain(..).for_each(|watched| watched.ward.tell(Order::GoingDown));
+        state.streams.drain(..).for_each(|stream| stream.handle.send(StreamSignal::GoingDown));
     }
 
     /// Looks after the answers until none is open. A panic must not leave answers open whose tokens are revoked.
@@ -243,55 +244,55 @@ impl Watch {
     fn look(&self, revoked: bool) -> Option<Duration> {
         let (now, time) = (Instant::now(), self.clock.now());
         let mut state = lock(&self.state);
-        let since = if self.cache.is_vouched() { None } else { state.unvouched.or(Some(now)) };
-        state.unvouched = since;
-        let unvouched = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let since = if self.cache.is_current() { None } else { state.unprovable_since.or(Some(now)) };
+        state.unprovable_since = since;
+        let unprovable_for = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let mut pause = LOOK;
-        let State { watched, table, is_new, .. } = &mut *state;
+        let State { streams, table, is_new, .. } = &mut *state;
         let is_new = std::mem::take(is_new);
-        watched.retain_mut(|watched| {
+        streams.retain_mut(|stream| {
             // The other half is held by the answer itself.
-            if Arc::strong_count(&watched.ward) == 1 {
+            if Arc::strong_count(&stream.handle) == 1 {
                 return false;
             }
-            pause = pause.min(watched.limits.silence / 4);
+            pause = pause.min(stream.limits.silence / 4);
             // TV-14: whatever the token says, there is nothing left that it is good for.
             let is_removed =
-                (is_new || watched.unseen) && table.as_ref().is_some_and(|table| !table.serves(&watched.route));
-            let order = if is_removed {
-                Some(Order::Removed)
-            } else if unvouched > watched.limits.grace {
+                (is_new || stream.unseen) && table.as_ref().is_some_and(|table| !table.serves(&stream.route));
+            let signal = if is_removed {
+                Some(StreamSignal::Removed)
+            } else if unprovable_for > stream.limits.grace {
                 // TV-23: what nobody can prove to be good is not taken to be for long.
-                Some(Order::Unvouched)
+                Some(StreamSignal::Unprovable)
             } else {
-                watched.judge(now, time, revoked, &self.cache)
+                stream.judge(now, time, revoked, &self.cache)
             };
-            if let Some(order) = order {
-                watched.ward.tell(order);
-                return order == Order::KeepAlive;
+            if let Some(signal) = signal {
+                stream.handle.send(signal);
+                return signal == StreamSignal::KeepAlive;
             }
             true
         });
-        state.running = !state.watched.is_empty();
+        state.running = !state.streams.is_empty();
         state.running.then_some(pause.max(Duration::from_millis(5)))
     }
 }
 
-impl Watched {
-    fn judge(&mut self, now: Instant, time: Timestamp, revoked: bool, cache: &TokenCache) -> Option<Order> {
+impl OpenStream {
+    fn judge(&mut self, now: Instant, time: Timestamp, revoked: bool, cache: &TokenCache) -> Option<StreamSignal> {
         // TV-15: a token that expires in the middle of an answer lets it end in peace, for a while.
         if time >= self.end {
-            return Some(Order::TokenEnded);
+            return Some(StreamSignal::TokenEnded);
         }
         // TV-14, SS-06. A token that is no longer in memory may be revoked: closing is right, for a client that comes
         // again is checked against the store. Expired ones stay in memory for longer than the grace.
         if (std::mem::take(&mut self.unseen) || revoked) && cache.is_forgotten(&self.hash, time) {
-            return Some(Order::TokenEnded);
+            return Some(StreamSignal::TokenEnded);
         }
         if now.saturating_duration_since(self.opened) >= self.limits.max_age {
-            return Some(Order::TooOld);
+            return Some(StreamSignal::TooOld);
         }
-        if self.ward.active.swap(false, Ordering::Relaxed) {
+        if self.handle.active.swap(false, Ordering::Relaxed) {
             self.heard = now;
         } else if now.saturating_duration_since(self.heard) >= self.limits.silence {
             self.heard = now;

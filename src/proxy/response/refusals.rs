@@ -16,17 +16,17 @@ const REFUSALS: usize = 1024;
 
 /// An upstream's refusal of a stream.
 #[derive(Debug, Clone)]
-pub(in crate::proxy) enum Refusal {
+pub(in crate::proxy) enum StreamRefusal {
     Status(StatusCode, Option<HeaderValue>),
     Fault(Cause, String),
 }
 
 /// Refusals of streams that came too late, by whose stream it was.
 #[derive(Debug, Default)]
-pub(in crate::proxy) struct Refusals(Mutex<HashMap<String, (Instant, Refusal)>>);
+pub(in crate::proxy) struct Refusals(Mutex<HashMap<String, (Instant, StreamRefusal)>>);
 
 impl Refusals {
-    pub(in crate::proxy) fn put(&self, stream: String, refusal: Refusal) {
+    pub(in crate::proxy) fn put(&self, stream: String, refusal: StreamRefusal) {
         let mut kept = lock(&self.0);
         if kept.len() >= REFUSALS {
             kept.retain(|_, (since, _)| since.elapsed() < REFUSAL);
@@ -36,7 +36,7 @@ impl Refusals {
         }
     }
 
-    pub(in crate::proxy) fn take(&self, stream: &str) -> Option<Refusal> {
+    pub(in crate::proxy) fn take(&self, stream: &str) -> Option<StreamRefusal> {
         let (since, refusal) = lock(&self.0).remove(stream)?;
         (since.elapsed() < REFUSAL).then_some(refusal)
     }

@@ -12,12 +12,12 @@ use hyper::body::Incoming;
 
 use super::ending::Ids;
 use super::events::{Events, Wrap};
-use super::gather::{Gathered, Stop};
-use super::late::{Begun, Flow, Late, Nothing};
-use super::open_streams::{Order, Ward};
-use crate::proxy::budget::Slot;
+use super::gather::{BufferedBody, Stop};
+use super::open_streams::{StreamHandle, StreamSignal};
+use super::pending_answer::{Flow, NoAnswer, PendingAnswer, PendingOutcome};
+use crate::proxy::budget::UserSlot;
+use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, Fault};
-use crate::proxy::places::Place;
 use crate::proxy::record::Record;
 use crate::proxy::rejection::INTERNAL_ERROR;
 use crate::proxy::upstream::lease::Lease;
@@ -33,19 +33,19 @@ const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 /// What a client reads whose stream the upstream refuses late; its next attempt is refused at once.
 const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream\n\n");
 
-/// The upstream's body, its connection, and its place among the requests under way unless it is a stream of events.
-type Source = (Incoming, (Lease, Option<Place>));
+/// The upstream's body, its connection, and its slot among the requests in progress unless it is a stream of events.
+type Source = (Incoming, (Lease, Option<FairSlot>));
 
 /// A body that is relayed. It holds what must last as long as it does.
 pub(in crate::proxy) struct Relay {
     /// What the upstream has yet to answer.
-    late: Option<Late>,
+    late: Option<PendingAnswer>,
     upstream: Option<Source>,
     /// What comes before and after the upstream's bytes.
     first: Option<Bytes>,
     last: Option<io::Result<Bytes>>,
     wrap: Option<Wrap>,
-    read: Gathered,
+    read: BufferedBody,
     /// Whether the upstream's body broke off; its last bytes may still be here.
     broken: bool,
     /// How often nothing new was found since the upstream's task was last given a chance to bring more.
@@ -55,21 +55,21 @@ pub(in crate::proxy) struct Relay {
     ids: Ids,
     /// Whether an error can still be the whole body: nothing was passed on, and no length was said.
     is_open: bool,
-    ward: Arc<Ward>,
+    handle: Arc<StreamHandle>,
     record: Record,
-    _slot: Option<Slot>,
+    _user_slot: Option<UserSlot>,
 }
 
 impl Relay {
     /// Relays `body`, of which `read` was read already. `events` bounds one event, if it is a stream of them.
     pub(in crate::proxy) fn new(
         body: Incoming,
-        held: (Lease, Option<Place>),
-        read: Gathered,
+        held: (Lease, Option<FairSlot>),
+        read: BufferedBody,
         events: Option<usize>,
-        ward: Arc<Ward>,
+        handle: Arc<StreamHandle>,
         record: Record,
-        (slot, ids): (Option<Slot>, Ids),
+        (user_slot, ids): (Option<UserSlot>, Ids),
     ) -> Self {
         Self {
             late: None,
@@ -83,19 +83,19 @@ impl Relay {
             idle_looks: 0,
             events: events.map(|limit| (Events::default(), limit)),
             ids,
-            ward,
+            handle,
             record,
-            _slot: slot,
+            _user_slot: user_slot,
         }
     }
 
     /// Relays as a stream of events what the upstream has yet to answer. `limit` bounds one event.
     pub(in crate::proxy) fn early(
-        late: Late,
+        late: PendingAnswer,
         limit: usize,
-        ward: Arc<Ward>,
+        handle: Arc<StreamHandle>,
         record: Record,
-        slot: Option<Slot>,
+        user_slot: Option<UserSlot>,
         ids: Ids,
     ) -> Self {
         Self {
@@ -105,22 +105,22 @@ impl Relay {
             first: Some(KEEP_ALIVE),
             last: None,
             wrap: None,
-            read: Gathered::default(),
+            read: BufferedBody::default(),
             broken: false,
             idle_looks: 0,
             events: Some((Events::default(), limit)),
             ids,
             is_open: false,
-            ward,
+            handle,
             record,
-            _slot: slot,
+            _user_slot: user_slot,
         }
     }
 
-    /// Obeys the watch; the last frame of an answer that is ended.
-    fn obey(&mut self, order: Order) -> Option<io::Result<Bytes>> {
-        match order {
-            Order::KeepAlive => {
+    /// Acts on a signal; returns the last frame if it ends the answer.
+    fn act_on(&mut self, signal: StreamSignal) -> Option<io::Result<Bytes>> {
+        match signal {
+            StreamSignal::KeepAlive => {
                 let is_between = self.events.as_ref().is_some_and(|(events, _)| events.is_between());
                 if self.wrap.as_ref().is_some_and(Wrap::is_stuck) {
                     return Some(
@@ -131,26 +131,32 @@ impl Relay {
                 }
                 return (is_between && self.read.len() == 0).then_some(Ok(KEEP_ALIVE));
             }
-            Order::TooSilent => {
+            StreamSignal::TooSilent => {
                 return Some(
                     self.give_up(&Fault::new(Cause::TooSlow, "a begun answer has paused too long").by(ANSWER_TIMES)),
                 );
             }
-            Order::TokenEnded | Order::Unvouched | Order::Removed | Order::TooOld | Order::GoingDown => {}
+            StreamSignal::TokenEnded
+            | StreamSignal::Unprovable
+            | StreamSignal::Removed
+            | StreamSignal::TooOld
+            | StreamSignal::GoingDown => {}
         }
         self.stop();
-        self.record.break_off(order.outcome());
-        if let (Order::GoingDown | Order::TooOld, Some((events, _))) = (order, &self.events) {
+        self.record.break_off(signal.outcome());
+        if let (StreamSignal::GoingDown | StreamSignal::TooOld, Some((events, _))) = (signal, &self.events) {
             let end = match self.ids.end_of_subscription() {
                 // The client comes again and asks for what it has not seen (Last-Event-ID).
-                None if self.ids.is_empty() && order == Order::GoingDown => Some(format!(": {}\n\n", order.words())),
+                None if self.ids.is_empty() && signal == StreamSignal::GoingDown => {
+                    Some(format!(": {}\n\n", signal.words()))
+                }
                 end => end,
             };
             if let Some(end) = end {
                 return Some(Ok([events.discard(), end.as_bytes()].concat().into()));
             }
         }
-        Some(self.farewell(INTERNAL_ERROR, order.words()))
+        Some(self.last_frame(INTERNAL_ERROR, signal.words()))
     }
 
     fn stop(&mut self) {
@@ -158,7 +164,7 @@ impl Relay {
         self.upstream = None;
         self.wrap = None;
         self.last = None;
-        self.read = Gathered::default();
+        self.read = BufferedBody::default();
     }
 
     /// Ends the answer because of the upstream.
@@ -172,11 +178,11 @@ impl Relay {
     fn give_up(&mut self, fault: &Fault) -> io::Result<Bytes> {
         self.stop();
         self.record.fail(fault);
-        self.farewell(INTERNAL_ERROR, fault.cause.description())
+        self.last_frame(INTERNAL_ERROR, fault.cause.description())
     }
 
     /// The last bytes of an answer that is not complete: an error for each request that it is the answer to.
-    fn farewell(&mut self, code: i32, why: &str) -> io::Result<Bytes> {
+    fn last_frame(&mut self, code: i32, why: &str) -> io::Result<Bytes> {
         if !self.ids.is_empty() {
             self.record.error(code);
         }
@@ -198,7 +204,7 @@ impl Relay {
             None => data,
         };
         self.idle_looks = 0;
-        self.ward.is_alive();
+        self.handle.note_data();
         self.is_open = false;
         // Of an answer that is one message only its first piece, which is the whole of a short one.
         if self.events.is_some() || self.record.is_untouched() {
@@ -214,22 +220,22 @@ impl Relay {
         *events = before;
         events.pass(data.get(..whole).unwrap_or_default(), limit);
         let detail = format!("one event of more than limits.sse_event, {limit} bytes");
-        let farewell = self.give_up(&Fault::new(Cause::TooLarge, detail).by("limits.sse_event"))?;
-        Ok([data.get(..whole).unwrap_or_default(), &farewell].concat().into())
+        let error = self.give_up(&Fault::new(Cause::TooLarge, detail).by("limits.sse_event"))?;
+        Ok([data.get(..whole).unwrap_or_default(), &error].concat().into())
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        if let Some(frame) = self.ward.order().and_then(|order| self.obey(order)) {
+        if let Some(frame) = self.handle.take_signal().and_then(|signal| self.act_on(signal)) {
             return Poll::Ready(Some(frame));
         }
         let before = self.read.len();
         match self.poll_upstream(cx) {
             Poll::Ready(()) => {}
             Poll::Pending if self.read.len() == 0 => {
-                self.ward.register(cx.waker());
+                self.handle.register(cx.waker());
                 return Poll::Pending;
             }
             // The upstream's task hands over one frame at a time. Let it run: it may have the next.
@@ -243,8 +249,8 @@ impl Relay {
         }
         // The end of a message makes it the upstream's answer.
         let is_end = self.wrap.is_some() && self.last.is_some();
-        if (self.read.len() > 0 || is_end) && self.ward.is_revoked() {
-            return Poll::Ready(self.obey(Order::TokenEnded));
+        if (self.read.len() > 0 || is_end) && self.handle.is_revoked() {
+            return Poll::Ready(self.act_on(StreamSignal::TokenEnded));
         }
         if self.read.len() > 0 {
             return Poll::Ready(Some(self.pass()));
@@ -262,8 +268,8 @@ impl Relay {
         if let Some(late) = &mut self.late {
             let begun = ready!(late.poll(cx));
             // What the upstream says about it is no longer for this client either.
-            if self.ward.is_revoked() {
-                self.last = self.obey(Order::TokenEnded);
+            if self.handle.is_revoked() {
+                self.last = self.act_on(StreamSignal::TokenEnded);
             } else {
                 self.begin(begun);
             }
@@ -274,9 +280,9 @@ impl Relay {
             Poll::Ready(Stop::Full) => {}
             // At once, not at the next look: who knows the length of a body does not look again after its last byte.
             Poll::Ready(Stop::End) => {
-                if let Some((_, (lease, place))) = self.upstream.take() {
+                if let Some((_, (lease, slot))) = self.upstream.take() {
                     lease.finish();
-                    drop(place);
+                    drop(slot);
                 }
                 self.last = self.wrap.as_ref().map(|_| Ok(Wrap::END));
             }
@@ -295,20 +301,20 @@ impl Relay {
     }
 
     /// Goes on with what the upstream has answered at last.
-    fn begin(&mut self, begun: Begun) {
+    fn begin(&mut self, begun: PendingOutcome) {
         self.late = None;
         match begun {
-            Begun::Answer(body, lease, place, flow) => {
+            PendingOutcome::Answer(body, lease, slot, flow) => {
                 if let (Flow::Wrapped(pause), Some((_, limit))) = (flow, &mut self.events) {
                     self.wrap = Some(Wrap::new(pause));
                     // A JSON answer may be of any size.
                     *limit = usize::MAX;
                 }
-                self.upstream = Some((body, (lease, place)));
+                self.upstream = Some((body, (lease, slot)));
             }
-            Begun::Nothing(Nothing::Error(code, why)) => self.last = Some(self.farewell(code, &why)),
-            Begun::Nothing(Nothing::Fault(fault)) => self.last = Some(self.give_up(&fault)),
-            Begun::NoStream(fault) => {
+            PendingOutcome::NoAnswer(NoAnswer::Error(code, why)) => self.last = Some(self.last_frame(code, &why)),
+            PendingOutcome::NoAnswer(NoAnswer::Fault(fault)) => self.last = Some(self.give_up(&fault)),
+            PendingOutcome::NoStream(fault) => {
                 if let Some(fault) = fault {
                     self.record.fail(&fault);
                 }

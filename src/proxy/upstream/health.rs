@@ -40,7 +40,7 @@ impl Health {
     }
 
     /// Notes that it has answered a request as an MCP server does.
-    pub(in crate::proxy) fn is_mcp(&self) {
+    pub(in crate::proxy) fn note_mcp_answer(&self) {
         if self.is_doubted.load(Relaxed) {
             self.doubt(None);
         }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::interim::{Interim, Signs};
+use super::interim::{Interim, ReadProgress};
 use super::request_body::Outgoing;
 use crate::sync::lock;
 use crate::telemetry::UpstreamConnection;
@@ -24,20 +24,20 @@ pub(in crate::proxy) const MAX_HEAD: usize = 32 * 1024;
 const MAX_BUFFER: usize = 64 * 1024;
 
 /// A connection.
-pub(in crate::proxy) struct Line {
+pub(in crate::proxy) struct Http1Connection {
     pub(in crate::proxy) sender: SendRequest<Outgoing>,
-    signs: Arc<Signs>,
+    progress: Arc<ReadProgress>,
     counted: UpstreamConnection,
     task: AbortHandle,
 }
 
-impl Line {
+impl Http1Connection {
     /// Begins to speak HTTP/1.1.
     pub(in crate::proxy) async fn open<T>(io: Interim<T>, counted: UpstreamConnection) -> hyper::Result<Self>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let signs = io.signs();
+        let progress = io.progress();
         let mut builder = Builder::new();
         builder.max_buf_size(MAX_BUFFER).max_header_size(MAX_HEAD);
         let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
@@ -46,18 +46,18 @@ impl Line {
                 tracing::debug!(%error, "an upstream connection ended");
             }
         });
-        Ok(Self { sender, signs, counted, task: task.abort_handle() })
+        Ok(Self { sender, progress, counted, task: task.abort_handle() })
     }
 
     /// What its bytes tell.
-    pub(in crate::proxy) fn signs(&self) -> &Signs {
-        &self.signs
+    pub(in crate::proxy) fn progress(&self) -> &ReadProgress {
+        &self.progress
     }
 
     /// Returns whether it can serve another request. HS-19: one that still sends, or has sent on after the answer began,
     /// cannot: its upstream may take what it did not wait for as another request.
     fn is_sound(&self) -> bool {
-        self.sender.is_ready() && !self.signs.was_early()
+        self.sender.is_ready() && !self.progress.was_early()
     }
 
     /// Closes the connection now, whatever is still being sent on it.
@@ -75,20 +75,20 @@ impl Line {
 
 /// The connections that wait for the next request.
 #[derive(Default)]
-pub(in crate::proxy) struct IdleLines {
+pub(in crate::proxy) struct IdleConnections {
     lines: Mutex<Vec<Idle>>,
     /// Whether a task closes those that nobody uses.
     tended: AtomicBool,
 }
 
 struct Idle {
-    line: Line,
+    line: Http1Connection,
     since: Instant,
 }
 
-impl IdleLines {
+impl IdleConnections {
     /// Takes one that is ready.
-    pub(in crate::proxy) fn take(&self) -> Option<Line> {
+    pub(in crate::proxy) fn take(&self) -> Option<Http1Connection> {
         let mut lines = lock(&self.lines);
         // The one used last is the warmest; those below it rest until they are too old.
         while let Some(Idle { mut line, since }) = lines.pop() {
@@ -102,7 +102,7 @@ impl IdleLines {
     }
 
     /// Keeps one whose answer was read to the end.
-    pub(in crate::proxy) fn put_back(self: &Arc<Self>, mut line: Line) {
+    pub(in crate::proxy) fn put_back(self: &Arc<Self>, mut line: Http1Connection) {
         if line.sender.is_closed() {
             return;
         }

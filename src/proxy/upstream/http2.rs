@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::http1::MAX_HEAD;
-use super::observed::{Observed, Signs};
+use super::observed::{Observed, PeerState};
 use super::request_body::Outgoing;
 use crate::sync::lock;
 use crate::telemetry::UpstreamConnection;
@@ -26,22 +26,22 @@ const STREAMS: usize = 100;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 /// A connection whose peer leaves a ping unanswered for so long is closed, with every request on it. A server that
-/// computes may be silent for a while, so this is patient; new requests are not: see `Line::is_quiet`.
+/// computes may be silent for a while, so this is patient; new requests are not: see `Http2Connection::is_quiet`.
 const GIVE_UP: Duration = Duration::from_secs(40);
 /// How long a connection is kept that no request uses: shorter than what proxies and address translators forget.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The open connections; none but the first with room is kept without a request.
-pub(in crate::proxy) struct Shared {
-    lines: Mutex<Vec<Arc<Line>>>,
+pub(in crate::proxy) struct SharedConnections {
+    connections: Mutex<Vec<Arc<Http2Connection>>>,
     /// A peer with requests under way is asked this often for a sign of life, and has as long to give it.
     ping: Duration,
 }
 
 /// One connection.
-struct Line {
+struct Http2Connection {
     sender: SendRequest<Outgoing>,
-    signs: Arc<Signs>,
+    peer: Arc<PeerState>,
     requests: AtomicUsize,
     /// When it last went from no request to one.
     busy_since: Mutex<Instant>,
@@ -52,87 +52,91 @@ struct Line {
 }
 
 /// One request's share of a connection.
-pub(in crate::proxy) struct Share {
+pub(in crate::proxy) struct SharedConnection {
     pub(in crate::proxy) sender: SendRequest<Outgoing>,
-    line: Arc<Line>,
+    connection: Arc<Http2Connection>,
 }
 
-impl Line {
-    fn share(self: &Arc<Self>) -> Share {
+impl Http2Connection {
+    fn share(self: &Arc<Self>) -> SharedConnection {
         if self.requests.fetch_add(1, Relaxed) == 0 {
             *lock(&self.busy_since) = Instant::now();
         }
-        Share { sender: self.sender.clone(), line: Arc::clone(self) }
+        SharedConnection { sender: self.sender.clone(), connection: Arc::clone(self) }
     }
 
     /// Returns whether a request can be sent at once, and is likely to be answered.
     fn has_room(&self, now: Instant, ping: Duration) -> bool {
-        self.requests.load(Relaxed) < STREAMS.min(self.signs.limit()) && !self.is_quiet(now, ping)
+        self.requests.load(Relaxed) < STREAMS.min(self.peer.limit()) && !self.is_quiet(now, ping)
     }
 
     /// Returns whether a ping must have been answered by now and was not.
     fn is_quiet(&self, now: Instant, ping: Duration) -> bool {
         let busy_since = *lock(&self.busy_since);
-        let since = self.signs.heard().max(busy_since);
+        let since = self.peer.heard().max(busy_since);
         self.requests.load(Relaxed) > 0 && now.saturating_duration_since(since) > ping * 2
     }
 
     /// Returns whether it goes on with what it has, or rests for a short while.
     fn is_kept(&self, now: Instant) -> bool {
-        self.requests.load(Relaxed) > 0 || now.saturating_duration_since(self.signs.heard()) < IDLE
+        self.requests.load(Relaxed) > 0 || now.saturating_duration_since(self.peer.heard()) < IDLE
     }
 }
 
-impl Share {
+impl SharedConnection {
     /// Lets no new request onto this connection: it has kept one waiting in vain. Those on it go on.
     pub(in crate::proxy) fn leave(&self) {
-        self.line.left.store(true, Relaxed);
+        self.connection.left.store(true, Relaxed);
     }
 }
 
-impl Drop for Share {
+impl Drop for SharedConnection {
     fn drop(&mut self) {
-        let was_last = self.line.requests.fetch_sub(1, Relaxed) == 1;
-        // Without senders a sound connection says farewell and closes. One that was left may hold bodies that its peer
+        let was_last = self.connection.requests.fetch_sub(1, Relaxed) == 1;
+        // Without senders a sound connection sends GOAWAY and closes. One that was left may hold bodies that its peer
         // never takes, and its tasks would wait with them.
-        if was_last && self.line.left.load(Relaxed) {
-            self.line.stop.cancel();
+        if was_last && self.connection.left.load(Relaxed) {
+            self.connection.stop.cancel();
         }
     }
 }
 
-impl Shared {
+impl SharedConnections {
     /// `ping` is how long a sign of life may take.
     pub(in crate::proxy) fn new(ping: Duration) -> Self {
-        Self { lines: Mutex::default(), ping }
+        Self { connections: Mutex::default(), ping }
     }
 
     /// Takes a share of the first connection that has room.
-    pub(in crate::proxy) fn take(&self) -> Option<Share> {
-        let mut lines = lock(&self.lines);
-        if lines.is_empty() {
+    pub(in crate::proxy) fn take(&self) -> Option<SharedConnection> {
+        let mut connections = lock(&self.connections);
+        if connections.is_empty() {
             return None;
         }
         let now = Instant::now();
         let mut taken = None;
-        lines.retain(|line| {
-            if line.sender.is_closed() || line.left.load(Relaxed) || !line.is_kept(now) {
+        connections.retain(|connection| {
+            if connection.sender.is_closed() || connection.left.load(Relaxed) || !connection.is_kept(now) {
                 return false;
             }
-            if taken.is_none() && line.has_room(now, self.ping) {
-                taken = Some(line.share());
+            if taken.is_none() && connection.has_room(now, self.ping) {
+                taken = Some(connection.share());
             }
-            line.requests.load(Relaxed) > 0
+            connection.requests.load(Relaxed) > 0
         });
         taken
     }
 
     /// Begins to speak HTTP/2 and shares the connection. It counts as in use until it ends.
-    pub(in crate::proxy) async fn open<T>(&self, io: Observed<T>, counted: UpstreamConnection) -> hyper::Result<Share>
+    pub(in crate::proxy) async fn open<T>(
+        &self,
+        io: Observed<T>,
+        counted: UpstreamConnection,
+    ) -> hyper::Result<SharedConnection>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (signs, stop) = (io.signs(), CancellationToken::new());
+        let (peer, stop) = (io.peer(), CancellationToken::new());
         let (sender, connection) = Builder::new(Tasks(stop.clone()))
             .timer(TokioTimer::new())
             .keep_alive_interval(self.ping)
@@ -149,16 +153,16 @@ impl Shared {
             }
             drop(counted);
         });
-        let line = Arc::new(Line {
+        let connection = Arc::new(Http2Connection {
             sender,
-            signs,
+            peer,
             requests: AtomicUsize::new(0),
             busy_since: Mutex::new(Instant::now()),
             left: AtomicBool::new(false),
             stop,
         });
-        let share = line.share();
-        lock(&self.lines).push(line);
+        let share = connection.share();
+        lock(&self.connections).push(connection);
         Ok(share)
     }
 }

@@ -69,14 +69,14 @@ impl Heads {
 
 /// What the bytes of a connection have told; shared with whoever uses it.
 #[derive(Debug, Default)]
-pub(in crate::proxy) struct Signs {
+pub(in crate::proxy) struct ReadProgress {
     /// A request is about to be written.
     begins: AtomicBool,
     heard: AtomicBool,
     early: AtomicBool,
 }
 
-impl Signs {
+impl ReadProgress {
     /// Says that the next bytes written are those of another request.
     pub(in crate::proxy) fn begin(&self) {
         self.begins.store(true, Relaxed);
@@ -99,37 +99,37 @@ impl Signs {
 pub(in crate::proxy) struct Interim<T> {
     io: T,
     heads: Heads,
-    signs: Arc<Signs>,
+    progress: Arc<ReadProgress>,
 }
 
 impl<T> Interim<T> {
     pub(in crate::proxy) fn new(io: T) -> Self {
-        Self { io, heads: Heads::default(), signs: Arc::default() }
+        Self { io, heads: Heads::default(), progress: Arc::default() }
     }
 
-    pub(in crate::proxy) fn signs(&self) -> Arc<Signs> {
-        Arc::clone(&self.signs)
+    pub(in crate::proxy) fn progress(&self) -> Arc<ReadProgress> {
+        Arc::clone(&self.progress)
     }
 
     /// Something is written: of a new request, or of one that is answered already.
     fn writes(&mut self) {
-        if self.signs.begins.load(Relaxed) {
-            self.signs.begins.store(false, Relaxed);
+        if self.progress.begins.load(Relaxed) {
+            self.progress.begins.store(false, Relaxed);
             self.heads.asked();
         } else if matches!(self.heads.place, Place::Final) {
-            self.signs.early.store(true, Relaxed);
+            self.progress.early.store(true, Relaxed);
         }
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Interim<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { io, heads, signs } = self.get_mut();
+        let Self { io, heads, progress } = self.get_mut();
         let before = buffer.filled().len();
         let read = Pin::new(io).poll_read(cx, buffer);
         let new = buffer.filled().get(before..).unwrap_or_default();
         if !new.is_empty() {
-            signs.heard.store(true, Relaxed);
+            progress.heard.store(true, Relaxed);
         }
         let fine = heads.read(new);
         if fine {

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use http::Response;
 use hyper::body::Incoming;
 
-use super::http1::{IdleLines, Line};
-use super::http2::Share;
+use super::http1::{Http1Connection, IdleConnections};
+use super::http2::SharedConnection;
 use super::request_body::Progress;
 
 /// The head of an answer, and the connection that it comes on.
-pub(in crate::proxy) type Answered = (Response<Incoming>, Lease);
+pub(in crate::proxy) type LeasedResponse = (Response<Incoming>, Lease);
 
 /// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
 /// others share it.
 pub(in crate::proxy) struct Lease {
-    pub(in crate::proxy) idle: Arc<IdleLines>,
-    pub(in crate::proxy) line: Option<Line>,
-    pub(in crate::proxy) share: Option<Share>,
+    pub(in crate::proxy) idle: Arc<IdleConnections>,
+    pub(in crate::proxy) line: Option<Http1Connection>,
+    pub(in crate::proxy) share: Option<SharedConnection>,
     /// The upload that was still under way when the answer began.
     pub(in crate::proxy) upload: Option<Arc<Progress>>,
 }
@@ -33,10 +33,10 @@ impl Lease {
         }
     }
 
-    /// The request no longer holds its place.
-    pub(in crate::proxy) fn give_up_place(&self) {
+    /// The request no longer holds its slot.
+    pub(in crate::proxy) fn give_up_slot(&self) {
         if let Some(upload) = &self.upload {
-            upload.give_up_place();
+            upload.give_up_slot();
         }
     }
 }

@@ -3,7 +3,6 @@
 //! For: sending a request that is permitted and bringing the head of its answer. Not for: judging the caller, or passing the
 //! answer on (`response`). Start with `pool.rs`, then `waiting.rs`.
 
-pub(super) mod again;
 pub(super) mod breaker;
 pub(super) mod connect;
 pub(super) mod health;
@@ -18,6 +17,7 @@ pub(super) mod pool;
 pub(super) mod probe;
 pub(super) mod redirect;
 pub(super) mod request_body;
+pub(super) mod resend;
 pub(super) mod state;
 pub(super) mod title;
 pub(super) mod waiting;

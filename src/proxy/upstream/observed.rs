@@ -23,7 +23,7 @@ const FOLLOWED: usize = 128;
 
 /// What is known of a connection; shared with whoever uses it.
 #[derive(Debug)]
-pub(in crate::proxy) struct Signs {
+pub(in crate::proxy) struct PeerState {
     begun: Instant,
     /// 0 until the peer's first SETTINGS.
     limit: AtomicUsize,
@@ -31,7 +31,7 @@ pub(in crate::proxy) struct Signs {
     heard: AtomicU64,
 }
 
-impl Signs {
+impl PeerState {
     /// Returns how many requests the peer allows at once: none beyond the first before it has said so.
     pub(in crate::proxy) fn limit(&self) -> usize {
         self.limit.load(Relaxed)
@@ -47,7 +47,7 @@ impl Signs {
 #[derive(Debug)]
 pub(in crate::proxy) struct Observed<T> {
     io: T,
-    signs: Arc<Signs>,
+    peer: Arc<PeerState>,
     frames: FrameReader,
     control: ControlFrames,
     settings: Settings,
@@ -59,10 +59,10 @@ pub(in crate::proxy) struct Observed<T> {
 
 impl<T> Observed<T> {
     pub(in crate::proxy) fn new(io: T) -> Self {
-        let signs = Signs { begun: Instant::now(), limit: AtomicUsize::new(0), heard: AtomicU64::new(0) };
+        let peer = PeerState { begun: Instant::now(), limit: AtomicUsize::new(0), heard: AtomicU64::new(0) };
         Self {
             io,
-            signs: Arc::new(signs),
+            peer: Arc::new(peer),
             frames: FrameReader::of_server(),
             control: ControlFrames::default(),
             settings: Settings::default(),
@@ -71,14 +71,14 @@ impl<T> Observed<T> {
         }
     }
 
-    pub(in crate::proxy) fn signs(&self) -> Arc<Signs> {
-        Arc::clone(&self.signs)
+    pub(in crate::proxy) fn peer(&self) -> Arc<PeerState> {
+        Arc::clone(&self.peer)
     }
 
     /// Follows bytes that came; says what is wrong with them.
     fn hear(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
-        let now = u64::try_from(self.signs.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.signs.heard.store(now, Relaxed);
+        let now = u64::try_from(self.peer.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.peer.heard.store(now, Relaxed);
         while let Some(part) = self.frames.next(&mut bytes) {
             match part {
                 Part::Head(frame) => self.begin(frame)?,
@@ -120,7 +120,7 @@ impl<T> Observed<T> {
     }
 
     fn read_settings(&mut self, payload: &[u8]) {
-        let (is_limited, limit) = (&mut self.is_limited, &self.signs.limit);
+        let (is_limited, limit) = (&mut self.is_limited, &self.peer.limit);
         let ended = self.settings.read(payload, |name, value| {
             if name == MAX_CONCURRENT_STREAMS {
                 *is_limited = true;
@@ -135,7 +135,7 @@ impl<T> Observed<T> {
     /// RFC 9113 6.5.2: without the setting there is no limit.
     fn end_settings(&self) {
         if !self.is_limited {
-            self.signs.limit.store(usize::MAX, Relaxed);
+            self.peer.limit.store(usize::MAX, Relaxed);
         }
     }
 }
@@ -209,7 +209,7 @@ mod tests {
             for cut in [1, 3, 100] {
                 let mut observed = Observed::new(());
                 assert!(sent.chunks(cut).all(|piece| observed.hear(piece).is_ok()));
-                assert_eq!(observed.signs().limit(), limit, "{sent:?}");
+                assert_eq!(observed.peer().limit(), limit, "{sent:?}");
             }
         }
     }

@@ -13,15 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
 use super::connect::{self, Dialled};
-use super::http1::{IdleLines, Line};
-use super::http2::{Share, Shared};
-use super::lease::{Answered, Lease};
+use super::http1::{Http1Connection, IdleConnections};
+use super::http2::{SharedConnection, SharedConnections};
+use super::lease::{Lease, LeasedResponse};
 use super::request_body::Outgoing;
 use super::waiting::{Failure, SentRequest, Unanswered, Wait, Waiting, accept, failure, until, wait_for};
-use crate::proxy::caller::Caller;
+use crate::proxy::cached_principal::CachedPrincipal;
+use crate::proxy::fair_slots::{FairSlot, FairSlots};
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::permit::Permit;
-use crate::proxy::places::{Place, Places};
 use crate::proxy::rejection::Rejection;
 use crate::proxy::route::Route;
 use crate::telemetry::WorkerMetrics;
@@ -35,15 +35,15 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 pub(in crate::proxy) struct Pool {
     route: Arc<Route>,
     metrics: WorkerMetrics,
-    idle: Arc<IdleLines>,
-    shared: Shared,
+    idle: Arc<IdleConnections>,
+    shared: SharedConnections,
     breaker: Breaker,
-    places: Arc<Places>,
+    slots: Arc<FairSlots>,
     closing: CancellationToken,
 }
 
 /// What is asked of an upstream.
-pub(in crate::proxy) struct Ask {
+pub(in crate::proxy) struct UpstreamRequest {
     pub(in crate::proxy) method: Method,
     pub(in crate::proxy) target: PathAndQuery,
     pub(in crate::proxy) headers: HeaderMap,
@@ -53,7 +53,7 @@ pub(in crate::proxy) struct Ask {
 
 /// On which connections a request may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum On {
+pub(in crate::proxy) enum ConnectionChoice {
     /// One that is open, or else a new one.
     Any,
     /// A new one.
@@ -67,17 +67,22 @@ pub(in crate::proxy) struct Permitted<'p> {
 }
 
 impl Permitted<'_> {
-    /// Takes one of the places for requests under way, of which no user holds more than are left for others.
-    pub(in crate::proxy) async fn enter(&self) -> Result<Place, Rejection> {
-        self.pool.places.take(&self.permit.caller().budget, MAX_WAIT).await
+    /// Takes one of the slots for requests in progress, of which no user holds more than are left for others.
+    pub(in crate::proxy) async fn enter(&self) -> Result<FairSlot, Rejection> {
+        self.pool.slots.take(&self.permit.caller().budget, MAX_WAIT).await
     }
 
-    /// Sends a request that has its place, and returns the head of the answer.
-    pub(in crate::proxy) async fn send(&self, _place: &Place, on: On, ask: Ask) -> Result<Answered, Unanswered> {
+    /// Sends a request that has its slot, and returns the head of the answer.
+    pub(in crate::proxy) async fn send(
+        &self,
+        _place: &FairSlot,
+        on: ConnectionChoice,
+        ask: UpstreamRequest,
+    ) -> Result<LeasedResponse, Unanswered> {
         self.pool.exchange_on(on, ask).await
     }
 
-    pub(in crate::proxy) fn caller(&self) -> &Arc<Caller> {
+    pub(in crate::proxy) fn caller(&self) -> &Arc<CachedPrincipal> {
         self.permit.caller()
     }
 }
@@ -89,10 +94,10 @@ impl Pool {
             route: Arc::clone(route),
             metrics,
             idle: Arc::default(),
-            shared: Shared::new(route.origin.connect_timeout),
+            shared: SharedConnections::new(route.origin.connect_timeout),
             breaker: Breaker::default(),
             closing,
-            places: Places::new(route.max_connections, route.max_connections.saturating_mul(WAITING_PER_CONNECTION)),
+            slots: FairSlots::new(route.max_connections, route.max_connections.saturating_mul(WAITING_PER_CONNECTION)),
         })
     }
 
@@ -107,11 +112,11 @@ impl Pool {
     }
 
     /// Sends a request of the gateway's own, which speaks for nobody.
-    pub(in crate::proxy) async fn send_our_own(&self, ask: Ask) -> Result<Answered, Unanswered> {
-        self.exchange_on(On::Any, ask).await
+    pub(in crate::proxy) async fn send_our_own(&self, ask: UpstreamRequest) -> Result<LeasedResponse, Unanswered> {
+        self.exchange_on(ConnectionChoice::Any, ask).await
     }
 
-    async fn exchange_on(&self, on: On, ask: Ask) -> Result<Answered, Unanswered> {
+    async fn exchange_on(&self, on: ConnectionChoice, ask: UpstreamRequest) -> Result<LeasedResponse, Unanswered> {
         let mut lease = Lease { idle: Arc::clone(&self.idle), line: None, share: None, upload: ask.body.progress() };
         let wait = ask.wait;
         let mut request = Request::new(ask.body);
@@ -119,7 +124,7 @@ impl Pool {
         *request.headers_mut() = ask.headers;
         *request.uri_mut() = Uri::from(ask.target);
         // A connection that was closed while idle gives the request back unsent.
-        while let Some(line) = (on == On::Any).then(|| self.idle.take()).flatten() {
+        while let Some(line) = (on == ConnectionChoice::Any).then(|| self.idle.take()).flatten() {
             match self.exchange(&mut lease, line, request, wait).await {
                 Ok(response) => return accept(response, lease),
                 Err(Failure::Unsent(again)) => request = *again,
@@ -127,7 +132,7 @@ impl Pool {
                 Err(Failure::Unanswered(why)) => return Err(why),
             }
         }
-        let shared = match (on == On::Any).then(|| self.shared.take()).flatten() {
+        let shared = match (on == ConnectionChoice::Any).then(|| self.shared.take()).flatten() {
             Some(share) => Box::pin(self.exchange_shared(&mut lease, share, true, request, wait)).await,
             None => Err(Failure::Unsent(Box::new(request))),
         };
@@ -155,8 +160,8 @@ impl Pool {
         let dialled = dialled?;
         let counted = self.metrics.connection(self.route.index);
         let opened = match dialled {
-            Dialled::Plain(io) => Line::open(io, counted).await,
-            Dialled::Tls(io) => Line::open(io, counted).await,
+            Dialled::Plain(io) => Http1Connection::open(io, counted).await,
+            Dialled::Tls(io) => Http1Connection::open(io, counted).await,
             Dialled::Http2(io) => {
                 let share = self.shared.open(io, counted).await.map_err(|e| Fault::of_exchange(&e))?;
                 return self.exchange_shared(lease, share, false, request, wait).await;
@@ -174,22 +179,22 @@ impl Pool {
     }
 
     /// Sends a request on a connection of its own.
-    async fn exchange(&self, lease: &mut Lease, line: Line, request: Request<Outgoing>, wait: Wait) -> Sent {
+    async fn exchange(&self, lease: &mut Lease, line: Http1Connection, request: Request<Outgoing>, wait: Wait) -> Sent {
         let line = lease.line.insert(line);
-        let is_reused = line.signs().has_heard();
-        line.signs().begin();
+        let is_reused = line.progress().has_heard();
+        line.progress().begin();
         let error = match wait_for(&self.closing, line.sender.try_send_request(request), wait).await? {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        Err(failure(error, lease.upload.as_deref(), is_reused && !line.signs().has_heard()))
+        Err(failure(error, lease.upload.as_deref(), is_reused && !line.progress().has_heard()))
     }
 
     /// Sends a request on a shared connection.
     async fn exchange_shared(
         &self,
         lease: &mut Lease,
-        share: Share,
+        share: SharedConnection,
         is_reused: bool,
         mut request: Request<Outgoing>,
         wait: Wait,

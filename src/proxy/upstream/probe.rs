@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect;
 use super::lease::Lease;
-use super::pool::{Ask, Pool};
+use super::pool::{Pool, UpstreamRequest};
 use super::redirect;
 use super::request_body::Outgoing;
 use super::waiting::{Unanswered, Wait};
@@ -25,9 +25,9 @@ use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::field::MCP_SESSION_ID;
 use crate::proxy::headers::{BOTH_TYPES, IDENTITY};
 use crate::proxy::rejection::Rejection;
-use crate::proxy::response::gather::{Gathered, Stop};
+use crate::proxy::response::gather::{BufferedBody, Stop};
 use crate::proxy::response::head;
-use crate::proxy::response::head::Form;
+use crate::proxy::response::head::BodyKind;
 use crate::proxy::route::{Route, RouteTable};
 use crate::telemetry::WorkerMetrics;
 
@@ -72,7 +72,7 @@ impl RouteTable {
 }
 
 /// What an upstream says to a ping.
-pub(in crate::proxy) enum Heard {
+pub(in crate::proxy) enum PingReply {
     /// What an MCP server says.
     Mcp,
     /// A redirect that is followed.
@@ -130,12 +130,12 @@ impl Probe<'_> {
         }
         let mut target = route.configured_target().clone();
         let mut heard = self.ping(&target).await;
-        if let Ok(Heard::Moved(to)) = heard {
+        if let Ok(PingReply::Moved(to)) = heard {
             target = to;
             heard = self.ping(&target).await;
         }
         let other = match heard {
-            Ok(Heard::Mcp) => {
+            Ok(PingReply::Mcp) => {
                 route.health.doubt(None);
                 if route.takes_title
                     && let Some(title) = self.title(&target).await
@@ -144,8 +144,8 @@ impl Probe<'_> {
                 }
                 return;
             }
-            Ok(Heard::Moved(_)) => "it redirects in a circle".to_owned(),
-            Ok(Heard::Other(what)) => what,
+            Ok(PingReply::Moved(_)) => "it redirects in a circle".to_owned(),
+            Ok(PingReply::Other(what)) => what,
             Err(what) => what,
         };
         let cure = self.cure().await;
@@ -168,7 +168,7 @@ impl Probe<'_> {
         }
         let candidate = format!("{above}/mcp");
         let is_there = match candidate.parse() {
-            Ok(target) => matches!(self.ping(&target).await, Ok(Heard::Mcp)),
+            Ok(target) => matches!(self.ping(&target).await, Ok(PingReply::Mcp)),
             Err(_) => false,
         };
         let url = route.url_with(&candidate);
@@ -179,7 +179,7 @@ impl Probe<'_> {
     }
 
     /// Sends a ping to this path and says what was heard, or why nothing was.
-    async fn ping(&self, target: &PathAndQuery) -> Result<Heard, String> {
+    async fn ping(&self, target: &PathAndQuery) -> Result<PingReply, String> {
         self.send(target, PING, &[]).await.map(|(heard, _)| heard)
     }
 
@@ -189,24 +189,24 @@ impl Probe<'_> {
         target: &PathAndQuery,
         message: &'static str,
         more: &[(HeaderName, HeaderValue)],
-    ) -> Result<(Heard, Bytes), String> {
+    ) -> Result<(PingReply, Bytes), String> {
         let body = Outgoing::Whole(Some(Bytes::from_static(message.as_bytes()).into()));
         let mut headers = self.head(None);
         headers.extend(more.iter().cloned());
-        let ask = Ask { method: Method::POST, target: target.clone(), headers, body, wait: WAIT };
+        let ask = UpstreamRequest { method: Method::POST, target: target.clone(), headers, body, wait: WAIT };
         let asked = async {
             let (response, lease) = self.pool.send_our_own(ask).await.map_err(words)?;
             let (head, body) = response.into_parts();
             if redirect::repeats(head.status)
                 && let Some(target) = self.route.follow(target, head.status, &head.headers)
             {
-                return Ok((Heard::Moved(target), Bytes::new()));
+                return Ok((PingReply::Moved(target), Bytes::new()));
             }
             let content = match head::form(&head.headers) {
-                Form::Json => read(body, lease, PATIENCE).await,
+                BodyKind::Json => read(body, lease, PATIENCE).await,
                 // A stream of events may never end, and that it is one stands in its head.
-                Form::Events if message != PING => read(body, lease, FIRST_EVENTS).await,
-                Form::Events | Form::Other => Bytes::new(),
+                BodyKind::Events if message != PING => read(body, lease, FIRST_EVENTS).await,
+                BodyKind::Events | BodyKind::Other => Bytes::new(),
             };
             if let Some(session) = head.headers.get(MCP_SESSION_ID) {
                 self.end_session(target, session).await;
@@ -219,7 +219,13 @@ impl Probe<'_> {
     /// Some servers begin a session for any request; nobody will use this one.
     async fn end_session(&self, target: &PathAndQuery, session: &HeaderValue) {
         let headers = self.head(Some(session));
-        let ask = Ask { method: Method::DELETE, target: target.clone(), headers, body: Outgoing::Empty, wait: WAIT };
+        let ask = UpstreamRequest {
+            method: Method::DELETE,
+            target: target.clone(),
+            headers,
+            body: Outgoing::Empty,
+            wait: WAIT,
+        };
         if let Ok((response, lease)) = self.pool.send_our_own(ask).await {
             read(response.into_body(), lease, PATIENCE).await;
         }
@@ -254,7 +260,7 @@ fn words(why: Unanswered) -> String {
 
 /// Reads the beginning of an answer, as far as it comes in time; its connection can serve again if that was all.
 async fn read(mut body: Incoming, lease: Lease, limit: Duration) -> Bytes {
-    let mut read = Gathered::default();
+    let mut read = BufferedBody::default();
     if let Ok(Stop::End) = timeout(limit, poll_fn(|cx| read.poll_read(&mut body, ENOUGH, cx))).await {
         lease.finish();
     }
@@ -262,23 +268,23 @@ async fn read(mut body: Incoming, lease: Lease, limit: Duration) -> Bytes {
 }
 
 /// Says whether an answer to a ping is that of an MCP server: a JSON-RPC message, an error too, or a stream of events.
-fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Heard {
+fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PingReply {
     let is_rpc = || body.windows(9).any(|part| part == b"\"jsonrpc\"");
     let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     match (status, head::form(headers)) {
         (StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => {
-            Heard::Other(format!("it answered {status}: it wants a credential in upstream.headers, or another one"))
+            PingReply::Other(format!("it answered {status}: it wants a credential in upstream.headers, or another one"))
         }
         (status, _) if status.is_redirection() => {
             let to = text(&LOCATION).unwrap_or_else(|| "nowhere".into());
-            Heard::Other(format!("it answered {status}, to {}", to.split(['?', '#']).next().unwrap_or_default()))
+            PingReply::Other(format!("it answered {status}, to {}", to.split(['?', '#']).next().unwrap_or_default()))
         }
-        (_, Form::Events) => Heard::Mcp,
-        (_, Form::Json) if is_rpc() => Heard::Mcp,
-        (_, Form::Json) => Heard::Other(format!("it answered {status} with JSON that is no JSON-RPC")),
-        (_, Form::Other) => match text(&CONTENT_TYPE) {
-            Some(kind) => Heard::Other(format!("it answered {status} with {kind}")),
-            None => Heard::Other(format!("it answered {status}")),
+        (_, BodyKind::Events) => PingReply::Mcp,
+        (_, BodyKind::Json) if is_rpc() => PingReply::Mcp,
+        (_, BodyKind::Json) => PingReply::Other(format!("it answered {status} with JSON that is no JSON-RPC")),
+        (_, BodyKind::Other) => match text(&CONTENT_TYPE) {
+            Some(kind) => PingReply::Other(format!("it answered {status} with {kind}")),
+            None => PingReply::Other(format!("it answered {status}")),
         },
     }
 }

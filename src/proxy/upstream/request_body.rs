@@ -60,7 +60,7 @@ pub(in crate::proxy) struct Mark {
     /// Whether there is something to be sent: a client that uploads may take its time.
     offered: AtomicBool,
     begun: AtomicBool,
-    /// The body until then, if all of it is here. No longer, so that a large one gives its place back once it is sent.
+    /// The body until then, if all of it is here. No longer, so that a large one gives its slot back once it is sent.
     bytes: Mutex<Option<Bytes>>,
 }
 
@@ -125,8 +125,8 @@ impl Progress {
         }
     }
 
-    /// Takes note that the request no longer holds a place at its upstream, for which a client must send at a rate.
-    pub(in crate::proxy) fn give_up_place(&self) {
+    /// Takes note that the request no longer holds a slot of its upstream, for which a client must send at a rate.
+    pub(in crate::proxy) fn give_up_slot(&self) {
         self.has_place.store(false, Relaxed);
     }
 }
@@ -219,7 +219,7 @@ impl Upload {
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
-                    // DS-02: nobody keeps a place that others wait for by sending next to nothing. The time in which the
+                    // DS-02: nobody keeps a slot that others wait for by sending next to nothing. The time in which the
                     // upstream takes nothing does not count, since nothing is asked of the client then.
                     if !self.progress.has_place.load(Relaxed) {
                         self.paced.waive_rate();

@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::probe::{Heard, Probe};
+use super::probe::{PingReply, Probe};
 use crate::oauth::clean_name;
 
 /// For revisions with a handshake.
@@ -33,7 +33,7 @@ impl Probe<'_> {
     /// Asks the server at this path for its title.
     pub(in crate::proxy) async fn title(&self, target: &PathAndQuery) -> Option<String> {
         for (message, headers) in [(INITIALIZE, &[][..]), (DISCOVER, &OF_DISCOVER)] {
-            if let Ok((Heard::Mcp, content)) = self.send(target, message, headers).await
+            if let Ok((PingReply::Mcp, content)) = self.send(target, message, headers).await
                 && let Some(title) = title_in(&content)
             {
                 return Some(title);

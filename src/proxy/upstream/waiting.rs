@@ -11,7 +11,7 @@ use hyper::client::conn::TrySendError;
 use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::lease::{Answered, Lease};
+use super::lease::{Lease, LeasedResponse};
 use super::request_body::{Outgoing, Progress};
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::rejection::Rejection;
@@ -70,7 +70,7 @@ impl Waiting {
         too_slow(self.configured)
     }
 
-    pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Rejection>> {
+    pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<LeasedResponse, Rejection>> {
         let answer = match self.sent.as_mut().poll(cx) {
             Poll::Ready(answer) => answer,
             Poll::Pending => {
@@ -231,7 +231,7 @@ fn is_reset(error: &hyper::Error) -> bool {
 }
 
 /// UP-05: an answer beyond the limits is none, and its connection goes with it.
-pub(in crate::proxy) fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<Answered, Unanswered> {
+pub(in crate::proxy) fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<LeasedResponse, Unanswered> {
     let fields = response.headers().len();
     if fields > MAX_FIELDS {
         return Err(Fault::new(Cause::TooLarge, format!("an answer with {fields} header fields")).into());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::message::{Answer, LONGEST, Question, VERSION, at, line};
+use super::message::{CommandReply, CommandRequest, LONGEST, VERSION, at, line};
 use crate::data_dir::COMMAND_SOCKET;
 use crate::issuer::{Withdrawal, Withdrawn};
 use crate::oauth::TenantId;
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// What became of a question to the running server.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum CommandOutcome {
     /// It is done and stored.
     Done(Withdrawn),
     /// It is in force, and the server will store it when it can.
@@ -36,25 +36,27 @@ pub enum Asked {
 
 /// Asks the server that runs on a data folder to take access away. Blocks for 12 seconds at most.
 #[must_use]
-pub fn ask(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> Asked {
+pub fn ask(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal) -> CommandOutcome {
     match exchange(data_dir, tenant, deed, Instant::now() + LONGEST_WAIT) {
-        Ok(Answer::Done(withdrawn)) => Asked::Done(withdrawn),
-        Ok(Answer::NotStored) => Asked::NotStored,
-        Ok(Answer::Refused(why)) => Asked::Refused(why),
-        Ok(Answer::Failed(why)) => Asked::Failed(why),
+        Ok(CommandReply::Done(withdrawn)) => CommandOutcome::Done(withdrawn),
+        Ok(CommandReply::NotStored) => CommandOutcome::NotStored,
+        Ok(CommandReply::Refused(why)) => CommandOutcome::Refused(why),
+        Ok(CommandReply::Failed(why)) => CommandOutcome::Failed(why),
         // Refused: the socket of a server that was killed.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Asked::NoServer,
-        Err(error) => Asked::Failed(error.to_string()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            CommandOutcome::NoServer
+        }
+        Err(error) => CommandOutcome::Failed(error.to_string()),
     }
 }
 
-fn exchange(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal, until: Instant) -> io::Result<Answer> {
+fn exchange(data_dir: &Path, tenant: &TenantId, deed: &Withdrawal, until: Instant) -> io::Result<CommandReply> {
     // Whoever owns the folder could lead root elsewhere by a link.
     if !std::fs::symlink_metadata(data_dir.join(COMMAND_SOCKET))?.file_type().is_socket() {
         return Err(io::Error::other(format!("{COMMAND_SOCKET} is no socket")));
     }
     let mut stream = Limited { stream: at(data_dir, COMMAND_SOCKET, |path| connect(path, until))?, until };
-    let question = Question { version: VERSION, tenant: tenant.as_str().to_owned(), withdraw: deed.clone() };
+    let question = CommandRequest { version: VERSION, tenant: tenant.as_str().to_owned(), withdraw: deed.clone() };
     stream.write_all(&line(&question)?)?;
     let mut answer = Vec::new();
     BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut answer)?;
@@ -133,7 +135,7 @@ mod tests {
     }
 
     /// Accepts one connection, and answers what comes with `said`.
-    fn answered(folder: &Path, said: &'static str) -> Asked {
+    fn answered(folder: &Path, said: &'static str) -> CommandOutcome {
         let listener = at(folder, COMMAND_SOCKET, |path| std::os::unix::net::UnixListener::bind(path)).unwrap();
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -156,20 +158,20 @@ mod tests {
     fn a_command_believes_only_what_it_understands() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        assert_eq!(ask(at, &TenantId::default(), &deed()), Asked::NoServer);
-        assert_eq!(answered(at, "{\"done\":\"done\"}\n"), Asked::Done(Withdrawn::Done));
-        assert_eq!(answered(at, "\"not_stored\"\n"), Asked::NotStored);
-        assert_eq!(answered(at, "{\"refused\":\"no account\"}\n"), Asked::Refused("no account".to_owned()));
+        assert_eq!(ask(at, &TenantId::default(), &deed()), CommandOutcome::NoServer);
+        assert_eq!(answered(at, "{\"done\":\"done\"}\n"), CommandOutcome::Done(Withdrawn::Done));
+        assert_eq!(answered(at, "\"not_stored\"\n"), CommandOutcome::NotStored);
+        assert_eq!(answered(at, "{\"refused\":\"no account\"}\n"), CommandOutcome::Refused("no account".to_owned()));
         for said in ["", "{}", "{\"done\":\"done\",\"more\":1}\n", "{\"done\":\"do"] {
             let answer = answered(at, said);
-            assert!(matches!(answer, Asked::Failed(_)), "{said}: {answer:?}");
+            assert!(matches!(answer, CommandOutcome::Failed(_)), "{said}: {answer:?}");
         }
         // Left behind by a server that was killed; and what is no socket.
         drop(std::os::unix::net::UnixListener::bind(at.join(COMMAND_SOCKET)).unwrap());
-        assert_eq!(ask(at, &TenantId::default(), &deed()), Asked::NoServer);
+        assert_eq!(ask(at, &TenantId::default(), &deed()), CommandOutcome::NoServer);
         std::fs::remove_file(at.join(COMMAND_SOCKET)).unwrap();
         std::os::unix::fs::symlink("/run/elsewhere", at.join(COMMAND_SOCKET)).unwrap();
-        assert!(matches!(ask(at, &TenantId::default(), &deed()), Asked::Failed(_)));
+        assert!(matches!(ask(at, &TenantId::default(), &deed()), CommandOutcome::Failed(_)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ const LONGEST_PATH: usize = 107;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Question {
+pub(super) struct CommandRequest {
     pub(super) version: u32,
     pub(super) tenant: String,
     pub(super) withdraw: Withdrawal,
@@ -25,7 +25,7 @@ pub(super) struct Question {
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Answer {
+pub(super) enum CommandReply {
     Done(Withdrawn),
     NotStored,
     Refused(String),

@@ -11,6 +11,6 @@ mod message;
 mod place;
 mod serve;
 
-pub use ask::{Asked, ask};
+pub use ask::{CommandOutcome, ask};
 pub(super) use place::SocketPlace;
 pub(super) use serve::{CommandHandler, run};

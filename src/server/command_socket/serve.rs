@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
-use super::message::{Answer, LONGEST, Question, VERSION, line};
+use super::message::{CommandReply, CommandRequest, LONGEST, VERSION, line};
 use super::place::{CommandSocket, SocketPlace};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -102,18 +102,21 @@ const fn is_heard(peer: u32, ours: u32) -> bool {
 }
 
 impl CommandHandler {
-    async fn answer(&self, asked: &[u8]) -> Answer {
-        let question: Question = match serde_json::from_slice(asked) {
+    async fn answer(&self, asked: &[u8]) -> CommandReply {
+        let question: CommandRequest = match serde_json::from_slice(asked) {
             Ok(question) => question,
             Err(error) => {
-                return Answer::Failed(format!("the running server does not understand the question: {error}"));
+                return CommandReply::Failed(format!("the running server does not understand the question: {error}"));
             }
         };
         if question.version != VERSION {
-            return Answer::Failed(format!("the running server speaks version {VERSION}, not {}", question.version));
+            return CommandReply::Failed(format!(
+                "the running server speaks version {VERSION}, not {}",
+                question.version
+            ));
         }
         let Some(tenant) = TenantId::parse(&question.tenant) else {
-            return Answer::Failed("the running server knows no such tenant".to_owned());
+            return CommandReply::Failed("the running server knows no such tenant".to_owned());
         };
         let administration = Administration::new(
             Arc::clone(&self.store),
@@ -126,11 +129,11 @@ impl CommandHandler {
         match administration.withdraw(&question.withdraw).await {
             Ok(withdrawn) => {
                 self.cache.apply_stored().await;
-                Answer::Done(withdrawn)
+                CommandReply::Done(withdrawn)
             }
-            Err(AdministrationError::Store(StoreError::NotStored)) => Answer::NotStored,
-            Err(AdministrationError::Store(error)) => Answer::Failed(error.to_string()),
-            Err(refused) => Answer::Refused(refused.to_string()),
+            Err(AdministrationError::Store(StoreError::NotStored)) => CommandReply::NotStored,
+            Err(AdministrationError::Store(error)) => CommandReply::Failed(error.to_string()),
+            Err(refused) => CommandReply::Refused(refused.to_string()),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::activity::Activity;
-use super::refused::Refused;
+use super::refused::RecentRefusals;
 use super::table::{Member, Reclaimed, Table};
 use crate::config::Limits;
 use crate::network::host;
@@ -25,12 +25,12 @@ pub(in crate::server) struct Admission {
     open: AtomicUsize,
     none_left: Notify,
     metrics: Arc<Metrics>,
-    refused: Refused,
+    refused: RecentRefusals,
 }
 
 /// A place that a connection holds while it lives, unless it is reclaimed.
 #[derive(Debug)]
-pub(in crate::server) struct Permit {
+pub(in crate::server) struct ConnectionSlot {
     admission: Arc<Admission>,
     number: u64,
     activity: Arc<Activity>,
@@ -43,7 +43,7 @@ impl Admission {
             open: AtomicUsize::new(0),
             none_left: Notify::new(),
             metrics,
-            refused: Refused::default(),
+            refused: RecentRefusals::default(),
         }
     }
 
@@ -55,7 +55,7 @@ impl Admission {
         self: &Arc<Self>,
         address: Option<IpAddr>,
         limits: &Limits,
-    ) -> Result<Permit, ServerEvent> {
+    ) -> Result<ConnectionSlot, ServerEvent> {
         let activity = Arc::new(Activity::new());
         let mut table = self.lock();
         let is_known = table.is_known(address);
@@ -66,7 +66,7 @@ impl Admission {
         table.insert(number, Member { activity: Arc::clone(&activity), address, is_known });
         drop(table);
         self.open.fetch_add(1, SeqCst);
-        Ok(Permit { admission: Arc::clone(self), number, activity })
+        Ok(ConnectionSlot { admission: Arc::clone(self), number, activity })
     }
 
     /// Counts a connection that a bound has refused, and says so in the log. `address` is where it comes from.
@@ -100,7 +100,7 @@ impl Admission {
     }
 }
 
-impl Permit {
+impl ConnectionSlot {
     /// Returns what the connection is doing.
     pub(in crate::server) fn activity(&self) -> &Arc<Activity> {
         &self.activity
@@ -137,7 +137,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.admission.lock().remove(self.number);
         if self.admission.open.fetch_sub(1, SeqCst) == 1 {
@@ -154,7 +154,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Admission, Permit};
+    use super::{Admission, ConnectionSlot};
     use crate::config::{Config, Limits, Overrides};
     use crate::telemetry::{Exposition, Metrics, ServerEvent};
 
@@ -180,7 +180,7 @@ mod tests {
             Self { admission, metrics, limits: limits(all, site, address), time: Instant::now() }
         }
 
-        fn open(&mut self, address: &str) -> Result<Permit, ServerEvent> {
+        fn open(&mut self, address: &str) -> Result<ConnectionSlot, ServerEvent> {
             let address = address.parse::<IpAddr>().unwrap();
             let permit = self.admission.admit(Some(address), &self.limits)?;
             self.time += Duration::from_millis(1);
@@ -189,7 +189,7 @@ mod tests {
         }
 
         /// Opens connections from as many sites.
-        fn fill(&mut self, count: usize) -> Vec<Permit> {
+        fn fill(&mut self, count: usize) -> Vec<ConnectionSlot> {
             (0..count).map(|n| self.open(&format!("10.{}.{}.1", n / 256, n % 256)).unwrap()).collect()
         }
 
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    fn gone(permits: &[Permit]) -> Vec<usize> {
+    fn gone(permits: &[ConnectionSlot]) -> Vec<usize> {
         permits.iter().enumerate().filter(|(_, p)| p.activity().is_reclaimed()).map(|(n, _)| n).collect()
     }
 
@@ -270,7 +270,7 @@ mod tests {
     fn ds_05_strangers_leave_a_share_to_those_who_have_shown_a_good_token() {
         let mut world = World::new(20, 20, 20);
         let known = [world.open("192.0.2.1").unwrap(), world.open("192.0.2.1").unwrap()];
-        known.iter().for_each(Permit::mark_known);
+        known.iter().for_each(ConnectionSlot::mark_known);
         let strangers = world.fill(100);
         assert!(gone(&known).is_empty(), "they were idle for longer than anybody");
         assert_eq!(gone(&strangers).len(), 100 - 18);

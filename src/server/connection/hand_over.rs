@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use super::admission::Permit;
+use super::admission::ConnectionSlot;
 use crate::server::worker::{OpenConnection, Worker};
 
 /// Connections on their way to one worker. A worker that has so many to begin is overloaded.
@@ -15,7 +15,7 @@ const ON_THE_WAY: usize = 256;
 pub(in crate::server) struct Accepted {
     pub(in crate::server) stream: std::net::TcpStream,
     pub(in crate::server) peer: SocketAddr,
-    pub(in crate::server) permit: Permit,
+    pub(in crate::server) permit: ConnectionSlot,
     pub(in crate::server) counted: OpenConnection,
 }
 

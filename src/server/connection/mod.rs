@@ -28,7 +28,7 @@ use super::worker::Worker;
 use crate::web::GoOn;
 use crate::web::peer::Origin;
 use activity::Activity;
-use admission::Permit;
+use admission::ConnectionSlot;
 use stream::Progress;
 
 /// What is known of a connection, for its requests.
@@ -41,7 +41,7 @@ pub(super) struct Connection {
     /// The TLS server name, if the client sent one.
     pub(super) server_name: Option<String>,
     pub(super) activity: Arc<Activity>,
-    permit: Permit,
+    permit: ConnectionSlot,
     /// HTTP/2 only: the progress of the stream whose request was just begun, on its way to its task.
     pub(super) begun: Mutex<Option<Arc<Progress>>>,
     /// HTTP/2 only: told when a request waits for a body that its client may hold back.
@@ -50,7 +50,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection whose peer is known and whose TLS, if any, is set up.
-    pub(super) fn new(worker: Arc<Worker>, permit: Permit, peer: IpAddr, server_name: Option<String>) -> Self {
+    pub(super) fn new(worker: Arc<Worker>, permit: ConnectionSlot, peer: IpAddr, server_name: Option<String>) -> Self {
         let forwarded_for = Origin { address: peer, proxies: Vec::new() }.forwarded_for();
         Self {
             worker,

@@ -26,9 +26,9 @@ const KEYS: [(ServerEvent, &str); 3] = [
 
 /// The sites that had a line of late.
 #[derive(Debug, Default)]
-pub(super) struct Refused(Mutex<HashMap<IpAddr, Instant>>);
+pub(super) struct RecentRefusals(Mutex<HashMap<IpAddr, Instant>>);
 
-impl Refused {
+impl RecentRefusals {
     /// Says that a connection from `address` was refused, unless its site has a line already.
     pub(super) fn tell(&self, event: ServerEvent, address: IpAddr) {
         let key = KEYS.iter().find(|(of, _)| *of == event).map(|(_, key)| *key);
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn ds_05_a_site_has_one_line_a_minute_and_all_of_them_together_sixty() {
-        let (refused, now) = (Refused::default(), Instant::now());
+        let (refused, now) = (RecentRefusals::default(), Instant::now());
         let told = |n: u32, now| refused.is_worth_a_line(IpAddr::from(n.to_be_bytes()), now);
         assert!(told(0x0a00_0001, now) && !told(0x0a00_0001, now) && !told(0x0a00_00ff, now + MINUTE / 2));
         assert_eq!((1..1000_u32).filter(|n| told(0x0a00_0001 + (n << 8), now)).count(), MOST - 1);

@@ -29,7 +29,7 @@ pub(super) struct Table {
     pub(super) known: Group,
     pub(super) hosts: HashMap<IpAddr, Group>,
     pub(super) sites: HashMap<IpAddr, Group>,
-    pub(super) familiar: Familiar,
+    pub(super) familiar: KnownAddresses,
 }
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) struct Member {
 
 /// Addresses where a good token was shown.
 #[derive(Debug, Default)]
-pub(super) struct Familiar {
+pub(super) struct KnownAddresses {
     hosts: HashMap<IpAddr, Instant>,
     /// When each was remembered, in that order.
     order: VecDeque<(Instant, IpAddr)>,
@@ -155,7 +155,7 @@ fn size(groups: &HashMap<IpAddr, Group>, key: &IpAddr) -> usize {
     groups.get(key).map_or(0, Group::len)
 }
 
-impl Familiar {
+impl KnownAddresses {
     fn has(&self, host: IpAddr, now: Instant) -> bool {
         self.hosts.get(&host).is_some_and(|at| now.duration_since(*at) < REMEMBERED)
     }
@@ -182,11 +182,11 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Familiar, MOST_REMEMBERED, REMEMBERED};
+    use super::{KnownAddresses, MOST_REMEMBERED, REMEMBERED};
 
     #[test]
     fn familiar_addresses_are_few_and_forgotten_after_a_day() {
-        let (mut familiar, now) = (Familiar::default(), Instant::now());
+        let (mut familiar, now) = (KnownAddresses::default(), Instant::now());
         let host = |n: u32| IpAddr::from(n.to_be_bytes());
         (0..=20_000).for_each(|n| familiar.remember(host(n), now));
         assert_eq!((familiar.hosts.len(), familiar.order.len()), (MOST_REMEMBERED, MOST_REMEMBERED));

@@ -15,12 +15,12 @@ use super::fault;
 use super::folder_lock::FolderLock;
 use super::operation::Operation;
 use super::readers::Job;
-use super::worker::Worker;
+use super::worker::WriterThread;
 use crate::store::embedded::rows::audit;
 use crate::store::embedded::rows::row::execute;
 use crate::store::{Result, StoreError};
 
-impl Worker {
+impl WriterThread {
     /// Begins a transaction, in place of one that is open, with all that is in force and not stored.
     pub(super) fn begin_with_unstored(&mut self) -> Result<()> {
         self.roll_back();

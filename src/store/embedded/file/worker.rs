@@ -33,7 +33,7 @@ pub(super) enum Request {
 }
 
 /// The thread's own side.
-pub(super) struct Worker {
+pub(super) struct WriterThread {
     pub(super) db: Connection,
     pub(super) disk: Disk,
     pub(super) figures: Arc<Figures>,
@@ -44,7 +44,7 @@ pub(super) struct Worker {
     pub(super) broken: Option<StoreError>,
 }
 
-impl Worker {
+impl WriterThread {
     pub(super) fn new(db: Connection, disk: Disk, figures: Arc<Figures>, listener: Arc<Listener>) -> Self {
         Self { db, disk, figures, unstored: Unstored::new(listener), later: Vec::new(), broken: None }
     }

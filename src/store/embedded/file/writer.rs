@@ -16,7 +16,7 @@ use super::figures::Figures;
 use super::operation::{EndedBy, Pending, Plain, Work};
 use super::readers::job;
 use super::unstored::Listener;
-use super::worker::{Request, Worker};
+use super::worker::{Request, WriterThread};
 use crate::store::{Result, StoreError, StoreStats, TellUnstored};
 
 /// Operations that may wait: some seconds' worth on a slow disk. Beyond that the caller is told at once.
@@ -38,7 +38,7 @@ impl Writer {
         let (queue, waiting) = sync_channel(QUEUE);
         let figures = Arc::new(Figures::default());
         let listener = Arc::new(Listener::default());
-        let mut worker = Worker::new(db, disk, Arc::clone(&figures), Arc::clone(&listener));
+        let mut worker = WriterThread::new(db, disk, Arc::clone(&figures), Arc::clone(&listener));
         let alarm = Alarm(Arc::clone(&figures));
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             worker.run(&waiting);

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::Method;
 use http::uri::PathAndQuery;
 
-use super::lease::Answered;
-use super::pool::On;
+use super::lease::LeasedResponse;
+use super::pool::ConnectionChoice;
 use super::redirect;
 use super::request_body::Outgoing;
 use super::waiting::Unanswered;
@@ -17,7 +17,7 @@ use crate::proxy::route::Route;
 pub(in crate::proxy) const LARGEST_KEPT: usize = 4 * 1024;
 
 /// What is kept of a request.
-pub(in crate::proxy) struct Again {
+pub(in crate::proxy) struct KeptRequest {
     body: Kept,
     /// Whether a second one changes nothing (RFC 9110 9.2.2).
     is_idempotent: bool,
@@ -33,7 +33,7 @@ enum Kept {
     Gone,
 }
 
-impl Again {
+impl KeptRequest {
     /// Keeps a message that was read. `only_reads` says that none in it changes anything.
     pub(in crate::proxy) fn of_message(route: &Route, body: &Bytes, only_reads: bool) -> Self {
         let is_kept = body.len() <= LARGEST_KEPT || route.moved.has_happened();
@@ -55,7 +55,7 @@ impl Again {
         &mut self,
         route: &Route,
         asked: &PathAndQuery,
-        sent: Result<Answered, Unanswered>,
+        sent: Result<LeasedResponse, Unanswered>,
     ) -> Step {
         match sent {
             Ok((response, lease)) => {
@@ -64,7 +64,7 @@ impl Again {
                 match (to, self.body()) {
                     (Some(target), Some(body)) if self.redirects > 0 => {
                         self.redirects -= 1;
-                        Step::Send(Next { on: On::Any, target, body, before: Some((response, lease)) })
+                        Step::Send(Next { on: ConnectionChoice::Any, target, body, before: Some((response, lease)) })
                     }
                     (_, _) => Step::Done(Ok((response, lease))),
                 }
@@ -85,7 +85,7 @@ impl Again {
 
     fn retry(&mut self, asked: &PathAndQuery, body: Outgoing) -> Step {
         self.retries -= 1;
-        Step::Send(Next { on: On::New, target: asked.clone(), body, before: None })
+        Step::Send(Next { on: ConnectionChoice::New, target: asked.clone(), body, before: None })
     }
 
     fn body(&self) -> Option<Outgoing> {
@@ -104,14 +104,14 @@ fn whole(bytes: Bytes) -> Outgoing {
 /// What is done next.
 pub(in crate::proxy) enum Step {
     Send(Next),
-    Done(Result<Answered, Unanswered>),
+    Done(Result<LeasedResponse, Unanswered>),
 }
 
 /// How a request is sent once more.
 pub(in crate::proxy) struct Next {
-    pub(in crate::proxy) on: On,
+    pub(in crate::proxy) on: ConnectionChoice,
     pub(in crate::proxy) target: PathAndQuery,
     pub(in crate::proxy) body: Outgoing,
     /// The redirect that is followed, whose connection can serve again.
-    pub(in crate::proxy) before: Option<Answered>,
+    pub(in crate::proxy) before: Option<LeasedResponse>,
 }

@@ -1,4 +1,4 @@
-//! `Places`: a bounded number of something scarce, shared out between users. No user holds more of them than are left
+//! `FairSlots`: a bounded number of something scarce, shared out between users. No user holds more of them than are left
 //! for the others, and users who wait are served in turns.
 
 use std::collections::{HashMap, VecDeque};
@@ -8,18 +8,18 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::budget::Budget;
+use super::budget::UserBudget;
 use super::rejection::Rejection;
 use crate::sync::lock;
 
-/// The places of one worker.
-pub(super) struct Places {
+/// The slots of one worker.
+pub(super) struct FairSlots {
     state: Mutex<State>,
 }
 
-/// A place, until it is dropped.
-pub(super) struct Place {
-    places: Arc<Places>,
+/// A slot, held until this is dropped.
+pub(super) struct FairSlot {
+    slots: Arc<FairSlots>,
     user: usize,
 }
 
@@ -28,7 +28,7 @@ struct State {
     /// How many more requests may wait.
     room: usize,
     next_ticket: u64,
-    /// Users who hold places or wait for one, by the address of their budget, which each tally keeps alive.
+    /// Users who hold slots or wait for one, by the address of their budget, which each tally keeps alive.
     users: HashMap<usize, Tally>,
     /// Users who wait, the one to be served next first.
     turns: VecDeque<usize>,
@@ -38,47 +38,56 @@ struct State {
 struct Tally {
     held: usize,
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
-    _budget: Arc<Budget>,
+    _budget: Arc<UserBudget>,
 }
 
-/// A request that waits. Dropping it leaves the queue, or gives the place back if it was granted meanwhile.
+/// A request that waits. Dropping it leaves the queue, or gives the slot back if it was granted meanwhile.
 struct Ticket {
-    places: Arc<Places>,
+    slots: Arc<FairSlots>,
     user: usize,
     number: u64,
     granted: oneshot::Receiver<()>,
     taken: bool,
 }
 
-impl Places {
-    /// Makes `total` places, for which at most `waiting` requests wait at a time.
+impl FairSlots {
+    /// Makes `total` slots, for which at most `waiting` requests wait at a time.
     pub(super) fn new(total: usize, waiting: usize) -> Arc<Self> {
         let state =
             State { free: total, room: waiting, next_ticket: 0, users: HashMap::default(), turns: VecDeque::default() };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// Takes a place for a request of the user with this budget; waits for one if none is free or the user has a full share.
+    /// Takes a slot for a request of the user with this budget; waits if none is free or the user has a full share.
     ///
     /// # Errors
-    /// `Overloaded` when no place has become free within `patience`, or too many wait already; `TooManyAtOnce` when
-    /// there are places but the user holds as many as are left for others.
-    pub(super) async fn take(self: &Arc<Self>, budget: &Arc<Budget>, patience: Duration) -> Result<Place, Rejection> {
+    /// `Overloaded` when no slot has become free within `patience`, or too many wait already; `TooManyAtOnce` when
+    /// there are slots but the user holds as many as are left for others.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        budget: &Arc<UserBudget>,
+        patience: Duration,
+    ) -> Result<FairSlot, Rejection> {
         let user = Arc::as_ptr(budget).addr();
         if self.lock().try_take(user, budget) {
-            return Ok(Place { places: Arc::clone(self), user });
+            return Ok(FairSlot { slots: Arc::clone(self), user });
         }
         // Boxed: a request that need not wait does not carry the room for it.
         Box::pin(self.wait(user, budget, patience)).await
     }
 
-    async fn wait(self: &Arc<Self>, user: usize, budget: &Arc<Budget>, patience: Duration) -> Result<Place, Rejection> {
+    async fn wait(
+        self: &Arc<Self>,
+        user: usize,
+        budget: &Arc<UserBudget>,
+        patience: Duration,
+    ) -> Result<FairSlot, Rejection> {
         let (number, granted) = self.lock().join(user, budget)?;
-        let mut ticket = Ticket { places: Arc::clone(self), user, number, granted, taken: false };
+        let mut ticket = Ticket { slots: Arc::clone(self), user, number, granted, taken: false };
         match timeout(patience, &mut ticket.granted).await {
             Ok(Ok(())) => {
                 ticket.taken = true;
-                Ok(Place { places: Arc::clone(self), user })
+                Ok(FairSlot { slots: Arc::clone(self), user })
             }
             Ok(Err(_)) => Err(Rejection::Internal),
             Err(_) => Err(self.lock().refusal()),
@@ -90,15 +99,15 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for FairSlot {
     fn drop(&mut self) {
-        self.places.lock().give_back(self.user);
+        self.slots.lock().give_back(self.user);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.places.lock();
+        let mut state = self.slots.lock();
         if !state.leave(self.user, self.number) && !self.taken {
             state.give_back(self.user);
         }
@@ -106,13 +115,13 @@ impl Drop for Ticket {
 }
 
 impl State {
-    fn tally(&mut self, user: usize, budget: &Arc<Budget>) -> &mut Tally {
+    fn tally(&mut self, user: usize, budget: &Arc<UserBudget>) -> &mut Tally {
         let new = || Tally { held: 0, waiting: VecDeque::new(), _budget: Arc::clone(budget) };
         self.users.entry(user).or_insert_with(new)
     }
 
-    /// Takes a place, unless the user has a full share. Whoever waits has a full share, or would have been served.
-    fn try_take(&mut self, user: usize, budget: &Arc<Budget>) -> bool {
+    /// Takes a slot, unless the user has a full share. Whoever waits has a full share, or would have been served.
+    fn try_take(&mut self, user: usize, budget: &Arc<UserBudget>) -> bool {
         let free = self.free;
         if free == 0 {
             return false;
@@ -126,7 +135,7 @@ impl State {
         true
     }
 
-    fn join(&mut self, user: usize, budget: &Arc<Budget>) -> Result<(u64, oneshot::Receiver<()>), Rejection> {
+    fn join(&mut self, user: usize, budget: &Arc<UserBudget>) -> Result<(u64, oneshot::Receiver<()>), Rejection> {
         let (room, number) = (self.room, self.next_ticket);
         let waiting = self.users.get(&user).map_or(0, |tally| tally.waiting.len());
         if waiting >= room {
@@ -142,7 +151,7 @@ impl State {
         Ok((number, granted))
     }
 
-    /// Leaves the queue; false if the request waits no more, because it was granted a place.
+    /// Leaves the queue; false if the request waits no more, because it was granted a slot.
     fn leave(&mut self, user: usize, number: u64) -> bool {
         let Some(tally) = self.users.get_mut(&user) else { return false };
         let Some(at) = tally.waiting.iter().position(|(other, _)| *other == number) else { return false };
@@ -164,7 +173,7 @@ impl State {
         while self.grant_next() {}
     }
 
-    /// Grants a place to the user whose turn it is among those without a full share.
+    /// Grants a slot to the user whose turn it is among those without a full share.
     fn grant_next(&mut self) -> bool {
         let (users, free) = (&self.users, self.free);
         let is_next = |user: &usize| users.get(user).is_some_and(|tally| tally.held < free);
@@ -177,7 +186,7 @@ impl State {
         }
         self.free -= 1;
         self.room += 1;
-        // A request that leaves in this moment finds that it was granted the place, and gives it back.
+        // A request that leaves in this moment finds that it was granted the slot, and gives it back.
         let _left = grant.send(());
         true
     }
@@ -200,111 +209,111 @@ mod tests {
 
     use futures_util::future::{FutureExt, select_all};
 
-    use super::super::budget::{Budget, Budgets};
-    use super::{Place, Places};
+    use super::super::budget::{UserBudget, UserBudgets};
+    use super::{FairSlot, FairSlots};
     use crate::proxy::rejection::Rejection;
 
     const AT_ONCE: Duration = Duration::ZERO;
     const LONG: Duration = Duration::from_secs(3600);
 
-    fn users<const N: usize>() -> [Arc<Budget>; N] {
-        let budgets = Budgets::new(&crate::proxy::budget::tests::rates());
+    fn users<const N: usize>() -> [Arc<UserBudget>; N] {
+        let budgets = UserBudgets::new(&crate::proxy::budget::tests::rates());
         std::array::from_fn(|n| budgets.of(&crate::proxy::budget::tests::principal(n)))
     }
 
-    /// How many places are free, how many more may wait, how many users are known.
-    fn counts(places: &Places) -> (usize, usize, usize) {
-        let state = places.lock();
+    /// How many slots are free, how many more may wait, how many users are known.
+    fn counts(slots: &FairSlots) -> (usize, usize, usize) {
+        let state = slots.lock();
         assert_eq!(state.turns.len(), state.users.values().filter(|tally| !tally.waiting.is_empty()).count());
         (state.free, state.room, state.users.len())
     }
 
-    /// Takes places until no more are given; how many, and why not more.
-    async fn fill(places: &Arc<Places>, user: &Arc<Budget>) -> (Vec<Place>, Rejection) {
+    /// Takes slots until no more are given; how many, and why not more.
+    async fn fill(slots: &Arc<FairSlots>, user: &Arc<UserBudget>) -> (Vec<FairSlot>, Rejection) {
         let mut held = Vec::new();
         loop {
-            match places.take(user, AT_ONCE).await {
-                Ok(place) => held.push(place),
+            match slots.take(user, AT_ONCE).await {
+                Ok(slot) => held.push(slot),
                 Err(rejection) => return (held, rejection),
             }
         }
     }
 
     #[tokio::test]
-    async fn no_user_holds_more_places_than_are_left_for_others() {
+    async fn no_user_holds_more_slots_than_are_left_for_others() {
         for (total, shares) in [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [2, 1, 0]), (16, [8, 4, 2]), (512, [256, 128, 64])]
         {
-            let places = Places::new(total, 4 * total);
+            let slots = FairSlots::new(total, 4 * total);
             let users = users::<3>();
             let mut held = Vec::new();
             for (user, share) in users.iter().zip(shares) {
-                let (taken, rejection) = fill(&places, user).await;
+                let (taken, rejection) = fill(&slots, user).await;
                 assert_eq!(taken.len(), share, "of {total}");
-                let left = places.lock().free;
+                let left = slots.lock().free;
                 assert_eq!(matches!(rejection, Rejection::TooManyAtOnce), left > 0, "{rejection:?}, {left} left");
                 held.push(taken);
             }
             drop(held);
-            assert_eq!(counts(&places), (total, 4 * total, 0));
+            assert_eq!(counts(&slots), (total, 4 * total, 0));
         }
     }
 
     #[tokio::test]
     async fn users_who_wait_are_served_in_turns() {
-        let places = Places::new(1, 100);
+        let slots = FairSlots::new(1, 100);
         let [greedy, other, third] = users();
-        let first = places.take(&third, LONG).await.unwrap();
+        let first = slots.take(&third, LONG).await.unwrap();
         let asked = [("g1", &greedy), ("g2", &greedy), ("g3", &greedy), ("o1", &other), ("o2", &other)];
-        let mut waiting: Vec<_> = asked.iter().map(|(name, user)| (*name, Box::pin(places.take(user, LONG)))).collect();
+        let mut waiting: Vec<_> = asked.iter().map(|(name, user)| (*name, Box::pin(slots.take(user, LONG)))).collect();
         for (name, request) in &mut waiting {
             assert!(request.now_or_never().is_none(), "{name}");
         }
         drop(first);
         let mut served = Vec::new();
         while !waiting.is_empty() {
-            let (name, place) = select_all(waiting.iter_mut().map(|(name, r)| r.map(|place| (*name, place)))).await.0;
+            let (name, slot) = select_all(waiting.iter_mut().map(|(name, r)| r.map(|slot| (*name, slot)))).await.0;
             waiting.retain(|(other, _)| *other != name);
             served.push(name);
-            drop(place.unwrap());
+            drop(slot.unwrap());
         }
         assert_eq!(served, ["g1", "o1", "g2", "o2", "g3"]);
-        assert_eq!(counts(&places), (1, 100, 0));
+        assert_eq!(counts(&slots), (1, 100, 0));
     }
 
     #[tokio::test]
-    async fn no_user_fills_the_queue_for_places() {
-        let places = Places::new(1, 8);
+    async fn no_user_fills_the_queue_for_slots() {
+        let slots = FairSlots::new(1, 8);
         let [holder, greedy, other] = users();
-        let _held = places.take(&holder, LONG).await.unwrap();
-        let mut waiting: Vec<_> = (0..8).map(|_| Box::pin(places.take(&greedy, LONG))).collect();
+        let _held = slots.take(&holder, LONG).await.unwrap();
+        let mut waiting: Vec<_> = (0..8).map(|_| Box::pin(slots.take(&greedy, LONG))).collect();
         let mut refused = 0;
         for request in &mut waiting {
             refused += usize::from(matches!(request.now_or_never(), Some(Err(Rejection::Overloaded))));
         }
         assert_eq!(refused, 4);
-        let mut late = Box::pin(places.take(&other, LONG));
+        let mut late = Box::pin(slots.take(&other, LONG));
         assert!((&mut late).now_or_never().is_none(), "there is room to wait");
         drop((waiting, late));
-        assert_eq!(counts(&places), (0, 8, 1));
+        assert_eq!(counts(&slots), (0, 8, 1));
     }
 
     #[tokio::test]
-    async fn a_request_that_leaves_gives_up_its_turn_or_its_place() {
-        let places = Places::new(1, 8);
+    async fn a_request_that_leaves_gives_up_its_turn_or_its_slot() {
+        let slots = FairSlots::new(1, 8);
         let [holder, leaver, stayer] = users();
-        let held = places.take(&holder, LONG).await.unwrap();
-        let mut leaving = Box::pin(places.take(&leaver, LONG));
-        let mut staying = Box::pin(places.take(&stayer, LONG));
+        let held = slots.take(&holder, LONG).await.unwrap();
+        let mut leaving = Box::pin(slots.take(&leaver, LONG));
+        let mut staying = Box::pin(slots.take(&stayer, LONG));
         assert!((&mut leaving).now_or_never().is_none() && (&mut staying).now_or_never().is_none());
         // Granted to the first, who leaves before he looks.
         drop(held);
         drop(leaving);
-        let place = staying.await.unwrap();
-        let mut leaving = Box::pin(places.take(&leaver, LONG));
+        let slot = staying.await.unwrap();
+        let mut leaving = Box::pin(slots.take(&leaver, LONG));
         assert!((&mut leaving).now_or_never().is_none());
         drop(leaving);
-        assert_eq!(counts(&places), (0, 8, 1));
-        drop(place);
-        assert_eq!(counts(&places), (1, 8, 0));
+        assert_eq!(counts(&slots), (0, 8, 1));
+        drop(slot);
+        assert_eq!(counts(&slots), (1, 8, 0));
     }
 }

@@ -12,10 +12,10 @@ use http::uri::PathAndQuery;
 use hyper::body::Incoming;
 
 use super::head;
-use super::head::Form;
-use super::refusals::Refusal;
+use super::head::BodyKind;
+use super::refusals::StreamRefusal;
+use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, Fault};
-use crate::proxy::places::Place;
 use crate::proxy::rejection::{INTERNAL_ERROR, Rejection, SESSION_NOT_FOUND};
 use crate::proxy::route::Route;
 use crate::proxy::upstream::lease::Lease;
@@ -31,9 +31,9 @@ pub(in crate::proxy) enum Flow {
 }
 
 /// A request whose client has a head already, and whose upstream has said nothing yet.
-pub(in crate::proxy) struct Late {
+pub(in crate::proxy) struct PendingAnswer {
     pub(in crate::proxy) waiting: Waiting,
-    pub(in crate::proxy) place: Option<Place>,
+    pub(in crate::proxy) slot: Option<FairSlot>,
     pub(in crate::proxy) route: Arc<Route>,
     pub(in crate::proxy) asked: PathAndQuery,
     /// For a GET: whose stream it is. `None` for a call.
@@ -41,72 +41,72 @@ pub(in crate::proxy) struct Late {
 }
 
 /// What has become of it.
-pub(in crate::proxy) enum Begun {
+pub(in crate::proxy) enum PendingOutcome {
     /// The answer is coming.
-    Answer(Incoming, Lease, Option<Place>, Flow),
+    Answer(Incoming, Lease, Option<FairSlot>, Flow),
     /// It is none that can be passed on.
-    Nothing(Nothing),
+    NoAnswer(NoAnswer),
     /// There is no stream.
     NoStream(Option<Fault>),
 }
 
 /// What a client gets instead of an answer.
-pub(in crate::proxy) enum Nothing {
+pub(in crate::proxy) enum NoAnswer {
     /// This error.
     Error(i32, String),
     /// The upstream's fault.
     Fault(Fault),
 }
 
-impl Late {
-    pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Begun> {
+impl PendingAnswer {
+    pub(in crate::proxy) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<PendingOutcome> {
         let (response, lease) = match ready!(self.waiting.poll(cx)) {
             Ok(answered) => answered,
-            Err(Rejection::Upstream(fault)) => return Poll::Ready(Begun::Nothing(Nothing::Fault(fault))),
+            Err(Rejection::Upstream(fault)) => return Poll::Ready(PendingOutcome::NoAnswer(NoAnswer::Fault(fault))),
             Err(other) => {
-                let error = Nothing::Error(INTERNAL_ERROR, other.description().to_owned());
-                return Poll::Ready(Begun::Nothing(error));
+                let error = NoAnswer::Error(INTERNAL_ERROR, other.description().to_owned());
+                return Poll::Ready(PendingOutcome::NoAnswer(error));
             }
         };
         let (head, body) = response.into_parts();
-        let place = self.place.take();
+        let slot = self.slot.take();
         Poll::Ready(match (self.judge(&head), &self.stream) {
             (Ok(Flow::Events), _) => {
-                lease.give_up_place();
-                Begun::Answer(body, lease, None, Flow::Events)
+                lease.give_up_slot();
+                PendingOutcome::Answer(body, lease, None, Flow::Events)
             }
-            (Ok(flow), _) => Begun::Answer(body, lease, place, flow),
-            (Err(nothing), None) => Begun::Nothing(nothing),
+            (Ok(flow), _) => PendingOutcome::Answer(body, lease, slot, flow),
+            (Err(nothing), None) => PendingOutcome::NoAnswer(nothing),
             (Err(nothing), Some(stream)) => self.refuse_stream(stream, &head, nothing),
         })
     }
 
     /// Judges the head, which the client does not get any more.
-    fn judge(&self, head: &Parts) -> Result<Flow, Nothing> {
-        head::judge(&self.route, &self.asked, head.status, &head.headers, true).map_err(Nothing::Fault)?;
+    fn judge(&self, head: &Parts) -> Result<Flow, NoAnswer> {
+        head::judge(&self.route, &self.asked, head.status, &head.headers, true).map_err(NoAnswer::Fault)?;
         let form = head::form(&head.headers);
         let is_plain = !head::is_encoded(&head.headers);
-        if matches!(form, Form::Events | Form::Json) && !is_plain {
+        if matches!(form, BodyKind::Events | BodyKind::Json) && !is_plain {
             let fault = Fault::new(Cause::CompressedStream, "it has a Content-Encoding other than identity");
-            return Err(Nothing::Fault(fault));
+            return Err(NoAnswer::Fault(fault));
         }
         let is_call = self.stream.is_none();
         match (head.status, form) {
-            (StatusCode::OK, Form::Events) => Ok(Flow::Events),
-            (status, Form::Json) if is_call && status.is_success() => Ok(Flow::Wrapped(self.route.call_timeout)),
-            (StatusCode::NOT_FOUND, _) => Err(Nothing::Error(SESSION_NOT_FOUND, "Session not found".to_owned())),
-            (status, _) => Err(Nothing::Error(INTERNAL_ERROR, format!("the upstream answered {status}"))),
+            (StatusCode::OK, BodyKind::Events) => Ok(Flow::Events),
+            (status, BodyKind::Json) if is_call && status.is_success() => Ok(Flow::Wrapped(self.route.call_timeout)),
+            (StatusCode::NOT_FOUND, _) => Err(NoAnswer::Error(SESSION_NOT_FOUND, "Session not found".to_owned())),
+            (status, _) => Err(NoAnswer::Error(INTERNAL_ERROR, format!("the upstream answered {status}"))),
         }
     }
 
     /// Keeps a refusal for the next GET: this one has been answered.
-    fn refuse_stream(&self, stream: &str, head: &Parts, nothing: Nothing) -> Begun {
-        let fault = if let Nothing::Fault(fault) = nothing { Some(fault) } else { None };
+    fn refuse_stream(&self, stream: &str, head: &Parts, nothing: NoAnswer) -> PendingOutcome {
+        let fault = if let NoAnswer::Fault(fault) = nothing { Some(fault) } else { None };
         let kept = match &fault {
-            Some(fault) => Refusal::Fault(fault.cause, fault.detail.clone()),
-            None => Refusal::Status(head.status, head.headers.get(ALLOW).cloned()),
+            Some(fault) => StreamRefusal::Fault(fault.cause, fault.detail.clone()),
+            None => StreamRefusal::Status(head.status, head.headers.get(ALLOW).cloned()),
         };
         self.route.refusals.put(stream.to_owned(), kept);
-        Begun::NoStream(fault)
+        PendingOutcome::NoStream(fault)
     }
 }

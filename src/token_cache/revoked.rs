@@ -10,7 +10,7 @@ use crate::oauth::{AccessTokenRecord, ClientId, GrantId, Lifetime, Subject, Tena
 
 /// Entries that are still in the map and must not be honoured.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Condemned {
+pub(super) struct RevokedSet {
     grants: HashSet<GrantId>,
     /// By address. The value keeps the address from being used again.
     principals: HashMap<usize, Arc<Principal>>,
@@ -20,7 +20,7 @@ fn address(principal: &Arc<Principal>) -> usize {
     Arc::as_ptr(principal).addr()
 }
 
-impl Condemned {
+impl RevokedSet {
     pub(super) fn add_grant(&mut self, grant: GrantId) {
         self.grants.insert(grant);
     }

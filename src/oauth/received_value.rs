@@ -1,5 +1,5 @@
-//! `Came`: a value of a refused request, as the log may show it. Of whatever may be secret there is only how long it was
-//! and what it was made of, which is enough to tell a value that was cut, encoded twice or taken from another place.
+//! `ReceivedValue`: a value of a refused request, as the log may show it. Of anything that may be secret only its length
+//! and the kinds of its characters are shown: enough to recognise a value that was cut, encoded twice or misplaced.
 
 /// The parameters and members whose values may be shown. A code challenge is none of them: of a client that means `plain`
 /// it is the verifier.
@@ -29,12 +29,12 @@ const LONGEST: usize = 200;
 
 /// A value that came, and its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Came {
+pub struct ReceivedValue {
     name: &'static str,
     shown: String,
 }
 
-impl Came {
+impl ReceivedValue {
     /// Takes the value of a parameter; whether it may be shown is told by its name, and by its looks.
     #[must_use]
     pub fn new(name: &'static str, value: &str) -> Self {
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     fn shown(name: &'static str, value: &str) -> String {
-        Came::new(name, value).shown().to_owned()
+        ReceivedValue::new(name, value).shown().to_owned()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `Budget` (so many per time) and `Tally` (so many failures, then delays): both keyed, both bounded in memory.
+//! `KeyedLimiter` (a rate) and `WindowCounter` (failures in a window): both keyed, both bounded in memory.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -18,8 +18,8 @@ use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp};
 use crate::sync::lock;
 
-/// Keys held at most, about 10 MB. Of a `Budget` further ones share one entry: a flood of invented keys must not make
-/// anybody's budget fresh. Of a `Tally` they push out those that failed longest ago: it must not lock anybody out.
+/// Keys held at most, about 10 MB. Further keys of a `KeyedLimiter` share one entry, so that a flood of invented keys
+/// refills nobody's budget. In a `WindowCounter` they push out those that failed longest ago, so that nobody is locked out.
 const MAX_KEYS: usize = 100_000;
 
 /// Our clock as governor wants it: time since the first look, which a wall clock set back does not turn back.
@@ -43,13 +43,13 @@ impl governor::clock::Clock for Elapsed {
 type Limiter<K> = RateLimiter<Option<K>, DashMapStateStore<Option<K>>, Elapsed, NoOpMiddleware<Duration>>;
 
 /// A token bucket for each key. The quota comes with each call, so that a reloaded configuration acts at once.
-pub(in crate::issuer) struct Budget<K: Hash + Eq + Clone> {
+pub(in crate::issuer) struct KeyedLimiter<K: Hash + Eq + Clone> {
     clock: Elapsed,
     limiter: ArcSwap<(Quota, Limiter<K>)>,
     tidied_at: AtomicU64,
 }
 
-impl<K: Hash + Eq + Clone> Budget<K> {
+impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
     pub(in crate::issuer) fn new(clock: &Arc<dyn Clock>, quota: Quota) -> Self {
         let seen = Arc::new(Mutex::new((clock.now(), Duration::ZERO)));
         let clock = Elapsed { clock: Arc::clone(clock), seen };
@@ -98,12 +98,12 @@ struct Failures {
 }
 
 /// Counts failures of each key over a window that begins with the first.
-pub(in crate::issuer) struct Tally<K> {
+pub(in crate::issuer) struct WindowCounter<K> {
     window: Lifetime,
     entries: Mutex<HashMap<K, Failures>>,
 }
 
-impl<K: Hash + Eq + Clone> Tally<K> {
+impl<K: Hash + Eq + Clone> WindowCounter<K> {
     pub(in crate::issuer) fn new(window: Lifetime) -> Self {
         Self { window, entries: Mutex::default() }
     }
@@ -202,7 +202,7 @@ mod tests {
         let clock = Arc::new(ManualClock::new(START));
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let ten_an_hour = quota(10, Duration::from_secs(3600), 10);
-        let budget = Budget::new(&shared, ten_an_hour);
+        let budget = KeyedLimiter::new(&shared, ten_an_hour);
         for _ in 0..10 {
             assert!(budget.take(1, ten_an_hour).is_ok());
         }
@@ -219,7 +219,7 @@ mod tests {
     fn a_budget_stays_bounded_and_the_surplus_shares_one_entry() {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(START));
         let one = quota(1, Duration::from_secs(3600), 1);
-        let budget = Budget::new(&clock, one);
+        let budget = KeyedLimiter::new(&clock, one);
         for key in 0..MAX_KEYS {
             assert!(budget.take(key, one).is_ok());
         }
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn ck_a_clock_set_back_does_not_lengthen_a_delay() {
-        let tally = Tally::new(Lifetime::from_secs(3600));
+        let tally = WindowCounter::new(Lifetime::from_secs(3600));
         let delay = |_| Lifetime::from_secs(30);
         assert!(tally.charge("key", START, delay).is_ok());
         let hour_before = Timestamp::from_secs(START.as_secs() - 3600);
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_tally_that_is_full_blames_nobody_and_forgets_the_oldest() {
-        let tally = Tally::new(Lifetime::from_secs(60));
+        let tally = WindowCounter::new(Lifetime::from_secs(60));
         tally.add(0, START);
         let later = START.plus(Lifetime::from_secs(1));
         for key in 1..MAX_KEYS + 50 {
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_full_tally_is_walked_once_for_many_newcomers_even_while_old_ones_end_one_by_one() {
-        let tally = Tally::new(Lifetime::from_secs(MAX_KEYS.try_into().unwrap()));
+        let tally = WindowCounter::new(Lifetime::from_secs(MAX_KEYS.try_into().unwrap()));
         let at = |n: usize| START.plus(Lifetime::from_secs(n.try_into().unwrap()));
         for key in 0..MAX_KEYS {
             tally.add(key, at(key));
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_tally_forgets_after_its_window_and_on_success() {
-        let tally = Tally::new(Lifetime::from_secs(60));
+        let tally = WindowCounter::new(Lifetime::from_secs(60));
         assert_eq!((tally.add("key", START), tally.add("key", START)), (1, 2));
         assert_eq!(tally.read(&"key", START), (2, Lifetime::from_secs(60)));
         assert_eq!(tally.read(&"key", START.plus(Lifetime::from_secs(60))).0, 0);

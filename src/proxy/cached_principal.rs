@@ -1,4 +1,4 @@
-//! `Caller`: a principal with what each of its requests needs, made once per worker: the identity fields as header
+//! `CachedPrincipal`: a principal with what each of its requests needs, made once per worker: the identity fields as header
 //! values, its budget, whether it has the scopes of its upstream.
 
 use std::collections::HashMap;
@@ -7,15 +7,15 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::addressed::Addressed;
-use super::budget::Budget;
+use super::budget::UserBudget;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
 use crate::token_cache::Principal;
 
 /// A principal on this worker.
-pub(super) struct Caller {
+pub(super) struct CachedPrincipal {
     pub(super) principal: Arc<Principal>,
-    pub(super) budget: Arc<Budget>,
+    pub(super) budget: Arc<UserBudget>,
     pub(super) has_scopes: bool,
     pub(super) subject: HeaderValue,
     /// The login name, escaped; none where the account has gone.
@@ -25,7 +25,7 @@ pub(super) struct Caller {
     pub(super) tenant: HeaderValue,
 }
 
-impl Caller {
+impl CachedPrincipal {
     fn new(principal: &Arc<Principal>, table: &RouteTable, route: &Route) -> Result<Self, Rejection> {
         // HS-16: the types behind these allow printable ASCII only, so none of them can fail; if one did, the request
         // would go no further.
@@ -65,16 +65,16 @@ const MOST_CALLERS: usize = 16_384;
 
 /// The callers of one worker, by the address of their principal (which each keeps alive, and thereby its own).
 #[derive(Default)]
-pub(super) struct Callers(HashMap<usize, Arc<Caller>>);
+pub(super) struct PrincipalCache(HashMap<usize, Arc<CachedPrincipal>>);
 
-impl Callers {
+impl PrincipalCache {
     /// Returns the caller that a token for `route` speaks for.
     pub(super) fn get(
         &mut self,
         token: &Addressed,
         table: &RouteTable,
         route: &Route,
-    ) -> Result<Arc<Caller>, Rejection> {
+    ) -> Result<Arc<CachedPrincipal>, Rejection> {
         let principal = &token.token().principal;
         let address = Arc::as_ptr(principal).addr();
         if let Some(caller) = self.0.get(&address) {
@@ -83,7 +83,7 @@ impl Callers {
         if self.0.len() >= MOST_CALLERS {
             self.0.clear();
         }
-        let caller = Arc::new(Caller::new(principal, table, route)?);
+        let caller = Arc::new(CachedPrincipal::new(principal, table, route)?);
         self.0.insert(address, Arc::clone(&caller));
         Ok(caller)
     }
