@@ -102,7 +102,7 @@ mod tests {
         for field in fields {
             headers.append("authorization", HeaderValue::from_bytes(field).unwrap());
         }
-        presented(&headers, &Uri::from_static(uri)).map(<[u8]>::to_vec).map_err(|r| r.outcome())
+        presented(&headers, &Uri::from_static(uri)).map(<[u8]>::to_vec).map_err(|r| r.row().outcome)
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::io::{self, ErrorKind};
 use http::uri::Authority;
 use http::{HeaderValue, StatusCode};
 
+use super::row::{Field, Row};
+use super::upstream::breaker::REST;
 use crate::telemetry::Outcome;
 
 /// Why an upstream gave no answer that can be passed on. `docs/errors.md` says what to do about each.
@@ -44,78 +46,39 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    /// The word for it in the log.
-    pub(super) const fn label(self) -> &'static str {
+    /// Returns the row of the table: a new cause is a row here and one in `docs/errors.md`.
+    #[rustfmt::skip] // Two lines a row, so that the table can be read as one.
+    pub(super) const fn row(self) -> Row {
         match self {
-            Self::ConnectionRefused => "connection_refused",
-            Self::UnknownHost => "unknown_host",
-            Self::Unreachable => "unreachable",
-            Self::Tls => "tls",
-            Self::Resting => "resting",
-            Self::ClosedEarly => "closed_early",
-            Self::TooSlow => "too_slow",
-            Self::TooLarge => "too_large",
-            Self::NotHttp => "not_http",
-            Self::NotMcp => "not_mcp",
-            Self::Redirect => "redirect",
-            Self::CompressedStream => "compressed_stream",
-            Self::CredentialRefused => "credential_refused",
-            Self::SessionId => "session_id",
-        }
-    }
-
-    /// What the caller is told.
-    pub(super) const fn description(self) -> &'static str {
-        match self {
-            Self::ConnectionRefused => "the upstream refuses connections",
-            Self::UnknownHost => "the upstream's host name cannot be resolved",
-            Self::Unreachable => "the upstream cannot be reached",
-            Self::Tls => "no TLS connection to the upstream can be made",
-            Self::Resting => "the upstream cannot be reached; the next attempt follows shortly",
-            Self::ClosedEarly => "the upstream closed the connection before its answer was complete",
-            Self::TooSlow => "the upstream does not answer in time",
-            Self::TooLarge => "the upstream's answer is larger than allowed",
-            Self::NotHttp => "the upstream's answer is not HTTP",
-            Self::NotMcp => "the upstream's answer is not MCP",
-            Self::Redirect => "the upstream redirects to another address",
-            Self::CompressedStream => "the upstream compresses its stream of events",
-            Self::CredentialRefused => "the upstream refuses the gateway's credential",
-            Self::SessionId => "the upstream's session id cannot be passed on",
-        }
-    }
-
-    pub(super) const fn status(self) -> StatusCode {
-        match self {
-            Self::Resting => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
-            Self::ConnectionRefused
-            | Self::UnknownHost
-            | Self::Unreachable
-            | Self::Tls
-            | Self::ClosedEarly
-            | Self::TooLarge
-            | Self::NotHttp
-            | Self::NotMcp
-            | Self::Redirect
-            | Self::CompressedStream
-            | Self::CredentialRefused
-            | Self::SessionId => StatusCode::BAD_GATEWAY,
-        }
-    }
-
-    pub(super) const fn outcome(self) -> Outcome {
-        match self {
-            Self::ConnectionRefused | Self::UnknownHost | Self::Unreachable | Self::Tls | Self::Resting => {
-                Outcome::UpstreamUnreachable
-            }
-            Self::TooSlow => Outcome::UpstreamSlow,
-            Self::Redirect | Self::CredentialRefused => Outcome::UpstreamRefused,
-            Self::ClosedEarly
-            | Self::TooLarge
-            | Self::NotHttp
-            | Self::NotMcp
-            | Self::CompressedStream
-            | Self::SessionId => Outcome::UpstreamProtocol,
+            Self::ConnectionRefused => Row::upstream(Outcome::UpstreamUnreachable, "connection_refused",
+                "the upstream refuses connections"),
+            Self::UnknownHost => Row::upstream(Outcome::UpstreamUnreachable, "unknown_host",
+                "the upstream's host name cannot be resolved"),
+            Self::Unreachable => Row::upstream(Outcome::UpstreamUnreachable, "unreachable",
+                "the upstream cannot be reached"),
+            Self::Tls => Row::upstream(Outcome::UpstreamUnreachable, "tls",
+                "no TLS connection to the upstream can be made"),
+            Self::Resting => Row::upstream(Outcome::UpstreamUnreachable, "resting",
+                "the upstream cannot be reached; the next attempt follows shortly")
+                .status(StatusCode::SERVICE_UNAVAILABLE).field(Field::RetryAfter(REST.as_secs())),
+            Self::ClosedEarly => Row::upstream(Outcome::UpstreamProtocol, "closed_early",
+                "the upstream closed the connection before its answer was complete"),
+            Self::TooSlow => Row::upstream(Outcome::UpstreamSlow, "too_slow",
+                "the upstream does not answer in time").status(StatusCode::GATEWAY_TIMEOUT),
+            Self::TooLarge => Row::upstream(Outcome::UpstreamProtocol, "too_large",
+                "the upstream's answer is larger than allowed"),
+            Self::NotHttp => Row::upstream(Outcome::UpstreamProtocol, "not_http",
+                "the upstream's answer is not HTTP"),
+            Self::NotMcp => Row::upstream(Outcome::UpstreamProtocol, "not_mcp",
+                "the upstream's answer is not MCP"),
+            Self::Redirect => Row::upstream(Outcome::UpstreamRefused, "redirect",
+                "the upstream redirects to another address"),
+            Self::CompressedStream => Row::upstream(Outcome::UpstreamProtocol, "compressed_stream",
+                "the upstream compresses its stream of events"),
+            Self::CredentialRefused => Row::upstream(Outcome::UpstreamRefused, "credential_refused",
+                "the upstream refuses the gateway's credential"),
+            Self::SessionId => Row::upstream(Outcome::UpstreamProtocol, "session_id",
+                "the upstream's session id cannot be passed on"),
         }
     }
 }
@@ -160,13 +123,14 @@ impl Fault {
 
     /// Writes it to the log.
     pub(super) fn log(&self, upstream: &str, request_id: &HeaderValue) {
-        let (cause, detail) = (self.cause.label(), &*self.detail);
+        let (row, detail) = (self.cause.row(), &*self.detail);
+        let cause = row.reason;
         let (key, request_id) = (self.key, request_id.to_str().unwrap_or_default());
         if self.cause == Cause::Resting {
             // The failures before it are in the log.
-            tracing::debug!(upstream, cause, detail, key, request_id, "{}", self.cause.description());
+            tracing::debug!(upstream, cause, detail, key, request_id, "{}", row.text);
         } else {
-            tracing::warn!(upstream, cause, detail, key, request_id, "{}", self.cause.description());
+            tracing::warn!(upstream, cause, detail, key, request_id, "{}", row.text);
         }
     }
 }

@@ -35,6 +35,7 @@ mod refuse;
 mod rejection;
 mod response;
 mod route;
+mod row;
 mod rpc;
 mod session;
 mod trace;
@@ -100,7 +101,7 @@ impl Proxy {
             if let Some(record) = &mut exchange.record {
                 record.refuse(&rejection, exchange.parts.headers.get(ORIGIN));
             }
-            (exchange.reject(&rejection), rejection.outcome())
+            (exchange.reject(&rejection), rejection.row().outcome)
         });
         if outcome != Outcome::Forwarded {
             reply::protect(response.headers_mut(), &config.public);

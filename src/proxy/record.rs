@@ -13,7 +13,9 @@ use super::fault::Fault;
 use super::peer::Peer;
 use super::rejection::Rejection;
 use super::route::Route;
+use super::row::Word;
 use super::rpc::{RpcCall, error_code};
+use crate::config::UpstreamKind;
 use crate::oauth::show;
 use crate::telemetry::{Outcome, WorkerMetrics};
 
@@ -122,7 +124,11 @@ impl Record {
 
     /// Notes why it is refused. `origin` is that of the page that called, if one did.
     pub(super) fn refuse(&mut self, rejection: &Rejection, origin: Option<&HeaderValue>) {
-        self.error = rejection.rpc_code(self.route.kind).map(Into::into);
+        let row = rejection.row();
+        self.error = match (row.word, self.route.kind) {
+            (Word::Rpc(code), UpstreamKind::Mcp) => Some(code.into()),
+            (Word::OAuth(_), _) | (Word::Rpc(_), UpstreamKind::Http) => None,
+        };
         let value = if let Rejection::UnsupportedVersion(version) = rejection {
             Some(show(version))
         } else {
@@ -130,10 +136,10 @@ impl Record {
             origin.map(|origin| show(&String::from_utf8_lossy(origin.as_bytes())))
         };
         self.why = Some(Box::new(Why {
-            reason: Some(rejection.reason()),
-            detail: rejection.detail(),
+            reason: Some(row.reason),
+            detail: row.detail,
             value: value.map(Into::into),
-            key: rejection.key(),
+            key: row.key,
         }));
     }
 
@@ -144,8 +150,9 @@ impl Record {
 
     /// Notes, here and in the log, that it broke off because of the upstream.
     pub(super) fn fail(&mut self, fault: &Fault) {
-        self.outcome = fault.cause.outcome();
-        self.why = Some(Box::new(Why { reason: Some(fault.cause.label()), key: fault.key, ..Why::default() }));
+        let row = fault.cause.row();
+        self.outcome = row.outcome;
+        self.why = Some(Box::new(Why { reason: Some(row.reason), key: fault.key, ..Why::default() }));
         fault.log(&self.route.name, &self.request_id);
     }
 }

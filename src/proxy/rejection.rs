@@ -1,15 +1,14 @@
-//! `Rejection`: why a request was not forwarded, or its answer not passed on: status, label and words of each. `refuse.rs`
-//! makes the answer.
+//! `Rejection`: why a request was not forwarded, or its answer not passed on, with a row of a table for each reason.
+//! `refuse.rs` makes the answer.
 
 use http::StatusCode;
 
 use super::fault::Fault;
-use crate::config::UpstreamKind;
+use super::row::{Challenge, Field, Row, Word};
 use crate::mcp::{EnvelopeError, HeaderMismatch, UnsupportedVersion};
 use crate::telemetry::Outcome;
 
-/// Why, and thereby whose fault: the caller's down to `InsufficientScope`, ours at `Unprovable`, `Overloaded` and
-/// `Internal`, the upstream's at `Upstream`.
+/// Why. Whose fault each is, and all that is said of it, stands in [`Rejection::row`].
 #[derive(Debug)]
 pub(super) enum Rejection {
     /// The path could mean another one to the upstream.
@@ -68,216 +67,73 @@ impl From<Fault> for Rejection {
     }
 }
 
-/// JSON-RPC 2.0 5.1: not the message's fault.
-pub(super) const INTERNAL_ERROR: i32 = -32603;
 /// JSON-RPC 2.0 5.1: the message's fault.
 const INVALID_REQUEST: i32 = -32600;
+/// RFC 8628 3.5 has the word.
+const SLOW_DOWN: Word = Word::OAuth("slow_down");
 /// What SDKs say of a session that is gone; of the range that the revision of 2026-07-28 calls meaningless.
 pub(super) const SESSION_NOT_FOUND: i32 = -32001;
 /// Words that stand in the body and in the challenge.
 pub(super) const MALFORMED_CREDENTIALS: &str = "send one bearer token in one Authorization field";
 pub(super) const INVALID_TOKEN: &str = "the token is unknown, expired or revoked, or not for this resource";
 pub(super) const INSUFFICIENT_SCOPE: &str = "the token lacks a scope that this resource needs";
+
 impl Rejection {
-    pub(super) fn status(&self) -> StatusCode {
+    /// Returns the row of the table: a new reason is a row here and one in `docs/errors.md`.
+    #[rustfmt::skip] // Two lines a row, so that the table can be read as one.
+    pub(super) fn row(&self) -> Row {
         match self {
-            Self::AmbiguousPath
-            | Self::MalformedCredentials
-            | Self::AddressInField(_)
-            | Self::BadBody(_)
-            | Self::Envelope(_)
-            | Self::HeaderMismatch(_)
-            | Self::UnsupportedVersion(_) => StatusCode::BAD_REQUEST,
-            Self::NoCredentials | Self::InvalidToken | Self::WrongAudience => StatusCode::UNAUTHORIZED,
-            Self::BadOrigin | Self::InsufficientScope => StatusCode::FORBIDDEN,
-            Self::UnknownSession => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::RateLimited(_) | Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unprovable | Self::Overloaded | Self::GoingDown => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Upstream(fault) => fault.cause.status(),
-        }
-    }
-
-    /// Returns the label.
-    pub(super) fn outcome(&self) -> Outcome {
-        match self {
-            Self::AmbiguousPath
-            | Self::AddressInField(_)
-            | Self::SlowBody
-            | Self::BadBody(_)
-            | Self::Envelope(_)
-            | Self::UnsupportedVersion(_) => Outcome::BadRequest,
-            Self::BadOrigin => Outcome::BadOrigin,
-            Self::NoCredentials => Outcome::NoCredentials,
-            Self::MalformedCredentials => Outcome::MalformedCredentials,
-            Self::InvalidToken => Outcome::InvalidToken,
-            Self::WrongAudience => Outcome::WrongAudience,
-            Self::Unprovable => Outcome::Unprovable,
-            Self::RateLimited(_) | Self::TooManyAtOnce => Outcome::RateLimited,
-            Self::MethodNotAllowed(_) => Outcome::MethodNotAllowed,
-            Self::UnsupportedMediaType(_) => Outcome::UnsupportedMediaType,
-            Self::TooLarge => Outcome::TooLarge,
-            Self::HeaderMismatch(_) => Outcome::HeaderMismatch,
-            Self::UnknownSession => Outcome::BadSession,
-            Self::InsufficientScope => Outcome::InsufficientScope,
-            Self::Overloaded => Outcome::Overloaded,
-            Self::GoingDown => Outcome::GoingDown,
-            Self::Upstream(fault) => fault.cause.outcome(),
-            Self::Internal => Outcome::Internal,
-        }
-    }
-
-    /// The word for it in the access line.
-    pub(super) const fn reason(&self) -> &'static str {
-        match self {
-            Self::AmbiguousPath => "ambiguous_path",
-            Self::BadOrigin => "bad_origin",
-            Self::NoCredentials => "no_credentials",
-            Self::MalformedCredentials => "malformed_credentials",
-            Self::InvalidToken => "invalid_token",
-            Self::WrongAudience => "wrong_audience",
-            Self::Unprovable => "unprovable",
-            Self::RateLimited(_) => "rate_limited",
-            Self::TooManyAtOnce => "too_many_at_once",
-            Self::MethodNotAllowed(_) => "method_not_allowed",
-            Self::AddressInField(_) => "address_in_field",
-            Self::UnsupportedMediaType(_) => "unsupported_media_type",
-            Self::TooLarge => "body_too_large",
-            Self::SlowBody => "body_too_slow",
-            Self::BadBody(_) => "bad_body",
-            Self::Envelope(_) => "bad_message",
-            Self::HeaderMismatch(_) => "header_mismatch",
-            Self::UnsupportedVersion(_) => "unsupported_version",
-            Self::UnknownSession => "unknown_session",
-            Self::InsufficientScope => "insufficient_scope",
-            Self::Overloaded => "overloaded",
-            Self::GoingDown => "going_down",
-            Self::Upstream(fault) => fault.cause.label(),
-            Self::Internal => "internal",
-        }
-    }
-
-    /// What exactly, for the access line, where one reason has many forms.
-    pub(super) fn detail(&self) -> Option<&'static str> {
-        match self {
-            Self::AddressInField(_)
-            | Self::UnsupportedMediaType(_)
-            | Self::BadBody(_)
-            | Self::Envelope(_)
-            | Self::HeaderMismatch(_) => Some(self.description()),
-            Self::MethodNotAllowed(allowed) => Some(allowed),
-            Self::AmbiguousPath
-            | Self::BadOrigin
-            | Self::NoCredentials
-            | Self::MalformedCredentials
-            | Self::InvalidToken
-            | Self::WrongAudience
-            | Self::Unprovable
-            | Self::RateLimited(_)
-            | Self::TooManyAtOnce
-            | Self::TooLarge
-            | Self::SlowBody
-            | Self::UnsupportedVersion(_)
-            | Self::UnknownSession
-            | Self::InsufficientScope
-            | Self::Overloaded
-            | Self::GoingDown
-            | Self::Upstream(_)
-            | Self::Internal => None,
-        }
-    }
-
-    /// The key of the configuration that it comes from.
-    pub(super) const fn key(&self) -> Option<&'static str> {
-        match self {
-            Self::BadOrigin => Some("cors.allowed_origins"),
-            Self::InsufficientScope => Some("upstream.required_scopes"),
-            Self::RateLimited(_) => Some("rates.mcp_per_second"),
-            Self::TooManyAtOnce => Some("limits.streams_per_principal, upstream.max_connections"),
-            Self::TooLarge => Some("limits.mcp_body"),
-            Self::SlowBody => Some("timeouts.mcp_body"),
-            Self::Overloaded => Some("upstream.max_connections"),
-            Self::Upstream(fault) => fault.key,
-            Self::AmbiguousPath
-            | Self::NoCredentials
-            | Self::MalformedCredentials
-            | Self::InvalidToken
-            | Self::WrongAudience
-            | Self::Unprovable
-            | Self::MethodNotAllowed(_)
-            | Self::AddressInField(_)
-            | Self::UnsupportedMediaType(_)
-            | Self::BadBody(_)
-            | Self::Envelope(_)
-            | Self::HeaderMismatch(_)
-            | Self::UnsupportedVersion(_)
-            | Self::UnknownSession
-            | Self::GoingDown
-            | Self::Internal => None,
-        }
-    }
-
-    /// What the caller is told, in words that name neither him nor anything behind the gateway.
-    pub(super) fn description(&self) -> &'static str {
-        match self {
-            Self::AmbiguousPath => "the path has an encoded or repeated separator",
-            Self::BadOrigin => "pages of this origin may not call",
-            Self::NoCredentials => "a bearer token is needed",
-            Self::MalformedCredentials => MALFORMED_CREDENTIALS,
+            Self::AmbiguousPath => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "ambiguous_path",
+                "the path has an encoded or repeated separator"),
+            Self::BadOrigin => Row::caller(StatusCode::FORBIDDEN, Outcome::BadOrigin, "bad_origin",
+                "pages of this origin may not call").word(Word::OAuth("access_denied")).key("cors.allowed_origins"),
+            // RFC 6750 3.1: no error code for a request that lacks credentials.
+            Self::NoCredentials => Row::caller(StatusCode::UNAUTHORIZED, Outcome::NoCredentials, "no_credentials",
+                "a bearer token is needed").field(Field::Challenge(Challenge::Bare)),
+            Self::MalformedCredentials => Row::caller(StatusCode::BAD_REQUEST, Outcome::MalformedCredentials, "malformed_credentials",
+                MALFORMED_CREDENTIALS).field(Field::Challenge(Challenge::InvalidRequest)),
             // RFC 6750 3.1: the same bytes for both, so that a stolen token does not tell where it is good.
-            Self::InvalidToken | Self::WrongAudience => INVALID_TOKEN,
-            Self::Unprovable => "tokens cannot be checked at present",
-            Self::RateLimited(_) => "too many requests",
-            Self::TooManyAtOnce => "too many requests and streams at once",
-            Self::MethodNotAllowed(_) => "the method is not allowed here",
-            Self::AddressInField(what) | Self::UnsupportedMediaType(what) | Self::BadBody(what) => what,
-            Self::TooLarge => "the body is larger than allowed",
-            Self::SlowBody => "the body came too slowly",
-            Self::Envelope(fault) => fault.message,
-            Self::HeaderMismatch(fault) => fault.message,
-            Self::UnsupportedVersion(_) => UnsupportedVersion::MESSAGE,
-            Self::UnknownSession => "Session not found",
-            Self::InsufficientScope => INSUFFICIENT_SCOPE,
-            Self::Overloaded => "too many requests are under way",
-            Self::GoingDown => "the gateway is going down",
-            Self::Upstream(fault) => fault.cause.description(),
-            Self::Internal => "a fault of the gateway",
+            Self::InvalidToken => Row::caller(StatusCode::UNAUTHORIZED, Outcome::InvalidToken, "invalid_token",
+                INVALID_TOKEN).word(Word::OAuth("invalid_token")).field(Field::Challenge(Challenge::InvalidToken)),
+            Self::WrongAudience => Row::caller(StatusCode::UNAUTHORIZED, Outcome::WrongAudience, "wrong_audience",
+                INVALID_TOKEN).word(Word::OAuth("invalid_token")).field(Field::Challenge(Challenge::InvalidToken)),
+            Self::Unprovable => Row::unavailable(Outcome::Unprovable, "unprovable", "tokens cannot be checked at present"),
+            Self::RateLimited(seconds) => Row::caller(StatusCode::TOO_MANY_REQUESTS, Outcome::RateLimited, "rate_limited",
+                "too many requests").word(SLOW_DOWN).field(Field::RetryAfter(*seconds)).key("rates.mcp_per_second"),
+            Self::TooManyAtOnce => Row::caller(StatusCode::TOO_MANY_REQUESTS, Outcome::RateLimited, "too_many_at_once",
+                "too many requests and streams at once").word(SLOW_DOWN).retry_soon()
+                .key("limits.streams_per_principal, upstream.max_connections"),
+            Self::MethodNotAllowed(allowed) => Row { detail: Some(allowed), field: Field::Allow(allowed),
+                ..Row::caller(StatusCode::METHOD_NOT_ALLOWED, Outcome::MethodNotAllowed, "method_not_allowed",
+                "the method is not allowed here") },
+            Self::AddressInField(what) => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "address_in_field",
+                what).detailed(),
+            Self::UnsupportedMediaType(what) => Row::caller(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::UnsupportedMediaType,
+                "unsupported_media_type", what).detailed(),
+            // DS-06, DS-02: what is left of the body is not worth reading; `Connection` does not exist in HTTP/2.
+            Self::TooLarge => Row::caller(StatusCode::PAYLOAD_TOO_LARGE, Outcome::TooLarge, "body_too_large",
+                "the body is larger than allowed").field(Field::Close).key("limits.mcp_body"),
+            Self::SlowBody => Row::caller(StatusCode::REQUEST_TIMEOUT, Outcome::BadRequest, "body_too_slow",
+                "the body came too slowly").field(Field::Close).key("timeouts.mcp_body"),
+            Self::BadBody(what) => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "bad_body",
+                what).word(Word::Rpc(INVALID_REQUEST)).detailed(),
+            Self::Envelope(fault) => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "bad_message",
+                fault.message).word(Word::Rpc(fault.code)).detailed(),
+            Self::HeaderMismatch(fault) => Row::caller(StatusCode::BAD_REQUEST, Outcome::HeaderMismatch, "header_mismatch",
+                fault.message).word(Word::Rpc(HeaderMismatch::CODE)).detailed(),
+            Self::UnsupportedVersion(_) => Row::caller(StatusCode::BAD_REQUEST, Outcome::BadRequest, "unsupported_version",
+                UnsupportedVersion::MESSAGE).word(Word::Rpc(UnsupportedVersion::CODE)),
+            Self::UnknownSession => Row::caller(StatusCode::NOT_FOUND, Outcome::BadSession, "unknown_session",
+                "Session not found").word(Word::Rpc(SESSION_NOT_FOUND)),
+            Self::InsufficientScope => Row::caller(StatusCode::FORBIDDEN, Outcome::InsufficientScope, "insufficient_scope",
+                INSUFFICIENT_SCOPE).word(Word::OAuth("insufficient_scope")).key("upstream.required_scopes")
+                .field(Field::Challenge(Challenge::InsufficientScope)),
+            Self::Overloaded => Row::unavailable(Outcome::Overloaded, "overloaded", "too many requests are under way")
+                .key("upstream.max_connections"),
+            Self::GoingDown => Row::unavailable(Outcome::GoingDown, "going_down", "the gateway is going down"),
+            Self::Upstream(fault) => Row { key: fault.key, ..fault.cause.row() },
+            Self::Internal => Row { field: Field::None, ..Row::unavailable(Outcome::Internal, "internal",
+                "a fault of the gateway").status(StatusCode::INTERNAL_SERVER_ERROR) },
         }
-    }
-
-    /// Returns OAuth's word, or, where the fault is not in the authorization, a JSON-RPC code. Beside 401, 403 and 429 it is
-    /// none of the range that MCP has given meanings of its own: clients would take it for a modern server's.
-    pub(super) fn word(&self) -> Result<&'static str, i32> {
-        match self {
-            Self::AmbiguousPath
-            | Self::NoCredentials
-            | Self::MalformedCredentials
-            | Self::MethodNotAllowed(_)
-            | Self::AddressInField(_)
-            | Self::UnsupportedMediaType(_)
-            | Self::TooLarge
-            | Self::SlowBody => Ok("invalid_request"),
-            Self::BadOrigin => Ok("access_denied"),
-            Self::InvalidToken | Self::WrongAudience => Ok("invalid_token"),
-            Self::InsufficientScope => Ok("insufficient_scope"),
-            Self::RateLimited(_) | Self::TooManyAtOnce => Ok("slow_down"),
-            Self::BadBody(_) => Err(INVALID_REQUEST),
-            Self::Envelope(fault) => Err(fault.code),
-            Self::HeaderMismatch(_) => Err(HeaderMismatch::CODE),
-            Self::UnsupportedVersion(_) => Err(UnsupportedVersion::CODE),
-            Self::UnknownSession => Err(SESSION_NOT_FOUND),
-            Self::Unprovable | Self::Overloaded | Self::GoingDown | Self::Upstream(_) | Self::Internal => {
-                Err(INTERNAL_ERROR)
-            }
-        }
-    }
-
-    /// Returns the code of the JSON-RPC error that it is answered with.
-    pub(super) fn rpc_code(&self, kind: UpstreamKind) -> Option<i32> {
-        self.word().err().filter(|_| kind == UpstreamKind::Mcp)
     }
 }

@@ -11,6 +11,7 @@ use super::budget::UserBudgets;
 use super::origin::Origins;
 use super::rejection::{INSUFFICIENT_SCOPE, INVALID_TOKEN, MALFORMED_CREDENTIALS};
 use super::response::refusals::Refusals;
+use super::row::Challenge;
 use super::upstream::connect;
 use super::upstream::health::Health;
 use super::upstream::moved::Moved;
@@ -70,15 +71,6 @@ pub(super) struct Route {
     pub(super) first_byte_timeout: Duration,
     pub(super) call_timeout: Duration,
     pub(super) max_stream: Duration,
-}
-
-/// Which challenge.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Challenge {
-    Bare,
-    InvalidRequest,
-    InvalidToken,
-    InsufficientScope,
 }
 
 impl RouteTable {

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::open_streams::StreamSignal;
 use crate::mcp::ErrorResponse;
-use crate::proxy::rejection::INTERNAL_ERROR;
+use crate::proxy::row::INTERNAL_ERROR;
 use crate::telemetry::Outcome;
 
 /// The ids of the requests in a message, as raw JSON: for an answer of our own.

@@ -16,8 +16,9 @@ use super::head::BodyKind;
 use super::refusals::StreamRefusal;
 use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, Fault};
-use crate::proxy::rejection::{INTERNAL_ERROR, Rejection, SESSION_NOT_FOUND};
+use crate::proxy::rejection::{Rejection, SESSION_NOT_FOUND};
 use crate::proxy::route::Route;
+use crate::proxy::row::INTERNAL_ERROR;
 use crate::proxy::upstream::lease::Lease;
 use crate::proxy::upstream::waiting::Waiting;
 
@@ -64,7 +65,7 @@ impl PendingAnswer {
             Ok(answered) => answered,
             Err(Rejection::Upstream(fault)) => return Poll::Ready(PendingOutcome::NoAnswer(NoAnswer::Fault(fault))),
             Err(other) => {
-                let error = NoAnswer::Error(INTERNAL_ERROR, other.description().to_owned());
+                let error = NoAnswer::Error(INTERNAL_ERROR, other.row().text.to_owned());
                 return Poll::Ready(PendingOutcome::NoAnswer(error));
             }
         };

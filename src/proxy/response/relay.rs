@@ -19,7 +19,7 @@ use crate::proxy::budget::UserSlot;
 use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::record::Record;
-use crate::proxy::rejection::INTERNAL_ERROR;
+use crate::proxy::row::INTERNAL_ERROR;
 use crate::proxy::upstream::lease::Lease;
 use crate::proxy::upstream::waiting::ANSWER_TIMES;
 use crate::web::detached;
@@ -178,7 +178,7 @@ impl Relay {
     fn give_up(&mut self, fault: &Fault) -> io::Result<Bytes> {
         self.stop();
         self.record.fail(fault);
-        self.last_frame(INTERNAL_ERROR, fault.cause.description())
+        self.last_frame(INTERNAL_ERROR, fault.cause.row().text)
     }
 
     /// The last bytes of an answer that is not complete: an error for each request that it is the answer to.

@@ -111,7 +111,7 @@ impl Probe<'_> {
             (Ok(_), Some(Ok(())) | None) | (Err(_), Some(Err(_))) => {}
             (Err(Fault { cause, detail, .. }), Some(Ok(())) | None) => tracing::warn!(
                 upstream = name,
-                cause = cause.label(),
+                cause = cause.row().reason,
                 detail = &*detail,
                 "the upstream cannot be reached, and requests to it fail until it can: {}",
                 remedy(cause)
@@ -252,9 +252,9 @@ impl Probe<'_> {
 fn words(why: Unanswered) -> String {
     let rejection = Rejection::from(why);
     if let Rejection::Upstream(fault) = &rejection {
-        format!("{} ({})", fault.cause.description(), fault.detail)
+        format!("{} ({})", fault.cause.row().text, fault.detail)
     } else {
-        rejection.outcome().label().to_owned()
+        rejection.row().outcome.label().to_owned()
     }
 }
 

@@ -23,7 +23,7 @@ impl RouteTable {
             let state = route.health.lock();
             let detail = match (&state.last, &state.doubt) {
                 (None, _) => "not tried yet".to_owned(),
-                (Some(Err(cause)), _) => format!("down ({})", cause.label()),
+                (Some(Err(cause)), _) => format!("down ({})", cause.row().reason),
                 (Some(Ok(())), None) => "up".to_owned(),
                 (Some(Ok(())), Some(doubt)) => format!("up, but no MCP server: {doubt}"),
             };
