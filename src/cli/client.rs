@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
 use super::data::{DataArguments, Missing};
@@ -74,7 +75,7 @@ pub(super) struct AddArguments {
     #[arg(value_parser = ["client_secret_basic", "client_secret_post"])]
     auth_method: String,
     /// A grant type; repeat for more
-    #[arg(long, value_name = "TYPE", value_parser = ["authorization_code", "refresh_token"])]
+    #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(GrantType::names()))]
     #[arg(default_values = ["authorization_code", "refresh_token"])]
     grant: Vec<String>,
     /// A scope that it may be granted; repeat for more [default: all there are]

@@ -111,12 +111,12 @@ impl Reader {
     /// which OAuth 2.1 has no more. Absent means the code grant, and refreshing with it, which several clients forget to
     /// ask for.
     pub(super) fn grant_types(&mut self) -> Result<Vec<GrantType>, OAuthError> {
-        let all = [GrantType::AuthorizationCode, GrantType::RefreshToken];
         let asked = self.strings("grant_types");
         if asked.is_empty() {
-            return Ok(all.to_vec());
+            return Ok(vec![GrantType::AuthorizationCode, GrantType::RefreshToken]);
         }
-        let known: Vec<_> = all.into_iter().filter(|grant| asked.iter().any(|name| name == grant.as_str())).collect();
+        let is_asked = |grant: &GrantType| asked.iter().any(|name| name == grant.as_str());
+        let known: Vec<_> = GrantType::ALL.iter().copied().filter(is_asked).collect();
         if known.contains(&GrantType::AuthorizationCode) {
             Ok(known)
         } else {

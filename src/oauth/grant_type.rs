@@ -1,26 +1,63 @@
 //! `GrantType`: the grant types that this server knows (RFC 6749 1.3).
 
-/// The grant types of RFC 6749 that this server knows; a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum GrantType {
+macro_rules! grant_types {
+    ($($(#[$doc:meta])* $grant:ident = $text:literal;)*) => {
+        /// The grant types of RFC 6749 that this server knows; a closed set.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum GrantType { $($(#[$doc])* $grant,)* }
+
+        impl GrantType {
+            /// All of them, in the order in which metadata and registrations name them.
+            pub const ALL: &'static [Self] = &[$(Self::$grant,)*];
+
+            /// Returns the registered spelling.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$grant => $text,)* }
+            }
+        }
+    };
+}
+
+grant_types! {
     /// RFC 6749 4.1.
-    AuthorizationCode,
+    AuthorizationCode = "authorization_code";
     /// RFC 6749 6.
-    RefreshToken,
+    RefreshToken = "refresh_token";
 }
 
 impl GrantType {
-    /// Returns the registered spelling.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AuthorizationCode => "authorization_code",
-            Self::RefreshToken => "refresh_token",
-        }
-    }
     /// Reads the registered spelling.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::AuthorizationCode, Self::RefreshToken].into_iter().find(|g| g.as_str() == text)
+        Self::ALL.iter().copied().find(|grant| grant.as_str() == text)
+    }
+
+    /// Returns the spellings of all.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|grant| grant.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GrantType;
+    use crate::oauth::{AuthorizationServerMetadata, Brand, Form, Rule, TokenKeys, TokenRequest};
+
+    #[test]
+    fn every_grant_type_is_one_of_metadata_of_the_token_endpoint_and_of_its_words() {
+        let names: Vec<_> = GrantType::names().collect();
+        let metadata = AuthorizationServerMetadata::new("https://gw", Vec::new(), true, true);
+        assert_eq!(metadata.grant_types_supported, names);
+        assert_eq!(Rule::GrantTypeUnsupported.expected(), names.join(" or "));
+        let keys = TokenKeys::new(vec![(1, [1; 32])], Brand::parse("mcp").unwrap()).unwrap();
+        for name in names {
+            assert_eq!(GrantType::parse(name).unwrap().as_str(), name);
+            // Without its own parameters: what is missed says that the type is known.
+            let form = Form::parse(format!("grant_type={name}").as_bytes()).unwrap();
+            assert!(TokenRequest::read(&form, &keys).is_err_and(|e| e.rule() != Rule::GrantTypeUnsupported), "{name}");
+        }
+        let form = Form::parse(b"grant_type=password").unwrap();
+        assert!(TokenRequest::read(&form, &keys).is_err_and(|e| e.rule() == Rule::GrantTypeUnsupported));
     }
 }

@@ -45,7 +45,7 @@ impl AuthorizationServerMetadata {
             response_types_supported: vec!["code"],
             // RFC 8414 2: the defaults of these two would also claim `fragment` and `implicit`.
             response_modes_supported: vec!["query"],
-            grant_types_supported: vec![GrantType::AuthorizationCode.as_str(), GrantType::RefreshToken.as_str()],
+            grant_types_supported: GrantType::names().collect(),
             code_challenge_methods_supported: vec!["S256"],
             token_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),
             revocation_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),

@@ -280,7 +280,8 @@ impl TokenRequest {
         };
         match GrantType::parse(grant_type) {
             None => {
-                let words = "grant_type must be authorization_code or refresh_token";
+                let known: Vec<_> = GrantType::names().collect();
+                let words = format!("grant_type must be {}", known.join(" or "));
                 Err(OAuthError::new(Rule::GrantTypeUnsupported, words).came("grant_type", grant_type))
             }
             Some(GrantType::AuthorizationCode) => {
