@@ -3,15 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[path = "support/records.rs"]
+mod records;
+
 use std::sync::Arc;
 
 use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::entropy::SeededEntropy;
 use mcpgate::issuer::{Administration, AdministrationError, AuditQuery, FirstAccount, NewClient, PasswordRefused};
-use mcpgate::oauth::{
-    AuthMethod, Brand, GrantType, Lifetime, SessionSecret, TenantId, Timestamp, TokenHash, TokenKeys,
-};
+use mcpgate::oauth::{AuthMethod, GrantType, Lifetime, SessionSecret, TenantId, Timestamp, TokenHash, TokenKeys};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{AuditEvent, AuditRow, Store};
 
@@ -36,7 +37,7 @@ impl World {
         config.login.argon2_passes = 1;
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let keys = Arc::new(records::keys());
         let config = Arc::new(config);
         let operator = administration(&store, &clock, &keys, &config, TenantId::default());
         Self { clock, store, keys, config, operator }

@@ -8,6 +8,9 @@
     reason = "a test may stop at the first surprise"
 )]
 
+#[path = "support/records.rs"]
+mod records;
+
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,9 +25,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
-use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, Brand, ClientId, GrantId, Lifetime, ScopeSet, Subject, TenantId, TokenKeys,
-};
+use mcpgate::oauth::{AccessToken, Grant};
 use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
@@ -153,23 +154,16 @@ impl Gateway {
         config.rates.mcp_per_second = 1_000_000;
         config.rates.mcp_burst = 1_000_000;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let keys = Arc::new(records::keys());
         let cache = TokenCache::new(Arc::new(MemoryStore::new()), Arc::clone(&keys), Arc::clone(&clock), &config);
         let token = AccessToken::mint([1; 32], &keys);
-        cache.insert(&AccessTokenRecord {
-            hash: token.hash(),
-            tenant: TenantId::default(),
-            grant: GrantId([1; 16]),
-            client: ClientId::parse("mcp_client_a").unwrap(),
-            subject: Subject::parse("ada").unwrap(),
-            user: "ada".into(),
-            resource: config.upstreams[0].resource.clone(),
-            scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),
-            generation: 0,
-            reports_use: false,
-            issued_at: clock.now(),
-            expires_at: clock.now().plus(Lifetime::from_secs(3600)),
-        });
+        let main = &config.upstreams[0];
+        let grant = Grant {
+            resource: main.resource.clone(),
+            scopes: main.required_scopes.union(&records::scopes("use")),
+            ..records::grant_of("ada", clock.now())
+        };
+        cache.insert(&records::token_of(&grant, token.hash()));
         let sessions = Arc::new(Sessions::new(&[9; 32], clock.now()));
         let metrics = Metrics::new(&["main".to_owned()]);
         Self {

@@ -23,5 +23,7 @@ mod hygiene;
 mod identity;
 mod login;
 mod metadata;
+#[path = "../support/records.rs"]
+mod records;
 mod setup;
 mod site;

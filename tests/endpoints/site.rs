@@ -15,16 +15,15 @@ use mcpgate::config::{Config, Overrides};
 use mcpgate::endpoints::Endpoints;
 use mcpgate::entropy::{Entropy, SeededEntropy};
 use mcpgate::issuer::{Administration, Caller, Issuer, NewClient};
-use mcpgate::oauth::{AuthMethod, Brand, GrantType, Lifetime, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
+use mcpgate::oauth::{AuthMethod, GrantType, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{
-    Account, AccountStatus, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, ClientStore, SetupLink,
-};
+use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, ClientStore, SetupLink};
 use mcpgate::telemetry::Metrics;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::failing_store::FailingStore;
+use super::records;
 
 pub(crate) const ISSUER: &str = "https://gw.example";
 pub(crate) const RESOURCE: &str = "https://gw.example/mcp/acme/sales";
@@ -167,13 +166,10 @@ pub(crate) fn only<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
 }
 
 pub(crate) fn config(extra: &str) -> Config {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("gateway.toml");
     let login = if extra.contains("[login]") { "" } else { LOGIN };
     let rates = if extra.contains("[rates]") { "" } else { GENEROUS };
-    std::fs::write(&file, format!("{UPSTREAMS}{login}{rates}{extra}")).unwrap();
-    let overrides = Overrides { data_dir: Some(folder.path().to_owned()), up: true, ..Overrides::default() };
-    let mut config = Config::load(Some(&file), &overrides).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let text = format!("{UPSTREAMS}{login}{rates}{extra}");
+    let mut config = records::config(&text, Overrides { up: true, ..Overrides::default() });
     // The tests play strangers.
     config.rates.exempt_loopback = false;
     config
@@ -191,7 +187,7 @@ impl Site {
         let faulty = Arc::new(FailingStore::new(Arc::clone(&store) as _));
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_795_219_200)));
         let entropy = Arc::new(SeededEntropy::new(7));
-        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let keys = Arc::new(records::keys());
         let issuer = Issuer::new(
             Arc::clone(&faulty) as _,
             None,
@@ -286,21 +282,15 @@ impl Site {
         let now = self.clock.now();
         let subject = Subject::parse(&format!("user-{name}")).unwrap();
         let account = Account {
-            tenant: TenantId::default(),
             subject: subject.clone(),
-            name: name.to_owned(),
             password: None,
-            status: AccountStatus::Enabled,
-            failed_logins: 0,
-            last_failed_at: None,
-            created_at: now,
             password_set_at: None,
+            created_at: now,
+            ..records::account(name)
         };
         self.store.insert_account(account, self.row(AuditEvent::AccountAdded)).await.unwrap();
         let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
-        let expires_at = now.plus(Lifetime::from_secs(3600));
-        let link =
-            SetupLink { hash: secret.hash(), tenant: TenantId::default(), subject, made_at: Some(now), expires_at };
+        let link = SetupLink { hash: secret.hash(), subject, ..records::setup_link(name, name, now) };
         self.store.insert_setup_link(link, self.row(AuditEvent::AccountAdded)).await.unwrap();
         secret.reveal().to_owned()
     }

@@ -15,22 +15,20 @@ use mcpgate::issuer::{
     AuthorizeRejection, Caller, Decision, Handles, Issuer, LoginOutcome, SetupOutcome, Started, Step, TokenRejection,
 };
 use mcpgate::oauth::{
-    AuthMethod, AuthorizationCode, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
+    AuthMethod, AuthorizationCode, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
     ErrorCode, Form, GrantId, Lifetime, RedirectUri, RefreshToken, RegistrationPolicy, ResourceIndicator, ScopeSet,
     SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenResponse,
 };
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{
-    Account, AccountStatus, AuditEvent, AuditFilter, AuditRow, Interaction, InteractionStep, PendingLimits, SetupLink,
-    Source, Store, Update,
-};
+use mcpgate::store::{Account, AuditEvent, AuditFilter, AuditRow, Interaction, SetupLink, Store, Update};
 use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::{Load, Lookup, TokenCache};
 use sha2::{Digest, Sha256};
 
 use super::config::{ISSUER, SALES, config};
 use super::failing_store::FailingStore;
+use super::records;
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) const PASSWORD: &str = "glazed-teapot-41";
@@ -141,7 +139,7 @@ impl World {
         let shared: Arc<dyn Store> = store.clone();
         let noted = shared.clock_note().await.unwrap().map(|note| note.seen_at);
         let shared_clock: Arc<dyn Clock> = Arc::new(CheckedClock::new(clock.clone(), noted));
-        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let keys = Arc::new(records::keys());
         let cache = TokenCache::new(shared.clone(), keys.clone(), shared_clock.clone(), &config);
         cache.fill().await.unwrap();
         let fetch = Arc::new(ScriptedFetch::default());
@@ -195,15 +193,11 @@ impl World {
     pub(crate) async fn account(&self, name: &str) -> Subject {
         let subject = Subject::parse(&format!("subject-{name}")).unwrap();
         let account = Account {
-            tenant: TenantId::default(),
             subject: subject.clone(),
-            name: name.to_owned(),
             password: None,
-            status: AccountStatus::Enabled,
-            failed_logins: 0,
-            last_failed_at: None,
-            created_at: self.now(),
             password_set_at: None,
+            created_at: self.now(),
+            ..records::account(name)
         };
         self.inner().insert_account(account, self.row()).await.unwrap();
         let link = self.link(&subject, name).await;
@@ -223,13 +217,8 @@ impl World {
     /// Makes a link as a command does, whose clock is another one than that of the issuer.
     pub(crate) async fn link_at(&self, now: Timestamp, subject: &Subject, seed: &str) -> SessionSecret {
         let link = SessionSecret::mint(Sha256::digest(format!("{seed} {}", now.as_millis())).into(), &self.keys);
-        let row = SetupLink {
-            hash: link.hash(),
-            tenant: TenantId::default(),
-            subject: subject.clone(),
-            made_at: Some(now),
-            expires_at: now.plus(Lifetime::from_secs(3600)),
-        };
+        let row =
+            SetupLink { hash: link.hash(), subject: subject.clone(), ..records::setup_link(seed, "anybody", now) };
         self.inner().insert_setup_link(row, self.row()).await.unwrap();
         link
     }
@@ -267,16 +256,10 @@ impl World {
             .unwrap()
             .metadata;
         let client = Client {
-            tenant: TenantId::default(),
             id: ClientId::parse(&format!("mcp_client_{}", name.replace(' ', "_"))).unwrap(),
-            origin: ClientOrigin::Manual,
             metadata: ClientMetadata { scope: scope.map(|s| ScopeSet::parse(s).unwrap()), ..metadata },
-            secrets: Vec::new(),
-            resource: None,
-            disabled: false,
             created_at: self.now(),
-            last_used_at: None,
-            document: None,
+            ..records::client("app", ClientOrigin::Manual)
         };
         self.inner().insert_client(client.clone(), u64::MAX, self.row()).await.unwrap();
         client
@@ -361,50 +344,27 @@ impl World {
     /// A code for a client, of a person who has no password, as the store would have it after consent.
     pub(crate) async fn code_of_somebody(&self, client: &ClientId) -> String {
         let subject = Subject::parse("somebody").unwrap();
-        let (tenant, now, hour) = (TenantId::default(), self.now(), Lifetime::from_secs(3600));
+        let now = self.now();
         let account = Account {
-            tenant: tenant.clone(),
             subject: subject.clone(),
-            name: "somebody".to_owned(),
             password: None,
-            status: AccountStatus::Enabled,
-            failed_logins: 0,
-            last_failed_at: None,
-            created_at: now,
             password_set_at: None,
+            created_at: now,
+            ..records::account("somebody")
         };
         self.inner().insert_account(account, self.row()).await.unwrap();
-        let page = Interaction {
-            id: TokenHash::of(b"page"),
-            cookie: TokenHash::of(b"cookie"),
-            tenant: tenant.clone(),
-            client: Some(client.clone()),
-            request: None,
-            step: InteractionStep::Consent,
-            session: None,
-            source: Source::UNKNOWN,
-            created_at: now,
-            expires_at: now.plus(hour),
-        };
-        let one = PendingLimits { of_host: 1, of_site: 1, of_session: 1, in_all: 1 };
-        self.inner().begin_interaction(page.clone(), one).await.unwrap();
+        let page = Interaction { client: Some(client.clone()), request: None, ..records::interaction("page", now) };
+        self.inner().begin_interaction(page.clone(), records::PENDING).await.unwrap();
         let code = AuthorizationCode::mint([9; 32], &self.keys);
         let record = CodeRecord {
             hash: code.hash(),
-            tenant,
-            grant: GrantId([9; 16]),
             client: client.clone(),
             subject,
             redirect: RedirectUri::from_stored(CALLBACK.to_owned()),
-            redirect_was_sent: true,
             challenge: CodeChallenge::parse(Some(&challenge()), Some("S256")).ok(),
             resource: ResourceIndicator::parse(SALES).unwrap(),
             scopes: ScopeSet::parse("sales:read").unwrap(),
-            authenticated_at: now,
-            issued_at: now,
-            expires_at: now.plus(hour),
-            used_at: None,
-            failures: 0,
+            ..records::code("code", now)
         };
         let issued = self.inner().insert_code(record, page.id, None, self.row()).await.unwrap();
         assert_eq!(issued, Update::Done);

@@ -31,6 +31,8 @@ mod login_limits;
 mod lost_answers;
 mod publishers;
 mod races;
+#[path = "../support/records.rs"]
+mod records;
 mod refresh;
 mod register;
 mod remembered;

@@ -1,10 +1,11 @@
 //! Authorization requests. A failure means that a request is accepted that must not start an interaction, or refused in the
 //! wrong place.
 
+use super::records;
 use mcpgate::oauth::{
     AuthorizationRequest, AuthorizationResponse, Client, ClientId, ClientMetadata, ClientOrigin, ErrorCode, Form,
     GrantType, OAuthError, Prompt, RefusedRequest, RegistrationPolicy, RequestPolicy, ResourceIndicator, Rule,
-    ScopeSet, StoredRequest, TenantId, Timestamp, ValidatedRequest,
+    ScopeSet, StoredRequest, ValidatedRequest,
 };
 
 const CHALLENGE: &str = "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
@@ -26,16 +27,9 @@ fn policy(resources: &[&str]) -> RequestPolicy {
 fn client() -> Client {
     let body = format!(r#"{{"redirect_uris":["{CB}"]}}"#);
     Client {
-        tenant: TenantId::default(),
         id: ClientId::parse("c1").unwrap(),
-        origin: ClientOrigin::Registered,
         metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap().metadata,
-        secrets: Vec::new(),
-        resource: None,
-        disabled: false,
-        created_at: Timestamp::from_secs(1),
-        last_used_at: None,
-        document: None,
+        ..records::client("c1", ClientOrigin::Registered)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Client authentication. A failure means that somebody passes for a client, or learns which clients exist.
 
+use super::records;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpgate::oauth::{
     AuthMethod, Client, ClientCredentials, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, CredentialError,
-    ErrorCode, Form, RegistrationPolicy, TenantId, Timestamp, TokenHash,
+    ErrorCode, Form, RegistrationPolicy, Timestamp, TokenHash,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
@@ -13,19 +14,13 @@ fn client(method: AuthMethod, secrets: &[(&str, Option<Timestamp>)]) -> Client {
     let body =
         format!(r#"{{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"{}"}}"#, method.as_str());
     Client {
-        tenant: TenantId::default(),
         id: ClientId::parse("c1").unwrap(),
-        origin: ClientOrigin::Registered,
         metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap().metadata,
         secrets: secrets
             .iter()
             .map(|(secret, until)| ClientSecretHash { hash: TokenHash::of(secret.as_bytes()), until: *until })
             .collect(),
-        resource: None,
-        disabled: false,
-        created_at: NOW,
-        last_used_at: None,
-        document: None,
+        ..records::client("c1", ClientOrigin::Registered)
     }
 }
 

@@ -5,5 +5,7 @@
 mod authorization;
 mod client_auth;
 mod lookalike;
+#[path = "../support/records.rs"]
+mod records;
 mod registration;
 mod token;

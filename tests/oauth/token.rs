@@ -1,11 +1,11 @@
 //! Judging codes and refresh tokens, reading token requests. A failure means that a replay, a theft or a wrong client would
 //! be treated as something else.
 
+use super::records;
 use mcpgate::oauth::{
-    AccessToken, AuthorizationCode, Brand, ClientId, CodeChallenge, CodeRecord, CodeVerdict, CodeVerifier, ErrorCode,
+    AccessToken, AuthorizationCode, ClientId, CodeChallenge, CodeRecord, CodeVerdict, CodeVerifier, ErrorCode,
     FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh, RedirectUri, RefreshClaims,
-    RefreshToken, RefreshVerdict, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
-    TokenRequest, TokenResponse,
+    RefreshToken, RefreshVerdict, ResourceIndicator, ScopeSet, Timestamp, TokenKeys, TokenRequest, TokenResponse,
 };
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -26,21 +26,12 @@ fn resource(text: &str) -> ResourceIndicator {
 
 fn code() -> CodeRecord {
     CodeRecord {
-        hash: TokenHash::of(b"code"),
-        tenant: TenantId::default(),
-        grant: GrantId([1; 16]),
         client: client("c1"),
-        subject: Subject::parse("u1").unwrap(),
         redirect: RedirectUri::from_stored("http://localhost:51763/cb".into()),
-        redirect_was_sent: true,
         challenge: CodeChallenge::from_stored(CHALLENGE),
         resource: resource("https://gw/mcp"),
         scopes: ScopeSet::parse("read").unwrap(),
-        authenticated_at: MADE,
-        issued_at: MADE,
-        expires_at: at(60),
-        used_at: None,
-        failures: 0,
+        ..records::code("code", MADE)
     }
 }
 
@@ -102,22 +93,15 @@ fn cr_03_cr_04_only_a_fully_valid_replay_is_one_even_a_late_one() {
 
 fn grant() -> Grant {
     Grant {
-        id: GrantId([1; 16]),
-        tenant: TenantId::default(),
         client: client("c1"),
-        subject: Subject::parse("u1").unwrap(),
         resource: resource("https://gw/mcp"),
-        scopes: ScopeSet::parse("read").unwrap(),
-        authenticated_at: MADE,
-        created_at: MADE,
         expires_at: at(1000),
         idle_until: at(500),
         may_refresh: true,
         generation: 5,
         rotated_at: at(100),
         first_use: FirstUse::Used,
-        retried_at: None,
-        revoked_at: None,
+        ..records::grant_of("grant", MADE)
     }
 }
 
@@ -249,7 +233,7 @@ fn rt_06_rt_10_rt_14_another_client_changes_nothing_and_dead_stays_dead() {
 }
 
 fn keys() -> TokenKeys {
-    TokenKeys::new(vec![(1, [1; 32])], Brand::parse("mcp").unwrap()).unwrap()
+    records::keys()
 }
 
 fn read(form: &str) -> Result<TokenRequest, OAuthError> {

@@ -33,6 +33,8 @@ mod never_forwarded;
 mod passed;
 mod paths;
 mod probes;
+#[path = "../support/records.rs"]
+mod records;
 mod redirects;
 #[path = "../support/refusing.rs"]
 mod refusing;

@@ -11,18 +11,19 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, Brand, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, FirstUse,
-    Grant, GrantId, Lifetime, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenKeys,
+    AccessToken, AccessTokenRecord, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, Grant, GrantId,
+    Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenKeys,
 };
 use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions, UpstreamState};
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow};
+use mcpgate::store::{Account, AuditEvent, AuditRow};
 use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::{Follower, TokenCache};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{Ask, Client, Reply};
 use super::failing_store::FailingStore;
+use super::records;
 use super::upstream::{Upstream, soon};
 
 pub(crate) const MCP: &str = "https://gw.example/mcp";
@@ -68,7 +69,7 @@ impl World {
         let config = Arc::new(config);
         let store = Arc::new(FailingStore::new(Arc::new(MemoryStore::new())));
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
-        let keys = Arc::new(TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap());
+        let keys = Arc::new(records::keys());
         let cache = TokenCache::new(store.clone(), keys.clone(), clock.clone(), &config);
         let table = Arc::new(RouteTable::build(&config).unwrap());
         let metrics = Metrics::new(&config.upstreams.iter().map(|u| u.name.clone()).collect::<Vec<_>>());
@@ -157,29 +158,15 @@ impl World {
     async fn populate(&self) {
         let now = self.clock.now();
         let account = Account {
-            tenant: TenantId::default(),
             subject: Subject::parse(ADA).unwrap(),
-            name: "ada".to_owned(),
             password: None,
-            status: AccountStatus::Enabled,
-            failed_logins: 0,
-            last_failed_at: None,
-            created_at: now,
             password_set_at: None,
+            created_at: now,
+            ..records::account("ada")
         };
         self.store.inner.insert_account(account, self.audit(AuditEvent::AccountAdded)).await.unwrap();
-        let client = OAuthClient {
-            tenant: TenantId::default(),
-            id: client(),
-            origin: ClientOrigin::Manual,
-            metadata: ClientMetadata::from_stored(r#"{"redirect_uris":["https://app.example/cb"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"none"}"#).unwrap(),
-            secrets: vec![],
-            resource: None,
-            disabled: false,
-            created_at: now,
-            last_used_at: None,
-            document: None,
-        };
+        let client = OAuthClient { id: client(),            metadata: ClientMetadata::from_stored(r#"{"redirect_uris":["https://app.example/cb"],"grant_types":["authorization_code"],"response_types":["code"],"token_endpoint_auth_method":"none"}"#).unwrap(),
+ created_at: now, ..records::client("app", ClientOrigin::Manual) };
         self.store.inner.insert_client(client, 10, self.audit(AuditEvent::ClientAdded)).await.unwrap();
     }
 
@@ -199,21 +186,15 @@ impl World {
         let token = AccessToken::mint(random, &self.keys);
         let mut grant = [0; 16];
         grant[..8].copy_from_slice(&n.to_be_bytes());
-        let now = self.clock.now();
-        let record = AccessTokenRecord {
-            hash: token.hash(),
-            tenant: TenantId::default(),
-            grant: GrantId(grant),
+        let of_grant = Grant {
+            id: GrantId(grant),
             client: client(),
             subject: Subject::parse(subject).unwrap(),
-            user: "ada".into(),
             resource: ResourceIndicator::parse(resource).unwrap(),
-            scopes: ScopeSet::parse(scopes).unwrap(),
-            generation: 0,
-            reports_use: false,
-            issued_at: now,
-            expires_at: now.plus(Lifetime::from_secs(3600)),
+            scopes: records::scopes(scopes),
+            ..records::grant_of("ada", self.clock.now())
         };
+        let record = AccessTokenRecord { user: "ada".into(), ..records::token_of(&of_grant, token.hash()) };
         Made { text: token.reveal().to_owned(), record }
     }
 
@@ -238,21 +219,11 @@ impl World {
         let record = made.record.clone();
         let grant = Grant {
             id: record.grant,
-            tenant: record.tenant.clone(),
             client: record.client.clone(),
             subject: record.subject.clone(),
             resource: record.resource.clone(),
             scopes: record.scopes.clone(),
-            authenticated_at: record.issued_at,
-            created_at: record.issued_at,
-            expires_at: record.issued_at.plus(Lifetime::from_secs(7200)),
-            idle_until: record.issued_at.plus(Lifetime::from_secs(7200)),
-            may_refresh: false,
-            generation: 0,
-            rotated_at: record.issued_at,
-            first_use: FirstUse::Unknown,
-            retried_at: None,
-            revoked_at: None,
+            ..records::grant_of("ada", record.issued_at)
         };
         self.store
             .inner
@@ -346,13 +317,7 @@ kind = "http"
 url = "http://{api}/base"
 "#
     );
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("gateway.toml");
-    std::fs::write(&file, text).unwrap();
-    let overrides = Overrides { data_dir: Some(folder.path().to_owned()), ..Overrides::default() };
-    let mut config = Config::load(Some(&file), &overrides).unwrap_or_else(|problems| {
-        panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    });
+    let mut config = records::config(&text, Overrides::default());
     config.rates.mcp_per_second = 100_000;
     config.rates.mcp_burst = 100_000;
     config.max_stale = Lifetime::from_secs(3600);

@@ -63,13 +63,7 @@ async fn busy_accounts(store: &Arc<dyn Store>) {
 }
 
 fn link(name: &str, at: Timestamp) -> SetupLink {
-    SetupLink {
-        hash: hash(name),
-        tenant: tenant(),
-        subject: subject("alice"),
-        made_at: Some(at),
-        expires_at: at.plus(HOUR),
-    }
+    setup_link(name, "alice", at)
 }
 
 async fn assert_ended(store: &Arc<dyn Store>) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, FirstUse, Grant, Lifetime, TenantId, Timestamp};
+use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, Grant, Lifetime, TenantId, Timestamp};
 use mcpgate::store::{AuditEvent, Change, Store, StoreError, Update};
 
 use crate::world::*;
@@ -186,38 +186,8 @@ async fn grants_are_listed_newest_first_while_they_stand(store: Arc<dyn Store>) 
 }
 
 fn operators(name: &str) -> (Grant, AccessTokenRecord) {
-    let grant = Grant {
-        id: grant_id(name),
-        tenant: tenant(),
-        client: client_id("app"),
-        subject: subject("alice"),
-        resource: resource(),
-        scopes: scopes("read"),
-        authenticated_at: START,
-        created_at: START,
-        expires_at: START.plus(HOUR),
-        idle_until: START,
-        may_refresh: false,
-        generation: 0,
-        rotated_at: START,
-        first_use: FirstUse::Unknown,
-        retried_at: None,
-        revoked_at: None,
-    };
-    let token = AccessTokenRecord {
-        hash: hash(name),
-        tenant: tenant(),
-        grant: grant.id,
-        client: grant.client.clone(),
-        subject: grant.subject.clone(),
-        user: "alice".into(),
-        resource: grant.resource.clone(),
-        scopes: grant.scopes.clone(),
-        generation: 0,
-        reports_use: false,
-        issued_at: START,
-        expires_at: grant.expires_at,
-    };
+    let grant = grant_of(name, START);
+    let token = token_of(&grant, hash(name));
     (grant, token)
 }
 

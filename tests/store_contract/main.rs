@@ -27,6 +27,8 @@ mod logins;
 mod lost_answers;
 mod pending;
 mod races;
+#[path = "../support/records.rs"]
+mod records;
 mod refresh;
 mod sessions;
 mod sweep;

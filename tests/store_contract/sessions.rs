@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{Lifetime, TenantId, Timestamp, TokenHash};
 use mcpgate::store::{
-    Account, Advance, AuditEvent, Interaction, InteractionStep, LoginSession, SetupLink, Store, StoreError, Update,
+    Account, Advance, AuditEvent, Interaction, InteractionStep, LoginSession, Store, StoreError, Update,
 };
 
 use crate::world::*;
@@ -201,13 +201,7 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
     store.insert_session(login.clone(), None, Some(START), logged_in()).await.unwrap();
     let page = interaction("page", START);
     store.begin_interaction(page.clone(), PENDING).await.unwrap();
-    let link = SetupLink {
-        hash: hash("l"),
-        tenant: tenant(),
-        subject: subject("bob"),
-        made_at: None,
-        expires_at: START.plus(HOUR),
-    };
+    let link = setup_link("l", "bob", START);
     store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
     let (_, token) = grant(&store, "c", START).await;
     let before = store.newest_audit().await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{ClientId, ClientOrigin, DocumentAge, DocumentSource, Lifetime, Timestamp};
-use mcpgate::store::{AuditEvent, Redemption, Rotation, SetupLink, Store};
+use mcpgate::store::{AuditEvent, Redemption, Rotation, Store};
 
 use crate::world::*;
 
@@ -27,13 +27,7 @@ async fn everything(store: &Arc<dyn Store>) {
     issue(store, code("unused", START)).await;
     let audit = || row(AuditEvent::LoginSucceeded, START);
     store.insert_session(session("s", "alice", START), None, Some(START), audit()).await.unwrap();
-    let link = SetupLink {
-        hash: hash("l"),
-        tenant: tenant(),
-        subject: subject("bob"),
-        made_at: None,
-        expires_at: START.plus(HOUR),
-    };
+    let link = setup_link("l", "bob", START);
     store.insert_setup_link(link, audit()).await.unwrap();
     let page = interaction("remembering", START);
     store.begin_interaction(page.clone(), PENDING).await.unwrap();

@@ -14,9 +14,11 @@ use super::EmbeddedStore;
 use super::cost::{Costs, taken};
 use crate::oauth::{Client, ClientOrigin, CodeVerifier, DocumentAge, DocumentSource};
 use crate::store::{
-    Advance, AuditEvent, Interaction, InteractionStep, LoginPlace, PendingLimits, Result, SetupLink, Source, Store,
+    Advance, AuditEvent, Interaction, InteractionStep, LoginPlace, PendingLimits, Result, Source, Store,
 };
 
+#[path = "../../../tests/support/records.rs"]
+mod records;
 #[allow(dead_code, reason = "the contract suite uses all of it")]
 #[path = "../../../tests/store_contract/world.rs"]
 mod world;
@@ -33,16 +35,6 @@ fn page(name: &str, source: Source) -> Interaction {
     Interaction { source, step: InteractionStep::LogIn, ..interaction(name, START) }
 }
 
-fn link(of: &str) -> SetupLink {
-    SetupLink {
-        hash: hash(of),
-        tenant: tenant(),
-        subject: subject(of),
-        made_at: Some(START),
-        expires_at: START.plus(HOUR),
-    }
-}
-
 /// Puts a row into every table that grows with what people or strangers do.
 async fn add(store: &Arc<dyn Store>, n: u32) {
     let name = format!("old{n}");
@@ -57,7 +49,7 @@ async fn add(store: &Arc<dyn Store>, n: u32) {
     let login = session(&name, &name, START);
     store.insert_session(login, None, Some(START), audit(AuditEvent::LoginSucceeded)).await.unwrap();
     store.record_login_failure(&tenant(), &name_hash(&name), Some(&subject(&name)), START).await.unwrap();
-    store.insert_setup_link(link(&name), audit(AuditEvent::SetupLinkMade)).await.unwrap();
+    store.insert_setup_link(setup_link(&name, &name, START), audit(AuditEvent::SetupLinkMade)).await.unwrap();
     store.begin_interaction(page(&name, at(n, 1)), PENDING).await.unwrap();
     grant(store, &name, START).await;
     let off = audit(AuditEvent::ClientDisabled);
@@ -169,9 +161,9 @@ async fn people(m: &mut Measured) {
         "sign out everywhere": store.revoke_grants(&of, Some(&subject("old6")), None, audit.clone());
         "end an application's access": store.revoke_grants(&of, Some(&alice), Some(&client_id("old6")), audit.clone());
         "log out": store.delete_session(&of, &hash("s2"), audit.clone());
-        "find a link": store.find_setup_link(&of, &link("old1").hash, START);
+        "find a link": store.find_setup_link(&of, &setup_link("old1", "old1", START).hash, START);
         "find no link": store.find_setup_link(&of, &nothing, START);
-        "use a link": store.redeem_setup_link(&of, &link("old1").hash, new_password("$phc", "old1", START), audit.clone());
+        "use a link": store.redeem_setup_link(&of, &setup_link("old1", "old1", START).hash, new_password("$phc", "old1", START), audit.clone());
     }
 }
 

@@ -1,0 +1,282 @@
+//! Records as most tests want them: one client, one account, one resource, and what leads from there to a token. A test
+//! names what matters to it and takes the rest from here.
+#![allow(dead_code, reason = "each of the test programs that share it uses a part of it")]
+
+use mcpgate::config::{Config, Overrides};
+use mcpgate::oauth::{
+    AccessTokenRecord, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
+    CodeVerifier, FirstUse, Grant, GrantId, GrantType, Lifetime, LoginNameHash, PresentedCode, PresentedRefresh,
+    RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
+};
+use mcpgate::store::{
+    Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, NewAccessToken,
+    NewPassword, PendingLimits, RedeemCode, RotateRefresh, SetupLink, Source,
+};
+
+/// The moment at which every case begins.
+pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(crate) const MINUTE: Lifetime = Lifetime::from_secs(60);
+pub(crate) const HOUR: Lifetime = Lifetime::from_secs(3600);
+pub(crate) const DAY: Lifetime = Lifetime::from_secs(86_400);
+pub(crate) const GRACE: Lifetime = Lifetime::from_secs(30);
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+pub(crate) fn tenant() -> TenantId {
+    TenantId::default()
+}
+
+pub(crate) fn client_id(name: &str) -> ClientId {
+    ClientId::parse(&format!("mcp_client_{name}")).unwrap()
+}
+
+pub(crate) fn subject(name: &str) -> Subject {
+    Subject::parse(&format!("u-{name}")).unwrap()
+}
+
+pub(crate) fn resource() -> ResourceIndicator {
+    ResourceIndicator::parse("https://gate.example/mcp").unwrap()
+}
+
+pub(crate) fn scopes(text: &str) -> ScopeSet {
+    ScopeSet::parse(text).unwrap()
+}
+
+pub(crate) fn hash(name: &str) -> TokenHash {
+    TokenHash::of(name.as_bytes())
+}
+
+/// A grant's id from the name of its code.
+pub(crate) fn grant_id(name: &str) -> GrantId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash(name).0[..16]);
+    GrantId(id)
+}
+
+pub(crate) fn metadata() -> ClientMetadata {
+    ClientMetadata {
+        client_name: Some("Example".to_owned()),
+        redirect_uris: RegisteredRedirects::from_stored(vec!["https://app.example/cb".to_owned()]),
+        grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+        token_endpoint_auth_method: AuthMethod::None,
+        scope: None,
+        application_type: None,
+        client_uri: None,
+        logo_uri: None,
+        tos_uri: None,
+        policy_uri: None,
+        software_id: None,
+        software_version: None,
+    }
+}
+
+pub(crate) fn client(name: &str, origin: ClientOrigin) -> Client {
+    Client {
+        tenant: tenant(),
+        id: client_id(name),
+        origin,
+        metadata: ClientMetadata { client_name: Some(name.to_owned()), ..metadata() },
+        secrets: Vec::new(),
+        resource: None,
+        disabled: false,
+        created_at: START,
+        last_used_at: None,
+        document: None,
+    }
+}
+
+pub(crate) fn account(name: &str) -> Account {
+    Account {
+        tenant: tenant(),
+        subject: subject(name),
+        name: name.to_owned(),
+        password: Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g".to_owned()),
+        status: AccountStatus::Enabled,
+        failed_logins: 0,
+        last_failed_at: None,
+        created_at: START,
+        password_set_at: Some(START),
+    }
+}
+
+/// The hash of a login name.
+pub(crate) fn name_hash(name: &str) -> LoginNameHash {
+    LoginNameHash(hash(name).0)
+}
+
+pub(crate) fn new_password(phc: &str, name: &str, at: Timestamp) -> NewPassword {
+    NewPassword { phc: phc.to_owned(), name: name_hash(name), at }
+}
+
+pub(crate) fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
+    AuditRow {
+        actor: Some("u-alice".to_owned()),
+        client: Some(client_id("app")),
+        address: Some("192.0.2.7".parse().unwrap()),
+        request_id: Some("r-1".to_owned()),
+        ..AuditRow::new(at, tenant(), event)
+    }
+}
+
+/// More room than any case needs that is not about it.
+pub(crate) const PENDING: PendingLimits =
+    PendingLimits { of_host: 10_000, of_site: 10_000, of_session: 10_000, in_all: 10_000 };
+
+/// A consent page waiting for an answer.
+pub(crate) fn interaction(name: &str, at: Timestamp) -> Interaction {
+    Interaction {
+        id: hash(&format!("interaction {name}")),
+        cookie: hash(&format!("cookie {name}")),
+        tenant: tenant(),
+        client: Some(client_id("app")),
+        request: Some(r#"{"state":"s"}"#.to_owned()),
+        step: InteractionStep::Consent,
+        session: None,
+        source: Source::UNKNOWN,
+        created_at: at,
+        expires_at: at.plus(Lifetime::from_secs(600)),
+    }
+}
+
+pub(crate) fn session(name: &str, of: &str, at: Timestamp) -> LoginSession {
+    LoginSession {
+        hash: hash(name),
+        tenant: tenant(),
+        subject: subject(of),
+        authenticated_at: at,
+        idle_until: at.plus(HOUR),
+        idle: HOUR,
+        expires_at: at.plus(DAY),
+        failed_before: None,
+    }
+}
+
+pub(crate) fn consent(at: Timestamp) -> Consent {
+    Consent {
+        tenant: tenant(),
+        subject: subject("alice"),
+        client: client_id("app"),
+        resource: resource(),
+        scopes: scopes("read"),
+        client_fingerprint: hash("fingerprint"),
+        given_at: at,
+        expires_at: at.plus(DAY),
+    }
+}
+
+pub(crate) fn code(name: &str, at: Timestamp) -> CodeRecord {
+    let challenge = CodeChallenge::parse(Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), Some("S256")).unwrap();
+    CodeRecord {
+        hash: hash(name),
+        tenant: tenant(),
+        grant: grant_id(name),
+        client: client_id("app"),
+        subject: subject("alice"),
+        redirect: RedirectUri::from_stored("https://app.example/cb".to_owned()),
+        redirect_was_sent: true,
+        challenge: Some(challenge),
+        resource: resource(),
+        scopes: scopes("read write"),
+        authenticated_at: at,
+        issued_at: at,
+        expires_at: at.plus(MINUTE),
+        used_at: None,
+        failures: 0,
+    }
+}
+
+pub(crate) fn redeem(code: &str, token: &str, at: Timestamp) -> RedeemCode {
+    RedeemCode {
+        tenant: tenant(),
+        code: hash(code),
+        presented: PresentedCode {
+            client: client_id("app"),
+            verifier: CodeVerifier::parse(VERIFIER),
+            redirect_uri: Some("https://app.example/cb".to_owned()),
+            resource: Some(resource()),
+        },
+        access: NewAccessToken { hash: hash(token), lifetime: HOUR, scopes: None, user: "alice".into() },
+        may_refresh: true,
+        grant_lifetime: Lifetime::from_secs(90 * 86_400),
+        idle: Lifetime::from_secs(30 * 86_400),
+        now: at,
+        audit: row(AuditEvent::CodeRedeemed, at),
+    }
+}
+
+pub(crate) fn rotate(family: &str, generation: u32, token: &str, at: Timestamp) -> RotateRefresh {
+    RotateRefresh {
+        tenant: tenant(),
+        grant: grant_id(family),
+        presented: PresentedRefresh {
+            client: client_id("app"),
+            generation,
+            grace: GRACE,
+            lost_answer: DAY,
+            clock_in_doubt: false,
+        },
+        access: NewAccessToken { hash: hash(token), lifetime: HOUR, scopes: None, user: "alice".into() },
+        idle: Lifetime::from_secs(30 * 86_400),
+        now: at,
+        audit: row(AuditEvent::TokenRefreshed, at),
+        record_success: true,
+    }
+}
+
+/// The keys of a deployment that was made for the test.
+pub(crate) fn keys() -> TokenKeys {
+    TokenKeys::new(vec![(1, [7; 32])], Brand::parse("mcp").unwrap()).unwrap()
+}
+
+/// A configuration from the text of a gateway.toml, its data in a folder that is gone when this returns.
+pub(crate) fn config(text: &str, overrides: Overrides) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, text).unwrap();
+    let overrides = Overrides { data_dir: Some(folder.path().to_owned()), ..overrides };
+    Config::load(Some(&file), &overrides).unwrap()
+}
+
+pub(crate) fn setup_link(name: &str, of: &str, at: Timestamp) -> SetupLink {
+    SetupLink { hash: hash(name), tenant: tenant(), subject: subject(of), made_at: Some(at), expires_at: at.plus(HOUR) }
+}
+
+/// A grant that an operator gave, for an hour.
+pub(crate) fn grant_of(name: &str, at: Timestamp) -> Grant {
+    Grant {
+        id: grant_id(name),
+        tenant: tenant(),
+        client: client_id("app"),
+        subject: subject("alice"),
+        resource: resource(),
+        scopes: scopes("read"),
+        authenticated_at: at,
+        created_at: at,
+        expires_at: at.plus(HOUR),
+        idle_until: at,
+        may_refresh: false,
+        generation: 0,
+        rotated_at: at,
+        first_use: FirstUse::Unknown,
+        retried_at: None,
+        revoked_at: None,
+    }
+}
+
+/// A token of a grant, for as long as that lasts.
+pub(crate) fn token_of(grant: &Grant, hash: TokenHash) -> AccessTokenRecord {
+    AccessTokenRecord {
+        hash,
+        tenant: grant.tenant.clone(),
+        grant: grant.id,
+        client: grant.client.clone(),
+        subject: grant.subject.clone(),
+        user: "alice".into(),
+        resource: grant.resource.clone(),
+        scopes: grant.scopes.clone(),
+        generation: grant.generation,
+        reports_use: false,
+        issued_at: grant.created_at,
+        expires_at: grant.expires_at,
+    }
+}
