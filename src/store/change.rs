@@ -2,34 +2,34 @@
 
 use crate::oauth::{ClientId, GrantId, Subject, TenantId, TokenHash};
 
-/// The number of a row of the change log.
-pub type ChangeSeq = u64;
+/// A position in the change log of one store: what has been read of it. What is in it is the store's own; whoever follows the
+/// log is given positions and hands them back, and neither compares them nor makes any.
+#[derive(Debug, Clone)]
+pub struct ChangePosition(pub(super) u64);
 
 /// Called with a change that is in force and not stored; never waits.
 pub type TellUnstored = Box<dyn Fn(&Change) + Send + Sync>;
 
 /// What the change log says after a position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Changes {
-    /// The next changes, oldest first, at most 1000; none at the end of the log.
-    Next(Vec<(ChangeSeq, Change)>),
+    /// The next changes, oldest first, at most 1000, and the position after them; none at the end of the log.
+    Next(Vec<Change>, ChangePosition),
     /// The log no longer holds everything after the position: rows were swept, or the position lies beyond its end because
     /// an older store was put in place.
     Incomplete,
 }
 
 impl Changes {
-    /// Judges what a store read: `found` are the rows after `after`, at most `limit` of them, and `newest` is the last
-    /// number that it had given at that moment. Numbers are given without gaps, so a gap means that rows were removed.
-    pub(super) fn checked(after: ChangeSeq, found: Vec<(ChangeSeq, Change)>, limit: usize, newest: ChangeSeq) -> Self {
-        let mut last = after;
-        for (number, _) in &found {
-            if *number != last.saturating_add(1) {
-                return Self::Incomplete;
-            }
-            last = *number;
+    /// Judges what a store read that numbers its changes without gaps, so that a gap means that rows were removed: `found`
+    /// are the rows after `after`, at most `limit` of them, and `newest` is the last number that it had given by then.
+    pub(super) fn checked(after: u64, found: Vec<(u64, Change)>, limit: usize, newest: u64) -> Self {
+        let is_whole = found.iter().zip(1..).all(|((number, _), nth)| *number == after.saturating_add(nth));
+        let last = found.last().map_or(after, |(number, _)| *number);
+        if !is_whole || (found.len() < limit && last != newest) {
+            return Self::Incomplete;
         }
-        if found.len() < limit && last != newest { Self::Incomplete } else { Self::Next(found) }
+        Self::Next(found.into_iter().map(|(_, change)| change).collect(), ChangePosition(last))
     }
 }
 
@@ -113,6 +113,29 @@ fn bytes_of_hex(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_that_does_not_go_on_from_a_position_is_incomplete() {
+        let change = |number| (number, Change::GrantRevoked(TenantId::default(), GrantId([7; 16])));
+        for (after, found, newest, next) in [
+            (3, vec![], 3, Some(3)),
+            (3, vec![4, 5], 5, Some(5)),
+            (3, vec![4, 5, 6], 9, Some(6)),
+            (3, vec![5], 5, None),
+            (3, vec![4, 6], 6, None),
+            (3, vec![4], 5, None),
+            (3, vec![], 4, None),
+            // An older store was put in place.
+            (3, vec![], 2, None),
+        ] {
+            let checked = Changes::checked(after, found.iter().copied().map(change).collect(), 3, newest);
+            let told = match checked {
+                Changes::Next(changes, position) => Some((changes.len(), position.0)),
+                Changes::Incomplete => None,
+            };
+            assert_eq!(told, next.map(|next| (found.len(), next)), "{found:?} after {after}");
+        }
+    }
 
     #[test]
     fn what_is_written_is_read() {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{ChangeSeq, Changes, Result, TellUnstored};
+use super::{ChangePosition, Changes, Result, TellUnstored};
 
 /// How many changes `changes_after` returns at most: enough to catch up quickly, too few to hold a reader up.
 pub(super) const CHANGES_AT_ONCE: usize = 1000;
@@ -13,12 +13,12 @@ pub trait ChangeLog {
     /// A cheap mark that moves whenever anything may have changed, by whichever process (`PRAGMA data_version`).
     async fn change_mark(&self) -> Result<u64>;
     /// Reads the change log after `after`, from one state of the store, and whether it holds all that came after.
-    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes>;
+    async fn changes_after(&self, after: &ChangePosition) -> Result<Changes>;
     /// Has `tell` called with every change that is in force and not stored (`StoreError::NotStored`), before whoever asked
     /// for it is answered. A store that never answers so has nothing to tell.
     fn tell_unstored(&self, tell: TellUnstored) {
         drop(tell);
     }
-    /// Reads the newest number of the change log; it never goes back, even when the rows have been swept.
-    async fn newest_change(&self) -> Result<ChangeSeq>;
+    /// Reads the position after the newest change. It stays good after that change was swept: what comes later comes after it.
+    async fn newest_change(&self) -> Result<ChangePosition>;
 }

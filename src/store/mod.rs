@@ -41,7 +41,7 @@ pub use audit_event::{AuditClass, AuditEvent, AuditEventDescription, AuditField}
 pub use audit_query::{AuditFilter, AuditPage, AuditRetention, Pruned};
 pub use audit_row::AuditRow;
 pub use audit_store::AuditStore;
-pub use change::{Change, ChangeSeq, Changes, TellUnstored};
+pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;
 pub use client_store::ClientStore;
 pub use clock::{ClockNote, ClockStore};

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::entry::PrefixHasher;
 use super::{Admitting, TokenCache};
 use crate::oauth::TokenHash;
-use crate::store::{ChangeSeq, Changes, StoreError};
+use crate::store::{Changes, StoreError};
 use crate::sync::lock;
 
 /// How often the mark is looked at: a revocation by another process is in force within this and a read.
@@ -81,31 +81,29 @@ impl TokenCache {
     /// Applies what is new in the change log; false when the log does not go on from where the cache stands.
     async fn catch_up(&self, mark: &mut Option<u64>) -> Result<bool, StoreError> {
         let seen = self.store.change_mark().await?;
-        let Some(mut position) = *lock(&self.position) else { return Ok(false) };
+        let Some(mut position) = lock(&self.position).clone() else { return Ok(false) };
         if *mark == Some(seen) {
             return Ok(true);
         }
         loop {
-            let changes = match self.store.changes_after(position).await {
+            let changes = match self.store.changes_after(&position).await {
                 // What it said is lost, and waiting will not bring it back: as good as a gap.
                 Err(StoreError::Corrupt(what)) => {
-                    tracing::error!(position, what, "the change log is damaged: refilling the token cache");
+                    tracing::error!(?position, what, "the change log is damaged: refilling the token cache");
                     return Ok(false);
                 }
                 read => read?,
             };
-            let Changes::Next(changes) = changes else {
-                tracing::warn!(position, "changes were removed before they were read: refilling the token cache");
+            let Changes::Next(changes, next) = changes else {
+                tracing::warn!(?position, "changes were removed before they were read: refilling the token cache");
                 return Ok(false);
             };
             if changes.is_empty() {
                 break;
             }
-            for (number, change) in &changes {
-                self.apply(change);
-                position = *number;
-            }
-            *lock(&self.position) = Some(position);
+            changes.iter().for_each(|change| self.apply(change));
+            position = next;
+            *lock(&self.position) = Some(position.clone());
         }
         *mark = Some(seen);
         Ok(true)
@@ -144,7 +142,7 @@ impl TokenCache {
     async fn read_all(&self, mut tell: impl FnMut(TokenHash)) -> Result<(), StoreError> {
         let begun = Instant::now();
         // Read first: what is revoked while the tokens are read is then applied after them.
-        let position: ChangeSeq = self.store.newest_change().await?;
+        let position = self.store.newest_change().await?;
         let mut after = 0;
         let mut told = 0;
         loop {

@@ -34,7 +34,7 @@ pub use follower::Follower;
 
 use crate::clock::Clock;
 use crate::oauth::{AccessTokenRecord, ClientId, GrantId, Subject, TenantId, Timestamp, TokenHash, TokenKeys};
-use crate::store::{Change, ChangeSeq, Store};
+use crate::store::{Change, ChangePosition, Store};
 use crate::sync::{lock, read, write};
 
 use entry::{Entry, PrefixHasher, Principals};
@@ -65,7 +65,7 @@ pub struct TokenCache {
     loading: Loading,
     uses: Uses,
     /// The last change that was applied; `None` before the first filling.
-    position: Mutex<Option<ChangeSeq>>,
+    position: Mutex<Option<ChangePosition>>,
     max_stale: Duration,
     made: Instant,
     /// When the change log was last read, in milliseconds after `made`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Lifetime, TenantId};
-use mcpgate::store::{AuditEvent, AuditFilter, AuditPage, AuditRow, Changes, Store};
+use mcpgate::store::{AuditEvent, AuditFilter, AuditPage, AuditRow, Change, ChangePosition, Changes, Store};
 
 use crate::world::*;
 
@@ -11,7 +11,7 @@ crate::on_every_store! {
     audit_rows_come_back_as_they_were_written,
     audit_is_read_in_pages_and_by_tenant,
     the_mark_moves_with_every_change_and_stands_still_otherwise,
-    change_numbers_never_go_back,
+    a_position_stays_good_when_its_changes_are_swept,
     a_gap_in_the_change_log_is_reported,
     many_changes_are_read_in_order,
 }
@@ -76,58 +76,64 @@ async fn the_mark_moves_with_every_change_and_stands_still_otherwise(store: Arc<
     assert_eq!(store.change_mark().await.unwrap(), revoked);
 }
 
-async fn change_numbers_never_go_back(store: Arc<dyn Store>) {
+async fn is_incomplete(store: &Arc<dyn Store>, after: &ChangePosition) -> bool {
+    matches!(store.changes_after(after).await.unwrap(), Changes::Incomplete)
+}
+
+async fn a_position_stays_good_when_its_changes_are_swept(store: Arc<dyn Store>) {
     settle(&store).await;
-    assert_eq!(store.newest_change().await.unwrap(), 0);
-    let mut last = 0;
+    let mut last = store.newest_change().await.unwrap();
     for (round, name) in ["a", "b", "c"].into_iter().enumerate() {
         let at = START.plus(Lifetime::from_secs(round as u64 * 3 * 86_400));
         grant(&store, name, at).await;
         store.revoke_grant(&tenant(), grant_id(name), row(AuditEvent::GrantRevoked, at)).await.unwrap();
         let newest = store.newest_change().await.unwrap();
-        assert!(newest > last);
+        assert_eq!(changes(&store, &last).await, [Change::GrantRevoked(tenant(), grant_id(name))]);
         let later = at.plus(DAY);
         store.sweep(later, Lifetime::from_secs(365 * 86_400)).await.unwrap();
-        assert_eq!(store.changes_after(0).await.unwrap(), Changes::Incomplete, "the row was swept after a day");
-        assert!(changes(&store, newest).await.is_empty());
-        assert_eq!(store.newest_change().await.unwrap(), newest, "its number was not");
-        last = newest;
+        assert!(is_incomplete(&store, &last).await, "the row was swept after a day");
+        assert_eq!(changes(&store, &newest).await, []);
+        last = store.newest_change().await.unwrap();
+        assert_eq!(changes(&store, &last).await, [], "its position was not");
     }
 }
 
 async fn a_gap_in_the_change_log_is_reported(store: Arc<dyn Store>) {
     settle(&store).await;
-    let revoked_at = |name: &'static str, at| {
-        let store = Arc::clone(&store);
-        async move {
-            grant(&store, name, at).await;
-            store.revoke_grant(&tenant(), grant_id(name), row(AuditEvent::GrantRevoked, at)).await.unwrap();
-        }
-    };
+    let mut positions = vec![store.newest_change().await.unwrap()];
     // The second is made while the clock is two days behind, so it is swept before the first.
-    revoked_at("a", START.plus(DAY).plus(DAY)).await;
-    revoked_at("b", START).await;
-    revoked_at("c", START.plus(DAY).plus(DAY)).await;
-    assert_eq!(changes(&store, 0).await.len(), 3);
+    for (name, at) in [("a", START.plus(DAY).plus(DAY)), ("b", START), ("c", START.plus(DAY).plus(DAY))] {
+        grant(&store, name, at).await;
+        store.revoke_grant(&tenant(), grant_id(name), row(AuditEvent::GrantRevoked, at)).await.unwrap();
+        positions.push(store.newest_change().await.unwrap());
+    }
+    let [before, after_a, after_b, after_c] = positions.as_slice() else { panic!("{positions:?}") };
+    assert_eq!(changes(&store, before).await.len(), 3);
     store.sweep(START.plus(DAY), Lifetime::from_secs(365 * 86_400)).await.unwrap();
-    assert_eq!(store.changes_after(0).await.unwrap(), Changes::Incomplete, "a gap behind the first");
-    assert_eq!(store.changes_after(1).await.unwrap(), Changes::Incomplete, "a gap before the first");
-    assert_eq!(changes(&store, 2).await.len(), 1);
+    assert!(is_incomplete(&store, before).await, "a gap behind the first");
+    assert!(is_incomplete(&store, after_a).await, "a gap before the first");
+    assert_eq!(changes(&store, after_b).await.len(), 1);
     store.sweep(START.plus(Lifetime::from_secs(3 * 86_400)), Lifetime::from_secs(365 * 86_400)).await.unwrap();
-    assert_eq!(store.changes_after(2).await.unwrap(), Changes::Incomplete, "nothing is left, and something was there");
-    assert_eq!(changes(&store, 3).await, []);
-    assert_eq!(store.changes_after(4).await.unwrap(), Changes::Incomplete, "beyond the end");
+    assert!(is_incomplete(&store, after_b).await, "nothing is left, and something was there");
+    assert_eq!(changes(&store, after_c).await, []);
 }
 
 async fn many_changes_are_read_in_order(store: Arc<dyn Store>) {
     settle(&store).await;
-    for _ in 0..1005 {
-        let off = row(AuditEvent::ClientDisabled, START);
-        store.set_client_disabled(&tenant(), &client_id("app"), true, off).await.unwrap();
+    let mut position = store.newest_change().await.unwrap();
+    let people = ["alice", "bob", "bob"].map(subject);
+    for subject in people.iter().cycle().take(1005) {
+        let off = row(AuditEvent::AccountDisabled, START);
+        store.set_account_disabled(&tenant(), subject, true, off).await.unwrap();
     }
-    let first = changes(&store, 0).await;
-    assert_eq!(first.len(), 1000);
-    assert!(first.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    let rest = changes(&store, first[999].0).await;
-    assert_eq!((rest.len(), rest[4].0), (5, store.newest_change().await.unwrap()));
+    let (mut read, mut sizes) = (Vec::new(), Vec::new());
+    while let Changes::Next(changes, next) = store.changes_after(&position).await.unwrap()
+        && !changes.is_empty()
+    {
+        sizes.push(changes.len());
+        read.extend(changes);
+        position = next;
+    }
+    let told = people.iter().cycle().take(1005).map(|subject| Change::AccountDisabled(tenant(), subject.clone()));
+    assert_eq!((read, sizes), (told.collect(), vec![1000, 5]));
 }

@@ -123,11 +123,7 @@ async fn cr_03_a_replay_revokes_the_grant(store: Arc<dyn Store>) {
     let revoked = store.find_grant(&tenant(), grant_id("c")).await.unwrap().unwrap();
     assert_eq!(revoked.revoked_at, Some(START.plus(MINUTE)));
     assert_eq!(told.len(), rows(&store, audit).await.len());
-    let changes = changes(&store, change).await;
-    assert_eq!(
-        changes.into_iter().map(|(_, c)| c).collect::<Vec<_>>(),
-        [Change::GrantRevoked(tenant(), grant_id("c"))]
-    );
+    assert_eq!(changes(&store, &change).await, [Change::GrantRevoked(tenant(), grant_id("c"))]);
 }
 
 async fn cr_04_a_replay_with_wrong_verifier_or_client_keeps_the_tokens(store: Arc<dyn Store>) {

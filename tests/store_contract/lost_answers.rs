@@ -101,7 +101,7 @@ async fn rt_02_a_late_retry_gets_the_live_generation_while_nothing_of_it_was_use
     assert!(is_live(&store, "third", later).await && !is_void(&store, "third", later).await);
     assert!(!is_void(&store, "never issued", later).await);
     let expected = ["lost", "second"].map(|token| Change::AccessTokenRevoked(tenant(), hash(token)));
-    let told: Vec<_> = changes(&store, change).await.into_iter().map(|(_, change)| change).collect();
+    let told = changes(&store, &change).await;
     assert_eq!(told, expected);
     let rows = store.audit_after(&AuditFilter::default(), audit, 10).await.unwrap().rows;
     assert_eq!(rows.len(), 2);
@@ -156,8 +156,8 @@ async fn rt_02_a_void_token_ends_the_family_when_it_is_presented(store: Arc<dyn 
     let [(_, row)] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!((row.event, row.reason.as_deref()), (AuditEvent::RefreshReused, Some("void_access_token")));
     assert_eq!((row.subject.clone(), row.client.clone()), (Some(subject("alice")), Some(client_id("app"))));
-    let told = changes(&store, change).await;
-    assert_eq!(told[0].1, Change::GrantRevoked(tenant(), grant_id("g")));
+    let told = changes(&store, &change).await;
+    assert_eq!(told[0], Change::GrantRevoked(tenant(), grant_id("g")));
 }
 
 async fn rt_02_a_void_token_goes_with_its_family_and_at_its_end(store: Arc<dyn Store>) {

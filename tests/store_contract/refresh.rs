@@ -62,11 +62,7 @@ async fn rt_02_reuse_after_the_grace_revokes_the_family(store: Arc<dyn Store>) {
     // The thief's successor is as dead as the victim's.
     assert_eq!(refused(&store, rotate("g", 1, "t3", late)).await, RefreshVerdict::Dead);
     assert_eq!(events(&store, audit).await, [AuditEvent::RefreshReused]);
-    let changes = changes(&store, change).await;
-    assert_eq!(
-        changes.into_iter().map(|(_, c)| c).collect::<Vec<_>>(),
-        [Change::GrantRevoked(tenant(), grant_id("g"))]
-    );
+    assert_eq!(changes(&store, &change).await, [Change::GrantRevoked(tenant(), grant_id("g"))]);
 }
 
 async fn rt_05_a_retry_after_the_successor_was_used_revokes_the_family(store: Arc<dyn Store>) {
@@ -109,7 +105,7 @@ async fn rt_04_every_token_of_the_grace_is_kept(store: Arc<dyn Store>) {
     for n in 0..300_u32 {
         assert!(is_live(&store, &format!("t{n}"), last).await, "t{n} was acknowledged");
     }
-    assert_eq!(store.newest_change().await.unwrap(), before, "no cache is told to forget one");
+    assert_eq!(changes(&store, &before).await, [], "no cache is told to forget one");
 }
 
 async fn the_tokens_of_the_grace_have_a_ceiling(store: Arc<dyn Store>) {
@@ -146,9 +142,8 @@ async fn a_grant_keeps_its_newest_tokens_only(store: Arc<dyn Store>) {
         assert!(is_live(&store, token, late).await, "{token}");
     }
     assert!(store.find_access_token(&tenant(), &others.hash, late).await.unwrap().is_some());
-    let changes = changes(&store, before).await.into_iter().map(|(_, change)| change);
     let told: Vec<_> = gone.iter().map(|token| Change::AccessTokenRevoked(tenant(), hash(token))).collect();
-    assert_eq!(changes.collect::<Vec<_>>(), told, "the caches of all processes learn of it");
+    assert_eq!(changes(&store, &before).await, told, "the caches of all processes learn of it");
 }
 
 async fn rt_06_another_client_changes_nothing(store: Arc<dyn Store>) {

@@ -136,5 +136,5 @@ async fn rg_14_clients_nobody_used_are_forgotten(store: Arc<dyn Store>) {
     assert_eq!(names, kept.collect::<Vec<_>>());
     let removed = rows(&store, audit).await;
     assert!(removed.iter().all(|r| r.event == AuditEvent::ClientDeleted && r.reason.as_deref() == Some("unused")));
-    assert_eq!((removed.len(), changes(&store, change).await.len()), (2, 2));
+    assert_eq!((removed.len(), changes(&store, &change).await.len()), (2, 2));
 }

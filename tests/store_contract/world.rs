@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, CodeRecord, Grant, GrantId, Timestamp, TokenHash};
 use mcpgate::store::{
-    Advance, AuditEvent, AuditFilter, AuditRow, Change, ChangeSeq, Changes, InteractionStep, Redemption, Rotation,
+    Advance, AuditEvent, AuditFilter, AuditRow, Change, ChangePosition, Changes, InteractionStep, Redemption, Rotation,
     Store, Update, UseReport,
 };
 
@@ -71,10 +71,10 @@ pub(crate) async fn is_live(store: &Arc<dyn Store>, token: &str, at: Timestamp) 
 }
 
 /// The change log after `after`, which must hold all of it.
-pub(crate) async fn changes(store: &Arc<dyn Store>, after: ChangeSeq) -> Vec<(ChangeSeq, Change)> {
+pub(crate) async fn changes(store: &Arc<dyn Store>, after: &ChangePosition) -> Vec<Change> {
     match store.changes_after(after).await.unwrap() {
-        Changes::Next(changes) => changes,
-        Changes::Incomplete => panic!("changes after {after} are missing"),
+        Changes::Next(changes, _) => changes,
+        Changes::Incomplete => panic!("changes after {after:?} are missing"),
     }
 }
 

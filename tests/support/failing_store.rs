@@ -13,11 +13,11 @@ use mcpgate::oauth::{
     Lifetime, LoginNameHash, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
-    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog, ChangeSeq,
-    Changes, ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction, LoginHistory, LoginPlace,
-    LoginSession, LoginStore, NewPassword, PasswordChange, PendingLimits, Pruned, Recorded, RedeemCode, Redemption,
-    Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, Store, StoreError, StoreStats, Update, Upkeep,
-    UseReport,
+    Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog,
+    ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction,
+    LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange, PendingLimits, Pruned, Recorded,
+    RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, Store, StoreError, StoreStats,
+    Update, Upkeep, UseReport,
 };
 use tokio::sync::watch;
 
@@ -259,8 +259,8 @@ failing! {
     }
     ChangeLog {
         fn change_mark() -> u64;
-        fn changes_after(after: ChangeSeq) -> Changes;
-        fn newest_change() -> ChangeSeq;
+        fn changes_after(after: &ChangePosition) -> Changes;
+        fn newest_change() -> ChangePosition;
     }
     ClockStore {
         fn clock_note() -> Option<ClockNote>;

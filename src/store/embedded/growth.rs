@@ -195,7 +195,7 @@ async fn codes_and_tokens(m: &mut Measured) {
         "a refusal": store.append_audit(audit.clone());
         "read the newest row": store.newest_audit();
         "read the newest change": store.newest_change();
-        "read no change": async { store.changes_after(store.newest_change().await?).await };
+        "read no change": async { store.changes_after(&store.newest_change().await?).await };
         "sweep nothing": store.sweep(START, DAY);
     }
 }

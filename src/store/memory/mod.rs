@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::outcome::Ended;
 use super::{
-    Account, AccountStatus, AuditRow, Change, ChangeSeq, ClockNote, Consent, Interaction, LoginPlace, LoginSession,
-    Result, SetupLink, StoreError, limits,
+    Account, AccountStatus, AuditRow, Change, ClockNote, Consent, Interaction, LoginPlace, LoginSession, Result,
+    SetupLink, StoreError, limits,
 };
 use crate::oauth::{
     AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, LoginNameHash, ResourceIndicator, Subject,
@@ -66,8 +66,8 @@ struct State {
     links: Vec<SetupLink>,
     /// Each with its number, from 1.
     audit: Vec<(u64, AuditRow)>,
-    changes: Vec<(ChangeSeq, Timestamp, Change)>,
-    last_change: ChangeSeq,
+    changes: Vec<(u64, Timestamp, Change)>,
+    last_change: u64,
     clock: Option<ClockNote>,
     /// Operations so far, which is also the change mark.
     operations: u64,

@@ -178,7 +178,7 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             assert!(store.find_code(&tenant(), &hash("code")).await.unwrap().is_none());
             assert!(store.append_audit(revoked()).await.is_err(), "nothing else is done");
             assert_eq!(store.stats().unstored, 3);
-            assert_eq!(store.newest_change().await.unwrap(), before, "numbers are given when they are stored");
+            assert_eq!(changes(&store, &before).await, [], "the change log says what is stored");
 
             // Whoever else reads the file sees what is stored, and is not kept waiting.
             let began = Instant::now();
@@ -194,7 +194,7 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             }
             disk.stop("enospc");
             until_stored(&store);
-            let kinds: Vec<_> = changes(&store, before).await.into_iter().map(|(_, change)| change).collect();
+            let kinds = changes(&store, &before).await;
             assert_eq!(kinds, *told.lock().unwrap(), "the change log says what was told");
             drop(beside);
             assert_eq!(store.revoke_grant(&tenant(), grant_id("one"), revoked()).await.unwrap(), Update::NotFound);
@@ -257,7 +257,7 @@ fn rv_05_what_is_used_a_second_time_ends_its_grant_while_nothing_can_be_written(
 
             disk.stop("enospc");
             until_stored(&store);
-            let kinds: Vec<_> = changes(&store, before).await.into_iter().map(|(_, change)| change).collect();
+            let kinds = changes(&store, &before).await;
             assert_eq!(kinds, *told.lock().unwrap(), "the change log says what was told");
             let rows = events(&store, rows_before).await;
             assert_eq!(rows, [AuditEvent::CodeReplayed, AuditEvent::RefreshReused, AuditEvent::RefreshReused]);

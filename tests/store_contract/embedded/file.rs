@@ -116,7 +116,7 @@ fn st_05_one_server_on_a_folder_and_the_command_line_beside_it() {
         let beside = open_store(&opened.file);
         beside.revoke_grant(&tenant(), grant_id("g"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
         assert_ne!(opened.store.change_mark().await.unwrap(), mark);
-        assert_eq!(changes(&opened.store, newest).await.len(), 1);
+        assert_eq!(changes(&opened.store, &newest).await.len(), 1);
         assert!(!is_live(&opened.store, "g token", START).await);
     });
     drop(lock);

@@ -9,8 +9,7 @@ use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, Timestamp};
 use crate::store::audit_query::LOOKED_AT;
 use crate::store::change_log::CHANGES_AT_ONCE;
 use crate::store::{
-    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, Change, ChangeSeq, Changes, Pruned, Result,
-    StoreError, limits,
+    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, Change, Changes, Pruned, Result, StoreError, limits,
 };
 
 /// Adds a row, in the transaction of its deed.
@@ -134,25 +133,25 @@ pub(crate) fn prune(db: &Connection, keep: &AuditRetention, row: Option<&AuditRo
     Ok(pruned)
 }
 
-fn read_change(c: &mut Columns<'_>) -> Result<(ChangeSeq, Change)> {
+fn read_change(c: &mut Columns<'_>) -> Result<(u64, Change)> {
     let (seq, tenant, kind, key) = (c.number()?, c.tenant()?, c.text()?, c.text()?);
     let change = Change::parse(tenant, kind, key);
     Ok((seq, change.ok_or_else(|| StoreError::Corrupt(format!("change {seq} cannot be read")))?))
 }
 
 /// Not max(seq): the newest rows may have been swept, and the number must not go back.
-pub(crate) fn newest_change(db: &Connection) -> Result<ChangeSeq> {
+pub(crate) fn newest_change(db: &Connection) -> Result<u64> {
     row::number(db, "SELECT coalesce(max(seq), 0) FROM main.sqlite_sequence WHERE name = 'change_log'")
 }
 
 /// Reads all changes after a position.
-pub(crate) fn changes_since(db: &Connection, after: ChangeSeq) -> Result<Vec<Change>> {
+pub(crate) fn changes_since(db: &Connection, after: u64) -> Result<Vec<Change>> {
     let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq";
     row::all(db, sql, [storable(after)], |c| Ok(read_change(c)?.1))
 }
 
 /// Reads the changes after a position, at most `CHANGES_AT_ONCE`.
-pub(crate) fn changes_after(db: &Connection, after: ChangeSeq) -> Result<Changes> {
+pub(crate) fn changes_after(db: &Connection, after: u64) -> Result<Changes> {
     let sql = "SELECT seq, tenant, kind, key FROM change_log WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let limit = u32::try_from(CHANGES_AT_ONCE).unwrap_or(u32::MAX);
     let found = row::all(db, sql, params![storable(after), limit], read_change)?;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::rows::{audit, row};
-use crate::store::{ChangeLog, ChangeSeq, Changes, Result, TellUnstored};
+use crate::store::{ChangeLog, ChangePosition, Changes, Result, TellUnstored};
 
 #[async_trait]
 impl ChangeLog for EmbeddedStore {
@@ -12,12 +12,13 @@ impl ChangeLog for EmbeddedStore {
         self.watcher.run(|db| row::number(db, "PRAGMA data_version")).await
     }
 
-    async fn changes_after(&self, after: ChangeSeq) -> Result<Changes> {
+    async fn changes_after(&self, after: &ChangePosition) -> Result<Changes> {
+        let after = after.0;
         self.read_stored(move |db| audit::changes_after(db, after)).await
     }
 
-    async fn newest_change(&self) -> Result<ChangeSeq> {
-        self.read_stored(audit::newest_change).await
+    async fn newest_change(&self) -> Result<ChangePosition> {
+        self.read_stored(audit::newest_change).await.map(ChangePosition)
     }
 
     fn tell_unstored(&self, tell: TellUnstored) {
