@@ -47,8 +47,8 @@
 //!
 //! An authorization code at `/token`: `server/dispatch.rs` hands over to `endpoints/mod.rs`, `endpoints/token.rs` reads
 //! the form, `issuer/token/request.rs` authenticates the client, `issuer/token/authorization_code.rs` prepares the redemption,
-//! `store/embedded/rows/codes.rs` asks `oauth/token.rs` for the verdict inside one transaction, and the new token enters
-//! `token_cache`.
+//! `store/embedded/rows/codes.rs` finds the row, asks `store/redemption.rs` (and that `oauth/token.rs`) what becomes of it and
+//! writes that in one transaction, and the new token enters `token_cache`.
 //!
 //! # Where a test goes
 //!

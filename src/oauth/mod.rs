@@ -91,8 +91,8 @@ pub use secret::{AccessToken, AuthorizationCode, ClientSecret, RefreshClaims, Re
 pub use tenant::TenantId;
 pub use time::{Lifetime, Timestamp};
 pub use token::{
-    AccessTokenRecord, CodeRecord, CodeVerdict, PresentedCode, PresentedRefresh, RefreshVerdict, TokenRequest,
-    TokenResponse,
+    AccessTokenRecord, CodeRecord, CodeRefusal, CodeVerdict, PresentedCode, PresentedRefresh, RefreshRefusal,
+    RefreshVerdict, TokenRequest, TokenResponse,
 };
 pub use token_hash::TokenHash;
 pub use token_keys::TokenKeys;

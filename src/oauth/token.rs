@@ -1,5 +1,5 @@
-//! The token request and response, and the rules of redemption and rotation. Stores call the two `judge` functions
-//! inside their transaction, so that the rule and the write are one.
+//! The token request and response, and the rules of redemption and rotation. Stores ask the two `judge` functions inside
+//! their transaction (`store/redemption.rs`, `store/rotation.rs`), so that the rule and the write are one.
 
 use std::sync::Arc;
 
@@ -94,6 +94,13 @@ pub enum CodeVerdict {
     Redeem,
     /// Everything holds, but it was used before: revoke its grant (OAuth 2.1 4.1.3).
     Replayed,
+    /// Issue nothing and revoke nothing.
+    Refused(CodeRefusal),
+}
+
+/// Why a presented code is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeRefusal {
     /// Expired, or killed by wrong verifiers.
     Dead,
     /// The row is not as it was written: changes nothing.
@@ -117,25 +124,25 @@ impl CodeRecord {
     pub fn judge(&self, presented: &PresentedCode, now: Timestamp) -> CodeVerdict {
         // RFC 9700 4.8.2: a row without challenge is a downgrade or damage, never a licence to skip PKCE. Nothing else of
         // it is believed either, not even whose it is.
-        let Some(challenge) = &self.challenge else { return CodeVerdict::Damaged };
+        let Some(challenge) = &self.challenge else { return CodeVerdict::Refused(CodeRefusal::Damaged) };
         // The client comes before the rest: who is not the code's client can neither count failures nor revoke anything
         // (CR-06).
         if presented.client != self.client {
-            return CodeVerdict::WrongClient;
+            return CodeVerdict::Refused(CodeRefusal::WrongClient);
         }
         // A used code stays recognisable after its short life: that is how a late replay is seen (CR-03).
         if self.used_at.is_none() && (now >= self.expires_at || self.failures >= Self::MAX_FAILURES) {
-            return CodeVerdict::Dead;
+            return CodeVerdict::Refused(CodeRefusal::Dead);
         }
         if !presented.verifier.as_ref().is_some_and(|verifier| challenge.is_met_by(verifier)) {
-            return CodeVerdict::WrongVerifier;
+            return CodeVerdict::Refused(CodeRefusal::WrongVerifier);
         }
         // RFC 6749 4.1.3: the values must be identical, port included. OAuth 2.1 10.2: absent is fine.
         if presented.redirect_uri.as_ref().is_some_and(|uri| uri != self.redirect.as_str()) {
-            return CodeVerdict::WrongRedirect;
+            return CodeVerdict::Refused(CodeRefusal::WrongRedirect);
         }
         if presented.resource.as_ref().is_some_and(|resource| *resource != self.resource) {
-            return CodeVerdict::WrongResource;
+            return CodeVerdict::Refused(CodeRefusal::WrongResource);
         }
         // OAuth 2.1 4.1.3: last of all, so that only a request that would have been honoured revokes (CR-04).
         if self.used_at.is_some() { CodeVerdict::Replayed } else { CodeVerdict::Redeem }
@@ -168,16 +175,23 @@ pub enum RefreshVerdict {
     /// The generation before the live one, after the grace, and nothing of the live one was ever used: its answer was
     /// lost. Answer with the live one again; access tokens given out with it before are void.
     LateRetry,
-    /// The preceding generation, and it is not known whether the live one was used, or how long ago the rotation was:
-    /// refuse, and leave the family alone.
-    InDoubt,
     /// An older generation, or the preceding one otherwise: revoke the family.
     Reused,
-    /// A generation that was never issued by this store (a restored backup): refuse (RT-16).
+    /// Change nothing.
+    Refused(RefreshRefusal),
+}
+
+/// Why a presented refresh token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshRefusal {
+    /// The preceding generation, and it is not known whether the live one was used, or how long ago the rotation was:
+    /// the family is left alone.
+    InDoubt,
+    /// A generation that was never issued by this store (a restored backup; RT-16).
     Ahead,
     /// Idle too long, past the absolute end, or revoked.
     Dead,
-    /// Another client's: changes nothing.
+    /// Another client's.
     WrongClient,
     /// The grant does not allow refreshing.
     NotAllowed,
@@ -192,17 +206,17 @@ impl Grant {
     pub fn judge_refresh(&self, presented: &PresentedRefresh, now: Timestamp) -> RefreshVerdict {
         // Before anything is revoked: another client cannot end a family that it got hold of (RT-06).
         if presented.client != self.client {
-            return RefreshVerdict::WrongClient;
+            return RefreshVerdict::Refused(RefreshRefusal::WrongClient);
         }
         // Even of a family that has ended: it was issued by a store of which this one is an old copy (RT-16).
         if presented.generation > self.generation {
-            return RefreshVerdict::Ahead;
+            return RefreshVerdict::Refused(RefreshRefusal::Ahead);
         }
         if !self.is_active(now) || now >= self.idle_until {
-            return RefreshVerdict::Dead;
+            return RefreshVerdict::Refused(RefreshRefusal::Dead);
         }
         if !self.may_refresh {
-            return RefreshVerdict::NotAllowed;
+            return RefreshVerdict::Refused(RefreshRefusal::NotAllowed);
         }
         match self.generation.saturating_sub(presented.generation) {
             0 => RefreshVerdict::Rotate,
@@ -226,12 +240,12 @@ impl Grant {
         let is_strict = presented.grace.max(presented.lost_answer) == Lifetime::default();
         let is_doubtful = presented.clock_in_doubt || (!is_known && self.first_use != FirstUse::Used);
         if is_doubtful && !is_strict {
-            return RefreshVerdict::InDoubt;
+            return RefreshVerdict::Refused(RefreshRefusal::InDoubt);
         }
         if is_within(presented.lost_answer, self.rotated_at) {
             match self.first_use {
                 FirstUse::Unused => return RefreshVerdict::LateRetry,
-                FirstUse::Unknown => return RefreshVerdict::InDoubt,
+                FirstUse::Unknown => return RefreshVerdict::Refused(RefreshRefusal::InDoubt),
                 FirstUse::Used => {}
             }
         }

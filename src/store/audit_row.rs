@@ -1,7 +1,7 @@
 //! `AuditRow`: one line of the audit trail, written in the transaction of its deed.
 
 use super::AuditEvent;
-use crate::oauth::{ClientId, Grant, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
+use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
 
 /// One row of the audit trail. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,23 +53,6 @@ impl AuditRow {
             target: None,
             reason: None,
             request_id: None,
-        }
-    }
-
-    /// Returns the row of another outcome of the same request, which concerns `grant`.
-    pub(super) fn instead(&self, event: AuditEvent, grant: GrantId, reason: &'static str) -> Self {
-        Self { event, target: Some(grant.to_string()), reason: Some(reason.to_owned()), scopes: None, ..self.clone() }
-    }
-
-    /// Returns the row of a family that ends because an access token was presented that came with a lost answer.
-    pub(super) fn void_token(grant: &Grant, at: Timestamp) -> Self {
-        Self {
-            subject: Some(grant.subject.clone()),
-            client: Some(grant.client.clone()),
-            resource: Some(grant.resource.clone()),
-            target: Some(grant.id.to_string()),
-            reason: Some("void_access_token".to_owned()),
-            ..Self::new(at, grant.tenant.clone(), AuditEvent::RefreshReused)
         }
     }
 

@@ -6,8 +6,10 @@
 //! `StoreError::NotStored`: what ends access is in force although the disk did not take it. What is used a second time is
 //! refused alike whether the end of its grant is stored or in force.
 //!
-//! It decides nothing by itself: the rules are `judge` and `judge_refresh` of `oauth`, asked inside the transaction. It
-//! knows `oauth` and `config`, never HTTP or the use cases; `embedded` and its later twin never know each other.
+//! What codes and refresh tokens do is decided once, by `decide` in `redemption.rs` and `rotation.rs`, which ask the rules of
+//! `oauth`: a store loads rows, asks inside its transaction, and writes the effect.
+//!
+//! It knows `oauth` and `config`, never HTTP or the use cases; `embedded` and its later twin never know each other.
 //!
 //! Start with `GrantStore`, then `memory/` (the model), then `embedded/`. `tests/store_contract` holds every store to
 //! the same promises; `docs/storage-schema.md` describes the tables.
@@ -33,6 +35,9 @@ mod migrate;
 mod outcome;
 mod pending;
 mod record;
+mod redemption;
+mod reuse;
+mod rotation;
 mod session_store;
 mod upkeep;
 
@@ -46,13 +51,16 @@ pub use change_log::ChangeLog;
 pub use client_store::ClientStore;
 pub use clock::{ClockNote, ClockStore};
 pub use grant_store::GrantStore;
-pub use issuance::{NewAccessToken, RedeemCode, RotateRefresh, UseReport};
-pub use outcome::{Insertion, Recorded, Redemption, Renaming, Result, Rotation, StoreError, Update};
+pub use issuance::{Issued, NewAccessToken};
+pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
 pub use pending::PendingLimits;
 pub use record::{
     Account, AccountStatus, Advance, Consent, Interaction, InteractionStep, LoginHistory, LoginPlace, LoginSession,
     NewPassword, PasswordChange, SetupLink, Source, StoreStats,
 };
+pub use redemption::{CodeEffect, FoundCode, RedeemCode, Redemption};
+pub use reuse::{Ending, Recorded, UseReport};
+pub use rotation::{RefreshEffect, RotateRefresh, Rotation};
 pub use session_store::SessionStore;
 pub use upkeep::Upkeep;
 

@@ -1,7 +1,6 @@
 //! What the atomic operations answer: closed enums, matched exhaustively, and the store's one error.
 
 use super::AuditRow;
-use crate::oauth::{AccessTokenRecord, CodeVerdict, Grant, GrantId, RefreshVerdict, TenantId, TokenHash};
 
 /// What a store answers.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -72,44 +71,4 @@ pub enum Update {
     Done,
     /// There is no such row (or, for compare-and-set, it is no longer as expected).
     NotFound,
-}
-
-/// The outcome of presenting a code.
-#[derive(Debug, Clone)]
-pub enum Redemption {
-    /// The code is now used, the grant stands, the access token is stored.
-    Redeemed(Box<Grant>, Box<AccessTokenRecord>),
-    /// It was used before and everything else held: its grant is now revoked.
-    Replayed(GrantId),
-    /// Nothing was redeemed, for this reason; `Replayed`: its grant had ended before.
-    Refused(CodeVerdict),
-    /// No such code.
-    Unknown,
-}
-
-/// What came of a report of uses.
-#[derive(Debug, Clone)]
-pub struct Recorded {
-    /// The families that have ended.
-    pub ended: Vec<(TenantId, GrantId)>,
-    /// Why nothing else of the report was written, which has to be reported again: families end on a full disk too.
-    pub unwritten: Option<StoreError>,
-}
-
-/// The outcome of presenting a refresh token.
-#[derive(Debug, Clone)]
-pub enum Rotation {
-    /// The family moved on to the generation in the grant; the access token is stored.
-    Rotated(Box<Grant>, Box<AccessTokenRecord>),
-    /// A retry within the grace: the same live generation again; the access token is stored.
-    Retried(Box<Grant>, Box<AccessTokenRecord>),
-    /// A retry after the answer was lost: the same live generation again; the access token is stored, and these, which
-    /// were given out with that generation before, are void.
-    RetriedLate(Box<Grant>, Box<AccessTokenRecord>, Vec<TokenHash>),
-    /// Reuse: the family is now revoked.
-    Reused(GrantId),
-    /// Nothing was done, for this reason.
-    Refused(RefreshVerdict),
-    /// No such family.
-    Unknown,
 }

@@ -3,9 +3,10 @@
 
 use super::records;
 use mcpgate::oauth::{
-    AccessToken, AuthorizationCode, ClientId, CodeChallenge, CodeRecord, CodeVerdict, CodeVerifier, ErrorCode,
-    FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh, RedirectUri, RefreshClaims,
-    RefreshToken, RefreshVerdict, ResourceIndicator, ScopeSet, Timestamp, TokenKeys, TokenRequest, TokenResponse,
+    AccessToken, AuthorizationCode, ClientId, CodeChallenge, CodeRecord, CodeRefusal, CodeVerdict, CodeVerifier,
+    ErrorCode, FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh, RedirectUri,
+    RefreshClaims, RefreshRefusal, RefreshToken, RefreshVerdict, ResourceIndicator, ScopeSet, Timestamp, TokenKeys,
+    TokenRequest, TokenResponse,
 };
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -51,7 +52,7 @@ fn wrong_verifier() -> PresentedCode {
 #[test]
 fn cr_05_a_code_lives_until_its_end_and_not_at_it() {
     assert_eq!(code().judge(&presented(), at(59)), CodeVerdict::Redeem);
-    assert_eq!(code().judge(&presented(), at(60)), CodeVerdict::Dead);
+    assert_eq!(code().judge(&presented(), at(60)), CodeVerdict::Refused(CodeRefusal::Dead));
     let bare = PresentedCode { redirect_uri: None, resource: None, ..presented() };
     assert_eq!(code().judge(&bare, at(1)), CodeVerdict::Redeem);
 }
@@ -59,23 +60,26 @@ fn cr_05_a_code_lives_until_its_end_and_not_at_it() {
 #[test]
 fn pk_05_pk_06_pk_08_the_verifier_must_be_right_and_the_challenge_there() {
     let absent = PresentedCode { verifier: None, ..presented() };
-    assert_eq!(code().judge(&absent, at(1)), CodeVerdict::WrongVerifier);
-    assert_eq!(code().judge(&wrong_verifier(), at(1)), CodeVerdict::WrongVerifier);
+    assert_eq!(code().judge(&absent, at(1)), CodeVerdict::Refused(CodeRefusal::WrongVerifier));
+    assert_eq!(code().judge(&wrong_verifier(), at(1)), CodeVerdict::Refused(CodeRefusal::WrongVerifier));
     let after = |failures| CodeRecord { failures, ..code() }.judge(&presented(), at(1));
-    assert_eq!((after(2), after(3)), (CodeVerdict::Redeem, CodeVerdict::Dead));
+    assert_eq!((after(2), after(3)), (CodeVerdict::Redeem, CodeVerdict::Refused(CodeRefusal::Dead)));
     let damaged = CodeRecord { challenge: None, ..code() };
-    assert_eq!(damaged.judge(&presented(), at(1)), CodeVerdict::Damaged);
+    assert_eq!(damaged.judge(&presented(), at(1)), CodeVerdict::Refused(CodeRefusal::Damaged));
 }
 
 #[test]
 fn cr_06_cr_07_cr_10_another_client_redirect_or_resource() {
     for (sent, verdict) in [
-        (PresentedCode { client: client("c2"), ..wrong_verifier() }, CodeVerdict::WrongClient),
+        (PresentedCode { client: client("c2"), ..wrong_verifier() }, CodeVerdict::Refused(CodeRefusal::WrongClient)),
         (
             PresentedCode { redirect_uri: Some("http://localhost:1/cb".into()), ..presented() },
-            CodeVerdict::WrongRedirect,
+            CodeVerdict::Refused(CodeRefusal::WrongRedirect),
         ),
-        (PresentedCode { resource: Some(resource("https://gw/x")), ..presented() }, CodeVerdict::WrongResource),
+        (
+            PresentedCode { resource: Some(resource("https://gw/x")), ..presented() },
+            CodeVerdict::Refused(CodeRefusal::WrongResource),
+        ),
     ] {
         assert_eq!(code().judge(&sent, at(1)), verdict);
         let used = CodeRecord { used_at: Some(at(1)), ..code() };
@@ -88,8 +92,10 @@ fn cr_03_cr_04_only_a_fully_valid_replay_is_one_even_a_late_one() {
     let used = CodeRecord { used_at: Some(at(1)), ..code() };
     assert_eq!(used.judge(&presented(), at(2)), CodeVerdict::Replayed);
     assert_eq!(used.judge(&presented(), at(3600)), CodeVerdict::Replayed);
-    assert_eq!(used.judge(&wrong_verifier(), at(2)), CodeVerdict::WrongVerifier);
+    assert_eq!(used.judge(&wrong_verifier(), at(2)), CodeVerdict::Refused(CodeRefusal::WrongVerifier));
 }
+
+const IN_DOUBT: RefreshVerdict = RefreshVerdict::Refused(RefreshRefusal::InDoubt);
 
 fn grant() -> Grant {
     Grant {
@@ -124,7 +130,7 @@ fn rt_01_rt_02_rt_16_generations_decide() {
         (4, 0, 100, RefreshVerdict::Reused),
         (3, 30, 101, RefreshVerdict::Reused),
         (0, 30, 101, RefreshVerdict::Reused),
-        (6, 30, 101, RefreshVerdict::Ahead),
+        (6, 30, 101, RefreshVerdict::Refused(RefreshRefusal::Ahead)),
     ] {
         assert_eq!(grant().judge_refresh(&refresh(generation, grace), at(now)), verdict, "{generation} at {now}");
     }
@@ -132,7 +138,7 @@ fn rt_01_rt_02_rt_16_generations_decide() {
 
 #[test]
 fn rt_02_the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_successor() {
-    use RefreshVerdict::{InDoubt, LateRetry, Retry, Reused};
+    use RefreshVerdict::{LateRetry, Retry, Reused};
     let judge = |first_use, retried_at, now| {
         let grant = Grant { first_use, retried_at, ..grant() };
         grant.judge_refresh(&refresh(4, 30), at(now))
@@ -144,7 +150,7 @@ fn rt_02_the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_succ
         (FirstUse::Unused, None, 131, LateRetry),
         (FirstUse::Unused, None, 300, LateRetry),
         (FirstUse::Unused, None, 301, Reused),
-        (FirstUse::Unknown, None, 131, InDoubt),
+        (FirstUse::Unknown, None, 131, IN_DOUBT),
         (FirstUse::Unknown, None, 301, Reused),
         (FirstUse::Used, None, 131, Reused),
         // Processes that retry together have the grace again, but no more time for the lost answer.
@@ -168,20 +174,20 @@ fn rt_02_the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_succ
 #[test]
 fn rt_02_a_clock_that_was_set_back_lengthens_nothing_and_one_in_doubt_ends_nothing() {
     use FirstUse::{Unknown, Unused, Used};
-    use RefreshVerdict::{InDoubt, Retry, Reused, Rotate};
+    use RefreshVerdict::{Retry, Reused, Rotate};
     // Rotated at 100.
     for (first_use, clock_in_doubt, now, verdict) in [
         (Used, false, 90, Retry),
         (Unused, false, 90, Retry),
         (Used, false, 89, Reused),
-        (Unused, false, 89, InDoubt),
-        (Unknown, false, 89, InDoubt),
+        (Unused, false, 89, IN_DOUBT),
+        (Unknown, false, 89, IN_DOUBT),
         // A minute that is in doubt may be less than the grace.
         (Used, true, 130, Retry),
-        (Used, true, 131, InDoubt),
-        (Unused, true, 131, InDoubt),
-        (Used, true, 301, InDoubt),
-        (Used, true, 89, InDoubt),
+        (Used, true, 131, IN_DOUBT),
+        (Unused, true, 131, IN_DOUBT),
+        (Used, true, 301, IN_DOUBT),
+        (Used, true, 89, IN_DOUBT),
     ] {
         let presented = PresentedRefresh { clock_in_doubt, ..refresh(4, 30) };
         let grant = Grant { first_use, ..grant() };
@@ -221,15 +227,15 @@ fn a_mark_is_about_the_live_generation_and_never_taken_back() {
 #[test]
 fn rt_06_rt_10_rt_14_another_client_changes_nothing_and_dead_stays_dead() {
     let other = PresentedRefresh { client: client("c2"), ..refresh(0, 30) };
-    assert_eq!(grant().judge_refresh(&other, at(101)), RefreshVerdict::WrongClient);
-    assert_eq!(grant().judge_refresh(&refresh(5, 30), at(500)), RefreshVerdict::Dead);
+    assert_eq!(grant().judge_refresh(&other, at(101)), RefreshVerdict::Refused(RefreshRefusal::WrongClient));
+    assert_eq!(grant().judge_refresh(&refresh(5, 30), at(500)), RefreshVerdict::Refused(RefreshRefusal::Dead));
     let busy = Grant { idle_until: at(2000), ..grant() };
     assert_eq!(busy.judge_refresh(&refresh(5, 30), at(999)), RefreshVerdict::Rotate);
-    assert_eq!(busy.judge_refresh(&refresh(5, 30), at(1000)), RefreshVerdict::Dead);
+    assert_eq!(busy.judge_refresh(&refresh(5, 30), at(1000)), RefreshVerdict::Refused(RefreshRefusal::Dead));
     let revoked = Grant { revoked_at: Some(at(1)), ..grant() };
-    assert_eq!(revoked.judge_refresh(&refresh(0, 30), at(101)), RefreshVerdict::Dead);
+    assert_eq!(revoked.judge_refresh(&refresh(0, 30), at(101)), RefreshVerdict::Refused(RefreshRefusal::Dead));
     let without = Grant { may_refresh: false, ..grant() };
-    assert_eq!(without.judge_refresh(&refresh(0, 30), at(101)), RefreshVerdict::NotAllowed);
+    assert_eq!(without.judge_refresh(&refresh(0, 30), at(101)), RefreshVerdict::Refused(RefreshRefusal::NotAllowed));
 }
 
 fn keys() -> TokenKeys {

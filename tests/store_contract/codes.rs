@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{ClientOrigin, CodeVerdict, CodeVerifier, ResourceIndicator, TenantId};
+use mcpgate::oauth::{ClientOrigin, CodeRefusal, CodeVerifier, ResourceIndicator, TenantId};
 use mcpgate::store::{AuditEvent, Change, Redemption, Store, Update};
 
 use crate::world::*;
@@ -27,7 +27,7 @@ crate::on_every_store! {
     revoking_a_user_takes_back_codes_not_yet_redeemed,
 }
 
-async fn verdict(store: &Arc<dyn Store>, request: mcpgate::store::RedeemCode) -> CodeVerdict {
+async fn verdict(store: &Arc<dyn Store>, request: mcpgate::store::RedeemCode) -> CodeRefusal {
     let answer = store.redeem_code(request).await.unwrap();
     let Redemption::Refused(verdict) = answer else { panic!("{answer:?}") };
     verdict
@@ -87,7 +87,7 @@ async fn pk_06_the_third_wrong_verifier_kills_the_code(store: Arc<dyn Store>) {
             let mut request = redeem(name, "never", START);
             request.presented.verifier = CodeVerifier::parse(&"x".repeat(43)).filter(|_| failures != 2);
             let before = store.newest_audit().await.unwrap();
-            assert_eq!(verdict(&store, request).await, CodeVerdict::WrongVerifier);
+            assert_eq!(verdict(&store, request).await, CodeRefusal::WrongVerifier);
             assert_eq!(store.find_code(&tenant(), &hash(name)).await.unwrap().unwrap().failures, failures);
             assert_eq!(store.newest_audit().await.unwrap(), before, "whoever asked records what is refused");
         }
@@ -102,7 +102,7 @@ async fn pk_08_a_code_without_challenge_is_never_honoured(store: Arc<dyn Store>)
     settle(&store).await;
     issue(&store, mcpgate::oauth::CodeRecord { challenge: None, ..code("c", START) }).await;
     let before = store.newest_audit().await.unwrap();
-    assert_eq!(verdict(&store, redeem("c", "t", START)).await, CodeVerdict::Damaged);
+    assert_eq!(verdict(&store, redeem("c", "t", START)).await, CodeRefusal::Damaged);
     assert_eq!(store.newest_audit().await.unwrap(), before);
     // The check at the end of every case must not mistake this row for damage of ours: remove it.
     store.revoke_grants(&tenant(), Some(&subject("alice")), None, row(AuditEvent::GrantRevoked, START)).await.unwrap();
@@ -114,11 +114,12 @@ async fn cr_03_a_replay_revokes_the_grant(store: Arc<dyn Store>) {
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     // Long after the code's own end.
     let replay = store.redeem_code(redeem("c", "second", START.plus(MINUTE))).await.unwrap();
-    assert!(matches!(replay, Redemption::Replayed(id) if id == grant_id("c")), "{replay:?}");
+    assert!(matches!(replay, Redemption::Replayed(Some(id)) if id == grant_id("c")), "{replay:?}");
     let told = rows(&store, audit).await;
     assert_eq!((told[0].event, told[0].target.clone()), (AuditEvent::CodeReplayed, Some(grant_id("c").to_string())));
     // After the revocation there is nothing left to end, and nothing to write.
-    assert_eq!(verdict(&store, redeem("c", "second", START.plus(DAY))).await, CodeVerdict::Replayed);
+    let again = store.redeem_code(redeem("c", "second", START.plus(DAY))).await.unwrap();
+    assert!(matches!(again, Redemption::Replayed(None)), "{again:?}");
     assert!(!is_live(&store, "c token", START).await && !is_live(&store, "second", START).await);
     let revoked = store.find_grant(&tenant(), grant_id("c")).await.unwrap().unwrap();
     assert_eq!(revoked.revoked_at, Some(START.plus(MINUTE)));
@@ -135,15 +136,15 @@ async fn cr_04_a_replay_with_wrong_verifier_or_client_keeps_the_tokens(store: Ar
     grant(&store, "c", START).await;
     let mut by_another = redeem("c", "stolen", START);
     by_another.presented.client = client_id("evil");
-    assert_eq!(verdict(&store, by_another).await, CodeVerdict::WrongClient);
+    assert_eq!(verdict(&store, by_another).await, CodeRefusal::WrongClient);
     for _ in 0..5 {
         let mut wrong_verifier = redeem("c", "stolen", START);
         wrong_verifier.presented.verifier = CodeVerifier::parse(&"x".repeat(43));
-        assert_eq!(verdict(&store, wrong_verifier).await, CodeVerdict::WrongVerifier);
+        assert_eq!(verdict(&store, wrong_verifier).await, CodeRefusal::WrongVerifier);
     }
     assert!(is_live(&store, "c token", START).await && !is_live(&store, "stolen", START).await);
     // Neither has spoilt the recognition of a full replay.
-    assert!(matches!(store.redeem_code(redeem("c", "x", START)).await.unwrap(), Redemption::Replayed(_)));
+    assert!(matches!(store.redeem_code(redeem("c", "x", START)).await.unwrap(), Redemption::Replayed(Some(_))));
 }
 
 async fn cr_05_a_code_ends_after_its_minute(store: Arc<dyn Store>) {
@@ -151,7 +152,7 @@ async fn cr_05_a_code_ends_after_its_minute(store: Arc<dyn Store>) {
     issue(&store, code("late", START)).await;
     issue(&store, code("early", START)).await;
     let end = START.plus(MINUTE);
-    assert_eq!(verdict(&store, redeem("late", "t", end)).await, CodeVerdict::Dead);
+    assert_eq!(verdict(&store, redeem("late", "t", end)).await, CodeRefusal::Dead);
     let just_before = mcpgate::oauth::Timestamp::from_millis(end.as_millis() - 1);
     assert!(matches!(store.redeem_code(redeem("early", "t", just_before)).await.unwrap(), Redemption::Redeemed(..)));
 }
@@ -162,7 +163,7 @@ async fn cr_06_another_clients_code_is_refused_and_kept(store: Arc<dyn Store>) {
     let untouched = store.find_code(&tenant(), &hash("c")).await.unwrap();
     let mut request = redeem("c", "t", START);
     request.presented.client = client_id("evil");
-    assert_eq!(verdict(&store, request).await, CodeVerdict::WrongClient);
+    assert_eq!(verdict(&store, request).await, CodeRefusal::WrongClient);
     assert_eq!(store.find_code(&tenant(), &hash("c")).await.unwrap(), untouched);
     assert!(matches!(store.redeem_code(redeem("c", "t", START)).await.unwrap(), Redemption::Redeemed(..)));
 }
@@ -172,7 +173,7 @@ async fn cr_07_another_redirect_uri_is_refused_and_the_code_kept(store: Arc<dyn 
     issue(&store, code("c", START)).await;
     let mut request = redeem("c", "t", START);
     request.presented.redirect_uri = Some("https://app.example/cb/".to_owned());
-    assert_eq!(verdict(&store, request).await, CodeVerdict::WrongRedirect);
+    assert_eq!(verdict(&store, request).await, CodeRefusal::WrongRedirect);
     assert!(matches!(store.redeem_code(redeem("c", "t", START)).await.unwrap(), Redemption::Redeemed(..)));
 }
 
@@ -193,7 +194,7 @@ async fn cr_10_another_resource_is_refused_and_the_code_kept(store: Arc<dyn Stor
     issue(&store, code("c", START)).await;
     let mut request = redeem("c", "t", START);
     request.presented.resource = Some(ResourceIndicator::parse("https://gate.example/other").unwrap());
-    assert_eq!(verdict(&store, request).await, CodeVerdict::WrongResource);
+    assert_eq!(verdict(&store, request).await, CodeRefusal::WrongResource);
     assert!(matches!(store.redeem_code(redeem("c", "t", START)).await.unwrap(), Redemption::Redeemed(..)));
 }
 
@@ -204,7 +205,7 @@ async fn cr_16_a_disabled_account_or_client_gets_nothing(store: Arc<dyn Store>) 
         .set_client_disabled(&tenant(), &client_id("app"), true, row(AuditEvent::ClientDisabled, START))
         .await
         .unwrap();
-    assert_eq!(verdict(&store, redeem("a", "t", START)).await, CodeVerdict::Dead);
+    assert_eq!(verdict(&store, redeem("a", "t", START)).await, CodeRefusal::Dead);
     store
         .set_client_disabled(&tenant(), &client_id("app"), false, row(AuditEvent::ClientEnabled, START))
         .await

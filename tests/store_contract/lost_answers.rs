@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{FirstUse, Grant, Lifetime, RefreshVerdict, Timestamp};
+use mcpgate::oauth::{FirstUse, Grant, Lifetime, RefreshRefusal, Timestamp};
 use mcpgate::store::{AuditEvent, AuditFilter, Change, Rotation, Store, Update, UseReport};
 
 use crate::world::*;
@@ -131,7 +131,7 @@ async fn rt_02_what_nobody_reported_on_is_refused_and_the_family_stands(store: A
     rotated(store.rotate_refresh_token(rotate("g", 0, "t1", START)).await.unwrap());
     let before = stored(&store).await;
     let doubted = store.rotate_refresh_token(rotate("g", 0, "x", LATE)).await.unwrap();
-    assert!(matches!(doubted, Rotation::Refused(RefreshVerdict::InDoubt)), "{doubted:?}");
+    assert!(matches!(doubted, Rotation::Refused(RefreshRefusal::InDoubt)), "{doubted:?}");
     assert_eq!(stored(&store).await, before);
     // Whoever holds the successor goes on.
     rotated(store.rotate_refresh_token(rotate("g", 1, "t2", LATE)).await.unwrap());
@@ -140,7 +140,7 @@ async fn rt_02_what_nobody_reported_on_is_refused_and_the_family_stands(store: A
     let answer = store.rotate_refresh_token(rotate("g", 1, "t3", LATE.plus(HOUR))).await.unwrap();
     assert!(matches!(answer, Rotation::RetriedLate(..)), "{answer:?}");
     let doubted = store.rotate_refresh_token(rotate("g", 1, "x", LATE.plus(HOUR).plus(MINUTE))).await.unwrap();
-    assert!(matches!(doubted, Rotation::Refused(RefreshVerdict::InDoubt)), "{doubted:?}");
+    assert!(matches!(doubted, Rotation::Refused(RefreshRefusal::InDoubt)), "{doubted:?}");
 }
 
 async fn rt_02_a_void_token_ends_the_family_when_it_is_presented(store: Arc<dyn Store>) {
@@ -238,5 +238,5 @@ async fn a_disabled_client_gets_no_late_retry(store: Arc<dyn Store>) {
     let app = client_id("app");
     store.set_client_disabled(&tenant(), &app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     let refused = store.rotate_refresh_token(rotate("g", 0, "x", LATE)).await.unwrap();
-    assert!(matches!(refused, Rotation::Refused(RefreshVerdict::Dead)), "{refused:?}");
+    assert!(matches!(refused, Rotation::Refused(RefreshRefusal::Dead)), "{refused:?}");
 }

@@ -21,6 +21,7 @@ mod changes;
 mod clients;
 mod clock;
 mod codes;
+mod decisions;
 mod embedded;
 mod grants;
 mod logins;

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Barrier};
 
-use mcpgate::oauth::CodeVerdict;
 use mcpgate::store::{AuditEvent, Redemption, Rotation, Store, Update};
 
 use crate::wait;
@@ -43,8 +42,8 @@ async fn cr_01_among_64_redemptions_exactly_one_wins(store: Arc<dyn Store>) {
         });
         let answers = answers.await.unwrap();
         let winners = answers.iter().filter(|a| matches!(a, Redemption::Redeemed(..))).count();
-        let replays = answers.iter().filter(|a| matches!(a, Redemption::Replayed(_))).count();
-        let late = |a: &&Redemption| matches!(a, Redemption::Refused(CodeVerdict::Replayed));
+        let replays = answers.iter().filter(|a| matches!(a, Redemption::Replayed(Some(_)))).count();
+        let late = |a: &&Redemption| matches!(a, Redemption::Replayed(None));
         let late = answers.iter().filter(late).count();
         assert_eq!((winners, replays, late), (1, 1, THREADS - 2), "round {round}: the first replay ends the grant");
         for n in 0..THREADS {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{Lifetime, RefreshVerdict, Timestamp};
+use mcpgate::oauth::{Lifetime, RefreshRefusal, Timestamp};
 use mcpgate::store::{AuditEvent, Change, RotateRefresh, Rotation, Store};
 
 use crate::world::*;
@@ -27,7 +27,7 @@ crate::on_every_store! {
     a_token_never_outlives_its_grant,
 }
 
-async fn refused(store: &Arc<dyn Store>, request: RotateRefresh) -> RefreshVerdict {
+async fn refused(store: &Arc<dyn Store>, request: RotateRefresh) -> RefreshRefusal {
     let answer = store.rotate_refresh_token(request).await.unwrap();
     let Rotation::Refused(verdict) = answer else { panic!("{answer:?}") };
     verdict
@@ -60,7 +60,7 @@ async fn rt_02_reuse_after_the_grace_revokes_the_family(store: Arc<dyn Store>) {
         assert!(!is_live(&store, token, START).await, "{token}");
     }
     // The thief's successor is as dead as the victim's.
-    assert_eq!(refused(&store, rotate("g", 1, "t3", late)).await, RefreshVerdict::Dead);
+    assert_eq!(refused(&store, rotate("g", 1, "t3", late)).await, RefreshRefusal::Dead);
     assert_eq!(events(&store, audit).await, [AuditEvent::RefreshReused]);
     assert_eq!(changes(&store, &change).await, [Change::GrantRevoked(tenant(), grant_id("g"))]);
 }
@@ -152,7 +152,7 @@ async fn rt_06_another_client_changes_nothing(store: Arc<dyn Store>) {
     for generation in [0, 7] {
         let mut request = rotate("g", generation, "stolen", START);
         request.presented.client = client_id("evil");
-        assert_eq!(refused(&store, request).await, RefreshVerdict::WrongClient);
+        assert_eq!(refused(&store, request).await, RefreshRefusal::WrongClient);
     }
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), Some(before));
     assert!(is_live(&store, "g token", START).await && !is_live(&store, "stolen", START).await);
@@ -176,7 +176,7 @@ async fn rt_07_a_narrower_token_leaves_the_grant_as_it_was(store: Arc<dyn Store>
 async fn rt_10_idle_and_absolute_ends_hold(store: Arc<dyn Store>) {
     settle(&store).await;
     let (idle, _) = grant(&store, "idle", START).await;
-    assert_eq!(refused(&store, rotate("idle", 0, "x", idle.idle_until)).await, RefreshVerdict::Dead);
+    assert_eq!(refused(&store, rotate("idle", 0, "x", idle.idle_until)).await, RefreshRefusal::Dead);
     let (mut used, _) = grant(&store, "used", START).await;
     let absolute = used.expires_at;
     while used.idle_until < absolute {
@@ -185,7 +185,7 @@ async fn rt_10_idle_and_absolute_ends_hold(store: Arc<dyn Store>) {
         assert_eq!(used.expires_at, absolute);
     }
     assert_eq!(used.idle_until, absolute);
-    assert_eq!(refused(&store, rotate("used", used.generation, "x", absolute)).await, RefreshVerdict::Dead);
+    assert_eq!(refused(&store, rotate("used", used.generation, "x", absolute)).await, RefreshRefusal::Dead);
 }
 
 async fn rt_12_the_first_generation_is_recognised_after_many_rotations(store: Arc<dyn Store>) {
@@ -202,7 +202,7 @@ async fn rt_12_the_first_generation_is_recognised_after_many_rotations(store: Ar
 async fn rt_16_a_generation_from_the_future_is_refused(store: Arc<dyn Store>) {
     settle(&store).await;
     let (before, _) = grant(&store, "g", START).await;
-    assert_eq!(refused(&store, rotate("g", 3, "x", START)).await, RefreshVerdict::Ahead);
+    assert_eq!(refused(&store, rotate("g", 3, "x", START)).await, RefreshRefusal::Ahead);
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), Some(before));
 }
 
@@ -211,7 +211,7 @@ async fn a_disabled_client_cannot_refresh_until_it_is_enabled(store: Arc<dyn Sto
     grant(&store, "g", START).await;
     let app = client_id("app");
     store.set_client_disabled(&tenant(), &app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
-    assert_eq!(refused(&store, rotate("g", 0, "x", START)).await, RefreshVerdict::Dead);
+    assert_eq!(refused(&store, rotate("g", 0, "x", START)).await, RefreshRefusal::Dead);
     store.set_client_disabled(&tenant(), &app, false, row(AuditEvent::ClientEnabled, START)).await.unwrap();
     rotated(store.rotate_refresh_token(rotate("g", 0, "t1", START)).await.unwrap());
 }
@@ -231,9 +231,9 @@ async fn au_04_what_is_refused_and_changes_nothing_writes_nothing(store: Arc<dyn
     let mut by_another = rotate("g", 0, "x", START);
     by_another.presented.client = client_id("evil");
     for (request, expected) in [
-        (by_another, RefreshVerdict::WrongClient),
-        (rotate("g", 1, "x", START), RefreshVerdict::Ahead),
-        (rotate("revoked", 0, "x", START), RefreshVerdict::Dead),
+        (by_another, RefreshRefusal::WrongClient),
+        (rotate("g", 1, "x", START), RefreshRefusal::Ahead),
+        (rotate("revoked", 0, "x", START), RefreshRefusal::Dead),
     ] {
         assert_eq!(refused(&store, request).await, expected);
     }

@@ -7,7 +7,7 @@ use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::{Issuer, TokenRejection};
 use crate::oauth::{
-    AccessToken, Client, CodeVerdict, CodeVerifier, Form, GrantType, OAuthError, PresentedCode, ResourceIndicator,
+    AccessToken, Client, CodeRefusal, CodeVerifier, Form, GrantType, OAuthError, PresentedCode, ResourceIndicator,
     Rule, TokenHash, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RedeemCode, Redemption};
@@ -85,8 +85,7 @@ impl Issuer {
             },
         };
         let redemption = self.store.redeem_code(request).await.or_unavailable(self, caller).await?;
-        let refusal = refusal(&redemption);
-        let verdict = match redemption {
+        let (refusal, error) = match redemption {
             Redemption::Redeemed(grant, token) => {
                 self.metrics.control(ControlEvent::TokenIssued);
                 let (hash, resource) = (token.hash, grant.resource.clone());
@@ -95,18 +94,16 @@ impl Issuer {
                 return Ok(response);
             }
             // OAuth 2.1 4.1.3: the store has revoked the grant; here its tokens leave the memory.
-            Redemption::Replayed(grant) => {
-                self.forget_grant(grant);
-                CodeVerdict::Replayed
+            Redemption::Replayed(ended) => {
+                ended.into_iter().for_each(|grant| self.forget_grant(grant));
+                self.metrics.control(ControlEvent::CodeReplayed);
+                // Where it revoked something, the store has recorded that.
+                (ended.is_none().then_some((refused, "replayed")), dead(Rule::CodeReplayed, form))
             }
-            Redemption::Refused(verdict) => verdict,
+            Redemption::Refused(refusal) => (Some(recorded(refusal)), error_of(refusal, form, granted)),
             // It was there a moment ago.
-            Redemption::Unknown => CodeVerdict::Dead,
+            Redemption::Unknown => (Some((refused, "unknown")), dead(Rule::CodeDead, form)),
         };
-        if verdict == CodeVerdict::Replayed {
-            self.metrics.control(ControlEvent::CodeReplayed);
-        }
-        let error = error_of(verdict, form, granted);
         let why = Why::from(&error).of(client);
         self.refuse_judged(refusal, row, why, caller).await;
         Err(TokenRejection::because(error))
@@ -119,45 +116,38 @@ fn dead(rule: Rule, form: &Form) -> OAuthError {
 }
 
 /// Returns what a client is told that sent this form, and for the log what was granted to it.
-fn error_of(verdict: CodeVerdict, form: &Form, granted: (String, ResourceIndicator)) -> OAuthError {
+fn error_of(refusal: CodeRefusal, form: &Form, granted: (String, ResourceIndicator)) -> OAuthError {
     let (redirect_uri, resource) = granted;
     let sent = |name| form.get(name).unwrap_or_default();
-    match verdict {
-        CodeVerdict::WrongVerifier => {
+    match refusal {
+        CodeRefusal::WrongVerifier => {
             let error = OAuthError::new(Rule::VerifierWrong, "the code_verifier is missing or does not match");
             error.came("code_verifier", sent("code_verifier"))
         }
-        CodeVerdict::WrongRedirect => {
+        CodeRefusal::WrongRedirect => {
             let words = "the redirect_uri is not that of the authorization request";
             let error = OAuthError::new(Rule::RedirectUriDiffers, words).came("redirect_uri", sent("redirect_uri"));
             error.expected(show(&redirect_uri))
         }
-        CodeVerdict::WrongResource => {
+        CodeRefusal::WrongResource => {
             let error = OAuthError::new(Rule::ResourceDiffers, "the resource is not the one that was granted");
             error.came("resource", sent("resource")).expected(show(resource.as_str()))
         }
-        CodeVerdict::Damaged => dead(Rule::CodeDamaged, form),
-        CodeVerdict::WrongClient => dead(Rule::CodeOfAnotherClient, form),
-        CodeVerdict::Replayed => dead(Rule::CodeReplayed, form),
-        CodeVerdict::Dead | CodeVerdict::Redeem => dead(Rule::CodeDead, form),
+        CodeRefusal::Damaged => dead(Rule::CodeDamaged, form),
+        CodeRefusal::WrongClient => dead(Rule::CodeOfAnotherClient, form),
+        CodeRefusal::Dead => dead(Rule::CodeDead, form),
     }
 }
 
-/// Returns event and reason of a refusal that changed nothing; `None` for what the store recorded itself.
-const fn refusal(redemption: &Redemption) -> Option<(AuditEvent, &'static str)> {
-    let reason = match redemption {
-        Redemption::Redeemed(..) | Redemption::Replayed(_) | Redemption::Refused(CodeVerdict::Redeem) => return None,
-        Redemption::Refused(CodeVerdict::Damaged) => {
-            return Some((AuditEvent::StoreInvariant, "a code does not match its seal"));
-        }
-        Redemption::Unknown => "unknown",
-        Redemption::Refused(CodeVerdict::Dead) => "dead",
-        // Its grant had ended before, so that this changed nothing.
-        Redemption::Refused(CodeVerdict::Replayed) => "replayed",
-        Redemption::Refused(CodeVerdict::WrongVerifier) => "wrong_verifier",
-        Redemption::Refused(CodeVerdict::WrongClient) => "wrong_client",
-        Redemption::Refused(CodeVerdict::WrongRedirect) => "wrong_redirect_uri",
-        Redemption::Refused(CodeVerdict::WrongResource) => "wrong_resource",
+/// Returns event and reason of the row of a refusal.
+const fn recorded(refusal: CodeRefusal) -> (AuditEvent, &'static str) {
+    let reason = match refusal {
+        CodeRefusal::Damaged => return (AuditEvent::StoreInvariant, "a code does not match its seal"),
+        CodeRefusal::Dead => "dead",
+        CodeRefusal::WrongVerifier => "wrong_verifier",
+        CodeRefusal::WrongClient => "wrong_client",
+        CodeRefusal::WrongRedirect => "wrong_redirect_uri",
+        CodeRefusal::WrongResource => "wrong_resource",
     };
-    Some((AuditEvent::CodeRefused, reason))
+    (AuditEvent::CodeRefused, reason)
 }

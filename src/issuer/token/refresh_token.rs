@@ -7,8 +7,8 @@ use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::{Issuer, TokenRejection};
 use crate::oauth::{
-    AccessToken, Client, Form, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshVerdict, ResourceIndicator,
-    Rule, ScopeSet, TokenResponse, show,
+    AccessToken, Client, Form, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshRefusal, RefreshVerdict,
+    ResourceIndicator, Rule, ScopeSet, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RotateRefresh, Rotation, StoreError};
 use crate::telemetry::ControlEvent;
@@ -90,7 +90,7 @@ impl Issuer {
         };
         if matches!(
             grant.judge_refresh(&request.presented, request.now),
-            RefreshVerdict::LateRetry | RefreshVerdict::InDoubt
+            RefreshVerdict::LateRetry | RefreshVerdict::Refused(RefreshRefusal::InDoubt)
         ) {
             // Whether the answer was lost is judged by what is written of its use.
             self.report_uses().await.or_unavailable(self, caller).await?;
@@ -142,17 +142,13 @@ impl Issuer {
                 self.metrics.control(ControlEvent::RefreshReused);
                 return Err(Rule::RefreshTokenReused);
             }
-            Rotation::Refused(verdict) => {
-                return Err(match verdict {
-                    RefreshVerdict::Ahead => Rule::RefreshTokenAhead,
-                    RefreshVerdict::InDoubt => Rule::RefreshTokenInDoubt,
-                    RefreshVerdict::WrongClient => Rule::RefreshTokenOfAnotherClient,
-                    RefreshVerdict::NotAllowed => Rule::RefreshNotGranted,
-                    RefreshVerdict::Reused => Rule::RefreshTokenReused,
-                    RefreshVerdict::Dead
-                    | RefreshVerdict::Rotate
-                    | RefreshVerdict::Retry
-                    | RefreshVerdict::LateRetry => Rule::RefreshTokenDead,
+            Rotation::Refused(refusal) => {
+                return Err(match refusal {
+                    RefreshRefusal::Ahead => Rule::RefreshTokenAhead,
+                    RefreshRefusal::InDoubt => Rule::RefreshTokenInDoubt,
+                    RefreshRefusal::WrongClient => Rule::RefreshTokenOfAnotherClient,
+                    RefreshRefusal::NotAllowed => Rule::RefreshNotGranted,
+                    RefreshRefusal::Dead => Rule::RefreshTokenDead,
                 });
             }
             Rotation::Unknown => return Err(Rule::RefreshTokenUnknown),
@@ -165,19 +161,13 @@ impl Issuer {
 /// Returns event and reason of a refusal that changed nothing; `None` for what the store recorded itself.
 const fn refusal(rotation: &Rotation) -> Option<(AuditEvent, &'static str)> {
     let reason = match rotation {
-        Rotation::Rotated(..)
-        | Rotation::Retried(..)
-        | Rotation::RetriedLate(..)
-        | Rotation::Reused(_)
-        | Rotation::Refused(
-            RefreshVerdict::Rotate | RefreshVerdict::Retry | RefreshVerdict::LateRetry | RefreshVerdict::Reused,
-        ) => return None,
-        Rotation::Refused(RefreshVerdict::Ahead) => return Some((AuditEvent::StoreRollback, "ahead_of_store")),
+        Rotation::Rotated(..) | Rotation::Retried(..) | Rotation::RetriedLate(..) | Rotation::Reused(_) => return None,
+        Rotation::Refused(RefreshRefusal::Ahead) => return Some((AuditEvent::StoreRollback, "ahead_of_store")),
         Rotation::Unknown => "unknown",
-        Rotation::Refused(RefreshVerdict::Dead) => "dead",
-        Rotation::Refused(RefreshVerdict::InDoubt) => "in_doubt",
-        Rotation::Refused(RefreshVerdict::WrongClient) => "wrong_client",
-        Rotation::Refused(RefreshVerdict::NotAllowed) => "not_allowed",
+        Rotation::Refused(RefreshRefusal::Dead) => "dead",
+        Rotation::Refused(RefreshRefusal::InDoubt) => "in_doubt",
+        Rotation::Refused(RefreshRefusal::WrongClient) => "wrong_client",
+        Rotation::Refused(RefreshRefusal::NotAllowed) => "not_allowed",
     };
     Some((AuditEvent::RefreshRefused, reason))
 }

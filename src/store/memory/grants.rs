@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::super::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
+use super::super::issuance::{TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
-    AuditRow, Change, Consent, GrantStore, InteractionStep, LoginSession, Recorded, RedeemCode, Redemption, Result,
-    RotateRefresh, Rotation, Update, UseReport, limits,
+    AuditRow, Change, CodeEffect, Consent, Ending, FoundCode, GrantStore, InteractionStep, Issued, LoginSession,
+    Recorded, RedeemCode, Redemption, RefreshEffect, Result, RotateRefresh, Rotation, Update, UseReport, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{
-    AccessTokenRecord, ClientId, CodeRecord, CodeVerdict, FirstUse, Grant, GrantId, RefreshVerdict, Subject, TenantId,
-    Timestamp, TokenHash,
+    AccessTokenRecord, ClientId, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash,
 };
 
 impl State {
@@ -29,9 +28,7 @@ impl State {
     fn remove_oldest_tokens(&mut self, request: &RotateRefresh) {
         let theirs = |t: &AccessTokenRecord| t.tenant == request.tenant && t.grant == request.grant;
         let newest_first = self.tokens.iter().rev().map(|(_, t)| t).filter(|t| theirs(t));
-        let beyond = (0_usize..).zip(newest_first).skip(TOKENS_PER_GRANT.into());
-        let surplus =
-            beyond.filter(|(n, t)| t.issued_at < request.grace_began() || *n >= usize::from(TOKENS_WITH_GRACE));
+        let surplus = newest_first.enumerate().filter(|(newer, t)| request.is_surplus(*newer, t.issued_at));
         let surplus: Vec<_> = surplus.map(|(_, t)| t.hash).collect();
         self.tokens.retain(|(_, t)| !surplus.contains(&t.hash));
         for hash in surplus {
@@ -86,9 +83,30 @@ impl State {
         AccessTokenRecord { reports_use: is_unused, user, ..token.clone() }
     }
 
+    fn put_code(&mut self, code: &CodeRecord) {
+        let same = self.codes.iter_mut().filter(|c| c.tenant == code.tenant && c.hash == code.hash);
+        same.for_each(|c| *c = code.clone());
+    }
+
     fn put_grant(&mut self, grant: &Grant) {
         let same = self.grants.iter_mut().filter(|g| g.tenant == grant.tenant && g.id == grant.id);
         same.for_each(|g| *g = grant.clone());
+    }
+
+    /// Adds the token that is issued, with the row that says so.
+    fn add_issued(&mut self, issued: &Issued) {
+        self.add_token(AccessTokenRecord::clone(&issued.token));
+        issued.audit.iter().for_each(|row| self.record(row.clone()));
+    }
+
+    fn add_refreshed(&mut self, request: &RotateRefresh, issued: &Issued) {
+        self.add_issued(issued);
+        self.remove_oldest_tokens(request);
+    }
+
+    fn end_by(&mut self, ending: &Ending) {
+        self.end_grant(&ending.audit.tenant, ending.grant, ending.audit.at);
+        self.record(ending.audit.clone());
     }
 }
 
@@ -135,44 +153,26 @@ impl GrantStore for MemoryStore {
 
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption> {
         let mut state = self.write();
-        let state = &mut *state;
-        let Some(code) = state.codes.iter_mut().find(|c| c.tenant == request.tenant && c.hash == request.code) else {
-            return Ok(Redemption::Unknown);
-        };
-        let verdict = code.judge(&request.presented, request.now);
-        if verdict == CodeVerdict::WrongVerifier && code.used_at.is_none() {
-            code.failures = code.failures.saturating_add(1);
-        }
-        let code = code.clone();
-        Ok(match verdict {
-            CodeVerdict::Redeem if !state.parties_enabled(&code.tenant, &code.client, &code.subject) => {
-                Redemption::Refused(CodeVerdict::Dead)
-            }
-            CodeVerdict::Redeem => {
-                let grant = request.grant(&code);
-                let token = request.access.record(&grant, request.now);
-                state
-                    .codes
-                    .iter_mut()
-                    .filter(|c| c.tenant == code.tenant && c.hash == code.hash)
-                    .for_each(|c| c.used_at = Some(request.now));
-                state.grants.push(grant.clone());
-                state.add_token(token.clone());
+        let code = state.codes.iter().find(|c| c.tenant == request.tenant && c.hash == request.code).cloned();
+        let Some(code) = code else { return Ok(Redemption::Unknown) };
+        let is_enabled = state.parties_enabled(&code.tenant, &code.client, &code.subject);
+        let has_grant = state.grant(&code.tenant, code.grant).is_some_and(|g| g.revoked_at.is_none());
+        Ok(match request.decide(&FoundCode { code, is_enabled, has_grant }) {
+            CodeEffect::Issue(code, issued) => {
+                state.put_code(&code);
+                state.grants.push(Grant::clone(&issued.grant));
+                state.add_issued(&issued);
                 state.used(&code.tenant, &code.client, request.now);
-                state.record(request.redeemed(&token));
-                Redemption::Redeemed(Box::new(grant), Box::new(token))
+                Redemption::Redeemed(issued.grant, issued.token)
             }
-            CodeVerdict::Replayed if state.end_grant(&code.tenant, code.grant, request.now) => {
-                state.record(request.replayed(code.grant));
-                Redemption::Replayed(code.grant)
+            CodeEffect::Replay(ending) => {
+                ending.iter().for_each(|ending| state.end_by(ending));
+                Redemption::Replayed(ending.map(|ending| ending.grant))
             }
-            CodeVerdict::Replayed
-            | CodeVerdict::Dead
-            | CodeVerdict::Damaged
-            | CodeVerdict::WrongVerifier
-            | CodeVerdict::WrongClient
-            | CodeVerdict::WrongRedirect
-            | CodeVerdict::WrongResource => Redemption::Refused(verdict),
+            CodeEffect::Refuse(refusal, counted) => {
+                counted.iter().for_each(|code| state.put_code(code));
+                Redemption::Refused(refusal)
+            }
         })
     }
 
@@ -199,53 +199,30 @@ impl GrantStore for MemoryStore {
 
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation> {
         let mut state = self.write();
-        let state = &mut *state;
-        let Some(grant) = state.grant(&request.tenant, request.grant).cloned() else {
-            return Ok(Rotation::Unknown);
-        };
-        let verdict = grant.judge_refresh(&request.presented, request.now);
-        let enabled = state.parties_enabled(&grant.tenant, &grant.client, &grant.subject);
-        Ok(match verdict {
-            RefreshVerdict::Rotate | RefreshVerdict::Retry | RefreshVerdict::LateRetry if !enabled => {
-                Rotation::Refused(RefreshVerdict::Dead)
-            }
-            RefreshVerdict::Rotate => {
-                let grant = request.rotated(&grant);
-                let token = request.access.record(&grant, request.now);
-                state.put_grant(&grant);
-                state.add_token(token.clone());
-                state.remove_oldest_tokens(&request);
+        let Some(grant) = state.grant(&request.tenant, request.grant).cloned() else { return Ok(Rotation::Unknown) };
+        let is_enabled = state.parties_enabled(&grant.tenant, &grant.client, &grant.subject);
+        Ok(match request.decide(&grant, is_enabled) {
+            RefreshEffect::Rotate(issued) => {
+                state.put_grant(&issued.grant);
+                state.add_refreshed(&request, &issued);
                 state.used(&grant.tenant, &grant.client, request.now);
-                request.refreshed(&token, verdict).into_iter().for_each(|row| state.record(row));
-                Rotation::Rotated(Box::new(grant), Box::new(token))
+                Rotation::Rotated(issued.grant, issued.token)
             }
-            RefreshVerdict::Retry => {
-                let token = request.access.record(&grant, request.now);
-                state.add_token(token.clone());
-                state.remove_oldest_tokens(&request);
-                request.refreshed(&token, verdict).into_iter().for_each(|row| state.record(row));
-                Rotation::Retried(Box::new(grant), Box::new(token))
+            RefreshEffect::Retry(issued) => {
+                state.add_refreshed(&request, &issued);
+                Rotation::Retried(issued.grant, issued.token)
             }
-            RefreshVerdict::LateRetry => {
+            RefreshEffect::RetryLate(issued) => {
                 let void = state.make_void(&grant, request.now);
-                let grant = request.retried(&grant);
-                let token = request.access.record(&grant, request.now);
-                state.put_grant(&grant);
-                state.add_token(token.clone());
-                state.remove_oldest_tokens(&request);
-                state.record(request.late_retry(&token));
-                Rotation::RetriedLate(Box::new(grant), Box::new(token), void)
+                state.put_grant(&issued.grant);
+                state.add_refreshed(&request, &issued);
+                Rotation::RetriedLate(issued.grant, issued.token, void)
             }
-            RefreshVerdict::Reused => {
-                state.end_grant(&grant.tenant, grant.id, request.now);
-                state.record(request.reused());
-                Rotation::Reused(grant.id)
+            RefreshEffect::Reuse(ending) => {
+                state.end_by(&ending);
+                Rotation::Reused(ending.grant)
             }
-            RefreshVerdict::Ahead
-            | RefreshVerdict::Dead
-            | RefreshVerdict::InDoubt
-            | RefreshVerdict::WrongClient
-            | RefreshVerdict::NotAllowed => Rotation::Refused(verdict),
+            RefreshEffect::Refuse(refusal) => Rotation::Refused(refusal),
         })
     }
 
@@ -256,8 +233,8 @@ impl GrantStore for MemoryStore {
             state.mark_used(tenant, hash);
             let void = state.void.iter().find(|t| t.tenant == *tenant && t.hash == *hash && report.now < t.expires_at);
             let Some(grant) = void.and_then(|t| state.grant(tenant, t.grant)).cloned() else { continue };
-            if state.end_grant(tenant, grant.id, report.now) {
-                state.record(AuditRow::void_token(&grant, report.now));
+            if let Some(ending) = Ending::of_void_token(&grant, report.now) {
+                state.end_by(&ending);
                 ended.push((tenant.clone(), grant.id));
             }
         }

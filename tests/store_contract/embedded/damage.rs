@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mcpgate::oauth::{Client, CodeVerdict};
+use mcpgate::oauth::{Client, CodeRefusal};
 use mcpgate::store::embedded::EmbeddedStore;
 use mcpgate::store::{Account, AuditEvent, Redemption, RotateRefresh, Rotation, Store, StoreError};
 
@@ -31,7 +31,7 @@ fn pk_09_an_edited_code_is_never_honoured() {
             request.presented.redirect_uri = None;
             let before = opened.store.newest_audit().await.unwrap();
             let refused = opened.store.redeem_code(request).await.unwrap();
-            assert!(matches!(refused, Redemption::Refused(CodeVerdict::Damaged)), "{edit}: {refused:?}");
+            assert!(matches!(refused, Redemption::Refused(CodeRefusal::Damaged)), "{edit}: {refused:?}");
             assert!(!is_live(&opened.store, "t", START).await);
             assert_eq!(opened.store.newest_audit().await.unwrap(), before, "{edit}: whoever asked records it");
             assert!(!opened.store.check().await.unwrap().is_empty(), "{edit}");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mcpgate::oauth::RefreshVerdict;
+use mcpgate::oauth::RefreshRefusal;
 use mcpgate::store::embedded::{EmbeddedStore, RestoreError, ServerLock, restore};
 use mcpgate::store::{AuditEvent, LoginSession, Redemption, Rotation, SetupLink, StoreError};
 use rusqlite::Connection;
@@ -11,7 +11,7 @@ use super::{open_store, opened, schemas};
 use crate::wait;
 use crate::world::*;
 
-fn is_refused(rotation: &Rotation, verdict: RefreshVerdict) -> bool {
+fn is_refused(rotation: &Rotation, verdict: RefreshRefusal) -> bool {
     matches!(rotation, Rotation::Refused(said) if *said == verdict)
 }
 
@@ -43,11 +43,11 @@ fn rt_16_a_backup_that_is_put_back_ends_what_it_holds_open() {
 
         let restored = open_store(&copy);
         let rotation = restored.rotate_refresh_token(rotate("stays", 0, "x", later)).await.unwrap();
-        assert!(is_refused(&rotation, RefreshVerdict::Dead), "{rotation:?}");
+        assert!(is_refused(&rotation, RefreshRefusal::Dead), "{rotation:?}");
         let rotation = restored.rotate_refresh_token(rotate("goes on", 0, "x", later)).await.unwrap();
-        assert!(is_refused(&rotation, RefreshVerdict::Dead), "{rotation:?}");
+        assert!(is_refused(&rotation, RefreshRefusal::Dead), "{rotation:?}");
         let rotation = restored.rotate_refresh_token(rotate("goes on", 1, "x", later)).await.unwrap();
-        assert!(is_refused(&rotation, RefreshVerdict::Ahead), "{rotation:?}");
+        assert!(is_refused(&rotation, RefreshRefusal::Ahead), "{rotation:?}");
         assert!(!is_live(&restored, "stays token", START).await);
         assert!(matches!(restored.redeem_code(redeem("code", "x", START)).await.unwrap(), Redemption::Unknown));
         assert_eq!(restored.touch_session(&tenant(), &login.hash, START).await.unwrap(), None);

@@ -1,9 +1,8 @@
 //! What is noted of the time, and what has to be done when it turns out that the clock was wrong.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::row::{self, execute, execute_once};
-use super::seal::Sealed;
 use super::{audit, clients, grants, sessions, tokens};
 use crate::oauth::Timestamp;
 use crate::store::clock::{AHEAD, put_back};
@@ -53,22 +52,7 @@ pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Res
     let sql = "SELECT tenant, id FROM grants WHERE max(created_at, rotated_at) > ?1 AND revoked_at IS NULL";
     for (tenant, id) in row::all(db, sql, [latest], |c| Ok((c.tenant()?, c.grant()?)))? {
         let Some(found) = grants::find(db, &tenant, id)? else { continue };
-        let grant = put_back(found.grant, latest, now);
-        execute_once(
-            db,
-            "UPDATE grants SET authenticated_at = ?2, created_at = ?3, expires_at = ?4, idle_until = ?5, rotated_at = ?6,
-                 retried_at = NULL, seal = ?7
-             WHERE no = ?1",
-            params![
-                found.no,
-                grant.authenticated_at,
-                grant.created_at,
-                grant.expires_at,
-                grant.idle_until,
-                grant.rotated_at,
-                grant.seal()
-            ],
-        )?;
+        grants::put(db, &found, &put_back(found.grant.clone(), latest, now))?;
         changed += 1;
     }
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))

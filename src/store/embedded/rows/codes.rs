@@ -5,29 +5,32 @@ use rusqlite::{Connection, params};
 use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
 use super::{accounts, audit, clients, grants, interactions, sessions, tokens};
-use crate::oauth::{CodeChallenge, CodeRecord, CodeVerdict, GrantId, RedirectUri, TenantId, TokenHash};
-use crate::store::{AuditRow, Consent, InteractionStep, RedeemCode, Redemption, Result, StoreError, Update};
+use crate::oauth::{CodeChallenge, CodeRecord, RedirectUri, TenantId, TokenHash};
+use crate::store::{
+    AuditRow, CodeEffect, Consent, Ending, FoundCode, InteractionStep, RedeemCode, Redemption, Result, StoreError,
+    Update,
+};
 
 /// RFC 7636 4.3: the only method this server knows.
 const METHOD: &str = "S256";
 
 const SELECT: &str = "SELECT k.no, k.client_no, k.account_no, c.status = 'enabled' AND a.status = 'enabled',
-        k.challenge_method, k.hash, k.tenant, k.grant_id, c.client_id, a.subject, k.redirect_uri, k.redirect_was_sent,
+        g.no IS NOT NULL AND g.revoked_at IS NULL, k.challenge_method, k.hash, k.tenant, k.grant_id, c.client_id, a.subject, k.redirect_uri, k.redirect_was_sent,
         k.challenge, k.resource, k.scopes, k.authenticated_at, k.issued_at, k.expires_at, k.used_at, k.failures, k.seal
-    FROM code k JOIN client c ON c.no = k.client_no JOIN account a ON a.no = k.account_no";
+    FROM code k JOIN client c ON c.no = k.client_no JOIN account a ON a.no = k.account_no
+        LEFT JOIN grants g ON g.no = k.grant_no";
 
 /// A code and its row.
 pub(crate) struct Found {
     no: i64,
     client_no: i64,
     account_no: i64,
-    /// Whether client and account are both enabled.
-    enabled: bool,
-    pub(crate) code: CodeRecord,
+    pub(crate) found: FoundCode,
 }
 
 fn read(c: &mut Columns<'_>) -> Result<Found> {
-    let (no, client_no, account_no, enabled) = (c.no()?, c.no()?, c.no()?, c.flag()?);
+    let (no, client_no, account_no) = (c.no()?, c.no()?, c.no()?);
+    let (is_enabled, has_grant) = (c.flag()?, c.flag()?);
     let method_is_known = c.text()? == METHOD;
     let code = CodeRecord {
         hash: c.hash()?,
@@ -53,7 +56,8 @@ fn read(c: &mut Columns<'_>) -> Result<Found> {
         tracing::error!(no, "an authorization code is damaged and will not be honoured");
     }
     let challenge = code.challenge.clone().filter(|_| intact);
-    Ok(Found { no, client_no, account_no, enabled, code: CodeRecord { challenge, ..code } })
+    let code = CodeRecord { challenge, ..code };
+    Ok(Found { no, client_no, account_no, found: FoundCode { code, is_enabled, has_grant } })
 }
 
 pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<Found>> {
@@ -64,7 +68,7 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Resu
 /// Reads every code, to see whether it can be read.
 pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
     row::unreadable(db, SELECT, "authorization code", |c| {
-        let intact = read(c)?.code.challenge.is_some();
+        let intact = read(c)?.found.code.challenge.is_some();
         intact.then_some(()).ok_or_else(|| StoreError::Corrupt("a code does not match its seal".to_owned()))
     })
 }
@@ -128,64 +132,40 @@ pub(crate) fn insert(
     Ok(Update::Done)
 }
 
-/// Judges a code and does what the verdict says.
+/// Does what is decided of a code.
 pub(crate) fn redeem(db: &Connection, request: &RedeemCode) -> Result<Redemption> {
     let Some(found) = find(db, &request.tenant, &request.code)? else { return Ok(Redemption::Unknown) };
-    match found.code.judge(&request.presented, request.now) {
-        CodeVerdict::Redeem if found.enabled => issue(db, request, found),
-        CodeVerdict::Redeem => Ok(Redemption::Refused(CodeVerdict::Dead)),
-        CodeVerdict::Replayed => {
-            let ended = end_replayed(db, request)?;
-            Ok(ended.map_or(Redemption::Refused(CodeVerdict::Replayed), Redemption::Replayed))
+    Ok(match request.decide(&found.found) {
+        CodeEffect::Issue(code, issued) => {
+            let grant_no = grants::insert(db, &issued.grant, found.client_no, found.account_no)?;
+            put(db, &found, &code, Some(grant_no))?;
+            tokens::add(db, grant_no, &issued)?;
+            clients::used(db, found.client_no, request.now)?;
+            Redemption::Redeemed(issued.grant, issued.token)
         }
-        CodeVerdict::WrongVerifier => {
-            // A used code has nothing left to lose, so that presenting it costs no write.
-            if found.code.used_at.is_none() {
-                let failures = found.code.failures.saturating_add(1);
-                let failed = CodeRecord { failures, ..found.code };
-                let sql = "UPDATE code SET failures = ?2, seal = ?3 WHERE no = ?1";
-                execute_once(db, sql, params![found.no, failures, failed.seal()])?;
-            }
-            Ok(Redemption::Refused(CodeVerdict::WrongVerifier))
+        CodeEffect::Replay(ending) => {
+            ending.iter().try_for_each(|ending| grants::end_by(db, ending))?;
+            Redemption::Replayed(ending.map(|ending| ending.grant))
         }
-        verdict @ (CodeVerdict::Dead
-        | CodeVerdict::Damaged
-        | CodeVerdict::WrongClient
-        | CodeVerdict::WrongRedirect
-        | CodeVerdict::WrongResource) => Ok(Redemption::Refused(verdict)),
-    }
+        CodeEffect::Refuse(refusal, counted) => {
+            counted.iter().try_for_each(|code| put(db, &found, code, None))?;
+            Redemption::Refused(refusal)
+        }
+    })
 }
 
-/// Returns the grant that has to end because a code was used before, if it stands.
-pub(crate) fn replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>> {
+/// Returns what ends because a code was used before.
+pub(crate) fn ending(db: &Connection, request: &RedeemCode) -> Result<Option<Ending>> {
     let found = find(db, &request.tenant, &request.code)?;
-    let is_replay = |found: &Found| found.code.judge(&request.presented, request.now) == CodeVerdict::Replayed;
-    let Some(found) = found.filter(is_replay) else { return Ok(None) };
-    let grant = grants::find(db, &request.tenant, found.code.grant)?.map(|found| found.grant);
-    Ok(grant.filter(|grant| grant.revoked_at.is_none()).map(|grant| grant.id))
+    Ok(match found.map(|found| request.decide(&found.found)) {
+        Some(CodeEffect::Replay(ending)) => ending,
+        Some(CodeEffect::Issue(..) | CodeEffect::Refuse(..)) | None => None,
+    })
 }
 
-/// Ends that grant; which, if it stood.
-pub(crate) fn end_replayed(db: &Connection, request: &RedeemCode) -> Result<Option<GrantId>> {
-    let Some(grant) = replayed(db, request)? else { return Ok(None) };
-    grants::end(db, &request.tenant, grant, request.now)?;
-    audit::append(db, &request.replayed(grant))?;
-    Ok(Some(grant))
-}
-
-fn issue(db: &Connection, request: &RedeemCode, found: Found) -> Result<Redemption> {
-    let grant = request.grant(&found.code);
-    let token = request.access.record(&grant, request.now);
-    let grant_no = grants::insert(db, &grant, found.client_no, found.account_no)?;
-    // The verdict was made in this transaction and no other writer can be inside; the condition is the second lock.
-    let used = CodeRecord { used_at: Some(request.now), ..found.code };
-    execute_once(
-        db,
-        "UPDATE code SET used_at = ?2, grant_no = ?3, seal = ?4 WHERE no = ?1 AND used_at IS NULL",
-        params![found.no, request.now, grant_no, used.seal()],
-    )?;
-    tokens::insert(db, grant_no, &grant, &token)?;
-    clients::used(db, found.client_no, request.now)?;
-    audit::append(db, &request.redeemed(&token))?;
-    Ok(Redemption::Redeemed(Box::new(grant), Box::new(token)))
+/// Puts a code in the place of the one that was found, which was not used. That was read in this transaction and no other
+/// writer can be inside; the condition is the second lock.
+fn put(db: &Connection, found: &Found, code: &CodeRecord, grant_no: Option<i64>) -> Result<()> {
+    let sql = "UPDATE code SET used_at = ?2, grant_no = ?3, failures = ?4, seal = ?5 WHERE no = ?1 AND used_at IS NULL";
+    execute_once(db, sql, params![found.no, code.used_at, grant_no, code.failures, code.seal()])
 }

@@ -7,7 +7,7 @@ use super::seal::{Sealed, opened};
 use super::{audit, sessions};
 use crate::oauth::{ClientId, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp};
 use crate::store::outcome::Ended;
-use crate::store::{Change, Result, StoreError};
+use crate::store::{Change, Ending, Result, StoreError};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
@@ -51,7 +51,7 @@ fn read(c: &mut Columns<'_>) -> Result<Found> {
 }
 
 /// The mark as its column holds it.
-pub(super) const fn stored_mark(first_use: FirstUse) -> Option<u8> {
+const fn stored_mark(first_use: FirstUse) -> Option<u8> {
     match first_use {
         FirstUse::Unknown => None,
         FirstUse::Unused => Some(0),
@@ -114,14 +114,38 @@ pub(crate) fn insert(db: &Connection, grant: &Grant, client_no: i64, account_no:
     Ok(db.last_insert_rowid())
 }
 
-/// Revokes a grant that was just read and not yet revoked: tokens out, change out.
-fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<()> {
-    let ended = Grant { revoked_at: Some(at), ..found.grant };
+/// Puts a grant in the place of the one that was found, which stood. That was read in this transaction and no other writer
+/// can be inside; the condition is the second lock.
+pub(super) fn put(db: &Connection, found: &Found, grant: &Grant) -> Result<()> {
     execute_once(
         db,
-        "UPDATE grants SET revoked_at = ?2, seal = ?3 WHERE no = ?1 AND revoked_at IS NULL",
-        params![found.no, at, ended.seal()],
-    )?;
+        "UPDATE grants SET authenticated_at = ?3, created_at = ?4, expires_at = ?5, idle_until = ?6, generation = ?7,
+             rotated_at = ?8, first_use = ?9, retried_at = ?10, revoked_at = ?11, seal = ?12
+         WHERE no = ?1 AND generation = ?2 AND revoked_at IS NULL",
+        params![
+            found.no,
+            found.grant.generation,
+            grant.authenticated_at,
+            grant.created_at,
+            grant.expires_at,
+            grant.idle_until,
+            grant.generation,
+            grant.rotated_at,
+            stored_mark(grant.first_use),
+            grant.retried_at,
+            grant.revoked_at,
+            grant.seal()
+        ],
+    )
+}
+
+fn put_revoked(db: &Connection, found: &Found, at: Timestamp) -> Result<()> {
+    put(db, found, &Grant { revoked_at: Some(at), ..found.grant.clone() })
+}
+
+/// Revokes a grant that was just read and not yet revoked: tokens out, change out.
+fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<()> {
+    put_revoked(db, &found, at)?;
     execute(db, "DELETE FROM access_token WHERE grant_no = ?1", [found.no])?;
     execute(db, "DELETE FROM void_token WHERE grant_no = ?1", [found.no])?;
     // Access that was taken back must be asked for again: remembered consent would give it back in silence.
@@ -131,7 +155,13 @@ fn end_found(db: &Connection, found: Found, at: Timestamp) -> Result<()> {
              (SELECT account_no, client_no, resource FROM grants WHERE no = ?1)",
         [found.no],
     )?;
-    audit::announce(db, at, &Change::GrantRevoked(ended.tenant, ended.id))
+    audit::announce(db, at, &Change::GrantRevoked(found.grant.tenant, found.grant.id))
+}
+
+/// Revokes a grant of which something was used a second time.
+pub(crate) fn end_by(db: &Connection, ending: &Ending) -> Result<()> {
+    end(db, &ending.audit.tenant, ending.grant, ending.audit.at)?;
+    audit::append(db, &ending.audit)
 }
 
 /// Revokes a grant; whether it stood.
@@ -190,11 +220,7 @@ pub(crate) fn end_every(db: &Connection, at: Timestamp) -> Result<u64> {
         let Some(newest) = numbers.last().copied() else { return Ok(count) };
         for no in numbers {
             match row::one(db, &format!("{SELECT} WHERE g.no = ?1"), [no], read) {
-                Ok(Some(found)) => {
-                    let ended = Grant { revoked_at: Some(at), ..found.grant };
-                    let sql = "UPDATE grants SET revoked_at = ?2, seal = ?3 WHERE no = ?1";
-                    execute_once(db, sql, params![no, at, ended.seal()])?;
-                }
+                Ok(Some(found)) => put_revoked(db, &found, at)?,
                 Ok(None) | Err(StoreError::Corrupt(_)) => execute_once(db, "DELETE FROM grants WHERE no = ?1", [no])?,
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::NotStored)) => {
                     return Err(error);

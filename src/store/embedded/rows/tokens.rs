@@ -7,7 +7,7 @@ use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, VoidToken, opened};
 use crate::oauth::{AccessTokenRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
 use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE};
-use crate::store::{Change, Result, RotateRefresh};
+use crate::store::{Change, Issued, Result, RotateRefresh};
 
 /// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
 const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.name, g.resource,
@@ -103,17 +103,24 @@ pub(crate) fn remove(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Re
     Ok(execute(db, sql, params![tenant, hash])? > 0)
 }
 
-/// Removes all but the newest tokens of a grant and those of the grace, and tells.
-pub(super) fn remove_oldest(db: &Connection, grant_no: i64, request: &RotateRefresh) -> Result<()> {
-    let sql = "SELECT hash FROM (SELECT hash, issued_at, row_number() OVER (ORDER BY no DESC) AS place
-            FROM access_token WHERE grant_no = ?1)
-        WHERE place > ?2 AND (issued_at < ?3 OR place > ?4) ORDER BY place";
-    let bound = params![grant_no, TOKENS_PER_GRANT, request.grace_began(), TOKENS_WITH_GRACE];
-    for hash in row::all(db, sql, bound, |c| c.hash())? {
-        remove(db, &request.tenant, &hash)?;
-        audit::announce(db, request.now, &Change::AccessTokenRevoked(request.tenant.clone(), hash))?;
+/// Adds what is issued, with the row that says so.
+pub(super) fn add(db: &Connection, grant_no: i64, issued: &Issued) -> Result<()> {
+    insert(db, grant_no, &issued.grant, &issued.token)?;
+    issued.audit.iter().try_for_each(|row| audit::append(db, row))
+}
+
+/// The same; the oldest tokens of the grant that are too many go, and that is told.
+pub(super) fn add_refreshed(db: &Connection, grant_no: i64, request: &RotateRefresh, issued: &Issued) -> Result<()> {
+    insert(db, grant_no, &issued.grant, &issued.token)?;
+    let sql = "SELECT hash, issued_at FROM access_token WHERE grant_no = ?1 ORDER BY no DESC LIMIT -1 OFFSET ?2";
+    let older = row::all(db, sql, params![grant_no, TOKENS_PER_GRANT], |c| Ok((c.hash()?, c.moment()?)))?;
+    for (newer, (hash, issued_at)) in (usize::from(TOKENS_PER_GRANT)..).zip(older) {
+        if request.is_surplus(newer, issued_at) {
+            remove(db, &request.tenant, &hash)?;
+            audit::announce(db, request.now, &Change::AccessTokenRevoked(request.tenant.clone(), hash))?;
+        }
     }
-    Ok(())
+    issued.audit.iter().try_for_each(|row| audit::append(db, row))
 }
 
 const SELECT_VOID: &str =

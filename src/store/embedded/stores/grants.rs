@@ -27,7 +27,7 @@ impl GrantStore for EmbeddedStore {
 
     async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>> {
         let (tenant, hash) = (tenant.clone(), *hash);
-        self.read(move |db| Ok(codes::find(db, &tenant, &hash)?.map(|found| found.code))).await
+        self.read(move |db| Ok(codes::find(db, &tenant, &hash)?.map(|found| found.found.code))).await
     }
 
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption> {

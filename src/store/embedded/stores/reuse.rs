@@ -7,63 +7,62 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use crate::oauth::GrantId;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
-use crate::store::embedded::rows::{codes, refresh, uses};
-use crate::store::{Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, StoreError, UseReport};
+use crate::store::embedded::rows::{codes, grants, refresh, uses};
+use crate::store::{Ending, Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, StoreError, UseReport};
 
-/// Finds or ends what a request ends.
-type Ending<R, T> = fn(&Connection, &R) -> Result<Option<T>>;
+/// Finds what a request ends.
+type Due<R> = fn(&Connection, &R) -> Result<Option<Ending>>;
 
 impl EmbeddedStore {
     pub(super) async fn redeem(&self, request: RedeemCode) -> Result<Redemption> {
         let request = Arc::new(request);
         let redeemed = Arc::clone(&request);
-        let outcome = self.write(move |db| codes::redeem(db, &redeemed)).await;
-        let Err(error) = outcome else { return outcome };
-        let by = EndedBy::of(&request.audit);
-        let ended = self.end_despite(error, by, &request, codes::replayed, codes::end_replayed).await?;
-        Ok(Redemption::Replayed(ended))
+        match self.write(move |db| codes::redeem(db, &redeemed)).await {
+            Ok(redemption) => Ok(redemption),
+            Err(error) => self.end_despite(error, request, codes::ending).await.map(Some).map(Redemption::Replayed),
+        }
     }
 
     pub(super) async fn rotate(&self, request: RotateRefresh) -> Result<Rotation> {
         let request = Arc::new(request);
         let rotated = Arc::clone(&request);
-        let outcome = self.write(move |db| refresh::rotate(db, &rotated)).await;
-        let Err(error) = outcome else { return outcome };
-        let by = EndedBy::of(&request.audit);
-        let ended = self.end_despite(error, by, &request, refresh::reused, refresh::end_reused).await?;
-        Ok(Rotation::Reused(ended))
+        match self.write(move |db| refresh::rotate(db, &rotated)).await {
+            Ok(rotation) => Ok(rotation),
+            Err(error) => self.end_despite(error, request, refresh::ending).await.map(Rotation::Reused),
+        }
     }
 
     /// Ends what a request ends although `error` kept it from being written; that error where there is nothing to end, or
-    /// it does not end. What is only in force is answered alike: whoever presents what is spent is refused either way, and
-    /// no acknowledgement is due to them.
-    async fn end_despite<R, T>(
-        &self,
-        error: StoreError,
-        by: EndedBy,
-        request: &Arc<R>,
-        due: Ending<R, T>,
-        end: Ending<R, T>,
-    ) -> Result<T>
+    /// it does not end.
+    async fn end_despite<R>(&self, error: StoreError, request: Arc<R>, due: Due<R>) -> Result<GrantId>
     where
         R: Send + Sync + 'static,
-        T: Send + 'static,
     {
         if !matches!(error, StoreError::Unavailable(_)) {
             return Err(error);
         }
         // Looked at first: a request that ends nothing must not have the reserve given up.
-        let looked = Arc::clone(request);
-        let Some(due) = self.read(move |db| due(db, &looked)).await? else { return Err(error) };
-        let ending = Arc::clone(request);
-        match self.write_urgently(by, move |db| end(db, &ending)).await {
-            Ok(ended) => ended.ok_or(error),
-            Err(StoreError::NotStored) => Ok(due),
-            Err(failed @ (StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Corrupt(_))) => {
-                Err(failed)
-            }
+        let looked = Arc::clone(&request);
+        let Some(ending) = self.read(move |db| due(db, &looked)).await? else { return Err(error) };
+        if self.end_urgently(&ending, request, due).await? { Ok(ending.grant) } else { Err(error) }
+    }
+
+    /// Ends what is due, if it still is; whether it was. What is only in force is answered alike: whoever presents what is
+    /// spent is refused either way, and no acknowledgement is due to them.
+    async fn end_urgently<R>(&self, ending: &Ending, request: Arc<R>, due: Due<R>) -> Result<bool>
+    where
+        R: Send + Sync + 'static,
+    {
+        let end = move |db: &Connection| match due(db, &request)? {
+            Some(ending) => grants::end_by(db, &ending).map(|()| true),
+            None => Ok(false),
+        };
+        match self.write_urgently(EndedBy::of(&ending.audit), end).await {
+            Err(StoreError::NotStored) => Ok(true),
+            ended => ended,
         }
     }
 
@@ -78,15 +77,13 @@ impl EmbeddedStore {
             }
         };
         let mut ended = Vec::new();
-        for void in self.read(move |db| uses::void_uses(db, &report)).await? {
-            let grant = (void.grant.tenant.clone(), void.grant.id);
-            let by = EndedBy::Account(Some(void.grant.subject.clone()));
-            match self.write_urgently(by, move |db| uses::end_void_use(db, &void)).await {
+        for (void, ending) in self.read(move |db| uses::void_uses(db, &report)).await? {
+            match self.end_urgently(&ending, Arc::new(void), uses::ending).await {
                 Ok(false) => {}
-                Ok(true) | Err(StoreError::NotStored) => ended.push(grant),
+                Ok(true) => ended.push((ending.audit.tenant, ending.grant)),
                 // It is reported again, and tried again with that.
                 Err(error) => {
-                    tracing::error!(%error, grant = %grant.1, "the family of a void token could not be ended")
+                    tracing::error!(%error, grant = %ending.grant, "the family of a void token could not be ended")
                 }
             }
         }
