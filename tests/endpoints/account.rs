@@ -139,7 +139,7 @@ async fn what_the_query_says_is_never_shown() {
 const NEW: &str = "five-kettles-in-a-row";
 
 /// The form that changes the password, sent by this browser.
-async fn change(browser: &mut Browser<'_>, present: &str, new: &str, more: &[(&str, &str)]) -> super::site::Answer {
+async fn change(browser: &mut Browser<'_>, present: &str, new: &str, more: &[(&str, &str)]) -> super::http::Reply {
     let page = browser.page("/account").await;
     let form = [("form_token", page.hidden("form_token")), ("present", present), ("password", new)];
     let form = if more.iter().any(|(name, _)| *name == "repeat") {
@@ -207,8 +207,8 @@ async fn a_password_is_changed_by_its_own_form_and_the_present_password_only() {
     ] {
         let answer = change(&mut browser, present, new, more).await;
         assert_eq!(answer.status, 400, "{said}");
-        assert!(answer.body.contains(said) && answer.body.contains("<details class=\"fold\" open>"), "{answer:?}");
-        assert!(!answer.body.contains(new), "no password is written into a page");
+        assert!(answer.text().contains(said) && answer.text().contains("<details class=\"fold\" open>"), "{answer:?}");
+        assert!(!answer.text().contains(new), "no password is written into a page");
     }
     let form = [("present", PASSWORD), ("password", NEW), ("repeat", NEW)];
     for token in ["", "forged"] {
@@ -238,7 +238,7 @@ async fn li_02_the_present_password_is_not_guessed_on_the_account_page() {
         answer = change(&mut browser, "wrong-saucer-41", NEW, &[]).await;
     }
     assert_eq!(answer.status, 429, "guesses are delayed as at the login page");
-    assert!(answer.body.contains("too many wrong passwords") && answer.headers.contains_key("retry-after"));
+    assert!(answer.text().contains("too many wrong passwords") && answer.headers.contains_key("retry-after"));
     assert_eq!(change(&mut browser, PASSWORD, NEW, &[]).await.status, 429, "the right one waits too");
     site.clock.advance(mcpgate::oauth::Lifetime::from_secs(60));
     assert_eq!(change(&mut browser, PASSWORD, NEW, &[]).await.status, 303);

@@ -4,7 +4,8 @@ use mcpgate::oauth::Lifetime;
 use mcpgate::store::AuditEvent;
 
 use super::browser::Browser;
-use super::site::{DOCUMENT, ISSUER, RESOURCE, Site, encode, only};
+use super::http::encoded;
+use super::site::{DOCUMENT, ISSUER, RESOURCE, Site, only};
 
 pub(crate) const REDIRECT: &str = "https://c.example/cb";
 /// RFC 7636 Appendix B.
@@ -25,7 +26,7 @@ pub(crate) fn request(client: &str, changes: &[(&str, &str)]) -> String {
     ];
     let kept = usual.into_iter().filter(|(name, _)| changes.iter().all(|(n, _)| n != name));
     let pairs: Vec<_> = kept.chain(changes.iter().copied().filter(|(_, value)| !value.is_empty())).collect();
-    format!("/authorize?{}", encode(&pairs))
+    format!("/authorize?{}", encoded(&pairs))
 }
 
 async fn with_client(redirect: &str) -> (Site, String) {
@@ -40,11 +41,11 @@ async fn az_01_an_unknown_client_gets_a_page() {
     for id in ["nobody", "mcp_client_00000000000000000000000000000", "https://"] {
         let answer = site.ask("GET", &request(id, &[]), &[]).await;
         answer.assert_local();
-        assert!(!answer.body.contains("c.example"), "the redirect URI is not shown, least of all as a link");
+        assert!(!answer.text().contains("c.example"), "the redirect URI is not shown, least of all as a link");
     }
     let bare = site.ask("GET", "/authorize", &[]).await;
     bare.assert_local();
-    assert!(bare.body.contains("The parameter client_id"), "{bare:?}");
+    assert!(bare.text().contains("The parameter client_id"), "{bare:?}");
 }
 
 #[tokio::test]
@@ -194,12 +195,16 @@ async fn a_client_that_registered_itself_gets_an_error_only_by_a_link_that_its_u
             answer.assert_local();
             let separator = if redirect.contains('?') { "&#38;" } else { "?" };
             let href = format!("<a class=\"button\" href=\"{redirect}{separator}error={error}&#38;");
-            assert!(answer.body.contains(&href), "{href} in {}", answer.body);
-            assert!(answer.body.contains(&format!(" rel=\"noreferrer\">{label}</a>")), "{label} in {}", answer.body);
+            assert!(answer.text().contains(&href), "{href} in {}", answer.text());
+            assert!(
+                answer.text().contains(&format!(" rel=\"noreferrer\">{label}</a>")),
+                "{label} in {}",
+                answer.text()
+            );
             for carried in ["&#38;state=s%201&#38;", "&#38;iss=https%3A%2F%2Fgw.example\"", "Nobody has verified"] {
-                assert!(answer.body.contains(carried), "{carried} in {}", answer.body);
+                assert!(answer.text().contains(carried), "{carried} in {}", answer.text());
             }
-            assert!(!answer.body.contains("http-equiv") && !answer.headers.contains_key("refresh"));
+            assert!(!answer.text().contains("http-equiv") && !answer.headers.contains_key("refresh"));
         }
     }
 }
@@ -209,12 +214,12 @@ async fn az_14_az_15_a_repeated_parameter_is_refused_where_it_belongs() {
     let (site, client) = with_client(REDIRECT).await;
     for name in ["client_id", "redirect_uri"] {
         let value = if name == "client_id" { client.as_str() } else { REDIRECT };
-        let target = format!("{}&{}", request(&client, &[]), encode(&[(name, value)]));
+        let target = format!("{}&{}", request(&client, &[]), encoded(&[(name, value)]));
         site.ask("GET", &target, &[]).await.assert_local();
     }
     let client = site.vouched(REDIRECT).await;
     for name in ["scope", "state", "code_challenge", "response_type"] {
-        let target = format!("{}&{}", request(&client, &[]), encode(&[(name, "code")]));
+        let target = format!("{}&{}", request(&client, &[]), encoded(&[(name, "code")]));
         let pairs = site.ask("GET", &target, &[]).await.redirected(REDIRECT);
         assert_eq!(only(&pairs, "error"), "invalid_request", "{name}");
         assert_eq!(pairs.iter().filter(|(n, _)| n == "state").count(), usize::from(name != "state"));
@@ -281,8 +286,9 @@ async fn az_29_az_32_a_transaction_is_one_browsers_and_ends() {
         browser.post("/login", &login.form(&[("username", "ada"), ("password", "x")])).await,
     ] {
         expired.assert_local();
-        assert!(expired.body.contains("This sign-in has expired"), "{expired:?}");
-        let again = expired.body.split("<a class=\"button\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(expired.text().contains("This sign-in has expired"), "{expired:?}");
+        let html = expired.text();
+        let again = html.split("<a class=\"button\" href=\"").nth(1).unwrap().split('"').next().unwrap();
         let login = browser.open(&again.replace("&#38;", "&")).await;
         let consent = browser.log_in(&login).await;
         let answer = browser.post("/consent", &consent.form(&[("decision", "deny")])).await;
@@ -320,7 +326,7 @@ async fn a_document_that_cannot_be_fetched_now_is_a_fault_of_the_moment() {
     let answer = site.ask("GET", &request("https://gone.example/client.json", &[]), &[]).await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.header("retry-after"), "5");
-    assert!(answer.body.contains("Reload this page"));
+    assert!(answer.text().contains("Reload this page"));
     assert!(!answer.headers.contains_key("location"));
 }
 
@@ -346,5 +352,5 @@ async fn too_many_requests_are_told_when_to_come_again() {
     }
     assert_eq!(last.status, 429);
     assert!(last.header("retry-after").parse::<u64>().unwrap() >= 1);
-    assert!(last.body.contains("One moment, please"));
+    assert!(last.text().contains("One moment, please"));
 }

@@ -1,63 +1,40 @@
 //! `Browser`: keeps cookies as a browser does, reads forms from pages, and follows no redirect by itself.
 
-use std::collections::BTreeMap;
-
 use mcpgate::web::cookie::CookieScope;
 
-use super::site::{Answer, ISSUER, NAME, PASSWORD, Site, encode, request};
+use super::http::{Jar, Reply, encoded};
+use super::site::{ISSUER, NAME, PASSWORD, Site, request};
 
 pub(crate) struct Browser<'a> {
     site: &'a Site,
-    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) cookies: Jar,
 }
 
 impl<'a> Browser<'a> {
     pub(crate) fn new(site: &'a Site) -> Self {
-        Self { site, cookies: BTreeMap::new() }
+        Self { site, cookies: Jar::default() }
     }
 
-    pub(crate) async fn get(&mut self, target: &str) -> Answer {
+    pub(crate) async fn get(&mut self, target: &str) -> Reply {
         self.send("GET", target, &[("sec-fetch-site", "cross-site")], "").await
     }
 
     /// Sends a form of one of our own pages: under `no-referrer` a browser says `Origin: null` then.
-    pub(crate) async fn post(&mut self, path: &str, pairs: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, pairs: &[(&str, &str)]) -> Reply {
         self.post_from(path, pairs, &[("origin", "null"), ("sec-fetch-site", "same-origin")]).await
     }
 
-    pub(crate) async fn post_from(&mut self, path: &str, pairs: &[(&str, &str)], from: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post_from(&mut self, path: &str, pairs: &[(&str, &str)], from: &[(&str, &str)]) -> Reply {
         let fields = [&[("content-type", "application/x-www-form-urlencoded")], from].concat();
-        self.send("POST", path, &fields, &encode(pairs)).await
+        self.send("POST", path, &fields, &encoded(pairs)).await
     }
 
-    async fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Answer {
-        let cookies = self.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("; ");
-        let mut fields = fields.to_vec();
-        if !cookies.is_empty() {
-            fields.push(("cookie", &cookies));
-        }
-        let answer = self.site.send(request(method, target, &fields, body.to_owned().into())).await;
-        for field in answer.headers.get_all("set-cookie") {
-            self.keep(field.to_str().unwrap());
-        }
-        answer
-    }
-
-    /// RFC 6265bis 5.7: what `__Host-` asks for, or the cookie is dropped.
-    fn keep(&mut self, field: &str) {
-        let mut parts = field.split("; ");
-        let (name, value) = parts.next().unwrap().split_once('=').unwrap();
-        let attributes: Vec<_> = parts.collect();
-        assert!(name.starts_with("__Host-mcp_"), "{field}");
-        for wanted in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
-            assert!(attributes.contains(&wanted), "{field}");
-        }
-        assert!(!attributes.iter().any(|a| a.starts_with("Domain")), "{field}");
-        if attributes.contains(&"Max-Age=0") {
-            self.cookies.remove(name);
-        } else {
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
+    async fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Reply {
+        let mut request = request(method, target, fields, body.to_owned());
+        self.cookies.add_to(&mut request);
+        let reply = self.site.send(request).await;
+        self.cookies.keep(&reply);
+        reply
     }
 
     pub(crate) fn session(&self) -> Option<&String> {
@@ -76,7 +53,7 @@ impl<'a> Browser<'a> {
     pub(crate) async fn page(&mut self, at: &str) -> Page {
         let answer = self.get(at).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        Page { at: at.to_owned(), html: answer.body }
+        Page { at: at.to_owned(), html: answer.text() }
     }
 
     /// Logs in from a login page; the page that follows.

@@ -66,7 +66,7 @@ async fn no_get_asks_the_store_when_the_budget_of_its_address_is_used_up() {
     }
     let answer = site.ask("GET", "/login", &[]).await;
     assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
-    assert!(answer.body.contains("One moment, please"), "{answer:?}");
+    assert!(answer.text().contains("One moment, please"), "{answer:?}");
 }
 
 #[tokio::test]
@@ -100,6 +100,6 @@ async fn a_transaction_in_the_place_of_a_session_signs_nobody_in() {
     for at in ["/account", &login.at] {
         let answer = browser.get(at).await;
         assert!(answer.status == 200 || answer.header("location").starts_with("/login?t="), "{answer:?}");
-        assert!(!answer.body.contains(NAME));
+        assert!(!answer.text().contains(NAME));
     }
 }

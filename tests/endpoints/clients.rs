@@ -5,12 +5,14 @@ use mcpgate::store::AuditEvent;
 use super::authorize::{REDIRECT, VERIFIER, request as authorization_request};
 use super::browser::{Browser, cookie};
 use super::failing_store::Moment;
-use super::site::{Answer, RESOURCE, Site, encode, only, request};
+use super::http::Reply;
+use super::http::encoded;
+use super::site::{RESOURCE, Site, only, request};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-async fn post(site: &Site, path: &str, fields: &[(&str, &str)], body: Vec<u8>) -> Answer {
-    site.send(request("POST", path, fields, body.into())).await
+async fn post(site: &Site, path: &str, fields: &[(&str, &str)], body: Vec<u8>) -> Reply {
+    site.send(request("POST", path, fields, body)).await
 }
 
 #[tokio::test]
@@ -63,7 +65,7 @@ async fn ds_08_no_encoded_content_is_read() {
 #[tokio::test]
 async fn ca_04_a_failed_basic_attempt_is_challenged_for_basic() {
     let site = Site::start().await;
-    let grant = encode(&[("grant_type", "refresh_token"), ("refresh_token", "x")]);
+    let grant = encoded(&[("grant_type", "refresh_token"), ("refresh_token", "x")]);
     for authorization in ["Basic !!!", "Basic bm9ib2R5", "basic bm9ib2R5OnNlY3JldA==", "Basic OnNlY3JldA=="] {
         let fields = [FORM, ("authorization", authorization)];
         let answer = post(&site, "/token", &fields, grant.clone().into_bytes()).await;
@@ -95,9 +97,9 @@ async fn cr_11_a_failing_store_is_told_as_such_and_when_to_come_again() {
     let revocation = [("client_id", client.as_str()), ("token", "mcp_access_x")];
     let registration = r#"{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"none"}"#;
     for (path, field, body, good) in [
-        ("/token", FORM, encode(&redemption), 200),
+        ("/token", FORM, encoded(&redemption), 200),
         ("/register", ("content-type", "application/json"), registration.to_owned(), 201),
-        ("/revoke", FORM, encode(&revocation), 200),
+        ("/revoke", FORM, encoded(&revocation), 200),
     ] {
         // Every call that the request makes of the store fails once, the first of them first.
         for call in 0.. {
@@ -155,7 +157,7 @@ async fn no_error_echoes_what_was_sent() {
         &[("grant_type", "authorization_code"), ("client_id", "evil\"client\\"), ("code", "evil-code")],
     ] {
         let answer = site.submit("/token", form, &[]).await;
-        assert!(!answer.body.contains("evil"), "{answer:?}");
+        assert!(!answer.text().contains("evil"), "{answer:?}");
         let words = answer.json()["error_description"].as_str().unwrap().to_owned();
         // RFC 6749 5.2: %x20-21 / %x23-5B / %x5D-7E.
         assert!(words.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{words}");
@@ -239,7 +241,7 @@ async fn revoking_what_nobody_knows_is_done() {
     let client = site.register("https://c.example/cb").await;
     for token in ["x", "mcp_access_x", "mcp_refresh_x"] {
         let answer = site.submit("/revoke", &[("client_id", &client), ("token", token)], &[]).await;
-        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{token}");
+        assert_eq!((answer.status, answer.text().as_str()), (200, ""), "{token}");
         assert_eq!(answer.header("cache-control"), "no-store");
     }
     site.submit("/revoke", &[("client_id", &client)], &[]).await.assert_tok(400, "invalid_request");

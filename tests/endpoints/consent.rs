@@ -17,7 +17,7 @@ pub(crate) async fn at_consent(site: &Site) -> (Browser<'_>, Page, String) {
 
 const APPROVE: [(&str, &str); 3] = [("scope", "sales:read"), ("scope", "sales:write"), ("decision", "approve")];
 
-async fn redeem(site: &Site, client: &str, code: &str) -> super::site::Answer {
+async fn redeem(site: &Site, client: &str, code: &str) -> super::http::Reply {
     let form = [
         ("grant_type", "authorization_code"),
         ("client_id", client),
@@ -143,8 +143,8 @@ async fn cn_01_a_form_from_before_a_new_login_is_shown_anew() {
     browser.log_in(&second).await;
     let answer = browser.post("/consent", &consent.form(&APPROVE)).await;
     assert_eq!(answer.status, 403);
-    assert!(answer.body.contains("You have signed in again"));
-    let anew = Page { at: consent.at.clone(), html: answer.body };
+    assert!(answer.text().contains("You have signed in again"));
+    let anew = Page { at: consent.at.clone(), html: answer.text() };
     only(&browser.post("/consent", &anew.form(&APPROVE)).await.redirected(REDIRECT), "code");
 }
 
@@ -161,7 +161,7 @@ async fn cn_16_a_stale_page_keeps_its_ticks_and_grants_nothing() {
     site.config.store(config.into());
     let answer = browser.post("/consent", &consent.form(&one)).await;
     assert_eq!(answer.status, 403, "{answer:?}");
-    let anew = Page { at: consent.at.clone(), html: answer.body };
+    let anew = Page { at: consent.at.clone(), html: answer.text() };
     assert!(anew.html.contains("what it asks has changed") && anew.html.contains("All of them."), "{anew}");
     assert_eq!(anew.ticked(), ["sales:read"]);
     assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
@@ -180,14 +180,14 @@ async fn cn_16_going_back_and_unticking_gives_no_code_for_more() {
     let fewer = [("scope", "sales:read"), ("decision", "approve")];
     let answer = browser.post("/consent", &consent.form(&fewer)).await;
     answer.assert_local();
-    assert!(answer.body.contains("already complete"), "{answer:?}");
+    assert!(answer.text().contains("already complete"), "{answer:?}");
 }
 
 #[tokio::test]
 async fn cn_04_a_get_approves_nothing() {
     let site = Site::start().await;
     let (mut browser, consent, _) = at_consent(&site).await;
-    let form = super::site::encode(&consent.form(&APPROVE));
+    let form = super::http::encoded(&consent.form(&APPROVE));
     let answer = browser.get(&format!("/consent?{form}")).await;
     assert_eq!(answer.status, 200, "the form is shown, whatever the query says");
     assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
@@ -228,8 +228,8 @@ async fn cn_16_unticked_scopes_are_not_granted() {
         let form = [nothing, &[("decision", "approve")]].concat();
         let answer = browser.post("/consent", &consent.form(&form)).await;
         assert_eq!(answer.status, 400);
-        assert!(answer.body.contains("Tick at least one permission"), "{answer:?}");
-        let again = Page { at: consent.at.clone(), html: answer.body };
+        assert!(answer.text().contains("Tick at least one permission"), "{answer:?}");
+        let again = Page { at: consent.at.clone(), html: answer.text() };
         assert!(again.ticked().is_empty(), "{nothing:?}: {again}");
         let once_more = browser.post("/consent", &again.approval()).await;
         assert_eq!(once_more.status, 400, "pressing Approve again grants nothing either");
@@ -259,7 +259,7 @@ async fn cn_18_a_double_click_makes_one_code() {
         twin.cookies = cookies.clone();
         let page = twin.post("/consent", &consent.form(&[("decision", decision)])).await;
         assert_eq!(page.status, 400);
-        assert!(page.body.contains("already complete"), "{}", page.body);
+        assert!(page.text().contains("already complete"), "{}", page.text());
     }
 }
 

@@ -35,7 +35,7 @@ async fn what_a_face_refuses_has_a_line_that_says_why() {
         (Rule::NoTransactionCookie, "/consent", vec![FORM, OURS], "decision=approve".to_owned()),
         (Rule::DeadLink, "/setup", vec![FORM, OURS], "link=hunter2&password=hunter2&repeat=hunter2".to_owned()),
     ] {
-        let answer = site.send(request("POST", path, &fields, body.into())).await;
+        let answer = site.send(request("POST", path, &fields, body)).await;
         assert!((400..500).contains(&answer.status), "{rule:?}: {answer:?}");
         let lines = log.warnings();
         let is_told = |line: &String| line.contains(&format!("rule=\"{}\"", rule.label()));

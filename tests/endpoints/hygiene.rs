@@ -122,7 +122,7 @@ async fn programs_in_pages_may_call_what_clients_call_and_nothing_else() {
         ("/.well-known/openid-configuration", "GET, HEAD, OPTIONS"),
     ] {
         let answer = site.ask("OPTIONS", path, &asking).await;
-        assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{path}");
+        assert_eq!((answer.status, answer.text().as_str()), (204, ""), "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), "*");
         assert_eq!(answer.header("access-control-allow-methods"), methods);
         assert_eq!(
@@ -167,9 +167,9 @@ async fn an_error_page_names_the_request_and_echoes_nothing() {
     let site = Site::start().await;
     let answer = site.ask("GET", "/authorize?client_id=%3Cscript%3Eevil", &[]).await;
     answer.assert_local();
-    assert!(answer.body.contains(REQUEST_ID));
-    assert!(!answer.body.contains("evil"));
-    assert!(answer.body.contains("role=\"alert\""));
+    assert!(answer.text().contains(REQUEST_ID));
+    assert!(!answer.text().contains("evil"));
+    assert!(answer.text().contains("role=\"alert\""));
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn az_31_pages_ask_nobody_else_and_carry_no_script() {
     let account = browser.get("/account").await.header("location").to_owned();
     let link = site.invite("grace").await;
     for at in ["/", account.as_str(), &format!("/setup?link={link}"), "/nothing"] {
-        let html = browser.get(at).await.body;
+        let html = browser.get(at).await.text();
         for word in ["<script", "style=", "javascript:", "http://", "https://", "@import", "url("] {
             assert!(!html.contains(word), "{at}: {word}");
         }
@@ -207,14 +207,14 @@ async fn the_operators_logo_and_links_are_on_every_page() {
         ))
         .await;
         let page = site.ask("GET", "/", &[]).await;
-        let path = page.body.split("<img src=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let path = page.text().split("<img src=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
         assert!(
-            path.starts_with("/assets/own-") && page.body.contains(&format!("type=\"{content_type}\"")),
+            path.starts_with("/assets/own-") && page.text().contains(&format!("type=\"{content_type}\"")),
             "{page:?}"
         );
         for link in ["https://help.example/?a=1&#38;b=2", "https://example.com/privacy", "https://example.com/terms"] {
             let wished = format!("<a href=\"{link}\" target=\"_blank\" rel=\"noopener noreferrer\">");
-            assert!(page.body.contains(&wished), "{wished} in {}", page.body);
+            assert!(page.text().contains(&wished), "{wished} in {}", page.text());
         }
         let logo = site.ask("GET", &path, &[]).await;
         assert_eq!((logo.status, logo.header("content-type")), (200, content_type));
@@ -227,5 +227,5 @@ async fn the_operators_logo_and_links_are_on_every_page() {
     }
     let plain = Site::start().await;
     let page = plain.ask("GET", "/", &[]).await;
-    assert!(!page.body.contains("<footer>") && page.body.contains("/assets/logo-"), "{page:?}");
+    assert!(!page.text().contains("<footer>") && page.text().contains("/assets/logo-"), "{page:?}");
 }

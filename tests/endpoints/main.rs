@@ -19,6 +19,8 @@ mod consent;
 mod diagnosis;
 #[path = "../support/failing_store.rs"]
 mod failing_store;
+#[path = "../support/http.rs"]
+mod http;
 mod hygiene;
 mod identity;
 mod login;

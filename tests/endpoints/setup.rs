@@ -34,7 +34,7 @@ async fn an_invented_link_is_a_dead_one() {
     for target in ["/setup", "/setup?link=", "/setup?link=mcp_session_x", "/setup?link=%3Cscript%3E"] {
         let answer = site.ask("GET", target, &[]).await;
         answer.assert_local();
-        assert!(!answer.body.contains("<script>"));
+        assert!(!answer.text().contains("<script>"));
     }
 }
 
@@ -53,15 +53,15 @@ async fn li_07_a_bad_password_is_refused_with_its_reason_and_costs_nothing() {
         let form = [("link", link.as_str()), ("password", password), ("repeat", repeat)];
         let answer = browser.post("/setup", &form).await;
         assert_eq!(answer.status, 400, "{password}");
-        assert!(answer.body.contains(reason), "{password}: {}", answer.body);
-        assert!(!answer.body.contains(password), "a password is not sent back");
+        assert!(answer.text().contains(reason), "{password}: {}", answer.text());
+        assert!(!answer.text().contains(password), "a password is not sent back");
     }
     assert_eq!(site.refused_pages().await, ["passwords_differ"]);
     let form = [("link", link.as_str()), ("password", PASSWORD), ("repeat", PASSWORD)];
     assert_eq!(browser.post("/setup", &form).await.status, 303);
 }
 
-async fn set_password(browser: &mut Browser<'_>, link: &str) -> super::site::Answer {
+async fn set_password(browser: &mut Browser<'_>, link: &str) -> super::http::Reply {
     browser.post("/setup", &[("link", link), ("password", PASSWORD), ("repeat", PASSWORD)]).await
 }
 
@@ -117,7 +117,7 @@ async fn setting_a_password_goes_on_with_what_a_client_waits_for() {
     let link = site.invite("late").await;
     let answer = set_password(&mut late, &link).await;
     assert_eq!(answer.header("location"), "/account?done=password-set");
-    let page = Page { at: "/account".to_owned(), html: late.get("/account").await.body };
+    let page = Page { at: "/account".to_owned(), html: late.get("/account").await.text() };
     assert!(page.html.contains("<strong>late</strong>"), "{page}");
 }
 

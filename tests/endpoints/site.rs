@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -23,6 +23,7 @@ use mcpgate::telemetry::Metrics;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::failing_store::FailingStore;
+use super::http::{Reply, encoded, exchange, open};
 use super::records;
 
 pub(crate) const ISSUER: &str = "https://gw.example";
@@ -109,27 +110,7 @@ pub(crate) struct Site {
     keys: Arc<TokenKeys>,
 }
 
-/// What came back.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        let mut values = self.headers.get_all(name).iter();
-        let value = values.next().unwrap_or_else(|| panic!("no {name} in {self:?}"));
-        assert!(values.next().is_none(), "{name} twice in {self:?}");
-        value.to_str().unwrap()
-    }
-
-    pub(crate) fn json(&self) -> serde_json::Value {
-        assert_eq!(self.header("content-type"), "application/json");
-        serde_json::from_str(&self.body).unwrap()
-    }
-
+impl Reply {
     /// A page of ours, leading nowhere.
     pub(crate) fn assert_local(&self) {
         assert_eq!(self.status, 400, "{self:?}");
@@ -207,28 +188,20 @@ impl Site {
     }
 
     /// Sends one request over its own connection.
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        let io = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
-        tokio::spawn(connection);
-        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: String::from_utf8_lossy(&body).into_owned(),
-        }
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
+        let mut connection = open(TcpStream::connect(self.address).await.unwrap()).await.unwrap();
+        exchange(&mut connection, request).await.unwrap()
     }
 
     /// A request without a body, as a program sends it.
-    pub(crate) async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Reply {
         self.send(request(method, target, fields, Bytes::new())).await
     }
 
     /// A form, as a program sends it.
-    pub(crate) async fn submit(&self, path: &str, pairs: &[(&str, &str)], fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn submit(&self, path: &str, pairs: &[(&str, &str)], fields: &[(&str, &str)]) -> Reply {
         let fields = [&[("content-type", "application/x-www-form-urlencoded")], fields].concat();
-        self.send(request("POST", path, &fields, encode(pairs).into())).await
+        self.send(request("POST", path, &fields, encoded(pairs))).await
     }
 
     /// Registers a public client with this redirect URI; its id.
@@ -265,8 +238,8 @@ impl Site {
         administration.add_client(&new).await.unwrap().client.id.as_str().to_owned()
     }
 
-    pub(crate) async fn post_json(&self, path: &str, body: &str) -> Answer {
-        self.send(request("POST", path, &[("content-type", "application/json")], body.to_owned().into())).await
+    pub(crate) async fn post_json(&self, path: &str, body: &str) -> Reply {
+        self.send(request("POST", path, &[("content-type", "application/json")], body.to_owned())).await
     }
 
     /// Adds an account with the password of these tests.
@@ -339,14 +312,12 @@ async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>) {
     }
 }
 
-pub(crate) fn request(method: &str, target: &str, fields: &[(&str, &str)], body: Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::builder().method(method).uri(target).header("host", "gw.example");
-    for (name, value) in fields {
-        request = request.header(*name, *value);
-    }
-    request.body(Full::new(body)).unwrap()
-}
-
-pub(crate) fn encode(pairs: &[(&str, &str)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+/// A request to the gateway by its public name.
+pub(crate) fn request(
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Request<Full<Bytes>> {
+    super::http::request(method.parse().unwrap(), target, &[fields, &[("host", "gw.example")]].concat(), body)
 }

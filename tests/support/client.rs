@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1;
-use hyper::{HeaderMap, Method, Request};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::{Method, Request};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -20,47 +18,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::gateway::Home;
+use super::http::{Connection, exchange, open};
+pub(crate) use super::http::{Fault, Reply, encoded, post_form, request};
 
 /// How long any answer is waited for, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Whatever broke a connection.
-pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
-
-/// An answer, read to its end.
-#[derive(Debug, Clone)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
-impl Reply {
-    /// The only value of a header; empty if there is none. Two are a fault of their own.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        let values: Vec<_> = self.headers.get_all(name).iter().collect();
-        assert!(values.len() < 2, "{name} comes {} times", values.len());
-        values.first().map_or("", |value| value.to_str().expect("a readable header"))
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
-    }
-
-    /// A string member of the JSON body; empty if there is none.
-    pub(crate) fn member(&self, name: &str) -> String {
-        self.json()[name].as_str().unwrap_or_default().to_owned()
-    }
-
-    /// Where a redirect leads.
-    pub(crate) fn location(&self) -> url::Url {
-        url::Url::parse(self.header("location")).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
-    }
-}
 
 /// A client; it keeps one connection alive.
 pub(crate) struct Client {
@@ -69,7 +31,7 @@ pub(crate) struct Client {
     tls: TlsConnector,
     /// Which address of its own it calls from; any, unless a test says.
     from: Option<Ipv4Addr>,
-    connection: Option<http1::SendRequest<Full<Bytes>>>,
+    connection: Option<Connection>,
 }
 
 fn trusting(ca: &Path) -> TlsConnector {
@@ -194,19 +156,14 @@ impl Client {
         }
         let mut connection = match kept {
             Some(connection) => connection,
-            None => {
-                let (sender, driver) = http1::handshake(TokioIo::new(self.raw().await?)).await?;
-                tokio::spawn(driver);
-                sender
-            }
+            None => open(self.raw().await?).await?,
         };
         if !request.headers().contains_key("host") {
             request.headers_mut().insert("host", self.authority.parse()?);
         }
-        let (head, body) = connection.send_request(request).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
+        let reply = exchange(&mut connection, request).await?;
         self.connection = Some(connection);
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+        Ok(reply)
     }
 
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
@@ -287,27 +244,6 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-pub(crate) fn request(
-    method: Method,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: impl Into<Bytes>,
-) -> Request<Full<Bytes>> {
-    let mut builder = Request::builder().method(method).uri(target);
-    for (name, value) in headers {
-        builder = builder.header(*name, *value);
-    }
-    builder.body(Full::new(body.into())).expect("a request")
-}
-
-pub(crate) fn encoded(form: &[(&str, &str)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
-}
-
-pub(crate) fn post_form(target: &str, form: &[(&str, &str)]) -> Request<Full<Bytes>> {
-    request(Method::POST, target, &[("content-type", "application/x-www-form-urlencoded")], encoded(form))
-}
-
 pub(crate) fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>> {
     let authorization = format!("Bearer {token}");
     let headers = [
@@ -325,15 +261,12 @@ pub(crate) fn call(path: &str, token: &str, marker: &str) -> Request<Full<Bytes>
 /// # Errors
 /// Whatever broke the connection.
 pub(crate) async fn ask_operator(operator: SocketAddr, target: &str) -> Result<Reply, Fault> {
-    let exchange = async {
-        let (mut sender, driver) = http1::handshake(TokioIo::new(TcpStream::connect(operator).await?)).await?;
-        tokio::spawn(driver);
-        let asked = request(Method::GET, target, &[("host", "localhost")], Bytes::new());
-        let (head, body) = sender.send_request(asked).await?.into_parts();
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: body.collect().await?.to_bytes() })
+    let asking = async {
+        let mut connection = open(TcpStream::connect(operator).await?).await?;
+        exchange(&mut connection, request(Method::GET, target, &[("host", "localhost")], Bytes::new())).await
     };
     // Before it listens, its port may belong to somebody who never answers.
-    tokio::time::timeout(Duration::from_secs(5), exchange).await?
+    tokio::time::timeout(Duration::from_secs(5), asking).await?
 }
 
 /// Whether the operator listener answers `/healthz` with 200.

@@ -5,6 +5,7 @@ pub(crate) mod application;
 pub(crate) mod client;
 pub(crate) mod free_address;
 pub(crate) mod gateway;
+pub(crate) mod http;
 pub(crate) mod page;
 pub(crate) mod refusing;
 pub(crate) mod upstream;

@@ -1,14 +1,13 @@
 //! A person: a client with a cookie jar that reads the gateway's forms and fills them in, and follows its redirects as
 //! long as they stay at the gateway.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request};
 
 use super::client::{Client, Reply, post_form, request};
 use super::gateway::{Home, PASSWORD};
+use super::http::Jar;
 
 /// A form of a page: where it goes and what it holds.
 #[derive(Debug, Clone)]
@@ -66,31 +65,19 @@ pub(crate) fn forms(html: &str) -> Vec<Form> {
 pub(crate) struct Browser {
     pub(crate) client: Client,
     pub(crate) origin: String,
-    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) cookies: Jar,
 }
 
 impl Browser {
     pub(crate) fn new(home: &Home) -> Self {
-        Self { client: Client::new(home), origin: home.origin(), cookies: BTreeMap::new() }
+        Self { client: Client::new(home), origin: home.origin(), cookies: Jar::default() }
     }
 
     /// Sends a request with the cookies and keeps what is set; follows nothing.
     pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Reply {
-        if !self.cookies.is_empty() && !request.headers().contains_key("cookie") {
-            let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            request.headers_mut().insert("cookie", pairs.join("; ").parse().expect("cookies"));
-        }
+        self.cookies.add_to(&mut request);
         let reply = self.client.send(request).await;
-        for set in reply.headers.get_all("set-cookie") {
-            let text = set.to_str().expect("a readable cookie");
-            let (pair, attributes) = text.split_once(';').unwrap_or((text, ""));
-            let (name, value) = pair.split_once('=').expect("a cookie has a name");
-            if value.is_empty() || attributes.to_ascii_lowercase().contains("max-age=0") {
-                self.cookies.remove(name);
-            } else {
-                self.cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
+        self.cookies.keep(&reply);
         reply
     }
 
