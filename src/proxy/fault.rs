@@ -83,6 +83,17 @@ impl Cause {
     }
 }
 
+/// An error of the HTTP library in an exchange with an upstream.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExchangeError {
+    /// On a connection that serves one request at a time, or one that is being made.
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    /// On a connection that several requests share.
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+}
+
 /// A cause, and what is known about it, for the log only: it may name addresses.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -110,10 +121,14 @@ impl Fault {
     }
 
     /// An error of an exchange that is not the client's doing.
-    pub(super) fn of_exchange(error: &hyper::Error) -> Self {
-        let cause = if error.is_parse_too_large() {
+    pub(super) fn of_exchange(error: &ExchangeError) -> Self {
+        let (is_too_large, is_other) = match error {
+            ExchangeError::Http1(error) => (error.is_parse_too_large(), error.is_parse()),
+            ExchangeError::Http2(_) => (false, false),
+        };
+        let cause = if is_too_large {
             Cause::TooLarge
-        } else if error.is_parse() || kind_of(error) == Some(ErrorKind::InvalidData) {
+        } else if is_other || error.kind() == Some(ErrorKind::InvalidData) {
             Cause::NotHttp
         } else {
             Cause::ClosedEarly
@@ -135,9 +150,14 @@ impl Fault {
     }
 }
 
-/// The kind of the system's error behind one of hyper's.
-pub(super) fn kind_of(error: &hyper::Error) -> Option<ErrorKind> {
-    error.source().and_then(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind)
+impl ExchangeError {
+    /// The kind of the system's error behind it.
+    fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Http1(error) => error.source().and_then(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind),
+            Self::Http2(error) => error.get_io().map(io::Error::kind),
+        }
+    }
 }
 
 /// An error with everything that it was caused by.

@@ -21,27 +21,27 @@ use super::secure::tls_for_localhost;
 use super::upstream::soon;
 use super::world::{API, MCP, PING, World};
 
-type Line = Connection<TlsStream<TcpStream>, Bytes>;
+pub(super) type Line = Connection<TlsStream<TcpStream>, Bytes>;
 
 /// A server whose connections are served as `serve` says, which is told the number of each.
-struct Server {
+pub(super) struct Server {
     address: SocketAddr,
     ca: PathBuf,
     /// Requests by the number of their connection.
-    seen: watch::Receiver<Vec<usize>>,
+    pub(super) seen: watch::Receiver<Vec<usize>>,
     _folder: tempfile::TempDir,
 }
 
 #[derive(Clone)]
-struct Seen(watch::Sender<Vec<usize>>);
+pub(super) struct Seen(watch::Sender<Vec<usize>>);
 
 impl Seen {
-    fn add(&self, connection: usize) {
+    pub(super) fn add(&self, connection: usize) {
         self.0.send_modify(|seen| seen.push(connection));
     }
 }
 
-async fn start<F>(builder: Builder, serve: impl Fn(Line, usize, Seen) -> F + Send + 'static) -> Server
+pub(super) async fn start<F>(builder: Builder, serve: impl Fn(Line, usize, Seen) -> F + Send + 'static) -> Server
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -65,7 +65,7 @@ impl Server {
         self.world_with(|_| ()).await
     }
 
-    async fn world_with(&self, change: impl FnOnce(&mut Config)) -> World {
+    pub(super) async fn world_with(&self, change: impl FnOnce(&mut Config)) -> World {
         let (url, ca) = (format!("https://localhost:{}/tls", self.address.port()), self.ca.clone());
         World::with(|config| {
             for upstream in &mut config.upstreams {
@@ -80,19 +80,19 @@ impl Server {
         .await
     }
 
-    async fn wait_for(&mut self, count: usize) -> Vec<usize> {
+    pub(super) async fn wait_for(&mut self, count: usize) -> Vec<usize> {
         soon(self.seen.wait_for(|seen| seen.len() >= count)).await.unwrap().clone()
     }
 }
 
-fn respond(send: &mut SendResponse<Bytes>, body: &'static str) {
+pub(super) fn respond(send: &mut SendResponse<Bytes>, body: &'static str) {
     let head = Response::builder().header("content-type", "application/json").body(()).unwrap();
     if let Ok(mut stream) = send.send_response(head, false) {
         drop(stream.send_data(Bytes::from_static(body.as_bytes()), true));
     }
 }
 
-const ANSWER: &str = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
+pub(super) const ANSWER: &str = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
 
 /// Answers every request but those that ask for nothing, which stay open.
 async fn answer_or_hold(mut line: Line, number: usize, seen: Seen) {
@@ -103,7 +103,7 @@ async fn answer_or_hold(mut line: Line, number: usize, seen: Seen) {
     }
 }
 
-fn ask(query: &str, token: &str) -> Ask {
+pub(super) fn ask(query: &str, token: &str) -> Ask {
     Ask::new("POST", &format!("/mcp{query}")).field("Content-Type", "application/json").body(PING).bearer(token)
 }
 
@@ -112,13 +112,13 @@ fn call(token: &str) -> Ask {
     Ask::post(call).bearer(token)
 }
 
-async fn hold(world: &World, token: &str) -> Client {
+pub(super) async fn hold(world: &World, token: &str) -> Client {
     let mut client = world.connect().await;
     client.send(&ask("?hold", token).bytes()).await;
     client
 }
 
-fn assert_good(reply: &Reply) {
+pub(super) fn assert_good(reply: &Reply) {
     assert_eq!((reply.status, &reply.json()["id"]), (200, &json!(7)), "{reply:?}");
 }
 

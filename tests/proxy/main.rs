@@ -41,6 +41,7 @@ mod refusing;
 mod secure;
 mod sessions;
 mod slow;
+mod slow_readers;
 mod streams;
 mod tokens;
 mod upstream;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::gather::{BufferedBody, Stop};
@@ -26,6 +25,7 @@ use crate::proxy::field::MCP_SESSION_ID;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::session;
 use crate::proxy::session::Sessions;
+use crate::proxy::upstream::content::Content;
 use crate::proxy::upstream::lease::Lease;
 use crate::telemetry::Outcome;
 use crate::web::{Body, Response};
@@ -50,7 +50,7 @@ impl Proxy {
         &self,
         exchange: &mut Exchange<'_>,
         asked: &PathAndQuery,
-        response: http::Response<Incoming>,
+        response: http::Response<Content>,
         held: (Lease, FairSlot),
         token: &Addressed,
         caller: &CachedPrincipal,
@@ -110,7 +110,7 @@ impl Proxy {
         &self,
         exchange: &mut Exchange<'_>,
         shape: Shape,
-        mut body: Incoming,
+        mut body: Content,
         (lease, slot): (Lease, FairSlot),
         token: &Addressed,
     ) -> Result<Body, Rejection> {
@@ -165,6 +165,7 @@ impl Proxy {
         let handle = self.open_streams.add(token.token(), exchange.generation, route, limits);
         let event_limit = (is_events && !is_encoded).then_some(config.limits.sse_event);
         let ids = std::mem::take(&mut exchange.ids);
+        let body = body.read_ahead();
         let relay =
             Relay::new(body, (lease, slot), read, event_limit, handle, record, (exchange.user_slot.take(), ids));
         Ok(Body::Relayed(Box::pin(relay)))
@@ -172,7 +173,7 @@ impl Proxy {
 }
 
 /// Reads a body that nobody wants, so that its connection can serve again.
-pub(in crate::proxy) async fn discard(mut body: Incoming, lease: Lease) {
+pub(in crate::proxy) async fn discard(mut body: Content, lease: Lease) {
     let mut read = BufferedBody::default();
     let stop = timeout(MOMENT, poll_fn(|cx| read.poll_read(&mut body, WHOLE, cx))).await;
     if let Ok(Stop::End) = stop {

@@ -9,7 +9,6 @@ use http::StatusCode;
 use http::header::ALLOW;
 use http::response::Parts;
 use http::uri::PathAndQuery;
-use hyper::body::Incoming;
 
 use super::head;
 use super::head::BodyKind;
@@ -19,6 +18,7 @@ use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::rejection::{Rejection, SESSION_NOT_FOUND};
 use crate::proxy::route::Route;
 use crate::proxy::row::INTERNAL_ERROR;
+use crate::proxy::upstream::content::Content;
 use crate::proxy::upstream::lease::Lease;
 use crate::proxy::upstream::waiting::Waiting;
 
@@ -44,7 +44,7 @@ pub(in crate::proxy) struct PendingAnswer {
 /// What has become of it.
 pub(in crate::proxy) enum PendingOutcome {
     /// The answer is coming.
-    Answer(Incoming, Lease, Option<FairSlot>, Flow),
+    Answer(Content, Lease, Option<FairSlot>, Flow),
     /// It is none that can be passed on.
     NoAnswer(NoAnswer),
     /// There is no stream.

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::ending::Ids;
 use super::events::{Events, Wrap};
@@ -20,6 +19,7 @@ use crate::proxy::fair_slots::FairSlot;
 use crate::proxy::fault::{Cause, Fault};
 use crate::proxy::record::Record;
 use crate::proxy::row::INTERNAL_ERROR;
+use crate::proxy::upstream::content::Content;
 use crate::proxy::upstream::lease::Lease;
 use crate::proxy::upstream::waiting::ANSWER_TIMES;
 use crate::web::detached;
@@ -34,7 +34,7 @@ const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 const NO_STREAM: Bytes = Bytes::from_static(b": the upstream refuses this stream\n\n");
 
 /// The upstream's body, its connection, and its slot among the requests in progress unless it is a stream of events.
-type Source = (Incoming, (Lease, Option<FairSlot>));
+type Source = (Content, (Lease, Option<FairSlot>));
 
 /// A body that is relayed. It holds what must last as long as it does.
 pub(in crate::proxy) struct Relay {
@@ -63,7 +63,7 @@ pub(in crate::proxy) struct Relay {
 impl Relay {
     /// Relays `body`, of which `read` was read already. `events` bounds one event, if it is a stream of them.
     pub(in crate::proxy) fn new(
-        body: Incoming,
+        body: Content,
         held: (Lease, Option<FairSlot>),
         read: BufferedBody,
         events: Option<usize>,

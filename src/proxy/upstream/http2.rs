@@ -1,28 +1,32 @@
 //! The HTTP/2 connections of one worker to one upstream, each shared by many requests: by no more than the upstream
 //! allows, and by none that are new once it has gone quiet or failed one.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper::rt::Executor;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use h2::client::{Builder, Connection, SendRequest};
+use h2::{Ping, PingPong};
+use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::http1::MAX_HEAD;
 use super::observed::{Observed, PeerState};
-use super::request_body::Outgoing;
+use super::received::Received;
+use super::request_body::{Outgoing, Piece};
+use super::sending;
+use super::sending::SendFailure;
 use crate::sync::lock;
 use crate::telemetry::UpstreamConnection;
 
 /// Requests under way on one connection at most, streams of events among them, whatever the upstream allows.
 const STREAMS: usize = 100;
-/// What an upstream may send before it is read: of one answer, and of all, so that those which nobody reads leave the
-/// others theirs. h2 keeps some 250 bytes for each frame besides, however small it is, and ends a connection whose frames
-/// that nobody has read would take half its window so.
+/// What an upstream may send before its clients take it: of one answer, and of all, so that those which nobody takes
+/// leave the others theirs. Frames are read as they come all the same, see `received.rs`.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 /// A connection whose peer leaves a ping unanswered for so long is closed, with every request on it. A server that
@@ -40,20 +44,21 @@ pub(in crate::proxy) struct SharedConnections {
 
 /// One connection.
 struct Http2Connection {
-    sender: SendRequest<Outgoing>,
+    sender: SendRequest<Piece>,
     peer: Arc<PeerState>,
-    requests: AtomicUsize,
+    requests: Arc<AtomicUsize>,
     /// When it last went from no request to one.
     busy_since: Mutex<Instant>,
     /// Takes no new requests.
     left: AtomicBool,
-    /// Ends all its tasks.
+    /// Ends all its tasks, or has ended with it.
     stop: CancellationToken,
+    /// Tells the connection when nobody can send on it any more, which h2 does not see by itself.
+    _users: oneshot::Sender<Infallible>,
 }
 
 /// One request's share of a connection.
 pub(in crate::proxy) struct SharedConnection {
-    pub(in crate::proxy) sender: SendRequest<Outgoing>,
     connection: Arc<Http2Connection>,
 }
 
@@ -62,7 +67,7 @@ impl Http2Connection {
         if self.requests.fetch_add(1, Relaxed) == 0 {
             *lock(&self.busy_since) = Instant::now();
         }
-        SharedConnection { sender: self.sender.clone(), connection: Arc::clone(self) }
+        SharedConnection { connection: Arc::clone(self) }
     }
 
     /// Returns whether a request can be sent at once, and is likely to be answered.
@@ -84,6 +89,22 @@ impl Http2Connection {
 }
 
 impl SharedConnection {
+    /// Sends a request and waits for the head of its answer.
+    pub(in crate::proxy) fn send(
+        &self,
+        request: Request<Outgoing>,
+    ) -> impl Future<Output = Result<Response<Received>, SendFailure>> + Send + 'static {
+        let connection = Arc::clone(&self.connection);
+        async move {
+            let sent = sending::send(connection.sender.clone(), request, connection.stop.clone()).await;
+            if matches!(sent, Err(SendFailure::Unsent(..))) {
+                // It may go on for as long as the answers take that it has yet to bring.
+                connection.left.store(true, Relaxed);
+            }
+            sent
+        }
+    }
+
     /// Lets no new request onto this connection: it has kept one waiting in vain. Those on it go on.
     pub(in crate::proxy) fn leave(&self) {
         self.connection.left.store(true, Relaxed);
@@ -116,7 +137,7 @@ impl SharedConnections {
         let now = Instant::now();
         let mut taken = None;
         connections.retain(|connection| {
-            if connection.sender.is_closed() || connection.left.load(Relaxed) || !connection.is_kept(now) {
+            if connection.stop.is_cancelled() || connection.left.load(Relaxed) || !connection.is_kept(now) {
                 return false;
             }
             if taken.is_none() && connection.has_room(now, self.ping) {
@@ -132,34 +153,39 @@ impl SharedConnections {
         &self,
         io: Observed<T>,
         counted: UpstreamConnection,
-    ) -> hyper::Result<SharedConnection>
+    ) -> Result<SharedConnection, h2::Error>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (peer, stop) = (io.peer(), CancellationToken::new());
-        let (sender, connection) = Builder::new(Tasks(stop.clone()))
-            .timer(TokioTimer::new())
-            .keep_alive_interval(self.ping)
-            .keep_alive_timeout(GIVE_UP)
-            .initial_stream_window_size(STREAM_WINDOW)
+        let (sender, mut connection) = Builder::new()
+            .enable_push(false)
+            .initial_max_send_streams(STREAMS)
+            .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
-            .handshake(TokioIo::new(io))
+            .handshake(io)
             .await?;
+        let requests = Arc::new(AtomicUsize::new(0));
+        let pings = connection.ping_pong();
+        let silence = until_silent(pings, Arc::clone(&peer), Arc::clone(&requests), self.ping);
+        let (users, gone) = oneshot::channel();
         let until = stop.clone();
         tokio::spawn(async move {
-            if let Some(Err(error)) = until.run_until_cancelled_owned(connection).await {
+            if let Some(Err(error)) = until.run_until_cancelled(drive(connection, gone, silence)).await {
                 tracing::debug!(%error, "an upstream connection ended");
             }
+            until.cancel();
             drop(counted);
         });
         let connection = Arc::new(Http2Connection {
             sender,
             peer,
-            requests: AtomicUsize::new(0),
+            requests,
             busy_since: Mutex::new(Instant::now()),
             left: AtomicBool::new(false),
             stop,
+            _users: users,
         });
         let share = connection.share();
         lock(&self.connections).push(connection);
@@ -167,15 +193,42 @@ impl SharedConnections {
     }
 }
 
-/// Starts the tasks of one connection, which end with it.
-#[derive(Clone)]
-struct Tasks(CancellationToken);
-
-impl<F> Executor<F> for Tasks
+/// Reads and writes until the connection has ended, or until it is silent. Once its users have gone it says farewell.
+async fn drive<T>(
+    mut connection: Connection<T, Piece>,
+    mut gone: oneshot::Receiver<Infallible>,
+    silence: impl Future<Output = ()>,
+) -> Result<(), h2::Error>
 where
-    F: Future<Output = ()> + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin,
 {
-    fn execute(&self, task: F) {
-        drop(tokio::spawn(self.0.clone().run_until_cancelled_owned(task)));
+    let mut silence = std::pin::pin!(silence);
+    let mut has_users = true;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut connection => return ended,
+            _ = &mut gone, if has_users => has_users = false,
+            () = &mut silence => return Ok(()),
+        }
+    }
+}
+
+/// Asks a peer that has requests in progress and says nothing for a sign of life, from time to time; ends when it gives
+/// none.
+async fn until_silent(pings: Option<PingPong>, peer: Arc<PeerState>, requests: Arc<AtomicUsize>, interval: Duration) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        // So that it is asked at the latest an interval after it was last heard.
+        sleep(interval / 2).await;
+        if requests.load(Relaxed) == 0 || peer.heard().elapsed() < interval / 2 {
+            continue;
+        }
+        match timeout(GIVE_UP, pings.ping(Ping::opaque())).await {
+            Ok(Ok(_)) => {}
+            Err(_) => return,
+            // It has ended, as its own future says.
+            Ok(Err(_)) => std::future::pending().await,
+        }
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use http::Response;
-use hyper::body::Incoming;
 
+use super::content::Content;
 use super::http1::{Http1Connection, IdleConnections};
 use super::http2::SharedConnection;
 use super::request_body::Progress;
 
 /// The head of an answer, and the connection that it comes on.
-pub(in crate::proxy) type LeasedResponse = (Response<Incoming>, Lease);
+pub(in crate::proxy) type LeasedResponse = (Response<Content>, Lease);
 
 /// A connection that serves one request. Dropping it closes the connection, unless its answer was read to the end, or
 /// others share it.

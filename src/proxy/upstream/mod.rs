@@ -5,6 +5,7 @@
 
 pub(super) mod breaker;
 pub(super) mod connect;
+pub(super) mod content;
 pub(super) mod health;
 pub(super) mod http1;
 pub(super) mod http2;
@@ -15,9 +16,11 @@ pub(super) mod observed;
 pub(super) mod origin;
 pub(super) mod pool;
 pub(super) mod probe;
+pub(super) mod received;
 pub(super) mod redirect;
 pub(super) mod request_body;
 pub(super) mod resend;
+pub(super) mod sending;
 pub(super) mod state;
 pub(super) mod title;
 pub(super) mod waiting;

@@ -21,6 +21,10 @@ const MAX_CONCURRENT_STREAMS: u16 = 3;
 /// Answers that are followed at once; more than there are requests on a connection.
 const FOLLOWED: usize = 128;
 
+/// Bytes that are read in a row before those run whose frames they are: h2 keeps frames until they are read, and small
+/// ones take many times their size.
+const IN_A_ROW: usize = 16 * 1024;
+
 /// What is known of a connection; shared with whoever uses it.
 #[derive(Debug)]
 pub(in crate::proxy) struct PeerState {
@@ -55,6 +59,8 @@ pub(in crate::proxy) struct Observed<T> {
     is_limited: bool,
     /// Streams whose answer has begun and not ended, with the heads that have come.
     answers: VecDeque<(u32, u8)>,
+    /// Bytes read since others were last let run.
+    in_a_row: usize,
 }
 
 impl<T> Observed<T> {
@@ -68,6 +74,7 @@ impl<T> Observed<T> {
             settings: Settings::default(),
             is_limited: false,
             answers: VecDeque::new(),
+            in_a_row: 0,
         }
     }
 
@@ -144,8 +151,18 @@ impl<T: AsyncRead + Unpin> AsyncRead for Observed<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+        if this.in_a_row >= IN_A_ROW {
+            this.in_a_row = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = Pin::new(&mut this.io).poll_read(cx, buffer)?;
+        if read.is_pending() {
+            this.in_a_row = 0;
+            return Poll::Pending;
+        }
         let new = buffer.filled().get(before..).unwrap_or_default();
+        this.in_a_row = this.in_a_row.saturating_add(new.len());
         Poll::Ready(this.hear(new).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault)))
     }
 }

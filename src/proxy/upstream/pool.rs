@@ -4,23 +4,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
 use super::connect::{self, Dialled};
+use super::content::Content;
 use super::http1::{Http1Connection, IdleConnections};
 use super::http2::{SharedConnection, SharedConnections};
 use super::lease::{Lease, LeasedResponse};
 use super::request_body::Outgoing;
-use super::waiting::{Failure, SentRequest, Unanswered, Wait, Waiting, accept, failure, until, wait_for};
+use super::waiting::{
+    Failure, SendError, SentRequest, Unanswered, Wait, Waiting, accept, failure, read_meanwhile, until, wait_for,
+};
 use crate::proxy::cached_principal::CachedPrincipal;
 use crate::proxy::fair_slots::{FairSlot, FairSlots};
-use crate::proxy::fault::{Cause, Fault};
+use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::permit::Permit;
 use crate::proxy::rejection::Rejection;
 use crate::proxy::route::Route;
@@ -163,11 +166,11 @@ impl Pool {
             Dialled::Plain(io) => Http1Connection::open(io, counted).await,
             Dialled::Tls(io) => Http1Connection::open(io, counted).await,
             Dialled::Http2(io) => {
-                let share = self.shared.open(io, counted).await.map_err(|e| Fault::of_exchange(&e))?;
+                let share = self.shared.open(io, counted).await.map_err(|e| broken(e.into()))?;
                 return self.exchange_shared(lease, share, false, request, wait).await;
             }
         };
-        let line = opened.map_err(|e| Fault::of_exchange(&e))?;
+        let line = opened.map_err(|e| broken(e.into()))?;
         if request.version() == Version::HTTP_2 {
             // It was meant for a shared connection that has gone.
             let target = request.uri().path_and_query().cloned().map(Uri::from);
@@ -183,7 +186,9 @@ impl Pool {
         let line = lease.line.insert(line);
         let is_reused = line.progress().has_heard();
         line.progress().begin();
-        let error = match wait_for(&self.closing, line.sender.try_send_request(request), wait).await? {
+        let sent = line.sender.try_send_request(request);
+        let sent = sent.map(|sent| sent.map(|answer| answer.map(Content::Http1)).map_err(SendError::from));
+        let error = match wait_for(&self.closing, sent, wait).await? {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
@@ -209,7 +214,9 @@ impl Pool {
         *request.version_mut() = Version::HTTP_2;
         let mark = request.body_mut().mark();
         let share = lease.share.insert(share);
-        let mut sent: SentRequest = Box::pin(share.sender.try_send_request(request));
+        let sent = share.send(request);
+        let sent = sent.map(|sent| sent.map(|answer| answer.map(Content::Http2)).map_err(SendError::from));
+        let mut sent: SentRequest = Box::pin(sent);
         let begun = Instant::now();
         if let Some(mark) = mark {
             let first = wait.early.map_or(origin.connect_timeout, |early| early.min(origin.connect_timeout));
@@ -232,14 +239,17 @@ impl Pool {
         }
         match wait_for(&self.closing, sent, wait.after(begun.elapsed())).await {
             Ok(answer) => answer.map_err(|error| failure(error, lease.upload.as_deref(), is_reused)),
+            Err(Failure::Early(sent, rest)) => Err(Failure::Early(read_meanwhile(sent), rest)),
             Err(failure) => {
-                if matches!(failure, Failure::Unanswered(_)) {
-                    share.leave();
-                }
+                share.leave();
                 Err(failure)
             }
         }
     }
 }
 
-type Sent = Result<Response<Incoming>, Failure>;
+type Sent = Result<Response<Content>, Failure>;
+
+fn broken(error: ExchangeError) -> Fault {
+    Fault::of_exchange(&error)
+}

@@ -10,11 +10,11 @@ use futures_util::future::join_all;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use hyper::body::Incoming;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::connect;
+use super::content::Content;
 use super::lease::Lease;
 use super::pool::{Pool, UpstreamRequest};
 use super::redirect;
@@ -259,7 +259,7 @@ fn words(why: Unanswered) -> String {
 }
 
 /// Reads the beginning of an answer, as far as it comes in time; its connection can serve again if that was all.
-async fn read(mut body: Incoming, lease: Lease, limit: Duration) -> Bytes {
+async fn read(mut body: Content, lease: Lease, limit: Duration) -> Bytes {
     let mut read = BufferedBody::default();
     if let Ok(Stop::End) = timeout(limit, poll_fn(|cx| read.poll_read(&mut body, ENOUGH, cx))).await {
         lease.finish();

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::{Sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::content::Content;
 use super::lease::{Lease, LeasedResponse};
 use super::request_body::{Outgoing, Progress};
-use crate::proxy::fault::{Cause, Fault};
+use super::sending::SendFailure;
+use crate::proxy::fault::{Cause, ExchangeError, Fault};
 use crate::proxy::rejection::Rejection;
 
 /// The keys that say how long an answer is waited for: the answer to a POST, and others.
@@ -24,8 +26,40 @@ const MAX_FIELDS: usize = 64;
 /// How soon most answers come.
 const SOON: Duration = Duration::from_secs(1);
 
-type SentResult = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+pub(in crate::proxy) type SentResult = Result<Response<Content>, SendError>;
 pub(in crate::proxy) type SentRequest = Pin<Box<dyn Future<Output = SentResult> + Send>>;
+
+/// What has failed, and the request if nothing of it was sent.
+pub(in crate::proxy) struct SendError {
+    error: ExchangeError,
+    unsent: Option<Box<Request<Outgoing>>>,
+}
+
+impl From<TrySendError<Request<Outgoing>>> for SendError {
+    fn from(mut error: TrySendError<Request<Outgoing>>) -> Self {
+        let unsent = error.take_message().map(Box::new);
+        Self { error: error.into_error().into(), unsent }
+    }
+}
+
+impl From<SendFailure> for SendError {
+    fn from(failure: SendFailure) -> Self {
+        match failure {
+            SendFailure::Unsent(error, request) => Self { error: error.into(), unsent: Some(request) },
+            SendFailure::Broken(error) => Self { error: error.into(), unsent: None },
+        }
+    }
+}
+
+/// Goes on with a request whose client may not look for the answer: on a connection that others share, it is read all
+/// the same.
+pub(in crate::proxy) fn read_meanwhile(sent: SentRequest) -> SentRequest {
+    let reader = async move { sent.await.map(|answer| answer.map(Content::read_ahead)) };
+    let reader = AbortOnDropHandle::new(tokio::spawn(reader));
+    // It is not ended before it is dropped, and does not panic.
+    let ended = |_| Err(SendFailure::Broken(h2::Reason::INTERNAL_ERROR.into()).into());
+    Box::pin(async move { reader.await.unwrap_or_else(ended) })
+}
 
 /// How long the head of an answer is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -190,48 +224,40 @@ impl From<Fault> for Failure {
     }
 }
 
-/// Says what an error of hyper's means. `is_stale` says that the connection had served before and that nothing of an
+/// Says what an error means. `is_stale` says that the connection had served before and that nothing of an
 /// answer has come on it.
-pub(in crate::proxy) fn failure(
-    mut error: TrySendError<Request<Outgoing>>,
-    upload: Option<&Progress>,
-    is_stale: bool,
-) -> Failure {
-    if let Some(request) = error.take_message() {
-        return Failure::Unsent(Box::new(request));
+pub(in crate::proxy) fn failure(failed: SendError, upload: Option<&Progress>, is_stale: bool) -> Failure {
+    let SendError { error, unsent } = failed;
+    if let Some(request) = unsent {
+        return Failure::Unsent(request);
     }
-    let error = error.error();
     if let Some(rejection) = upload.and_then(Progress::fault) {
         return Unanswered::Refused(rejection).into();
     }
-    let fault = Fault::of_exchange(error);
-    if is_unprocessed(error) {
+    let fault = Fault::of_exchange(&error);
+    if is_unprocessed(&error) {
         return Unanswered::Unprocessed(fault, None).into();
     }
-    if is_stale && fault.cause == Cause::ClosedEarly && !is_reset(error) {
+    if is_stale && fault.cause == Cause::ClosedEarly && !is_reset(&error) {
         Unanswered::Lost(fault).into()
     } else {
         fault.into()
     }
 }
 
-fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref())
-}
-
 /// RFC 9113 6.8, 8.7: a stream that is refused, or beyond the last one of a GOAWAY, was not looked at.
-fn is_unprocessed(error: &hyper::Error) -> bool {
-    http2_error(error)
-        .is_some_and(|e| e.is_remote() && (e.is_go_away() || e.reason() == Some(h2::Reason::REFUSED_STREAM)))
+fn is_unprocessed(error: &ExchangeError) -> bool {
+    let ExchangeError::Http2(error) = error else { return false };
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// Whether the upstream gave up one request, and not its connection.
-fn is_reset(error: &hyper::Error) -> bool {
-    http2_error(error).is_some_and(h2::Error::is_reset)
+fn is_reset(error: &ExchangeError) -> bool {
+    matches!(error, ExchangeError::Http2(error) if error.is_reset())
 }
 
 /// UP-05: an answer beyond the limits is none, and its connection goes with it.
-pub(in crate::proxy) fn accept(response: Response<Incoming>, mut lease: Lease) -> Result<LeasedResponse, Unanswered> {
+pub(in crate::proxy) fn accept(response: Response<Content>, mut lease: Lease) -> Result<LeasedResponse, Unanswered> {
     let fields = response.headers().len();
     if fields > MAX_FIELDS {
         return Err(Fault::new(Cause::TooLarge, format!("an answer with {fields} header fields")).into());

@@ -1,0 +1,137 @@
+//! Sending one request on a shared HTTP/2 connection.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes};
+use futures_util::FutureExt as _;
+use h2::client::SendRequest;
+use h2::{Reason, SendStream};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body as _;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::received::Received;
+use super::request_body::{Outgoing, Piece};
+
+/// Why there is no answer.
+pub(in crate::proxy) enum SendFailure {
+    /// The connection takes no more requests; here is this one again.
+    Unsent(h2::Error, Box<Request<Outgoing>>),
+    /// It was sent, or a part of it.
+    Broken(h2::Error),
+}
+
+/// Sends a request and waits for the head of its answer. Dropping this gives the request up. `stop` ends what is still
+/// being sent then.
+pub(in crate::proxy) async fn send(
+    sender: SendRequest<Piece>,
+    request: Request<Outgoing>,
+    stop: CancellationToken,
+) -> Result<Response<Received>, SendFailure> {
+    let mut sender = match sender.ready().await {
+        Ok(sender) => sender,
+        Err(error) => return Err(SendFailure::Unsent(error, Box::new(request))),
+    };
+    let (mut head, body) = request.into_parts();
+    // RFC 9110 8.6.
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0 || has_content(&head.method)) {
+        head.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
+    let is_whole = body.is_end_stream();
+    let (answer, stream) = sender.send_request(Request::from_parts(head, ()), is_whole).map_err(SendFailure::Broken)?;
+    drop(sender);
+    let mut sending = Sending { stream, body, offered: None };
+    let mut given_up = None;
+    // Most are sent at once.
+    if !is_whole && (&mut sending).now_or_never().is_none() {
+        let (keep, dropped) = oneshot::channel();
+        given_up = Some(keep);
+        let sending = sending.unless_given_up(dropped);
+        drop(tokio::spawn(async move { stop.run_until_cancelled_owned(sending).await }));
+    } else {
+        drop(sending);
+    }
+    let (head, stream) = answer.await.map_err(SendFailure::Broken)?.into_parts();
+    if let Some(keep) = given_up {
+        // Now that the answer has begun the upload goes on to its end (RFC 9113 8.1).
+        let _has_ended = keep.send(());
+    }
+    let body = Received::new(stream, &head.headers);
+    Ok(Response::from_parts(head, body))
+}
+
+/// Returns whether a request with such a method is expected to have content, so that none is said (RFC 9110 8.6).
+fn has_content(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::DELETE].contains(method)
+}
+
+/// A body on its way; ends when it is sent, or when there is no use in sending the rest.
+struct Sending {
+    stream: SendStream<Piece>,
+    body: Outgoing,
+    /// A part that waits for the peer's window, and whether it is the last.
+    offered: Option<(Piece, bool)>,
+}
+
+impl Sending {
+    /// Sends it, unless nobody waits for the answer any more before it has begun.
+    async fn unless_given_up(mut self, dropped: oneshot::Receiver<()>) {
+        let given_up = async {
+            if dropped.await.is_ok() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = given_up => self.stream.send_reset(Reason::CANCEL),
+            () = &mut self => {}
+        }
+    }
+}
+
+impl Future for Sending {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { stream, body, offered } = self.get_mut();
+        loop {
+            // The peer wants no more of it.
+            if stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if offered.is_some() {
+                while stream.capacity() == 0 {
+                    let Some(Ok(_)) = ready!(stream.poll_capacity(cx)) else { return Poll::Ready(()) };
+                }
+            }
+            let (piece, is_last) = match offered.take() {
+                Some(offered) => offered,
+                None => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    Some(Ok(frame)) => {
+                        let Ok(piece) = frame.into_data() else { continue };
+                        let is_last = body.is_end_stream();
+                        if piece.has_remaining() {
+                            // One byte's room and no more: who has all that is left of the window of the connection
+                            // would hold up the others. h2 asks for the rest.
+                            stream.reserve_capacity(1);
+                            *offered = Some((piece, is_last));
+                            continue;
+                        }
+                        (piece, is_last)
+                    }
+                    Some(Err(_)) => {
+                        stream.send_reset(Reason::INTERNAL_ERROR);
+                        return Poll::Ready(());
+                    }
+                    None => (Bytes::new().into(), true),
+                },
+            };
+            if stream.send_data(piece, is_last).is_err() || is_last {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
