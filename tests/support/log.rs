@@ -4,7 +4,8 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -23,6 +24,9 @@ impl Write for Lines {
 pub(crate) struct Log {
     lines: Lines,
     _guard: DefaultGuard,
+    /// While there is one subscriber, tracing asks that of the thread which first comes by an event whether it is wanted at
+    /// all, and remembers the answer. With two it asks both.
+    _second: Dispatch,
 }
 
 impl Log {
@@ -30,7 +34,8 @@ impl Log {
         let lines = Lines::default();
         let to = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || to.clone()).finish();
-        Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
+        let second = Dispatch::new(NoSubscriber::new());
+        Self { lines, _guard: tracing::subscriber::set_default(subscriber), _second: second }
     }
 
     /// Returns the lines at WARN, and forgets all.
