@@ -1,8 +1,8 @@
 //! mcpgate: an auth gateway in front of MCP servers.
 //!
-//! The map, from the ground up. A module names only those above it, and of them only what its row in
-//! `tests/tidy/main.rs` allows; `docs/architecture.md` has the reasons, `docs/glossary.md` the words. The head of each
-//! module says what it is for, what it is not for, and where to start in it.
+//! The map, lower layers first. A module names only lower layers, those listed before it, and of them only what its row
+//! in `LAYERS` of `tests/tidy/main.rs` allows; `docs/architecture.md` has the reasons, `docs/glossary.md` the words. The
+//! head of each module says what it is for, what it is not for, and where to start in it.
 //!
 //! Rules, pure: values and `now` in, a verdict out.
 //! - `oauth`: OAuth 2.1: requests, clients, grants, codes, tokens, redirect URIs, error codes.
@@ -21,7 +21,8 @@
 //! - `web`: HTTP as both faces use it: bodies, cookies, replies, the peer's address.
 //!
 //! State and IO.
-//! - `store`: what outlives the process: the traits, the embedded store, the model that tests compare it with.
+//! - `store`: what outlives the process: the schema (`migrations`), the traits, the embedded store, the model that tests
+//!   compare it with.
 //! - `outbound`: fetching documents from URLs that others name.
 //! - `token_cache`: what a request with a token that was seen before needs, in memory.
 //!
@@ -30,7 +31,7 @@
 //!
 //! Faces. Neither knows the other.
 //! - `proxy`: requests to upstreams.
-//! - `endpoints`: OAuth and its pages, a file per URL.
+//! - `endpoints`: OAuth and its pages, a file per first segment of the path; the templates are in `endpoints/pages`.
 //!
 //! Assembly.
 //! - `demo`: the built-in upstream.
@@ -41,22 +42,44 @@
 //!
 //! A request with a bearer token: `server/connection/listener.rs` accepts, `server/connection/serve.rs` speaks TLS and
 //! HTTP, `server/dispatch.rs` finds its route. In `proxy/mod.rs`, `answer` is the order of everything that follows:
-//! `authenticate.rs` asks `token_cache`, `permit.rs` judges scopes, `message.rs` reads the JSON-RPC message, `headers.rs`
-//! builds the head for the upstream, `proxy/upstream/pool.rs` sends it, `proxy/response/deliver.rs` and
-//! `proxy/response/relay.rs` bring the answer back.
+//! `authenticate.rs` asks `token_cache`, `budget.rs` counts, `message.rs` reads the JSON-RPC message, `session.rs` checks
+//! the session, `permit.rs` judges scopes, `headers.rs` builds the head for the upstream (`cached_principal.rs` has the
+//! values of the `X-Mcpgate-` fields), `proxy/upstream/pool.rs` sends it, `proxy/response/deliver.rs` and
+//! `proxy/response/relay.rs` bring the answer back. What a stage refuses is a row of `proxy/rejection.rs`, what an
+//! upstream does wrong one of `proxy/fault.rs`.
 //!
 //! An authorization code at `/token`: `server/dispatch.rs` hands over to `endpoints/mod.rs`, `endpoints/token.rs` reads
-//! the form, `issuer/token/request.rs` authenticates the client, `issuer/token/authorization_code.rs` prepares the redemption,
+//! the form, `issuer/token/request.rs` authenticates the client, lets `oauth/token.rs` read what the grant type asks for and
+//! chooses by it, `issuer/token/authorization_code.rs` prepares the redemption,
 //! `store/embedded/rows/codes.rs` finds the row, asks `store/redemption.rs` (and that `oauth/token.rs`) what becomes of it and
 //! writes that in one transaction, and the new token enters `token_cache`.
+//!
+//! # Where something new goes
+//!
+//! - A grant type: `oauth/grant_type.rs` (metadata, registration and commands follow), its parameters in `oauth/token.rs`, a
+//!   file in `issuer/token`, chosen in `issuer/token/request.rs`.
+//! - An identity header: `proxy/headers.rs`, its value in `proxy/cached_principal.rs`; what the token does not know yet, in
+//!   `token_cache/entry.rs` and the `AccessTokenRecord` of `oauth`.
+//! - A refusal: of a request to an upstream, `proxy/rejection.rs`; of one to the authorization server, `oauth/rule.rs`;
+//!   before a route is known, `server/request_check.rs`. All have a row in `docs/errors.md`.
+//! - A page: a file in `endpoints`, its path in `endpoints/mod.rs`, its template in `endpoints/page.rs` and
+//!   `endpoints/pages`, a new first segment in `config/reserved_path.rs`.
+//! - A table: `store/migrations`, its SQL in `store/embedded/rows`, methods of a trait (as `store/grant_store.rs`), which
+//!   `store/embedded/stores` and `store/memory` implement; `docs/storage-schema.md`.
+//! - A limit: its key in `config/policy_file.rs` and `config/policy.rs`, and in `gateway.toml.example`; counted in
+//!   `issuer/limits` (authorization server), `proxy/budget.rs` (users at upstreams), `server/connection` (connections) or
+//!   `token_cache/loading.rs` (unknown tokens).
 //!
 //! # Where a test goes
 //!
 //! A case stands in the layer that owns its rule, and at most once more outside.
 //! - A rule of OAuth or MCP: beside it, or `tests/oauth`.
-//! - Order of steps, limits, audit rows: `tests/issuer`.
+//! - Order of steps, limits of the authorization server, audit rows: `tests/issuer`; what operators do:
+//!   `tests/administration.rs`.
 //! - What is kept, and what happens at once or is cut off: `tests/store_contract`, for every store.
-//! - Status, headers, pages: `tests/endpoints`; the way to upstreams and back: `tests/proxy`.
+//! - Status, headers, pages: `tests/endpoints`; the way to upstreams and back, with the limits of users there: `tests/proxy`.
+//! - Keys of the configuration: `tests/configuration.rs`; fetched documents: `tests/outbound.rs`; what holds for every input:
+//!   `tests/properties.rs`; rules of the house: `tests/tidy`.
 //! - The process: sockets, signals, files, load: `tests/outside`; commands: `tests/cli.rs`.
 //! - Other people's clients, browsers and proxies: `tests/clients`.
 

@@ -2,9 +2,10 @@
 //!
 //! `Config::load` joins a file and the command line, and returns either a configuration in which every rule holds or all
 //! problems at once. Nothing here opens a socket or a store, and nothing is global: `server` hands each part to whoever
-//! needs it. It knows `oauth` (whose types it fills) and nothing above.
+//! needs it. It fills the types of `oauth`.
 //!
-//! Start with `file.rs`, which declares what may be written, and `settings.rs`, what comes of it. `table.rs` and `value.rs`
+//! Start with `file.rs` and `policy_file.rs`, which declare what may be written, and `settings.rs` and `policy.rs`, what
+//! comes of it. `table.rs` and `value.rs`
 //! read a file, `load.rs` joins it with the command line, the files named after a table hold its rules.
 
 mod check;

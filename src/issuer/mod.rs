@@ -1,9 +1,8 @@
 //! The use cases of the authorization server: each loads from the store, asks the rule, commits with one store call.
 //!
 //! It does not speak HTTP and renders no page: faces hand in what was sent and turn steps, views and rejections into
-//! answers. It knows the rules (`oauth`), the store, the token cache (to fill it and to make it forget), the clock,
-//! randomness, the configuration and the one outbound fetcher. Begin with `authorize.rs`, then `interaction.rs`,
-//! `sign_in.rs`, `consent.rs`; and `request.rs` with a file for each grant.
+//! answers. Start with `authorization/authorize.rs`, then `authorization/interaction.rs`, `login/sign_in.rs` and
+//! `authorization/consent.rs`; for the token endpoint with `token/request.rs`, beside which each grant type has a file.
 
 mod administration;
 mod audit;

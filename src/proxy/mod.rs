@@ -1,9 +1,8 @@
 //! The data path: one function of named stages. Knows neither issuer nor store.
 //!
 //! Each stage returns a value that a later one needs, or a `Rejection`, which one table turns
-//! into an answer. It parses no more of a message than it must and changes none. It may name `oauth`, `mcp`,
-//! `token_cache`, `web`, `config`, `clock` and `telemetry`. Start at [`Proxy::serve`], then `permit.rs`, `headers.rs`
-//! and `rejection.rs`.
+//! into an answer. It parses no more of a message than it must and changes none. Start at
+//! [`Proxy::serve`], then `permit.rs`, `headers.rs` and `rejection.rs`.
 
 use std::sync::Arc;
 

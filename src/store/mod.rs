@@ -9,9 +9,9 @@
 //! What codes and refresh tokens do is decided once, by `decide` in `redemption.rs` and `rotation.rs`, which ask the rules of
 //! `oauth`: a store loads rows, asks inside its transaction, and writes the effect.
 //!
-//! It knows `oauth` and `config`, never HTTP or the use cases; `embedded` and its later twin never know each other.
+//! It knows neither HTTP nor the use cases; `embedded` and `memory` do not know each other.
 //!
-//! Start with `GrantStore`, then `memory/` (the model), then `embedded/`. `tests/store_contract` holds every store to
+//! Start with `GrantStore`, then `migrations/` (the schema), `memory/` (the model) and `embedded/`. `tests/store_contract` holds every store to
 //! the same promises; `docs/storage-schema.md` describes the tables.
 
 use std::path::Path;

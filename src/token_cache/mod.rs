@@ -2,7 +2,7 @@
 //! issuance; emptied by changes. Lookup is synchronous; a miss loads once for all waiters.
 //!
 //! It never says that a token is good when that cannot be proven: [`Lookup::Stale`] and [`Load::Unknown`] become 503.
-//! It does not know who asks, or over which protocol. It may name `oauth`, `store`, `clock` and `config`. Start at
+//! It does not know who asks, or over which protocol. Start at
 //! [`TokenCache::lookup`] and [`TokenCache::load`], then `revoked.rs` (revocation) and `follower.rs` (others' changes).
 
 use std::hash::BuildHasherDefault;

@@ -1,7 +1,7 @@
 //! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address, HTTP/2 frames.
 //!
 //! It has no opinions: which path sets which cookie, and who may be limited how, is said by the faces. It knows
-//! `config` and nothing of OAuth. Start with `reply.rs`.
+//! nothing of OAuth. Start with `reply.rs`.
 
 mod body;
 mod control_frames;

@@ -2,8 +2,7 @@
 //!
 //! It keeps everything in `mcpgate.db` (WAL, every commit flushed before it is acknowledged) and decides nothing: the
 //! rules of `oauth` are asked inside the transaction. Several processes may open the file at once: the command line
-//! does, beside a running server. It knows `oauth` and its parent, never `postgres`. Start with
-//! `rows/codes.rs`, then `file/writer.rs`.
+//! does, beside a running server. Start with `rows/codes.rs`, then `file/writer.rs`.
 //!
 //! `stores` implements the traits on `rows` (the tables) and `file` (connections, transactions and the file as a whole);
 //! `rows` knows neither.

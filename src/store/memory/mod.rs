@@ -1,8 +1,8 @@
 //! The model: a store in memory, behind one lock, whose behaviour the others must equal.
 //!
 //! It is the executable specification for the contract suite and serves the tests of the modules above. It keeps
-//! plain lists and walks them, because being obviously right is its only purpose; it is not for production. It knows
-//! `oauth` and its own folder's parent. Start with `State`, then `grants.rs`.
+//! plain lists and walks them, because being obviously right is its only purpose; it is not for production. Start
+//! with `State`, then `grants.rs`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
