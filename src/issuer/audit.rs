@@ -7,7 +7,7 @@ use super::face::Face;
 use super::limits::refusals::{Cause, Counted};
 use super::limits::throttle::source_of;
 use super::rejection::StoreFailed;
-use crate::oauth::{ReceivedValue, Rule, Subject};
+use crate::oauth::{AccountId, ReceivedValue, Rule};
 use crate::store::{AuditEvent, AuditRow, StoreError};
 
 /// How the reason of a row begins that stands for several.
@@ -24,7 +24,7 @@ impl Issuer {
     }
 
     /// Begins the audit row of what a person does who is signed in.
-    pub(super) fn audit_by(&self, subject: &Subject, event: AuditEvent, caller: &Caller) -> AuditRow {
+    pub(super) fn audit_by(&self, subject: &AccountId, event: AuditEvent, caller: &Caller) -> AuditRow {
         let actor = Some(subject.as_str().to_owned());
         AuditRow { actor, subject: Some(subject.clone()), ..self.audit(event, caller) }
     }
@@ -52,7 +52,7 @@ impl Issuer {
     }
 
     /// Returns whether what a client did for a user gets a row of its own; if not, it is counted.
-    pub(super) fn is_worth_a_row(&self, event: AuditEvent, user: &Subject) -> bool {
+    pub(super) fn is_worth_a_row(&self, event: AuditEvent, user: &AccountId) -> bool {
         self.refusals.admit_of(event, user, self.clock.now())
     }
 

@@ -4,7 +4,7 @@
 
 use super::Issuer;
 use super::caller::Caller;
-use crate::oauth::{Client, ClientId, ErrorCode, OAuthError, ReceivedValue, Rule, Subject, show};
+use crate::oauth::{AccountId, Client, ClientId, ErrorCode, OAuthError, ReceivedValue, Rule, show};
 use crate::store::{AuditEvent, AuditRow};
 
 /// Why a request was refused.
@@ -140,7 +140,7 @@ fn log(why: &Why<'_>, row: &AuditRow, caller: &Caller) {
         error = why.code.map(ErrorCode::as_str),
         client = client.as_deref(),
         client_name = name.as_deref(),
-        subject = row.subject.as_ref().map(Subject::as_str),
+        subject = row.subject.as_ref().map(AccountId::as_str),
         parameter = why.came.map(ReceivedValue::name),
         value = why.came.map(ReceivedValue::shown),
         detail = why.detail.map(show).as_deref(),

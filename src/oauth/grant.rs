@@ -6,9 +6,9 @@ use super::{ClientId, ResourceIndicator, ScopeSet, TenantId, Timestamp};
 
 /// Who consented: the account's stable id, never reused, never a name. Printable ASCII without space, 1 to 128.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Subject(Arc<str>);
+pub struct AccountId(Arc<str>);
 
-impl Subject {
+impl AccountId {
     /// Reads a subject.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -64,7 +64,7 @@ pub struct Grant {
     /// For which client.
     pub client: ClientId,
     /// By whom.
-    pub subject: Subject,
+    pub subject: AccountId,
     /// At which resource.
     pub resource: ResourceIndicator,
     /// With which scopes.

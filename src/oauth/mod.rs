@@ -72,7 +72,7 @@ pub use display_name::{clean as clean_name, is_shown};
 pub use error::OAuthError;
 pub use error_code::{Blamed, ErrorCode};
 pub use form::{Form, FormError};
-pub use grant::{FirstUse, Grant, GrantId, Subject};
+pub use grant::{AccountId, FirstUse, Grant, GrantId};
 pub use grant_type::GrantType;
 pub use login_name::LoginNameHash;
 pub use lookalike::{borrowed_brand, resembles};

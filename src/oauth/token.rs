@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::authorization::repeated;
 use super::{
-    AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, FirstUse, Form, Grant, GrantId, GrantType, Lifetime,
-    OAuthError, RedirectUri, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+    AccountId, AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, FirstUse, Form, Grant, GrantId, GrantType,
+    Lifetime, OAuthError, RedirectUri, RefreshToken, ResourceIndicator, Rule, ScopeSet, TenantId, Timestamp, TokenHash,
 };
 
 /// An access token as stored.
@@ -21,7 +21,7 @@ pub struct AccessTokenRecord {
     /// Issued to.
     pub client: ClientId,
     /// On behalf of.
-    pub subject: Subject,
+    pub subject: AccountId,
     /// The login name that the subject had when this was read or made; it decides nothing.
     pub user: Arc<str>,
     /// Its one audience.
@@ -51,7 +51,7 @@ pub struct CodeRecord {
     /// Bound to this client,
     pub client: ClientId,
     /// this user,
-    pub subject: Subject,
+    pub subject: AccountId,
     /// this redirect URI, which was verified,
     pub redirect: RedirectUri,
     /// (whether the authorization request named it)

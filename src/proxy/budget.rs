@@ -11,7 +11,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::rejection::Rejection;
 use crate::config::Rates;
-use crate::oauth::{Lifetime, Subject, TenantId};
+use crate::oauth::{AccountId, Lifetime, TenantId};
 use crate::token_cache::Principal;
 
 /// With more budgets than this, and than twice those that were in use after the last sweep, unused ones are removed.
@@ -23,7 +23,7 @@ pub(super) struct UserBudgets {
     clock: DefaultClock,
     // By user alone: a client is part of the key nowhere, since a user can register as many as he likes. The keyed
     // hasher of std, because subjects may be chosen by strangers one day.
-    held: DashMap<(TenantId, Subject), Arc<UserBudget>, RandomState>,
+    held: DashMap<(TenantId, AccountId), Arc<UserBudget>, RandomState>,
     sweep_at: AtomicUsize,
 }
 
@@ -100,7 +100,7 @@ pub(super) mod tests {
     use super::{SWEEP_AT, UserBudgets};
     use crate::config::{Config, Overrides, Rates};
     use crate::oauth::{
-        AccessTokenRecord, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+        AccessTokenRecord, AccountId, ClientId, GrantId, ResourceIndicator, ScopeSet, TenantId, Timestamp, TokenHash,
     };
     use crate::token_cache::Principal;
     use std::sync::Arc;
@@ -126,7 +126,7 @@ pub(super) mod tests {
             tenant: TenantId::default(),
             grant: GrantId([0; 16]),
             client: ClientId::parse(client).unwrap(),
-            subject: Subject::parse(&format!("user-{n}")).unwrap(),
+            subject: AccountId::parse(&format!("user-{n}")).unwrap(),
             user: "ada".into(),
             resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
             scopes: ScopeSet::default(),

@@ -92,7 +92,7 @@ impl PrincipalCache {
 #[cfg(test)]
 mod tests {
     use super::escaped;
-    use crate::oauth::{ClientId, ScopeSet, Subject, TenantId};
+    use crate::oauth::{AccountId, ClientId, ScopeSet, TenantId};
     use http::HeaderValue;
     use proptest::prelude::*;
 
@@ -101,7 +101,7 @@ mod tests {
         for c in (0..=0x2fff).filter_map(char::from_u32) {
             let text = format!("a{c}b-0123456789");
             let names = [
-                Subject::parse(&text).map(|name| name.as_str().to_owned()),
+                AccountId::parse(&text).map(|name| name.as_str().to_owned()),
                 ClientId::parse(&text).map(|name| name.as_str().to_owned()),
                 TenantId::parse(&text).map(|name| name.as_str().to_owned()),
                 ScopeSet::parse(&text).ok().map(|name| name.to_string()),

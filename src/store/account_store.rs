@@ -6,7 +6,7 @@ use super::{
     Account, AuditRow, Insertion, LoginHistory, LoginPlace, NewPassword, PasswordChange, Renaming, Result, SetupLink,
     Update,
 };
-use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, LoginNameHash, TenantId, Timestamp, TokenHash};
 
 /// Accounts of the people who log in.
 #[async_trait]
@@ -16,7 +16,7 @@ pub trait AccountStore {
     /// Finds one by its login name (compared in lower case).
     async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>>;
     /// Finds one by subject.
-    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>>;
+    async fn find_account(&self, tenant: &TenantId, subject: &AccountId) -> Result<Option<Account>>;
     /// Lists all of a tenant.
     async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>>;
     /// Switches an account off or on; off ends its sessions, links, codes and grants for good and emits
@@ -24,7 +24,7 @@ pub trait AccountStore {
     async fn set_account_disabled(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         disabled: bool,
         audit: AuditRow,
     ) -> Result<Update>;
@@ -33,21 +33,21 @@ pub trait AccountStore {
     async fn rename_account(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         name: &str,
         audit: AuditRow,
     ) -> Result<Renaming>;
     /// Removes an account with its sessions, links, codes, grants and consents; its name stays taken. Emits
     /// `Change::AccountDisabled`.
-    async fn delete_account(&self, tenant: &TenantId, subject: &Subject, audit: AuditRow) -> Result<Update>;
+    async fn delete_account(&self, tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Result<Update>;
     /// Lists the login names of a tenant that accounts had and have no more, with whose they were.
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>>;
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, AccountId)>>;
     /// Sets the password that the owner of an enabled account wishes, if the present one is still the one that was compared;
     /// forgets failed logins; ends all sessions and links of the account, and its codes and grants if that is wished.
     async fn change_password(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         change: PasswordChange,
         audit: AuditRow,
     ) -> Result<Update>;
@@ -56,7 +56,7 @@ pub trait AccountStore {
     async fn set_password(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update>;
@@ -64,7 +64,7 @@ pub trait AccountStore {
     async fn rehash_password(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         old_phc: &str,
         new_phc: String,
     ) -> Result<Update>;
@@ -103,18 +103,18 @@ pub trait LoginStore {
         &self,
         tenant: &TenantId,
         hash: &LoginNameHash,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         now: Timestamp,
     ) -> Result<u32>;
     /// Ends the count of failures, and remembers where the owner signed in: the last twenty places of each kind.
     async fn record_login_success(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         hash: &LoginNameHash,
         places: [LoginPlace; 2],
         now: Timestamp,
     ) -> Result<()>;
     /// Forgets places where an account signed in: somebody guesses from there.
-    async fn forget_login_places(&self, tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> Result<()>;
+    async fn forget_login_places(&self, tenant: &TenantId, subject: &AccountId, places: Vec<LoginPlace>) -> Result<()>;
 }

@@ -1,7 +1,7 @@
 //! What is asked of the audit trail as a whole: which rows are read, and which are kept.
 
 use super::{AuditClass, AuditEvent, AuditRow};
-use crate::oauth::{ClientId, Subject, TenantId, Timestamp};
+use crate::oauth::{AccountId, ClientId, TenantId, Timestamp};
 
 /// Which rows are wanted; an empty filter wants all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct AuditFilter {
     /// Of this tenant.
     pub tenant: Option<TenantId>,
     /// About this account, or by it.
-    pub subject: Option<Subject>,
+    pub subject: Option<AccountId>,
     /// About this client.
     pub client: Option<ClientId>,
     /// One of these events; when empty: any.
@@ -23,7 +23,7 @@ pub struct AuditFilter {
 impl AuditFilter {
     /// Returns whether a row is wanted.
     pub(super) fn wants(&self, row: &AuditRow) -> bool {
-        let is_about = |subject: &Subject| {
+        let is_about = |subject: &AccountId| {
             // Rows from before there was a subject name it elsewhere.
             row.subject.as_ref() == Some(subject)
                 || row.actor.as_deref() == Some(subject.as_str())
@@ -80,7 +80,7 @@ impl AuditRow {
         let texts = self.tenant.as_str().len()
             + self.event.as_str().len()
             + of(self.actor.as_deref())
-            + of(self.subject.as_ref().map(Subject::as_str))
+            + of(self.subject.as_ref().map(AccountId::as_str))
             + of(self.client.as_ref().map(ClientId::as_str))
             + of(self.resource.as_ref().map(|resource| resource.as_str()))
             + of(self.scopes.as_ref().map(ToString::to_string).as_deref())

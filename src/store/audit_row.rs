@@ -1,7 +1,7 @@
 //! `AuditRow`: one line of the audit trail, written in the transaction of its deed.
 
 use super::AuditEvent;
-use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
+use crate::oauth::{AccountId, ClientId, ResourceIndicator, ScopeSet, TenantId, Timestamp};
 
 /// One row of the audit trail. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct AuditRow {
     /// it, the gateway itself, or nobody knows who.
     pub actor: Option<String>,
     /// The account that it is about.
-    pub subject: Option<Subject>,
+    pub subject: Option<AccountId>,
     /// The client that it is about.
     pub client: Option<ClientId>,
     /// The resource that access was given to or refused at.

@@ -1,6 +1,6 @@
 //! `Change`: what other processes must learn of, in the order of the `change_log` table.
 
-use crate::oauth::{ClientId, GrantId, Subject, TenantId, TokenHash};
+use crate::oauth::{AccountId, ClientId, GrantId, TenantId, TokenHash};
 
 /// A position in the change log of one store: what has been read of it. What is in it is the store's own; whoever follows the
 /// log is given positions and hands them back, and neither compares them nor makes any.
@@ -45,9 +45,9 @@ pub enum Change {
     /// A client was removed: forget its tokens.
     ClientDeleted(TenantId, ClientId),
     /// An account was switched off or removed: forget its tokens.
-    AccountDisabled(TenantId, Subject),
+    AccountDisabled(TenantId, AccountId),
     /// An account was given another login name: read its tokens again.
-    AccountRenamed(TenantId, Subject),
+    AccountRenamed(TenantId, AccountId),
 }
 
 impl Change {
@@ -92,8 +92,8 @@ impl Change {
             "access_token_revoked" => Self::AccessTokenRevoked(tenant, TokenHash(bytes_of_hex(key)?)),
             "client_disabled" => Self::ClientDisabled(tenant, ClientId::parse(key)?),
             "client_deleted" => Self::ClientDeleted(tenant, ClientId::parse(key)?),
-            "account_disabled" => Self::AccountDisabled(tenant, Subject::parse(key)?),
-            "account_renamed" => Self::AccountRenamed(tenant, Subject::parse(key)?),
+            "account_disabled" => Self::AccountDisabled(tenant, AccountId::parse(key)?),
+            "account_renamed" => Self::AccountRenamed(tenant, AccountId::parse(key)?),
             _ => return None,
         })
     }
@@ -146,8 +146,8 @@ mod tests {
             Change::AccessTokenRevoked(tenant.clone(), TokenHash([0xa5; 32])),
             Change::ClientDisabled(tenant.clone(), client.clone()),
             Change::ClientDeleted(tenant.clone(), client),
-            Change::AccountDisabled(tenant.clone(), Subject::parse("u1").unwrap()),
-            Change::AccountRenamed(tenant.clone(), Subject::parse("u1").unwrap()),
+            Change::AccountDisabled(tenant.clone(), AccountId::parse("u1").unwrap()),
+            Change::AccountRenamed(tenant.clone(), AccountId::parse("u1").unwrap()),
         ] {
             assert_eq!(Change::parse(tenant.clone(), change.kind(), &change.key()), Some(change));
         }

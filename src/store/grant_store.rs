@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 
 use super::{AuditRow, Consent, Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, Update, UseReport};
-use crate::oauth::{AccessTokenRecord, ClientId, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{
+    AccessTokenRecord, AccountId, ClientId, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
+};
 
 /// Codes, grants, tokens.
 #[async_trait]
@@ -30,7 +32,7 @@ pub trait GrantStore {
     async fn list_grants(
         &self,
         tenant: &TenantId,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         client: Option<&ClientId>,
         now: Timestamp,
     ) -> Result<Vec<Grant>>;
@@ -80,7 +82,7 @@ pub trait GrantStore {
     async fn revoke_grants(
         &self,
         tenant: &TenantId,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         client: Option<&ClientId>,
         audit: AuditRow,
     ) -> Result<u64>;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::oauth::{
-    ClientId, ClientSecretHash, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
+    AccountId, ClientId, ClientSecretHash, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, TenantId, Timestamp,
     TokenHash,
 };
 
@@ -13,7 +13,7 @@ pub struct Account {
     /// Whose.
     pub tenant: TenantId,
     /// Stable id, never reused.
-    pub subject: Subject,
+    pub subject: AccountId,
     /// Login name, lower case.
     pub name: String,
     /// argon2id PHC string; `None` until set.
@@ -125,7 +125,7 @@ pub struct SetupLink {
     /// Whose.
     pub tenant: TenantId,
     /// For which account.
-    pub subject: Subject,
+    pub subject: AccountId,
     /// When it was made, if that is known.
     pub made_at: Option<Timestamp>,
     /// When it ends.
@@ -140,7 +140,7 @@ pub struct LoginSession {
     /// Whose.
     pub tenant: TenantId,
     /// Who.
-    pub subject: Subject,
+    pub subject: AccountId,
     /// When the password was last given.
     pub authenticated_at: Timestamp,
     /// Ends when unused until then.
@@ -240,7 +240,7 @@ pub struct Consent {
     /// Whose.
     pub tenant: TenantId,
     /// By whom.
-    pub subject: Subject,
+    pub subject: AccountId,
     /// For which client.
     pub client: ClientId,
     /// At which resource.

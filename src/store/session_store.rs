@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Advance, AuditRow, Consent, Interaction, LoginSession, PendingLimits, Result, Update};
-use crate::oauth::{ClientId, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp, TokenHash};
 
 /// Browser sessions, pending authorizations, remembered consent.
 #[async_trait]
@@ -45,7 +45,7 @@ pub trait SessionStore {
         &self,
         tenant: &TenantId,
         id: &TokenHash,
-        subject: &Subject,
+        subject: &AccountId,
         client: &ClientId,
         resource: &ResourceIndicator,
         audit: AuditRow,
@@ -54,7 +54,7 @@ pub trait SessionStore {
     async fn find_consent(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         client: &ClientId,
         resource: &ResourceIndicator,
     ) -> Result<Option<Consent>>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::oauth::{
-    AccessTokenRecord, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, ClientId, GrantId, ResourceIndicator, ScopeSet, TenantId, Timestamp, TokenHash,
 };
 
 /// A token of a tenant.
@@ -20,7 +20,7 @@ pub struct Principal {
     /// Through which client.
     client: ClientId,
     /// On behalf of whom.
-    subject: Subject,
+    subject: AccountId,
     /// The login name of whom; it decides nothing.
     user: Arc<str>,
     /// The one audience.
@@ -44,7 +44,7 @@ impl Principal {
 
     /// Returns on behalf of whom.
     #[must_use]
-    pub fn subject(&self) -> &Subject {
+    pub fn subject(&self) -> &AccountId {
         &self.subject
     }
 
@@ -162,7 +162,7 @@ impl Hasher for PrefixHasher {
 /// The principals of the tokens in memory, found by subject and by client.
 #[derive(Debug, Default)]
 pub(super) struct Principals {
-    by_subject: HashMap<(TenantId, Subject), Vec<Arc<Principal>>>,
+    by_subject: HashMap<(TenantId, AccountId), Vec<Arc<Principal>>>,
     by_client: HashMap<(TenantId, ClientId), Vec<Arc<Principal>>>,
 }
 
@@ -181,7 +181,7 @@ impl Principals {
     }
 
     /// Removes all of a subject, so that its later tokens get new values; returns the removed.
-    pub(super) fn take_subject(&mut self, tenant: &TenantId, subject: &Subject) -> Vec<Arc<Principal>> {
+    pub(super) fn take_subject(&mut self, tenant: &TenantId, subject: &AccountId) -> Vec<Arc<Principal>> {
         let taken = self.by_subject.remove(&(tenant.clone(), subject.clone())).unwrap_or_default();
         for principal in &taken {
             if let Some(of_client) = self.by_client.get_mut(&(tenant.clone(), principal.client.clone())) {

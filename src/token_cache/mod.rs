@@ -33,7 +33,7 @@ pub use entry::Principal;
 pub use follower::Follower;
 
 use crate::clock::Clock;
-use crate::oauth::{AccessTokenRecord, ClientId, GrantId, Subject, TenantId, Timestamp, TokenHash, TokenKeys};
+use crate::oauth::{AccessTokenRecord, AccountId, ClientId, GrantId, TenantId, Timestamp, TokenHash, TokenKeys};
 use crate::store::{Change, ChangePosition, Store};
 use crate::sync::{lock, read, write};
 
@@ -232,7 +232,7 @@ impl TokenCache {
     }
 
     /// Forgets all tokens of a subject.
-    pub fn forget_subject(&self, tenant: &TenantId, subject: &Subject) {
+    pub fn forget_subject(&self, tenant: &TenantId, subject: &AccountId) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         lock(&self.tombstones).subjects.insert((tenant.clone(), subject.clone()), self.clock.now());
         let theirs = lock(&self.principals).take_subject(tenant, subject);
@@ -241,7 +241,7 @@ impl TokenCache {
 
     /// Reads the tokens of a subject from the store again when they are next presented: its login name is another one. They
     /// stay good.
-    pub fn forget_name(&self, tenant: &TenantId, subject: &Subject) {
+    pub fn forget_name(&self, tenant: &TenantId, subject: &AccountId) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         let theirs = lock(&self.principals).take_subject(tenant, subject);
         self.add_revoked(|revoked| revoked.add_principals(theirs));

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::entry::Principal;
-use crate::oauth::{AccessTokenRecord, ClientId, GrantId, Lifetime, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccessTokenRecord, AccountId, ClientId, GrantId, Lifetime, TenantId, Timestamp, TokenHash};
 
 /// Entries that are still in the map and must not be honoured.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +56,7 @@ pub(super) struct Tombstones {
     pub(super) grants: HashMap<GrantId, Timestamp>,
     pub(super) tokens: HashMap<TokenHash, Timestamp>,
     pub(super) clients: HashMap<(TenantId, ClientId), Timestamp>,
-    pub(super) subjects: HashMap<(TenantId, Subject), Timestamp>,
+    pub(super) subjects: HashMap<(TenantId, AccountId), Timestamp>,
 }
 
 impl Tombstones {

@@ -15,7 +15,7 @@ use mcpgate::config::{Config, Overrides};
 use mcpgate::endpoints::Endpoints;
 use mcpgate::entropy::{Entropy, SeededEntropy};
 use mcpgate::issuer::{Administration, Caller, Issuer, NewClient};
-use mcpgate::oauth::{AuthMethod, GrantType, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
+use mcpgate::oauth::{AccountId, AuthMethod, GrantType, SessionSecret, TenantId, Timestamp, TokenKeys};
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, ClientStore, SetupLink};
@@ -253,7 +253,7 @@ impl Site {
     /// Adds an account without a password; the secret of its set-password link.
     pub(crate) async fn invite(&self, name: &str) -> String {
         let now = self.clock.now();
-        let subject = Subject::parse(&format!("user-{name}")).unwrap();
+        let subject = AccountId::parse(&format!("user-{name}")).unwrap();
         let account = Account {
             subject: subject.clone(),
             password: None,

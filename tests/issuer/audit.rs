@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use mcpgate::issuer::LoginOutcome;
-use mcpgate::oauth::{Client, GrantId, ScopeSet, Subject};
+use mcpgate::oauth::{AccountId, Client, GrantId, ScopeSet};
 use mcpgate::store::{AuditClass, AuditEvent, AuditField, AuditRow};
 
 use super::config::SALES;
@@ -173,8 +173,8 @@ async fn signed_in() -> (World, Client, Tokens) {
 }
 
 /// The subject that `World::account` gives.
-fn ada() -> Subject {
-    Subject::parse("subject-ada").unwrap()
+fn ada() -> AccountId {
+    AccountId::parse("subject-ada").unwrap()
 }
 
 impl World {

@@ -15,9 +15,9 @@ use mcpgate::issuer::{
     AuthorizeRejection, Caller, Decision, Handles, Issuer, LoginOutcome, SetupOutcome, Started, Step, TokenRejection,
 };
 use mcpgate::oauth::{
-    AuthMethod, AuthorizationCode, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
-    ErrorCode, Form, GrantId, Lifetime, RedirectUri, RefreshToken, RegistrationPolicy, ResourceIndicator, ScopeSet,
-    SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenResponse,
+    AccountId, AuthMethod, AuthorizationCode, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
+    CodeRecord, ErrorCode, Form, GrantId, Lifetime, RedirectUri, RefreshToken, RegistrationPolicy, ResourceIndicator,
+    ScopeSet, SessionSecret, TenantId, Timestamp, TokenHash, TokenKeys, TokenResponse,
 };
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
@@ -190,8 +190,8 @@ impl World {
     }
 
     /// Adds an account and sets its password through a link, as a person does.
-    pub(crate) async fn account(&self, name: &str) -> Subject {
-        let subject = Subject::parse(&format!("subject-{name}")).unwrap();
+    pub(crate) async fn account(&self, name: &str) -> AccountId {
+        let subject = AccountId::parse(&format!("subject-{name}")).unwrap();
         let account = Account {
             subject: subject.clone(),
             password: None,
@@ -210,12 +210,12 @@ impl World {
         subject
     }
 
-    pub(crate) async fn link(&self, subject: &Subject, seed: &str) -> SessionSecret {
+    pub(crate) async fn link(&self, subject: &AccountId, seed: &str) -> SessionSecret {
         self.link_at(self.now(), subject, seed).await
     }
 
     /// Makes a link as a command does, whose clock is another one than that of the issuer.
-    pub(crate) async fn link_at(&self, now: Timestamp, subject: &Subject, seed: &str) -> SessionSecret {
+    pub(crate) async fn link_at(&self, now: Timestamp, subject: &AccountId, seed: &str) -> SessionSecret {
         let link = SessionSecret::mint(Sha256::digest(format!("{seed} {}", now.as_millis())).into(), &self.keys);
         let row =
             SetupLink { hash: link.hash(), subject: subject.clone(), ..records::setup_link(seed, "anybody", now) };
@@ -343,7 +343,7 @@ impl World {
 
     /// A code for a client, of a person who has no password, as the store would have it after consent.
     pub(crate) async fn code_of_somebody(&self, client: &ClientId) -> String {
-        let subject = Subject::parse("somebody").unwrap();
+        let subject = AccountId::parse("somebody").unwrap();
         let now = self.now();
         let account = Account {
             subject: subject.clone(),

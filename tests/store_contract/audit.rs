@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{Lifetime, Subject, TenantId, Timestamp};
+use mcpgate::oauth::{AccountId, Lifetime, TenantId, Timestamp};
 use mcpgate::store::{AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, Pruned, Store};
 
 use crate::world::*;
@@ -65,7 +65,7 @@ async fn rows_are_found_by_what_they_are_about(store: Arc<dyn Store>) {
         (AuditFilter { tenant: Some(tenant()), ..all() }, vec![1, 2, 3, 4, 6]),
         (AuditFilter { subject: Some(alice.clone()), ..all() }, vec![1, 2, 3, 5]),
         (AuditFilter { subject: Some(alice), tenant: Some(other), ..all() }, vec![5]),
-        (AuditFilter { subject: Subject::parse("u-nobody"), ..all() }, vec![]),
+        (AuditFilter { subject: AccountId::parse("u-nobody"), ..all() }, vec![]),
         (AuditFilter { client: Some(client_id("app")), ..all() }, vec![4]),
         (AuditFilter { events: vec![AuditEvent::LoginFailed, AuditEvent::PageRefused], ..all() }, vec![1, 5, 6]),
         (AuditFilter { since: Some(at(4)), ..all() }, vec![4, 5, 6]),

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use mcpgate::oauth::{
-    AccessTokenRecord, Client, ClientId, ClientMetadata, ClientSecretHash, CodeRecord, DocumentAge, Grant, GrantId,
-    Lifetime, LoginNameHash, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, ClientSecretHash, CodeRecord, DocumentAge, Grant,
+    GrantId, Lifetime, LoginNameHash, ResourceIndicator, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog,
@@ -185,7 +185,7 @@ failing! {
         fn redeem_code(request: RedeemCode) -> Redemption;
         fn find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>;
         fn list_grants(
-            tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, now: Timestamp
+            tenant: &TenantId, subject: Option<&AccountId>, client: Option<&ClientId>, now: Timestamp
         ) -> Vec<Grant>;
         fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
         fn record_uses(report: UseReport) -> Recorded;
@@ -199,7 +199,7 @@ failing! {
         fn revoke_grant(tenant: &TenantId, id: GrantId, audit: AuditRow) -> Update;
         fn revoke_access_token(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
         fn revoke_grants(
-            tenant: &TenantId, subject: Option<&Subject>, client: Option<&ClientId>, audit: AuditRow
+            tenant: &TenantId, subject: Option<&AccountId>, client: Option<&ClientId>, audit: AuditRow
         ) -> u64;
     }
     SessionStore {
@@ -214,25 +214,25 @@ failing! {
             tenant: &TenantId, id: &TokenHash, advance: Advance, limits: PendingLimits, now: Timestamp
         ) -> Update;
         fn deny_interaction(
-            tenant: &TenantId, id: &TokenHash, subject: &Subject, client: &ClientId, resource: &ResourceIndicator,
+            tenant: &TenantId, id: &TokenHash, subject: &AccountId, client: &ClientId, resource: &ResourceIndicator,
             audit: AuditRow
         ) -> Update;
         fn find_consent(
-            tenant: &TenantId, subject: &Subject, client: &ClientId, resource: &ResourceIndicator
+            tenant: &TenantId, subject: &AccountId, client: &ClientId, resource: &ResourceIndicator
         ) -> Option<Consent>;
     }
     AccountStore {
         fn insert_account(account: Account, audit: AuditRow) -> Insertion;
         fn find_account_by_name(tenant: &TenantId, name: &str) -> Option<Account>;
-        fn find_account(tenant: &TenantId, subject: &Subject) -> Option<Account>;
+        fn find_account(tenant: &TenantId, subject: &AccountId) -> Option<Account>;
         fn list_accounts(tenant: &TenantId) -> Vec<Account>;
-        fn set_account_disabled(tenant: &TenantId, subject: &Subject, disabled: bool, audit: AuditRow) -> Update;
-        fn rename_account(tenant: &TenantId, subject: &Subject, name: &str, audit: AuditRow) -> Renaming;
-        fn delete_account(tenant: &TenantId, subject: &Subject, audit: AuditRow) -> Update;
-        fn former_names(tenant: &TenantId) -> Vec<(String, Subject)>;
-        fn change_password(tenant: &TenantId, subject: &Subject, change: PasswordChange, audit: AuditRow) -> Update;
-        fn set_password(tenant: &TenantId, subject: &Subject, new: NewPassword, audit: AuditRow) -> Update;
-        fn rehash_password(tenant: &TenantId, subject: &Subject, old_phc: &str, new_phc: String) -> Update;
+        fn set_account_disabled(tenant: &TenantId, subject: &AccountId, disabled: bool, audit: AuditRow) -> Update;
+        fn rename_account(tenant: &TenantId, subject: &AccountId, name: &str, audit: AuditRow) -> Renaming;
+        fn delete_account(tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Update;
+        fn former_names(tenant: &TenantId) -> Vec<(String, AccountId)>;
+        fn change_password(tenant: &TenantId, subject: &AccountId, change: PasswordChange, audit: AuditRow) -> Update;
+        fn set_password(tenant: &TenantId, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Update;
+        fn rehash_password(tenant: &TenantId, subject: &AccountId, old_phc: &str, new_phc: String) -> Update;
         fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
         fn find_setup_link(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
         fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, new: NewPassword, audit: AuditRow) -> Update;
@@ -242,12 +242,12 @@ failing! {
             tenant: &TenantId, name: &str, hash: &LoginNameHash, places: [LoginPlace; 2], now: Timestamp
         ) -> LoginHistory;
         fn record_login_failure(
-            tenant: &TenantId, hash: &LoginNameHash, subject: Option<&Subject>, now: Timestamp
+            tenant: &TenantId, hash: &LoginNameHash, subject: Option<&AccountId>, now: Timestamp
         ) -> u32;
         fn record_login_success(
-            tenant: &TenantId, subject: &Subject, hash: &LoginNameHash, places: [LoginPlace; 2], now: Timestamp
+            tenant: &TenantId, subject: &AccountId, hash: &LoginNameHash, places: [LoginPlace; 2], now: Timestamp
         ) -> ();
-        fn forget_login_places(tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> ();
+        fn forget_login_places(tenant: &TenantId, subject: &AccountId, places: Vec<LoginPlace>) -> ();
     }
     AuditStore {
         fn append_audit(audit: AuditRow) -> ();

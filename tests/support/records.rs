@@ -4,9 +4,10 @@
 
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessTokenRecord, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge, CodeRecord,
-    CodeVerifier, FirstUse, Grant, GrantId, GrantType, Lifetime, LoginNameHash, PresentedCode, PresentedRefresh,
-    RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
+    AccessTokenRecord, AccountId, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
+    CodeRecord, CodeVerifier, FirstUse, Grant, GrantId, GrantType, Lifetime, LoginNameHash, PresentedCode,
+    PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet, TenantId, Timestamp, TokenHash,
+    TokenKeys,
 };
 use mcpgate::store::{
     Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, NewAccessToken,
@@ -30,8 +31,8 @@ pub(crate) fn client_id(name: &str) -> ClientId {
     ClientId::parse(&format!("mcp_client_{name}")).unwrap()
 }
 
-pub(crate) fn subject(name: &str) -> Subject {
-    Subject::parse(&format!("u-{name}")).unwrap()
+pub(crate) fn subject(name: &str) -> AccountId {
+    AccountId::parse(&format!("u-{name}")).unwrap()
 }
 
 pub(crate) fn resource() -> ResourceIndicator {

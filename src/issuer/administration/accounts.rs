@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Administration, AdministrationError, done};
 use crate::issuer::login::password;
-use crate::oauth::{LoginNameHash, SessionSecret, Subject};
+use crate::oauth::{AccountId, LoginNameHash, SessionSecret};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, Insertion, NewPassword, Renaming, SetupLink};
 
 /// The name of the first account.
@@ -62,7 +62,8 @@ impl Administration {
         let id: String = self.entropy.random_16().iter().map(|byte| format!("{byte:02x}")).collect();
         let account = Account {
             tenant: self.tenant.clone(),
-            subject: Subject::parse(&format!("user_{id}")).ok_or_else(|| AdministrationError::BadName(name.clone()))?,
+            subject: AccountId::parse(&format!("user_{id}"))
+                .ok_or_else(|| AdministrationError::BadName(name.clone()))?,
             name,
             password_set_at: phc.is_some().then_some(now),
             password: phc,
@@ -102,7 +103,7 @@ impl Administration {
         if let Some(found) = self.store.find_account_by_name(&self.tenant, &name.to_lowercase()).await? {
             return Ok(found);
         }
-        let subject = Subject::parse(name).ok_or_else(missing)?;
+        let subject = AccountId::parse(name).ok_or_else(missing)?;
         self.store.find_account(&self.tenant, &subject).await?.ok_or_else(missing)
     }
 
@@ -165,7 +166,7 @@ impl Administration {
     ///
     /// # Errors
     /// `Store`.
-    pub async fn former_names(&self) -> Result<Vec<(String, Subject)>, AdministrationError> {
+    pub async fn former_names(&self) -> Result<Vec<(String, AccountId)>, AdministrationError> {
         Ok(self.store.former_names(&self.tenant).await?)
     }
 

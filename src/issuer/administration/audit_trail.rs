@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Administration, AdministrationError};
-use crate::oauth::{ClientId, Subject, Timestamp};
+use crate::oauth::{AccountId, ClientId, Timestamp};
 use crate::store::{AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow};
 
 /// Rows that are read at once.
@@ -50,13 +50,13 @@ impl Administration {
         })
     }
 
-    async fn subject_of(&self, user: &str) -> Result<Subject, AdministrationError> {
+    async fn subject_of(&self, user: &str) -> Result<AccountId, AdministrationError> {
         match self.account(user).await {
             Ok(account) => Ok(account.subject),
             Err(AdministrationError::NoSuchAccount(name)) => {
                 let (names, wanted) = (self.former_names().await?, name.to_lowercase());
                 let former = names.into_iter().find_map(|(known, subject)| (known == wanted).then_some(subject));
-                let subject = former.or_else(|| Subject::parse(&name).filter(|_| name.starts_with("user_")));
+                let subject = former.or_else(|| AccountId::parse(&name).filter(|_| name.starts_with("user_")));
                 subject.ok_or(AdministrationError::NoSuchAccount(name))
             }
             Err(error) => Err(error),

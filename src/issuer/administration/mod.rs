@@ -26,7 +26,7 @@ use super::login::password::HashError;
 use crate::clock::Clock;
 use crate::config::{Config, UpstreamConfig};
 use crate::entropy::Entropy;
-use crate::oauth::{ClientId, OAuthError, ScopeSet, ScopeToken, Subject, TenantId, TokenKeys};
+use crate::oauth::{AccountId, ClientId, OAuthError, ScopeSet, ScopeToken, TenantId, TokenKeys};
 use crate::store::{AuditEvent, AuditRow, Store, StoreError, Update};
 
 /// The deeds of an operator in one tenant.
@@ -170,7 +170,7 @@ impl Administration {
     }
 
     /// Begins the audit row of a deed that is about an account.
-    fn audit_of(&self, event: AuditEvent, subject: &Subject) -> AuditRow {
+    fn audit_of(&self, event: AuditEvent, subject: &AccountId) -> AuditRow {
         AuditRow { subject: Some(subject.clone()), ..self.audit(event) }
     }
 

@@ -10,7 +10,7 @@ use governor::Quota;
 
 use super::keyed_limiter::{KeyedLimiter, quota};
 use crate::clock::Clock;
-use crate::oauth::{Lifetime, Subject, Timestamp};
+use crate::oauth::{AccountId, Lifetime, Timestamp};
 use crate::store::{AuditEvent, Source};
 use crate::sync::lock;
 
@@ -44,7 +44,7 @@ pub(in crate::issuer) enum Cause {
     /// Somebody at this site.
     Site(IpAddr),
     /// The clients of this user.
-    User(Subject),
+    User(AccountId),
     /// Several.
     Several,
 }
@@ -102,7 +102,7 @@ impl Refusals {
     }
 
     /// Returns whether what a client did for a user gets its own row; if not, it is counted.
-    pub(in crate::issuer) fn admit_of(&self, event: AuditEvent, user: &Subject, now: Timestamp) -> bool {
+    pub(in crate::issuer) fn admit_of(&self, event: AuditEvent, user: &AccountId, now: Timestamp) -> bool {
         self.with(event, Cause::User(user.clone()), now, |window| window.written < ROWS_OF_USER)
     }
 
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn of_one_user_sixty_are_written_and_nothing_of_it_counts_for_others() {
         let refusals = refusals();
-        let (alice, bob) = (Subject::parse("alice").unwrap(), Subject::parse("bob").unwrap());
+        let (alice, bob) = (AccountId::parse("alice").unwrap(), AccountId::parse("bob").unwrap());
         let refreshed = AuditEvent::TokenRefreshed;
         assert_eq!((0..1000).filter(|_| refusals.admit_of(refreshed, &alice, START)).count(), 60);
         assert!(refusals.admit_of(refreshed, &bob, START) && refusals.admit(EVENT, alone(1), START));

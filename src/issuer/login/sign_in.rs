@@ -12,7 +12,7 @@ use crate::issuer::diagnosis::Why;
 use crate::issuer::limits::login_limits::{LoginAttempt, places};
 use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::{AuthorizeRejection, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
-use crate::oauth::{Lifetime, LoginNameHash, Rule, SessionSecret, Subject};
+use crate::oauth::{AccountId, Lifetime, LoginNameHash, Rule, SessionSecret};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
 use crate::telemetry::ControlEvent;
 
@@ -206,11 +206,11 @@ impl Issuer {
     }
 
     /// Records that a password was right when it was compared, and that the account has another one by now.
-    pub(in crate::issuer) async fn password_was_replaced(&self, subject: &Subject, caller: &Caller) {
+    pub(in crate::issuer) async fn password_was_replaced(&self, subject: &AccountId, caller: &Caller) {
         self.refuse_password(Some(subject.clone()), "password_replaced", caller).await;
     }
 
-    async fn refuse_password(&self, subject: Option<Subject>, reason: &'static str, caller: &Caller) {
+    async fn refuse_password(&self, subject: Option<AccountId>, reason: &'static str, caller: &Caller) {
         let row = self.audit(AuditEvent::LoginFailed, caller);
         let row = AuditRow { subject, reason: Some(reason.to_owned()), ..row };
         self.refuse(row, Why::from(Rule::WrongPassword).because(Some(reason)), caller).await;
@@ -221,7 +221,7 @@ impl Issuer {
         Compared::Throttled(held.wait)
     }
 
-    async fn refuse_for_now(&self, subject: Option<Subject>, held: Throttled, caller: &Caller) {
+    async fn refuse_for_now(&self, subject: Option<AccountId>, held: Throttled, caller: &Caller) {
         self.metrics.control(ControlEvent::LoginThrottled);
         let row = AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled, caller) };
         self.refuse(row, Why::from(Rule::LoginThrottled).by(held.key), caller).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::awaited::Awaited;
 use crate::issuer::Issuer;
 use crate::issuer::caller::Caller;
-use crate::oauth::{Client, Lifetime, ResourceIndicator, Subject, TokenHash, show};
+use crate::oauth::{AccountId, Client, Lifetime, ResourceIndicator, TokenHash, show};
 use crate::sync::lock;
 use crate::telemetry::ControlEvent;
 
@@ -26,7 +26,7 @@ impl Issuer {
         &self,
         hash: TokenHash,
         client: &Client,
-        subject: Subject,
+        subject: AccountId,
         resource: ResourceIndicator,
         caller: &Caller,
     ) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
-use crate::oauth::{ClientId, ResourceIndicator, Subject, Timestamp, TokenHash};
+use crate::oauth::{AccountId, ClientId, ResourceIndicator, Timestamp, TokenHash};
 
 /// One that was given out.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(in crate::issuer) struct Awaited {
     pub(in crate::issuer) since: Timestamp,
     pub(in crate::issuer) client: ClientId,
     pub(in crate::issuer) client_name: Option<String>,
-    pub(in crate::issuer) subject: Subject,
+    pub(in crate::issuer) subject: AccountId,
     pub(in crate::issuer) resource: ResourceIndicator,
     pub(in crate::issuer) address: Option<IpAddr>,
 }

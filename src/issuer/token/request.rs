@@ -13,8 +13,8 @@ use crate::issuer::policy::Policy;
 use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{Issuer, TokenRejection};
 use crate::oauth::{
-    AccessToken, AccessTokenRecord, AuthenticatedClient, Client, ClientCredentials, CredentialError, Form, Grant,
-    GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TokenRequest,
+    AccessToken, AccessTokenRecord, AccountId, AuthenticatedClient, Client, ClientCredentials, CredentialError, Form,
+    Grant, GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, TokenRequest,
     TokenResponse,
 };
 use crate::store::{AccountStatus, AuditEvent, AuditRow};
@@ -160,7 +160,7 @@ impl Issuer {
         &self,
         policy: &Policy,
         client: &Client,
-        subject: &Subject,
+        subject: &AccountId,
         resource: &ResourceIndicator,
         scopes: &ScopeSet,
         caller: &Caller,

@@ -4,7 +4,7 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::{Issuer, TokenRejection};
-use crate::oauth::{AccessToken, Client, Form, GrantId, OAuthError, RefreshToken, Rule, Subject, TokenHash};
+use crate::oauth::{AccessToken, AccountId, Client, Form, GrantId, OAuthError, RefreshToken, Rule, TokenHash};
 use crate::store::{AuditEvent, AuditRow, Update};
 use crate::telemetry::ControlEvent;
 
@@ -105,7 +105,7 @@ impl Issuer {
         &self,
         client: &Client,
         grant: GrantId,
-        subject: Subject,
+        subject: AccountId,
         caller: &Caller,
     ) -> Result<(), TokenRejection> {
         let row = AuditRow {

@@ -7,15 +7,15 @@ use super::super::{
     SetupLink, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
-use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, TenantId, Timestamp, TokenHash};
 
 impl State {
-    pub(super) fn account_mut(&mut self, tenant: &TenantId, subject: &Subject) -> Option<&mut Account> {
+    pub(super) fn account_mut(&mut self, tenant: &TenantId, subject: &AccountId) -> Option<&mut Account> {
         self.accounts.iter_mut().find(|a| a.tenant == *tenant && a.subject == *subject)
     }
 
     /// Sets the password and ends what the old one gave rise to.
-    fn put_password(&mut self, tenant: &TenantId, subject: &Subject, new: NewPassword) -> Update {
+    fn put_password(&mut self, tenant: &TenantId, subject: &AccountId, new: NewPassword) -> Update {
         let at = new.at;
         if !self.replace_password(tenant, subject, new) {
             return Update::NotFound;
@@ -24,7 +24,7 @@ impl State {
         Update::Done
     }
 
-    fn replace_password(&mut self, tenant: &TenantId, subject: &Subject, new: NewPassword) -> bool {
+    fn replace_password(&mut self, tenant: &TenantId, subject: &AccountId, new: NewPassword) -> bool {
         let Some(account) = self.account_mut(tenant, subject) else { return false };
         account.password = Some(new.phc);
         account.password_set_at = Some(new.at);
@@ -34,7 +34,7 @@ impl State {
     }
 
     /// Whether somebody else than `subject` has a login name, or had it once.
-    fn is_name_of_another(&self, tenant: &TenantId, name: &str, subject: &Subject) -> bool {
+    fn is_name_of_another(&self, tenant: &TenantId, name: &str, subject: &AccountId) -> bool {
         let now = self.accounts.iter().map(|a| (&a.tenant, &a.name, &a.subject));
         let before = self.former_names.iter().map(|(t, n, s)| (t, n, s));
         now.chain(before).any(|(t, n, s)| t == tenant && n == name && s != subject)
@@ -65,7 +65,7 @@ impl AccountStore for MemoryStore {
         Ok(self.read().accounts.iter().find(|a| a.tenant == *tenant && a.name == name).cloned())
     }
 
-    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>> {
+    async fn find_account(&self, tenant: &TenantId, subject: &AccountId) -> Result<Option<Account>> {
         Ok(self.read().account(tenant, subject).cloned())
     }
 
@@ -76,7 +76,7 @@ impl AccountStore for MemoryStore {
     async fn set_account_disabled(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         disabled: bool,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -94,7 +94,7 @@ impl AccountStore for MemoryStore {
     async fn rename_account(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         name: &str,
         audit: AuditRow,
     ) -> Result<Renaming> {
@@ -114,12 +114,12 @@ impl AccountStore for MemoryStore {
         Ok(Renaming::Done)
     }
 
-    async fn delete_account(&self, tenant: &TenantId, subject: &Subject, audit: AuditRow) -> Result<Update> {
+    async fn delete_account(&self, tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
         let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Update::NotFound) };
         state.end_access(tenant, subject, audit.at);
         state.reserve_name(&account);
-        let other = |t: &TenantId, s: &Subject| t != tenant || s != subject;
+        let other = |t: &TenantId, s: &AccountId| t != tenant || s != subject;
         state.accounts.retain(|a| other(&a.tenant, &a.subject));
         state.codes.retain(|c| other(&c.tenant, &c.subject));
         state.grants.retain(|g| other(&g.tenant, &g.subject));
@@ -129,7 +129,7 @@ impl AccountStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>> {
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, AccountId)>> {
         let state = self.read();
         let mut names: Vec<_> = state.former_names.iter().filter(|(t, ..)| t == tenant).collect();
         names.sort_by(|one, other| one.1.cmp(&other.1));
@@ -139,7 +139,7 @@ impl AccountStore for MemoryStore {
     async fn change_password(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         change: PasswordChange,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -166,7 +166,7 @@ impl AccountStore for MemoryStore {
     async fn set_password(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -182,7 +182,7 @@ impl AccountStore for MemoryStore {
     async fn rehash_password(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         old_phc: &str,
         new_phc: String,
     ) -> Result<Update> {

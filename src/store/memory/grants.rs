@@ -12,7 +12,7 @@ use super::super::{
 };
 use super::{MemoryStore, State};
 use crate::oauth::{
-    AccessTokenRecord, ClientId, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, ClientId, CodeRecord, FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash,
 };
 
 impl State {
@@ -183,7 +183,7 @@ impl GrantStore for MemoryStore {
     async fn list_grants(
         &self,
         tenant: &TenantId,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         client: Option<&ClientId>,
         now: Timestamp,
     ) -> Result<Vec<Grant>> {
@@ -321,7 +321,7 @@ impl GrantStore for MemoryStore {
     async fn revoke_grants(
         &self,
         tenant: &TenantId,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         client: Option<&ClientId>,
         audit: AuditRow,
     ) -> Result<u64> {

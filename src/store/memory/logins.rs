@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::super::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
 use super::super::{LoginHistory, LoginPlace, LoginStore, Result};
 use super::{MemoryStore, State};
-use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp};
+use crate::oauth::{AccountId, LoginNameHash, TenantId, Timestamp};
 
 impl State {
     fn failures(&self, tenant: &TenantId, hash: &LoginNameHash, now: Timestamp) -> u32 {
@@ -21,11 +21,11 @@ impl State {
         self.login_failures.retain(|(t, h, ..)| t != tenant || h != hash);
     }
 
-    fn last_login(&self, tenant: &TenantId, subject: &Subject, place: LoginPlace) -> Option<Timestamp> {
+    fn last_login(&self, tenant: &TenantId, subject: &AccountId, place: LoginPlace) -> Option<Timestamp> {
         self.places.iter().find(|(t, s, p, _)| t == tenant && s == subject && *p == place).map(|(.., at)| *at)
     }
 
-    fn forget_place(&mut self, tenant: &TenantId, subject: &Subject, place: LoginPlace) {
+    fn forget_place(&mut self, tenant: &TenantId, subject: &AccountId, place: LoginPlace) {
         self.places.retain(|(t, s, p, _)| t != tenant || s != subject || *p != place);
     }
 }
@@ -51,7 +51,7 @@ impl LoginStore for MemoryStore {
         &self,
         tenant: &TenantId,
         hash: &LoginNameHash,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         now: Timestamp,
     ) -> Result<u32> {
         let mut state = self.write();
@@ -68,7 +68,7 @@ impl LoginStore for MemoryStore {
     async fn record_login_success(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         hash: &LoginNameHash,
         places: [LoginPlace; 2],
         now: Timestamp,
@@ -80,7 +80,7 @@ impl LoginStore for MemoryStore {
         for place in places {
             state.forget_place(tenant, subject, place);
             state.places.push((tenant.clone(), subject.clone(), place, now));
-            let same_kind = |(t, s, p, _): &(TenantId, Subject, LoginPlace, Timestamp)| {
+            let same_kind = |(t, s, p, _): &(TenantId, AccountId, LoginPlace, Timestamp)| {
                 t == tenant && s == subject && discriminant(p) == discriminant(&place)
             };
             if state.places.iter().filter(|p| same_kind(p)).count() > PLACES_PER_ACCOUNT
@@ -92,7 +92,7 @@ impl LoginStore for MemoryStore {
         Ok(())
     }
 
-    async fn forget_login_places(&self, tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> Result<()> {
+    async fn forget_login_places(&self, tenant: &TenantId, subject: &AccountId, places: Vec<LoginPlace>) -> Result<()> {
         let mut state = self.write();
         places.into_iter().for_each(|place| state.forget_place(tenant, subject, place));
         Ok(())

@@ -13,7 +13,7 @@ use super::{
     SetupLink, StoreError, limits,
 };
 use crate::oauth::{
-    AccessTokenRecord, Client, ClientId, CodeRecord, Grant, GrantId, LoginNameHash, ResourceIndicator, Subject,
+    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, LoginNameHash, ResourceIndicator,
     TenantId, Timestamp, TokenHash,
 };
 use crate::sync::lock;
@@ -48,7 +48,7 @@ struct State {
     registered_again: HashMap<(TenantId, ClientId), Timestamp>,
     accounts: Vec<Account>,
     /// Login names that accounts had before, and whose they were.
-    former_names: Vec<(TenantId, String, Subject)>,
+    former_names: Vec<(TenantId, String, AccountId)>,
     codes: Vec<CodeRecord>,
     grants: Vec<Grant>,
     /// Each with its number, from 1.
@@ -60,7 +60,7 @@ struct State {
     sessions: Vec<LoginSession>,
     interactions: Vec<Interaction>,
     /// Whose, from where, and when last, in the order of the last logins.
-    places: Vec<(TenantId, Subject, LoginPlace, Timestamp)>,
+    places: Vec<(TenantId, AccountId, LoginPlace, Timestamp)>,
     /// Failures in a row of each login name, and when the last was.
     login_failures: Vec<(TenantId, LoginNameHash, u32, Timestamp)>,
     links: Vec<SetupLink>,
@@ -106,7 +106,7 @@ impl State {
         self.clients.iter().find(|c| c.tenant == *tenant && c.id == *id)
     }
 
-    fn account(&self, tenant: &TenantId, subject: &Subject) -> Option<&Account> {
+    fn account(&self, tenant: &TenantId, subject: &AccountId) -> Option<&Account> {
         self.accounts.iter().find(|a| a.tenant == *tenant && a.subject == *subject)
     }
 
@@ -115,13 +115,13 @@ impl State {
     }
 
     /// Whether both parties of a grant or code may act now.
-    fn parties_enabled(&self, tenant: &TenantId, client: &ClientId, subject: &Subject) -> bool {
+    fn parties_enabled(&self, tenant: &TenantId, client: &ClientId, subject: &AccountId) -> bool {
         self.client(tenant, client).is_some_and(|c| !c.disabled)
             && self.account(tenant, subject).is_some_and(|a| a.status == AccountStatus::Enabled)
     }
 
     /// Whether both parties of a new grant, code or consent are known (a foreign key, in the other stores).
-    fn parties_known(&self, tenant: &TenantId, client: &ClientId, subject: &Subject) -> Result<()> {
+    fn parties_known(&self, tenant: &TenantId, client: &ClientId, subject: &AccountId) -> Result<()> {
         match (self.client(tenant, client), self.account(tenant, subject)) {
             (Some(_), Some(_)) => Ok(()),
             (None, _) => Err(StoreError::Conflict("the client is not in the store".to_owned())),
@@ -158,7 +158,7 @@ impl State {
     fn forget_consent(
         &mut self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         client: &ClientId,
         resource: &ResourceIndicator,
     ) {
@@ -173,12 +173,12 @@ impl State {
     fn end_grants(
         &mut self,
         tenant: &TenantId,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         client: Option<&ClientId>,
         at: Timestamp,
     ) -> Ended {
         let before = self.codes.len() + self.consents.len() + self.sessions.len();
-        let concerns = |t: &TenantId, s: &Subject, c: &ClientId| {
+        let concerns = |t: &TenantId, s: &AccountId, c: &ClientId| {
             t == tenant && subject.is_none_or(|wanted| wanted == s) && client.is_none_or(|wanted| wanted == c)
         };
         self.codes.retain(|c| c.used_at.is_some() || !concerns(&c.tenant, &c.subject, &c.client));
@@ -197,7 +197,7 @@ impl State {
     }
 
     /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes.
-    fn end_access(&mut self, tenant: &TenantId, subject: &Subject, at: Timestamp) {
+    fn end_access(&mut self, tenant: &TenantId, subject: &AccountId, at: Timestamp) {
         self.links.retain(|l| l.tenant != *tenant || l.subject != *subject);
         self.end_grants(tenant, Some(subject), None, at);
     }

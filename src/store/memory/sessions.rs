@@ -11,7 +11,7 @@ use super::super::{
     SessionStore, Source, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
-use crate::oauth::{ClientId, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp, TokenHash};
 
 impl State {
     /// Removes as many pending authorizations as are too many for one more to stay within its limits.
@@ -165,7 +165,7 @@ impl SessionStore for MemoryStore {
         &self,
         tenant: &TenantId,
         id: &TokenHash,
-        subject: &Subject,
+        subject: &AccountId,
         client: &ClientId,
         resource: &ResourceIndicator,
         audit: AuditRow,
@@ -182,7 +182,7 @@ impl SessionStore for MemoryStore {
     async fn find_consent(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         client: &ClientId,
         resource: &ResourceIndicator,
     ) -> Result<Option<Consent>> {

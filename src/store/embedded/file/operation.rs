@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::oauth::Subject;
+use crate::oauth::AccountId;
 use crate::store::{AuditRow, Result, StoreError};
 
 /// What is said of an operation that panicked; where is in the log.
@@ -17,7 +17,7 @@ pub(crate) enum EndedBy {
     /// An operator.
     Operator,
     /// Anybody else, who ended access of this account, if of one.
-    Account(Option<Subject>),
+    Account(Option<AccountId>),
 }
 
 impl EndedBy {

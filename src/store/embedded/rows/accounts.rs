@@ -6,7 +6,7 @@ use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::words::{parse_disabled, status_word};
 use super::{audit, grants, logins, names, sessions};
-use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, TenantId, Timestamp, TokenHash};
 use crate::store::{
     Account, AccountStatus, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, Result, SetupLink,
     StoreError, Update,
@@ -45,12 +45,12 @@ pub(crate) fn find_by_name(db: &Connection, tenant: &TenantId, name: &str) -> Re
     Ok(row::one(db, &sql, params![tenant, name], read)?.map(|(_, account)| account))
 }
 
-pub(crate) fn find(db: &Connection, tenant: &TenantId, subject: &Subject) -> Result<Option<(i64, Account)>> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, subject: &AccountId) -> Result<Option<(i64, Account)>> {
     row::one(db, &format!("SELECT {COLUMNS} WHERE tenant = ?1 AND subject = ?2"), params![tenant, subject], read)
 }
 
 /// Returns the number of the account that a new row is about.
-pub(crate) fn number(db: &Connection, tenant: &TenantId, subject: &Subject) -> Result<i64> {
+pub(crate) fn number(db: &Connection, tenant: &TenantId, subject: &AccountId) -> Result<i64> {
     let sql = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     row::one(db, sql, params![tenant, subject], |c| c.no())?
         .ok_or_else(|| StoreError::Conflict("the account is not in the store".to_owned()))
@@ -83,7 +83,7 @@ fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Res
 pub(crate) fn put_password(
     db: &Connection,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: &AccountId,
     new: NewPassword,
     row: &AuditRow,
 ) -> Result<Update> {
@@ -105,7 +105,7 @@ fn replace_password(db: &Connection, no: i64, account: Account, new: NewPassword
 pub(crate) fn change_password(
     db: &Connection,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: &AccountId,
     change: PasswordChange,
     row: &AuditRow,
 ) -> Result<Update> {
@@ -128,7 +128,7 @@ pub(crate) fn change_password(
 }
 
 /// Removes an account; what hangs on it goes with it.
-pub(crate) fn delete(db: &Connection, tenant: &TenantId, subject: &Subject, row: &AuditRow) -> Result<Update> {
+pub(crate) fn delete(db: &Connection, tenant: &TenantId, subject: &AccountId, row: &AuditRow) -> Result<Update> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
     // First, so that each grant that stood is announced.
     end_access(db, no, &account, row.at)?;
@@ -194,7 +194,7 @@ pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Account>> {
 pub(crate) fn set_disabled(
     db: &Connection,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: &AccountId,
     disabled: bool,
     row: &AuditRow,
 ) -> Result<Update> {
@@ -217,7 +217,7 @@ pub(crate) fn set_disabled(
 pub(crate) fn rename(
     db: &Connection,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: &AccountId,
     name: String,
     row: &AuditRow,
 ) -> Result<Renaming> {
@@ -239,7 +239,7 @@ pub(crate) fn rename(
 pub(crate) fn rehash(
     db: &Connection,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: &AccountId,
     old_phc: &str,
     new_phc: String,
 ) -> Result<Update> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::retention;
 use super::row::{self, Columns, execute_once, storable};
-use crate::oauth::{ClientId, ResourceIndicator, ScopeSet, Subject, Timestamp};
+use crate::oauth::{AccountId, ClientId, ResourceIndicator, ScopeSet, Timestamp};
 use crate::store::audit_query::LOOKED_AT;
 use crate::store::change_log::CHANGES_AT_ONCE;
 use crate::store::{
@@ -57,7 +57,7 @@ fn read(c: &mut Columns<'_>) -> Result<(u64, AuditRow)> {
         tenant: c.tenant()?,
         event: c.word(AuditEvent::parse)?,
         actor: c.optional_text()?.map(str::to_owned),
-        subject: c.optional_text()?.and_then(Subject::parse),
+        subject: c.optional_text()?.and_then(AccountId::parse),
         client: c.optional_text()?.and_then(ClientId::parse),
         resource: c.optional_text()?.map(ResourceIndicator::from_stored),
         scopes: c.optional_text()?.and_then(ScopeSet::from_stored),

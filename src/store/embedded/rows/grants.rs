@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::{audit, sessions};
-use crate::oauth::{ClientId, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp};
+use crate::oauth::{AccountId, ClientId, FirstUse, Grant, GrantId, TenantId, Timestamp};
 use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, Result, StoreError};
 
@@ -67,7 +67,7 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Op
 pub(crate) fn list(
     db: &Connection,
     tenant: &TenantId,
-    subject: Option<&Subject>,
+    subject: Option<&AccountId>,
     client: Option<&ClientId>,
     now: Timestamp,
 ) -> Result<Vec<Grant>> {
@@ -174,7 +174,7 @@ pub(crate) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp
 
 /// Returns the part of a WHERE clause that selects by ?1 (tenant), ?2 (subject) and ?3 (client), of which the last two may
 /// be NULL: written so that an index serves it, whichever are given.
-const fn of_parties(subject: Option<&Subject>, client: Option<&ClientId>) -> &'static str {
+const fn of_parties(subject: Option<&AccountId>, client: Option<&ClientId>) -> &'static str {
     match (subject, client) {
         (Some(_), Some(_)) => {
             "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
@@ -191,7 +191,7 @@ const fn of_parties(subject: Option<&Subject>, client: Option<&ClientId>) -> &'s
 pub(crate) fn end_all(
     db: &Connection,
     tenant: &TenantId,
-    subject: Option<&Subject>,
+    subject: Option<&AccountId>,
     client: Option<&ClientId>,
     at: Timestamp,
 ) -> Result<Ended> {

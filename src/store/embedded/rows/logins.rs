@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::row::{self, execute, execute_once};
-use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp};
+use crate::oauth::{AccountId, LoginNameHash, TenantId, Timestamp};
 use crate::store::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
 use crate::store::{LoginPlace, Result};
 
@@ -55,7 +55,7 @@ pub(crate) fn record_failure(
     db: &Connection,
     tenant: &TenantId,
     hash: &LoginNameHash,
-    subject: Option<&Subject>,
+    subject: Option<&AccountId>,
     now: Timestamp,
 ) -> Result<u32> {
     let failures = failures(db, tenant, hash, now)?.saturating_add(1);
@@ -69,7 +69,7 @@ pub(crate) fn record_failure(
         db,
         "UPDATE account SET failed_logins = min(failed_logins + 1, 4294967295), last_failed_at = ?3
          WHERE tenant = ?1 AND subject = ?2",
-        params![tenant, subject.map_or("", Subject::as_str), now],
+        params![tenant, subject.map_or("", AccountId::as_str), now],
     )?;
     Ok(failures)
 }
@@ -78,7 +78,7 @@ pub(crate) fn record_failure(
 pub(crate) fn record_success(
     db: &Connection,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: &AccountId,
     hash: &LoginNameHash,
     places: [LoginPlace; 2],
     now: Timestamp,
@@ -94,7 +94,7 @@ pub(crate) fn record_success(
 pub(crate) fn forget_places(
     db: &Connection,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: &AccountId,
     places: &[LoginPlace],
 ) -> Result<()> {
     let sql = "DELETE FROM login_network WHERE network = ?3

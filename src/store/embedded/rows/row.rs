@@ -4,7 +4,7 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Params, Row, ToSql};
 
 use crate::oauth::{
-    ClientId, GrantId, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp, TokenHash,
+    AccountId, ClientId, GrantId, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, TenantId, Timestamp, TokenHash,
 };
 use crate::store::{Result, StoreError};
 
@@ -46,7 +46,7 @@ pub(crate) fn storable(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-stored_as_text!(ClientId, ResourceIndicator, Subject, TenantId);
+stored_as_text!(ClientId, ResourceIndicator, AccountId, TenantId);
 stored_as_bytes!(GrantId, LoginNameHash, TokenHash);
 stored_as_millis!(Lifetime, Timestamp);
 
@@ -162,8 +162,8 @@ impl<'r> Columns<'r> {
         self.word(ClientId::parse)
     }
 
-    pub(crate) fn subject(&mut self) -> Result<Subject> {
-        self.word(Subject::parse)
+    pub(crate) fn subject(&mut self) -> Result<AccountId> {
+        self.word(AccountId::parse)
     }
 
     pub(crate) fn optional_resource(&mut self) -> Result<Option<ResourceIndicator>> {

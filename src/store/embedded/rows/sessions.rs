@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use crate::oauth::{ClientId, Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, ClientId, Lifetime, ResourceIndicator, TenantId, Timestamp, TokenHash};
 use crate::store::{Consent, LoginSession, Result};
 
 const SELECT: &str = "SELECT s.hash, s.tenant, a.subject, s.authenticated_at, s.idle_until, s.idle, s.expires_at,
@@ -55,7 +55,7 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Resu
 }
 
 /// Ends all sessions of a subject, or of the tenant; how many.
-pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&Subject>) -> Result<usize> {
+pub(super) fn end_all(db: &Connection, tenant: &TenantId, subject: Option<&AccountId>) -> Result<usize> {
     match subject {
         Some(subject) => execute(
             db,
@@ -145,7 +145,7 @@ pub(super) fn put_consent(db: &Connection, consent: &Consent, client_no: i64, ac
 pub(crate) fn find_consent(
     db: &Connection,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: &AccountId,
     client: &ClientId,
     resource: &ResourceIndicator,
 ) -> Result<Option<Consent>> {
@@ -160,7 +160,7 @@ pub(crate) fn find_consent(
 pub(crate) fn forget_consent(
     db: &Connection,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: &AccountId,
     client: &ClientId,
     resource: &ResourceIndicator,
 ) -> Result<()> {

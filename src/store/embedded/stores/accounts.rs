@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use crate::oauth::{Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, TenantId, Timestamp, TokenHash};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, names};
@@ -31,7 +31,7 @@ impl AccountStore for EmbeddedStore {
         self.read(move |db| accounts::find_by_name(db, &tenant, &name)).await
     }
 
-    async fn find_account(&self, tenant: &TenantId, subject: &Subject) -> Result<Option<Account>> {
+    async fn find_account(&self, tenant: &TenantId, subject: &AccountId) -> Result<Option<Account>> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
         self.read(move |db| Ok(accounts::find(db, &tenant, &subject)?.map(|(_, account)| account))).await
     }
@@ -44,7 +44,7 @@ impl AccountStore for EmbeddedStore {
     async fn set_account_disabled(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         disabled: bool,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -57,7 +57,7 @@ impl AccountStore for EmbeddedStore {
     async fn rename_account(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         name: &str,
         audit: AuditRow,
     ) -> Result<Renaming> {
@@ -66,12 +66,12 @@ impl AccountStore for EmbeddedStore {
         self.write(move |db| accounts::rename(db, &tenant, &subject, name, &audit)).await
     }
 
-    async fn delete_account(&self, tenant: &TenantId, subject: &Subject, audit: AuditRow) -> Result<Update> {
+    async fn delete_account(&self, tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Result<Update> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
         self.write_urgently(EndedBy::of(&audit), move |db| accounts::delete(db, &tenant, &subject, &audit)).await
     }
 
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, Subject)>> {
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, AccountId)>> {
         let tenant = tenant.clone();
         self.read(move |db| names::former(db, &tenant)).await
     }
@@ -79,7 +79,7 @@ impl AccountStore for EmbeddedStore {
     async fn change_password(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         change: PasswordChange,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -91,7 +91,7 @@ impl AccountStore for EmbeddedStore {
     async fn set_password(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -103,7 +103,7 @@ impl AccountStore for EmbeddedStore {
     async fn rehash_password(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         old_phc: &str,
         new_phc: String,
     ) -> Result<Update> {

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use crate::oauth::{AccessTokenRecord, ClientId, CodeRecord, Grant, GrantId, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{
+    AccessTokenRecord, AccountId, ClientId, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
+};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, clients, codes, grants, tokens, uses};
@@ -42,7 +44,7 @@ impl GrantStore for EmbeddedStore {
     async fn list_grants(
         &self,
         tenant: &TenantId,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         client: Option<&ClientId>,
         now: Timestamp,
     ) -> Result<Vec<Grant>> {
@@ -135,7 +137,7 @@ impl GrantStore for EmbeddedStore {
     async fn revoke_grants(
         &self,
         tenant: &TenantId,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         client: Option<&ClientId>,
         audit: AuditRow,
     ) -> Result<u64> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::oauth::{LoginNameHash, Subject, TenantId, Timestamp};
+use crate::oauth::{AccountId, LoginNameHash, TenantId, Timestamp};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::rows::{accounts, logins};
 use crate::store::{LoginHistory, LoginPlace, LoginStore, Result};
@@ -33,7 +33,7 @@ impl LoginStore for EmbeddedStore {
         &self,
         tenant: &TenantId,
         hash: &LoginNameHash,
-        subject: Option<&Subject>,
+        subject: Option<&AccountId>,
         now: Timestamp,
     ) -> Result<u32> {
         let (tenant, hash, subject) = (tenant.clone(), *hash, subject.cloned());
@@ -43,7 +43,7 @@ impl LoginStore for EmbeddedStore {
     async fn record_login_success(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         hash: &LoginNameHash,
         places: [LoginPlace; 2],
         now: Timestamp,
@@ -52,7 +52,7 @@ impl LoginStore for EmbeddedStore {
         self.write(move |db| logins::record_success(db, &tenant, &subject, &hash, places, now)).await
     }
 
-    async fn forget_login_places(&self, tenant: &TenantId, subject: &Subject, places: Vec<LoginPlace>) -> Result<()> {
+    async fn forget_login_places(&self, tenant: &TenantId, subject: &AccountId, places: Vec<LoginPlace>) -> Result<()> {
         let (tenant, subject) = (tenant.clone(), subject.clone());
         self.write(move |db| logins::forget_places(db, &tenant, &subject, &places)).await
     }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::oauth::{ClientId, ResourceIndicator, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp, TokenHash};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, interactions, sessions};
@@ -92,7 +92,7 @@ impl SessionStore for EmbeddedStore {
         &self,
         tenant: &TenantId,
         id: &TokenHash,
-        subject: &Subject,
+        subject: &AccountId,
         client: &ClientId,
         resource: &ResourceIndicator,
         audit: AuditRow,
@@ -114,7 +114,7 @@ impl SessionStore for EmbeddedStore {
     async fn find_consent(
         &self,
         tenant: &TenantId,
-        subject: &Subject,
+        subject: &AccountId,
         client: &ClientId,
         resource: &ResourceIndicator,
     ) -> Result<Option<Consent>> {
