@@ -28,7 +28,8 @@ use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
-    AccessToken, AccessTokenRecord, Brand, ClientId, GrantId, Lifetime, ScopeSet, Subject, TenantId, TokenKeys,
+    AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, GrantId, Lifetime, ScopeSet, Subject, TenantId,
+    TokenKeys,
 };
 use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
@@ -105,7 +106,7 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
         tenant: TenantId::default(),
         grant: GrantId([1; 16]),
         client: ClientId::parse("mcp_client_a").unwrap(),
-        subject: Subject::parse("ada").unwrap(),
+        subject: Subject::Person(AccountId::parse("ada").unwrap()),
         user: "ada".into(),
         resource: config.upstreams[0].resource.clone(),
         scopes: config.upstreams[0].required_scopes.union(&ScopeSet::parse("use").unwrap()),

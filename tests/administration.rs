@@ -12,9 +12,11 @@ use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::entropy::SeededEntropy;
 use mcpgate::issuer::{Administration, AdministrationError, AuditQuery, FirstAccount, NewClient, PasswordRefused};
-use mcpgate::oauth::{AuthMethod, GrantType, Lifetime, SessionSecret, TenantId, Timestamp, TokenHash, TokenKeys};
+use mcpgate::oauth::{
+    AccountId, AuthMethod, GrantType, Lifetime, SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
+};
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{AuditEvent, AuditRow, Store};
+use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, Store};
 
 const PASSWORD: &str = "glazed-teapot-41";
 
@@ -141,6 +143,22 @@ async fn a_renamed_operator_is_not_given_a_second_admin() {
     world.operator.add_account("grace", Some(PASSWORD)).await.unwrap();
     assert!(matches!(world.operator.first_account(None).await.unwrap(), FirstAccount::Ready));
     assert!(world.operator.account("admin").await.is_err());
+}
+
+#[tokio::test]
+async fn a_service_account_has_no_password_and_is_nobodys_first_account() {
+    let world = World::new();
+    let id = AccountId::parse("service_1").unwrap();
+    let robot = Account { subject: Subject::Service(id), ..records::service("robot") };
+    let row = AuditRow::new(world.clock.now(), TenantId::default(), AuditEvent::AccountAdded);
+    world.store.insert_account(robot, row).await.unwrap();
+    assert!(matches!(world.operator.first_account(None).await.unwrap(), FirstAccount::Link(_)));
+    let refused = world.operator.set_password("robot", PASSWORD).await;
+    assert!(matches!(refused, Err(AdministrationError::NotAPerson(_))), "{refused:?}");
+    let refused = world.operator.password_link("robot").await;
+    assert!(matches!(refused, Err(AdministrationError::NotAPerson(_))), "{refused:?}");
+    world.operator.set_account_disabled("robot", true).await.unwrap();
+    assert_eq!(world.operator.account("service_1").await.unwrap().status, AccountStatus::Disabled);
 }
 
 #[tokio::test]

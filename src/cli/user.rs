@@ -99,7 +99,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::List { data } => {
             let data = data.open_folder()?;
-            let accounts = block_on(async { Ok(data.administration.accounts().await?) })?;
+            let mut accounts = block_on(async { Ok(data.administration.accounts().await?) })?;
+            accounts.retain(|account| account.subject.is_person());
             let columns = [("NAME", "name"), ("SUBJECT", "subject"), ("STATUS", "status")];
             let columns = [&columns[..], &[("PASSWORD", "password_set_at"), ("ADDED", "created_at")]].concat();
             data.output.list(&columns, &accounts.iter().map(account).collect::<Vec<_>>())
@@ -148,7 +149,7 @@ fn show(name: &str, data: &Data) -> Result<(), Failure> {
         let found = data.administration.account(name).await?;
         let grants = data.administration.grants(Some(name), None).await?;
         let former = data.administration.former_names().await?;
-        let former: Vec<_> = former.iter().filter(|(_, s)| *s == found.subject).map(|(name, _)| name).collect();
+        let former: Vec<_> = former.iter().filter(|(_, s)| s == found.subject.id()).map(|(name, _)| name).collect();
         let mut value = account(&found);
         let more = json!({
             "last_failed_at": found.last_failed_at.map(moment),
@@ -172,6 +173,7 @@ fn account(account: &Account) -> Value {
     json!({
         "name": account.name,
         "subject": account.subject.as_str(),
+        "kind": account.subject.kind(),
         "status": match account.status {
             AccountStatus::Enabled => "enabled",
             AccountStatus::Disabled => "disabled",

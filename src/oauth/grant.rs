@@ -1,25 +1,7 @@
-//! `Grant`: what one user consented to for one client at one resource, and the refresh family that lives on it.
+//! `Grant`: what one client may do at one resource, for a user who consented or for itself, and the refresh family that
+//! lives on it.
 
-use std::sync::Arc;
-
-use super::{ClientId, ResourceIndicator, ScopeSet, TenantId, Timestamp};
-
-/// Who consented: the account's stable id, never reused, never a name. Printable ASCII without space, 1 to 128.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountId(Arc<str>);
-
-impl AccountId {
-    /// Reads a subject.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        (!text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(text.into()))
-    }
-    /// Returns the id.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+use super::{ClientId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
 
 /// 128 random bits naming a grant, which is also the family of its refresh tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,7 +36,7 @@ pub enum FirstUse {
     Used,
 }
 
-/// What was consented to, for how long.
+/// What is allowed, for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// The grant and refresh family.
@@ -63,15 +45,15 @@ pub struct Grant {
     pub tenant: TenantId,
     /// For which client.
     pub client: ClientId,
-    /// By whom.
-    pub subject: AccountId,
+    /// On whose behalf.
+    pub subject: Subject,
     /// At which resource.
     pub resource: ResourceIndicator,
     /// With which scopes.
     pub scopes: ScopeSet,
-    /// When the user logged in.
+    /// When the user logged in; of a service, when the grant was made.
     pub authenticated_at: Timestamp,
-    /// When the code was redeemed.
+    /// When it was made: a code was redeemed, or an operator issued a token.
     pub created_at: Timestamp,
     /// The absolute end; refreshing never moves it.
     pub expires_at: Timestamp,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::authorization::repeated;
 use super::{
     AccountId, AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, FirstUse, Form, Grant, GrantId, GrantType,
-    Lifetime, OAuthError, RedirectUri, RefreshToken, ResourceIndicator, Rule, ScopeSet, TenantId, Timestamp, TokenHash,
+    Lifetime, OAuthError, RedirectUri, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp,
+    TokenHash,
 };
 
 /// An access token as stored.
@@ -21,8 +22,8 @@ pub struct AccessTokenRecord {
     /// Issued to.
     pub client: ClientId,
     /// On behalf of.
-    pub subject: AccountId,
-    /// The login name that the subject had when this was read or made; it decides nothing.
+    pub subject: Subject,
+    /// The name that its account had when this was read or made; it decides nothing.
     pub user: Arc<str>,
     /// Its one audience.
     pub resource: ResourceIndicator,

@@ -58,7 +58,7 @@ impl UserBudgets {
             // A sweep visits all of them, so as many must have been added before the next one.
             self.sweep_at.store(self.held.len().saturating_mul(2).max(SWEEP_AT), Ordering::Relaxed);
         }
-        let budget = self.held.entry((whose.tenant().clone(), whose.subject().clone())).or_insert_with(|| {
+        let budget = self.held.entry((whose.tenant().clone(), whose.subject().id().clone())).or_insert_with(|| {
             Arc::new(UserBudget { limiter: self.quota.map(RateLimiter::direct), under_way: AtomicUsize::new(0) })
         });
         Arc::clone(&budget)
@@ -100,7 +100,8 @@ pub(super) mod tests {
     use super::{SWEEP_AT, UserBudgets};
     use crate::config::{Config, Overrides, Rates};
     use crate::oauth::{
-        AccessTokenRecord, AccountId, ClientId, GrantId, ResourceIndicator, ScopeSet, TenantId, Timestamp, TokenHash,
+        AccessTokenRecord, AccountId, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
+        TokenHash,
     };
     use crate::token_cache::Principal;
     use std::sync::Arc;
@@ -126,7 +127,7 @@ pub(super) mod tests {
             tenant: TenantId::default(),
             grant: GrantId([0; 16]),
             client: ClientId::parse(client).unwrap(),
-            subject: AccountId::parse(&format!("user-{n}")).unwrap(),
+            subject: Subject::Person(AccountId::parse(&format!("user-{n}")).unwrap()),
             user: "ada".into(),
             resource: ResourceIndicator::parse("https://gw.example/mcp").unwrap(),
             scopes: ScopeSet::default(),

@@ -10,6 +10,7 @@ use super::addressed::Addressed;
 use super::budget::UserBudget;
 use super::rejection::Rejection;
 use super::route::{Route, RouteTable};
+use crate::oauth::Subject;
 use crate::token_cache::Principal;
 
 /// A principal on this worker.
@@ -18,7 +19,7 @@ pub(super) struct CachedPrincipal {
     pub(super) budget: Arc<UserBudget>,
     pub(super) has_scopes: bool,
     pub(super) subject: HeaderValue,
-    /// The login name, escaped; none where the account has gone.
+    /// The login name, escaped.
     pub(super) user: Option<HeaderValue>,
     pub(super) client: HeaderValue,
     pub(super) scopes: HeaderValue,
@@ -34,15 +35,21 @@ impl CachedPrincipal {
             budget: table.budgets.of(principal),
             has_scopes: route.required_scopes.is_subset(principal.scopes()),
             subject: value(principal.subject().as_str())?,
-            user: Some(principal.user())
-                .filter(|user| !user.is_empty())
-                .map(|user| value(&escaped(user)))
-                .transpose()?,
+            user: user_of(principal).map(|user| value(&escaped(user))).transpose()?,
             client: value(principal.client().as_str())?,
             scopes: value(&principal.scopes().to_string())?,
             tenant: value(principal.tenant().as_str())?,
             principal: Arc::clone(principal),
         })
+    }
+}
+
+/// The login name of a person; none where the account has gone. A service has none: what an upstream grants to people it
+/// must not grant to a program by mistake.
+fn user_of(principal: &Principal) -> Option<&str> {
+    match principal.subject() {
+        Subject::Person(_) => Some(principal.user()).filter(|user| !user.is_empty()),
+        Subject::Service(_) => None,
     }
 }
 

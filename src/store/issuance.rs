@@ -23,7 +23,7 @@ pub struct NewAccessToken {
     pub lifetime: Lifetime,
     /// Its scopes; `None`: all of the grant.
     pub scopes: Option<ScopeSet>,
-    /// The login name of the grant's subject.
+    /// The name of the grant's account.
     pub user: Arc<str>,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn settled(grant: Grant) -> Grant {
 /// Adds what a token is good for.
 fn of_token(row: &AuditRow, token: &AccessTokenRecord) -> AuditRow {
     AuditRow {
-        subject: Some(token.subject.clone()),
+        subject: Some(token.subject.id().clone()),
         client: Some(token.client.clone()),
         resource: Some(token.resource.clone()),
         scopes: Some(token.scopes.clone()),

@@ -31,6 +31,9 @@ fn within(what: &str, text: &str, limit: usize) -> Result<()> {
 
 pub(super) fn account(account: &Account) -> Result<()> {
     login_name(&account.name)?;
+    if account.password.is_some() && !account.subject.is_person() {
+        return Err(StoreError::Conflict("a service account has no password".to_owned()));
+    }
     account.password.as_deref().map_or(Ok(()), password_hash)
 }
 

@@ -3,20 +3,20 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::oauth::{
-    AccountId, ClientId, ClientSecretHash, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, TenantId, Timestamp,
-    TokenHash,
+    AccountId, ClientId, ClientSecretHash, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId,
+    Timestamp, TokenHash,
 };
 
-/// A person who can log in.
+/// A person who can log in, or a program that acts for itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     /// Whose.
     pub tenant: TenantId,
-    /// Stable id, never reused.
-    pub subject: AccountId,
-    /// Login name, lower case.
+    /// Its kind, and its stable id, never reused.
+    pub subject: Subject,
+    /// Login name, lower case. A service has one to be told from others by, and nobody logs in with it.
     pub name: String,
-    /// argon2id PHC string; `None` until set.
+    /// argon2id PHC string; `None` until set. A service never has one.
     pub password: Option<String>,
     /// Whether it may log in.
     pub status: AccountStatus,
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Account {
 impl Account {
     /// Returns whether a password that was set then may still begin a session.
     pub(super) fn may_sign_in_by(&self, password_set_at: Option<Timestamp>) -> bool {
-        self.status == AccountStatus::Enabled && self.password_set_at == password_set_at
+        self.subject.is_person() && self.status == AccountStatus::Enabled && self.password_set_at == password_set_at
     }
 }
 

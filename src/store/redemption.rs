@@ -7,7 +7,7 @@ use super::reuse::Ending;
 use super::{AuditEvent, AuditRow};
 use crate::oauth::{
     AccessTokenRecord, CodeRecord, CodeRefusal, CodeVerdict, FirstUse, Grant, GrantId, Lifetime, PresentedCode,
-    TenantId, Timestamp, TokenHash,
+    Subject, TenantId, Timestamp, TokenHash,
 };
 
 /// The one store call of the code grant.
@@ -97,7 +97,7 @@ impl RedeemCode {
             id: code.grant,
             tenant: code.tenant.clone(),
             client: code.client.clone(),
-            subject: code.subject.clone(),
+            subject: Subject::Person(code.subject.clone()),
             resource: code.resource.clone(),
             scopes: code.scopes.clone(),
             authenticated_at: code.authenticated_at,

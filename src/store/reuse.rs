@@ -22,7 +22,7 @@ impl Ending {
     /// Returns how the grant ends of a void access token that was presented; `None` when it has ended.
     pub(super) fn of_void_token(grant: &Grant, now: Timestamp) -> Option<Self> {
         let row = AuditRow {
-            subject: Some(grant.subject.clone()),
+            subject: Some(grant.subject.id().clone()),
             client: Some(grant.client.clone()),
             resource: Some(grant.resource.clone()),
             ..AuditRow::new(now, grant.tenant.clone(), AuditEvent::RefreshReused)

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, GrantId, ResourceIndicator, ScopeSet, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, ClientId, GrantId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
+    TokenHash,
 };
 
 /// A token of a tenant.
@@ -20,8 +21,8 @@ pub struct Principal {
     /// Through which client.
     client: ClientId,
     /// On behalf of whom.
-    subject: AccountId,
-    /// The login name of whom; it decides nothing.
+    subject: Subject,
+    /// The name of whose account; it decides nothing.
     user: Arc<str>,
     /// The one audience.
     resource: ResourceIndicator,
@@ -44,11 +45,11 @@ impl Principal {
 
     /// Returns on behalf of whom.
     #[must_use]
-    pub fn subject(&self) -> &AccountId {
+    pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Returns the login name of whom; it decides nothing.
+    /// Returns the name of whose account; it decides nothing.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
@@ -169,7 +170,7 @@ pub(super) struct Principals {
 impl Principals {
     /// Returns the one shared value that equals `wanted`.
     pub(super) fn intern(&mut self, wanted: Principal) -> Arc<Principal> {
-        let of_subject = self.by_subject.entry((wanted.tenant.clone(), wanted.subject.clone())).or_default();
+        let of_subject = self.by_subject.entry((wanted.tenant.clone(), wanted.subject.id().clone())).or_default();
         if let Some(known) = of_subject.iter().find(|p| ***p == wanted) {
             return Arc::clone(known);
         }
@@ -195,7 +196,7 @@ impl Principals {
     pub(super) fn take_client(&mut self, tenant: &TenantId, client: &ClientId) -> Vec<Arc<Principal>> {
         let taken = self.by_client.remove(&(tenant.clone(), client.clone())).unwrap_or_default();
         for principal in &taken {
-            if let Some(of_subject) = self.by_subject.get_mut(&(tenant.clone(), principal.subject.clone())) {
+            if let Some(of_subject) = self.by_subject.get_mut(&(tenant.clone(), principal.subject.id().clone())) {
                 of_subject.retain(|p| !Arc::ptr_eq(p, principal));
             }
         }

@@ -70,7 +70,7 @@ impl Tombstones {
     pub(super) fn cover_parties(&self, token: &AccessTokenRecord) -> bool {
         let after_issue = |at: Option<&Timestamp>| at.is_some_and(|at| token.issued_at <= *at);
         after_issue(self.clients.get(&(token.tenant.clone(), token.client.clone())))
-            || after_issue(self.subjects.get(&(token.tenant.clone(), token.subject.clone())))
+            || after_issue(self.subjects.get(&(token.tenant.clone(), token.subject.id().clone())))
     }
 
     pub(super) fn forget_old(&mut self, now: Timestamp) {

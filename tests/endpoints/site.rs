@@ -15,7 +15,7 @@ use mcpgate::config::{Config, Overrides};
 use mcpgate::endpoints::Endpoints;
 use mcpgate::entropy::{Entropy, SeededEntropy};
 use mcpgate::issuer::{Administration, Caller, Issuer, NewClient};
-use mcpgate::oauth::{AccountId, AuthMethod, GrantType, SessionSecret, TenantId, Timestamp, TokenKeys};
+use mcpgate::oauth::{AccountId, AuthMethod, GrantType, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, ClientStore, SetupLink};
@@ -255,7 +255,7 @@ impl Site {
         let now = self.clock.now();
         let subject = AccountId::parse(&format!("user-{name}")).unwrap();
         let account = Account {
-            subject: subject.clone(),
+            subject: Subject::Person(subject.clone()),
             password: None,
             password_set_at: None,
             created_at: now,

@@ -17,7 +17,7 @@ use mcpgate::issuer::{
 use mcpgate::oauth::{
     AccountId, AuthMethod, AuthorizationCode, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
     CodeRecord, ErrorCode, Form, GrantId, Lifetime, RedirectUri, RefreshToken, RegistrationPolicy, ResourceIndicator,
-    ScopeSet, SessionSecret, TenantId, Timestamp, TokenHash, TokenKeys, TokenResponse,
+    ScopeSet, SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenResponse,
 };
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
@@ -193,7 +193,7 @@ impl World {
     pub(crate) async fn account(&self, name: &str) -> AccountId {
         let subject = AccountId::parse(&format!("subject-{name}")).unwrap();
         let account = Account {
-            subject: subject.clone(),
+            subject: Subject::Person(subject.clone()),
             password: None,
             password_set_at: None,
             created_at: self.now(),
@@ -346,7 +346,7 @@ impl World {
         let subject = AccountId::parse("somebody").unwrap();
         let now = self.now();
         let account = Account {
-            subject: subject.clone(),
+            subject: Subject::Person(subject.clone()),
             password: None,
             password_set_at: None,
             created_at: now,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcpgate::clock::Clock;
-use mcpgate::oauth::{AccessTokenRecord, GrantId, Lifetime, TenantId, TokenHash};
+use mcpgate::oauth::{AccessTokenRecord, AccountId, GrantId, Lifetime, Subject, TenantId, TokenHash};
 use mcpgate::store::AuditEvent;
 use mcpgate::token_cache::{Load, Lookup};
 
@@ -157,7 +157,7 @@ async fn tv_24_issuance_that_is_overtaken_by_a_revocation_leaves_nothing() {
     let tenant = of_grant.record.tenant.clone();
     world.cache.forget_grant(&tenant, of_grant.record.grant);
     world.cache.forget_token(&of_token.record.hash);
-    world.cache.forget_subject(&tenant, &of_subject.record.subject);
+    world.cache.forget_subject(&tenant, of_subject.record.subject.id());
     for made in [&of_grant, &of_token, &of_subject] {
         world.cache.insert(&made.record);
         assert!(!world.is_hit(&made.record.hash));
@@ -170,11 +170,29 @@ async fn tv_24_issuance_that_is_overtaken_by_a_revocation_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_of_a_service_is_kept_and_forgotten_as_one_of_a_person() {
+    let world = World::new().await;
+    let made = |n: &str, subject: fn(AccountId) -> Subject| {
+        let mut made = world.make(MCP, "use");
+        made.record.subject = subject(AccountId::parse(n).unwrap());
+        world.cache.insert(&made.record);
+        made
+    };
+    let (service, other) = (made("robot", Subject::Service), made("ada", Subject::Person));
+    let Lookup::Hit(token, _) = world.cache.lookup(&service.record.hash, world.clock.now()) else { panic!("no hit") };
+    assert_eq!(*token.subject(), service.record.subject);
+    world.cache.forget_subject(&service.record.tenant, service.record.subject.id());
+    assert!(!world.is_hit(&service.record.hash) && world.is_hit(&other.record.hash));
+    world.cache.insert(&service.record);
+    assert!(!world.is_hit(&service.record.hash), "it was issued before that");
+}
+
+#[tokio::test]
 async fn each_way_of_forgetting_spares_the_others() {
     let world = World::new().await;
     let (a, b) = (world.token(MCP), world.make_for(MCP, "use", "bob"));
     world.cache.insert(&b.record);
-    world.cache.forget_subject(&b.record.tenant, &b.record.subject);
+    world.cache.forget_subject(&b.record.tenant, b.record.subject.id());
     assert!(world.is_hit(&a.record.hash) && !world.is_hit(&b.record.hash));
     let c = world.token(MCP);
     world.cache.forget_grant(&a.record.tenant, a.record.grant);

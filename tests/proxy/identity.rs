@@ -1,5 +1,6 @@
 //! HD-03, HD-04: who is calling is said by the gateway alone, once, and in every request that speaks for somebody.
 
+use mcpgate::oauth::{AccountId, Subject};
 use proptest::prelude::*;
 
 use super::client::Ask;
@@ -68,6 +69,24 @@ async fn a_login_name_beyond_ascii_is_escaped_and_one_of_nobody_is_not_said() {
         let ask = Ask::post(PING).bearer(&token).field("X-Mcpgate-User", "root");
         assert_eq!(world.ask(&ask).await.status, 200, "{user:?}");
         assert_eq!(world.mcp.last().field("x-mcpgate-user"), told);
+    }
+}
+
+#[tokio::test]
+async fn hd_03_a_service_is_told_by_its_account_and_never_as_a_person() {
+    let world = World::new().await;
+    for (resource, upstream) in [(MCP, &world.mcp), (API, &world.api)] {
+        let mut made = world.make(resource, "use");
+        made.record.subject = Subject::Service(AccountId::parse("service_7").unwrap());
+        // Also where the account has the name of somebody.
+        made.record.user = "ada".into();
+        world.cache.insert(&made.record);
+        let ask = if resource == MCP { Ask::post(PING) } else { Ask::new("GET", "/api/a") };
+        let reply = world.ask(&ask.bearer(&made.text).field("X-Mcpgate-User", "ada")).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let seen = upstream.last();
+        assert_eq!((seen.field("x-mcpgate-subject"), seen.field("x-mcpgate-user")), (Some("service_7"), None));
+        assert_eq!(seen.field("x-mcpgate-client"), Some(made.record.client.as_str()));
     }
 }
 

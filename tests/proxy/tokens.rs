@@ -252,7 +252,7 @@ async fn tv_14_a_disabled_client_or_account_ends_its_tokens_until_it_is_enabled(
     world.clock.advance(Lifetime::from_secs(11));
     assert_eq!(world.ask(&ask).await.status, 200);
     let audit = world.audit(AuditEvent::AccountDisabled);
-    let (tenant, subject) = (&made.record.tenant, &made.record.subject);
+    let (tenant, subject) = (&made.record.tenant, made.record.subject.id());
     world.store.inner.set_account_disabled(tenant, subject, true, audit).await.unwrap();
     world.cache.forget_subject(tenant, subject);
     assert_401t(&world.ask(&ask).await);

@@ -12,7 +12,7 @@ use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
     AccessToken, AccessTokenRecord, AccountId, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, Grant,
-    GrantId, Lifetime, ResourceIndicator, TenantId, Timestamp, TokenKeys,
+    GrantId, Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenKeys,
 };
 use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions, UpstreamState};
 use mcpgate::store::memory::MemoryStore;
@@ -158,7 +158,7 @@ impl World {
     async fn populate(&self) {
         let now = self.clock.now();
         let account = Account {
-            subject: AccountId::parse(ADA).unwrap(),
+            subject: Subject::Person(AccountId::parse(ADA).unwrap()),
             password: None,
             password_set_at: None,
             created_at: now,
@@ -189,7 +189,7 @@ impl World {
         let of_grant = Grant {
             id: GrantId(grant),
             client: client(),
-            subject: AccountId::parse(subject).unwrap(),
+            subject: Subject::Person(AccountId::parse(subject).unwrap()),
             resource: ResourceIndicator::parse(resource).unwrap(),
             scopes: records::scopes(scopes),
             ..records::grant_of("ada", self.clock.now())

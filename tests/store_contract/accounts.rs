@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{Lifetime, TenantId, Timestamp};
+use mcpgate::oauth::{Lifetime, Subject, TenantId, Timestamp};
 use mcpgate::store::{
     Account, AccountStatus, AuditEvent, Change, Insertion, PasswordChange, Renaming, SetupLink, Store, StoreError,
     Update,
@@ -44,7 +44,10 @@ async fn an_account_is_found_by_name_and_subject(store: Arc<dyn Store>) {
 async fn a_name_and_a_subject_are_taken_once_in_a_tenant(store: Arc<dyn Store>) {
     let insert = |account| store.insert_account(account, row(AuditEvent::AccountAdded, START));
     assert_eq!(insert(account("alice")).await.unwrap(), Insertion::Inserted);
-    assert_eq!(insert(Account { subject: subject("two"), ..account("alice") }).await.unwrap(), Insertion::Exists);
+    assert_eq!(
+        insert(Account { subject: Subject::Person(subject("two")), ..account("alice") }).await.unwrap(),
+        Insertion::Exists
+    );
     assert_eq!(insert(Account { name: "two".to_owned(), ..account("alice") }).await.unwrap(), Insertion::Exists);
     let elsewhere = Account { tenant: TenantId::parse("other").unwrap(), ..account("alice") };
     assert_eq!(insert(elsewhere).await.unwrap(), Insertion::Inserted);
@@ -228,7 +231,7 @@ async fn a_name_is_given_to_one_person_only(store: Arc<dyn Store>) {
     // The old name is nobody else's, whether by renaming or by adding; in another tenant it means somebody else.
     let insert = |account| store.insert_account(account, row(AuditEvent::AccountAdded, START));
     assert_eq!(rename(&store, "bob", "alice").await, Renaming::Taken);
-    let second = Account { subject: subject("second"), ..account("alice") };
+    let second = Account { subject: Subject::Person(subject("second")), ..account("alice") };
     assert_eq!(insert(second.clone()).await.unwrap(), Insertion::Exists);
     let elsewhere = TenantId::parse("other").unwrap();
     assert_eq!(insert(Account { tenant: elsewhere.clone(), ..second }).await.unwrap(), Insertion::Inserted);
@@ -267,7 +270,7 @@ async fn what_is_deleted_ends_and_its_name_stays_taken(store: Arc<dyn Store>) {
     let wished = [Change::GrantRevoked(tenant(), grant_id("g")), Change::AccountDisabled(tenant(), subject("alice"))];
     assert_eq!(changes, wished);
     assert_eq!(store.former_names(&tenant()).await.unwrap(), [("alice".to_owned(), subject("alice"))]);
-    let second = Account { subject: subject("second"), ..account("alice") };
+    let second = Account { subject: Subject::Person(subject("second")), ..account("alice") };
     let inserted = store.insert_account(second, row(AuditEvent::AccountAdded, START)).await.unwrap();
     assert_eq!(inserted, Insertion::Exists);
     assert_eq!(rename(&store, "bob", "alice").await, Renaming::Taken);

@@ -2,7 +2,7 @@
 //! a failure would be one of all of them.
 
 use mcpgate::oauth::{
-    CodeRecord, CodeRefusal, CodeVerifier, FirstUse, Grant, Lifetime, RefreshRefusal, ResourceIndicator,
+    CodeRecord, CodeRefusal, CodeVerifier, FirstUse, Grant, Lifetime, RefreshRefusal, ResourceIndicator, Subject,
 };
 use mcpgate::store::{AuditEvent, CodeEffect, FoundCode, Issued, RedeemCode, RefreshEffect, RotateRefresh};
 use proptest::prelude::*;
@@ -87,7 +87,7 @@ proptest! {
             tenant: tenant(),
             id: grant_id("g"),
             client: client_id("app"),
-            subject: subject("alice"),
+            subject: Subject::Person(subject("alice")),
             resource: resource(),
             scopes: scopes("read write"),
             authenticated_at: START,

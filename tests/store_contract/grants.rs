@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, Grant, Lifetime, TenantId, Timestamp};
+use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, Grant, Lifetime, Subject, TenantId, Timestamp};
 use mcpgate::store::{AuditEvent, Change, Store, StoreError, Update};
 
 use crate::world::*;
@@ -181,7 +181,7 @@ async fn grants_are_listed_newest_first_while_they_stand(store: Arc<dyn Store>) 
     assert!(store.list_grants(&other, None, None, START).await.unwrap().is_empty());
 }
 
-fn operators(name: &str) -> (Grant, AccessTokenRecord) {
+pub(crate) fn operators(name: &str) -> (Grant, AccessTokenRecord) {
     let grant = grant_of(name, START);
     let token = token_of(&grant, hash(name));
     (grant, token)
@@ -231,7 +231,8 @@ async fn a_grant_needs_client_and_account(store: Arc<dyn Store>) {
     let (grant, token) = operators("ops");
     for wrong in [
         Grant { client: client_id("unknown"), ..grant.clone() },
-        Grant { subject: subject("unknown"), ..grant.clone() },
+        Grant { subject: Subject::Person(subject("unknown")), ..grant.clone() },
+        Grant { subject: Subject::Service(subject("alice")), ..grant.clone() },
         Grant { tenant: TenantId::parse("other").unwrap(), ..grant },
     ] {
         let before = store.newest_audit().await.unwrap();

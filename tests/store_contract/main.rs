@@ -31,6 +31,7 @@ mod races;
 #[path = "../support/records.rs"]
 mod records;
 mod refresh;
+mod services;
 mod sessions;
 mod sweep;
 mod world;

@@ -6,8 +6,8 @@ use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
     AccessTokenRecord, AccountId, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
     CodeRecord, CodeVerifier, FirstUse, Grant, GrantId, GrantType, Lifetime, LoginNameHash, PresentedCode,
-    PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet, TenantId, Timestamp, TokenHash,
-    TokenKeys,
+    PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
+    TokenHash, TokenKeys,
 };
 use mcpgate::store::{
     Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, NewAccessToken,
@@ -89,7 +89,7 @@ pub(crate) fn client(name: &str, origin: ClientOrigin) -> Client {
 pub(crate) fn account(name: &str) -> Account {
     Account {
         tenant: tenant(),
-        subject: subject(name),
+        subject: Subject::Person(subject(name)),
         name: name.to_owned(),
         password: Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g".to_owned()),
         status: AccountStatus::Enabled,
@@ -98,6 +98,11 @@ pub(crate) fn account(name: &str) -> Account {
         created_at: START,
         password_set_at: Some(START),
     }
+}
+
+/// A program that acts for itself.
+pub(crate) fn service(name: &str) -> Account {
+    Account { subject: Subject::Service(subject(name)), password: None, password_set_at: None, ..account(name) }
 }
 
 /// The hash of a login name.
@@ -248,7 +253,7 @@ pub(crate) fn grant_of(name: &str, at: Timestamp) -> Grant {
         id: grant_id(name),
         tenant: tenant(),
         client: client_id("app"),
-        subject: subject("alice"),
+        subject: Subject::Person(subject("alice")),
         resource: resource(),
         scopes: scopes("read"),
         authenticated_at: at,

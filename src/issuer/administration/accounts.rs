@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Administration, AdministrationError, done};
 use crate::issuer::login::password;
-use crate::oauth::{AccountId, LoginNameHash, SessionSecret};
+use crate::oauth::{AccountId, LoginNameHash, SessionSecret, Subject};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, Insertion, NewPassword, Renaming, SetupLink};
 
 /// The name of the first account.
@@ -60,10 +60,11 @@ impl Administration {
         let now = self.clock.now();
         // 128 random bits: never the id of an earlier account, whatever its name was.
         let id: String = self.entropy.random_16().iter().map(|byte| format!("{byte:02x}")).collect();
+        let subject =
+            AccountId::parse(&format!("user_{id}")).ok_or_else(|| AdministrationError::BadName(name.clone()))?;
         let account = Account {
             tenant: self.tenant.clone(),
-            subject: AccountId::parse(&format!("user_{id}"))
-                .ok_or_else(|| AdministrationError::BadName(name.clone()))?,
+            subject: Subject::Person(subject),
             name,
             password_set_at: phc.is_some().then_some(now),
             password: phc,
@@ -72,7 +73,7 @@ impl Administration {
             last_failed_at: None,
             created_at: now,
         };
-        let row = self.audit_of(AuditEvent::AccountAdded, &account.subject);
+        let row = self.audit_of(AuditEvent::AccountAdded, account.subject.id());
         match self.store.insert_account(account.clone(), row).await? {
             Insertion::Inserted => {}
             Insertion::Exists | Insertion::Full | Insertion::Same => {
@@ -86,7 +87,7 @@ impl Administration {
         Ok(NewAccount { account, link })
     }
 
-    /// Lists all accounts.
+    /// Lists all accounts, of people and of services.
     ///
     /// # Errors
     /// `Store`.
@@ -107,6 +108,12 @@ impl Administration {
         self.store.find_account(&self.tenant, &subject).await?.ok_or_else(missing)
     }
 
+    /// Finds an account that may have a password.
+    async fn person(&self, name: &str) -> Result<Account, AdministrationError> {
+        let found = self.account(name).await?;
+        if found.subject.is_person() { Ok(found) } else { Err(AdministrationError::NotAPerson(found.name)) }
+    }
+
     /// Switches an account off, which ends its sessions and revokes its grants, or on again.
     ///
     /// # Errors
@@ -118,8 +125,8 @@ impl Administration {
             return Ok(());
         }
         let event = if disabled { AuditEvent::AccountDisabled } else { AuditEvent::AccountEnabled };
-        let row = self.audit_of(event, &account.subject);
-        let update = self.store.set_account_disabled(&self.tenant, &account.subject, disabled, row).await?;
+        let row = self.audit_of(event, account.subject.id());
+        let update = self.store.set_account_disabled(&self.tenant, account.subject.id(), disabled, row).await?;
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
@@ -134,8 +141,8 @@ impl Administration {
             return Ok(account);
         }
         let reason = Some(format!("{} to {new}", account.name));
-        let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountRenamed, &account.subject) };
-        match self.store.rename_account(&self.tenant, &account.subject, &new, row).await? {
+        let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountRenamed, account.subject.id()) };
+        match self.store.rename_account(&self.tenant, account.subject.id(), &new, row).await? {
             Renaming::Done => Ok(Account { name: new, ..account }),
             Renaming::NotFound => Err(AdministrationError::NoSuchAccount(account.name)),
             Renaming::Taken => Err(self.taken(new).await?),
@@ -149,8 +156,8 @@ impl Administration {
     pub async fn delete_account(&self, name: &str) -> Result<Account, AdministrationError> {
         let account = self.account(name).await?;
         let reason = Some(account.name.clone());
-        let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountDeleted, &account.subject) };
-        let update = self.store.delete_account(&self.tenant, &account.subject, row).await?;
+        let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountDeleted, account.subject.id()) };
+        let update = self.store.delete_account(&self.tenant, account.subject.id(), row).await?;
         done(update, || AdministrationError::NoSuchAccount(account.name.clone()))?;
         Ok(account)
     }
@@ -173,23 +180,23 @@ impl Administration {
     /// Sets a password, which ends the account's sessions and revokes its grants.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `Password`, `Hash`, `Store`.
+    /// `NoSuchAccount`, `NotAPerson`, `Password`, `Hash`, `Store`.
     pub async fn set_password(&self, name: &str, password: &str) -> Result<(), AdministrationError> {
-        let account = self.account(name).await?;
+        let account = self.person(name).await?;
         let phc = self.hash(&account.name, password).await?;
-        let row = self.audit_of(AuditEvent::PasswordSet, &account.subject);
+        let row = self.audit_of(AuditEvent::PasswordSet, account.subject.id());
         let hash = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
         let new = NewPassword { phc, name: hash, at: self.clock.now() };
-        let update = self.store.set_password(&self.tenant, &account.subject, new, row).await?;
+        let update = self.store.set_password(&self.tenant, account.subject.id(), new, row).await?;
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
     /// Makes a one-time link at which an account's password is set; earlier ones die.
     ///
     /// # Errors
-    /// `NoSuchAccount`, `Store`.
+    /// `NoSuchAccount`, `NotAPerson`, `Store`.
     pub async fn password_link(&self, name: &str) -> Result<String, AdministrationError> {
-        let account = self.account(name).await?;
+        let account = self.person(name).await?;
         self.make_link(&account).await
     }
 
@@ -199,7 +206,8 @@ impl Administration {
     /// # Errors
     /// `Password`, `Hash`, `Store`.
     pub async fn first_account(&self, password: Option<&str>) -> Result<FirstAccount, AdministrationError> {
-        let accounts = self.accounts().await?;
+        let mut accounts = self.accounts().await?;
+        accounts.retain(|account| account.subject.is_person());
         let without_password = accounts.iter().find(|a| a.name == FIRST && a.password.is_none());
         match (without_password, password) {
             (None, _) if !accounts.is_empty() => Ok(FirstAccount::Ready),
@@ -229,11 +237,11 @@ impl Administration {
         let link = SetupLink {
             hash: secret.hash(),
             tenant: self.tenant.clone(),
-            subject: account.subject.clone(),
+            subject: account.subject.id().clone(),
             made_at: Some(now),
             expires_at: now.plus(lifetime),
         };
-        let row = self.audit_of(AuditEvent::SetupLinkMade, &account.subject);
+        let row = self.audit_of(AuditEvent::SetupLinkMade, account.subject.id());
         self.store.insert_setup_link(link, row).await?;
         // The host is that of the configuration, never of a request.
         Ok(format!("{}/setup?link={}", self.config.public_url, secret.reveal()))

@@ -52,7 +52,7 @@ impl Administration {
 
     async fn subject_of(&self, user: &str) -> Result<AccountId, AdministrationError> {
         match self.account(user).await {
-            Ok(account) => Ok(account.subject),
+            Ok(account) => Ok(account.subject.id().clone()),
             Err(AdministrationError::NoSuchAccount(name)) => {
                 let (names, wanted) = (self.former_names().await?, name.to_lowercase());
                 let former = names.into_iter().find_map(|(known, subject)| (known == wanted).then_some(subject));

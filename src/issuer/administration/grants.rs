@@ -88,7 +88,7 @@ impl Administration {
             resource: Some(record.resource.clone()),
             scopes: Some(record.scopes.clone()),
             target: Some(grant.id.to_string()),
-            ..self.audit_of(AuditEvent::OperatorTokenIssued, &record.subject)
+            ..self.audit_of(AuditEvent::OperatorTokenIssued, record.subject.id())
         };
         self.store.insert_operator_token(grant, record.clone(), row).await?;
         Ok(OperatorToken { token, record })
@@ -100,7 +100,7 @@ impl Administration {
     /// `NoSuchAccount`, `NoSuchClient`, `Store`.
     pub async fn grants(&self, user: Option<&str>, client: Option<&str>) -> Result<Vec<Grant>, AdministrationError> {
         let (account, client) = self.parties(user, client).await?;
-        let (subject, client) = (account.as_ref().map(|a| &a.subject), client.as_ref().map(|c| &c.id));
+        let (subject, client) = (account.as_ref().map(|a| a.subject.id()), client.as_ref().map(|c| &c.id));
         Ok(self.store.list_grants(&self.tenant, subject, client, self.clock.now()).await?)
     }
 
@@ -116,7 +116,7 @@ impl Administration {
             client: Some(found.client),
             resource: Some(found.resource),
             target: Some(known.to_string()),
-            ..self.audit_of(AuditEvent::GrantRevoked, &found.subject)
+            ..self.audit_of(AuditEvent::GrantRevoked, found.subject.id())
         };
         done(self.store.revoke_grant(&self.tenant, known, row).await?, missing)
     }
@@ -127,7 +127,7 @@ impl Administration {
     /// `NoSuchAccount`, `NoSuchClient`, `Store`.
     pub async fn revoke_grants(&self, user: Option<&str>, client: Option<&str>) -> Result<u64, AdministrationError> {
         let (account, client) = self.parties(user, client).await?;
-        let (subject, client) = (account.as_ref().map(|a| &a.subject), client.as_ref().map(|c| &c.id));
+        let (subject, client) = (account.as_ref().map(|a| a.subject.id()), client.as_ref().map(|c| &c.id));
         let row =
             AuditRow { subject: subject.cloned(), client: client.cloned(), ..self.audit(AuditEvent::GrantRevoked) };
         Ok(self.store.revoke_grants(&self.tenant, subject, client, row).await?)

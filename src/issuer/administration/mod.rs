@@ -45,6 +45,9 @@ pub enum AdministrationError {
     /// No account has this name or subject.
     #[error("no account {0:?}")]
     NoSuchAccount(String),
+    /// The account of this name is a service's, and has no password.
+    #[error("{0} is a service account: it has no password")]
+    NotAPerson(String),
     /// No client has this id.
     #[error("no client {0:?}")]
     NoSuchClient(String),

@@ -46,7 +46,7 @@ impl Issuer {
     ) -> Result<bool, AuthorizeRejection> {
         let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
         let found = self.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await?;
-        let Some(found) = found.filter(|g| g.subject == session.subject) else { return Ok(false) };
+        let Some(found) = found.filter(|g| *g.subject.id() == session.subject) else { return Ok(false) };
         let row = AuditRow {
             client: Some(found.client),
             resource: Some(found.resource),

@@ -28,7 +28,7 @@ impl Issuer {
         let found = self.store.find_account(&self.tenant, &live.subject).await.or_unavailable(self, caller).await?;
         let Some(account) = found else { return Ok(PasswordChanged::SignedOut) };
         let (attempt, account) = match self.compare_password(&account.name, wish.present, caller).await? {
-            Compared::Right(attempt, account) if account.subject == live.subject => (attempt, account),
+            Compared::Right(attempt, account) if *account.subject.id() == live.subject => (attempt, account),
             // An account of another subject has got the name in this moment: theirs is not the password that was meant.
             Compared::Right(..) => {
                 self.password_was_replaced(&live.subject, caller).await;
@@ -49,16 +49,16 @@ impl Issuer {
         let old_phc = Zeroizing::new(account.password.clone().unwrap_or_default());
         let change = PasswordChange { old_phc, new, end_grants: wish.end_grants };
         let reason = wish.end_grants.then(|| "with_grants".to_owned());
-        let row = AuditRow { reason, ..self.audit_by(&account.subject, AuditEvent::PasswordChanged, caller) };
-        let changed = self.store.change_password(&self.tenant, &account.subject, change, row).await;
+        let row = AuditRow { reason, ..self.audit_by(account.subject.id(), AuditEvent::PasswordChanged, caller) };
+        let changed = self.store.change_password(&self.tenant, account.subject.id(), change, row).await;
         if changed.or_unavailable(self, caller).await? == Update::NotFound {
             // Somebody set another one in this moment.
-            self.password_was_replaced(&account.subject, caller).await;
+            self.password_was_replaced(account.subject.id(), caller).await;
             return Ok(PasswordChanged::Wrong);
         }
         self.login_limits.password_was_set(name);
         if let Some(cache) = self.cache.as_ref().filter(|_| wish.end_grants) {
-            cache.forget_subject(&self.tenant, &account.subject);
+            cache.forget_subject(&self.tenant, account.subject.id());
         }
         let account = Account { password_set_at: Some(set_at), failed_logins: 0, last_failed_at: None, ..*account };
         let Some((secret, _)) = self.begin_session(&account, Some(session), caller).await? else {

@@ -37,14 +37,14 @@ impl Issuer {
         let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
         let new = NewPassword { phc, name, at: self.clock.now() };
         let account = Account { password_set_at: Some(new.at), failed_logins: 0, last_failed_at: None, ..account };
-        let row = self.audit_by(&account.subject, AuditEvent::PasswordSet, caller);
+        let row = self.audit_by(account.subject.id(), AuditEvent::PasswordSet, caller);
         let set = self.store.redeem_setup_link(&self.tenant, &link.hash, new, row).await;
         if set.or_unavailable(self, caller).await? == Update::NotFound {
             return Ok(SetupOutcome::Gone);
         }
         self.login_limits.password_was_set(name);
         if let Some(cache) = &self.cache {
-            cache.forget_subject(&self.tenant, &account.subject);
+            cache.forget_subject(&self.tenant, account.subject.id());
         }
         let begun = self.begin_session(&account, replaces, caller).await?;
         if begun.is_some() {

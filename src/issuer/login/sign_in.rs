@@ -99,7 +99,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<LoginOutcome, AuthorizeRejection> {
         let Some((secret, session)) = self.begin_session(account, handles.session.as_deref(), caller).await? else {
-            self.password_was_replaced(&account.subject, caller).await;
+            self.password_was_replaced(account.subject.id(), caller).await;
             return Ok(LoginOutcome::Refused);
         };
         self.login_limits.succeeded(attempt);
@@ -137,7 +137,7 @@ impl Issuer {
         let session = LoginSession {
             hash: secret.hash(),
             tenant: self.tenant.clone(),
-            subject: account.subject.clone(),
+            subject: account.subject.id().clone(),
             authenticated_at: now,
             idle_until: now.plus(policy.session_idle),
             idle: policy.session_idle,
@@ -154,7 +154,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<(), AuthorizeRejection> {
         let hash = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
-        let (subject, now) = (&account.subject, self.clock.now());
+        let (subject, now) = (account.subject.id(), self.clock.now());
         let recorded = self.store.record_login_success(&self.tenant, subject, &hash, places(caller), now).await;
         Ok(recorded.or_unavailable(self, caller).await?)
     }
@@ -191,7 +191,7 @@ impl Issuer {
             Some(_) => "wrong_password",
             None => "unknown_account",
         };
-        let subject = account.map(|a| a.subject);
+        let subject = account.map(|a| a.subject.id().clone());
         // The typed name is not recorded: people type passwords there. Whether the name exists or not, the same is written
         // before the answer, so that the time does not tell (LI-04).
         let failures = self.store.record_login_failure(&self.tenant, &hash, subject.as_ref(), self.clock.now()).await;
@@ -217,7 +217,7 @@ impl Issuer {
     }
 
     async fn login_throttled(&self, account: Option<&Account>, held: Throttled, caller: &Caller) -> Compared {
-        self.refuse_for_now(account.map(|a| a.subject.clone()), held, caller).await;
+        self.refuse_for_now(account.map(|a| a.subject.id().clone()), held, caller).await;
         Compared::Throttled(held.wait)
     }
 
@@ -244,13 +244,13 @@ impl Issuer {
             Ok(Err(refused)) => refused,
             Ok(Ok(phc)) => return Ok(Ok(phc)),
             Err(NotHashed::Throttled(held)) => {
-                self.refuse_for_now(Some(account.subject.clone()), held, caller).await;
+                self.refuse_for_now(Some(account.subject.id().clone()), held, caller).await;
                 return Err(AuthorizeRejection::Throttled(held.wait));
             }
             Err(NotHashed::Fault(error)) => return Err(not_hashed(error)),
         };
         let key = matches!(refused, PasswordRefused::TooShort(_)).then_some("login.min_password");
-        let (subject, word) = (Some(account.subject.clone()), refused.word());
+        let (subject, word) = (Some(account.subject.id().clone()), refused.word());
         let row = self.audit(AuditEvent::PasswordRefused, caller);
         let row = AuditRow { subject, reason: Some(word.to_owned()), ..row };
         self.refuse(row, Why::from(Rule::PasswordPoor).because(Some(word)).by(key), caller).await;
@@ -283,7 +283,7 @@ impl Issuer {
         let (Some(old), Ok(new)) = (&account.password, self.hash(password, &account.name, policy).await) else {
             return account;
         };
-        match self.store.rehash_password(&self.tenant, &account.subject, old, new.clone()).await {
+        match self.store.rehash_password(&self.tenant, account.subject.id(), old, new.clone()).await {
             Ok(Update::Done) => return Account { password: Some(new), ..account },
             Ok(Update::NotFound) => {}
             Err(error) => tracing::warn!(%error, "a password hash could not be renewed"),

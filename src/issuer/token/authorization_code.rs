@@ -90,7 +90,7 @@ impl Issuer {
                 self.metrics.control(ControlEvent::TokenIssued);
                 let (hash, resource) = (token.hash, grant.resource.clone());
                 let response = self.respond(access, &grant, *token);
-                self.await_arrival(hash, client, grant.subject.clone(), resource, caller);
+                self.await_arrival(hash, client, grant.subject.id().clone(), resource, caller);
                 return Ok(response);
             }
             // OAuth 2.1 4.1.3: the store has revoked the grant; here its tokens leave the memory.

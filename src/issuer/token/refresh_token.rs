@@ -44,7 +44,7 @@ impl Issuer {
             return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form), caller).await);
         };
         let row = AuditRow {
-            subject: Some(grant.subject.clone()),
+            subject: Some(grant.subject.id().clone()),
             client: Some(client.id.clone()),
             target: Some(grant.id.to_string()),
             ..self.audit(refused, caller)
@@ -55,7 +55,7 @@ impl Issuer {
         }
         let policy = self.policy();
         let allowed =
-            self.still_allowed(&policy, client, &grant.subject, &grant.resource, &grant.scopes, caller).await?;
+            self.still_allowed(&policy, client, grant.subject.id(), &grant.resource, &grant.scopes, caller).await?;
         let (allowed, user) = allowed.map_or_else(|| (None, "".into()), |(scopes, user)| (Some(scopes), user));
         // All of this before the rotation: a request that is refused must not cost the client its token (RT-07, RT-08).
         let requested = presented.scopes.map(|scopes| policy.known_to(&grant, &scopes)).filter(|s| !s.is_empty());
@@ -80,9 +80,9 @@ impl Issuer {
             access: NewAccessToken { hash: access.hash(), lifetime: own.unwrap_or(tokens.access), scopes, user },
             idle: tokens.refresh_idle,
             now: self.clock.now(),
-            record_success: self.is_worth_a_row(AuditEvent::TokenRefreshed, &grant.subject),
+            record_success: self.is_worth_a_row(AuditEvent::TokenRefreshed, grant.subject.id()),
             audit: AuditRow {
-                subject: Some(grant.subject.clone()),
+                subject: Some(grant.subject.id().clone()),
                 client: Some(client.id.clone()),
                 resource: Some(grant.resource.clone()),
                 ..self.audit(AuditEvent::TokenRefreshed, caller)

@@ -48,10 +48,10 @@ impl Issuer {
             return Ok(());
         };
         if found.client != client.id {
-            return self.record_foreign(client, grant, found.subject, caller).await;
+            return self.record_foreign(client, grant, found.subject.id().clone(), caller).await;
         }
         let row = AuditRow {
-            subject: Some(found.subject),
+            subject: Some(found.subject.id().clone()),
             client: Some(found.client),
             resource: Some(found.resource),
             target: Some(grant.to_string()),
@@ -74,10 +74,10 @@ impl Issuer {
         let found = self.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(self, caller).await?;
         let Some(found) = found else { return Ok(()) };
         if found.client != client.id {
-            return self.record_foreign(client, found.grant, found.subject, caller).await;
+            return self.record_foreign(client, found.grant, found.subject.id().clone(), caller).await;
         }
         let row = AuditRow {
-            subject: Some(found.subject),
+            subject: Some(found.subject.id().clone()),
             client: Some(found.client),
             resource: Some(found.resource),
             target: Some(found.grant.to_string()),

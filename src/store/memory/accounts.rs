@@ -11,13 +11,14 @@ use crate::oauth::{AccountId, TenantId, Timestamp, TokenHash};
 
 impl State {
     pub(super) fn account_mut(&mut self, tenant: &TenantId, subject: &AccountId) -> Option<&mut Account> {
-        self.accounts.iter_mut().find(|a| a.tenant == *tenant && a.subject == *subject)
+        self.accounts.iter_mut().find(|a| a.tenant == *tenant && a.subject.id() == subject)
     }
 
     /// Sets the password and ends what the old one gave rise to.
     fn put_password(&mut self, tenant: &TenantId, subject: &AccountId, new: NewPassword) -> Update {
         let at = new.at;
-        if !self.replace_password(tenant, subject, new) {
+        let is_person = self.account(tenant, subject).is_some_and(|a| a.subject.is_person());
+        if !is_person || !self.replace_password(tenant, subject, new) {
             return Update::NotFound;
         }
         self.end_access(tenant, subject, at);
@@ -35,14 +36,14 @@ impl State {
 
     /// Whether somebody else than `subject` has a login name, or had it once.
     fn is_name_of_another(&self, tenant: &TenantId, name: &str, subject: &AccountId) -> bool {
-        let now = self.accounts.iter().map(|a| (&a.tenant, &a.name, &a.subject));
+        let now = self.accounts.iter().map(|a| (&a.tenant, &a.name, a.subject.id()));
         let before = self.former_names.iter().map(|(t, n, s)| (t, n, s));
         now.chain(before).any(|(t, n, s)| t == tenant && n == name && s != subject)
     }
 
     /// Keeps a name for whoever has it.
     fn reserve_name(&mut self, account: &Account) {
-        self.former_names.push((account.tenant.clone(), account.name.clone(), account.subject.clone()));
+        self.former_names.push((account.tenant.clone(), account.name.clone(), account.subject.id().clone()));
     }
 }
 
@@ -51,8 +52,8 @@ impl AccountStore for MemoryStore {
     async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion> {
         limits::account(&account)?;
         let mut state = self.write();
-        let is_known = state.account(&account.tenant, &account.subject).is_some();
-        if is_known || state.is_name_of_another(&account.tenant, &account.name, &account.subject) {
+        let is_known = state.account(&account.tenant, account.subject.id()).is_some();
+        if is_known || state.is_name_of_another(&account.tenant, &account.name, account.subject.id()) {
             return Ok(Insertion::Exists);
         }
         state.accounts.push(account);
@@ -120,9 +121,9 @@ impl AccountStore for MemoryStore {
         state.end_access(tenant, subject, audit.at);
         state.reserve_name(&account);
         let other = |t: &TenantId, s: &AccountId| t != tenant || s != subject;
-        state.accounts.retain(|a| other(&a.tenant, &a.subject));
+        state.accounts.retain(|a| other(&a.tenant, a.subject.id()));
         state.codes.retain(|c| other(&c.tenant, &c.subject));
-        state.grants.retain(|g| other(&g.tenant, &g.subject));
+        state.grants.retain(|g| other(&g.tenant, g.subject.id()));
         state.places.retain(|(t, s, ..)| other(t, s));
         state.announce(audit.at, Change::AccountDisabled(tenant.clone(), subject.clone()));
         state.record(audit);
@@ -196,7 +197,7 @@ impl AccountStore for MemoryStore {
 
     async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<()> {
         let mut state = self.write();
-        if state.account(&link.tenant, &link.subject).is_none() {
+        if state.account(&link.tenant, &link.subject).is_none_or(|a| !a.subject.is_person()) {
             return Err(StoreError::Conflict("the account is not in the store".to_owned()));
         }
         state.links.retain(|l| l.tenant != link.tenant || l.subject != link.subject);

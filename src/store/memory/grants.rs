@@ -12,7 +12,8 @@ use super::super::{
 };
 use super::{MemoryStore, State};
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, CodeRecord, FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, ClientId, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp,
+    TokenHash,
 };
 
 impl State {
@@ -78,7 +79,7 @@ impl State {
     fn as_it_stands(&self, token: &AccessTokenRecord) -> AccessTokenRecord {
         let grant = self.grant(&token.tenant, token.grant);
         let is_unused = grant.is_some_and(|g| g.takes_mark(token.generation, FirstUse::Used));
-        let named = self.account(&token.tenant, &token.subject);
+        let named = self.account(&token.tenant, token.subject.id());
         let user = named.map_or_else(|| Arc::clone(&token.user), |account| account.name.as_str().into());
         AccessTokenRecord { reports_use: is_unused, user, ..token.clone() }
     }
@@ -129,11 +130,12 @@ impl GrantStore for MemoryStore {
         if session.is_some_and(|hash| !state.sessions.iter().any(|s| same(s, hash))) {
             return Ok(Update::NotFound);
         }
-        if !state.parties_enabled(&code.tenant, &code.client, &code.subject) {
+        let is_person = state.account(&code.tenant, &code.subject).is_some_and(|a| a.subject.is_person());
+        if !is_person || !state.parties_enabled(&code.tenant, &code.client, &code.subject) {
             return Ok(Update::NotFound);
         }
         if let Some(consent) = &remember {
-            state.parties_known(&consent.tenant, &consent.client, &consent.subject)?;
+            state.parties_known(&consent.tenant, &consent.client, &Subject::Person(consent.subject.clone()))?;
         }
         if let Some(waiting) = state.interaction(&code.tenant, &interaction, code.issued_at) {
             waiting.step = InteractionStep::Ended;
@@ -189,7 +191,7 @@ impl GrantStore for MemoryStore {
     ) -> Result<Vec<Grant>> {
         let wanted = |g: &&Grant| {
             g.tenant == *tenant
-                && subject.is_none_or(|s| g.subject == *s)
+                && subject.is_none_or(|s| g.subject.id() == s)
                 && client.is_none_or(|c| g.client == *c)
                 && g.is_active(now)
                 && now < g.idle_until
@@ -200,7 +202,7 @@ impl GrantStore for MemoryStore {
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation> {
         let mut state = self.write();
         let Some(grant) = state.grant(&request.tenant, request.grant).cloned() else { return Ok(Rotation::Unknown) };
-        let is_enabled = state.parties_enabled(&grant.tenant, &grant.client, &grant.subject);
+        let is_enabled = state.parties_enabled(&grant.tenant, &grant.client, grant.subject.id());
         Ok(match request.decide(&grant, is_enabled) {
             RefreshEffect::Rotate(issued) => {
                 state.put_grant(&issued.grant);

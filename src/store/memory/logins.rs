@@ -41,8 +41,9 @@ impl LoginStore for MemoryStore {
         now: Timestamp,
     ) -> Result<LoginHistory> {
         let (state, name) = (self.read(), name.to_lowercase());
-        let account = state.accounts.iter().find(|a| a.tenant == *tenant && a.name == name).cloned();
-        let last = |place| account.as_ref().and_then(|a| state.last_login(tenant, &a.subject, place));
+        let account =
+            state.accounts.iter().find(|a| a.tenant == *tenant && a.name == name && a.subject.is_person()).cloned();
+        let last = |place| account.as_ref().and_then(|a| state.last_login(tenant, a.subject.id(), place));
         let last_logins = places.map(last);
         Ok(LoginHistory { failures: state.failures(tenant, hash, now), last_logins, account })
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::oauth::{
     AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, LoginNameHash, ResourceIndicator,
-    TenantId, Timestamp, TokenHash,
+    Subject, TenantId, Timestamp, TokenHash,
 };
 use crate::sync::lock;
 
@@ -107,7 +107,7 @@ impl State {
     }
 
     fn account(&self, tenant: &TenantId, subject: &AccountId) -> Option<&Account> {
-        self.accounts.iter().find(|a| a.tenant == *tenant && a.subject == *subject)
+        self.accounts.iter().find(|a| a.tenant == *tenant && a.subject.id() == subject)
     }
 
     fn grant(&self, tenant: &TenantId, id: GrantId) -> Option<&Grant> {
@@ -121,8 +121,9 @@ impl State {
     }
 
     /// Whether both parties of a new grant, code or consent are known (a foreign key, in the other stores).
-    fn parties_known(&self, tenant: &TenantId, client: &ClientId, subject: &AccountId) -> Result<()> {
-        match (self.client(tenant, client), self.account(tenant, subject)) {
+    fn parties_known(&self, tenant: &TenantId, client: &ClientId, subject: &Subject) -> Result<()> {
+        let account = self.account(tenant, subject.id()).filter(|a| a.subject == *subject);
+        match (self.client(tenant, client), account) {
             (Some(_), Some(_)) => Ok(()),
             (None, _) => Err(StoreError::Conflict("the client is not in the store".to_owned())),
             (_, None) => Err(StoreError::Conflict("the account is not in the store".to_owned())),
@@ -138,7 +139,7 @@ impl State {
     fn is_live(&self, token: &AccessTokenRecord, now: Timestamp) -> bool {
         now < token.expires_at
             && self.grant(&token.tenant, token.grant).is_some_and(|g| g.is_active(now))
-            && self.parties_enabled(&token.tenant, &token.client, &token.subject)
+            && self.parties_enabled(&token.tenant, &token.client, token.subject.id())
     }
 
     /// Marks a grant revoked and removes its tokens; whether it stood. The row stays for a while, so that reuse of
@@ -147,7 +148,7 @@ impl State {
         let stood = self.grants.iter_mut().find(|g| g.tenant == *tenant && g.id == id && g.revoked_at.is_none());
         let Some(grant) = stood else { return false };
         grant.revoked_at = Some(at);
-        let (subject, client, resource) = (grant.subject.clone(), grant.client.clone(), grant.resource.clone());
+        let (subject, client, resource) = (grant.subject.id().clone(), grant.client.clone(), grant.resource.clone());
         self.forget_consent(tenant, &subject, &client, &resource);
         self.tokens.retain(|(_, t)| t.tenant != *tenant || t.grant != id);
         self.void.retain(|t| t.tenant != *tenant || t.grant != id);
@@ -187,7 +188,7 @@ impl State {
             self.sessions.retain(|s| s.tenant != *tenant || subject.is_some_and(|wanted| s.subject != *wanted));
         }
         let ending: Vec<GrantId> =
-            self.grants.iter().filter(|g| concerns(&g.tenant, &g.subject, &g.client)).map(|g| g.id).collect();
+            self.grants.iter().filter(|g| concerns(&g.tenant, g.subject.id(), &g.client)).map(|g| g.id).collect();
         let mut ended = 0;
         for id in ending {
             ended += u64::from(self.end_grant(tenant, id, at));

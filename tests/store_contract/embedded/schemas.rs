@@ -12,14 +12,15 @@ use std::process::Command;
 use std::sync::Arc;
 
 use mcpgate::oauth::{
-    AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource,
-    LoginNameHash,
+    AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge,
+    DocumentSource, Grant, LoginNameHash, Subject,
 };
 use mcpgate::store::{AuditEvent, Interaction, LoginPlace, LoginSession, Renaming, Rotation, SetupLink, Source, Store};
 use rusqlite::Connection;
 
 use super::disk::{FAULTS, failing_disk, put_fault};
 use super::open_store;
+use crate::grants::operators;
 use crate::wait;
 use crate::world::*;
 
@@ -141,6 +142,12 @@ async fn fill(store: &Arc<dyn Store>) {
     store.record_login_failure(&tenant(), &LoginNameHash([7; 32]), None, START).await.unwrap();
     let renamed = store.rename_account(&tenant(), &subject("bob"), "robert", audit(AuditEvent::AccountRenamed)).await;
     assert!(matches!(renamed.unwrap(), Renaming::Done), "bob is renamed");
+    store.insert_account(service("robot"), audit(AuditEvent::AccountAdded)).await.unwrap();
+    let (of_robot, token) = operators("robot token");
+    let robot = Subject::Service(subject("robot"));
+    let (of_robot, token) =
+        (Grant { subject: robot.clone(), ..of_robot }, AccessTokenRecord { subject: robot, ..token });
+    store.insert_operator_token(of_robot, token, audit(AuditEvent::OperatorTokenIssued)).await.unwrap();
     store.note_time(START).await.unwrap();
 }
 

@@ -6,13 +6,13 @@ use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::words::{parse_disabled, status_word};
 use super::{audit, grants, logins, names, sessions};
-use crate::oauth::{AccountId, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, Subject, TenantId, Timestamp, TokenHash};
 use crate::store::{
     Account, AccountStatus, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, Result, SetupLink,
     StoreError, Update,
 };
 
-const COLUMNS: &str = "no, tenant, subject, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
+const COLUMNS: &str = "no, tenant, subject, kind, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
 
 const SELECT_LINK: &str = "SELECT l.hash, l.tenant, a.subject, l.made_at, l.expires_at, l.seal
     FROM setup_link l JOIN account a ON a.no = l.account_no";
@@ -50,9 +50,9 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, subject: &AccountId) -> R
 }
 
 /// Returns the number of the account that a new row is about.
-pub(crate) fn number(db: &Connection, tenant: &TenantId, subject: &AccountId) -> Result<i64> {
-    let sql = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
-    row::one(db, sql, params![tenant, subject], |c| c.no())?
+pub(crate) fn number(db: &Connection, tenant: &TenantId, subject: &Subject) -> Result<i64> {
+    let sql = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2 AND kind = ?3";
+    row::one(db, sql, params![tenant, subject.id(), subject.kind()], |c| c.no())?
         .ok_or_else(|| StoreError::Conflict("the account is not in the store".to_owned()))
 }
 
@@ -76,7 +76,7 @@ fn save(db: &Connection, no: i64, account: &Account) -> Result<()> {
 /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes (RT-14).
 fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Result<()> {
     execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
-    grants::end_all(db, &account.tenant, Some(&account.subject), None, at)?;
+    grants::end_all(db, &account.tenant, Some(account.subject.id()), None, at)?;
     Ok(())
 }
 
@@ -87,7 +87,8 @@ pub(crate) fn put_password(
     new: NewPassword,
     row: &AuditRow,
 ) -> Result<Update> {
-    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
+    let person = find(db, tenant, subject)?.filter(|(_, account)| account.subject.is_person());
+    let Some((no, account)) = person else { return Ok(Update::NotFound) };
     let at = new.at;
     let account = replace_password(db, no, account, new)?;
     end_access(db, no, &account, at)?;
@@ -141,17 +142,18 @@ pub(crate) fn delete(db: &Connection, tenant: &TenantId, subject: &AccountId, ro
 
 pub(crate) fn insert(db: &Connection, account: &Account) -> Result<Insertion> {
     let known = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
-    let is_known = row::one(db, known, params![account.tenant, account.subject], |c| c.no())?.is_some();
-    if is_known || names::is_of_another(db, &account.tenant, &account.name, &account.subject)? {
+    let is_known = row::one(db, known, params![account.tenant, account.subject.id()], |c| c.no())?.is_some();
+    if is_known || names::is_of_another(db, &account.tenant, &account.name, account.subject.id())? {
         return Ok(Insertion::Exists);
     }
     execute_once(
         db,
-        "INSERT INTO account (tenant, subject, name, password, status, failed_logins, created_at, password_set_at, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO account (tenant, subject, kind, name, password, status, failed_logins, created_at, password_set_at, seal)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             account.tenant,
-            account.subject,
+            account.subject.id(),
+            account.subject.kind(),
             account.name,
             account.password,
             status_word(is_disabled(account.status)),
@@ -168,7 +170,7 @@ fn read_link(c: &mut Columns<'_>) -> Result<SetupLink> {
     let link = SetupLink {
         hash: c.hash()?,
         tenant: c.tenant()?,
-        subject: c.subject()?,
+        subject: c.account()?,
         made_at: c.optional_moment()?,
         expires_at: c.moment()?,
     };
@@ -251,7 +253,7 @@ pub(crate) fn rehash(
 
 /// Puts a link in the place of those that its account had.
 pub(crate) fn put_link(db: &Connection, link: &SetupLink, row: &AuditRow) -> Result<()> {
-    let account_no = number(db, &link.tenant, &link.subject)?;
+    let account_no = number(db, &link.tenant, &Subject::Person(link.subject.clone()))?;
     execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [account_no])?;
     execute_once(
         db,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
 use super::{accounts, audit, clients, grants, interactions, sessions, tokens};
-use crate::oauth::{CodeChallenge, CodeRecord, RedirectUri, TenantId, TokenHash};
+use crate::oauth::{CodeChallenge, CodeRecord, RedirectUri, Subject, TenantId, TokenHash};
 use crate::store::{
     AuditRow, CodeEffect, Consent, Ending, FoundCode, InteractionStep, RedeemCode, Redemption, Result, StoreError,
     Update,
@@ -37,7 +37,7 @@ fn read(c: &mut Columns<'_>) -> Result<Found> {
         tenant: c.tenant()?,
         grant: c.grant()?,
         client: c.client()?,
-        subject: c.subject()?,
+        subject: c.account()?,
         redirect: RedirectUri::from_stored(c.text()?.to_owned()),
         redirect_was_sent: c.flag()?,
         challenge: c.optional_text()?.and_then(CodeChallenge::from_stored).filter(|_| method_is_known),
@@ -90,7 +90,8 @@ pub(crate) fn insert(
         return Ok(Update::NotFound);
     }
     let enabled = "SELECT c.no, a.no FROM client c, account a WHERE c.tenant = ?1 AND c.client_id = ?2
-        AND c.status = 'enabled' AND a.tenant = ?1 AND a.subject = ?3 AND a.status = 'enabled'";
+        AND c.status = 'enabled' AND a.tenant = ?1 AND a.subject = ?3 AND a.status = 'enabled'
+        AND a.kind = 'person'";
     let parties = params![code.tenant, code.client, code.subject];
     let Some((client_no, account_no)) = row::one(db, enabled, parties, |c| Ok((c.no()?, c.no()?)))? else {
         return Ok(Update::NotFound);
@@ -100,7 +101,7 @@ pub(crate) fn insert(
     }
     if let Some(consent) = remember {
         let client_no = clients::number(db, &consent.tenant, &consent.client)?;
-        let account_no = accounts::number(db, &consent.tenant, &consent.subject)?;
+        let account_no = accounts::number(db, &consent.tenant, &Subject::Person(consent.subject.clone()))?;
         sessions::put_consent(db, consent, client_no, account_no)?;
     }
     execute_once(

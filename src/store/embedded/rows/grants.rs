@@ -10,7 +10,7 @@ use crate::store::outcome::Ended;
 use crate::store::{Change, Ending, Result, StoreError};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
-        g.id, g.tenant, c.client_id, a.subject, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
+        g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
         g.idle_until, g.may_refresh, g.generation, g.rotated_at, g.first_use, g.retried_at, g.revoked_at, g.seal
     FROM grants g JOIN client c ON c.no = g.client_no JOIN account a ON a.no = g.account_no";
 

@@ -10,7 +10,7 @@ use crate::store::{Account, Result};
 pub(super) fn is_of_another(db: &Connection, tenant: &TenantId, name: &str, subject: &AccountId) -> Result<bool> {
     let sql = "SELECT subject FROM account WHERE tenant = ?1 AND name = ?2 AND subject <> ?3
         UNION ALL SELECT subject FROM former_name WHERE tenant = ?1 AND name = ?2 AND subject <> ?3 LIMIT 1";
-    Ok(row::one(db, sql, params![tenant, name, subject], |c| c.subject())?.is_some())
+    Ok(row::one(db, sql, params![tenant, name, subject], |c| c.account())?.is_some())
 }
 
 /// Keeps the name of an account for whoever has it.
@@ -18,7 +18,7 @@ pub(super) fn reserve(db: &Connection, account: &Account) -> Result<()> {
     execute_once(
         db,
         "INSERT OR REPLACE INTO former_name (tenant, name, subject) VALUES (?1, ?2, ?3)",
-        params![account.tenant, account.name, account.subject],
+        params![account.tenant, account.name, account.subject.id()],
     )
 }
 
@@ -30,5 +30,5 @@ pub(super) fn release(db: &Connection, tenant: &TenantId, name: &str) -> Result<
 /// Lists the names that accounts of a tenant had, with whose they were.
 pub(crate) fn former(db: &Connection, tenant: &TenantId) -> Result<Vec<(String, AccountId)>> {
     let sql = "SELECT name, subject FROM former_name WHERE tenant = ?1 ORDER BY name";
-    row::all(db, sql, [tenant], |c| Ok((c.text()?.to_owned(), c.subject()?)))
+    row::all(db, sql, [tenant], |c| Ok((c.text()?.to_owned(), c.account()?)))
 }

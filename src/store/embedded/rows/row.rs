@@ -4,7 +4,8 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Params, Row, ToSql};
 
 use crate::oauth::{
-    AccountId, ClientId, GrantId, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, TenantId, Timestamp, TokenHash,
+    AccountId, ClientId, GrantId, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
+    TokenHash,
 };
 use crate::store::{Result, StoreError};
 
@@ -162,8 +163,14 @@ impl<'r> Columns<'r> {
         self.word(ClientId::parse)
     }
 
-    pub(crate) fn subject(&mut self) -> Result<AccountId> {
+    pub(crate) fn account(&mut self) -> Result<AccountId> {
         self.word(AccountId::parse)
+    }
+
+    /// Reads two columns, `subject` and `kind` of an account.
+    pub(crate) fn subject(&mut self) -> Result<Subject> {
+        let account = self.account()?;
+        self.word(|kind| Subject::of_kind(kind, account))
     }
 
     pub(crate) fn optional_resource(&mut self) -> Result<Option<ResourceIndicator>> {

@@ -5,7 +5,8 @@
 use super::row::storable;
 use super::words::{origin_word, step_word};
 use crate::oauth::{
-    AccessTokenRecord, Client, CodeRecord, DocumentSource, FirstUse, Grant, GrantId, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, Client, CodeRecord, DocumentSource, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp,
+    TokenHash,
 };
 use crate::store::{Account, AccountStatus, Consent, Interaction, LoginSession, Result, SetupLink, Source, StoreError};
 
@@ -85,6 +86,11 @@ impl Fields {
     fn generation(self, generation: u32) -> Self {
         if generation == 0 { self } else { self.number(generation.into()) }
     }
+    /// Nothing for the kind of a person, which all were that were sealed before there were services.
+    fn subject(self, subject: &Subject) -> Self {
+        let account = self.text(subject.as_str());
+        if subject.is_person() { account } else { account.text(subject.kind()) }
+    }
     fn finish(self) -> u32 {
         self.0.finalize()
     }
@@ -117,7 +123,7 @@ impl Sealed for Account {
     fn seal(&self) -> u32 {
         Fields::of("account")
             .text(self.tenant.as_str())
-            .text(self.subject.as_str())
+            .subject(&self.subject)
             .text(&self.name)
             .optional(self.password.as_deref().map(str::as_bytes))
             .number((self.status == AccountStatus::Disabled).into())
@@ -196,7 +202,7 @@ impl Sealed for Grant {
             .bytes(&self.id.0)
             .text(self.tenant.as_str())
             .text(self.client.as_str())
-            .text(self.subject.as_str())
+            .subject(&self.subject)
             .text(self.resource.as_str())
             .text(&self.scopes.to_string())
             .at(self.authenticated_at)
@@ -242,7 +248,7 @@ impl Sealed for AccessTokenRecord {
             .text(self.tenant.as_str())
             .bytes(&self.grant.0)
             .text(self.client.as_str())
-            .text(self.subject.as_str())
+            .subject(&self.subject)
             .text(self.resource.as_str())
             .text(&self.scopes.to_string())
             .at(self.issued_at)

@@ -21,7 +21,7 @@ fn read(c: &mut Columns<'_>) -> Result<(LoginSession, bool)> {
     let session = LoginSession {
         hash: c.hash()?,
         tenant: c.tenant()?,
-        subject: c.subject()?,
+        subject: c.account()?,
         authenticated_at: c.moment()?,
         idle_until: c.moment()?,
         idle: Lifetime::from_millis(c.number()?),
@@ -37,7 +37,7 @@ fn read(c: &mut Columns<'_>) -> Result<(LoginSession, bool)> {
 fn read_consent(c: &mut Columns<'_>) -> Result<Consent> {
     let consent = Consent {
         tenant: c.tenant()?,
-        subject: c.subject()?,
+        subject: c.account()?,
         client: c.client()?,
         resource: c.resource()?,
         scopes: c.scopes()?,

@@ -10,7 +10,7 @@ use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE};
 use crate::store::{Change, Issued, Result, RotateRefresh};
 
 /// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
-const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.name, g.resource,
+const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.kind, a.name, g.resource,
         coalesce(t.scopes, g.scopes), t.generation,
         t.generation > 0 AND t.generation = g.generation AND coalesce(g.first_use, 0) = 0,
         t.issued_at, t.expires_at, t.seal

@@ -19,7 +19,7 @@ impl LoginStore for EmbeddedStore {
     ) -> Result<LoginHistory> {
         let (tenant, name, hash) = (tenant.clone(), name.to_lowercase(), *hash);
         self.read(move |db| {
-            let account = accounts::find_by_name(db, &tenant, &name)?;
+            let account = accounts::find_by_name(db, &tenant, &name)?.filter(|a| a.subject.is_person());
             let subject = account.as_ref().map_or("", |a| a.subject.as_str());
             let [first, second] = places;
             let last_logins =
