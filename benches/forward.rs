@@ -31,7 +31,7 @@ use mcpgate::oauth::{
     AccessToken, AccessTokenRecord, AccountId, Brand, ClientId, GrantId, Lifetime, ScopeSet, Subject, TenantId,
     TokenKeys,
 };
-use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions};
+use mcpgate::proxy::{Destination, Peer, Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
@@ -134,7 +134,8 @@ fn start_gateway(upstream: SocketAddr) -> (SocketAddr, String) {
                     has_good_token: false,
                 };
                 async move {
-                    Ok::<_, Infallible>(proxy.serve(&table, 0, &config, RequestBody::of(request), &mut peer).await)
+                    let to = Destination { table: &table, route: 0, config: &config };
+                    Ok::<_, Infallible>(proxy.serve(to, RequestBody::of(request), &mut peer).await)
                 }
             });
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));

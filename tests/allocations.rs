@@ -26,7 +26,7 @@ use hyper_util::rt::TokioIo;
 use mcpgate::clock::{Clock, SystemClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{AccessToken, Grant};
-use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions};
+use mcpgate::proxy::{Destination, Peer, Proxy, RouteTable, Sessions};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::telemetry::Metrics;
 use mcpgate::token_cache::TokenCache;
@@ -197,7 +197,10 @@ impl Gateway {
                 request_id: http::HeaderValue::from_static("req-1"),
                 has_good_token: false,
             };
-            async move { Ok::<_, Infallible>(proxy.serve(&table, 0, &config, RequestBody::of(request), &mut peer).await) }
+            async move {
+                let to = Destination { table: &table, route: 0, config: &config };
+                Ok::<_, Infallible>(proxy.serve(to, RequestBody::of(request), &mut peer).await)
+            }
         });
         drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
     }

@@ -89,25 +89,31 @@ fn scope(name: &str, title: &str, description: &str) -> Option<ScopeConfig> {
     Some(ScopeConfig { name, title: title.to_owned(), description: description.to_owned(), sensitive: false })
 }
 
-fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -> Option<UpstreamConfig> {
-    let report = check.report;
-    let name = upstream.name.as_ref();
-    let label = |text: &str| {
-        !text.is_empty()
-            && text.len() <= 64
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    if let Some(name) = name.filter(|n| !label(&n.value)) {
-        report.wrong(name, "this cannot be a name", "write 1 to 64 of a-z, 0-9 and -");
-    }
+fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn tenant(check: &Check<'_>, upstream: &Upstream) -> Option<TenantId> {
     let tenant = TenantId::parse(&upstream.tenant.value);
     if tenant.is_none() {
-        report.wrong(&upstream.tenant, "this cannot be a tenant", "write 1 to 64 of a-z, 0-9 and -");
+        check.report.wrong(&upstream.tenant, "this cannot be a tenant", "write 1 to 64 of a-z, 0-9 and -");
     } else if tenant != Some(TenantId::default()) {
         // Clients would read of it in the metadata, and no sign-in would ever give them a token for it.
         let fault = "nobody can sign in to another tenant than \"default\" in this version";
-        report.wrong(&upstream.tenant, fault, "remove the key");
+        check.report.wrong(&upstream.tenant, fault, "remove the key");
     }
+    tenant
+}
+
+fn one(check: &Check<'_>, origin: &str, upstream: &Upstream, scopes: &[Scope]) -> Option<UpstreamConfig> {
+    let report = check.report;
+    let name = upstream.name.as_ref();
+    if let Some(name) = name.filter(|name| !is_label(&name.value)) {
+        report.wrong(name, "this cannot be a name", "write 1 to 64 of a-z, 0-9 and -");
+    }
+    let tenant = tenant(check, upstream);
     let path = upstream.path.as_ref();
     if let Some((path, (fault, remedy))) = path.and_then(|p| Some((p, path_fault(&p.value, &[])?))) {
         report.wrong(path, fault, remedy);

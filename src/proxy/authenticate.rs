@@ -9,7 +9,6 @@ use http::{HeaderMap, Uri};
 use super::rejection::Rejection;
 use crate::network::site;
 use crate::oauth::{TenantId, Timestamp, TokenHash};
-use crate::telemetry::WorkerMetrics;
 use crate::token_cache::{Load, Lookup, Principal, TokenCache};
 
 /// A token that was good when it was looked up.
@@ -19,32 +18,46 @@ pub(super) struct Authenticated {
     pub(super) expires: Timestamp,
 }
 
-/// Checks the bearer token of a request to an upstream of this tenant, sent from `address`.
-pub(super) async fn authenticate(
-    headers: &HeaderMap,
-    uri: &Uri,
-    tenant: &TenantId,
-    cache: &Arc<TokenCache>,
-    address: IpAddr,
-    now: Timestamp,
-    metrics: &WorkerMetrics,
-) -> Result<Authenticated, Rejection> {
-    let presented = presented(headers, uri)?;
-    let hash = TokenHash::of(presented);
-    let found = cache.lookup_presented(presented, &hash, now);
-    metrics.cache(!matches!(found, Lookup::Absent));
-    let (principal, expires) = match found {
-        Lookup::Hit(principal, expires) => (principal, expires),
-        Lookup::Expired => return Err(Rejection::InvalidToken),
-        Lookup::Stale => return Err(Rejection::Unprovable),
-        // Boxed: a warm request need not carry the room of a load.
-        Lookup::Absent => match Box::pin(cache.load(tenant, presented, hash, site(address))).await {
-            Load::Active(principal, expires) => (principal, expires),
-            Load::Inactive => return Err(Rejection::InvalidToken),
-            Load::Unknown => return Err(Rejection::Unprovable),
-        },
-    };
-    Ok(Authenticated { principal, hash, expires })
+/// The bearer token that a request presents, whatever it is worth.
+pub(super) struct Bearer<'a> {
+    token: &'a [u8],
+    hash: TokenHash,
+}
+
+impl<'a> Bearer<'a> {
+    /// Reads the token from the head of a request.
+    pub(super) fn read(headers: &'a HeaderMap, uri: &Uri) -> Result<Self, Rejection> {
+        let token = presented(headers, uri)?;
+        Ok(Self { token, hash: TokenHash::of(token) })
+    }
+
+    /// Looks the token up in memory.
+    pub(super) fn look_up(&self, cache: &TokenCache, now: Timestamp) -> Lookup {
+        cache.lookup_presented(self.token, &self.hash, now)
+    }
+
+    /// Judges what was found in memory; loads the token from the store if it was absent. `tenant` is that of the upstream,
+    /// `address` that of the client.
+    pub(super) async fn authenticate(
+        self,
+        found: Lookup,
+        cache: &Arc<TokenCache>,
+        tenant: &TenantId,
+        address: IpAddr,
+    ) -> Result<Authenticated, Rejection> {
+        let (principal, expires) = match found {
+            Lookup::Hit(principal, expires) => (principal, expires),
+            Lookup::Expired => return Err(Rejection::InvalidToken),
+            Lookup::Stale => return Err(Rejection::Unprovable),
+            // Boxed: a warm request need not carry the room of a load.
+            Lookup::Absent => match Box::pin(cache.load(tenant, self.token, self.hash, site(address))).await {
+                Load::Active(principal, expires) => (principal, expires),
+                Load::Inactive => return Err(Rejection::InvalidToken),
+                Load::Unknown => return Err(Rejection::Unprovable),
+            },
+        };
+        Ok(Authenticated { principal, hash: self.hash, expires })
+    }
 }
 
 /// Returns the token that a request presents: in one Authorization field and nowhere else (OAuth 2.1 5.1).

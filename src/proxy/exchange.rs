@@ -7,7 +7,7 @@ use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
 use super::addressed::Addressed;
-use super::authenticate::authenticate;
+use super::authenticate::Bearer;
 use super::budget::UserSlot;
 use super::cached_principal::{CachedPrincipal, PrincipalCache};
 use super::fair_slots::FairSlots;
@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::mcp::ProtocolVersion;
 use crate::sync::lock;
 use crate::telemetry::WorkerMetrics;
-use crate::token_cache::TokenCache;
+use crate::token_cache::{Lookup, TokenCache};
 use crate::web::Response;
 
 /// One worker's proxy with its own upstream connections.
@@ -41,6 +41,17 @@ pub struct Proxy {
     pub(super) large_bodies: Arc<FairSlots>,
     pub(super) worker: Mutex<Option<Arc<WorkerState>>>,
     pub(super) closing: CancellationToken,
+}
+
+/// The upstream that a request is for, and the configuration in force while it is served.
+#[derive(Debug, Clone, Copy)]
+pub struct Destination<'a> {
+    /// All upstreams.
+    pub table: &'a Arc<RouteTable>,
+    /// The number of the upstream in `table`, see [`RouteTable::find`].
+    pub route: usize,
+    /// The configuration that `table` was made of.
+    pub config: &'a Arc<Config>,
 }
 
 /// What a worker keeps for one route table; made anew when configuration is loaded.
@@ -125,9 +136,10 @@ impl Proxy {
         parts: &Parts,
         peer: &Peer,
     ) -> Result<Addressed, Rejection> {
-        let now = self.clock.now();
-        let (fields, metrics) = (&parts.headers, &worker.metrics);
-        let token = authenticate(fields, &parts.uri, &route.tenant, &self.cache, peer.address, now, metrics).await?;
+        let bearer = Bearer::read(&parts.headers, &parts.uri)?;
+        let found = bearer.look_up(&self.cache, self.clock.now());
+        worker.metrics.cache(!matches!(found, Lookup::Absent));
+        let token = bearer.authenticate(found, &self.cache, &route.tenant, peer.address).await?;
         Addressed::check(token, route)
     }
 

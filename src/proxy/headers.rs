@@ -9,10 +9,9 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::cached_principal::CachedPrincipal;
+use super::exchange::Exchange;
 use super::field::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
-use super::peer::Peer;
 use super::rejection::Rejection;
-use super::route::{Route, RouteTable};
 use super::trace::Traces;
 use crate::config::UpstreamKind;
 
@@ -44,17 +43,16 @@ pub(super) struct CheckedRequest {
     pub(super) routing: bool,
 }
 
-/// Builds the head of a request to an upstream; `to` is a map whose memory can be used.
+/// Builds the head of a request to the upstream of this exchange; `to` is a map whose memory can be used.
 pub(super) fn build(
     mut to: HeaderMap,
-    route: &Route,
-    table: &RouteTable,
-    from: &HeaderMap,
+    exchange: &Exchange<'_>,
     caller: &CachedPrincipal,
-    peer: &Peer,
     checked: CheckedRequest,
     traces: &Traces,
 ) -> HeaderMap {
+    let Exchange { route, peer, .. } = *exchange;
+    let (from, table) = (&exchange.parts.headers, &exchange.worker.table);
     to.clear();
     to.reserve(USUAL_FIELDS);
     to.insert(HOST, route.origin.host_header.clone());

@@ -39,6 +39,30 @@ const PORTION: usize = 256 << 10;
 /// How long one waits until it is read.
 const SLOT_WAIT: Duration = Duration::from_secs(5);
 
+/// What a message is judged by besides its body.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub(super) route: &'a Route,
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) version: ProtocolVersion,
+    pub(super) config: &'a Config,
+}
+
+/// The slots for bodies beyond `limits.inspect_body`, and the user whose body may need one.
+#[derive(Clone, Copy)]
+pub(super) struct LargeBodies<'a> {
+    pub(super) slots: &'a Arc<FairSlots>,
+    pub(super) user: &'a Arc<UserBudget>,
+}
+
+/// How large a body may be, and how long it may take.
+#[derive(Clone, Copy)]
+struct Limit {
+    bytes: usize,
+    time: Duration,
+}
+
 /// What is to be sent, and what was read of it.
 pub(super) struct Message {
     pub(super) body: Outgoing,
@@ -54,7 +78,7 @@ pub(super) struct Message {
 /// A large body, which keeps its slot until it is sent or given up.
 struct BodyInSlot {
     body: Bytes,
-    _place: FairSlot,
+    _slot: FairSlot,
 }
 
 impl AsRef<[u8]> for BodyInSlot {
@@ -77,13 +101,8 @@ pub(super) fn check_method(kind: UpstreamKind, version: ProtocolVersion, method:
 }
 
 /// Checks what the headers say of the body (400, 413, 415), before a byte of it is read.
-pub(super) fn check_headers(
-    route: &Route,
-    method: &Method,
-    headers: &HeaderMap,
-    body: &RequestBody,
-    config: &Config,
-) -> Result<(), Rejection> {
+pub(super) fn check_headers(head: Head<'_>, body: &RequestBody) -> Result<(), Rejection> {
+    let Head { route, method, headers, config, .. } = head;
     // Two versions are two eras: which one the upstream would believe cannot be known.
     if route.kind == UpstreamKind::Mcp && headers.get_all(MCP_PROTOCOL_VERSION).iter().nth(1).is_some() {
         return Err(Rejection::HeaderMismatch(HeaderMismatch { message: "MCP-Protocol-Version occurs twice" }));
@@ -130,14 +149,11 @@ pub(super) fn essence(content_type: &[u8]) -> &[u8] {
 /// Reads and checks the message of an MCP request; anything else becomes a stream. A refusal comes with the id of the
 /// request.
 pub(super) async fn read(
-    route: &Route,
-    method: &Method,
-    headers: &HeaderMap,
-    version: ProtocolVersion,
+    head: Head<'_>,
     body: RequestBody,
-    config: &Config,
-    large: (&Arc<FairSlots>, &Arc<UserBudget>),
+    large: LargeBodies<'_>,
 ) -> Result<Message, (Rejection, Ids)> {
+    let Head { route, method, headers, version, config } = head;
     let (limit, time) = (config.limits.mcp_body, config.timeouts.mcp_body);
     if route.kind == UpstreamKind::Http || *method != Method::POST || !route.check_envelope {
         if route.kind == UpstreamKind::Mcp && route.check_envelope {
@@ -147,7 +163,7 @@ pub(super) async fn read(
         let again = KeptRequest::of_request(method, &body);
         return Ok(Message { body, ids: Ids::None, is_initialize: false, again, asked: RpcCall::default() });
     }
-    let read = read_whole(body, limit, config.limits.inspect_body, time, large).await;
+    let read = read_whole(body, Limit { bytes: limit, time }, config.limits.inspect_body, large).await;
     let bytes = read.map_err(|rejection| (rejection, Ids::None))?;
     let messages =
         look_into(&bytes, version.allows_batch()).await.map_err(|fault| (Rejection::Envelope(fault), Ids::None))?;
@@ -242,61 +258,57 @@ fn check(messages: &[Envelope<'_>], version: ProtocolVersion, headers: &HeaderMa
     Ok(())
 }
 
-/// Reads a body of at most `limit` bytes within `time`. Beyond `small`, it waits for one of a few slots.
+/// Reads a body within `limit`. Beyond `small` bytes, it waits for one of a few slots.
 async fn read_whole(
     mut body: RequestBody,
-    limit: usize,
+    limit: Limit,
     small: usize,
-    time: Duration,
-    large: (&Arc<FairSlots>, &Arc<UserBudget>),
+    large: LargeBodies<'_>,
 ) -> Result<Bytes, Rejection> {
     let mut read = BufferedBody::default();
-    let mut slot = None;
-    let enough = small.min(limit).saturating_add(1);
+    let enough = small.min(limit.bytes).saturating_add(1);
     // One look without a timer: a small body has come with its head.
-    let stop = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
-        Poll::Ready(stop @ (Stop::End | Stop::Broken(_))) => stop,
+    let (stop, slot) = match poll_fn(|cx| Poll::Ready(read.poll_read(&mut body, enough, cx))).await {
+        Poll::Ready(stop @ (Stop::End | Stop::Broken(_))) => (stop, None),
         Poll::Ready(Stop::Full) | Poll::Pending => {
-            let rest = timeout(time, read_rest(&mut read, &mut body, (limit, time), enough, large, &mut slot));
+            let rest = timeout(limit.time, read_rest(&mut read, &mut body, limit, enough, large));
             Box::pin(rest).await.map_err(|_| Rejection::SlowBody)??
         }
     };
     match stop {
         Stop::Broken(_) => Err(Rejection::BadBody("the body broke off")),
-        Stop::End | Stop::Full if read.len() > limit => Err(Rejection::TooLarge),
+        Stop::End | Stop::Full if read.len() > limit.bytes => Err(Rejection::TooLarge),
         Stop::End | Stop::Full => Ok(match slot {
-            Some(_place) => Bytes::from_owner(BodyInSlot { body: read.take(), _place }),
+            Some(slot) => Bytes::from_owner(BodyInSlot { body: read.take(), _slot: slot }),
             None => read.take(),
         }),
     }
 }
 
-/// Reads on where the first look ended.
+/// Reads on where the first look ended: up to `enough` bytes, then with the slot that it returns.
 async fn read_rest(
     read: &mut BufferedBody,
     body: &mut RequestBody,
-    (limit, time): (usize, Duration),
+    limit: Limit,
     enough: usize,
-    large: (&Arc<FairSlots>, &Arc<UserBudget>),
-    slot: &mut Option<FairSlot>,
-) -> Result<Stop<hyper::Error>, Rejection> {
+    large: LargeBodies<'_>,
+) -> Result<(Stop<hyper::Error>, Option<FairSlot>), Rejection> {
     let stop = poll_fn(|cx| read.poll_read(body, enough, cx)).await;
     if !matches!(stop, Stop::Full) {
-        return Ok(stop);
+        return Ok((stop, None));
     }
     // MC-12: a message that has not begun by now is not waited for.
     if read.is_blank() {
         return Err(Rejection::Envelope(EnvelopeError { code: -32700, message: "the body is not JSON", id: None }));
     }
-    let (slots, user) = large;
-    *slot = Some(slots.take(user, SLOT_WAIT).await?);
+    let slot = large.slots.take(large.user, SLOT_WAIT).await?;
     // DS-02: nobody keeps a slot that others wait for by sending next to nothing.
-    let mut paced = Paced::new(Pace { total: time, grace: Pace::CLIENTS_GRACE });
+    let mut paced = Paced::new(Pace { total: limit.time, grace: Pace::CLIENTS_GRACE });
     loop {
-        let enough = read.len().saturating_add(PORTION).min(limit.saturating_add(1));
+        let enough = read.len().saturating_add(PORTION).min(limit.bytes.saturating_add(1));
         let stop = poll_fn(|cx| poll_paced(read, body, enough, &mut paced, cx)).await?;
-        if !matches!(stop, Stop::Full) || read.len() > limit {
-            return Ok(stop);
+        if !matches!(stop, Stop::Full) || read.len() > limit.bytes {
+            return Ok((stop, Some(slot)));
         }
         tokio::task::yield_now().await;
     }

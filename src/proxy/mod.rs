@@ -4,14 +4,12 @@
 //! into an answer. It parses no more of a message than it must and changes none. Start at
 //! [`Proxy::serve`], then `permit.rs`, `headers.rs` and `rejection.rs`.
 
-use std::sync::Arc;
-
 use http::header::{ORIGIN, VIA};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
-use crate::config::{Config, UpstreamKind};
+use crate::config::UpstreamKind;
 use crate::mcp::ProtocolVersion;
 use crate::telemetry::Outcome;
 use crate::web::{RequestBody, Response, reply};
@@ -40,7 +38,7 @@ mod session;
 mod trace;
 mod upstream;
 
-pub use exchange::Proxy;
+pub use exchange::{Destination, Proxy};
 pub use peer::Peer;
 pub use route::RouteTable;
 pub use session::Sessions;
@@ -61,16 +59,17 @@ use upstream::pool::{ConnectionChoice, Permitted, UpstreamRequest};
 use upstream::resend::{KeptRequest, Next, Step};
 use upstream::waiting::{Unanswered, Wait};
 
+/// With what a request is sent, the first time and again.
+struct Sending<'a> {
+    pool: &'a Permitted<'a>,
+    slot: &'a FairSlot,
+    wait: Wait,
+}
+
 impl Proxy {
-    /// Answers a request to the upstream `route` of `table`. The caller has checked Host.
-    pub async fn serve(
-        &self,
-        table: &Arc<RouteTable>,
-        route: usize,
-        config: &Arc<Config>,
-        request: http::Request<RequestBody>,
-        peer: &mut Peer,
-    ) -> Response {
+    /// Answers a request to an upstream. The caller has checked Host.
+    pub async fn serve(&self, to: Destination<'_>, request: http::Request<RequestBody>, peer: &mut Peer) -> Response {
+        let Destination { table, route, config } = to;
         let Some(route) = table.routes.get(route) else { return reply::empty(StatusCode::NOT_FOUND) };
         let worker = self.worker(table);
         let (parts, body) = request.into_parts();
@@ -136,9 +135,10 @@ impl Proxy {
         worker.table.budgets.spend(&caller.budget)?;
         exchange.user_slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);
         message::check_method(route.kind, version, method)?;
-        message::check_headers(route, method, fields, &body, config)?;
-        let large = (&self.large_bodies, &caller.budget);
-        let message = message::read(route, method, fields, version, body, config, large).await;
+        let head = message::Head { route, method, headers: fields, version, config };
+        message::check_headers(head, &body)?;
+        let large = message::LargeBodies { slots: &self.large_bodies, user: &caller.budget };
+        let message = message::read(head, body, large).await;
         let message = message.map_err(|(rejection, ids)| {
             exchange.ids = ids;
             rejection
@@ -163,8 +163,8 @@ impl Proxy {
             Err(Unanswered::Late(waiting)) => (Err(Unanswered::Late(waiting)), target),
             // Boxed: rare, and of some size.
             sent => {
-                let sent = (sent, target);
-                Box::pin(self.send_again(exchange, (&pool, &slot), sent, message.again, wait)).await?
+                let sending = Sending { pool: &pool, slot: &slot, wait };
+                Box::pin(self.send_again(exchange, sending, (sent, target), message.again)).await?
             }
         };
         let (response, lease) = match sent {
@@ -181,10 +181,9 @@ impl Proxy {
 
     /// Builds the head of the request to the upstream.
     fn head(&self, exchange: &Exchange<'_>, caller: &CachedPrincipal, checked: CheckedRequest) -> HeaderMap {
-        let Exchange { worker, route, peer, ref parts, .. } = *exchange;
-        let spare = std::mem::take(&mut *worker.spare());
-        let mut head = headers::build(spare, route, &worker.table, &parts.headers, caller, peer, checked, &self.traces);
-        head.insert(VIA, headers::via(parts.version));
+        let spare = std::mem::take(&mut *exchange.worker.spare());
+        let mut head = headers::build(spare, exchange, caller, checked, &self.traces);
+        head.insert(VIA, headers::via(exchange.parts.version));
         head
     }
 
@@ -192,10 +191,9 @@ impl Proxy {
     async fn send_again(
         &self,
         exchange: &Exchange<'_>,
-        (pool, slot): (&Permitted<'_>, &FairSlot),
+        Sending { pool, slot, wait }: Sending<'_>,
         (mut sent, mut asked): (Result<LeasedResponse, Unanswered>, PathAndQuery),
         mut again: KeptRequest,
-        wait: Wait,
     ) -> Result<(Result<LeasedResponse, Unanswered>, PathAndQuery), Rejection> {
         loop {
             let Next { on, target, body, before } = match again.next(exchange.route, &asked, sent) {

@@ -21,7 +21,7 @@ use super::worker::Snapshot;
 use crate::config::Listener;
 use crate::issuer::Caller;
 use crate::oauth::show;
-use crate::proxy::Peer;
+use crate::proxy::{Destination, Peer};
 use crate::telemetry::ServerEvent;
 use crate::web::peer::{self, Origin};
 use crate::web::{Reason, RequestBody, Response as Reply, reply};
@@ -100,8 +100,8 @@ async fn answer(
     match snapshot.table.find(request.uri().path()) {
         Some(route) => {
             let mut peer = Peer { address, forwarded_for, request_id: id.clone(), has_good_token: false };
-            let (table, config) = (&snapshot.table, &snapshot.config);
-            let response = connection.worker.proxy.serve(table, route, config, request, &mut peer).await;
+            let to = Destination { table: &snapshot.table, route, config: &snapshot.config };
+            let response = connection.worker.proxy.serve(to, request, &mut peer).await;
             if peer.has_good_token {
                 connection.mark_known();
             }

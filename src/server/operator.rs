@@ -22,7 +22,7 @@ use super::reload_status::ReloadStatus;
 use super::upstreams::Upstreams;
 use super::worker::Process;
 use crate::store::Store;
-use crate::telemetry::{Exposition, Kind};
+use crate::telemetry::{Exposition, Histogram, Kind};
 use crate::web::{Response, is_cross_site, reply};
 
 /// Connections at once: a scraper, a probe, a person.
@@ -196,7 +196,7 @@ impl Operator {
         let name = "mcpgate_store_commit_duration_seconds";
         out.family(name, Kind::Histogram, "Time that transactions of the store took to become durable.");
         let sum = Duration::from_micros(stats.commit_micros).as_secs_f64();
-        out.histogram(name, &[], &BOUNDS, &stats.commit_buckets, sum);
+        out.histogram(name, &[], Histogram { bounds: &BOUNDS, counts: &stats.commit_buckets, sum });
         let help = "Write operations of the store. A transaction holds many.";
         out.single("mcpgate_store_operations_total", Kind::Counter, help, stats.operations);
         let failing = u8::from(stats.failing);

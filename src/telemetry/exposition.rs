@@ -19,6 +19,17 @@ pub struct Exposition {
     text: String,
 }
 
+/// The values of one histogram.
+#[derive(Debug, Clone, Copy)]
+pub struct Histogram<'a> {
+    /// The upper bounds of the buckets, in seconds.
+    pub bounds: &'a [f64],
+    /// Observations by bucket, and one more for those beyond the last bound. Not cumulative.
+    pub counts: &'a [u64],
+    /// The sum of all observations, in seconds.
+    pub sum: f64,
+}
+
 impl Exposition {
     /// The media type of the text.
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
@@ -61,8 +72,9 @@ impl Exposition {
         self.sample(name, &[], value);
     }
 
-    /// Adds the samples of one histogram: `counts` has one more member than `bounds` (seconds), for what is beyond.
-    pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)], bounds: &[f64], counts: &[u64], sum: f64) {
+    /// Adds the samples of one histogram.
+    pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: Histogram<'_>) {
+        let Histogram { bounds, counts, sum } = histogram;
         let mut all = 0;
         let bucket = format!("{name}_bucket");
         for (n, count) in counts.iter().enumerate() {
@@ -88,7 +100,7 @@ impl Exposition {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exposition, Kind};
+    use super::{Exposition, Histogram, Kind};
 
     #[test]
     fn labels_are_escaped_and_buckets_cumulate() {
@@ -96,7 +108,8 @@ mod tests {
         out.family("a_total", Kind::Counter, "What it is.");
         out.sample("a_total", &[("x", "q\"\\\n"), ("y", "1")], 7);
         out.family("b_seconds", Kind::Histogram, "How long.");
-        out.histogram("b_seconds", &[("x", "1")], &[0.5, 1.0], &[1, 2, 3], 4.5);
+        let histogram = Histogram { bounds: &[0.5, 1.0], counts: &[1, 2, 3], sum: 4.5 };
+        out.histogram("b_seconds", &[("x", "1")], histogram);
         assert_eq!(
             out.finish(),
             "# HELP a_total What it is.\n# TYPE a_total counter\na_total{x=\"q\\\"\\\\\\n\",y=\"1\"} 7\n\

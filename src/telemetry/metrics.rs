@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{ControlEvent, Exposition, Kind, Outcome, ServerEvent};
+use super::{ControlEvent, Exposition, Histogram, Kind, Outcome, ServerEvent};
 use crate::sync::lock;
 
 /// Upper bounds of the latency buckets: from a warm gateway's 100 µs to the longest answer that is not a stream.
@@ -288,7 +288,8 @@ fn expose_upstreams(sums: &BTreeMap<String, Sum>, out: &mut Exposition) {
     let bounds = BOUNDS.map(|bound| bound.as_secs_f64());
     for (upstream, sum) in sums {
         let seconds = Duration::from_micros(sum.micros).as_secs_f64();
-        out.histogram(name, &[("upstream", upstream)], &bounds, &sum.latency, seconds);
+        let histogram = Histogram { bounds: &bounds, counts: &sum.latency, sum: seconds };
+        out.histogram(name, &[("upstream", upstream)], histogram);
     }
     let mut gauge = |name: &str, help: &str, value: fn(&Sum) -> u64| {
         out.family(name, Kind::Gauge, help);

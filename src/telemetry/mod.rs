@@ -12,7 +12,7 @@ mod sink;
 mod upstream_connection;
 
 pub use event::{ControlEvent, Outcome, ServerEvent};
-pub use exposition::{Exposition, Kind};
+pub use exposition::{Exposition, Histogram, Kind};
 pub use logging::{flush, init};
 pub use metrics::{Metrics, WorkerMetrics};
 pub use upstream_connection::UpstreamConnection;

@@ -14,7 +14,7 @@ use mcpgate::oauth::{
     AccessToken, AccessTokenRecord, AccountId, Client as OAuthClient, ClientId, ClientMetadata, ClientOrigin, Grant,
     GrantId, Lifetime, ResourceIndicator, Subject, TenantId, Timestamp, TokenKeys,
 };
-use mcpgate::proxy::{Peer, Proxy, RouteTable, Sessions, UpstreamState};
+use mcpgate::proxy::{Destination, Peer, Proxy, RouteTable, Sessions, UpstreamState};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AuditEvent, AuditRow};
 use mcpgate::telemetry::{Exposition, Metrics};
@@ -341,7 +341,10 @@ async fn listen(listener: TcpListener, is_http2: bool, proxy: Arc<Proxy>, served
                 };
                 let request = mcpgate::web::RequestBody::of(request);
                 Ok::<_, std::convert::Infallible>(match table.find(request.uri().path()) {
-                    Some(route) => proxy.serve(&table, route, &config, request, &mut peer).await,
+                    Some(route) => {
+                        let to = Destination { table: &table, route, config: &config };
+                        proxy.serve(to, request, &mut peer).await
+                    }
                     None => mcpgate::web::reply::empty(http::StatusCode::NOT_FOUND),
                 })
             }

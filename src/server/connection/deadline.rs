@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::activity::{Activity, Phase};
+use crate::telemetry::ServerEvent;
 
 /// How long a connection that was told to end may stay without a request under way.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -48,6 +49,20 @@ pub(super) enum End {
     Flooded,
     /// A new connection needed its place.
     Reclaimed,
+}
+
+impl End {
+    /// Returns what it is counted as.
+    pub(super) const fn event(self) -> Option<ServerEvent> {
+        match self {
+            Self::Head => Some(ServerEvent::HeadTimeout),
+            Self::Idle => Some(ServerEvent::IdleTimeout),
+            Self::Stalled => Some(ServerEvent::WriteStalled),
+            Self::Flooded => Some(ServerEvent::ControlFlood),
+            // A reclaimed connection was counted when its place was needed.
+            Self::Closed | Self::Reclaimed => None,
+        }
+    }
 }
 
 /// Runs what comes before a connection's first request, unless its place is reclaimed meanwhile: then `None`.

@@ -23,7 +23,6 @@ use super::stream::{Guarded, Progress};
 use crate::config::Config;
 use crate::server::dispatch;
 use crate::server::tls::acceptor;
-use crate::server::tls::acceptor::HandshakeError;
 use crate::server::worker::Worker;
 use crate::sync::lock;
 use crate::telemetry::ServerEvent;
@@ -78,39 +77,27 @@ pub(in crate::server) async fn serve(accepted: Accepted) {
             let limit = snapshot.config.timeouts.tls_handshake;
             let handshake = acceptor::accept(stream, Arc::clone(config), &snapshot.hosts, limit);
             let Some(shaken) = unless_reclaimed(permit.activity(), handshake).await else { return };
-            match shaken {
+            let stream = match shaken {
+                Ok(stream) => stream,
                 Err(error) => {
                     tracing::debug!(%address, %error, "no TLS");
-                    return metrics.server(match error {
-                        HandshakeError::UnknownName => ServerEvent::UnknownServerName,
-                        HandshakeError::Slow | HandshakeError::Plain | HandshakeError::Failed(_) => {
-                            ServerEvent::HandshakeFailed
-                        }
-                    });
+                    return metrics.server(error.event());
                 }
-                Ok(stream) => {
-                    let session = stream.get_ref().1;
-                    let is_http2 = session.alpn_protocol() == Some(b"h2");
-                    let name = session.server_name().map(str::to_owned);
-                    let connection = Arc::new(Connection::new(worker, permit, address, name));
-                    if is_http2 {
-                        http2(stream, connection, &snapshot.config).await
-                    } else {
-                        http1(stream, connection, &snapshot.config).await
-                    }
-                }
+            };
+            let session = stream.get_ref().1;
+            let is_http2 = session.alpn_protocol() == Some(b"h2");
+            let name = session.server_name().map(str::to_owned);
+            let connection = Arc::new(Connection::new(worker, permit, address, name));
+            if is_http2 {
+                http2(stream, connection, &snapshot.config).await
+            } else {
+                http1(stream, connection, &snapshot.config).await
             }
         }
     };
     tracing::debug!(%address, ?end, "a connection ended");
-    match end {
-        End::Closed => {}
-        End::Head => metrics.server(ServerEvent::HeadTimeout),
-        End::Idle => metrics.server(ServerEvent::IdleTimeout),
-        End::Stalled => metrics.server(ServerEvent::WriteStalled),
-        End::Flooded => metrics.server(ServerEvent::ControlFlood),
-        // Counted where its place was needed.
-        End::Reclaimed => {}
+    if let Some(event) = end.event() {
+        metrics.server(event);
     }
     drop(counted);
 }

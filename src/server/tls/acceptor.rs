@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
 use crate::server::host::Hosts;
+use crate::telemetry::ServerEvent;
 
 /// A fatal `unrecognized_name` alert (RFC 6066 3) in a record of its own. rustls would say `access_denied`.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
@@ -88,6 +89,16 @@ pub(in crate::server) enum HandshakeError {
     /// TLS says why.
     #[error("{0}")]
     Failed(#[from] std::io::Error),
+}
+
+impl HandshakeError {
+    /// Returns what it is counted as.
+    pub(in crate::server) const fn event(&self) -> ServerEvent {
+        match self {
+            Self::UnknownName => ServerEvent::UnknownServerName,
+            Self::Slow | Self::Plain | Self::Failed(_) => ServerEvent::HandshakeFailed,
+        }
+    }
 }
 
 /// Shakes hands, within `limit` in all.
