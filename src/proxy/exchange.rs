@@ -11,7 +11,6 @@ use super::authenticate::Bearer;
 use super::budget::UserSlot;
 use super::cached_principal::{CachedPrincipal, PrincipalCache};
 use super::fair_slots::FairSlots;
-use super::message;
 use super::peer::Peer;
 use super::record::Record;
 use super::refuse::RefusalContext;
@@ -29,6 +28,11 @@ use crate::sync::lock;
 use crate::telemetry::WorkerMetrics;
 use crate::token_cache::{Lookup, TokenCache};
 use crate::web::Response;
+
+/// Bodies beyond `limits.inspect_body` that one worker holds at a time, until they are sent: at 4 MiB each, 64 MiB.
+const LARGE_BODIES: usize = 16;
+/// Further ones that may wait for that, each with the part that was read. As many bytes again, by default.
+const LARGE_BODIES_WAITING: usize = 256;
 
 /// One worker's proxy with its own upstream connections.
 pub struct Proxy {
@@ -94,7 +98,7 @@ impl Proxy {
             metrics,
             sessions,
             traces: Traces::default(),
-            large_bodies: FairSlots::new(message::LARGE_BODIES, message::LARGE_BODIES_WAITING),
+            large_bodies: FairSlots::new(LARGE_BODIES, LARGE_BODIES_WAITING),
             worker: Mutex::default(),
             closing: CancellationToken::new(),
         }

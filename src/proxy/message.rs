@@ -28,10 +28,6 @@ use crate::mcp::{
 };
 use crate::web::{Pace, Paced, RequestBody};
 
-/// Bodies beyond `limits.inspect_body` that one worker holds at a time, until they are sent: at 4 MiB each, 64 MiB.
-pub(super) const LARGE_BODIES: usize = 16;
-/// Further ones that may wait for that, each with the part that was read. As many bytes again, by default.
-pub(super) const LARGE_BODIES_WAITING: usize = 256;
 /// The work on a message after which others get their turn, see [`EnvelopeReader::step`]: tens of microseconds.
 const PIECE: usize = 16 << 10;
 /// Bytes of a large body that are read at a time, for the same reason.
