@@ -78,9 +78,9 @@
 //!   `tests/administration.rs`.
 //! - What is kept, and what happens at once or is cut off: `tests/store_contract`, for every store.
 //! - Status, headers, pages: `tests/endpoints`; the way to upstreams and back, with the limits of users there: `tests/proxy`.
-//! - Keys of the configuration: `tests/configuration.rs`; fetched documents: `tests/outbound.rs`; what holds for every input:
+//! - Keys of the configuration: `tests/configuration`; fetched documents: `tests/outbound.rs`; what holds for every input:
 //!   `tests/properties.rs`; rules of the house: `tests/tidy`.
-//! - The process: sockets, signals, files, load: `tests/outside`; commands: `tests/cli.rs`.
+//! - The process: sockets, signals, files, load: `tests/outside`; commands: `tests/cli`.
 //! - Other people's clients, browsers and proxies: `tests/clients`.
 
 // The unit tests of the store share records with `tests/store_contract`, which name the crate.
