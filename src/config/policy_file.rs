@@ -171,8 +171,8 @@ table! {
         mcp_per_second: u32 = 500, 0 to 10000000;
         /// The same, in a burst.
         mcp_burst: u32 = 1000, 1 to 10000000;
-        /// Reads of the store for access tokens that memory does not know; one read looks for up to 256 of them. A change
-        /// needs a restart.
+        /// Reads of the store for access tokens that memory does not know; one read looks for up to 256 of them. Those that find
+        /// a good one while memory is being filled after a start do not count. A change needs a restart.
         store_reads_per_second: u32 = 100, 1 to 1000000;
         /// Failed logins to an account from one network before each next one must wait, longer each time.
         login_free_failures: u32 = 5, 1 to 100;

@@ -119,6 +119,9 @@ impl Operator {
             "/readyz" => match self.readiness().await {
                 // Ready all the same: warm tokens are served, and it is writes that show when writing works again.
                 Ok(()) if self.store.stats().failing => self.ready("ready, but the store writes nothing just now"),
+                Ok(()) if self.process.cache.is_filling() => {
+                    self.ready("ready; tokens are still being read into memory")
+                }
                 Ok(()) => self.ready("ready"),
                 Err(reason) => reply::uncached(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{reason}\n")),
             },
@@ -166,6 +169,9 @@ impl Operator {
         self.process.metrics.expose(&mut out);
         let tokens = self.process.cache.len();
         out.single("mcpgate_token_cache_entries", Kind::Gauge, "Access tokens in memory.", tokens);
+        let filling = u8::from(self.process.cache.is_filling());
+        let help = "1 after a start, while the tokens of the store are read into memory.";
+        out.single("mcpgate_token_cache_filling", Kind::Gauge, help, filling);
         let open = self.process.admission.open();
         out.single("mcpgate_connections", Kind::Gauge, "Open connections on the public listener.", open);
         self.upstreams.expose(&mut out);

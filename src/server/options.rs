@@ -45,8 +45,8 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Says in the log where connections are accepted, and how many tokens are in memory.
-    pub(super) fn announce(&self, tokens: usize) {
-        tracing::info!(public = %self.public, operator = %self.operator, tokens, "accepting connections");
+    /// Says in the log where connections are accepted.
+    pub(super) fn announce(&self) {
+        tracing::info!(public = %self.public, operator = %self.operator, "accepting connections");
     }
 }

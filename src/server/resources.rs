@@ -27,7 +27,6 @@ pub(super) struct Resources {
     pub(super) session_key: [u8; 32],
     pub(super) store: Arc<dyn Store>,
     pub(super) cache: Arc<TokenCache>,
-    pub(super) live_tokens: usize,
 }
 
 impl Resources {
@@ -46,9 +45,9 @@ impl Resources {
         let noted = store.clock_note().await?.map(|note| note.seen_at);
         let clock: Arc<dyn Clock> = Arc::new(CheckedClock::new(SystemClock, noted));
         let cache = TokenCache::new(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), config);
-        // Before listening: no good token must be asked of the store because we have just started.
-        let live_tokens = cache.fill().await?;
-        Ok((lock, Self { clock, entropy, keys, session_key: session, store, cache, live_tokens }))
+        // Before listening. Memory is filled beside it: a million tokens take seconds.
+        cache.begin().await?;
+        Ok((lock, Self { clock, entropy, keys, session_key: session, store, cache }))
     }
 
     /// Makes the authorization server.

@@ -145,7 +145,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     operator.upstreams.watch(&snapshot.table);
     upkeep::start(&supervisor, &resources, &issuer, alarm);
     listen_for_commands(&supervisor, &resources, &reloader.config);
-    ready.announce(resources.live_tokens);
+    ready.announce();
     if let Some(tell) = options.on_ready.take() {
         tell(&ready);
     }

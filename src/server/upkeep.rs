@@ -1,4 +1,4 @@
-//! The background tasks of a server: following the store's changes, removing what has ended, reporting, and looking
+//! The background tasks of a server: filling memory, following the store's changes, removing what has ended, reporting, and looking
 //! whether the store's threads live.
 
 use std::sync::Arc;
@@ -16,6 +16,15 @@ const STORE_WATCH: Duration = Duration::from_secs(1);
 pub(super) fn start(supervisor: &Supervisor, resources: &Resources, issuer: &Arc<Issuer>, alarm: Alarm) {
     let cache = Arc::clone(&resources.cache);
     drop(supervisor.spawn("follower", move || Follower::run(Arc::clone(&cache))));
+    let filled = Arc::clone(&resources.cache);
+    drop(supervisor.spawn("filling of the token cache", move || {
+        let cache = Arc::clone(&filled);
+        async move {
+            cache.fill().await;
+            // Once is enough, and whoever returns is started again.
+            std::future::pending().await
+        }
+    }));
     let sweeper = Arc::clone(issuer);
     drop(supervisor.spawn("sweep", move || {
         let issuer = Arc::clone(&sweeper);

@@ -110,6 +110,12 @@ impl Entry {
         Timestamp::from_millis(self.end.load(Ordering::Relaxed) & !(FLAGS | PROVEN))
     }
 
+    /// Returns whether another says the same of its token, whatever was noted since it was put in.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let [first, second] = [&self.end, &other.end].map(|end| end.load(Ordering::Relaxed) & !(PROVEN | UNSEEN));
+        Arc::ptr_eq(&self.principal, &other.principal) && self.grant == other.grant && first == second
+    }
+
     /// Returns whether the token's MAC has been checked since a key was taken away.
     pub(super) fn is_proven(&self) -> bool {
         self.end.load(Ordering::Acquire) & PROVEN != 0

@@ -1,16 +1,11 @@
 //! Follows the change log of the store and applies it; when it cannot be read for `max_stale`, the cache is stale.
 
-use std::collections::HashSet;
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::entry::PrefixHasher;
-use super::{Admitting, TokenCache};
-use crate::oauth::TokenHash;
+use super::TokenCache;
 use crate::store::{Changes, StoreError};
 use crate::sync::lock;
 
@@ -20,8 +15,6 @@ const POLL: Duration = Duration::from_millis(100);
 const SWEEP_REVOKED: Duration = Duration::from_secs(10);
 /// How often expired entries are removed in any case.
 const SWEEP_EXPIRED: Duration = Duration::from_secs(60);
-/// Tokens read at once when the cache is filled.
-const PAGE: u32 = 4096;
 
 /// The task that follows the change log.
 #[derive(Debug)]
@@ -58,7 +51,7 @@ impl Follower {
 
 impl TokenCache {
     /// Applies what is new in the change log, then marks the cache current.
-    async fn follow(&self, mark: &mut Option<u64>) -> Result<(), StoreError> {
+    async fn follow(self: &Arc<Self>, mark: &mut Option<u64>) -> Result<(), StoreError> {
         let begun = Instant::now();
         // A store that hangs is as silent as one that fails.
         let caught_up = tokio::time::timeout(self.max_stale, self.catch_up(mark)).await;
@@ -107,62 +100,5 @@ impl TokenCache {
         }
         *mark = Some(seen);
         Ok(true)
-    }
-
-    /// Reads everything anew, and only then removes what was not among it: until it is known, what is in memory is
-    /// honoured for `max_stale`, and no good token has to be asked of the store.
-    ///
-    /// # Errors
-    /// `StoreError` when the store cannot be read.
-    pub async fn refill(&self) -> Result<(), StoreError> {
-        *lock(&self.position) = None;
-        let mut live = HashSet::<TokenHash, BuildHasherDefault<PrefixHasher>>::default();
-        let mut collect = |token| {
-            live.insert(token);
-        };
-        self.read_all(&mut collect).await?;
-        // A load that began before the reading is repeated: what revoked its token may stand in the lost part.
-        self.generation.fetch_add(1, SeqCst);
-        self.keep_only(|token| live.contains(token));
-        // Open streams look their tokens up again.
-        self.announce();
-        Ok(())
-    }
-
-    /// Fills the cache from the store; called once at start, before listening.
-    ///
-    /// # Errors
-    /// `StoreError` when the store cannot be read.
-    pub async fn fill(&self) -> Result<usize, StoreError> {
-        self.read_all(|_| ()).await?;
-        Ok(self.len())
-    }
-
-    /// Puts in all live tokens, as far as there is room, and tells which they are.
-    async fn read_all(&self, mut tell: impl FnMut(TokenHash)) -> Result<(), StoreError> {
-        let begun = Instant::now();
-        // Read first: what is revoked while the tokens are read is then applied after them.
-        let position = self.store.newest_change().await?;
-        let mut after = 0;
-        let mut told = 0;
-        loop {
-            let generation = self.generation.load(SeqCst);
-            let (tokens, next) = self.store.live_access_tokens(after, PAGE, self.clock.now()).await?;
-            for token in &tokens {
-                match self.admit(token, generation) {
-                    // Outdated: something was revoked meanwhile. If it was this, memory knows it by other means.
-                    Admitting::Admitted(_) | Admitting::Outdated(_) => tell(token.hash),
-                    Admitting::Revoked => {}
-                }
-            }
-            told += tokens.len();
-            match next {
-                Some(next) if told < self.bound => after = next,
-                Some(_) | None => break,
-            }
-        }
-        *lock(&self.position) = Some(position);
-        self.mark_current(begun);
-        Ok(())
     }
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use tokio::sync::oneshot;
 
+use super::admitting::Admitting;
 use super::entry::Key;
 use super::loading::{LoadGuard, Role};
 use super::reading::{Added, ReadRequest, ReadResult, Reader};
-use super::{Admitting, Load, TokenCache};
+use super::{Load, TokenCache};
 use crate::oauth::{AccessToken, AccessTokenRecord, TenantId, Timestamp, TokenHash};
 use crate::store::StoreError;
 use crate::sync::lock;
@@ -111,6 +112,10 @@ impl TokenCache {
             let now = self.clock.now();
             let (keys, answers): (Vec<_>, Vec<_>) = questions.into_iter().map(|q| (q.key, q.answer)).unzip();
             let found = self.read(&keys, now).await;
+            // While memory is being filled, a good token is not in it through no fault of whoever presents it: it is read as soon
+            // as the store can, and only what is no good is rationed.
+            let is_free = self.is_filling() && found.iter().any(|found| matches!(found, Ok(Some(_))));
+            reading.count(!is_free);
             self.note_void(&keys, &found, now).await;
             for (answer, found) in answers.into_iter().zip(found) {
                 // An error is no answer: the receiver sees that the sender is gone.

@@ -1,24 +1,25 @@
-//! What a warm request needs: token hash → principal, in memory, sharded; filled from the store at start and by
-//! issuance; emptied by changes. Lookup is synchronous; a miss loads once for all waiters.
+//! What a warm request needs: token hash → principal, in memory, sharded; filled from the store after the start and
+//! by issuance; emptied by changes. Lookup is synchronous; a miss loads once for all waiters.
 //!
 //! It never says that a token is good when that cannot be proven: [`Lookup::Stale`] and [`Load::Unknown`] become 503.
 //! It does not know who asks, or over which protocol. Start at
 //! [`TokenCache::lookup`] and [`TokenCache::load`], then `revoked.rs` (revocation) and `follower.rs` (others' changes).
 
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry as Slot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+mod admitting;
 mod answer;
 mod entry;
 mod eviction;
+mod fill;
 mod follower;
 mod load;
 mod loading;
@@ -33,7 +34,7 @@ pub use entry::Principal;
 pub use follower::Follower;
 
 use crate::clock::Clock;
-use crate::oauth::{AccessTokenRecord, AccountId, ClientId, GrantId, TenantId, Timestamp, TokenHash, TokenKeys};
+use crate::oauth::{AccountId, ClientId, GrantId, TenantId, Timestamp, TokenHash, TokenKeys};
 use crate::store::{Change, ChangePosition, Store};
 use crate::sync::{lock, read, write};
 
@@ -64,8 +65,9 @@ pub struct TokenCache {
     revoked: watch::Sender<u64>,
     loading: Loading,
     uses: Uses,
-    /// The last change that was applied; `None` before the first filling.
+    /// The last change that was applied; `None` while it is not known what came before.
     position: Mutex<Option<ChangePosition>>,
+    is_filling: AtomicBool,
     max_stale: Duration,
     made: Instant,
     /// When the change log was last read, in milliseconds after `made`.
@@ -76,16 +78,6 @@ impl std::fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "TokenCache({} tokens)", self.len())
     }
-}
-
-/// What became of a token that was to be put in. The principal serves the request that asked.
-enum Admitting {
-    /// It is in (or there is no room, which only costs another read).
-    Admitted(Arc<Principal>),
-    /// Something was revoked since `generation`: it is not in.
-    Outdated(Arc<Principal>),
-    /// It was itself revoked.
-    Revoked,
 }
 
 impl TokenCache {
@@ -113,6 +105,7 @@ impl TokenCache {
             loading: Loading::new(config.rates.store_reads_per_second),
             uses: Uses::default(),
             position: Mutex::default(),
+            is_filling: AtomicBool::new(false),
             max_stale: config.max_stale.as_duration(),
             made: Instant::now(),
             current_at: AtomicU64::new(0),
@@ -167,43 +160,6 @@ impl TokenCache {
     #[must_use]
     pub fn was_presented(&self, hash: &TokenHash) -> Option<bool> {
         self.entries.get(hash).map(|entry| entry.was_presented())
-    }
-
-    /// Puts in a token that was just issued (write-through).
-    pub fn insert(&self, token: &AccessTokenRecord) {
-        let generation = self.generation.load(Ordering::SeqCst);
-        // A client or subject that was switched off after the commit and before this call.
-        if !lock(&self.tombstones).cover_parties(token) {
-            self.admit(token, generation);
-            if let Some(entry) = self.entries.get(&token.hash) {
-                entry.await_first_use();
-            }
-        }
-    }
-
-    /// Puts in a token that stood in the store when `generation` was current. Whoever adds a source of tokens must
-    /// read the generation before that source: else a revocation in between would be lost.
-    fn admit(&self, token: &AccessTokenRecord, generation: u64) -> Admitting {
-        let principal = lock(&self.principals).intern(Principal::from(token));
-        if lock(&self.tombstones).cover(token) {
-            return Admitting::Revoked;
-        }
-        let entry = Entry::new(Arc::clone(&principal), token);
-        let slot = self.entries.entry(token.hash);
-        // Compared while the shard is locked: a revocation that raises it later sweeps this shard later.
-        if self.generation.load(Ordering::SeqCst) != generation {
-            return Admitting::Outdated(principal);
-        }
-        match slot {
-            Slot::Occupied(mut slot) => drop(slot.insert(entry)),
-            Slot::Vacant(_) if self.len() >= self.bound => {}
-            Slot::Vacant(slot) => {
-                drop(slot.insert(entry));
-                self.count.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        self.loading.forget_refusal(token);
-        Admitting::Admitted(principal)
     }
 
     /// Forgets all tokens of a grant, at once.

@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -24,6 +26,8 @@ const MOST_WAITING: usize = 4096;
 pub(super) struct ReadQueue {
     waiting: Mutex<Waiting>,
     rate: DefaultDirectRateLimiter,
+    /// Whether the last read counts and has not been waited for.
+    is_owed: AtomicBool,
     clock: DefaultClock,
 }
 
@@ -120,6 +124,7 @@ impl ReadQueue {
         Self {
             waiting: Mutex::default(),
             rate: RateLimiter::direct(Quota::per_second(rate)),
+            is_owed: AtomicBool::new(false),
             clock: DefaultClock::default(),
         }
     }
@@ -132,8 +137,16 @@ impl ReadQueue {
         if std::mem::replace(&mut waiting.is_read, true) { Added::Later } else { Added::First }
     }
 
-    /// Waits until the rate allows a read.
+    /// Notes whether the read that was made counts, so that the next has to wait until the rate allows it.
+    pub(super) fn count(&self, counts: bool) {
+        self.is_owed.store(counts, Relaxed);
+    }
+
+    /// Waits until the next read may be made.
     pub(super) async fn pace(&self) {
+        if !self.is_owed.swap(false, Relaxed) {
+            return;
+        }
         while let Err(early) = self.rate.check() {
             tokio::time::sleep(early.wait_time_from(self.clock.now())).await;
         }

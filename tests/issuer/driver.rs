@@ -141,7 +141,8 @@ impl World {
         let shared_clock: Arc<dyn Clock> = Arc::new(CheckedClock::new(clock.clone(), noted));
         let keys = Arc::new(records::keys());
         let cache = TokenCache::new(shared.clone(), keys.clone(), shared_clock.clone(), &config);
-        cache.fill().await.unwrap();
+        cache.begin().await.unwrap();
+        cache.fill().await;
         let fetch = Arc::new(ScriptedFetch::default());
         let metrics = Metrics::new(&[]);
         let config = Arc::new(ArcSwap::from_pointee(config));

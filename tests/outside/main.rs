@@ -45,6 +45,8 @@ mod login;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod many_tokens;
+#[cfg(test)]
 mod metadata;
 #[cfg(test)]
 mod monitoring;

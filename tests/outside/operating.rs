@@ -107,6 +107,7 @@ async fn all_families_of_metrics_are_there_from_the_start() {
         ("mcpgate_request_duration_seconds", "histogram"),
         ("mcpgate_token_cache_lookups_total", "counter"),
         ("mcpgate_token_cache_entries", "gauge"),
+        ("mcpgate_token_cache_filling", "gauge"),
         ("mcpgate_authorization_events_total", "counter"),
         ("mcpgate_server_events_total", "counter"),
         ("mcpgate_upstream_connections", "gauge"),

@@ -29,7 +29,8 @@ async fn what_is_in_the_store_is_in_memory_after_the_start() {
     for _ in 0..20 {
         all.push(world.stored(MCP).await);
     }
-    assert_eq!(world.cache.fill().await.unwrap(), 20);
+    world.fill().await;
+    assert_eq!(world.cache.len(), 20);
     assert!(all.iter().all(|made| world.is_hit(&made.record.hash)));
     assert_eq!(world.store.calls("find_access_tokens"), 0);
 }
@@ -205,7 +206,7 @@ async fn each_way_of_forgetting_spares_the_others() {
 async fn a_cache_that_nobody_keeps_current_stops_vouching_and_begins_again() {
     let world = World::with(|config| config.max_stale = Lifetime::from_millis(300)).await;
     let made = world.stored(MCP).await;
-    world.cache.fill().await.unwrap();
+    world.fill().await;
     world.follow();
     let state_is = async |wanted: bool| {
         soon(async {
@@ -236,7 +237,7 @@ async fn what_was_swept_before_the_follower_read_it_is_not_missed() {
 async fn swept_before_it_was_read(another_follows: bool) {
     let world = World::new().await;
     let gone = world.stored(MCP).await;
-    world.cache.fill().await.unwrap();
+    world.fill().await;
     // What the follower will never read: the log is swept after a day.
     for made in [&world.stored(MCP).await, &gone] {
         let audit = world.audit(AuditEvent::GrantRevoked);
@@ -269,7 +270,7 @@ async fn swept_before_it_was_read(another_follows: bool) {
 async fn a_damaged_change_log_fills_the_cache_anew() {
     let world = World::with(|config| config.max_stale = Lifetime::from_millis(300)).await;
     let (good, gone) = (world.stored(MCP).await, world.stored(MCP).await);
-    world.cache.fill().await.unwrap();
+    world.fill().await;
     let audit = world.audit(AuditEvent::GrantRevoked);
     world.store.inner.revoke_grant(&gone.record.tenant, gone.record.grant, audit).await.unwrap();
     world.store.set(State::Damaged);
@@ -283,7 +284,7 @@ async fn a_damaged_change_log_fills_the_cache_anew() {
 async fn while_the_cache_is_filled_anew_what_it_has_is_served() {
     let world = World::new().await;
     let (good, gone) = (world.stored(MCP).await, world.stored(MCP).await);
-    world.cache.fill().await.unwrap();
+    world.fill().await;
     let audit = world.audit(AuditEvent::GrantRevoked);
     world.store.inner.revoke_grant(&gone.record.tenant, gone.record.grant, audit).await.unwrap();
     let reads = world.store.calls("live_access_tokens");

@@ -19,6 +19,7 @@ mod endings;
 mod failing_store;
 mod faults;
 mod fields;
+mod filling;
 #[path = "../support/free_address.rs"]
 mod free_address;
 mod http2;

@@ -150,6 +150,12 @@ impl World {
         self.served.lock().unwrap().1.states()
     }
 
+    /// Fills memory from the store, as the server does after its start.
+    pub(crate) async fn fill(&self) {
+        self.cache.begin().await.unwrap();
+        self.cache.fill().await;
+    }
+
     /// Follows the change log, as the server does.
     pub(crate) fn follow(&self) {
         tokio::spawn(Follower::run(self.cache.clone()));

@@ -7,5 +7,7 @@ pub(crate) mod free_address;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod page;
+pub(crate) mod records;
 pub(crate) mod refusing;
+pub(crate) mod stock;
 pub(crate) mod upstream;

@@ -1,0 +1,77 @@
+//! Putting tokens in: just issued, read for a request, or read when memory is filled.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dashmap::mapref::entry::Entry as Slot;
+
+use super::TokenCache;
+use super::entry::{Entry, Principal};
+use crate::oauth::{AccessTokenRecord, TokenHash};
+use crate::sync::lock;
+
+/// What became of a token that was to be put in. The principal serves the request that asked.
+pub(super) enum Admitting {
+    /// It is in (or there is no room, which only costs another read).
+    Admitted(Arc<Principal>),
+    /// Something was revoked since `generation`: it is not in.
+    Outdated(Arc<Principal>),
+    /// It was itself revoked.
+    Revoked,
+}
+
+impl TokenCache {
+    /// Puts in a token that was just issued (write-through).
+    pub fn insert(&self, token: &AccessTokenRecord) {
+        let generation = self.generation.load(Ordering::SeqCst);
+        // A client or subject that was switched off after the commit and before this call.
+        if !lock(&self.tombstones).cover_parties(token) {
+            self.admit(token, generation);
+            if let Some(entry) = self.entries.get(&token.hash) {
+                entry.await_first_use();
+            }
+        }
+    }
+
+    /// Puts in a token that stood in the store when `generation` was current. Whoever adds a source of tokens must
+    /// read the generation before that source: else a revocation in between would be lost.
+    pub(super) fn admit(&self, token: &AccessTokenRecord, generation: u64) -> Admitting {
+        let principal = lock(&self.principals).intern(Principal::from(token));
+        if lock(&self.tombstones).cover(token) {
+            return Admitting::Revoked;
+        }
+        let entry = Entry::new(Arc::clone(&principal), token);
+        let slot = self.entries.entry(token.hash);
+        // Compared while the shard is locked: a revocation that raises it later sweeps this shard later.
+        if self.generation.load(Ordering::SeqCst) != generation {
+            return Admitting::Outdated(principal);
+        }
+        match slot {
+            // Its marks stay: whether it was presented, and whether its MAC was checked.
+            Slot::Occupied(slot) if slot.get().is_same(&entry) => {}
+            Slot::Occupied(mut slot) => drop(slot.insert(entry)),
+            Slot::Vacant(_) if self.len() >= self.bound => {}
+            Slot::Vacant(slot) => {
+                drop(slot.insert(entry));
+                self.count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.loading.forget_refusal(token);
+        Admitting::Admitted(principal)
+    }
+
+    /// Puts in tokens that stood in the store when `generation` was current. Returns those of them that were not revoked, and
+    /// whether any was left out because something was revoked since.
+    pub(super) fn admit_all(&self, tokens: &[AccessTokenRecord], generation: u64) -> (Vec<TokenHash>, bool) {
+        let (mut good, mut is_outdated) = (Vec::with_capacity(tokens.len()), false);
+        for token in tokens {
+            match self.admit(token, generation) {
+                Admitting::Admitted(_) => {}
+                Admitting::Outdated(_) => is_outdated = true,
+                Admitting::Revoked => continue,
+            }
+            good.push(token.hash);
+        }
+        (good, is_outdated)
+    }
+}

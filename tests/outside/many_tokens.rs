@@ -1,0 +1,51 @@
+//! A start with many tokens in the store: served at once, and read into memory meanwhile.
+
+use std::time::{Duration, Instant};
+
+use crate::life::{metric, operator};
+use crate::support::client::Client;
+use crate::support::gateway::Home;
+use crate::support::stock::{issued, stocked};
+use crate::support::upstream::Upstream;
+
+/// So many that a build for tests takes longer to read them than to start.
+const TOKENS: u64 = 20_000;
+/// What the log says when all of them have been read.
+const FILLED: &str = "tokens are in memory";
+
+#[tokio::test]
+async fn tv_24_before_all_tokens_are_in_memory_good_ones_are_served_and_what_is_revoked_stays_so() {
+    let home = stocked(Home::new("", Some(Upstream::start().url)), TOKENS).await;
+    // Issued last, so read last.
+    let [good, gone, unseen] = std::array::from_fn(|_| issued(&home));
+    let gateway = home.start().await;
+    let home = &gateway.home;
+    let mut client = Client::new(home);
+    for [token, _] in [&good, &gone] {
+        assert_eq!(client.call("/mcp", token, "early").await.status, 200);
+    }
+    let (ready, filling) = (operator(home, "/readyz", &[]).await, metric(home, "mcpgate_token_cache_filling ").await);
+    for [_, grant] in [&gone, &unseen] {
+        home.command(&["session", "revoke", "--id", grant]);
+    }
+    for [token, _] in [&gone, &unseen] {
+        assert_eq!(client.call("/mcp", token, "revoked").await.status, 401);
+    }
+    // The start for which the store was made has said so, too.
+    assert_eq!(gateway.log().matches(FILLED).count(), 1, "all of this came first:\n{}", gateway.log());
+    assert_eq!((ready.status, filling), (200, 1));
+    assert!(ready.text().starts_with("ready; tokens are still being read into memory\n"), "{}", ready.text());
+
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while metric(home, "mcpgate_token_cache_filling ").await > 0 {
+        assert!(Instant::now() < deadline, "memory is not filled");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(gateway.log().matches(FILLED).count(), 2);
+    let entries = metric(home, "mcpgate_token_cache_entries ").await;
+    assert!(entries > TOKENS, "{entries}");
+    for [token, _] in [&gone, &unseen] {
+        assert_eq!(client.call("/mcp", token, "revoked").await.status, 401, "it came back");
+    }
+    assert_eq!(client.call("/mcp", &good[0], "late").await.status, 200);
+}
