@@ -11,7 +11,9 @@ use std::sync::Arc;
 use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::entropy::SeededEntropy;
-use mcpgate::issuer::{Administration, AdministrationError, AuditQuery, FirstAccount, NewClient, PasswordRefused};
+use mcpgate::issuer::{
+    Administration, AdministrationError, AuditQuery, FirstAccount, NewClient, PasswordRefused, Services,
+};
 use mcpgate::oauth::{
     AccountId, AuthMethod, GrantType, Lifetime, SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
 };
@@ -76,7 +78,8 @@ fn administration(
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
     // A seed for each tenant: two tenants with the same random bytes would hide what a missing tenant in a key does.
     let entropy = Arc::new(SeededEntropy::new(tenant.as_str().bytes().map(u64::from).sum()));
-    Administration::new(Arc::clone(store), clock, entropy, Arc::clone(keys), Arc::clone(config), tenant)
+    let services = Services::new(Arc::clone(store), clock, entropy, Arc::clone(keys), Arc::clone(config));
+    Administration::new(services, tenant)
 }
 
 fn wiki(auth_method: AuthMethod) -> NewClient {

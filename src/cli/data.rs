@@ -13,7 +13,7 @@ use crate::config::{Config, FILE_VARIABLE, Overrides, Problem, SYSTEM_FILE};
 use crate::data_dir::keys::{self, KeysError};
 use crate::data_dir::{self, User};
 use crate::entropy::{Entropy as _, SystemEntropy};
-use crate::issuer::{Administration, Withdrawal, Withdrawn};
+use crate::issuer::{Administration, Services, Withdrawal, Withdrawn};
 use crate::oauth::{TenantId, TokenKeys};
 use crate::server::command_socket::{self, CommandOutcome};
 use crate::store::{self, Store};
@@ -115,14 +115,9 @@ impl DataArguments {
         let entropy = Arc::new(SystemEntropy::new());
         let keys = keys(&entropy).map_err(Failure::other)?;
         let store = store::open(&config.data_dir, None, SystemClock.now())?;
-        let administration = Administration::new(
-            Arc::clone(&store),
-            Arc::new(SystemClock),
-            entropy,
-            Arc::new(keys),
-            Arc::clone(&config),
-            tenant,
-        );
+        let (clock, shared, keys) = (Arc::new(SystemClock), Arc::clone(&config), Arc::new(keys));
+        let administration =
+            Administration::new(Services::new(Arc::clone(&store), clock, entropy, keys, shared), tenant);
         Ok(Data { config, store, administration, output: self.output() })
     }
 

@@ -73,13 +73,13 @@ impl Endpoints {
     /// Makes the endpoints.
     #[must_use]
     pub fn new(issuer: Arc<Issuer>) -> Self {
-        let documents = ArcSwap::from_pointee(Documents::build(issuer.config.load_full()));
+        let documents = ArcSwap::from_pointee(Documents::build(issuer.services.config.load_full()));
         Self { issuer, documents }
     }
 
     /// Answers a request to any path that is not an upstream's; unknown paths get 404.
     pub async fn serve(&self, request: Request<RequestBody>, caller: Caller) -> Response {
-        let config = self.issuer.config.load_full();
+        let config = self.issuer.services.config.load_full();
         let (head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
         let visit = Visit { issuer: &self.issuer, config: &config, caller: &caller, head };

@@ -19,7 +19,7 @@ impl Issuer {
         AuditRow {
             address: caller.address,
             request_id: caller.request_id.clone(),
-            ..AuditRow::new(self.clock.now(), self.tenant.clone(), event)
+            ..AuditRow::new(self.services.clock.now(), self.tenant.clone(), event)
         }
     }
 
@@ -38,13 +38,13 @@ impl Issuer {
 
     /// Refuses what strangers would add to the store while the disk has little room left, which is for those who use it.
     pub(super) fn expect_room(&self) -> Result<(), StoreFailed> {
-        if self.store.stats().scarce { Err(StoreFailed::Unavailable) } else { Ok(()) }
+        if self.services.store.stats().scarce { Err(StoreFailed::Unavailable) } else { Ok(()) }
     }
 
     /// Returns the row of what anybody can cause, unless there are so many that it is only counted, or so little room.
     pub(super) fn within_limits(&self, row: AuditRow) -> Option<AuditRow> {
         let source = source_of(&Caller::new(row.address, None));
-        if self.store.stats().scarce {
+        if self.services.store.stats().scarce {
             self.refusals.count(row.event, source, row.at);
             return None;
         }
@@ -53,7 +53,7 @@ impl Issuer {
 
     /// Returns whether what a client did for a user gets a row of its own; if not, it is counted.
     pub(super) fn is_worth_a_row(&self, event: AuditEvent, user: &AccountId) -> bool {
-        self.refusals.admit_of(event, user, self.clock.now())
+        self.refusals.admit_of(event, user, self.services.clock.now())
     }
 
     /// Records that a face refused a request, before or beside any use case; `came` is what broke the rule, if one value did.
@@ -75,10 +75,10 @@ impl Issuer {
     /// hangs up would take the counts along that are not written yet.
     pub async fn record_counted_refusals(&self) {
         // On a disk that is nearly full one row later does for all.
-        if self.store.stats().scarce {
+        if self.services.store.stats().scarce {
             return;
         }
-        self.record_counts(self.refusals.take_finished(self.clock.now())).await;
+        self.record_counts(self.refusals.take_finished(self.services.clock.now())).await;
     }
 
     /// Writes those of the present minute as well: the process ends.
@@ -107,7 +107,7 @@ impl Issuer {
     }
 
     pub(super) async fn append(&self, row: AuditRow) {
-        if let Err(error) = self.store.append_audit(row).await {
+        if let Err(error) = self.services.store.append_audit(row).await {
             tracing::error!(%error, "a refusal could not be recorded in the audit trail");
         }
     }

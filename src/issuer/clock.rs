@@ -25,7 +25,7 @@ pub struct ClockWatch {
 impl Issuer {
     /// Looks at the clock; returns whether what has ended by it may be removed.
     pub(super) async fn clock_is_proven(&self, watch: &mut ClockWatch) -> bool {
-        let status = self.clock.status();
+        let status = self.services.clock.status();
         match self.follow_clock(status, watch).await {
             Ok(is_proven) => is_proven,
             Err(error) => {
@@ -58,13 +58,13 @@ impl Issuer {
         if std::mem::take(&mut watch.is_told) {
             tracing::info!("the clock is right again, or is believed from now on");
         }
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         let is_due = |last: Timestamp| now < last || now.since(last) >= TURN_BACK_EVERY;
         if was_ahead || watch.turned_back_at.is_none_or(is_due) {
             self.turn_back(now, now).await?;
             watch.turned_back_at = Some(now);
         }
-        self.store.note_time(now).await?;
+        self.services.store.note_time(now).await?;
         Ok(is_proven)
     }
 
@@ -73,12 +73,16 @@ impl Issuer {
     /// # Errors
     /// `StoreError` when it could not be written.
     pub async fn note_time(&self) -> Result<(), StoreError> {
-        if self.clock.is_in_doubt() { Ok(()) } else { self.store.note_time(self.clock.now()).await }
+        if self.services.clock.is_in_doubt() {
+            Ok(())
+        } else {
+            self.services.store.note_time(self.services.clock.now()).await
+        }
     }
 
     /// Returns whether an operator has accepted the time since the clock was set.
     async fn operator_accepts(&self, wall: Timestamp, last_right: Lifetime) -> Result<bool, StoreError> {
-        let accepted = self.store.clock_note().await?.and_then(|note| note.accepted_at);
+        let accepted = self.services.store.clock_note().await?.and_then(|note| note.accepted_at);
         // By the wall clock as it was at the command: since it was last right, and not in the future. Nobody may have asked
         // for the time between the step and the command.
         Ok(accepted.is_some_and(|at| wall.since(at) <= last_right && at <= wall.plus(STEP)))
@@ -93,18 +97,18 @@ impl Issuer {
                 cache.refill().await?;
             }
         }
-        self.clock.accept();
+        self.services.clock.accept();
         if wall < expected {
-            self.turn_back(expected, self.clock.now()).await?;
+            self.turn_back(expected, self.services.clock.now()).await?;
         }
         tracing::warn!(seconds = apart(wall, expected), "the clock was set, and the new time is believed from now on");
         Ok(())
     }
 
     async fn turn_back(&self, told: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        let overlap = self.config.load().tokens.secret_overlap;
-        let changed = self.store.turn_back(told, now).await?;
-        let changed = changed.saturating_add(self.store.shorten_secrets(now.plus(overlap)).await?);
+        let overlap = self.services.config.load().tokens.secret_overlap;
+        let changed = self.services.store.turn_back(told, now).await?;
+        let changed = changed.saturating_add(self.services.store.shorten_secrets(now.plus(overlap)).await?);
         if changed > 0 {
             tracing::warn!(changed, "what was issued while the clock was ahead has ended, or ends as if issued now");
         }

@@ -16,6 +16,7 @@ mod limits;
 mod login;
 mod policy;
 mod rejection;
+mod services;
 mod sweep;
 mod token;
 mod view;
@@ -28,6 +29,7 @@ pub use caller::Caller;
 pub use clock::ClockWatch;
 pub use face::Face;
 pub use rejection::{AuthorizeRejection, TokenRejection};
+pub use services::Services;
 pub use view::{
     AccountView, AskedScope, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, Identity, LoginOutcome,
     LoginView, OwnPassword, PasswordChanged, PasswordRefused, Registered, SetupOutcome, Started, Step, Transaction,
@@ -36,33 +38,18 @@ pub use view::{
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::entropy::Entropy;
 use crate::oauth::{TenantId, TokenKeys};
 use crate::outbound::Fetch;
-use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
 
-/// Everything the use cases need.
+/// The authorization server.
 pub struct Issuer {
-    /// The store.
-    pub(crate) store: Arc<dyn Store>,
-    /// The cache to fill and to make forget; `None` on the command line (the change log tells the server).
+    pub(crate) services: Services,
+    /// The cache to fill and to make forget.
     pub(crate) cache: Option<Arc<TokenCache>>,
-    /// The clock.
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Randomness.
-    pub(crate) entropy: Arc<dyn Entropy>,
-    /// The token keys.
-    pub(crate) keys: ArcSwap<TokenKeys>,
     /// Fetches metadata documents.
     pub(crate) fetch: Arc<dyn Fetch>,
-    /// The policy; swapped whole on reload.
-    pub(crate) config: Arc<ArcSwap<Config>>,
     /// Counts what is done and refused.
     pub(crate) metrics: Arc<Metrics>,
     /// Whose issuer this is; all that it reads and writes is this tenant's.
@@ -80,26 +67,19 @@ impl Issuer {
     /// Makes the issuer.
     #[must_use]
     pub fn new(
-        store: Arc<dyn Store>,
+        services: Services,
         cache: Option<Arc<TokenCache>>,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-        keys: Arc<TokenKeys>,
         fetch: Arc<dyn Fetch>,
-        config: Arc<ArcSwap<Config>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let throttle = limits::throttle::Throttle::new(&clock, &config.load());
-        let login_limits = limits::login_limits::LoginLimits::new(&clock, &config.load());
-        let refusals = limits::refusals::Refusals::new(&clock);
+        let (clock, config) = (&services.clock, services.config.load());
+        let throttle = limits::throttle::Throttle::new(clock, &config);
+        let login_limits = limits::login_limits::LoginLimits::new(clock, &config);
+        let refusals = limits::refusals::Refusals::new(clock);
         Self {
-            store,
+            services,
             cache,
-            clock,
-            entropy,
-            keys: ArcSwap::new(keys),
             fetch,
-            config,
             metrics,
             tenant: TenantId::default(),
             throttle,
@@ -114,14 +94,14 @@ impl Issuer {
     /// Puts other token keys in force; tells the cache too. What was made with a key that is not among them is refused from
     /// now on. Returns whether they are others.
     pub fn exchange_keys(&self, keys: &Arc<TokenKeys>) -> bool {
-        if keys.is_same(&self.keys.load()) {
+        if keys.is_same(&self.services.keys.load()) {
             return false;
         }
         // The cache first: it must know the key of whatever is made.
         if let Some(cache) = &self.cache {
             cache.exchange_keys(Arc::clone(keys));
         }
-        self.keys.store(Arc::clone(keys));
+        self.services.keys.store(Arc::clone(keys));
         true
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Policy {
 impl Issuer {
     /// Returns the policy of this moment.
     pub(super) fn policy(&self) -> Policy {
-        Policy::new(self.config.load_full(), self.tenant.clone())
+        Policy::new(self.services.config.load_full(), self.tenant.clone())
     }
 }
 

@@ -38,11 +38,11 @@ impl Issuer {
         let began = Instant::now();
         let mut gone: u64 = 0;
         loop {
-            let policy = self.config.load().audit.clone();
+            let policy = self.services.config.load().audit.clone();
             let since = Timestamp::from_millis(now.as_millis().saturating_sub(policy.keep.as_millis()));
             let keep = AuditRetention { since: Some(since), max_bytes: policy.max_bytes };
             let step = Instant::now();
-            let pruned = self.store.prune_audit(keep, None).await?;
+            let pruned = self.services.store.prune_audit(keep, None).await?;
             gone = gone.saturating_add(pruned.rows);
             if !pruned.more || began.elapsed() >= PRUNING {
                 return Ok(gone);
@@ -61,7 +61,7 @@ impl Issuer {
         if !self.clock_is_proven(watch).await {
             return;
         }
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         if let Err(error) = self.sweep_by(now).await {
             tracing::warn!(%error, "expired rows could not be removed from the store");
         }
@@ -74,7 +74,7 @@ impl Issuer {
 
     /// Removes what has ended by `now`.
     pub(super) async fn sweep_by(&self, now: Timestamp) -> Result<(), StoreError> {
-        let rows = self.store.sweep(now, self.config.load().registration.unused_after).await?;
+        let rows = self.services.store.sweep(now, self.services.config.load().registration.unused_after).await?;
         if rows > 0 {
             tracing::debug!(rows, "expired rows were removed from the store");
         }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 use super::error::RunError;
 use super::fetch::ExchangeableDialer;
 use crate::clock::{CheckedClock, Clock, SystemClock};
@@ -11,21 +9,18 @@ use crate::config::Config;
 use crate::data_dir::keys::{self, Keys};
 use crate::data_dir::{self, User};
 use crate::entropy::{Entropy, SystemEntropy};
-use crate::issuer::{Administration, Issuer};
-use crate::oauth::{TenantId, TokenKeys};
+use crate::issuer::{Administration, Issuer, Services};
+use crate::oauth::TenantId;
 use crate::outbound::Fetch;
+use crate::store;
 use crate::store::embedded::ServerLock;
-use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 use crate::token_cache::TokenCache;
 
 /// What is opened first and used by all the rest.
 pub(super) struct Resources {
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) entropy: Arc<dyn Entropy>,
-    pub(super) keys: Arc<TokenKeys>,
+    pub(super) services: Services,
     pub(super) session_key: [u8; 32],
-    pub(super) store: Arc<dyn Store>,
     pub(super) cache: Arc<TokenCache>,
 }
 
@@ -47,38 +42,18 @@ impl Resources {
         let cache = TokenCache::new(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), config);
         // Before listening. Memory is filled beside it: a million tokens take seconds.
         cache.begin().await?;
-        Ok((lock, Self { clock, entropy, keys, session_key: session, store, cache }))
+        let services = Services::new(store, clock, entropy, keys, Arc::new(config.clone()));
+        Ok((lock, Self { services, session_key: session, cache }))
     }
 
     /// Makes the authorization server.
-    pub(super) fn issuer(
-        &self,
-        config: &Arc<ArcSwap<Config>>,
-        dialer: &Arc<ExchangeableDialer>,
-        metrics: &Arc<Metrics>,
-    ) -> Arc<Issuer> {
+    pub(super) fn issuer(&self, dialer: &Arc<ExchangeableDialer>, metrics: &Arc<Metrics>) -> Arc<Issuer> {
         let fetch: Arc<dyn Fetch> = Arc::<ExchangeableDialer>::clone(dialer);
-        Arc::new(Issuer::new(
-            Arc::clone(&self.store),
-            Some(Arc::clone(&self.cache)),
-            Arc::clone(&self.clock),
-            Arc::clone(&self.entropy),
-            Arc::clone(&self.keys),
-            fetch,
-            Arc::clone(config),
-            Arc::clone(metrics),
-        ))
+        Arc::new(Issuer::new(self.services.clone(), Some(Arc::clone(&self.cache)), fetch, Arc::clone(metrics)))
     }
 
     /// Makes what operators do to it.
-    pub(super) fn administration(&self, config: &Arc<Config>) -> Administration {
-        Administration::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.clock),
-            Arc::clone(&self.entropy),
-            Arc::clone(&self.keys),
-            Arc::clone(config),
-            TenantId::default(),
-        )
+    pub(super) fn administration(&self) -> Administration {
+        Administration::new(self.services.clone(), TenantId::default())
     }
 }

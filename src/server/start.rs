@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -90,15 +89,17 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     let sockets = Sockets::bind(&config).await?;
     let ended = CancellationToken::new();
     let tls = TlsBase::new().map_err(RunError::system)?;
-    let builder = Builder { tls, clock: Arc::clone(&resources.clock), demo: sockets.demo_address()? };
+    let services = &resources.services;
+    let builder = Builder { tls, clock: Arc::clone(&services.clock), demo: sockets.demo_address()? };
     let built = builder.snapshot(config, None)?;
     let snapshot = built.snapshot;
-    let config = Arc::new(ArcSwap::new(Arc::clone(&snapshot.config)));
+    // The same with the port of the demo upstream, which is known only now.
+    services.config.store(Arc::clone(&snapshot.config));
     let upstreams: Vec<_> = snapshot.config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
     let metrics = Metrics::new(&upstreams);
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
-    let issuer = resources.issuer(&config, &dialer, &metrics);
-    let administration = resources.administration(&snapshot.config);
+    let issuer = resources.issuer(&dialer, &metrics);
+    let administration = resources.administration();
     let (setup_link, password_ignored) = first_account(&administration, &options).await?;
     let supervisor = Supervisor { metrics: Arc::clone(&metrics), ended: ended.clone() };
     let process = Arc::new(Process {
@@ -106,13 +107,13 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
         admission: Arc::new(Admission::new(Arc::clone(&metrics))),
         metrics,
         cache: Arc::clone(&resources.cache),
-        clock: Arc::clone(&resources.clock),
-        sessions: Arc::new(Sessions::new(&resources.session_key, resources.clock.now())),
+        clock: Arc::clone(&services.clock),
+        sessions: Arc::new(Sessions::new(&resources.session_key, services.clock.now())),
         draining: false.into(),
     });
     let (alarm, failures) = Alarm::new();
     let (workers, threads) =
-        worker_threads::start(&process, &snapshot, resources.entropy.as_ref(), &alarm, &supervisor)?;
+        worker_threads::start(&process, &snapshot, services.entropy.as_ref(), &alarm, &supervisor)?;
     let ready = Ready {
         config: snapshot.config,
         public: sockets.public.local_addr().map_err(RunError::system)?,
@@ -123,18 +124,18 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     };
     let operator = Arc::new(Operator {
         process: Arc::clone(&process),
-        store: Arc::clone(&resources.store),
+        store: Arc::clone(&services.store),
         loopback: ready.operator.ip().is_loopback(),
         certificate_ends: built.certificate_ends.into(),
-        upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&config)),
-        reloads: ReloadStatus::new(resources.clock.now()),
+        upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&services.config)),
+        reloads: ReloadStatus::new(services.clock.now()),
     });
     let closing = ended.child_token();
     let reloader = Reloader {
         file: options.config_file,
         overrides: options.overrides,
         builder,
-        config,
+        config: Arc::clone(&services.config),
         dialer,
         workers: workers.iter().map(|handle| Arc::clone(&handle.worker)).collect(),
         operator: Arc::clone(&operator),
@@ -144,7 +145,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     let loaded = reloader.digest();
     operator.upstreams.watch(&snapshot.table);
     upkeep::start(&supervisor, &resources, &issuer, alarm);
-    listen_for_commands(&supervisor, &resources, &reloader.config);
+    listen_for_commands(&supervisor, &resources);
     ready.announce();
     if let Some(tell) = options.on_ready.take() {
         tell(&ready);
@@ -194,16 +195,9 @@ fn start_listeners(
 }
 
 /// Starts serving the commands that take access away. Without the socket they write to the store themselves.
-fn listen_for_commands(supervisor: &Supervisor, resources: &Resources, config: &Arc<ArcSwap<Config>>) {
-    let place = Arc::new(SocketPlace::new(&config.load().data_dir));
-    let handler = CommandHandler {
-        store: Arc::clone(&resources.store),
-        cache: Arc::clone(&resources.cache),
-        clock: Arc::clone(&resources.clock),
-        entropy: Arc::clone(&resources.entropy),
-        keys: Arc::clone(&resources.keys),
-        config: Arc::clone(config),
-    };
+fn listen_for_commands(supervisor: &Supervisor, resources: &Resources) {
+    let place = Arc::new(SocketPlace::new(&resources.services.config.load().data_dir));
+    let handler = CommandHandler { services: resources.services.clone(), cache: Arc::clone(&resources.cache) };
     drop(supervisor.spawn("commands", move || command_socket::run(Arc::clone(&place), handler.clone())));
 }
 

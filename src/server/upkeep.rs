@@ -40,7 +40,7 @@ pub(super) fn start(supervisor: &Supervisor, resources: &Resources, issuer: &Arc
         let issuer = Arc::clone(&waiting);
         async move { issuer.watch_arrivals_forever().await }
     }));
-    let store = Arc::clone(&resources.store);
+    let store = Arc::clone(&resources.services.store);
     drop(supervisor.spawn("store watch", move || {
         let store = Arc::clone(&store);
         watch_store(move || store.stats().dead, alarm.clone())

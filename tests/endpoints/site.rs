@@ -14,7 +14,7 @@ use mcpgate::clock::{Clock, ManualClock};
 use mcpgate::config::{Config, Overrides};
 use mcpgate::endpoints::Endpoints;
 use mcpgate::entropy::{Entropy, SeededEntropy};
-use mcpgate::issuer::{Administration, Caller, Issuer, NewClient};
+use mcpgate::issuer::{Administration, Caller, Issuer, NewClient, Services};
 use mcpgate::oauth::{AccountId, AuthMethod, GrantType, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
@@ -163,22 +163,20 @@ impl Site {
 
     /// Starts with more configuration.
     pub(crate) async fn with(extra: &str) -> Self {
-        let config = Arc::new(ArcSwap::from_pointee(config(extra)));
         let store = Arc::new(MemoryStore::new());
         let faulty = Arc::new(FailingStore::new(Arc::clone(&store) as _));
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_795_219_200)));
         let entropy = Arc::new(SeededEntropy::new(7));
         let keys = Arc::new(records::keys());
-        let issuer = Issuer::new(
+        let services = Services::new(
             Arc::clone(&faulty) as _,
-            None,
             Arc::clone(&clock) as _,
             Arc::clone(&entropy) as _,
             Arc::clone(&keys),
-            Arc::new(OneDocument),
-            Arc::clone(&config),
-            Metrics::new(&[]),
+            Arc::new(config(extra)),
         );
+        let config = Arc::clone(&services.config);
+        let issuer = Issuer::new(services, None, Arc::new(OneDocument), Metrics::new(&[]));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(accept(listener, Arc::new(Endpoints::new(Arc::new(issuer)))));
@@ -219,14 +217,14 @@ impl Site {
 
     /// A client that an operator added; its id.
     pub(crate) async fn vouched(&self, redirect: &str) -> String {
-        let administration = Administration::new(
+        let services = Services::new(
             Arc::clone(&self.store) as _,
             Arc::clone(&self.clock) as _,
             Arc::clone(&self.entropy) as _,
             Arc::clone(&self.keys),
             self.config.load_full(),
-            TenantId::default(),
         );
+        let administration = Administration::new(services, TenantId::default());
         let new = NewClient {
             name: "Wiki".to_owned(),
             redirect_uris: vec![redirect.to_owned()],

@@ -12,7 +12,8 @@ use mcpgate::clock::{CheckedClock, Clock, ManualClock};
 use mcpgate::config::Config;
 use mcpgate::entropy::{Entropy as _, SeededEntropy};
 use mcpgate::issuer::{
-    AuthorizeRejection, Caller, Decision, Handles, Issuer, LoginOutcome, SetupOutcome, Started, Step, TokenRejection,
+    AuthorizeRejection, Caller, Decision, Handles, Issuer, LoginOutcome, Services, SetupOutcome, Started, Step,
+    TokenRejection,
 };
 use mcpgate::oauth::{
     AccountId, AuthMethod, AuthorizationCode, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
@@ -145,17 +146,9 @@ impl World {
         cache.fill().await;
         let fetch = Arc::new(ScriptedFetch::default());
         let metrics = Metrics::new(&[]);
-        let config = Arc::new(ArcSwap::from_pointee(config));
-        let issuer = Issuer::new(
-            shared,
-            Some(cache.clone()),
-            shared_clock.clone(),
-            entropy.clone(),
-            keys.clone(),
-            fetch.clone(),
-            config.clone(),
-            metrics.clone(),
-        );
+        let services = Services::new(shared, shared_clock.clone(), entropy.clone(), keys.clone(), Arc::new(config));
+        let config = services.config.clone();
+        let issuer = Issuer::new(services, Some(cache.clone()), fetch.clone(), metrics.clone());
         Self {
             issuer: Arc::new(issuer),
             store,

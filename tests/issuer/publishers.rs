@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcpgate::entropy::SeededEntropy;
 use mcpgate::issuer::{
-    Administration, AdministrationError, AuthorizeRejection, ConsentView, Identity, Registered, Step, View,
+    Administration, AdministrationError, AuthorizeRejection, ConsentView, Identity, Registered, Services, Step, View,
 };
 use mcpgate::oauth::{ClientId, DocumentSource, ErrorCode, TenantId, Timestamp};
 use mcpgate::outbound::FetchError;
@@ -112,14 +112,10 @@ async fn import_from(
     document: &serde_json::Value,
     url: Option<&str>,
 ) -> Result<Registered, AdministrationError> {
-    let administration = Administration::new(
-        world.store.clone(),
-        world.clock.clone(),
-        Arc::new(SeededEntropy::new(7)),
-        world.keys.clone(),
-        world.config.load_full(),
-        TenantId::default(),
-    );
+    let (keys, config) = (world.keys.clone(), world.config.load_full());
+    let entropy = Arc::new(SeededEntropy::new(7));
+    let services = Services::new(world.store.clone(), world.clock.clone(), entropy, keys, config);
+    let administration = Administration::new(services, TenantId::default());
     administration.import_document(document.to_string().as_bytes(), url).await
 }
 

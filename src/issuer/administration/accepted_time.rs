@@ -20,15 +20,15 @@ impl Administration {
     /// # Errors
     /// `Store`.
     pub async fn accept_time(&self) -> Result<AcceptedTime, AdministrationError> {
-        let seen = self.store.clock_note().await?.map(|note| note.seen_at);
+        let seen = self.services.store.clock_note().await?.map(|note| note.seen_at);
         let row = self.audit(AuditEvent::ClockAccepted);
         let now = row.at;
         if let Some(seen) = seen.filter(|seen| now < *seen) {
-            self.store.sweep(seen, self.config.registration.unused_after).await?;
-            self.store.turn_back(seen, now).await?;
-            self.store.shorten_secrets(now.plus(self.config.tokens.secret_overlap)).await?;
+            self.services.store.sweep(seen, self.config.registration.unused_after).await?;
+            self.services.store.turn_back(seen, now).await?;
+            self.services.store.shorten_secrets(now.plus(self.config.tokens.secret_overlap)).await?;
         }
-        self.store.accept_time(row).await?;
+        self.services.store.accept_time(row).await?;
         Ok(AcceptedTime { now, seen })
     }
 }

@@ -57,9 +57,9 @@ impl Administration {
             Some(password) => Some(self.hash(&name, password).await?),
             None => None,
         };
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         // 128 random bits: never the id of an earlier account, whatever its name was.
-        let id: String = self.entropy.random_16().iter().map(|byte| format!("{byte:02x}")).collect();
+        let id: String = self.services.entropy.random_16().iter().map(|byte| format!("{byte:02x}")).collect();
         let subject =
             AccountId::parse(&format!("user_{id}")).ok_or_else(|| AdministrationError::BadName(name.clone()))?;
         let account = Account {
@@ -74,7 +74,7 @@ impl Administration {
             created_at: now,
         };
         let row = self.audit_of(AuditEvent::AccountAdded, account.subject.id());
-        match self.store.insert_account(account.clone(), row).await? {
+        match self.services.store.insert_account(account.clone(), row).await? {
             Insertion::Inserted => {}
             Insertion::Exists | Insertion::Full | Insertion::Same => {
                 return Err(self.taken(account.name).await?);
@@ -92,7 +92,7 @@ impl Administration {
     /// # Errors
     /// `Store`.
     pub async fn accounts(&self) -> Result<Vec<Account>, AdministrationError> {
-        Ok(self.store.list_accounts(&self.tenant).await?)
+        Ok(self.services.store.list_accounts(&self.tenant).await?)
     }
 
     /// Finds an account by its login name, or by its subject, by which rows of the trail name it.
@@ -101,11 +101,11 @@ impl Administration {
     /// `NoSuchAccount`, `Store`.
     pub async fn account(&self, name: &str) -> Result<Account, AdministrationError> {
         let missing = || AdministrationError::NoSuchAccount(name.to_owned());
-        if let Some(found) = self.store.find_account_by_name(&self.tenant, &name.to_lowercase()).await? {
+        if let Some(found) = self.services.store.find_account_by_name(&self.tenant, &name.to_lowercase()).await? {
             return Ok(found);
         }
         let subject = AccountId::parse(name).ok_or_else(missing)?;
-        self.store.find_account(&self.tenant, &subject).await?.ok_or_else(missing)
+        self.services.store.find_account(&self.tenant, &subject).await?.ok_or_else(missing)
     }
 
     /// Finds an account that may have a password.
@@ -126,7 +126,8 @@ impl Administration {
         }
         let event = if disabled { AuditEvent::AccountDisabled } else { AuditEvent::AccountEnabled };
         let row = self.audit_of(event, account.subject.id());
-        let update = self.store.set_account_disabled(&self.tenant, account.subject.id(), disabled, row).await?;
+        let update =
+            self.services.store.set_account_disabled(&self.tenant, account.subject.id(), disabled, row).await?;
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
@@ -142,7 +143,7 @@ impl Administration {
         }
         let reason = Some(format!("{} to {new}", account.name));
         let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountRenamed, account.subject.id()) };
-        match self.store.rename_account(&self.tenant, account.subject.id(), &new, row).await? {
+        match self.services.store.rename_account(&self.tenant, account.subject.id(), &new, row).await? {
             Renaming::Done => Ok(Account { name: new, ..account }),
             Renaming::NotFound => Err(AdministrationError::NoSuchAccount(account.name)),
             Renaming::Taken => Err(self.taken(new).await?),
@@ -157,14 +158,14 @@ impl Administration {
         let account = self.account(name).await?;
         let reason = Some(account.name.clone());
         let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountDeleted, account.subject.id()) };
-        let update = self.store.delete_account(&self.tenant, account.subject.id(), row).await?;
+        let update = self.services.store.delete_account(&self.tenant, account.subject.id(), row).await?;
         done(update, || AdministrationError::NoSuchAccount(account.name.clone()))?;
         Ok(account)
     }
 
     /// Says why a name cannot be had: an account has it, or had it once.
     async fn taken(&self, name: String) -> Result<AdministrationError, AdministrationError> {
-        let holder = self.store.find_account_by_name(&self.tenant, &name).await?;
+        let holder = self.services.store.find_account_by_name(&self.tenant, &name).await?;
         let why = if holder.is_some() { AdministrationError::NameTaken } else { AdministrationError::NameOnceGiven };
         Ok(why(name))
     }
@@ -174,7 +175,7 @@ impl Administration {
     /// # Errors
     /// `Store`.
     pub async fn former_names(&self) -> Result<Vec<(String, AccountId)>, AdministrationError> {
-        Ok(self.store.former_names(&self.tenant).await?)
+        Ok(self.services.store.former_names(&self.tenant).await?)
     }
 
     /// Sets a password, which ends the account's sessions and revokes its grants.
@@ -185,9 +186,9 @@ impl Administration {
         let account = self.person(name).await?;
         let phc = self.hash(&account.name, password).await?;
         let row = self.audit_of(AuditEvent::PasswordSet, account.subject.id());
-        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.keys);
-        let new = NewPassword { phc, name: hash, at: self.clock.now() };
-        let update = self.store.set_password(&self.tenant, account.subject.id(), new, row).await?;
+        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
+        let new = NewPassword { phc, name: hash, at: self.services.clock.now() };
+        let update = self.services.store.set_password(&self.tenant, account.subject.id(), new, row).await?;
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
@@ -229,11 +230,11 @@ impl Administration {
     }
 
     async fn make_link(&self, account: &Account) -> Result<String, AdministrationError> {
-        let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys);
+        let secret = SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let login = &self.config.login;
         // LI-08: a reset opens what is in use, so it is done at once or not at all.
         let lifetime = if account.password.is_some() { login.reset_link } else { login.setup_link };
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         let link = SetupLink {
             hash: secret.hash(),
             tenant: self.tenant.clone(),
@@ -242,14 +243,14 @@ impl Administration {
             expires_at: now.plus(lifetime),
         };
         let row = self.audit_of(AuditEvent::SetupLinkMade, account.subject.id());
-        self.store.insert_setup_link(link, row).await?;
+        self.services.store.insert_setup_link(link, row).await?;
         // The host is that of the configuration, never of a request.
         Ok(format!("{}/setup?link={}", self.config.public_url, secret.reveal()))
     }
 
     async fn hash(&self, name: &str, password: &str) -> Result<String, AdministrationError> {
         let policy = self.config.login.clone();
-        let (password, salt) = (zeroize::Zeroizing::new(password.to_owned()), self.entropy.random_16());
+        let (password, salt) = (zeroize::Zeroizing::new(password.to_owned()), self.services.entropy.random_16());
         let name = name.to_owned();
         let hashed = password::off_thread(move || password::hash_new(&password, &name, &policy, salt)).await?;
         hashed.map_err(AdministrationError::Password)

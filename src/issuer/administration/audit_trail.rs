@@ -68,7 +68,7 @@ impl Administration {
     /// # Errors
     /// `Store`.
     pub async fn audit_after(&self, filter: &AuditFilter, after: u64) -> Result<AuditPage, AdministrationError> {
-        Ok(self.store.audit_after(filter, after, PAGE).await?)
+        Ok(self.services.store.audit_after(filter, after, PAGE).await?)
     }
 
     /// Reads the last `count` of the wanted rows, oldest first.
@@ -83,7 +83,7 @@ impl Administration {
         let mut rows = Vec::new();
         let mut before = None;
         while let Some(missing) = count.checked_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX)).filter(|n| *n > 0) {
-            let page = self.store.audit_before(filter, before, missing.min(PAGE)).await?;
+            let page = self.services.store.audit_before(filter, before, missing.min(PAGE)).await?;
             rows.extend(page.rows);
             match page.next {
                 Some(next) => before = Some(next),
@@ -99,7 +99,7 @@ impl Administration {
     /// # Errors
     /// `Store`.
     pub async fn audit_since(&self, since: Timestamp) -> Result<u64, AdministrationError> {
-        Ok(self.store.audit_since(since).await?)
+        Ok(self.services.store.audit_since(since).await?)
     }
 
     /// Removes the rows that the trail may not keep, of all tenants, and leaves the store to others in between; returns how
@@ -112,7 +112,7 @@ impl Administration {
         let mut row = Some(row);
         let mut gone: u64 = 0;
         loop {
-            let pruned = self.store.prune_audit(keep, row.clone()).await?;
+            let pruned = self.services.store.prune_audit(keep, row.clone()).await?;
             gone = gone.saturating_add(pruned.rows);
             if pruned.rows > 0 {
                 row = None;

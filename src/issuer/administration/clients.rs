@@ -50,16 +50,16 @@ impl Administration {
         let read = ClientMetadata::from_registration(body.to_string().as_bytes(), &policy)
             .map_err(AdministrationError::BadClient)?;
         let secret = (new.auth_method != AuthMethod::None)
-            .then(|| ClientSecret::mint(self.entropy.random_32(), self.keys.brand()));
+            .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
         let client = Client {
             tenant: self.tenant.clone(),
-            id: ClientId::mint(self.entropy.random_32(), self.keys.brand()),
+            id: ClientId::mint(self.services.entropy.random_32(), self.services.keys.load().brand()),
             origin: ClientOrigin::Manual,
             metadata: read.metadata,
             secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
             resource: bound.map(|upstream| upstream.resource.clone()),
             disabled: false,
-            created_at: self.clock.now(),
+            created_at: self.services.clock.now(),
             last_used_at: None,
             document: None,
         };
@@ -68,7 +68,7 @@ impl Administration {
             scopes: client.metadata.scope.clone(),
             ..self.audit_about(AuditEvent::ClientAdded, &client.id)
         };
-        match self.store.insert_client(client.clone(), u64::MAX, row).await? {
+        match self.services.store.insert_client(client.clone(), u64::MAX, row).await? {
             Insertion::Inserted => Ok(Registered { client, secret, left_out: read.left_out }),
             Insertion::Exists | Insertion::Full | Insertion::Same => Err(AdministrationError::TooManyClients),
         }
@@ -79,7 +79,7 @@ impl Administration {
     /// # Errors
     /// `Store`.
     pub async fn clients(&self) -> Result<Vec<Client>, AdministrationError> {
-        Ok(self.store.list_clients(&self.tenant).await?)
+        Ok(self.services.store.list_clients(&self.tenant).await?)
     }
 
     /// Finds a client.
@@ -89,7 +89,7 @@ impl Administration {
     pub async fn client(&self, id: &str) -> Result<Client, AdministrationError> {
         let missing = || AdministrationError::NoSuchClient(id.to_owned());
         let known = ClientId::parse(id).ok_or_else(missing)?;
-        self.store.find_client(&self.tenant, &known).await?.ok_or_else(missing)
+        self.services.store.find_client(&self.tenant, &known).await?.ok_or_else(missing)
     }
 
     /// Switches a client off, so that its tokens are refused, or on again.
@@ -104,7 +104,7 @@ impl Administration {
         }
         let event = if disabled { AuditEvent::ClientDisabled } else { AuditEvent::ClientEnabled };
         let row = self.audit_about(event, &client.id);
-        let update = self.store.set_client_disabled(&self.tenant, &client.id, disabled, row).await?;
+        let update = self.services.store.set_client_disabled(&self.tenant, &client.id, disabled, row).await?;
         done(update, || AdministrationError::NoSuchClient(id.to_owned()))
     }
 
@@ -115,7 +115,7 @@ impl Administration {
     pub async fn delete_client(&self, id: &str) -> Result<(), AdministrationError> {
         let client = self.client(id).await?;
         let row = self.audit_about(AuditEvent::ClientDeleted, &client.id);
-        let update = self.store.delete_client(&self.tenant, &client.id, row).await?;
+        let update = self.services.store.delete_client(&self.tenant, &client.id, row).await?;
         done(update, || AdministrationError::NoSuchClient(id.to_owned()))
     }
 
@@ -128,11 +128,11 @@ impl Administration {
         if client.metadata.token_endpoint_auth_method == AuthMethod::None {
             return Err(AdministrationError::NoSecret(id.to_owned()));
         }
-        let secret = ClientSecret::mint(self.entropy.random_32(), self.keys.brand());
+        let secret = ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand());
         let new = ClientSecretHash { hash: secret.hash(), until: None };
-        let until = self.clock.now().plus(self.config.tokens.secret_overlap);
+        let until = self.services.clock.now().plus(self.config.tokens.secret_overlap);
         let row = self.audit_about(AuditEvent::ClientSecretRotated, &client.id);
-        let update = self.store.rotate_client_secret(&self.tenant, &client.id, new, until, row).await?;
+        let update = self.services.store.rotate_client_secret(&self.tenant, &client.id, new, until, row).await?;
         done(update, || AdministrationError::NoSuchClient(id.to_owned()))?;
         Ok((secret, until))
     }

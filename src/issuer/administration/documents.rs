@@ -38,8 +38,8 @@ impl Administration {
         let url = document_url(&id, &policy).map_err(|_| not_admitted())?;
         let read = ClientMetadata::from_metadata_document(document, &url, &policy.registration());
         let ReadMetadata { metadata, left_out } = read.map_err(AdministrationError::BadClient)?;
-        let now = self.clock.now();
-        let known = self.store.find_client(&self.tenant, &id).await?;
+        let now = self.services.clock.now();
+        let known = self.services.store.find_client(&self.tenant, &id).await?;
         // CI-14: remembered consent was given to what the document said before.
         let void_consents = known.as_ref().is_some_and(|old| old.metadata.security_relevant_change(&metadata));
         // Not fresh: the next sign-in tries the publisher first.
@@ -64,7 +64,7 @@ impl Administration {
             reason: joined(voided, left_out_reason(&left_out)),
             ..self.audit_about(AuditEvent::ClientDocumentImported, &id)
         };
-        self.store.put_document_client(client.clone(), void_consents, Some(row)).await?;
+        self.services.store.put_document_client(client.clone(), void_consents, Some(row)).await?;
         Ok(Registered { client, secret: None, left_out })
     }
 }

@@ -48,10 +48,10 @@ impl Administration {
             return Err(AdministrationError::BadLifetime);
         }
         let client = self.operator_client().await?;
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         let expires_at = now.plus(lifetime);
         let grant = Grant {
-            id: GrantId(self.entropy.random_16()),
+            id: GrantId(self.services.entropy.random_16()),
             tenant: self.tenant.clone(),
             client: client.clone(),
             subject: account.subject.clone(),
@@ -68,7 +68,7 @@ impl Administration {
             retried_at: None,
             revoked_at: None,
         };
-        let token = AccessToken::mint(self.entropy.random_32(), &self.keys);
+        let token = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let record = AccessTokenRecord {
             hash: token.hash(),
             tenant: self.tenant.clone(),
@@ -90,7 +90,7 @@ impl Administration {
             target: Some(grant.id.to_string()),
             ..self.audit_of(AuditEvent::OperatorTokenIssued, record.subject.id())
         };
-        self.store.insert_operator_token(grant, record.clone(), row).await?;
+        self.services.store.insert_operator_token(grant, record.clone(), row).await?;
         Ok(OperatorToken { token, record })
     }
 
@@ -101,7 +101,7 @@ impl Administration {
     pub async fn grants(&self, user: Option<&str>, client: Option<&str>) -> Result<Vec<Grant>, AdministrationError> {
         let (account, client) = self.parties(user, client).await?;
         let (subject, client) = (account.as_ref().map(|a| a.subject.id()), client.as_ref().map(|c| &c.id));
-        Ok(self.store.list_grants(&self.tenant, subject, client, self.clock.now()).await?)
+        Ok(self.services.store.list_grants(&self.tenant, subject, client, self.services.clock.now()).await?)
     }
 
     /// Revokes one grant with all its tokens.
@@ -111,14 +111,14 @@ impl Administration {
     pub async fn revoke_grant(&self, id: &str) -> Result<(), AdministrationError> {
         let missing = || AdministrationError::NoSuchGrant(id.to_owned());
         let known = GrantId::parse(id).ok_or_else(missing)?;
-        let found = self.store.find_grant(&self.tenant, known).await?.ok_or_else(missing)?;
+        let found = self.services.store.find_grant(&self.tenant, known).await?.ok_or_else(missing)?;
         let row = AuditRow {
             client: Some(found.client),
             resource: Some(found.resource),
             target: Some(known.to_string()),
             ..self.audit_of(AuditEvent::GrantRevoked, found.subject.id())
         };
-        done(self.store.revoke_grant(&self.tenant, known, row).await?, missing)
+        done(self.services.store.revoke_grant(&self.tenant, known, row).await?, missing)
     }
 
     /// Revokes all grants of a user and/or client; returns how many.
@@ -130,7 +130,7 @@ impl Administration {
         let (subject, client) = (account.as_ref().map(|a| a.subject.id()), client.as_ref().map(|c| &c.id));
         let row =
             AuditRow { subject: subject.cloned(), client: client.cloned(), ..self.audit(AuditEvent::GrantRevoked) };
-        Ok(self.store.revoke_grants(&self.tenant, subject, client, row).await?)
+        Ok(self.services.store.revoke_grants(&self.tenant, subject, client, row).await?)
     }
 
     async fn parties(
@@ -152,7 +152,7 @@ impl Administration {
     /// Returns the id of the client that operators' tokens belong to.
     #[must_use]
     pub fn operator_client_id(&self) -> String {
-        format!("{}_client_operator", self.keys.brand().as_str())
+        format!("{}_client_operator", self.services.keys.load().brand().as_str())
     }
 
     /// The client of operators' tokens, made when first needed. Nobody can connect as it: it has no grant type, and its
@@ -181,17 +181,17 @@ impl Administration {
             secrets: Vec::new(),
             resource: None,
             disabled: false,
-            created_at: self.clock.now(),
+            created_at: self.services.clock.now(),
             last_used_at: None,
             document: None,
         };
-        match self.store.find_client(&self.tenant, &id).await? {
+        match self.services.store.find_client(&self.tenant, &id).await? {
             Some(known) if known.disabled => return Err(AdministrationError::ClientDisabled(id.as_str().to_owned())),
             Some(_) => {}
             None => {
                 let row = self.audit_about(AuditEvent::ClientAdded, &id);
                 // Another command may have been first: then it is there all the same.
-                self.store.insert_client(client, u64::MAX, row).await?;
+                self.services.store.insert_client(client, u64::MAX, row).await?;
             }
         }
         Ok(id)

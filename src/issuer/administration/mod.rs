@@ -21,20 +21,16 @@ pub use withdrawal::{Withdrawal, Withdrawn};
 
 use std::sync::Arc;
 
-use super::PasswordRefused;
 use super::login::password::HashError;
-use crate::clock::Clock;
+use super::{PasswordRefused, Services};
 use crate::config::{Config, UpstreamConfig};
-use crate::entropy::Entropy;
-use crate::oauth::{AccountId, ClientId, OAuthError, ScopeSet, ScopeToken, TenantId, TokenKeys};
-use crate::store::{AuditEvent, AuditRow, Store, StoreError, Update};
+use crate::oauth::{AccountId, ClientId, OAuthError, ScopeSet, ScopeToken, TenantId};
+use crate::store::{AuditEvent, AuditRow, StoreError, Update};
 
 /// The deeds of an operator in one tenant.
 pub struct Administration {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    keys: Arc<TokenKeys>,
+    services: Services,
+    /// As it was when the operator began, whatever is reloaded meanwhile.
     config: Arc<Config>,
     tenant: TenantId,
 }
@@ -155,21 +151,15 @@ fn refusal(why: PasswordRefused) -> String {
 impl Administration {
     /// Makes the deeds of an operator in `tenant`.
     #[must_use]
-    pub fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-        keys: Arc<TokenKeys>,
-        config: Arc<Config>,
-        tenant: TenantId,
-    ) -> Self {
-        Self { store, clock, entropy, keys, config, tenant }
+    pub fn new(services: Services, tenant: TenantId) -> Self {
+        let config = services.config.load_full();
+        Self { services, config, tenant }
     }
 
     /// Begins the audit row of a deed.
     fn audit(&self, event: AuditEvent) -> AuditRow {
         let actor = Some(AuditRow::OPERATOR.to_owned());
-        AuditRow { actor, ..AuditRow::new(self.clock.now(), self.tenant.clone(), event) }
+        AuditRow { actor, ..AuditRow::new(self.services.clock.now(), self.tenant.clone(), event) }
     }
 
     /// Begins the audit row of a deed that is about an account.

@@ -82,7 +82,7 @@ impl Administration {
             Withdrawal::DeleteClient { id } => self.delete_client(id).await.map(|()| Withdrawn::Done),
         }?;
         // What needed nothing done may be as wished by what is in force and not stored.
-        if self.store.stats().unstored > 0 {
+        if self.services.store.stats().unstored > 0 {
             return Err(crate::store::StoreError::NotStored.into());
         }
         Ok(withdrawn)

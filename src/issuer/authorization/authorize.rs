@@ -113,7 +113,7 @@ impl Issuer {
     /// # Errors
     /// `Throttled`.
     pub async fn admit_form(&self, caller: &Caller) -> Result<(), AuthorizeRejection> {
-        let Err(wait) = self.throttle.form(caller, &self.config.load().rates) else { return Ok(()) };
+        let Err(wait) = self.throttle.form(caller, &self.services.config.load().rates) else { return Ok(()) };
         self.record_refused(Face::Page, Why::from(Rule::RateLimited).by(PAGE_RATE), caller).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
@@ -171,7 +171,7 @@ impl Issuer {
             Ok(is_known) => is_known,
             Err(unavailable) => return unavailable,
         };
-        let issuer = &self.config.load().public_url;
+        let issuer = &self.services.config.load().public_url;
         let RefusedRequest { redirect, state, error } = refused;
         let location = AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer);
         if is_known {
@@ -200,8 +200,8 @@ impl Issuer {
             return Ok(true);
         }
         let Some(session) = session else { return Ok(false) };
-        let (subject, now) = (Some(&session.subject), self.clock.now());
-        let grants = self.store.list_grants(&self.tenant, subject, Some(&client.id), now).await;
+        let (subject, now) = (Some(&session.subject), self.services.clock.now());
+        let grants = self.services.store.list_grants(&self.tenant, subject, Some(&client.id), now).await;
         Ok(!grants.or_unavailable(self, caller).await?.is_empty())
     }
 

@@ -80,13 +80,13 @@ impl Issuer {
     ) -> Result<ClientLocation, AuthorizeRejection> {
         let code = self.code_of(handles);
         let (found, ticked) = match decision {
-            Decision::Approve(ticked) => (self.store.find_code(&self.tenant, &code.hash()).await, ticked),
+            Decision::Approve(ticked) => (self.services.store.find_code(&self.tenant, &code.hash()).await, ticked),
             Decision::Deny => return Err(self.finished(caller).await),
         };
         let waits = |c: &CodeRecord| {
             c.used_at.is_none()
                 && c.scopes == self.granted(asked, ticked)
-                && self.clock.now() < c.expires_at
+                && self.services.clock.now() < c.expires_at
                 && c.challenge.is_some()
                 && c.subject == session.subject
         };
@@ -101,11 +101,11 @@ impl Issuer {
     fn code_of(&self, handles: &Handles) -> AuthorizationCode {
         let cookie = handles.cookie.as_deref().unwrap_or_default();
         let both = Zeroizing::new(format!("code of {} {cookie}", handles.transaction));
-        AuthorizationCode::mint(TokenHash::of(both.as_bytes()).0, &self.keys.load())
+        AuthorizationCode::mint(TokenHash::of(both.as_bytes()).0, &self.services.keys.load())
     }
 
     fn success(&self, request: &ValidatedRequest, code: &AuthorizationCode) -> ClientLocation {
-        let (state, issuer) = (request.state(), &self.config.load().public_url);
+        let (state, issuer) = (request.state(), &self.services.config.load().public_url);
         AuthorizationResponse::success(request.redirect(), code.reveal(), state, issuer)
     }
 
@@ -123,14 +123,15 @@ impl Issuer {
             scopes: Some(asked.request.scopes().clone()),
             ..self.audit_by(subject, AuditEvent::AuthorizationDenied, caller)
         };
-        let denied = self.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
+        let denied =
+            self.services.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
         if denied.or_unavailable(self, caller).await? == Update::NotFound {
             return Err(self.finished(caller).await);
         }
         self.metrics.control(ControlEvent::AuthorizationDenied);
         let error = OAuthError::new(Rule::UserDenied, "the user denied the request");
         let RefusedRequest { redirect, state, error } = asked.request.refuse(error);
-        let issuer = &self.config.load().public_url;
+        let issuer = &self.services.config.load().public_url;
         Ok(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
     }
 
@@ -143,7 +144,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<ClientLocation, AuthorizeRejection> {
         let approval = Approval {
-            code: AuthorizationCode::mint(self.entropy.random_32(), &self.keys.load()),
+            code: AuthorizationCode::mint(self.services.entropy.random_32(), &self.services.keys.load()),
             scopes: asked.request.scopes().clone(),
             remember: None,
             event: AuditEvent::CodeIssued,
@@ -165,8 +166,8 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<Option<ClientLocation>, AuthorizeRejection> {
         let (client, request) = (&asked.client, &asked.request);
-        let grant = GrantId(self.entropy.random_16());
-        let now = self.clock.now();
+        let grant = GrantId(self.services.entropy.random_16());
+        let now = self.services.clock.now();
         let record = CodeRecord {
             hash: approval.code.hash(),
             tenant: self.tenant.clone(),
@@ -180,7 +181,7 @@ impl Issuer {
             scopes: approval.scopes,
             authenticated_at: session.authenticated_at,
             issued_at: now,
-            expires_at: now.plus(self.config.load().tokens.code),
+            expires_at: now.plus(self.services.config.load().tokens.code),
             used_at: None,
             failures: 0,
         };
@@ -191,7 +192,7 @@ impl Issuer {
             target: Some(grant.to_string()),
             ..self.audit_by(&session.subject, approval.event, caller)
         };
-        let inserted = self.store.insert_code(record, interaction.id, approval.remember, row).await;
+        let inserted = self.services.store.insert_code(record, interaction.id, approval.remember, row).await;
         Ok(match inserted.or_unavailable(self, caller).await? {
             Update::NotFound => None,
             Update::Done => Some(self.success(request, &approval.code)),
@@ -217,7 +218,7 @@ impl Issuer {
     ) -> Result<ConsentView, AuthorizeRejection> {
         let (client, request) = (&asked.client, &asked.request);
         let policy = self.policy();
-        let found = self.store.find_account(&self.tenant, &session.subject).await;
+        let found = self.services.store.find_account(&self.tenant, &session.subject).await;
         // Neither can be missing but by a change in this moment; then the transaction has no ground any more.
         let (Some(account), Some(upstream)) =
             (found.or_unavailable(self, caller).await?, policy.upstream(request.resource()))

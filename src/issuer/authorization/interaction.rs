@@ -49,7 +49,7 @@ impl Issuer {
     /// # Errors
     /// `Throttled`, `Unavailable`.
     pub async fn begin_account(&self, session: Option<&str>, caller: &Caller) -> Result<Started, AuthorizeRejection> {
-        self.within_budget(&self.config.load_full().rates, caller).await?;
+        self.within_budget(&self.services.config.load_full().rates, caller).await?;
         if self.live_session(session, caller).await?.is_some() {
             return Ok(Started { step: Step::Account, transaction: None });
         }
@@ -98,10 +98,16 @@ impl Issuer {
         cookie: Option<&str>,
         caller: &Caller,
     ) -> Result<Option<LoginSession>, AuthorizeRejection> {
-        let Some(hash) = cookie.and_then(|c| SessionSecret::recognise(c.as_bytes(), &self.keys.load())) else {
+        let Some(hash) = cookie.and_then(|c| SessionSecret::recognise(c.as_bytes(), &self.services.keys.load())) else {
             return Ok(None);
         };
-        Ok(self.store.touch_session(&self.tenant, &hash, self.clock.now()).await.or_unavailable(self, caller).await?)
+        Ok(self
+            .services
+            .store
+            .touch_session(&self.tenant, &hash, self.services.clock.now())
+            .await
+            .or_unavailable(self, caller)
+            .await?)
     }
 
     /// Begins a transaction: at the login step, or at the consent step of a session.
@@ -111,9 +117,9 @@ impl Issuer {
         session: Option<&LoginSession>,
         caller: &Caller,
     ) -> Result<(Interaction, Transaction), AuthorizeRejection> {
-        let mint = || SessionSecret::mint(self.entropy.random_32(), &self.keys.load());
-        let (id, cookie, now) = (mint(), mint(), self.clock.now());
-        let expires_at = now.plus(self.config.load().login.interaction).plus(REMEMBERED);
+        let mint = || SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
+        let (id, cookie, now) = (mint(), mint(), self.services.clock.now());
+        let expires_at = now.plus(self.services.config.load().login.interaction).plus(REMEMBERED);
         let interaction = Interaction {
             id: id.hash(),
             cookie: cookie.hash(),
@@ -126,7 +132,7 @@ impl Issuer {
             created_at: now,
             expires_at,
         };
-        self.store.begin_interaction(interaction.clone(), PENDING).await.or_unavailable(self, caller).await?;
+        self.services.store.begin_interaction(interaction.clone(), PENDING).await.or_unavailable(self, caller).await?;
         Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie, lifetime: expires_at.since(now) }))
     }
 
@@ -150,20 +156,25 @@ impl Issuer {
         handles: &Handles,
         caller: &Caller,
     ) -> Result<Pending, AuthorizeRejection> {
-        let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.keys.load());
+        let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.services.keys.load());
         let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))
         else {
             return Err(self.gone(Rule::SignInUnreadable, caller).await);
         };
-        let found =
-            self.store.find_interaction(&self.tenant, &id, self.clock.now()).await.or_unavailable(self, caller).await?;
+        let found = self
+            .services
+            .store
+            .find_interaction(&self.tenant, &id, self.services.clock.now())
+            .await
+            .or_unavailable(self, caller)
+            .await?;
         let Some(interaction) = found.filter(|i| i.cookie == cookie) else {
             return Err(self.gone(Rule::SignInUnknown, caller).await);
         };
-        let open = self.config.load().login.interaction;
+        let open = self.services.config.load().login.interaction;
         // AZ-29. One that was decided says so, however late its page is sent again.
-        let is_late =
-            interaction.step != InteractionStep::Ended && self.clock.now() >= interaction.created_at.plus(open);
+        let is_late = interaction.step != InteractionStep::Ended
+            && self.services.clock.now() >= interaction.created_at.plus(open);
         let pending = self.purpose_of(interaction, caller).await?;
         if is_late { Err(self.expired(&pending, open, caller).await) } else { Ok(pending) }
     }
@@ -231,9 +242,9 @@ impl Issuer {
         session: Option<TokenHash>,
         caller: &Caller,
     ) -> Result<bool, AuthorizeRejection> {
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         let advance = Advance { from: expected, to: next, session };
-        let moved = self.store.advance_interaction(&self.tenant, &interaction.id, advance, PENDING, now).await;
+        let moved = self.services.store.advance_interaction(&self.tenant, &interaction.id, advance, PENDING, now).await;
         Ok(moved.or_unavailable(self, caller).await? == Update::Done)
     }
 }

@@ -56,7 +56,8 @@ impl Issuer {
         if !comes_from_there || request.prompt().consent || request.prompt().login {
             return Ok(false);
         }
-        let found = self.store.find_consent(&self.tenant, &session.subject, &client.id, request.resource()).await;
+        let found =
+            self.services.store.find_consent(&self.tenant, &session.subject, &client.id, request.resource()).await;
         let covers = |c: Consent| {
             let scopes_are_covered = if memory == Memory::Anywhere {
                 request.scopes().is_subset(&c.scopes)
@@ -64,7 +65,9 @@ impl Issuer {
                 *request.scopes() == c.scopes
             };
             // CN-09: another name or another set of redirect URIs is another application to the user.
-            scopes_are_covered && self.clock.now() < c.expires_at && c.client_fingerprint == fingerprint(asked, &memory)
+            scopes_are_covered
+                && self.services.clock.now() < c.expires_at
+                && c.client_fingerprint == fingerprint(asked, &memory)
         };
         Ok(found.or_unavailable(self, caller).await?.is_some_and(covers))
     }
@@ -80,7 +83,7 @@ impl Issuer {
         if memory == Memory::Never {
             return None;
         }
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         Some(Consent {
             tenant: self.tenant.clone(),
             subject: session.subject.clone(),
@@ -90,7 +93,7 @@ impl Issuer {
             client_fingerprint: fingerprint(asked, &memory),
             given_at: now,
             // As long as the grant itself could live: nobody is asked more seldom than the access ends.
-            expires_at: now.plus(self.config.load().tokens.refresh_absolute),
+            expires_at: now.plus(self.services.config.load().tokens.refresh_absolute),
         })
     }
 }

@@ -54,9 +54,10 @@ impl Issuer {
         let is_checked = matches!(identity, Identity::Added | Identity::Published(_));
         let name = client.metadata.client_name.as_deref().filter(|_| !is_checked);
         let Some(name) = name else { return Ok(None) };
-        let added = self.store.operator_clients(&self.tenant).await.or_unavailable(self, caller).await?;
+        let added = self.services.store.operator_clients(&self.tenant).await.or_unavailable(self, caller).await?;
         let known = added.into_iter().filter_map(|c| c.metadata.client_name);
-        let known = known.chain([self.config.load().login.product_name.clone()]).find(|known| resembles(name, known));
+        let known =
+            known.chain([self.services.config.load().login.product_name.clone()]).find(|known| resembles(name, known));
         let uri = redirect.uri();
         // A program on this computer has no host, but what describes it has one.
         let host = if uri.is_local() { self.policy().document_host(client) } else { Some(uri.display_host()) };

@@ -20,7 +20,7 @@ impl Issuer {
         id: &ClientId,
         caller: &Caller,
     ) -> Result<Option<Client>, StoreFailed> {
-        let client = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
+        let client = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         // What an operator admits by document no longer is no client any longer, whatever it was given before.
         let policy = self.policy();
         let admitted = |c: &Client| c.origin != ClientOrigin::MetadataDocument || document_url(&c.id, &policy).is_ok();
@@ -36,7 +36,7 @@ impl Issuer {
         id: &ClientId,
         caller: &Caller,
     ) -> Result<Client, AuthorizeRejection> {
-        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
+        let stored = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         let found = match stored {
             Some(client) if client.disabled => Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
             Some(client) if client.origin != ClientOrigin::MetadataDocument => Ok(client),

@@ -40,7 +40,7 @@ impl Issuer {
     ) -> Result<Client, LookupFailure> {
         let policy = self.policy();
         let url = document_url(id, &policy).map_err(LookupFailure::NotAdmitted)?;
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         if let Some(client) = stored.as_ref().filter(|c| is_fresh(c, now)) {
             return Ok(client.clone());
         }
@@ -61,7 +61,7 @@ impl Issuer {
         };
         let mut failed = entry.lock().await;
         // Read again behind the lock: whoever held it may just have stored the document.
-        let stored = self.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
+        let stored = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
         match stored {
             Some(client) if client.disabled => return Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
             Some(client) if is_fresh(&client, now) => return Ok(client),
@@ -107,11 +107,11 @@ impl Issuer {
         policy: &Policy,
         caller: &Caller,
     ) -> Result<Client, LookupFailure> {
-        let fresh_until = self.clock.now().plus(policy.config.metadata_documents.min_cache);
+        let fresh_until = self.services.clock.now().plus(policy.config.metadata_documents.min_cache);
         let client = if let Some(client) = stored {
             let age = client.document.map(|age| DocumentAge { fresh_until, ..age });
             if let Some(age) = age {
-                self.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
+                self.services.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
             }
             Client { document: age, ..client }
         } else {
@@ -183,7 +183,7 @@ impl Issuer {
                 secrets: Vec::new(),
                 resource: None,
                 disabled: false,
-                created_at: self.clock.now(),
+                created_at: self.services.clock.now(),
                 last_used_at: None,
                 document: Some(age),
             };
@@ -196,7 +196,7 @@ impl Issuer {
             self.expect_room()?;
             let cap = policy.config.registration.max_clients;
             let inserted =
-                self.store.insert_client(client.clone(), cap, row).await.or_unavailable(self, caller).await?;
+                self.services.store.insert_client(client.clone(), cap, row).await.or_unavailable(self, caller).await?;
             return match inserted {
                 // Another process saw it first: the same document, fetched by both.
                 Insertion::Inserted | Insertion::Exists | Insertion::Same => Ok(client),
@@ -204,7 +204,7 @@ impl Issuer {
             };
         };
         if old.metadata == metadata {
-            self.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
+            self.services.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
             return Ok(Client { document: Some(age), ..old });
         }
         // CI-14: remembered consent was given to what the document said before.
@@ -216,7 +216,12 @@ impl Issuer {
             ..self.audit(AuditEvent::ClientDocumentChanged, caller)
         };
         let row = self.within_limits(row);
-        self.store.put_document_client(client.clone(), void_consents, row).await.or_unavailable(self, caller).await?;
+        self.services
+            .store
+            .put_document_client(client.clone(), void_consents, row)
+            .await
+            .or_unavailable(self, caller)
+            .await?;
         Ok(client)
     }
 }

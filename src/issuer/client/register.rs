@@ -50,17 +50,17 @@ impl Issuer {
             return Err(self.too_many_registrations(wait, caller).await);
         }
         let secret = (metadata.token_endpoint_auth_method != AuthMethod::None)
-            .then(|| ClientSecret::mint(self.entropy.random_32(), self.keys.load().brand()));
+            .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
         let client = Client {
             tenant: self.tenant.clone(),
             // RG-09: ours, whatever the request says; it never begins like the URL of a document.
-            id: ClientId::mint(self.entropy.random_32(), self.keys.load().brand()),
+            id: ClientId::mint(self.services.entropy.random_32(), self.services.keys.load().brand()),
             origin: ClientOrigin::Registered,
             metadata,
             secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
             resource: None,
             disabled: false,
-            created_at: self.clock.now(),
+            created_at: self.services.clock.now(),
             last_used_at: None,
             document: None,
         };
@@ -69,7 +69,7 @@ impl Issuer {
             reason: left_out_reason(&left_out),
             ..self.audit(AuditEvent::ClientRegistered, caller)
         };
-        let inserted = self.store.insert_client(client.clone(), registration.max_clients, row).await;
+        let inserted = self.services.store.insert_client(client.clone(), registration.max_clients, row).await;
         match inserted.or_unavailable(self, caller).await? {
             Insertion::Inserted => {
                 self.metrics.control(ControlEvent::ClientRegistered);
@@ -92,7 +92,7 @@ impl Issuer {
     /// since a public client has no secret, one id serves all of its installations. It costs its registrant nothing: no
     /// row is written.
     async fn same_client(&self, metadata: &ClientMetadata, caller: &Caller) -> Result<Option<Client>, TokenRejection> {
-        let found = self.store.find_registered(&self.tenant, metadata, self.clock.now()).await;
+        let found = self.services.store.find_registered(&self.tenant, metadata, self.services.clock.now()).await;
         Ok(found.or_unavailable(self, caller).await?)
     }
 

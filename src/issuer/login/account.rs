@@ -15,16 +15,21 @@ impl Issuer {
     /// `Unavailable`.
     pub async fn account(&self, session: &str, caller: &Caller) -> Result<Option<AccountView>, AuthorizeRejection> {
         let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(None) };
-        let found = self.store.find_account(&self.tenant, &session.subject).await;
+        let found = self.services.store.find_account(&self.tenant, &session.subject).await;
         let Some(account) = found.or_unavailable(self, caller).await? else { return Ok(None) };
-        let now = self.clock.now();
-        let grants = self.store.list_grants(&self.tenant, Some(&session.subject), None, now).await;
+        let now = self.services.clock.now();
+        let grants = self.services.store.list_grants(&self.tenant, Some(&session.subject), None, now).await;
         let mut names: HashMap<ClientId, String> = HashMap::new();
         let mut apps = Vec::new();
         for grant in grants.or_unavailable(self, caller).await? {
             if !names.contains_key(&grant.client) {
-                let client =
-                    self.store.find_client(&self.tenant, &grant.client).await.or_unavailable(self, caller).await?;
+                let client = self
+                    .services
+                    .store
+                    .find_client(&self.tenant, &grant.client)
+                    .await
+                    .or_unavailable(self, caller)
+                    .await?;
                 let name = client.map_or_else(|| grant.client.as_str().to_owned(), shown_name);
                 names.insert(grant.client.clone(), name);
             }
@@ -45,7 +50,7 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<bool, AuthorizeRejection> {
         let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
-        let found = self.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await?;
+        let found = self.services.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await?;
         let Some(found) = found.filter(|g| *g.subject.id() == session.subject) else { return Ok(false) };
         let row = AuditRow {
             client: Some(found.client),
@@ -53,7 +58,8 @@ impl Issuer {
             target: Some(grant.to_string()),
             ..self.audit_by(&session.subject, AuditEvent::GrantRevoked, caller)
         };
-        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
+        let done =
+            self.services.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
         if let Some(cache) = &self.cache {
             cache.forget_grant(&self.tenant, grant);
         }
@@ -69,7 +75,7 @@ impl Issuer {
     pub async fn sign_out_everywhere(&self, session: &str, caller: &Caller) -> Result<bool, AuthorizeRejection> {
         let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
         let row = self.audit_by(&session.subject, AuditEvent::SignedOutEverywhere, caller);
-        let done = self.store.revoke_grants(&self.tenant, Some(&session.subject), None, row).await;
+        let done = self.services.store.revoke_grants(&self.tenant, Some(&session.subject), None, row).await;
         let revoked = done.or_unavailable(self, caller).await?;
         if let Some(cache) = &self.cache {
             cache.forget_subject(&self.tenant, &session.subject);
@@ -80,7 +86,7 @@ impl Issuer {
 
     /// Returns what the owner of a session is told of failed logins: as many as paused his password login (LI-02).
     pub(in crate::issuer) fn failed_logins(&self, session: &LoginSession) -> Option<FailedLogins> {
-        let enough = self.config.load().rates.login_pause_failures;
+        let enough = self.services.config.load().rates.login_pause_failures;
         let failed = session.failed_before.map(|(count, last)| FailedLogins { count, last });
         failed.filter(|failed| failed.count >= enough)
     }

@@ -25,7 +25,8 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<PasswordChanged, AuthorizeRejection> {
         let Some(live) = self.live_session(Some(session), caller).await? else { return Ok(PasswordChanged::SignedOut) };
-        let found = self.store.find_account(&self.tenant, &live.subject).await.or_unavailable(self, caller).await?;
+        let found =
+            self.services.store.find_account(&self.tenant, &live.subject).await.or_unavailable(self, caller).await?;
         let Some(account) = found else { return Ok(PasswordChanged::SignedOut) };
         let (attempt, account) = match self.compare_password(&account.name, wish.present, caller).await? {
             Compared::Right(attempt, account) if *account.subject.id() == live.subject => (attempt, account),
@@ -38,19 +39,19 @@ impl Issuer {
             Compared::Throttled(wait) => return Ok(PasswordChanged::Throttled(wait)),
         };
         self.login_limits.succeeded(&attempt);
-        let policy = self.config.load().login.clone();
+        let policy = self.services.config.load().login.clone();
         let phc = match self.hash_new(wish.new, &account, &policy, caller).await? {
             Ok(phc) => phc,
             Err(refused) => return Ok(PasswordChanged::Refused(refused)),
         };
-        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
-        let new = NewPassword { phc, name, at: self.clock.now() };
+        let name = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
+        let new = NewPassword { phc, name, at: self.services.clock.now() };
         let set_at = new.at;
         let old_phc = Zeroizing::new(account.password.clone().unwrap_or_default());
         let change = PasswordChange { old_phc, new, end_grants: wish.end_grants };
         let reason = wish.end_grants.then(|| "with_grants".to_owned());
         let row = AuditRow { reason, ..self.audit_by(account.subject.id(), AuditEvent::PasswordChanged, caller) };
-        let changed = self.store.change_password(&self.tenant, account.subject.id(), change, row).await;
+        let changed = self.services.store.change_password(&self.tenant, account.subject.id(), change, row).await;
         if changed.or_unavailable(self, caller).await? == Update::NotFound {
             // Somebody set another one in this moment.
             self.password_was_replaced(account.subject.id(), caller).await;

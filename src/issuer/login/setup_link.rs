@@ -27,18 +27,18 @@ impl Issuer {
         replaces: Option<&str>,
         caller: &Caller,
     ) -> Result<SetupOutcome, AuthorizeRejection> {
-        let policy = self.config.load().login.clone();
+        let policy = self.services.config.load().login.clone();
         let Some((link, account)) = self.account_of_link(link, caller).await? else { return Ok(SetupOutcome::Gone) };
         // Judged before the link is used: a password that is too short must not cost the link.
         let phc = match self.hash_new(password, &account, &policy, caller).await? {
             Ok(phc) => phc,
             Err(refused) => return Ok(SetupOutcome::Refused(refused)),
         };
-        let name = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
-        let new = NewPassword { phc, name, at: self.clock.now() };
+        let name = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
+        let new = NewPassword { phc, name, at: self.services.clock.now() };
         let account = Account { password_set_at: Some(new.at), failed_logins: 0, last_failed_at: None, ..account };
         let row = self.audit_by(account.subject.id(), AuditEvent::PasswordSet, caller);
-        let set = self.store.redeem_setup_link(&self.tenant, &link.hash, new, row).await;
+        let set = self.services.store.redeem_setup_link(&self.tenant, &link.hash, new, row).await;
         if set.or_unavailable(self, caller).await? == Update::NotFound {
             return Ok(SetupOutcome::Gone);
         }
@@ -59,15 +59,17 @@ impl Issuer {
         link: &str,
         caller: &Caller,
     ) -> Result<Option<(SetupLink, Account)>, AuthorizeRejection> {
-        let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.keys.load()) else { return Ok(None) };
+        let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.services.keys.load()) else { return Ok(None) };
         let found = self
+            .services
             .store
-            .find_setup_link(&self.tenant, &hash, self.clock.now())
+            .find_setup_link(&self.tenant, &hash, self.services.clock.now())
             .await
             .or_unavailable(self, caller)
             .await?;
         let Some(link) = found else { return Ok(None) };
-        let account = self.store.find_account(&self.tenant, &link.subject).await.or_unavailable(self, caller).await?;
+        let account =
+            self.services.store.find_account(&self.tenant, &link.subject).await.or_unavailable(self, caller).await?;
         Ok(account.map(|account| (link, account)))
     }
 }

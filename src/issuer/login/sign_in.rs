@@ -43,11 +43,12 @@ impl Issuer {
         password: &str,
         caller: &Caller,
     ) -> Result<Compared, AuthorizeRejection> {
-        let config = self.config.load_full();
+        let config = self.services.config.load_full();
         let name = name.trim().to_lowercase();
-        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys.load());
+        let hash = LoginNameHash::of(&self.tenant, &name, &self.services.keys.load());
         // One read for whatever name: the time does not tell which names exist (LI-04).
-        let history = self.store.find_login(&self.tenant, &name, &hash, places(caller), self.clock.now()).await;
+        let history =
+            self.services.store.find_login(&self.tenant, &name, &hash, places(caller), self.services.clock.now()).await;
         let history = history.or_unavailable(self, caller).await?;
         let attempt = match self.login_limits.begin(hash, &history, caller, &config.rates) {
             Ok(attempt) => attempt,
@@ -85,7 +86,12 @@ impl Issuer {
     pub async fn log_out(&self, session: &str, caller: &Caller) -> Result<(), AuthorizeRejection> {
         if let Some(session) = self.live_session(Some(session), caller).await? {
             let row = self.audit_by(&session.subject, AuditEvent::LoggedOut, caller);
-            self.store.delete_session(&self.tenant, &session.hash, row).await.or_unavailable(self, caller).await?;
+            self.services
+                .store
+                .delete_session(&self.tenant, &session.hash, row)
+                .await
+                .or_unavailable(self, caller)
+                .await?;
         }
         Ok(())
     }
@@ -119,9 +125,9 @@ impl Issuer {
     ) -> Result<Option<(SessionSecret, LoginSession)>, AuthorizeRejection> {
         let (secret, session) = self.new_session(account);
         // CN-05: whatever session this browser had, planted or its own, ends here.
-        let replaces = replaces.and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.keys.load()));
+        let replaces = replaces.and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.services.keys.load()));
         let row = self.audit_by(&session.subject, AuditEvent::LoginSucceeded, caller);
-        let begun = self.store.insert_session(session.clone(), replaces, account.password_set_at, row).await;
+        let begun = self.services.store.insert_session(session.clone(), replaces, account.password_set_at, row).await;
         Ok(match begun.or_unavailable(self, caller).await? {
             Update::Done => Some((secret, session)),
             Update::NotFound => None,
@@ -130,9 +136,9 @@ impl Issuer {
 
     /// Makes a session of an account, and its cookie.
     pub(in crate::issuer) fn new_session(&self, account: &Account) -> (SessionSecret, LoginSession) {
-        let policy = self.config.load().login.clone();
-        let secret = SessionSecret::mint(self.entropy.random_32(), &self.keys.load());
-        let now = self.clock.now();
+        let policy = self.services.config.load().login.clone();
+        let secret = SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
+        let now = self.services.clock.now();
         let failed = account.last_failed_at.filter(|_| account.failed_logins > 0);
         let session = LoginSession {
             hash: secret.hash(),
@@ -153,9 +159,10 @@ impl Issuer {
         account: &Account,
         caller: &Caller,
     ) -> Result<(), AuthorizeRejection> {
-        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.keys.load());
-        let (subject, now) = (account.subject.id(), self.clock.now());
-        let recorded = self.store.record_login_success(&self.tenant, subject, &hash, places(caller), now).await;
+        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
+        let (subject, now) = (account.subject.id(), self.services.clock.now());
+        let recorded =
+            self.services.store.record_login_success(&self.tenant, subject, &hash, places(caller), now).await;
         Ok(recorded.or_unavailable(self, caller).await?)
     }
 
@@ -194,12 +201,16 @@ impl Issuer {
         let subject = account.map(|a| a.subject.id().clone());
         // The typed name is not recorded: people type passwords there. Whether the name exists or not, the same is written
         // before the answer, so that the time does not tell (LI-04).
-        let failures = self.store.record_login_failure(&self.tenant, &hash, subject.as_ref(), self.clock.now()).await;
+        let failures = self
+            .services
+            .store
+            .record_login_failure(&self.tenant, &hash, subject.as_ref(), self.services.clock.now())
+            .await;
         let failures = failures.or_unavailable(self, caller).await?;
         self.refuse_password(subject.clone(), reason, caller).await;
-        let strange = self.login_limits.failed(attempt, failures, &self.config.load().rates);
+        let strange = self.login_limits.failed(attempt, failures, &self.services.config.load().rates);
         if let Some(subject) = subject.filter(|_| !strange.is_empty()) {
-            let forgotten = self.store.forget_login_places(&self.tenant, &subject, strange).await;
+            let forgotten = self.services.store.forget_login_places(&self.tenant, &subject, strange).await;
             forgotten.or_unavailable(self, caller).await?;
         }
         Ok(())
@@ -236,8 +247,8 @@ impl Issuer {
         caller: &Caller,
     ) -> Result<Result<String, PasswordRefused>, AuthorizeRejection> {
         let (password, name) = (Zeroizing::new(password.to_owned()), account.name.clone());
-        let salt = self.entropy.random_16();
-        let hash = LoginNameHash::of(&self.tenant, &name, &self.keys.load());
+        let salt = self.services.entropy.random_16();
+        let hash = LoginNameHash::of(&self.tenant, &name, &self.services.keys.load());
         let judged = policy.clone();
         let hashed = self.in_hash_slot(hash, move || password::hash_new(&password, &name, &judged, salt)).await;
         let refused = match hashed {
@@ -259,8 +270,8 @@ impl Issuer {
 
     async fn hash(&self, password: &str, name: &str, policy: &LoginPolicy) -> Result<String, NotHashed> {
         let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
-        let salt = self.entropy.random_16();
-        let name = LoginNameHash::of(&self.tenant, name, &self.keys.load());
+        let salt = self.services.entropy.random_16();
+        let name = LoginNameHash::of(&self.tenant, name, &self.services.keys.load());
         self.in_hash_slot(name, move || password::hash(&password, &policy, salt)).await
     }
 
@@ -283,7 +294,7 @@ impl Issuer {
         let (Some(old), Ok(new)) = (&account.password, self.hash(password, &account.name, policy).await) else {
             return account;
         };
-        match self.store.rehash_password(&self.tenant, account.subject.id(), old, new.clone()).await {
+        match self.services.store.rehash_password(&self.tenant, account.subject.id(), old, new.clone()).await {
             Ok(Update::Done) => return Account { password: Some(new), ..account },
             Ok(Update::NotFound) => {}
             Err(error) => tracing::warn!(%error, "a password hash could not be renewed"),

@@ -33,7 +33,7 @@ impl Issuer {
         let mut awaited = lock(&self.arrivals.0);
         if awaited.len() < MOST {
             let client_name = client.metadata.client_name.clone();
-            let (since, client, address) = (self.clock.now(), client.id.clone(), caller.address);
+            let (since, client, address) = (self.services.clock.now(), client.id.clone(), caller.address);
             awaited.push_back(Awaited { hash, since, client, client_name, subject, resource, address });
         }
     }
@@ -49,7 +49,7 @@ impl Issuer {
     /// Says in the log which of those that had their time have not come.
     pub fn watch_arrivals(&self) {
         let Some(cache) = &self.cache else { return };
-        let now = self.clock.now();
+        let now = self.services.clock.now();
         let missing: Vec<_> = {
             let mut awaited = lock(&self.arrivals.0);
             let due = awaited.iter().take_while(|token| now.since(token.since) >= PATIENCE).count();

@@ -35,7 +35,9 @@ impl Issuer {
         let Some(code) = presented.code else {
             return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form), caller).await);
         };
-        let Some(record) = self.store.find_code(&self.tenant, &code).await.or_unavailable(self, caller).await? else {
+        let Some(record) =
+            self.services.store.find_code(&self.tenant, &code).await.or_unavailable(self, caller).await?
+        else {
             return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form), caller).await);
         };
         let row = AuditRow {
@@ -58,7 +60,7 @@ impl Issuer {
         }
         let tokens = &policy.config.tokens;
         let own = policy.upstream(&record.resource).and_then(|u| u.access_lifetime);
-        let access = AccessToken::mint(self.entropy.random_32(), &self.keys.load());
+        let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let request = RedeemCode {
             tenant: self.tenant.clone(),
             code,
@@ -77,14 +79,14 @@ impl Issuer {
             may_refresh: client.metadata.grant_types.contains(&GrantType::RefreshToken),
             grant_lifetime: tokens.refresh_absolute,
             idle: tokens.refresh_idle,
-            now: self.clock.now(),
+            now: self.services.clock.now(),
             audit: AuditRow {
                 subject: Some(record.subject),
                 client: Some(client.id.clone()),
                 ..self.audit(AuditEvent::CodeRedeemed, caller)
             },
         };
-        let redemption = self.store.redeem_code(request).await.or_unavailable(self, caller).await?;
+        let redemption = self.services.store.redeem_code(request).await.or_unavailable(self, caller).await?;
         let (refusal, error) = match redemption {
             Redemption::Redeemed(grant, token) => {
                 self.metrics.control(ControlEvent::TokenIssued);

@@ -38,7 +38,8 @@ impl Issuer {
         let Some(claims) = presented.claims else {
             return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form), caller).await);
         };
-        let found = self.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self, caller).await?;
+        let found =
+            self.services.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self, caller).await?;
         // RT-06: another client's token changes nothing, and nothing of its grant is told.
         let Some(grant) = found else {
             return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form), caller).await);
@@ -66,7 +67,7 @@ impl Issuer {
         };
         let tokens = &policy.config.tokens;
         let own = policy.upstream(&grant.resource).and_then(|u| u.access_lifetime);
-        let access = AccessToken::mint(self.entropy.random_32(), &self.keys.load());
+        let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let request = RotateRefresh {
             tenant: self.tenant.clone(),
             grant: grant.id,
@@ -75,11 +76,11 @@ impl Issuer {
                 generation: claims.generation,
                 grace: tokens.refresh_grace,
                 lost_answer: tokens.refresh_lost_answer,
-                clock_in_doubt: self.clock.is_in_doubt(),
+                clock_in_doubt: self.services.clock.is_in_doubt(),
             },
             access: NewAccessToken { hash: access.hash(), lifetime: own.unwrap_or(tokens.access), scopes, user },
             idle: tokens.refresh_idle,
-            now: self.clock.now(),
+            now: self.services.clock.now(),
             record_success: self.is_worth_a_row(AuditEvent::TokenRefreshed, grant.subject.id()),
             audit: AuditRow {
                 subject: Some(grant.subject.id().clone()),
@@ -110,7 +111,7 @@ impl Issuer {
     /// Rotates, and brings the memory up to date, on a task of its own: a client that hangs up meanwhile has lost the
     /// answer, and that nobody used it has to be reported all the same.
     async fn rotate(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
-        let (store, cache) = (Arc::clone(&self.store), self.cache.clone());
+        let (store, cache) = (Arc::clone(&self.services.store), self.cache.clone());
         let rotation = tokio::spawn(async move {
             let tenant = request.tenant.clone();
             let outcome = store.rotate_refresh_token(request).await;

@@ -46,7 +46,7 @@ impl Issuer {
     ) -> Result<TokenResponse, TokenRejection> {
         let client = self.authenticate(authorization, form, caller).await?;
         let client = client.client();
-        let request = match TokenRequest::read(form, &self.keys.load()) {
+        let request = match TokenRequest::read(form, &self.services.keys.load()) {
             Ok(request) => request,
             Err(error) => return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await),
         };
@@ -77,7 +77,7 @@ impl Issuer {
     /// # Errors
     /// `Throttled`.
     pub async fn admit_request(&self, face: Face, caller: &Caller) -> Result<(), TokenRejection> {
-        let Err(held) = self.throttle.request(face, caller, &self.config.load().rates) else { return Ok(()) };
+        let Err(held) = self.throttle.request(face, caller, &self.services.config.load().rates) else { return Ok(()) };
         self.record_refused(face, Why::from(Rule::RateLimited).by(held.key), caller).await;
         Err(TokenRejection::Throttled(held.wait))
     }
@@ -89,7 +89,7 @@ impl Issuer {
         form: &Form,
         caller: &Caller,
     ) -> Result<AuthenticatedClient, TokenRejection> {
-        let config = self.config.load_full();
+        let config = self.services.config.load_full();
         let rates = &config.rates;
         let refused = |CredentialError { error, basic }| TokenRejection::Refused { error, basic };
         let credentials = match ClientCredentials::read(authorization, form) {
@@ -106,7 +106,7 @@ impl Issuer {
         // The id of a client nobody knows is a stranger's text, and stays out of the audit trail.
         let known = client.as_ref().map(|c| (c.id.clone(), c.metadata.client_name.clone()));
         let has_secret = client.as_ref().is_some_and(|c| !c.secrets.is_empty());
-        match credentials.authenticate(client, self.clock.now()) {
+        match credentials.authenticate(client, self.services.clock.now()) {
             Ok(client) => Ok(client),
             Err(error) => {
                 let (client, name) = known.unzip();
@@ -165,7 +165,8 @@ impl Issuer {
         scopes: &ScopeSet,
         caller: &Caller,
     ) -> Result<Option<(ScopeSet, Arc<str>)>, StoreFailed> {
-        let account = self.store.find_account(&self.tenant, subject).await.or_unavailable(self, caller).await?;
+        let account =
+            self.services.store.find_account(&self.tenant, subject).await.or_unavailable(self, caller).await?;
         let Some(account) = account.filter(|a| a.status == AccountStatus::Enabled) else { return Ok(None) };
         let bound_elsewhere = client.resource.as_ref().is_some_and(|r| r != resource);
         let Some(upstream) = policy.upstream(resource).filter(|_| !bound_elsewhere) else { return Ok(None) };
@@ -189,7 +190,7 @@ impl Issuer {
             access_token: access,
             // RFC 6749 5.1: the lifetime of the token, which begins with its issue and not with the end of our own work.
             expires_in: record.expires_at.since(record.issued_at).as_secs(),
-            refresh_token: grant.may_refresh.then(|| RefreshToken::derive(claims, &self.keys.load())),
+            refresh_token: grant.may_refresh.then(|| RefreshToken::derive(claims, &self.services.keys.load())),
             scopes: record.scopes,
         }
     }

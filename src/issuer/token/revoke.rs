@@ -33,18 +33,20 @@ impl Issuer {
             return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
         };
         // RFC 7009 2.1: token_type_hint is a hint. Our tokens say by themselves what they are, so it is not read.
-        let family = RefreshToken::recognise(token, &self.keys.load());
-        match (family, AccessToken::recognise(token.as_bytes(), &self.keys.load())) {
+        let family = RefreshToken::recognise(token, &self.services.keys.load());
+        match (family, AccessToken::recognise(token.as_bytes(), &self.services.keys.load())) {
             (Some(claims), _) => self.revoke_family(client, claims.grant, caller).await?,
             (None, Some(hash)) => self.revoke_access_token(client, hash, caller).await?,
             (None, None) => {}
         }
         // RFC 7009 2.2: 200 says that the token is invalid. This one may be so only until a restart.
-        if self.store.stats().unstored > 0 { Err(TokenRejection::NotStored) } else { Ok(()) }
+        if self.services.store.stats().unstored > 0 { Err(TokenRejection::NotStored) } else { Ok(()) }
     }
 
     async fn revoke_family(&self, client: &Client, grant: GrantId, caller: &Caller) -> Result<(), TokenRejection> {
-        let Some(found) = self.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await? else {
+        let Some(found) =
+            self.services.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await?
+        else {
             return Ok(());
         };
         if found.client != client.id {
@@ -58,7 +60,8 @@ impl Issuer {
             reason: Some("refresh_token".to_owned()),
             ..self.audit(AuditEvent::TokenRevoked, caller)
         };
-        let done = self.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
+        let done =
+            self.services.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
         self.forget_grant(grant);
         self.count_revocation(done);
         Ok(())
@@ -70,8 +73,9 @@ impl Issuer {
         hash: TokenHash,
         caller: &Caller,
     ) -> Result<(), TokenRejection> {
-        let now = self.clock.now();
-        let found = self.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(self, caller).await?;
+        let now = self.services.clock.now();
+        let found =
+            self.services.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(self, caller).await?;
         let Some(found) = found else { return Ok(()) };
         if found.client != client.id {
             return self.record_foreign(client, found.grant, found.subject.id().clone(), caller).await;
@@ -84,7 +88,13 @@ impl Issuer {
             reason: Some("access_token".to_owned()),
             ..self.audit(AuditEvent::TokenRevoked, caller)
         };
-        let done = self.store.revoke_access_token(&self.tenant, &hash, row).await.or_unavailable(self, caller).await?;
+        let done = self
+            .services
+            .store
+            .revoke_access_token(&self.tenant, &hash, row)
+            .await
+            .or_unavailable(self, caller)
+            .await?;
         if let Some(cache) = &self.cache {
             cache.forget_token(&hash);
         }

@@ -62,9 +62,9 @@ impl Issuer {
     async fn report(&self, cache: &TokenCache, all: bool) -> Result<(), StoreError> {
         // One at a time: a caller that needs everything written must also wait for what another task is writing.
         let _alone = self.reporting.lock().await;
-        let mut taken = Taken { cache, report: cache.take_uses(all, self.clock.now()) };
+        let mut taken = Taken { cache, report: cache.take_uses(all, self.services.clock.now()) };
         while let Some(part) = part_of(&taken.report) {
-            let recorded = self.store.record_uses(part.clone()).await?;
+            let recorded = self.services.store.record_uses(part.clone()).await?;
             for (tenant, grant) in recorded.ended {
                 self.metrics.control(ControlEvent::RefreshReused);
                 tracing::warn!(%grant, "an access token that came with a lost answer was presented: two parties hold the grant, and it has ended");

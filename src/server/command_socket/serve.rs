@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -12,12 +11,9 @@ use tokio::sync::Semaphore;
 
 use super::message::{CommandReply, CommandRequest, LONGEST, VERSION, line};
 use super::place::{CommandSocket, SocketPlace};
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::entropy::Entropy;
-use crate::issuer::{Administration, AdministrationError};
-use crate::oauth::{TenantId, TokenKeys};
-use crate::store::{Store, StoreError};
+use crate::issuer::{Administration, AdministrationError, Services};
+use crate::oauth::TenantId;
+use crate::store::StoreError;
 use crate::token_cache::TokenCache;
 
 /// Connections at once.
@@ -32,12 +28,8 @@ const LOOK: Duration = Duration::from_secs(3);
 /// Carries out commands.
 #[derive(Clone)]
 pub(in crate::server) struct CommandHandler {
-    pub(in crate::server) store: Arc<dyn Store>,
+    pub(in crate::server) services: Services,
     pub(in crate::server) cache: Arc<TokenCache>,
-    pub(in crate::server) clock: Arc<dyn Clock>,
-    pub(in crate::server) entropy: Arc<dyn Entropy>,
-    pub(in crate::server) keys: Arc<TokenKeys>,
-    pub(in crate::server) config: Arc<ArcSwap<Config>>,
 }
 
 /// Serves commands for ever.
@@ -118,14 +110,7 @@ impl CommandHandler {
         let Some(tenant) = TenantId::parse(&question.tenant) else {
             return CommandReply::Failed("the running server knows no such tenant".to_owned());
         };
-        let administration = Administration::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.clock),
-            Arc::clone(&self.entropy),
-            Arc::clone(&self.keys),
-            self.config.load_full(),
-            tenant,
-        );
+        let administration = Administration::new(self.services.clone(), tenant);
         match administration.withdraw(&question.withdraw).await {
             Ok(withdrawn) => {
                 self.cache.apply_stored().await;
