@@ -32,7 +32,7 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
         };
         return show(visit, StatusCode::OK, session, &view, Notice { notice, problem: None });
     }
-    let started = visit.issuer.begin_account(visit.session()?, visit.caller).await?;
+    let started = visit.issuer.begin_account(visit.session()?).await?;
     Ok(enter(visit, &started))
 }
 
@@ -48,7 +48,7 @@ struct Notice<'a> {
 /// Returns the session and what its account page shows, if somebody is logged in.
 async fn signed_in<'v>(visit: &'v Visit<'_>) -> Result<Option<(&'v str, AccountView)>, PageRejection> {
     let Some(session) = visit.session()? else { return Ok(None) };
-    Ok(visit.issuer.account(session, visit.caller).await?.map(|view| (session, view)))
+    Ok(visit.issuer.account(session).await?.map(|view| (session, view)))
 }
 
 fn show(
@@ -60,10 +60,10 @@ fn show(
 ) -> Result<Response, PageRejection> {
     let key = FormKey::new(&[session]).ok_or(PageRejection::StaleForm)?;
     let page = AccountPage {
-        frame: Frame::new(visit.config),
+        frame: Frame::new(visit.config()),
         form_token: &key.token(PURPOSE),
         view,
-        minimum: visit.config.login.min_password,
+        minimum: visit.config().login.min_password,
         notice: told.notice,
         problem: told.problem,
     };
@@ -81,7 +81,7 @@ pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Res
         visit.record(Face::Page, Rule::PasswordsDiffer).await;
         return again(visit, StatusCode::BAD_REQUEST, setup::NOT_THE_SAME).await;
     }
-    match visit.issuer.change_own_password(session, &wish, visit.caller).await? {
+    match visit.issuer.change_own_password(session, &wish).await? {
         PasswordChanged::Done(secret) => {
             let mut response = redirect::to_page("/account?done=password-changed");
             visit.set_session_cookie(response.headers_mut(), &secret);
@@ -115,7 +115,7 @@ pub(super) async fn revoke(visit: &Visit<'_>, body: RequestBody) -> Result<Respo
     let Some(session) = visit.session()? else { return Ok(redirect::to_page("/account")) };
     let form = form.check(FormKey::new(&[session]).as_ref(), PURPOSE)?;
     let revoked = match GrantId::parse(form.text("grant")) {
-        Some(grant) => visit.issuer.revoke_own_grant(session, grant, visit.caller).await?,
+        Some(grant) => visit.issuer.revoke_own_grant(session, grant).await?,
         None => false,
     };
     Ok(redirect::to_page(if revoked { "/account?done=disconnected" } else { "/account" }))

@@ -16,12 +16,12 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
 /// The request as a form. It comes from the client's site, so no Origin is asked for; nothing is done by it but what a
 /// link could do, and the browser sends no Lax cookie along.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
-    visit.issuer.admit_form(visit.caller).await?;
+    visit.issuer.admit_form().await?;
     begin(visit, visit.form(body).await?, None).await
 }
 
 async fn begin(visit: &Visit<'_>, request: Form, referer: Option<&str>) -> Result<Response, PageRejection> {
-    let started = visit.issuer.begin_authorization(request, visit.session()?, referer, visit.caller).await?;
+    let started = visit.issuer.begin_authorization(request, visit.session()?, referer).await?;
     Ok(enter(visit, &started))
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         return Err(PageRejection::NoTransactionCookie);
     }
     let ticked = form.ticked();
-    let purpose = purpose(&visit.issuer.offered(&handles, visit.caller).await?);
+    let purpose = purpose(&visit.issuer.offered(&handles).await?);
     let Ok(form) = form.check(consent_key(&handles).as_ref(), &purpose) else {
         return refuse_stale(visit, &handles, &ticked).await;
     };
@@ -45,7 +45,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
             return Err(AuthorizeRejection::Page(error).into());
         }
     };
-    let location = match visit.issuer.decide(&handles, decision, visit.caller).await {
+    let location = match visit.issuer.decide(&handles, decision).await {
         Err(AuthorizeRejection::NothingApproved) => {
             let problem = Some(NOTHING_APPROVED);
             return show_or_go_on(visit, StatusCode::BAD_REQUEST, &handles, Some(&ticked), problem).await;
@@ -76,7 +76,7 @@ fn purpose(shown: &[AskedScope]) -> String {
 /// The form was made for another session or for other scopes, or by nobody. Often it is the user who signed in again in
 /// another tab: so the page is shown anew, naming the account as it is now, and nothing is decided.
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -> Result<Response, PageRejection> {
-    match visit.issuer.view(handles, visit.caller).await? {
+    match visit.issuer.view(handles).await? {
         View::Consent(view) => {
             visit.record(Face::Page, Rule::FormToken).await;
             let problem = "You have signed in again since this page was opened, or what it asks has changed. Look at it once \
@@ -94,7 +94,7 @@ async fn show_or_go_on(
     ticked: Option<&ScopeSet>,
     problem: Option<&str>,
 ) -> Result<Response, PageRejection> {
-    match visit.issuer.view(handles, visit.caller).await? {
+    match visit.issuer.view(handles).await? {
         View::Consent(view) => show(visit, status, handles, &view, ticked, problem),
         View::LogIn(_) => Ok(go_on(&Step::LogIn, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
@@ -111,7 +111,7 @@ fn show(
 ) -> Result<Response, PageRejection> {
     let key = consent_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
     let page = ConsentPage {
-        frame: Frame::new(visit.config),
+        frame: Frame::new(visit.config()),
         transaction: &handles.transaction,
         form_token: &key.token(&purpose(&view.scopes)),
         switch_token: &key.token(switch_account::PURPOSE),

@@ -16,7 +16,11 @@ use super::visit::Visit;
 impl PageRejection {
     /// Makes the error page, or the redirect that the issuer chose. A page never leads to a client (RFC 6749 4.1.2.1).
     pub(super) fn into_response(self, visit: &Visit<'_>) -> Response {
-        tracing::debug!(path = visit.head.uri.path(), request_id = visit.caller.request_id, "page refused: {self}");
+        tracing::debug!(
+            path = visit.head.uri.path(),
+            request_id = visit.issuer.caller().request_id,
+            "page refused: {self}"
+        );
         match self {
             Self::NotFound => words(
                 "Page not found",
@@ -173,13 +177,13 @@ fn of_client<'a>(error: &OAuthError, text: &'a str) -> Words<'a> {
 impl Words<'_> {
     fn respond(&self, visit: &Visit<'_>, status: StatusCode) -> Response {
         let page = ErrorPage {
-            frame: Frame::new(visit.config),
+            frame: Frame::new(visit.config()),
             heading: self.heading,
             text: self.text,
             remedy: self.remedy,
             code: self.code,
             link: self.link,
-            reference: visit.caller.request_id.as_deref(),
+            reference: visit.issuer.caller().request_id.as_deref(),
         };
         // A client that opened us in a pop-up waits for its window to come back by the link.
         page::respond(status, &page, if self.link.is_some() { FormTarget::ToClient } else { FormTarget::Home })

@@ -19,7 +19,7 @@ const REFUSED: &str = "The user name or the password is not right. Check both an
 /// Shows the form, or the page that the transaction has meanwhile come to.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
-    match visit.issuer.view(&handles, visit.caller).await? {
+    match visit.issuer.view(&handles).await? {
         View::LogIn(view) => show(visit, StatusCode::OK, &handles, &view, "", None),
         View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
@@ -33,7 +33,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let key = login_key(&handles).ok_or(PageRejection::NoTransactionCookie)?;
     let form = form.check(Some(&key), PURPOSE)?;
     let (name, password) = (form.text("username"), form.text("password"));
-    match visit.issuer.log_in(&handles, name, password, visit.caller).await? {
+    match visit.issuer.log_in(&handles, name, password).await? {
         LoginOutcome::LoggedIn { session, step } => {
             let mut response = go_on(&step, &handles.transaction);
             visit.set_session_cookie(response.headers_mut(), &session);
@@ -63,7 +63,7 @@ async fn again(
     name: &str,
     problem: &str,
 ) -> Result<Response, PageRejection> {
-    match visit.issuer.view(handles, visit.caller).await? {
+    match visit.issuer.view(handles).await? {
         View::LogIn(view) => show(visit, status, handles, &view, name, Some(problem)),
         View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
@@ -80,7 +80,7 @@ fn show(
 ) -> Result<Response, PageRejection> {
     let key = login_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
     let page = LoginPage {
-        frame: Frame::new(visit.config),
+        frame: Frame::new(visit.config()),
         transaction: &handles.transaction,
         form_token: &key.token(PURPOSE),
         client_name: view.client_name.as_deref(),

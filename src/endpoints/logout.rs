@@ -16,10 +16,10 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     let Some(session) = visit.session()? else { return Ok(redirect::to_page("/?done=signed-out")) };
     let form = form.check(FormKey::new(&[session]).as_ref(), account::PURPOSE)?;
     let (ended, done) = if form.has("everywhere") {
-        let ended = visit.issuer.sign_out_everywhere(session, visit.caller).await;
+        let ended = visit.issuer.sign_out_everywhere(session).await;
         (ended.map(drop), "/?done=signed-out-everywhere")
     } else {
-        (visit.issuer.log_out(session, visit.caller).await, "/?done=signed-out")
+        (visit.issuer.log_out(session).await, "/?done=signed-out")
     };
     let mut response = match ended {
         Ok(()) => redirect::to_page(done),

@@ -79,16 +79,15 @@ impl Endpoints {
 
     /// Answers a request to any path that is not an upstream's; unknown paths get 404.
     pub async fn serve(&self, request: Request<RequestBody>, caller: Caller) -> Response {
-        let config = self.issuer.services.config.load_full();
         let (head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
-        let visit = Visit { issuer: &self.issuer, config: &config, caller: &caller, head };
+        let visit = Visit { issuer: self.issuer.request(&caller), head };
         let mut response = self.answer(&visit, body).await;
         visit.expire_old_transactions(response.headers_mut());
         if is_head {
             reply::drop_content(&mut response);
         }
-        reply::protect(response.headers_mut(), &config.public);
+        reply::protect(response.headers_mut(), &visit.config().public);
         if let Some(rule) = caller.broken.get() {
             response.extensions_mut().insert(Reason(rule.label()));
         }
@@ -105,7 +104,7 @@ impl Endpoints {
         let Some(allowed) = allowed_methods(path) else { return page(visit, Err(PageRejection::NotFound)).await };
         match (visit.head.method.as_str(), path) {
             ("GET" | "HEAD", _) if path.starts_with(metadata::WELL_KNOWN) => {
-                self.documents(visit.config).answer(&visit.head)
+                self.documents(visit.config()).answer(&visit.head)
             }
             ("GET", "/authorize") => page(visit, authorize::get(visit).await).await,
             ("POST", "/authorize") => page(visit, authorize::post(visit, body).await).await,
@@ -125,7 +124,7 @@ impl Endpoints {
             ("POST", "/revoke") => client(visit, Face::Token, revoke::post(visit, body).await).await,
             ("GET" | "HEAD", "/") => welcome::get(visit),
             ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => {
-                page(visit, assets::get(path, visit.config)).await
+                page(visit, assets::get(path, visit.config())).await
             }
             ("OPTIONS", _) if allowed.ends_with("OPTIONS") => cors::preflight(allowed),
             _ => reply::method_not_allowed(allowed),

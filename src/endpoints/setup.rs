@@ -31,7 +31,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         visit.record(Face::Page, Rule::PasswordsDiffer).await;
         return Ok(page);
     }
-    match visit.issuer.redeem_setup(link, password, visit.session()?, visit.caller).await? {
+    match visit.issuer.redeem_setup(link, password, visit.session()?).await? {
         SetupOutcome::Done(Some(session)) => {
             let mut response = go_on_in(visit, &session).await?;
             visit.set_session_cookie(response.headers_mut(), &session);
@@ -47,7 +47,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
 /// and asks; else the account page is next.
 async fn go_on_in(visit: &Visit<'_>, session: &SessionSecret) -> Result<Response, PageRejection> {
     if let Some(handles) = visit.newest_transaction(session)?
-        && let Ok(View::Consent(_)) = visit.issuer.view(&handles, visit.caller).await
+        && let Ok(View::Consent(_)) = visit.issuer.view(&handles).await
     {
         return Ok(go_on(&Step::Consent, &handles.transaction));
     }
@@ -62,10 +62,10 @@ async fn show(
 ) -> Result<Response, PageRejection> {
     let account = visit.issuer.find_setup(link).await?.ok_or(PageRejection::DeadLink)?;
     let page = SetupPage {
-        frame: Frame::new(visit.config),
+        frame: Frame::new(visit.config()),
         link,
         account: &account,
-        minimum: visit.config.login.min_password,
+        minimum: visit.config().login.min_password,
         problem,
     };
     Ok(page::respond(status, &page, FormTarget::Home))

@@ -6,7 +6,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, REFERER};
 use http::{HeaderMap, request::Parts};
 
 use crate::config::Config;
-use crate::issuer::{Caller, Face, Handles, Issuer, Transaction};
+use crate::issuer::{Face, Handles, IssuerRequest, Transaction};
 use crate::oauth::{Form, ReceivedValue, Rule, SessionSecret};
 use crate::web::cookie::{self, CookieScope, Received};
 use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
@@ -24,15 +24,18 @@ const TRANSACTIONS_KEPT: usize = 10;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// One request: its head, by whom, under which configuration.
+/// One request: its head, and what the authorization server holds of it: by whom, under which configuration.
 pub(super) struct Visit<'a> {
-    pub(super) issuer: &'a Issuer,
-    pub(super) config: &'a Arc<Config>,
-    pub(super) caller: &'a Caller,
+    pub(super) issuer: IssuerRequest<'a>,
     pub(super) head: Parts,
 }
 
 impl Visit<'_> {
+    /// Returns the configuration under which the request is answered.
+    pub(super) fn config(&self) -> &Arc<Config> {
+        self.issuer.config()
+    }
+
     /// Records that a face refused the request, with the field that broke the rule, if one did.
     pub(super) async fn record(&self, face: Face, rule: Rule) {
         let told_by = [
@@ -45,7 +48,7 @@ impl Visit<'_> {
             let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
             ReceivedValue::new(name, &values.join(", "))
         });
-        self.issuer.record_refused_by(face, rule, came.as_ref(), self.caller).await;
+        self.issuer.record_refused_by(face, rule, came.as_ref()).await;
     }
 
     /// Reads the query.
@@ -61,7 +64,7 @@ impl Visit<'_> {
 
     /// Reads the query of one of our own pages that look into the store; asks the budget of pages and forms first.
     pub(super) async fn own_query(&self) -> Result<Form, PageRejection> {
-        self.issuer.admit_form(self.caller).await?;
+        self.issuer.admit_form().await?;
         Ok(self.query()?)
     }
 
@@ -71,7 +74,7 @@ impl Visit<'_> {
         if is_cross_site(&self.head.headers, |origin| self.is_own_origin(origin)) {
             return Err(PageRejection::CrossSite);
         }
-        self.issuer.admit_form(self.caller).await?;
+        self.issuer.admit_form().await?;
         let bytes = self.body(body, FORM).await?;
         let form = Form::parse_page(&bytes).map_err(InputRejection::from)?;
         // Our pages send each field once but for the ticked scopes: which of two decisions was meant nobody can say.
@@ -91,8 +94,8 @@ impl Visit<'_> {
         if headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity") {
             return Err(InputRejection::ContentEncoding);
         }
-        let pace = Pace { total: self.config.timeouts.oauth_body, grace: Pace::CLIENTS_GRACE };
-        Ok(read_bounded(body, self.config.limits.oauth_body, pace).await?)
+        let pace = Pace { total: self.config().timeouts.oauth_body, grace: Pace::CLIENTS_GRACE };
+        Ok(read_bounded(body, self.config().limits.oauth_body, pace).await?)
     }
 
     /// Reads the Authorization field; `Err` when it came more than once.
@@ -195,7 +198,7 @@ impl Visit<'_> {
     }
 
     fn cookies(&self) -> CookieScope {
-        CookieScope::new(self.config.brand.as_str(), &self.config.public_url)
+        CookieScope::new(self.config().brand.as_str(), &self.config().public_url)
     }
 
     fn session_cookie_name(&self) -> String {
@@ -213,7 +216,7 @@ impl Visit<'_> {
     }
 
     fn is_own_origin(&self, origin: &str) -> bool {
-        self.config.own_origins().iter().any(|own| own == origin)
+        self.config().own_origins().iter().any(|own| own == origin)
     }
 }
 

@@ -31,6 +31,6 @@ pub(super) fn get(visit: &Visit<'_>) -> Response {
             "Your account",
         ),
     };
-    let page = WelcomePage { frame: Frame::new(visit.config), heading, text, action };
+    let page = WelcomePage { frame: Frame::new(visit.config()), heading, text, action };
     page::respond(StatusCode::OK, &page, FormTarget::Home)
 }

@@ -2,7 +2,7 @@
 //! fails can be diagnosed by whoever reads the log. One line for each refusal that has a row of the audit trail: what
 //! anybody can cause by the thousand is only counted, in the log as well.
 
-use super::Issuer;
+use super::IssuerRequest;
 use super::caller::Caller;
 use crate::oauth::{AccountId, Client, ClientId, ErrorCode, OAuthError, ReceivedValue, Rule, show};
 use crate::store::{AuditEvent, AuditRow};
@@ -93,13 +93,13 @@ impl<'a> Why<'a> {
     }
 }
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Records a refusal in the log and in the audit trail, unless there are so many that it is only counted.
-    pub(super) async fn refuse(&self, row: AuditRow, why: Why<'_>, caller: &Caller) {
-        note(why.rule, caller);
+    pub(super) async fn refuse(&self, row: AuditRow, why: Why<'_>) {
+        note(why.rule, self.caller);
         let reason = row.reason.clone().unwrap_or_else(|| why.reason());
         if let Some(row) = self.within_limits(AuditRow { reason: Some(reason), ..row }) {
-            log(&why, &row, caller);
+            log(&why, &row, self.caller);
             self.append(row).await;
         }
     }
@@ -111,15 +111,14 @@ impl Issuer {
         recorded: Option<(AuditEvent, &'static str)>,
         row: AuditRow,
         why: Why<'_>,
-        caller: &Caller,
     ) {
         match recorded {
             Some((event, reason)) => {
-                self.refuse(AuditRow { event, reason: Some(reason.to_owned()), ..row }, why, caller).await;
+                self.refuse(AuditRow { event, reason: Some(reason.to_owned()), ..row }, why).await;
             }
             None => {
-                note(why.rule, caller);
-                log(&why, &AuditRow { client: None, ..row }, caller);
+                note(why.rule, self.caller);
+                log(&why, &AuditRow { client: None, ..row }, self.caller);
             }
         }
     }

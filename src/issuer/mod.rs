@@ -1,8 +1,10 @@
 //! The use cases of the authorization server: each loads from the store, asks the rule, commits with one store call.
 //!
 //! It does not speak HTTP and renders no page: faces hand in what was sent and turn steps, views and rejections into
-//! answers. Start with `authorization/authorize.rs`, then `authorization/interaction.rs`, `login/sign_in.rs` and
-//! `authorization/consent.rs`; for the token endpoint with `token/request.rs`, beside which each grant type has a file.
+//! answers. What a face asks is a method of `IssuerRequest`, which is made once per request; what goes on beside requests
+//! is one of `Issuer`. Start with `request.rs`, then `authorization/authorize.rs`, `authorization/interaction.rs`,
+//! `login/sign_in.rs` and `authorization/consent.rs`; for the token endpoint with `token/request.rs`, beside which each
+//! grant type has a file.
 
 mod administration;
 mod audit;
@@ -16,6 +18,7 @@ mod limits;
 mod login;
 mod policy;
 mod rejection;
+mod request;
 mod services;
 mod sweep;
 mod token;
@@ -29,6 +32,7 @@ pub use caller::Caller;
 pub use clock::ClockWatch;
 pub use face::Face;
 pub use rejection::{AuthorizeRejection, TokenRejection};
+pub use request::IssuerRequest;
 pub use services::Services;
 pub use view::{
     AccountView, AskedScope, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, Identity, LoginOutcome,

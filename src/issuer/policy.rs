@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::Issuer;
 use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{
     Client, ClientOrigin, Grant, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId,
@@ -16,13 +15,6 @@ pub(super) struct Policy {
     /// All of it.
     pub(super) config: Arc<Config>,
     tenant: TenantId,
-}
-
-impl Issuer {
-    /// Returns the policy of this moment.
-    pub(super) fn policy(&self) -> Policy {
-        Policy::new(self.services.config.load_full(), self.tenant.clone())
-    }
 }
 
 impl Policy {

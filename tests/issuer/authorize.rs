@@ -33,7 +33,7 @@ async fn az_08_another_loopback_port_is_accepted_and_shown_as_local() {
     let client = world.public_client(LOOPBACK).await;
     let mut browser = world.browser(&client.id, &[("redirect_uri", "http://127.0.0.1:51763/callback")]).await;
     assert!(matches!(world.log_in(&mut browser, "ada").await, Step::Consent));
-    let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
+    let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
     assert!(page.redirect_is_local && page.identity == Identity::OnThisComputer);
     assert_eq!(page.redirect_host, "127.0.0.1");
 }
@@ -117,7 +117,7 @@ async fn a_client_is_known_to_the_users_who_have_connected_it_until_they_end_tha
     let session = browser.session.clone();
     let silent = || world.begin(&client.id, SILENT, session.as_deref());
     assert_eq!(linked(silent().await), "consent_required", "seen, but not approved");
-    let location = world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
+    let location = world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(redirected(silent().await), "consent_required");
     assert_eq!(redirected(world.begin(&client.id, &[("scope", "\"")], session.as_deref()).await), "invalid_scope");
@@ -217,11 +217,11 @@ async fn az_27_a_client_switched_off_ends_the_transaction() {
     world.log_in(&mut browser, "ada").await;
     world.inner().set_client_disabled(&client.tenant, &client.id, true, world.row()).await.unwrap();
     assert_eq!(paged(world.begin(&client.id, &[], None).await), ErrorCode::InvalidClient);
-    let refused = world.issuer.view(&browser, &caller(1)).await;
+    let refused = world.issuer.request(&caller(1)).view(&browser).await;
     assert!(matches!(refused, Err(AuthorizeRejection::Page(_))), "{refused:?}");
     // It stays dead when the client is switched on again.
     world.inner().set_client_disabled(&client.tenant, &client.id, false, world.row()).await.unwrap();
-    assert!(matches!(world.issuer.view(&browser, &caller(1)).await, Err(AuthorizeRejection::Finished)));
+    assert!(matches!(world.issuer.request(&caller(1)).view(&browser).await, Err(AuthorizeRejection::Finished)));
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
     let waiting = world.browser(&client.id, &asked).await;
     let mut deciding = world.browser(&client.id, &asked).await;
     world.pass(599);
-    assert!(matches!(world.issuer.view(&waiting, &caller(1)).await, Ok(View::LogIn(_))));
+    assert!(matches!(world.issuer.request(&caller(1)).view(&waiting).await, Ok(View::LogIn(_))));
     assert!(matches!(world.log_in(&mut deciding, "ada").await, Step::Consent));
     world.pass(1);
     let again = |refused: Option<AuthorizeRejection>| match refused {
@@ -245,17 +245,18 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
         other => panic!("{other:?}"),
     };
     let from = caller(1);
-    let query = again(world.issuer.view(&waiting, &from).await.err());
-    assert_eq!(again(world.issuer.log_in(&waiting, "ada", PASSWORD, &from).await.err()), query);
-    assert_eq!(again(world.issuer.view(&deciding, &from).await.err()), query);
-    assert_eq!(again(world.issuer.decide(&deciding, all(), &from).await.err()), query);
+    let query = again(world.issuer.request(&from).view(&waiting).await.err());
+    assert_eq!(again(world.issuer.request(&from).log_in(&waiting, "ada", PASSWORD).await.err()), query);
+    assert_eq!(again(world.issuer.request(&from).view(&deciding).await.err()), query);
+    assert_eq!(again(world.issuer.request(&from).decide(&deciding, all()).await.err()), query);
     assert_eq!(world.count(AuditEvent::CodeIssued).await, 0);
     assert_eq!(world.audit().await.pop().unwrap().reason.as_deref(), Some("transaction_expired"));
 
     let form = Form::parse(query.strip_prefix("/authorize?").unwrap().as_bytes()).unwrap();
-    let started = world.issuer.begin_authorization(form, deciding.session.as_deref(), None, &from).await.unwrap();
+    let started =
+        world.issuer.request(&from).begin_authorization(form, deciding.session.as_deref(), None).await.unwrap();
     let anew = Handles { session: deciding.session.clone(), ..handles(started) };
-    let location = world.issuer.decide(&anew, all(), &from).await.unwrap();
+    let location = world.issuer.request(&from).decide(&anew, all()).await.unwrap();
     assert!(location.as_str().starts_with("http://127.0.0.1:51763/callback?"), "{location:?}");
     assert_eq!(parameter(&location, "state").as_deref(), Some("a&b=\u{e9}"));
     let tokens = world.redeem_with(&client.id, &parameter(&location, "code").unwrap(), &asked[..1]).await.unwrap();
@@ -263,17 +264,17 @@ async fn az_29_a_transaction_older_than_ten_minutes_can_only_be_begun_once_more(
 
     // One that was decided is no invitation to decide again, and none is kept for ever.
     world.pass(601);
-    assert!(matches!(world.issuer.view(&anew, &from).await, Err(AuthorizeRejection::Finished)));
+    assert!(matches!(world.issuer.request(&from).view(&anew).await, Err(AuthorizeRejection::Finished)));
     world.pass(3000);
-    assert!(matches!(world.issuer.view(&waiting, &from).await, Err(AuthorizeRejection::Gone)));
+    assert!(matches!(world.issuer.request(&from).view(&waiting).await, Err(AuthorizeRejection::Gone)));
 }
 
 #[tokio::test]
 async fn az_29_a_sign_in_for_the_account_page_that_has_expired_leads_back_to_it() {
     let world = World::new().await;
-    let browser = handles(world.issuer.begin_account(None, &caller(1)).await.unwrap());
+    let browser = handles(world.issuer.request(&caller(1)).begin_account(None).await.unwrap());
     world.pass(600);
-    let refused = world.issuer.view(&browser, &caller(1)).await;
+    let refused = world.issuer.request(&caller(1)).view(&browser).await;
     let Err(AuthorizeRejection::Expired { again, .. }) = refused else { panic!("{refused:?}") };
     assert_eq!(again, "/account");
 }
@@ -288,12 +289,12 @@ async fn az_32_a_transaction_needs_its_own_cookie() {
     let swapped = Handles { cookie: theirs.cookie.clone(), ..mine.clone() };
     let without = Handles { cookie: None, ..mine.clone() };
     for stranger in [swapped, without] {
-        assert!(matches!(world.issuer.view(&stranger, &caller(1)).await, Err(AuthorizeRejection::Gone)));
-        let tried = world.issuer.log_in(&stranger, "ada", PASSWORD, &caller(1)).await;
+        assert!(matches!(world.issuer.request(&caller(1)).view(&stranger).await, Err(AuthorizeRejection::Gone)));
+        let tried = world.issuer.request(&caller(1)).log_in(&stranger, "ada", PASSWORD).await;
         assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
         assert_eq!(world.last_event().await, AuditEvent::AuthorizationRefused);
     }
-    assert!(matches!(world.issuer.view(&mine, &caller(1)).await, Ok(View::LogIn(_))));
+    assert!(matches!(world.issuer.request(&caller(1)).view(&mine).await, Ok(View::LogIn(_))));
 }
 
 #[tokio::test]

@@ -22,8 +22,8 @@ async fn cn_05_every_login_makes_a_new_session_and_the_old_one_is_dead() {
     let first = browser.session.clone().unwrap();
     world.log_in(&mut browser, "ada").await;
     assert_ne!(browser.session.as_ref(), Some(&first));
-    assert!(world.issuer.account(&first, &caller(1)).await.unwrap().is_none());
-    assert!(world.issuer.account(browser.session.as_deref().unwrap(), &caller(1)).await.unwrap().is_some());
+    assert!(world.issuer.request(&caller(1)).account(&first).await.unwrap().is_none());
+    assert!(world.issuer.request(&caller(1)).account(browser.session.as_deref().unwrap()).await.unwrap().is_some());
     // A planted cookie that is nobody's session is not taken over either.
     let mut planted = world.browser(&client.id, &[]).await;
     planted.session = planted.cookie.clone();
@@ -39,7 +39,9 @@ async fn rg_05_a_borrowed_name_is_warned_of() {
     let vouched = world.manual_client("Claude", "https://other.example/cb", None).await;
     let looks_like = async |client: &Client, redirect: &str| {
         let browser = at_consent(&world, client, &[("redirect_uri", redirect)]).await;
-        let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
+        let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else {
+            panic!("consent")
+        };
         page.looks_like
     };
     for (name, redirect, expected) in [
@@ -57,7 +59,7 @@ async fn rg_05_a_borrowed_name_is_warned_of() {
         let body = serde_json::json!({
             "client_name": name, "redirect_uris": [redirect], "token_endpoint_auth_method": "none",
         });
-        let client = world.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client;
+        let client = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
         assert_eq!(looks_like(&client, redirect).await.as_deref(), expected, "{name} {redirect}");
     }
     assert_eq!(looks_like(&vouched, "https://other.example/cb").await, None, "an operator vouches for it");
@@ -69,7 +71,7 @@ async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
     world.account("ada").await;
     let vouched = world.manual_client("Vouched", CALLBACK, None).await;
     let browser = at_consent(&world, &vouched, &[("scope", "sales:read sales:write")]).await;
-    world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
+    world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let session = browser.session.as_deref();
 
     let narrower = world.begin(&vouched.id, &[("scope", "sales:read")], session).await.unwrap();
@@ -87,7 +89,7 @@ async fn cn_08_consent_is_skipped_for_a_vouched_for_https_client_only() {
     ] {
         let redirect = client.metadata.redirect_uris.as_slice()[0].as_str().to_owned();
         let browser = at_consent(&world, &client, &[("redirect_uri", &redirect)]).await;
-        world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
+        world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
         let again = world.begin(&client.id, &[("redirect_uri", &redirect)], browser.session.as_deref()).await.unwrap();
         assert!(matches!(again.step, Step::Consent), "{:?} {:?}", client.origin, again.step);
     }
@@ -99,18 +101,18 @@ async fn cn_20_disconnecting_and_denying_last_the_next_request_asks_again() {
     world.account("ada").await;
     let client = world.manual_client("Vouched", CALLBACK, None).await;
     let browser = at_consent(&world, &client, &[]).await;
-    let location = world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
+    let location = world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     let session = browser.session.as_deref();
-    assert!(world.issuer.revoke_own_grant(session.unwrap(), tokens.grant, &caller(1)).await.unwrap());
+    assert!(world.issuer.request(&caller(1)).revoke_own_grant(session.unwrap(), tokens.grant).await.unwrap());
     let asked = world.begin(&client.id, &[], session).await.unwrap();
     assert!(matches!(asked.step, Step::Consent), "{:?}", asked.step);
 
     let again = Handles { session: browser.session.clone(), ..handles(asked) };
-    world.issuer.decide(&again, all(), &caller(1)).await.unwrap();
+    world.issuer.request(&caller(1)).decide(&again, all()).await.unwrap();
     let asked = world.begin(&client.id, &[("prompt", "consent")], session).await.unwrap();
     let denied = Handles { session: browser.session.clone(), ..handles(asked) };
-    let location = world.issuer.decide(&denied, Decision::Deny, &caller(1)).await.unwrap();
+    let location = world.issuer.request(&caller(1)).decide(&denied, Decision::Deny).await.unwrap();
     assert_eq!(parameter(&location, "error").as_deref(), Some("access_denied"));
     assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
     let asked = world.begin(&client.id, &[], session).await.unwrap();
@@ -123,7 +125,7 @@ async fn cn_09_anything_new_asks_again() {
     world.account("ada").await;
     let client = world.manual_client("Vouched", CALLBACK, None).await;
     let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
-    world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
+    world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
     let session = browser.session.as_deref();
     let new: [&[(&str, &str)]; 4] = [
         &[("scope", "sales:read sales:write")],
@@ -138,7 +140,7 @@ async fn cn_09_anything_new_asks_again() {
     // prompt=login asks for the password, whoever is logged in; and consent is asked anew after it.
     let login = world.begin(&client.id, &[("prompt", "login")], session).await.unwrap();
     let mut again = Handles { session: browser.session.clone(), ..handles(login) };
-    assert!(matches!(world.issuer.view(&again, &caller(1)).await.unwrap(), View::LogIn(_)));
+    assert!(matches!(world.issuer.request(&caller(1)).view(&again).await.unwrap(), View::LogIn(_)));
     assert!(matches!(world.log_in(&mut again, "ada").await, Step::Consent));
     // After its 90 days it is remembered no more.
     world.pass(90 * 86_400);
@@ -153,7 +155,7 @@ async fn cn_09_another_name_or_redirect_set_asks_again() {
         world.account("ada").await;
         let client = world.manual_client("Vouched", CALLBACK, None).await;
         let browser = at_consent(&world, &client, &[]).await;
-        world.issuer.decide(&browser, all(), &caller(1)).await.unwrap();
+        world.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap();
         let mut metadata = client.metadata.clone();
         if changed == "name" {
             metadata.client_name = Some("Another".to_owned());
@@ -174,7 +176,7 @@ async fn cn_10_the_page_says_everything() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = at_consent(&world, &client, &[("scope", "sales:write sales:read")]).await;
-    let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
+    let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
     assert_eq!(page.client_name, "Some client");
     assert_eq!((page.redirect_host.as_str(), page.redirect_is_local), ("client.example", false));
     assert_eq!((page.resource_name.as_str(), page.resource.as_str()), ("The sales server", SALES));
@@ -196,14 +198,14 @@ async fn cn_15_deny_goes_back_to_the_client_and_ends_the_transaction() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = at_consent(&world, &client, &[]).await;
-    let location = world.issuer.decide(&browser, Decision::Deny, &caller(1)).await.unwrap();
+    let location = world.issuer.request(&caller(1)).decide(&browser, Decision::Deny).await.unwrap();
     assert_eq!(parameter(&location, "error").as_deref(), Some("access_denied"));
     assert_eq!(parameter(&location, "state").as_deref(), Some("the state"));
     assert_eq!(parameter(&location, "iss").as_deref(), Some(ISSUER));
     assert_eq!(parameter(&location, "code"), None);
     assert_eq!(world.last_event().await, AuditEvent::AuthorizationDenied);
     for decision in [all(), Decision::Deny] {
-        let again = world.issuer.decide(&browser, decision, &caller(1)).await;
+        let again = world.issuer.request(&caller(1)).decide(&browser, decision).await;
         assert!(matches!(again, Err(AuthorizeRejection::Finished)), "{again:?}");
     }
 }
@@ -216,13 +218,13 @@ async fn cn_16_az_28_a_form_takes_scopes_away_and_adds_none() {
     let both = [("scope", "sales:read sales:write")];
     let browser = at_consent(&world, &client, &both).await;
     let ticked = Decision::Approve(ScopeSet::parse("sales:write").unwrap());
-    let location = world.issuer.decide(&browser, ticked, &caller(1)).await.unwrap();
+    let location = world.issuer.request(&caller(1)).decide(&browser, ticked).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:write");
 
     let browser = at_consent(&world, &client, &[("scope", "sales:read")]).await;
     let more = Decision::Approve(ScopeSet::parse("sales:read sales:write notes:read").unwrap());
-    let location = world.issuer.decide(&browser, more, &caller(1)).await.unwrap();
+    let location = world.issuer.request(&caller(1)).decide(&browser, more).await.unwrap();
     let tokens = world.redeem(&client.id, &parameter(&location, "code").unwrap()).await.unwrap();
     assert_eq!(tokens.scopes, "sales:read");
 
@@ -230,10 +232,10 @@ async fn cn_16_az_28_a_form_takes_scopes_away_and_adds_none() {
     let none = Decision::Approve(ScopeSet::default());
     let foreign = Decision::Approve(ScopeSet::parse("notes:read").unwrap());
     for nothing in [none, foreign] {
-        let decided = world.issuer.decide(&browser, nothing, &caller(1)).await;
+        let decided = world.issuer.request(&caller(1)).decide(&browser, nothing).await;
         assert!(matches!(decided, Err(AuthorizeRejection::NothingApproved)), "{decided:?}");
     }
-    let decided = world.issuer.decide(&browser, all(), &caller(1)).await;
+    let decided = world.issuer.request(&caller(1)).decide(&browser, all()).await;
     assert!(decided.is_ok(), "nothing was decided before");
 }
 
@@ -243,27 +245,27 @@ async fn cn_18_a_double_click_makes_one_code() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = at_consent(&world, &client, &[]).await;
-    let decide = || world.issuer.decide(&browser, all(), &CALLER);
+    let decide = || async { world.issuer.request(&CALLER).decide(&browser, all()).await };
     let outcomes: [Result<_, _>; 2] = tokio::join!(decide(), decide()).into();
     let [Ok(first), Ok(second)] = &outcomes else { panic!("{outcomes:?}") };
     assert_eq!(first, second, "one code");
     assert_eq!(world.count(AuditEvent::ConsentGiven).await, 1);
     // Neither another decision, nor another session, nor a code that was used or has ended is answered so.
-    let denied = world.issuer.decide(&browser, Decision::Deny, &CALLER).await;
+    let denied = world.issuer.request(&CALLER).decide(&browser, Decision::Deny).await;
     assert!(matches!(denied, Err(AuthorizeRejection::Finished)), "{denied:?}");
     let fewer = Decision::Approve(ScopeSet::default());
-    let fewer = world.issuer.decide(&browser, fewer, &CALLER).await;
+    let fewer = world.issuer.request(&CALLER).decide(&browser, fewer).await;
     assert!(matches!(fewer, Err(AuthorizeRejection::Finished)), "no code for what its form has not ticked: {fewer:?}");
     let stranger = Handles { session: None, ..browser.clone() };
-    let strangers = world.issuer.decide(&stranger, all(), &CALLER).await;
+    let strangers = world.issuer.request(&CALLER).decide(&stranger, all()).await;
     assert!(matches!(strangers, Err(AuthorizeRejection::Gone)), "{strangers:?}");
     world.redeem(&client.id, &parameter(first, "code").unwrap()).await.unwrap();
     let late = decide().await;
     assert!(matches!(late, Err(AuthorizeRejection::Finished)), "{late:?}");
     let browser = at_consent(&world, &client, &[]).await;
-    world.issuer.decide(&browser, all(), &CALLER).await.unwrap();
+    world.issuer.request(&CALLER).decide(&browser, all()).await.unwrap();
     world.pass(60);
-    let late = world.issuer.decide(&browser, all(), &CALLER).await;
+    let late = world.issuer.request(&CALLER).decide(&browser, all()).await;
     assert!(matches!(late, Err(AuthorizeRejection::Finished)), "{late:?}");
 }
 
@@ -282,15 +284,15 @@ async fn only_the_session_that_saw_the_page_decides() {
     world.log_in(&mut second, "ada").await;
     for session in [None, elsewhere.session.clone(), second.session] {
         let stranger = Handles { session, ..browser.clone() };
-        let tried = world.issuer.decide(&stranger, all(), &caller(1)).await;
+        let tried = world.issuer.request(&caller(1)).decide(&stranger, all()).await;
         assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
     }
     // The same browser, after Bob logged in in another tab: the page names him before he can decide.
     let bob = Handles { session: elsewhere.session.clone(), ..browser.clone() };
-    let View::Consent(page) = world.issuer.view(&bob, &caller(1)).await.unwrap() else { panic!("consent") };
+    let View::Consent(page) = world.issuer.request(&caller(1)).view(&bob).await.unwrap() else { panic!("consent") };
     assert_eq!(page.account, "bob");
-    assert!(matches!(world.issuer.decide(&browser, all(), &caller(1)).await, Err(AuthorizeRejection::Gone)));
-    assert!(world.issuer.decide(&bob, all(), &caller(1)).await.is_ok());
+    assert!(matches!(world.issuer.request(&caller(1)).decide(&browser, all()).await, Err(AuthorizeRejection::Gone)));
+    assert!(world.issuer.request(&caller(1)).decide(&bob, all()).await.is_ok());
 }
 
 #[tokio::test]
@@ -301,11 +303,11 @@ async fn not_you_ends_the_session_and_asks_for_another_login() {
     let client = world.public_client(CALLBACK).await;
     let mut browser = at_consent(&world, &client, &[]).await;
     let ada = browser.session.clone().unwrap();
-    world.issuer.switch_account(&browser, &caller(1)).await.unwrap();
-    assert!(world.issuer.account(&ada, &caller(1)).await.unwrap().is_none());
-    assert!(matches!(world.issuer.view(&browser, &caller(1)).await.unwrap(), View::LogIn(_)));
+    world.issuer.request(&caller(1)).switch_account(&browser).await.unwrap();
+    assert!(world.issuer.request(&caller(1)).account(&ada).await.unwrap().is_none());
+    assert!(matches!(world.issuer.request(&caller(1)).view(&browser).await.unwrap(), View::LogIn(_)));
     assert!(matches!(world.log_in(&mut browser, "bob").await, Step::Consent));
-    let View::Consent(page) = world.issuer.view(&browser, &caller(1)).await.unwrap() else { panic!("consent") };
+    let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
     assert_eq!(page.account, "bob");
 }
 
@@ -315,10 +317,10 @@ async fn logging_out_takes_the_approval_back() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let browser = at_consent(&world, &client, &[]).await;
-    world.issuer.log_out(browser.session.as_deref().unwrap(), &caller(1)).await.unwrap();
-    let tried = world.issuer.decide(&browser, all(), &caller(1)).await;
+    world.issuer.request(&caller(1)).log_out(browser.session.as_deref().unwrap()).await.unwrap();
+    let tried = world.issuer.request(&caller(1)).decide(&browser, all()).await;
     assert!(matches!(tried, Err(AuthorizeRejection::Gone)), "{tried:?}");
-    assert!(matches!(world.issuer.view(&browser, &caller(1)).await.unwrap(), View::LogIn(_)));
+    assert!(matches!(world.issuer.request(&caller(1)).view(&browser).await.unwrap(), View::LogIn(_)));
 }
 
 #[tokio::test]
@@ -329,11 +331,11 @@ async fn a_session_ends_idle_after_an_hour_and_absolutely_after_a_day() {
     let session = at_consent(&world, &client, &[]).await.session.unwrap();
     for _ in 0..24 {
         world.pass(3599);
-        assert!(world.issuer.account(&session, &caller(1)).await.unwrap().is_some());
+        assert!(world.issuer.request(&caller(1)).account(&session).await.unwrap().is_some());
     }
     world.pass(24);
-    assert!(world.issuer.account(&session, &caller(1)).await.unwrap().is_none(), "24 h");
+    assert!(world.issuer.request(&caller(1)).account(&session).await.unwrap().is_none(), "24 h");
     let session = at_consent(&world, &client, &[]).await.session.unwrap();
     world.pass(3600);
-    assert!(world.issuer.account(&session, &caller(1)).await.unwrap().is_none(), "1 h idle");
+    assert!(world.issuer.request(&caller(1)).account(&session).await.unwrap().is_none(), "1 h idle");
 }

@@ -186,7 +186,7 @@ async fn authorization(world: &World, walk: &mut Walk) {
     world.begin(&at_home.id, &[("redirect_uri", "https://gate.example/cb")], None).await.unwrap_err();
     walk.expect(Rule::RedirectUriOwnOrigin);
     let body = json!({"redirect_uris": [CALLBACK, LOOPBACK], "token_endpoint_auth_method": "none"});
-    let two = world.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client;
+    let two = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
     world.begin(&two.id, &[("redirect_uri", "")], None).await.unwrap_err();
     walk.expect(Rule::RedirectUriMissing);
     let from = caller(77);
@@ -204,39 +204,39 @@ async fn sign_ins(world: &World, walk: &mut Walk) {
     asked.unwrap_err();
     walk.expect(Rule::ConsentNeeded);
     let nonsense = Handles { transaction: "x".to_owned(), ..browser.clone() };
-    world.issuer.view(&nonsense, &from).await.unwrap_err();
+    world.issuer.request(&from).view(&nonsense).await.unwrap_err();
     walk.expect(Rule::SignInUnreadable);
     let unknown = SessionSecret::mint([3; 32], &world.keys).reveal().to_owned();
-    world.issuer.view(&Handles { transaction: unknown, ..browser.clone() }, &from).await.unwrap_err();
+    world.issuer.request(&from).view(&Handles { transaction: unknown, ..browser.clone() }).await.unwrap_err();
     walk.expect(Rule::SignInUnknown);
     let other = Handles { session: None, ..browser.clone() };
-    world.issuer.decide(&other, Decision::Deny, &from).await.unwrap_err();
+    world.issuer.request(&from).decide(&other, Decision::Deny).await.unwrap_err();
     walk.expect(Rule::SignInOfAnotherSession);
-    world.issuer.decide(&browser, Decision::Deny, &from).await.unwrap();
-    world.issuer.view(&browser, &from).await.unwrap_err();
+    world.issuer.request(&from).decide(&browser, Decision::Deny).await.unwrap();
+    world.issuer.request(&from).view(&browser).await.unwrap_err();
     walk.expect(Rule::SignInEnded);
     let mut gone = begin(&from).await;
     world.log_in(&mut gone, "ada").await;
     let upstreams = world.config.load().upstreams.clone();
     world.reload(|config| config.upstreams.retain(|upstream| upstream.name != "sales"));
-    world.issuer.view(&gone, &from).await.unwrap_err();
+    world.issuer.request(&from).view(&gone).await.unwrap_err();
     walk.expect(Rule::AccountOrResourceGone);
     world.reload(|config| {
         config.upstreams = upstreams.clone();
         config.upstreams.iter_mut().for_each(|upstream| upstream.scopes.clear());
     });
-    world.issuer.view(&gone, &from).await.unwrap_err();
+    world.issuer.request(&from).view(&gone).await.unwrap_err();
     walk.expect(Rule::ScopesGone);
     world.reload(|config| config.upstreams = upstreams);
     let (late, unwelcome) = (begin(&from).await, begin(&from).await);
     world.inner().set_client_disabled(&client.tenant, &client.id, true, world.row()).await.unwrap();
-    world.issuer.view(&unwelcome, &from).await.unwrap_err();
+    world.issuer.request(&from).view(&unwelcome).await.unwrap_err();
     walk.expect(Rule::ClientNoLongerWelcome);
     world.begin_from(&from, &client.id, &[], None).await.unwrap_err();
     walk.expect(Rule::ClientDisabled);
     world.inner().set_client_disabled(&client.tenant, &client.id, false, world.row()).await.unwrap();
     world.pass(600);
-    world.issuer.view(&late, &from).await.unwrap_err();
+    world.issuer.request(&from).view(&late).await.unwrap_err();
     assert!(walk.expect(Rule::SignInExpired).contains("key=\"login.interaction\""));
 }
 
@@ -247,7 +247,7 @@ async fn passwords(world: &World, walk: &mut Walk) {
     {
         let from = caller(20);
         let browser = handles(world.begin_from(&from, &client.id, &[], None).await.unwrap());
-        let outcome = world.issuer.log_in(&browser, name, password, &from).await.unwrap();
+        let outcome = world.issuer.request(&from).log_in(&browser, name, password).await.unwrap();
         assert!(matches!(outcome, LoginOutcome::Refused), "{outcome:?}");
         let line = walk.expect(Rule::WrongPassword);
         assert!(line.contains(&format!("detail=\"{detail}\"")) && line.contains(subject), "{line}");
@@ -258,7 +258,7 @@ async fn passwords(world: &World, walk: &mut Walk) {
     let mut outcome = LoginOutcome::Refused;
     while matches!(outcome, LoginOutcome::Refused) {
         drop(walk.log.warnings());
-        outcome = world.issuer.log_in(&browser, "eve", "hunter2", &from).await.unwrap();
+        outcome = world.issuer.request(&from).log_in(&browser, "eve", "hunter2").await.unwrap();
     }
     let line = walk.expect(Rule::LoginThrottled);
     assert!(line.contains("key=\"rates.login_free_failures\"") && line.contains("subject=\"subject-eve\""), "{line}");
@@ -268,7 +268,7 @@ async fn passwords(world: &World, walk: &mut Walk) {
         ("hunter2 hunter2 hunter2", "detail=\"too_common\"", ""),
     ] {
         let from = caller(22);
-        let outcome = world.issuer.redeem_setup(link.reveal(), password, None, &from).await.unwrap();
+        let outcome = world.issuer.request(&from).redeem_setup(link.reveal(), password, None).await.unwrap();
         assert!(matches!(outcome, SetupOutcome::Refused(_)), "{outcome:?}");
         let line = walk.expect(Rule::PasswordPoor);
         assert!(line.contains(detail) && line.contains(key), "{line}");
@@ -279,7 +279,7 @@ async fn passwords(world: &World, walk: &mut Walk) {
 async fn authentication(world: &World, walk: &mut Walk) {
     let public = world.public_client(CALLBACK).await;
     let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_post"});
-    let secretive = world.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client;
+    let secretive = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
     let grant = ("grant_type", "authorization_code");
     for (rule, authorization, sent) in [
         (Rule::ClientNotNamed, None, vec![grant]),
@@ -297,7 +297,7 @@ async fn authentication(world: &World, walk: &mut Walk) {
         (Rule::RefreshTokenMissing, None, pairs(&public, &[("grant_type", "refresh_token")])),
     ] {
         let authorization = authorization.map(str::as_bytes);
-        world.issuer.token(authorization, &form(&sent), &caller(3)).await.unwrap_err();
+        world.issuer.request(&caller(3)).token(authorization, &form(&sent)).await.unwrap_err();
         let line = walk.expect(rule);
         world.issuer.record_last_refusals().await;
         if matches!(rule, Rule::SecretUnexpected) {
@@ -313,16 +313,18 @@ async fn authentication(world: &World, walk: &mut Walk) {
         (pairs(&secretive, &[("client_secret", "hunter2")]), "rates.client_failures_per_minute"),
     ] {
         let from = caller(30);
-        while !matches!(world.issuer.token(None, &form(&sent), &from).await, Err(TokenRejection::Throttled(_))) {}
+        while !matches!(world.issuer.request(&from).token(None, &form(&sent)).await, Err(TokenRejection::Throttled(_)))
+        {
+        }
         world.issuer.record_last_refusals().await;
         drop(walk.log.warnings());
-        world.issuer.token(None, &form(&sent), &from).await.unwrap_err();
+        world.issuer.request(&from).token(None, &form(&sent)).await.unwrap_err();
         let line = walk.expect(Rule::RateLimited);
         assert!(line.contains(&format!("key=\"{key}\"")), "{line}");
     }
     let body = json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
         "grant_types": ["authorization_code"]});
-    let once = world.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client;
+    let once = world.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client;
     world.refresh(&once.id, "x").await.unwrap_err();
     walk.expect(Rule::GrantNotRegistered);
 }
@@ -390,9 +392,9 @@ async fn refreshes(world: &World, walk: &mut Walk) {
 async fn revocations(world: &World, walk: &mut Walk) {
     let (client, other) = (world.public_client(CALLBACK).await, world.public_client(CALLBACK).await);
     let tokens = world.sign_in(&client.id, &[], "ada").await;
-    world.issuer.revoke(None, &form(&pairs(&client, &[])), &caller(4)).await.unwrap_err();
+    world.issuer.request(&caller(4)).revoke(None, &form(&pairs(&client, &[]))).await.unwrap_err();
     walk.expect(Rule::TokenMissing);
-    world.issuer.revoke(None, &form(&pairs(&other, &[("token", &tokens.refresh)])), &caller(4)).await.unwrap();
+    world.issuer.request(&caller(4)).revoke(None, &form(&pairs(&other, &[("token", &tokens.refresh)]))).await.unwrap();
     assert!(!walk.expect(Rule::TokenOfAnotherClient).contains(&tokens.refresh));
 }
 
@@ -415,7 +417,7 @@ async fn registrations(world: &World, walk: &mut Walk) {
         (Rule::StatementUnapproved, with("software_statement", json!("eyJhbGciOiJFUzI1NiJ9.e30.c2ln"))),
         (Rule::StatementMalformed, with("software_statement", json!("hunter2"))),
     ] {
-        assert!(world.issuer.register(body.as_bytes(), &caller(5)).await.is_err());
+        assert!(world.issuer.request(&caller(5)).register(body.as_bytes()).await.is_err());
         walk.expect(rule);
         // As after an hour.
         world.pass(3600);
@@ -423,10 +425,10 @@ async fn registrations(world: &World, walk: &mut Walk) {
     let full = World::with(|config| config.registration.max_clients = 1).await;
     full.public_client(CALLBACK).await;
     let body = with("software_version", json!("one too many"));
-    assert!(full.issuer.register(body.as_bytes(), &caller(5)).await.is_err());
+    assert!(full.issuer.request(&caller(5)).register(body.as_bytes()).await.is_err());
     assert!(walk.expect(Rule::TooManyClients).contains("key=\"registration.max_clients\""));
     world.reload(|config| config.registration.enabled = false);
-    assert!(world.issuer.register(body.as_bytes(), &caller(5)).await.is_err());
+    assert!(world.issuer.request(&caller(5)).register(body.as_bytes()).await.is_err());
     let line = walk.expect(Rule::RegistrationClosed);
     assert!(line.contains("key=\"registration.enabled\" address=198.51.5.7"), "{line}");
     world.reload(|config| config.registration.enabled = true);
@@ -561,7 +563,7 @@ async fn a_token_that_does_not_come_within_a_minute_is_told_once() {
     let revoked = world.sign_in(&client.id, &[], "ada").await;
     let log = Log::start();
     assert!(world.is_live(&came.access).await);
-    world.issuer.revoke(None, &form(&pairs(&client, &[("token", &revoked.access)])), &caller(1)).await.unwrap();
+    world.issuer.request(&caller(1)).revoke(None, &form(&pairs(&client, &[("token", &revoked.access)]))).await.unwrap();
     world.pass(59);
     world.issuer.watch_arrivals();
     assert_eq!(log.warnings(), Vec::<String>::new());

@@ -197,7 +197,7 @@ impl World {
         let link = self.link(&subject, name).await;
         // From a network that is no test's: it becomes a familiar one.
         let home = Caller::new(Some([203, 0, 113, 7].into()), None);
-        let outcome = self.issuer.redeem_setup(link.reveal(), PASSWORD, None, &home).await.unwrap();
+        let outcome = self.issuer.request(&home).redeem_setup(link.reveal(), PASSWORD, None).await.unwrap();
         assert!(matches!(outcome, SetupOutcome::Done(Some(_))), "{outcome:?}");
         // A new password ends what was issued up to this moment; what follows is issued after it.
         self.pass(1);
@@ -237,7 +237,7 @@ impl World {
             // Each is another client.
             "software_version": REGISTERED.fetch_add(1, Relaxed).to_string(),
         });
-        self.issuer.register(body.to_string().as_bytes(), &caller(9)).await.unwrap().client
+        self.issuer.request(&caller(9)).register(body.to_string().as_bytes()).await.unwrap().client
     }
 
     /// Adds a client by hand, as an operator does.
@@ -300,7 +300,7 @@ impl World {
         ];
         pairs.retain(|(name, _)| !extra.iter().any(|(n, _)| n == name));
         pairs.extend(extra.iter().filter(|(_, value)| !value.is_empty()));
-        self.issuer.begin_authorization(form(&pairs), session, referer, caller).await
+        self.issuer.request(caller).begin_authorization(form(&pairs), session, referer).await
     }
 
     /// A browser that has begun this authorization and is at its login page.
@@ -312,7 +312,7 @@ impl World {
 
     /// Logs in; the handles get the new session cookie.
     pub(crate) async fn log_in(&self, browser: &mut Handles, name: &str) -> Step {
-        match self.issuer.log_in(browser, name, PASSWORD, &caller(1)).await.unwrap() {
+        match self.issuer.request(&caller(1)).log_in(browser, name, PASSWORD).await.unwrap() {
             LoginOutcome::LoggedIn { session, step } => {
                 browser.session = Some(session.reveal().to_owned());
                 step
@@ -325,7 +325,7 @@ impl World {
     pub(crate) async fn approve(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> String {
         let mut browser = self.browser(client, extra).await;
         match self.log_in(&mut browser, name).await {
-            Step::Consent => self.issuer.decide(&browser, all(), &caller(1)).await.unwrap().as_str().to_owned(),
+            Step::Consent => self.issuer.request(&caller(1)).decide(&browser, all()).await.unwrap().as_str().to_owned(),
             Step::Redirect(location) => location.as_str().to_owned(),
             other => panic!("{other:?}"),
         }
@@ -370,7 +370,7 @@ impl World {
     }
 
     pub(crate) async fn token_from(&self, caller: &Caller, pairs: &[(&str, &str)]) -> Result<Tokens, TokenRejection> {
-        let response = self.issuer.token(None, &form(pairs), caller).await?;
+        let response = self.issuer.request(caller).token(None, &form(pairs)).await?;
         Ok(self.tokens(&response))
     }
 

@@ -35,6 +35,7 @@ mod races;
 mod records;
 mod refresh;
 mod register;
+mod reload;
 mod remembered;
 mod revoke;
 mod stories;

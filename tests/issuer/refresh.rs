@@ -179,7 +179,8 @@ async fn rt_14_a_new_password_ends_every_grant_at_once() {
     let client = world.public_client(CALLBACK).await;
     let tokens = world.sign_in(&client.id, &[], "ada").await;
     let link = world.link(&subject, "second").await;
-    let outcome = world.issuer.redeem_setup(link.reveal(), "another-teapot-42", None, &caller(1)).await.unwrap();
+    let outcome =
+        world.issuer.request(&caller(1)).redeem_setup(link.reveal(), "another-teapot-42", None).await.unwrap();
     assert!(matches!(outcome, SetupOutcome::Done(Some(_))));
     assert!(!world.is_live(&tokens.access).await);
     assert_eq!(refused(world.refresh(&client.id, &tokens.refresh).await), "invalid_grant");

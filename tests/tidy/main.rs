@@ -12,6 +12,7 @@
 
 mod imports;
 mod proofs;
+mod snapshots;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -488,4 +489,10 @@ fn a_lock_is_taken_in_one_way() {
         .map(|(path, _)| format!("{}: take locks by `crate::sync`", path.display()))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_request_sees_one_configuration_and_one_time() {
+    let faults = snapshots::faults(&sources("src"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -2,11 +2,10 @@
 
 use super::interaction::{AccessRequest, Purpose};
 use crate::config::ScopeConfig;
-use crate::issuer::caller::Caller;
-use crate::issuer::{AskedScope, AuthorizeRejection, Handles, Issuer};
+use crate::issuer::{AskedScope, AuthorizeRejection, Handles, IssuerRequest};
 use crate::oauth::ScopeSet;
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Returns what an approval with these ticks grants. AZ-28: a form can take scopes away, never add any: neither one that
     /// the client did not ask for, nor one that the configuration no longer has, so that no page shows it.
     pub(in crate::issuer) fn granted(&self, asked: &AccessRequest, ticked: &ScopeSet) -> ScopeSet {
@@ -16,7 +15,7 @@ impl Issuer {
 
     /// Returns the scopes that the page of a request shows.
     pub(in crate::issuer) fn asked_scopes(&self, asked: &AccessRequest) -> Vec<AskedScope> {
-        let policy = self.policy();
+        let policy = &self.policy;
         let Some(upstream) = policy.upstream(asked.request.resource()) else { return Vec::new() };
         let wanted = upstream.scopes.iter().filter(|scope| asked.request.scopes().contains(scope.name.as_str()));
         let named = |scope: &ScopeConfig| AskedScope {
@@ -34,8 +33,8 @@ impl Issuer {
     ///
     /// # Errors
     /// `Gone`, `Expired`, `Page` when its client is no longer welcome, `Unavailable`.
-    pub async fn offered(&self, handles: &Handles, caller: &Caller) -> Result<Vec<AskedScope>, AuthorizeRejection> {
-        match self.transaction(handles, caller).await?.purpose {
+    pub async fn offered(&self, handles: &Handles) -> Result<Vec<AskedScope>, AuthorizeRejection> {
+        match self.transaction(handles).await?.purpose {
             Purpose::Authorization(asked) => Ok(self.asked_scopes(&asked)),
             Purpose::Account => Ok(Vec::new()),
         }

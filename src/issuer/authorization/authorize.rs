@@ -2,12 +2,10 @@
 //! what the browser does next.
 
 use super::interaction::{AccessRequest, Pending, Purpose};
-use crate::config::Rates;
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::face::Face;
-use crate::issuer::{AuthorizeRejection, Issuer, Started, Step};
+use crate::issuer::{AuthorizeRejection, IssuerRequest, Started, Step};
 use crate::oauth::{
     AuthorizationRequest, AuthorizationResponse, Client, ClientOrigin, Form, Lifetime, OAuthError, RedirectUri,
     RefusedRequest, Rule,
@@ -17,7 +15,7 @@ use crate::store::{AuditEvent, AuditRow, LoginSession};
 /// The key that pages and forms are limited by.
 const PAGE_RATE: &str = "rates.authorize_per_second";
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Begins an authorization, or finishes it at once when nothing need be asked. `referer` is where the browser says that
     /// it comes from, when it opens a page of its own and not a frame.
     ///
@@ -29,26 +27,25 @@ impl Issuer {
         query: Form,
         session: Option<&str>,
         referer: Option<&str>,
-        caller: &Caller,
     ) -> Result<Started, AuthorizeRejection> {
-        let policy = self.policy();
-        self.within_budget(&policy.config.rates, caller).await?;
+        let policy = &self.policy;
+        self.within_budget().await?;
         let request = AuthorizationRequest::new(query);
         // RFC 6749 4.1.2.1: client and redirect URI first. Until both hold nobody is redirected anywhere.
         let id = match request.client_id() {
             Ok(id) => id,
-            Err(error) => return Err(self.refuse_by_page(error, None, None, caller).await),
+            Err(error) => return Err(self.refuse_by_page(error, None, None).await),
         };
-        let client = self.client_for_authorization(&id, caller).await?;
+        let client = self.client_for_authorization(&id).await?;
         let redirect = match request.verify_redirect(&client, &policy.config.own_origins()) {
             Ok(redirect) => redirect,
-            Err(error) => return Err(self.refuse_by_page(error, None, Some(&client), caller).await),
+            Err(error) => return Err(self.refuse_by_page(error, None, Some(&client)).await),
         };
         match request.validate(&client, redirect, &policy.request()) {
-            Ok(request) => self.start(AccessRequest { client, request }, session, referer, caller).await,
+            Ok(request) => self.start(AccessRequest { client, request }, session, referer).await,
             Err(refused) => {
-                let session = self.live_session(session, caller).await?;
-                Err(self.refuse_to_client(*refused, &client, session.as_ref(), caller).await)
+                let session = self.live_session(session).await?;
+                Err(self.refuse_to_client(*refused, &client, session.as_ref()).await)
             }
         }
     }
@@ -58,26 +55,25 @@ impl Issuer {
         asked: AccessRequest,
         session: Option<&str>,
         referer: Option<&str>,
-        caller: &Caller,
     ) -> Result<Started, AuthorizeRejection> {
         let prompt = asked.request.prompt();
-        let session = self.live_session(session, caller).await?.filter(|_| !prompt.login);
+        let session = self.live_session(session).await?.filter(|_| !prompt.login);
         let Some(session) = session else {
             if prompt.none {
                 let (rule, words) = (Rule::LoginNeeded, "nobody is logged in");
-                return Err(self.refuse_silently(asked, rule, words, None, caller).await);
+                return Err(self.refuse_silently(asked, rule, words, None).await);
             }
-            let (_, transaction) = self.begin_transaction(Some(&asked), None, caller).await?;
+            let (_, transaction) = self.begin_transaction(Some(&asked), None).await?;
             return Ok(Started { step: Step::LogIn, transaction: Some(transaction) });
         };
-        let granted = self.consent_is_remembered(&asked, &session, referer, caller).await?;
+        let granted = self.consent_is_remembered(&asked, &session, referer).await?;
         if prompt.none && !granted {
             let (rule, words) = (Rule::ConsentNeeded, "consent is needed");
-            return Err(self.refuse_silently(asked, rule, words, Some(&session), caller).await);
+            return Err(self.refuse_silently(asked, rule, words, Some(&session)).await);
         }
-        let (interaction, transaction) = self.begin_transaction(Some(&asked), Some(&session), caller).await?;
+        let (interaction, transaction) = self.begin_transaction(Some(&asked), Some(&session)).await?;
         if granted {
-            let location = self.issue_code_silently(&interaction, &asked, &session, caller).await?;
+            let location = self.issue_code_silently(&interaction, &asked, &session).await?;
             return Ok(Started { step: Step::Redirect(location), transaction: None });
         }
         Ok(Started { step: Step::Consent, transaction: Some(transaction) })
@@ -90,21 +86,16 @@ impl Issuer {
         rule: Rule,
         words: &'static str,
         session: Option<&LoginSession>,
-        caller: &Caller,
     ) -> AuthorizeRejection {
         let error = OAuthError::new(rule, words);
         let refused = asked.request.refuse(error);
-        self.refuse_to_client(refused, &asked.client, session, caller).await
+        self.refuse_to_client(refused, &asked.client, session).await
     }
 
     /// Takes one request from the budget of its address.
-    pub(in crate::issuer) async fn within_budget(
-        &self,
-        rates: &Rates,
-        caller: &Caller,
-    ) -> Result<(), AuthorizeRejection> {
-        let Err(wait) = self.throttle.authorization(caller, rates) else { return Ok(()) };
-        self.refuse_authorization(Why::from(Rule::RateLimited).by(PAGE_RATE), caller).await;
+    pub(in crate::issuer) async fn within_budget(&self) -> Result<(), AuthorizeRejection> {
+        let Err(wait) = self.throttle.authorization(self.caller, &self.policy.config.rates) else { return Ok(()) };
+        self.refuse_authorization(Why::from(Rule::RateLimited).by(PAGE_RATE)).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 
@@ -112,26 +103,21 @@ impl Issuer {
     ///
     /// # Errors
     /// `Throttled`.
-    pub async fn admit_form(&self, caller: &Caller) -> Result<(), AuthorizeRejection> {
-        let Err(wait) = self.throttle.form(caller, &self.services.config.load().rates) else { return Ok(()) };
-        self.record_refused(Face::Page, Why::from(Rule::RateLimited).by(PAGE_RATE), caller).await;
+    pub async fn admit_form(&self) -> Result<(), AuthorizeRejection> {
+        let Err(wait) = self.throttle.form(self.caller, &self.policy.config.rates) else { return Ok(()) };
+        self.record_refused(Face::Page, Why::from(Rule::RateLimited).by(PAGE_RATE)).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 
     /// Records that a transaction cannot go on; `rule` says why, which the page does not.
-    pub(in crate::issuer) async fn gone(&self, rule: Rule, caller: &Caller) -> AuthorizeRejection {
-        self.refuse_authorization(rule.into(), caller).await;
+    pub(in crate::issuer) async fn gone(&self, rule: Rule) -> AuthorizeRejection {
+        self.refuse_authorization(rule.into()).await;
         AuthorizeRejection::Gone
     }
 
     /// Records that a transaction was not finished in time, and says how it can be begun once more.
-    pub(in crate::issuer) async fn expired(
-        &self,
-        pending: &Pending,
-        after: Lifetime,
-        caller: &Caller,
-    ) -> AuthorizeRejection {
-        self.refuse_authorization(Rule::SignInExpired.into(), caller).await;
+    pub(in crate::issuer) async fn expired(&self, pending: &Pending, after: Lifetime) -> AuthorizeRejection {
+        self.refuse_authorization(Rule::SignInExpired.into()).await;
         let again = match &pending.purpose {
             Purpose::Account => "/account".to_owned(),
             Purpose::Authorization(asked) => format!("/authorize?{}", asked.request.to_query(&asked.client.id)),
@@ -140,8 +126,8 @@ impl Issuer {
     }
 
     /// Records that a transaction was decided before.
-    pub(in crate::issuer) async fn finished(&self, caller: &Caller) -> AuthorizeRejection {
-        self.refuse_authorization(Rule::SignInEnded.into(), caller).await;
+    pub(in crate::issuer) async fn finished(&self) -> AuthorizeRejection {
+        self.refuse_authorization(Rule::SignInEnded.into()).await;
         AuthorizeRejection::Finished
     }
 
@@ -151,10 +137,9 @@ impl Issuer {
         error: OAuthError,
         detail: Option<&str>,
         client: Option<&Client>,
-        caller: &Caller,
     ) -> AuthorizeRejection {
         let why = Why::from(&error).because(detail);
-        self.refuse_authorization(client.map_or(why, |client| why.of(client)), caller).await;
+        self.refuse_authorization(client.map_or(why, |client| why.of(client))).await;
         AuthorizeRejection::Page(error)
     }
 
@@ -164,14 +149,13 @@ impl Issuer {
         refused: RefusedRequest,
         client: &Client,
         session: Option<&LoginSession>,
-        caller: &Caller,
     ) -> AuthorizeRejection {
-        self.refuse_authorization(Why::from(&refused.error).of(client), caller).await;
-        let is_known = match self.is_known_to_user(client, refused.redirect.uri(), session, caller).await {
+        self.refuse_authorization(Why::from(&refused.error).of(client)).await;
+        let is_known = match self.is_known_to_user(client, refused.redirect.uri(), session).await {
             Ok(is_known) => is_known,
             Err(unavailable) => return unavailable,
         };
-        let issuer = &self.services.config.load().public_url;
+        let issuer = &self.policy.config.public_url;
         let RefusedRequest { redirect, state, error } = refused;
         let location = AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer);
         if is_known {
@@ -193,20 +177,19 @@ impl Issuer {
         client: &Client,
         redirect: &RedirectUri,
         session: Option<&LoginSession>,
-        caller: &Caller,
     ) -> Result<bool, AuthorizeRejection> {
-        let is_vouched_for = client.origin == ClientOrigin::Manual || self.policy().publisher(client).is_some();
+        let is_vouched_for = client.origin == ClientOrigin::Manual || self.policy.publisher(client).is_some();
         if is_vouched_for || redirect.is_loopback() {
             return Ok(true);
         }
         let Some(session) = session else { return Ok(false) };
-        let (subject, now) = (Some(&session.subject), self.services.clock.now());
+        let (subject, now) = (Some(&session.subject), self.now());
         let grants = self.services.store.list_grants(&self.tenant, subject, Some(&client.id), now).await;
-        Ok(!grants.or_unavailable(self, caller).await?.is_empty())
+        Ok(!grants.or_unavailable(self).await?.is_empty())
     }
 
-    pub(in crate::issuer) async fn refuse_authorization(&self, why: Why<'_>, caller: &Caller) {
-        let row = self.audit(AuditEvent::AuthorizationRefused, caller);
-        self.refuse(AuditRow { client: why.client_id(), ..row }, why, caller).await;
+    pub(in crate::issuer) async fn refuse_authorization(&self, why: Why<'_>) {
+        let row = self.audit(AuditEvent::AuthorizationRefused);
+        self.refuse(AuditRow { client: why.client_id(), ..row }, why).await;
     }
 }

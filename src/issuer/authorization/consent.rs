@@ -5,9 +5,8 @@ use zeroize::Zeroizing;
 use super::interaction::{AccessRequest, Purpose};
 use super::remembered::Memory;
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::client::identity::display_name;
-use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, Issuer, LoginView, View};
+use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, IssuerRequest, LoginView, View};
 use crate::oauth::{
     AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, DocumentSource, GrantId, GrantType,
     OAuthError, RefusedRequest, Rule, ScopeSet, TokenHash, ValidatedRequest,
@@ -23,29 +22,24 @@ struct Approval {
     event: AuditEvent,
 }
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Carries out what the user decided; returns where the browser goes: to the client, with a code or a refusal.
     ///
     /// # Errors
     /// `NothingApproved`; `Gone` when the transaction has expired or is another session's; `Finished` when it was decided
     /// before; `Page` when its client is no longer welcome; `Unavailable`.
-    pub async fn decide(
-        &self,
-        handles: &Handles,
-        decision: Decision,
-        caller: &Caller,
-    ) -> Result<ClientLocation, AuthorizeRejection> {
-        let pending = self.transaction(handles, caller).await?;
-        let session = self.live_session(handles.session.as_deref(), caller).await?;
+    pub async fn decide(&self, handles: &Handles, decision: Decision) -> Result<ClientLocation, AuthorizeRejection> {
+        let pending = self.transaction(handles).await?;
+        let session = self.live_session(handles.session.as_deref()).await?;
         // The very session that saw the page: another one, even of the same user, has not seen it.
         let bound = session.filter(|s| pending.interaction.session == Some(s.hash));
         let (Some(session), Purpose::Authorization(asked)) = (bound, pending.purpose) else {
-            return Err(self.gone(Rule::SignInOfAnotherSession, caller).await);
+            return Err(self.gone(Rule::SignInOfAnotherSession).await);
         };
         match pending.interaction.step {
             InteractionStep::Consent => {}
-            InteractionStep::Ended => return self.decided_before(handles, &asked, &session, &decision, caller).await,
-            InteractionStep::LogIn => return Err(self.gone(Rule::SignInBeforeLogin, caller).await),
+            InteractionStep::Ended => return self.decided_before(handles, &asked, &session, &decision).await,
+            InteractionStep::LogIn => return Err(self.gone(Rule::SignInBeforeLogin).await),
         }
         let granted = match &decision {
             Decision::Deny => None,
@@ -58,12 +52,12 @@ impl Issuer {
                 Some(left)
             }
         };
-        let Some(scopes) = granted else { return self.deny(&pending.interaction, *asked, &session, caller).await };
+        let Some(scopes) = granted else { return self.deny(&pending.interaction, *asked, &session).await };
         let remember = self.to_remember(&asked, &session, scopes.clone());
         let approval = Approval { code: self.code_of(handles), scopes, remember, event: AuditEvent::ConsentGiven };
-        match self.issue_code(&pending.interaction, &asked, &session, approval, caller).await? {
+        match self.issue_code(&pending.interaction, &asked, &session, approval).await? {
             Some(location) => Ok(location),
-            None => self.decided_before(handles, &asked, &session, &decision, caller).await,
+            None => self.decided_before(handles, &asked, &session, &decision).await,
         }
     }
 
@@ -76,23 +70,22 @@ impl Issuer {
         asked: &AccessRequest,
         session: &LoginSession,
         decision: &Decision,
-        caller: &Caller,
     ) -> Result<ClientLocation, AuthorizeRejection> {
         let code = self.code_of(handles);
         let (found, ticked) = match decision {
             Decision::Approve(ticked) => (self.services.store.find_code(&self.tenant, &code.hash()).await, ticked),
-            Decision::Deny => return Err(self.finished(caller).await),
+            Decision::Deny => return Err(self.finished().await),
         };
         let waits = |c: &CodeRecord| {
             c.used_at.is_none()
                 && c.scopes == self.granted(asked, ticked)
-                && self.services.clock.now() < c.expires_at
+                && self.now() < c.expires_at
                 && c.challenge.is_some()
                 && c.subject == session.subject
         };
-        match found.or_unavailable(self, caller).await?.filter(waits) {
+        match found.or_unavailable(self).await?.filter(waits) {
             Some(_) => Ok(self.success(&asked.request, &code)),
-            None => Err(self.finished(caller).await),
+            None => Err(self.finished().await),
         }
     }
 
@@ -105,7 +98,7 @@ impl Issuer {
     }
 
     fn success(&self, request: &ValidatedRequest, code: &AuthorizationCode) -> ClientLocation {
-        let (state, issuer) = (request.state(), &self.services.config.load().public_url);
+        let (state, issuer) = (request.state(), &self.policy.config.public_url);
         AuthorizationResponse::success(request.redirect(), code.reveal(), state, issuer)
     }
 
@@ -114,24 +107,23 @@ impl Issuer {
         interaction: &Interaction,
         asked: AccessRequest,
         session: &LoginSession,
-        caller: &Caller,
     ) -> Result<ClientLocation, AuthorizeRejection> {
         let (subject, client, resource) = (&session.subject, &asked.client.id, asked.request.resource());
         let row = AuditRow {
             client: Some(client.clone()),
             resource: Some(resource.clone()),
             scopes: Some(asked.request.scopes().clone()),
-            ..self.audit_by(subject, AuditEvent::AuthorizationDenied, caller)
+            ..self.audit_by(subject, AuditEvent::AuthorizationDenied)
         };
         let denied =
             self.services.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
-        if denied.or_unavailable(self, caller).await? == Update::NotFound {
-            return Err(self.finished(caller).await);
+        if denied.or_unavailable(self).await? == Update::NotFound {
+            return Err(self.finished().await);
         }
         self.metrics.control(ControlEvent::AuthorizationDenied);
         let error = OAuthError::new(Rule::UserDenied, "the user denied the request");
         let RefusedRequest { redirect, state, error } = asked.request.refuse(error);
-        let issuer = &self.services.config.load().public_url;
+        let issuer = &self.policy.config.public_url;
         Ok(AuthorizationResponse::refusal(&redirect, &error, state.as_deref(), issuer))
     }
 
@@ -141,7 +133,6 @@ impl Issuer {
         interaction: &Interaction,
         asked: &AccessRequest,
         session: &LoginSession,
-        caller: &Caller,
     ) -> Result<ClientLocation, AuthorizeRejection> {
         let approval = Approval {
             code: AuthorizationCode::mint(self.services.entropy.random_32(), &self.services.keys.load()),
@@ -149,9 +140,9 @@ impl Issuer {
             remember: None,
             event: AuditEvent::CodeIssued,
         };
-        match self.issue_code(interaction, asked, session, approval, caller).await? {
+        match self.issue_code(interaction, asked, session, approval).await? {
             Some(location) => Ok(location),
-            None => Err(self.gone(Rule::SignInEnded, caller).await),
+            None => Err(self.gone(Rule::SignInEnded).await),
         }
     }
 
@@ -163,11 +154,10 @@ impl Issuer {
         asked: &AccessRequest,
         session: &LoginSession,
         approval: Approval,
-        caller: &Caller,
     ) -> Result<Option<ClientLocation>, AuthorizeRejection> {
         let (client, request) = (&asked.client, &asked.request);
         let grant = GrantId(self.services.entropy.random_16());
-        let now = self.services.clock.now();
+        let now = self.now();
         let record = CodeRecord {
             hash: approval.code.hash(),
             tenant: self.tenant.clone(),
@@ -181,7 +171,7 @@ impl Issuer {
             scopes: approval.scopes,
             authenticated_at: session.authenticated_at,
             issued_at: now,
-            expires_at: now.plus(self.services.config.load().tokens.code),
+            expires_at: now.plus(self.policy.config.tokens.code),
             used_at: None,
             failures: 0,
         };
@@ -190,10 +180,10 @@ impl Issuer {
             resource: Some(record.resource.clone()),
             scopes: Some(record.scopes.clone()),
             target: Some(grant.to_string()),
-            ..self.audit_by(&session.subject, approval.event, caller)
+            ..self.audit_by(&session.subject, approval.event)
         };
         let inserted = self.services.store.insert_code(record, interaction.id, approval.remember, row).await;
-        Ok(match inserted.or_unavailable(self, caller).await? {
+        Ok(match inserted.or_unavailable(self).await? {
             Update::NotFound => None,
             Update::Done => Some(self.success(request, &approval.code)),
         })
@@ -201,7 +191,7 @@ impl Issuer {
 
     /// Returns what the login page of a transaction shows.
     pub(in crate::issuer) fn login_view(&self, asked: Option<&AccessRequest>) -> View {
-        let policy = self.policy();
+        let policy = &self.policy;
         View::LogIn(LoginView {
             client_name: asked.map(|a| display_name(&a.client)),
             client_has_name: asked.is_some_and(|a| a.client.metadata.client_name.is_some()),
@@ -214,16 +204,14 @@ impl Issuer {
         &self,
         asked: &AccessRequest,
         session: &LoginSession,
-        caller: &Caller,
     ) -> Result<ConsentView, AuthorizeRejection> {
         let (client, request) = (&asked.client, &asked.request);
-        let policy = self.policy();
+        let policy = &self.policy;
         let found = self.services.store.find_account(&self.tenant, &session.subject).await;
         // Neither can be missing but by a change in this moment; then the transaction has no ground any more.
-        let (Some(account), Some(upstream)) =
-            (found.or_unavailable(self, caller).await?, policy.upstream(request.resource()))
+        let (Some(account), Some(upstream)) = (found.or_unavailable(self).await?, policy.upstream(request.resource()))
         else {
-            return Err(self.gone(Rule::AccountOrResourceGone, caller).await);
+            return Err(self.gone(Rule::AccountOrResourceGone).await);
         };
         let tokens = &policy.config.tokens;
         let may_refresh = client.metadata.grant_types.contains(&GrantType::RefreshToken);
@@ -231,12 +219,12 @@ impl Issuer {
         let scopes = self.asked_scopes(asked);
         if scopes.is_empty() && !request.scopes().is_empty() {
             // An empty list means everything on the page, and that was not asked for.
-            return Err(self.gone(Rule::ScopesGone, caller).await);
+            return Err(self.gone(Rule::ScopesGone).await);
         }
         Ok(ConsentView {
             client_name: display_name(client),
             client_has_name: client.metadata.client_name.is_some(),
-            looks_like: self.looks_like(client, &identity, request.redirect(), caller).await?,
+            looks_like: self.looks_like(client, &identity, request.redirect()).await?,
             identity,
             client_host: policy.document_host(client),
             copied: client.document.filter(|age| age.source != DocumentSource::Fetched).map(|age| age.fetched_at),

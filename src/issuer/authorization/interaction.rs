@@ -1,10 +1,9 @@
 //! A pending authorization between requests: begun, found again by its two handles, moved on by compare and set.
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::limits::throttle::source_of;
-use crate::issuer::{AuthorizeRejection, Handles, Issuer, Started, Step, Transaction, View};
+use crate::issuer::{AuthorizeRejection, Handles, IssuerRequest, Started, Step, Transaction, View};
 use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, StoredRequest, TokenHash, ValidatedRequest};
 use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Update};
 
@@ -43,17 +42,17 @@ pub(in crate::issuer) struct Pending {
     pub(in crate::issuer) purpose: Purpose,
 }
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Begins a login for the account page, unless the session is alive.
     ///
     /// # Errors
     /// `Throttled`, `Unavailable`.
-    pub async fn begin_account(&self, session: Option<&str>, caller: &Caller) -> Result<Started, AuthorizeRejection> {
-        self.within_budget(&self.services.config.load_full().rates, caller).await?;
-        if self.live_session(session, caller).await?.is_some() {
+    pub async fn begin_account(&self, session: Option<&str>) -> Result<Started, AuthorizeRejection> {
+        self.within_budget().await?;
+        if self.live_session(session).await?.is_some() {
             return Ok(Started { step: Step::Account, transaction: None });
         }
-        let (_, transaction) = self.begin_transaction(None, None, caller).await?;
+        let (_, transaction) = self.begin_transaction(None, None).await?;
         Ok(Started { step: Step::LogIn, transaction: Some(transaction) })
     }
 
@@ -61,53 +60,46 @@ impl Issuer {
     ///
     /// # Errors
     /// `Gone`, `Page` when its client is no longer welcome, `Unavailable`.
-    pub async fn view(&self, handles: &Handles, caller: &Caller) -> Result<View, AuthorizeRejection> {
-        let pending = self.pending(handles, caller).await?;
-        let session = self.live_session(handles.session.as_deref(), caller).await?;
+    pub async fn view(&self, handles: &Handles) -> Result<View, AuthorizeRejection> {
+        let pending = self.pending(handles).await?;
+        let session = self.live_session(handles.session.as_deref()).await?;
         let asked = match (&pending.purpose, &session) {
             (Purpose::Account, Some(_)) => return Ok(View::Account),
             (Purpose::Account, None) => return Ok(self.login_view(None)),
             (Purpose::Authorization(asked), _) => asked,
         };
         let Some(session) = session.filter(|s| satisfies_login(s, asked, &pending.interaction)) else {
-            self.back_to_login(&pending.interaction, caller).await?;
+            self.back_to_login(&pending.interaction).await?;
             return Ok(self.login_view(Some(asked)));
         };
         // Somebody logged in from another tab of this browser: the page names the account, so the user sees as whom.
         if pending.interaction.step == InteractionStep::LogIn || pending.interaction.session != Some(session.hash) {
-            self.bind(&pending.interaction, &session, caller).await?;
+            self.bind(&pending.interaction, &session).await?;
         }
-        Ok(View::Consent(Box::new(self.consent_view(asked, &session, caller).await?)))
+        Ok(View::Consent(Box::new(self.consent_view(asked, &session).await?)))
     }
 
     /// "Not you?": ends the session and moves the transaction back to the login step.
     ///
     /// # Errors
     /// `Gone`, `Page`, `Unavailable`.
-    pub async fn switch_account(&self, handles: &Handles, caller: &Caller) -> Result<(), AuthorizeRejection> {
-        let pending = self.pending(handles, caller).await?;
+    pub async fn switch_account(&self, handles: &Handles) -> Result<(), AuthorizeRejection> {
+        let pending = self.pending(handles).await?;
         if let Some(session) = &handles.session {
-            self.log_out(session, caller).await?;
+            self.log_out(session).await?;
         }
-        self.back_to_login(&pending.interaction, caller).await
+        self.back_to_login(&pending.interaction).await
     }
 
     /// Finds the session of a cookie, if somebody is logged in by it.
     pub(in crate::issuer) async fn live_session(
         &self,
         cookie: Option<&str>,
-        caller: &Caller,
     ) -> Result<Option<LoginSession>, AuthorizeRejection> {
         let Some(hash) = cookie.and_then(|c| SessionSecret::recognise(c.as_bytes(), &self.services.keys.load())) else {
             return Ok(None);
         };
-        Ok(self
-            .services
-            .store
-            .touch_session(&self.tenant, &hash, self.services.clock.now())
-            .await
-            .or_unavailable(self, caller)
-            .await?)
+        Ok(self.services.store.touch_session(&self.tenant, &hash, self.now()).await.or_unavailable(self).await?)
     }
 
     /// Begins a transaction: at the login step, or at the consent step of a session.
@@ -115,11 +107,10 @@ impl Issuer {
         &self,
         asked: Option<&AccessRequest>,
         session: Option<&LoginSession>,
-        caller: &Caller,
     ) -> Result<(Interaction, Transaction), AuthorizeRejection> {
         let mint = || SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
-        let (id, cookie, now) = (mint(), mint(), self.services.clock.now());
-        let expires_at = now.plus(self.services.config.load().login.interaction).plus(REMEMBERED);
+        let (id, cookie, now) = (mint(), mint(), self.now());
+        let expires_at = now.plus(self.policy.config.login.interaction).plus(REMEMBERED);
         let interaction = Interaction {
             id: id.hash(),
             cookie: cookie.hash(),
@@ -128,74 +119,60 @@ impl Issuer {
             request: asked.map(|a| a.request.to_stored()),
             step: if session.is_some() { InteractionStep::Consent } else { InteractionStep::LogIn },
             session: session.map(|s| s.hash),
-            source: source_of(caller),
+            source: source_of(self.caller),
             created_at: now,
             expires_at,
         };
-        self.services.store.begin_interaction(interaction.clone(), PENDING).await.or_unavailable(self, caller).await?;
+        self.services.store.begin_interaction(interaction.clone(), PENDING).await.or_unavailable(self).await?;
         Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie, lifetime: expires_at.since(now) }))
     }
 
     /// Finds a transaction that is not decided yet.
-    pub(in crate::issuer) async fn pending(
-        &self,
-        handles: &Handles,
-        caller: &Caller,
-    ) -> Result<Pending, AuthorizeRejection> {
-        let pending = self.transaction(handles, caller).await?;
+    pub(in crate::issuer) async fn pending(&self, handles: &Handles) -> Result<Pending, AuthorizeRejection> {
+        let pending = self.transaction(handles).await?;
         match pending.interaction.step {
             InteractionStep::LogIn | InteractionStep::Consent => Ok(pending),
-            InteractionStep::Ended => Err(self.finished(caller).await),
+            InteractionStep::Ended => Err(self.finished().await),
         }
     }
 
     /// Finds a transaction by its two handles, decided or not. One handle without the other is another browser's (AZ-32):
     /// the id may have been seen in an address bar, the cookie never leaves the browser that began.
-    pub(in crate::issuer) async fn transaction(
-        &self,
-        handles: &Handles,
-        caller: &Caller,
-    ) -> Result<Pending, AuthorizeRejection> {
+    pub(in crate::issuer) async fn transaction(&self, handles: &Handles) -> Result<Pending, AuthorizeRejection> {
         let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.services.keys.load());
         let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))
         else {
-            return Err(self.gone(Rule::SignInUnreadable, caller).await);
+            return Err(self.gone(Rule::SignInUnreadable).await);
         };
-        let found = self
-            .services
-            .store
-            .find_interaction(&self.tenant, &id, self.services.clock.now())
-            .await
-            .or_unavailable(self, caller)
-            .await?;
+        let found =
+            self.services.store.find_interaction(&self.tenant, &id, self.now()).await.or_unavailable(self).await?;
         let Some(interaction) = found.filter(|i| i.cookie == cookie) else {
-            return Err(self.gone(Rule::SignInUnknown, caller).await);
+            return Err(self.gone(Rule::SignInUnknown).await);
         };
-        let open = self.services.config.load().login.interaction;
+        let open = self.policy.config.login.interaction;
         // AZ-29. One that was decided says so, however late its page is sent again.
-        let is_late = interaction.step != InteractionStep::Ended
-            && self.services.clock.now() >= interaction.created_at.plus(open);
-        let pending = self.purpose_of(interaction, caller).await?;
-        if is_late { Err(self.expired(&pending, open, caller).await) } else { Ok(pending) }
+        let is_late = interaction.step != InteractionStep::Ended && self.now() >= interaction.created_at.plus(open);
+        let pending = self.purpose_of(interaction).await?;
+        if is_late { Err(self.expired(&pending, open).await) } else { Ok(pending) }
     }
 
     /// Reads what a transaction is for, and whether its client may still ask.
-    async fn purpose_of(&self, interaction: Interaction, caller: &Caller) -> Result<Pending, AuthorizeRejection> {
+    async fn purpose_of(&self, interaction: Interaction) -> Result<Pending, AuthorizeRejection> {
         let Some(client) = &interaction.client else {
             return Ok(Pending { interaction, purpose: Purpose::Account });
         };
         let Some(request) = interaction.request.as_deref().and_then(StoredRequest::read) else {
             tracing::error!("a stored authorization request is damaged; its user must start again");
-            return Err(self.gone(Rule::SignInDamaged, caller).await);
+            return Err(self.gone(Rule::SignInDamaged).await);
         };
         // AZ-27: the client may have been switched off, or its redirect URIs changed, since it asked.
-        let client = self.enabled_client(client, caller).await?;
+        let client = self.enabled_client(client).await?;
         let verified = client.and_then(|client| Some((request.verify(&client)?, client)));
         let Some((request, client)) = verified else {
-            self.end(&interaction, caller).await?;
+            self.end(&interaction).await?;
             let error = OAuthError::new(Rule::ClientNoLongerWelcome, "This application is no longer welcome here.");
             let why = interaction.client.as_ref().map_or_else(|| Why::from(&error), |id| Why::from(&error).of_id(id));
-            self.refuse_authorization(why, caller).await;
+            self.refuse_authorization(why).await;
             return Err(AuthorizeRejection::Page(error));
         };
         let asked = Box::new(AccessRequest { client, request });
@@ -207,29 +184,24 @@ impl Issuer {
         &self,
         interaction: &Interaction,
         session: &LoginSession,
-        caller: &Caller,
     ) -> Result<(), AuthorizeRejection> {
         // From the login step; or from the consent step, when the form was sent twice or from the page before.
         for expected in [InteractionStep::LogIn, InteractionStep::Consent] {
-            if self.advance(interaction, expected, InteractionStep::Consent, Some(session.hash), caller).await? {
+            if self.advance(interaction, expected, InteractionStep::Consent, Some(session.hash)).await? {
                 return Ok(());
             }
         }
-        Err(self.gone(Rule::SignInEnded, caller).await)
+        Err(self.gone(Rule::SignInEnded).await)
     }
 
     /// Ends a transaction that has come this far; whether it had not ended before.
-    pub(in crate::issuer) async fn end(
-        &self,
-        interaction: &Interaction,
-        caller: &Caller,
-    ) -> Result<bool, AuthorizeRejection> {
-        self.advance(interaction, interaction.step, InteractionStep::Ended, interaction.session, caller).await
+    pub(in crate::issuer) async fn end(&self, interaction: &Interaction) -> Result<bool, AuthorizeRejection> {
+        self.advance(interaction, interaction.step, InteractionStep::Ended, interaction.session).await
     }
 
-    async fn back_to_login(&self, interaction: &Interaction, caller: &Caller) -> Result<(), AuthorizeRejection> {
+    async fn back_to_login(&self, interaction: &Interaction) -> Result<(), AuthorizeRejection> {
         if interaction.step == InteractionStep::Consent {
-            self.advance(interaction, InteractionStep::Consent, InteractionStep::LogIn, None, caller).await?;
+            self.advance(interaction, InteractionStep::Consent, InteractionStep::LogIn, None).await?;
         }
         Ok(())
     }
@@ -240,12 +212,11 @@ impl Issuer {
         expected: InteractionStep,
         next: InteractionStep,
         session: Option<TokenHash>,
-        caller: &Caller,
     ) -> Result<bool, AuthorizeRejection> {
-        let now = self.services.clock.now();
+        let now = self.now();
         let advance = Advance { from: expected, to: next, session };
         let moved = self.services.store.advance_interaction(&self.tenant, &interaction.id, advance, PENDING, now).await;
-        Ok(moved.or_unavailable(self, caller).await? == Update::Done)
+        Ok(moved.or_unavailable(self).await? == Update::Done)
     }
 }
 

@@ -2,9 +2,8 @@
 
 use super::interaction::AccessRequest;
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::policy::Policy;
-use crate::issuer::{AuthorizeRejection, Issuer};
+use crate::issuer::{AuthorizeRejection, IssuerRequest};
 use crate::oauth::{ClientOrigin, MetadataDocumentUrl, RedirectUri, ScopeSet, TokenHash};
 use crate::store::{Consent, LoginSession};
 
@@ -34,7 +33,7 @@ impl Policy {
     }
 }
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Returns whether this user's consent to this request is remembered and may stand for a new one. `referer` is where
     /// the browser says that it comes from.
     pub(in crate::issuer) async fn consent_is_remembered(
@@ -42,10 +41,9 @@ impl Issuer {
         asked: &AccessRequest,
         session: &LoginSession,
         referer: Option<&str>,
-        caller: &Caller,
     ) -> Result<bool, AuthorizeRejection> {
         let (client, request) = (&asked.client, &asked.request);
-        let memory = self.policy().memory(asked);
+        let memory = self.policy.memory(asked);
         let comes_from_there = match &memory {
             Memory::Never => false,
             Memory::Anywhere => true,
@@ -65,11 +63,9 @@ impl Issuer {
                 *request.scopes() == c.scopes
             };
             // CN-09: another name or another set of redirect URIs is another application to the user.
-            scopes_are_covered
-                && self.services.clock.now() < c.expires_at
-                && c.client_fingerprint == fingerprint(asked, &memory)
+            scopes_are_covered && self.now() < c.expires_at && c.client_fingerprint == fingerprint(asked, &memory)
         };
-        Ok(found.or_unavailable(self, caller).await?.is_some_and(covers))
+        Ok(found.or_unavailable(self).await?.is_some_and(covers))
     }
 
     /// Returns what to remember of an approval, if anything.
@@ -79,11 +75,11 @@ impl Issuer {
         session: &LoginSession,
         scopes: ScopeSet,
     ) -> Option<Consent> {
-        let memory = self.policy().memory(asked);
+        let memory = self.policy.memory(asked);
         if memory == Memory::Never {
             return None;
         }
-        let now = self.services.clock.now();
+        let now = self.now();
         Some(Consent {
             tenant: self.tenant.clone(),
             subject: session.subject.clone(),
@@ -93,7 +89,7 @@ impl Issuer {
             client_fingerprint: fingerprint(asked, &memory),
             given_at: now,
             // As long as the grant itself could live: nobody is asked more seldom than the access ends.
-            expires_at: now.plus(self.services.config.load().tokens.refresh_absolute),
+            expires_at: now.plus(self.policy.config.tokens.refresh_absolute),
         })
     }
 }

@@ -2,9 +2,8 @@
 
 use super::metadata_document::document_url;
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::policy::Policy;
-use crate::issuer::{AuthorizeRejection, Identity, Issuer};
+use crate::issuer::{AuthorizeRejection, Identity, IssuerRequest};
 use crate::oauth::{Client, ClientId, ClientOrigin, MetadataDocumentUrl, VerifiedRedirect, borrowed_brand, resembles};
 
 impl Policy {
@@ -42,25 +41,23 @@ impl Policy {
     }
 }
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Returns whom the user could take a client for that chose its name itself (RG-05).
     pub(in crate::issuer) async fn looks_like(
         &self,
         client: &Client,
         identity: &Identity,
         redirect: &VerifiedRedirect,
-        caller: &Caller,
     ) -> Result<Option<String>, AuthorizeRejection> {
         let is_checked = matches!(identity, Identity::Added | Identity::Published(_));
         let name = client.metadata.client_name.as_deref().filter(|_| !is_checked);
         let Some(name) = name else { return Ok(None) };
-        let added = self.services.store.operator_clients(&self.tenant).await.or_unavailable(self, caller).await?;
+        let added = self.services.store.operator_clients(&self.tenant).await.or_unavailable(self).await?;
         let known = added.into_iter().filter_map(|c| c.metadata.client_name);
-        let known =
-            known.chain([self.services.config.load().login.product_name.clone()]).find(|known| resembles(name, known));
+        let known = known.chain([self.policy.config.login.product_name.clone()]).find(|known| resembles(name, known));
         let uri = redirect.uri();
         // A program on this computer has no host, but what describes it has one.
-        let host = if uri.is_local() { self.policy().document_host(client) } else { Some(uri.display_host()) };
+        let host = if uri.is_local() { self.policy.document_host(client) } else { Some(uri.display_host()) };
         Ok(known.or_else(|| borrowed_brand(name, host.as_deref()).map(str::to_owned)))
     }
 }

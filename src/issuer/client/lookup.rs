@@ -3,27 +3,22 @@
 use super::lookup_failure::LookupFailure;
 use super::metadata_document::document_url;
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::rejection::StoreFailed;
-use crate::issuer::{AuthorizeRejection, Issuer};
+use crate::issuer::{AuthorizeRejection, IssuerRequest};
 use crate::oauth::{Client, ClientId, ClientOrigin, OAuthError, Rule};
 
 /// What the page says of every client that is none.
 const UNKNOWN: &str = "This application is not known here. Remove the connection in the application and add it again.";
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Finds a client that is stored, switched on and admitted. This is all that `/token`, `/revoke` and the later steps of an
     /// authorization use: they never make the gateway fetch anything.
-    pub(in crate::issuer) async fn enabled_client(
-        &self,
-        id: &ClientId,
-        caller: &Caller,
-    ) -> Result<Option<Client>, StoreFailed> {
-        let client = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
+    pub(in crate::issuer) async fn enabled_client(&self, id: &ClientId) -> Result<Option<Client>, StoreFailed> {
+        let client = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
         // What an operator admits by document no longer is no client any longer, whatever it was given before.
-        let policy = self.policy();
-        let admitted = |c: &Client| c.origin != ClientOrigin::MetadataDocument || document_url(&c.id, &policy).is_ok();
+        let policy = &self.policy;
+        let admitted = |c: &Client| c.origin != ClientOrigin::MetadataDocument || document_url(&c.id, policy).is_ok();
         Ok(client.filter(|c| !c.disabled && admitted(c)))
     }
 
@@ -34,13 +29,12 @@ impl Issuer {
     pub(in crate::issuer) async fn client_for_authorization(
         &self,
         id: &ClientId,
-        caller: &Caller,
     ) -> Result<Client, AuthorizeRejection> {
-        let stored = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
+        let stored = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
         let found = match stored {
             Some(client) if client.disabled => Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
             Some(client) if client.origin != ClientOrigin::MetadataDocument => Ok(client),
-            stored if id.is_url() => self.described_client(id, stored, caller).await,
+            stored if id.is_url() => self.described_client(id, stored).await,
             Some(_) | None => Err(LookupFailure::NotAClient(Rule::ClientUnknown, None)),
         };
         let error = |rule, words: &'static str| OAuthError::new(rule, words).came("client_id", id.as_str());
@@ -50,12 +44,12 @@ impl Issuer {
             Err(LookupFailure::Full(wait)) => return Err(AuthorizeRejection::Throttled(wait)),
             Err(LookupFailure::Throttled(wait, key)) => {
                 let error = error(Rule::TooManyDocuments, "");
-                self.refuse_authorization(Why::throttled(&error).by(key), caller).await;
+                self.refuse_authorization(Why::throttled(&error).by(key)).await;
                 return Err(AuthorizeRejection::Throttled(wait));
             }
             Err(LookupFailure::NotAdmitted(cause)) => {
                 let error = error(Rule::DocumentNotAllowed, UNKNOWN).expected(cause.expected());
-                self.refuse_authorization(Why::from(&error).by(cause.key()), caller).await;
+                self.refuse_authorization(Why::from(&error).by(cause.key())).await;
                 return Err(AuthorizeRejection::Page(error));
             }
             Err(LookupFailure::NotAClient(rule, detail)) => (error(rule, UNKNOWN), detail),
@@ -64,6 +58,6 @@ impl Issuer {
                 (error(Rule::DocumentUnreachable, words), Some(detail))
             }
         };
-        Err(self.refuse_by_page(error, detail.as_deref(), None, caller).await)
+        Err(self.refuse_by_page(error, detail.as_deref(), None).await)
     }
 }

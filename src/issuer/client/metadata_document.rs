@@ -6,9 +6,8 @@ use super::lookup_failure::{LookupFailure, NotAdmitted};
 use super::register::left_out_reason;
 use super::shipped;
 use crate::config::{MetadataDocumentConfig, MetadataDocumentMode};
-use crate::issuer::Issuer;
+use crate::issuer::IssuerRequest;
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::policy::Policy;
 use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, DocumentAge, DocumentSource, Lifetime, MetadataDocumentUrl,
@@ -30,17 +29,16 @@ const OUTAGE: Lifetime = Lifetime::from_secs(7 * 24 * 3600);
 /// The key that bounds how many documents are fetched.
 const FETCHES: &str = "rates.fetches_per_host_per_minute";
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Finds the client that the document at `id` describes, fetching it unless the `stored` copy is fresh.
     pub(in crate::issuer) async fn described_client(
         &self,
         id: &ClientId,
         stored: Option<Client>,
-        caller: &Caller,
     ) -> Result<Client, LookupFailure> {
-        let policy = self.policy();
-        let url = document_url(id, &policy).map_err(LookupFailure::NotAdmitted)?;
-        let now = self.services.clock.now();
+        let policy = &self.policy;
+        let url = document_url(id, policy).map_err(LookupFailure::NotAdmitted)?;
+        let now = self.now();
         if let Some(client) = stored.as_ref().filter(|c| is_fresh(c, now)) {
             return Ok(client.clone());
         }
@@ -49,7 +47,7 @@ impl Issuer {
         let entry = match self.documents.find(id) {
             Some(entry) => entry,
             None => {
-                match self.throttle.fetch(url.host(), caller) {
+                match self.throttle.fetch(url.host(), self.caller) {
                     Ok(taken) => leave = Some(taken),
                     Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait, None)),
                 }
@@ -60,8 +58,9 @@ impl Issuer {
             }
         };
         let mut failed = entry.lock().await;
+        self.has_waited();
         // Read again behind the lock: whoever held it may just have stored the document.
-        let stored = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self, caller).await?;
+        let stored = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
         match stored {
             Some(client) if client.disabled => return Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
             Some(client) if is_fresh(&client, now) => return Ok(client),
@@ -70,16 +69,18 @@ impl Issuer {
         if let Some((_, fault)) = failed.as_ref().filter(|(until, _)| now < *until) {
             return stand_in(stored, fault, policy.is_verified(id), now);
         }
-        let _leave = match leave.map_or_else(|| self.throttle.fetch(url.host(), caller), Ok) {
+        let _leave = match leave.map_or_else(|| self.throttle.fetch(url.host(), self.caller), Ok) {
             Ok(leave) => leave,
             Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait, None)),
         };
-        let fault = match self.fetch_document(&url, stored.is_some(), &policy).await {
+        let fetched = self.fetch_document(&url, stored.is_some()).await;
+        self.has_waited();
+        let fault = match fetched {
             Ok((read, believed)) => {
                 *failed = None;
                 let fresh_until = now.plus(believed);
                 let age = DocumentAge { fetched_at: now, fresh_until, source: DocumentSource::Fetched };
-                return self.keep_document(id, read, age, stored, &policy, caller).await;
+                return self.keep_document(id, read, age, stored).await;
             }
             Err(Fault::Fetch(FetchError::Busy)) if stored.is_none() => {
                 return Err(LookupFailure::Throttled(BACK_OFF, Some(FETCHES)));
@@ -88,7 +89,7 @@ impl Issuer {
         };
         tracing::info!(client = url.as_str(), %fault, "a metadata document makes no client");
         let answer = if policy.is_verified(id) && fault.lets_copy_stand_in() {
-            self.copy(&url, id, stored, &fault, &policy, caller).await
+            self.copy(&url, id, stored, &fault).await
         } else {
             stand_in(stored, &fault, false, now)
         };
@@ -104,14 +105,12 @@ impl Issuer {
         id: &ClientId,
         stored: Option<Client>,
         fault: &Fault,
-        policy: &Policy,
-        caller: &Caller,
     ) -> Result<Client, LookupFailure> {
-        let fresh_until = self.services.clock.now().plus(policy.config.metadata_documents.min_cache);
+        let fresh_until = self.now().plus(self.policy.config.metadata_documents.min_cache);
         let client = if let Some(client) = stored {
             let age = client.document.map(|age| DocumentAge { fresh_until, ..age });
             if let Some(age) = age {
-                self.services.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
+                self.services.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self).await?;
             }
             Client { document: age, ..client }
         } else {
@@ -124,12 +123,13 @@ impl Issuer {
                 return Err(LookupFailure::TryLater(fault.to_string()));
             };
             let age = DocumentAge { fetched_at: shipped.seen, fresh_until, source: DocumentSource::Shipped };
-            let read = ClientMetadata::from_metadata_document(shipped.content.as_bytes(), url, &policy.registration());
+            let read =
+                ClientMetadata::from_metadata_document(shipped.content.as_bytes(), url, &self.policy.registration());
             let read = read.map_err(|error| {
                 let detail = format!("{}: {}", error.rule().label(), error.description());
                 LookupFailure::NotAClient(Rule::DocumentRefused, Some(detail))
             })?;
-            self.keep_document(id, read, age, None, policy, caller).await?
+            self.keep_document(id, read, age, None).await?
         };
         let copied = client.document.map(|age| age.fetched_at.day()).unwrap_or_default();
         tracing::warn!(
@@ -145,15 +145,14 @@ impl Issuer {
         &self,
         url: &MetadataDocumentUrl,
         is_known: bool,
-        policy: &Policy,
     ) -> Result<(ReadMetadata, Lifetime), Fault> {
-        let limits = &policy.config.metadata_documents;
+        let limits = &self.policy.config.metadata_documents;
         let fetched = if is_known {
             self.fetch.refetch_json(url.as_str(), limits.max_bytes).await?
         } else {
             self.fetch.fetch_json(url.as_str(), limits.max_bytes).await?
         };
-        let read = ClientMetadata::from_metadata_document(&fetched.body, url, &policy.registration());
+        let read = ClientMetadata::from_metadata_document(&fetched.body, url, &self.policy.registration());
         let read =
             read.map_err(|error| Fault::Content(format!("{}: {}", error.rule().label(), error.description())))?;
         Ok((read, believed_for(&fetched, limits)))
@@ -166,15 +165,13 @@ impl Issuer {
         read: ReadMetadata,
         age: DocumentAge,
         stored: Option<Client>,
-        policy: &Policy,
-        caller: &Caller,
     ) -> Result<Client, LookupFailure> {
         let ReadMetadata { metadata, left_out } = read;
         let Some(old) = stored else {
             // A first sight writes a row, so it counts like a registration.
-            let (rates, described) = (&policy.config.rates, ClientOrigin::MetadataDocument);
+            let (rates, described) = (&self.policy.config.rates, ClientOrigin::MetadataDocument);
             let held = |wait| LookupFailure::Throttled(wait, Some("rates.registrations_per_hour"));
-            self.throttle.registration(described, caller, rates).map_err(held)?;
+            self.throttle.registration(described, self.caller, rates).map_err(held)?;
             let client = Client {
                 tenant: self.tenant.clone(),
                 id: id.clone(),
@@ -183,7 +180,7 @@ impl Issuer {
                 secrets: Vec::new(),
                 resource: None,
                 disabled: false,
-                created_at: self.services.clock.now(),
+                created_at: self.now(),
                 last_used_at: None,
                 document: Some(age),
             };
@@ -191,20 +188,20 @@ impl Issuer {
             let row = AuditRow {
                 client: Some(id.clone()),
                 reason: joined(copied, left_out_reason(&left_out)),
-                ..self.audit(AuditEvent::ClientAdded, caller)
+                ..self.audit(AuditEvent::ClientAdded)
             };
             self.expect_room()?;
-            let cap = policy.config.registration.max_clients;
+            let cap = self.policy.config.registration.max_clients;
             let inserted =
-                self.services.store.insert_client(client.clone(), cap, row).await.or_unavailable(self, caller).await?;
+                self.services.store.insert_client(client.clone(), cap, row).await.or_unavailable(self).await?;
             return match inserted {
                 // Another process saw it first: the same document, fetched by both.
                 Insertion::Inserted | Insertion::Exists | Insertion::Same => Ok(client),
-                Insertion::Full => Err(LookupFailure::Full(self.client_cap_reached(Some(id), caller).await)),
+                Insertion::Full => Err(LookupFailure::Full(self.client_cap_reached(Some(id)).await)),
             };
         };
         if old.metadata == metadata {
-            self.services.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self, caller).await?;
+            self.services.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self).await?;
             return Ok(Client { document: Some(age), ..old });
         }
         // CI-14: remembered consent was given to what the document said before.
@@ -213,15 +210,10 @@ impl Issuer {
         let row = AuditRow {
             client: Some(id.clone()),
             reason: joined(void_consents.then(|| "consents_voided".to_owned()), left_out_reason(&left_out)),
-            ..self.audit(AuditEvent::ClientDocumentChanged, caller)
+            ..self.audit(AuditEvent::ClientDocumentChanged)
         };
         let row = self.within_limits(row);
-        self.services
-            .store
-            .put_document_client(client.clone(), void_consents, row)
-            .await
-            .or_unavailable(self, caller)
-            .await?;
+        self.services.store.put_document_client(client.clone(), void_consents, row).await.or_unavailable(self).await?;
         Ok(client)
     }
 }

@@ -1,9 +1,8 @@
 //! Dynamic client registration (RFC 7591): open when the operator lets it be, limited by address and by number.
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
-use crate::issuer::{Issuer, Registered, TokenRejection};
+use crate::issuer::{IssuerRequest, Registered, TokenRejection};
 use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, LeftOut, Lifetime,
     ReadMetadata, Rule,
@@ -14,17 +13,17 @@ use crate::telemetry::ControlEvent;
 /// When a full gateway may have room again: unused registrations are removed as they age.
 const FULL: Lifetime = Lifetime::from_secs(3600);
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Registers a client from the body of an RFC 7591 3.1 request.
     ///
     /// # Errors
     /// `NotOpen` while registration is switched off, `Refused` in the words of RFC 7591 3.2.2, `Throttled` for too many
     /// from one address or in all, `Unavailable`.
-    pub async fn register(&self, body: &[u8], caller: &Caller) -> Result<Registered, TokenRejection> {
-        let policy = self.policy();
+    pub async fn register(&self, body: &[u8]) -> Result<Registered, TokenRejection> {
+        let policy = &self.policy;
         let (registration, rates) = (&policy.config.registration, &policy.config.rates);
         if !registration.enabled {
-            self.refuse_registration(Rule::RegistrationClosed.into(), caller).await;
+            self.refuse_registration(Rule::RegistrationClosed.into()).await;
             return Err(TokenRejection::NotOpen);
         }
         let ReadMetadata { metadata, left_out } = match ClientMetadata::from_registration(body, &policy.registration())
@@ -32,22 +31,22 @@ impl Issuer {
             Ok(read) => read,
             Err(error) => {
                 // A budget of its own, so that a program that never gets it right does not keep its neighbours out.
-                if let Err(wait) = self.throttle.malformed_registration(caller, rates) {
-                    return Err(self.too_many_registrations(wait, caller).await);
+                if let Err(wait) = self.throttle.malformed_registration(self.caller, rates) {
+                    return Err(self.too_many_registrations(wait).await);
                 }
-                self.refuse_registration(Why::from(&error), caller).await;
+                self.refuse_registration(Why::from(&error)).await;
                 return Err(TokenRejection::Refused { error, basic: false });
             }
         };
-        if let Some(client) = self.same_client(&metadata, caller).await? {
+        if let Some(client) = self.same_client(&metadata).await? {
             return Ok(Registered { client, secret: None, left_out });
         }
         if let Err(failed) = self.expect_room() {
-            self.refuse_registration(Rule::DiskNearlyFull.into(), caller).await;
+            self.refuse_registration(Rule::DiskNearlyFull.into()).await;
             return Err(failed.into());
         }
-        if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, caller, rates) {
-            return Err(self.too_many_registrations(wait, caller).await);
+        if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, self.caller, rates) {
+            return Err(self.too_many_registrations(wait).await);
         }
         let secret = (metadata.token_endpoint_auth_method != AuthMethod::None)
             .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
@@ -60,24 +59,24 @@ impl Issuer {
             secrets: secret.iter().map(|s| ClientSecretHash { hash: s.hash(), until: None }).collect(),
             resource: None,
             disabled: false,
-            created_at: self.services.clock.now(),
+            created_at: self.now(),
             last_used_at: None,
             document: None,
         };
         let row = AuditRow {
             client: Some(client.id.clone()),
             reason: left_out_reason(&left_out),
-            ..self.audit(AuditEvent::ClientRegistered, caller)
+            ..self.audit(AuditEvent::ClientRegistered)
         };
         let inserted = self.services.store.insert_client(client.clone(), registration.max_clients, row).await;
-        match inserted.or_unavailable(self, caller).await? {
+        match inserted.or_unavailable(self).await? {
             Insertion::Inserted => {
                 self.metrics.control(ControlEvent::ClientRegistered);
                 Ok(Registered { client, secret, left_out })
             }
-            Insertion::Full => Err(TokenRejection::Throttled(self.client_cap_reached(None, caller).await)),
+            Insertion::Full => Err(TokenRejection::Throttled(self.client_cap_reached(None).await)),
             // The same was registered since we looked.
-            Insertion::Same => match self.same_client(&client.metadata, caller).await? {
+            Insertion::Same => match self.same_client(&client.metadata).await? {
                 Some(client) => Ok(Registered { client, secret: None, left_out }),
                 None => Err(TokenRejection::Unavailable),
             },
@@ -91,25 +90,25 @@ impl Issuer {
     /// Finds the public client that registered the same metadata. RFC 7591 leaves it to the server when to issue a new id;
     /// since a public client has no secret, one id serves all of its installations. It costs its registrant nothing: no
     /// row is written.
-    async fn same_client(&self, metadata: &ClientMetadata, caller: &Caller) -> Result<Option<Client>, TokenRejection> {
-        let found = self.services.store.find_registered(&self.tenant, metadata, self.services.clock.now()).await;
-        Ok(found.or_unavailable(self, caller).await?)
+    async fn same_client(&self, metadata: &ClientMetadata) -> Result<Option<Client>, TokenRejection> {
+        let found = self.services.store.find_registered(&self.tenant, metadata, self.now()).await;
+        Ok(found.or_unavailable(self).await?)
     }
 
-    async fn too_many_registrations(&self, wait: Lifetime, caller: &Caller) -> TokenRejection {
-        self.refuse_registration(Why::from(Rule::RateLimited).by("rates.registrations_per_hour"), caller).await;
+    async fn too_many_registrations(&self, wait: Lifetime) -> TokenRejection {
+        self.refuse_registration(Why::from(Rule::RateLimited).by("rates.registrations_per_hour")).await;
         TokenRejection::Throttled(wait)
     }
 
     /// Records that there is no room for one more client of its kind; returns when to try again.
-    pub(in crate::issuer) async fn client_cap_reached(&self, id: Option<&ClientId>, caller: &Caller) -> Lifetime {
-        let row = self.audit(AuditEvent::ClientCapReached, caller);
-        self.refuse(AuditRow { client: id.cloned(), ..row }, Rule::TooManyClients.into(), caller).await;
+    pub(in crate::issuer) async fn client_cap_reached(&self, id: Option<&ClientId>) -> Lifetime {
+        let row = self.audit(AuditEvent::ClientCapReached);
+        self.refuse(AuditRow { client: id.cloned(), ..row }, Rule::TooManyClients.into()).await;
         FULL
     }
 
-    async fn refuse_registration(&self, why: Why<'_>, caller: &Caller) {
-        self.refuse(self.audit(AuditEvent::ClientRegistrationRefused, caller), why, caller).await;
+    async fn refuse_registration(&self, why: Why<'_>) {
+        self.refuse(self.audit(AuditEvent::ClientRegistrationRefused), why).await;
     }
 }
 

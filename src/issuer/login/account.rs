@@ -3,33 +3,27 @@
 use std::collections::HashMap;
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
-use crate::issuer::{AccountView, AuthorizeRejection, ConnectedApp, FailedLogins, Issuer};
+use crate::issuer::{AccountView, AuthorizeRejection, ConnectedApp, FailedLogins, IssuerRequest};
 use crate::oauth::{Client, ClientId, Grant, GrantId};
 use crate::store::{AuditEvent, AuditRow, LoginSession, Update};
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Returns the account page of a session; `None` when nobody is logged in by it.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn account(&self, session: &str, caller: &Caller) -> Result<Option<AccountView>, AuthorizeRejection> {
-        let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(None) };
+    pub async fn account(&self, session: &str) -> Result<Option<AccountView>, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session)).await? else { return Ok(None) };
         let found = self.services.store.find_account(&self.tenant, &session.subject).await;
-        let Some(account) = found.or_unavailable(self, caller).await? else { return Ok(None) };
-        let now = self.services.clock.now();
+        let Some(account) = found.or_unavailable(self).await? else { return Ok(None) };
+        let now = self.now();
         let grants = self.services.store.list_grants(&self.tenant, Some(&session.subject), None, now).await;
         let mut names: HashMap<ClientId, String> = HashMap::new();
         let mut apps = Vec::new();
-        for grant in grants.or_unavailable(self, caller).await? {
+        for grant in grants.or_unavailable(self).await? {
             if !names.contains_key(&grant.client) {
-                let client = self
-                    .services
-                    .store
-                    .find_client(&self.tenant, &grant.client)
-                    .await
-                    .or_unavailable(self, caller)
-                    .await?;
+                let client =
+                    self.services.store.find_client(&self.tenant, &grant.client).await.or_unavailable(self).await?;
                 let name = client.map_or_else(|| grant.client.as_str().to_owned(), shown_name);
                 names.insert(grant.client.clone(), name);
             }
@@ -43,23 +37,17 @@ impl Issuer {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn revoke_own_grant(
-        &self,
-        session: &str,
-        grant: GrantId,
-        caller: &Caller,
-    ) -> Result<bool, AuthorizeRejection> {
-        let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
-        let found = self.services.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await?;
+    pub async fn revoke_own_grant(&self, session: &str, grant: GrantId) -> Result<bool, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session)).await? else { return Ok(false) };
+        let found = self.services.store.find_grant(&self.tenant, grant).await.or_unavailable(self).await?;
         let Some(found) = found.filter(|g| *g.subject.id() == session.subject) else { return Ok(false) };
         let row = AuditRow {
             client: Some(found.client),
             resource: Some(found.resource),
             target: Some(grant.to_string()),
-            ..self.audit_by(&session.subject, AuditEvent::GrantRevoked, caller)
+            ..self.audit_by(&session.subject, AuditEvent::GrantRevoked)
         };
-        let done =
-            self.services.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
+        let done = self.services.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self).await?;
         if let Some(cache) = &self.cache {
             cache.forget_grant(&self.tenant, grant);
         }
@@ -72,11 +60,11 @@ impl Issuer {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn sign_out_everywhere(&self, session: &str, caller: &Caller) -> Result<bool, AuthorizeRejection> {
-        let Some(session) = self.live_session(Some(session), caller).await? else { return Ok(false) };
-        let row = self.audit_by(&session.subject, AuditEvent::SignedOutEverywhere, caller);
+    pub async fn sign_out_everywhere(&self, session: &str) -> Result<bool, AuthorizeRejection> {
+        let Some(session) = self.live_session(Some(session)).await? else { return Ok(false) };
+        let row = self.audit_by(&session.subject, AuditEvent::SignedOutEverywhere);
         let done = self.services.store.revoke_grants(&self.tenant, Some(&session.subject), None, row).await;
-        let revoked = done.or_unavailable(self, caller).await?;
+        let revoked = done.or_unavailable(self).await?;
         if let Some(cache) = &self.cache {
             cache.forget_subject(&self.tenant, &session.subject);
         }
@@ -86,13 +74,13 @@ impl Issuer {
 
     /// Returns what the owner of a session is told of failed logins: as many as paused his password login (LI-02).
     pub(in crate::issuer) fn failed_logins(&self, session: &LoginSession) -> Option<FailedLogins> {
-        let enough = self.services.config.load().rates.login_pause_failures;
+        let enough = self.policy.config.rates.login_pause_failures;
         let failed = session.failed_before.map(|(count, last)| FailedLogins { count, last });
         failed.filter(|failed| failed.count >= enough)
     }
 
     fn connected_app(&self, grant: Grant, client_name: String) -> ConnectedApp {
-        let policy = self.policy();
+        let policy = &self.policy;
         let upstream = policy.upstream(&grant.resource);
         let title = |name: &str| {
             let known = upstream.and_then(|u| u.scopes.iter().find(|s| s.name.as_str() == name));

@@ -4,12 +4,11 @@ use zeroize::Zeroizing;
 
 use super::sign_in::Compared;
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
-use crate::issuer::{AuthorizeRejection, Issuer, OwnPassword, PasswordChanged};
+use crate::issuer::{AuthorizeRejection, IssuerRequest, OwnPassword, PasswordChanged};
 use crate::oauth::LoginNameHash;
 use crate::store::{Account, AuditEvent, AuditRow, NewPassword, PasswordChange, Update};
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Sets another password for whoever is logged in by a session, if the present one is right. All browsers of the person
     /// are signed out; this one gets a new session. What applications were granted ends if that is wished.
     ///
@@ -22,39 +21,37 @@ impl Issuer {
         &self,
         session: &str,
         wish: &OwnPassword<'_>,
-        caller: &Caller,
     ) -> Result<PasswordChanged, AuthorizeRejection> {
-        let Some(live) = self.live_session(Some(session), caller).await? else { return Ok(PasswordChanged::SignedOut) };
-        let found =
-            self.services.store.find_account(&self.tenant, &live.subject).await.or_unavailable(self, caller).await?;
+        let Some(live) = self.live_session(Some(session)).await? else { return Ok(PasswordChanged::SignedOut) };
+        let found = self.services.store.find_account(&self.tenant, &live.subject).await.or_unavailable(self).await?;
         let Some(account) = found else { return Ok(PasswordChanged::SignedOut) };
-        let (attempt, account) = match self.compare_password(&account.name, wish.present, caller).await? {
+        let (attempt, account) = match self.compare_password(&account.name, wish.present).await? {
             Compared::Right(attempt, account) if *account.subject.id() == live.subject => (attempt, account),
             // An account of another subject has got the name in this moment: theirs is not the password that was meant.
             Compared::Right(..) => {
-                self.password_was_replaced(&live.subject, caller).await;
+                self.password_was_replaced(&live.subject).await;
                 return Ok(PasswordChanged::Wrong);
             }
             Compared::Wrong => return Ok(PasswordChanged::Wrong),
             Compared::Throttled(wait) => return Ok(PasswordChanged::Throttled(wait)),
         };
         self.login_limits.succeeded(&attempt);
-        let policy = self.services.config.load().login.clone();
-        let phc = match self.hash_new(wish.new, &account, &policy, caller).await? {
+        let policy = &self.policy.config.login;
+        let phc = match self.hash_new(wish.new, &account, policy).await? {
             Ok(phc) => phc,
             Err(refused) => return Ok(PasswordChanged::Refused(refused)),
         };
         let name = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
-        let new = NewPassword { phc, name, at: self.services.clock.now() };
+        let new = NewPassword { phc, name, at: self.now() };
         let set_at = new.at;
         let old_phc = Zeroizing::new(account.password.clone().unwrap_or_default());
         let change = PasswordChange { old_phc, new, end_grants: wish.end_grants };
         let reason = wish.end_grants.then(|| "with_grants".to_owned());
-        let row = AuditRow { reason, ..self.audit_by(account.subject.id(), AuditEvent::PasswordChanged, caller) };
+        let row = AuditRow { reason, ..self.audit_by(account.subject.id(), AuditEvent::PasswordChanged) };
         let changed = self.services.store.change_password(&self.tenant, account.subject.id(), change, row).await;
-        if changed.or_unavailable(self, caller).await? == Update::NotFound {
+        if changed.or_unavailable(self).await? == Update::NotFound {
             // Somebody set another one in this moment.
-            self.password_was_replaced(account.subject.id(), caller).await;
+            self.password_was_replaced(account.subject.id()).await;
             return Ok(PasswordChanged::Wrong);
         }
         self.login_limits.password_was_set(name);
@@ -62,11 +59,11 @@ impl Issuer {
             cache.forget_subject(&self.tenant, account.subject.id());
         }
         let account = Account { password_set_at: Some(set_at), failed_logins: 0, last_failed_at: None, ..*account };
-        let Some((secret, _)) = self.begin_session(&account, Some(session), caller).await? else {
+        let Some((secret, _)) = self.begin_session(&account, Some(session)).await? else {
             return Ok(PasswordChanged::SignedOut);
         };
         // They gave the password from here, as for a sign-in.
-        self.remember_login(&account, caller).await?;
+        self.remember_login(&account).await?;
         Ok(PasswordChanged::Done(secret))
     }
 }

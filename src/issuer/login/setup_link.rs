@@ -1,18 +1,17 @@
 //! One-time links by which a person sets a password: the first one, or a new one.
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
-use crate::issuer::{AuthorizeRejection, Issuer, SetupOutcome};
+use crate::issuer::{AuthorizeRejection, IssuerRequest, SetupOutcome};
 use crate::oauth::{LoginNameHash, SessionSecret};
 use crate::store::{Account, AuditEvent, NewPassword, SetupLink, Update};
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Finds the login name that a link is for; `None` when it is unknown, used or expired.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn find_setup(&self, link: &str) -> Result<Option<String>, AuthorizeRejection> {
-        Ok(self.account_of_link(link, &Caller::default()).await?.map(|(_, account)| account.name))
+        Ok(self.account_of_link(link).await?.map(|(_, account)| account.name))
     }
 
     /// Uses a link to set a password. All sessions and grants of the account end (RT-14); whoever had the link is signed in,
@@ -25,51 +24,40 @@ impl Issuer {
         link: &str,
         password: &str,
         replaces: Option<&str>,
-        caller: &Caller,
     ) -> Result<SetupOutcome, AuthorizeRejection> {
-        let policy = self.services.config.load().login.clone();
-        let Some((link, account)) = self.account_of_link(link, caller).await? else { return Ok(SetupOutcome::Gone) };
+        let policy = &self.policy.config.login;
+        let Some((link, account)) = self.account_of_link(link).await? else { return Ok(SetupOutcome::Gone) };
         // Judged before the link is used: a password that is too short must not cost the link.
-        let phc = match self.hash_new(password, &account, &policy, caller).await? {
+        let phc = match self.hash_new(password, &account, policy).await? {
             Ok(phc) => phc,
             Err(refused) => return Ok(SetupOutcome::Refused(refused)),
         };
         let name = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
-        let new = NewPassword { phc, name, at: self.services.clock.now() };
+        let new = NewPassword { phc, name, at: self.now() };
         let account = Account { password_set_at: Some(new.at), failed_logins: 0, last_failed_at: None, ..account };
-        let row = self.audit_by(account.subject.id(), AuditEvent::PasswordSet, caller);
+        let row = self.audit_by(account.subject.id(), AuditEvent::PasswordSet);
         let set = self.services.store.redeem_setup_link(&self.tenant, &link.hash, new, row).await;
-        if set.or_unavailable(self, caller).await? == Update::NotFound {
+        if set.or_unavailable(self).await? == Update::NotFound {
             return Ok(SetupOutcome::Gone);
         }
         self.login_limits.password_was_set(name);
         if let Some(cache) = &self.cache {
             cache.forget_subject(&self.tenant, account.subject.id());
         }
-        let begun = self.begin_session(&account, replaces, caller).await?;
+        let begun = self.begin_session(&account, replaces).await?;
         if begun.is_some() {
             // Whoever set the password signs in with it from here: they are no stranger to this network (LI-03).
-            self.remember_login(&account, caller).await?;
+            self.remember_login(&account).await?;
         }
         Ok(SetupOutcome::Done(begun.map(|(secret, _)| secret)))
     }
 
-    async fn account_of_link(
-        &self,
-        link: &str,
-        caller: &Caller,
-    ) -> Result<Option<(SetupLink, Account)>, AuthorizeRejection> {
+    async fn account_of_link(&self, link: &str) -> Result<Option<(SetupLink, Account)>, AuthorizeRejection> {
         let Some(hash) = SessionSecret::recognise(link.as_bytes(), &self.services.keys.load()) else { return Ok(None) };
-        let found = self
-            .services
-            .store
-            .find_setup_link(&self.tenant, &hash, self.services.clock.now())
-            .await
-            .or_unavailable(self, caller)
-            .await?;
+        let found =
+            self.services.store.find_setup_link(&self.tenant, &hash, self.now()).await.or_unavailable(self).await?;
         let Some(link) = found else { return Ok(None) };
-        let account =
-            self.services.store.find_account(&self.tenant, &link.subject).await.or_unavailable(self, caller).await?;
+        let account = self.services.store.find_account(&self.tenant, &link.subject).await.or_unavailable(self).await?;
         Ok(account.map(|account| (link, account)))
     }
 }

@@ -7,16 +7,15 @@ use super::password::{self, HashError, Verified};
 use crate::config::LoginPolicy;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::authorization::interaction::{Pending, Purpose};
-use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::limits::login_limits::{LoginAttempt, places};
 use crate::issuer::limits::throttle::Throttled;
-use crate::issuer::{AuthorizeRejection, Handles, Issuer, LoginOutcome, PasswordRefused, Step};
+use crate::issuer::{AuthorizeRejection, Handles, IssuerRequest, LoginOutcome, PasswordRefused, Step};
 use crate::oauth::{AccountId, Lifetime, LoginNameHash, Rule, SessionSecret};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
 use crate::telemetry::ControlEvent;
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Checks name and password, and moves the transaction on.
     ///
     /// # Errors
@@ -26,11 +25,10 @@ impl Issuer {
         handles: &Handles,
         name: &str,
         password: &str,
-        caller: &Caller,
     ) -> Result<LoginOutcome, AuthorizeRejection> {
-        let pending = self.pending(handles, caller).await?;
-        match self.compare_password(name, password, caller).await? {
-            Compared::Right(attempt, account) => self.logged_in(&pending, handles, &attempt, &account, caller).await,
+        let pending = self.pending(handles).await?;
+        match self.compare_password(name, password).await? {
+            Compared::Right(attempt, account) => self.logged_in(&pending, handles, &attempt, &account).await,
             Compared::Wrong => Ok(LoginOutcome::Refused),
             Compared::Throttled(wait) => Ok(LoginOutcome::Throttled(wait)),
         }
@@ -41,29 +39,28 @@ impl Issuer {
         &self,
         name: &str,
         password: &str,
-        caller: &Caller,
     ) -> Result<Compared, AuthorizeRejection> {
-        let config = self.services.config.load_full();
+        let config = &self.policy.config;
         let name = name.trim().to_lowercase();
         let hash = LoginNameHash::of(&self.tenant, &name, &self.services.keys.load());
         // One read for whatever name: the time does not tell which names exist (LI-04).
-        let history =
-            self.services.store.find_login(&self.tenant, &name, &hash, places(caller), self.services.clock.now()).await;
-        let history = history.or_unavailable(self, caller).await?;
-        let attempt = match self.login_limits.begin(hash, &history, caller, &config.rates) {
+        let history = self.services.store.find_login(&self.tenant, &name, &hash, places(self.caller), self.now()).await;
+        let history = history.or_unavailable(self).await?;
+        let attempt = match self.login_limits.begin(hash, &history, self.caller, &config.rates) {
             Ok(attempt) => attempt,
-            Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held, caller).await),
+            Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held).await),
         };
         if let Err(held) = self.login_limits.pause(&attempt, history.failures, &config.rates) {
             // The attempt stays charged: it uses up what its network has, not the owner's next chance.
-            return Ok(self.login_throttled(history.account.as_ref(), held, caller).await);
+            return Ok(self.login_throttled(history.account.as_ref(), held).await);
         }
         let slot = match self.login_limits.slot(&attempt).await {
             Ok(slot) => slot,
-            Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held, caller).await),
+            Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held).await),
         };
         let stored = history.account.as_ref().and_then(|a| a.password.clone());
         let verified = verify(slot, stored, password, &config.login).await?;
+        self.has_waited();
         match history.account {
             Some(account) if verified != Verified::No && account.status == AccountStatus::Enabled => {
                 let account = match verified {
@@ -73,7 +70,7 @@ impl Issuer {
                 Ok(Compared::Right(attempt, Box::new(account)))
             }
             account => {
-                self.login_failed(&attempt, hash, account, caller).await?;
+                self.login_failed(&attempt, hash, account).await?;
                 Ok(Compared::Wrong)
             }
         }
@@ -83,15 +80,10 @@ impl Issuer {
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn log_out(&self, session: &str, caller: &Caller) -> Result<(), AuthorizeRejection> {
-        if let Some(session) = self.live_session(Some(session), caller).await? {
-            let row = self.audit_by(&session.subject, AuditEvent::LoggedOut, caller);
-            self.services
-                .store
-                .delete_session(&self.tenant, &session.hash, row)
-                .await
-                .or_unavailable(self, caller)
-                .await?;
+    pub async fn log_out(&self, session: &str) -> Result<(), AuthorizeRejection> {
+        if let Some(session) = self.live_session(Some(session)).await? {
+            let row = self.audit_by(&session.subject, AuditEvent::LoggedOut);
+            self.services.store.delete_session(&self.tenant, &session.hash, row).await.or_unavailable(self).await?;
         }
         Ok(())
     }
@@ -102,16 +94,15 @@ impl Issuer {
         handles: &Handles,
         attempt: &LoginAttempt,
         account: &Account,
-        caller: &Caller,
     ) -> Result<LoginOutcome, AuthorizeRejection> {
-        let Some((secret, session)) = self.begin_session(account, handles.session.as_deref(), caller).await? else {
-            self.password_was_replaced(account.subject.id(), caller).await;
+        let Some((secret, session)) = self.begin_session(account, handles.session.as_deref()).await? else {
+            self.password_was_replaced(account.subject.id()).await;
             return Ok(LoginOutcome::Refused);
         };
         self.login_limits.succeeded(attempt);
-        self.remember_login(account, caller).await?;
+        self.remember_login(account).await?;
         self.metrics.control(ControlEvent::LoginSucceeded);
-        let step = self.after_login(pending, &session, caller).await?;
+        let step = self.after_login(pending, &session).await?;
         Ok(LoginOutcome::LoggedIn { session: secret, step })
     }
 
@@ -121,14 +112,13 @@ impl Issuer {
         &self,
         account: &Account,
         replaces: Option<&str>,
-        caller: &Caller,
     ) -> Result<Option<(SessionSecret, LoginSession)>, AuthorizeRejection> {
         let (secret, session) = self.new_session(account);
         // CN-05: whatever session this browser had, planted or its own, ends here.
         let replaces = replaces.and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.services.keys.load()));
-        let row = self.audit_by(&session.subject, AuditEvent::LoginSucceeded, caller);
+        let row = self.audit_by(&session.subject, AuditEvent::LoginSucceeded);
         let begun = self.services.store.insert_session(session.clone(), replaces, account.password_set_at, row).await;
-        Ok(match begun.or_unavailable(self, caller).await? {
+        Ok(match begun.or_unavailable(self).await? {
             Update::Done => Some((secret, session)),
             Update::NotFound => None,
         })
@@ -136,9 +126,9 @@ impl Issuer {
 
     /// Makes a session of an account, and its cookie.
     pub(in crate::issuer) fn new_session(&self, account: &Account) -> (SessionSecret, LoginSession) {
-        let policy = self.services.config.load().login.clone();
+        let policy = &self.policy.config.login;
         let secret = SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
-        let now = self.services.clock.now();
+        let now = self.now();
         let failed = account.last_failed_at.filter(|_| account.failed_logins > 0);
         let session = LoginSession {
             hash: secret.hash(),
@@ -154,32 +144,23 @@ impl Issuer {
     }
 
     /// Remembers that the owner of an account signed in from where the caller is, which ends the count of failures.
-    pub(in crate::issuer) async fn remember_login(
-        &self,
-        account: &Account,
-        caller: &Caller,
-    ) -> Result<(), AuthorizeRejection> {
+    pub(in crate::issuer) async fn remember_login(&self, account: &Account) -> Result<(), AuthorizeRejection> {
         let hash = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
-        let (subject, now) = (account.subject.id(), self.services.clock.now());
+        let (subject, now) = (account.subject.id(), self.now());
         let recorded =
-            self.services.store.record_login_success(&self.tenant, subject, &hash, places(caller), now).await;
-        Ok(recorded.or_unavailable(self, caller).await?)
+            self.services.store.record_login_success(&self.tenant, subject, &hash, places(self.caller), now).await;
+        Ok(recorded.or_unavailable(self).await?)
     }
 
-    async fn after_login(
-        &self,
-        pending: &Pending,
-        session: &LoginSession,
-        caller: &Caller,
-    ) -> Result<Step, AuthorizeRejection> {
+    async fn after_login(&self, pending: &Pending, session: &LoginSession) -> Result<Step, AuthorizeRejection> {
         let Purpose::Authorization(asked) = &pending.purpose else {
-            self.end(&pending.interaction, caller).await?;
+            self.end(&pending.interaction).await?;
             return Ok(Step::Account);
         };
-        self.bind(&pending.interaction, session, caller).await?;
+        self.bind(&pending.interaction, session).await?;
         // From where the browser came is not known any more: who has just given a password can read a page as well.
-        if self.consent_is_remembered(asked, session, None, caller).await? {
-            let location = self.issue_code_silently(&pending.interaction, asked, session, caller).await?;
+        if self.consent_is_remembered(asked, session, None).await? {
+            let location = self.issue_code_silently(&pending.interaction, asked, session).await?;
             return Ok(Step::Redirect(location));
         }
         Ok(Step::Consent)
@@ -190,7 +171,6 @@ impl Issuer {
         attempt: &LoginAttempt,
         hash: LoginNameHash,
         account: Option<Account>,
-        caller: &Caller,
     ) -> Result<(), AuthorizeRejection> {
         self.metrics.control(ControlEvent::LoginFailed);
         let reason = match &account {
@@ -201,41 +181,38 @@ impl Issuer {
         let subject = account.map(|a| a.subject.id().clone());
         // The typed name is not recorded: people type passwords there. Whether the name exists or not, the same is written
         // before the answer, so that the time does not tell (LI-04).
-        let failures = self
-            .services
-            .store
-            .record_login_failure(&self.tenant, &hash, subject.as_ref(), self.services.clock.now())
-            .await;
-        let failures = failures.or_unavailable(self, caller).await?;
-        self.refuse_password(subject.clone(), reason, caller).await;
-        let strange = self.login_limits.failed(attempt, failures, &self.services.config.load().rates);
+        let failures =
+            self.services.store.record_login_failure(&self.tenant, &hash, subject.as_ref(), self.now()).await;
+        let failures = failures.or_unavailable(self).await?;
+        self.refuse_password(subject.clone(), reason).await;
+        let strange = self.login_limits.failed(attempt, failures, &self.policy.config.rates);
         if let Some(subject) = subject.filter(|_| !strange.is_empty()) {
             let forgotten = self.services.store.forget_login_places(&self.tenant, &subject, strange).await;
-            forgotten.or_unavailable(self, caller).await?;
+            forgotten.or_unavailable(self).await?;
         }
         Ok(())
     }
 
     /// Records that a password was right when it was compared, and that the account has another one by now.
-    pub(in crate::issuer) async fn password_was_replaced(&self, subject: &AccountId, caller: &Caller) {
-        self.refuse_password(Some(subject.clone()), "password_replaced", caller).await;
+    pub(in crate::issuer) async fn password_was_replaced(&self, subject: &AccountId) {
+        self.refuse_password(Some(subject.clone()), "password_replaced").await;
     }
 
-    async fn refuse_password(&self, subject: Option<AccountId>, reason: &'static str, caller: &Caller) {
-        let row = self.audit(AuditEvent::LoginFailed, caller);
+    async fn refuse_password(&self, subject: Option<AccountId>, reason: &'static str) {
+        let row = self.audit(AuditEvent::LoginFailed);
         let row = AuditRow { subject, reason: Some(reason.to_owned()), ..row };
-        self.refuse(row, Why::from(Rule::WrongPassword).because(Some(reason)), caller).await;
+        self.refuse(row, Why::from(Rule::WrongPassword).because(Some(reason))).await;
     }
 
-    async fn login_throttled(&self, account: Option<&Account>, held: Throttled, caller: &Caller) -> Compared {
-        self.refuse_for_now(account.map(|a| a.subject.id().clone()), held, caller).await;
+    async fn login_throttled(&self, account: Option<&Account>, held: Throttled) -> Compared {
+        self.refuse_for_now(account.map(|a| a.subject.id().clone()), held).await;
         Compared::Throttled(held.wait)
     }
 
-    async fn refuse_for_now(&self, subject: Option<AccountId>, held: Throttled, caller: &Caller) {
+    async fn refuse_for_now(&self, subject: Option<AccountId>, held: Throttled) {
         self.metrics.control(ControlEvent::LoginThrottled);
-        let row = AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled, caller) };
-        self.refuse(row, Why::from(Rule::LoginThrottled).by(held.key), caller).await;
+        let row = AuditRow { subject, ..self.audit(AuditEvent::LoginThrottled) };
+        self.refuse(row, Why::from(Rule::LoginThrottled).by(held.key)).await;
     }
 
     /// Judges and hashes a new password for an account, and records that it was refused.
@@ -244,27 +221,27 @@ impl Issuer {
         password: &str,
         account: &Account,
         policy: &LoginPolicy,
-        caller: &Caller,
     ) -> Result<Result<String, PasswordRefused>, AuthorizeRejection> {
         let (password, name) = (Zeroizing::new(password.to_owned()), account.name.clone());
         let salt = self.services.entropy.random_16();
         let hash = LoginNameHash::of(&self.tenant, &name, &self.services.keys.load());
         let judged = policy.clone();
         let hashed = self.in_hash_slot(hash, move || password::hash_new(&password, &name, &judged, salt)).await;
+        self.has_waited();
         let refused = match hashed {
             Ok(Err(refused)) => refused,
             Ok(Ok(phc)) => return Ok(Ok(phc)),
             Err(NotHashed::Throttled(held)) => {
-                self.refuse_for_now(Some(account.subject.id().clone()), held, caller).await;
+                self.refuse_for_now(Some(account.subject.id().clone()), held).await;
                 return Err(AuthorizeRejection::Throttled(held.wait));
             }
             Err(NotHashed::Fault(error)) => return Err(not_hashed(error)),
         };
         let key = matches!(refused, PasswordRefused::TooShort(_)).then_some("login.min_password");
         let (subject, word) = (Some(account.subject.id().clone()), refused.word());
-        let row = self.audit(AuditEvent::PasswordRefused, caller);
+        let row = self.audit(AuditEvent::PasswordRefused);
         let row = AuditRow { subject, reason: Some(word.to_owned()), ..row };
-        self.refuse(row, Why::from(Rule::PasswordPoor).because(Some(word)).by(key), caller).await;
+        self.refuse(row, Why::from(Rule::PasswordPoor).because(Some(word)).by(key)).await;
         Ok(Err(refused))
     }
 
@@ -294,6 +271,7 @@ impl Issuer {
         let (Some(old), Ok(new)) = (&account.password, self.hash(password, &account.name, policy).await) else {
             return account;
         };
+        self.has_waited();
         match self.services.store.rehash_password(&self.tenant, account.subject.id(), old, new.clone()).await {
             Ok(Update::Done) => return Account { password: Some(new), ..account },
             Ok(Update::NotFound) => {}

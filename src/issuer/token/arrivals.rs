@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use super::awaited::Awaited;
-use crate::issuer::Issuer;
-use crate::issuer::caller::Caller;
+use crate::issuer::{Issuer, IssuerRequest};
 use crate::oauth::{AccountId, Client, Lifetime, ResourceIndicator, TokenHash, show};
 use crate::sync::lock;
 use crate::telemetry::ControlEvent;
@@ -20,7 +19,7 @@ const MOST: usize = 10_000;
 /// Lines of one look; further ones are counted.
 const LINES: usize = 20;
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Begins to wait for a token that is given to a client for a code.
     pub(in crate::issuer) fn await_arrival(
         &self,
@@ -28,16 +27,17 @@ impl Issuer {
         client: &Client,
         subject: AccountId,
         resource: ResourceIndicator,
-        caller: &Caller,
     ) {
         let mut awaited = lock(&self.arrivals.0);
         if awaited.len() < MOST {
             let client_name = client.metadata.client_name.clone();
-            let (since, client, address) = (self.services.clock.now(), client.id.clone(), caller.address);
+            let (since, client, address) = (self.now(), client.id.clone(), self.caller.address);
             awaited.push_back(Awaited { hash, since, client, client_name, subject, resource, address });
         }
     }
+}
 
+impl Issuer {
     /// Looks for them until the process ends.
     pub async fn watch_arrivals_forever(&self) {
         loop {

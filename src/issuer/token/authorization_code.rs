@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
-use crate::issuer::{Issuer, TokenRejection};
+use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
     AccessToken, Client, CodeRefusal, CodeVerifier, Form, GrantType, OAuthError, PresentedCode, ResourceIndicator,
     Rule, TokenHash, TokenResponse, show,
@@ -23,39 +22,36 @@ pub(in crate::issuer) struct PresentedAtToken<'a> {
     pub(in crate::issuer) resource: Option<ResourceIndicator>,
 }
 
-impl Issuer {
+impl IssuerRequest<'_> {
     pub(in crate::issuer) async fn redeem_authorization_code(
         &self,
         client: &Client,
         presented: PresentedAtToken<'_>,
-        caller: &Caller,
     ) -> Result<TokenResponse, TokenRejection> {
         let (refused, form) = (AuditEvent::CodeRefused, presented.form);
         // CR-08: what is not one of ours by format and MAC never reaches the store.
         let Some(code) = presented.code else {
-            return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form), caller).await);
+            return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form)).await);
         };
-        let Some(record) =
-            self.services.store.find_code(&self.tenant, &code).await.or_unavailable(self, caller).await?
-        else {
-            return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form), caller).await);
+        let Some(record) = self.services.store.find_code(&self.tenant, &code).await.or_unavailable(self).await? else {
+            return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form)).await);
         };
         let row = AuditRow {
             subject: Some(record.subject.clone()),
             client: Some(client.id.clone()),
             target: Some(record.grant.to_string()),
-            ..self.audit(refused, caller)
+            ..self.audit(refused)
         };
         let granted = (record.redirect.as_str().to_owned(), record.resource.clone());
-        let policy = self.policy();
+        let policy = &self.policy;
         let mut allowed = None;
         // Another client's code is judged by the store alone: its owner's account is none of this client's business. So is
         // a damaged one, of which nothing is believed.
         if record.client == client.id && record.challenge.is_some() {
             let (subject, resource) = (&record.subject, &record.resource);
-            allowed = self.still_allowed(&policy, client, subject, resource, &record.scopes, caller).await?;
+            allowed = self.still_allowed(client, subject, resource, &record.scopes).await?;
             if allowed.is_none() {
-                return Err(self.refuse_with(row, client, dead(Rule::AccessWithdrawn, form), caller).await);
+                return Err(self.refuse_with(row, client, dead(Rule::AccessWithdrawn, form)).await);
             }
         }
         let tokens = &policy.config.tokens;
@@ -79,20 +75,20 @@ impl Issuer {
             may_refresh: client.metadata.grant_types.contains(&GrantType::RefreshToken),
             grant_lifetime: tokens.refresh_absolute,
             idle: tokens.refresh_idle,
-            now: self.services.clock.now(),
+            now: self.now(),
             audit: AuditRow {
                 subject: Some(record.subject),
                 client: Some(client.id.clone()),
-                ..self.audit(AuditEvent::CodeRedeemed, caller)
+                ..self.audit(AuditEvent::CodeRedeemed)
             },
         };
-        let redemption = self.services.store.redeem_code(request).await.or_unavailable(self, caller).await?;
+        let redemption = self.services.store.redeem_code(request).await.or_unavailable(self).await?;
         let (refusal, error) = match redemption {
             Redemption::Redeemed(grant, token) => {
                 self.metrics.control(ControlEvent::TokenIssued);
                 let (hash, resource) = (token.hash, grant.resource.clone());
                 let response = self.respond(access, &grant, *token);
-                self.await_arrival(hash, client, grant.subject.id().clone(), resource, caller);
+                self.await_arrival(hash, client, grant.subject.id().clone(), resource);
                 return Ok(response);
             }
             // OAuth 2.1 4.1.3: the store has revoked the grant; here its tokens leave the memory.
@@ -107,7 +103,7 @@ impl Issuer {
             Redemption::Unknown => (Some((refused, "unknown")), dead(Rule::CodeDead, form)),
         };
         let why = Why::from(&error).of(client);
-        self.refuse_judged(refusal, row, why, caller).await;
+        self.refuse_judged(refusal, row, why).await;
         Err(TokenRejection::because(error))
     }
 }

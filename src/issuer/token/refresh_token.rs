@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
-use crate::issuer::{Issuer, TokenRejection};
+use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
     AccessToken, Client, Form, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshRefusal, RefreshVerdict,
     ResourceIndicator, Rule, ScopeSet, TokenResponse, show,
@@ -27,43 +26,40 @@ fn dead(rule: Rule, form: &Form) -> OAuthError {
     OAuthError::new(rule, words).came("refresh_token", form.get("refresh_token").unwrap_or_default())
 }
 
-impl Issuer {
+impl IssuerRequest<'_> {
     pub(in crate::issuer) async fn refresh(
         &self,
         client: &Client,
         presented: RefreshAtToken<'_>,
-        caller: &Caller,
     ) -> Result<TokenResponse, TokenRejection> {
         let (refused, form) = (AuditEvent::RefreshRefused, presented.form);
         let Some(claims) = presented.claims else {
-            return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form), caller).await);
+            return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form)).await);
         };
-        let found =
-            self.services.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self, caller).await?;
+        let found = self.services.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self).await?;
         // RT-06: another client's token changes nothing, and nothing of its grant is told.
         let Some(grant) = found else {
-            return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form), caller).await);
+            return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form)).await);
         };
         let row = AuditRow {
             subject: Some(grant.subject.id().clone()),
             client: Some(client.id.clone()),
             target: Some(grant.id.to_string()),
-            ..self.audit(refused, caller)
+            ..self.audit(refused)
         };
         if grant.client != client.id {
             let error = dead(Rule::RefreshTokenOfAnotherClient, form);
-            return Err(self.refuse_with(row, client, error, caller).await);
+            return Err(self.refuse_with(row, client, error).await);
         }
-        let policy = self.policy();
-        let allowed =
-            self.still_allowed(&policy, client, grant.subject.id(), &grant.resource, &grant.scopes, caller).await?;
+        let policy = &self.policy;
+        let allowed = self.still_allowed(client, grant.subject.id(), &grant.resource, &grant.scopes).await?;
         let (allowed, user) = allowed.map_or_else(|| (None, "".into()), |(scopes, user)| (Some(scopes), user));
         // All of this before the rotation: a request that is refused must not cost the client its token (RT-07, RT-08).
         let requested = presented.scopes.map(|scopes| policy.known_to(&grant, &scopes)).filter(|s| !s.is_empty());
         let resource = presented.resource.map(|named| policy.named_at_token(named, &grant.resource));
         let scopes = match scopes_of(&grant, requested, resource, allowed, form) {
             Ok(scopes) => scopes,
-            Err(error) => return Err(self.refuse_with(row, client, error, caller).await),
+            Err(error) => return Err(self.refuse_with(row, client, error).await),
         };
         let tokens = &policy.config.tokens;
         let own = policy.upstream(&grant.resource).and_then(|u| u.access_lifetime);
@@ -80,13 +76,13 @@ impl Issuer {
             },
             access: NewAccessToken { hash: access.hash(), lifetime: own.unwrap_or(tokens.access), scopes, user },
             idle: tokens.refresh_idle,
-            now: self.services.clock.now(),
+            now: self.now(),
             record_success: self.is_worth_a_row(AuditEvent::TokenRefreshed, grant.subject.id()),
             audit: AuditRow {
                 subject: Some(grant.subject.id().clone()),
                 client: Some(client.id.clone()),
                 resource: Some(grant.resource.clone()),
-                ..self.audit(AuditEvent::TokenRefreshed, caller)
+                ..self.audit(AuditEvent::TokenRefreshed)
             },
         };
         if matches!(
@@ -94,9 +90,9 @@ impl Issuer {
             RefreshVerdict::LateRetry | RefreshVerdict::Refused(RefreshRefusal::InDoubt)
         ) {
             // Whether the answer was lost is judged by what is written of its use.
-            self.report_uses().await.or_unavailable(self, caller).await?;
+            self.report_uses().await.or_unavailable(self).await?;
         }
-        let rotation = self.rotate(request).await.or_unavailable(self, caller).await?;
+        let rotation = self.rotate(request).await.or_unavailable(self).await?;
         let refusal = refusal(&rotation);
         let rule = match self.answer(rotation, access) {
             Ok(response) => return Ok(response),
@@ -104,7 +100,7 @@ impl Issuer {
         };
         let error = dead(rule, form);
         let why = Why::from(&error).of(client);
-        self.refuse_judged(refusal, row, why, caller).await;
+        self.refuse_judged(refusal, row, why).await;
         Err(TokenRejection::because(error))
     }
 

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use super::authorization_code::PresentedAtToken;
 use super::refresh_token::RefreshAtToken;
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::face::Face;
 use crate::issuer::limits::throttle::Throttled;
-use crate::issuer::policy::Policy;
 use crate::issuer::rejection::StoreFailed;
-use crate::issuer::{Issuer, TokenRejection};
+use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
     AccessToken, AccessTokenRecord, AccountId, AuthenticatedClient, Client, ClientCredentials, CredentialError, Form,
     Grant, GrantId, OAuthError, RefreshClaims, RefreshToken, ResourceIndicator, Rule, ScopeSet, TokenRequest,
@@ -20,54 +18,44 @@ use crate::oauth::{
 use crate::store::{AccountStatus, AuditEvent, AuditRow};
 use crate::telemetry::ControlEvent;
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Answers a token request.
     ///
     /// # Errors
     /// `Refused` in the words of RFC 6749 5.2, `Throttled`, `Unavailable`.
-    pub async fn token(
-        &self,
-        authorization: Option<&[u8]>,
-        form: &Form,
-        caller: &Caller,
-    ) -> Result<TokenResponse, TokenRejection> {
-        let answer = self.answer_token(authorization, form, caller).await;
+    pub async fn token(&self, authorization: Option<&[u8]>, form: &Form) -> Result<TokenResponse, TokenRejection> {
+        let answer = self.answer_token(authorization, form).await;
         if matches!(answer, Err(TokenRejection::Refused { .. })) {
             self.metrics.control(ControlEvent::TokenRefused);
         }
         answer
     }
 
-    async fn answer_token(
-        &self,
-        authorization: Option<&[u8]>,
-        form: &Form,
-        caller: &Caller,
-    ) -> Result<TokenResponse, TokenRejection> {
-        let client = self.authenticate(authorization, form, caller).await?;
+    async fn answer_token(&self, authorization: Option<&[u8]>, form: &Form) -> Result<TokenResponse, TokenRejection> {
+        let client = self.authenticate(authorization, form).await?;
         let client = client.client();
         let request = match TokenRequest::read(form, &self.services.keys.load()) {
             Ok(request) => request,
-            Err(error) => return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await),
+            Err(error) => return Err(self.refuse_token(AuditEvent::TokenRefused, client, error).await),
         };
         if !client.metadata.grant_types.contains(&request.grant_type()) {
             let registered: Vec<_> = client.metadata.grant_types.iter().map(|grant| grant.as_str()).collect();
             let error = OAuthError::new(Rule::GrantNotRegistered, "the client is not registered for this grant type")
                 .came("grant_type", request.grant_type().as_str())
                 .expected(format!("one of: {}", registered.join(", ")));
-            return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
+            return Err(self.refuse_token(AuditEvent::TokenRefused, client, error).await);
         }
         let answer = match request {
             TokenRequest::AuthorizationCode { code, verifier, redirect_uri, resource } => {
                 let presented = PresentedAtToken { form, code, verifier, redirect_uri, resource };
-                self.redeem_authorization_code(client, presented, caller).await
+                self.redeem_authorization_code(client, presented).await
             }
             TokenRequest::RefreshToken { claims, scopes, resource } => {
-                self.refresh(client, RefreshAtToken { form, claims, scopes, resource }, caller).await
+                self.refresh(client, RefreshAtToken { form, claims, scopes, resource }).await
             }
         };
         if answer.is_ok() {
-            self.throttle.token_given(caller);
+            self.throttle.token_given(self.caller);
         }
         answer
     }
@@ -76,9 +64,9 @@ impl Issuer {
     ///
     /// # Errors
     /// `Throttled`.
-    pub async fn admit_request(&self, face: Face, caller: &Caller) -> Result<(), TokenRejection> {
-        let Err(held) = self.throttle.request(face, caller, &self.services.config.load().rates) else { return Ok(()) };
-        self.record_refused(face, Why::from(Rule::RateLimited).by(held.key), caller).await;
+    pub async fn admit_request(&self, face: Face) -> Result<(), TokenRejection> {
+        let Err(held) = self.throttle.request(face, self.caller, &self.policy.config.rates) else { return Ok(()) };
+        self.record_refused(face, Why::from(Rule::RateLimited).by(held.key)).await;
         Err(TokenRejection::Throttled(held.wait))
     }
 
@@ -87,34 +75,33 @@ impl Issuer {
         &self,
         authorization: Option<&[u8]>,
         form: &Form,
-        caller: &Caller,
     ) -> Result<AuthenticatedClient, TokenRejection> {
-        let config = self.services.config.load_full();
+        let config = &self.policy.config;
         let rates = &config.rates;
         let refused = |CredentialError { error, basic }| TokenRejection::Refused { error, basic };
         let credentials = match ClientCredentials::read(authorization, form) {
             Ok(credentials) => credentials,
             Err(error) => {
-                self.refuse(self.audit(AuditEvent::TokenRefused, caller), Why::from(&error.error), caller).await;
+                self.refuse(self.audit(AuditEvent::TokenRefused), Why::from(&error.error)).await;
                 return Err(refused(error));
             }
         };
-        if let Err(held) = self.throttle.token_client(&credentials.client_id, caller, rates) {
-            return Err(self.slow_down(held, &credentials, caller).await);
+        if let Err(held) = self.throttle.token_client(&credentials.client_id, self.caller, rates) {
+            return Err(self.slow_down(held, &credentials).await);
         }
-        let client = self.enabled_client(&credentials.client_id, caller).await?;
+        let client = self.enabled_client(&credentials.client_id).await?;
         // The id of a client nobody knows is a stranger's text, and stays out of the audit trail.
         let known = client.as_ref().map(|c| (c.id.clone(), c.metadata.client_name.clone()));
         let has_secret = client.as_ref().is_some_and(|c| !c.secrets.is_empty());
-        match credentials.authenticate(client, self.services.clock.now()) {
+        match credentials.authenticate(client, self.now()) {
             Ok(client) => Ok(client),
             Err(error) => {
                 let (client, name) = known.unzip();
-                let row = AuditRow { client, ..self.audit(AuditEvent::TokenRefused, caller) };
+                let row = AuditRow { client, ..self.audit(AuditEvent::TokenRefused) };
                 let name = name.flatten();
-                self.refuse(row, Why::from(&error.error).named(name.as_deref()), caller).await;
+                self.refuse(row, Why::from(&error.error).named(name.as_deref())).await;
                 // CA-14: guessing one client's secret, from wherever, ends in waiting.
-                match self.throttle.client_failed(&credentials.client_id, has_secret, caller, rates) {
+                match self.throttle.client_failed(&credentials.client_id, has_secret, self.caller, rates) {
                     Ok(()) => Err(refused(error)),
                     Err(wait) => Err(TokenRejection::Throttled(wait)),
                 }
@@ -122,10 +109,10 @@ impl Issuer {
         }
     }
 
-    async fn slow_down(&self, held: Throttled, of: &ClientCredentials, caller: &Caller) -> TokenRejection {
+    async fn slow_down(&self, held: Throttled, of: &ClientCredentials) -> TokenRejection {
         let error = OAuthError::new(Rule::RateLimited, "").came("client_id", of.client_id.as_str());
         let why = Why::throttled(&error).by(held.key);
-        self.refuse(self.audit(AuditEvent::TokenRefused, caller), why, caller).await;
+        self.refuse(self.audit(AuditEvent::TokenRefused), why).await;
         TokenRejection::Throttled(held.wait)
     }
 
@@ -135,10 +122,9 @@ impl Issuer {
         event: AuditEvent,
         client: &Client,
         error: OAuthError,
-        caller: &Caller,
     ) -> TokenRejection {
-        let row = AuditRow { client: Some(client.id.clone()), ..self.audit(event, caller) };
-        self.refuse_with(row, client, error, caller).await
+        let row = AuditRow { client: Some(client.id.clone()), ..self.audit(event) };
+        self.refuse_with(row, client, error).await
     }
 
     /// Refuses a client with an audit row that says more than who it is.
@@ -147,9 +133,8 @@ impl Issuer {
         row: AuditRow,
         client: &Client,
         error: OAuthError,
-        caller: &Caller,
     ) -> TokenRejection {
-        self.refuse(row, Why::from(&error).of(client), caller).await;
+        self.refuse(row, Why::from(&error).of(client)).await;
         TokenRejection::because(error)
     }
 
@@ -158,19 +143,16 @@ impl Issuer {
     /// nothing is left: the user is switched off, the resource is gone, or none of its scopes remains.
     pub(in crate::issuer) async fn still_allowed(
         &self,
-        policy: &Policy,
         client: &Client,
         subject: &AccountId,
         resource: &ResourceIndicator,
         scopes: &ScopeSet,
-        caller: &Caller,
     ) -> Result<Option<(ScopeSet, Arc<str>)>, StoreFailed> {
-        let account =
-            self.services.store.find_account(&self.tenant, subject).await.or_unavailable(self, caller).await?;
+        let account = self.services.store.find_account(&self.tenant, subject).await.or_unavailable(self).await?;
         let Some(account) = account.filter(|a| a.status == AccountStatus::Enabled) else { return Ok(None) };
         let bound_elsewhere = client.resource.as_ref().is_some_and(|r| r != resource);
-        let Some(upstream) = policy.upstream(resource).filter(|_| !bound_elsewhere) else { return Ok(None) };
-        let left = scopes.intersection(&policy.allowed(client, upstream));
+        let Some(upstream) = self.policy.upstream(resource).filter(|_| !bound_elsewhere) else { return Ok(None) };
+        let left = scopes.intersection(&self.policy.allowed(client, upstream));
         Ok(Some(left).filter(|l| scopes.is_empty() || !l.is_empty()).map(|left| (left, account.name.into())))
     }
 

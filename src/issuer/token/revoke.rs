@@ -1,27 +1,21 @@
 //! Token revocation (RFC 7009).
 
 use crate::issuer::audit::OrUnavailable;
-use crate::issuer::caller::Caller;
 use crate::issuer::diagnosis::Why;
-use crate::issuer::{Issuer, TokenRejection};
+use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{AccessToken, AccountId, Client, Form, GrantId, OAuthError, RefreshToken, Rule, TokenHash};
 use crate::store::{AuditEvent, AuditRow, Update};
 use crate::telemetry::ControlEvent;
 
-impl Issuer {
+impl IssuerRequest<'_> {
     /// Revokes a token of the authenticated client: a refresh token with its whole grant, an access token alone. Any
     /// other text is answered alike, without effect (RFC 7009 2.2), and so is another client's token (RV-02).
     ///
     /// # Errors
     /// `Refused`: `invalid_client`, `invalid_request`; `Throttled`; `Unavailable` or `NotStored`, and never a false success
     /// (RV-05).
-    pub async fn revoke(
-        &self,
-        authorization: Option<&[u8]>,
-        form: &Form,
-        caller: &Caller,
-    ) -> Result<(), TokenRejection> {
-        let client = self.authenticate(authorization, form, caller).await?;
+    pub async fn revoke(&self, authorization: Option<&[u8]>, form: &Form) -> Result<(), TokenRejection> {
+        let client = self.authenticate(authorization, form).await?;
         let client = client.client();
         let token = form.get("token").filter(|_| form.first_repeated().is_none());
         let Some(token) = token else {
@@ -30,27 +24,25 @@ impl Issuer {
             let error = OAuthError::new(rule, words);
             let error =
                 form.first_repeated().map_or_else(|| error.clone(), |name| error.clone().came("parameter", name));
-            return Err(self.refuse_token(AuditEvent::TokenRefused, client, error, caller).await);
+            return Err(self.refuse_token(AuditEvent::TokenRefused, client, error).await);
         };
         // RFC 7009 2.1: token_type_hint is a hint. Our tokens say by themselves what they are, so it is not read.
         let family = RefreshToken::recognise(token, &self.services.keys.load());
         match (family, AccessToken::recognise(token.as_bytes(), &self.services.keys.load())) {
-            (Some(claims), _) => self.revoke_family(client, claims.grant, caller).await?,
-            (None, Some(hash)) => self.revoke_access_token(client, hash, caller).await?,
+            (Some(claims), _) => self.revoke_family(client, claims.grant).await?,
+            (None, Some(hash)) => self.revoke_access_token(client, hash).await?,
             (None, None) => {}
         }
         // RFC 7009 2.2: 200 says that the token is invalid. This one may be so only until a restart.
         if self.services.store.stats().unstored > 0 { Err(TokenRejection::NotStored) } else { Ok(()) }
     }
 
-    async fn revoke_family(&self, client: &Client, grant: GrantId, caller: &Caller) -> Result<(), TokenRejection> {
-        let Some(found) =
-            self.services.store.find_grant(&self.tenant, grant).await.or_unavailable(self, caller).await?
-        else {
+    async fn revoke_family(&self, client: &Client, grant: GrantId) -> Result<(), TokenRejection> {
+        let Some(found) = self.services.store.find_grant(&self.tenant, grant).await.or_unavailable(self).await? else {
             return Ok(());
         };
         if found.client != client.id {
-            return self.record_foreign(client, grant, found.subject.id().clone(), caller).await;
+            return self.record_foreign(client, grant, found.subject.id().clone()).await;
         }
         let row = AuditRow {
             subject: Some(found.subject.id().clone()),
@@ -58,27 +50,20 @@ impl Issuer {
             resource: Some(found.resource),
             target: Some(grant.to_string()),
             reason: Some("refresh_token".to_owned()),
-            ..self.audit(AuditEvent::TokenRevoked, caller)
+            ..self.audit(AuditEvent::TokenRevoked)
         };
-        let done =
-            self.services.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self, caller).await?;
+        let done = self.services.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self).await?;
         self.forget_grant(grant);
         self.count_revocation(done);
         Ok(())
     }
 
-    async fn revoke_access_token(
-        &self,
-        client: &Client,
-        hash: TokenHash,
-        caller: &Caller,
-    ) -> Result<(), TokenRejection> {
-        let now = self.services.clock.now();
-        let found =
-            self.services.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(self, caller).await?;
+    async fn revoke_access_token(&self, client: &Client, hash: TokenHash) -> Result<(), TokenRejection> {
+        let now = self.now();
+        let found = self.services.store.find_access_token(&self.tenant, &hash, now).await.or_unavailable(self).await?;
         let Some(found) = found else { return Ok(()) };
         if found.client != client.id {
-            return self.record_foreign(client, found.grant, found.subject.id().clone(), caller).await;
+            return self.record_foreign(client, found.grant, found.subject.id().clone()).await;
         }
         let row = AuditRow {
             subject: Some(found.subject.id().clone()),
@@ -86,15 +71,9 @@ impl Issuer {
             resource: Some(found.resource),
             target: Some(found.grant.to_string()),
             reason: Some("access_token".to_owned()),
-            ..self.audit(AuditEvent::TokenRevoked, caller)
+            ..self.audit(AuditEvent::TokenRevoked)
         };
-        let done = self
-            .services
-            .store
-            .revoke_access_token(&self.tenant, &hash, row)
-            .await
-            .or_unavailable(self, caller)
-            .await?;
+        let done = self.services.store.revoke_access_token(&self.tenant, &hash, row).await.or_unavailable(self).await?;
         if let Some(cache) = &self.cache {
             cache.forget_token(&hash);
         }
@@ -111,20 +90,14 @@ impl Issuer {
     }
 
     /// A client that holds another's token is worth a row; the answer must not tell it that the token is real.
-    async fn record_foreign(
-        &self,
-        client: &Client,
-        grant: GrantId,
-        subject: AccountId,
-        caller: &Caller,
-    ) -> Result<(), TokenRejection> {
+    async fn record_foreign(&self, client: &Client, grant: GrantId, subject: AccountId) -> Result<(), TokenRejection> {
         let row = AuditRow {
             subject: Some(subject),
             client: Some(client.id.clone()),
             target: Some(grant.to_string()),
-            ..self.audit(AuditEvent::TokenRefused, caller)
+            ..self.audit(AuditEvent::TokenRefused)
         };
-        self.refuse(row, Why::from(Rule::TokenOfAnotherClient).of(client), caller).await;
+        self.refuse(row, Why::from(Rule::TokenOfAnotherClient).of(client)).await;
         Ok(())
     }
 }

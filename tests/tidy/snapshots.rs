@@ -1,0 +1,104 @@
+//! Where the configuration in force is read: once where a request begins, and by work that is part of none.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use syn::visit::{self, Visit};
+
+/// The files that read it, how often, and for what. What reads it elsewhere could see another one than the step before.
+const READERS: &[(&str, usize, &str)] = &[
+    ("src/issuer/request.rs", 1, "a request to the authorization server begins"),
+    ("src/issuer/administration/mod.rs", 1, "an operator begins"),
+    ("src/server/dispatch.rs", 1, "a request begins, and it is found out whose path it has"),
+    ("src/server/connection/listener.rs", 1, "a connection is accepted"),
+    ("src/server/connection/serve.rs", 1, "a connection begins"),
+    ("src/issuer/mod.rs", 1, "the limits at the start"),
+    ("src/endpoints/mod.rs", 1, "the first metadata documents"),
+    ("src/issuer/sweep.rs", 2, "upkeep"),
+    ("src/issuer/clock.rs", 1, "upkeep"),
+    ("src/server/start.rs", 1, "the start"),
+    ("src/server/run.rs", 2, "watching files, going down"),
+    ("src/server/reload.rs", 5, "the reload itself"),
+    ("src/server/worker.rs", 1, "hands the worker's own out"),
+];
+
+/// The one file that may ask the clock or the configuration for a request of the authorization server.
+const REQUEST: &str = "src/issuer/request.rs";
+
+/// What is wrong with who reads the configuration and the clock.
+pub(crate) fn faults(sources: &[(PathBuf, String)]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for (path, text) in sources {
+        let file = path.display().to_string();
+        let tree = syn::parse_file(text).unwrap_or_else(|fault| panic!("{file}: {fault}"));
+        let mut reads = Reads::default();
+        reads.visit_file(&tree);
+        if reads.configuration > 0 {
+            found.insert(file.clone(), reads.configuration);
+        }
+        if file != REQUEST && reads.by_request > 0 {
+            faults.push(format!("{file}: a request has its time by `now`, and its configuration by `policy`"));
+        }
+    }
+    let listed: BTreeMap<String, usize> = READERS.iter().map(|(file, times, _)| ((*file).to_owned(), *times)).collect();
+    for file in found.keys().chain(listed.keys()) {
+        let (times, wished) = (found.get(file), listed.get(file));
+        if times != wished {
+            faults.push(format!(
+                "{file}: reads the configuration in force {times:?} times, and the list says {wished:?}"
+            ));
+        }
+    }
+    faults.sort();
+    faults.dedup();
+    faults
+}
+
+/// Counts what reads the configuration in force, and what in a request of the authorization server asks for more than the
+/// request has.
+#[derive(Default)]
+struct Reads {
+    is_request: bool,
+    configuration: usize,
+    by_request: usize,
+}
+
+/// The last name of `a.b.c`.
+fn last_name(expression: &syn::Expr) -> Option<String> {
+    if let syn::Expr::Path(path) = expression {
+        return path.path.segments.last().map(|segment| segment.ident.to_string());
+    }
+    let syn::Expr::Field(field) = expression else { return None };
+    let syn::Member::Named(name) = &field.member else { return None };
+    Some(name.to_string())
+}
+
+impl<'a> Visit<'a> for Reads {
+    fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
+        if !item.attrs.iter().any(crate::imports::is_test) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_impl(&mut self, item: &'a syn::ItemImpl) {
+        let before = self.is_request;
+        self.is_request = matches!(&*item.self_ty, syn::Type::Path(own)
+            if own.path.segments.last().is_some_and(|name| name.ident == "IssuerRequest"));
+        visit::visit_item_impl(self, item);
+        self.is_request = before;
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
+        let (method, of) = (call.method.to_string(), last_name(&call.receiver).unwrap_or_default());
+        match (method.as_str(), of.as_str()) {
+            ("load" | "load_full", "config" | "snapshot") | ("snapshot", "worker") => {
+                self.configuration += 1;
+                self.by_request += usize::from(self.is_request);
+            }
+            ("now", "clock") => self.by_request += usize::from(self.is_request),
+            _ => {}
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+}
