@@ -25,23 +25,23 @@ async fn tv_24_before_all_tokens_are_in_memory_good_ones_are_served_and_what_is_
         assert_eq!(client.call("/mcp", token, "early").await.status, 200);
     }
     let (ready, filling) = (operator(home, "/readyz", &[]).await, metric(home, "mcpgate_token_cache_filling ").await);
+    // The start for which the store was made has said so, too.
+    assert_eq!(gateway.log().matches(FILLED).count(), 1, "all of this came first:\n{}", gateway.log());
+    assert_eq!((ready.status, filling), (200, 1));
+    assert!(ready.text().starts_with("ready; tokens are still being read into memory\n"), "{}", ready.text());
     for [_, grant] in [&gone, &unseen] {
         home.command(&["session", "revoke", "--id", grant]);
     }
     for [token, _] in [&gone, &unseen] {
         assert_eq!(client.call("/mcp", token, "revoked").await.status, 401);
     }
-    // The start for which the store was made has said so, too.
-    assert_eq!(gateway.log().matches(FILLED).count(), 1, "all of this came first:\n{}", gateway.log());
-    assert_eq!((ready.status, filling), (200, 1));
-    assert!(ready.text().starts_with("ready; tokens are still being read into memory\n"), "{}", ready.text());
 
     let deadline = Instant::now() + Duration::from_secs(20);
     while metric(home, "mcpgate_token_cache_filling ").await > 0 {
         assert!(Instant::now() < deadline, "memory is not filled");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(gateway.log().matches(FILLED).count(), 2);
+    assert_eq!(gateway.log().matches(FILLED).count(), 2, "{}", gateway.log());
     let entries = metric(home, "mcpgate_token_cache_entries ").await;
     assert!(entries > TOKENS, "{entries}");
     for [token, _] in [&gone, &unseen] {
