@@ -27,6 +27,7 @@ mod grants;
 mod logins;
 mod lost_answers;
 mod pending;
+mod processes;
 mod races;
 #[path = "../support/records.rs"]
 mod records;

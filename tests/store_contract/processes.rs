@@ -1,0 +1,300 @@
+//! Two processes on one store, as a server and the command line beside it: one winner, one order of changes, and limits
+//! that count what both do.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mcpgate::oauth::{ClientOrigin, Lifetime};
+use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
+use mcpgate::store::{
+    AuditEvent, Change, ChangePosition, Changes, Insertion, PendingLimits, Redemption, Rotation, Store, Update,
+};
+
+use crate::wait;
+use crate::world::*;
+
+/// The folder of the store, and which of the two a process is: 0 is the server.
+const FOLDER: &str = "MCPGATE_TEST_SHARED_STORE";
+const NTH: &str = "MCPGATE_TEST_NTH_PROCESS";
+/// How long one process waits for another. The machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the two meet in a case.
+const ROUNDS: usize = 40;
+
+/// What is left when both are done.
+struct Shared {
+    store: Arc<dyn Store>,
+    /// What each said, a line for each of its deeds.
+    said: [Vec<String>; 2],
+    _folder: tempfile::TempDir,
+}
+
+fn until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "another process does not come");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Runs `deed` in two processes that begin together, on a store that `prepare` has filled, and `beside` meanwhile in this
+/// one. `None` in the two, which run the case of this name once more.
+fn in_two_processes(
+    case: &str,
+    prepare: impl AsyncFnOnce(&Arc<dyn Store>),
+    deed: impl AsyncFnOnce(&Arc<dyn Store>, usize) -> Vec<String>,
+    beside: impl AsyncFnOnce(&Arc<dyn Store>),
+) -> Option<Shared> {
+    if let (Some(folder), Some(nth)) = (std::env::var_os(FOLDER), std::env::var_os(NTH)) {
+        let (folder, nth) = (Path::new(&folder), nth.to_str().unwrap().parse().unwrap());
+        let lock = (nth == 0).then(|| ServerLock::acquire(folder).unwrap());
+        let store: Arc<dyn Store> =
+            Arc::new(EmbeddedStore::open(&folder.join("mcpgate.db"), lock.as_ref(), START).unwrap());
+        std::fs::write(folder.join(format!("ready-{nth}")), "").unwrap();
+        until(|| folder.join("go").exists());
+        let said = wait(deed(&store, nth));
+        std::fs::write(folder.join(format!("said-{nth}")), said.join("\n")).unwrap();
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str, nth: usize| folder.path().join(format!("{name}-{nth}"));
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&folder.path().join("mcpgate.db"), None, START).unwrap());
+    wait(prepare(&store));
+    let processes = [0, 1].map(|nth| {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", case, "--nocapture"])
+            .env(FOLDER, folder.path())
+            .env(NTH, nth.to_string())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    });
+    until(|| at("ready", 0).exists() && at("ready", 1).exists());
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    wait(beside(&store));
+    for mut process in processes {
+        assert!(process.wait().unwrap().success(), "one of the two has failed");
+    }
+    let said = [0, 1].map(|nth| std::fs::read_to_string(at("said", nth)).unwrap().lines().map(str::to_owned).collect());
+    assert_eq!(wait(store.check()).unwrap(), Vec::<String>::new());
+    Some(Shared { store, said, _folder: folder })
+}
+
+impl Shared {
+    /// What the two said of each round, in alphabetical order.
+    fn rounds(&self) -> Vec<[&str; 2]> {
+        let [first, second] = &self.said;
+        assert_eq!((first.len(), second.len()), (ROUNDS, ROUNDS));
+        let mut rounds: Vec<_> = first.iter().zip(second).map(|(one, other)| [one.as_str(), other.as_str()]).collect();
+        rounds.iter_mut().for_each(|round| round.sort_unstable());
+        rounds
+    }
+
+    /// Whether a token that one of the two was given in a round is honoured.
+    fn is_any_live(&self, round: usize) -> bool {
+        (0..2).any(|nth| wait(is_live(&self.store, &format!("{round} of {nth}"), START)))
+    }
+}
+
+#[test]
+fn cr_01_of_two_processes_one_redeems_a_code_and_the_other_replays_it() {
+    let shared = in_two_processes(
+        "processes::cr_01_of_two_processes_one_redeems_a_code_and_the_other_replays_it",
+        async |store| {
+            settle(store).await;
+            for round in 0..ROUNDS {
+                issue(store, code(&format!("code {round}"), START)).await;
+            }
+        },
+        async |store, nth| {
+            let mut said = Vec::new();
+            for round in 0..ROUNDS {
+                let request = redeem(&format!("code {round}"), &format!("{round} of {nth}"), START);
+                said.push(match store.redeem_code(request).await.unwrap() {
+                    Redemption::Redeemed(..) => "redeemed".to_owned(),
+                    Redemption::Replayed(_) => "replayed".to_owned(),
+                    refused @ (Redemption::Refused(_) | Redemption::Unknown) => format!("{refused:?}"),
+                });
+            }
+            said
+        },
+        async |_| (),
+    );
+    let Some(shared) = shared else { return };
+    for (round, said) in shared.rounds().into_iter().enumerate() {
+        assert_eq!(said, ["redeemed", "replayed"], "round {round}");
+        assert!(!shared.is_any_live(round), "the replay was fully valid");
+    }
+}
+
+#[test]
+fn rt_03_rt_04_of_two_processes_one_rotates_a_refresh_token() {
+    let is_strict = |round: usize| round.is_multiple_of(2);
+    let shared = in_two_processes(
+        "processes::rt_03_rt_04_of_two_processes_one_rotates_a_refresh_token",
+        async |store| {
+            settle(store).await;
+            for round in 0..ROUNDS {
+                grant(store, &format!("family {round}"), START).await;
+            }
+        },
+        async |store, nth| {
+            let mut said = Vec::new();
+            for round in 0..ROUNDS {
+                let mut request = rotate(&format!("family {round}"), 0, &format!("{round} of {nth}"), START);
+                if is_strict(round) {
+                    request.presented.grace = Lifetime::default();
+                    request.presented.lost_answer = Lifetime::default();
+                }
+                said.push(match store.rotate_refresh_token(request).await.unwrap() {
+                    Rotation::Rotated(grant, _) => format!("made {}", grant.generation),
+                    Rotation::Retried(grant, _) => format!("retried {}", grant.generation),
+                    Rotation::Reused(_) => "reused".to_owned(),
+                    refused @ (Rotation::RetriedLate(..) | Rotation::Refused(_) | Rotation::Unknown) => {
+                        format!("{refused:?}")
+                    }
+                });
+            }
+            said
+        },
+        async |_| (),
+    );
+    let Some(shared) = shared else { return };
+    for (round, said) in shared.rounds().into_iter().enumerate() {
+        let wished = if is_strict(round) { ["made 1", "reused"] } else { ["made 1", "retried 1"] };
+        assert_eq!(said, wished, "round {round}");
+        assert_eq!(shared.is_any_live(round), !is_strict(round), "round {round}");
+    }
+}
+
+#[test]
+fn of_two_processes_one_gets_what_is_there_once() {
+    let shared = in_two_processes(
+        "processes::of_two_processes_one_gets_what_is_there_once",
+        async |store| {
+            settle(store).await;
+            for round in 0..ROUNDS {
+                store.begin_interaction(interaction(&format!("page {round}"), START), PENDING).await.unwrap();
+            }
+        },
+        async |store, nth| {
+            let mut said = Vec::new();
+            for round in 0..ROUNDS {
+                let page = interaction(&format!("page {round}"), START).id;
+                let issued = row(AuditEvent::CodeIssued, START);
+                let approved =
+                    store.insert_code(code(&format!("{round} of {nth}"), START), page, None, issued).await.unwrap();
+                let person = account(&format!("person-{round}"));
+                let added = store.insert_account(person, row(AuditEvent::AccountAdded, START)).await.unwrap();
+                said.push(format!("{approved:?} {added:?}"));
+            }
+            said
+        },
+        async |_| (),
+    );
+    let Some(shared) = shared else { return };
+    let count = |word: &str| shared.said.iter().flatten().filter(|said| said.split(' ').any(|s| s == word)).count();
+    let winners = [format!("{:?}", Update::Done), format!("{:?}", Insertion::Inserted)].map(|word| count(&word));
+    assert_eq!(winners, [ROUNDS; 2], "{:?}", shared.said);
+}
+
+/// Reads what is new after a position, and moves it; the grants that were revoked.
+async fn follow(store: &Arc<dyn Store>, position: &mut ChangePosition) -> Vec<String> {
+    let Changes::Next(changes, next) = store.changes_after(position).await.unwrap() else {
+        panic!("the log does not go on from {position:?}")
+    };
+    *position = next;
+    let revoked = |change| {
+        let Change::GrantRevoked(_, grant) = change else { panic!("{change:?}") };
+        grant.to_string()
+    };
+    changes.into_iter().map(revoked).collect()
+}
+
+#[test]
+fn all_processes_learn_in_one_order_of_the_changes_that_two_make() {
+    let name = |nth: usize, round: usize| format!("grant {round} of {nth}");
+    let (begin, log) = (RefCell::new(None), RefCell::new(Vec::new()));
+    let shared = in_two_processes(
+        "processes::all_processes_learn_in_one_order_of_the_changes_that_two_make",
+        async |store| {
+            settle(store).await;
+            for round in 0..ROUNDS {
+                grant(store, &name(0, round), START).await;
+                grant(store, &name(1, round), START).await;
+            }
+            *begin.borrow_mut() = Some(store.newest_change().await.unwrap());
+        },
+        async |store, nth| {
+            let (mut seen, mut position) = (Vec::new(), store.newest_change().await.unwrap());
+            for round in 0..ROUNDS {
+                let audit = row(AuditEvent::GrantRevoked, START);
+                store.revoke_grant(&tenant(), grant_id(&name(nth, round)), audit).await.unwrap();
+                seen.extend(follow(store, &mut position).await);
+            }
+            seen
+        },
+        async |store| {
+            let (mut position, deadline) = (begin.take().unwrap(), Instant::now() + PATIENCE);
+            while log.borrow().len() < 2 * ROUNDS {
+                assert!(Instant::now() < deadline, "changes are missing");
+                let new = follow(store, &mut position).await;
+                log.borrow_mut().extend(new);
+            }
+        },
+    );
+    let Some(shared) = shared else { return };
+    let log = log.into_inner();
+    for (nth, seen) in shared.said.iter().enumerate() {
+        let of_it: Vec<_> = (0..ROUNDS).map(|round| grant_id(&name(nth, round)).to_string()).collect();
+        assert!(log.iter().filter(|grant| of_it.contains(grant)).eq(&of_it), "each process in its own order");
+        assert!(
+            log.windows(seen.len()).any(|part| part == seen),
+            "process {nth} has seen {seen:?}, and there is {log:?}"
+        );
+    }
+}
+
+#[test]
+fn limits_count_what_two_processes_do() {
+    const CLIENTS: u64 = 11;
+    const ROOM: usize = 20;
+    let limits = PendingLimits { of_host: 20, ..PENDING };
+    let name = |nth: usize, round: usize| format!("{round} of {nth}");
+    let shared = in_two_processes(
+        "processes::limits_count_what_two_processes_do",
+        async |store| settle(store).await,
+        async |store, nth| {
+            let mut said = Vec::new();
+            for round in 0..ROUNDS {
+                let new = client(&format!("{round}-{nth}"), ClientOrigin::Registered);
+                let registered = row(AuditEvent::ClientRegistered, START);
+                let added = store.insert_client(new, CLIENTS, registered).await.unwrap();
+                store.begin_interaction(interaction(&name(nth, round), START), limits).await.unwrap();
+                let (person, hash) = (subject("alice"), name_hash("alice"));
+                let failures = store.record_login_failure(&tenant(), &hash, Some(&person), START).await.unwrap();
+                said.push(format!("{added:?} {failures}"));
+            }
+            said
+        },
+        async |_| (),
+    );
+    let Some(shared) = shared else { return };
+    let (added, mut failures): (Vec<_>, Vec<usize>) = shared
+        .said
+        .iter()
+        .flatten()
+        .map(|said| said.split_once(' ').unwrap())
+        .map(|(added, failures)| (added, failures.parse::<usize>().unwrap()))
+        .unzip();
+    let inserted = format!("{:?}", Insertion::Inserted);
+    assert_eq!(added.iter().filter(|added| **added == inserted).count(), 10, "one was there: {added:?}");
+    failures.sort_unstable();
+    assert_eq!(failures, (1..=2 * ROUNDS).collect::<Vec<_>>(), "each failure is counted once");
+    let pages = (0..2).flat_map(|nth| (0..ROUNDS).map(move |round| interaction(&name(nth, round), START).id));
+    let found = pages.filter(|id| wait(shared.store.find_interaction(&tenant(), id, START)).unwrap().is_some());
+    assert_eq!(found.count(), ROOM);
+}
