@@ -172,7 +172,7 @@ async fn a_name_once_given_is_never_somebody_elses() {
     operator.add_account("bob", Some(PASSWORD)).await.unwrap();
     assert!(matches!(operator.rename_account("ada", "BOB").await, Err(AdministrationError::NameTaken(_))));
     assert!(matches!(operator.rename_account("ada", "a b").await, Err(AdministrationError::BadName(_))));
-    assert_eq!(operator.rename_account("Ada", "Grace").await.unwrap().name, "grace");
+    assert_eq!(operator.rename_account("Ada", "Grace").await.unwrap().name.as_str(), "grace");
     operator.rename_account("grace", "grace").await.unwrap();
     assert!(matches!(operator.add_account("ada", None).await, Err(AdministrationError::NameOnceGiven(_))));
     operator.delete_account("grace").await.unwrap();

@@ -149,7 +149,8 @@ fn show(name: &str, data: &Data) -> Result<(), Failure> {
         let found = data.administration.account(name).await?;
         let grants = data.administration.grants(Some(name), None).await?;
         let former = data.administration.former_names().await?;
-        let former: Vec<_> = former.iter().filter(|(_, s)| s == found.subject.id()).map(|(name, _)| name).collect();
+        let former: Vec<_> =
+            former.iter().filter(|(_, s)| s == found.subject.id()).map(|(name, _)| name.as_str()).collect();
         let mut value = account(&found);
         let more = json!({
             "last_failed_at": found.last_failed_at.map(moment),
@@ -171,7 +172,7 @@ fn say_status(name: &str, output: Output, word: &str) -> Result<(), Failure> {
 
 fn account(account: &Account) -> Value {
     json!({
-        "name": account.name,
+        "name": account.name.as_str(),
         "subject": account.subject.as_str(),
         "kind": account.subject.kind(),
         "status": match account.status {

@@ -75,7 +75,7 @@ pub use error_code::{Blamed, ErrorCode};
 pub use form::{Form, FormError};
 pub use grant::{FirstUse, Grant, GrantId};
 pub use grant_type::GrantType;
-pub use login_name::LoginNameHash;
+pub use login_name::{LoginName, LoginNameHash};
 pub use lookalike::{borrowed_brand, resembles};
 pub use metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 pub use metadata_document::MetadataDocumentUrl;

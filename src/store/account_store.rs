@@ -4,17 +4,17 @@ use async_trait::async_trait;
 
 use super::{
     Account, AuditRow, Insertion, LoginHistory, LoginPlace, NewPassword, PasswordChange, Renaming, Result, SetupLink,
-    Update,
+    SignIn, Update,
 };
-use crate::oauth::{AccountId, LoginNameHash, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, LoginName, TenantId, Timestamp, TokenHash};
 
 /// Accounts of the people who log in.
 #[async_trait]
 pub trait AccountStore {
     /// Adds an account unless an account has the name, or had it once.
     async fn insert_account(&self, account: Account, audit: AuditRow) -> Result<Insertion>;
-    /// Finds one by its login name (compared in lower case).
-    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>>;
+    /// Finds one by its login name.
+    async fn find_account_by_name(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<Account>>;
     /// Finds one by subject.
     async fn find_account(&self, tenant: &TenantId, subject: &AccountId) -> Result<Option<Account>>;
     /// Lists all of a tenant.
@@ -34,14 +34,14 @@ pub trait AccountStore {
         &self,
         tenant: &TenantId,
         subject: &AccountId,
-        name: &str,
+        name: &LoginName,
         audit: AuditRow,
     ) -> Result<Renaming>;
     /// Removes an account with its sessions, links, codes, grants and consents; its name stays taken. Emits
     /// `Change::AccountDisabled`.
     async fn delete_account(&self, tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Result<Update>;
     /// Lists the login names of a tenant that accounts had and have no more, with whose they were.
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, AccountId)>>;
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(LoginName, AccountId)>>;
     /// Sets the password that the owner of an enabled account wishes, if the present one is still the one that was compared;
     /// forgets failed logins; ends all sessions and links of the account, and its codes and grants if that is wished.
     async fn change_password(
@@ -86,35 +86,15 @@ pub trait AccountStore {
 /// count that lived longer, or was kept elsewhere, for one of the two would tell which names exist (LI-04).
 #[async_trait]
 pub trait LoginStore {
-    /// Reads in one step what an attempt to sign in is judged by: the account of a name (compared in lower case), how many
-    /// attempts at the name have failed in a row, and when its owner last signed in from each of `places`. It does the same
-    /// work for a name that no account has.
-    async fn find_login(
-        &self,
-        tenant: &TenantId,
-        name: &str,
-        hash: &LoginNameHash,
-        places: [LoginPlace; 2],
-        now: Timestamp,
-    ) -> Result<LoginHistory>;
+    /// Reads in one step what an attempt to sign in is judged by: the account of a name, how many attempts at what was typed
+    /// have failed in a row, and when the owner last signed in from each of its places. It does the same work for a name that
+    /// no account has, and for what cannot be one.
+    async fn find_login(&self, attempt: SignIn, name: Option<LoginName>) -> Result<LoginHistory>;
     /// Counts a failed attempt at a name, and for the account that has it; returns how many failed in a row. A count ends
     /// with a success, with a new password, or a day after the last failure.
-    async fn record_login_failure(
-        &self,
-        tenant: &TenantId,
-        hash: &LoginNameHash,
-        subject: Option<&AccountId>,
-        now: Timestamp,
-    ) -> Result<u32>;
+    async fn record_login_failure(&self, attempt: SignIn, subject: Option<AccountId>) -> Result<u32>;
     /// Ends the count of failures, and remembers where the owner signed in: the last twenty places of each kind.
-    async fn record_login_success(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        hash: &LoginNameHash,
-        places: [LoginPlace; 2],
-        now: Timestamp,
-    ) -> Result<()>;
+    async fn record_login_success(&self, attempt: SignIn, subject: AccountId) -> Result<()>;
     /// Forgets places where an account signed in: somebody guesses from there.
     async fn forget_login_places(&self, tenant: &TenantId, subject: &AccountId, places: Vec<LoginPlace>) -> Result<()>;
 }

@@ -5,8 +5,6 @@ use crate::oauth::{Client, ScopeToken};
 
 use super::{Account, AuditRow, Result, StoreError};
 
-/// A login name.
-const NAME: usize = 256;
 /// An argon2id PHC string needs about 100 bytes.
 const PASSWORD_HASH: usize = 512;
 /// A resource is the URL of an upstream.
@@ -30,15 +28,10 @@ fn within(what: &str, text: &str, limit: usize) -> Result<()> {
 }
 
 pub(super) fn account(account: &Account) -> Result<()> {
-    login_name(&account.name)?;
     if account.password.is_some() && !account.subject.is_person() {
         return Err(StoreError::Conflict("a service account has no password".to_owned()));
     }
     account.password.as_deref().map_or(Ok(()), password_hash)
-}
-
-pub(super) fn login_name(name: &str) -> Result<()> {
-    within("the login name", name, NAME)
 }
 
 /// Returns the client's metadata as stored.

@@ -56,7 +56,7 @@ pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
 pub use pending::PendingLimits;
 pub use record::{
     Account, AccountStatus, Advance, Consent, Interaction, InteractionStep, LoginHistory, LoginPlace, LoginSession,
-    NewPassword, PasswordChange, SetupLink, Source, StoreStats,
+    NewPassword, PasswordChange, SetupLink, SignIn, Source, StoreStats,
 };
 pub use redemption::{CodeEffect, FoundCode, RedeemCode, Redemption};
 pub use reuse::{Ending, Recorded, UseReport};

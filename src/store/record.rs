@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::oauth::{
-    AccountId, ClientId, ClientSecretHash, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId,
-    Timestamp, TokenHash,
+    AccountId, ClientId, ClientSecretHash, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet, Subject,
+    TenantId, Timestamp, TokenHash,
 };
 
 /// A person who can log in, or a program that acts for itself.
@@ -14,8 +14,8 @@ pub struct Account {
     pub tenant: TenantId,
     /// Its kind, and its stable id, never reused.
     pub subject: Subject,
-    /// Login name, lower case. A service has one to be told from others by, and nobody logs in with it.
-    pub name: String,
+    /// Login name. A service has one to be told from others by, and nobody logs in with it.
+    pub name: LoginName,
     /// argon2id PHC string; `None` until set. A service never has one.
     pub password: Option<String>,
     /// Whether it may log in.
@@ -104,6 +104,19 @@ impl LoginPlace {
             Self::Network(address) => address.to_string(),
         }
     }
+}
+
+/// An attempt to sign in, as it is counted.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What was typed as the login name.
+    pub hash: LoginNameHash,
+    /// From where.
+    pub places: [LoginPlace; 2],
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// What a store knows of a login name when somebody tries to sign in with it.

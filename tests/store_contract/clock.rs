@@ -97,11 +97,11 @@ async fn what_was_made_in_time_is_left_alone(store: Arc<dyn Store>) {
 async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn Store>) {
     settle(&store).await;
     let later = START.plus(AHEAD);
-    let (alice, name) = (subject("alice"), name_hash("alice"));
+    let alice = subject("alice");
     let places = [LoginPlace::Host([192, 0, 2, 1].into()), LoginPlace::Network([192, 0, 2, 0].into())];
     grant(&store, "g", later).await;
-    store.record_login_success(&tenant(), &alice, &name, places, later).await.unwrap();
-    store.record_login_failure(&tenant(), &name, Some(&alice), later).await.unwrap();
+    store.record_login_success(sign_in("alice", places, later), alice.clone()).await.unwrap();
+    store.record_login_failure(sign_in("alice", places, later), Some(alice.clone())).await.unwrap();
     let document =
         Some(DocumentAge { fetched_at: later, fresh_until: later.plus(DAY), source: DocumentSource::Imported });
     let known = Client { document, ..client("https://app.example/client", ClientOrigin::MetadataDocument) };
@@ -113,9 +113,10 @@ async fn times_that_a_clock_that_was_ahead_has_written_become_now(store: Arc<dyn
         found(known.id).await.document,
         Some(DocumentAge { fetched_at: START, fresh_until: START, source: DocumentSource::Imported })
     );
-    let history = store.find_login(&tenant(), "alice", &name, places, START).await.unwrap();
+    let history = store.find_login(sign_in("alice", places, START), Some(login_name("alice"))).await.unwrap();
     assert_eq!((history.last_logins, history.failures), ([Some(START); 2], 1));
-    let forgotten = store.find_login(&tenant(), "alice", &name, places, START.plus(DAY)).await.unwrap();
+    let forgotten =
+        store.find_login(sign_in("alice", places, START.plus(DAY)), Some(login_name("alice"))).await.unwrap();
     assert_eq!(forgotten.failures, 0, "a day after the moment at which the clock was right again");
     let account = store.find_account(&tenant(), &alice).await.unwrap().unwrap();
     assert_eq!((account.last_failed_at, account.failed_logins), (Some(START), 1));

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mcpgate::oauth::{Lifetime, LoginNameHash, TenantId, Timestamp};
-use mcpgate::store::{Account, AuditEvent, LoginPlace, Store};
+use mcpgate::oauth::{Lifetime, LoginName, TenantId, Timestamp};
+use mcpgate::store::{Account, AuditEvent, LoginPlace, SignIn, Store};
 
 use crate::world::*;
 
@@ -26,15 +26,15 @@ fn network(n: u8) -> LoginPlace {
 /// Somebody fails to sign in as `name`, which an account has if `exists`.
 async fn fail(store: &Arc<dyn Store>, name: &str, exists: bool, at: Timestamp) -> u32 {
     let subject = exists.then(|| subject(name));
-    store.record_login_failure(&tenant(), &name_hash(name), subject.as_ref(), at).await.unwrap()
+    store.record_login_failure(sign_in(name, [host(1), network(1)], at), subject).await.unwrap()
 }
 
 async fn failures(store: &Arc<dyn Store>, name: &str, at: Timestamp) -> u32 {
-    store.find_login(&tenant(), name, &name_hash(name), [host(1), network(1)], at).await.unwrap().failures
+    store.find_login(sign_in(name, [host(1), network(1)], at), Some(login_name(name))).await.unwrap().failures
 }
 
 async fn last(store: &Arc<dyn Store>, place: LoginPlace) -> Option<Timestamp> {
-    let history = store.find_login(&tenant(), "alice", &name_hash("alice"), [place, place], START).await.unwrap();
+    let history = store.find_login(sign_in("alice", [place, place], START), Some(login_name("alice"))).await.unwrap();
     assert_eq!(history.last_logins[0], history.last_logins[1]);
     history.last_logins[0]
 }
@@ -47,7 +47,7 @@ async fn failures_are_counted_until_a_success_or_a_new_password(store: Arc<dyn S
     assert_eq!(store.find_account(&tenant(), &subject("bob")).await.unwrap().unwrap().failed_logins, 0);
     assert_eq!((failures(&store, "alice", START).await, failures(&store, "bob", START).await), (2, 0));
     let places = [host(1), network(1)];
-    store.record_login_success(&tenant(), &subject("alice"), &name_hash("alice"), places, START).await.unwrap();
+    store.record_login_success(sign_in("alice", places, START), subject("alice")).await.unwrap();
     assert_eq!(failures(&store, "alice", START).await, 0);
     assert_eq!(fail(&store, "alice", true, START).await, 1);
     let set = row(AuditEvent::PasswordSet, START);
@@ -64,7 +64,10 @@ async fn li_04_failures_of_a_name_that_nobody_has_are_counted_as_long(store: Arc
     for (name, exists) in names {
         assert_eq!((fail(&store, name, exists, hour(60)).await, fail(&store, name, exists, hour(80)).await), (1, 2));
         let other = TenantId::parse("other").unwrap();
-        let elsewhere = store.record_login_failure(&other, &name_hash(name), None, hour(80)).await.unwrap();
+        let elsewhere = store
+            .record_login_failure(SignIn { tenant: other, ..sign_in(name, [host(1), network(1)], hour(80)) }, None)
+            .await
+            .unwrap();
         assert_eq!(elsewhere, 1, "another tenant counts by itself");
     }
     let last = Timestamp::from_millis(hour(104).as_millis() - 1);
@@ -81,13 +84,13 @@ async fn li_04_failures_of_a_name_that_nobody_has_are_counted_as_long(store: Arc
 
 async fn li_02_the_last_places_of_an_account_are_remembered(store: Arc<dyn Store>) {
     settle(&store).await;
-    let (alice, name) = (subject("alice"), name_hash("alice"));
+    let alice = subject("alice");
     let other = TenantId::parse("other").unwrap();
     for n in 0..25_u8 {
         let at = START.plus(Lifetime::from_secs(n.into()));
-        store.record_login_success(&tenant(), &alice, &name, [host(n), network(n)], at).await.unwrap();
+        store.record_login_success(sign_in("alice", [host(n), network(n)], at), alice.clone()).await.unwrap();
         // The first is used again and again.
-        store.record_login_success(&tenant(), &alice, &name, [host(0), network(0)], at).await.unwrap();
+        store.record_login_success(sign_in("alice", [host(0), network(0)], at), alice.clone()).await.unwrap();
     }
     let newest = START.plus(Lifetime::from_secs(24));
     for place in [host, network] {
@@ -103,17 +106,19 @@ async fn li_02_the_last_places_of_an_account_are_remembered(store: Arc<dyn Store
 
 async fn li_04_one_read_tells_what_an_attempt_is_judged_by(store: Arc<dyn Store>) {
     settle(&store).await;
-    let (alice, name) = (subject("alice"), name_hash("alice"));
-    store.record_login_success(&tenant(), &alice, &name, [host(1), network(1)], START).await.unwrap();
+    store.record_login_success(sign_in("alice", [host(1), network(1)], START), subject("alice")).await.unwrap();
     fail(&store, "alice", true, START).await;
-    let ask = async |tenant: &TenantId, name: &str, hash: &LoginNameHash| {
-        store.find_login(tenant, name, hash, [host(2), network(1)], START).await.unwrap()
+    let ask = async |tenant: TenantId, name: &str| {
+        let attempt = SignIn { tenant, ..sign_in(name, [host(2), network(1)], START) };
+        store.find_login(attempt, LoginName::parse(name)).await.unwrap()
     };
-    let known = ask(&tenant(), "ALICE", &name).await;
+    let known = ask(tenant(), "alice").await;
     let told = Account { failed_logins: 1, last_failed_at: Some(START), ..account("alice") };
     assert_eq!((known.account, known.failures, known.last_logins), (Some(told), 1, [None, Some(START)]));
-    let elsewhere = ask(&TenantId::parse("other").unwrap(), "alice", &name).await;
+    let elsewhere = ask(TenantId::parse("other").unwrap(), "alice").await;
     assert_eq!((elsewhere.account, elsewhere.failures, elsewhere.last_logins), (None, 0, [None, None]));
-    let nobody = ask(&tenant(), "nobody", &name_hash("nobody")).await;
-    assert_eq!((nobody.account, nobody.failures, nobody.last_logins), (None, 0, [None, None]));
+    for name in ["nobody", "no name at all"] {
+        let nobody = ask(tenant(), name).await;
+        assert_eq!((nobody.account, nobody.failures, nobody.last_logins), (None, 0, [None, None]));
+    }
 }

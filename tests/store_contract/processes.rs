@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use mcpgate::oauth::{ClientOrigin, Lifetime};
 use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
 use mcpgate::store::{
-    AuditEvent, Change, ChangePosition, Changes, Insertion, PendingLimits, Redemption, Rotation, Store, Update,
+    AuditEvent, Change, ChangePosition, Changes, Insertion, LoginPlace, PendingLimits, Redemption, Rotation, Store,
+    Update,
 };
 
 use crate::wait;
@@ -274,8 +275,9 @@ fn limits_count_what_two_processes_do() {
                 let registered = row(AuditEvent::ClientRegistered, START);
                 let added = store.insert_client(new, CLIENTS, registered).await.unwrap();
                 store.begin_interaction(interaction(&name(nth, round), START), limits).await.unwrap();
-                let (person, hash) = (subject("alice"), name_hash("alice"));
-                let failures = store.record_login_failure(&tenant(), &hash, Some(&person), START).await.unwrap();
+                let network = LoginPlace::Network([192, 0, 2, 0].into());
+                let attempt = sign_in("alice", [network; 2], START);
+                let failures = store.record_login_failure(attempt, Some(subject("alice"))).await.unwrap();
                 said.push(format!("{added:?} {failures}"));
             }
             said

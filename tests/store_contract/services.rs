@@ -40,15 +40,16 @@ async fn granted(store: &Arc<dyn Store>, name: &str) -> (Grant, AccessTokenRecor
 async fn a_service_is_kept_as_what_it_is(store: Arc<dyn Store>) {
     settle_with_robot(&store).await;
     assert_eq!(store.find_account(&tenant(), &subject("robot")).await.unwrap(), Some(service("robot")));
-    assert_eq!(store.find_account_by_name(&tenant(), "robot").await.unwrap(), Some(service("robot")));
+    assert_eq!(store.find_account_by_name(&tenant(), &login_name("robot")).await.unwrap(), Some(service("robot")));
     let kinds: Vec<_> = store.list_accounts(&tenant()).await.unwrap().iter().map(|a| a.subject.kind()).collect();
     assert_eq!(kinds, ["person", "person", "service"]);
     // Ids and names are of one account, whatever its kind.
-    for taken in [account("robot"), Account { name: "other".to_owned(), ..account("robot") }, service("alice")] {
+    for taken in [account("robot"), Account { name: login_name("other"), ..account("robot") }, service("alice")] {
         let added = store.insert_account(taken, audit(AuditEvent::AccountAdded)).await.unwrap();
         assert_eq!(added, Insertion::Exists);
     }
-    let renamed = store.rename_account(&tenant(), &subject("robot"), "rob", audit(AuditEvent::AccountRenamed)).await;
+    let renamed =
+        store.rename_account(&tenant(), &subject("robot"), &login_name("rob"), audit(AuditEvent::AccountRenamed)).await;
     assert_eq!(renamed.unwrap(), Renaming::Done);
     let found = store.find_account(&tenant(), &subject("robot")).await.unwrap().unwrap();
     assert_eq!((found.subject, found.name.as_str()), (Subject::Service(subject("robot")), "rob"));
@@ -76,7 +77,7 @@ async fn nobody_signs_in_as_a_service(store: Arc<dyn Store>) {
 
     // To whoever tries the name, it is one that nobody has.
     let places = [LoginPlace::Host([198, 51, 100, 7].into()), LoginPlace::Network([198, 51, 100, 0].into())];
-    let history = store.find_login(&tenant(), "robot", &name_hash("robot"), places, START).await.unwrap();
+    let history = store.find_login(sign_in("robot", places, START), Some(login_name("robot"))).await.unwrap();
     assert_eq!((history.account, history.failures), (None, 0));
     let begun = store.insert_session(session("s", "robot", START), None, None, audit(AuditEvent::LoginSucceeded)).await;
     assert_eq!(begun.unwrap(), Update::NotFound);

@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use mcpgate::oauth::{
     AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, ClientSecretHash, CodeRecord, DocumentAge, Grant,
-    GrantId, Lifetime, LoginNameHash, ResourceIndicator, TenantId, Timestamp, TokenHash,
+    GrantId, Lifetime, LoginName, ResourceIndicator, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog,
     ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction,
     LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange, PendingLimits, Pruned, Recorded,
-    RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, Store, StoreError, StoreStats,
-    Update, Upkeep, UseReport,
+    RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, SignIn, Store, StoreError,
+    StoreStats, Update, Upkeep, UseReport,
 };
 use tokio::sync::watch;
 
@@ -228,13 +228,13 @@ failing! {
     }
     AccountStore {
         fn insert_account(account: Account, audit: AuditRow) -> Insertion;
-        fn find_account_by_name(tenant: &TenantId, name: &str) -> Option<Account>;
+        fn find_account_by_name(tenant: &TenantId, name: &LoginName) -> Option<Account>;
         fn find_account(tenant: &TenantId, subject: &AccountId) -> Option<Account>;
         fn list_accounts(tenant: &TenantId) -> Vec<Account>;
         fn set_account_disabled(tenant: &TenantId, subject: &AccountId, disabled: bool, audit: AuditRow) -> Update;
-        fn rename_account(tenant: &TenantId, subject: &AccountId, name: &str, audit: AuditRow) -> Renaming;
+        fn rename_account(tenant: &TenantId, subject: &AccountId, name: &LoginName, audit: AuditRow) -> Renaming;
         fn delete_account(tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Update;
-        fn former_names(tenant: &TenantId) -> Vec<(String, AccountId)>;
+        fn former_names(tenant: &TenantId) -> Vec<(LoginName, AccountId)>;
         fn change_password(tenant: &TenantId, subject: &AccountId, change: PasswordChange, audit: AuditRow) -> Update;
         fn set_password(tenant: &TenantId, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Update;
         fn rehash_password(tenant: &TenantId, subject: &AccountId, old_phc: &str, new_phc: String) -> Update;
@@ -243,15 +243,9 @@ failing! {
         fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, new: NewPassword, audit: AuditRow) -> Update;
     }
     LoginStore {
-        fn find_login(
-            tenant: &TenantId, name: &str, hash: &LoginNameHash, places: [LoginPlace; 2], now: Timestamp
-        ) -> LoginHistory;
-        fn record_login_failure(
-            tenant: &TenantId, hash: &LoginNameHash, subject: Option<&AccountId>, now: Timestamp
-        ) -> u32;
-        fn record_login_success(
-            tenant: &TenantId, subject: &AccountId, hash: &LoginNameHash, places: [LoginPlace; 2], now: Timestamp
-        ) -> ();
+        fn find_login(attempt: SignIn, name: Option<LoginName>) -> LoginHistory;
+        fn record_login_failure(attempt: SignIn, subject: Option<AccountId>) -> u32;
+        fn record_login_success(attempt: SignIn, subject: AccountId) -> ();
         fn forget_login_places(tenant: &TenantId, subject: &AccountId, places: Vec<LoginPlace>) -> ();
     }
     AuditStore {

@@ -5,13 +5,13 @@
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
     AccessTokenRecord, AccountId, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
-    CodeRecord, CodeVerifier, FirstUse, Grant, GrantId, GrantType, Lifetime, LoginNameHash, PresentedCode,
+    CodeRecord, CodeVerifier, FirstUse, Grant, GrantId, GrantType, Lifetime, LoginName, LoginNameHash, PresentedCode,
     PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
     TokenHash, TokenKeys,
 };
 use mcpgate::store::{
-    Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, NewAccessToken,
-    NewPassword, PendingLimits, RedeemCode, RotateRefresh, SetupLink, Source,
+    Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginPlace, LoginSession,
+    NewAccessToken, NewPassword, PendingLimits, RedeemCode, RotateRefresh, SetupLink, SignIn, Source,
 };
 
 /// The moment at which every case begins.
@@ -90,7 +90,7 @@ pub(crate) fn account(name: &str) -> Account {
     Account {
         tenant: tenant(),
         subject: Subject::Person(subject(name)),
-        name: name.to_owned(),
+        name: login_name(name),
         password: Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g".to_owned()),
         status: AccountStatus::Enabled,
         failed_logins: 0,
@@ -103,6 +103,15 @@ pub(crate) fn account(name: &str) -> Account {
 /// A program that acts for itself.
 pub(crate) fn service(name: &str) -> Account {
     Account { subject: Subject::Service(subject(name)), password: None, password_set_at: None, ..account(name) }
+}
+
+pub(crate) fn login_name(name: &str) -> LoginName {
+    LoginName::parse(name).unwrap()
+}
+
+/// An attempt to sign in as `name`.
+pub(crate) fn sign_in(name: &str, places: [LoginPlace; 2], now: Timestamp) -> SignIn {
+    SignIn { tenant: tenant(), hash: name_hash(name), places, now }
 }
 
 /// The hash of a login name.

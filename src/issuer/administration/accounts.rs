@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Administration, AdministrationError, done};
 use crate::issuer::login::password;
-use crate::oauth::{AccountId, LoginNameHash, SessionSecret, Subject};
+use crate::oauth::{AccountId, LoginName, LoginNameHash, SessionSecret, Subject};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, Insertion, NewPassword, Renaming, SetupLink};
 
 /// The name of the first account.
@@ -61,7 +61,7 @@ impl Administration {
         // 128 random bits: never the id of an earlier account, whatever its name was.
         let id: String = self.services.entropy.random_16().iter().map(|byte| format!("{byte:02x}")).collect();
         let subject =
-            AccountId::parse(&format!("user_{id}")).ok_or_else(|| AdministrationError::BadName(name.clone()))?;
+            AccountId::parse(&format!("user_{id}")).ok_or_else(|| AdministrationError::BadName(name.to_string()))?;
         let account = Account {
             tenant: self.tenant.clone(),
             subject: Subject::Person(subject),
@@ -101,7 +101,9 @@ impl Administration {
     /// `NoSuchAccount`, `Store`.
     pub async fn account(&self, name: &str) -> Result<Account, AdministrationError> {
         let missing = || AdministrationError::NoSuchAccount(name.to_owned());
-        if let Some(found) = self.services.store.find_account_by_name(&self.tenant, &name.to_lowercase()).await? {
+        if let Some(name) = LoginName::parse(name)
+            && let Some(found) = self.services.store.find_account_by_name(&self.tenant, &name).await?
+        {
             return Ok(found);
         }
         let subject = AccountId::parse(name).ok_or_else(missing)?;
@@ -111,7 +113,7 @@ impl Administration {
     /// Finds an account that may have a password.
     async fn person(&self, name: &str) -> Result<Account, AdministrationError> {
         let found = self.account(name).await?;
-        if found.subject.is_person() { Ok(found) } else { Err(AdministrationError::NotAPerson(found.name)) }
+        if found.subject.is_person() { Ok(found) } else { Err(AdministrationError::NotAPerson(found.name.to_string())) }
     }
 
     /// Switches an account off, which ends its sessions and revokes its grants, or on again.
@@ -145,7 +147,7 @@ impl Administration {
         let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountRenamed, account.subject.id()) };
         match self.services.store.rename_account(&self.tenant, account.subject.id(), &new, row).await? {
             Renaming::Done => Ok(Account { name: new, ..account }),
-            Renaming::NotFound => Err(AdministrationError::NoSuchAccount(account.name)),
+            Renaming::NotFound => Err(AdministrationError::NoSuchAccount(account.name.to_string())),
             Renaming::Taken => Err(self.taken(new).await?),
         }
     }
@@ -156,25 +158,25 @@ impl Administration {
     /// `NoSuchAccount`, `Store`.
     pub async fn delete_account(&self, name: &str) -> Result<Account, AdministrationError> {
         let account = self.account(name).await?;
-        let reason = Some(account.name.clone());
+        let reason = Some(account.name.to_string());
         let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountDeleted, account.subject.id()) };
         let update = self.services.store.delete_account(&self.tenant, account.subject.id(), row).await?;
-        done(update, || AdministrationError::NoSuchAccount(account.name.clone()))?;
+        done(update, || AdministrationError::NoSuchAccount(account.name.to_string()))?;
         Ok(account)
     }
 
     /// Says why a name cannot be had: an account has it, or had it once.
-    async fn taken(&self, name: String) -> Result<AdministrationError, AdministrationError> {
+    async fn taken(&self, name: LoginName) -> Result<AdministrationError, AdministrationError> {
         let holder = self.services.store.find_account_by_name(&self.tenant, &name).await?;
         let why = if holder.is_some() { AdministrationError::NameTaken } else { AdministrationError::NameOnceGiven };
-        Ok(why(name))
+        Ok(why(name.to_string()))
     }
 
     /// Lists the login names that accounts had before they were renamed or deleted, with whose they were.
     ///
     /// # Errors
     /// `Store`.
-    pub async fn former_names(&self) -> Result<Vec<(String, AccountId)>, AdministrationError> {
+    pub async fn former_names(&self) -> Result<Vec<(LoginName, AccountId)>, AdministrationError> {
         Ok(self.services.store.former_names(&self.tenant).await?)
     }
 
@@ -186,7 +188,7 @@ impl Administration {
         let account = self.person(name).await?;
         let phc = self.hash(&account.name, password).await?;
         let row = self.audit_of(AuditEvent::PasswordSet, account.subject.id());
-        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
+        let hash = LoginNameHash::of(&self.tenant, account.name.as_str(), &self.services.keys.load());
         let new = NewPassword { phc, name: hash, at: self.services.clock.now() };
         let update = self.services.store.set_password(&self.tenant, account.subject.id(), new, row).await?;
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
@@ -209,7 +211,7 @@ impl Administration {
     pub async fn first_account(&self, password: Option<&str>) -> Result<FirstAccount, AdministrationError> {
         let mut accounts = self.accounts().await?;
         accounts.retain(|account| account.subject.is_person());
-        let without_password = accounts.iter().find(|a| a.name == FIRST && a.password.is_none());
+        let without_password = accounts.iter().find(|a| a.name.as_str() == FIRST && a.password.is_none());
         match (without_password, password) {
             (None, _) if !accounts.is_empty() => Ok(FirstAccount::Ready),
             (None, _) => match self.add_account(FIRST, password).await {
@@ -222,7 +224,7 @@ impl Administration {
                 Err(error) => Err(error),
             },
             (Some(account), Some(password)) => {
-                self.set_password(&account.name, password).await?;
+                self.set_password(account.name.as_str(), password).await?;
                 Ok(FirstAccount::PasswordSet)
             }
             (Some(account), None) => Ok(FirstAccount::Link(self.make_link(account).await?)),
@@ -248,19 +250,15 @@ impl Administration {
         Ok(format!("{}/setup?link={}", self.config.public_url, secret.reveal()))
     }
 
-    async fn hash(&self, name: &str, password: &str) -> Result<String, AdministrationError> {
+    async fn hash(&self, name: &LoginName, password: &str) -> Result<String, AdministrationError> {
         let policy = self.config.login.clone();
         let (password, salt) = (zeroize::Zeroizing::new(password.to_owned()), self.services.entropy.random_16());
-        let name = name.to_owned();
-        let hashed = password::off_thread(move || password::hash_new(&password, &name, &policy, salt)).await?;
+        let name = name.clone();
+        let hashed = password::off_thread(move || password::hash_new(&password, name.as_str(), &policy, salt)).await?;
         hashed.map_err(AdministrationError::Password)
     }
 }
 
-/// Reads a login name. A narrow alphabet: two names that look alike would be two people.
-fn login_name(name: &str) -> Result<String, AdministrationError> {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b'@' | b'+');
-    let lower = name.to_ascii_lowercase();
-    let good = (1..=128).contains(&lower.len()) && lower.bytes().all(allowed);
-    if good { Ok(lower) } else { Err(AdministrationError::BadName(name.to_owned())) }
+fn login_name(name: &str) -> Result<LoginName, AdministrationError> {
+    LoginName::parse(name).ok_or_else(|| AdministrationError::BadName(name.to_owned()))
 }

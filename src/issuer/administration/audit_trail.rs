@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Administration, AdministrationError};
-use crate::oauth::{AccountId, ClientId, Timestamp};
+use crate::oauth::{AccountId, ClientId, LoginName, Timestamp};
 use crate::store::{AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow};
 
 /// Rows that are read at once.
@@ -54,8 +54,9 @@ impl Administration {
         match self.account(user).await {
             Ok(account) => Ok(account.subject.id().clone()),
             Err(AdministrationError::NoSuchAccount(name)) => {
-                let (names, wanted) = (self.former_names().await?, name.to_lowercase());
-                let former = names.into_iter().find_map(|(known, subject)| (known == wanted).then_some(subject));
+                let (names, wanted) = (self.former_names().await?, LoginName::parse(&name));
+                let former =
+                    names.into_iter().find(|(known, _)| Some(known) == wanted.as_ref()).map(|(_, subject)| subject);
                 let subject = former.or_else(|| AccountId::parse(&name).filter(|_| name.starts_with("user_")));
                 subject.ok_or(AdministrationError::NoSuchAccount(name))
             }

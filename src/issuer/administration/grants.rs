@@ -35,7 +35,7 @@ impl Administration {
     ) -> Result<OperatorToken, AdministrationError> {
         let account = self.account(user).await?;
         if account.status == AccountStatus::Disabled {
-            return Err(AdministrationError::AccountDisabled(account.name));
+            return Err(AdministrationError::AccountDisabled(account.name.to_string()));
         }
         let upstream = self.upstream(upstream)?;
         let catalogue: ScopeSet = upstream.scopes.iter().map(|scope| scope.name.clone()).collect();
@@ -75,7 +75,7 @@ impl Administration {
             grant: grant.id,
             client: client.clone(),
             subject: account.subject,
-            user: account.name.into(),
+            user: account.name.as_str().into(),
             resource: upstream.resource.clone(),
             scopes,
             generation: 0,

@@ -76,7 +76,7 @@ impl Administration {
             Withdrawal::DisableUser { name } => self.set_account_disabled(name, true).await.map(|()| Withdrawn::Done),
             Withdrawal::DeleteUser { name } => {
                 let account = self.delete_account(name).await;
-                account.map(|a| Withdrawn::User { name: a.name, subject: a.subject.as_str().to_owned() })
+                account.map(|a| Withdrawn::User { name: a.name.to_string(), subject: a.subject.as_str().to_owned() })
             }
             Withdrawal::DisableClient { id } => self.set_client_disabled(id, true).await.map(|()| Withdrawn::Done),
             Withdrawal::DeleteClient { id } => self.delete_client(id).await.map(|()| Withdrawn::Done),

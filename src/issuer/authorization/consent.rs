@@ -234,7 +234,7 @@ impl IssuerRequest<'_> {
             resource_name: upstream.display_name.clone(),
             resource: request.resource().as_str().to_owned(),
             scopes,
-            account: account.name,
+            account: account.name.to_string(),
             failed_logins: self.failed_logins(session),
             lifetime: if may_refresh {
                 tokens.refresh_absolute

@@ -30,7 +30,7 @@ impl IssuerRequest<'_> {
             let name = names.get(&grant.client).cloned().unwrap_or_default();
             apps.push(self.connected_app(grant, name));
         }
-        Ok(Some(AccountView { name: account.name, failed_logins: self.failed_logins(&session), apps }))
+        Ok(Some(AccountView { name: account.name.to_string(), failed_logins: self.failed_logins(&session), apps }))
     }
 
     /// Ends one of the user's own grants (CN-20); `false` when it is not theirs or has ended.

@@ -25,7 +25,7 @@ impl IssuerRequest<'_> {
         let Some(live) = self.live_session(Some(session)).await? else { return Ok(PasswordChanged::SignedOut) };
         let found = self.services.store.find_account(&self.tenant, &live.subject).await.or_unavailable(self).await?;
         let Some(account) = found else { return Ok(PasswordChanged::SignedOut) };
-        let (attempt, account) = match self.compare_password(&account.name, wish.present).await? {
+        let (attempt, account) = match self.compare_password(account.name.as_str(), wish.present).await? {
             Compared::Right(attempt, account) if *account.subject.id() == live.subject => (attempt, account),
             // An account of another subject has got the name in this moment: theirs is not the password that was meant.
             Compared::Right(..) => {
@@ -41,7 +41,7 @@ impl IssuerRequest<'_> {
             Ok(phc) => phc,
             Err(refused) => return Ok(PasswordChanged::Refused(refused)),
         };
-        let name = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
+        let name = LoginNameHash::of(&self.tenant, account.name.as_str(), &self.services.keys.load());
         let new = NewPassword { phc, name, at: self.now() };
         let set_at = new.at;
         let old_phc = Zeroizing::new(account.password.clone().unwrap_or_default());

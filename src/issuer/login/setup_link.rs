@@ -11,7 +11,7 @@ impl IssuerRequest<'_> {
     /// # Errors
     /// `Unavailable`.
     pub async fn find_setup(&self, link: &str) -> Result<Option<String>, AuthorizeRejection> {
-        Ok(self.account_of_link(link).await?.map(|(_, account)| account.name))
+        Ok(self.account_of_link(link).await?.map(|(_, account)| account.name.to_string()))
     }
 
     /// Uses a link to set a password. All sessions and grants of the account end (RT-14); whoever had the link is signed in,
@@ -32,7 +32,7 @@ impl IssuerRequest<'_> {
             Ok(phc) => phc,
             Err(refused) => return Ok(SetupOutcome::Refused(refused)),
         };
-        let name = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
+        let name = LoginNameHash::of(&self.tenant, account.name.as_str(), &self.services.keys.load());
         let new = NewPassword { phc, name, at: self.now() };
         let account = Account { password_set_at: Some(new.at), failed_logins: 0, last_failed_at: None, ..account };
         let row = self.audit_by(account.subject.id(), AuditEvent::PasswordSet);

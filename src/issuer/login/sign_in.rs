@@ -11,8 +11,8 @@ use crate::issuer::diagnosis::Why;
 use crate::issuer::limits::login_limits::{LoginAttempt, places};
 use crate::issuer::limits::throttle::Throttled;
 use crate::issuer::{AuthorizeRejection, Handles, IssuerRequest, LoginOutcome, PasswordRefused, Step};
-use crate::oauth::{AccountId, Lifetime, LoginNameHash, Rule, SessionSecret};
-use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, Update};
+use crate::oauth::{AccountId, Lifetime, LoginName, LoginNameHash, Rule, SessionSecret};
+use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, SignIn, Update};
 use crate::telemetry::ControlEvent;
 
 impl IssuerRequest<'_> {
@@ -41,12 +41,11 @@ impl IssuerRequest<'_> {
         password: &str,
     ) -> Result<Compared, AuthorizeRejection> {
         let config = &self.policy.config;
-        let name = name.trim().to_lowercase();
-        let hash = LoginNameHash::of(&self.tenant, &name, &self.services.keys.load());
+        let sign_in = self.sign_in(name.trim());
         // One read for whatever name: the time does not tell which names exist (LI-04).
-        let history = self.services.store.find_login(&self.tenant, &name, &hash, places(self.caller), self.now()).await;
+        let history = self.services.store.find_login(sign_in.clone(), LoginName::parse(name.trim())).await;
         let history = history.or_unavailable(self).await?;
-        let attempt = match self.login_limits.begin(hash, &history, self.caller, &config.rates) {
+        let attempt = match self.login_limits.begin(sign_in.hash, &history, self.caller, &config.rates) {
             Ok(attempt) => attempt,
             Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held).await),
         };
@@ -70,10 +69,15 @@ impl IssuerRequest<'_> {
                 Ok(Compared::Right(attempt, Box::new(account)))
             }
             account => {
-                self.login_failed(&attempt, hash, account).await?;
+                self.login_failed(&attempt, sign_in, account).await?;
                 Ok(Compared::Wrong)
             }
         }
+    }
+
+    fn sign_in(&self, typed: &str) -> SignIn {
+        let hash = LoginNameHash::of(&self.tenant, typed, &self.services.keys.load());
+        SignIn { tenant: self.tenant.clone(), hash, places: places(self.caller), now: self.now() }
     }
 
     /// Ends a session.
@@ -145,10 +149,8 @@ impl IssuerRequest<'_> {
 
     /// Remembers that the owner of an account signed in from where the caller is, which ends the count of failures.
     pub(in crate::issuer) async fn remember_login(&self, account: &Account) -> Result<(), AuthorizeRejection> {
-        let hash = LoginNameHash::of(&self.tenant, &account.name, &self.services.keys.load());
-        let (subject, now) = (account.subject.id(), self.now());
-        let recorded =
-            self.services.store.record_login_success(&self.tenant, subject, &hash, places(self.caller), now).await;
+        let attempt = self.sign_in(account.name.as_str());
+        let recorded = self.services.store.record_login_success(attempt, account.subject.id().clone()).await;
         Ok(recorded.or_unavailable(self).await?)
     }
 
@@ -169,7 +171,7 @@ impl IssuerRequest<'_> {
     async fn login_failed(
         &self,
         attempt: &LoginAttempt,
-        hash: LoginNameHash,
+        sign_in: SignIn,
         account: Option<Account>,
     ) -> Result<(), AuthorizeRejection> {
         self.metrics.control(ControlEvent::LoginFailed);
@@ -181,8 +183,8 @@ impl IssuerRequest<'_> {
         let subject = account.map(|a| a.subject.id().clone());
         // The typed name is not recorded: people type passwords there. Whether the name exists or not, the same is written
         // before the answer, so that the time does not tell (LI-04).
-        let failures =
-            self.services.store.record_login_failure(&self.tenant, &hash, subject.as_ref(), self.now()).await;
+        let sign_in = SignIn { now: self.now(), ..sign_in };
+        let failures = self.services.store.record_login_failure(sign_in, subject.clone()).await;
         let failures = failures.or_unavailable(self).await?;
         self.refuse_password(subject.clone(), reason).await;
         let strange = self.login_limits.failed(attempt, failures, &self.policy.config.rates);
@@ -224,9 +226,9 @@ impl IssuerRequest<'_> {
     ) -> Result<Result<String, PasswordRefused>, AuthorizeRejection> {
         let (password, name) = (Zeroizing::new(password.to_owned()), account.name.clone());
         let salt = self.services.entropy.random_16();
-        let hash = LoginNameHash::of(&self.tenant, &name, &self.services.keys.load());
+        let hash = LoginNameHash::of(&self.tenant, name.as_str(), &self.services.keys.load());
         let judged = policy.clone();
-        let hashed = self.in_hash_slot(hash, move || password::hash_new(&password, &name, &judged, salt)).await;
+        let hashed = self.in_hash_slot(hash, move || password::hash_new(&password, name.as_str(), &judged, salt)).await;
         self.has_waited();
         let refused = match hashed {
             Ok(Err(refused)) => refused,
@@ -268,7 +270,7 @@ impl IssuerRequest<'_> {
 
     /// Hashes a right password again with the present parameters. When that fails the old hash goes on serving.
     async fn rehash(&self, account: Account, password: &str, policy: &LoginPolicy) -> Account {
-        let (Some(old), Ok(new)) = (&account.password, self.hash(password, &account.name, policy).await) else {
+        let (Some(old), Ok(new)) = (&account.password, self.hash(password, account.name.as_str(), policy).await) else {
             return account;
         };
         self.has_waited();

@@ -153,7 +153,7 @@ impl IssuerRequest<'_> {
         let bound_elsewhere = client.resource.as_ref().is_some_and(|r| r != resource);
         let Some(upstream) = self.policy.upstream(resource).filter(|_| !bound_elsewhere) else { return Ok(None) };
         let left = scopes.intersection(&self.policy.allowed(client, upstream));
-        Ok(Some(left).filter(|l| scopes.is_empty() || !l.is_empty()).map(|left| (left, account.name.into())))
+        Ok(Some(left).filter(|l| scopes.is_empty() || !l.is_empty()).map(|left| (left, account.name.as_str().into())))
     }
 
     /// Puts a new token into the cache and makes the response.

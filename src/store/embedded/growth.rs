@@ -48,7 +48,10 @@ async fn add(store: &Arc<dyn Store>, n: u32) {
     store.insert_account(account(&name), audit(AuditEvent::AccountAdded)).await.unwrap();
     let login = session(&name, &name, START);
     store.insert_session(login, None, Some(START), audit(AuditEvent::LoginSucceeded)).await.unwrap();
-    store.record_login_failure(&tenant(), &name_hash(&name), Some(&subject(&name)), START).await.unwrap();
+    store
+        .record_login_failure(sign_in(&name, [LoginPlace::Host([192, 0, 2, 0].into()); 2], START), Some(subject(&name)))
+        .await
+        .unwrap();
     store.insert_setup_link(setup_link(&name, &name, START), audit(AuditEvent::SetupLinkMade)).await.unwrap();
     store.begin_interaction(page(&name, at(n, 1)), PENDING).await.unwrap();
     grant(store, &name, START).await;
@@ -143,14 +146,14 @@ async fn people(m: &mut Measured) {
     let network = [192, 0, 2, 0].into();
     let (nothing, places) = (hash("nothing"), [LoginPlace::Host(network), LoginPlace::Network(network)]);
     deeds! { m,
-        "find an account": store.find_account_by_name(&of, "alice");
-        "find no account": store.find_account_by_name(&of, "nobody");
+        "find an account": store.find_account_by_name(&of, &login_name("alice"));
+        "find no account": store.find_account_by_name(&of, &login_name("nobody"));
         "find an account by subject": store.find_account(&of, &alice);
-        "what is known of a name": store.find_login(&of, "alice", &name_hash("alice"), places, START);
-        "what is known of no name": store.find_login(&of, "nobody", &name_hash("nobody"), places, START);
-        "a wrong password": store.record_login_failure(&of, &name_hash("alice"), Some(&alice), START);
-        "a wrong name": store.record_login_failure(&of, &name_hash("nobody"), None, START);
-        "a right password": store.record_login_success(&of, &alice, &name_hash("alice"), places, START);
+        "what is known of a name": store.find_login(sign_in("alice", places, START), Some(login_name("alice")));
+        "what is known of no name": store.find_login(sign_in("nobody", places, START), Some(login_name("nobody")));
+        "a wrong password": store.record_login_failure(sign_in("alice", places, START), Some(alice.clone()));
+        "a wrong name": store.record_login_failure(sign_in("nobody", places, START), None);
+        "a right password": store.record_login_success(sign_in("alice", places, START), alice.clone());
         "forget a place": store.forget_login_places(&of, &alice, places.to_vec());
         "log in": store.insert_session(session("s", "alice", START), None, Some(START), audit.clone());
         "log in again": store.insert_session(session("s2", "alice", START), Some(hash("s")), Some(START), audit.clone());

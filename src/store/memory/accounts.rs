@@ -7,7 +7,7 @@ use super::super::{
     SetupLink, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
-use crate::oauth::{AccountId, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, LoginName, TenantId, Timestamp, TokenHash};
 
 impl State {
     pub(super) fn account_mut(&mut self, tenant: &TenantId, subject: &AccountId) -> Option<&mut Account> {
@@ -35,7 +35,7 @@ impl State {
     }
 
     /// Whether somebody else than `subject` has a login name, or had it once.
-    fn is_name_of_another(&self, tenant: &TenantId, name: &str, subject: &AccountId) -> bool {
+    fn is_name_of_another(&self, tenant: &TenantId, name: &LoginName, subject: &AccountId) -> bool {
         let now = self.accounts.iter().map(|a| (&a.tenant, &a.name, a.subject.id()));
         let before = self.former_names.iter().map(|(t, n, s)| (t, n, s));
         now.chain(before).any(|(t, n, s)| t == tenant && n == name && s != subject)
@@ -61,9 +61,8 @@ impl AccountStore for MemoryStore {
         Ok(Insertion::Inserted)
     }
 
-    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>> {
-        let name = name.to_lowercase();
-        Ok(self.read().accounts.iter().find(|a| a.tenant == *tenant && a.name == name).cloned())
+    async fn find_account_by_name(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<Account>> {
+        Ok(self.read().accounts.iter().find(|a| a.tenant == *tenant && a.name == *name).cloned())
     }
 
     async fn find_account(&self, tenant: &TenantId, subject: &AccountId) -> Result<Option<Account>> {
@@ -96,10 +95,9 @@ impl AccountStore for MemoryStore {
         &self,
         tenant: &TenantId,
         subject: &AccountId,
-        name: &str,
+        name: &LoginName,
         audit: AuditRow,
     ) -> Result<Renaming> {
-        limits::login_name(name)?;
         let mut state = self.write();
         let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Renaming::NotFound) };
         if state.is_name_of_another(tenant, name, subject) {
@@ -108,7 +106,7 @@ impl AccountStore for MemoryStore {
         state.reserve_name(&account);
         state.former_names.retain(|(t, n, _)| t != tenant || n != name);
         if let Some(account) = state.account_mut(tenant, subject) {
-            name.clone_into(&mut account.name);
+            account.name = name.clone();
         }
         state.announce(audit.at, Change::AccountRenamed(tenant.clone(), subject.clone()));
         state.record(audit);
@@ -130,7 +128,7 @@ impl AccountStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, AccountId)>> {
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(LoginName, AccountId)>> {
         let state = self.read();
         let mut names: Vec<_> = state.former_names.iter().filter(|(t, ..)| t == tenant).collect();
         names.sort_by(|one, other| one.1.cmp(&other.1));

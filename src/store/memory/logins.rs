@@ -5,9 +5,9 @@ use std::mem::discriminant;
 use async_trait::async_trait;
 
 use super::super::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
-use super::super::{LoginHistory, LoginPlace, LoginStore, Result};
+use super::super::{LoginHistory, LoginPlace, LoginStore, Result, SignIn};
 use super::{MemoryStore, State};
-use crate::oauth::{AccountId, LoginNameHash, TenantId, Timestamp};
+use crate::oauth::{AccountId, LoginName, LoginNameHash, TenantId, Timestamp};
 
 impl State {
     fn failures(&self, tenant: &TenantId, hash: &LoginNameHash, now: Timestamp) -> u32 {
@@ -32,57 +32,36 @@ impl State {
 
 #[async_trait]
 impl LoginStore for MemoryStore {
-    async fn find_login(
-        &self,
-        tenant: &TenantId,
-        name: &str,
-        hash: &LoginNameHash,
-        places: [LoginPlace; 2],
-        now: Timestamp,
-    ) -> Result<LoginHistory> {
-        let (state, name) = (self.read(), name.to_lowercase());
-        let account =
-            state.accounts.iter().find(|a| a.tenant == *tenant && a.name == name && a.subject.is_person()).cloned();
-        let last = |place| account.as_ref().and_then(|a| state.last_login(tenant, a.subject.id(), place));
-        let last_logins = places.map(last);
-        Ok(LoginHistory { failures: state.failures(tenant, hash, now), last_logins, account })
+    async fn find_login(&self, attempt: SignIn, name: Option<LoginName>) -> Result<LoginHistory> {
+        let (state, SignIn { tenant, hash, places, now }) = (self.read(), attempt);
+        let account = state.accounts.iter().find(|a| a.tenant == tenant && Some(&a.name) == name.as_ref());
+        let account = account.filter(|a| a.subject.is_person()).cloned();
+        let last_logins = places.map(|p| account.as_ref().and_then(|a| state.last_login(&tenant, a.subject.id(), p)));
+        Ok(LoginHistory { failures: state.failures(&tenant, &hash, now), last_logins, account })
     }
 
-    async fn record_login_failure(
-        &self,
-        tenant: &TenantId,
-        hash: &LoginNameHash,
-        subject: Option<&AccountId>,
-        now: Timestamp,
-    ) -> Result<u32> {
-        let mut state = self.write();
-        let failures = state.failures(tenant, hash, now).saturating_add(1);
-        state.forget_failures(tenant, hash);
-        state.login_failures.push((tenant.clone(), *hash, failures, now));
-        if let Some(account) = subject.and_then(|subject| state.account_mut(tenant, subject)) {
+    async fn record_login_failure(&self, attempt: SignIn, subject: Option<AccountId>) -> Result<u32> {
+        let (mut state, SignIn { tenant, hash, now, .. }) = (self.write(), attempt);
+        let failures = state.failures(&tenant, &hash, now).saturating_add(1);
+        state.forget_failures(&tenant, &hash);
+        state.login_failures.push((tenant.clone(), hash, failures, now));
+        if let Some(account) = subject.and_then(|subject| state.account_mut(&tenant, &subject)) {
             account.failed_logins = account.failed_logins.saturating_add(1);
             account.last_failed_at = Some(now);
         }
         Ok(failures)
     }
 
-    async fn record_login_success(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        hash: &LoginNameHash,
-        places: [LoginPlace; 2],
-        now: Timestamp,
-    ) -> Result<()> {
-        let mut state = self.write();
-        state.forget_failures(tenant, hash);
-        let Some(account) = state.account_mut(tenant, subject) else { return Ok(()) };
+    async fn record_login_success(&self, attempt: SignIn, subject: AccountId) -> Result<()> {
+        let (mut state, SignIn { tenant, hash, places, now }) = (self.write(), attempt);
+        state.forget_failures(&tenant, &hash);
+        let Some(account) = state.account_mut(&tenant, &subject) else { return Ok(()) };
         account.failed_logins = 0;
         for place in places {
-            state.forget_place(tenant, subject, place);
+            state.forget_place(&tenant, &subject, place);
             state.places.push((tenant.clone(), subject.clone(), place, now));
             let same_kind = |(t, s, p, _): &(TenantId, AccountId, LoginPlace, Timestamp)| {
-                t == tenant && s == subject && discriminant(p) == discriminant(&place)
+                *t == tenant && *s == subject && discriminant(p) == discriminant(&place)
             };
             if state.places.iter().filter(|p| same_kind(p)).count() > PLACES_PER_ACCOUNT
                 && let Some(oldest) = state.places.iter().position(same_kind)

@@ -13,8 +13,8 @@ use super::{
     SetupLink, StoreError, limits,
 };
 use crate::oauth::{
-    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, LoginNameHash, ResourceIndicator,
-    Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, LoginName, LoginNameHash,
+    ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
 };
 use crate::sync::lock;
 
@@ -48,7 +48,7 @@ struct State {
     registered_again: HashMap<(TenantId, ClientId), Timestamp>,
     accounts: Vec<Account>,
     /// Login names that accounts had before, and whose they were.
-    former_names: Vec<(TenantId, String, AccountId)>,
+    former_names: Vec<(TenantId, LoginName, AccountId)>,
     codes: Vec<CodeRecord>,
     grants: Vec<Grant>,
     /// Each with its number, from 1.

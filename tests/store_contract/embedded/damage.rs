@@ -77,7 +77,7 @@ async fn answers(store: &Arc<dyn Store>) -> Vec<Option<String>> {
     }
     let client = store.find_client(&tenant(), &client_id("app")).await;
     told_of.push(told(client.map(|c| c.map(|c| Client { last_used_at: None, ..c }))));
-    let account = store.find_account_by_name(&tenant(), "alice").await.ok().flatten();
+    let account = store.find_account_by_name(&tenant(), &login_name("alice")).await.ok().flatten();
     told_of.push(account.map(|a| {
         let Account { subject, name, password, status, created_at, password_set_at, .. } = a;
         format!("{subject:?} {name} {password:?} {status:?} {created_at:?} {password_set_at:?}")

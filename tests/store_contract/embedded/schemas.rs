@@ -15,7 +15,9 @@ use mcpgate::oauth::{
     AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge,
     DocumentSource, Grant, LoginNameHash, Subject,
 };
-use mcpgate::store::{AuditEvent, Interaction, LoginPlace, LoginSession, Renaming, Rotation, SetupLink, Source, Store};
+use mcpgate::store::{
+    AuditEvent, Interaction, LoginPlace, LoginSession, Renaming, Rotation, SetupLink, SignIn, Source, Store,
+};
 use rusqlite::Connection;
 
 use super::disk::{FAULTS, failing_disk, put_fault};
@@ -137,10 +139,15 @@ async fn fill(store: &Arc<dyn Store>) {
         store.insert_setup_link(link, audit(AuditEvent::SetupLinkMade)).await.unwrap();
     }
     let places = [LoginPlace::Host([198, 51, 100, 7].into()), LoginPlace::Network([198, 51, 100, 0].into())];
-    store.record_login_success(&tenant(), &subject("alice"), &name_hash("alice"), places, START).await.unwrap();
-    store.record_login_failure(&tenant(), &name_hash("bob"), Some(&subject("bob")), START).await.unwrap();
-    store.record_login_failure(&tenant(), &LoginNameHash([7; 32]), None, START).await.unwrap();
-    let renamed = store.rename_account(&tenant(), &subject("bob"), "robert", audit(AuditEvent::AccountRenamed)).await;
+    store.record_login_success(sign_in("alice", places, START), subject("alice")).await.unwrap();
+    store.record_login_failure(sign_in("bob", places, START), Some(subject("bob"))).await.unwrap();
+    store
+        .record_login_failure(SignIn { hash: LoginNameHash([7; 32]), ..sign_in("bob", places, START) }, None)
+        .await
+        .unwrap();
+    let renamed = store
+        .rename_account(&tenant(), &subject("bob"), &login_name("robert"), audit(AuditEvent::AccountRenamed))
+        .await;
     assert!(matches!(renamed.unwrap(), Renaming::Done), "bob is renamed");
     store.insert_account(service("robot"), audit(AuditEvent::AccountAdded)).await.unwrap();
     let (of_robot, token) = operators("robot token");

@@ -6,7 +6,7 @@ use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::words::{parse_disabled, status_word};
 use super::{audit, grants, logins, names, sessions};
-use crate::oauth::{AccountId, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, LoginName, Subject, TenantId, Timestamp, TokenHash};
 use crate::store::{
     Account, AccountStatus, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, Result, SetupLink,
     StoreError, Update,
@@ -29,7 +29,7 @@ fn read(c: &mut Columns<'_>) -> Result<(i64, Account)> {
     let account = Account {
         tenant: c.tenant()?,
         subject: c.subject()?,
-        name: c.text()?.to_owned(),
+        name: c.word(LoginName::parse)?,
         password: c.optional_text()?.map(str::to_owned),
         status: if c.word(parse_disabled)? { AccountStatus::Disabled } else { AccountStatus::Enabled },
         failed_logins: c.small()?,
@@ -40,9 +40,9 @@ fn read(c: &mut Columns<'_>) -> Result<(i64, Account)> {
     Ok((no, opened(account, c.number()?, "an account")?))
 }
 
-pub(crate) fn find_by_name(db: &Connection, tenant: &TenantId, name: &str) -> Result<Option<Account>> {
+pub(crate) fn find_by_name(db: &Connection, tenant: &TenantId, name: Option<&LoginName>) -> Result<Option<Account>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND name = ?2");
-    Ok(row::one(db, &sql, params![tenant, name], read)?.map(|(_, account)| account))
+    Ok(row::one(db, &sql, params![tenant, name.map_or("", LoginName::as_str)], read)?.map(|(_, account)| account))
 }
 
 pub(crate) fn find(db: &Connection, tenant: &TenantId, subject: &AccountId) -> Result<Option<(i64, Account)>> {
@@ -220,7 +220,7 @@ pub(crate) fn rename(
     db: &Connection,
     tenant: &TenantId,
     subject: &AccountId,
-    name: String,
+    name: LoginName,
     row: &AuditRow,
 ) -> Result<Renaming> {
     let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Renaming::NotFound) };

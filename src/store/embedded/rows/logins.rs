@@ -5,13 +5,21 @@ use rusqlite::{Connection, params};
 use super::row::{self, execute, execute_once};
 use crate::oauth::{AccountId, LoginNameHash, TenantId, Timestamp};
 use crate::store::record::{LOGIN_FAILURES_KEPT, PLACES_PER_ACCOUNT};
-use crate::store::{LoginPlace, Result};
+use crate::store::{Account, LoginHistory, LoginPlace, Result, SignIn};
+
+/// Finds what an attempt to sign in is judged by, to an account if one has the name.
+pub(crate) fn history(db: &Connection, attempt: &SignIn, account: Option<Account>) -> Result<LoginHistory> {
+    let subject = account.as_ref().map_or("", |a| a.subject.as_str());
+    let [first, second] = attempt.places.map(|place| last_login(db, &attempt.tenant, subject, place));
+    let last_logins = [first?, second?];
+    Ok(LoginHistory { failures: failures(db, attempt)?, last_logins, account })
+}
 
 /// How many attempts at a name failed in a row.
-pub(crate) fn failures(db: &Connection, tenant: &TenantId, name: &LoginNameHash, now: Timestamp) -> Result<u32> {
+fn failures(db: &Connection, attempt: &SignIn) -> Result<u32> {
     let sql = "SELECT failures, last_failed_at FROM login_failure WHERE tenant = ?1 AND name = ?2";
-    let found = row::one(db, sql, params![tenant, name], |c| Ok((c.small()?, c.moment()?)))?;
-    Ok(found.filter(|(_, last)| now < last.plus(LOGIN_FAILURES_KEPT)).map_or(0, |(failures, _)| failures))
+    let found = row::one(db, sql, params![attempt.tenant, attempt.hash], |c| Ok((c.small()?, c.moment()?)))?;
+    Ok(found.filter(|(_, last)| attempt.now < last.plus(LOGIN_FAILURES_KEPT)).map_or(0, |(failures, _)| failures))
 }
 
 /// Ends the count of failures of a name.
@@ -39,26 +47,16 @@ fn remember(db: &Connection, account_no: i64, tenant: &TenantId, place: LoginPla
 }
 
 /// Finds when somebody last signed in from a place.
-pub(crate) fn last_login(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &str,
-    place: LoginPlace,
-) -> Result<Option<Timestamp>> {
+fn last_login(db: &Connection, tenant: &TenantId, subject: &str, place: LoginPlace) -> Result<Option<Timestamp>> {
     let sql = "SELECT n.last_login_at FROM login_network n JOIN account a ON a.no = n.account_no
         WHERE a.tenant = ?1 AND a.subject = ?2 AND n.network = ?3";
     row::one(db, sql, params![tenant, subject, place.to_stored()], |c| c.moment())
 }
 
 /// Counts an attempt at a name that failed; how many have failed in a row.
-pub(crate) fn record_failure(
-    db: &Connection,
-    tenant: &TenantId,
-    hash: &LoginNameHash,
-    subject: Option<&AccountId>,
-    now: Timestamp,
-) -> Result<u32> {
-    let failures = failures(db, tenant, hash, now)?.saturating_add(1);
+pub(crate) fn record_failure(db: &Connection, attempt: &SignIn, subject: Option<&AccountId>) -> Result<u32> {
+    let failures = failures(db, attempt)?.saturating_add(1);
+    let SignIn { tenant, hash, now, .. } = attempt;
     execute_once(
         db,
         "INSERT OR REPLACE INTO login_failure (tenant, name, failures, last_failed_at) VALUES (?1, ?2, ?3, ?4)",
@@ -75,19 +73,13 @@ pub(crate) fn record_failure(
 }
 
 /// Ends the count of failures, and remembers from where somebody has signed in.
-pub(crate) fn record_success(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &AccountId,
-    hash: &LoginNameHash,
-    places: [LoginPlace; 2],
-    now: Timestamp,
-) -> Result<()> {
+pub(crate) fn record_success(db: &Connection, attempt: &SignIn, subject: &AccountId) -> Result<()> {
+    let SignIn { tenant, hash, places, now } = attempt;
     forget_failures(db, tenant, hash)?;
     let account = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     let Some(no) = row::one(db, account, params![tenant, subject], |c| c.no())? else { return Ok(()) };
     execute(db, "UPDATE account SET failed_logins = 0 WHERE no = ?1 AND failed_logins <> 0", [no])?;
-    places.into_iter().try_for_each(|place| remember(db, no, tenant, place, now))
+    places.iter().try_for_each(|place| remember(db, no, tenant, *place, *now))
 }
 
 /// Forgets places that an account has signed in from.

@@ -3,11 +3,11 @@
 use rusqlite::{Connection, params};
 
 use super::row::{self, execute, execute_once};
-use crate::oauth::{AccountId, TenantId};
+use crate::oauth::{AccountId, LoginName, TenantId};
 use crate::store::{Account, Result};
 
 /// Returns whether somebody else than `subject` has a name, or had it once.
-pub(super) fn is_of_another(db: &Connection, tenant: &TenantId, name: &str, subject: &AccountId) -> Result<bool> {
+pub(super) fn is_of_another(db: &Connection, tenant: &TenantId, name: &LoginName, subject: &AccountId) -> Result<bool> {
     let sql = "SELECT subject FROM account WHERE tenant = ?1 AND name = ?2 AND subject <> ?3
         UNION ALL SELECT subject FROM former_name WHERE tenant = ?1 AND name = ?2 AND subject <> ?3 LIMIT 1";
     Ok(row::one(db, sql, params![tenant, name, subject], |c| c.account())?.is_some())
@@ -23,12 +23,12 @@ pub(super) fn reserve(db: &Connection, account: &Account) -> Result<()> {
 }
 
 /// Ends the keeping of a name that its former owner takes again.
-pub(super) fn release(db: &Connection, tenant: &TenantId, name: &str) -> Result<()> {
+pub(super) fn release(db: &Connection, tenant: &TenantId, name: &LoginName) -> Result<()> {
     execute(db, "DELETE FROM former_name WHERE tenant = ?1 AND name = ?2", params![tenant, name]).map(drop)
 }
 
 /// Lists the names that accounts of a tenant had, with whose they were.
-pub(crate) fn former(db: &Connection, tenant: &TenantId) -> Result<Vec<(String, AccountId)>> {
+pub(crate) fn former(db: &Connection, tenant: &TenantId) -> Result<Vec<(LoginName, AccountId)>> {
     let sql = "SELECT name, subject FROM former_name WHERE tenant = ?1 ORDER BY name";
-    row::all(db, sql, [tenant], |c| Ok((c.text()?.to_owned(), c.account()?)))
+    row::all(db, sql, [tenant], |c| Ok((c.word(LoginName::parse)?, c.account()?)))
 }

@@ -4,8 +4,8 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Params, Row, ToSql};
 
 use crate::oauth::{
-    AccountId, ClientId, GrantId, Lifetime, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
-    TokenHash,
+    AccountId, ClientId, GrantId, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId,
+    Timestamp, TokenHash,
 };
 use crate::store::{Result, StoreError};
 
@@ -47,7 +47,7 @@ pub(crate) fn storable(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-stored_as_text!(ClientId, ResourceIndicator, AccountId, TenantId);
+stored_as_text!(ClientId, LoginName, ResourceIndicator, AccountId, TenantId);
 stored_as_bytes!(GrantId, LoginNameHash, TokenHash);
 stored_as_millis!(Lifetime, Timestamp);
 

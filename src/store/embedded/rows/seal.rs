@@ -124,7 +124,7 @@ impl Sealed for Account {
         Fields::of("account")
             .text(self.tenant.as_str())
             .subject(&self.subject)
-            .text(&self.name)
+            .text(self.name.as_str())
             .optional(self.password.as_deref().map(str::as_bytes))
             .number((self.status == AccountStatus::Disabled).into())
             .at(self.created_at)

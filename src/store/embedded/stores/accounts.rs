@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use crate::oauth::{AccountId, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, LoginName, TenantId, Timestamp, TokenHash};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, names};
@@ -26,9 +26,9 @@ impl AccountStore for EmbeddedStore {
         .await
     }
 
-    async fn find_account_by_name(&self, tenant: &TenantId, name: &str) -> Result<Option<Account>> {
-        let (tenant, name) = (tenant.clone(), name.to_lowercase());
-        self.read(move |db| accounts::find_by_name(db, &tenant, &name)).await
+    async fn find_account_by_name(&self, tenant: &TenantId, name: &LoginName) -> Result<Option<Account>> {
+        let (tenant, name) = (tenant.clone(), name.clone());
+        self.read(move |db| accounts::find_by_name(db, &tenant, Some(&name))).await
     }
 
     async fn find_account(&self, tenant: &TenantId, subject: &AccountId) -> Result<Option<Account>> {
@@ -58,11 +58,10 @@ impl AccountStore for EmbeddedStore {
         &self,
         tenant: &TenantId,
         subject: &AccountId,
-        name: &str,
+        name: &LoginName,
         audit: AuditRow,
     ) -> Result<Renaming> {
-        limits::login_name(name)?;
-        let (tenant, subject, name) = (tenant.clone(), subject.clone(), name.to_owned());
+        let (tenant, subject, name) = (tenant.clone(), subject.clone(), name.clone());
         self.write(move |db| accounts::rename(db, &tenant, &subject, name, &audit)).await
     }
 
@@ -71,7 +70,7 @@ impl AccountStore for EmbeddedStore {
         self.write_urgently(EndedBy::of(&audit), move |db| accounts::delete(db, &tenant, &subject, &audit)).await
     }
 
-    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(String, AccountId)>> {
+    async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(LoginName, AccountId)>> {
         let tenant = tenant.clone();
         self.read(move |db| names::former(db, &tenant)).await
     }
