@@ -215,7 +215,7 @@ async fn li_07_the_name_of_the_account_is_no_password() {
 }
 
 #[tokio::test]
-async fn ca_15_the_old_secret_is_honoured_until_its_end() {
+async fn a_rotated_secret_is_honoured_for_a_day() {
     let world = World::new();
     let added = world.operator.add_client(&wiki(AuthMethod::ClientSecretBasic)).await.unwrap();
     let (id, old) = (added.client.id.as_str().to_owned(), added.secret.unwrap().hash());

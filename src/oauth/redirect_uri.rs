@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn az_08_cn_08_the_page_shows_the_host_or_the_scheme_and_knows_this_device() {
+    fn az_08_the_page_shows_the_host_or_the_scheme_and_knows_this_device() {
         for (uri, host, local) in [
             ("https://C.example:8443/cb", "c.example", false),
             ("http://[::1]:9/cb", "[::1]", true),

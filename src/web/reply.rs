@@ -111,7 +111,7 @@ mod tests {
     use http::StatusCode;
 
     #[test]
-    fn az_17_a_target_with_a_line_break_never_becomes_a_header() {
+    fn a_target_with_a_line_break_never_becomes_a_header() {
         let response = see_other("https://c.example/cb?state=a\r\nSet-Cookie: x");
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(response.headers().is_empty());

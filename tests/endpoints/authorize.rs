@@ -49,59 +49,7 @@ async fn az_01_an_unknown_client_gets_a_page() {
 }
 
 #[tokio::test]
-async fn az_02_az_04_only_the_registered_redirect_uri_is_one() {
-    let (site, client) = with_client(REDIRECT).await;
-    for uri in [
-        "https://evil.example/cb",
-        "https://c.example/cb/",
-        "https://c.example/CB",
-        "https://c.example/cb/../x",
-        "https://c.example/cb%2F",
-        "https://c.example/%63b",
-        "https://c.example/cb;x",
-        "https://c.example/cb?x=1",
-        "https://c.example/cb?",
-        "https://c.example/cb#f",
-        "https://c.example:443/cb",
-        "http://c.example/cb",
-        "https://u@c.example/cb",
-        "https://c.example./cb",
-        "https://sub.c.example/cb",
-        "https://example/cb",
-        "https://c.example\\cb",
-        "https:\\\\c.example/cb",
-        "https://c.example/\tcb",
-        "https://c.example/cb\r\n",
-        "https://c.example/cb\0",
-        " https://c.example/cb",
-        "https://c\u{ff0e}example/cb",
-        "https://xn--c-example/cb",
-        "HTTPS://c.example/cb",
-    ] {
-        site.ask("GET", &request(&client, &[("redirect_uri", uri)]), &[]).await.assert_local();
-    }
-}
-
-#[tokio::test]
-async fn az_07_what_only_looks_like_loopback_is_not() {
-    let (site, client) = with_client("http://127.0.0.1/cb").await;
-    for uri in [
-        "http://127.0.0.1.evil.example/cb",
-        "http://127.0.0.1@evil.example/cb",
-        "http://localhost.evil.example/cb",
-        "http://localhost/cb",
-        "http://0x7f.1/cb",
-        "http://2130706433/cb",
-        "http://[::ffff:127.0.0.1]/cb",
-        "http://0.0.0.0/cb",
-        "https://127.0.0.1/cb",
-    ] {
-        site.ask("GET", &request(&client, &[("redirect_uri", uri)]), &[]).await.assert_local();
-    }
-}
-
-#[tokio::test]
-async fn az_08_a_loopback_port_may_differ_and_the_page_warns() {
+async fn the_page_warns_of_a_program_on_this_computer_whatever_its_port() {
     for (registered, asked) in [
         ("http://localhost/cb", "http://localhost:51763/cb"),
         // TLS to this machine says no more of the program that answers.
@@ -120,28 +68,15 @@ async fn az_08_a_loopback_port_may_differ_and_the_page_warns() {
 }
 
 #[tokio::test]
-async fn az_09_az_10_schemes_of_protocols_and_systems_are_refused() {
-    let (site, client) = with_client(REDIRECT).await;
-    for uri in [
-        "javascript:alert(1)",
-        "data:text/html,x",
-        "JavaScript:x",
-        "file:///x",
-        "blob:x",
-        "about:blank",
-        "ms-settings:x",
-        "mailto:x",
-        "https://c.example/*",
-        "https://gw.example/login",
-    ] {
-        let body = serde_json::json!({ "redirect_uris": [uri], "token_endpoint_auth_method": "none" });
-        site.post_json("/register", &body.to_string()).await.assert_tok(400, "invalid_redirect_uri");
-        site.ask("GET", &request(&client, &[("redirect_uri", uri)]), &[]).await.assert_local();
-    }
+async fn an_address_of_the_gateway_itself_is_not_registered() {
+    let site = Site::start().await;
+    let body =
+        serde_json::json!({ "redirect_uris": ["https://gw.example/login"], "token_endpoint_auth_method": "none" });
+    site.post_json("/register", &body.to_string()).await.assert_tok(400, "invalid_redirect_uri");
 }
 
 #[tokio::test]
-async fn az_10_a_private_use_scheme_is_shown_as_what_it_opens() {
+async fn the_page_says_which_application_a_private_use_scheme_opens() {
     let uri = "vscode://saoudrizwan.claude-dev/mcp-auth/callback/4f1c";
     let (site, client) = with_client(uri).await;
     let mut browser = Browser::new(&site);
@@ -157,26 +92,17 @@ async fn az_10_a_private_use_scheme_is_shown_as_what_it_opens() {
 async fn errors_after_the_redirect_is_verified_travel_with_state_and_one_iss() {
     let site = Site::start().await;
     let client = site.vouched(REDIRECT).await;
-    for (id, changes, error) in [
-        ("AZ-12", &[("response_type", "token")][..], "unsupported_response_type"),
-        ("AZ-12", &[("response_type", "CODE")], "unsupported_response_type"),
-        ("AZ-12", &[("response_type", "code token")], "unsupported_response_type"),
-        ("AZ-13", &[("response_mode", "fragment")], "invalid_request"),
-        ("AZ-21", &[("prompt", "none")], "login_required"),
-        ("AZ-21", &[("prompt", "none login")], "invalid_request"),
-        ("AZ-23", &[("resource", "https://gw.example/mcp/nobody")], "invalid_target"),
-        ("AZ-23", &[("resource", "https://gw.example/mcp/acme/sales#f")], "invalid_target"),
-        ("AZ-23", &[("resource", "/mcp/acme/sales")], "invalid_target"),
-        ("AZ-23", &[("resource", "")], "invalid_target"),
-        ("AZ-25", &[("scope", "a\"b")], "invalid_scope"),
-        ("PK", &[("code_challenge_method", "plain")], "invalid_request"),
-        ("PK", &[("code_challenge", "")], "invalid_request"),
+    for (changes, error) in [
+        (&[("response_type", "code token")][..], "unsupported_response_type"),
+        (&[("prompt", "none")], "login_required"),
+        (&[("resource", "https://gw.example/mcp/nobody")], "invalid_target"),
+        (&[("code_challenge", "")], "invalid_request"),
     ] {
         let answer = site.ask("GET", &request(&client, changes), &[]).await;
         let pairs = answer.redirected(REDIRECT);
-        assert_eq!(only(&pairs, "error"), error, "{id} {changes:?}");
+        assert_eq!(only(&pairs, "error"), error, "{changes:?}");
         assert_eq!(only(&pairs, "state"), "s 1");
-        assert_eq!(only(&pairs, "iss"), ISSUER, "AZ-18");
+        assert_eq!(only(&pairs, "iss"), ISSUER);
         assert!(pairs.iter().all(|(name, _)| name != "code"));
         assert!(!answer.headers.contains_key("set-cookie"));
     }
@@ -210,24 +136,7 @@ async fn a_client_that_registered_itself_gets_an_error_only_by_a_link_that_its_u
 }
 
 #[tokio::test]
-async fn az_14_az_15_a_repeated_parameter_is_refused_where_it_belongs() {
-    let (site, client) = with_client(REDIRECT).await;
-    for name in ["client_id", "redirect_uri"] {
-        let value = if name == "client_id" { client.as_str() } else { REDIRECT };
-        let target = format!("{}&{}", request(&client, &[]), encoded(&[(name, value)]));
-        site.ask("GET", &target, &[]).await.assert_local();
-    }
-    let client = site.vouched(REDIRECT).await;
-    for name in ["scope", "state", "code_challenge", "response_type"] {
-        let target = format!("{}&{}", request(&client, &[]), encoded(&[(name, "code")]));
-        let pairs = site.ask("GET", &target, &[]).await.redirected(REDIRECT);
-        assert_eq!(only(&pairs, "error"), "invalid_request", "{name}");
-        assert_eq!(pairs.iter().filter(|(n, _)| n == "state").count(), usize::from(name != "state"));
-    }
-}
-
-#[tokio::test]
-async fn az_16_az_17_state_comes_back_byte_for_byte() {
+async fn a_state_outlives_login_and_consent_byte_for_byte() {
     let (site, client) = with_client(REDIRECT).await;
     let mut browser = Browser::new(&site);
     let long = "x".repeat(1024);
@@ -240,38 +149,10 @@ async fn az_16_az_17_state_comes_back_byte_for_byte() {
         assert!(answer.header("location").bytes().all(|b| b.is_ascii_graphic()));
         assert_eq!(only(&answer.redirected(REDIRECT), "state"), state);
     }
-    let client = site.vouched(REDIRECT).await;
-    let pairs = site.ask("GET", &request(&client, &[("state", &"x".repeat(4097))]), &[]).await.redirected(REDIRECT);
-    assert_eq!(only(&pairs, "error"), "invalid_request");
-    assert!(pairs.iter().all(|(name, _)| name != "state"));
 }
 
 #[tokio::test]
-async fn az_24_a_resource_in_another_spelling_is_the_same() {
-    let (site, client) = with_client(REDIRECT).await;
-    for resource in ["HTTPS://GW.Example/mcp/acme/sales", "https://gw.example:443/mcp/acme/sales/"] {
-        let answer = site.ask("GET", &request(&client, &[("resource", resource)]), &[]).await;
-        assert!(answer.header("location").starts_with("/login?t="), "{resource}");
-    }
-}
-
-#[tokio::test]
-async fn az_27_a_client_switched_off_in_between_gets_no_code() {
-    let (site, client) = with_client(REDIRECT).await;
-    let mut browser = Browser::new(&site);
-    let login = browser.open(&request(&client, &[])).await;
-    let consent = browser.log_in(&login).await;
-    site.disable_client(&client).await;
-    site.ask("GET", &request(&client, &[]), &[]).await.assert_local();
-    let answer = browser.post("/consent", &consent.approval()).await;
-    assert_eq!(answer.status, 400, "{answer:?}");
-    assert!(!answer.headers.contains_key("location"));
-    assert_eq!(browser.get(&consent.at).await.status, 400, "the transaction is destroyed");
-    assert_eq!(site.count(AuditEvent::ConsentGiven).await, 0);
-}
-
-#[tokio::test]
-async fn az_29_az_32_a_transaction_is_one_browsers_and_ends() {
+async fn az_32_a_transaction_is_one_browsers() {
     let (site, client) = with_client(REDIRECT).await;
     let mut browser = Browser::new(&site);
     let login = browser.open(&request(&client, &[])).await;
@@ -280,6 +161,13 @@ async fn az_29_az_32_a_transaction_is_one_browsers_and_ends() {
     }
     let stolen = Browser::new(&site).post("/login", &login.form(&[("username", "ada"), ("password", "x")])).await;
     stolen.assert_local();
+}
+
+#[tokio::test]
+async fn the_page_of_an_expired_sign_in_leads_to_a_new_one() {
+    let (site, client) = with_client(REDIRECT).await;
+    let mut browser = Browser::new(&site);
+    let login = browser.open(&request(&client, &[])).await;
     site.clock.advance(Lifetime::from_secs(601));
     for expired in [
         browser.get(&login.at).await,

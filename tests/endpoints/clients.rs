@@ -63,10 +63,10 @@ async fn ds_08_no_encoded_content_is_read() {
 }
 
 #[tokio::test]
-async fn ca_04_a_failed_basic_attempt_is_challenged_for_basic() {
+async fn only_who_tried_basic_is_challenged_for_basic() {
     let site = Site::start().await;
     let grant = encoded(&[("grant_type", "refresh_token"), ("refresh_token", "x")]);
-    for authorization in ["Basic !!!", "Basic bm9ib2R5", "basic bm9ib2R5OnNlY3JldA==", "Basic OnNlY3JldA=="] {
+    for authorization in ["Basic !!!", "basic bm9ib2R5OnNlY3JldA=="] {
         let fields = [FORM, ("authorization", authorization)];
         let answer = post(&site, "/token", &fields, grant.clone().into_bytes()).await;
         answer.assert_tok(401, "invalid_client");

@@ -264,22 +264,6 @@ async fn cn_18_a_double_click_makes_one_code() {
 }
 
 #[tokio::test]
-async fn az_28_only_ticks_and_button_of_the_form_count() {
-    let site = Site::start().await;
-    let (mut browser, consent, client) = at_consent(&site).await;
-    let edited = [
-        ("client_id", "nobody"),
-        ("redirect_uri", "https://evil.example/cb"),
-        ("resource", "https://gw.example/mcp/notes"),
-        ("response_type", "token"),
-        ("code_challenge", "x"),
-    ];
-    let form = [consent.form(&APPROVE), edited.to_vec()].concat();
-    let pairs = browser.post("/consent", &form).await.redirected(REDIRECT);
-    assert_eq!(redeem(&site, &client, only(&pairs, "code")).await.status, 200);
-}
-
-#[tokio::test]
 async fn neither_button_or_both_are_no_decision() {
     let site = Site::start().await;
     let (mut browser, consent, _) = at_consent(&site).await;

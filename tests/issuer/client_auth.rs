@@ -1,8 +1,7 @@
 //! CA: client authentication at `/token`, and what becomes of those who guess.
 
-use base64::Engine as _;
 use mcpgate::issuer::{Caller, Face, TokenRejection};
-use mcpgate::oauth::{Client, ClientSecretHash, Lifetime, TokenHash};
+use mcpgate::oauth::Client;
 use mcpgate::store::AuditEvent;
 
 use super::driver::*;
@@ -14,53 +13,11 @@ async fn confidential(world: &World, method: &str) -> (Client, String) {
     (registered.client, registered.secret.expect("a secret").reveal().to_owned())
 }
 
-fn basic(id: &str, secret: &str) -> Vec<u8> {
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}"))).into_bytes()
-}
-
-async fn redeem(
-    world: &World,
-    code: &str,
-    header: Option<&[u8]>,
-    extra: &[(&str, &str)],
-    from: u8,
-) -> Result<Tokens, TokenRejection> {
+async fn redeem(world: &World, code: &str, extra: &[(&str, &str)], from: u8) -> Result<Tokens, TokenRejection> {
     let mut pairs = vec![("grant_type", "authorization_code"), ("code", code), ("code_verifier", VERIFIER)];
     pairs.extend(extra);
-    let response = world.issuer.request(&caller(from)).token(header, &form(&pairs)).await?;
+    let response = world.issuer.request(&caller(from)).token(None, &form(&pairs)).await?;
     Ok(world.tokens(&response))
-}
-
-#[tokio::test]
-async fn ca_02_a_secret_is_accepted_in_either_place_and_never_in_both() {
-    let world = World::new().await;
-    world.account("ada").await;
-    for method in ["client_secret_post", "client_secret_basic"] {
-        let (client, secret) = confidential(&world, method).await;
-        let id = client.id.as_str();
-        let posted = [("client_id", id), ("client_secret", secret.as_str())];
-        let code = world.code(&client.id, &[], "ada").await;
-        let outcome = redeem(&world, &code, Some(&basic(id, "wrong")), &[], 1).await;
-        assert!(matches!(outcome, Err(TokenRejection::Refused { basic: true, .. })), "{outcome:?}");
-        assert_eq!(refused(redeem(&world, &code, None, &[("client_id", id)], 1).await), "invalid_client");
-        let both = redeem(&world, &code, Some(&basic(id, &secret)), &posted, 1).await;
-        assert_eq!(refused(both), "invalid_request");
-        let assertion = redeem(&world, &code, Some(&basic(id, &secret)), &[("client_assertion", "x")], 1).await;
-        assert_eq!(refused(assertion), "invalid_request");
-        assert!(redeem(&world, &code, Some(&basic(id, &secret)), &[], 1).await.is_ok(), "{method} in the header");
-        let code = world.code(&client.id, &[], "ada").await;
-        assert!(redeem(&world, &code, None, &posted, 1).await.is_ok(), "{method} in the body");
-    }
-}
-
-#[tokio::test]
-async fn ca_05_a_public_client_has_no_secret_to_send() {
-    let world = World::new().await;
-    world.account("ada").await;
-    let client = world.public_client(CALLBACK).await;
-    let code = world.code(&client.id, &[], "ada").await;
-    let extra = [("client_id", client.id.as_str()), ("client_secret", "anything")];
-    assert_eq!(refused(redeem(&world, &code, None, &extra, 1).await), "invalid_client");
 }
 
 #[tokio::test]
@@ -82,19 +39,19 @@ async fn ca_14_guessing_ends_in_waiting_and_the_right_secret_is_still_heard() {
     let code = world.code(&client.id, &[], "ada").await;
     for n in 0..20 {
         let wrong = [("client_id", id), ("client_secret", "wrong")];
-        assert_eq!(refused(redeem(&world, &code, None, &wrong, 100 + n).await), "invalid_client", "guess {n}");
+        assert_eq!(refused(redeem(&world, &code, &wrong, 100 + n).await), "invalid_client", "guess {n}");
     }
     // The twenty-first, from an address never seen, and one that has failed before: both wait.
     for from in [200, 100] {
-        let outcome = redeem(&world, &code, None, &[("client_id", id), ("client_secret", "wrong")], from).await;
+        let outcome = redeem(&world, &code, &[("client_id", id), ("client_secret", "wrong")], from).await;
         let Err(TokenRejection::Throttled(wait)) = outcome else { panic!("{outcome:?}") };
         assert!((1..=60).contains(&wait.as_secs()), "{wait:?}");
     }
     let right = [("client_id", id), ("client_secret", secret.as_str())];
-    assert!(redeem(&world, &code, None, &right, 1).await.is_ok(), "the owner is still heard");
+    assert!(redeem(&world, &code, &right, 1).await.is_ok(), "the owner is still heard");
     world.pass(61);
     let wrong = [("client_id", id), ("client_secret", "wrong")];
-    assert_eq!(refused(redeem(&world, &code, None, &wrong, 100).await), "invalid_client", "a new minute");
+    assert_eq!(refused(redeem(&world, &code, &wrong, 100).await), "invalid_client", "a new minute");
 }
 
 #[tokio::test]
@@ -117,24 +74,6 @@ async fn ca_14_wrong_authentications_of_neighbours_lock_out_no_host_where_somebo
             let outcome = world.issuer.request(&at(host)).admit_request(face).await;
             assert_eq!(outcome.is_ok(), is_heard, "{host}: {outcome:?}");
         }
-    }
-}
-
-#[tokio::test]
-async fn ca_15_both_secrets_of_a_rotation_are_good_until_the_overlap_ends() {
-    let world = World::new().await;
-    world.account("ada").await;
-    let (client, old) = confidential(&world, "client_secret_post").await;
-    let new = "mcp_secret_of_the_test";
-    let hash = ClientSecretHash { hash: TokenHash::of(new.as_bytes()), until: None };
-    let until = world.now().plus(Lifetime::from_secs(86_400));
-    world.inner().rotate_client_secret(&client.tenant, &client.id, hash, until, world.row()).await.unwrap();
-    let id = client.id.as_str();
-    for (secret, after, good) in [(old.as_str(), 0, true), (new, 0, true), (&old, 86_400, false), (new, 0, true)] {
-        world.pass(after);
-        let code = world.code(&client.id, &[], "ada").await;
-        let outcome = redeem(&world, &code, None, &[("client_id", id), ("client_secret", secret)], 1).await;
-        assert_eq!(outcome.is_ok(), good, "{outcome:?}");
     }
 }
 

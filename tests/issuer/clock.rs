@@ -105,7 +105,7 @@ async fn a_time_can_be_accepted_before_anybody_has_noticed_that_it_is_new() {
 }
 
 #[tokio::test]
-async fn ca_15_a_secret_that_was_replaced_while_the_clock_was_ahead_works_no_longer_than_the_overlap() {
+async fn a_secret_that_was_replaced_while_the_clock_was_ahead_works_no_longer_than_the_overlap() {
     let (world, client, _) = signed_in().await;
     let watch = &mut ClockWatch::default();
     world.issuer.sweep_once(watch).await;

@@ -211,7 +211,7 @@ async fn cn_15_deny_goes_back_to_the_client_and_ends_the_transaction() {
 }
 
 #[tokio::test]
-async fn cn_16_az_28_a_form_takes_scopes_away_and_adds_none() {
+async fn az_28_a_form_takes_scopes_away_and_adds_none() {
     let world = World::new().await;
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;

@@ -53,7 +53,7 @@ fn refusal(extra: &str) -> ErrorCode {
 }
 
 #[test]
-fn az_14_what_identifies_client_and_redirect_comes_once() {
+fn az_02_az_14_client_and_redirect_uri_come_once_and_the_uri_is_registered() {
     let request = |query: &str| AuthorizationRequest::new(Form::parse(query.as_bytes()).unwrap());
     assert_eq!(request("client_id=c1").client_id().unwrap().as_str(), "c1");
     for bad in ["", "client_id=", "client_id=c1&client_id=c1", "client_id=a%20b"] {
@@ -119,7 +119,7 @@ fn az_15_az_16_repeats_and_a_long_state_are_refused() {
 }
 
 #[test]
-fn az_21_prompt_none_stands_alone() {
+fn prompt_none_stands_alone() {
     assert_eq!(refusal("prompt=none%20login"), ErrorCode::InvalidRequest);
     assert_eq!(sound("prompt=none").unwrap().prompt(), Prompt { none: true, ..Prompt::default() });
     let both = Prompt { none: false, login: true, consent: true };
@@ -174,6 +174,7 @@ fn unknown_scopes_are_dropped_and_none_left_means_the_default() {
         ("scope=write,admin", "admin write"),
         ("scope=write%20claudeai", "write"),
         ("scope=openid%20profile", "read"),
+        ("scope=openid%20write%20offline_access", "write"),
         ("scope=offline_access", "read"),
     ] {
         let request = sound(asked).unwrap();

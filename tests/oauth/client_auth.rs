@@ -52,9 +52,16 @@ fn ca_02_a_secret_is_accepted_in_either_place() {
 
 #[test]
 fn ca_04_malformed_basic_is_invalid_client_with_a_challenge() {
-    for header in
-        ["Basic ???", "Basic", &basic("no colon"), &basic(":s3cret"), &basic("c1:%zz"), "Bearer x", "Basic  \u{e9}"]
-    {
+    for header in [
+        "Basic ???",
+        "Basic",
+        &basic("no colon"),
+        &basic(":s3cret"),
+        &basic("c1:%zz"),
+        &basic("c1:wrong"),
+        "Bearer x",
+        "Basic  \u{e9}",
+    ] {
         let refused = present(Some(header), "").and_then(|sent| {
             let client = client(AuthMethod::ClientSecretBasic, &[("s3cret", None)]);
             sent.authenticate(Some(client), NOW).map(|_| ())

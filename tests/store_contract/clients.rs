@@ -21,7 +21,7 @@ crate::on_every_store! {
     a_document_replaces_what_the_client_says_of_itself,
     a_documents_age_is_kept_with_the_client,
     a_document_cannot_take_over_a_registered_client,
-    ca_15_two_secrets_overlap_after_a_rotation,
+    two_secrets_are_kept_after_a_rotation_and_never_three,
     rt_15_a_deleted_client_takes_everything_along,
     st_15_monstrous_metadata_is_refused,
 }
@@ -216,7 +216,7 @@ async fn a_document_cannot_take_over_a_registered_client(store: Arc<dyn Store>) 
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
 }
 
-async fn ca_15_two_secrets_overlap_after_a_rotation(store: Arc<dyn Store>) {
+async fn two_secrets_are_kept_after_a_rotation_and_never_three(store: Arc<dyn Store>) {
     let with_secret = Client {
         secrets: vec![ClientSecretHash { hash: hash("one"), until: None }],
         ..client("app", ClientOrigin::Manual)
