@@ -248,7 +248,7 @@ async fn ci_07_what_is_larger_than_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn ci_07_ci_11_only_plain_json_is_taken() {
+async fn ci_07_only_plain_json_is_taken() {
     for headers in [
         "",
         "content-type: text/html\r\n",
@@ -282,7 +282,7 @@ async fn ci_08_slow_answers_end_after_five_seconds_and_a_document_that_drips_aft
 }
 
 #[tokio::test]
-async fn ci_12_certificates_are_checked() {
+async fn certificates_are_checked() {
     let unknown = serve(ok(JSON, "{}")).await;
     let another = serve(ok(JSON, "{}")).await;
     let fetched = another.dialer().fetch_json(&unknown.url(), MAX).await;
@@ -295,7 +295,7 @@ async fn ci_12_certificates_are_checked() {
 }
 
 #[tokio::test]
-async fn ci_15_one_fetch_of_a_host_at_a_time_and_ten_a_minute() {
+async fn one_fetch_of_a_host_at_a_time_and_ten_a_minute() {
     let server = serve(Answer { stay_open: true, ..answer("") }).await;
     let dialer = server.dialer();
     let url = server.url();
@@ -312,7 +312,7 @@ async fn ci_15_one_fetch_of_a_host_at_a_time_and_ten_a_minute() {
 }
 
 #[tokio::test]
-async fn ci_15_many_names_of_one_network_share_a_budget() {
+async fn many_names_of_one_network_share_a_budget() {
     let server = serve(ok(JSON, "{}")).await;
     let dialer = Dialer::new(&server.opened(), &rates(1)).unwrap();
     let port = server.address.port();
@@ -397,7 +397,7 @@ async fn ci_19_what_the_proxy_refuses_is_not_fetched_past_it() {
 }
 
 #[tokio::test]
-async fn ci_12_what_cannot_be_reached_is_told_apart() {
+async fn what_cannot_be_reached_is_told_apart() {
     let server = serve(ok(JSON, "{}")).await;
     let refusing = Refusing::new();
     let refused = server.dialer().fetch_json(&format!("https://{}/x", refusing.address()), MAX).await;

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn ci_14_a_new_redirect_or_name_voids_consent_a_new_version_does_not() {
+    fn a_new_redirect_or_name_matters_to_consent_and_a_new_version_does_not() {
         let old = metadata();
         assert!(!old.security_relevant_change(&ClientMetadata { software_version: None, ..metadata() }));
         assert!(old.security_relevant_change(&ClientMetadata { client_name: None, ..metadata() }));

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn ci_01_ci_03_what_is_no_client_id_url() {
+    fn ci_01_what_is_no_client_id_url() {
         for id in [
             "http://c.example/x",
             "https://c.example",
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn cn_08_a_referer_is_of_the_documents_origin_or_it_is_not() {
+    fn a_referer_is_of_the_documents_origin_or_it_is_not() {
         let url = MetadataDocumentUrl::parse("https://chat.example/oauth/client.json", false).unwrap();
         for own in ["https://chat.example/", "https://chat.example", "https://chat.example:443/c/1?x#y"] {
             assert!(url.is_origin_of(own), "{own}");

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn ci_15_one_at_a_time_ten_a_minute_fifty_in_all() {
+    fn one_at_a_time_ten_a_minute_fifty_in_all() {
         let budget = FetchBudget::new(10, 1, 50);
         let first = taken(&budget, "a");
         assert!(budget.take("a").unwrap().is_none());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn ci_15_a_key_of_many_has_as_many_places() {
+    fn a_key_of_many_has_as_many_places() {
         let budget = FetchBudget::new(10, 2, 50);
         let (first, _second) = (taken(&budget, "a"), taken(&budget, "a"));
         assert!(budget.take("a").unwrap().is_none());
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ci_15_who_comes_second_waits_for_the_turn() {
+    async fn who_comes_second_waits_for_the_turn() {
         let budget = FetchBudget::new(10, 1, 50);
         let first = taken(&budget, "a");
         let (second, ()) = tokio::join!(budget.wait("a"), async { drop(first) });

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn ci_13_what_an_answer_says_is_read() {
+    fn what_an_answer_says_of_its_age_is_read() {
         let (date, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:37 GMT");
         assert_eq!(read(&[]), (None, false));
         assert_eq!(read(&[(CACHE_CONTROL, "public, Max-Age=31536000")]), (Some(31_536_000), false));

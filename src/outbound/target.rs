@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn ci_01_ci_03_only_https_in_one_spelling() {
+    fn ci_03_only_https_in_one_spelling() {
         for bad in [
             "http://c.example/",
             "ftp://c.example/",

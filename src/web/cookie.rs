@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn cn_06_two_values_of_one_name_count_for_nothing() {
+    fn two_values_of_one_name_count_for_nothing() {
         assert_eq!(read(&headers(&["s=1; s=2"]), "s"), Received::Repeated);
         assert_eq!(read(&headers(&["s=1", "s=1"]), "s"), Received::Repeated);
     }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn cn_06_names_differ_by_issuer_and_port() {
+    fn names_differ_by_issuer_and_port() {
         let issuers =
             ["https://gw.example", "https://gw.example:8443", "https://gw.example:9443", "https://other.example"];
         let names: BTreeSet<_> = issuers.iter().map(|issuer| CookieScope::new("mcp", issuer).name("s")).collect();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn cn_06_below_a_path_a_cookie_is_secure_and_of_that_path() {
+    fn below_a_path_a_cookie_is_secure_and_of_that_path() {
         let scope = CookieScope::new("mcp", "https://host.example/gateway/");
         let name = scope.name("s");
         assert!(name.starts_with("__Secure-mcp_"), "{name}");

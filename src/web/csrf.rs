@@ -59,7 +59,7 @@ mod tests {
     use http::HeaderMap;
 
     #[test]
-    fn cn_01_a_token_is_good_for_its_cookies_and_its_purpose_only() {
+    fn a_token_is_good_for_its_cookies_and_its_purpose_only() {
         let key = FormKey::new(&["transaction", "session"]).unwrap();
         let token = key.token("consent");
         assert!(key.accepts("consent", &token));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn cn_02_posts_from_elsewhere_are_seen() {
+    fn posts_from_elsewhere_are_seen() {
         assert!(cross(&[("origin", "https://evil")]));
         assert!(cross(&[("sec-fetch-site", "cross-site")]));
         assert!(cross(&[("sec-fetch-site", "same-site"), ("origin", "null")]));

@@ -133,7 +133,7 @@ describe('pages in Chromium', () => {
     assert.equal(answer.get('code'), null);
   }));
 
-  test('what is unticked stays unticked, and is not granted (CN-16)', () => visit({}, async (page, { expected }) => {
+  test('what is unticked stays unticked, and is not granted', () => visit({}, async (page, { expected }) => {
     const all = OFFICE.map(({ name }) => name);
     const asked = authorization({ resource: resource('office'), scope: all.join(' ') });
     await page.goto(asked.href);
@@ -338,7 +338,7 @@ describe('pages in Chromium', () => {
     }));
   }
 
-  test('the page says who asks, and is loud only where nobody knows (CN-10)', async () => {
+  test('the page says who asks, and is loud only where nobody knows', async () => {
     const register = async (metadata) => {
       const body = JSON.stringify({ token_endpoint_auth_method: 'none', ...metadata });
       const answer = await fetch(`${gateway.origin}/register`, {

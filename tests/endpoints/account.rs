@@ -48,7 +48,7 @@ async fn the_page_lists_what_is_connected() {
 }
 
 #[tokio::test]
-async fn cn_20_a_disconnected_application_is_out_at_once() {
+async fn a_disconnected_application_is_out_at_once() {
     let site = Site::start().await;
     let (mut browser, _) = at_account(&site).await;
     let (client, refresh) = connect(&site, &mut browser).await;
@@ -107,7 +107,7 @@ async fn cn_19_only_the_form_signs_out() {
 }
 
 #[tokio::test]
-async fn rt_14_signing_out_everywhere_ends_other_browsers_and_applications() {
+async fn signing_out_everywhere_ends_other_browsers_and_applications() {
     let site = Site::start().await;
     let (mut stolen, _) = at_account(&site).await;
     let (mut browser, _) = at_account(&site).await;
@@ -151,7 +151,7 @@ async fn change(browser: &mut Browser<'_>, present: &str, new: &str, more: &[(&s
 }
 
 #[tokio::test]
-async fn rt_14_ones_own_new_password_signs_other_browsers_out_and_this_one_in_anew() {
+async fn ones_own_new_password_signs_other_browsers_out_and_this_one_in_anew() {
     let site = Site::start().await;
     let (mut stolen, _) = at_account(&site).await;
     let (mut browser, page) = at_account(&site).await;

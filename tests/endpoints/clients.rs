@@ -80,7 +80,7 @@ async fn only_who_tried_basic_is_challenged_for_basic() {
 }
 
 #[tokio::test]
-async fn cr_11_a_failing_store_is_told_as_such_and_when_to_come_again() {
+async fn a_failing_store_is_told_as_such_and_when_to_come_again() {
     let site = Site::start().await;
     let client = site.register(REDIRECT).await;
     let mut browser = Browser::new(&site);

@@ -161,7 +161,7 @@ async fn set_back_nothing_that_has_expired_is_good_again_in_memory_or_in_the_sto
 }
 
 #[tokio::test]
-async fn rt_02_set_back_by_half_an_hour_the_grace_is_no_longer_and_nobody_is_judged_for_good() {
+async fn set_back_by_half_an_hour_the_grace_is_no_longer_and_nobody_is_judged_for_good() {
     let (world, client, first) = signed_in().await;
     let watch = &mut ClockWatch::default();
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
@@ -179,7 +179,7 @@ async fn rt_02_set_back_by_half_an_hour_the_grace_is_no_longer_and_nobody_is_jud
 }
 
 #[tokio::test]
-async fn rt_02_ahead_by_minutes_no_retry_is_taken_for_reuse() {
+async fn ahead_by_minutes_no_retry_is_taken_for_reuse() {
     let (world, client, first) = signed_in().await;
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
     assert!(world.is_live(&second.access).await);

@@ -14,24 +14,6 @@ async fn at_consent(world: &World, client: &Client, extra: &[(&str, &str)]) -> H
 }
 
 #[tokio::test]
-async fn cn_05_every_login_makes_a_new_session_and_the_old_one_is_dead() {
-    let world = World::new().await;
-    world.account("ada").await;
-    let client = world.public_client(CALLBACK).await;
-    let mut browser = at_consent(&world, &client, &[]).await;
-    let first = browser.session.clone().unwrap();
-    world.log_in(&mut browser, "ada").await;
-    assert_ne!(browser.session.as_ref(), Some(&first));
-    assert!(world.issuer.request(&caller(1)).account(&first).await.unwrap().is_none());
-    assert!(world.issuer.request(&caller(1)).account(browser.session.as_deref().unwrap()).await.unwrap().is_some());
-    // A planted cookie that is nobody's session is not taken over either.
-    let mut planted = world.browser(&client.id, &[]).await;
-    planted.session = planted.cookie.clone();
-    world.log_in(&mut planted, "ada").await;
-    assert_ne!(planted.session, planted.cookie);
-}
-
-#[tokio::test]
 async fn rg_05_a_borrowed_name_is_warned_of() {
     let world = World::new().await;
     world.account("ada").await;
@@ -168,28 +150,6 @@ async fn cn_09_another_name_or_redirect_set_asks_again() {
         let started = world.begin(&client.id, &[], browser.session.as_deref()).await.unwrap();
         assert!(matches!(started.step, Step::Consent), "{changed}");
     }
-}
-
-#[tokio::test]
-async fn cn_10_the_page_says_everything() {
-    let world = World::new().await;
-    world.account("ada").await;
-    let client = world.public_client(CALLBACK).await;
-    let browser = at_consent(&world, &client, &[("scope", "sales:write sales:read")]).await;
-    let View::Consent(page) = world.issuer.request(&caller(1)).view(&browser).await.unwrap() else { panic!("consent") };
-    assert_eq!(page.client_name, "Some client");
-    assert_eq!((page.redirect_host.as_str(), page.redirect_is_local), ("client.example", false));
-    assert_eq!((page.resource_name.as_str(), page.resource.as_str()), ("The sales server", SALES));
-    assert_eq!((page.account.as_str(), page.lifetime.as_secs()), ("ada", 90 * 86_400));
-    let scopes: Vec<_> = page.scopes.iter().map(|s| (s.name.as_str(), &*s.title, &*s.description)).collect();
-    assert_eq!(
-        scopes,
-        [
-            ("sales:read", "Title of sales:read", "What sales:read allows"),
-            ("sales:write", "Title of sales:write", "What sales:write allows")
-        ]
-    );
-    assert_eq!((page.identity, page.client_host), (Identity::Unverified, None));
 }
 
 #[tokio::test]

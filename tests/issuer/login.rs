@@ -28,7 +28,7 @@ pub(crate) fn wait(outcome: &LoginOutcome) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn rt_14_a_login_by_a_password_that_is_replaced_meanwhile_begins_nothing() {
+async fn a_login_by_a_password_that_is_replaced_meanwhile_begins_nothing() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let world = World::over(Arc::clone(&store), |_| {}).await;
     let subject = world.account("ada").await;

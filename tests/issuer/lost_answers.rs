@@ -28,7 +28,7 @@ pub(crate) async fn stands(world: &World, tokens: &Tokens) -> bool {
 }
 
 #[tokio::test]
-async fn rt_02_after_hours_a_lost_answer_is_given_again_and_its_access_token_is_void() {
+async fn after_hours_a_lost_answer_is_given_again_and_its_access_token_is_void() {
     let (world, client, first) = signed_in_with(|c| c.tokens.access = Lifetime::from_secs(86_400)).await;
     let lost = world.refresh(&client.id, &first.refresh).await.unwrap();
     world.pass(20 * 3600);
@@ -45,7 +45,7 @@ async fn rt_02_after_hours_a_lost_answer_is_given_again_and_its_access_token_is_
 }
 
 #[tokio::test]
-async fn rt_02_an_access_token_that_was_used_once_makes_the_retry_reuse() {
+async fn an_access_token_that_was_used_once_makes_the_retry_reuse() {
     let (world, client, first) = signed_in().await;
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
     assert!(world.is_live(&second.access).await);
@@ -55,7 +55,7 @@ async fn rt_02_an_access_token_that_was_used_once_makes_the_retry_reuse() {
 }
 
 #[tokio::test]
-async fn rt_02_a_token_presented_at_its_end_counts_as_used() {
+async fn a_token_presented_at_its_end_counts_as_used() {
     let (world, client, first) = signed_in().await;
     let second = world.refresh(&client.id, &first.refresh).await.unwrap();
     world.pass(second.expires_in);
@@ -66,7 +66,7 @@ async fn rt_02_a_token_presented_at_its_end_counts_as_used() {
 }
 
 #[tokio::test]
-async fn rt_02_a_day_after_the_rotation_it_is_reuse() {
+async fn a_day_after_the_rotation_it_is_reuse() {
     for (hours, answered) in [(24, true), (25, false)] {
         let (world, client, first) = signed_in().await;
         world.refresh(&client.id, &first.refresh).await.unwrap();

@@ -42,7 +42,7 @@ async fn page(world: &World, client: &ClientId, redirect: &str) -> ConsentView {
 }
 
 #[tokio::test]
-async fn cn_10_a_publisher_is_verified_by_the_exact_url_and_for_a_site_only() {
+async fn a_publisher_is_verified_by_the_exact_url_and_for_a_site_only() {
     let world = world(&[DOCUMENT]).await;
     assert_eq!(page(&world, &id(), SITE).await.identity, Identity::Published("app.example".to_owned()));
     for local in [LOOPBACK, "teapot:/cb"] {

@@ -278,7 +278,7 @@ fn for_all(kinds: &'static [Step], check: impl AsyncFn(Vec<Step>)) {
 }
 
 #[test]
-fn rt_02_no_lost_answer_locks_the_owner_out() {
+fn no_lost_answer_locks_the_owner_out() {
     for_all(OWNERS, async |story| {
         let mut alone = Story::begin().await;
         for step in story {
@@ -298,7 +298,7 @@ fn rt_02_no_lost_answer_locks_the_owner_out() {
 }
 
 #[test]
-fn rt_02_of_owner_and_thief_one_is_refused_and_the_family_ends_with_the_second_refresh() {
+fn of_owner_and_thief_one_is_refused_and_the_family_ends_with_the_second_refresh() {
     for_all(EVERYBODYS, async |story| {
         let mut both = Story::begin().await;
         both.take(Step::Steal).await;
@@ -324,7 +324,7 @@ fn rt_02_of_owner_and_thief_one_is_refused_and_the_family_ends_with_the_second_r
 }
 
 #[test]
-fn rt_02_who_holds_the_lost_answer_ends_the_family_with_the_first_call() {
+fn who_holds_the_lost_answer_ends_the_family_with_the_first_call() {
     for_all(EVERYBODYS, async |story| {
         let mut both = Story::begin().await;
         both.take(Step::Steal).await;

@@ -58,7 +58,7 @@ fn cr_05_a_code_lives_until_its_end_and_not_at_it() {
 }
 
 #[test]
-fn pk_05_pk_06_pk_08_the_verifier_must_be_right_and_the_challenge_there() {
+fn pk_05_pk_08_the_verifier_must_be_right_and_the_challenge_there() {
     let absent = PresentedCode { verifier: None, ..presented() };
     assert_eq!(code().judge(&absent, at(1)), CodeVerdict::Refused(CodeRefusal::WrongVerifier));
     assert_eq!(code().judge(&wrong_verifier(), at(1)), CodeVerdict::Refused(CodeRefusal::WrongVerifier));
@@ -88,7 +88,7 @@ fn cr_06_cr_07_cr_10_another_client_redirect_or_resource() {
 }
 
 #[test]
-fn cr_03_cr_04_only_a_fully_valid_replay_is_one_even_a_late_one() {
+fn cr_04_only_a_fully_valid_replay_is_one_even_a_late_one() {
     let used = CodeRecord { used_at: Some(at(1)), ..code() };
     assert_eq!(used.judge(&presented(), at(2)), CodeVerdict::Replayed);
     assert_eq!(used.judge(&presented(), at(3600)), CodeVerdict::Replayed);
@@ -122,7 +122,7 @@ fn refresh(generation: u32, grace: u64) -> PresentedRefresh {
 }
 
 #[test]
-fn rt_01_rt_02_rt_16_generations_decide() {
+fn generations_decide() {
     for (generation, grace, now, verdict) in [
         (5, 30, 101, RefreshVerdict::Rotate),
         (4, 30, 130, RefreshVerdict::Retry),
@@ -137,7 +137,7 @@ fn rt_01_rt_02_rt_16_generations_decide() {
 }
 
 #[test]
-fn rt_02_the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_successor() {
+fn the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_successor() {
     use RefreshVerdict::{LateRetry, Retry, Reused};
     let judge = |first_use, retried_at, now| {
         let grant = Grant { first_use, retried_at, ..grant() };
@@ -172,7 +172,7 @@ fn rt_02_the_predecessor_is_judged_by_the_grace_and_by_what_is_known_of_its_succ
 }
 
 #[test]
-fn rt_02_a_clock_that_was_set_back_lengthens_nothing_and_one_in_doubt_ends_nothing() {
+fn a_clock_that_was_set_back_lengthens_nothing_and_one_in_doubt_ends_nothing() {
     use FirstUse::{Unknown, Unused, Used};
     use RefreshVerdict::{Retry, Reused, Rotate};
     // Rotated at 100.
@@ -225,7 +225,7 @@ fn a_mark_is_about_the_live_generation_and_never_taken_back() {
 }
 
 #[test]
-fn rt_06_rt_10_rt_14_another_client_changes_nothing_and_dead_stays_dead() {
+fn another_client_changes_nothing_and_dead_stays_dead() {
     let other = PresentedRefresh { client: client("c2"), ..refresh(0, 30) };
     assert_eq!(grant().judge_refresh(&other, at(101)), RefreshVerdict::Refused(RefreshRefusal::WrongClient));
     assert_eq!(grant().judge_refresh(&refresh(5, 30), at(500)), RefreshVerdict::Refused(RefreshRefusal::Dead));

@@ -48,7 +48,7 @@ async fn is_in_doubt(home: &Home) -> bool {
 }
 
 #[tokio::test]
-async fn rt_02_a_clock_that_is_set_ends_nothing_and_lengthens_nothing() {
+async fn a_clock_that_is_set_ends_nothing_and_lengthens_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (clock, upstream) = (WallClock::new(folder.path()), Upstream::start());
     let home = Home::new("[tokens]\nrefresh_grace = \"1s\"", Some(upstream.url));

@@ -77,7 +77,7 @@ async fn rt_04_in_the_grace_64_parallel_uses_have_one_successor_and_every_answer
 }
 
 #[tokio::test]
-async fn rt_02_rt_05_an_older_generation_ends_the_family() {
+async fn rt_05_an_older_generation_ends_the_family() {
     let (shared, application) = application(CALLBACK).await;
     let mut client = Client::new(&shared.home);
     let first = application.tokens(&shared.home).await;
@@ -124,7 +124,7 @@ async fn rt_02_a_lost_answer_is_given_again_until_it_is_used_also_after_a_restar
 }
 
 #[tokio::test]
-async fn rt_02_a_call_with_the_lost_answer_ends_the_family() {
+async fn a_call_with_the_lost_answer_ends_the_family() {
     let upstream = Upstream::start();
     let gateway = Home::new(SHORT_GRACE, Some(upstream.url)).start().await;
     let (application, first, lost) = lost_answer(&gateway.home).await;
@@ -139,7 +139,7 @@ async fn rt_02_a_call_with_the_lost_answer_ends_the_family() {
 }
 
 #[tokio::test]
-async fn rt_12_a_use_is_on_the_disk_within_a_second_and_so_is_the_lack_of_one() {
+async fn a_use_is_on_the_disk_within_a_second_and_so_is_the_lack_of_one() {
     let upstream = Upstream::start();
     let gateway = Home::new(SHORT_GRACE, Some(upstream.url)).start().await;
     let (application, first, lost) = lost_answer(&gateway.home).await;
@@ -156,7 +156,7 @@ async fn rt_12_a_use_is_on_the_disk_within_a_second_and_so_is_the_lack_of_one() 
 }
 
 #[tokio::test]
-async fn rt_12_a_kill_before_the_mark_is_written_leaves_a_doubt_and_the_family_stands() {
+async fn a_kill_before_the_mark_is_written_leaves_a_doubt_and_the_family_stands() {
     let mut gateway = Home::new(SHORT_GRACE, None).start().await;
     let application = Application::register(&gateway.home, CALLBACK).await;
     // The mark is written within half a second of the answer. A busy machine may be too slow to kill it before that.

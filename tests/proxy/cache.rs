@@ -36,7 +36,7 @@ async fn what_is_in_the_store_is_in_memory_after_the_start() {
 }
 
 #[tokio::test]
-async fn rt_02_the_first_use_of_a_token_is_noted_once_from_memory_or_from_the_store() {
+async fn the_first_use_of_a_token_is_noted_once_from_memory_or_from_the_store() {
     let world = World::new().await;
     let noted = || world.cache.take_uses(false, world.clock.now()).presented;
     let fresh =

@@ -25,7 +25,7 @@ fn is_within_its_grant(issued: &Issued) -> bool {
 
 proptest! {
     #[test]
-    fn cr_03_cr_05_cr_06_pk_06_a_code_is_redeemed_once_ends_its_grant_or_changes_nothing_but_a_count(
+    fn cr_03_pk_06_a_code_is_redeemed_once_ends_its_grant_or_changes_nothing_but_a_count(
         (used, failures, is_whole) in (any::<bool>(), 0..5_u8, any::<bool>()),
         (is_enabled, has_grant, is_own, is_proven) in any::<(bool, bool, bool, bool)>(),
         (is_redirect, redirect_uri) in sent("https://app.example/cb".to_owned(), "https://app.example/c".to_owned()),

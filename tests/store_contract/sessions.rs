@@ -12,7 +12,7 @@ use crate::world::*;
 crate::on_every_store! {
     a_session_lives_while_it_is_used,
     a_use_of_a_session_is_written_once_a_minute_and_one_of_none_never,
-    cn_05_a_new_session_replaces_the_old,
+    a_new_session_replaces_the_old,
     a_session_begins_only_by_the_password_that_the_account_has,
     an_interaction_is_found_until_it_ends,
     a_step_is_taken_once,
@@ -80,7 +80,7 @@ async fn a_use_of_a_session_is_written_once_a_minute_and_one_of_none_never(store
     assert_eq!(touched(short.hash, 210_000).await, None);
 }
 
-async fn cn_05_a_new_session_replaces_the_old(store: Arc<dyn Store>) {
+async fn a_new_session_replaces_the_old(store: Arc<dyn Store>) {
     settle(&store).await;
     let logged_in = || row(AuditEvent::LoginSucceeded, START);
     store.insert_session(session("old", "alice", START), None, Some(START), logged_in()).await.unwrap();

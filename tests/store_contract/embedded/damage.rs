@@ -12,7 +12,7 @@ use crate::wait;
 use crate::world::*;
 
 #[test]
-fn pk_09_an_edited_code_is_never_honoured() {
+fn an_edited_code_is_never_honoured() {
     for edit in [
         "challenge = NULL",
         "challenge_method = 'plain'",
