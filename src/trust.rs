@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn cf_07_named_roots_that_are_no_plain_files_are_left_out_at_once_and_named() {
+    fn named_roots_that_are_no_plain_files_are_left_out_at_once_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("folder")).unwrap();

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn hd_04_every_spelling_of_a_refused_name_is_refused() {
+    fn every_spelling_of_a_refused_name_is_refused() {
         for words in [["x", "mcpgate", "user"], ["x", "forwarded", "for"], ["mcp", "session", "id"]] {
             for mark in ["-", "_", ".", "", "--", "~"] {
                 let text = words.join(mark);

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn cf_09_guessable_and_malformed_keys_are_refused_without_being_shown() {
+    fn guessable_and_malformed_keys_are_refused_without_being_shown() {
         let zero = format!("1 {}", "0".repeat(64));
         for (text, wished) in
             [(zero.as_str(), "not random"), ("1 abcdef", "64 hexadecimal"), ("300 ", "64 hexadecimal"), ("", "no key")]

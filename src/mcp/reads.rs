@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn up_13_only_requests_that_read_may_be_sent_twice() {
+    fn only_requests_that_read_may_be_sent_twice() {
         let request = |method: &str| reads(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#));
         assert!(["ping", "tools/list", "resources/read", "server/discover", "tasks/get"].into_iter().all(request));
         let others = ["tools/call", "initialize", "logging/setLevel", "tasks/cancel", "Ping", "tools/list2", "x/list"];

@@ -208,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lk_04_what_is_shown_is_one_short_line_of_printable_ascii(value in prop::collection::vec(proptest::char::any(), 0..600)) {
+        fn what_is_shown_is_one_short_line_of_printable_ascii(value in prop::collection::vec(proptest::char::any(), 0..600)) {
             let value: String = value.into_iter().collect();
             for name in ["redirect_uri", "scope", "state"] {
                 let shown = shown(name, &value);

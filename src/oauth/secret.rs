@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn rt_18_tv_13_no_kind_passes_for_another() {
+    fn rt_18_no_kind_passes_for_another() {
         let keys = keys(&[1]);
         let access = AccessToken::mint([9; 32], &keys);
         assert_eq!(AuthorizationCode::recognise(access.reveal().as_bytes(), &keys), None);

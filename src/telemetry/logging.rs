@@ -61,7 +61,7 @@ mod tests {
     use super::filter;
 
     #[test]
-    fn lk_01_a_stranger_cannot_write_into_the_log_through_a_library() {
+    fn a_stranger_cannot_write_into_the_log_through_a_library() {
         for (written, silent) in
             [("info", true), ("debug", true), ("trace,mcpgate=info", true), ("info,h2=warn", false)]
         {

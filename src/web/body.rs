@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ds_07_one_byte_more_is_refused_declared_or_not() {
+    async fn one_byte_more_is_refused_declared_or_not() {
         let declared = Body::from(Bytes::from_static(b"abcde"));
         assert_eq!(read_bounded(declared, 4, PACE).await, Err(BodyError::TooLarge));
         let hidden = Drip { stall: true, ..Drip::of(&["ab", "cde"]) };
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ds_02_a_stalled_body_is_given_up() {
+    async fn a_stalled_body_is_given_up() {
         for pace in [Pace { total: Duration::from_millis(1), ..PACE }, Pace { grace: Duration::from_millis(1), ..PACE }]
         {
             let body = Drip { stall: true, ..Drip::of(&["a"]) };

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn ds_02_after_the_grace_a_body_must_bring_a_kilobyte_a_second_and_earlier_bytes_do_not_pay_for_it() {
+    fn after_the_grace_a_body_must_bring_a_kilobyte_a_second_and_earlier_bytes_do_not_pay_for_it() {
         for (came, second) in [
             (&[][..], 5),
             (&[(0, 1)], 5),

@@ -227,7 +227,7 @@ async fn a_password_is_changed_by_its_own_form_and_the_present_password_only() {
 }
 
 #[tokio::test]
-async fn li_02_the_present_password_is_not_guessed_on_the_account_page() {
+async fn the_present_password_is_not_guessed_on_the_account_page() {
     let site = Site::start().await;
     let (mut browser, _) = at_account(&site).await;
     let mut answer = change(&mut browser, "wrong-saucer-41", NEW, &[]).await;

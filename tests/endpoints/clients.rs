@@ -119,7 +119,7 @@ async fn a_failing_store_is_told_as_such_and_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn rg_03_rg_15_what_cannot_be_read_leaves_a_row_that_says_why() {
+async fn rg_15_what_cannot_be_read_leaves_a_row_that_says_why() {
     let site = Site::start().await;
     let long = vec![b'x'; 70_000];
     let json = ("content-type", "application/json");
@@ -200,7 +200,7 @@ async fn a_public_client_gets_no_secret() {
 }
 
 #[tokio::test]
-async fn rg_02_registrations_of_one_address_are_counted() {
+async fn a_registration_beyond_the_limit_is_told_when_to_come_again() {
     let site = Site::with("[rates]\nregistrations_per_hour = 2\n").await;
     let asked = |name: &str| {
         format!(

@@ -76,7 +76,7 @@ async fn cn_10_cn_17_the_page_says_all_and_runs_nothing() {
 }
 
 #[tokio::test]
-async fn rg_05_a_name_cannot_turn_the_page_round_and_a_borrowed_one_is_warned_of() {
+async fn a_name_cannot_turn_the_page_round_and_a_borrowed_one_is_warned_of() {
     let site = Site::start().await;
     let body = serde_json::json!({
         "client_name": "C\u{6c}aud\u{435} \u{5e9}\u{5dc}\u{5d5}\u{5dd}", "redirect_uris": [REDIRECT],

@@ -14,7 +14,7 @@ async fn at_login(site: &Site) -> (Browser<'_>, Page) {
 }
 
 #[tokio::test]
-async fn li_04_unknown_name_and_wrong_password_look_the_same() {
+async fn the_answer_to_a_failed_login_is_the_same_whoever_was_named() {
     let site = Site::start().await;
     site.add_account("eve").await;
     let (mut browser, login) = at_login(&site).await;

@@ -8,7 +8,7 @@ use super::browser::{Browser, Page, cookie};
 use super::site::{PASSWORD, Site, only};
 
 #[tokio::test]
-async fn li_08_a_link_works_once_and_not_for_ever() {
+async fn the_page_of_a_link_that_was_used_or_has_ended_says_no_more() {
     let site = Site::start().await;
     let link = site.invite("grace").await;
     let mut browser = Browser::new(&site);
@@ -39,7 +39,7 @@ async fn an_invented_link_is_a_dead_one() {
 }
 
 #[tokio::test]
-async fn li_07_a_bad_password_is_refused_with_its_reason_and_costs_nothing() {
+async fn a_bad_password_is_refused_with_its_reason_and_costs_nothing() {
     let site = Site::start().await;
     let link = site.invite("grace").await;
     let mut browser = Browser::new(&site);

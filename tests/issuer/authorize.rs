@@ -1,10 +1,10 @@
 //! AZ and PK: authorization requests, as they come and as they are refused.
 
-use mcpgate::issuer::{AuthorizeRejection, Handles, Identity, Step, View};
+use mcpgate::issuer::{AuthorizeRejection, Handles, Step, View};
 use mcpgate::oauth::{ClientId, ErrorCode, Form, Lifetime, ResourceIndicator, TenantId};
 use mcpgate::store::{AuditEvent, Update};
 
-use super::config::{FOREIGN, ISSUER, NOTES, SALES};
+use super::config::{FOREIGN, NOTES, SALES};
 use super::driver::*;
 
 #[tokio::test]

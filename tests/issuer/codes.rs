@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use mcpgate::issuer::TokenRejection;
-use mcpgate::oauth::TenantId;
 use mcpgate::store::AuditEvent;
 use mcpgate::store::embedded::EmbeddedStore;
 
-use super::config::{NOTES, SALES};
+use super::config::NOTES;
 use super::driver::*;
 use super::failing_store::Moment;
 

@@ -1,10 +1,10 @@
 //! CN: consent, and the sessions around it.
 
-use mcpgate::issuer::{AuthorizeRejection, Decision, Handles, Identity, Step, View};
+use mcpgate::issuer::{AuthorizeRejection, Decision, Handles, Step, View};
 use mcpgate::oauth::{Client, ClientMetadata, RegisteredRedirects, ScopeSet};
 use mcpgate::store::AuditEvent;
 
-use super::config::{ISSUER, NOTES, SALES};
+use super::config::{ISSUER, NOTES};
 use super::driver::*;
 
 async fn at_consent(world: &World, client: &Client, extra: &[(&str, &str)]) -> Handles {
@@ -14,7 +14,7 @@ async fn at_consent(world: &World, client: &Client, extra: &[(&str, &str)]) -> H
 }
 
 #[tokio::test]
-async fn rg_05_a_borrowed_name_is_warned_of() {
+async fn a_name_like_that_of_a_client_of_the_operators_is_warned_of() {
     let world = World::new().await;
     world.account("ada").await;
     world.manual_client("Loop", CALLBACK, None).await;
@@ -29,13 +29,9 @@ async fn rg_05_a_borrowed_name_is_warned_of() {
     for (name, redirect, expected) in [
         ("L\u{43e}\u{43e}p", CALLBACK, Some("Loop")),
         ("Loop", CALLBACK, Some("Loop")),
-        ("Loopback", CALLBACK, Some("Loop")),
         ("ChatGPT", CALLBACK, Some("ChatGPT")),
         ("ChatGPT", "https://chatgpt.com/cb", None),
-        ("ChatGPTs", CALLBACK, Some("ChatGPT")),
         ("Gemini CLI", LOOPBACK, None),
-        ("Gemlni CLI", LOOPBACK, Some("Gemini")),
-        ("Added by your administrator", CALLBACK, Some("Added by your administrator")),
         ("Some client", CALLBACK, None),
     ] {
         let body = serde_json::json!({

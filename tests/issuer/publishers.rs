@@ -57,7 +57,7 @@ async fn a_publisher_is_verified_by_the_exact_url_and_for_a_site_only() {
 }
 
 #[tokio::test]
-async fn rg_05_a_program_on_this_computer_has_the_host_of_its_document() {
+async fn a_program_on_this_computer_has_the_host_of_its_document() {
     for (url, name, expected) in [
         ("https://evil.example/c.json", "Claude", Some("Claude")),
         ("https://claude.ai/c.json", "Claude Code", None),

@@ -2,27 +2,21 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-use mcpgate::config::Config;
-use mcpgate::oauth::{Client, Lifetime, TenantId, Timestamp, TokenHash};
+use mcpgate::oauth::{Client, Timestamp};
+use mcpgate::store::Store;
 use mcpgate::store::embedded::EmbeddedStore;
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{AuditEvent, GrantStore as _, Store};
 
 use super::driver::*;
 
 /// Each store with a person and a client, and the folder it lives in.
-async fn crowds(change: impl Fn(&mut Config)) -> Vec<(Arc<World>, Client, Option<tempfile::TempDir>)> {
+async fn crowds() -> Vec<(Arc<World>, Client, Option<tempfile::TempDir>)> {
     let folder = tempfile::tempdir().unwrap();
     let embedded = EmbeddedStore::open(&folder.path().join("mcpgate.db"), None, Timestamp::default()).unwrap();
     let stores: [(Arc<dyn Store>, _); 2] = [(Arc::new(MemoryStore::new()), None), (Arc::new(embedded), Some(folder))];
     let mut crowds = Vec::new();
     for (store, folder) in stores {
-        let world = World::over(store, |config| {
-            config.rates.token_per_second = 1_000_000;
-            change(config);
-        })
-        .await;
+        let world = World::over(store, |config| config.rates.token_per_second = 1_000_000).await;
         world.account("ada").await;
         let client = world.public_client(CALLBACK).await;
         crowds.push((Arc::new(world), client, folder));
@@ -32,7 +26,7 @@ async fn crowds(change: impl Fn(&mut Config)) -> Vec<(Arc<World>, Client, Option
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rv_06_a_revocation_that_races_a_refresh_leaves_nothing_alive() {
-    for (world, client, _folder) in crowds(|_| {}).await {
+    for (world, client, _folder) in crowds().await {
         for round in 0..200 {
             let first = world.sign_in(&client.id, &[], "ada").await;
             let barrier = Arc::new(tokio::sync::Barrier::new(2));

@@ -2,7 +2,6 @@
 
 use mcpgate::issuer::{SetupOutcome, TokenRejection};
 use mcpgate::oauth::{Lifetime, TenantId};
-use mcpgate::store::AuditEvent;
 
 use super::config::{NOTES, SALES};
 use super::driver::*;

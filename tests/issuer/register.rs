@@ -63,7 +63,7 @@ async fn rg_02_a_full_gateway_says_so() {
 }
 
 #[tokio::test]
-async fn rg_07_rg_09_scopes_are_trimmed_and_the_id_is_ours() {
+async fn rg_09_the_id_is_ours_and_scopes_are_those_that_exist() {
     let world = World::new().await;
     let wishes = [("client_id", "https://mine.example/x".into()), ("scope", "sales:read admin foreign:read *".into())];
     let Client { id, origin, metadata, .. } =
@@ -89,7 +89,7 @@ async fn rg_refused_metadata_is_recorded_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn rg_04_what_was_left_out_of_a_registration_is_recorded() {
+async fn what_was_left_out_of_a_registration_is_recorded() {
     let world = World::new().await;
     let mixed = serde_json::json!(["https://client.example/*", CALLBACK, "javascript:alert(1)"]);
     let extra = [("redirect_uris", mixed), ("logo_uri", "http://plain.example/logo".into())];

@@ -66,7 +66,7 @@ async fn rv_03_rv_04_unknown_tokens_and_wrong_hints_are_fine() {
 }
 
 #[tokio::test]
-async fn rv_05_a_store_that_fails_is_never_a_success() {
+async fn a_store_that_fails_is_never_a_success() {
     let (world, client, tokens) = signed_in().await;
     for token in [&tokens.access, &tokens.refresh] {
         for place in 0..3 {

@@ -80,7 +80,7 @@ async fn tv_03_a_malformed_header_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn tv_03_an_empty_bearer_starts_the_login() {
+async fn an_empty_bearer_starts_the_login() {
     let shared = shared::gateway().await;
     for value in ["Bearer", "Bearer ", "bearer  "] {
         expect::challenged(&ask(shared, &[value], "an-empty-bearer").await, &shared.home.origin(), "/mcp", None);
@@ -160,7 +160,7 @@ async fn tv_09_a_revocation_holds_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn tv_09_a_revocation_by_the_operator_holds_within_a_second() {
+async fn a_revocation_by_the_operator_holds_within_a_second() {
     let (shared, application) = application(CALLBACK).await;
     let tokens = application.tokens(&shared.home).await;
     let mut client = Client::new(&shared.home);
@@ -197,7 +197,7 @@ async fn tv_14_a_disabled_user_is_out() {
 }
 
 #[tokio::test]
-async fn tv_14_a_deleted_user_is_out() {
+async fn a_deleted_user_is_out() {
     let (shared, application) = application(CALLBACK).await;
     let name = crate::login::new_user(&shared.home, "tv-14-deleted");
     let tokens = crate::refresh::tokens_of(&shared.home, &application, &name).await;

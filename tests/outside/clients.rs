@@ -144,7 +144,7 @@ async fn rg_01_md_11_registration_that_is_off_asks_for_a_token_and_is_not_announ
 }
 
 #[tokio::test]
-async fn rg_02_programs_on_this_computer_register_as_often_as_they_like() {
+async fn programs_on_this_computer_register_as_often_as_they_like() {
     let home = Home::new("", None);
     let text = std::fs::read_to_string(home.config()).expect("the configuration");
     std::fs::write(home.config(), text.replace("registrations_per_hour = 100000", "registrations_per_hour = 10"))

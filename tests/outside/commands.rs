@@ -45,7 +45,7 @@ fn exchange(path: &Path, line: &str) -> String {
 }
 
 #[tokio::test]
-async fn au_03_st_01_commands_take_access_away_on_a_full_disk_and_exit_75_until_it_is_stored() {
+async fn au_03_commands_take_access_away_on_a_full_disk_and_exit_75_until_it_is_stored() {
     let gateway = Home::new("", Some(Upstream::start().url)).start().await;
     let home = &gateway.home;
     let (first, second) = (Application::register(home, CALLBACK).await, Application::register(home, CALLBACK).await);
@@ -88,7 +88,7 @@ async fn au_03_st_01_commands_take_access_away_on_a_full_disk_and_exit_75_until_
 }
 
 #[tokio::test]
-async fn st_01_nothing_is_written_beside_a_server_that_holds_what_is_not_stored() {
+async fn nothing_is_written_beside_a_server_that_holds_what_is_not_stored() {
     let gateway = Home::new("", Some(Upstream::start().url)).start().await;
     let home = &gateway.home;
     let tokens = Application::register(home, CALLBACK).await.tokens(home).await;

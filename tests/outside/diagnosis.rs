@@ -75,7 +75,7 @@ async fn refusals_of_one_outcome_are_told_apart_in_the_access_line() {
 }
 
 #[tokio::test]
-async fn md_01_the_host_that_came_is_told_and_a_trusted_proxy_may_forward_it() {
+async fn the_host_that_came_is_told_and_a_trusted_proxy_may_forward_it() {
     for (trusted, listen) in [
         (true, "[listen]\ntls = \"off\"\ntrusted_proxies = [\"127.0.0.1\"]\n"),
         (false, "[listen]\ntls = \"off\"\ntrusted_proxies = [\"192.0.2.1\"]\n"),

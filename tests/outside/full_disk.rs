@@ -117,7 +117,7 @@ async fn st_01_on_a_full_disk_access_is_ended_and_strangers_add_nothing() {
 }
 
 #[tokio::test]
-async fn st_01_where_no_file_may_grow_access_is_ended_in_the_room_that_the_log_has() {
+async fn where_no_file_may_grow_access_is_ended_in_the_room_that_the_log_has() {
     let gateway = Home::new("", Some(Upstream::start().url)).start().await;
     let home = &gateway.home;
     let application = Application::register(home, CALLBACK).await;
@@ -190,7 +190,7 @@ async fn rv_05_a_revocation_that_the_disk_does_not_take_is_in_force_and_answered
 }
 
 #[tokio::test]
-async fn rv_05_a_code_or_refresh_token_that_is_used_again_on_a_full_disk_ends_its_grant() {
+async fn a_code_or_refresh_token_that_is_used_again_on_a_full_disk_ends_its_grant() {
     let gateway = Home::new("", Some(Upstream::start().url)).start().await;
     let home = &gateway.home;
     let application = Application::register(home, CALLBACK).await;
@@ -224,7 +224,7 @@ async fn rv_05_a_code_or_refresh_token_that_is_used_again_on_a_full_disk_ends_it
 }
 
 #[tokio::test]
-async fn st_01_a_person_who_signs_out_on_a_full_disk_is_told_that_it_is_not_saved() {
+async fn a_person_who_signs_out_on_a_full_disk_is_told_that_it_is_not_saved() {
     let gateway = Home::new("", Some(Upstream::start().url)).start().await;
     let home = &gateway.home;
     let application = Application::register(home, CALLBACK).await;

@@ -231,7 +231,7 @@ async fn h2_05_floods_of_control_frames_end_their_connection_and_harm_nobody_els
 }
 
 #[tokio::test]
-async fn h2_05_who_floods_is_told_to_go_away() {
+async fn who_floods_is_told_to_go_away() {
     let shared = shared::gateway().await;
     let mut peer = Peer::connect(&shared.home, &[]).await;
     assert!(peer.send(&frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]).repeat(1001)).await);
@@ -511,7 +511,7 @@ async fn md_07_host_and_authority_must_agree() {
 }
 
 #[tokio::test]
-async fn h2_09_a_hundred_large_answers_that_nobody_takes_cost_little_memory() {
+async fn a_hundred_large_answers_that_nobody_takes_cost_little_memory() {
     let (upstream, mut open) = crate::streams::fountain().await;
     let gateway = Home::new("[timeouts]\nwrite_stall = \"5s\"\n", Some(upstream)).start().await;
     let issued = gateway.home.command(&["token", "issue", "--user", "admin", "--upstream", "mcp"]);
@@ -535,7 +535,7 @@ async fn h2_09_a_hundred_large_answers_that_nobody_takes_cost_little_memory() {
 }
 
 #[tokio::test]
-async fn hs_09_a_client_that_holds_its_body_back_is_told_to_go_on() {
+async fn a_client_that_holds_its_body_back_is_told_to_go_on() {
     let shared = shared::gateway().await;
     let issued = shared.home.command(&["token", "issue", "--user", "admin", "--upstream", "files"]);
     let authorization = format!("Bearer {}", issued["access_token"].as_str().unwrap());

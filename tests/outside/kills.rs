@@ -290,7 +290,7 @@ async fn survive(upstream: String, kills: u64, seed: u64, tally: Arc<Tally>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn st_02_cr_12_kills_lose_nothing_and_bring_nothing_back() {
+async fn st_02_kills_lose_nothing_and_bring_nothing_back() {
     let wished = std::env::var_os("MCPGATE_KILLS").and_then(|text| text.to_str()?.parse().ok());
     let kills: u64 = wished.unwrap_or(40);
     let instances = u64::try_from(INSTANCES).expect("a number");

@@ -473,7 +473,7 @@ async fn hd_08_the_proxy_header_is_believed_of_its_proxy_and_of_nobody_else() {
 }
 
 #[tokio::test]
-async fn tv_14_an_upstream_that_a_reload_removes_ends_its_open_streams() {
+async fn an_upstream_that_a_reload_removes_ends_its_open_streams() {
     let (to_go, to_stay) = (slow_upstream().await, slow_upstream().await);
     let table =
         |name: &str, url: &str| format!("[[upstream]]\nname = \"{name}\"\npath = \"/{name}\"\nurl = \"{url}\"\n");

@@ -64,7 +64,7 @@ async fn cf_07_a_reload_refuses_what_is_no_plain_file_at_once_and_a_signal_to_en
 }
 
 #[tokio::test]
-async fn cf_07_roots_that_are_no_plain_file_hold_up_neither_the_start_nor_a_reload() {
+async fn roots_that_are_no_plain_file_hold_up_neither_the_start_nor_a_reload() {
     let home = Home::new("", None);
     let roots = home.config().with_file_name("roots");
     pipe(&roots);
@@ -276,7 +276,7 @@ pub(crate) fn limit_files(gateway: &Gateway, bytes: Option<u64>) {
 }
 
 #[tokio::test]
-async fn st_01_a_limit_on_the_size_of_files_is_a_full_disk_and_no_death() {
+async fn a_limit_on_the_size_of_files_is_a_full_disk_and_no_death() {
     let upstream = Upstream::start();
     let mut gateway = Home::new("", Some(upstream.url.clone())).start().await;
     let home = &gateway.home;

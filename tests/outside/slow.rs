@@ -54,7 +54,7 @@ async fn ds_01_a_head_has_a_time_in_all_and_not_for_each_byte() {
 }
 
 #[tokio::test]
-async fn ds_01_a_connection_that_never_asks_is_closed() {
+async fn a_connection_that_never_asks_is_closed() {
     let gateway = start("[timeouts]\nrequest_head = \"1s\"\ntls_handshake = \"1s\"\n").await;
     let mut silent = Client::new(&gateway.home).raw().await.unwrap();
     let mut before_tls = TcpStream::connect(gateway.home.public).await.unwrap();
@@ -96,7 +96,7 @@ async fn ask(stream: &mut TlsStream<TcpStream>, home: &Home) -> std::io::Result<
 }
 
 #[tokio::test]
-async fn ds_05_idle_connections_are_closed() {
+async fn idle_connections_are_closed() {
     let gateway = start("[timeouts]\nkeep_alive = \"1s\"\n").await;
     let mut stream = Client::new(&gateway.home).raw().await.unwrap();
     ask(&mut stream, &gateway.home).await.unwrap();
@@ -127,7 +127,7 @@ async fn ds_05_the_longest_idle_connections_make_room_for_new_ones() {
 }
 
 #[tokio::test]
-async fn ds_05_a_refused_connection_is_told_once_with_the_limit_and_its_address() {
+async fn a_refused_connection_is_told_once_with_the_limit_and_its_address() {
     let gateway = start("[limits]\nconnections_per_address = 2\n").await;
     let mut busy = Vec::new();
     for _ in 0..2 {
@@ -157,7 +157,7 @@ async fn ds_05_a_refused_connection_is_told_once_with_the_limit_and_its_address(
 }
 
 #[tokio::test]
-async fn ds_05_handshakes_and_heads_that_do_not_come_make_room_too() {
+async fn handshakes_and_heads_that_do_not_come_make_room_too() {
     let gateway = start("[limits]\nconnections = 40\nconnections_per_address = 20\n").await;
     let mut silent = Vec::new();
     let mut slow = Vec::new();

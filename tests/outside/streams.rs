@@ -43,7 +43,7 @@ pub(crate) async fn fountain() -> (String, watch::Receiver<usize>) {
 }
 
 #[tokio::test]
-async fn ss_01_ds_04_readers_that_stop_cost_little_memory_and_are_closed() {
+async fn ss_01_readers_that_stop_cost_little_memory_and_are_closed() {
     let (upstream, mut open) = fountain().await;
     let config = "[timeouts]\nwrite_stall = \"5s\"\n";
     let gateway = Home::new(config, Some(upstream)).start().await;

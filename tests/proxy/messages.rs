@@ -110,7 +110,7 @@ async fn routing_headers_that_agree_with_the_body_are_passed_on() {
 }
 
 #[tokio::test]
-async fn mc_05_mc_06_what_could_be_read_in_two_ways_is_refused_in_every_revision() {
+async fn what_could_be_read_in_two_ways_is_refused_in_every_revision() {
     let world = World::new().await;
     let token = world.token(MCP).text;
     let cases: [(&[u8], i32); 8] = [
@@ -204,7 +204,7 @@ async fn mc_12_a_body_that_does_not_begin_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn mc_13_ds_08_only_plain_json_is_taken() {
+async fn mc_13_only_plain_json_is_taken() {
     let world = World::new().await;
     let token = world.token(MCP).text;
     let with =
@@ -294,7 +294,7 @@ fn large(size: usize) -> String {
 }
 
 #[tokio::test]
-async fn ss_01_large_bodies_that_wait_for_their_upstream_keep_others_from_being_read() {
+async fn large_bodies_that_wait_for_their_upstream_keep_others_from_being_read() {
     let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.max_connections = 8)).await;
     let token = |n: usize| world.token_of(MCP, &format!("user-{n}"), "mcp_client_test");
     let mut clients = Vec::new();

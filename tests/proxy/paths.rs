@@ -158,7 +158,7 @@ async fn hs_01_both_lengths_reach_the_upstream_as_one_of_ours() {
 }
 
 #[tokio::test]
-async fn hs_09_who_waits_for_100_is_told_to_continue() {
+async fn who_waits_for_100_is_told_to_continue() {
     let world = World::new().await;
     let token = world.token(MCP).text;
     let mut client = world.connect().await;

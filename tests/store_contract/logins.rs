@@ -10,9 +10,9 @@ use crate::world::*;
 
 crate::on_every_store! {
     failures_are_counted_until_a_success_or_a_new_password,
-    li_04_failures_of_a_name_that_nobody_has_are_counted_as_long,
-    li_02_the_last_places_of_an_account_are_remembered,
-    li_04_one_read_tells_what_an_attempt_is_judged_by,
+    failures_of_a_name_that_nobody_has_are_counted_as_long,
+    the_last_places_of_an_account_are_remembered,
+    one_read_tells_what_an_attempt_is_judged_by,
 }
 
 fn host(n: u8) -> LoginPlace {
@@ -55,7 +55,7 @@ async fn failures_are_counted_until_a_success_or_a_new_password(store: Arc<dyn S
     assert_eq!(fail(&store, "alice", true, START).await, 1);
 }
 
-async fn li_04_failures_of_a_name_that_nobody_has_are_counted_as_long(store: Arc<dyn Store>) {
+async fn failures_of_a_name_that_nobody_has_are_counted_as_long(store: Arc<dyn Store>) {
     settle(&store).await;
     // The client that nobody used goes, so that the sweeps below are about names alone.
     store.sweep(START.plus(DAY), DAY).await.unwrap();
@@ -82,7 +82,7 @@ async fn li_04_failures_of_a_name_that_nobody_has_are_counted_as_long(store: Arc
     assert_eq!(store.sweep(hour(129), DAY).await.unwrap(), 2);
 }
 
-async fn li_02_the_last_places_of_an_account_are_remembered(store: Arc<dyn Store>) {
+async fn the_last_places_of_an_account_are_remembered(store: Arc<dyn Store>) {
     settle(&store).await;
     let alice = subject("alice");
     let other = TenantId::parse("other").unwrap();
@@ -104,7 +104,7 @@ async fn li_02_the_last_places_of_an_account_are_remembered(store: Arc<dyn Store
     assert_eq!((last(&store, network(24)).await, last(&store, host(24)).await), (None, Some(newest)), "a host stays");
 }
 
-async fn li_04_one_read_tells_what_an_attempt_is_judged_by(store: Arc<dyn Store>) {
+async fn one_read_tells_what_an_attempt_is_judged_by(store: Arc<dyn Store>) {
     settle(&store).await;
     store.record_login_success(sign_in("alice", [host(1), network(1)], START), subject("alice")).await.unwrap();
     fail(&store, "alice", true, START).await;

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn h2_05_an_upstream_that_sends_frames_for_nothing_loses_its_connection() {
+    fn an_upstream_that_sends_frames_for_nothing_loses_its_connection() {
         let mut observed = Observed::new(());
         let ping = frame(6, 0, 0, &[0; 8]);
         assert!((0..1000).all(|_| observed.hear(&ping).is_ok()) && observed.hear(&ping).is_err());

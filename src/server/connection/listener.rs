@@ -117,7 +117,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     #[tokio::test]
-    async fn ss_05_a_client_that_vanished_is_given_up_in_a_minute_or_when_it_may_be_slow_for_no_longer() {
+    async fn a_client_that_vanished_is_given_up_in_a_minute_or_when_it_may_be_slow_for_no_longer() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();

@@ -21,7 +21,7 @@ const HOSTS: u8 = 2;
 const EACH: usize = 25;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ds_05_silent_connections_from_many_sites_keep_nobody_out() {
+async fn silent_connections_from_many_sites_keep_nobody_out() {
     let config = format!("[limits]\nconnections = {CONNECTIONS}\nconnections_per_address = 40\n");
     let gateway = Arc::new(Home::new(&config, Some(Upstream::start().url)).start().await);
     let application = Application::register(&gateway.home, CALLBACK).await;

@@ -36,7 +36,7 @@ async fn sign_in(home: &Home, application: &Application, from: [u8; 4], name: &s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn li_03_strangers_from_many_networks_keep_nobody_out_who_gives_the_right_password() {
+async fn strangers_from_many_networks_keep_nobody_out_who_gives_the_right_password() {
     let gateway = Arc::new(Gateway::start().await);
     let newcomer = new_user(&gateway.home, "newcomer");
     let application = Arc::new(Application::register(&gateway.home, CALLBACK).await);

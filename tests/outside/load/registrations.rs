@@ -50,7 +50,7 @@ async fn cost(gateway: &Gateway) -> Duration {
 }
 
 #[tokio::test]
-async fn rg_02_a_registration_costs_as_much_beside_thousands_of_clients_as_alone() {
+async fn a_registration_costs_as_much_beside_thousands_of_clients_as_alone() {
     let gateway = Gateway::start().await;
     fill(&gateway, 100).await;
     let alone = cost(&gateway).await;
@@ -131,7 +131,7 @@ async fn rg_02_a_flood_of_registrations_leaves_others_their_share() {
 }
 
 #[tokio::test]
-async fn ds_02_the_budget_of_an_address_is_asked_before_a_body_is_read() {
+async fn the_budget_of_an_address_is_asked_before_a_body_is_read() {
     // Ten requests of a client in a burst, and five more a second; eighteen forms, and six more a second.
     const AT_ONCE: usize = 40;
     const REFUSED: usize = 5;
