@@ -72,7 +72,10 @@
 //!
 //! # Where a test goes
 //!
-//! A case stands in the layer that owns its rule, and at most once more outside.
+//! A case of `docs/threat-model.md` stands in the layer that owns its rule (the unit tests of the module, and the tests
+//! named here), and in at most one test outside (the last two lines). Their names begin with the id of the case, and
+//! `tests/threat_model.rs` holds them to this. A test that shows something of its own beside it (an audit row, the words
+//! of a page) is named for that, without the id.
 //! - A rule of OAuth or MCP: beside it, or `tests/oauth`.
 //! - Order of steps, limits of the authorization server, audit rows: `tests/issuer`; what operators do:
 //!   `tests/administration.rs`.

@@ -103,9 +103,16 @@ fn ids_of_title(title: &str) -> Vec<String> {
         .collect()
 }
 
-/// Id, and the tests that carry it with their files.
-fn tests() -> BTreeMap<String, BTreeSet<String>> {
-    let mut tests: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+/// A test as the table shows it, and its file.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Test {
+    name: String,
+    file: String,
+}
+
+/// Id, and the tests that carry it.
+fn tests() -> BTreeMap<String, BTreeSet<Test>> {
+    let mut tests: BTreeMap<String, BTreeSet<Test>> = BTreeMap::new();
     for path in sources() {
         let text = std::fs::read_to_string(&path).expect("a source file can be read");
         let short = path.strip_prefix(root()).expect("below the manifest").display().to_string();
@@ -120,7 +127,7 @@ fn tests() -> BTreeMap<String, BTreeSet<String>> {
                 continue;
             };
             for id in ids {
-                tests.entry(id).or_default().insert(format!("{name} ({short})"));
+                tests.entry(id).or_default().insert(Test { name: name.clone(), file: short.clone() });
             }
         }
     }
@@ -143,14 +150,14 @@ fn reasons(document: &str, prefix: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn table(tests: &BTreeMap<String, BTreeSet<String>>) -> String {
+fn table(tests: &BTreeMap<String, BTreeSet<Test>>) -> String {
     let mut table = String::new();
     for (group, about, numbers) in CATALOGUE {
         write!(table, "\n### {group}: {about}\n\n| case | tests |\n| --- | --- |\n").expect("a string takes all");
         for number in *numbers {
             let id = format!("{group}-{number:02}");
             if let Some(names) = tests.get(&id) {
-                let names: Vec<_> = names.iter().map(String::as_str).collect();
+                let names: Vec<_> = names.iter().map(|test| format!("{} ({})", test.name, test.file)).collect();
                 writeln!(table, "| {id} | {} |", names.join("<br>")).expect("a string takes all");
             }
         }
@@ -183,6 +190,36 @@ fn every_case_has_a_test_or_a_reason() {
     assert!(bare.is_empty(), "explained in part although no test carries the id: {bare:?}");
     let invented: Vec<_> = reasons.union(&parts).filter(|id| !cases.contains(*id)).collect();
     assert!(invented.is_empty(), "not in the catalogue: {invented:?}");
+}
+
+/// The layer that a file's tests belong to: the module of the program, with its folder below `tests`. None for tests of
+/// the whole program from outside.
+fn layer(file: &str) -> Option<&str> {
+    let (top, rest) = file.split_once('/')?;
+    let part = rest.split(['/', '.']).next()?;
+    match (top, part) {
+        ("tests", "outside" | "cli" | "clients") => None,
+        (_, "oauth" | "mcp" | "properties") => Some("rules"),
+        (_, "administration") => Some("issuer"),
+        (_, "store_contract") => Some("store"),
+        (_, "configuration") => Some("config"),
+        (_, "token_cache") => Some("proxy"),
+        _ => Some(part),
+    }
+}
+
+/// Where a test goes: see the map in `src/lib.rs`.
+#[test]
+fn a_case_has_one_layer_and_at_most_one_test_outside() {
+    for (id, tests) in tests() {
+        let layers: BTreeSet<_> = tests.iter().filter_map(|test| layer(&test.file)).collect();
+        let outside: Vec<_> = tests.iter().filter(|test| layer(&test.file).is_none()).map(|test| &test.name).collect();
+        assert!(
+            layers.len() <= 1 && outside.len() <= 1,
+            "{id} is said in {layers:?} and outside in {outside:?}: delete what says the same again, and name what \
+             shows something of its own for that, without the id"
+        );
+    }
 }
 
 /// The ids that a line's comment names: a group of ours, a hyphen, two digits.

@@ -71,6 +71,8 @@ fn li_07_guessable_passwords_are_refused() {
         ("short", "at least 12 characters"),
         ("Password1234", "too easy to guess"),
         ("manchesterunited", "too easy to guess"),
+        ("mcpgate-mcpgate", "too easy to guess"),
+        ("qwertyuiopas", "too easy to guess"),
     ] {
         let output = with_input(&mut data.command(&["user", "set-password", "ada"]), password);
         assert_eq!(output.status.code(), Some(1));

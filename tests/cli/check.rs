@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{golden_file, mcpgate, run, text};
 
 #[test]
-fn cf_01_check_reports_every_problem_and_exits_78() {
+fn check_reports_every_problem_and_exits_78() {
     let file = golden_file("many-problems.toml");
     let check = |more: &[&str]| run(&[&["check", "--config", file.to_str().unwrap()], more].concat());
     let (people, programs) = (check(&[]), check(&["--json"]));
@@ -20,7 +20,7 @@ fn cf_01_check_reports_every_problem_and_exits_78() {
 }
 
 #[test]
-fn cf_01_serve_refuses_a_bad_file_with_78() {
+fn serve_refuses_a_bad_file_with_78() {
     let output = run(&["serve", "--config", golden_file("many-problems.toml").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(78));
     assert!(text(&output.stderr).contains("many-problems.toml:1: public_ulr: this key is unknown"));
@@ -39,7 +39,7 @@ fn cf_05_check_warns_of_what_is_dangerous() {
 }
 
 #[test]
-fn tl_07_check_reads_the_certificate_as_a_start_does() {
+fn check_reads_the_certificate_as_a_start_does() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
         let file = dir.path().join(name);

@@ -80,7 +80,7 @@ fn bad_clients_are_refused_by_the_rules_of_registration() {
 }
 
 #[test]
-fn ca_15_a_secret_is_shown_once_and_rotated() {
+fn a_secret_is_shown_once_and_rotated() {
     let data = Data::new();
     let added = data.add_client(&["--confidential", "--auth-method", "client_secret_post"]);
     assert_eq!(added["token_endpoint_auth_method"], "client_secret_post");

@@ -214,7 +214,7 @@ fn the_store_is_backed_up_and_checked() {
 }
 
 #[test]
-fn rt_16_a_backup_is_restored_only_while_no_server_runs_and_ends_all_sessions() {
+fn a_backup_is_restored_only_while_no_server_runs_and_ends_all_sessions() {
     let data = Data::new();
     data.json(&["token", "issue", "--user", "ada", "--upstream", "mcp"]);
     let sessions = || data.json(&["session", "list"]).as_array().unwrap().len();

@@ -39,7 +39,7 @@ fn a_ca_that_is_not_there_cannot_be_trusted() {
 }
 
 #[test]
-fn li_11_up_makes_everything_once_and_is_remembered() {
+fn up_makes_everything_once_and_is_remembered() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let password = dir.path().join("password");

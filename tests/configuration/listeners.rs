@@ -143,7 +143,7 @@ fn cf_05_plain_http_is_for_up_on_loopback_alone() {
 }
 
 #[test]
-fn ci_19_the_egress_proxy_is_a_plain_origin_and_warned_of() {
+fn the_egress_proxy_is_a_plain_origin_and_warned_of() {
     let proxy = |url: &str| format!("{GOOD}[outbound]\nproxy = \"{url}\"\n");
     let config = load(&proxy("http://proxy.internal:3128"), &Overrides::default());
     assert_eq!(config.outbound.proxy.as_ref().and_then(url::Url::port), Some(3128));

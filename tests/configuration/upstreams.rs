@@ -74,7 +74,7 @@ fn headers_are_valid_and_leave_the_connection_alone() {
 }
 
 #[test]
-fn hd_06_no_header_that_must_not_arrive_can_be_passed() {
+fn no_header_that_must_not_arrive_can_be_passed() {
     for name in never_forwarded::NEVER_FORWARDED {
         for name in [name.to_owned(), name.replace('-', "."), name.replace('-', "").to_lowercase()] {
             let problem = only_problem(&format!("pass_headers = [\"X-Region\", {name:?}]\n"));
@@ -113,7 +113,7 @@ fn passed_headers_are_named_plainly_once_and_not_set_by_the_gateway() {
 }
 
 #[test]
-fn hd_06_no_name_by_which_programs_know_a_caller_or_a_credential_can_be_passed() {
+fn no_name_by_which_programs_know_a_caller_or_a_credential_can_be_passed() {
     let (credential, caller, target) = ("name of a credential", "who is calling", "another path, host or method");
     for (wished, names) in [
         (credential, "X-Functions-Key Ocp-Apim-Subscription-Key X-Gateway-Key X-Session-Id X-Sid Signature"),

@@ -18,7 +18,7 @@ use mcpgate::issuer::{Administration, Caller, Issuer, NewClient, Services};
 use mcpgate::oauth::{AccountId, AuthMethod, GrantType, SessionSecret, Subject, TenantId, Timestamp, TokenKeys};
 use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, ClientStore, SetupLink};
+use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, SetupLink};
 use mcpgate::telemetry::Metrics;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -264,12 +264,6 @@ impl Site {
         let link = SetupLink { hash: secret.hash(), subject, ..records::setup_link(name, name, now) };
         self.store.insert_setup_link(link, self.row(AuditEvent::AccountAdded)).await.unwrap();
         secret.reveal().to_owned()
-    }
-
-    pub(crate) async fn disable_client(&self, id: &str) {
-        let id = mcpgate::oauth::ClientId::parse(id).unwrap();
-        let row = self.row(AuditEvent::ClientDisabled);
-        self.store.set_client_disabled(&TenantId::default(), &id, true, row).await.unwrap();
     }
 
     /// How often this happened.

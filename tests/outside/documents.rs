@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::expect;
-use crate::shared::{self, CALLBACK, application};
+use crate::shared::{CALLBACK, application};
 use crate::support::application::{Application, random};
 use crate::support::client::Client;
 use crate::support::gateway::Home;

@@ -294,7 +294,7 @@ fn large(size: usize) -> String {
 }
 
 #[tokio::test]
-async fn large_bodies_that_wait_for_their_upstream_keep_others_from_being_read() {
+async fn ss_01_large_bodies_that_wait_for_their_upstream_keep_others_from_being_read() {
     let world = World::with(|c| c.upstreams.iter_mut().for_each(|u| u.max_connections = 8)).await;
     let token = |n: usize| world.token_of(MCP, &format!("user-{n}"), "mcp_client_test");
     let mut clients = Vec::new();

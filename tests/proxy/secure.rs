@@ -230,7 +230,7 @@ async fn more_requests_than_one_connection_takes_get_another_that_goes_when_it_i
 }
 
 #[tokio::test]
-async fn answers_that_nobody_reads_leave_the_others_their_share_of_a_connection() {
+async fn ss_01_answers_that_nobody_reads_leave_the_others_their_share_of_a_connection() {
     let secure = start(&[b"h2"]).await;
     let world = world_of(&secure, true).await;
     let token = world.token(MCP).text;

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ss_01_who_reads_slowly_is_served_and_who_stops_is_closed() {
+    async fn who_reads_slowly_is_served_and_who_stops_is_closed() {
         let (served, after) = read_slowly(256).await;
         assert!(served);
         assert!(after >= STALL * 3 / 4, "{after:?}");
