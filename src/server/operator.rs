@@ -19,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 use super::host;
 use super::process_metrics;
 use super::reload_status::ReloadStatus;
+use super::supervise::Supervisor;
 use super::upstreams::Upstreams;
 use super::worker::Process;
+use crate::issuer::Services;
 use crate::store::Store;
 use crate::telemetry::{Exposition, Histogram, Kind};
 use crate::web::{Response, is_cross_site, reply};
@@ -33,9 +35,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// What the operator listener reports on.
 pub(super) struct Operator {
     pub(super) process: Arc<Process>,
-    pub(super) store: Arc<dyn Store>,
+    store: Arc<dyn Store>,
     /// Whether it listens on loopback only.
-    pub(super) loopback: bool,
+    loopback: bool,
     /// When the certificate ends, in seconds of the epoch; 0 without TLS.
     pub(super) certificate_ends: AtomicI64,
     pub(super) upstreams: Upstreams,
@@ -103,6 +105,24 @@ fn names_this_machine(request: &Request<Incoming>) -> bool {
 }
 
 impl Operator {
+    /// `loopback` says whether it listens on loopback only; `certificate_ends` is in seconds of the epoch, 0 without TLS.
+    pub(super) fn new(
+        process: &Arc<Process>,
+        services: &Services,
+        supervisor: &Supervisor,
+        loopback: bool,
+        certificate_ends: i64,
+    ) -> Self {
+        Self {
+            process: Arc::clone(process),
+            store: Arc::clone(&services.store),
+            loopback,
+            certificate_ends: certificate_ends.into(),
+            upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&services.config)),
+            reloads: ReloadStatus::new(services.clock.now()),
+        }
+    }
+
     async fn answer(&self, request: &Request<Incoming>) -> Response {
         // A page in the operator's browser must not be able to use that browser's way in.
         if is_cross_site(request.headers(), |_| false) {

@@ -45,8 +45,11 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Says in the log where connections are accepted.
-    pub(super) fn announce(&self) {
+    /// Says where connections are accepted: in the log, and to who asked to be told.
+    pub(super) fn announce(&self, tell: Option<OnReady>) {
         tracing::info!(public = %self.public, operator = %self.operator, "accepting connections");
+        if let Some(tell) = tell {
+            tell(self);
+        }
     }
 }

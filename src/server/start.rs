@@ -18,13 +18,12 @@ use super::fetch::ExchangeableDialer;
 use super::operator::{self, Operator};
 use super::options::{Ready, RunOptions};
 use super::reload::Reloader;
-use super::reload_status::ReloadStatus;
 use super::resources::Resources;
 use super::service_manager;
 use super::supervise::{Alarm, Failures, Supervisor};
 use super::tls::acceptor::TlsBase;
+use super::tls::dev_certs::DevelopmentFiles;
 use super::upkeep;
-use super::upstreams::Upstreams;
 use super::worker::Process;
 use super::worker_threads;
 use crate::config::Config;
@@ -76,6 +75,23 @@ impl Sockets {
     fn demo_address(&self) -> Result<Option<SocketAddr>, RunError> {
         self.demo.as_ref().map(TcpListener::local_addr).transpose().map_err(RunError::system)
     }
+
+    /// Returns what can be told once connections are accepted.
+    fn ready(
+        &self,
+        config: &Arc<Config>,
+        development: Option<DevelopmentFiles>,
+        first: First,
+    ) -> Result<Ready, RunError> {
+        Ok(Ready {
+            config: Arc::clone(config),
+            public: self.public.local_addr().map_err(RunError::system)?,
+            operator: self.operator.local_addr().map_err(RunError::system)?,
+            development,
+            setup_link: first.setup_link,
+            password_ignored: first.password_ignored,
+        })
+    }
 }
 
 fn listen(address: SocketAddr, key: &'static str, option: &'static str) -> Result<TcpListener, RunError> {
@@ -84,7 +100,7 @@ fn listen(address: SocketAddr, key: &'static str, option: &'static str) -> Resul
 
 /// Starts everything; connections are accepted when it returns. It reads and writes files. Also returns what tells of
 /// parts that have failed.
-pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Gateway, Failures), RunError> {
+pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gateway, Failures), RunError> {
     let (lock, resources) = Resources::open(&config).await?;
     let sockets = Sockets::bind(&config).await?;
     let ended = CancellationToken::new();
@@ -95,41 +111,18 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     let snapshot = built.snapshot;
     // The same with the port of the demo upstream, which is known only now.
     services.config.store(Arc::clone(&snapshot.config));
-    let upstreams: Vec<_> = snapshot.config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
-    let metrics = Metrics::new(&upstreams);
+    let metrics = metrics_of(&snapshot.config);
     let dialer = Arc::new(ExchangeableDialer::new(built.dialer));
     let issuer = resources.issuer(&dialer, &metrics);
-    let administration = resources.administration();
-    let (setup_link, password_ignored) = first_account(&administration, &options).await?;
+    let first = first_account(&resources.administration(), &options).await?;
     let supervisor = Supervisor { metrics: Arc::clone(&metrics), ended: ended.clone() };
-    let process = Arc::new(Process {
-        endpoints: Endpoints::new(Arc::clone(&issuer)),
-        admission: Arc::new(Admission::new(Arc::clone(&metrics))),
-        metrics,
-        cache: Arc::clone(&resources.cache),
-        clock: Arc::clone(&services.clock),
-        sessions: Arc::new(Sessions::new(&resources.session_key, services.clock.now())),
-        draining: false.into(),
-    });
+    let process = process(&resources, &issuer, metrics);
     let (alarm, failures) = Alarm::new();
     let (workers, threads) =
         worker_threads::start(&process, &snapshot, services.entropy.as_ref(), &alarm, &supervisor)?;
-    let ready = Ready {
-        config: snapshot.config,
-        public: sockets.public.local_addr().map_err(RunError::system)?,
-        operator: sockets.operator.local_addr().map_err(RunError::system)?,
-        development: built.development,
-        setup_link,
-        password_ignored,
-    };
-    let operator = Arc::new(Operator {
-        process: Arc::clone(&process),
-        store: Arc::clone(&services.store),
-        loopback: ready.operator.ip().is_loopback(),
-        certificate_ends: built.certificate_ends.into(),
-        upstreams: Upstreams::new(process.metrics.worker(), supervisor.clone(), Arc::clone(&services.config)),
-        reloads: ReloadStatus::new(services.clock.now()),
-    });
+    let ready = sockets.ready(&snapshot.config, built.development, first)?;
+    let loopback = ready.operator.ip().is_loopback();
+    let operator = Arc::new(Operator::new(&process, services, &supervisor, loopback, built.certificate_ends));
     let closing = ended.child_token();
     let reloader = Reloader {
         file: options.config_file,
@@ -146,10 +139,7 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
     operator.upstreams.watch(&snapshot.table);
     upkeep::start(&supervisor, &resources, &issuer, alarm);
     listen_for_commands(&supervisor, &resources);
-    ready.announce();
-    if let Some(tell) = options.on_ready.take() {
-        tell(&ready);
-    }
+    ready.announce(options.on_ready);
     // Last: their tasks run beside this function, and whoever gets an answer may rely on all of the above. Until then
     // connections wait in the queues of the sockets.
     let listening = start_listeners(&supervisor, sockets, &workers, operator, &closing);
@@ -167,6 +157,25 @@ pub(super) async fn start(config: Config, mut options: RunOptions) -> Result<(Ga
         lock,
     };
     Ok((gateway, failures))
+}
+
+fn metrics_of(config: &Config) -> Arc<Metrics> {
+    let upstreams: Vec<_> = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+    Metrics::new(&upstreams)
+}
+
+/// Puts together what all workers share.
+fn process(resources: &Resources, issuer: &Arc<Issuer>, metrics: Arc<Metrics>) -> Arc<Process> {
+    let clock = &resources.services.clock;
+    Arc::new(Process {
+        endpoints: Endpoints::new(Arc::clone(issuer)),
+        admission: Arc::new(Admission::new(Arc::clone(&metrics))),
+        metrics,
+        cache: Arc::clone(&resources.cache),
+        clock: Arc::clone(clock),
+        sessions: Arc::new(Sessions::new(&resources.session_key, clock.now())),
+        draining: false.into(),
+    })
 }
 
 /// Starts accepting on every listener; returns the task of the public one.
@@ -201,16 +210,24 @@ fn listen_for_commands(supervisor: &Supervisor, resources: &Resources) {
     drop(supervisor.spawn("commands", move || command_socket::run(Arc::clone(&place), handler.clone())));
 }
 
-/// Makes the first account of `up` when there is none; returns the link by which its password is set, unless a file has
-/// it, and whether that file was not needed.
-async fn first_account(operator: &Administration, options: &RunOptions) -> Result<(Option<String>, bool), RunError> {
+/// What became of the first account of `up`.
+#[derive(Default)]
+struct First {
+    /// By which its password is set.
+    setup_link: Option<String>,
+    /// Whether the file with a password was not needed.
+    password_ignored: bool,
+}
+
+/// Makes the first account of `up` when there is none, with the password of a file or a link by which it is set.
+async fn first_account(administration: &Administration, options: &RunOptions) -> Result<First, RunError> {
     if !options.up {
-        return Ok((None, false));
+        return Ok(First::default());
     }
     let password = options.admin_password.as_deref().map(String::as_str);
-    Ok(match operator.first_account(password).await? {
-        FirstAccount::Ready => (None, password.is_some()),
-        FirstAccount::PasswordSet => (None, false),
-        FirstAccount::Link(link) => (Some(link), false),
+    Ok(match administration.first_account(password).await? {
+        FirstAccount::Ready => First { password_ignored: password.is_some(), ..First::default() },
+        FirstAccount::PasswordSet => First::default(),
+        FirstAccount::Link(link) => First { setup_link: Some(link), ..First::default() },
     })
 }
