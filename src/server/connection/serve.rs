@@ -188,7 +188,8 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let progress = Arc::<Progress>::default();
         *lock(&serving.begun) = Some(Arc::clone(&progress));
-        dispatch::serve(Arc::clone(&serving), request, Some(progress))
+        // Boxed: hyper and the runtime move the future of a stream some eight times before they poll it.
+        Box::pin(dispatch::serve(Arc::clone(&serving), request, Some(progress)))
     });
     let streams = Streams { connection: Arc::clone(&connection), stall: config.timeouts.write_stall };
     let http = http2::Builder::new(streams)
