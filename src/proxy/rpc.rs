@@ -70,11 +70,11 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
     struct Fault {
         code: i64,
     }
-    const MARK: &[u8] = b"\"error\"";
+    const MARK: &str = "\"error\"";
     let code_of = |message: &[u8]| {
         let beginning = message.get(..message.len().min(LOOKED_AT)).unwrap_or_default();
-        // Nearly all answers are none, and cost no more than this look.
-        if !beginning.windows(MARK.len()).any(|part| part == MARK) {
+        // Nearly all answers are none, and cost no more than this look: texts are searched 16 bytes at a time.
+        if !String::from_utf8_lossy(beginning).contains(MARK) {
             return None;
         }
         serde_json::from_slice::<Answer>(message).ok()?.error.map(|fault| fault.code)

@@ -65,8 +65,9 @@ pub(super) async fn serve(
 }
 
 /// Runs a handler; `None` when it panicked. Its state is lost with it, so nothing half-changed is seen again.
-async fn shield(handler: impl Future<Output = Reply>) -> Option<Reply> {
-    AssertUnwindSafe(handler).catch_unwind().await.ok()
+// No `async fn`: its future would hold the handler's twice, as what it was given and as what it awaits.
+fn shield(handler: impl Future<Output = Reply>) -> impl Future<Output = Option<Reply>> {
+    AssertUnwindSafe(handler).catch_unwind().map(Result::ok)
 }
 
 async fn answer(
