@@ -62,8 +62,8 @@
 //!   `token_cache/entry.rs` and the `AccessTokenRecord` of `oauth`.
 //! - A refusal: of a request to an upstream, `proxy/rejection.rs`; of one to the authorization server, `oauth/rule.rs`;
 //!   before a route is known, `server/request_check.rs`. All have a row in `docs/errors.md`.
-//! - A page: a file in `endpoints`, its path in `endpoints/mod.rs`, its template in `endpoints/page.rs` and
-//!   `endpoints/pages`, a new first segment in `config/reserved_path.rs`.
+//! - A page: a file in `endpoints`, its path in `endpoints/routes.rs`, chosen in `endpoints/mod.rs`, its template in
+//!   `endpoints/page.rs` and `endpoints/pages`, a new first segment in `config/reserved_path.rs`.
 //! - A table: `store/migrations`, its SQL in `store/embedded/rows`, methods of a trait (as `store/grant_store.rs`), which
 //!   `store/embedded/stores` and `store/memory` implement; `docs/storage-schema.md`.
 //! - A limit: its key in `config/policy_file.rs` and `config/policy.rs`, and in `gateway.toml.example`; counted in

@@ -20,6 +20,7 @@ mod redirect;
 mod register;
 mod rejection;
 mod revoke;
+mod routes;
 mod setup;
 mod switch_account;
 mod token;
@@ -36,31 +37,14 @@ use crate::config::Config;
 use crate::issuer::{Caller, Face, Issuer};
 use crate::web::{Reason, RequestBody, Response, cors, reply};
 
+pub use routes::{ROUTES, Route};
+
 use metadata::Documents;
 use rejection::{ClientRejection, PageRejection};
+use routes::Endpoint;
 use visit::Visit;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Every path that is answered here, with its methods; one that ends with a slash (but for the root) stands for all below
-/// it. Those that any origin may use end in OPTIONS. No upstream may have one of them.
-pub const PATHS: [(&str, &str); 15] = [
-    ("/", "GET, HEAD"),
-    ("/account", "GET"),
-    ("/account/password", "POST"),
-    ("/account/revoke", "POST"),
-    ("/authorize", "GET, POST"),
-    ("/consent", "GET, POST"),
-    ("/login", "GET, POST"),
-    ("/logout", "POST"),
-    ("/register", "POST, OPTIONS"),
-    ("/revoke", "POST, OPTIONS"),
-    ("/setup", "GET, POST"),
-    ("/switch-account", "POST"),
-    ("/token", "POST, OPTIONS"),
-    (metadata::WELL_KNOWN, "GET, HEAD, OPTIONS"),
-    (assets::FOLDER, "GET, HEAD"),
-];
 
 /// The control path.
 pub struct Endpoints {
@@ -97,37 +81,36 @@ impl Endpoints {
         response
     }
 
-    /// The path is compared as it came: nothing is decoded or collapsed, so no two spellings are one resource.
     async fn answer(&self, visit: &Visit<'_>, body: RequestBody) -> Response {
-        let path = visit.head.uri.path();
-        // What is not in the table is not served, so that the table is all there is to reserve.
-        let Some(allowed) = allowed_methods(path) else { return page(visit, Err(PageRejection::NotFound)).await };
-        match (visit.head.method.as_str(), path) {
-            ("GET" | "HEAD", _) if path.starts_with(metadata::WELL_KNOWN) => {
-                self.documents(visit.config()).answer(&visit.head)
-            }
-            ("GET", "/authorize") => page(visit, authorize::get(visit).await).await,
-            ("POST", "/authorize") => page(visit, authorize::post(visit, body).await).await,
-            ("GET", "/login") => page(visit, login::get(visit).await).await,
-            ("POST", "/login") => page(visit, login::post(visit, body).await).await,
-            ("GET", "/consent") => page(visit, consent::get(visit).await).await,
-            ("POST", "/consent") => page(visit, consent::post(visit, body).await).await,
-            ("POST", "/switch-account") => page(visit, switch_account::post(visit, body).await).await,
-            ("GET", "/account") => page(visit, account::get(visit).await).await,
-            ("POST", "/account/password") => page(visit, account::password(visit, body).await).await,
-            ("POST", "/account/revoke") => page(visit, account::revoke(visit, body).await).await,
-            ("POST", "/logout") => page(visit, logout::post(visit, body).await).await,
-            ("GET", "/setup") => page(visit, setup::get(visit).await).await,
-            ("POST", "/setup") => page(visit, setup::post(visit, body).await).await,
-            ("POST", "/token") => client(visit, Face::Token, token::post(visit, body).await).await,
-            ("POST", "/register") => client(visit, Face::Registration, register::post(visit, body).await).await,
-            ("POST", "/revoke") => client(visit, Face::Token, revoke::post(visit, body).await).await,
-            ("GET" | "HEAD", "/") => welcome::get(visit),
-            ("GET" | "HEAD", _) if path.starts_with(assets::FOLDER) => {
-                page(visit, assets::get(path, visit.config())).await
-            }
-            ("OPTIONS", _) if allowed.ends_with("OPTIONS") => cors::preflight(allowed),
-            _ => reply::method_not_allowed(allowed),
+        let (path, method) = (visit.head.uri.path(), &visit.head.method);
+        let Some(route) = Route::of(path) else { return page(visit, Err(PageRejection::NotFound)).await };
+        if !route.allows(method) {
+            return reply::method_not_allowed(route.methods);
+        }
+        if method == Method::OPTIONS {
+            return cors::preflight(route.methods);
+        }
+        let is_post = method == Method::POST;
+        match route.endpoint {
+            Endpoint::Document => self.documents(visit.config()).answer(&visit.head),
+            Endpoint::Authorize if is_post => page(visit, authorize::post(visit, body).await).await,
+            Endpoint::Authorize => page(visit, authorize::get(visit).await).await,
+            Endpoint::Login if is_post => page(visit, login::post(visit, body).await).await,
+            Endpoint::Login => page(visit, login::get(visit).await).await,
+            Endpoint::Consent if is_post => page(visit, consent::post(visit, body).await).await,
+            Endpoint::Consent => page(visit, consent::get(visit).await).await,
+            Endpoint::SwitchAccount => page(visit, switch_account::post(visit, body).await).await,
+            Endpoint::Account => page(visit, account::get(visit).await).await,
+            Endpoint::AccountPassword => page(visit, account::password(visit, body).await).await,
+            Endpoint::AccountRevoke => page(visit, account::revoke(visit, body).await).await,
+            Endpoint::Logout => page(visit, logout::post(visit, body).await).await,
+            Endpoint::Setup if is_post => page(visit, setup::post(visit, body).await).await,
+            Endpoint::Setup => page(visit, setup::get(visit).await).await,
+            Endpoint::Token => client(visit, route.face, token::post(visit, body).await).await,
+            Endpoint::Register => client(visit, route.face, register::post(visit, body).await).await,
+            Endpoint::Revoke => client(visit, route.face, revoke::post(visit, body).await).await,
+            Endpoint::Welcome => welcome::get(visit),
+            Endpoint::Asset => page(visit, assets::get(path, visit.config())).await,
         }
     }
 
@@ -168,10 +151,4 @@ async fn client(visit: &Visit<'_>, face: Face, outcome: Result<Response, ClientR
     };
     cors::allow_any_origin(response.headers_mut());
     response
-}
-
-/// Returns the methods of a path, or `None` for one that is not served.
-fn allowed_methods(path: &str) -> Option<&'static str> {
-    let is_it = |known: &str| known == path || (known.len() > 1 && known.ends_with('/') && path.starts_with(known));
-    PATHS.iter().find(|(known, _)| is_it(known)).map(|(_, methods)| *methods)
 }

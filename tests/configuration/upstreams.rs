@@ -30,7 +30,7 @@ fn cf_02_a_public_path_is_plain_and_not_ours() {
 
 #[test]
 fn cf_02_every_path_of_the_gateways_own_is_reserved() {
-    let own = mcpgate::endpoints::PATHS.iter().map(|(path, _)| *path).chain(["/healthz", "/metrics", "/readyz"]);
+    let own = mcpgate::endpoints::ROUTES.iter().map(|route| route.path).chain(["/healthz", "/metrics", "/readyz"]);
     for own in own {
         let below = if own.ends_with('/') { format!("{own}x") } else { format!("{own}/x") };
         let wished = if own == "/" { vec![own.to_owned()] } else { vec![own.to_ascii_uppercase(), below] };

@@ -1,7 +1,7 @@
 //! The budget of our own pages: whatever looks into the store for a stranger asks it first, and people who sign in from
 //! one address do not meet it.
 
-use mcpgate::endpoints::PATHS;
+use mcpgate::endpoints::ROUTES;
 
 use super::authorize::{REDIRECT, request};
 use super::browser::{Browser, Page, cookie};
@@ -16,7 +16,7 @@ async fn gets(site: &Site) -> (Browser<'_>, Vec<(&'static str, String)>) {
     let mut browser = Browser::new(site);
     let login = browser.open(&request(&client, &[])).await;
     let consent = browser.log_in(&login).await;
-    let all = PATHS.iter().flat_map(|(path, methods)| methods.split(", ").map(move |method| (*path, method)));
+    let all = ROUTES.iter().flat_map(|route| route.methods.split(", ").map(|method| (route.path, method)));
     let gets = all.filter(|(_, method)| matches!(*method, "GET" | "HEAD")).map(|(path, method)| {
         let target = match path {
             "/authorize" => request(&client, &[]),

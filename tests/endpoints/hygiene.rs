@@ -1,13 +1,16 @@
 //! What every answer has in common: protecting fields, methods, CORS, assets, unknown paths.
 
+use mcpgate::endpoints::ROUTES;
+
 use super::browser::Browser;
 use super::site::{REQUEST_ID, Site};
 
-/// Every path with its methods, as clients may rely on them.
+/// Every path with its methods, as clients may rely on them: written down here once more, so that a change is on purpose.
 const PATHS: &[(&str, &str)] = &[
     ("/", "GET, HEAD"),
     ("/.well-known/oauth-authorization-server", "GET, HEAD, OPTIONS"),
     ("/account", "GET"),
+    ("/account/password", "POST"),
     ("/account/revoke", "POST"),
     ("/authorize", "GET, POST"),
     ("/consent", "GET, POST"),
@@ -22,6 +25,8 @@ const PATHS: &[(&str, &str)] = &[
 
 #[tokio::test]
 async fn a_path_answers_to_its_methods_and_names_them() {
+    let served: Vec<_> = ROUTES.iter().filter(|route| route.path == "/" || !route.path.ends_with('/')).collect();
+    assert!(served.iter().all(|route| PATHS.contains(&(route.path, route.methods))), "a path is not in the list");
     let site = Site::start().await;
     for (path, allowed) in PATHS {
         for method in ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "BREW"] {

@@ -248,9 +248,9 @@ async fn tv_20_only_the_public_list_answers_strangers() {
     let (http2, driver) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
     tokio::spawn(driver);
-    let mut answered = String::new();
-    for target in [
-        "/",
+    let own = mcpgate::endpoints::ROUTES.iter().map(|route| route.path);
+    let mut targets: Vec<&str> = own.filter(|path| *path == "/" || !path.ends_with('/')).collect();
+    targets.extend([
         "/.well-known/acme-challenge/token",
         "/.well-known/oauth-authorization-server",
         "/.well-known/oauth-protected-resource",
@@ -258,32 +258,23 @@ async fn tv_20_only_the_public_list_answers_strangers() {
         "/.well-known/openai-apps-challenge",
         "/.well-known/openai-apps-challenge/x",
         "/.well-known/openid-configuration",
-        "/account",
-        "/account/password",
-        "/account/revoke",
         "/admin",
         "/api",
         "/api/x",
-        "/authorize",
-        "/consent",
+        "/debug/pprof",
+        "/favicon.ico",
         "/healthz",
         "/introspect",
         "/jwks",
-        "/login",
-        "/logout",
         "/mcp",
         "/mcp/",
         "/mcp/mail",
         "/metrics",
         "/readyz",
-        "/register",
-        "/revoke",
-        "/setup",
-        "/switch-account",
-        "/token",
-        "/debug/pprof",
-        "/favicon.ico",
-    ] {
+    ]);
+    targets.sort_unstable();
+    let mut answered = String::new();
+    for target in targets {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"] {
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
             let reply = client.send(request(method.clone(), target, &[], "")).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use mcpgate::endpoints::PATHS;
+use mcpgate::endpoints::ROUTES;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -136,7 +136,7 @@ async fn the_budget_of_an_address_is_asked_before_a_body_is_read() {
     const AT_ONCE: usize = 40;
     const REFUSED: usize = 5;
     let gateway = strict(1).await;
-    let all: Vec<_> = PATHS.iter().filter(|(_, methods)| methods.contains("POST")).map(|(path, _)| *path).collect();
+    let all: Vec<_> = ROUTES.iter().filter(|route| route.methods.contains("POST")).map(|route| route.path).collect();
     assert_eq!(all.len(), 11, "/token, /revoke, /register, /authorize, and the forms of our pages");
     for (site, path) in (30..).zip(all) {
         let from = Client::from(&gateway.home, [127, 0, site, 1].into());

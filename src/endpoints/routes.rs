@@ -1,0 +1,132 @@
+//! `ROUTES`: every path that is answered here, with its methods, where it comes in, and what answers it.
+
+use http::Method;
+
+use super::{assets, metadata};
+use crate::issuer::Face;
+
+/// One path, or all below one.
+pub struct Route {
+    /// One that ends with a slash (but for the root) stands for all below it.
+    pub path: &'static str,
+    /// As `Allow` names them. Those that pages of any origin may use end in OPTIONS.
+    pub methods: &'static str,
+    pub(super) face: Face,
+    pub(super) endpoint: Endpoint,
+}
+
+/// What answers a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Account,
+    AccountPassword,
+    AccountRevoke,
+    Asset,
+    Authorize,
+    Consent,
+    Document,
+    Login,
+    Logout,
+    Register,
+    Revoke,
+    Setup,
+    SwitchAccount,
+    Token,
+    Welcome,
+}
+
+/// All there are: what is not here is not served, and no upstream may have one of these paths.
+pub static ROUTES: [Route; 15] = [
+    Route::page("/", "GET, HEAD", Endpoint::Welcome),
+    Route::page("/account", "GET", Endpoint::Account),
+    Route::page("/account/password", "POST", Endpoint::AccountPassword),
+    Route::page("/account/revoke", "POST", Endpoint::AccountRevoke),
+    Route::page("/authorize", "GET, POST", Endpoint::Authorize),
+    Route::page("/consent", "GET, POST", Endpoint::Consent),
+    Route::page("/login", "GET, POST", Endpoint::Login),
+    Route::page("/logout", "POST", Endpoint::Logout),
+    Route::client("/register", Face::Registration, Endpoint::Register),
+    Route::client("/revoke", Face::Token, Endpoint::Revoke),
+    Route::page("/setup", "GET, POST", Endpoint::Setup),
+    Route::page("/switch-account", "POST", Endpoint::SwitchAccount),
+    Route::client("/token", Face::Token, Endpoint::Token),
+    Route::page(metadata::WELL_KNOWN, "GET, HEAD, OPTIONS", Endpoint::Document),
+    Route::page(assets::FOLDER, "GET, HEAD", Endpoint::Asset),
+];
+
+impl Route {
+    const fn page(path: &'static str, methods: &'static str, endpoint: Endpoint) -> Self {
+        Self { path, methods, face: Face::Page, endpoint }
+    }
+
+    /// What clients post to, from pages of any origin too.
+    const fn client(path: &'static str, face: Face, endpoint: Endpoint) -> Self {
+        Self { path, methods: "POST, OPTIONS", face, endpoint }
+    }
+
+    /// Finds the route of a path as it came: nothing is decoded or collapsed, so no two spellings are one resource.
+    pub(super) fn of(path: &str) -> Option<&'static Self> {
+        let is_below = |known: &str| known.len() > 1 && known.ends_with('/') && path.starts_with(known);
+        ROUTES.iter().find(|route| route.path == path || is_below(route.path))
+    }
+
+    /// Returns whether the path has the method.
+    pub(super) fn allows(&self, method: &Method) -> bool {
+        self.methods.split(", ").any(|allowed| allowed == method.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::Route;
+    use crate::oauth::AuthorizationServerMetadata;
+
+    fn expect(path: &str, method: &Method, named: &str) {
+        let route = Route::of(path).unwrap_or_else(|| panic!("{named} leads to {path}, which nothing answers"));
+        assert!(route.allows(method), "{named} leads to {path}, which has no {method}");
+    }
+
+    #[test]
+    fn metadata_names_paths_that_are_answered() {
+        let told = AuthorizationServerMetadata::new("https://gw", Vec::new(), true, true);
+        expect(told.authorization_endpoint.strip_prefix("https://gw").unwrap(), &Method::GET, "metadata");
+        let registration = told.registration_endpoint.unwrap();
+        for endpoint in [told.authorization_endpoint, told.token_endpoint, told.revocation_endpoint, registration] {
+            expect(endpoint.strip_prefix("https://gw").unwrap(), &Method::POST, "metadata");
+        }
+    }
+
+    /// Our own paths in a text, each after one of these marks and up to where its parameters begin.
+    fn paths<'t>(text: &'t str, mark: &str) -> Vec<&'t str> {
+        let ends = |c: char| matches!(c, '"' | '?' | '#' | '{');
+        let after = text.split(mark).skip(1).filter_map(|rest| rest.split(ends).next());
+        let is_own = |path: &&str| path.as_bytes().get(1).is_some_and(u8::is_ascii_lowercase);
+        after.filter(|path| path.starts_with('/')).filter(is_own).collect()
+    }
+
+    #[test]
+    fn pages_and_redirects_lead_to_paths_that_are_answered() {
+        let mut seen = 0;
+        for folder in ["src/endpoints/pages", "src/endpoints", "src/issuer/authorization"] {
+            for entry in std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap() {
+                let file = entry.unwrap().path();
+                let named = file.display().to_string();
+                let marks: &[(&str, Method)] = match file.extension().and_then(|e| e.to_str()) {
+                    Some("html") => &[("action=\"", Method::POST), ("href=\"", Method::GET)],
+                    Some("rs") if !named.ends_with("routes.rs") => &[("\"", Method::GET)],
+                    _ => continue,
+                };
+                let text = std::fs::read_to_string(&file).unwrap();
+                for (mark, method) in marks {
+                    for path in paths(&text, mark) {
+                        seen += 1;
+                        expect(path, method, &named);
+                    }
+                }
+            }
+        }
+        assert!(seen > 10, "only {seen} paths were found");
+    }
+}
