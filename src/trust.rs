@@ -24,7 +24,7 @@ pub fn system_certificates() -> Vec<CertificateDer<'static>> {
 /// Reads the system's roots; odd certificates among good ones are left out.
 ///
 /// # Errors
-/// There are none.
+/// No roots.
 pub fn system_roots() -> Result<RootCertStore, String> {
     let Roots { certificates, faults } = load();
     let mut roots = RootCertStore::empty();
@@ -100,7 +100,7 @@ impl Roots {
 }
 
 /// Makes a configuration that believes `roots` and those in the file `extra`: TLS 1.2 and 1.3, no client certificate,
-/// and one of `protocols`, the dearest first (RFC 7301).
+/// and one of `protocols`, in order of preference (RFC 7301).
 ///
 /// # Errors
 /// The file cannot be read, or holds no certificate.

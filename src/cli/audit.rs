@@ -1,4 +1,4 @@
-//! `mcpgate audit`: the trail of deeds and refusals.
+//! `mcpgate audit`: the trail of actions and refusals.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::issuer::AuditQuery;
 use crate::oauth::Timestamp;
 use crate::store::{AuditEvent, AuditFilter, AuditRetention, AuditRow};
 
-/// How often a followed trail is looked at: half of the second in which an operator expects to see a deed.
+/// How often a followed trail is read: half of the second in which an operator expects to see an action.
 const FOLLOW: Duration = Duration::from_millis(500);
 
 /// How many rows are printed by default.

@@ -47,7 +47,7 @@ pub(super) enum TrustStore {
 pub(super) enum Change<'a> {
     /// Trust this CA, known by these hexadecimal digits.
     Add(&'a Path, &'a str),
-    /// Trust the CA of these digits no longer; every CA that was ever added, when there are none.
+    /// Stop trusting the CA with these digits; without digits, every CA that was ever added.
     Remove(Option<&'a str>),
 }
 

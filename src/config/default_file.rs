@@ -25,7 +25,7 @@ pub fn file_of_environment() -> Option<PathBuf> {
     secret_source::environment(FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Returns the configuration file of the machine's own server, unless there is none. One that this user may not see is one:
+/// Returns the configuration file of the machine's own server, if there is one. One that this user may not see counts:
 /// another store must not be taken in its place.
 #[must_use]
 pub fn file_of_system() -> Option<PathBuf> {

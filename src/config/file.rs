@@ -156,7 +156,7 @@ table! {
         /// change needs a restart.
         proxy_protocol: bool = false;
         /// A path such as `/healthz` where the health checks of load balancers are answered, whatever host they name:
-        /// 200, or 503 while the gateway is going down or cannot vouch for tokens. By default there is none; the operator
+        /// 200, or 503 while the gateway is going down or cannot check tokens. By default there is none; the operator
         /// listener has a path that tells more.
         health_path: String = none;
         /// For what `Strict-Transport-Security` tells browsers to use https alone (RFC 6797): the `host` of `public_url`
@@ -254,7 +254,7 @@ table! {
     /// Browsers are told to take it for nothing but data (`nosniff`, and a `sandbox`).
     WellKnown at "well_known" repeated {
         /// Its path, `/.well-known/openai-apps-challenge` say. It cannot be one that the gateway answers itself, nor be
-        /// below `acme-challenge`, which is for whoever renews the certificate.
+        /// below `acme-challenge`, which is for the ACME client that renews the certificate.
         path: String = required;
         /// What is answered.
         content: String = none;

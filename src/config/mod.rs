@@ -1,4 +1,4 @@
-//! What the operator wishes: checked, typed, immutable.
+//! What the operator has configured: checked, typed, immutable.
 //!
 //! `Config::load` joins a file and the command line, and returns either a configuration in which every rule holds or all
 //! problems at once. Nothing here opens a socket or a store, and nothing is global: `server` hands each part to whoever

@@ -59,7 +59,7 @@ table! {
         /// The name on the pages.
         product_name: String = "mcpgate";
         /// Your logo on the pages: a PNG or SVG file of at most 64 KiB, shown 28 pixels high. The gateway serves it itself, so
-        /// nobody else learns who signs in. Read anew on reload.
+        /// nobody else learns who signs in. Reread on reload.
         logo: PathBuf = none;
         /// Where people get help, an https URL. The pages link to it and to the two below.
         support_url: String = none;

@@ -44,7 +44,7 @@ pub(super) fn data_home() -> Option<PathBuf> {
     absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
 }
 
-/// Puts what the references of `text` name in their place; `None` when there is none. Files are sought from `base` and
+/// Replaces the references in `text` by what they name; `None` if it has none. Files are sought from `base` and
 /// added to `files`, and the line end at their end is cut.
 ///
 /// # Errors

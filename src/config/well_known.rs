@@ -15,7 +15,7 @@ const LARGEST: u64 = 64 << 10;
 const MOST: usize = 100;
 
 /// What is below the folder and not the operator's to say: what the gateway answers, or refuses on purpose, and what
-/// whoever renews certificates answers (RFC 8555 8.3).
+/// the ACME client answers (RFC 8555 8.3).
 const RESERVED: [&str; 5] =
     ["acme-challenge", "jwks.json", "oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
 

@@ -1,4 +1,4 @@
-//! Whether a data folder may be used: nobody else can change it, and what is secret in it is closed to others.
+//! Whether a data folder may be used: only its user can change it, and others cannot read its secrets.
 
 use std::path::{Path, PathBuf};
 

@@ -85,7 +85,7 @@ pub fn load_or_make(data_dir: &Path, brand: &Brand, entropy: &dyn Entropy) -> Re
     let folder = data_dir.join(KEYS);
     private::make_folder(&folder).map_err(|source| KeysError::File { path: folder.clone(), source })?;
     let [token_file, session_file] = files(data_dir);
-    // Looked at before the keys: whoever makes both makes the keys first.
+    // Checked before the keys: a process that makes both makes the keys first.
     let begun = data_dir.join(STORE).exists();
     let token = load_or_make_file(&token_file, begun, entropy)?;
     let session = load_or_make_file(&session_file, begun, entropy)?;

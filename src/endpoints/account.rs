@@ -70,7 +70,7 @@ fn show(
     Ok(page::respond(status, &page, FormTarget::Home))
 }
 
-/// Sets another password; the page comes again when it cannot be. Other browsers are signed out.
+/// Changes the password; the page is shown again if it is refused. Other browsers are signed out.
 pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let Some(session) = visit.session()? else { return Ok(redirect::to_page("/account")) };

@@ -11,7 +11,7 @@ use crate::web::{Response, reply};
 use super::rejection::{ClientRejection, InputRejection};
 use super::visit::Visit;
 
-/// When to come again after a fault of ours.
+/// When to retry after a fault of ours.
 pub(super) const PAUSE_SECONDS: u64 = 5;
 
 /// What a client is told whose revocation the disk did not take.

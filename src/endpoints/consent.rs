@@ -74,7 +74,7 @@ fn purpose(shown: &[AskedScope]) -> String {
 }
 
 /// The form was made for another session or for other scopes, or by nobody. Often it is the user who signed in again in
-/// another tab: so the page is shown anew, naming the account as it is now, and nothing is decided.
+/// another tab: so the page is shown again, naming the account as it is now, and nothing is decided.
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles).await? {
         View::Consent(view) => {

@@ -108,7 +108,7 @@ impl<'a> ConsentPage<'a> {
         self.view.scopes.iter().any(|scope| scope.sensitive)
     }
 
-    /// Says how many scopes there are: whoever sees the buttons alone must know that there is more to read.
+    /// Says how many scopes there are: people who see only the buttons must know that there is more to read.
     fn count(&self) -> String {
         let (all, sensitive) =
             (self.view.scopes.len(), self.view.scopes.iter().filter(|scope| scope.sensitive).count());

@@ -1,4 +1,4 @@
-//! GET /: a word for people who come without an application, and the place where finished deeds are told.
+//! GET /: for people who come without an application; also says that an action is done.
 
 use http::StatusCode;
 

@@ -118,7 +118,7 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
 }
 
 /// Opens a file for reading and writing, made with mode 0600 when it is absent. A symbolic link is not followed: as root,
-/// whoever owns the folder could choose the file.
+/// the owner of the folder could choose the file.
 ///
 /// # Errors
 /// Those of the file system.
@@ -152,7 +152,7 @@ pub fn read(path: &Path) -> Result<String, PrivateFileError> {
     String::from_utf8(content).map_err(|_| unreadable(ReadError::NotText))
 }
 
-/// Reads a note that the gateway has written into a folder of its own. As root, whoever owns the folder could choose the
+/// Reads a note that the gateway has written into a folder of its own. As root, the owner of the folder could choose the
 /// file if a symbolic link were followed.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The audit row of a deed or refusal, and what becomes of a store that fails.
+//! The audit row of an action or refusal, and how failures of the store are reported.
 
 use super::caller::Caller;
 use super::diagnosis::Why;

@@ -1,5 +1,5 @@
 //! What the log says of a refusal: the rule, the client, what came and what would have been right, so that a client that
-//! fails can be diagnosed by whoever reads the log. One line for each refusal that has a row of the audit trail: what
+//! fails can be diagnosed from the log. One line for each refusal that has a row of the audit trail: what
 //! anybody can cause by the thousand is only counted, in the log as well.
 
 use super::IssuerRequest;
@@ -42,7 +42,7 @@ impl<'a> From<&'a OAuthError> for Why<'a> {
 }
 
 impl<'a> Why<'a> {
-    /// Takes a refusal that is answered 429: without an OAuth code, which is none of its words.
+    /// Takes a refusal that is answered 429, for which OAuth has no error code.
     pub(super) fn throttled(error: &'a OAuthError) -> Self {
         Self { code: None, ..Self::from(error) }
     }

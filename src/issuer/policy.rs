@@ -42,7 +42,7 @@ impl Policy {
     }
 
     /// Returns the scopes of an upstream that a client may hold now: the catalogue, and for a client that an operator
-    /// added, within what he gave it. What a client registered for itself is no limit: it may ask the user for more.
+    /// added, within what they gave it. What a client registered for itself is no limit: it may ask the user for more.
     pub(super) fn allowed(&self, client: &Client, upstream: &UpstreamConfig) -> ScopeSet {
         let limit = client.metadata.scope.as_ref().filter(|_| client.origin == ClientOrigin::Manual);
         limit.map_or_else(|| catalogue(upstream), |limit| catalogue(upstream).intersection(limit))

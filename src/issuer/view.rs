@@ -1,4 +1,4 @@
-//! What the use cases hand to the faces: the next step, the content of each page, the outcome of each deed.
+//! What the use cases hand to the faces: the next step, the content of each page, the outcome of each action.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::oauth::{
     Client, ClientLocation, ClientSecret, GrantId, LeftOut, Lifetime, ScopeSet, ScopeToken, SessionSecret, Timestamp,
 };
 
-/// What the browser is told next.
+/// What the browser does next.
 pub enum Step {
     /// Show the login page of this transaction.
     LogIn,
@@ -256,7 +256,7 @@ impl PasswordRefused {
     }
 }
 
-/// A password that the owner of an account wishes to set.
+/// A password that the owner of an account wants to set.
 pub struct OwnPassword<'a> {
     /// The present one, as given now.
     pub present: &'a str,

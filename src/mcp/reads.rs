@@ -1,4 +1,4 @@
-//! What methods tell of a request: whether it only reads, so that sending it twice changes nothing; whether it subscribes.
+//! What the method says about a request: whether it only reads, so that sending it twice changes nothing; whether it subscribes.
 
 use super::envelope::{Envelope, MessageKind};
 

@@ -92,7 +92,7 @@ impl ClientMetadata {
             || self.scope != newer.scope
     }
 
-    /// Returns what a public client registers as one hash: whoever registers the same gets the same client id. The ports of
+    /// Returns the metadata of a public client as one hash: registering the same again gives the same client id. The ports of
     /// loopback redirect URIs are left out, since they are not compared either. `None` for a client with a secret, which
     /// belongs to the one that was given it.
     #[must_use]

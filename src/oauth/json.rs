@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 /// Client metadata has a depth of three or four.
 const MAX_DEPTH: u8 = 64;
 
-/// Reads one JSON object and nothing after it; `None` when it is none, repeats a member or is too deep.
+/// Reads one JSON object and nothing after it; `None` if it is not an object, repeats a member or is nested too deep.
 pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = Node { depth: MAX_DEPTH }.deserialize(&mut reader).ok()?;

@@ -32,7 +32,7 @@ impl CodeChallenge {
         };
         match method {
             Some("S256") => {}
-            // RFC 7636 4.3: an absent method means `plain`, which shows the verifier to whoever sees the request.
+            // RFC 7636 4.3: an absent method means `plain`, which shows the verifier to anyone who sees the request.
             None => {
                 let words = "code_challenge_method is missing: send S256";
                 return Err(OAuthError::new(Rule::ChallengeMethodMissing, words));

@@ -110,7 +110,7 @@ impl RedirectUri {
             _ if is_port(rest) => Err(InvalidRedirect::Malformed),
             scheme if is_reserved(scheme) => Err(InvalidRedirect::Scheme),
             // RFC 8252 7.1 recommends a domain name turned round, with its dots. Widely used applications have none, and
-            // whoever registers a name on a device may as well register one with dots: PKCE protects the code.
+            // an app that can register a scheme on a device can register one with dots too: PKCE protects the code.
             scheme if policy.refuses(scheme, text) => Err(InvalidRedirect::Scheme),
             _ => Ok(uri),
         }

@@ -198,7 +198,7 @@ pub enum RefreshRefusal {
     NotAllowed,
 }
 
-/// How much later than now a rotation may have been: whoever waited for the writer asks with an earlier moment.
+/// How far in the future a rotation may lie: a request that waited for the writer carries an earlier `now`.
 const EARLY: Lifetime = Lifetime::from_secs(10);
 
 impl Grant {

@@ -28,7 +28,7 @@ impl std::fmt::Debug for TokenKeys {
 }
 
 impl TokenKeys {
-    /// Takes the keys, the one that makes new tokens first; `None` when there is none.
+    /// Takes the keys, the one that makes new tokens first; `None` if the list is empty.
     #[must_use]
     pub fn new(keys: Vec<(u8, [u8; 32])>, brand: Brand) -> Option<Self> {
         let accepted: Vec<_> =
@@ -120,7 +120,7 @@ fn mac(key: &hmac::Key, text: &[u8]) -> [u8; MAC_DIGITS] {
     base62::encode(cut)
 }
 
-/// Returns the check digits of a text: whoever cuts a secret short is told apart from whoever invents one.
+/// Returns the check digits of a text: they tell a truncated secret from an invented one.
 pub(super) fn crc(text: &[u8]) -> [u8; CRC_DIGITS] {
     base62::encode(crc32fast::hash(text).to_be_bytes())
 }

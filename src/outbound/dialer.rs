@@ -157,7 +157,7 @@ async fn turn<'a>(budget: &'a FetchBudget, key: &str) -> Result<FetchPermit<'a>,
     timeout(SLOT_TIME, budget.wait(key)).await.unwrap_or(Err(FetchError::Busy))
 }
 
-/// Makes the TLS configuration of fetches. Without system roots it is not in vain: a small image can still serve
+/// Makes the TLS configuration of fetches. It is useful without system roots too: a small image can still serve
 /// everybody who needs no fetch.
 fn client_config(extra_ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let roots = trust::system_roots().unwrap_or_else(|error| {

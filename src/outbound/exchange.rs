@@ -72,7 +72,7 @@ pub(super) async fn get(
     Ok(Fetched { body, max_age, no_store })
 }
 
-/// Returns what a refusal says of itself, in one line: whoever sent it wrote that, so it is short and printable ASCII.
+/// Returns what a refusal says about itself, in one line. The other side wrote it, so it is cut short and made printable ASCII.
 async fn said<B: http_body::Body<Data = Bytes> + Unpin>(answer: Response<B>) -> String {
     let server = answer.headers().get(SERVER).map(|value| printable(value.as_bytes(), 40));
     // The beginning is enough: the page of an edge names itself in its title.

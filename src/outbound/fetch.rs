@@ -66,7 +66,7 @@ impl FetchError {
             // A maintenance page passes, too.
             Self::Dns | Self::Connect | Self::ContentType | Self::Slow | Self::Busy | Self::Protocol => true,
             Self::Status { code, .. } => *code >= 500 || *code == 429 || *code == 403,
-            // Whoever can break TLS must not be able to freeze a document in the state that suits him.
+            // An attacker who can break TLS must not be able to freeze a document in the state that suits them.
             Self::Tls | Self::Refused | Self::TooLarge => false,
         }
     }
@@ -78,6 +78,6 @@ pub trait Fetch: Send + Sync + 'static {
     /// Fetches one document of at most `max_bytes`.
     async fn fetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError>;
 
-    /// Fetches anew a document that is known already: apart from what strangers name, so that they cannot be in its way.
+    /// Refetches a known document: counted apart from what strangers name, so that they cannot block it.
     async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError>;
 }

@@ -21,7 +21,7 @@ impl BoundedResolver {
         Self(Arc::new(Semaphore::new(AT_ONCE)))
     }
 
-    /// Returns the addresses of a host; `None` when there are none, or none in time (CI-20). It takes the answer through
+    /// Returns the addresses of a host; `None` if it has none, or none came in time (CI-20). It takes the answer through
     /// the system's search list as it comes: the certificate must name the host itself in any case.
     pub(super) async fn addresses(&self, host: &str, port: u16, limit: Duration) -> Option<Vec<SocketAddr>> {
         let host = host.to_owned();

@@ -16,7 +16,7 @@ pub(super) const DNS_TIME: Duration = Duration::from_secs(3);
 /// Names and connections.
 #[async_trait]
 pub(super) trait Transport: Send + Sync + 'static {
-    /// Returns the addresses of a host; `None` when there are none, or none in time.
+    /// Returns the addresses of a host; `None` if it has none, or none came in time.
     async fn resolve(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>>;
 
     /// Connects to this address and no other.

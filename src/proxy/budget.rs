@@ -21,7 +21,7 @@ const SWEEP_AT: usize = 16_384;
 pub(super) struct UserBudgets {
     quota: Option<Quota>,
     clock: DefaultClock,
-    // By user alone: a client is part of the key nowhere, since a user can register as many as he likes. The keyed
+    // By user alone: a client is part of the key nowhere, since a user can register as many as they like. The keyed
     // hasher of std, because subjects may be chosen by strangers one day.
     held: DashMap<(TenantId, AccountId), Arc<UserBudget>, RandomState>,
     sweep_at: AtomicUsize,
@@ -75,7 +75,7 @@ impl UserBudgets {
 }
 
 fn quota(rates: &Rates) -> Option<Quota> {
-    // A rate of zero can only mean that none is wished.
+    // A rate of zero means no limit.
     let rate = NonZeroU32::new(rates.mcp_per_second)?;
     Some(Quota::per_second(rate).allow_burst(NonZeroU32::new(rates.mcp_burst).unwrap_or(rate)))
 }

@@ -58,7 +58,7 @@ pub struct Destination<'a> {
     pub config: &'a Arc<Config>,
 }
 
-/// What a worker keeps for one route table; made anew when configuration is loaded.
+/// What a worker keeps for one route table; made again when configuration is loaded.
 pub(super) struct WorkerState {
     pub(super) table: Arc<RouteTable>,
     pub(super) pools: Vec<Arc<Pool>>,

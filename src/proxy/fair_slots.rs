@@ -120,7 +120,7 @@ impl State {
         self.users.entry(user).or_insert_with(new)
     }
 
-    /// Takes a slot, unless the user has a full share. Whoever waits has a full share, or would have been served.
+    /// Takes a slot, unless the user has a full share. A user who waits has a full share, or would have been served.
     fn try_take(&mut self, user: usize, budget: &Arc<UserBudget>) -> bool {
         let free = self.free;
         if free == 0 {
@@ -305,7 +305,7 @@ mod tests {
         let mut leaving = Box::pin(slots.take(&leaver, LONG));
         let mut staying = Box::pin(slots.take(&stayer, LONG));
         assert!((&mut leaving).now_or_never().is_none() && (&mut staying).now_or_never().is_none());
-        // Granted to the first, who leaves before he looks.
+        // Granted to the first, which leaves before it looks.
         drop(held);
         drop(leaving);
         let slot = staying.await.unwrap();

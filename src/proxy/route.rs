@@ -62,7 +62,7 @@ pub(super) struct Route {
     pub(super) has_query: bool,
     pub(super) moved: Moved,
     pub(super) health: Health,
-    /// Of streams, for whoever asks next.
+    /// Of streams, for the next request.
     pub(super) refusals: Refusals,
     pub(super) static_headers: Vec<(HeaderName, HeaderValue)>,
     /// Of clients.

@@ -24,7 +24,7 @@ pub(super) struct Row {
     /// The key of the configuration whose limit or rule it is.
     pub(super) key: Option<&'static str>,
     pub(super) word: Word,
-    /// What the caller is told, in words that name neither him nor anything behind the gateway.
+    /// What the caller is told, in words that name neither the caller nor anything behind the gateway.
     pub(super) text: &'static str,
     pub(super) field: Field,
 }

@@ -1,5 +1,5 @@
 //! A new configuration under a running gateway: read whole, checked whole, adopted whole or not at all; and the keys, which
-//! are read anew with it and adopted on their own.
+//! are reread with it and adopted on their own.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Reads the keys, the configuration and all files it names anew, and serves with them; or says in the log why not.
+    /// Rereads the keys, the configuration and all files it names, and serves with them; or logs why not.
     pub(super) fn reload(&self) {
         self.reload_keys();
         let metrics = &self.operator.process.metrics;

@@ -134,7 +134,7 @@ pub(super) fn check(
             return Err(RequestRefusal::FieldsTooLarge);
         }
         if name == HOST {
-            // RFC 9112 3.2: more than one, or one that is none, is answered 400.
+            // RFC 9112 3.2: more than one, or an invalid one, is answered 400.
             let host = value.to_str().map_err(|_| RequestRefusal::HostMalformed)?;
             if named.replace(host).is_some() {
                 return Err(RequestRefusal::HostMalformed);

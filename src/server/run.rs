@@ -107,7 +107,7 @@ impl Gateway {
                 },
                 () = settled(&mut watch) => false,
             };
-            // Files may lie on a disk that does not answer: a signal to end is heard all the same.
+            // Files may lie on a disk that does not answer: a signal to end must be handled all the same.
             let reloaded = tokio::select! {
                 reloaded = self.reload(asked, &mut digest) => reloaded,
                 () = signals.end() => return,

@@ -2,11 +2,11 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What a signal wishes.
+/// What a signal asks for.
 pub(super) enum SignalAction {
     /// End: SIGTERM, SIGINT.
     End,
-    /// Read the configuration anew: SIGHUP.
+    /// Reload the configuration: SIGHUP.
     Reload,
 }
 

@@ -98,8 +98,8 @@ fn listen(address: SocketAddr, key: &'static str, option: &'static str) -> Resul
     listener::bind(address).map_err(|source| RunError::Listen { key, option, address, source })
 }
 
-/// Starts everything; connections are accepted when it returns. It reads and writes files. Also returns what tells of
-/// parts that have failed.
+/// Starts everything; connections are accepted when it returns. It reads and writes files. Also returns the
+/// channel that reports parts that have failed.
 pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gateway, Failures), RunError> {
     let (lock, resources) = Resources::open(&config).await?;
     let sockets = Sockets::bind(&config).await?;
@@ -140,7 +140,7 @@ pub(super) async fn start(config: Config, options: RunOptions) -> Result<(Gatewa
     upkeep::start(&supervisor, &resources, &issuer, alarm);
     listen_for_commands(&supervisor, &resources);
     ready.announce(options.on_ready);
-    // Last: their tasks run beside this function, and whoever gets an answer may rely on all of the above. Until then
+    // Last: their tasks run beside this function, and a client that gets an answer may rely on all of the above. Until then
     // connections wait in the queues of the sockets.
     let listening = start_listeners(&supervisor, sockets, &workers, operator, &closing);
     service_manager::ready();

@@ -42,8 +42,8 @@ pub trait AccountStore {
     async fn delete_account(&self, tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Result<Update>;
     /// Lists the login names of a tenant that accounts had and have no more, with whose they were.
     async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(LoginName, AccountId)>>;
-    /// Sets the password that the owner of an enabled account wishes, if the present one is still the one that was compared;
-    /// forgets failed logins; ends all sessions and links of the account, and its codes and grants if that is wished.
+    /// Sets the password that the owner of an enabled account wants, if the current one is still the one that was compared;
+    /// forgets failed logins; ends all sessions and links of the account, and its codes and grants if requested.
     async fn change_password(
         &self,
         tenant: &TenantId,

@@ -1,4 +1,4 @@
-//! `AuditRow`: one line of the audit trail, written in the transaction of its deed.
+//! `AuditRow`: one line of the audit trail, written in the transaction of its action.
 
 use super::AuditEvent;
 use crate::oauth::{AccountId, ClientId, ResourceIndicator, ScopeSet, TenantId, Timestamp};

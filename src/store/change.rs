@@ -2,7 +2,7 @@
 
 use crate::oauth::{AccountId, ClientId, GrantId, TenantId, TokenHash};
 
-/// A position in the change log of one store: what has been read of it. What is in it is the store's own; whoever follows the
+/// A position in the change log of one store: what has been read of it. Its content is private to the store; a follower of the
 /// log is given positions and hands them back, and neither compares them nor makes any.
 #[derive(Debug, Clone)]
 pub struct ChangePosition(pub(super) u64);

@@ -14,7 +14,7 @@ pub trait ChangeLog {
     async fn change_mark(&self) -> Result<u64>;
     /// Reads the change log after `after`, from one state of the store, and whether it holds all that came after.
     async fn changes_after(&self, after: &ChangePosition) -> Result<Changes>;
-    /// Has `tell` called with every change that is in force and not stored (`StoreError::NotStored`), before whoever asked
+    /// Has `tell` called with every change that is in force and not stored (`StoreError::NotStored`), before the caller
     /// for it is answered. A store that never answers so has nothing to tell.
     fn tell_unstored(&self, tell: TellUnstored) {
         drop(tell);

@@ -6,7 +6,7 @@ use super::issuance::settled;
 use super::{AuditRow, Result};
 use crate::oauth::{Grant, Lifetime, Timestamp};
 
-/// What lies so far in the future was made by a clock that was ahead. Small corrections are none of it.
+/// A time this far in the future comes from a clock that was ahead. Small corrections stay below it.
 pub(super) const AHEAD: Lifetime = Lifetime::from_secs(60);
 
 /// What is noted of the time.

@@ -23,7 +23,7 @@ pub trait GrantStore {
     /// Reads a code without using it (for the policy that is asked before redemption).
     async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>>;
     /// Judges and redeems a code in one transaction. An audit row is written when it is redeemed, and when a replay ends its
-    /// grant; whoever asked records every other refusal. A code whose client or account is switched off is refused as dead.
+    /// grant; the caller records every other refusal. A code whose client or account is switched off is refused as dead.
     /// A replay ends the grant also where nothing can be written: then that is in force, stored later, and answered alike.
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption>;
     /// Reads a grant.
@@ -37,7 +37,7 @@ pub trait GrantStore {
         now: Timestamp,
     ) -> Result<Vec<Grant>>;
     /// Judges and rotates a refresh token in one transaction. An audit row is written when reuse ends its grant and, if the
-    /// request has one, for a success; whoever asked records every other refusal. A family whose client or account is
+    /// request has one, for a success; the caller records every other refusal. A family whose client or account is
     /// switched off is refused as dead. Reuse ends the family also where nothing can be written, as a replay does.
     async fn rotate_refresh_token(&self, request: RotateRefresh) -> Result<Rotation>;
     /// Marks as used the live generations of which a token was presented, and as unused those that were issued and not

@@ -7,10 +7,10 @@ use crate::oauth::{AccessTokenRecord, FirstUse, Grant, Lifetime, ScopeSet, Times
 
 /// Access tokens that a grant keeps when it is refreshed, the newest: more than one installation's processes use at a
 /// time, and few enough that nobody fills the memory of all by refreshing in a loop. Those of the grace stay beside
-/// them: whoever shared in a burst of retries was told that its token is good.
+/// them: each client of a burst of retries was told that its token is good.
 pub(super) const TOKENS_PER_GRANT: u16 = 128;
 
-/// Access tokens of a grant with those of the grace: no honest burst has so many, and whoever retries from ever new
+/// Access tokens of a grant with those of the grace: no honest burst has so many, and a client that retries from ever new
 /// addresses gets no further.
 pub(super) const TOKENS_WITH_GRACE: u16 = 1024;
 

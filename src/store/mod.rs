@@ -1,6 +1,6 @@
 //! What outlives the process: clients, accounts, sessions, codes, grants, tokens, the audit trail and the change log.
 //!
-//! Methods are named by their effect and are atomic: single use is the store's promise, not its caller's care. A deed
+//! Methods are named by their effect and are atomic: single use is guaranteed by the store, not by its callers. A deed
 //! and its audit row share a transaction, and so does the row of the change log that tells other processes. Secrets come
 //! in as hashes only. What is acknowledged is durable; an error means that nothing was changed, but for
 //! `StoreError::NotStored`: what ends access is in force although the disk did not take it. What is used a second time is

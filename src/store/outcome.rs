@@ -23,7 +23,7 @@ pub enum StoreError {
     Corrupt(String),
 }
 
-/// What came of ending all grants of somebody.
+/// The result of ending all grants of a person or client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended {
     /// Grants that stood.
@@ -33,7 +33,7 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// Completes the audit row of the deed; `None` when there was nothing to end.
+    /// Completes the audit row of the action; `None` if there was nothing to end.
     pub(super) fn row(self, audit: AuditRow) -> Option<AuditRow> {
         let counted = format!("{} grants", self.grants);
         self.anything.then_some(AuditRow { reason: Some(counted), ..audit })

@@ -1,6 +1,6 @@
 //! How the room for pending authorizations is shared out: by host, by site, and in all.
 //!
-//! When there is no room for one more, the one that goes belongs to whoever holds the most, so that nobody who holds one
+//! When there is no room for one more, the one that goes belongs to the holder with the most, so that nobody who holds one
 //! loses it to somebody who begins many.
 
 use super::record::{Interaction, InteractionStep, Source};

@@ -1,4 +1,4 @@
-//! What is done to a store as a whole, and what it tells of itself.
+//! What is done to a store as a whole, and what it reports about itself.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub trait Upkeep {
     /// long as their grant, revoked grants and changes for a day; clients that came by themselves go when never used
     /// for `unused_client_after` or unused for 90 days.
     async fn sweep(&self, now: Timestamp, unused_client_after: Lifetime) -> Result<u64>;
-    /// Writes a consistent copy of the store into a new file (mode 0600), marked so that whoever opens it to serve from it
+    /// Writes a consistent copy of the store into a new file (mode 0600), marked so that a server that opens it
     /// ends what it holds open; never overwrites one.
     async fn backup(&self, to: &Path) -> Result<()>;
     /// Returns figures for the metrics.

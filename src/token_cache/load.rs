@@ -23,7 +23,7 @@ impl TokenCache {
     /// Asks the store for a token that is not in memory: format and MAC first, then once for all who wait for it.
     /// `site` is where the request comes from ([`crate::network::site`]): tokens of many sites are read in turns.
     pub async fn load(self: &Arc<Self>, tenant: &TenantId, presented: &[u8], hash: TokenHash, site: IpAddr) -> Load {
-        // TV-06, TV-07: what we never made costs no read, whoever sends it and however often.
+        // TV-06, TV-07: what we never made costs no read, no matter who sends it or how often.
         if AccessToken::recognise(presented, &self.keys.load()) != Some(hash) {
             return Load::Inactive;
         }

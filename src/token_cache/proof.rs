@@ -36,7 +36,7 @@ impl TokenCache {
     }
 
     /// Puts other keys in force. Where one of those before is not among them, every token shows its MAC again, and open
-    /// streams end: their clients come again and are checked. Takes some time with many tokens in memory.
+    /// streams end: their clients reconnect and are checked. Takes some time with many tokens in memory.
     pub fn exchange_keys(&self, keys: Arc<TokenKeys>) {
         let before = self.keys.swap(Arc::clone(&keys));
         if keys.has_all_of(&before) {

@@ -50,7 +50,7 @@ const REMEMBERED: Lifetime = Lifetime::from_secs(120);
 /// The clocks of those who write to one store differ by less.
 const AHEAD: Lifetime = Lifetime::from_secs(60);
 
-/// What was revoked of late, for tokens that were stored before and arrive after.
+/// Recent revocations, for tokens that were stored before and arrive after.
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
     pub(super) grants: HashMap<GrantId, Timestamp>,

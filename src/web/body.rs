@@ -73,7 +73,7 @@ pub enum BodyError {
     Broken,
 }
 
-/// Makes a small part of a large buffer a buffer of its own, for whoever keeps or queues it: a part keeps the whole buffer in
+/// Copies a small part of a large buffer, so that it can be kept or queued: a part keeps the whole buffer in
 /// memory, and a read buffer has 8 KiB at least, however few bytes came.
 #[must_use]
 pub fn detached(data: Bytes) -> Bytes {

@@ -11,7 +11,7 @@ use super::{Response, reply};
 /// The request fields that SDKs in a browser send; `MCP-Protocol-Version` on discovery is why they preflight at all.
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("Content-Type, Authorization, MCP-Protocol-Version, DPoP");
-/// A browser client must be able to see how to authenticate and when to come again.
+/// A browser client must be able to see how to authenticate and when to retry.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("WWW-Authenticate, Retry-After");
 /// A day; browsers cap it at their own, lower figures.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");

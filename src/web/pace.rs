@@ -1,5 +1,5 @@
-//! `Pace`: how slowly a body may come. What counts is the time in which its next bytes were waited for, so that whoever
-//! reads it can take his own time.
+//! `Pace`: how slowly a body may come. Only the time spent waiting for its next bytes counts, so that a slow
+//! reader is not blamed on the sender.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,7 +20,7 @@ impl Pace {
     /// What a body must bring once the grace is used up. A client on the worst of links sends its few hundred bytes within
     /// the grace; only one that means to hold the request open sends less.
     pub const BYTES_PER_SECOND: u32 = 1024;
-    /// The grace of clients: a phone that changes from one network to another meanwhile is heard.
+    /// The grace of clients: long enough for a phone that changes networks meanwhile.
     pub const CLIENTS_GRACE: Duration = Duration::from_secs(5);
 }
 

@@ -82,7 +82,7 @@ pub fn forbid_caching(headers: &mut HeaderMap) {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
 }
 
-/// Says when to come again.
+/// Adds `Retry-After`.
 pub fn retry_after(headers: &mut HeaderMap, seconds: u64) {
     headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
 }

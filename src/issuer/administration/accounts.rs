@@ -29,7 +29,7 @@ pub enum FirstAccount {
 }
 
 impl fmt::Debug for NewAccount {
-    /// Without the link: whoever has it sets the password.
+    /// Without the link: anyone who has it can set the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewAccount").field("account", &self.account).finish_non_exhaustive()
     }
@@ -133,7 +133,7 @@ impl Administration {
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
-    /// Gives an account another login name; nobody else is given the one it had. Sessions and grants stand.
+    /// Gives an account another login name; the old one is never given to anybody else. Sessions and grants are kept.
     ///
     /// # Errors
     /// `NoSuchAccount`, `BadName`, `NameTaken`, `NameOnceGiven`, `Store`.
@@ -152,7 +152,7 @@ impl Administration {
         }
     }
 
-    /// Deletes an account, with its sessions and grants; nobody else is given its name.
+    /// Deletes an account, with its sessions and grants; its name is never given to anybody else.
     ///
     /// # Errors
     /// `NoSuchAccount`, `Store`.
@@ -203,7 +203,7 @@ impl Administration {
         self.make_link(&account).await
     }
 
-    /// Sees to it that somebody can log in: the first account is added when there is none, and while it has no password
+    /// Makes sure that somebody can log in: the first account is added if there is none, and while it has no password
     /// it is given `password`, or a new link.
     ///
     /// # Errors

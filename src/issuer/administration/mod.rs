@@ -1,7 +1,7 @@
 //! What operators may do: used by the command line now and the dashboard later.
 //!
-//! Each deed is one store call that writes its audit row with actor `operator`. What a running server must learn of, it
-//! learns from the change log. Nothing here asks who the operator is: whoever may open the data directory, or has
+//! Each action is one store call that writes its audit row with actor `operator`. A running server learns from the
+//! change log. Nothing here asks who the operator is: that is anyone who may open the data directory, or has
 //! signed in to the dashboard, is one. Start with `Administration`; accounts, clients and grants have a file each.
 
 mod accepted_time;
@@ -27,7 +27,7 @@ use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{AccountId, ClientId, OAuthError, ScopeSet, ScopeToken, TenantId};
 use crate::store::{AuditEvent, AuditRow, StoreError, Update};
 
-/// The deeds of an operator in one tenant.
+/// The actions of an operator in one tenant.
 pub struct Administration {
     services: Services,
     /// As it was when the operator began, whatever is reloaded meanwhile.
@@ -35,7 +35,7 @@ pub struct Administration {
     tenant: TenantId,
 }
 
-/// Why a deed was not done.
+/// Why an action failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdministrationError {
     /// No account has this name or subject.
@@ -149,25 +149,25 @@ fn refusal(why: PasswordRefused) -> String {
 }
 
 impl Administration {
-    /// Makes the deeds of an operator in `tenant`.
+    /// Makes the actions of an operator in `tenant`.
     #[must_use]
     pub fn new(services: Services, tenant: TenantId) -> Self {
         let config = services.config.load_full();
         Self { services, config, tenant }
     }
 
-    /// Begins the audit row of a deed.
+    /// Begins the audit row of an action.
     fn audit(&self, event: AuditEvent) -> AuditRow {
         let actor = Some(AuditRow::OPERATOR.to_owned());
         AuditRow { actor, ..AuditRow::new(self.services.clock.now(), self.tenant.clone(), event) }
     }
 
-    /// Begins the audit row of a deed that is about an account.
+    /// Begins the audit row of an action on an account.
     fn audit_of(&self, event: AuditEvent, subject: &AccountId) -> AuditRow {
         AuditRow { subject: Some(subject.clone()), ..self.audit(event) }
     }
 
-    /// Begins the audit row of a deed that is about a client.
+    /// Begins the audit row of an action on a client.
     fn audit_about(&self, event: AuditEvent, client: &ClientId) -> AuditRow {
         AuditRow { client: Some(client.clone()), ..self.audit(event) }
     }

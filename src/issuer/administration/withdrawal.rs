@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Administration, AdministrationError};
 
-/// A deed that takes access away.
+/// An action that ends access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Withdrawal {
@@ -45,7 +45,7 @@ pub enum Withdrawal {
     },
 }
 
-/// What there is to say of a deed that was done.
+/// What a completed action reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Withdrawn {
@@ -58,7 +58,7 @@ pub enum Withdrawn {
         /// Its subject.
         subject: String,
     },
-    /// It is as was wished.
+    /// The requested state is in force.
     Done,
 }
 
@@ -66,7 +66,7 @@ impl Administration {
     /// Takes access away.
     ///
     /// # Errors
-    /// Those of the deed; `Store(NotStored)` also when it was done before and that is not stored yet.
+    /// Those of the action; `Store(NotStored)` also if it was done before and is not stored yet.
     pub async fn withdraw(&self, deed: &Withdrawal) -> Result<Withdrawn, AdministrationError> {
         let withdrawn = match deed {
             Withdrawal::Session { id } => self.revoke_grant(id).await.map(|()| Withdrawn::Sessions(1)),
@@ -81,7 +81,7 @@ impl Administration {
             Withdrawal::DisableClient { id } => self.set_client_disabled(id, true).await.map(|()| Withdrawn::Done),
             Withdrawal::DeleteClient { id } => self.delete_client(id).await.map(|()| Withdrawn::Done),
         }?;
-        // What needed nothing done may be as wished by what is in force and not stored.
+        // If nothing had to be done, that may be due to a change that is in force and not stored.
         if self.services.store.stats().unstored > 0 {
             return Err(crate::store::StoreError::NotStored.into());
         }

@@ -12,7 +12,7 @@ use crate::store::{Consent, LoginSession};
 pub(in crate::issuer) enum Memory {
     /// It is not: the user is asked each time.
     Never,
-    /// It is, and stands for a request of the same or less, from wherever it comes.
+    /// It is, and covers the same or less, wherever the request comes from.
     Anywhere,
     /// It is, and stands for the same request when the browser comes from the origin of this document.
     FromPublisher(MetadataDocumentUrl),
@@ -94,7 +94,7 @@ impl IssuerRequest<'_> {
     }
 }
 
-/// Hashes what the user went by when he consented: the name, and where codes go. For a publisher also where this code
+/// Hashes what the user saw when they consented: the name, and where codes go. For a publisher also where this code
 /// went, because its document can name several places.
 fn fingerprint(asked: &AccessRequest, memory: &Memory) -> TokenHash {
     let metadata = &asked.client.metadata;

@@ -30,7 +30,7 @@ impl Fault {
     }
 
     /// Returns whether a copy of a trusted publisher's document may stand in. The edges of large clients refuse some data
-    /// centres, or let them wait. No other fault counts: whoever can break TLS must gain nothing, and a document that is
+    /// centres, or let them wait. No other fault counts: an attacker who can break TLS must gain nothing, and a document that is
     /// gone (404, 410) is gone.
     pub(in crate::issuer) fn lets_copy_stand_in(&self) -> bool {
         matches!(self, Self::Fetch(FetchError::Status { code: 403, .. } | FetchError::Slow))

@@ -8,7 +8,7 @@ use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
 use crate::oauth::{Client, ClientId, ClientOrigin, OAuthError, Rule};
 
-/// What the page says of every client that is none.
+/// What the page says of every unknown client.
 const UNKNOWN: &str = "This application is not known here. Remove the connection in the application and add it again.";
 
 impl IssuerRequest<'_> {

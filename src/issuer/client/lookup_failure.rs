@@ -6,7 +6,7 @@ use crate::oauth::{Lifetime, Rule};
 /// Why no client was found for an authorization request; the detail is for log and audit trail alone (CI-18).
 #[derive(Debug)]
 pub(in crate::issuer) enum LookupFailure {
-    /// There is none, or its document is no good, or it is switched off.
+    /// It does not exist, its document is invalid, or it is disabled.
     NotAClient(Rule, Option<String>),
     /// It names a document that is not fetched.
     NotAdmitted(NotAdmitted),

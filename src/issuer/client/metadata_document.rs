@@ -59,7 +59,7 @@ impl IssuerRequest<'_> {
         };
         let mut failed = entry.lock().await;
         self.has_waited();
-        // Read again behind the lock: whoever held it may just have stored the document.
+        // Read again under the lock: its previous holder may just have stored the document.
         let stored = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
         match stored {
             Some(client) if client.disabled => return Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
@@ -220,13 +220,13 @@ impl IssuerRequest<'_> {
 
 /// Reads a client id as a document's URL that the operator lets us fetch. Nothing is resolved for any other.
 pub(in crate::issuer) fn document_url(id: &ClientId, policy: &Policy) -> Result<MetadataDocumentUrl, NotAdmitted> {
-    // Single-label hosts and the like are an operator's own network: he says so by allowing its addresses.
+    // Single-label hosts and the like belong to an operator's own network: they say so by allowing its addresses.
     let internal = !policy.config.outbound.allow_addresses.is_empty();
     let url = MetadataDocumentUrl::parse(id.as_str(), internal).ok_or_else(|| {
         let would_be = MetadataDocumentUrl::parse(id.as_str(), true);
         if would_be.is_some() { NotAdmitted::Internal } else { NotAdmitted::NoUrl }
     });
-    // A host stands for its port 443: whoever may bind another port of it need not be its owner.
+    // A host means its port 443: a program that may bind another port of it need not belong to its owner.
     match &policy.config.metadata_documents.mode {
         MetadataDocumentMode::Off => Err(NotAdmitted::Off),
         MetadataDocumentMode::Allowlist(list) => {
@@ -256,7 +256,7 @@ fn is_fresh(client: &Client, now: Timestamp) -> bool {
 }
 
 /// Returns the last good copy, if it is young enough and somebody has granted the client anything: for the others nobody
-/// waits, and an old copy would only serve whoever keeps the new one from being read.
+/// waits, and an old copy would only help an attacker who keeps the new one from being read.
 fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
     stored
         .filter(|c| c.last_used_at.is_some())
@@ -271,7 +271,7 @@ fn stand_in(stored: Option<Client>, fault: &Fault, is_verified: bool, now: Times
     }
     // CI-18: for a name that does not resolve and for one that leads inside there is one answer until somebody has granted
     // the client anything, or any stranger could ask which names of the inner network exist: also by having a document of
-    // his own read and pointing its name there later.
+    // their own one read and pointing its name there later.
     let is_used = stored.as_ref().is_some_and(|client| client.last_used_at.is_some());
     let is_unknown_name = !is_used && matches!(fault, Fault::Fetch(FetchError::Dns));
     if is_unknown_name || !fault.is_transient() {

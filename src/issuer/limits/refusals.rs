@@ -57,7 +57,7 @@ struct Window {
     counted: u64,
 }
 
-/// Rows of late.
+/// Recent rows.
 pub(in crate::issuer) struct Refusals {
     in_all: KeyedLimiter<()>,
     reserved: KeyedLimiter<()>,

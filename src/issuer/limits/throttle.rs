@@ -34,7 +34,7 @@ const CLIENT_FAILURES: &str = "rates.client_failures_per_minute";
 /// requests: two pages and two forms, and two more for what is reloaded or mistyped.
 const FORMS: u32 = 6;
 
-/// Why somebody has to wait.
+/// Why a request has to wait.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::issuer) struct Throttled {
     /// For how long.
@@ -156,7 +156,7 @@ impl Throttle {
         let (client, source) = (TokenHash::of(client.as_str().as_bytes()), source(caller));
         let now = self.clock.now();
         let (of_client, rest) = self.failing_clients.read(&client, now);
-        // CA-14: once a client's secret is being guessed, those who guessed wait; others are still heard.
+        // CA-14: once a client's secret is being guessed, those who guessed wait; others are still answered.
         if of_client >= rates.client_failures_per_minute && self.failing_sources.read(&(client, source), now).0 > 0 {
             return Err(Throttled::by(CLIENT_FAILURES, rest));
         }

@@ -14,13 +14,13 @@ use crate::sync::lock;
 /// How long somebody waits for a slot before being told to try again.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Waiting at most in each class. One more takes the place of the last to come of whoever has the most waiting.
+/// Waiting at most in each class. One more replaces the newest of the requester that has the most waiting.
 const WAITING: usize = 512;
 
 /// For whom a hash is computed. Each class has its own queue, in which those of different values take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::issuer) enum HashRequester {
-    /// Somebody known: a name tried from where its owner signed in before, or whoever holds a session or a one-time link of
+    /// A known person: a name tried from where its owner signed in before, or the holder of a session or a one-time link of
     /// the account. In turns by name: a person has one account and many addresses.
     Known(LoginNameHash),
     /// Anybody else. In turns by site: a name costs nothing, a site does.

@@ -9,8 +9,8 @@ use crate::oauth::LoginNameHash;
 use crate::store::{Account, AuditEvent, AuditRow, NewPassword, PasswordChange, Update};
 
 impl IssuerRequest<'_> {
-    /// Sets another password for whoever is logged in by a session, if the present one is right. All browsers of the person
-    /// are signed out; this one gets a new session. What applications were granted ends if that is wished.
+    /// Changes the password of the person signed in by a session, if the current one is right. All browsers of the person
+    /// are signed out; this one gets a new session. The grants of applications end if requested.
     ///
     /// Whoever sits before a browser that somebody else left signed in must not be able to guess: an attempt counts like one
     /// at the login page, for the same name (LI-02, LI-03).

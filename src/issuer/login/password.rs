@@ -14,7 +14,7 @@ use crate::issuer::PasswordRefused;
 const MAX_BYTES: usize = 1024;
 
 /// Guesses that finding a password must take at least. At the tenth of a second that argon2id costs by default they are
-/// thirty years of a core for whoever has stolen the store, and at the login page they are for ever.
+/// thirty core years for a thief of the store, and at the login page they last for ever.
 const MIN_GUESSES: u64 = 10_000_000_000;
 
 /// Characters that are judged: the estimate tries all readings of digits and signs as letters, so a hundred of them can

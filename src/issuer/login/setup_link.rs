@@ -14,7 +14,7 @@ impl IssuerRequest<'_> {
         Ok(self.account_of_link(link).await?.map(|(_, account)| account.name.to_string()))
     }
 
-    /// Uses a link to set a password. All sessions and grants of the account end (RT-14); whoever had the link is signed in,
+    /// Uses a link to set a password. All sessions and grants of the account end (RT-14); the holder of the link is signed in,
     /// in a new session, and the one that this browser had before (`replaces`) ends, whosever it was (CN-05).
     ///
     /// # Errors

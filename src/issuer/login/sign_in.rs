@@ -110,7 +110,7 @@ impl IssuerRequest<'_> {
         Ok(LoginOutcome::LoggedIn { session: secret, step })
     }
 
-    /// Begins a browser session for whoever has shown that the account is theirs; `None` when the account was switched off,
+    /// Begins a browser session for a person who has proved that the account is theirs; `None` when the account was switched off,
     /// deleted or given another password since it was read.
     pub(in crate::issuer) async fn begin_session(
         &self,

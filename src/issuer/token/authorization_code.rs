@@ -45,7 +45,7 @@ impl IssuerRequest<'_> {
         let granted = (record.redirect.as_str().to_owned(), record.resource.clone());
         let policy = &self.policy;
         let mut allowed = None;
-        // Another client's code is judged by the store alone: its owner's account is none of this client's business. So is
+        // Another client's code is judged by the store alone: this client must learn nothing about its owner's account. So is
         // a damaged one, of which nothing is believed.
         if record.client == client.id && record.challenge.is_some() {
             let (subject, resource) = (&record.subject, &record.resource);

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::oauth::{AccountId, ClientId, ResourceIndicator, Timestamp, TokenHash};
 
-/// One that was given out.
+/// A token that was given out.
 #[derive(Debug)]
 pub(in crate::issuer) struct Awaited {
     pub(in crate::issuer) hash: TokenHash,
@@ -18,6 +18,6 @@ pub(in crate::issuer) struct Awaited {
     pub(in crate::issuer) address: Option<IpAddr>,
 }
 
-/// Those that were given out of late, the oldest first.
+/// Tokens given out recently, the oldest first.
 #[derive(Debug, Default)]
 pub(in crate::issuer) struct Arrivals(pub(in crate::issuer) Mutex<VecDeque<Awaited>>);

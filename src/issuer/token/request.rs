@@ -100,7 +100,7 @@ impl IssuerRequest<'_> {
                 let row = AuditRow { client, ..self.audit(AuditEvent::TokenRefused) };
                 let name = name.flatten();
                 self.refuse(row, Why::from(&error.error).named(name.as_deref())).await;
-                // CA-14: guessing one client's secret, from wherever, ends in waiting.
+                // CA-14: guessing one client's secret, wherever from, leads to delays.
                 match self.throttle.client_failed(&credentials.client_id, has_secret, self.caller, rates) {
                     Ok(()) => Err(refused(error)),
                     Err(wait) => Err(TokenRejection::Throttled(wait)),

@@ -1,4 +1,4 @@
-//! Passing an answer on: its head judged and built anew, its body whole if it is here or will be in a moment, else as a
+//! Passing an answer on: its head judged and rebuilt, its body whole if it is here or will be in a moment, else as a
 //! stream.
 
 use std::future::poll_fn;

@@ -19,7 +19,7 @@ pub(in crate::proxy) struct BufferedBody {
 pub(in crate::proxy) enum Stop<E> {
     /// The body has ended.
     End,
-    /// As many bytes as were wished, or more, are here.
+    /// As many bytes as were asked for, or more, are here.
     Full,
     /// The body broke off, and why.
     Broken(E),

@@ -126,7 +126,7 @@ pub(in crate::proxy) fn build(
             }
         }
     }
-    // RFC 9111 3.5: an answer to one user is nobody else's.
+    // RFC 9111 3.5: an answer to one user must not be served to another.
     let caching =
         if kind == UpstreamKind::Mcp || form == BodyKind::Events { caching::NO_STORE } else { caching::confine(from) };
     to.insert(CACHE_CONTROL, caching);
@@ -170,7 +170,7 @@ pub(in crate::proxy) fn of_events(mut to: HeaderMap) -> HeaderMap {
 /// What an answer of every kind may say.
 static DESCRIBING: [HeaderName; 6] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, DATE, ALLOW, RETRY_AFTER];
 
-/// What describes the content, what MCP defines, and when to come again.
+/// What describes the content, what MCP defines, and when to retry.
 fn passes_from_mcp(name: &HeaderName) -> bool {
     DESCRIBING.contains(name) || (name.as_str().starts_with("mcp-") && *name != MCP_SESSION_ID)
 }

@@ -1,4 +1,4 @@
-//! The way of an answer back to the client: its head judged and built anew, its body whole or as a stream that ends when the
+//! The way of an answer back to the client: its head judged and rebuilt, its body whole or as a stream that ends when the
 //! token does.
 //!
 //! Not for: answers of the gateway's own (`refuse.rs`). Start with `deliver.rs`, then `relay.rs`.

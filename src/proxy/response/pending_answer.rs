@@ -45,7 +45,7 @@ pub(in crate::proxy) struct PendingAnswer {
 pub(in crate::proxy) enum PendingOutcome {
     /// The answer is coming.
     Answer(Content, Lease, Option<FairSlot>, Flow),
-    /// It is none that can be passed on.
+    /// It cannot be passed on.
     NoAnswer(NoAnswer),
     /// There is no stream.
     NoStream(Option<Fault>),

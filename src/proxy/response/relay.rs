@@ -26,7 +26,7 @@ use crate::web::detached;
 
 /// One TLS record.
 const JOINED: usize = 16 * 1024;
-/// The server looks twice at a body before it lets other tasks run; after a third look in vain they have run.
+/// The server looks twice at a body before it lets other tasks run; after a third look without data they have run.
 const ENOUGH_LOOKS: u8 = 2;
 /// A line that every client ignores.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
@@ -146,7 +146,7 @@ impl Relay {
         self.record.break_off(signal.outcome());
         if let (StreamSignal::GoingDown | StreamSignal::TooOld, Some((events, _))) = (signal, &self.events) {
             let end = match self.ids.end_of_subscription() {
-                // The client comes again and asks for what it has not seen (Last-Event-ID).
+                // The client reconnects and asks for what it has not seen (Last-Event-ID).
                 None if self.ids.is_empty() && signal == StreamSignal::GoingDown => {
                     Some(format!(": {}\n\n", signal.words()))
                 }
@@ -190,7 +190,7 @@ impl Relay {
             Some((events, _)) if !self.ids.is_empty() => Ok(self.ids.errors_as_events(events.discard(), code, why)),
             Some((events, _)) if events.is_between() => Ok(Bytes::from(format!(": {why}\n\n"))),
             None if self.is_open && !self.ids.is_empty() => Ok(self.ids.errors_as_json(why)),
-            // In the middle of something: whoever reads it must not take it for the whole.
+            // In the middle of something: the client must not take it for the whole.
             Some(_) | None => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }

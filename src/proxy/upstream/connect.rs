@@ -18,7 +18,7 @@ use crate::proxy::fault;
 use crate::proxy::fault::{Cause, Fault};
 use crate::trust;
 
-/// An upstream that is silent for so long is asked whether it lives, every so often, so often in vain.
+/// TCP keep-alive: idle time before the first probe, interval, number of unanswered probes.
 const QUIET: Duration = Duration::from_secs(60);
 const PROBE: Duration = Duration::from_secs(20);
 const PROBES: u32 = 3;

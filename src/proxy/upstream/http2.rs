@@ -105,7 +105,7 @@ impl SharedConnection {
         }
     }
 
-    /// Lets no new request onto this connection: it has kept one waiting in vain. Those on it go on.
+    /// Takes no new requests: one has waited on it without an answer. Those under way go on.
     pub(in crate::proxy) fn leave(&self) {
         self.connection.left.store(true, Relaxed);
     }
@@ -219,7 +219,7 @@ where
 async fn until_silent(pings: Option<PingPong>, peer: Arc<PeerState>, requests: Arc<AtomicUsize>, interval: Duration) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     loop {
-        // So that it is asked at the latest an interval after it was last heard.
+        // So that a ping is sent at the latest one interval after something came.
         sleep(interval / 2).await;
         if requests.load(Relaxed) == 0 || peer.heard().elapsed() < interval / 2 {
             continue;

@@ -67,7 +67,7 @@ impl Heads {
     }
 }
 
-/// What the bytes of a connection have told; shared with whoever uses it.
+/// What the bytes of a connection have shown; shared with its user.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct ReadProgress {
     /// A request is about to be written.

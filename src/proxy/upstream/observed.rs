@@ -1,4 +1,4 @@
-//! A connection to an HTTP/2 upstream, watched from below: how many requests it takes at once, when it was last heard,
+//! A connection to an HTTP/2 upstream, watched from below: how many requests it takes at once, when something last came,
 //! and whether it sends frames without end. h2 tells none of these.
 
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ const FOLLOWED: usize = 128;
 /// ones take many times their size.
 const IN_A_ROW: usize = 16 * 1024;
 
-/// What is known of a connection; shared with whoever uses it.
+/// What is known of a connection; shared with its users.
 #[derive(Debug)]
 pub(in crate::proxy) struct PeerState {
     begun: Instant,

@@ -71,7 +71,7 @@ impl RouteTable {
     }
 }
 
-/// What an upstream says to a ping.
+/// How an upstream answers a ping.
 pub(in crate::proxy) enum PingReply {
     /// What an MCP server says.
     Mcp,
@@ -178,12 +178,12 @@ impl Probe<'_> {
         format!("{transport}did you mean url = \"{url}\"?{found}")
     }
 
-    /// Sends a ping to this path and says what was heard, or why nothing was.
+    /// Sends a ping to this path; returns the reply, or why there was none.
     async fn ping(&self, target: &PathAndQuery) -> Result<PingReply, String> {
         self.send(target, PING, &[]).await.map(|(heard, _)| heard)
     }
 
-    /// Sends a message to this path; returns what was heard and its beginning, or says why nothing was.
+    /// Sends a message to this path; returns the reply and its beginning, or why there was none.
     pub(in crate::proxy) async fn send(
         &self,
         target: &PathAndQuery,

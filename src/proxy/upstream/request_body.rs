@@ -95,7 +95,7 @@ pub(in crate::proxy) struct Upload {
     mark: Option<Arc<Mark>>,
 }
 
-/// How far an upload has come, for whoever waits for the answer to it.
+/// How far an upload has come, for the task that waits for its answer.
 #[derive(Debug)]
 pub(in crate::proxy) struct Progress {
     state: AtomicU8,

@@ -180,7 +180,7 @@ pub(in crate::proxy) enum Unanswered {
     Lost(Fault),
     /// The upstream has not acted, whatever was asked; with the body, if it is still here.
     Unprocessed(Fault, Option<Bytes>),
-    /// There is none yet.
+    /// It has not come yet.
     Late(Box<Waiting>),
     /// Nothing is to be done about it.
     Refused(Rejection),
@@ -256,7 +256,7 @@ fn is_reset(error: &ExchangeError) -> bool {
     matches!(error, ExchangeError::Http2(error) if error.is_reset())
 }
 
-/// UP-05: an answer beyond the limits is none, and its connection goes with it.
+/// UP-05: an answer beyond the limits counts as none, and its connection is closed.
 pub(in crate::proxy) fn accept(response: Response<Content>, mut lease: Lease) -> Result<LeasedResponse, Unanswered> {
     let fields = response.headers().len();
     if fields > MAX_FIELDS {

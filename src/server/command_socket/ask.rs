@@ -26,7 +26,7 @@ pub enum CommandOutcome {
     Done(Withdrawn),
     /// It is in force, and the server will store it when it can.
     NotStored,
-    /// There is nothing to take away, or no such thing; why.
+    /// There was nothing to end, or it does not exist; why.
     Refused(String),
     /// No server runs on the folder.
     NoServer,

@@ -1,4 +1,4 @@
-//! Where the server listens for commands: the socket is made, looked for, and made anew when it is lost.
+//! Where the server listens for commands: the socket is made, checked, and recreated when it is lost.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -96,7 +96,7 @@ impl SocketPlace {
         Ok(())
     }
 
-    /// Makes the socket anew if it is not there. Call on a runtime; it reads and writes files.
+    /// Recreates the socket if it is not there. Call on a runtime; it reads and writes files.
     pub(super) fn look(&self) {
         let was_there = self.socket.load().as_ref().map(|socket| socket.is_there());
         if was_there == Some(true) {

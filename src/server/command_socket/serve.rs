@@ -1,4 +1,4 @@
-//! The side of the server: commands are heard, carried out and answered.
+//! The server's side: commands are received, carried out and answered.
 
 use std::io;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ async fn serve(mut stream: UnixStream, handler: &CommandHandler) -> io::Result<(
     to.write_all(&line(&answer)?).await
 }
 
-/// Returns whether a user is heard by a server of user `ours`.
+/// Returns whether a server that runs as user `ours` accepts commands from this user.
 const fn is_heard(peer: u32, ours: u32) -> bool {
     peer == 0 || peer == ours
 }

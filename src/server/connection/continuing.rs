@@ -101,7 +101,7 @@ impl<S> Continuing<S> {
         }
     }
 
-    /// Makes the frames for whoever holds its body back.
+    /// Makes the frames for requests whose body is held back.
     fn tell(&mut self) {
         for stream in std::mem::take(&mut self.held_back) {
             self.pending.extend(HEAD);

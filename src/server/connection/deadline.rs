@@ -1,7 +1,7 @@
 //! Ends a connection whose peer is too slow (no head, no request, answers taken too slowly), floods or is too old, whose
 //! place another one needs, and every connection when the gateway is going down.
 //!
-//! One timer per connection, set anew only when it fires or a deadline comes nearer: a request costs no timer operation.
+//! One timer per connection, reset only when it fires or a deadline moves closer: a request costs no timer operation.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};

@@ -14,7 +14,7 @@ use crate::telemetry::ServerEvent;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Sites that have a line in one minute; of further ones the metrics tell.
+/// Sites that get a line in one minute; further ones are only in the metrics.
 const MOST: usize = 60;
 
 /// The keys of the bounds.
@@ -24,12 +24,12 @@ const KEYS: [(ServerEvent, &str); 3] = [
     (ServerEvent::RefusedSite, "limits.connections_per_site"),
 ];
 
-/// The sites that had a line of late.
+/// The sites that had a line recently.
 #[derive(Debug, Default)]
 pub(super) struct RecentRefusals(Mutex<HashMap<IpAddr, Instant>>);
 
 impl RecentRefusals {
-    /// Says that a connection from `address` was refused, unless its site has a line already.
+    /// Logs that a connection from `address` was refused, unless its site already has a line.
     pub(super) fn tell(&self, event: ServerEvent, address: IpAddr) {
         let key = KEYS.iter().find(|(of, _)| *of == event).map(|(_, key)| *key);
         if !self.is_worth_a_line(address, Instant::now()) {

@@ -35,7 +35,7 @@ const PROXY_HEADER: Duration = Duration::from_secs(5);
 const AGE: Duration = Duration::from_secs(3600);
 /// Bytes kept of a head. A request line of 64 KiB must fit, so that it is answered 414 and not 431.
 const READ_BUFFER: usize = 72 << 10;
-/// hyper's own limit of fields. It has room for so many ready, and makes it anew for every head under another limit.
+/// hyper's own limit of fields. It preallocates room for that many, and reallocates for every head under another limit.
 const HYPERS_FIELDS: usize = 100;
 /// RFC 9113 6.9.2: what a peer may send on one stream, and on all together, before we have taken it. h2 keeps some 250 bytes
 /// for each frame besides, however small it is, and ends a connection whose frames would take half a window so.
@@ -139,7 +139,7 @@ where
     let serving = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| dispatch::serve(Arc::clone(&serving), request, None));
     let mut builder = http1::Builder::new();
-    // Heads are timed by `run_within`: hyper's own timer is set anew for every request.
+    // Heads are timed by `run_within`: hyper's own timer is reset for every request.
     builder.header_read_timeout(None).max_buf_size(READ_BUFFER);
     if config.limits.header_fields != HYPERS_FIELDS {
         builder.max_headers(config.limits.header_fields);

@@ -1,5 +1,5 @@
 //! The development CA and a certificate of it for this machine's own names: TLS for trying things, without a browser
-//! warning for whoever trusts `ca.pem`. Never for a public name.
+//! warning in browsers that trust `ca.pem`. Never for a public name.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ use crate::trust;
 const SERVER_DAYS: i64 = 365;
 /// Long enough that nobody has to trust a new one soon.
 const CA_DAYS: i64 = 5 * 365;
-/// A certificate is made anew so long before it ends.
+/// How long before its end a certificate is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Clocks of containers and virtual machines lag.
 const BACKDATE: time::Duration = time::Duration::days(1);
@@ -43,7 +43,7 @@ pub struct DevelopmentFiles {
     /// The chain to serve: `server.pem`.
     pub certificate: PathBuf,
     /// The same without addresses, for clients that ask by name: `server-dns.pem`. BoringSSL, in Claude Code say, knows no
-    /// name constraints of addresses, and refuses what a CA that has some vouches for as soon as an address stands in it.
+    /// name constraints of addresses, and refuses certificates of a CA that has some as soon as they contain an address.
     pub by_name: PathBuf,
     /// The key of both: `server-key.pem`.
     pub key: PathBuf,
@@ -84,7 +84,7 @@ pub enum DevCertsError {
     Ca {
         /// Its file.
         path: PathBuf,
-        /// For whom it should vouch.
+        /// The names that it is for.
         names: String,
     },
 }
@@ -109,7 +109,7 @@ pub fn ensure(folder: &Path, hosts: &[&str], now: Timestamp) -> Result<Developme
     for file in [&files.ca, &files.certificate, &files.by_name] {
         private::check(file, Closed::ToWriting)?;
     }
-    // Not only when they are read: whoever has the key of a CA that people trust can be this machine.
+    // Also when they are not read: with the key of a CA that people trust, anyone could impersonate this machine.
     for key in [&ca_key_file, &files.key] {
         private::check(key, Closed::ToReading)?;
     }

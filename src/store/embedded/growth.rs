@@ -65,7 +65,7 @@ async fn grow(store: &Arc<dyn Store>, size: u32) {
     }
 }
 
-/// A store with rows in every table, and what deeds on it cost.
+/// A store with rows in every table, and what operations on it cost.
 struct Measured {
     store: Arc<dyn Store>,
     file: PathBuf,
@@ -203,7 +203,7 @@ async fn codes_and_tokens(m: &mut Measured) {
     }
 }
 
-/// What each deed cost in a store with `size` rows of everything.
+/// What each operation cost in a store with `size` rows of everything.
 async fn costs(size: u32) -> BTreeMap<&'static str, Costs> {
     let mut measured = Measured::new(size).await;
     clients_and_sign_ins(&mut measured, size).await;

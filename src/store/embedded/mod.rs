@@ -45,7 +45,7 @@ pub struct EmbeddedStore {
 
 impl EmbeddedStore {
     /// Opens or makes the database file (mode 0600), brings its schema up to date, and ends what a backup that was put
-    /// back still holds open. `held` is the lock of the server that opens it; whoever has none changes the schema only
+    /// back still holds open. `held` is the lock of the server that opens it; without one the schema is changed only
     /// while no server runs.
     ///
     /// # Errors

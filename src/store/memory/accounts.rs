@@ -41,7 +41,7 @@ impl State {
         now.chain(before).any(|(t, n, s)| t == tenant && n == name && s != subject)
     }
 
-    /// Keeps a name for whoever has it.
+    /// Reserves a name for its owner.
     fn reserve_name(&mut self, account: &Account) {
         self.former_names.push((account.tenant.clone(), account.name.clone(), account.subject.id().clone()));
     }

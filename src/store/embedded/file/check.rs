@@ -98,7 +98,7 @@ pub(crate) fn backup(db: &Connection, to: &Path) -> Result<()> {
     // `create_new`: a backup never overwrites, least of all an earlier backup. Whoever makes the same one meets the part.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
     let made = made.map_err(|error| cannot_make(&part, &error))?;
-    // A copy beside the store belongs to the store's user; elsewhere it belongs to whoever made it.
+    // A copy beside the store belongs to the store's user; elsewhere it belongs to the user who made it.
     let source = db.path().map(Path::new).and_then(Path::parent);
     let folder = part.canonicalize().ok().and_then(|part| part.parent().map(Path::to_owned));
     if source.is_some() && source == folder.as_deref() {
@@ -131,7 +131,7 @@ fn cannot_make(file: &Path, error: &std::io::Error) -> StoreError {
 }
 
 fn copy(db: &Connection, to: &Path) -> Result<()> {
-    // As root, whoever owns the folder could put a link in its place and so choose the file.
+    // As root: the owner of the folder could put a link in its place and so choose the file.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut target = Connection::open_with_flags(paths::resolved(to)?, flags)?;
     // All pages in one step: in steps, each write from elsewhere would make the copy start again.

@@ -21,7 +21,7 @@ pub(super) const APPLICATION_ID: i64 = 0x6d63_7067;
 /// waited longer than this is better answered with 503 than kept.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// Opens a file that is only read, whoever it belongs to.
+/// Opens a file for reading only, no matter who owns it.
 pub(super) fn open_backup(file: &Path) -> Result<Connection> {
     let connection =
         Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -37,7 +37,7 @@ pub(crate) fn open(file: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(resolved(file)?, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(128);
-    // Without this SQLite plans a query anew for each set of values wherever a partial index might serve, which doubled
+    // Without this SQLite replans a query for each set of values wherever a partial index might be used, which doubled
     // the cost of a refresh.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let settings: [(&str, &str); 9] = [
@@ -69,8 +69,8 @@ fn applied(connection: &Connection) -> Result<Vec<Applied>> {
     })
 }
 
-/// Refuses a file that is not ours, brings the schema of one that is up to date, and begins anew from a backup. A server
-/// brings its lock along; everybody else takes it for as long as the file is changed under whoever might serve it.
+/// Refuses a file that is not ours, brings the schema of one that is up to date, and starts over from a backup. A server
+/// brings its lock along; everybody else holds it while the file is changed, so that no server opens it meanwhile.
 pub(crate) fn migrate(
     connection: &mut Connection,
     file: &Path,

@@ -13,7 +13,7 @@ use crate::files::private;
 
 /// The name of the file that is given up.
 const FILE: &str = "reserve";
-/// Its size: revocations that each write some 50 KB, until the log of the store is begun anew, and once more after that.
+/// Its size: revocations that each write some 50 KB, until the log of the store is restarted, and once more after that.
 const BALLAST: u64 = 2 << 20;
 /// Where less than this is free, strangers add nothing more. Absolute: others may fill a large disk as well.
 const RESERVE: u64 = 6 << 20;
@@ -37,7 +37,7 @@ impl Disk {
         Self { file: folder_of(store).join(FILE), keeps, is_kept: false, is_scarce: false, looked: None }
     }
 
-    /// Looks at the disk, unless that was done a moment ago, and makes the file anew when there is room for it.
+    /// Checks the disk, unless that was done a moment ago, and recreates the file if there is room for it.
     pub(super) fn look(&mut self) {
         if !self.keeps || self.looked.is_some_and(|at| at.elapsed() < LOOK) {
             return;
@@ -74,7 +74,7 @@ impl Disk {
         self.is_scarce
     }
 
-    /// Returns whether the file was given up and could not be made anew: what is free is for those who end access.
+    /// Returns whether the file was given up and could not be recreated: free space is then kept for revocations.
     pub(super) fn is_given_up(&self) -> bool {
         self.keeps && self.looked.is_some() && !self.is_kept
     }

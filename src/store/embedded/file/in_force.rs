@@ -181,7 +181,7 @@ impl WriterThread {
         self.figures.unstored.store(0, Ordering::Release);
     }
 
-    /// Tries a last time, and tells of what is lost.
+    /// Tries a last time, and reports what is lost.
     pub(super) fn end_unstored(&mut self) {
         if self.unstored.is_empty() {
             return;

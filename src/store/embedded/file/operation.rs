@@ -11,7 +11,7 @@ use crate::store::{AuditRow, Result, StoreError};
 /// What is said of an operation that panicked; where is in the log.
 pub(super) const DEFECT: &str = "a defect of the program";
 
-/// By whom access is ended: nobody may take all the places that there are for what is in force and not stored.
+/// Who ends access: no kind of requester may take all the room for changes that are in force and not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EndedBy {
     /// An operator.
@@ -21,7 +21,7 @@ pub(crate) enum EndedBy {
 }
 
 impl EndedBy {
-    /// Reads it from the row of the deed.
+    /// Reads it from the row of the action.
     pub(crate) fn of(row: &AuditRow) -> Self {
         if row.actor.as_deref() == Some(AuditRow::OPERATOR) {
             return Self::Operator;

@@ -9,7 +9,7 @@ use crate::store::TellUnstored;
 
 /// The most operations that are kept. Beyond that a revocation is not in force, and that is what is answered.
 const MOST: usize = 1024;
-/// How many of them may be others' than operators': whoever takes all of these has not taken the operator's.
+/// How many of them may come from others than operators, so that nobody uses up the operators' share.
 const MOST_OF_OTHERS: usize = 768;
 /// How many of those may be of one account: one who has many grants and tokens does not keep others from ending theirs.
 const MOST_OF_ACCOUNT: usize = 64;
@@ -53,7 +53,7 @@ impl Unstored {
         self.operations.is_empty()
     }
 
-    /// Returns whether one more is kept of whoever ends access.
+    /// Returns whether one more is kept for this kind of requester.
     pub(super) fn has_place(&self, by: Option<&EndedBy>) -> bool {
         if self.len() >= MOST {
             return false;

@@ -106,7 +106,7 @@ impl WriterThread {
         let changed = self.db.total_changes();
         let mut outcome = match &self.broken {
             Some(broken) => Err(broken.clone()),
-            // It was tried within the second. What is in force is not performed anew for each that comes.
+            // It was tried within the last second. Changes in force are not written again for each new request.
             None if !self.unstored.is_empty() => Err(fault::failed_lately()),
             None => self.commit_group(&mut group, Some(waiting)),
         };

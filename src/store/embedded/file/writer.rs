@@ -103,7 +103,7 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable(lost.to_owned())))
     }
 
-    /// Says whom to tell of changes that are in force and not stored.
+    /// Sets who is notified of changes that are in force and not stored.
     pub(crate) fn tell_unstored(&self, tell: TellUnstored) {
         self.listener.set(tell);
     }

@@ -12,7 +12,7 @@ use crate::store::{
     AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, Change, Changes, Pruned, Result, StoreError, limits,
 };
 
-/// Adds a row, in the transaction of its deed.
+/// Adds a row, in the transaction of its action.
 pub(crate) fn append(db: &Connection, row: &AuditRow) -> Result<()> {
     let row = limits::audit(row.clone());
     execute_once(

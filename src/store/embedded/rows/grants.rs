@@ -187,7 +187,7 @@ const fn of_parties(subject: Option<&AccountId>, client: Option<&ClientId>) -> &
 }
 
 /// Revokes all grants of a subject and/or client, and removes the codes and consents that would become grants. Without a
-/// client in particular the browsers are signed out too: they would approve anew.
+/// client in particular the browsers are signed out too: they would approve it again.
 pub(crate) fn end_all(
     db: &Connection,
     tenant: &TenantId,

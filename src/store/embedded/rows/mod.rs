@@ -1,6 +1,6 @@
 //! The tables: how a row is read, sealed and written, a file for each subject.
 //!
-//! For: SQL, in a transaction that whoever calls has begun. Not for: when it is committed (`file`), or whether it is a read
+//! For: SQL, in a transaction that the caller has begun. Not for: when it is committed (`file`), or whether it is a read
 //! or a write (`stores`). Start with `row.rs`, then `codes.rs`.
 
 pub(super) mod accounts;

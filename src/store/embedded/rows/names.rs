@@ -1,4 +1,4 @@
-//! Login names: given once, and then nobody else's for good.
+//! Login names: given once, and never to anybody else.
 
 use rusqlite::{Connection, params};
 
@@ -13,7 +13,7 @@ pub(super) fn is_of_another(db: &Connection, tenant: &TenantId, name: &LoginName
     Ok(row::one(db, sql, params![tenant, name, subject], |c| c.account())?.is_some())
 }
 
-/// Keeps the name of an account for whoever has it.
+/// Reserves the name of an account for its owner.
 pub(super) fn reserve(db: &Connection, account: &Account) -> Result<()> {
     execute_once(
         db,

@@ -50,7 +50,7 @@ impl EmbeddedStore {
         if self.end_urgently(&ending, request, due).await? { Ok(ending.grant) } else { Err(error) }
     }
 
-    /// Ends what is due, if it still is; whether it was. What is only in force is answered alike: whoever presents what is
+    /// Ends what is due, if it still is; returns whether it was. What is only in force is answered alike: a client that presents what is
     /// spent is refused either way, and no acknowledgement is due to them.
     async fn end_urgently<R>(&self, ending: &Ending, request: Arc<R>, due: Due<R>) -> Result<bool>
     where
