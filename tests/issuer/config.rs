@@ -32,30 +32,8 @@ pub(crate) fn config() -> Config {
         ],
         well_known: Vec::new(),
         demo: false,
-        tokens: TokenPolicy {
-            access: Lifetime::from_secs(3600),
-            code: Lifetime::from_secs(60),
-            refresh_idle: Lifetime::from_secs(30 * 86_400),
-            refresh_absolute: Lifetime::from_secs(90 * 86_400),
-            refresh_grace: Lifetime::from_secs(30),
-            refresh_lost_answer: Lifetime::from_secs(86_400),
-            secret_overlap: Lifetime::from_secs(86_400),
-        },
-        login: LoginPolicy {
-            session_idle: Lifetime::from_secs(3600),
-            session_absolute: Lifetime::from_secs(86_400),
-            interaction: Lifetime::from_secs(600),
-            setup_link: Lifetime::from_secs(3600),
-            reset_link: Lifetime::from_secs(600),
-            min_password: 12,
-            hash_slots: 2,
-            // Cheap: what these tests are about is not argon2.
-            argon2_memory_kib: 64,
-            argon2_passes: 1,
-            product_name: "mcpgate".to_owned(),
-            logo: None,
-            links: PageLinks::default(),
-        },
+        tokens: tokens(),
+        login: login(),
         registration: RegistrationConfig {
             enabled: true,
             refused_schemes: Vec::new(),
@@ -175,5 +153,35 @@ fn metadata_documents() -> MetadataDocumentConfig {
         max_bytes: 5120,
         min_cache: Lifetime::from_secs(300),
         max_cache: Lifetime::from_secs(86_400),
+    }
+}
+
+fn tokens() -> TokenPolicy {
+    TokenPolicy {
+        access: Lifetime::from_secs(3600),
+        code: Lifetime::from_secs(60),
+        refresh_idle: Lifetime::from_secs(30 * 86_400),
+        refresh_absolute: Lifetime::from_secs(90 * 86_400),
+        refresh_grace: Lifetime::from_secs(30),
+        refresh_lost_answer: Lifetime::from_secs(86_400),
+        secret_overlap: Lifetime::from_secs(86_400),
+    }
+}
+
+fn login() -> LoginPolicy {
+    LoginPolicy {
+        session_idle: Lifetime::from_secs(3600),
+        session_absolute: Lifetime::from_secs(86_400),
+        interaction: Lifetime::from_secs(600),
+        setup_link: Lifetime::from_secs(3600),
+        reset_link: Lifetime::from_secs(600),
+        min_password: 12,
+        hash_slots: 2,
+        // Cheap: what these tests are about is not argon2.
+        argon2_memory_kib: 64,
+        argon2_passes: 1,
+        product_name: "mcpgate".to_owned(),
+        logo: None,
+        links: PageLinks::default(),
     }
 }

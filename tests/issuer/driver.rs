@@ -1,12 +1,10 @@
 //! `World`: an issuer with everything around it, and the steps that a client, a browser and an operator take with it.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use base64::Engine as _;
 use mcpgate::clock::{CheckedClock, Clock, ManualClock};
 use mcpgate::config::Config;
@@ -17,65 +15,26 @@ use mcpgate::issuer::{
 };
 use mcpgate::oauth::{
     AccountId, AuthMethod, AuthorizationCode, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
-    CodeRecord, ErrorCode, Form, GrantId, Lifetime, RedirectUri, RefreshToken, RegistrationPolicy, ResourceIndicator,
-    ScopeSet, SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys, TokenResponse,
+    CodeRecord, ErrorCode, Form, Lifetime, RedirectUri, RegistrationPolicy, ResourceIndicator, ScopeSet, SessionSecret,
+    Subject, TenantId, Timestamp, TokenKeys,
 };
-use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AuditEvent, AuditFilter, AuditRow, Interaction, SetupLink, Store, Update};
 use mcpgate::telemetry::{Exposition, Metrics};
-use mcpgate::token_cache::{Load, Lookup, TokenCache};
+use mcpgate::token_cache::TokenCache;
 use sha2::{Digest, Sha256};
 
 use super::config::{ISSUER, SALES, config};
 use super::failing_store::FailingStore;
 use super::records;
+pub(crate) use super::scripted_fetch::{ScriptedFetch, status};
+pub(crate) use super::tokens::Tokens;
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) const PASSWORD: &str = "glazed-teapot-41";
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(crate) const CALLBACK: &str = "https://client.example/callback";
 pub(crate) const LOOPBACK: &str = "http://127.0.0.1/callback";
-
-/// A network that answers from a script.
-#[derive(Default)]
-pub(crate) struct ScriptedFetch {
-    answers: Mutex<HashMap<String, Result<Fetched, FetchError>>>,
-    calls: AtomicUsize,
-}
-
-impl ScriptedFetch {
-    pub(crate) fn serve(&self, url: &str, body: &serde_json::Value, max_age: Option<u64>, no_store: bool) {
-        let body = bytes::Bytes::from(body.to_string());
-        let fetched = Fetched { body, max_age, no_store };
-        self.answers.lock().unwrap().insert(url.to_owned(), Ok(fetched));
-    }
-    pub(crate) fn fail(&self, url: &str, error: FetchError) {
-        self.answers.lock().unwrap().insert(url.to_owned(), Err(error));
-    }
-    pub(crate) fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
-    }
-}
-
-#[async_trait]
-impl Fetch for ScriptedFetch {
-    async fn fetch_json(&self, url: &str, _max_bytes: usize) -> Result<Fetched, FetchError> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        // Lets others come in between, as a network does.
-        tokio::task::yield_now().await;
-        self.answers.lock().unwrap().get(url).cloned().unwrap_or(Err(FetchError::Dns))
-    }
-
-    async fn refetch_json(&self, url: &str, max_bytes: usize) -> Result<Fetched, FetchError> {
-        self.fetch_json(url, max_bytes).await
-    }
-}
-
-/// An answer with another status than 200.
-pub(crate) fn status(code: u16) -> FetchError {
-    FetchError::Status { code, said: "Server: edge".to_owned() }
-}
 
 pub(crate) struct World {
     pub(crate) issuer: Arc<Issuer>,
@@ -91,17 +50,6 @@ pub(crate) struct World {
     metrics: Arc<Metrics>,
     /// Shared by the processes that follow one another: none mints what another has.
     entropy: Arc<SeededEntropy>,
-}
-
-/// What a client holds after a successful token request.
-#[derive(Debug, Clone)]
-pub(crate) struct Tokens {
-    pub(crate) access: String,
-    pub(crate) refresh: String,
-    pub(crate) scopes: String,
-    pub(crate) expires_in: u64,
-    pub(crate) grant: GrantId,
-    pub(crate) generation: u32,
 }
 
 /// A form with every box ticked.
@@ -276,31 +224,18 @@ impl World {
         extra: &[(&str, &str)],
         session: Option<&str>,
     ) -> Result<Started, AuthorizeRejection> {
-        self.begin_at(None, caller, client, extra, session).await
+        self.issuer.request(caller).begin_authorization(authorization(client, extra), session, None).await
     }
 
     /// The same of a browser that says where it comes from.
     pub(crate) async fn begin_at(
         &self,
         referer: Option<&str>,
-        caller: &Caller,
         client: &ClientId,
         extra: &[(&str, &str)],
         session: Option<&str>,
     ) -> Result<Started, AuthorizeRejection> {
-        let challenge = challenge();
-        let mut pairs = vec![
-            ("response_type", "code"),
-            ("client_id", client.as_str()),
-            ("redirect_uri", CALLBACK),
-            ("code_challenge", &challenge),
-            ("code_challenge_method", "S256"),
-            ("state", "the state"),
-            ("resource", SALES),
-        ];
-        pairs.retain(|(name, _)| !extra.iter().any(|(n, _)| n == name));
-        pairs.extend(extra.iter().filter(|(_, value)| !value.is_empty()));
-        self.issuer.request(caller).begin_authorization(form(&pairs), session, referer).await
+        self.issuer.request(&caller(1)).begin_authorization(authorization(client, extra), session, referer).await
     }
 
     /// A browser that has begun this authorization and is at its login page.
@@ -365,91 +300,6 @@ impl World {
         code.reveal().to_owned()
     }
 
-    pub(crate) async fn token(&self, pairs: &[(&str, &str)]) -> Result<Tokens, TokenRejection> {
-        self.token_from(&caller(1), pairs).await
-    }
-
-    pub(crate) async fn token_from(&self, caller: &Caller, pairs: &[(&str, &str)]) -> Result<Tokens, TokenRejection> {
-        let response = self.issuer.request(caller).token(None, &form(pairs)).await?;
-        Ok(self.tokens(&response))
-    }
-
-    pub(crate) fn tokens(&self, response: &TokenResponse) -> Tokens {
-        let refresh = response.refresh_token.as_ref().map(RefreshToken::reveal).unwrap_or_default().to_owned();
-        let claims = RefreshToken::recognise(&refresh, &self.keys);
-        Tokens {
-            access: response.access_token.reveal().to_owned(),
-            refresh,
-            scopes: response.scopes.to_string(),
-            expires_in: response.expires_in,
-            grant: claims.map_or(GrantId([0; 16]), |c| c.grant),
-            generation: claims.map_or(u32::MAX, |c| c.generation),
-        }
-    }
-
-    pub(crate) async fn redeem(&self, client: &ClientId, code: &str) -> Result<Tokens, TokenRejection> {
-        self.redeem_with(client, code, &[]).await
-    }
-
-    /// Redeems a code; `extra` as in `begin`.
-    pub(crate) async fn redeem_with(
-        &self,
-        client: &ClientId,
-        code: &str,
-        extra: &[(&str, &str)],
-    ) -> Result<Tokens, TokenRejection> {
-        let mut pairs = vec![
-            ("grant_type", "authorization_code"),
-            ("client_id", client.as_str()),
-            ("code", code),
-            ("code_verifier", VERIFIER),
-        ];
-        pairs.retain(|(name, _)| !extra.iter().any(|(n, _)| n == name));
-        pairs.extend(extra.iter().filter(|(_, value)| !value.is_empty()));
-        self.token(&pairs).await
-    }
-
-    pub(crate) async fn refresh(&self, client: &ClientId, refresh: &str) -> Result<Tokens, TokenRejection> {
-        self.refresh_with(client, refresh, &[]).await
-    }
-
-    pub(crate) async fn refresh_with(
-        &self,
-        client: &ClientId,
-        refresh: &str,
-        extra: &[(&str, &str)],
-    ) -> Result<Tokens, TokenRejection> {
-        let mut pairs =
-            vec![("grant_type", "refresh_token"), ("client_id", client.as_str()), ("refresh_token", refresh)];
-        pairs.extend(extra);
-        self.token(&pairs).await
-    }
-
-    /// The whole way, from `/authorize` to tokens.
-    pub(crate) async fn sign_in(&self, client: &ClientId, extra: &[(&str, &str)], name: &str) -> Tokens {
-        let code = self.code(client, extra, name).await;
-        self.redeem(client, &code).await.unwrap()
-    }
-
-    /// What `/mcp` would say of an access token: memory first, then the store.
-    pub(crate) async fn is_live(&self, access: &str) -> bool {
-        let hash = TokenHash::of(access.as_bytes());
-        match self.cache.lookup(&hash, self.now()) {
-            Lookup::Hit(..) => true,
-            Lookup::Expired => false,
-            Lookup::Absent => match self
-                .cache
-                .load(&TenantId::default(), access.as_bytes(), hash, std::net::Ipv4Addr::LOCALHOST.into())
-                .await
-            {
-                Load::Active(..) => true,
-                Load::Inactive => false,
-                Load::Unknown => panic!("the store did not answer"),
-            },
-            Lookup::Stale => panic!("the cache vouches for nothing"),
-        }
-    }
-
     pub(crate) async fn audit(&self) -> Vec<AuditRow> {
         let page = self.inner().audit_after(&AuditFilter::default(), 0, u32::MAX).await.unwrap();
         let rows: Vec<_> = page.rows.into_iter().map(|(_, row)| row).collect();
@@ -482,6 +332,23 @@ pub(crate) fn caller(n: u8) -> Caller {
 pub(crate) fn form(pairs: &[(&str, &str)]) -> Form {
     let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     Form::parse(text.as_bytes()).unwrap()
+}
+
+/// The parameters of an authorization request; `extra` as in `begin`.
+fn authorization(client: &ClientId, extra: &[(&str, &str)]) -> Form {
+    let challenge = challenge();
+    let mut pairs = vec![
+        ("response_type", "code"),
+        ("client_id", client.as_str()),
+        ("redirect_uri", CALLBACK),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        ("state", "the state"),
+        ("resource", SALES),
+    ];
+    pairs.retain(|(name, _)| !extra.iter().any(|(n, _)| n == name));
+    pairs.extend(extra.iter().filter(|(_, value)| !value.is_empty()));
+    form(&pairs)
 }
 
 pub(crate) fn challenge() -> String {

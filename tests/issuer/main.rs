@@ -38,4 +38,6 @@ mod register;
 mod reload;
 mod remembered;
 mod revoke;
+mod scripted_fetch;
 mod stories;
+mod tokens;

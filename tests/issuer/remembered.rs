@@ -43,7 +43,7 @@ async fn approved(world: &World, extra: &[(&str, &str)], decision: Decision) -> 
 }
 
 async fn begin(world: &World, referer: Option<&str>, extra: &[(&str, &str)], session: Option<&str>) -> Started {
-    world.begin_at(referer, &caller(1), &id(), extra, session).await.unwrap()
+    world.begin_at(referer, &id(), extra, session).await.unwrap()
 }
 
 fn is_silent(started: &Started) -> bool {
@@ -101,7 +101,7 @@ async fn cn_08_a_start_from_elsewhere_asks() {
     }
     // Nothing may be shown: then it is refused, and not granted.
     let silent = [("redirect_uri", SITE), READ, ("prompt", "none")];
-    let refused = world.begin_at(Some("https://evil.example/"), &caller(1), &id(), &silent, session.as_deref()).await;
+    let refused = world.begin_at(Some("https://evil.example/"), &id(), &silent, session.as_deref()).await;
     assert!(format!("{refused:?}").contains("Redirect"), "{refused:?}");
     assert!(is_silent(&begin(&world, HOME, &silent, session.as_deref()).await));
 }
@@ -201,7 +201,7 @@ async fn cn_08_a_publishers_client_that_was_switched_off_gets_nothing() {
     let asked = [("redirect_uri", SITE), READ];
     let session = approved(&world, &asked, all()).await;
     world.inner().set_client_disabled(&TenantId::default(), &id(), true, world.row()).await.unwrap();
-    let refused = world.begin_at(HOME, &caller(1), &id(), &asked, session.as_deref()).await;
+    let refused = world.begin_at(HOME, &id(), &asked, session.as_deref()).await;
     assert_eq!(paged(refused), ErrorCode::InvalidClient);
 }
 

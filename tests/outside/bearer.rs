@@ -233,6 +233,30 @@ async fn tv_19_a_preflight_is_answered_here() {
     assert!(shared.upstream.seen("tv-19").is_empty());
 }
 
+/// Addresses of upstreams, of the health check, of static answers, and of nothing.
+const OTHER_TARGETS: [&str; 20] = [
+    "/.well-known/acme-challenge/token",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/oauth-protected-resource",
+    "/.well-known/oauth-protected-resource/mcp",
+    "/.well-known/openai-apps-challenge",
+    "/.well-known/openai-apps-challenge/x",
+    "/.well-known/openid-configuration",
+    "/admin",
+    "/api",
+    "/api/x",
+    "/debug/pprof",
+    "/favicon.ico",
+    "/healthz",
+    "/introspect",
+    "/jwks",
+    "/mcp",
+    "/mcp/",
+    "/mcp/mail",
+    "/metrics",
+    "/readyz",
+];
+
 #[tokio::test]
 async fn tv_20_only_the_public_list_answers_strangers() {
     let upstream = Upstream::start();
@@ -250,28 +274,7 @@ async fn tv_20_only_the_public_list_answers_strangers() {
     tokio::spawn(driver);
     let own = mcpgate::endpoints::ROUTES.iter().map(|route| route.path);
     let mut targets: Vec<&str> = own.filter(|path| *path == "/" || !path.ends_with('/')).collect();
-    targets.extend([
-        "/.well-known/acme-challenge/token",
-        "/.well-known/oauth-authorization-server",
-        "/.well-known/oauth-protected-resource",
-        "/.well-known/oauth-protected-resource/mcp",
-        "/.well-known/openai-apps-challenge",
-        "/.well-known/openai-apps-challenge/x",
-        "/.well-known/openid-configuration",
-        "/admin",
-        "/api",
-        "/api/x",
-        "/debug/pprof",
-        "/favicon.ico",
-        "/healthz",
-        "/introspect",
-        "/jwks",
-        "/mcp",
-        "/mcp/",
-        "/mcp/mail",
-        "/metrics",
-        "/readyz",
-    ]);
+    targets.extend(OTHER_TARGETS);
     targets.sort_unstable();
     let mut answered = String::new();
     for target in targets {

@@ -7,6 +7,8 @@ mod authorize;
 #[cfg(test)]
 mod bearer;
 #[cfg(test)]
+mod behind_proxies;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod clock;

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::application::{Application, parameter, random};
 use crate::support::client::{Client, request};
-use crate::support::gateway::Home;
+use crate::support::gateway::{Gateway, Home};
 use crate::support::page::{Browser, form_to};
 
 const REFUSAL: &[u8] =
@@ -48,6 +48,19 @@ async fn edge(answer: Arc<Mutex<Vec<u8>>>) -> (u16, String) {
     (port, ca.pem())
 }
 
+/// Waits for a line of the log.
+async fn logged(gateway: &Gateway, words: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let log = gateway.log();
+        if let Some(line) = log.lines().find(|line| line.contains(words)) {
+            return line.to_owned();
+        }
+        assert!(Instant::now() < deadline, "{log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 // The edge answers while a command runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuses() {
@@ -73,15 +86,7 @@ async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuse
     };
     let refused = Client::new(&gateway.home).get(&application.request(&random(), &[])).await;
     assert_eq!(refused.status, 503, "{}", refused.text());
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let line = loop {
-        let log = gateway.log();
-        if let Some(line) = log.lines().find(|line| line.contains("there is no copy")) {
-            break line.to_owned();
-        }
-        assert!(Instant::now() < deadline, "{log}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let line = logged(&gateway, "there is no copy").await;
     for said in ["WARN", "status 403", "Server: edge", "Just a moment...", id.as_str(), "client document import"] {
         assert!(line.contains(said), "{said} in {line}");
     }
@@ -101,22 +106,7 @@ async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuse
 
     // CN-08: what was approved stands for a start from the publisher's own pages, and for no other.
     let own = format!("https://localhost:{port}/");
-    let frame = ("sec-fetch-dest", "iframe");
-    for (fields, is_silent) in [
-        (&[("referer", own.as_str()), ("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")][..], true),
-        (&[("referer", own.as_str())], true),
-        (&[], false),
-        (&[("referer", "https://evil.example/")], false),
-        (&[("referer", "https://localhost/")], false),
-        (&[("referer", own.as_str()), ("referer", "https://evil.example/")], false),
-        (&[("referer", own.as_str()), frame], false),
-        (&[("referer", own.as_str()), ("sec-fetch-mode", "no-cors")], false),
-    ] {
-        let asked = request(hyper::Method::GET, &application.request(&random(), &[]), fields, "");
-        let answer = browser.send(asked).await;
-        assert_eq!(answer.header("location").starts_with(callback), is_silent, "{fields:?}: {answer:?}");
-        assert_eq!(answer.status, 303, "{fields:?}");
-    }
+    only_own_pages_start_silently(&mut browser, &application, &own).await;
     // From a machine that the edge lets through, the document is imported by its URL.
     let document =
         serde_json::json!({ "client_id": id, "client_name": "Kettle", "redirect_uris": [callback] }).to_string();
@@ -128,4 +118,27 @@ async fn ci_12_an_operator_imports_the_document_of_a_publisher_whose_edge_refuse
     let stranger = request(hyper::Method::GET, &application.request(&random(), &[]), &[("referer", &own)], "");
     let answer = Client::new(&gateway.home).send(stranger).await;
     assert!(answer.header("location").starts_with("/login"), "{answer:?}");
+}
+
+async fn only_own_pages_start_silently(browser: &mut Browser, application: &Application, own: &str) {
+    let frame = ("sec-fetch-dest", "iframe");
+    for (fields, is_silent) in [
+        (&[("referer", own), ("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")][..], true),
+        (&[("referer", own)], true),
+        (&[], false),
+        (&[("referer", "https://evil.example/")], false),
+        (&[("referer", "https://localhost/")], false),
+        (&[("referer", own), ("referer", "https://evil.example/")], false),
+        (&[("referer", own), frame], false),
+        (&[("referer", own), ("sec-fetch-mode", "no-cors")], false),
+    ] {
+        let asked = request(hyper::Method::GET, &application.request(&random(), &[]), fields, "");
+        let answer = browser.send(asked).await;
+        assert_eq!(
+            answer.header("location").starts_with(&application.redirect_uri),
+            is_silent,
+            "{fields:?}: {answer:?}"
+        );
+        assert_eq!(answer.status, 303, "{fields:?}");
+    }
 }

@@ -6,109 +6,18 @@ use std::path::Path;
 
 use mcpgate::config::MetadataDocumentMode;
 use mcpgate::issuer::{Caller, Decision, Handles, LoginOutcome, SetupOutcome, TokenRejection};
-use mcpgate::oauth::{Client, ClientId, GrantId, RefreshClaims, RefreshToken, Rule, SessionSecret};
-use mcpgate::outbound::FetchError;
+use mcpgate::oauth::{Client, GrantId, RefreshClaims, RefreshToken, Rule, SessionSecret};
 use serde_json::json;
 
-use super::config::NOTES;
-use super::driver::*;
-use super::log::Log;
+use crate::config::NOTES;
+use crate::driver::*;
+use crate::log::Log;
 
-/// Rules that the faces see; `tests/endpoints/diagnosis.rs` walks them.
-const OF_FACES: [Rule; 14] = [
-    Rule::ContentType,
-    Rule::ContentEncoding,
-    Rule::BodyTooLarge,
-    Rule::MalformedForm,
-    Rule::TooManyFields,
-    Rule::CrossSite,
-    Rule::FormToken,
-    Rule::NoTransactionCookie,
-    Rule::RepeatedCookie,
-    Rule::RepeatedField,
-    Rule::DeadLink,
-    Rule::DecisionMissing,
-    Rule::RepeatedAuthorization,
-    Rule::PasswordsDiffer,
-];
+mod documents;
+mod walk;
 
-/// Rules that no request of a walk breaks, and why.
-const NOT_WALKED: [(Rule, &str); 7] = [
-    (Rule::DiskNearlyFull, "it takes a disk; tests/outside fills one"),
-    (Rule::BodyTooSlow, "it takes its time; tests/outside has slow bodies"),
-    (Rule::BodyBrokenOff, "nobody is left to be answered"),
-    (Rule::UserDenied, "a person's decision, which is a deed and no refusal of ours"),
-    (Rule::SignInBeforeLogin, "a second line of defence: a session is bound by the login only"),
-    (Rule::SignInDamaged, "damage of the store"),
-    (Rule::RefreshNotGranted, "a client that may refresh gets grants that may"),
-];
-
-/// Rules that no value breaks: something is missing, or what was asked for is fine and cannot be had now.
-const NOTHING_CAME: [Rule; 25] = [
-    Rule::AccountOrResourceGone,
-    Rule::ChallengeMethodMissing,
-    Rule::ChallengeMissing,
-    Rule::ClientIdMissing,
-    Rule::ClientNoLongerWelcome,
-    Rule::CodeMissing,
-    Rule::ConsentNeeded,
-    Rule::GrantTypeMissing,
-    Rule::LoginNeeded,
-    Rule::LoginThrottled,
-    Rule::RateLimited,
-    Rule::RedirectUriMissing,
-    Rule::RefreshTokenMissing,
-    Rule::RegistrationClosed,
-    Rule::ResourceMissing,
-    Rule::ResponseTypeMissing,
-    Rule::ScopesGone,
-    Rule::SignInEnded,
-    Rule::SignInExpired,
-    Rule::SignInOfAnotherSession,
-    Rule::SignInUnknown,
-    Rule::SignInUnreadable,
-    Rule::TokenMissing,
-    Rule::TokenOfAnotherClient,
-    Rule::TooManyClients,
-];
-
-/// Values that stand in the requests of the walk and may stand in no line.
-const SECRETS: [&str; 6] =
-    ["hunter2", "the state of the walk", "eyJhbGciOiJub25lIn0", VERIFIER, "mcp_code_", "mcp_refresh_"];
-
-/// One walk: what has been refused so far.
-struct Walk {
-    log: Log,
-    seen: BTreeSet<&'static str>,
-}
-
-impl Walk {
-    /// Checks that exactly this rule was broken since the last look, and that its line says all that there is to say.
-    fn expect(&mut self, rule: Rule) -> String {
-        let lines: Vec<_> =
-            self.log.warnings().into_iter().filter(|line| line.contains("a request was refused")).collect();
-        let [line] = lines.as_slice() else { panic!("{rule:?}: {lines:?}") };
-        // What a document breaks stands in the detail.
-        let is_named =
-            line.contains(&format!("rule=\"{}\"", rule.label())) || line.contains(&format!("\"{}: ", rule.label()));
-        assert!(is_named && line.contains(" expected=\"") && line.contains(" address=198.51."), "{rule:?}: {line}");
-        if let Some(code) = rule.code().filter(|_| !matches!(rule, Rule::TooManyDocuments)) {
-            assert!(line.contains(&format!("error=\"{}\"", code.as_str())) || line.contains("detail="), "{line}");
-        }
-        let has_come = line.contains(" parameter=") && line.contains(" value=\"");
-        assert!(has_come || NOTHING_CAME.contains(&rule) || line.contains("detail="), "{rule:?}: {line}");
-        for key in
-            line.split(" key=\"").nth(1).and_then(|rest| rest.split('"').next()).iter().flat_map(|k| k.split(", "))
-        {
-            assert!(mcpgate::config::keys().any(|known| known == key), "{rule:?}: there is no {key}");
-        }
-        for secret in SECRETS {
-            assert!(!line.contains(secret), "{rule:?}: {line}");
-        }
-        self.seen.insert(rule.label());
-        line.clone()
-    }
-}
+use documents::documents;
+use walk::{NOT_WALKED, OF_FACES, Walk};
 
 fn pairs<'a>(client: &'a Client, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     [&[("client_id", client.id.as_str())], more].concat()
@@ -434,92 +343,9 @@ async fn registrations(world: &World, walk: &mut Walk) {
     world.reload(|config| config.registration.enabled = true);
 }
 
-async fn documents(world: &World, walk: &mut Walk) {
-    let document = |n: u32| format!("https://app.example/{n}");
-    let body = |n: u32| json!({"client_id": document(n), "client_name": "App", "redirect_uris": [CALLBACK]});
-    let mut named = body(9);
-    named["client_secret"] = json!("hunter2");
-    let mut nameless = body(9);
-    nameless.as_object_mut().unwrap().remove("client_name");
-    for (n, rule, said) in [
-        (1, Rule::DocumentNamesAnother, Some(body(8))),
-        (2, Rule::DocumentWithSecret, Some(named)),
-        (3, Rule::ClientNameMissing, Some(nameless)),
-        (4, Rule::DocumentRefused, None),
-    ] {
-        match said {
-            Some(mut said) => {
-                if rule != Rule::DocumentNamesAnother {
-                    said["client_id"] = json!(document(n));
-                }
-                world.fetch.serve(&document(n), &said, None, false);
-            }
-            None => world.fetch.fail(&document(n), FetchError::Dns),
-        }
-        let (id, from) = (ClientId::parse(&document(n)).unwrap(), u8::try_from(n % 100 + 100).unwrap());
-        world.begin_from(&caller(from), &id, &[], None).await.unwrap_err();
-        walk.expect(rule);
-    }
-    let id = ClientId::parse(&document(5)).unwrap();
-    world.fetch.fail(&document(5), FetchError::Connect);
-    world.begin_from(&caller(6), &id, &[], None).await.unwrap_err();
-    walk.expect(Rule::DocumentUnreachable);
-    world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Off);
-    world.begin_from(&caller(6), &id, &[], None).await.unwrap_err();
-    assert!(walk.expect(Rule::DocumentNotAllowed).contains("key=\"client_id_metadata_documents.mode\""));
-    world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Allowlist(Vec::new()));
-    world.begin_from(&caller(6), &id, &[], None).await.unwrap_err();
-    assert!(walk.expect(Rule::DocumentNotAllowed).contains("key=\"client_id_metadata_documents.allow\""));
-    world.reload(|config| config.metadata_documents.mode = MetadataDocumentMode::Open);
-    for (url, key) in [
-        ("https://127.0.0.1/client.json", " key=\"outbound.allow_addresses\""),
-        ("https://intranet/client.json", " key=\"outbound.allow_addresses\""),
-        ("https://app.example/client.json?a=b", ""),
-    ] {
-        world.begin_from(&caller(6), &ClientId::parse(url).unwrap(), &[], None).await.unwrap_err();
-        let line = walk.expect(Rule::DocumentNotAllowed);
-        assert!(line.contains(key) && line.contains(" key=") != key.is_empty(), "{line}");
-    }
-    // A new document counts like a registration.
-    let few = World::with(|config| {
-        config.metadata_documents.mode = MetadataDocumentMode::Open;
-        config.rates.registrations_per_hour = 1;
-    })
-    .await;
-    for n in [21, 22] {
-        few.fetch.serve(&document(n), &body(n), None, false);
-    }
-    let ids = [21, 22].map(|n| ClientId::parse(&document(n)).unwrap());
-    few.begin_from(&caller(6), &ids[0], &[], None).await.unwrap();
-    few.begin_from(&caller(6), &ids[1], &[], None).await.unwrap_err();
-    assert!(walk.expect(Rule::TooManyDocuments).contains("key=\"rates.registrations_per_hour\""));
-    // Where there is no room there is one line, which says so.
-    few.reload(|config| {
-        config.rates.registrations_per_hour = 100;
-        config.registration.max_clients = 1;
-    });
-    let from = caller(7);
-    few.begin_from(&from, &ids[1], &[], None).await.unwrap_err();
-    walk.expect(Rule::TooManyClients);
-    assert_eq!(from.broken.get(), Some(&Rule::TooManyClients));
-    // One address may begin so many fetches only.
-    for n in 100..1000 {
-        let id = ClientId::parse(&document(n)).unwrap();
-        world.begin_from(&caller(8), &id, &[], None).await.unwrap_err();
-        world.issuer.record_last_refusals().await;
-        let last = walk.log.warnings();
-        if let Some(line) = last.iter().find(|line| line.contains(Rule::TooManyDocuments.label())) {
-            assert!(line.contains(&document(n)), "{line}");
-            walk.seen.insert(Rule::TooManyDocuments.label());
-            return;
-        }
-    }
-    panic!("there is no end of fetches");
-}
-
 /// A code that was edited in the store.
 async fn damage(walk: &mut Walk) {
-    let (world, hand, _folder) = super::codes::world_on_disk().await;
+    let (world, hand, _folder) = crate::codes::world_on_disk().await;
     let client = world.public_client(CALLBACK).await;
     let code = world.code(&client.id, &[], "ada").await;
     hand.execute_batch("UPDATE code SET challenge_method = 'plain' WHERE used_at IS NULL").unwrap();
