@@ -74,7 +74,9 @@ pub(super) fn error_code(answer: &[u8], is_events: bool) -> Option<i64> {
     let code_of = |message: &[u8]| {
         let beginning = message.get(..message.len().min(LOOKED_AT)).unwrap_or_default();
         // Nearly all answers are none, and cost no more than this look: texts are searched 16 bytes at a time.
-        if !String::from_utf8_lossy(beginning).contains(MARK) {
+        let text = std::str::from_utf8(beginning)
+            .or_else(|cut| std::str::from_utf8(beginning.get(..cut.valid_up_to()).unwrap_or_default()));
+        if !text.is_ok_and(|text| text.contains(MARK)) {
             return None;
         }
         serde_json::from_slice::<Answer>(message).ok()?.error.map(|fault| fault.code)
