@@ -113,7 +113,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let clients = block_on(async { Ok(data.administration.clients().await?) })?;
             let own = data.administration.operator_client_id();
             let columns = [("ID", "client_id"), ("NAME", "client_name"), ("ORIGIN", "origin"), ("STATUS", "status")];
-            let columns: Vec<_> = columns.into_iter().chain([("LAST USED", "last_used_at")]).collect();
+            let columns: Vec<_> = columns.into_iter().chain([("LAST TOKEN", "last_used_at")]).collect();
             data.output.list(&columns, &clients.iter().map(|client| describe(client, &own)).collect::<Vec<_>>())
         }
         Command::Show { client } => {

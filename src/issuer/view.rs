@@ -209,7 +209,7 @@ pub struct ConnectedApp {
     /// When it was connected.
     pub since: Timestamp,
     /// When the live refresh token was made.
-    pub last_used: Timestamp,
+    pub renewed: Timestamp,
     /// When it ends at the latest.
     pub until: Timestamp,
 }

@@ -50,8 +50,8 @@ pub(super) fn resource(resource: &str) -> Result<()> {
     within("the resource", resource, RESOURCE)
 }
 
-pub(super) fn document(document: &str) -> Result<()> {
-    within("the document", document, DOCUMENT)
+pub(super) fn body(body: Option<&str>) -> Result<()> {
+    body.map_or(Ok(()), |body| within("the body", body, DOCUMENT))
 }
 
 /// Cuts the free texts of an audit row, and the list of scopes between two of them.

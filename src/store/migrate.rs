@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { number: 14, name: "document_source", sql: include_str!("migrations/0014_document_source.sql") },
     Migration { number: 15, name: "setup_link_made", sql: include_str!("migrations/0015_setup_link_made.sql") },
     Migration { number: 16, name: "account_kind", sql: include_str!("migrations/0016_account_kind.sql") },
+    Migration { number: 17, name: "ephemeral", sql: include_str!("migrations/0017_ephemeral.sql") },
 ];
 
 /// A step that a store has taken.

@@ -27,13 +27,13 @@ mod change_log;
 mod client_store;
 mod clock;
 pub mod embedded;
+mod ephemeral;
 mod grant_store;
 mod issuance;
 mod limits;
 pub mod memory;
 mod migrate;
 mod outcome;
-mod pending;
 mod record;
 mod redemption;
 mod reuse;
@@ -50,13 +50,15 @@ pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;
 pub use client_store::ClientStore;
 pub use clock::{ClockNote, ClockStore};
+pub use ephemeral::{
+    Advance, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, EphemeralStore, Source,
+};
 pub use grant_store::GrantStore;
 pub use issuance::{Issued, NewAccessToken};
 pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
-pub use pending::PendingLimits;
 pub use record::{
-    Account, AccountStatus, Advance, Consent, Interaction, InteractionStep, LoginHistory, LoginPlace, LoginSession,
-    NewPassword, PasswordChange, SetupLink, SignIn, Source, StoreStats,
+    Account, AccountStatus, Consent, LoginHistory, LoginPlace, LoginSession, NewPassword, PasswordChange, SetupLink,
+    SignIn, StoreStats,
 };
 pub use redemption::{CodeEffect, FoundCode, RedeemCode, Redemption};
 pub use reuse::{Ending, Recorded, UseReport};
@@ -72,6 +74,7 @@ pub trait Store:
     ClientStore
     + GrantStore
     + SessionStore
+    + EphemeralStore
     + AccountStore
     + LoginStore
     + AuditStore
@@ -88,6 +91,7 @@ impl<T> Store for T where
     T: ClientStore
         + GrantStore
         + SessionStore
+        + EphemeralStore
         + AccountStore
         + LoginStore
         + AuditStore

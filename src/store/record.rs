@@ -1,6 +1,6 @@
 //! What is stored, as plain types; secrets only as hashes.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crate::oauth::{
     AccountId, ClientId, ClientSecretHash, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet, Subject,
@@ -184,67 +184,6 @@ impl LoginSession {
         let is_last = idle_until == self.expires_at && moved > Lifetime::default();
         (is_last || moved >= worth_a_write).then(|| Self { idle_until, ..self.clone() })
     }
-}
-
-/// Where a request came from, as far as storage is shared out by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Source {
-    /// The host: an IPv4 address, or the first address of an IPv6 /64.
-    pub host: IpAddr,
-    /// The first address of its site: a /24, or an IPv6 /48.
-    pub site: IpAddr,
-}
-
-impl Source {
-    /// Stands for all requests whose address is not known.
-    pub const UNKNOWN: Self = Self { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), site: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
-}
-
-/// Where a pending authorization stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InteractionStep {
-    /// Somebody must log in.
-    LogIn,
-    /// The logged-in user must decide.
-    Consent,
-    /// A code was issued or the request denied.
-    Ended,
-}
-
-/// A pending authorization: all of it lives here; the browser holds only its id and the transaction cookie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interaction {
-    /// SHA-256 of the id in the page's URL.
-    pub id: TokenHash,
-    /// SHA-256 of the transaction cookie.
-    pub cookie: TokenHash,
-    /// Whose.
-    pub tenant: TenantId,
-    /// The client as it stood when the request was validated; `None` when somebody only opens the account page.
-    pub client: Option<ClientId>,
-    /// `ValidatedRequest::to_stored`; `None` for the account page.
-    pub request: Option<String>,
-    /// Where it stands.
-    pub step: InteractionStep,
-    /// The login session it is bound to, from `Consent` on.
-    pub session: Option<TokenHash>,
-    /// From where it was begun.
-    pub source: Source,
-    /// When it began.
-    pub created_at: Timestamp,
-    /// When it ends (10 minutes).
-    pub expires_at: Timestamp,
-}
-
-/// A step of a pending authorization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Advance {
-    /// Where it must stand.
-    pub from: InteractionStep,
-    /// Where it stands then.
-    pub to: InteractionStep,
-    /// The login session that it is bound to from then on; `None` leaves it bound as it is.
-    pub session: Option<TokenHash>,
 }
 
 /// Consent that was remembered.

@@ -19,7 +19,7 @@ use mcpgate::oauth::{
     Subject, TenantId, Timestamp, TokenKeys,
 };
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Account, AuditEvent, AuditFilter, AuditRow, Interaction, SetupLink, Store, Update};
+use mcpgate::store::{Account, AuditEvent, AuditFilter, AuditRow, Ephemeral, SetupLink, Store, Update};
 use mcpgate::telemetry::{Exposition, Metrics};
 use mcpgate::token_cache::TokenCache;
 use sha2::{Digest, Sha256};
@@ -282,8 +282,8 @@ impl World {
             ..records::account("somebody")
         };
         self.inner().insert_account(account, self.row()).await.unwrap();
-        let page = Interaction { client: Some(client.clone()), request: None, ..records::interaction("page", now) };
-        self.inner().begin_interaction(page.clone(), records::PENDING).await.unwrap();
+        let page = Ephemeral { client: Some(client.clone()), body: None, ..records::interaction("page", now) };
+        self.inner().put_ephemeral(page.clone(), records::PENDING).await.unwrap();
         let code = AuthorizationCode::mint([9; 32], &self.keys);
         let record = CodeRecord {
             hash: code.hash(),
@@ -295,7 +295,7 @@ impl World {
             scopes: ScopeSet::parse("sales:read").unwrap(),
             ..records::code("code", now)
         };
-        let issued = self.inner().insert_code(record, page.id, None, self.row()).await.unwrap();
+        let issued = self.inner().insert_code(record, page.key.hash, None, self.row()).await.unwrap();
         assert_eq!(issued, Update::Done);
         code.reveal().to_owned()
     }

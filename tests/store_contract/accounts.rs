@@ -162,9 +162,9 @@ async fn a_link_sets_the_password_once(store: Arc<dyn Store>) {
 async fn its_owner_changes_a_password_and_what_is_not_fetched_yet_is_void(store: Arc<dyn Store>) {
     busy_accounts(&store).await;
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let issued = row(AuditEvent::CodeIssued, START);
-    assert_eq!(store.insert_code(code("c", START), page.id, None, issued).await.unwrap(), Update::Done);
+    assert_eq!(store.insert_code(code("c", START), page.key.hash, None, issued).await.unwrap(), Update::Done);
     assert_eq!(change(&store, "alice", &account("alice").password.unwrap(), false).await, Update::Done);
     assert_eq!(store.find_code(&tenant(), &hash("c")).await.unwrap(), None);
     assert!(is_live(&store, "g token", START).await, "what an application has fetched stays");

@@ -168,9 +168,9 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
     assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(first.clone()));
     store.set_client_disabled(&tenant(), &id, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let of_document = mcpgate::store::Consent { client: id.clone(), ..consent(START) };
-    store.insert_code(code("c", START), page.id, Some(of_document.clone()), added()).await.unwrap();
+    store.insert_code(code("c", START), page.key.hash, Some(of_document.clone()), added()).await.unwrap();
     let find = || async { store.find_consent(&tenant(), &subject("alice"), &id, &resource()).await.unwrap() };
 
     let redirects = RegisteredRedirects::from_stored(vec!["https://app.example/new".to_owned()]);
@@ -249,10 +249,10 @@ async fn rt_15_a_deleted_client_takes_everything_along(store: Arc<dyn Store>) {
     grant(&store, "g", START).await;
     issue(&store, code("pending", START)).await;
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let second = interaction("second page", START);
-    store.begin_interaction(second.clone(), PENDING).await.unwrap();
-    store.insert_code(code("c", START), second.id, Some(consent(START)), added()).await.unwrap();
+    store.put_ephemeral(second.clone(), PENDING).await.unwrap();
+    store.insert_code(code("c", START), second.key.hash, Some(consent(START)), added()).await.unwrap();
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     let (of, app) = (tenant(), client_id("app"));
     let delete = || store.delete_client(&of, &app, row(AuditEvent::ClientDeleted, START));
@@ -261,7 +261,7 @@ async fn rt_15_a_deleted_client_takes_everything_along(store: Arc<dyn Store>) {
     assert!(!is_live(&store, "g token", START).await);
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), None);
     assert_eq!(store.find_code(&tenant(), &hash("pending")).await.unwrap(), None);
-    assert_eq!(store.find_interaction(&tenant(), &page.id, START).await.unwrap(), None);
+    assert_eq!(store.find_ephemeral(&page.key, START).await.unwrap(), None);
     let remembered = store.find_consent(&tenant(), &subject("alice"), &client_id("app"), &resource()).await.unwrap();
     assert_eq!(remembered, None);
     assert_eq!(events(&store, audit).await, [AuditEvent::ClientDeleted]);

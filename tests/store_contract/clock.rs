@@ -44,7 +44,7 @@ async fn everything(store: &Arc<dyn Store>, at: Timestamp) {
     let begun = row(AuditEvent::LoginSucceeded, at);
     store.insert_session(session(&name, "alice", at), None, Some(START), begun).await.unwrap();
     let page = interaction(&format!("page {at:?}"), at);
-    store.begin_interaction(page, PENDING).await.unwrap();
+    store.put_ephemeral(page, PENDING).await.unwrap();
     let link = link(at);
     store.insert_setup_link(link, row(AuditEvent::SetupLinkMade, at)).await.unwrap();
 }
@@ -78,8 +78,8 @@ async fn what_was_made_by_a_clock_that_was_ahead_ends_or_counts_from_now(store: 
     assert!(told.contains(&Change::AccessTokenRevoked(tenant(), hash("r1"))));
     assert!(store.find_code(&tenant(), &hash(&format!("unused {later:?}"))).await.unwrap().is_none());
     assert!(store.touch_session(&tenant(), &hash(&format!("session {later:?}")), later).await.unwrap().is_none());
-    let page = interaction(&format!("page {later:?}"), later).id;
-    assert!(store.find_interaction(&tenant(), &page, later).await.unwrap().is_none());
+    let page = interaction(&format!("page {later:?}"), later).key;
+    assert!(store.find_ephemeral(&page, later).await.unwrap().is_none());
     assert!(store.find_setup_link(&tenant(), &link(later).hash, later).await.unwrap().is_none());
     // The grant is refreshed as if nothing had been.
     let answer = store.rotate_refresh_token(rotate("refreshed", 1, "r2", now)).await.unwrap();
@@ -140,8 +140,8 @@ async fn a_secret_that_has_ended_stays_ended(store: Arc<dyn Store>) {
 async fn no_pending_authorization_outlives_a_clock_that_goes_back(store: Arc<dyn Store>) {
     settle(&store).await;
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
-    let is_there = async || store.find_interaction(&tenant(), &page.id, START).await.unwrap().is_some();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
+    let is_there = async || store.find_ephemeral(&page.key, START).await.unwrap().is_some();
     assert_eq!(store.turn_back(START.plus(MINUTE), START).await.unwrap(), 0);
     assert!(is_there().await);
     assert_eq!(store.turn_back(START.plus(HOUR), START).await.unwrap(), 1);

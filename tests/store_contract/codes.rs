@@ -201,20 +201,19 @@ async fn cr_16_a_disabled_account_or_client_gets_nothing(store: Arc<dyn Store>) 
 async fn a_double_click_makes_one_code(store: Arc<dyn Store>) {
     settle(&store).await;
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let issued = || row(AuditEvent::CodeIssued, START);
-    assert_eq!(store.insert_code(code("a", START), page.id, None, issued()).await.unwrap(), Update::Done);
-    assert_eq!(store.insert_code(code("b", START), page.id, None, issued()).await.unwrap(), Update::NotFound);
+    assert_eq!(store.insert_code(code("a", START), page.key.hash, None, issued()).await.unwrap(), Update::Done);
+    assert_eq!(store.insert_code(code("b", START), page.key.hash, None, issued()).await.unwrap(), Update::NotFound);
     assert_eq!(store.find_code(&tenant(), &hash("b")).await.unwrap(), None);
     // Nor does a page that is unknown, too old, or not yet at consent.
     let unknown = store.insert_code(code("c", START), hash("nothing"), None, issued()).await.unwrap();
     let old = interaction("old", START);
-    store.begin_interaction(old.clone(), PENDING).await.unwrap();
-    let late = store.insert_code(code("d", old.expires_at), old.id, None, issued()).await.unwrap();
-    let early =
-        mcpgate::store::Interaction { step: mcpgate::store::InteractionStep::LogIn, ..interaction("early", START) };
-    store.begin_interaction(early.clone(), PENDING).await.unwrap();
-    let early = store.insert_code(code("e", START), early.id, None, issued()).await.unwrap();
+    store.put_ephemeral(old.clone(), PENDING).await.unwrap();
+    let late = store.insert_code(code("d", old.expires_at), old.key.hash, None, issued()).await.unwrap();
+    let early = mcpgate::store::Ephemeral { step: mcpgate::store::EphemeralStep::LogIn, ..interaction("early", START) };
+    store.put_ephemeral(early.clone(), PENDING).await.unwrap();
+    let early = store.insert_code(code("e", START), early.key.hash, None, issued()).await.unwrap();
     assert_eq!([unknown, late, early], [Update::NotFound; 3]);
 }
 
@@ -226,13 +225,17 @@ async fn an_approval_needs_its_login_session(store: Arc<dyn Store>) {
         let name = format!("{of} {logs_out}");
         let login = session(&name, of, START);
         store.insert_session(login.clone(), None, Some(START), row(AuditEvent::LoginSucceeded, START)).await.unwrap();
-        let page = mcpgate::store::Interaction { session: Some(login.hash), ..interaction(&name, START) };
-        store.begin_interaction(page.clone(), PENDING).await.unwrap();
+        let page = mcpgate::store::Ephemeral { session: Some(login.hash), ..interaction(&name, START) };
+        store.put_ephemeral(page.clone(), PENDING).await.unwrap();
         if logs_out {
             store.delete_session(&tenant(), &login.hash, row(AuditEvent::LoggedOut, START)).await.unwrap();
         }
         let issued = row(AuditEvent::CodeIssued, START);
-        assert_eq!(store.insert_code(code(&name, START), page.id, None, issued).await.unwrap(), expected, "{name}");
+        assert_eq!(
+            store.insert_code(code(&name, START), page.key.hash, None, issued).await.unwrap(),
+            expected,
+            "{name}"
+        );
     }
 }
 
@@ -241,18 +244,18 @@ async fn consent_is_remembered_with_the_code(store: Arc<dyn Store>) {
     let find =
         || async { store.find_consent(&tenant(), &subject("alice"), &client_id("app"), &resource()).await.unwrap() };
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let issued = || row(AuditEvent::CodeIssued, START);
-    store.insert_code(code("a", START), page.id, Some(consent(START)), issued()).await.unwrap();
+    store.insert_code(code("a", START), page.key.hash, Some(consent(START)), issued()).await.unwrap();
     assert_eq!(find().await, Some(consent(START)));
     // The second click does not reach the consent either.
     let wider = mcpgate::store::Consent { scopes: scopes("read write"), ..consent(START) };
-    store.insert_code(code("b", START), page.id, Some(wider.clone()), issued()).await.unwrap();
+    store.insert_code(code("b", START), page.key.hash, Some(wider.clone()), issued()).await.unwrap();
     assert_eq!(find().await, Some(consent(START)));
     // A new approval replaces the old one.
     let page = interaction("page two", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
-    store.insert_code(code("c", START), page.id, Some(wider.clone()), issued()).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
+    store.insert_code(code("c", START), page.key.hash, Some(wider.clone()), issued()).await.unwrap();
     assert_eq!(find().await, Some(wider));
 }
 

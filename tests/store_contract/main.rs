@@ -23,10 +23,10 @@ mod clock;
 mod codes;
 mod decisions;
 mod embedded;
+mod ephemeral;
 mod grants;
 mod logins;
 mod lost_answers;
-mod pending;
 mod processes;
 mod races;
 #[path = "../support/records.rs"]

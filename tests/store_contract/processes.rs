@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mcpgate::oauth::{ClientOrigin, Lifetime};
 use mcpgate::store::embedded::{EmbeddedStore, ServerLock};
 use mcpgate::store::{
-    AuditEvent, Change, ChangePosition, Changes, Insertion, LoginPlace, PendingLimits, Redemption, Rotation, Store,
+    AuditEvent, Change, ChangePosition, Changes, EphemeralLimits, Insertion, LoginPlace, Redemption, Rotation, Store,
     Update,
 };
 
@@ -178,13 +178,13 @@ fn of_two_processes_one_gets_what_is_there_once() {
         async |store| {
             settle(store).await;
             for round in 0..ROUNDS {
-                store.begin_interaction(interaction(&format!("page {round}"), START), PENDING).await.unwrap();
+                store.put_ephemeral(interaction(&format!("page {round}"), START), PENDING).await.unwrap();
             }
         },
         async |store, nth| {
             let mut said = Vec::new();
             for round in 0..ROUNDS {
-                let page = interaction(&format!("page {round}"), START).id;
+                let page = interaction(&format!("page {round}"), START).key.hash;
                 let issued = row(AuditEvent::CodeIssued, START);
                 let approved =
                     store.insert_code(code(&format!("{round} of {nth}"), START), page, None, issued).await.unwrap();
@@ -263,7 +263,7 @@ fn all_processes_learn_in_one_order_of_the_changes_that_two_make() {
 fn limits_count_what_two_processes_do() {
     const CLIENTS: u64 = 11;
     const ROOM: usize = 20;
-    let limits = PendingLimits { of_host: 20, ..PENDING };
+    let limits = EphemeralLimits { of_host: 20, ..PENDING };
     let name = |nth: usize, round: usize| format!("{round} of {nth}");
     let shared = in_two_processes(
         "processes::limits_count_what_two_processes_do",
@@ -274,7 +274,7 @@ fn limits_count_what_two_processes_do() {
                 let new = client(&format!("{round}-{nth}"), ClientOrigin::Registered);
                 let registered = row(AuditEvent::ClientRegistered, START);
                 let added = store.insert_client(new, CLIENTS, registered).await.unwrap();
-                store.begin_interaction(interaction(&name(nth, round), START), limits).await.unwrap();
+                store.put_ephemeral(interaction(&name(nth, round), START), limits).await.unwrap();
                 let network = LoginPlace::Network([192, 0, 2, 0].into());
                 let attempt = sign_in("alice", [network; 2], START);
                 let failures = store.record_login_failure(attempt, Some(subject("alice"))).await.unwrap();
@@ -296,7 +296,7 @@ fn limits_count_what_two_processes_do() {
     assert_eq!(added.iter().filter(|added| **added == inserted).count(), 10, "one was there: {added:?}");
     failures.sort_unstable();
     assert_eq!(failures, (1..=2 * ROUNDS).collect::<Vec<_>>(), "each failure is counted once");
-    let pages = (0..2).flat_map(|nth| (0..ROUNDS).map(move |round| interaction(&name(nth, round), START).id));
-    let found = pages.filter(|id| wait(shared.store.find_interaction(&tenant(), id, START)).unwrap().is_some());
+    let pages = (0..2).flat_map(|nth| (0..ROUNDS).map(move |round| interaction(&name(nth, round), START).key));
+    let found = pages.filter(|id| wait(shared.store.find_ephemeral(id, START)).unwrap().is_some());
     assert_eq!(found.count(), ROOM);
 }

@@ -95,12 +95,12 @@ async fn rt_04_among_64_rotations_in_the_grace_all_get_one_successor(store: Arc<
 async fn one_approval_of_many_makes_a_code(store: Arc<dyn Store>) {
     settle(&store).await;
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let racing = Arc::clone(&store);
     let answers = tokio::task::spawn_blocking(move || {
         race(move |n| {
             let issued = row(AuditEvent::CodeIssued, START);
-            wait(racing.insert_code(code(&format!("c{n}"), START), page.id, None, issued)).unwrap()
+            wait(racing.insert_code(code(&format!("c{n}"), START), page.key.hash, None, issued)).unwrap()
         })
     });
     assert_eq!(answers.await.unwrap().iter().filter(|a| **a == Update::Done).count(), 1);

@@ -84,9 +84,9 @@ async fn nobody_signs_in_as_a_service(store: Arc<dyn Store>) {
 
     // A code is what a person has consented to.
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let code = mcpgate::oauth::CodeRecord { subject: robot, ..code("c", START) };
-    let issued = store.insert_code(code, page.id, None, audit(AuditEvent::CodeIssued)).await.unwrap();
+    let issued = store.insert_code(code, page.key.hash, None, audit(AuditEvent::CodeIssued)).await.unwrap();
     assert_eq!(issued, Update::NotFound);
     assert!(store.find_code(&tenant(), &hash("c")).await.unwrap().is_none());
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{Lifetime, TenantId, Timestamp, TokenHash};
 use mcpgate::store::{
-    Account, Advance, AuditEvent, Interaction, InteractionStep, LoginSession, Store, StoreError, Update,
+    Account, Advance, AuditEvent, Ephemeral, EphemeralKey, EphemeralStep, LoginSession, Store, StoreError, Update,
 };
 
 use crate::world::*;
@@ -53,7 +53,7 @@ async fn a_use_of_a_session_is_written_once_a_minute_and_one_of_none_never(store
         let logged_in = row(AuditEvent::LoginSucceeded, START);
         store.insert_session(new.clone(), None, Some(START), logged_in).await.unwrap();
     }
-    store.begin_interaction(interaction("page", START), PENDING).await.unwrap();
+    store.put_ephemeral(interaction("page", START), PENDING).await.unwrap();
     let before = store.stats().operations;
     let touched = async |hash: TokenHash, after: u64| {
         let now = START.plus(Lifetime::from_millis(after));
@@ -63,7 +63,7 @@ async fn a_use_of_a_session_is_written_once_a_minute_and_one_of_none_never(store
         assert_eq!(touched(login.hash, after).await.as_ref(), Some(&login), "{after}");
         assert_eq!(touched(hash("nothing"), after).await, None);
         // A stranger's own: it is genuine, and no session.
-        assert_eq!(touched(interaction("page", START).id, after).await, None);
+        assert_eq!(touched(interaction("page", START).key.hash, after).await, None);
     }
     assert_eq!(touched(short.hash, 5_999).await.as_ref(), Some(&short));
     assert_eq!(store.stats().operations, before, "nothing was asked of the writer");
@@ -110,46 +110,46 @@ async fn a_session_begins_only_by_the_password_that_the_account_has(store: Arc<d
 
 async fn an_interaction_is_found_until_it_ends(store: Arc<dyn Store>) {
     settle(&store).await;
-    let account_page = Interaction { client: None, request: None, ..interaction("account", START) };
+    let account_page = Ephemeral { client: None, body: None, ..interaction("account", START) };
     for page in [interaction("page", START), account_page] {
-        store.begin_interaction(page.clone(), PENDING).await.unwrap();
-        assert_eq!(store.find_interaction(&tenant(), &page.id, START).await.unwrap().as_ref(), Some(&page));
-        assert_eq!(store.find_interaction(&tenant(), &page.id, page.expires_at).await.unwrap(), None);
-        let end = InteractionStep::Ended;
-        let ended = advance(&store, &page.id, page.step, end, None, START).await;
+        store.put_ephemeral(page.clone(), PENDING).await.unwrap();
+        assert_eq!(store.find_ephemeral(&page.key, START).await.unwrap().as_ref(), Some(&page));
+        assert_eq!(store.find_ephemeral(&page.key, page.expires_at).await.unwrap(), None);
+        let end = EphemeralStep::Ended;
+        let ended = advance(&store, &page.key, page.step, end, None, START).await;
         assert_eq!(ended, Update::Done);
-        let found = store.find_interaction(&tenant(), &page.id, START).await.unwrap().unwrap();
-        assert_eq!(found.step, InteractionStep::Ended);
+        let found = store.find_ephemeral(&page.key, START).await.unwrap().unwrap();
+        assert_eq!(found.step, EphemeralStep::Ended);
     }
-    let unknown = Interaction { client: Some(client_id("unknown")), ..interaction("unknown", START) };
-    assert!(matches!(store.begin_interaction(unknown, PENDING).await, Err(StoreError::Conflict(_))));
-    let monster = Interaction { request: Some("x".repeat(70_000)), ..interaction("monster", START) };
-    assert!(matches!(store.begin_interaction(monster, PENDING).await, Err(StoreError::Conflict(_))));
+    let unknown = Ephemeral { client: Some(client_id("unknown")), ..interaction("unknown", START) };
+    assert!(matches!(store.put_ephemeral(unknown, PENDING).await, Err(StoreError::Conflict(_))));
+    let monster = Ephemeral { body: Some("x".repeat(70_000)), ..interaction("monster", START) };
+    assert!(matches!(store.put_ephemeral(monster, PENDING).await, Err(StoreError::Conflict(_))));
 }
 
 async fn a_step_is_taken_once(store: Arc<dyn Store>) {
     settle(&store).await;
-    let page = Interaction { step: InteractionStep::LogIn, ..interaction("page", START) };
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
-    let advance = |from, to, session, at: Timestamp| advance(&store, &page.id, from, to, session, at);
-    let (log_in, consent) = (InteractionStep::LogIn, InteractionStep::Consent);
+    let page = Ephemeral { step: EphemeralStep::LogIn, ..interaction("page", START) };
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
+    let advance = |from, to, session, at: Timestamp| advance(&store, &page.key, from, to, session, at);
+    let (log_in, consent) = (EphemeralStep::LogIn, EphemeralStep::Consent);
     assert_eq!(advance(log_in, consent, Some(hash("s")), page.expires_at).await, Update::NotFound);
     assert_eq!(advance(log_in, consent, Some(hash("s")), START).await, Update::Done);
     assert_eq!(advance(log_in, consent, Some(hash("other")), START).await, Update::NotFound);
-    let found = store.find_interaction(&tenant(), &page.id, START).await.unwrap().unwrap();
+    let found = store.find_ephemeral(&page.key, START).await.unwrap().unwrap();
     assert_eq!((found.step, found.session), (consent, Some(hash("s"))));
     // Going on without naming a session keeps the one it is bound to.
     assert_eq!(advance(consent, log_in, None, START).await, Update::Done);
-    let found = store.find_interaction(&tenant(), &page.id, START).await.unwrap().unwrap();
+    let found = store.find_ephemeral(&page.key, START).await.unwrap().unwrap();
     assert_eq!((found.step, found.session), (log_in, Some(hash("s"))));
 }
 
 async fn consent_is_told_apart_by_all_it_is_about(store: Arc<dyn Store>) {
     settle(&store).await;
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let issued = row(AuditEvent::CodeIssued, START);
-    store.insert_code(code("a", START), page.id, Some(consent(START)), issued).await.unwrap();
+    store.insert_code(code("a", START), page.key.hash, Some(consent(START)), issued).await.unwrap();
     let (alice, app) = (subject("alice"), client_id("app"));
     let elsewhere = mcpgate::oauth::ResourceIndicator::parse("https://gate.example/two").unwrap();
     let other = TenantId::parse("other").unwrap();
@@ -167,9 +167,9 @@ async fn consent_ends_with_its_grant_with_all_grants_and_with_a_denial(store: Ar
     let remembered = || async { store.find_consent(&of, &alice, &app, &at).await.unwrap().is_some() };
     for ended_by in ["revoke_grant", "revoke_grants", "deny"] {
         let page = interaction(ended_by, START);
-        store.begin_interaction(page.clone(), PENDING).await.unwrap();
+        store.put_ephemeral(page.clone(), PENDING).await.unwrap();
         let issued = row(AuditEvent::CodeIssued, START);
-        store.insert_code(code(ended_by, START), page.id, Some(consent(START)), issued).await.unwrap();
+        store.insert_code(code(ended_by, START), page.key.hash, Some(consent(START)), issued).await.unwrap();
         store.redeem_code(redeem(ended_by, &format!("{ended_by} token"), START)).await.unwrap();
         assert!(remembered().await);
         let audit = row(AuditEvent::GrantRevoked, START);
@@ -182,8 +182,8 @@ async fn consent_ends_with_its_grant_with_all_grants_and_with_a_denial(store: Ar
             }
             _ => {
                 let page = interaction("denied", START);
-                store.begin_interaction(page.clone(), PENDING).await.unwrap();
-                let deny = || store.deny_interaction(&of, &page.id, &alice, &app, &at, audit.clone());
+                store.put_ephemeral(page.clone(), PENDING).await.unwrap();
+                let deny = || store.deny_interaction(&page.key, &alice, &app, &at, audit.clone());
                 assert_eq!(deny().await.unwrap(), Update::Done);
                 assert_eq!(deny().await.unwrap(), Update::NotFound);
             }
@@ -200,22 +200,23 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
     let login = session("s", "alice", START);
     store.insert_session(login.clone(), None, Some(START), logged_in()).await.unwrap();
     let page = interaction("page", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let link = setup_link("l", "bob", START);
     store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
     let (_, token) = grant(&store, "c", START).await;
     let before = store.newest_audit().await.unwrap();
 
     let audit = || row(AuditEvent::LoggedOut, START);
-    let (ended, consent) = (InteractionStep::Ended, InteractionStep::Consent);
+    let (ended, consent) = (EphemeralStep::Ended, EphemeralStep::Consent);
     assert_eq!(store.touch_session(&other, &login.hash, START).await.unwrap(), None);
     assert_eq!(store.delete_session(&other, &login.hash, audit()).await.unwrap(), Update::NotFound);
-    assert_eq!(store.find_interaction(&other, &page.id, START).await.unwrap(), None);
-    let end = Advance { from: consent, to: ended, session: None };
-    let advanced = store.advance_interaction(&other, &page.id, end, PENDING, START).await;
+    let elsewhere = EphemeralKey { tenant: other.clone(), ..page.key.clone() };
+    assert_eq!(store.find_ephemeral(&elsewhere, START).await.unwrap(), None);
+    let end = Advance { from: consent, to: ended, session: None, body: None };
+    let advanced = store.advance_ephemeral(&elsewhere, end, PENDING, START).await;
     assert_eq!(advanced.unwrap(), Update::NotFound);
     let (alice, app, at) = (subject("alice"), client_id("app"), resource());
-    let denied = store.deny_interaction(&other, &page.id, &alice, &app, &at, audit()).await;
+    let denied = store.deny_interaction(&elsewhere, &alice, &app, &at, audit()).await;
     assert_eq!(denied.unwrap(), Update::NotFound);
     assert_eq!(store.find_setup_link(&other, &link.hash, START).await.unwrap(), None);
     let redeemed = store.redeem_setup_link(&other, &link.hash, new_password("$chosen", "bob", START), audit()).await;
@@ -228,7 +229,7 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
 
     assert_eq!(events(&store, before).await, [AuditEvent::LoggedOut, AuditEvent::LoginSucceeded]);
     assert!(store.touch_session(&tenant(), &login.hash, START).await.unwrap().is_some());
-    assert_eq!(store.find_interaction(&tenant(), &page.id, START).await.unwrap(), Some(page));
+    assert_eq!(store.find_ephemeral(&page.key, START).await.unwrap(), Some(page));
     assert_eq!(store.find_setup_link(&tenant(), &link.hash, START).await.unwrap(), Some(link));
     assert_eq!(store.find_access_token(&tenant(), &token.hash, START).await.unwrap(), Some(token));
 }

@@ -30,9 +30,9 @@ async fn everything(store: &Arc<dyn Store>) {
     let link = setup_link("l", "bob", START);
     store.insert_setup_link(link, audit()).await.unwrap();
     let page = interaction("remembering", START);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
-    store.insert_code(code("c", START), page.id, Some(consent(START)), audit()).await.unwrap();
-    store.begin_interaction(interaction("waiting", START), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
+    store.insert_code(code("c", START), page.key.hash, Some(consent(START)), audit()).await.unwrap();
+    store.put_ephemeral(interaction("waiting", START), PENDING).await.unwrap();
 }
 
 async fn what_lives_is_left_alone(store: Arc<dyn Store>) {
@@ -42,7 +42,7 @@ async fn what_lives_is_left_alone(store: Arc<dyn Store>) {
     assert!(store.find_code(&tenant(), &hash("unused")).await.unwrap().is_some());
     assert!(store.touch_session(&tenant(), &hash("s"), START).await.unwrap().is_some());
     assert!(store.find_setup_link(&tenant(), &hash("l"), START).await.unwrap().is_some());
-    assert!(store.find_interaction(&tenant(), &interaction("waiting", START).id, START).await.unwrap().is_some());
+    assert!(store.find_ephemeral(&interaction("waiting", START).key, START).await.unwrap().is_some());
 }
 
 async fn what_has_ended_goes(store: Arc<dyn Store>) {
@@ -89,10 +89,7 @@ async fn st_17_many_rows_go_in_batches(store: Arc<dyn Store>) {
     grant(&store, "g", START).await;
     for n in 0..2500 {
         let page = interaction(&format!("left {n}"), START);
-        store
-            .begin_interaction(mcpgate::store::Interaction { client: None, request: None, ..page }, PENDING)
-            .await
-            .unwrap();
+        store.put_ephemeral(mcpgate::store::Ephemeral { client: None, body: None, ..page }, PENDING).await.unwrap();
     }
     // The token, the page of its consent, and those that nobody answered.
     assert_eq!(sweep(&store, START.plus(HOUR)).await, 2502);
@@ -127,8 +124,8 @@ async fn rg_14_clients_nobody_used_are_forgotten(store: Arc<dyn Store>) {
         .unwrap();
     grant(&store, "g", START).await;
     let day = START.plus(UNUSED_AFTER);
-    let waiting = mcpgate::store::Interaction { client: Some(client_id("waiting")), ..interaction("w", day) };
-    store.begin_interaction(waiting, PENDING).await.unwrap();
+    let waiting = mcpgate::store::Ephemeral { client: Some(client_id("waiting")), ..interaction("w", day) };
+    store.put_ephemeral(waiting, PENDING).await.unwrap();
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     sweep(&store, day).await;
     let names: Vec<_> = store.list_clients(&tenant()).await.unwrap().into_iter().map(|c| c.id).collect();

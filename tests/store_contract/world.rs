@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, CodeRecord, Grant, GrantId, Timestamp, TokenHash};
 use mcpgate::store::{
-    Advance, AuditEvent, AuditFilter, AuditRow, Change, ChangePosition, Changes, InteractionStep, Redemption, Rotation,
-    Store, Update, UseReport,
+    Advance, AuditEvent, AuditFilter, AuditRow, Change, ChangePosition, Changes, EphemeralKey, EphemeralStep,
+    Redemption, Rotation, Store, Update, UseReport,
 };
 
 pub(crate) use super::records::*;
@@ -24,21 +24,21 @@ pub(crate) async fn settle(store: &Arc<dyn Store>) {
 /// Moves a pending authorization on, with more room than it needs.
 pub(crate) async fn advance(
     store: &Arc<dyn Store>,
-    id: &TokenHash,
-    from: InteractionStep,
-    to: InteractionStep,
+    key: &EphemeralKey,
+    from: EphemeralStep,
+    to: EphemeralStep,
     session: Option<TokenHash>,
     at: Timestamp,
 ) -> Update {
-    store.advance_interaction(&tenant(), id, Advance { from, to, session }, PENDING, at).await.unwrap()
+    store.advance_ephemeral(key, Advance { from, to, session, body: None }, PENDING, at).await.unwrap()
 }
 
 /// Issues a code by way of a consent page.
 pub(crate) async fn issue(store: &Arc<dyn Store>, record: CodeRecord) {
     let page = interaction(&record.grant.to_string(), record.issued_at);
-    store.begin_interaction(page.clone(), PENDING).await.unwrap();
+    store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let audit = row(AuditEvent::CodeIssued, record.issued_at);
-    assert_eq!(store.insert_code(record, page.id, None, audit).await.unwrap(), Update::Done);
+    assert_eq!(store.insert_code(record, page.key.hash, None, audit).await.unwrap(), Update::Done);
 }
 
 /// Issues and redeems a code; the grant and its first token.

@@ -14,10 +14,10 @@ use mcpgate::oauth::{
 };
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog,
-    ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, GrantStore, Insertion, Interaction,
-    LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange, PendingLimits, Pruned, Recorded,
-    RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SessionStore, SetupLink, SignIn, Store, StoreError,
-    StoreStats, Update, Upkeep, UseReport,
+    ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, Ephemeral, EphemeralKey, EphemeralLimits,
+    EphemeralStore, GrantStore, Insertion, LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword,
+    PasswordChange, Pruned, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SessionStore,
+    SetupLink, SignIn, Store, StoreError, StoreStats, Update, Upkeep, UseReport,
 };
 use tokio::sync::watch;
 
@@ -213,18 +213,19 @@ failing! {
         ) -> Update;
         fn touch_session(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
         fn delete_session(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
-        fn begin_interaction(interaction: Interaction, limits: PendingLimits) -> ();
-        fn find_interaction(tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Option<Interaction>;
-        fn advance_interaction(
-            tenant: &TenantId, id: &TokenHash, advance: Advance, limits: PendingLimits, now: Timestamp
-        ) -> Update;
         fn deny_interaction(
-            tenant: &TenantId, id: &TokenHash, subject: &AccountId, client: &ClientId, resource: &ResourceIndicator,
-            audit: AuditRow
+            key: &EphemeralKey, subject: &AccountId, client: &ClientId, resource: &ResourceIndicator, audit: AuditRow
         ) -> Update;
         fn find_consent(
             tenant: &TenantId, subject: &AccountId, client: &ClientId, resource: &ResourceIndicator
         ) -> Option<Consent>;
+    }
+    EphemeralStore {
+        fn put_ephemeral(new: Ephemeral, limits: EphemeralLimits) -> Insertion;
+        fn find_ephemeral(key: &EphemeralKey, now: Timestamp) -> Option<Ephemeral>;
+        fn advance_ephemeral(
+            key: &EphemeralKey, advance: Advance, limits: EphemeralLimits, now: Timestamp
+        ) -> Update;
     }
     AccountStore {
         fn insert_account(account: Account, audit: AuditRow) -> Insertion;

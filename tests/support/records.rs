@@ -10,8 +10,9 @@ use mcpgate::oauth::{
     TokenHash, TokenKeys,
 };
 use mcpgate::store::{
-    Account, AccountStatus, AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginPlace, LoginSession,
-    NewAccessToken, NewPassword, PendingLimits, RedeemCode, RotateRefresh, SetupLink, SignIn, Source,
+    Account, AccountStatus, AuditEvent, AuditRow, Consent, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits,
+    EphemeralStep, LoginPlace, LoginSession, NewAccessToken, NewPassword, RedeemCode, RotateRefresh, SetupLink, SignIn,
+    Source,
 };
 
 /// The moment at which every case begins.
@@ -134,18 +135,21 @@ pub(crate) fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
 }
 
 /// More room than any case needs that is not about it.
-pub(crate) const PENDING: PendingLimits =
-    PendingLimits { of_host: 10_000, of_site: 10_000, of_session: 10_000, in_all: 10_000 };
+pub(crate) const PENDING: EphemeralLimits =
+    EphemeralLimits { of_host: 10_000, of_site: 10_000, of_session: 10_000, in_all: 10_000 };
 
 /// A consent page waiting for an answer.
-pub(crate) fn interaction(name: &str, at: Timestamp) -> Interaction {
-    Interaction {
-        id: hash(&format!("interaction {name}")),
-        cookie: hash(&format!("cookie {name}")),
-        tenant: tenant(),
+pub(crate) fn interaction(name: &str, at: Timestamp) -> Ephemeral {
+    Ephemeral {
+        key: EphemeralKey {
+            tenant: tenant(),
+            kind: EphemeralKind::Interaction,
+            hash: hash(&format!("interaction {name}")),
+        },
+        browser: Some(hash(&format!("cookie {name}"))),
         client: Some(client_id("app")),
-        request: Some(r#"{"state":"s"}"#.to_owned()),
-        step: InteractionStep::Consent,
+        body: Some(r#"{"state":"s"}"#.to_owned()),
+        step: EphemeralStep::Consent,
         session: None,
         source: Source::UNKNOWN,
         created_at: at,

@@ -11,7 +11,7 @@ use crate::oauth::{
     AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, DocumentSource, GrantId, GrantType,
     OAuthError, RefusedRequest, Rule, ScopeSet, TokenHash, ValidatedRequest,
 };
-use crate::store::{AuditEvent, AuditRow, Consent, Interaction, InteractionStep, LoginSession, Update};
+use crate::store::{AuditEvent, AuditRow, Consent, Ephemeral, EphemeralStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
 
 /// What a user approved, now or before.
@@ -37,9 +37,9 @@ impl IssuerRequest<'_> {
             return Err(self.gone(Rule::SignInOfAnotherSession).await);
         };
         match pending.interaction.step {
-            InteractionStep::Consent => {}
-            InteractionStep::Ended => return self.decided_before(handles, &asked, &session, &decision).await,
-            InteractionStep::LogIn => return Err(self.gone(Rule::SignInBeforeLogin).await),
+            EphemeralStep::Consent => {}
+            EphemeralStep::Ended => return self.decided_before(handles, &asked, &session, &decision).await,
+            EphemeralStep::LogIn => return Err(self.gone(Rule::SignInBeforeLogin).await),
         }
         let granted = match &decision {
             Decision::Deny => None,
@@ -104,7 +104,7 @@ impl IssuerRequest<'_> {
 
     async fn deny(
         &self,
-        interaction: &Interaction,
+        interaction: &Ephemeral,
         asked: AccessRequest,
         session: &LoginSession,
     ) -> Result<ClientLocation, AuthorizeRejection> {
@@ -115,8 +115,7 @@ impl IssuerRequest<'_> {
             scopes: Some(asked.request.scopes().clone()),
             ..self.audit_by(subject, AuditEvent::AuthorizationDenied)
         };
-        let denied =
-            self.services.store.deny_interaction(&self.tenant, &interaction.id, subject, client, resource, row).await;
+        let denied = self.services.store.deny_interaction(&interaction.key, subject, client, resource, row).await;
         if denied.or_unavailable(self).await? == Update::NotFound {
             return Err(self.finished().await);
         }
@@ -130,7 +129,7 @@ impl IssuerRequest<'_> {
     /// Issues a code on remembered consent.
     pub(in crate::issuer) async fn issue_code_silently(
         &self,
-        interaction: &Interaction,
+        interaction: &Ephemeral,
         asked: &AccessRequest,
         session: &LoginSession,
     ) -> Result<ClientLocation, AuthorizeRejection> {
@@ -150,7 +149,7 @@ impl IssuerRequest<'_> {
     /// Location of the success, or `None` when the transaction had ended before.
     async fn issue_code(
         &self,
-        interaction: &Interaction,
+        interaction: &Ephemeral,
         asked: &AccessRequest,
         session: &LoginSession,
         approval: Approval,
@@ -182,7 +181,7 @@ impl IssuerRequest<'_> {
             target: Some(grant.to_string()),
             ..self.audit_by(&session.subject, approval.event)
         };
-        let inserted = self.services.store.insert_code(record, interaction.id, approval.remember, row).await;
+        let inserted = self.services.store.insert_code(record, interaction.key.hash, approval.remember, row).await;
         Ok(match inserted.or_unavailable(self).await? {
             Update::NotFound => None,
             Update::Done => Some(self.success(request, &approval.code)),

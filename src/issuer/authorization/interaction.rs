@@ -5,12 +5,14 @@ use crate::issuer::diagnosis::Why;
 use crate::issuer::limits::throttle::source_of;
 use crate::issuer::{AuthorizeRejection, Handles, IssuerRequest, Started, Step, Transaction, View};
 use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, StoredRequest, TokenHash, ValidatedRequest};
-use crate::store::{Advance, Interaction, InteractionStep, LoginSession, PendingLimits, Update};
+use crate::store::{
+    Advance, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, LoginSession, Update,
+};
 
 /// How much room pending authorizations may take. An office that signs in from one address has room for 200 people, and a
 /// person for as many tabs as a browser opens at once; all together they take some 100 MB. A site can fill its own room
 /// within minutes, and then only the hosts that hold the most there lose any.
-const PENDING: PendingLimits = PendingLimits { of_host: 200, of_site: 800, of_session: 50, in_all: 50_000 };
+const PENDING: EphemeralLimits = EphemeralLimits { of_host: 200, of_site: 800, of_session: 50, in_all: 50_000 };
 
 /// How long a transaction that nobody finished is remembered, so that its page can offer to begin it once more.
 const REMEMBERED: Lifetime = Lifetime::from_secs(3600);
@@ -37,7 +39,7 @@ pub(in crate::issuer) enum Purpose {
 #[derive(Debug)]
 pub(in crate::issuer) struct Pending {
     /// Its row.
-    pub(in crate::issuer) interaction: Interaction,
+    pub(in crate::issuer) interaction: Ephemeral,
     /// What it is for.
     pub(in crate::issuer) purpose: Purpose,
 }
@@ -73,7 +75,7 @@ impl IssuerRequest<'_> {
             return Ok(self.login_view(Some(asked)));
         };
         // Somebody logged in from another tab of this browser: the page names the account, so the user sees as whom.
-        if pending.interaction.step == InteractionStep::LogIn || pending.interaction.session != Some(session.hash) {
+        if pending.interaction.step == EphemeralStep::LogIn || pending.interaction.session != Some(session.hash) {
             self.bind(&pending.interaction, &session).await?;
         }
         Ok(View::Consent(Box::new(self.consent_view(asked, &session).await?)))
@@ -107,32 +109,36 @@ impl IssuerRequest<'_> {
         &self,
         asked: Option<&AccessRequest>,
         session: Option<&LoginSession>,
-    ) -> Result<(Interaction, Transaction), AuthorizeRejection> {
+    ) -> Result<(Ephemeral, Transaction), AuthorizeRejection> {
         let mint = || SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let (id, cookie, now) = (mint(), mint(), self.now());
         let expires_at = now.plus(self.policy.config.login.interaction).plus(REMEMBERED);
-        let interaction = Interaction {
-            id: id.hash(),
-            cookie: cookie.hash(),
-            tenant: self.tenant.clone(),
+        let interaction = Ephemeral {
+            key: self.interaction_key(id.hash()),
+            browser: Some(cookie.hash()),
             client: asked.map(|a| a.client.id.clone()),
-            request: asked.map(|a| a.request.to_stored()),
-            step: if session.is_some() { InteractionStep::Consent } else { InteractionStep::LogIn },
+            body: asked.map(|a| a.request.to_stored()),
+            step: if session.is_some() { EphemeralStep::Consent } else { EphemeralStep::LogIn },
             session: session.map(|s| s.hash),
             source: source_of(self.caller),
             created_at: now,
             expires_at,
         };
-        self.services.store.begin_interaction(interaction.clone(), PENDING).await.or_unavailable(self).await?;
+        // 256 random bits: none has its key.
+        self.services.store.put_ephemeral(interaction.clone(), PENDING).await.or_unavailable(self).await?;
         Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie, lifetime: expires_at.since(now) }))
+    }
+
+    fn interaction_key(&self, hash: TokenHash) -> EphemeralKey {
+        EphemeralKey { tenant: self.tenant.clone(), kind: EphemeralKind::Interaction, hash }
     }
 
     /// Finds a transaction that is not decided yet.
     pub(in crate::issuer) async fn pending(&self, handles: &Handles) -> Result<Pending, AuthorizeRejection> {
         let pending = self.transaction(handles).await?;
         match pending.interaction.step {
-            InteractionStep::LogIn | InteractionStep::Consent => Ok(pending),
-            InteractionStep::Ended => Err(self.finished().await),
+            EphemeralStep::LogIn | EphemeralStep::Consent => Ok(pending),
+            EphemeralStep::Ended => Err(self.finished().await),
         }
     }
 
@@ -144,24 +150,29 @@ impl IssuerRequest<'_> {
         else {
             return Err(self.gone(Rule::SignInUnreadable).await);
         };
-        let found =
-            self.services.store.find_interaction(&self.tenant, &id, self.now()).await.or_unavailable(self).await?;
-        let Some(interaction) = found.filter(|i| i.cookie == cookie) else {
+        let found = self
+            .services
+            .store
+            .find_ephemeral(&self.interaction_key(id), self.now())
+            .await
+            .or_unavailable(self)
+            .await?;
+        let Some(interaction) = found.filter(|i| i.browser == Some(cookie)) else {
             return Err(self.gone(Rule::SignInUnknown).await);
         };
         let open = self.policy.config.login.interaction;
         // AZ-29. One that was decided says so, however late its page is sent again.
-        let is_late = interaction.step != InteractionStep::Ended && self.now() >= interaction.created_at.plus(open);
+        let is_late = interaction.step != EphemeralStep::Ended && self.now() >= interaction.created_at.plus(open);
         let pending = self.purpose_of(interaction).await?;
         if is_late { Err(self.expired(&pending, open).await) } else { Ok(pending) }
     }
 
     /// Reads what a transaction is for, and whether its client may still ask.
-    async fn purpose_of(&self, interaction: Interaction) -> Result<Pending, AuthorizeRejection> {
+    async fn purpose_of(&self, interaction: Ephemeral) -> Result<Pending, AuthorizeRejection> {
         let Some(client) = &interaction.client else {
             return Ok(Pending { interaction, purpose: Purpose::Account });
         };
-        let Some(request) = interaction.request.as_deref().and_then(StoredRequest::read) else {
+        let Some(request) = interaction.body.as_deref().and_then(StoredRequest::read) else {
             tracing::error!("a stored authorization request is damaged; its user must start again");
             return Err(self.gone(Rule::SignInDamaged).await);
         };
@@ -182,12 +193,12 @@ impl IssuerRequest<'_> {
     /// Moves a transaction to the consent step of a session.
     pub(in crate::issuer) async fn bind(
         &self,
-        interaction: &Interaction,
+        interaction: &Ephemeral,
         session: &LoginSession,
     ) -> Result<(), AuthorizeRejection> {
         // From the login step; or from the consent step, when the form was sent twice or from the page before.
-        for expected in [InteractionStep::LogIn, InteractionStep::Consent] {
-            if self.advance(interaction, expected, InteractionStep::Consent, Some(session.hash)).await? {
+        for expected in [EphemeralStep::LogIn, EphemeralStep::Consent] {
+            if self.advance(interaction, expected, EphemeralStep::Consent, Some(session.hash)).await? {
                 return Ok(());
             }
         }
@@ -195,33 +206,33 @@ impl IssuerRequest<'_> {
     }
 
     /// Ends a transaction that has come this far; whether it had not ended before.
-    pub(in crate::issuer) async fn end(&self, interaction: &Interaction) -> Result<bool, AuthorizeRejection> {
-        self.advance(interaction, interaction.step, InteractionStep::Ended, interaction.session).await
+    pub(in crate::issuer) async fn end(&self, interaction: &Ephemeral) -> Result<bool, AuthorizeRejection> {
+        self.advance(interaction, interaction.step, EphemeralStep::Ended, interaction.session).await
     }
 
-    async fn back_to_login(&self, interaction: &Interaction) -> Result<(), AuthorizeRejection> {
-        if interaction.step == InteractionStep::Consent {
-            self.advance(interaction, InteractionStep::Consent, InteractionStep::LogIn, None).await?;
+    async fn back_to_login(&self, interaction: &Ephemeral) -> Result<(), AuthorizeRejection> {
+        if interaction.step == EphemeralStep::Consent {
+            self.advance(interaction, EphemeralStep::Consent, EphemeralStep::LogIn, None).await?;
         }
         Ok(())
     }
 
     async fn advance(
         &self,
-        interaction: &Interaction,
-        expected: InteractionStep,
-        next: InteractionStep,
+        interaction: &Ephemeral,
+        expected: EphemeralStep,
+        next: EphemeralStep,
         session: Option<TokenHash>,
     ) -> Result<bool, AuthorizeRejection> {
         let now = self.now();
-        let advance = Advance { from: expected, to: next, session };
-        let moved = self.services.store.advance_interaction(&self.tenant, &interaction.id, advance, PENDING, now).await;
+        let advance = Advance { from: expected, to: next, session, body: None };
+        let moved = self.services.store.advance_ephemeral(&interaction.key, advance, PENDING, now).await;
         Ok(moved.or_unavailable(self).await? == Update::Done)
     }
 }
 
 /// Returns whether a session will do: `prompt=login` wants a login that came after the request, or by its own page.
-fn satisfies_login(session: &LoginSession, asked: &AccessRequest, interaction: &Interaction) -> bool {
+fn satisfies_login(session: &LoginSession, asked: &AccessRequest, interaction: &Ephemeral) -> bool {
     !asked.request.prompt().login
         || interaction.session == Some(session.hash)
         || session.authenticated_at > interaction.created_at

@@ -13,9 +13,7 @@ use rusqlite::Connection;
 use super::EmbeddedStore;
 use super::cost::{Costs, taken};
 use crate::oauth::{Client, ClientOrigin, CodeVerifier, DocumentAge, DocumentSource};
-use crate::store::{
-    Advance, AuditEvent, Interaction, InteractionStep, LoginPlace, PendingLimits, Result, Source, Store,
-};
+use crate::store::{Advance, AuditEvent, Ephemeral, EphemeralLimits, EphemeralStep, LoginPlace, Result, Source, Store};
 
 #[path = "../../../tests/support/records.rs"]
 mod records;
@@ -31,8 +29,8 @@ fn at(site: u32, host: u8) -> Source {
     Source { site: [10, a, b, 0].into(), host: [10, a, b, host].into() }
 }
 
-fn page(name: &str, source: Source) -> Interaction {
-    Interaction { source, step: InteractionStep::LogIn, ..interaction(name, START) }
+fn page(name: &str, source: Source) -> Ephemeral {
+    Ephemeral { source, step: EphemeralStep::LogIn, ..interaction(name, START) }
 }
 
 /// Puts a row into every table that grows with what people or strangers do.
@@ -53,7 +51,7 @@ async fn add(store: &Arc<dyn Store>, n: u32) {
         .await
         .unwrap();
     store.insert_setup_link(setup_link(&name, &name, START), audit(AuditEvent::SetupLinkMade)).await.unwrap();
-    store.begin_interaction(page(&name, at(n, 1)), PENDING).await.unwrap();
+    store.put_ephemeral(page(&name, at(n, 1)), PENDING).await.unwrap();
     grant(store, &name, START).await;
     let off = audit(AuditEvent::ClientDisabled);
     store.set_client_disabled(&tenant(), &client_id(&name), true, off).await.unwrap();
@@ -105,11 +103,11 @@ async fn clients_and_sign_ins(m: &mut Measured, size: u32) {
         (Arc::clone(&m.store), tenant(), client_id("app"), row(AuditEvent::CodeIssued, START));
     let described = client("described", ClientOrigin::MetadataDocument);
     let age = DocumentAge { fetched_at: START, fresh_until: START.plus(HOUR), source: DocumentSource::Fetched };
-    let full = PendingLimits { in_all: u64::from(size) * 2 + 1, ..PENDING };
-    let of_host = PendingLimits { of_host: 1, ..PENDING };
-    let of_site = PendingLimits { of_site: 1, ..PENDING };
-    let bind = Advance { from: InteractionStep::LogIn, to: InteractionStep::Consent, session: Some(hash("s")) };
-    let id = page("d", Source::UNKNOWN).id;
+    let full = EphemeralLimits { in_all: u64::from(size) * 2 + 1, ..PENDING };
+    let of_host = EphemeralLimits { of_host: 1, ..PENDING };
+    let of_site = EphemeralLimits { of_site: 1, ..PENDING };
+    let bind = Advance { from: EphemeralStep::LogIn, to: EphemeralStep::Consent, session: Some(hash("s")), body: None };
+    let id = page("d", Source::UNKNOWN).key;
     let new = |name: &str, origin| Client { created_at: START.plus(HOUR), ..client(name, origin) };
     let (registered, later) =
         (new("registered", ClientOrigin::Registered), row(AuditEvent::ClientRegistered, START.plus(HOUR)));
@@ -128,14 +126,14 @@ async fn clients_and_sign_ins(m: &mut Measured, size: u32) {
         "first sight of a document": store.put_document_client(described.clone(), false, Some(audit.clone()));
         "a document that changed": store.put_document_client(described.clone(), true, Some(audit.clone()));
         "a document that is as it was": store.note_document_age(&of, &described.id, age);
-        "begin to sign in": store.begin_interaction(page("a", at(60_000, 1)), PENDING);
-        "begin at a full host": store.begin_interaction(page("b", at(60_000, 1)), of_host);
-        "begin at a full site": store.begin_interaction(page("c", at(60_000, 2)), of_site);
-        "begin when all is full": store.begin_interaction(page("d", at(60_001, 2)), full);
-        "find a sign-in": store.find_interaction(&of, &id, START);
-        "find no sign-in": store.find_interaction(&of, &hash("nothing"), START);
-        "go on to consent": store.advance_interaction(&of, &id, bind, PENDING, START);
-        "deny": store.deny_interaction(&of, &id, &subject("alice"), &app, &resource(), audit.clone());
+        "begin to sign in": store.put_ephemeral(page("a", at(60_000, 1)), PENDING);
+        "begin at a full host": store.put_ephemeral(page("b", at(60_000, 1)), of_host);
+        "begin at a full site": store.put_ephemeral(page("c", at(60_000, 2)), of_site);
+        "begin when all is full": store.put_ephemeral(page("d", at(60_001, 2)), full);
+        "find a sign-in": store.find_ephemeral(&id, START);
+        "find no sign-in": store.find_ephemeral(&page("nothing", Source::UNKNOWN).key, START);
+        "go on to consent": store.advance_ephemeral(&id, bind, PENDING, START);
+        "deny": store.deny_interaction(&id, &subject("alice"), &app, &resource(), audit.clone());
         "find a consent": store.find_consent(&of, &subject("alice"), &app, &resource());
     }
 }

@@ -71,7 +71,7 @@ impl ClockStore for MemoryStore {
             state.announce(now, Change::AccessTokenRevoked(token.tenant, token.hash));
         }
         changed += prune(&mut state.codes, |c| c.used_at.is_some() || c.issued_at <= latest);
-        changed += prune(&mut state.interactions, |i| told <= latest && i.created_at <= latest);
+        changed += prune(&mut state.ephemerals, |i| told <= latest && i.created_at <= latest);
         changed += prune(&mut state.links, |l| l.made_at.is_none_or(|made| made <= latest));
         changed += prune(&mut state.sessions, |s| s.authenticated_at <= latest);
         for session in state.sessions.iter_mut().filter(|s| s.idle_until > latest.plus(s.idle)) {

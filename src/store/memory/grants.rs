@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use super::super::issuance::{TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
-    AuditRow, Change, CodeEffect, Consent, Ending, FoundCode, GrantStore, InteractionStep, Issued, LoginSession,
-    Recorded, RedeemCode, Redemption, RefreshEffect, Result, RotateRefresh, Rotation, Update, UseReport, limits,
+    Advance, AuditRow, Change, CodeEffect, Consent, Ending, EphemeralKey, EphemeralKind, EphemeralStep, FoundCode,
+    GrantStore, Issued, LoginSession, Recorded, RedeemCode, Redemption, RefreshEffect, Result, RotateRefresh, Rotation,
+    Update, UseReport, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{
@@ -122,8 +123,8 @@ impl GrantStore for MemoryStore {
     ) -> Result<Update> {
         limits::resource(code.resource.as_str())?;
         let mut state = self.write();
-        let waiting = state.interaction(&code.tenant, &interaction, code.issued_at);
-        let waiting = waiting.filter(|i| i.step == InteractionStep::Consent);
+        let key = EphemeralKey { tenant: code.tenant.clone(), kind: EphemeralKind::Interaction, hash: interaction };
+        let waiting = state.ephemeral(&key, code.issued_at).filter(|i| i.step == EphemeralStep::Consent);
         let Some(session) = waiting.map(|i| i.session) else { return Ok(Update::NotFound) };
         // Logging out or a new password between showing the page and approving it takes the approval back.
         let same = |s: &LoginSession, hash| s.tenant == code.tenant && s.hash == hash && s.subject == code.subject;
@@ -137,9 +138,7 @@ impl GrantStore for MemoryStore {
         if let Some(consent) = &remember {
             state.parties_known(&consent.tenant, &consent.client, &Subject::Person(consent.subject.clone()))?;
         }
-        if let Some(waiting) = state.interaction(&code.tenant, &interaction, code.issued_at) {
-            waiting.step = InteractionStep::Ended;
-        }
+        state.advance_ephemeral(&key, &Advance::DECIDED, None, code.issued_at);
         if let Some(consent) = remember {
             state.consents.retain(|c| !c.is_about_the_same(&consent));
             state.consents.push(consent);

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::outcome::Ended;
 use super::{
-    Account, AccountStatus, AuditRow, Change, ClockNote, Consent, Interaction, LoginPlace, LoginSession, Result,
+    Account, AccountStatus, AuditRow, Change, ClockNote, Consent, Ephemeral, LoginPlace, LoginSession, Result,
     SetupLink, StoreError, limits,
 };
 use crate::oauth::{
@@ -23,6 +23,7 @@ mod audit;
 mod change_log;
 mod clients;
 mod clock;
+mod ephemeral;
 mod grants;
 mod logins;
 mod sessions;
@@ -58,7 +59,7 @@ struct State {
     void: Vec<AccessTokenRecord>,
     consents: Vec<Consent>,
     sessions: Vec<LoginSession>,
-    interactions: Vec<Interaction>,
+    ephemerals: Vec<Ephemeral>,
     /// Whose, from where, and when last, in the order of the last logins.
     places: Vec<(TenantId, AccountId, LoginPlace, Timestamp)>,
     /// Failures in a row of each login name, and when the last was.
@@ -213,15 +214,11 @@ impl State {
         self.void.retain(|t| other(&t.tenant, &t.client));
         self.grants.retain(|g| other(&g.tenant, &g.client));
         self.consents.retain(|c| other(&c.tenant, &c.client));
-        self.interactions.retain(|i| i.client.as_ref().is_none_or(|c| other(&i.tenant, c)));
+        self.ephemerals.retain(|e| e.client.as_ref().is_none_or(|c| other(&e.key.tenant, c)));
         self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
     }
 
     fn link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink> {
         self.links.iter().find(|l| l.tenant == *tenant && l.hash == *hash && now < l.expires_at).cloned()
-    }
-
-    fn interaction(&mut self, tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Option<&mut Interaction> {
-        self.interactions.iter_mut().find(|i| i.tenant == *tenant && i.id == *id && now < i.expires_at)
     }
 }

@@ -25,7 +25,7 @@ impl State {
     }
 
     fn has_pending(&self, client: &Client) -> bool {
-        self.interactions.iter().any(|i| i.tenant == client.tenant && i.client.as_ref() == Some(&client.id))
+        self.ephemerals.iter().any(|i| i.key.tenant == client.tenant && i.client.as_ref() == Some(&client.id))
     }
 
     /// Whether a client that came by itself may be forgotten: unused for long, and nothing hangs on it.
@@ -107,7 +107,7 @@ impl Upkeep for MemoryStore {
         gone += prune(&mut state.grants, |g| !has_ended(&g.tenant, g.id));
         // ST-18: a used code lives as long as its grant, so that its replay is recognised.
         state.codes.retain(|c| c.used_at.is_none() || !has_ended(&c.tenant, c.grant));
-        gone += prune(&mut state.interactions, |i| now < i.expires_at);
+        gone += prune(&mut state.ephemerals, |i| now < i.expires_at);
         gone += prune(&mut state.sessions, |s| s.is_live(now));
         gone += prune(&mut state.links, |l| now < l.expires_at);
         gone += prune(&mut state.consents, |c| now < c.expires_at);

@@ -164,11 +164,11 @@ fn a_deed_without_its_audit_row_does_not_happen() {
         grant(store, "g", START).await;
         issue(store, code("c", START)).await;
         let page = interaction("page", START);
-        store.begin_interaction(page.clone(), PENDING).await.unwrap();
+        store.put_ephemeral(page.clone(), PENDING).await.unwrap();
         let (before, row) = (state(&opened.other), || row(AuditEvent::GrantRevoked, START));
         fail(&opened, "INSERT audit");
         let (whose, alice, app) = (tenant(), subject("alice"), client_id("app"));
-        assert!(store.insert_code(code("d", START), page.id, Some(consent(START)), row()).await.is_err());
+        assert!(store.insert_code(code("d", START), page.key.hash, Some(consent(START)), row()).await.is_err());
         assert!(store.revoke_grant(&whose, grant_id("g"), row()).await.is_err());
         assert!(store.revoke_access_token(&whose, &hash("g token"), row()).await.is_err());
         assert!(store.revoke_grants(&whose, Some(&alice), None, row()).await.is_err());

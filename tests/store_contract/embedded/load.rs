@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use mcpgate::store::{AuditEvent, Interaction, InteractionStep, PendingLimits, Source, Store};
+use mcpgate::store::{AuditEvent, Ephemeral, EphemeralLimits, EphemeralStep, Source, Store};
 
 use super::opened;
 use crate::wait;
 use crate::world::*;
 
 /// As many as the gateway lets be pending, and how many are begun: the last third of them has to make room.
-const LIMITS: PendingLimits = PendingLimits { of_host: 200, of_site: 800, of_session: 50, in_all: 20_000 };
+const LIMITS: EphemeralLimits = EphemeralLimits { of_host: 200, of_site: 800, of_session: 50, in_all: 20_000 };
 const BEGUN: u32 = 30_000;
 /// What waits for the writer together.
 const AT_ONCE: u32 = 50;
@@ -25,8 +25,8 @@ fn somewhere(n: u32) -> Source {
     Source { site: [10, a, b, 0].into(), host: [10, a, b, host].into() }
 }
 
-fn page(name: &str, source: Source) -> Interaction {
-    Interaction { source, step: InteractionStep::LogIn, ..interaction(name, START) }
+fn page(name: &str, source: Source) -> Ephemeral {
+    Ephemeral { source, step: EphemeralStep::LogIn, ..interaction(name, START) }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -41,12 +41,12 @@ fn pending_authorizations_cost_the_writer_the_same_however_many_there_are() {
     wait(async {
         settle(&store).await;
         let own = page("own", Source { site: [192, 0, 2, 0].into(), host: [192, 0, 2, 1].into() });
-        store.begin_interaction(own.clone(), LIMITS).await.unwrap();
+        store.put_ephemeral(own.clone(), LIMITS).await.unwrap();
         let mut waits = Vec::new();
         for first in (0..BEGUN).step_by(AT_ONCE as usize) {
             let strangers = (first..first + AT_ONCE).map(|n| {
                 let store = Arc::clone(&store);
-                async move { store.begin_interaction(page(&n.to_string(), somewhere(n)), LIMITS).await.unwrap() }
+                async move { store.put_ephemeral(page(&n.to_string(), somewhere(n)), LIMITS).await.unwrap() }
             });
             let other = async {
                 let began = Instant::now();
@@ -56,7 +56,7 @@ fn pending_authorizations_cost_the_writer_the_same_however_many_there_are() {
             let (_, waited) = tokio::join!(join_all(strangers), other);
             waits.push(waited);
         }
-        assert!(store.find_interaction(&tenant(), &own.id, START).await.unwrap().is_some(), "others pushed it out");
+        assert!(store.find_ephemeral(&own.key, START).await.unwrap().is_some(), "others pushed it out");
         let longest = waits.iter().max().copied().unwrap();
         let third = waits.len() / 3;
         let (empty, full) = (median(waits[..third].to_vec()), median(waits[waits.len() - third..].to_vec()));

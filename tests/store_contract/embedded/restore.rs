@@ -37,7 +37,7 @@ fn rt_16_a_backup_that_is_put_back_ends_what_it_holds_open() {
             expires_at: START.plus(DAY),
         };
         store.insert_setup_link(link.clone(), row(AuditEvent::SetupLinkMade, START)).await.unwrap();
-        store.begin_interaction(interaction("waiting", START), PENDING).await.unwrap();
+        store.put_ephemeral(interaction("waiting", START), PENDING).await.unwrap();
         store.backup(&copy).await.unwrap();
         rotated(store.rotate_refresh_token(rotate("goes on", 0, "t1", START)).await.unwrap());
 
@@ -52,7 +52,7 @@ fn rt_16_a_backup_that_is_put_back_ends_what_it_holds_open() {
         assert!(matches!(restored.redeem_code(redeem("code", "x", START)).await.unwrap(), Redemption::Unknown));
         assert_eq!(restored.touch_session(&tenant(), &login.hash, START).await.unwrap(), None);
         assert_eq!(restored.find_setup_link(&tenant(), &link.hash, START).await.unwrap(), None);
-        let waiting = restored.find_interaction(&tenant(), &interaction("waiting", START).id, START).await;
+        let waiting = restored.find_ephemeral(&interaction("waiting", START).key, START).await;
         assert_eq!(waiting.unwrap(), None);
         let trail = rows(&restored, 0).await;
         let told: Vec<_> = trail.iter().filter(|row| row.event == AuditEvent::StoreRestored).collect();

@@ -20,7 +20,7 @@ const ENDED: [&str; 7] = [
     "DELETE FROM void_token",
     "DELETE FROM code WHERE used_at IS NULL",
     "DELETE FROM consent",
-    "DELETE FROM interaction",
+    "DELETE FROM ephemeral",
     "DELETE FROM login_session",
     "DELETE FROM setup_link",
 ];

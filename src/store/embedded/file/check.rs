@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{backup_mark, connection, paths};
 use crate::files::private::take_owner;
-use crate::store::embedded::rows::{accounts, clients, codes, grants, interactions, retention, row, sessions, tokens};
+use crate::store::embedded::rows::{accounts, clients, codes, ephemeral, grants, retention, row, sessions, tokens};
 use crate::store::{Result, StoreError};
 
 /// What must never be, counted; and how it is told.
@@ -73,7 +73,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
         clients::check,
         accounts::check,
         sessions::check,
-        interactions::check,
+        ephemeral::check,
         grants::check,
         codes::check,
         tokens::check,

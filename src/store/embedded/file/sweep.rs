@@ -44,8 +44,8 @@ const STEPS: [(&str, Lifetime); 11] = [
         REVOKED_GRANT_KEPT,
     ),
     (
-        "DELETE FROM interaction WHERE no IN
-            (SELECT no FROM interaction WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        "DELETE FROM ephemeral WHERE no IN
+            (SELECT no FROM ephemeral WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
         NOTHING,
     ),
     (
@@ -101,7 +101,7 @@ fn remove_abandoned(db: &Connection, is_abandoned: &str, before: i64, now: Times
             AND document_source IS NOT 'imported'
             AND NOT EXISTS (SELECT 1 FROM grants WHERE client_no = c.no)
             AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = c.no)
-            AND NOT EXISTS (SELECT 1 FROM interaction WHERE client_no = c.no)
+            AND NOT EXISTS (SELECT 1 FROM ephemeral WHERE client_no = c.no)
          LIMIT ?2"
     );
     let abandoned = row::all(db, &sql, params![before, BATCH], |c| Ok((c.tenant()?, c.client()?)))?;

@@ -281,7 +281,7 @@ pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Times
     Ok(clients.len())
 }
 
-/// Removes a client; its grants, codes, tokens, consents and interactions go with it by foreign key.
+/// Removes a client; its grants, codes, tokens, consents and what lives for minutes go with it by foreign key.
 pub(crate) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &AuditRow) -> Result<Update> {
     let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
     if execute(db, sql, params![tenant, id])? == 0 {

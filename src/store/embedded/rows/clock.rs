@@ -11,7 +11,7 @@ use crate::store::{AuditRow, Change, ClockNote, Result};
 /// What was made later than ?1 and need not be kept.
 const MADE_AFTER: [&str; 5] = [
     "DELETE FROM code WHERE used_at IS NULL AND issued_at > ?1",
-    "DELETE FROM interaction WHERE created_at > ?1",
+    "DELETE FROM ephemeral WHERE created_at > ?1",
     "DELETE FROM login_session WHERE authenticated_at > ?1",
     "DELETE FROM consent WHERE given_at > ?1",
     "DELETE FROM setup_link WHERE made_at > ?1",
@@ -39,7 +39,7 @@ pub(crate) fn turn_back(db: &Connection, told: Timestamp, now: Timestamp) -> Res
     }
     if told > latest {
         // Nobody can tell any more which of them were too old to go on with.
-        changed += execute(db, "DELETE FROM interaction", [])?;
+        changed += execute(db, "DELETE FROM ephemeral", [])?;
     }
     for sql in MADE_AFTER {
         changed += execute(db, sql, [latest])?;

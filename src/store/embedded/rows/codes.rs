@@ -4,11 +4,11 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
-use super::{accounts, audit, clients, grants, interactions, sessions, tokens};
+use super::{accounts, audit, clients, ephemeral, grants, sessions, tokens};
 use crate::oauth::{CodeChallenge, CodeRecord, RedirectUri, Subject, TenantId, TokenHash};
 use crate::store::{
-    AuditRow, CodeEffect, Consent, Ending, FoundCode, InteractionStep, RedeemCode, Redemption, Result, StoreError,
-    Update,
+    Advance, AuditRow, CodeEffect, Consent, Ending, EphemeralKey, EphemeralKind, EphemeralStep, FoundCode, RedeemCode,
+    Redemption, Result, StoreError, Update,
 };
 
 /// RFC 7636 4.3: the only method this server knows.
@@ -81,8 +81,9 @@ pub(crate) fn insert(
     remember: Option<&Consent>,
     audit: &AuditRow,
 ) -> Result<Update> {
-    let waiting = interactions::find(db, &code.tenant, interaction, code.issued_at)?;
-    let Some(waiting) = waiting.filter(|i| i.step == InteractionStep::Consent) else { return Ok(Update::NotFound) };
+    let key = EphemeralKey { tenant: code.tenant.clone(), kind: EphemeralKind::Interaction, hash: *interaction };
+    let waiting = ephemeral::find(db, &key, code.issued_at)?;
+    let Some(waiting) = waiting.filter(|i| i.step == EphemeralStep::Consent) else { return Ok(Update::NotFound) };
     // Logging out or a new password between showing the page and approving it takes the approval back.
     if let Some(session) = &waiting.session
         && sessions::find(db, &code.tenant, session)?.is_none_or(|s| s.subject != code.subject)
@@ -96,7 +97,7 @@ pub(crate) fn insert(
     let Some((client_no, account_no)) = row::one(db, enabled, parties, |c| Ok((c.no()?, c.no()?)))? else {
         return Ok(Update::NotFound);
     };
-    if interactions::advance(db, &waiting, InteractionStep::Ended, None, None)? == Update::NotFound {
+    if ephemeral::advance(db, &key, &Advance::DECIDED, None, code.issued_at)? == Update::NotFound {
         return Ok(Update::NotFound);
     }
     if let Some(consent) = remember {

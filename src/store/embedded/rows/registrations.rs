@@ -48,7 +48,7 @@ pub(crate) fn has_room(
             ORDER BY registered_at LIMIT ?4) oldest
         WHERE NOT EXISTS (SELECT 1 FROM grants WHERE client_no = oldest.no)
             AND NOT EXISTS (SELECT 1 FROM code WHERE client_no = oldest.no)
-        ORDER BY EXISTS (SELECT 1 FROM interaction WHERE client_no = oldest.no), registered_at LIMIT 1";
+        ORDER BY EXISTS (SELECT 1 FROM ephemeral WHERE client_no = oldest.no), registered_at LIMIT 1";
     // Nobody goes on the word of a clock that was set ahead.
     let seen = row::one(db, "SELECT seen_at FROM clock WHERE one = 1", [], |c| c.moment())?;
     let sure = borne_out(now, seen);

@@ -8,7 +8,7 @@ use crate::oauth::{
     AccessTokenRecord, Client, CodeRecord, DocumentSource, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp,
     TokenHash,
 };
-use crate::store::{Account, AccountStatus, Consent, Interaction, LoginSession, Result, SetupLink, Source, StoreError};
+use crate::store::{Account, AccountStatus, Consent, Ephemeral, LoginSession, Result, SetupLink, Source, StoreError};
 
 /// A record that carries a seal.
 pub(super) trait Sealed {
@@ -163,14 +163,14 @@ impl Sealed for LoginSession {
     }
 }
 
-impl Sealed for Interaction {
+impl Sealed for Ephemeral {
     fn seal(&self) -> u32 {
-        let fields = Fields::of("interaction")
-            .bytes(&self.id.0)
-            .bytes(&self.cookie.0)
-            .text(self.tenant.as_str())
+        let fields = Fields::of(self.key.kind.as_str())
+            .bytes(&self.key.hash.0)
+            .bytes(self.browser.as_ref().map_or(&[], |browser| browser.0.as_slice()))
+            .text(self.key.tenant.as_str())
             .optional(self.client.as_ref().map(|c| c.as_str().as_bytes()))
-            .optional(self.request.as_deref().map(str::as_bytes))
+            .optional(self.body.as_deref().map(str::as_bytes))
             .text(step_word(self.step))
             .optional(self.session.as_ref().map(|s| s.0.as_slice()))
             .at(self.created_at)

@@ -1,7 +1,7 @@
 //! The words by which rows say what they are. Words instead of 0 and 1: no single flipped bit turns one into the other.
 
 use crate::oauth::ClientOrigin;
-use crate::store::InteractionStep;
+use crate::store::EphemeralStep;
 
 pub(super) const fn origin_word(origin: ClientOrigin) -> &'static str {
     match origin {
@@ -25,16 +25,16 @@ pub(super) fn parse_disabled(word: &str) -> Option<bool> {
     [true, false].into_iter().find(|disabled| status_word(*disabled) == word)
 }
 
-pub(super) const fn step_word(step: InteractionStep) -> &'static str {
+pub(super) const fn step_word(step: EphemeralStep) -> &'static str {
     match step {
-        InteractionStep::LogIn => "log_in",
-        InteractionStep::Consent => "consent",
-        InteractionStep::Ended => "ended",
+        EphemeralStep::LogIn => "log_in",
+        EphemeralStep::Consent => "consent",
+        EphemeralStep::Ended => "ended",
     }
 }
 
-pub(super) fn parse_step(word: &str) -> Option<InteractionStep> {
-    [InteractionStep::LogIn, InteractionStep::Consent, InteractionStep::Ended]
+pub(super) fn parse_step(word: &str) -> Option<EphemeralStep> {
+    [EphemeralStep::LogIn, EphemeralStep::Consent, EphemeralStep::Ended]
         .into_iter()
         .find(|step| step_word(*step) == word)
 }

@@ -8,6 +8,7 @@ mod audit;
 mod change_log;
 mod clients;
 mod clock;
+mod ephemeral;
 mod grants;
 mod logins;
 mod reuse;

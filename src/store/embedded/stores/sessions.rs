@@ -1,15 +1,12 @@
-//! `SessionStore`: browser sessions, pending authorizations and remembered consent.
+//! `SessionStore`: browser sessions and remembered consent.
 
 use async_trait::async_trait;
 
 use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp, TokenHash};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
-use crate::store::embedded::rows::{accounts, audit, interactions, sessions};
-use crate::store::{
-    Advance, AuditRow, Consent, Interaction, InteractionStep, LoginSession, PendingLimits, Result, SessionStore,
-    Update, limits,
-};
+use crate::store::embedded::rows::{accounts, audit, ephemeral, sessions};
+use crate::store::{Advance, AuditRow, Consent, EphemeralKey, LoginSession, Result, SessionStore, Update};
 
 #[async_trait]
 impl SessionStore for EmbeddedStore {
@@ -59,54 +56,22 @@ impl SessionStore for EmbeddedStore {
         .await
     }
 
-    async fn begin_interaction(&self, interaction: Interaction, limits: PendingLimits) -> Result<()> {
-        interaction.request.as_deref().map_or(Ok(()), limits::document)?;
-        self.write(move |db| interactions::insert(db, &interaction, &limits)).await
-    }
-
-    async fn find_interaction(&self, tenant: &TenantId, id: &TokenHash, now: Timestamp) -> Result<Option<Interaction>> {
-        let (tenant, id) = (tenant.clone(), *id);
-        self.read(move |db| interactions::find(db, &tenant, &id, now)).await
-    }
-
-    async fn advance_interaction(
-        &self,
-        tenant: &TenantId,
-        id: &TokenHash,
-        advance: Advance,
-        limits: PendingLimits,
-        now: Timestamp,
-    ) -> Result<Update> {
-        let (tenant, id) = (tenant.clone(), *id);
-        self.write(move |db| match interactions::find(db, &tenant, &id, now)?.filter(|i| i.step == advance.from) {
-            Some(interaction) => {
-                let limits = (advance.to == InteractionStep::Consent).then_some(&limits);
-                interactions::advance(db, &interaction, advance.to, advance.session, limits)
-            }
-            None => Ok(Update::NotFound),
-        })
-        .await
-    }
-
     async fn deny_interaction(
         &self,
-        tenant: &TenantId,
-        id: &TokenHash,
+        key: &EphemeralKey,
         subject: &AccountId,
         client: &ClientId,
         resource: &ResourceIndicator,
         audit: AuditRow,
     ) -> Result<Update> {
-        let id = *id;
-        let (tenant, subject, client, resource) = (tenant.clone(), subject.clone(), client.clone(), resource.clone());
+        let (key, subject, client, resource) = (key.clone(), subject.clone(), client.clone(), resource.clone());
         self.write(move |db| {
-            let waiting =
-                interactions::find(db, &tenant, &id, audit.at)?.filter(|i| i.step == InteractionStep::Consent);
-            let Some(waiting) = waiting else { return Ok(Update::NotFound) };
-            let denied = interactions::advance(db, &waiting, InteractionStep::Ended, None, None)?;
-            sessions::forget_consent(db, &tenant, &subject, &client, &resource)?;
+            if ephemeral::advance(db, &key, &Advance::DECIDED, None, audit.at)? == Update::NotFound {
+                return Ok(Update::NotFound);
+            }
+            sessions::forget_consent(db, &key.tenant, &subject, &client, &resource)?;
             audit::append(db, &audit)?;
-            Ok(denied)
+            Ok(Update::Done)
         })
         .await
     }

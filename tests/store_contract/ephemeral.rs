@@ -1,11 +1,14 @@
-//! The room of pending authorizations: who holds the most makes room, and nobody loses one to somebody who begins many.
+//! What lives for minutes, and its room: used once, each kind apart, who holds the most makes room, and nobody loses one to somebody who begins many.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mcpgate::oauth::{ClientOrigin, Lifetime, TokenHash};
+use mcpgate::oauth::{ClientOrigin, Lifetime, TenantId, TokenHash};
 use mcpgate::store::memory::MemoryStore;
-use mcpgate::store::{Advance, AuditEvent, Interaction, InteractionStep, PendingLimits, Source, Store, Update};
+use mcpgate::store::{
+    Advance, AuditEvent, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, Insertion, Source,
+    Store, Update,
+};
 use proptest::prelude::*;
 
 use crate::world::*;
@@ -20,36 +23,39 @@ crate::on_every_store! {
     strangers_do_not_push_out_what_somebody_has_signed_in_to,
     a_session_pushes_out_its_own,
     what_is_gone_gives_its_room_back,
+    each_kind_has_keys_and_room_of_its_own,
+    a_key_is_taken_once_in_a_tenant,
+    one_of_several_who_end_it_does_so_and_says_what_it_is_about_now,
 }
 
-const LIMITS: PendingLimits = PendingLimits { of_host: 4, of_site: 8, of_session: 3, in_all: 20 };
+const LIMITS: EphemeralLimits = EphemeralLimits { of_host: 4, of_site: 8, of_session: 3, in_all: 20 };
 
 /// Host `host` of the site `site`.
 fn source(site: u8, host: u8) -> Source {
     Source { site: IpAddr::from([198, 51, site, 0]), host: IpAddr::from([198, 51, site, host]) }
 }
 
-fn page(name: &str, source: Source) -> Interaction {
-    Interaction { source, step: InteractionStep::LogIn, ..interaction(name, START) }
+fn page(name: &str, source: Source) -> Ephemeral {
+    Ephemeral { source, step: EphemeralStep::LogIn, ..interaction(name, START) }
 }
 
 async fn begin(store: &Arc<dyn Store>, source: Source, name: &str) {
-    store.begin_interaction(page(name, source), LIMITS).await.unwrap();
+    store.put_ephemeral(page(name, source), LIMITS).await.unwrap();
 }
 
 async fn step(
     store: &Arc<dyn Store>,
     name: &str,
-    from: InteractionStep,
-    to: InteractionStep,
+    from: EphemeralStep,
+    to: EphemeralStep,
     session: Option<TokenHash>,
 ) -> Update {
-    let id = interaction(name, START).id;
-    store.advance_interaction(&tenant(), &id, Advance { from, to, session }, LIMITS, START).await.unwrap()
+    let key = interaction(name, START).key;
+    store.advance_ephemeral(&key, Advance { from, to, session, body: None }, LIMITS, START).await.unwrap()
 }
 
 async fn is_pending(store: &Arc<dyn Store>, name: &str) -> bool {
-    store.find_interaction(&tenant(), &interaction(name, START).id, START).await.unwrap().is_some()
+    store.find_ephemeral(&interaction(name, START).key, START).await.unwrap().is_some()
 }
 
 /// Those of the names that are still there.
@@ -68,7 +74,7 @@ async fn a_host_that_has_no_room_loses_what_has_ended_and_then_its_oldest(store:
     for name in ["a", "b", "c", "d"] {
         begin(&store, source(1, 1), name).await;
     }
-    assert_eq!(step(&store, "c", InteractionStep::LogIn, InteractionStep::Ended, None).await, Update::Done);
+    assert_eq!(step(&store, "c", EphemeralStep::LogIn, EphemeralStep::Ended, None).await, Update::Done);
     let names = || ["a", "b", "c", "d", "e", "f"].map(str::to_owned);
     begin(&store, source(1, 1), "e").await;
     assert_eq!(left(&store, names()).await, ["a", "b", "d", "e"]);
@@ -128,14 +134,14 @@ async fn a_long_request_takes_more_room(store: Arc<dyn Store>) {
     for name in ["a", "b", "c"] {
         begin(&store, source(1, 1), name).await;
     }
-    let long = |length, name| Interaction { request: Some("x".repeat(length)), ..page(name, source(1, 1)) };
-    store.begin_interaction(long(1023, "short"), LIMITS).await.unwrap();
+    let long = |length, name| Ephemeral { body: Some("x".repeat(length)), ..page(name, source(1, 1)) };
+    store.put_ephemeral(long(1023, "short"), LIMITS).await.unwrap();
     assert!(is_pending(&store, "a").await);
-    store.begin_interaction(long(2 * 1024, "long"), LIMITS).await.unwrap();
+    store.put_ephemeral(long(2 * 1024, "long"), LIMITS).await.unwrap();
     let names = ["a", "b", "c", "short", "long"].map(str::to_owned);
     assert_eq!(left(&store, names.clone()).await, ["short", "long"]);
     // One that would not fit alone takes the place of all the others of its host.
-    store.begin_interaction(long(60 * 1024, "huge"), LIMITS).await.unwrap();
+    store.put_ephemeral(long(60 * 1024, "huge"), LIMITS).await.unwrap();
     assert_eq!(left(&store, names).await, [""; 0]);
     assert!(is_pending(&store, "huge").await);
 }
@@ -143,7 +149,7 @@ async fn a_long_request_takes_more_room(store: Arc<dyn Store>) {
 async fn strangers_do_not_push_out_what_somebody_has_signed_in_to(store: Arc<dyn Store>) {
     settle(&store).await;
     begin(&store, source(1, 1), "a person's").await;
-    let (log_in, consent) = (InteractionStep::LogIn, InteractionStep::Consent);
+    let (log_in, consent) = (EphemeralStep::LogIn, EphemeralStep::Consent);
     assert_eq!(step(&store, "a person's", log_in, consent, Some(hash("s"))).await, Update::Done);
     for n in 0..100_u8 {
         begin(&store, source(1, 1 + n % 2), &format!("neighbour {n}")).await;
@@ -156,15 +162,15 @@ async fn strangers_do_not_push_out_what_somebody_has_signed_in_to(store: Arc<dyn
 
 async fn a_session_pushes_out_its_own(store: Arc<dyn Store>) {
     settle(&store).await;
-    let (log_in, consent) = (InteractionStep::LogIn, InteractionStep::Consent);
-    let of = |session, name| Interaction {
+    let (log_in, consent) = (EphemeralStep::LogIn, EphemeralStep::Consent);
+    let of = |session, name| Ephemeral {
         session: Some(hash(session)),
-        step: InteractionStep::Consent,
+        step: EphemeralStep::Consent,
         ..page(name, source(1, 1))
     };
-    store.begin_interaction(of("other", "another's"), LIMITS).await.unwrap();
+    store.put_ephemeral(of("other", "another's"), LIMITS).await.unwrap();
     for name in ["a", "b", "c", "d"] {
-        store.begin_interaction(of("s", name), LIMITS).await.unwrap();
+        store.put_ephemeral(of("s", name), LIMITS).await.unwrap();
     }
     begin(&store, source(1, 1), "e").await;
     assert_eq!(step(&store, "e", log_in, consent, Some(hash("s"))).await, Update::Done);
@@ -177,12 +183,12 @@ async fn a_session_pushes_out_its_own(store: Arc<dyn Store>) {
 
 async fn what_is_gone_gives_its_room_back(store: Arc<dyn Store>) {
     settle(&store).await;
-    let later = |name: &str, seconds| Interaction {
+    let later = |name: &str, seconds| Ephemeral {
         expires_at: START.plus(Lifetime::from_secs(seconds)),
         ..page(name, source(1, 1))
     };
     for name in ["a", "b", "c", "d"] {
-        store.begin_interaction(later(name, if name == "a" { 10 } else { 20 }), LIMITS).await.unwrap();
+        store.put_ephemeral(later(name, if name == "a" { 10 } else { 20 }), LIMITS).await.unwrap();
     }
     assert_eq!(store.sweep(START.plus(Lifetime::from_secs(15)), DAY).await.unwrap(), 1);
     begin(&store, source(1, 1), "e").await;
@@ -197,6 +203,78 @@ async fn what_is_gone_gives_its_room_back(store: Arc<dyn Store>) {
         begin(&store, source(1, 1), name).await;
     }
     assert_eq!(left(&store, names()).await, ["b", "c", "d", "e"]);
+}
+
+/// The same as another kind.
+fn pushed(one: Ephemeral) -> Ephemeral {
+    Ephemeral { key: EphemeralKey { kind: EphemeralKind::PushedRequest, ..one.key }, ..one }
+}
+
+async fn each_kind_has_keys_and_room_of_its_own(store: Arc<dyn Store>) {
+    settle(&store).await;
+    begin(&store, source(1, 1), "a person's").await;
+    for n in 0..100_u8 {
+        let one = pushed(page(&n.to_string(), source(1 + n % 8, 1)));
+        assert_eq!(store.put_ephemeral(one, LIMITS).await.unwrap(), Insertion::Inserted);
+    }
+    assert!(is_pending(&store, "a person's").await);
+    assert_eq!(left(&store, (0..100).map(|n| n.to_string())).await, [""; 0], "they are of another kind");
+    let kept = async |n: u8| {
+        let key = pushed(page(&n.to_string(), source(1, 1))).key;
+        store.find_ephemeral(&key, START).await.unwrap().is_some()
+    };
+    let mut count = 0;
+    for n in 0..100 {
+        count += u32::from(kept(n).await);
+    }
+    assert_eq!(count, 20, "as many as there is room for in all");
+    let same = pushed(page("a person's", source(1, 1)));
+    assert_eq!(store.put_ephemeral(same.clone(), LIMITS).await.unwrap(), Insertion::Inserted);
+    let end = Advance { from: EphemeralStep::LogIn, to: EphemeralStep::Ended, session: None, body: None };
+    assert_eq!(store.advance_ephemeral(&same.key, end, LIMITS, START).await.unwrap(), Update::Done);
+    let other = store.find_ephemeral(&page("a person's", source(1, 1)).key, START).await.unwrap().unwrap();
+    assert_eq!(other.step, EphemeralStep::LogIn);
+}
+
+async fn a_key_is_taken_once_in_a_tenant(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let first = page("a", source(1, 1));
+    assert_eq!(store.put_ephemeral(first.clone(), LIMITS).await.unwrap(), Insertion::Inserted);
+    let second = Ephemeral { body: Some("other".to_owned()), ..first.clone() };
+    assert_eq!(store.put_ephemeral(second.clone(), LIMITS).await.unwrap(), Insertion::Exists);
+    assert_eq!(store.find_ephemeral(&first.key, START).await.unwrap(), Some(first.clone()));
+    assert_eq!(step(&store, "a", EphemeralStep::LogIn, EphemeralStep::Ended, None).await, Update::Done);
+    assert_eq!(
+        store.put_ephemeral(second.clone(), LIMITS).await.unwrap(),
+        Insertion::Exists,
+        "also one that has ended"
+    );
+    let key = EphemeralKey { tenant: TenantId::parse("other").unwrap(), ..first.key };
+    let elsewhere = Ephemeral { key, client: None, ..second };
+    assert_eq!(store.put_ephemeral(elsewhere.clone(), LIMITS).await.unwrap(), Insertion::Inserted);
+    assert_eq!(store.find_ephemeral(&elsewhere.key, START).await.unwrap(), Some(elsewhere));
+}
+
+async fn one_of_several_who_end_it_does_so_and_says_what_it_is_about_now(store: Arc<dyn Store>) {
+    settle(&store).await;
+    let one = page("a", source(1, 1));
+    store.put_ephemeral(one.clone(), LIMITS).await.unwrap();
+    let end = |body: &str| Advance {
+        from: EphemeralStep::LogIn,
+        to: EphemeralStep::Ended,
+        session: None,
+        body: Some(body.to_owned()),
+    };
+    assert_eq!(
+        store.advance_ephemeral(&one.key, end("first"), LIMITS, one.expires_at).await.unwrap(),
+        Update::NotFound
+    );
+    assert_eq!(store.advance_ephemeral(&one.key, end("first"), LIMITS, START).await.unwrap(), Update::Done);
+    assert_eq!(store.advance_ephemeral(&one.key, end("second"), LIMITS, START).await.unwrap(), Update::NotFound);
+    let found = store.find_ephemeral(&one.key, START).await.unwrap().unwrap();
+    assert_eq!((found.step, found.body.as_deref()), (EphemeralStep::Ended, Some("first")));
+    let monster = store.advance_ephemeral(&one.key, end(&"x".repeat(70_000)), LIMITS, START).await;
+    assert!(monster.is_err(), "{monster:?}");
 }
 
 /// One thing that happens to pending authorizations.
@@ -219,15 +297,15 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 /// Does all of it; which are left.
-async fn carry_out(store: &Arc<dyn Store>, deeds: &[Deed]) -> Vec<(String, InteractionStep)> {
+async fn carry_out(store: &Arc<dyn Store>, deeds: &[Deed]) -> Vec<(String, EphemeralStep)> {
     settle(store).await;
-    let (log_in, consent, ended) = (InteractionStep::LogIn, InteractionStep::Consent, InteractionStep::Ended);
+    let (log_in, consent, ended) = (EphemeralStep::LogIn, EphemeralStep::Consent, EphemeralStep::Ended);
     for (n, deed) in deeds.iter().enumerate() {
         match deed {
             Deed::Begin { site, host, length } => {
                 let begun = page(&n.to_string(), source(*site, *host));
-                let begun = Interaction { request: Some("x".repeat(*length)), ..begun };
-                store.begin_interaction(begun, LIMITS).await.unwrap();
+                let begun = Ephemeral { body: Some("x".repeat(*length)), ..begun };
+                store.put_ephemeral(begun, LIMITS).await.unwrap();
             }
             Deed::Bind { nth, session } => {
                 let session = Some(hash(&session.to_string()));
@@ -245,8 +323,8 @@ async fn carry_out(store: &Arc<dyn Store>, deeds: &[Deed]) -> Vec<(String, Inter
     }
     let mut left = Vec::new();
     for n in 0..deeds.len() {
-        let id = interaction(&n.to_string(), START).id;
-        let found = store.find_interaction(&tenant(), &id, START).await.unwrap();
+        let key = interaction(&n.to_string(), START).key;
+        let found = store.find_ephemeral(&key, START).await.unwrap();
         left.extend(found.map(|found| (n.to_string(), found.step)));
     }
     left

@@ -1,0 +1,116 @@
+//! What lives for minutes, in memory.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::super::ephemeral::{Holder, Place};
+use super::super::{
+    Advance, Ephemeral, EphemeralKey, EphemeralLimits, EphemeralStep, EphemeralStore, Insertion, Result, StoreError,
+    Update, limits,
+};
+use super::{MemoryStore, State};
+use crate::oauth::Timestamp;
+
+impl State {
+    /// Removes as many of what lives for minutes as are too many for one more to stay within its limits.
+    fn make_room(&mut self, place: &Place, limits: &EphemeralLimits) {
+        let Place { holder, weight } = *place;
+        let at_host = |other: &Holder| *other == holder;
+        while self.held_by(&at_host) + weight > holder.limit(limits) && self.remove_first(&at_host) {}
+        let at_site = |other: &Holder| other.is_at_site_of(&holder);
+        while self.held_by(&at_site) + weight > holder.limit_of_site(limits) && self.remove_of_heaviest(&at_site) {}
+        while self.held_by(&|other: &Holder| other.competes_with(&holder)) + weight > limits.in_all {
+            let Some(site) = self.heaviest(|other| other.competes_with(&holder), Holder::site) else { return };
+            self.remove_of_heaviest(&|other: &Holder| other.is_at_site_of(&site));
+        }
+    }
+
+    fn held_by(&self, is_meant: &impl Fn(&Holder) -> bool) -> u64 {
+        let places = self.ephemerals.iter().map(Place::of);
+        places.filter(|place| is_meant(&place.holder)).map(|place| place.weight).sum()
+    }
+
+    /// Returns who holds the most of those that are meant, told apart by `key`; among equals the one that has begun none
+    /// for the longest.
+    fn heaviest(&self, is_meant: impl Fn(&Holder) -> bool, key: impl Fn(Holder) -> Holder) -> Option<Holder> {
+        let mut held: HashMap<Holder, (u64, Reverse<usize>)> = HashMap::new();
+        for (no, place) in self.ephemerals.iter().map(Place::of).enumerate().filter(|(_, p)| is_meant(&p.holder)) {
+            let entry = held.entry(key(place.holder)).or_insert((0, Reverse(no)));
+            *entry = (entry.0 + place.weight, Reverse(no));
+        }
+        held.into_iter().max_by_key(|(_, held)| *held).map(|(holder, _)| holder)
+    }
+
+    /// Removes one of the host that holds the most of those that are meant; whether there is one.
+    fn remove_of_heaviest(&mut self, is_meant: &impl Fn(&Holder) -> bool) -> bool {
+        let heaviest = self.heaviest(is_meant, |holder| holder);
+        heaviest.is_some_and(|heaviest| self.remove_first(&|other: &Holder| *other == heaviest))
+    }
+
+    /// Removes the oldest that has ended, else the oldest; whether there is one.
+    fn remove_first(&mut self, is_meant: &impl Fn(&Holder) -> bool) -> bool {
+        let theirs = self.ephemerals.iter().enumerate().filter(|(_, i)| is_meant(&Place::of(i).holder));
+        let first = theirs.min_by_key(|(no, i)| (i.step != EphemeralStep::Ended, *no)).map(|(no, _)| no);
+        first.map(|no| self.ephemerals.remove(no)).is_some()
+    }
+
+    pub(super) fn ephemeral(&mut self, key: &EphemeralKey, now: Timestamp) -> Option<&mut Ephemeral> {
+        self.ephemerals.iter_mut().find(|one| one.key == *key && now < one.expires_at)
+    }
+
+    /// Moves one to its next step, if it stands where it must. With `limits`, it has to find room where it moves to.
+    pub(super) fn advance_ephemeral(
+        &mut self,
+        key: &EphemeralKey,
+        by: &Advance,
+        limits: Option<&EphemeralLimits>,
+        now: Timestamp,
+    ) -> Update {
+        let found = self.ephemeral(key, now).filter(|one| one.step == by.from);
+        let Some((place, advanced)) = found.map(|one| (Place::of(one), one.advanced(by))) else {
+            return Update::NotFound;
+        };
+        let moved = Place::of(&advanced);
+        if let Some(limits) = limits.filter(|_| by.to == EphemeralStep::Consent && moved.holder != place.holder) {
+            self.make_room(&moved, limits);
+        }
+        // It may have been in the way itself.
+        let Some(one) = self.ephemeral(key, now) else { return Update::NotFound };
+        *one = advanced;
+        Update::Done
+    }
+}
+
+#[async_trait]
+impl EphemeralStore for MemoryStore {
+    async fn put_ephemeral(&self, new: Ephemeral, limits: EphemeralLimits) -> Result<Insertion> {
+        limits::body(new.body.as_deref())?;
+        let mut state = self.write();
+        if new.client.as_ref().is_some_and(|client| state.client(&new.key.tenant, client).is_none()) {
+            return Err(StoreError::Conflict("the client is not in the store".to_owned()));
+        }
+        if state.ephemerals.iter().any(|one| one.key == new.key) {
+            return Ok(Insertion::Exists);
+        }
+        state.make_room(&Place::of(&new), &limits);
+        state.ephemerals.push(new);
+        Ok(Insertion::Inserted)
+    }
+
+    async fn find_ephemeral(&self, key: &EphemeralKey, now: Timestamp) -> Result<Option<Ephemeral>> {
+        Ok(self.read().ephemeral(key, now).cloned())
+    }
+
+    async fn advance_ephemeral(
+        &self,
+        key: &EphemeralKey,
+        advance: Advance,
+        limits: EphemeralLimits,
+        now: Timestamp,
+    ) -> Result<Update> {
+        limits::body(advance.body.as_deref())?;
+        Ok(self.write().advance_ephemeral(key, &advance, Some(&limits), now))
+    }
+}
