@@ -4,6 +4,11 @@
 //! in `LAYERS` of `tests/tidy/main.rs` allows; `docs/architecture.md` has the reasons, `docs/glossary.md` the words. The
 //! head of each module says what it is for, what it is not for, and where to start in it.
 //!
+//! Values and texts, pure: what rules are about.
+//! - `time`: moments and lifetimes.
+//! - `tenant`: whose a record is.
+//! - `strict_json`: JSON that no two parsers read differently.
+//!
 //! Rules, pure: values and `now` in, a verdict out.
 //! - `oauth`: OAuth 2.1: requests, clients, grants, codes, tokens, redirect URIs, error codes.
 //! - `mcp`: what is read of a JSON-RPC message, routing headers, revisions.
@@ -106,8 +111,11 @@ pub mod outbound;
 pub mod proxy;
 pub mod server;
 pub mod store;
+pub mod strict_json;
 pub mod sync;
 pub mod telemetry;
+pub mod tenant;
+pub mod time;
 pub mod token_cache;
 pub mod trust;
 pub mod web;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
 use super::{Clock, ClockSource, ClockStatus, SystemClock};
-use crate::oauth::{Lifetime, Timestamp};
 use crate::sync::lock;
+use crate::time::{Lifetime, Timestamp};
 
 /// A step that is larger puts the clock in doubt. Time services correct less than this without a thought.
 pub const STEP: Lifetime = Lifetime::from_secs(60);

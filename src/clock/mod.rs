@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::time::ClockId;
 
-use crate::oauth::{Lifetime, Timestamp};
+use crate::time::{Lifetime, Timestamp};
 
 /// Tells the time to everything that decides by it.
 pub trait Clock: Send + Sync + 'static {

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use super::headers::is_mirrored;
-use super::json_string::{text, unescape};
-use super::strict_json::{Fault, Next, Token, Walk};
 use super::{Envelope, EnvelopeError, MessageKind};
+use crate::strict_json::{Fault, Next, Token, Walk, text, unescape};
 
 /// The text is JSON, but no message (JSON-RPC 2.0 5.1).
 const INVALID_REQUEST: i32 = -32600;

@@ -2,16 +2,13 @@
 //!
 //! It reads as little as a gateway needs to be sure that it and the upstream understand the same bytes in the same
 //! way. It does not know tools, results or sessions, and it never translates between revisions: an upstream speaks for
-//! itself. It knows no other module. Start at [`ProtocolVersion`], then [`Envelope::read`].
+//! itself. It knows `strict_json` alone. Start at [`ProtocolVersion`], then [`Envelope::read`].
 
 mod envelope;
 mod envelope_reader;
 mod headers;
-mod json_string;
-mod member_names;
 mod reads;
 mod refusal;
-mod strict_json;
 mod version;
 
 pub use envelope::{Envelope, EnvelopeError, MessageKind};

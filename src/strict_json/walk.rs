@@ -15,7 +15,7 @@ const TOKEN: usize = 64;
 
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The grammar of JSON is broken.
     NotJson,
     /// A rule of ours is broken.
@@ -24,7 +24,7 @@ pub(super) enum Fault {
 
 /// How the walk went on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next<'a> {
+pub(crate) enum Next<'a> {
     Token(Token<'a>),
     /// The work that was allowed is done.
     Paused,
@@ -34,7 +34,7 @@ pub(super) enum Next<'a> {
 
 /// A part of the text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(crate) enum Token<'a> {
     Object,
     Array,
     /// The object or array that was opened last ends.
@@ -82,7 +82,7 @@ enum Number {
 
 /// The walk.
 #[derive(Debug)]
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     text: &'a str,
     at: usize,
     expects: Expects,
@@ -97,7 +97,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self {
             text,
             at: 0,
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns the next part, or stops when `work`, which it counts down, is used up.
-    pub(super) fn next(&mut self, work: &mut usize) -> Result<Next<'a>, Fault> {
+    pub(crate) fn next(&mut self, work: &mut usize) -> Result<Next<'a>, Fault> {
         loop {
             if *work == 0 {
                 return Ok(Next::Paused);

@@ -26,7 +26,7 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
 }
 
 /// Returns the text of a string of JSON, or `None` if it has half a surrogate pair and so is no text.
-pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     if raw.contains('\\') {
         return serde_json::from_str(raw).ok().map(Cow::Owned);
     }
@@ -34,7 +34,7 @@ pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Returns the bytes of a string of JSON; half a surrogate pair is encoded as if it were a character.
-pub(super) fn unescape(raw: &str, is_escaped: bool) -> Option<Cow<'_, [u8]>> {
+pub(crate) fn unescape(raw: &str, is_escaped: bool) -> Option<Cow<'_, [u8]>> {
     if !is_escaped {
         return Some(Cow::Borrowed(raw.as_bytes().get(1..raw.len().saturating_sub(1)).unwrap_or_default()));
     }
