@@ -14,6 +14,7 @@ mod again;
 mod cache;
 mod calls;
 mod client;
+mod early_answers;
 mod endings;
 #[path = "../support/failing_store.rs"]
 mod failing_store;

@@ -23,4 +23,5 @@ pub(super) mod resend;
 pub(super) mod sending;
 pub(super) mod state;
 pub(super) mod title;
+pub(super) mod unsent;
 pub(super) mod waiting;

@@ -15,6 +15,7 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::unsent::Unsent;
 use crate::sync::lock;
 
 /// What is given away at once: one TLS record.
@@ -27,6 +28,7 @@ pub(in crate::proxy) struct Received {
     source: Source,
     /// How many bytes are to come, if that is known.
     left: Option<u64>,
+    _unsent: Option<Unsent>,
 }
 
 enum Source {
@@ -54,12 +56,12 @@ struct Read {
 }
 
 impl Received {
-    /// The body of an answer with such a head.
-    pub(in crate::proxy) fn new(stream: RecvStream, head: &HeaderMap) -> Self {
+    /// The body of an answer with such a head, and what is yet to be sent of its request.
+    pub(super) fn new(stream: RecvStream, head: &HeaderMap, unsent: Option<Unsent>) -> Self {
         // h2 holds it to the length that it says (RFC 9113 8.1.1).
         let said = head.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let left = said.or_else(|| stream.is_end_stream().then_some(0));
-        Self { source: Source::Asked(stream), left }
+        Self { source: Source::Asked(stream), left, _unsent: unsent }
     }
 
     /// Reads on from now on, as far as the window of the stream lets the peer send.

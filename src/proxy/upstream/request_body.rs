@@ -28,6 +28,15 @@ pub(in crate::proxy) enum Outgoing {
 pub(in crate::proxy) struct Piece {
     bytes: Bytes,
     mark: Option<Arc<Mark>>,
+    /// Tells whoever has it too that this is not sent yet.
+    _queued: Option<Arc<()>>,
+}
+
+impl Piece {
+    /// Holds `queued` until it is sent or dropped.
+    pub(in crate::proxy) fn held(self, queued: &Arc<()>) -> Self {
+        Self { _queued: Some(Arc::clone(queued)), ..self }
+    }
 }
 
 impl Buf for Piece {
@@ -50,7 +59,7 @@ impl Buf for Piece {
 
 impl From<Bytes> for Piece {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes, mark: None }
+        Self { bytes, mark: None, _queued: None }
     }
 }
 
@@ -211,7 +220,7 @@ impl Upload {
                     if let Some(mark) = &mark {
                         mark.offered.store(true, Relaxed);
                     }
-                    return Poll::Ready(Some(Ok(Frame::data(Piece { bytes: detached(data), mark }))));
+                    return Poll::Ready(Some(Ok(Frame::data(Piece { bytes: detached(data), mark, _queued: None }))));
                 }
                 Poll::Ready(Some(Err(_))) => return self.fail(BROKEN_OFF, io::ErrorKind::ConnectionAborted),
                 Poll::Ready(None) => {

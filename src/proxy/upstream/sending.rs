@@ -1,12 +1,13 @@
 //! Sending one request on a shared HTTP/2 connection.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use futures_util::FutureExt as _;
+use h2::Reason;
 use h2::client::SendRequest;
-use h2::{Reason, SendStream};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::received::Received;
 use super::request_body::{Outgoing, Piece};
+use super::unsent::{Sent, Unsent};
 
 /// Why there is no answer.
 pub(in crate::proxy) enum SendFailure {
@@ -43,23 +45,18 @@ pub(in crate::proxy) async fn send(
     let is_whole = body.is_end_stream();
     let (answer, stream) = sender.send_request(Request::from_parts(head, ()), is_whole).map_err(SendFailure::Broken)?;
     drop(sender);
-    let mut sending = Sending { stream, body, offered: None };
-    let mut given_up = None;
-    // Most are sent at once.
-    if !is_whole && (&mut sending).now_or_never().is_none() {
+    let mut sending = Sending { sent: Sent::new(stream), body, offered: None };
+    // Most are given to h2 at once.
+    let unsent = if is_whole || (&mut sending).now_or_never().is_some() {
+        Unsent::Queued(sending.end())
+    } else {
         let (keep, dropped) = oneshot::channel();
-        given_up = Some(keep);
         let sending = sending.unless_given_up(dropped);
         drop(tokio::spawn(async move { stop.run_until_cancelled_owned(sending).await }));
-    } else {
-        drop(sending);
-    }
+        Unsent::Waiting { _keep: keep }
+    };
     let (head, stream) = answer.await.map_err(SendFailure::Broken)?.into_parts();
-    if let Some(keep) = given_up {
-        // Now that the answer has begun the upload goes on to its end (RFC 9113 8.1).
-        let _has_ended = keep.send(());
-    }
-    let body = Received::new(stream, &head.headers);
+    let body = Received::new(stream, &head.headers, unsent.rest());
     Ok(Response::from_parts(head, body))
 }
 
@@ -70,24 +67,28 @@ fn has_content(method: &Method) -> bool {
 
 /// A body on its way; ends when it is sent, or when there is no use in sending the rest.
 struct Sending {
-    stream: SendStream<Piece>,
+    sent: Sent,
     body: Outgoing,
     /// A part that waits for the peer's window, and whether it is the last.
     offered: Option<(Piece, bool)>,
 }
 
 impl Sending {
-    /// Sends it, unless nobody waits for the answer any more before it has begun.
-    async fn unless_given_up(mut self, dropped: oneshot::Receiver<()>) {
-        let given_up = async {
-            if dropped.await.is_ok() {
-                std::future::pending::<()>().await;
-            }
-        };
+    fn end(self) -> Sent {
+        self.sent
+    }
+
+    /// Sends it, unless nobody has a use for the answer any more.
+    async fn unless_given_up(mut self, mut dropped: oneshot::Receiver<Infallible>) {
         tokio::select! {
             biased;
-            () = given_up => self.stream.send_reset(Reason::CANCEL),
-            () = &mut self => {}
+            _ = &mut dropped => self.sent.stream.send_reset(Reason::CANCEL),
+            () = &mut self => {
+                let sent = self.end();
+                if !sent.is_complete() {
+                    let _given_up = dropped.await;
+                }
+            }
         }
     }
 }
@@ -96,15 +97,15 @@ impl Future for Sending {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { stream, body, offered } = self.get_mut();
+        let Self { sent, body, offered } = self.get_mut();
         loop {
             // The peer wants no more of it.
-            if stream.poll_reset(cx).is_ready() {
+            if sent.stream.poll_reset(cx).is_ready() {
                 return Poll::Ready(());
             }
             if offered.is_some() {
-                while stream.capacity() == 0 {
-                    let Some(Ok(_)) = ready!(stream.poll_capacity(cx)) else { return Poll::Ready(()) };
+                while sent.stream.capacity() == 0 {
+                    let Some(Ok(_)) = ready!(sent.stream.poll_capacity(cx)) else { return Poll::Ready(()) };
                 }
             }
             let (piece, is_last) = match offered.take() {
@@ -116,20 +117,20 @@ impl Future for Sending {
                         if piece.has_remaining() {
                             // One byte's room and no more: who has all that is left of the window of the connection
                             // would hold up the others. h2 asks for the rest.
-                            stream.reserve_capacity(1);
+                            sent.stream.reserve_capacity(1);
                             *offered = Some((piece, is_last));
                             continue;
                         }
                         (piece, is_last)
                     }
                     Some(Err(_)) => {
-                        stream.send_reset(Reason::INTERNAL_ERROR);
+                        sent.stream.send_reset(Reason::INTERNAL_ERROR);
                         return Poll::Ready(());
                     }
                     None => (Bytes::new().into(), true),
                 },
             };
-            if stream.send_data(piece, is_last).is_err() || is_last {
+            if sent.give(piece, is_last).is_err() || is_last {
                 return Poll::Ready(());
             }
         }
