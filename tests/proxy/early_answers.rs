@@ -119,3 +119,11 @@ async fn an_upload_that_an_http_2_upstream_does_not_take_ends_with_its_client_al
     assert_eq!(soon(told.recv()).await, Some(Some(Reason::CANCEL)));
     assert_eq!(*server.seen.borrow(), [0, 0, 0], "on the connection of somebody else, who keeps it open");
 }
+
+#[tokio::test]
+async fn an_answer_that_an_http_2_upstream_breaks_off_without_an_error_does_not_look_whole() {
+    let (server, _told) = early().await;
+    let world = server.world_with(|_| ()).await;
+    let reply = world.ask(&Ask::new("GET", "/api/a").bearer(&world.token(API).text)).await;
+    assert!(reply.status == 200 && reply.body == b"{" && !reply.complete, "{reply:?}");
+}

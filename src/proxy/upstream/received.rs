@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
-use h2::{FlowControl, Reason, RecvStream};
+use h2::{FlowControl, RecvStream};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use tokio_util::task::AbortOnDropHandle;
@@ -93,7 +93,7 @@ impl Received {
     pub(in crate::proxy) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
         let data = match &mut self.source {
             Source::Asked(stream) => {
-                let data = ready!(poll_stream(stream, cx));
+                let data = ready!(stream.poll_data(cx));
                 if let Some(Ok(data)) = &data {
                     release(stream.flow_control(), data.len());
                 }
@@ -161,7 +161,7 @@ async fn read_on(mut stream: RecvStream, read: Arc<Mutex<Read>>) {
     poll_fn(|cx| {
         let mut read = lock(&read);
         let end = loop {
-            match poll_stream(&mut stream, cx) {
+            match stream.poll_data(cx) {
                 Poll::Ready(Some(Ok(data))) => read.push(data),
                 Poll::Ready(Some(Err(error))) => break Poll::Ready(Err(error)),
                 Poll::Ready(None) => break Poll::Ready(Ok(())),
@@ -180,12 +180,6 @@ async fn read_on(mut stream: RecvStream, read: Arc<Mutex<Read>>) {
         if has_ended { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-}
-
-fn poll_stream(stream: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
-    let data = ready!(stream.poll_data(cx));
-    // RFC 9113 8.1: a server may so end a stream whose request it does not want to see the rest of; the answer is whole.
-    Poll::Ready(data.filter(|data| !data.as_ref().is_err_and(|error| error.reason() == Some(Reason::NO_ERROR))))
 }
 
 /// Tells the peer that there is room for so many more bytes.
