@@ -101,6 +101,7 @@ async fn show_or_go_on(
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "each is a part of the page")]
 fn show(
     visit: &Visit<'_>,
     status: StatusCode,

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::issuer::AuthorizeRejection;
-use crate::oauth::{Blamed, OAuthError};
+use crate::oauth::{Blamed, Lifetime, OAuthError};
 use crate::web::{Response, reply};
 
 use super::client_error::PAUSE_SECONDS;
@@ -65,18 +65,7 @@ impl PageRejection {
 fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
     match cause {
         AuthorizeRejection::Redirect(location) => redirect::to_client(&location),
-        AuthorizeRejection::Page(error) => {
-            let status = match error.code().blames() {
-                Blamed::Server => StatusCode::SERVICE_UNAVAILABLE,
-                // A page asks no browser for credentials: `invalid_client` is a plain 400 here.
-                Blamed::Client | Blamed::Request => StatusCode::BAD_REQUEST,
-            };
-            let mut response = of_client(&error, &sentence(error.description())).respond(visit, status);
-            if status == StatusCode::SERVICE_UNAVAILABLE {
-                reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
-            }
-            response
-        }
+        AuthorizeRejection::Page(error) => oauth_page(&error, visit),
         AuthorizeRejection::Unsolicited { error, location, target, is_scheme } => {
             let text = sentence(error.description());
             let label = if is_scheme {
@@ -89,13 +78,7 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
             let words = Words { remedy, link: Some((location.as_str(), &label)), ..of_client(&error, &text) };
             words.respond(visit, StatusCode::BAD_REQUEST)
         }
-        AuthorizeRejection::Expired { after, again } => {
-            let text = format!("It was open for more than {}. Nothing was done.", page::in_words(after));
-            let remedy = "You can start again here. If your application has stopped waiting, start again from there.";
-            let words =
-                Words { link: Some((&again, "Start again")), ..words("This sign-in has expired", &text, remedy) };
-            words.respond(visit, StatusCode::BAD_REQUEST)
-        }
+        AuthorizeRejection::Expired { after, again } => expired(after, &again, visit),
         AuthorizeRejection::Gone => words(
             "This sign-in has ended",
             "It is finished, expired too long ago, or was opened in another browser.",
@@ -119,28 +102,48 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
             words("Nothing was approved", consent::NOTHING_APPROVED, "Go back, reload the page, and decide again.")
                 .respond(visit, StatusCode::BAD_REQUEST)
         }
-        AuthorizeRejection::NotStored => {
-            let mut response = words(
+        AuthorizeRejection::NotStored => unavailable(
+            &words(
                 "This is done, but not yet saved",
                 "What you ended has ended. We could not save that so far, and a restart on our side before we can would undo \
                  it.",
                 "Come back in a few minutes and look whether it has stayed so.",
-            )
-            .respond(visit, StatusCode::SERVICE_UNAVAILABLE);
-            reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
-            response
-        }
-        AuthorizeRejection::Unavailable => {
-            let mut response = words(
+            ),
+            visit,
+        ),
+        AuthorizeRejection::Unavailable => unavailable(
+            &words(
                 "We cannot do this just now",
                 "Something on our side does not answer. Nothing was changed.",
                 "Reload this page in a few seconds.",
-            )
-            .respond(visit, StatusCode::SERVICE_UNAVAILABLE);
-            reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
-            response
-        }
+            ),
+            visit,
+        ),
     }
+}
+
+fn expired(after: Lifetime, again: &str, visit: &Visit<'_>) -> Response {
+    let text = format!("It was open for more than {}. Nothing was done.", page::in_words(after));
+    let remedy = "You can start again here. If your application has stopped waiting, start again from there.";
+    let words = Words { link: Some((again, "Start again")), ..words("This sign-in has expired", &text, remedy) };
+    words.respond(visit, StatusCode::BAD_REQUEST)
+}
+
+fn oauth_page(error: &OAuthError, visit: &Visit<'_>) -> Response {
+    let text = sentence(error.description());
+    let words = of_client(error, &text);
+    match error.code().blames() {
+        Blamed::Server => unavailable(&words, visit),
+        // A page asks no browser for credentials: `invalid_client` is a plain 400 here.
+        Blamed::Client | Blamed::Request => words.respond(visit, StatusCode::BAD_REQUEST),
+    }
+}
+
+/// Answers 503, with the time after which to retry.
+fn unavailable(words: &Words<'_>, visit: &Visit<'_>) -> Response {
+    let mut response = words.respond(visit, StatusCode::SERVICE_UNAVAILABLE);
+    reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
+    response
 }
 
 /// The words of an error page.

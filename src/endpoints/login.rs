@@ -70,6 +70,7 @@ async fn again(
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "each is a part of the page")]
 fn show(
     visit: &Visit<'_>,
     status: StatusCode,

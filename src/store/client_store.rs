@@ -7,6 +7,7 @@ use crate::oauth::{Client, ClientId, ClientMetadata, ClientSecretHash, DocumentA
 
 /// Clients.
 #[async_trait]
+#[allow(clippy::too_many_arguments, reason = "a statement with its conditions")]
 pub trait ClientStore {
     /// Adds a client unless its id is taken, or it is a registration and another client has registered the same
     /// (`ClientMetadata::registration_hash`). When the tenant has `cap` clients of a kind that needs no operator

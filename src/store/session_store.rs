@@ -7,6 +7,7 @@ use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp, 
 
 /// Browser sessions, remembered consent.
 #[async_trait]
+#[allow(clippy::too_many_arguments, reason = "a statement with its conditions")]
 pub trait SessionStore {
     /// Adds a login session; the one of the same tenant that it replaces ends. `Update::NotFound`, and nothing is done, when
     /// the account is gone or switched off, or its password is not the one that was set at `password_set_at`: what was

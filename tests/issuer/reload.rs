@@ -60,6 +60,7 @@ impl Struck {
 }
 
 /// Does everything that is answered by the configuration, from the authorization to the account page.
+#[allow(clippy::too_many_lines, reason = "one story from its beginning to its end")]
 async fn story(at: Option<(usize, usize)>) -> (Vec<String>, bool) {
     let world = World::new().await;
     world.account("ada").await;

@@ -22,6 +22,7 @@ pub(crate) async fn settle(store: &Arc<dyn Store>) {
 }
 
 /// Moves a pending authorization on, with more room than it needs.
+#[allow(clippy::too_many_arguments, reason = "a statement with its conditions")]
 pub(crate) async fn advance(
     store: &Arc<dyn Store>,
     key: &EphemeralKey,

@@ -20,6 +20,11 @@ pub struct OperatorToken {
     pub record: AccessTokenRecord,
 }
 
+fn operator_lifetime(lifetime: Lifetime) -> Result<Lifetime, AdministrationError> {
+    let (least, most) = OPERATOR_TOKEN;
+    if lifetime < least || lifetime > most { Err(AdministrationError::BadLifetime) } else { Ok(lifetime) }
+}
+
 impl Administration {
     /// Issues an access token for a user at an upstream (the only one need not be named), without refresh. Without `scopes` it has the default ones,
     /// without `lifetime` that of the upstream's other tokens.
@@ -44,9 +49,7 @@ impl Administration {
             asked => scopes_among(&catalogue, asked)?,
         };
         let lifetime = lifetime.or(upstream.access_lifetime).unwrap_or(self.config.tokens.access);
-        if lifetime < OPERATOR_TOKEN.0 || lifetime > OPERATOR_TOKEN.1 {
-            return Err(AdministrationError::BadLifetime);
-        }
+        let lifetime = operator_lifetime(lifetime)?;
         let client = self.operator_client().await?;
         let now = self.services.clock.now();
         let expires_at = now.plus(lifetime);

@@ -26,18 +26,7 @@ impl IssuerRequest<'_> {
             self.refuse_registration(Rule::RegistrationClosed.into()).await;
             return Err(TokenRejection::NotOpen);
         }
-        let ReadMetadata { metadata, left_out } = match ClientMetadata::from_registration(body, &policy.registration())
-        {
-            Ok(read) => read,
-            Err(error) => {
-                // A budget of its own, so that a program that never gets it right does not keep its neighbours out.
-                if let Err(wait) = self.throttle.malformed_registration(self.caller, rates) {
-                    return Err(self.too_many_registrations(wait).await);
-                }
-                self.refuse_registration(Why::from(&error)).await;
-                return Err(TokenRejection::Refused { error, basic: false });
-            }
-        };
+        let ReadMetadata { metadata, left_out } = self.read_registration(body).await?;
         if let Some(client) = self.same_client(&metadata).await? {
             return Ok(Registered { client, secret: None, left_out });
         }
@@ -85,6 +74,19 @@ impl IssuerRequest<'_> {
                 Err(TokenRejection::Unavailable)
             }
         }
+    }
+
+    async fn read_registration(&self, body: &[u8]) -> Result<ReadMetadata, TokenRejection> {
+        let error = match ClientMetadata::from_registration(body, &self.policy.registration()) {
+            Ok(read) => return Ok(read),
+            Err(error) => error,
+        };
+        // A budget of its own, so that a program that never gets it right does not keep its neighbours out.
+        if let Err(wait) = self.throttle.malformed_registration(self.caller, &self.policy.config.rates) {
+            return Err(self.too_many_registrations(wait).await);
+        }
+        self.refuse_registration(Why::from(&error)).await;
+        Err(TokenRejection::Refused { error, basic: false })
     }
 
     /// Finds the public client that registered the same metadata. RFC 7591 leaves it to the server when to issue a new id;

@@ -23,6 +23,7 @@ pub(in crate::issuer) struct PresentedAtToken<'a> {
 }
 
 impl IssuerRequest<'_> {
+    #[allow(clippy::too_many_lines, reason = "the steps of a redemption, in their order")]
     pub(in crate::issuer) async fn redeem_authorization_code(
         &self,
         client: &Client,

@@ -27,6 +27,7 @@ fn dead(rule: Rule, form: &Form) -> OAuthError {
 }
 
 impl IssuerRequest<'_> {
+    #[allow(clippy::too_many_lines, reason = "the steps of a refresh, in their order")]
     pub(in crate::issuer) async fn refresh(
         &self,
         client: &Client,

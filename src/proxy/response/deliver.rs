@@ -46,6 +46,7 @@ struct Shape {
 
 impl Proxy {
     /// Passes the upstream's answer on.
+    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     pub(in crate::proxy) async fn deliver(
         &self,
         exchange: &mut Exchange<'_>,
@@ -106,6 +107,7 @@ impl Proxy {
     }
 
     /// Makes the body of an answer: whole if it is here or will be in a moment, a stream if not.
+    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     async fn whole_or_stream(
         &self,
         exchange: &mut Exchange<'_>,

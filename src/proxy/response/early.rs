@@ -103,6 +103,7 @@ fn accepts_events(headers: &HeaderMap) -> bool {
 
 impl Proxy {
     /// Answers with a stream of events whose first event the upstream has yet to send.
+    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     pub(in crate::proxy) fn answer_early(
         &self,
         exchange: &mut Exchange<'_>,

@@ -104,6 +104,7 @@ pub(in crate::proxy) fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// Builds the head of an answer to what was `asked`. `session` is the bound form of the upstream's session id; `from`
 /// is left empty; `to` is a map whose memory can be used.
+#[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
 pub(in crate::proxy) fn build(
     route: &Route,
     asked: &PathAndQuery,

@@ -62,6 +62,7 @@ pub(in crate::proxy) struct Relay {
 
 impl Relay {
     /// Relays `body`, of which `read` was read already. `events` bounds one event, if it is a stream of them.
+    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     pub(in crate::proxy) fn new(
         body: Content,
         held: (Lease, Option<FairSlot>),
@@ -90,6 +91,7 @@ impl Relay {
     }
 
     /// Relays as a stream of events what the upstream has yet to answer. `limit` bounds one event.
+    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     pub(in crate::proxy) fn early(
         late: PendingAnswer,
         limit: usize,

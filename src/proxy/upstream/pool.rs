@@ -196,6 +196,7 @@ impl Pool {
     }
 
     /// Sends a request on a shared connection.
+    #[allow(clippy::too_many_arguments, reason = "each comes from another stage of the exchange")]
     async fn exchange_shared(
         &self,
         lease: &mut Lease,

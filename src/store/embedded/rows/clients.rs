@@ -216,6 +216,7 @@ pub(crate) fn set_disabled(
 }
 
 /// Puts a new secret first.
+#[allow(clippy::too_many_arguments, reason = "a statement with its conditions")]
 pub(crate) fn rotate_secret(
     db: &Connection,
     tenant: &TenantId,
