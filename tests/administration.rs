@@ -15,7 +15,8 @@ use mcpgate::issuer::{
     Administration, AdministrationError, AuditQuery, FirstAccount, NewClient, PasswordRefused, Services,
 };
 use mcpgate::oauth::{
-    AccountId, AuthMethod, GrantType, Lifetime, SessionSecret, Subject, TenantId, Timestamp, TokenHash, TokenKeys,
+    AccountId, AuthMethod, ClientSecretHash, Digest, GrantType, Lifetime, SessionSecret, Subject, TenantId, Timestamp,
+    TokenKeys,
 };
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStatus, AuditEvent, AuditRow, Store};
@@ -221,7 +222,7 @@ async fn a_rotated_secret_is_honoured_for_a_day() {
     let (id, old) = (added.client.id.as_str().to_owned(), added.secret.unwrap().hash());
     let new = world.operator.rotate_client_secret(&id).await.unwrap().0.hash();
     let secrets = world.operator.client(&id).await.unwrap().secrets;
-    let honoured = |hash: TokenHash, at: Timestamp| {
+    let honoured = |hash: Digest<ClientSecretHash>, at: Timestamp| {
         secrets.iter().any(|secret| secret.hash == hash && secret.until.is_none_or(|until| at < until))
     };
     let now = world.clock.now();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientMetadata, ResourceIndicator, TenantId, Timestamp, TokenHash, base62};
+use super::{ClientMetadata, Digest, ResourceIndicator, TenantId, Timestamp, base62};
 
 /// A client identifier: one we made (`mcp_client_…`), or the https URL of a metadata document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,7 +49,7 @@ pub enum ClientOrigin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientSecretHash {
     /// SHA-256 of the secret, which has 256 random bits.
-    pub hash: TokenHash,
+    pub hash: Digest<Self>,
     /// The end of the overlap after a rotation.
     pub until: Option<Timestamp>,
 }

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::authorization::repeated;
-use super::{AuthMethod, Client, ClientId, Form, OAuthError, Rule, Timestamp, TokenHash, form};
+use super::{AuthMethod, Client, ClientId, ClientSecretHash, Digest, Form, OAuthError, Rule, Timestamp, form};
 
 /// What an unknown client's secret is compared with, so that the answer takes as long as for a known one.
-const NOBODY: TokenHash = TokenHash([0; 32]);
+const NOBODY: Digest<ClientSecretHash> = Digest::from_stored([0; 32]);
 
 /// What the request presented; not yet believed.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ impl ClientCredentials {
             Presented::Post(secret) => (secret.as_str(), secret.as_str()),
             Presented::Basic(raw, decoded) => (raw.as_str(), decoded.as_str()),
         };
-        let presented = [raw, decoded].map(|secret| TokenHash::of(secret.as_bytes()));
+        let presented = [raw, decoded].map(|secret| Digest::<ClientSecretHash>::of(secret.as_bytes()));
         let known = client.iter().flat_map(|client| &client.secrets);
         let honoured = known.filter(|secret| secret.until.is_none_or(|until| now < until)).map(|secret| &secret.hash);
         // Every pair is compared to the end, and one pair always: time tells neither which clients exist nor which
@@ -118,9 +118,9 @@ impl ClientCredentials {
         let mut matches = Choice::from(0);
         for candidate in &presented {
             for hash in honoured.clone() {
-                matches |= candidate.0.ct_eq(&hash.0);
+                matches |= candidate.as_bytes().ct_eq(hash.as_bytes());
             }
-            std::hint::black_box(candidate.0.ct_eq(&NOBODY.0));
+            std::hint::black_box(candidate.as_bytes().ct_eq(NOBODY.as_bytes()));
         }
         let rule = self.rule_broken(client.as_ref());
         let client = client.filter(|client| client.id == self.client_id && !client.disabled).filter(|client| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::redirect_uri::loopback;
-use super::{AuthMethod, GrantType, RedirectUri, RegisteredRedirects, ScopeSet, TokenHash, json};
+use super::{AuthMethod, Digest, GrantType, RedirectUri, RegisteredRedirects, ScopeSet, json};
 
 /// Effective client metadata (RFC 7591 2): what was accepted, not what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl ClientMetadata {
     /// loopback redirect URIs are left out, since they are not compared either. `None` for a client with a secret, which
     /// belongs to the one that was given it.
     #[must_use]
-    pub fn registration_hash(&self) -> Option<TokenHash> {
+    pub fn registration_hash(&self) -> Option<Digest<Self>> {
         if self.token_endpoint_auth_method != AuthMethod::None {
             return None;
         }
@@ -112,7 +112,7 @@ impl ClientMetadata {
         members.insert("redirect_uris".into(), uris.into_iter().collect());
         members.insert("grant_types".into(), grants.into_iter().collect());
         let sorted: BTreeMap<_, _> = members.into_iter().collect();
-        Some(TokenHash::of(serde_json::to_string(&sorted).unwrap_or_default().as_bytes()))
+        Some(Digest::of(serde_json::to_string(&sorted).unwrap_or_default().as_bytes()))
     }
 
     fn texts(&self) -> [(&'static str, &Option<String>); 8] {

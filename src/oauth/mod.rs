@@ -31,6 +31,7 @@ mod client;
 mod client_auth;
 mod client_metadata;
 mod client_reader;
+mod digest;
 mod display_name;
 mod error;
 mod error_code;
@@ -54,7 +55,6 @@ mod scope;
 mod secret;
 mod subject;
 mod token;
-mod token_hash;
 mod token_keys;
 mod validated_request;
 
@@ -71,6 +71,7 @@ pub use client::{Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, 
 pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
 pub use client_metadata::ClientMetadata;
 pub use client_reader::LeftOut;
+pub use digest::Digest;
 pub use display_name::{clean as clean_name, is_shown};
 pub use error::OAuthError;
 pub use error_code::{Blamed, ErrorCode};
@@ -90,12 +91,13 @@ pub use registration::{ReadMetadata, RegistrationPolicy};
 pub use resource::{InvalidResource, ResourceIndicator};
 pub use rule::Rule;
 pub use scope::{InvalidScope, ScopeSet, ScopeToken};
-pub use secret::{AccessToken, AuthorizationCode, ClientSecret, RefreshClaims, RefreshToken, SessionSecret};
+pub use secret::{
+    AccessToken, AuthorizationCode, ClientSecret, CodeHash, RefreshClaims, RefreshToken, SessionSecret, TokenHash,
+};
 pub use subject::{AccountId, Subject};
 pub use token::{
     AccessTokenRecord, CodeRecord, CodeRefusal, CodeVerdict, PresentedCode, PresentedRefresh, RefreshRefusal,
     RefreshVerdict, TokenRequest, TokenResponse,
 };
-pub use token_hash::TokenHash;
 pub use token_keys::TokenKeys;
 pub use validated_request::{Prompt, RefusedRequest, StoredRequest, ValidatedRequest};

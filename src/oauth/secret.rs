@@ -7,7 +7,7 @@
 use subtle::ConstantTimeEq as _;
 
 use super::token_keys::{CRC_DIGITS, REFRESH, TokenKeys, crc};
-use super::{Brand, GrantId, TokenHash, base62};
+use super::{Brand, ClientSecretHash, Digest, GrantId, base62};
 
 /// Base62 digits of the 45 bytes of a refresh token.
 const REFRESH_DIGITS: usize = 61;
@@ -33,8 +33,18 @@ macro_rules! guarded {
     };
 }
 
+/// Of what the digest of a secret is: the secret itself, unless one kind of secret leads to several things.
+macro_rules! of {
+    () => {
+        Self
+    };
+    ($of:ident) => {
+        $of
+    };
+}
+
 macro_rules! opaque {
-    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal $(, for $of:ident)?) => {
         $(#[$doc])*
         pub struct $name(String);
 
@@ -46,13 +56,13 @@ macro_rules! opaque {
             }
             /// Checks prefix, length, CRC and MAC of a presented secret without any store; its hash when all hold.
             #[must_use]
-            pub fn recognise(presented: &[u8], keys: &TokenKeys) -> Option<TokenHash> {
+            pub fn recognise$(<$of>)?(presented: &[u8], keys: &TokenKeys) -> Option<Digest<of!($($of)?)>> {
                 keys.recognise($kind, presented)
             }
             /// Returns the hash.
             #[must_use]
-            pub fn hash(&self) -> TokenHash {
-                TokenHash::of(self.0.as_bytes())
+            pub fn hash$(<$of>)?(&self) -> Digest<of!($($of)?)> {
+                Digest::of(self.0.as_bytes())
             }
             /// Gives the secret away: to its owner, once.
             #[must_use]
@@ -75,8 +85,14 @@ opaque!(
 );
 opaque!(
     /// `mcp_session_…`: browser sessions, transaction cookies, CSRF tokens and set-password links.
-    SessionSecret, "session"
+    SessionSecret, "session", for Of
 );
+
+/// By which an access token is known.
+pub type TokenHash = Digest<AccessToken>;
+
+/// By which an authorization code is known.
+pub type CodeHash = Digest<AuthorizationCode>;
 
 /// `mcp_secret_` + 64 hexadecimal characters.
 pub struct ClientSecret(String);
@@ -95,8 +111,8 @@ impl ClientSecret {
     }
     /// Returns the hash.
     #[must_use]
-    pub fn hash(&self) -> TokenHash {
-        TokenHash::of(self.0.as_bytes())
+    pub fn hash(&self) -> Digest<ClientSecretHash> {
+        Digest::of(self.0.as_bytes())
     }
     /// Gives the secret away: to its owner, once.
     #[must_use]
@@ -190,7 +206,7 @@ mod tests {
         let digits = access.reveal().strip_prefix("mcp_access_").unwrap();
         let mut forged = format!("mcp_session_{}", &digits[..54]);
         forged.extend(crc(forged.as_bytes()).map(char::from));
-        assert_eq!(SessionSecret::recognise(forged.as_bytes(), &keys), None);
+        assert_eq!(SessionSecret::recognise::<()>(forged.as_bytes(), &keys), None);
         let refresh = RefreshToken::derive(CLAIMS, &keys);
         assert_eq!(AccessToken::recognise(refresh.reveal().as_bytes(), &keys), None);
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::authorization::repeated;
 use super::{
-    AccountId, AuthorizationCode, ClientId, CodeChallenge, CodeVerifier, FirstUse, Form, Grant, GrantId, GrantType,
-    Lifetime, OAuthError, RedirectUri, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId, Timestamp,
-    TokenHash,
+    AccountId, AuthorizationCode, ClientId, CodeChallenge, CodeHash, CodeVerifier, FirstUse, Form, Grant, GrantId,
+    GrantType, Lifetime, OAuthError, RedirectUri, RefreshToken, ResourceIndicator, Rule, ScopeSet, Subject, TenantId,
+    Timestamp, TokenHash,
 };
 
 /// An access token as stored.
@@ -44,7 +44,7 @@ pub struct AccessTokenRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeRecord {
     /// SHA-256 of the code.
-    pub hash: TokenHash,
+    pub hash: CodeHash,
     /// Whose.
     pub tenant: TenantId,
     /// The grant that its redemption makes.
@@ -260,7 +260,7 @@ pub enum TokenRequest {
     /// RFC 6749 4.1.3.
     AuthorizationCode {
         /// Recognised by format and MAC, without the store; `None` when it is not one of ours.
-        code: Option<TokenHash>,
+        code: Option<CodeHash>,
         /// PKCE: `None` when absent or of the wrong shape.
         verifier: Option<CodeVerifier>,
         /// As sent.

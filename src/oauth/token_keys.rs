@@ -3,7 +3,7 @@
 use ring::hmac;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::{Brand, TokenHash, base62};
+use super::{Brand, Digest, base62};
 
 /// Base62 digits of the parts: 256 random bits, a 64-bit MAC, a CRC-32.
 const RANDOM_DIGITS: usize = 43;
@@ -67,13 +67,13 @@ impl TokenKeys {
     }
 
     /// Allocates nothing, and asks the cheap question first: strangers' inventions arrive by the million (TV-07).
-    pub(super) fn recognise(&self, kind: &str, presented: &[u8]) -> Option<TokenHash> {
+    pub(super) fn recognise<Of: ?Sized>(&self, kind: &str, presented: &[u8]) -> Option<Digest<Of>> {
         let text = self.checked(kind, presented, RANDOM_DIGITS + MAC_DIGITS)?;
         let (signed, sent) = text.split_last_chunk::<MAC_DIGITS>()?;
         // The text carries no key number; all keys are tried, whichever fits, so that time says nothing about them.
         let genuine =
             self.accepted.iter().fold(Choice::from(0), |any, (_, key)| any | mac(key, signed).as_slice().ct_eq(sent));
-        bool::from(genuine).then(|| TokenHash::of(presented))
+        bool::from(genuine).then(|| Digest::of(presented))
     }
 
     /// Begins a secret: brand and kind. Both stand in what the MAC covers, so that no kind passes for another.

@@ -123,7 +123,7 @@ pub(super) mod tests {
 
     fn of_client(client: &str, n: usize) -> Principal {
         Principal::from(&AccessTokenRecord {
-            hash: TokenHash([0; 32]),
+            hash: TokenHash::from_stored([0; 32]),
             tenant: TenantId::default(),
             grant: GrantId([0; 16]),
             client: ClientId::parse(client).unwrap(),

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use super::{
-    Account, AuditRow, Insertion, LoginHistory, LoginPlace, NewPassword, PasswordChange, Renaming, Result, SetupLink,
-    SignIn, Update,
+    Account, AuditRow, Insertion, LinkHash, LoginHistory, LoginPlace, NewPassword, PasswordChange, Renaming, Result,
+    SetupLink, SignIn, Update,
 };
-use crate::oauth::{AccountId, LoginName, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, LoginName, TenantId, Timestamp};
 
 /// Accounts of the people who log in.
 #[async_trait]
@@ -71,12 +71,12 @@ pub trait AccountStore {
     /// Adds a one-time set-password link; earlier ones of the account die.
     async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<()>;
     /// Finds a link that is unused and not expired.
-    async fn find_setup_link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>>;
+    async fn find_setup_link(&self, tenant: &TenantId, hash: &LinkHash, now: Timestamp) -> Result<Option<SetupLink>>;
     /// Uses a link and sets the password in one transaction, with all that `set_password` ends.
     async fn redeem_setup_link(
         &self,
         tenant: &TenantId,
-        hash: &TokenHash,
+        hash: &LinkHash,
         new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update>;

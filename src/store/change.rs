@@ -79,7 +79,7 @@ impl Change {
     pub(super) fn key(&self) -> String {
         match self {
             Self::GrantRevoked(_, grant) => grant.to_string(),
-            Self::AccessTokenRevoked(_, hash) => hash.0.iter().map(|b| format!("{b:02x}")).collect(),
+            Self::AccessTokenRevoked(_, hash) => hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect(),
             Self::ClientDisabled(_, client) | Self::ClientDeleted(_, client) => client.as_str().to_owned(),
             Self::AccountDisabled(_, subject) | Self::AccountRenamed(_, subject) => subject.as_str().to_owned(),
         }
@@ -89,7 +89,7 @@ impl Change {
     pub(super) fn parse(tenant: TenantId, kind: &str, key: &str) -> Option<Self> {
         Some(match kind {
             "grant_revoked" => Self::GrantRevoked(tenant, GrantId::parse(key)?),
-            "access_token_revoked" => Self::AccessTokenRevoked(tenant, TokenHash(bytes_of_hex(key)?)),
+            "access_token_revoked" => Self::AccessTokenRevoked(tenant, TokenHash::from_stored(bytes_of_hex(key)?)),
             "client_disabled" => Self::ClientDisabled(tenant, ClientId::parse(key)?),
             "client_deleted" => Self::ClientDeleted(tenant, ClientId::parse(key)?),
             "account_disabled" => Self::AccountDisabled(tenant, AccountId::parse(key)?),
@@ -143,7 +143,7 @@ mod tests {
         let client = ClientId::parse("https://app.example/client.json").unwrap();
         for change in [
             Change::GrantRevoked(tenant.clone(), GrantId([7; 16])),
-            Change::AccessTokenRevoked(tenant.clone(), TokenHash([0xa5; 32])),
+            Change::AccessTokenRevoked(tenant.clone(), TokenHash::from_stored([0xa5; 32])),
             Change::ClientDisabled(tenant.clone(), client.clone()),
             Change::ClientDeleted(tenant.clone(), client),
             Change::AccountDisabled(tenant.clone(), AccountId::parse("u1").unwrap()),

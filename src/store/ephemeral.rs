@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use async_trait::async_trait;
 
-use super::{Insertion, Result, Update};
-use crate::oauth::{ClientId, TenantId, Timestamp, TokenHash};
+use super::{Insertion, Result, SessionHash, Update};
+use crate::oauth::{ClientId, Digest, TenantId, Timestamp};
 
 /// Where a request came from, as far as storage is shared out by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,13 @@ impl Source {
     /// Stands for all requests whose address is not known.
     pub const UNKNOWN: Self = Self { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), site: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
 }
+
+/// By which one is found.
+pub type EphemeralHash = Digest<Ephemeral>;
+
+/// What binds one to the browser that began it: only its digest is kept.
+#[derive(Debug)]
+pub enum TransactionCookie {}
 
 /// What it is. Each kind has room of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +63,7 @@ pub struct EphemeralKey {
     /// What it is.
     pub kind: EphemeralKind,
     /// SHA-256 of the secret by which whoever comes back names it.
-    pub hash: TokenHash,
+    pub hash: EphemeralHash,
 }
 
 /// How far one has come.
@@ -76,7 +83,7 @@ pub struct Ephemeral {
     /// How it is found.
     pub key: EphemeralKey,
     /// SHA-256 of the cookie of the browser that began it, if one did.
-    pub browser: Option<TokenHash>,
+    pub browser: Option<Digest<TransactionCookie>>,
     /// The client that it is about, with which it goes.
     pub client: Option<ClientId>,
     /// What it is about, as its kind writes it.
@@ -84,7 +91,7 @@ pub struct Ephemeral {
     /// How far it has come.
     pub step: EphemeralStep,
     /// The login session it is bound to, from `Consent` on.
-    pub session: Option<TokenHash>,
+    pub session: Option<SessionHash>,
     /// From where it was begun.
     pub source: Source,
     /// When it began.
@@ -101,7 +108,7 @@ pub struct Advance {
     /// How far it has come then.
     pub to: EphemeralStep,
     /// The login session that it is bound to from then on; `None` leaves it bound as it is.
-    pub session: Option<TokenHash>,
+    pub session: Option<SessionHash>,
     /// What it is about from then on; `None` leaves it as it is.
     pub body: Option<String>,
 }
@@ -162,7 +169,7 @@ pub(super) enum Holder {
     /// Anybody, from there.
     Stranger(EphemeralKind, Source),
     /// The user of a login session.
-    Session(EphemeralKind, TokenHash),
+    Session(EphemeralKind, SessionHash),
 }
 
 /// Whose room one takes, and how much.

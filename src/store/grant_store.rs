@@ -2,9 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::{AuditRow, Consent, Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, Update, UseReport};
+use super::{
+    AuditRow, Consent, EphemeralHash, Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, Update,
+    UseReport,
+};
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
 };
 
 /// Codes, grants, tokens.
@@ -16,12 +19,12 @@ pub trait GrantStore {
     async fn insert_code(
         &self,
         code: CodeRecord,
-        interaction: TokenHash,
+        interaction: EphemeralHash,
         remember: Option<Consent>,
         audit: AuditRow,
     ) -> Result<Update>;
     /// Reads a code without using it (for the policy that is asked before redemption).
-    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>>;
+    async fn find_code(&self, tenant: &TenantId, hash: &CodeHash) -> Result<Option<CodeRecord>>;
     /// Judges and redeems a code in one transaction. An audit row is written when it is redeemed, and when a replay ends its
     /// grant; the caller records every other refusal. A code whose client or account is switched off is refused as dead.
     /// A replay ends the grant also where nothing can be written: then that is in force, stored later, and answered alike.

@@ -51,14 +51,15 @@ pub use change_log::ChangeLog;
 pub use client_store::ClientStore;
 pub use clock::{ClockNote, ClockStore};
 pub use ephemeral::{
-    Advance, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, EphemeralStore, Source,
+    Advance, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, EphemeralStore,
+    Source, TransactionCookie,
 };
 pub use grant_store::GrantStore;
 pub use issuance::{Issued, NewAccessToken};
 pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
 pub use record::{
-    Account, AccountStatus, Consent, LoginHistory, LoginPlace, LoginSession, NewPassword, PasswordChange, SetupLink,
-    SignIn, StoreStats,
+    Account, AccountStatus, Consent, LinkHash, LoginHistory, LoginPlace, LoginSession, NewPassword, PasswordChange,
+    SessionHash, SetupLink, SignIn, StoreStats,
 };
 pub use redemption::{CodeEffect, FoundCode, RedeemCode, Redemption};
 pub use reuse::{Ending, Recorded, UseReport};

@@ -3,9 +3,14 @@
 use std::net::IpAddr;
 
 use crate::oauth::{
-    AccountId, ClientId, ClientSecretHash, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet, Subject,
-    TenantId, Timestamp, TokenHash,
+    AccountId, Client, ClientId, ClientSecretHash, Digest, Lifetime, LoginName, LoginNameHash, ResourceIndicator,
+    ScopeSet, Subject, TenantId, Timestamp,
 };
+
+/// By which a browser session is found.
+pub type SessionHash = Digest<LoginSession>;
+/// By which a link to set a password is found.
+pub type LinkHash = Digest<SetupLink>;
 
 /// A person who can log in, or a program that acts for itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -134,7 +139,7 @@ pub struct LoginHistory {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetupLink {
     /// SHA-256 of the secret in the link.
-    pub hash: TokenHash,
+    pub hash: LinkHash,
     /// Whose.
     pub tenant: TenantId,
     /// For which account.
@@ -149,7 +154,7 @@ pub struct SetupLink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginSession {
     /// SHA-256 of the cookie.
-    pub hash: TokenHash,
+    pub hash: SessionHash,
     /// Whose.
     pub tenant: TenantId,
     /// Who.
@@ -200,7 +205,7 @@ pub struct Consent {
     /// For which scopes.
     pub scopes: ScopeSet,
     /// SHA-256 over the client's redirect URIs and name at that time: another set or name asks again.
-    pub client_fingerprint: TokenHash,
+    pub client_fingerprint: Digest<Client>,
     /// When.
     pub given_at: Timestamp,
     /// Until when.

@@ -6,8 +6,8 @@ use super::issuance::{Issued, NewAccessToken, settled};
 use super::reuse::Ending;
 use super::{AuditEvent, AuditRow};
 use crate::oauth::{
-    AccessTokenRecord, CodeRecord, CodeRefusal, CodeVerdict, FirstUse, Grant, GrantId, Lifetime, PresentedCode,
-    Subject, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, CodeHash, CodeRecord, CodeRefusal, CodeVerdict, FirstUse, Grant, GrantId, Lifetime,
+    PresentedCode, Subject, TenantId, Timestamp,
 };
 
 /// The one store call of the code grant.
@@ -16,7 +16,7 @@ pub struct RedeemCode {
     /// Whose.
     pub tenant: TenantId,
     /// SHA-256 of the code.
-    pub code: TokenHash,
+    pub code: CodeHash,
     /// What came with it.
     pub presented: PresentedCode,
     /// The token to store on success.

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{AuditRow, Consent, EphemeralKey, LoginSession, Result, Update};
-use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp, TokenHash};
+use super::{AuditRow, Consent, EphemeralKey, LoginSession, Result, SessionHash, Update};
+use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp};
 
 /// Browser sessions, remembered consent.
 #[async_trait]
@@ -15,16 +15,21 @@ pub trait SessionStore {
     async fn insert_session(
         &self,
         session: LoginSession,
-        replaces: Option<TokenHash>,
+        replaces: Option<SessionHash>,
         password_set_at: Option<Timestamp>,
         audit: AuditRow,
     ) -> Result<Update>;
     /// Finds a session that has not ended and whose account is enabled. Moves its idle end where that moves by a minute, or
     /// by a tenth of the idle time if that is less; otherwise, and for a hash of no such session, only reads: anybody can
     /// ask this as often as they open a page.
-    async fn touch_session(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>>;
+    async fn touch_session(
+        &self,
+        tenant: &TenantId,
+        hash: &SessionHash,
+        now: Timestamp,
+    ) -> Result<Option<LoginSession>>;
     /// Ends a session.
-    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update>;
+    async fn delete_session(&self, tenant: &TenantId, hash: &SessionHash, audit: AuditRow) -> Result<Update>;
     /// Ends a pending authorization at `Consent` because its user denied it, and forgets what the same user consented to before.
     async fn deny_interaction(
         &self,

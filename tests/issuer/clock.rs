@@ -2,7 +2,7 @@
 //! it does not outlive its time. A failure means that a fault of the clock costs users their sign-ins, or lengthens them.
 
 use mcpgate::issuer::{AuthorizeRejection, ClockWatch, View};
-use mcpgate::oauth::{Client, ClientSecretHash, Lifetime, Timestamp, TokenHash};
+use mcpgate::oauth::{Client, ClientSecretHash, Digest, Lifetime, Timestamp};
 use mcpgate::store::AuditEvent;
 
 use super::driver::*;
@@ -111,7 +111,7 @@ async fn a_secret_that_was_replaced_while_the_clock_was_ahead_works_no_longer_th
     world.issuer.sweep_once(watch).await;
     let overlap = Lifetime::from_secs(DAY);
     let replace = async |name: &str, until| {
-        let new = ClientSecretHash { hash: TokenHash::of(name.as_bytes()), until: None };
+        let new = ClientSecretHash { hash: Digest::of(name.as_bytes()), until: None };
         world.inner().rotate_client_secret(&client.tenant, &client.id, new, until, world.row()).await.unwrap();
     };
     replace("first", world.now()).await;

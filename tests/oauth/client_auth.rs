@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpgate::oauth::{
     AuthMethod, Client, ClientCredentials, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, CredentialError,
-    ErrorCode, Form, RegistrationPolicy, Timestamp, TokenHash,
+    Digest, ErrorCode, Form, RegistrationPolicy, Timestamp,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
@@ -18,7 +18,7 @@ fn client(method: AuthMethod, secrets: &[(&str, Option<Timestamp>)]) -> Client {
         metadata: ClientMetadata::from_registration(body.as_bytes(), &RegistrationPolicy::default()).unwrap().metadata,
         secrets: secrets
             .iter()
-            .map(|(secret, until)| ClientSecretHash { hash: TokenHash::of(secret.as_bytes()), until: *until })
+            .map(|(secret, until)| ClientSecretHash { hash: Digest::of(secret.as_bytes()), until: *until })
             .collect(),
         ..records::client("c1", ClientOrigin::Registered)
     }

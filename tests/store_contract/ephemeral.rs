@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mcpgate::oauth::{ClientOrigin, Lifetime, TenantId, TokenHash};
+use mcpgate::oauth::{ClientOrigin, Lifetime, TenantId};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{
-    Advance, AuditEvent, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, Insertion, Source,
-    Store, Update,
+    Advance, AuditEvent, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, Insertion,
+    SessionHash, Source, Store, Update,
 };
 use proptest::prelude::*;
 
@@ -48,7 +48,7 @@ async fn step(
     name: &str,
     from: EphemeralStep,
     to: EphemeralStep,
-    session: Option<TokenHash>,
+    session: Option<SessionHash>,
 ) -> Update {
     let key = interaction(name, START).key;
     store.advance_ephemeral(&key, Advance { from, to, session, body: None }, LIMITS, START).await.unwrap()

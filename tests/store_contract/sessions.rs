@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{Lifetime, TenantId, Timestamp, TokenHash};
+use mcpgate::oauth::{Lifetime, TenantId, Timestamp};
 use mcpgate::store::{
-    Account, Advance, AuditEvent, Ephemeral, EphemeralKey, EphemeralStep, LoginSession, Store, StoreError, Update,
+    Account, Advance, AuditEvent, Ephemeral, EphemeralKey, EphemeralStep, LoginSession, SessionHash, Store, StoreError,
+    Update,
 };
 
 use crate::world::*;
@@ -55,7 +56,7 @@ async fn a_use_of_a_session_is_written_once_a_minute_and_one_of_none_never(store
     }
     store.put_ephemeral(interaction("page", START), PENDING).await.unwrap();
     let before = store.stats().operations;
-    let touched = async |hash: TokenHash, after: u64| {
+    let touched = async |hash: SessionHash, after: u64| {
         let now = START.plus(Lifetime::from_millis(after));
         store.touch_session(&tenant(), &hash, now).await.unwrap()
     };
@@ -63,7 +64,8 @@ async fn a_use_of_a_session_is_written_once_a_minute_and_one_of_none_never(store
         assert_eq!(touched(login.hash, after).await.as_ref(), Some(&login), "{after}");
         assert_eq!(touched(hash("nothing"), after).await, None);
         // A stranger's own: it is genuine, and no session.
-        assert_eq!(touched(interaction("page", START).key.hash, after).await, None);
+        let page = *interaction("page", START).key.hash.as_bytes();
+        assert_eq!(touched(SessionHash::from_stored(page), after).await, None);
     }
     assert_eq!(touched(short.hash, 5_999).await.as_ref(), Some(&short));
     assert_eq!(store.stats().operations, before, "nothing was asked of the writer");

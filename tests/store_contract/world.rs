@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, CodeRecord, Grant, GrantId, Timestamp, TokenHash};
+use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, CodeRecord, Grant, GrantId, Timestamp};
 use mcpgate::store::{
     Advance, AuditEvent, AuditFilter, AuditRow, Change, ChangePosition, Changes, EphemeralKey, EphemeralStep,
-    Redemption, Rotation, Store, Update, UseReport,
+    Redemption, Rotation, SessionHash, Store, Update, UseReport,
 };
 
 pub(crate) use super::records::*;
@@ -28,7 +28,7 @@ pub(crate) async fn advance(
     key: &EphemeralKey,
     from: EphemeralStep,
     to: EphemeralStep,
-    session: Option<TokenHash>,
+    session: Option<SessionHash>,
     at: Timestamp,
 ) -> Update {
     store.advance_ephemeral(key, Advance { from, to, session, body: None }, PENDING, at).await.unwrap()

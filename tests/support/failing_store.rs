@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use mcpgate::oauth::{
-    AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, ClientSecretHash, CodeRecord, DocumentAge, Grant,
-    GrantId, Lifetime, LoginName, ResourceIndicator, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, ClientSecretHash, CodeHash, CodeRecord,
+    DocumentAge, Grant, GrantId, Lifetime, LoginName, ResourceIndicator, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog,
-    ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, Ephemeral, EphemeralKey, EphemeralLimits,
-    EphemeralStore, GrantStore, Insertion, LoginHistory, LoginPlace, LoginSession, LoginStore, NewPassword,
-    PasswordChange, Pruned, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh, Rotation, SessionStore,
-    SetupLink, SignIn, Store, StoreError, StoreStats, Update, Upkeep, UseReport,
+    ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, Ephemeral, EphemeralHash, EphemeralKey,
+    EphemeralLimits, EphemeralStore, GrantStore, Insertion, LinkHash, LoginHistory, LoginPlace, LoginSession,
+    LoginStore, NewPassword, PasswordChange, Pruned, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh,
+    Rotation, SessionHash, SessionStore, SetupLink, SignIn, Store, StoreError, StoreStats, Update, Upkeep, UseReport,
 };
 use tokio::sync::watch;
 
@@ -185,8 +185,8 @@ failing! {
         ) -> Update;
     }
     GrantStore {
-        fn insert_code(code: CodeRecord, at: TokenHash, remember: Option<Consent>, audit: AuditRow) -> Update;
-        fn find_code(tenant: &TenantId, hash: &TokenHash) -> Option<CodeRecord>;
+        fn insert_code(code: CodeRecord, at: EphemeralHash, remember: Option<Consent>, audit: AuditRow) -> Update;
+        fn find_code(tenant: &TenantId, hash: &CodeHash) -> Option<CodeRecord>;
         fn redeem_code(request: RedeemCode) -> Redemption;
         fn find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>;
         fn list_grants(
@@ -209,10 +209,10 @@ failing! {
     }
     SessionStore {
         fn insert_session(
-            session: LoginSession, replaces: Option<TokenHash>, password_set_at: Option<Timestamp>, audit: AuditRow
+            session: LoginSession, replaces: Option<SessionHash>, password_set_at: Option<Timestamp>, audit: AuditRow
         ) -> Update;
-        fn touch_session(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<LoginSession>;
-        fn delete_session(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
+        fn touch_session(tenant: &TenantId, hash: &SessionHash, now: Timestamp) -> Option<LoginSession>;
+        fn delete_session(tenant: &TenantId, hash: &SessionHash, audit: AuditRow) -> Update;
         fn deny_interaction(
             key: &EphemeralKey, subject: &AccountId, client: &ClientId, resource: &ResourceIndicator, audit: AuditRow
         ) -> Update;
@@ -240,8 +240,8 @@ failing! {
         fn set_password(tenant: &TenantId, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Update;
         fn rehash_password(tenant: &TenantId, subject: &AccountId, old_phc: &str, new_phc: String) -> Update;
         fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
-        fn find_setup_link(tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink>;
-        fn redeem_setup_link(tenant: &TenantId, hash: &TokenHash, new: NewPassword, audit: AuditRow) -> Update;
+        fn find_setup_link(tenant: &TenantId, hash: &LinkHash, now: Timestamp) -> Option<SetupLink>;
+        fn redeem_setup_link(tenant: &TenantId, hash: &LinkHash, new: NewPassword, audit: AuditRow) -> Update;
     }
     LoginStore {
         fn find_login(attempt: SignIn, name: Option<LoginName>) -> LoginHistory;

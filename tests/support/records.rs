@@ -5,9 +5,9 @@
 use mcpgate::config::{Config, Overrides};
 use mcpgate::oauth::{
     AccessTokenRecord, AccountId, AuthMethod, Brand, Client, ClientId, ClientMetadata, ClientOrigin, CodeChallenge,
-    CodeRecord, CodeVerifier, FirstUse, Grant, GrantId, GrantType, Lifetime, LoginName, LoginNameHash, PresentedCode,
-    PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp,
-    TokenHash, TokenKeys,
+    CodeRecord, CodeVerifier, Digest, FirstUse, Grant, GrantId, GrantType, Lifetime, LoginName, LoginNameHash,
+    PresentedCode, PresentedRefresh, RedirectUri, RegisteredRedirects, ResourceIndicator, ScopeSet, Subject, TenantId,
+    Timestamp, TokenHash, TokenKeys,
 };
 use mcpgate::store::{
     Account, AccountStatus, AuditEvent, AuditRow, Consent, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits,
@@ -44,14 +44,14 @@ pub(crate) fn scopes(text: &str) -> ScopeSet {
     ScopeSet::parse(text).unwrap()
 }
 
-pub(crate) fn hash(name: &str) -> TokenHash {
-    TokenHash::of(name.as_bytes())
+pub(crate) fn hash<Of>(name: &str) -> Digest<Of> {
+    Digest::of(name.as_bytes())
 }
 
 /// A grant's id from the name of its code.
 pub(crate) fn grant_id(name: &str) -> GrantId {
     let mut id = [0; 16];
-    id.copy_from_slice(&hash(name).0[..16]);
+    id.copy_from_slice(&hash::<()>(name).as_bytes()[..16]);
     GrantId(id)
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn sign_in(name: &str, places: [LoginPlace; 2], now: Timestamp) -> Si
 
 /// The hash of a login name.
 pub(crate) fn name_hash(name: &str) -> LoginNameHash {
-    LoginNameHash(hash(name).0)
+    LoginNameHash(*hash::<LoginName>(name).as_bytes())
 }
 
 pub(crate) fn new_password(phc: &str, name: &str, at: Timestamp) -> NewPassword {

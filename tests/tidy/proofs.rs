@@ -9,6 +9,7 @@ const PROOFS: &[(&str, &str)] = &[
     ("Addressed", "src/proxy/addressed.rs"),
     ("AuthenticatedClient", "src/oauth/client_auth.rs"),
     ("ClientLocation", "src/oauth/redirect.rs"),
+    ("Digest", "src/oauth/digest.rs"),
     ("LoginName", "src/oauth/login_name.rs"),
     ("OwnForm", "src/endpoints/own_form.rs"),
     ("Permit", "src/proxy/permit.rs"),

@@ -8,8 +8,8 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::client::identity::display_name;
 use crate::issuer::{AuthorizeRejection, ConsentView, Decision, Handles, IssuerRequest, LoginView, View};
 use crate::oauth::{
-    AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, DocumentSource, GrantId, GrantType,
-    OAuthError, RefusedRequest, Rule, ScopeSet, TokenHash, ValidatedRequest,
+    AuthorizationCode, AuthorizationResponse, ClientLocation, CodeRecord, Digest, DocumentSource, GrantId, GrantType,
+    OAuthError, RefusedRequest, Rule, ScopeSet, ValidatedRequest,
 };
 use crate::store::{AuditEvent, AuditRow, Consent, Ephemeral, EphemeralStep, LoginSession, Update};
 use crate::telemetry::ControlEvent;
@@ -94,7 +94,7 @@ impl IssuerRequest<'_> {
     fn code_of(&self, handles: &Handles) -> AuthorizationCode {
         let cookie = handles.cookie.as_deref().unwrap_or_default();
         let both = Zeroizing::new(format!("code of {} {cookie}", handles.transaction));
-        AuthorizationCode::mint(TokenHash::of(both.as_bytes()).0, &self.services.keys.load())
+        AuthorizationCode::mint(*Digest::<str>::of(both.as_bytes()).as_bytes(), &self.services.keys.load())
     }
 
     fn success(&self, request: &ValidatedRequest, code: &AuthorizationCode) -> ClientLocation {

@@ -4,9 +4,10 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::limits::throttle::source_of;
 use crate::issuer::{AuthorizeRejection, Handles, IssuerRequest, Started, Step, Transaction, View};
-use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, StoredRequest, TokenHash, ValidatedRequest};
+use crate::oauth::{Client, Lifetime, OAuthError, Rule, SessionSecret, StoredRequest, ValidatedRequest};
 use crate::store::{
-    Advance, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, LoginSession, Update,
+    Advance, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, LoginSession,
+    SessionHash, Update,
 };
 
 /// How much room pending authorizations may take. An office that signs in from one address has room for 200 people, and a
@@ -129,7 +130,7 @@ impl IssuerRequest<'_> {
         Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie, lifetime: expires_at.since(now) }))
     }
 
-    fn interaction_key(&self, hash: TokenHash) -> EphemeralKey {
+    fn interaction_key(&self, hash: EphemeralHash) -> EphemeralKey {
         EphemeralKey { tenant: self.tenant.clone(), kind: EphemeralKind::Interaction, hash }
     }
 
@@ -145,9 +146,10 @@ impl IssuerRequest<'_> {
     /// Finds a transaction by its two handles, decided or not. One handle without the other is another browser's (AZ-32):
     /// the id may have been seen in an address bar, the cookie never leaves the browser that began.
     pub(in crate::issuer) async fn transaction(&self, handles: &Handles) -> Result<Pending, AuthorizeRejection> {
-        let recognise = |text: &str| SessionSecret::recognise(text.as_bytes(), &self.services.keys.load());
-        let (Some(id), Some(cookie)) = (recognise(&handles.transaction), handles.cookie.as_deref().and_then(recognise))
-        else {
+        let id = SessionSecret::recognise(handles.transaction.as_bytes(), &self.services.keys.load());
+        let cookie = handles.cookie.as_ref().map(String::as_bytes);
+        let cookie = cookie.and_then(|cookie| SessionSecret::recognise(cookie, &self.services.keys.load()));
+        let (Some(id), Some(cookie)) = (id, cookie) else {
             return Err(self.gone(Rule::SignInUnreadable).await);
         };
         let found = self
@@ -222,7 +224,7 @@ impl IssuerRequest<'_> {
         interaction: &Ephemeral,
         expected: EphemeralStep,
         next: EphemeralStep,
-        session: Option<TokenHash>,
+        session: Option<SessionHash>,
     ) -> Result<bool, AuthorizeRejection> {
         let now = self.now();
         let advance = Advance { from: expected, to: next, session, body: None };

@@ -4,7 +4,7 @@ use super::interaction::AccessRequest;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::policy::Policy;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
-use crate::oauth::{ClientOrigin, MetadataDocumentUrl, RedirectUri, ScopeSet, TokenHash};
+use crate::oauth::{Client, ClientOrigin, Digest, MetadataDocumentUrl, RedirectUri, ScopeSet};
 use crate::store::{Consent, LoginSession};
 
 /// Whether consent to a request is remembered.
@@ -96,12 +96,12 @@ impl IssuerRequest<'_> {
 
 /// Hashes what the user saw when they consented: the name, and where codes go. For a publisher also where this code
 /// went, because its document can name several places.
-fn fingerprint(asked: &AccessRequest, memory: &Memory) -> TokenHash {
+fn fingerprint(asked: &AccessRequest, memory: &Memory) -> Digest<Client> {
     let metadata = &asked.client.metadata;
     let uris = metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str);
     // Neither a name nor a URI contains a line feed, so no two clients write the same text.
     let name = metadata.client_name.as_deref().unwrap_or_default();
     let this = matches!(memory, Memory::FromPublisher(_)).then(|| asked.request.redirect().uri().as_str());
     let lines: Vec<&str> = std::iter::once(name).chain(uris).chain(this.map(|_| "")).chain(this).collect();
-    TokenHash::of(lines.join("\n").as_bytes())
+    Digest::of(lines.join("\n").as_bytes())
 }

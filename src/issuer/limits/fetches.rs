@@ -10,7 +10,7 @@ use governor::Quota;
 use super::keyed_limiter::{KeyedLimiter, quota};
 use super::levels::{Allowance, Levels, Requester};
 use crate::clock::Clock;
-use crate::oauth::{Lifetime, TokenHash};
+use crate::oauth::{Digest, Lifetime};
 use crate::sync::lock;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,8 +40,8 @@ enum FetchSource {
 /// Fetches by source.
 pub(in crate::issuer) struct Fetches {
     rate: Levels,
-    rate_at_host: KeyedLimiter<(IpAddr, TokenHash)>,
-    rate_of_site_at_host: KeyedLimiter<(IpAddr, TokenHash)>,
+    rate_at_host: KeyedLimiter<(IpAddr, Digest<str>)>,
+    rate_of_site_at_host: KeyedLimiter<(IpAddr, Digest<str>)>,
     under_way: Mutex<HashMap<FetchSource, u32>>,
 }
 
@@ -67,7 +67,7 @@ impl Fetches {
         if counted(&requester).any(|(whose, most)| under_way.get(&whose).is_some_and(|count| *count >= most)) {
             return Err(Lifetime::from_secs(1));
         }
-        let host = TokenHash::of(host.as_bytes());
+        let host = Digest::of(host.as_bytes());
         self.rate_at_host.take((requester.host, host), per_minute(AT_HOST))?;
         if requester.counts_with_its_site() {
             self.rate_of_site_at_host.take((requester.site, host), per_minute(OF_SITE_AT_HOST))?;

@@ -13,7 +13,7 @@ use crate::config::{Config, Rates};
 use crate::issuer::caller::Caller;
 use crate::issuer::face::Face;
 use crate::network;
-use crate::oauth::{ClientId, ClientOrigin, Lifetime, TokenHash};
+use crate::oauth::{ClientId, ClientOrigin, Digest, Lifetime};
 use crate::store::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,13 +64,13 @@ pub(in crate::issuer) struct Throttle {
     authorizations: Levels,
     forms: Levels,
     requests: Levels,
-    token_by_client: KeyedLimiter<(TokenHash, IpAddr)>,
+    token_by_client: KeyedLimiter<(Digest<ClientId>, IpAddr)>,
     registrations: Levels,
     malformed: Levels,
     documents: Levels,
     fetches: Fetches,
-    failing_clients: WindowCounter<TokenHash>,
-    failing_sources: WindowCounter<(TokenHash, IpAddr)>,
+    failing_clients: WindowCounter<Digest<ClientId>>,
+    failing_sources: WindowCounter<(Digest<ClientId>, IpAddr)>,
     failing: Failures,
 }
 
@@ -153,7 +153,7 @@ impl Throttle {
         caller: &Caller,
         rates: &Rates,
     ) -> Result<(), Throttled> {
-        let (client, source) = (TokenHash::of(client.as_str().as_bytes()), source(caller));
+        let (client, source) = (Digest::of(client.as_str().as_bytes()), source(caller));
         let now = self.clock.now();
         let (of_client, rest) = self.failing_clients.read(&client, now);
         // CA-14: once a client's secret is being guessed, those who guessed wait; others are still answered.
@@ -178,7 +178,7 @@ impl Throttle {
         if !has_secret {
             return Ok(());
         }
-        let (client, source) = (TokenHash::of(id.as_str().as_bytes()), source(caller));
+        let (client, source) = (Digest::of(id.as_str().as_bytes()), source(caller));
         self.failing_sources.add((client, source), now);
         if self.failing_clients.add(client, now) <= rates.client_failures_per_minute {
             return Ok(());

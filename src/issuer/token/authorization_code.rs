@@ -6,8 +6,8 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, Client, CodeRefusal, CodeVerifier, Form, GrantType, OAuthError, PresentedCode, ResourceIndicator,
-    Rule, TokenHash, TokenResponse, show,
+    AccessToken, Client, CodeHash, CodeRefusal, CodeVerifier, Form, GrantType, OAuthError, PresentedCode,
+    ResourceIndicator, Rule, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RedeemCode, Redemption};
 use crate::telemetry::ControlEvent;
@@ -16,7 +16,7 @@ use crate::telemetry::ControlEvent;
 pub(in crate::issuer) struct PresentedAtToken<'a> {
     /// All that was sent, for the log.
     pub(in crate::issuer) form: &'a Form,
-    pub(in crate::issuer) code: Option<TokenHash>,
+    pub(in crate::issuer) code: Option<CodeHash>,
     pub(in crate::issuer) verifier: Option<CodeVerifier>,
     pub(in crate::issuer) redirect_uri: Option<String>,
     pub(in crate::issuer) resource: Option<ResourceIndicator>,

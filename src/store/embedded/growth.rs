@@ -163,7 +163,7 @@ async fn people(m: &mut Measured) {
         "end an application's access": store.revoke_grants(&of, Some(&alice), Some(&client_id("old6")), audit.clone());
         "log out": store.delete_session(&of, &hash("s2"), audit.clone());
         "find a link": store.find_setup_link(&of, &setup_link("old1", "old1", START).hash, START);
-        "find no link": store.find_setup_link(&of, &nothing, START);
+        "find no link": store.find_setup_link(&of, &hash("nothing"), START);
         "use a link": store.redeem_setup_link(&of, &setup_link("old1", "old1", START).hash, new_password("$phc", "old1", START), audit.clone());
     }
 }

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::super::{
-    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, Result,
-    SetupLink, StoreError, Update, limits,
+    Account, AccountStatus, AccountStore, AuditRow, Change, Insertion, LinkHash, NewPassword, PasswordChange, Renaming,
+    Result, SetupLink, StoreError, Update, limits,
 };
 use super::{MemoryStore, State};
-use crate::oauth::{AccountId, LoginName, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, LoginName, TenantId, Timestamp};
 
 impl State {
     pub(super) fn account_mut(&mut self, tenant: &TenantId, subject: &AccountId) -> Option<&mut Account> {
@@ -204,14 +204,14 @@ impl AccountStore for MemoryStore {
         Ok(())
     }
 
-    async fn find_setup_link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>> {
+    async fn find_setup_link(&self, tenant: &TenantId, hash: &LinkHash, now: Timestamp) -> Result<Option<SetupLink>> {
         Ok(self.read().link(tenant, hash, now))
     }
 
     async fn redeem_setup_link(
         &self,
         tenant: &TenantId,
-        hash: &TokenHash,
+        hash: &LinkHash,
         new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update> {

@@ -6,12 +6,12 @@ use super::super::record::rotated_secrets;
 use super::super::{AuditRow, Change, ClientStore, Insertion, Result, StoreError, Update, limits};
 use super::{MemoryStore, State};
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, TenantId, Timestamp, TokenHash,
+    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, Digest, DocumentAge, TenantId, Timestamp,
 };
 
 impl State {
     /// Finds the client that has registered this.
-    fn registered(&self, tenant: &TenantId, registration: Option<TokenHash>) -> Option<&Client> {
+    fn registered(&self, tenant: &TenantId, registration: Option<Digest<ClientMetadata>>) -> Option<&Client> {
         let registered = self.clients.iter().filter(|c| c.tenant == *tenant && c.origin == ClientOrigin::Registered);
         registered.filter(|_| registration.is_some()).find(|c| c.metadata.registration_hash() == registration)
     }

@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use super::super::issuance::{TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
-    Advance, AuditRow, Change, CodeEffect, Consent, Ending, EphemeralKey, EphemeralKind, EphemeralStep, FoundCode,
-    GrantStore, Issued, LoginSession, Recorded, RedeemCode, Redemption, RefreshEffect, Result, RotateRefresh, Rotation,
-    Update, UseReport, limits,
+    Advance, AuditRow, Change, CodeEffect, Consent, Ending, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralStep,
+    FoundCode, GrantStore, Issued, LoginSession, Recorded, RedeemCode, Redemption, RefreshEffect, Result,
+    RotateRefresh, Rotation, Update, UseReport, limits,
 };
 use super::{MemoryStore, State};
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp,
-    TokenHash,
+    AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId,
+    Timestamp, TokenHash,
 };
 
 impl State {
@@ -117,7 +117,7 @@ impl GrantStore for MemoryStore {
     async fn insert_code(
         &self,
         code: CodeRecord,
-        interaction: TokenHash,
+        interaction: EphemeralHash,
         remember: Option<Consent>,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -148,7 +148,7 @@ impl GrantStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>> {
+    async fn find_code(&self, tenant: &TenantId, hash: &CodeHash) -> Result<Option<CodeRecord>> {
         Ok(self.read().codes.iter().find(|c| c.tenant == *tenant && c.hash == *hash).cloned())
     }
 

@@ -9,12 +9,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::outcome::Ended;
 use super::{
-    Account, AccountStatus, AuditRow, Change, ClockNote, Consent, Ephemeral, LoginPlace, LoginSession, Result,
-    SetupLink, StoreError, limits,
+    Account, AccountStatus, AuditRow, Change, ClockNote, Consent, Ephemeral, LinkHash, LoginPlace, LoginSession,
+    Result, SetupLink, StoreError, limits,
 };
 use crate::oauth::{
     AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, LoginName, LoginNameHash,
-    ResourceIndicator, Subject, TenantId, Timestamp, TokenHash,
+    ResourceIndicator, Subject, TenantId, Timestamp,
 };
 use crate::sync::lock;
 
@@ -218,7 +218,7 @@ impl State {
         self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
     }
 
-    fn link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<SetupLink> {
+    fn link(&self, tenant: &TenantId, hash: &LinkHash, now: Timestamp) -> Option<SetupLink> {
         self.links.iter().find(|l| l.tenant == *tenant && l.hash == *hash && now < l.expires_at).cloned()
     }
 }

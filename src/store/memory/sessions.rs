@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 
 use super::super::{
-    AccountStatus, Advance, AuditRow, Consent, EphemeralKey, LoginSession, Result, SessionStore, Update,
+    AccountStatus, Advance, AuditRow, Consent, EphemeralKey, LoginSession, Result, SessionHash, SessionStore, Update,
 };
 use super::{MemoryStore, State};
-use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp};
 
 impl State {
     /// Finds a session that has not ended, of an enabled account.
-    fn live_session(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Option<LoginSession> {
+    fn live_session(&self, tenant: &TenantId, hash: &SessionHash, now: Timestamp) -> Option<LoginSession> {
         let session = self.sessions.iter().find(|s| s.tenant == *tenant && s.hash == *hash && s.is_live(now))?;
         let account = self.account(&session.tenant, &session.subject)?;
         (account.status == AccountStatus::Enabled).then(|| session.clone())
@@ -22,7 +22,7 @@ impl SessionStore for MemoryStore {
     async fn insert_session(
         &self,
         session: LoginSession,
-        replaces: Option<TokenHash>,
+        replaces: Option<SessionHash>,
         password_set_at: Option<Timestamp>,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -37,7 +37,12 @@ impl SessionStore for MemoryStore {
         Ok(Update::Done)
     }
 
-    async fn touch_session(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>> {
+    async fn touch_session(
+        &self,
+        tenant: &TenantId,
+        hash: &SessionHash,
+        now: Timestamp,
+    ) -> Result<Option<LoginSession>> {
         let Some(session) = self.read().live_session(tenant, hash, now) else { return Ok(None) };
         if session.touched(now).is_none() {
             return Ok(Some(session));
@@ -51,7 +56,7 @@ impl SessionStore for MemoryStore {
         Ok(Some(touched))
     }
 
-    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update> {
+    async fn delete_session(&self, tenant: &TenantId, hash: &SessionHash, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
         let before = state.sessions.len();
         state.sessions.retain(|s| s.tenant != *tenant || s.hash != *hash);

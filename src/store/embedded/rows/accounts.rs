@@ -6,10 +6,10 @@ use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::words::{parse_disabled, status_word};
 use super::{audit, grants, logins, names, sessions};
-use crate::oauth::{AccountId, LoginName, Subject, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, LoginName, Subject, TenantId, Timestamp};
 use crate::store::{
-    Account, AccountStatus, AuditRow, Change, Insertion, NewPassword, PasswordChange, Renaming, Result, SetupLink,
-    StoreError, Update,
+    Account, AccountStatus, AuditRow, Change, Insertion, LinkHash, NewPassword, PasswordChange, Renaming, Result,
+    SetupLink, StoreError, Update,
 };
 
 const COLUMNS: &str = "no, tenant, subject, kind, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
@@ -180,7 +180,7 @@ fn read_link(c: &mut Columns<'_>) -> Result<SetupLink> {
 pub(crate) fn find_link(
     db: &Connection,
     tenant: &TenantId,
-    hash: &TokenHash,
+    hash: &LinkHash,
     now: Timestamp,
 ) -> Result<Option<SetupLink>> {
     let sql = format!("{SELECT_LINK} WHERE l.tenant = ?1 AND l.hash = ?2 AND l.expires_at > ?3");

@@ -7,8 +7,8 @@ use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, StoredClient, opened};
 use super::words::{origin_word, parse_disabled, parse_origin, status_word};
 use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, TenantId, Timestamp,
-    TokenHash,
+    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, Digest, DocumentAge, DocumentSource, TenantId,
+    Timestamp,
 };
 use crate::store::record::{rotated_secrets, was_just_used};
 use crate::store::{AuditRow, Change, Result, StoreError, Update};
@@ -111,7 +111,7 @@ pub(crate) fn used(db: &Connection, no: i64, now: Timestamp) -> Result<()> {
 }
 
 /// Returns what identifies the registration of a public client that registered by itself.
-pub(crate) fn registration(client: &Client) -> Option<TokenHash> {
+pub(crate) fn registration(client: &Client) -> Option<Digest<ClientMetadata>> {
     client.metadata.registration_hash().filter(|_| client.origin == ClientOrigin::Registered)
 }
 

@@ -5,10 +5,10 @@ use rusqlite::{Connection, params};
 use super::row::{self, Columns, execute_once};
 use super::seal::Sealed;
 use super::{accounts, audit, clients, ephemeral, grants, sessions, tokens};
-use crate::oauth::{CodeChallenge, CodeRecord, RedirectUri, Subject, TenantId, TokenHash};
+use crate::oauth::{CodeChallenge, CodeHash, CodeRecord, RedirectUri, Subject, TenantId};
 use crate::store::{
-    Advance, AuditRow, CodeEffect, Consent, Ending, EphemeralKey, EphemeralKind, EphemeralStep, FoundCode, RedeemCode,
-    Redemption, Result, StoreError, Update,
+    Advance, AuditRow, CodeEffect, Consent, Ending, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralStep,
+    FoundCode, RedeemCode, Redemption, Result, StoreError, Update,
 };
 
 /// RFC 7636 4.3: the only method this server knows.
@@ -60,7 +60,7 @@ fn read(c: &mut Columns<'_>) -> Result<Found> {
     Ok(Found { no, client_no, account_no, found: FoundCode { code, is_enabled, has_grant } })
 }
 
-pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<Found>> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &CodeHash) -> Result<Option<Found>> {
     let sql = format!("{SELECT} WHERE substr(k.hash, 1, 8) = substr(?2, 1, 8) AND k.hash = ?2 AND k.tenant = ?1");
     row::one(db, &sql, params![tenant, hash], read)
 }
@@ -77,7 +77,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
 pub(crate) fn insert(
     db: &Connection,
     code: &CodeRecord,
-    interaction: &TokenHash,
+    interaction: &EphemeralHash,
     remember: Option<&Consent>,
     audit: &AuditRow,
 ) -> Result<Update> {

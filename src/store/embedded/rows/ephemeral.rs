@@ -151,7 +151,7 @@ impl Pool {
                 Self { pool: format!("{} stranger", kind.as_str()), site: site.to_string(), host: host.to_string() }
             }
             Holder::Session(kind, session) => {
-                let session: String = session.0.iter().map(|byte| format!("{byte:02x}")).collect();
+                let session: String = session.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
                 Self { pool: format!("{} session", kind.as_str()), site: session.clone(), host: session }
             }
         }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::clients::{COLUMNS, Found, read, registration, remove};
 use super::row::{self, execute};
 use super::words::origin_word;
-use crate::oauth::{ClientOrigin, TenantId, Timestamp, TokenHash};
+use crate::oauth::{ClientMetadata, ClientOrigin, Digest, TenantId, Timestamp};
 use crate::store::clock::borne_out;
 use crate::store::record::{CLIENT_SPARED, CLIENTS_LOOKED_AT};
 use crate::store::{AuditRow, Result, Update};
@@ -14,7 +14,7 @@ use crate::store::{AuditRow, Result, Update};
 pub(crate) fn find_registered(
     db: &Connection,
     tenant: &TenantId,
-    hash: &TokenHash,
+    hash: &Digest<ClientMetadata>,
 ) -> Result<Option<(Found, Timestamp)>> {
     let sql = format!("SELECT {COLUMNS} WHERE tenant = ?1 AND registration = ?2");
     let found = row::one(db, &sql, params![tenant, hash], |c| read(db, c))?;

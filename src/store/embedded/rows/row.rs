@@ -4,8 +4,8 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Params, Row, ToSql};
 
 use crate::oauth::{
-    AccountId, ClientId, GrantId, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet, Subject, TenantId,
-    Timestamp, TokenHash,
+    AccountId, ClientId, Digest, GrantId, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet, Subject,
+    TenantId, Timestamp,
 };
 use crate::store::{Result, StoreError};
 
@@ -48,8 +48,14 @@ pub(crate) fn storable(number: u64) -> i64 {
 }
 
 stored_as_text!(ClientId, LoginName, ResourceIndicator, AccountId, TenantId);
-stored_as_bytes!(GrantId, LoginNameHash, TokenHash);
+stored_as_bytes!(GrantId, LoginNameHash);
 stored_as_millis!(Lifetime, Timestamp);
+
+impl<Of: ?Sized> ToSql for Digest<Of> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_bytes())))
+    }
+}
 
 impl ToSql for ScopeSet {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -137,12 +143,12 @@ impl<'r> Columns<'r> {
         self.number().map(Timestamp::from_millis)
     }
 
-    pub(crate) fn optional_hash(&mut self) -> Result<Option<TokenHash>> {
+    pub(crate) fn optional_hash<Of>(&mut self) -> Result<Option<Digest<Of>>> {
         let Some(bytes) = self.optional_bytes()? else { return Ok(None) };
-        bytes.try_into().map(|hash| Some(TokenHash(hash))).map_err(|_| self.damaged("a SHA-256"))
+        bytes.try_into().map(|hash| Some(Digest::from_stored(hash))).map_err(|_| self.damaged("a SHA-256"))
     }
 
-    pub(crate) fn hash(&mut self) -> Result<TokenHash> {
+    pub(crate) fn hash<Of>(&mut self) -> Result<Digest<Of>> {
         self.optional_hash()?.ok_or_else(|| self.damaged("a SHA-256"))
     }
 

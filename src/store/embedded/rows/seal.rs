@@ -115,7 +115,7 @@ impl Sealed for StoredClient<'_> {
             Some(age) => fields.at(age.fetched_at).at(age.fresh_until).source(age.source),
             None => fields,
         };
-        client.secrets.iter().fold(fields, |f, s| f.bytes(&s.hash.0).optional_at(s.until)).finish()
+        client.secrets.iter().fold(fields, |f, s| f.bytes(s.hash.as_bytes()).optional_at(s.until)).finish()
     }
 }
 
@@ -136,7 +136,7 @@ impl Sealed for Account {
 impl Sealed for SetupLink {
     fn seal(&self) -> u32 {
         let fields = Fields::of("setup_link")
-            .bytes(&self.hash.0)
+            .bytes(self.hash.as_bytes())
             .text(self.tenant.as_str())
             .text(self.subject.as_str())
             .at(self.expires_at);
@@ -152,7 +152,7 @@ impl Sealed for SetupLink {
 impl Sealed for LoginSession {
     fn seal(&self) -> u32 {
         Fields::of("login_session")
-            .bytes(&self.hash.0)
+            .bytes(self.hash.as_bytes())
             .text(self.tenant.as_str())
             .text(self.subject.as_str())
             .at(self.authenticated_at)
@@ -166,13 +166,13 @@ impl Sealed for LoginSession {
 impl Sealed for Ephemeral {
     fn seal(&self) -> u32 {
         let fields = Fields::of(self.key.kind.as_str())
-            .bytes(&self.key.hash.0)
-            .bytes(self.browser.as_ref().map_or(&[], |browser| browser.0.as_slice()))
+            .bytes(self.key.hash.as_bytes())
+            .bytes(self.browser.as_ref().map_or(&[], |browser| browser.as_bytes().as_slice()))
             .text(self.key.tenant.as_str())
             .optional(self.client.as_ref().map(|c| c.as_str().as_bytes()))
             .optional(self.body.as_deref().map(str::as_bytes))
             .text(step_word(self.step))
-            .optional(self.session.as_ref().map(|s| s.0.as_slice()))
+            .optional(self.session.as_ref().map(|s| s.as_bytes().as_slice()))
             .at(self.created_at)
             .at(self.expires_at);
         // Nothing for an unknown one: rows that were sealed before there was a source keep their seal. The host is left
@@ -189,7 +189,7 @@ impl Sealed for Consent {
             .text(self.client.as_str())
             .text(self.resource.as_str())
             .text(&self.scopes.to_string())
-            .bytes(&self.client_fingerprint.0)
+            .bytes(self.client_fingerprint.as_bytes())
             .at(self.given_at)
             .at(self.expires_at)
             .finish()
@@ -222,7 +222,7 @@ impl Sealed for Grant {
 impl Sealed for CodeRecord {
     fn seal(&self) -> u32 {
         Fields::of("code")
-            .bytes(&self.hash.0)
+            .bytes(self.hash.as_bytes())
             .text(self.tenant.as_str())
             .bytes(&self.grant.0)
             .text(self.client.as_str())
@@ -244,7 +244,7 @@ impl Sealed for CodeRecord {
 impl Sealed for AccessTokenRecord {
     fn seal(&self) -> u32 {
         Fields::of("access_token")
-            .bytes(&self.hash.0)
+            .bytes(self.hash.as_bytes())
             .text(self.tenant.as_str())
             .bytes(&self.grant.0)
             .text(self.client.as_str())
@@ -269,7 +269,7 @@ pub(super) struct VoidToken {
 impl Sealed for VoidToken {
     fn seal(&self) -> u32 {
         Fields::of("void_token")
-            .bytes(&self.hash.0)
+            .bytes(self.hash.as_bytes())
             .text(self.tenant.as_str())
             .bytes(&self.grant.0)
             .at(self.expires_at)

@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use crate::oauth::{AccountId, ClientId, Lifetime, ResourceIndicator, TenantId, Timestamp, TokenHash};
-use crate::store::{Consent, LoginSession, Result};
+use crate::oauth::{AccountId, ClientId, Lifetime, ResourceIndicator, TenantId, Timestamp};
+use crate::store::{Consent, LoginSession, Result, SessionHash};
 
 const SELECT: &str = "SELECT s.hash, s.tenant, a.subject, s.authenticated_at, s.idle_until, s.idle, s.expires_at,
         s.failures_before, s.last_failure_at, s.seal,
@@ -49,7 +49,7 @@ fn read_consent(c: &mut Columns<'_>) -> Result<Consent> {
 }
 
 /// Finds a session of an enabled account, ended or not.
-pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<Option<LoginSession>> {
+pub(crate) fn find(db: &Connection, tenant: &TenantId, hash: &SessionHash) -> Result<Option<LoginSession>> {
     let found = row::one(db, &format!("{SELECT} WHERE s.tenant = ?1 AND s.hash = ?2"), params![tenant, hash], read)?;
     Ok(found.and_then(|(session, enabled)| enabled.then_some(session)))
 }
@@ -90,7 +90,7 @@ pub(crate) fn insert(db: &Connection, session: &LoginSession, account_no: i64) -
 }
 
 /// Ends a session; whether it was there.
-pub(crate) fn end(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Result<bool> {
+pub(crate) fn end(db: &Connection, tenant: &TenantId, hash: &SessionHash) -> Result<bool> {
     Ok(execute(db, "DELETE FROM login_session WHERE tenant = ?1 AND hash = ?2", params![tenant, hash])? > 0)
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn end(db: &Connection, tenant: &TenantId, hash: &TokenHash) -> Resul
 pub(crate) fn touch(
     db: &Connection,
     tenant: &TenantId,
-    hash: &TokenHash,
+    hash: &SessionHash,
     now: Timestamp,
 ) -> Result<Option<LoginSession>> {
     let Some(session) = find(db, tenant, hash)?.filter(|s| s.is_live(now)) else { return Ok(None) };

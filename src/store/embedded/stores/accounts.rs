@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use crate::oauth::{AccountId, LoginName, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, LoginName, TenantId, Timestamp};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, names};
 use crate::store::{
-    Account, AccountStore, AuditRow, Insertion, NewPassword, PasswordChange, Renaming, Result, SetupLink, Update,
-    limits,
+    Account, AccountStore, AuditRow, Insertion, LinkHash, NewPassword, PasswordChange, Renaming, Result, SetupLink,
+    Update, limits,
 };
 
 #[async_trait]
@@ -115,7 +115,7 @@ impl AccountStore for EmbeddedStore {
         self.write(move |db| accounts::put_link(db, &link, &audit)).await
     }
 
-    async fn find_setup_link(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<SetupLink>> {
+    async fn find_setup_link(&self, tenant: &TenantId, hash: &LinkHash, now: Timestamp) -> Result<Option<SetupLink>> {
         let (tenant, hash) = (tenant.clone(), *hash);
         self.read(move |db| accounts::find_link(db, &tenant, &hash, now)).await
     }
@@ -123,7 +123,7 @@ impl AccountStore for EmbeddedStore {
     async fn redeem_setup_link(
         &self,
         tenant: &TenantId,
-        hash: &TokenHash,
+        hash: &LinkHash,
         new: NewPassword,
         audit: AuditRow,
     ) -> Result<Update> {

@@ -3,15 +3,15 @@
 use async_trait::async_trait;
 
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
 };
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, clients, codes, grants, tokens, uses};
 use crate::store::issuance::settled;
 use crate::store::{
-    AuditRow, Change, Consent, GrantStore, Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, Update,
-    UseReport, limits,
+    AuditRow, Change, Consent, EphemeralHash, GrantStore, Recorded, RedeemCode, Redemption, Result, RotateRefresh,
+    Rotation, Update, UseReport, limits,
 };
 
 #[async_trait]
@@ -19,7 +19,7 @@ impl GrantStore for EmbeddedStore {
     async fn insert_code(
         &self,
         code: CodeRecord,
-        interaction: TokenHash,
+        interaction: EphemeralHash,
         remember: Option<Consent>,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -27,7 +27,7 @@ impl GrantStore for EmbeddedStore {
         self.write(move |db| codes::insert(db, &code, &interaction, remember.as_ref(), &audit)).await
     }
 
-    async fn find_code(&self, tenant: &TenantId, hash: &TokenHash) -> Result<Option<CodeRecord>> {
+    async fn find_code(&self, tenant: &TenantId, hash: &CodeHash) -> Result<Option<CodeRecord>> {
         let (tenant, hash) = (tenant.clone(), *hash);
         self.read(move |db| Ok(codes::find(db, &tenant, &hash)?.map(|found| found.found.code))).await
     }

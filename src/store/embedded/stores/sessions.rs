@@ -2,18 +2,18 @@
 
 use async_trait::async_trait;
 
-use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp, TokenHash};
+use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
 use crate::store::embedded::rows::{accounts, audit, ephemeral, sessions};
-use crate::store::{Advance, AuditRow, Consent, EphemeralKey, LoginSession, Result, SessionStore, Update};
+use crate::store::{Advance, AuditRow, Consent, EphemeralKey, LoginSession, Result, SessionHash, SessionStore, Update};
 
 #[async_trait]
 impl SessionStore for EmbeddedStore {
     async fn insert_session(
         &self,
         session: LoginSession,
-        replaces: Option<TokenHash>,
+        replaces: Option<SessionHash>,
         password_set_at: Option<Timestamp>,
         audit: AuditRow,
     ) -> Result<Update> {
@@ -32,7 +32,12 @@ impl SessionStore for EmbeddedStore {
         .await
     }
 
-    async fn touch_session(&self, tenant: &TenantId, hash: &TokenHash, now: Timestamp) -> Result<Option<LoginSession>> {
+    async fn touch_session(
+        &self,
+        tenant: &TenantId,
+        hash: &SessionHash,
+        now: Timestamp,
+    ) -> Result<Option<LoginSession>> {
         let (tenant, hash) = (tenant.clone(), *hash);
         let of = tenant.clone();
         let found = self.read(move |db| sessions::find(db, &of, &hash)).await?;
@@ -44,7 +49,7 @@ impl SessionStore for EmbeddedStore {
         self.write(move |db| sessions::touch(db, &tenant, &hash, now)).await
     }
 
-    async fn delete_session(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update> {
+    async fn delete_session(&self, tenant: &TenantId, hash: &SessionHash, audit: AuditRow) -> Result<Update> {
         let (tenant, hash) = (tenant.clone(), *hash);
         self.write_urgently(EndedBy::of(&audit), move |db| {
             if !sessions::end(db, &tenant, &hash)? {

@@ -1,0 +1,60 @@
+//! `Digest`: the form in which secrets are stored and looked up, with what it is the digest of.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 of a secret, the only form in which it is stored or used as a key. `Of` is the secret, or what is found by it: the
+/// digest of a code cannot be looked up as that of a token.
+pub struct Digest<Of: ?Sized>([u8; 32], PhantomData<fn(&Of)>);
+
+impl<Of: ?Sized> Digest<Of> {
+    /// Hashes a secret as presented.
+    #[must_use]
+    pub fn of(presented: &[u8]) -> Self {
+        Self::from_stored(Sha256::digest(presented).into())
+    }
+    /// Returns what `as_bytes` gave.
+    #[must_use]
+    pub const fn from_stored(bytes: [u8; 32]) -> Self {
+        Self(bytes, PhantomData)
+    }
+    /// Returns the bytes, for storing them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+// Derived, these would ask the same of `Of`.
+impl<Of: ?Sized> Clone for Digest<Of> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Of: ?Sized> Copy for Digest<Of> {}
+
+impl<Of: ?Sized> PartialEq for Digest<Of> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<Of: ?Sized> Eq for Digest<Of> {}
+
+impl<Of: ?Sized> Hash for Digest<Of> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<Of: ?Sized> fmt::Debug for Digest<Of> {
+    /// Prints the first four bytes: enough to tell two apart, too little to be of use.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "Digest({a:02x}{b:02x}{c:02x}{d:02x}..)")
+    }
+}
