@@ -99,7 +99,7 @@ impl World {
                 Load::Inactive => false,
                 Load::Unknown => panic!("the store did not answer"),
             },
-            Lookup::Stale => panic!("the cache vouches for nothing"),
+            Lookup::Stale => panic!("the cache is stale"),
         }
     }
 }
