@@ -45,11 +45,15 @@ impl Buf for Piece {
     }
 
     fn chunk(&self) -> &[u8] {
+        // Only what the peer's window lets through is looked at. From then on the library holds it: it may be sent later
+        // although it waits for the socket now.
+        if let Some(mark) = self.mark.as_ref().filter(|_| !self.bytes.is_empty()) {
+            mark.begin();
+        }
         self.bytes.chunk()
     }
 
     fn advance(&mut self, count: usize) {
-        // Only what the peer's window lets through gets here.
         if let Some(mark) = self.mark.take_if(|_| count > 0) {
             mark.begin();
         }
@@ -245,5 +249,22 @@ impl Upload {
     fn fail(&self, state: u8, kind: io::ErrorKind) -> Poll<Option<io::Result<Frame<Piece>>>> {
         self.progress.state.store(state, Relaxed);
         Poll::Ready(Some(Err(kind.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn up_13_what_the_library_has_looked_at_to_send_it_is_not_sent_again() {
+        let body = Bytes::from_static(b"pay");
+        let mut outgoing = Outgoing::Whole(Some(body.clone().into()));
+        let mark = outgoing.mark().unwrap();
+        let Outgoing::Whole(Some(piece)) = &outgoing else { panic!("it is whole") };
+        assert_eq!(piece.remaining(), 3);
+        assert!(!mark.has_begun(), "its length may be known beforehand");
+        assert_eq!(piece.chunk(), body);
+        assert!(mark.has_begun() && mark.untouched().is_none());
     }
 }
