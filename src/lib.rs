@@ -56,7 +56,7 @@
 //! An authorization code at `/token`: `server/dispatch.rs` hands over to `endpoints/mod.rs`, `endpoints/token.rs` reads
 //! the form, `issuer/token/request.rs` authenticates the client, lets `oauth/token.rs` read what the grant type asks for and
 //! chooses by it, `issuer/token/authorization_code.rs` prepares the redemption,
-//! `store/embedded/rows/codes.rs` finds the row, asks `store/redemption.rs` (and that `oauth/token.rs`) what becomes of it and
+//! `store/embedded/rows/codes.rs` finds the row, asks `store/redemption.rs` (and that `oauth/code.rs`) what becomes of it and
 //! writes that in one transaction, and the new token enters `token_cache`.
 //!
 //! # Where something new goes

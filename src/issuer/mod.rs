@@ -6,6 +6,7 @@
 //! `login/sign_in.rs` and `authorization/consent.rs`; for the token endpoint with `token/request.rs`, beside which each
 //! grant type has a file.
 
+mod account_view;
 mod administration;
 mod audit;
 mod authorization;
@@ -24,6 +25,9 @@ mod sweep;
 mod token;
 mod view;
 
+pub use account_view::{
+    AccountView, ConnectedApp, FailedLogins, OwnPassword, PasswordChanged, PasswordRefused, SetupOutcome,
+};
 pub use administration::{
     AcceptedTime, Administration, AdministrationError, AuditQuery, FirstAccount, NewAccount, NewClient, OperatorToken,
     Withdrawal, Withdrawn,
@@ -35,9 +39,8 @@ pub use rejection::{AuthorizeRejection, TokenRejection};
 pub use request::IssuerRequest;
 pub use services::Services;
 pub use view::{
-    AccountView, AskedScope, ConnectedApp, ConsentView, Decision, FailedLogins, Handles, Identity, LoginOutcome,
-    LoginView, OwnPassword, PasswordChanged, PasswordRefused, Registered, SetupOutcome, Started, Step, Transaction,
-    View,
+    AskedScope, ConsentView, Decision, Handles, Identity, LoginOutcome, LoginView, Registered, Started, Step,
+    Transaction, View,
 };
 
 use std::sync::Arc;

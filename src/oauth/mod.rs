@@ -31,6 +31,7 @@ mod client;
 mod client_auth;
 mod client_metadata;
 mod client_reader;
+mod code;
 mod digest;
 mod display_name;
 mod error;
@@ -48,6 +49,7 @@ mod received_value;
 mod redirect;
 mod redirect_scheme;
 mod redirect_uri;
+mod refresh;
 mod registration;
 mod resource;
 mod rule;
@@ -71,6 +73,7 @@ pub use client::{Client, ClientId, ClientOrigin, ClientSecretHash, DocumentAge, 
 pub use client_auth::{AuthenticatedClient, ClientCredentials, CredentialError};
 pub use client_metadata::ClientMetadata;
 pub use client_reader::LeftOut;
+pub use code::{CodeRecord, CodeRefusal, CodeVerdict, PresentedCode};
 pub use digest::Digest;
 pub use display_name::{clean as clean_name, is_shown};
 pub use error::OAuthError;
@@ -87,6 +90,7 @@ pub use received_value::{ReceivedValue, show};
 pub use redirect::{ClientLocation, RegisteredRedirects, VerifiedRedirect};
 pub use redirect_scheme::is_scheme;
 pub use redirect_uri::{InvalidRedirect, RedirectPolicy, RedirectUri};
+pub use refresh::{PresentedRefresh, RefreshRefusal, RefreshVerdict};
 pub use registration::{ReadMetadata, RegistrationPolicy};
 pub use resource::{InvalidResource, ResourceIndicator};
 pub use rule::Rule;
@@ -95,9 +99,6 @@ pub use secret::{
     AccessToken, AuthorizationCode, ClientSecret, CodeHash, RefreshClaims, RefreshToken, SessionSecret, TokenHash,
 };
 pub use subject::{AccountId, Subject};
-pub use token::{
-    AccessTokenRecord, CodeRecord, CodeRefusal, CodeVerdict, PresentedCode, PresentedRefresh, RefreshRefusal,
-    RefreshVerdict, TokenRequest, TokenResponse,
-};
+pub use token::{AccessTokenRecord, TokenRequest, TokenResponse};
 pub use token_keys::TokenKeys;
 pub use validated_request::{Prompt, RefusedRequest, StoredRequest, ValidatedRequest};

@@ -34,6 +34,7 @@ mod framing;
 mod full_disk;
 #[cfg(test)]
 mod http2;
+mod http2_bodies;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]

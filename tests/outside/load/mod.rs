@@ -5,6 +5,7 @@ mod burst;
 mod connections;
 mod logins;
 mod memory;
+mod memory_of_answers;
 mod messages;
 mod pages;
 mod pending;

@@ -1,0 +1,41 @@
+//! How long a file may be.
+
+use std::collections::BTreeMap;
+
+use super::{imports, sources};
+
+/// Lines of a file below `src`.
+const SOURCE: usize = 400;
+/// Lines of a file that many others name: each feature that comes lengthens it.
+const HUB: usize = 300;
+/// How many files name a hub.
+const MANY: usize = 20;
+/// Lines of a file of tests.
+const TESTS: usize = 500;
+
+#[test]
+fn a_file_holds_one_thing() {
+    let source = sources("src");
+    let mut named: BTreeMap<String, usize> = BTreeMap::new();
+    for target in imports::graph(&source).into_values().flatten() {
+        *named.entry(target).or_default() += 1;
+    }
+    let ceiling = |file: &str| match named.get(file) {
+        Some(count) if *count >= MANY => HUB,
+        Some(_) | None => SOURCE,
+    };
+    let source =
+        source.iter().map(|(path, text)| (path.display().to_string(), text, ceiling(&path.display().to_string())));
+    let tests = sources("tests");
+    let tests = tests.iter().map(|(path, text)| (path.display().to_string(), text, TESTS));
+    let long: Vec<_> = source
+        .chain(tests)
+        .map(|(file, text, most)| (file, text.lines().count(), most))
+        .filter(|(_, lines, most)| lines > most)
+        .map(|(file, lines, most)| {
+            format!("{file}: {lines} lines; the ceiling is {most}: cut it where its second subject begins")
+        })
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+    assert!(named.values().any(|count| *count >= MANY), "no file is a hub: the look for them is broken");
+}
