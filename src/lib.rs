@@ -69,7 +69,8 @@
 //!   before a route is known, `server/request_check.rs`. All have a row in `docs/errors.md`.
 //! - A page: a file in `endpoints`, its path in `endpoints/routes.rs`, chosen in `endpoints/mod.rs`, its template in
 //!   `endpoints/page.rs` and `endpoints/pages`, a new first segment in `config/reserved_path.rs`.
-//! - A table: `store/migrations`, its SQL in `store/embedded/rows`, methods of a trait (as `store/grant_store.rs`), which
+//! - A table: `store/migrations` and its line in `store/migrate.rs`, a store of the new schema in
+//!   `tests/store_contract/schemas`, its SQL in `store/embedded/rows`, methods of a trait (as `store/grant_store.rs`), which
 //!   `store/embedded/stores` and `store/memory` implement; `docs/storage-schema.md`.
 //! - A limit: its key in `config/policy_file.rs` and `config/policy.rs`, and in `gateway.toml.example`; counted in
 //!   `issuer/limits` (authorization server), `proxy/budget.rs` (users at upstreams), `server/connection` (connections) or
@@ -87,7 +88,7 @@
 //! - What is kept, and what happens at once or is cut off: `tests/store_contract`, for every store.
 //! - Status, headers, pages: `tests/endpoints`; the way to upstreams and back, with the limits of users there: `tests/proxy`.
 //! - Keys of the configuration: `tests/configuration`; fetched documents: `tests/outbound.rs`; what holds for every input:
-//!   `tests/properties.rs`; rules of the house: `tests/tidy`.
+//!   `tests/properties.rs`; rules of the house: `tests/tidy`. The demo upstream: `tests/demo.rs`; allocations of a request: `tests/allocations.rs`.
 //! - The process: sockets, signals, files, load: `tests/outside`; commands: `tests/cli`.
 //! - Other people's clients, browsers and proxies: `tests/clients`.
 

@@ -1,7 +1,7 @@
 //! The grammar of the command line, and what becomes of a command's outcome.
 //!
 //! Commands about data open the store themselves, beside a running server or without one; the server learns of their
-//! actions from the change log. A command holds no rule: it reads its options, calls `config`, `server` or
+//! actions from the change log, and at once, by a socket, of what ends access. A command holds no rule: it reads its options, calls `config`, `server` or
 //! `issuer::Administration`, and prints. Each command has its file; `output.rs` prints, `failure.rs` has the exit codes.
 
 mod address;

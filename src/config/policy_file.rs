@@ -1,4 +1,4 @@
-//! The mirror of gateway.toml, second part: lifetimes, accounts, clients, limits, rates, timeouts. The numbers are those
+//! What may be written of lifetimes, accounts, clients, limits, rates and timeouts. The numbers are those
 //! of OAuth 2.1, NIST SP 800-63B and RFC 9106 where these name any.
 
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! Which public paths an operator may choose: plain ones that the gateway does not answer, now or in a later version.
 
-/// First segments at the origin root that the gateway answers.
+/// First segments at the origin root that are the gateway's own.
 const OURS: [&str; 17] = [
     ".well-known",
     "account",

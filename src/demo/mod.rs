@@ -1,8 +1,8 @@
 //! The built-in demo upstream: a small, honest MCP server for the first minute with mcpgate and for its tests.
 //!
 //! It speaks streamable HTTP of 2025-03-26, 2025-06-18 and 2025-11-25 (handshake, sessions, batches) and of 2026-07-28
-//! (stateless). It has no authentication of its own: it stands behind the gateway, on loopback. It knows no other
-//! module but `entropy`, for session ids. Start with `transport.rs`; `features.rs` holds what it offers.
+//! (stateless). It has no authentication of its own: it stands behind the gateway, on loopback. Start with
+//! `transport.rs`; `features.rs` holds what it offers.
 
 mod count;
 mod features;

@@ -1,9 +1,8 @@
-//! OAuth over HTTP for browsers and clients: one file per URL.
+//! OAuth over HTTP for browsers and clients: a file per first segment of the path.
 //!
 //! A file here reads the request, calls one use case of `issuer`, and turns what comes back into a page, a redirect or
-//! JSON. It decides nothing about permission, and it does not forward: `/mcp` belongs to `proxy`. It may know `oauth`,
-//! `issuer`, `web`, `config` and `telemetry`. Start with `Endpoints::serve` below, then `visit.rs`, `authorize.rs`,
-//! `rejection.rs`.
+//! JSON. It decides nothing about permission, and it does not forward: `/mcp` belongs to `proxy`. Start with
+//! `Endpoints::serve` below, then `routes.rs`, `visit.rs` and `authorize.rs`.
 
 mod account;
 mod assets;

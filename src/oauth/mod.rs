@@ -1,8 +1,7 @@
 //! The law book: OAuth rules as pure functions of values and `now`. No sockets, no clock, no async.
 //!
 //! For: reading what clients send into types that cannot be wrong, and judging it. Not for: deciding what to do with a
-//! verdict (`issuer`), keeping anything (`store`), status codes and pages (`endpoints`). It knows no other module.
-//! Start with `authorization`, then `redirect`, `pkce`, `token`.
+//! verdict (`issuer`), keeping anything (`store`), answers and pages (`endpoints`). Start with `authorization`, then `redirect`, `pkce`, `token`.
 //!
 //! The nouns, and where they are defined:
 //!

@@ -13,7 +13,7 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// Permits a caller (who can be made from an `Addressed` only) to use a route, if it has the scopes.
+    /// Permits a caller to use a route, if it has the scopes.
     pub(super) fn grant(caller: Arc<CachedPrincipal>, route: &Arc<Route>) -> Result<Self, Rejection> {
         if caller.has_scopes {
             Ok(Self { caller, route: Arc::clone(route) })

@@ -32,7 +32,7 @@ pub(super) struct Process {
     pub(super) draining: AtomicBool,
 }
 
-/// A configuration with all that was made of it; replaced whole, so that no request sees two of them.
+/// A configuration with all that was made of it; replaced whole, so that no request to an upstream sees two of them.
 #[derive(Clone)]
 pub(super) struct Snapshot {
     pub(super) config: Arc<Config>,

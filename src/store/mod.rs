@@ -105,7 +105,7 @@ impl<T> Store for T where
 {
 }
 
-/// Opens the store that the configuration names; `held` is the lock of the server that opens it.
+/// Opens the embedded store of a data folder; `held` is the lock of the server that opens it.
 ///
 /// # Errors
 /// `StoreError` when it cannot be opened, is damaged or newer than this program; or older, and a server runs on it.

@@ -5,13 +5,13 @@ use super::AuditRow;
 /// What a store answers.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Why the store could not do as asked: always the machine's fault, never the caller's.
+/// Why the store could not do as asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// It cannot be reached, is locked, full or read-only; nothing was changed; later it may work.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// Two writers met and ours lost; nothing was changed.
+    /// It contradicts what is stored, or is nothing that a store takes, as a text that is too long; nothing was changed.
     #[error("the store refused a conflicting write: {0}")]
     Conflict(String),
     /// What should end access is in force in this process, is not stored yet, and is stored when that can be done; a restart

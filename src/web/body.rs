@@ -1,4 +1,4 @@
-//! `Body`: an enum, not a boxed trait object; and the bounded read.
+//! `Body`: what an answer consists of; and the bounded read.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};

@@ -1,8 +1,8 @@
 //! What operators may do: used by the command line now and the dashboard later.
 //!
-//! Each action is one store call that writes its audit row with actor `operator`. A running server learns from the
-//! change log. Nothing here asks who the operator is: that is anyone who may open the data directory, or has
-//! signed in to the dashboard, is one. Start with `Administration`; accounts, clients and grants have a file each.
+//! Each action is one store call that writes its audit row with actor `operator`. A running server learns of it from
+//! the change log, and at once, by a socket, of what ends access. Nothing here asks who the operator is: anyone who may
+//! open the data directory is one. Start with `Administration`; accounts, clients and grants have a file each.
 
 mod accepted_time;
 mod accounts;

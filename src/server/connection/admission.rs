@@ -281,7 +281,7 @@ mod tests {
         }
         assert_eq!(world.open("192.0.3.1").unwrap_err(), ServerEvent::RefusedTotal);
         let third = world.open("192.0.2.1").unwrap();
-        assert_eq!(gone(&known), [0], "in the place of one of his own");
+        assert_eq!(gone(&known), [0], "in the place of one of its own");
         // Beyond their share they make room like everybody else.
         drop((strangers, third));
         let many: Vec<_> = (0..20).map(|_| world.open("192.0.2.1").unwrap()).collect();
