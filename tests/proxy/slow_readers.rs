@@ -11,12 +11,14 @@ use h2::{RecvStream, client};
 use http::{Request, Response};
 use tokio::sync::{oneshot, watch};
 
-use super::http2_upstreams::{ANSWER, Line, Seen, ask, assert_good, hold, respond, start};
+use super::http2_upstreams::{ANSWER, Line, Seen, Server, ask, assert_good, hold, respond, start};
 use super::upstream::soon;
 use super::world::{MCP, PING, World};
 
 /// Clients that do not read.
 const READERS: usize = 4;
+/// Clients that leave, one after the other.
+const LEAVERS: usize = 40;
 /// Events for each of them: three times what the window of a stream takes.
 const EVENTS: usize = 16_000;
 
@@ -94,13 +96,11 @@ async fn read(mut body: RecvStream) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Clients that do not read answers which begin after `after`.
-async fn small_events_that_nobody_reads(after: Duration) {
-    let sent = Arc::new(AtomicUsize::new(0));
-    let (go_on, wait) = watch::channel(false);
-    let count = Arc::clone(&sent);
+/// An upstream that floods those who ask for that after `after`, counts what it has sent of it, and answers those who wait
+/// when it is told to.
+async fn flooding(after: Duration, sent: Arc<AtomicUsize>, wait: watch::Receiver<bool>) -> Server {
     let serve = move |mut line: Line, number: usize, seen: Seen| {
-        let (sent, wait) = (Arc::clone(&count), wait.clone());
+        let (sent, wait) = (Arc::clone(&sent), wait.clone());
         async move {
             while let Some(Ok((request, mut send))) = line.accept().await {
                 seen.add(number);
@@ -118,7 +118,14 @@ async fn small_events_that_nobody_reads(after: Duration) {
             }
         }
     };
-    let mut server = start(Builder::new(), serve).await;
+    start(Builder::new(), serve).await
+}
+
+/// Clients that do not read answers which begin after `after`.
+async fn small_events_that_nobody_reads(after: Duration) {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let (go_on, wait) = watch::channel(false);
+    let mut server = flooding(after, Arc::clone(&sent), wait).await;
     let world = server.world_with(|config| {
         config.timeouts.sse_keep_alive = Duration::from_millis(100);
         config.upstreams.iter_mut().for_each(|upstream| upstream.call_timeout = Duration::from_secs(30));
@@ -151,4 +158,28 @@ async fn ss_01_who_does_not_read_small_events_harms_no_other_call_on_the_connect
 #[tokio::test]
 async fn ss_01_who_does_not_read_an_answer_that_begins_late_harms_no_other_call_and_loses_nothing() {
     small_events_that_nobody_reads(Duration::from_millis(400)).await;
+}
+
+/// What comes on a stream that was given up is ignored, and must not be held against the connection.
+#[tokio::test]
+async fn ss_05_those_who_leave_in_the_middle_of_small_events_end_no_other_call_on_the_connection() {
+    let (go_on, wait) = watch::channel(false);
+    let mut server = flooding(Duration::ZERO, Arc::default(), wait).await;
+    let world = server.world_with(|config| {
+        config.upstreams.iter_mut().for_each(|upstream| upstream.call_timeout = Duration::from_secs(30));
+    });
+    let world = world.await;
+    let (one, other) = (world.token_of(MCP, "one", "mcp_client_a"), world.token_of(MCP, "other", "mcp_client_b"));
+    assert_good(&world.ask(&ask("", &one)).await);
+    let mut call = hold(&world, &one).await;
+    server.wait_for(2).await;
+    for n in 0..LEAVERS {
+        let mut leaver = world.connect().await;
+        leaver.send(&ask("?flood", &other).field("Accept", "application/json, text/event-stream").bytes()).await;
+        server.wait_for(3 + n).await;
+        assert_eq!(leaver.head().await.status, 200);
+    }
+    go_on.send_replace(true);
+    assert_good(&call.reply().await);
+    assert!(server.seen.borrow().iter().all(|connection| *connection == 0), "all on one connection");
 }

@@ -29,6 +29,9 @@ const STREAMS: usize = 100;
 /// leave the others theirs. Frames are read as they come all the same, see `received.rs`.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
+/// Streams that were given up and are remembered, and for how long, so that what still comes on them is ignored.
+const REMEMBERED: usize = 1024;
+const REMEMBER: Duration = Duration::from_secs(10);
 /// A connection whose peer leaves a ping unanswered for so long is closed, with every request on it. A server that
 /// computes may be silent for a while, so this is patient; new requests are not: see `Http2Connection::is_quiet`.
 const GIVE_UP: Duration = Duration::from_secs(40);
@@ -164,6 +167,12 @@ impl SharedConnections {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+            // What still comes on a stream that its client has left is nobody's fault, and others share the connection. Floods of
+            // control frames are counted by `Observed`, and small frames are read as they come.
+            .data_frame_budget(usize::MAX)
+            .max_concurrent_reset_streams(REMEMBERED)
+            .reset_stream_duration(REMEMBER)
+            .max_local_error_reset_streams(None)
             .handshake(io)
             .await?;
         let requests = Arc::new(AtomicUsize::new(0));
