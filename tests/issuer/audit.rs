@@ -110,7 +110,7 @@ kept.
 | `client_id` | the client that it is about |
 | `resource` | the resource that access was given to or refused at |
 | `scopes` | the scopes that were given or refused |
-| `address` | the address that the request came from; in a row that stands for several, their network (IPv4 /24, IPv6 /48) |
+| `address` | the address that the request came from; in a row that stands for several, their site (IPv4 /24, IPv6 /48) |
 | `target` | the grant that it is about |
 | `reason` | why it was refused, or what else there is to say |
 | `request_id` | the request, as in the log |
@@ -125,7 +125,7 @@ Texts are cut at 256 characters. No row holds a password, a code, a token or a s
 - **routine**: a token was refreshed, as every client does by itself many times a day. Of the refreshes for one user 60 in
   a minute have a row.
 - **open**: what anybody can cause, signed in or not; nearly all of it is refused. Of one event 20 in a minute have a row
-  from one address (IPv6: a /64), 60 from one network (IPv4 /24, IPv6 /48), and some 6.5 a second in all.
+  from one address (IPv6: a /64), 60 from one site (IPv4 /24, IPv6 /48), and some 6.5 a second in all.
 
 Where there are more, the others are counted, and within two minutes, or when the process ends, a row of the same event
 with the reason `counted: N more, of a minute or two` says how many; its `address` is their network, its `subject` their
