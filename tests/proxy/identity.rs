@@ -130,14 +130,6 @@ async fn hd_04_a_field_with_an_underscore_goes_no_further_and_the_request_does()
             assert_eq!(reply.status, 200, "{name}: {reply:?}");
             let seen = upstream.last();
             assert!(seen.fields.iter().all(|(n, v)| !n.contains('_') && v != "admin"), "{name}: {seen:?}");
-            let told = seen.fields.iter().filter_map(|(name, _)| name.strip_prefix("x-mcpgate-"));
-            assert!(told.clone().count() > 0);
-            for name in told {
-                assert!(
-                    OURS.iter().any(|known| known.eq_ignore_ascii_case(name)),
-                    "the test does not know X-Mcpgate-{name}"
-                );
-            }
             assert_eq!(seen.field("x-mcpgate-subject"), Some(made.record.subject.as_str()));
         }
     }

@@ -11,6 +11,7 @@ use h2::{RecvStream, client};
 use http::{Request, Response};
 use tokio::sync::{oneshot, watch};
 
+use super::client::Client;
 use super::http2_upstreams::{ANSWER, Line, Seen, Server, ask, assert_good, hold, respond, start};
 use super::upstream::soon;
 use super::world::{MCP, PING, World};
@@ -121,11 +122,8 @@ async fn flooding(after: Duration, sent: Arc<AtomicUsize>, wait: watch::Receiver
     start(Builder::new(), serve).await
 }
 
-/// Clients that do not read answers which begin after `after`.
-async fn small_events_that_nobody_reads(after: Duration) {
-    let sent = Arc::new(AtomicUsize::new(0));
-    let (go_on, wait) = watch::channel(false);
-    let mut server = flooding(after, Arc::clone(&sent), wait).await;
+/// A world in which one waits for the answer to a call, and the token of another.
+async fn with_a_call(server: &mut Server) -> (World, Client, String) {
     let world = server.world_with(|config| {
         config.timeouts.sse_keep_alive = Duration::from_millis(100);
         config.upstreams.iter_mut().for_each(|upstream| upstream.call_timeout = Duration::from_secs(30));
@@ -133,8 +131,17 @@ async fn small_events_that_nobody_reads(after: Duration) {
     let world = world.await;
     let (one, other) = (world.token_of(MCP, "one", "mcp_client_a"), world.token_of(MCP, "other", "mcp_client_b"));
     assert_good(&world.ask(&ask("", &one)).await);
-    let mut call = hold(&world, &one).await;
+    let call = hold(&world, &one).await;
     server.wait_for(2).await;
+    (world, call, other)
+}
+
+/// Clients that do not read answers which begin after `after`.
+async fn small_events_that_nobody_reads(after: Duration) {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let (go_on, wait) = watch::channel(false);
+    let mut server = flooding(after, Arc::clone(&sent), wait).await;
+    let (world, mut call, other) = with_a_call(&mut server).await;
     let (bodies, open) = ask_without_reading(&world, &other).await;
     let held_up = until_held_up(&sent).await;
     assert!(held_up < READERS * EVENTS, "who does not read holds up what is sent");
@@ -165,14 +172,7 @@ async fn ss_01_who_does_not_read_an_answer_that_begins_late_harms_no_other_call_
 async fn ss_05_those_who_leave_in_the_middle_of_small_events_end_no_other_call_on_the_connection() {
     let (go_on, wait) = watch::channel(false);
     let mut server = flooding(Duration::ZERO, Arc::default(), wait).await;
-    let world = server.world_with(|config| {
-        config.upstreams.iter_mut().for_each(|upstream| upstream.call_timeout = Duration::from_secs(30));
-    });
-    let world = world.await;
-    let (one, other) = (world.token_of(MCP, "one", "mcp_client_a"), world.token_of(MCP, "other", "mcp_client_b"));
-    assert_good(&world.ask(&ask("", &one)).await);
-    let mut call = hold(&world, &one).await;
-    server.wait_for(2).await;
+    let (world, mut call, other) = with_a_call(&mut server).await;
     for n in 0..LEAVERS {
         let mut leaver = world.connect().await;
         leaver.send(&ask("?flood", &other).field("Accept", "application/json, text/event-stream").bytes()).await;

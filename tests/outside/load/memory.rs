@@ -27,7 +27,7 @@ pub(super) const SENDING: Duration = Duration::from_secs(1);
 /// After so long without progress a stream is held up.
 pub(super) const STALLED: Duration = Duration::from_millis(300);
 /// A TLS 1.3 record of one byte: head, the byte, its type, the tag (RFC 8446 5.2).
-const RECORD: u64 = 5 + 1 + 1 + 16;
+pub(super) const RECORD: u64 = 5 + 1 + 1 + 16;
 
 /// In which pieces a body comes.
 #[derive(Debug, Clone, Copy)]

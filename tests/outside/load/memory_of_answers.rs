@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::memory::{SENDING, STALLED, Watched, tls, token};
+use super::memory::{RECORD, SENDING, STALLED, Watched, tls, token};
 use crate::http2::{self, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, Peer, SETTINGS, WINDOW_UPDATE, read_frame};
 use crate::support::client::Client;
 use crate::support::gateway::Home;
@@ -66,25 +66,30 @@ async fn narrow(home: &Home) -> TlsStream<TcpStream> {
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS")
 }
 
+/// The head of a request for a stream of events.
+fn asking(peer: &Peer, token: &str) -> Vec<u8> {
+    let authorization = format!("Bearer {token}");
+    http2::fields(&[
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", &peer.authority),
+        (":path", "/mcp"),
+        ("accept", "text/event-stream"),
+        ("authorization", &authorization),
+    ])
+}
+
 #[tokio::test]
 async fn events_that_nobody_takes_cost_no_more_memory_than_their_bytes() {
     let (upstream, mut held_up, drizzled) = flood_and_drizzle().await;
     let gateway = Home::new("", Some(upstream)).start().await;
-    let authorization = format!("Bearer {}", token(&gateway.home, "mcp"));
+    let token = token(&gateway.home, "mcp");
     // As many bytes as the gateway likes to send: SETTINGS_INITIAL_WINDOW_SIZE, and WINDOW_UPDATE of the connection.
     let window = (1_u32 << 30).to_be_bytes();
     let settings = [&[0, 4][..], &window].concat();
     let mut peer = Peer::over(narrow(&gateway.home).await, &gateway.home, &settings).await;
     assert!(peer.send(&http2::frame(WINDOW_UPDATE, 0, 0, &window)).await);
-    let authority = peer.authority.clone();
-    let fields = http2::fields(&[
-        (":method", "GET"),
-        (":scheme", "https"),
-        (":authority", &authority),
-        (":path", "/mcp"),
-        ("accept", "text/event-stream"),
-        ("authorization", &authorization),
-    ]);
+    let fields = asking(&peer, &token);
     let get = |stream| http2::frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields);
     assert!(peer.send(&get(1)).await);
     held_up.wait_for(|held_up| *held_up).await.expect("the flood is held up");
@@ -148,18 +153,10 @@ async fn answers_in_frames_of_one_byte_cost_no_more_memory_than_their_bytes() {
         "[[upstream]]\nname = \"mcp\"\npath = \"/mcp\"\nurl = \"https://localhost:{port}/mcp\"\nca_file = {file:?}\n"
     );
     let gateway = Home::new(&upstream, None).start().await;
-    let authorization = format!("Bearer {}", token(&gateway.home, "mcp"));
+    let token = token(&gateway.home, "mcp");
     // Takes nothing: SETTINGS_INITIAL_WINDOW_SIZE is 0.
     let mut peer = Peer::connect(&gateway.home, &[0, 4, 0, 0, 0, 0]).await;
-    let authority = peer.authority.clone();
-    let fields = http2::fields(&[
-        (":method", "GET"),
-        (":scheme", "https"),
-        (":authority", &authority),
-        (":path", "/mcp"),
-        ("accept", "text/event-stream"),
-        ("authorization", &authorization),
-    ]);
+    let fields = asking(&peer, &token);
     let mut watched = Watched::begin(&gateway);
     for stream in 0..8 {
         assert!(peer.send(&http2::frame(HEADERS, END_HEADERS | END_STREAM, 2 * stream + 1, &fields)).await);
@@ -172,4 +169,67 @@ async fn answers_in_frames_of_one_byte_cost_no_more_memory_than_their_bytes() {
     let sent = sent.load(Relaxed);
     assert!(sent > 4_000_000, "{sent} bytes of events say nothing");
     watched.expect_proportion(sent, "answers in frames");
+}
+
+/// How long a head of an answer is.
+const HEAD: usize = 8000;
+
+/// An HTTP/1.1 upstream that sends head and events byte by byte, each in a TLS record of its own, and counts them.
+async fn record_by_record(listener: TcpListener, config: rustls::ServerConfig, sent: Arc<AtomicU64>) {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    loop {
+        let (tcp, _) = listener.accept().await.expect("a connection");
+        tcp.set_nodelay(true).expect("a TCP socket");
+        let (acceptor, sent) = (acceptor.clone(), Arc::clone(&sent));
+        tokio::spawn(async move {
+            let Ok(mut stream) = acceptor.accept(tcp).await else { return };
+            let mut request = [0; 4096];
+            let asked = stream.read(&mut request).await.unwrap_or(0);
+            if is_trial(&request[..asked]) {
+                return;
+            }
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nx-padding: {}\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+                "x".repeat(HEAD)
+            );
+            for byte in head.bytes().chain(b"3\r\n:\n\n\r\n".iter().copied().cycle()) {
+                if stream.write_all(&[byte]).await.is_err() || stream.flush().await.is_err() {
+                    return;
+                }
+                sent.fetch_add(RECORD, Relaxed);
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn heads_and_answers_in_records_of_one_byte_cost_no_more_memory_than_their_bytes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (config, ca) = tls(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, ca).expect("a file");
+    let sent = Arc::new(AtomicU64::new(0));
+    tokio::spawn(record_by_record(listener, config, Arc::clone(&sent)));
+    let upstream = format!(
+        "[[upstream]]\nname = \"mcp\"\npath = \"/mcp\"\nurl = \"https://localhost:{port}/mcp\"\nca_file = {file:?}\n"
+    );
+    let gateway = Home::new(&upstream, None).start().await;
+    let token = token(&gateway.home, "mcp");
+    // Takes nothing: SETTINGS_INITIAL_WINDOW_SIZE is 0.
+    let mut peer = Peer::connect(&gateway.home, &[0, 4, 0, 0, 0, 0]).await;
+    let fields = asking(&peer, &token);
+    let mut watched = Watched::begin(&gateway);
+    for stream in 0..8 {
+        assert!(peer.send(&http2::frame(HEADERS, END_HEADERS | END_STREAM, 2 * stream + 1, &fields)).await);
+    }
+    let began = Instant::now();
+    while began.elapsed() < 3 * SENDING {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        watched.look();
+    }
+    let sent = sent.load(Relaxed);
+    assert!(sent > 1_000_000, "{sent} bytes of answers say nothing");
+    watched.expect_proportion(sent, "answers in records");
 }

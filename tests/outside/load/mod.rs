@@ -6,6 +6,7 @@ mod connections;
 mod logins;
 mod memory;
 mod memory_of_answers;
+mod memory_of_plain_bytes;
 mod messages;
 mod pages;
 mod pending;
