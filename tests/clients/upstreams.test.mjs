@@ -23,7 +23,7 @@ const [go] = blocks('upstreams.md', 'Go', 'go');
 const [goGuard, goGuarded] = blocks('upstreams.md', 'Asking for a secret', 'go');
 const [guard] = blocks('upstreams.md', 'Asking for a secret', 'python');
 const [secretHeader] = blocks('upstreams.md', 'When the fields can be trusted', 'toml');
-const [host] = blocks('upstreams.md', 'The host that it is asked by', 'toml');
+const [host] = blocks('upstreams.md', 'The Host header', 'toml');
 // As the page says: instead of the last line, and open to the network.
 const network = [['127.0.0.1', '0.0.0.0']];
 const guarded = (server) => server.replace(/\nserver\.run.*\n$/, `\n${replaced(guard, network)}`);
