@@ -1,4 +1,4 @@
-//! What the use cases of a person's own account hand to the faces: the account page, a new password, a set-password link.
+//! What the account page, changing one's password and set-password links return to the faces.
 
 use std::fmt;
 
@@ -17,16 +17,16 @@ pub struct ConnectedApp {
     pub scopes: Vec<String>,
     /// When it was connected.
     pub since: Timestamp,
-    /// When the live refresh token was made.
+    /// When its current refresh token was issued.
     pub renewed: Timestamp,
-    /// When it ends at the latest.
+    /// The latest time at which it ends.
     pub until: Timestamp,
 }
 
-/// What strangers tried before the owner came: shown to the owner, because password login was paused meanwhile.
+/// Failed logins since the owner last signed in, shown to them because password login was paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailedLogins {
-    /// How many logins failed since the one before.
+    /// How many logins failed since the last successful one.
     pub count: u32,
     /// When the last of them failed.
     pub last: Timestamp,
@@ -50,12 +50,12 @@ pub enum PasswordRefused {
     TooShort(usize),
     /// Longer than 1024 bytes.
     TooLong,
-    /// Guessed too soon: leaked words, patterns, or the name of account or product.
+    /// Too easy to guess: a leaked password, a pattern, or the name of the account or product.
     TooCommon,
 }
 
 impl PasswordRefused {
-    /// Returns the audit trail's word.
+    /// Returns the word for it in the audit trail.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::TooShort(_) => "too_short",
@@ -67,16 +67,16 @@ impl PasswordRefused {
 
 /// A password that the owner of an account wants to set.
 pub struct OwnPassword<'a> {
-    /// The present one, as given now.
+    /// The current password, as just entered.
     pub present: &'a str,
     /// The new one.
     pub new: &'a str,
-    /// Whether applications lose what they were granted.
+    /// Whether to revoke the grants of applications as well.
     pub end_grants: bool,
 }
 
 impl fmt::Debug for OwnPassword<'_> {
-    /// Without the passwords.
+    /// Leaves the passwords out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnPassword").field("end_grants", &self.end_grants).finish_non_exhaustive()
     }
@@ -85,24 +85,25 @@ impl fmt::Debug for OwnPassword<'_> {
 /// The outcome of changing one's own password.
 #[derive(Debug)]
 pub enum PasswordChanged {
-    /// It is changed: set the new session's cookie.
+    /// Changed; the new session's secret, for its cookie.
     Done(SessionSecret),
-    /// The present password is not right.
+    /// The current password is wrong.
     Wrong,
-    /// Too many failures: try again after this.
+    /// Too many failures; try again after this long.
     Throttled(Lifetime),
     /// The new password is not acceptable.
     Refused(PasswordRefused),
-    /// Nobody is logged in by this session (any more).
+    /// The session has ended or never existed.
     SignedOut,
 }
 
 /// The outcome of using a set-password link.
 #[derive(Debug)]
 pub enum SetupOutcome {
-    /// The password is set, and its owner signed in: set the session's cookie. `None` when the account is switched off.
+    /// The password is set and its owner signed in, with the secret for the session's cookie; `None` when the account
+    /// is disabled.
     Done(Option<SessionSecret>),
-    /// Unknown, used or expired link.
+    /// The link is unknown, used or expired.
     Gone,
     /// The password is not acceptable.
     Refused(PasswordRefused),

@@ -10,11 +10,11 @@ use super::{Issuer, IssuerRequest};
 use crate::oauth::{AccountId, ReceivedValue, Rule};
 use crate::store::{AuditEvent, AuditRow, StoreError};
 
-/// How the reason of a row begins that stands for several.
+/// Prefix of the reason in a row that stands for several events.
 const COUNTED: &str = "counted:";
 
 impl IssuerRequest<'_> {
-    /// Begins the audit row of an event: when, whose, from where. The use case adds who and what.
+    /// Starts the audit row of an event with its time, tenant and address. The use case adds actor and target.
     pub(super) fn audit(&self, event: AuditEvent) -> AuditRow {
         AuditRow {
             address: self.caller.address,
@@ -23,24 +23,24 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// Begins the audit row of what a person does who is signed in.
+    /// Starts the audit row of something that a signed-in person does.
     pub(super) fn audit_by(&self, subject: &AccountId, event: AuditEvent) -> AuditRow {
         let actor = Some(subject.as_str().to_owned());
         AuditRow { actor, subject: Some(subject.clone()), ..self.audit(event) }
     }
 
-    /// Returns whether what a client did for a user gets a row of its own; if not, it is counted.
+    /// Returns whether an action of a client for a user gets its own row; if not, counts it.
     pub(super) fn is_worth_a_row(&self, event: AuditEvent, user: &AccountId) -> bool {
         self.refusals.admit_of(event, user, self.now())
     }
 
-    /// Records that a face refused the request, before or beside any use case; `came` is what broke the rule, if one value
-    /// did.
+    /// Records that a face refused the request without calling a use case; `came` is the value that broke the rule, if
+    /// there is one.
     pub async fn record_refused_by(&self, face: Face, rule: Rule, came: Option<&ReceivedValue>) {
         self.record_refused(face, Why::from(rule).came(came)).await;
     }
 
-    /// The same, with more to say.
+    /// Like `record_refused_by`, with further details of the refusal.
     pub(super) async fn record_refused(&self, face: Face, why: Why<'_>) {
         let event = match face {
             Face::Page => AuditEvent::PageRefused,
@@ -52,19 +52,20 @@ impl IssuerRequest<'_> {
 }
 
 impl Issuer {
-    /// Records a refusal in the audit trail alone. It stays one when its row cannot be written.
+    /// Records a refusal in the audit trail only. The request is refused even if the row cannot be written.
     pub(super) async fn record_refusal(&self, row: AuditRow) {
         if let Some(row) = self.within_limits(row) {
             self.append(row).await;
         }
     }
 
-    /// Refuses what strangers would add to the store while the disk has little room left, which is for those who use it.
+    /// Refuses what strangers would add to the store while little disk space is left: that is kept for existing users.
     pub(super) fn expect_room(&self) -> Result<(), StoreFailed> {
         if self.services.store.stats().scarce { Err(StoreFailed::Unavailable) } else { Ok(()) }
     }
 
-    /// Returns the row of what anybody can cause, unless there are so many that it is only counted, or so little room.
+    /// Returns the row of an event that anybody can cause, or `None` if there are so many, or so little disk space,
+    /// that it is only counted.
     pub(super) fn within_limits(&self, row: AuditRow) -> Option<AuditRow> {
         let source = source_of(&Caller::new(row.address, None));
         if self.services.store.stats().scarce {
@@ -74,17 +75,17 @@ impl Issuer {
         self.refusals.admit(row.event, source, row.at).then_some(row)
     }
 
-    /// Writes how many refusals got no row of their own in the minutes that are over. Never as part of a request: whoever
-    /// hangs up would take the counts along that are not written yet.
+    /// Writes how many refusals got no row of their own in the minutes that are over. Never call this as part of a
+    /// request: if the client hung up, the counts not yet written would be lost.
     pub async fn record_counted_refusals(&self) {
-        // On a disk that is nearly full one row later does for all.
+        // On a nearly full disk, one row is written later for all of them.
         if self.services.store.stats().scarce {
             return;
         }
         self.record_counts(self.refusals.take_finished(self.services.clock.now())).await;
     }
 
-    /// Writes those of the present minute as well: the process ends.
+    /// Writes the counts of the current minute as well, when the process ends.
     pub async fn record_last_refusals(&self) {
         self.record_counts(self.refusals.take_all()).await;
     }
@@ -116,9 +117,9 @@ impl Issuer {
     }
 }
 
-/// Turns a failure of the store into a refusal, its cause into a log line.
+/// Turns a store error into a refusal, and logs its cause.
 pub(super) trait OrUnavailable<T> {
-    /// Logs a failure with the request it struck; damage goes into the audit trail as well.
+    /// Logs the error with the request that met it; damage to the store is recorded in the audit trail as well.
     fn or_unavailable(self, request: &IssuerRequest<'_>) -> impl Future<Output = Result<T, StoreFailed>> + Send;
 }
 

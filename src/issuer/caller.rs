@@ -1,18 +1,18 @@
-//! `Caller`: who asks, for audit, throttling and logs.
+//! `Caller`: who made a request, for audit, throttling and logs.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use crate::oauth::Rule;
 
-/// Who asks: for audit, throttling and logs.
+/// Who made a request, for audit, throttling and logs.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// The peer's address, behind trusted proxies.
+    /// The client's address: the peer's, or what trusted proxies say of it.
     pub address: Option<IpAddr>,
     /// The request id.
     pub request_id: Option<String>,
-    /// The rule that the request broke, once it is known: for its access line.
+    /// The rule that the request broke, once known; for the access log.
     pub broken: OnceLock<Rule>,
 }
 

@@ -1,5 +1,5 @@
-//! Looking after the clock: nothing is removed on the word of a wall clock that was set, until the new time has stood for
-//! an hour or an operator has accepted it.
+//! Guards against a wrong clock: after the wall clock was set, nothing is removed as expired until the new time has
+//! held for an hour or an operator has accepted it.
 
 use super::Issuer;
 use crate::clock::{BELIEVED_AFTER, ClockStatus, STEP};
@@ -8,22 +8,22 @@ use crate::store::StoreError;
 
 const DAY: Lifetime = Lifetime::from_secs(24 * 3600);
 
-/// How often it is looked for what was made while the clock was ahead. A clock may be ahead for less than the minute
-/// between two looks at it, and a command may make something in that time.
+/// How often to look for rows that were made while the clock was ahead. The clock may be ahead for less than the minute
+/// between two checks, and a command may write a row in that time.
 const TURN_BACK_EVERY: Lifetime = Lifetime::from_secs(3600);
 
-/// What the task that looks after the clock remembers.
+/// State of the task that checks the clock.
 #[derive(Debug, Default)]
 pub struct ClockWatch {
     /// Whether the doubt has been logged.
     is_told: bool,
-    /// When what was made while the clock was ahead has last been put right; at the start it is what an earlier process
-    /// may have made.
+    /// When rows that were made while the clock was ahead were last corrected; `None` until the first pass, which
+    /// covers those of an earlier process.
     turned_back_at: Option<Timestamp>,
 }
 
 impl Issuer {
-    /// Looks at the clock; returns whether what has ended by it may be removed.
+    /// Checks the clock; returns whether what has expired by it may be removed.
     pub(super) async fn clock_is_proven(&self, watch: &mut ClockWatch) -> bool {
         let status = self.services.clock.status();
         match self.follow_clock(status, watch).await {
@@ -68,7 +68,7 @@ impl Issuer {
         Ok(is_proven)
     }
 
-    /// Notes the time at the end of the process, if it is right.
+    /// Stores the time when the process ends, if the clock is trusted.
     ///
     /// # Errors
     /// `StoreError` when it could not be written.
@@ -83,13 +83,14 @@ impl Issuer {
     /// Returns whether an operator has accepted the time since the clock was set.
     async fn operator_accepts(&self, wall: Timestamp, last_right: Lifetime) -> Result<bool, StoreError> {
         let accepted = self.services.store.clock_note().await?.and_then(|note| note.accepted_at);
-        // By the wall clock as it was at the command: since it was last right, and not in the future. Nobody may have asked
-        // for the time between the step and the command.
+        // The acceptance is dated by the wall clock at the time of the command: it must be later than the last moment
+        // when that clock was right, and not in the future. This process may not have read the clock between the step
+        // and the command.
         Ok(accepted.is_some_and(|at| wall.since(at) <= last_right && at <= wall.plus(STEP)))
     }
 
-    /// Believes the wall clock. If it shows an earlier time than it should, what has ended by the later one is removed
-    /// first: it stays ended.
+    /// Accepts the wall clock's time. If it is earlier than expected, what has expired by the expected time is removed
+    /// first, so that it stays expired.
     async fn believe(&self, wall: Timestamp, expected: Timestamp) -> Result<(), StoreError> {
         if wall < expected {
             self.sweep_by(expected).await?;
@@ -116,7 +117,8 @@ impl Issuer {
     }
 }
 
-/// A start long after the newest moment that is known: the longer, the more likely is a wrong clock.
+/// Logs that the process started long after the newest known time: the longer the gap, the more likely the clock is
+/// wrong.
 fn tell_pause(pause: Lifetime) {
     let text = "nothing is removed from the store for an hour: this is so long after a server last used it, or the clock was set";
     if pause > DAY {

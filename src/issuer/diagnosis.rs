@@ -1,6 +1,6 @@
-//! What the log says of a refusal: the rule, the client, what came and what would have been right, so that a client that
-//! fails can be diagnosed from the log. One line for each refusal that has a row of the audit trail: what
-//! anybody can cause by the thousand is only counted, in the log as well.
+//! The log line of a refusal: the rule, the client, what came and what would have been right, so that a failing client
+//! can be diagnosed from the log. There is one line per refusal that has an audit row; refusals that are only counted
+//! there are only counted in the log.
 
 use super::IssuerRequest;
 use super::caller::Caller;
@@ -42,27 +42,27 @@ impl<'a> From<&'a OAuthError> for Why<'a> {
 }
 
 impl<'a> Why<'a> {
-    /// Takes a refusal that is answered 429, for which OAuth has no error code.
+    /// Describes a refusal with status 429, for which OAuth has no error code.
     pub(super) fn throttled(error: &'a OAuthError) -> Self {
         Self { code: None, ..Self::from(error) }
     }
 
-    /// Adds what came.
+    /// Adds the value that was received.
     pub(super) fn came(self, came: Option<&'a ReceivedValue>) -> Self {
         Self { came, ..self }
     }
 
-    /// Adds whom it struck.
+    /// Adds the client that was refused.
     pub(super) fn of(self, client: &'a Client) -> Self {
         self.of_id(&client.id).named(client.metadata.client_name.as_deref())
     }
 
-    /// Adds the name of whom it struck.
+    /// Adds the refused client's name.
     pub(super) fn named(self, client_name: Option<&'a str>) -> Self {
         Self { client_name, ..self }
     }
 
-    /// The same, where only its id is at hand.
+    /// Adds the refused client where only its id is known.
     pub(super) fn of_id(self, id: &'a ClientId) -> Self {
         Self { client: Some(id), ..self }
     }
@@ -72,17 +72,17 @@ impl<'a> Why<'a> {
         Self { detail, ..self }
     }
 
-    /// Adds the key of the configuration that would have to be changed, where there is one.
+    /// Adds the configuration key that would have to be changed, if there is one.
     pub(super) fn by(self, key: impl Into<Option<&'static str>>) -> Self {
         Self { key: key.into(), ..self }
     }
 
-    /// Returns the client that it struck.
+    /// Returns the id of the refused client.
     pub(super) fn client_id(&self) -> Option<ClientId> {
         self.client.cloned()
     }
 
-    /// Returns what the audit trail says.
+    /// Returns the reason for the audit row.
     pub(super) fn reason(&self) -> String {
         let label = self.rule.label();
         let Some(code) = self.code.map(ErrorCode::as_str) else { return label.to_owned() };
@@ -94,7 +94,7 @@ impl<'a> Why<'a> {
 }
 
 impl IssuerRequest<'_> {
-    /// Records a refusal in the log and in the audit trail, unless there are so many that it is only counted.
+    /// Records a refusal in the log and the audit trail, or only counts it when there are too many.
     pub(super) async fn refuse(&self, row: AuditRow, why: Why<'_>) {
         note(why.rule, self.caller);
         let reason = row.reason.clone().unwrap_or_else(|| why.reason());
@@ -104,8 +104,8 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// The same for what the store has judged: event and reason of the row, unless the store has written it. It does so once
-    /// for each code and each family, so that no limit is needed.
+    /// Records a refusal that the store decided: `row` is event and reason, or `None` if the store has written the row
+    /// itself. It does so once for each code and family, so no limit is needed.
     pub(super) async fn refuse_judged(
         &self,
         recorded: Option<(AuditEvent, &'static str)>,
@@ -124,13 +124,13 @@ impl IssuerRequest<'_> {
     }
 }
 
-/// Notes which rule a request broke, for its access line.
+/// Notes which rule a request broke, for the access log.
 fn note(rule: Rule, caller: &Caller) {
-    // The first rule that was broken is the cause of what followed.
+    // The first broken rule caused the others.
     let _first = caller.broken.set(rule);
 }
 
-/// Writes the line of a refusal.
+/// Writes the log line of a refusal.
 fn log(why: &Why<'_>, row: &AuditRow, caller: &Caller) {
     let client = why.client.or(row.client.as_ref()).map(|client| show(client.as_str()));
     let name = why.client_name.map(show);
@@ -151,7 +151,7 @@ fn log(why: &Why<'_>, row: &AuditRow, caller: &Caller) {
     );
 }
 
-/// The keys of the configuration that some rules come from.
+/// The configuration keys behind some of the rules.
 const KEYS: [(Rule, &str); 5] = [
     (Rule::BodyTooLarge, "limits.oauth_body"),
     (Rule::BodyTooSlow, "timeouts.oauth_body"),

@@ -1,11 +1,11 @@
-//! `Face`: where a request came in.
+//! `Face`: which group of endpoints a request came in at.
 
-/// Where requests come in that no use case gets to see when they cannot be read.
+/// A group of endpoints, named in the record of requests that were refused before any use case saw them.
 #[derive(Debug, Clone, Copy)]
 pub enum Face {
-    /// What browsers open, the authorization endpoint among it.
+    /// Pages for browsers, including the authorization endpoint.
     Page,
-    /// Registration.
+    /// The registration endpoint.
     Registration,
     /// The token and revocation endpoints.
     Token,

@@ -1,8 +1,9 @@
-//! The use cases of the authorization server: each loads from the store, asks the rule, commits with one store call.
+//! The use cases of the authorization server: each reads from the store, applies the rule, and commits with one store
+//! call.
 //!
-//! It does not speak HTTP and renders no page: faces hand in what was sent and turn steps, views and rejections into
-//! answers. What a face asks is a method of `IssuerRequest`, which is made once per request; what goes on beside requests
-//! is one of `Issuer`. Start with `request.rs`, then `authorization/authorize.rs`, `authorization/interaction.rs`,
+//! It does not speak HTTP and renders no page: faces pass in what was sent and turn steps, views and rejections into
+//! answers. What a face calls is a method of `IssuerRequest`, which is made once per request; background work is a
+//! method of `Issuer`. Start with `request.rs`, then `authorization/authorize.rs`, `authorization/interaction.rs`,
 //! `login/sign_in.rs` and `authorization/consent.rs`; for the token endpoint with `token/request.rs`, beside which each
 //! grant type has a file.
 
@@ -53,20 +54,20 @@ use crate::token_cache::TokenCache;
 /// The authorization server.
 pub struct Issuer {
     pub(crate) services: Services,
-    /// The cache to fill and to make forget.
+    /// The token cache, filled and cleared as tokens are issued and revoked.
     pub(crate) cache: Option<Arc<TokenCache>>,
     /// Fetches metadata documents.
     pub(crate) fetch: Arc<dyn Fetch>,
-    /// Counts what is done and refused.
+    /// Counters of what was done and refused.
     pub(crate) metrics: Arc<Metrics>,
-    /// Whose issuer this is; all that it reads and writes is this tenant's.
+    /// The tenant that all reads and writes belong to.
     pub(crate) tenant: TenantId,
     throttle: limits::throttle::Throttle,
     login_limits: limits::login_limits::LoginLimits,
     documents: client::documents::Documents,
     refusals: limits::refusals::Refusals,
     arrivals: token::awaited::Arrivals,
-    /// Held while the uses of tokens are reported to the store.
+    /// Held while token uses are reported to the store.
     reporting: tokio::sync::Mutex<()>,
 }
 
@@ -98,13 +99,13 @@ impl Issuer {
         }
     }
 
-    /// Puts other token keys in force; tells the cache too. What was made with a key that is not among them is refused from
-    /// now on. Returns whether they are others.
+    /// Replaces the token keys, in the cache too. Tokens made with a key that is not among the new ones are refused
+    /// from now on. Returns whether the keys have changed.
     pub fn exchange_keys(&self, keys: &Arc<TokenKeys>) -> bool {
         if keys.is_same(&self.services.keys.load()) {
             return false;
         }
-        // The cache first: it must know the key of whatever is made.
+        // The cache first: it must know the key of every token that is issued.
         if let Some(cache) = &self.cache {
             cache.exchange_keys(Arc::clone(keys));
         }

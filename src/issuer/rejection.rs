@@ -1,4 +1,4 @@
-//! Why a use case refused, and where the refusal may go: a page, a redirect, or an OAuth answer.
+//! Why a use case refused, and how the refusal may be sent: as a page, a redirect, or an OAuth error response.
 
 use std::fmt;
 
@@ -8,42 +8,42 @@ use crate::oauth::{ClientLocation, Lifetime, OAuthError};
 pub enum AuthorizeRejection {
     /// Shown as a page on our own origin, status 400 (503 when `code` is `temporarily_unavailable`): never a redirect.
     Page(OAuthError),
-    /// Sent to the client: the complete Location.
+    /// Sent to the client by a redirect to this complete Location.
     Redirect(ClientLocation),
-    /// Meant for a client that the user does not know yet: shown as a page with a link to it, never a redirect.
+    /// Meant for a client that the user does not know yet: shown as a page with a link to the client, never a redirect.
     Unsolicited {
         /// What is wrong with the request.
         error: OAuthError,
         /// The complete Location that the link leads to.
         location: ClientLocation,
-        /// Where that is: a host, or the scheme of a private-use URI.
+        /// Where that leads: a host, or the scheme of a private-use URI.
         target: String,
         /// Whether `target` is a scheme.
         is_scheme: bool,
     },
     /// Too many requests: 429 with `Retry-After`.
     Throttled(Lifetime),
-    /// This browser's own transaction, but nobody finished it in time: a page with a link that begins it once more.
+    /// This browser's own transaction, but it was not finished in time: a page with a link that starts it again.
     Expired {
-        /// How long it was open.
+        /// How long the transaction was open.
         after: Lifetime,
         /// Path and query on our own origin.
         again: String,
     },
-    /// The transaction is unknown, forgotten, or another browser's: a page saying to start again.
+    /// The transaction is unknown, already removed, or another browser's: a page that says to start again.
     Gone,
-    /// This browser's own transaction, but it is decided already: a page saying so.
+    /// This browser's own transaction, but it was already decided: a page that says so.
     Finished,
-    /// Approved without a scope of those that were asked for: nothing is decided, the page is shown again.
+    /// Approved with none of the requested scopes: nothing is decided, and the page is shown again.
     NothingApproved,
     /// The store cannot answer: 503 with `Retry-After`.
     Unavailable,
-    /// What the user ended has ended, but is not stored yet, and a restart would forget it: 503.
+    /// What the user ended has ended, but that is not stored yet and would be lost by a restart: 503.
     NotStored,
 }
 
 impl fmt::Debug for AuthorizeRejection {
-    /// Without Location and query: they carry the client's state.
+    /// Leaves out Location and query, which carry the client's state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Page(error) => f.debug_tuple("Page").field(error).finish(),
@@ -65,37 +65,37 @@ impl fmt::Debug for AuthorizeRejection {
 /// Why `/token`, `/revoke` or `/register` refused.
 #[derive(Debug)]
 pub enum TokenRejection {
-    /// In OAuth's words; `basic`: answer with a Basic challenge.
+    /// An OAuth error response.
     Refused {
         /// Why.
         error: OAuthError,
-        /// Whether Basic was attempted.
+        /// Whether the client used HTTP Basic, so that the answer carries a Basic challenge.
         basic: bool,
     },
     /// 429 with `Retry-After`.
     Throttled(Lifetime),
     /// 503 with `Retry-After`, body `temporarily_unavailable`.
     Unavailable,
-    /// The token is refused from now on, but that is not stored yet, and a restart would forget it: the same 503 with words
-    /// that say so.
+    /// The token is refused from now on, but that is not stored yet and would be lost by a restart: the same 503 with a
+    /// description that says so.
     NotStored,
     /// Registration is not open: 401 with a Bearer challenge.
     NotOpen,
 }
 
 impl TokenRejection {
-    /// Makes the refusal of a client that has authenticated, so that no challenge is due.
+    /// Makes the refusal of a client that has authenticated, and so gets no challenge.
     pub(super) fn because(error: OAuthError) -> Self {
         Self::Refused { error, basic: false }
     }
 }
 
-/// What became of a store that failed; the cause is in the log.
+/// How the store failed; the cause is in the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum StoreFailed {
     /// It could not answer.
     Unavailable,
-    /// It is in force and not stored.
+    /// The change is in force but not stored.
     NotStored,
 }
 

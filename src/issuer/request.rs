@@ -1,4 +1,4 @@
-//! `IssuerRequest`: one request on its way through the use cases, with all that holds for the whole of it.
+//! `IssuerRequest`: one request to the authorization server, with what stays the same for all of its steps.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
@@ -10,8 +10,8 @@ use crate::config::Config;
 use crate::oauth::{TenantId, Timestamp};
 use crate::sync::lock;
 
-/// One request to the authorization server: made once, where it begins, and handed down to every step, so that none sees
-/// another configuration or another time than the step before, whatever is reloaded meanwhile.
+/// One request to the authorization server. Made once, where the request begins, and passed to every step, so that all
+/// steps see the same configuration and time even if the configuration is reloaded meanwhile.
 pub struct IssuerRequest<'a> {
     issuer: &'a Issuer,
     pub(super) caller: &'a Caller,
@@ -21,7 +21,7 @@ pub struct IssuerRequest<'a> {
 }
 
 impl Issuer {
-    /// Begins a request, under the configuration that is in force now.
+    /// Begins a request under the current configuration.
     #[must_use]
     pub fn request<'a>(&'a self, caller: &'a Caller) -> IssuerRequest<'a> {
         let tenant = self.tenant.clone();
@@ -37,25 +37,25 @@ impl IssuerRequest<'_> {
         &self.policy.config
     }
 
-    /// Returns who asks.
+    /// Returns who made the request.
     #[must_use]
     pub fn caller(&self) -> &Caller {
         self.caller
     }
 
-    /// Returns the time of the request: that at which its first step asked, which is after its body has come.
+    /// Returns the time of the request. It is read at the first call, which is after the body has arrived.
     pub(super) fn now(&self) -> Timestamp {
         *lock(&self.now).get_or_insert_with(|| self.services.clock.now())
     }
 
-    /// Moves that time on after a wait inside the request, for a password that was hashed or a document that was fetched: it
-    /// can have taken seconds, and a new password that is dated before them would not end what was issued during them.
+    /// Advances that time after a wait inside the request, for hashing a password or fetching a document. The wait can
+    /// take seconds, and a new password dated before it would not end what was issued during it.
     pub(super) fn has_waited(&self) {
         *lock(&self.now) = Some(self.services.clock.now());
     }
 }
 
-/// A request has all that its issuer has.
+/// Gives a request all fields and methods of its issuer.
 impl Deref for IssuerRequest<'_> {
     type Target = Issuer;
 

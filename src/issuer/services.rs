@@ -1,4 +1,4 @@
-//! `Services`: what every use case stands on, the server's and the command line's alike.
+//! `Services`: what every use case needs, in the server and in commands.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use crate::entropy::Entropy;
 use crate::oauth::TokenKeys;
 use crate::store::Store;
 
-/// What every use case stands on: made once for a process, and shared.
+/// What every use case needs; made once per process and shared.
 #[derive(Clone)]
 pub struct Services {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// The time.
+    /// The clock that all times are read from.
     pub clock: Arc<dyn Clock>,
-    /// Randomness.
+    /// The source of random bytes.
     pub entropy: Arc<dyn Entropy>,
-    /// The keys of tokens; exchanged whole on reload.
+    /// The token keys, replaced as a whole on reload.
     pub keys: Arc<ArcSwap<TokenKeys>>,
-    /// The configuration; exchanged whole on reload. A request reads it once, where it begins.
+    /// The configuration, replaced as a whole on reload. A request reads it once, where it begins.
     pub config: Arc<ArcSwap<Config>>,
 }
 
 impl Services {
-    /// Puts them together, with the keys and the configuration that are in force to begin with.
+    /// Bundles the services with the initial keys and configuration.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,

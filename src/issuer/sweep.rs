@@ -1,4 +1,4 @@
-//! What is done once a minute: removing what has expired, and writing down what was only counted.
+//! Upkeep that runs once a minute: removing what has expired, and writing the counts of refusals without a row.
 
 use std::time::Duration;
 
@@ -8,20 +8,21 @@ use super::{ClockWatch, Issuer};
 use crate::oauth::Timestamp;
 use crate::store::{AuditRetention, StoreError};
 
-/// Pending authorizations live ten minutes and codes one; a minute keeps the store near what is alive.
+/// Pause between two sweeps. Pending authorizations live ten minutes and codes one, so few expired rows pile up in a
+/// minute.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// How long one pass may prune the audit trail; the next goes on where it ended.
+/// How long one pass may prune the audit trail; the next pass continues where it ended.
 const PRUNING: Duration = Duration::from_secs(20);
 
-/// The least pause between two steps of pruning.
+/// Minimum pause between two steps of pruning.
 const PAUSE: Duration = Duration::from_millis(5);
 
 impl Issuer {
-    /// Does it until the process ends. A failure waits for the next time.
+    /// Sweeps until the process ends. What fails is tried again in the next sweep.
     pub async fn sweep_forever(&self) {
         let mut watch = ClockWatch::default();
-        // At once: an earlier process may have run with a wrong clock.
+        // Once right at the start: an earlier process may have run with a wrong clock.
         self.clock_is_proven(&mut watch).await;
         loop {
             tokio::time::sleep(EVERY).await;
@@ -29,8 +30,8 @@ impl Issuer {
         }
     }
 
-    /// Removes the rows of the audit trail that the configuration keeps no longer; returns how many. Whatever else waits
-    /// for the store goes first: as long as a step took, others have it alone.
+    /// Removes the audit rows that are older than the configuration keeps; returns how many. After each step the store
+    /// is left to others for as long as the step took.
     ///
     /// # Errors
     /// `StoreError` when the store fails.
@@ -51,10 +52,10 @@ impl Issuer {
         }
     }
 
-    /// Does it once.
+    /// Sweeps once.
     pub async fn sweep_once(&self, watch: &mut ClockWatch) {
         self.record_counted_refusals().await;
-        // A token that has ended is removed with what it says of its generation.
+        // Before the removal: an expired token is removed together with what it says about its generation.
         if let Err(error) = self.report_uses().await {
             tracing::debug!(%error, "the first uses of tokens are reported later");
         }

@@ -1,4 +1,4 @@
-//! What the use cases hand to the faces: the next step, the content of each page, the outcome of each action.
+//! What the use cases return to the faces: the next step, the content of each page, the outcome of each action.
 
 use std::fmt;
 
@@ -15,12 +15,12 @@ pub enum Step {
     Consent,
     /// Show the account page.
     Account,
-    /// Go there (a client's redirect URI with code or error; already complete).
+    /// Redirect to the client's redirect URI, complete with code or error.
     Redirect(ClientLocation),
 }
 
 impl fmt::Debug for Step {
-    /// Without the Location: it may carry a code.
+    /// Leaves out the Location, which may carry a code.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LogIn => "LogIn",
@@ -34,7 +34,7 @@ impl fmt::Debug for Step {
 /// A browser's two handles on a pending authorization: `id` travels in URLs and forms, `cookie` in
 /// `__Host-<brand>_<issuer>_t_<id>`. Both are needed at every step.
 pub struct Transaction {
-    /// The id (a revealed `SessionSecret`).
+    /// The id: the text of a `SessionSecret`.
     pub id: String,
     /// The cookie's value.
     pub cookie: SessionSecret,
@@ -43,7 +43,7 @@ pub struct Transaction {
 }
 
 impl fmt::Debug for Transaction {
-    /// Without the id, which is half of what moves the transaction on.
+    /// Leaves out the id, which is half of what is needed to act on the transaction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Transaction(..)")
     }
@@ -58,19 +58,19 @@ pub struct Started {
     pub transaction: Option<Transaction>,
 }
 
-/// What an HTTP request brings along to act on a transaction; all unverified.
+/// What an HTTP request sends to act on a transaction; none of it verified.
 #[derive(Clone, Default)]
 pub struct Handles {
     /// The transaction id from the URL or form.
     pub transaction: String,
-    /// The value of its transaction cookie, if it came exactly once.
+    /// The value of the transaction's cookie, if it was sent exactly once.
     pub cookie: Option<String>,
-    /// The value of the session cookie, if it came exactly once.
+    /// The value of the session cookie, if it was sent exactly once.
     pub session: Option<String>,
 }
 
 impl fmt::Debug for Handles {
-    /// Without the values: they are credentials.
+    /// Leaves out the values, which are credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Handles(..)")
     }
@@ -81,79 +81,80 @@ impl fmt::Debug for Handles {
 pub struct LoginView {
     /// The client's display name, or `None` for the account page.
     pub client_name: Option<String>,
-    /// Whether the client itself gave that name.
+    /// Whether the name is the client's own, and not a placeholder.
     pub client_has_name: bool,
     /// The upstream's display name.
     pub resource_name: Option<String>,
 }
 
-/// A scope that a client asks for, in the words of the configuration.
+/// A scope that a client asks for, as the configuration describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedScope {
-    /// The scope.
+    /// The scope's token, as in requests.
     pub name: ScopeToken,
     /// Its short title.
     pub title: String,
     /// What it allows; may be empty.
     pub description: String,
-    /// Whether it can do harm: marked on the page.
+    /// Whether it can do harm, which the page marks.
     pub sensitive: bool,
     /// Whether its box is ticked when the page is first shown.
     pub preticked: bool,
 }
 
-/// What is known of a client, as far as one request of it goes.
+/// What is known of a client, for one particular request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// An operator added it.
     Added,
-    /// A verified publisher, at this host, describes it, and the code goes to a site that the description names.
+    /// It is described by a verified publisher at this host, and the code goes to a site that the document names.
     Published(String),
-    /// A program on the user's computer receives the code: whichever it is, it can say what any other says.
+    /// A program on the user's computer receives the code, and any program there can claim to be any client.
     OnThisComputer,
     /// A site that nobody has checked receives the code.
     Unverified,
 }
 
-/// What the consent page shows: who asks, where the answer goes, what would be allowed, and as whom.
+/// What the consent page shows: the client, where the code goes, what would be allowed, and for which account.
 #[derive(Debug, Clone)]
 pub struct ConsentView {
-    /// Self-asserted name of the client, cleaned and cut; words that say so when it has none.
+    /// The client's self-asserted name, sanitized and truncated; a placeholder when it has none.
     pub client_name: String,
     /// Whether the client has a name.
     pub client_has_name: bool,
-    /// What is known of who asks.
+    /// What is known of the client.
     pub identity: Identity,
-    /// Whom its name could be taken for: a client that an operator added, this gateway, or a widely known application.
+    /// What its name could be mistaken for: a client that an operator added, this gateway, or a widely known
+    /// application.
     pub looks_like: Option<String>,
     /// The host of the client-id URL, for metadata documents.
     pub client_host: Option<String>,
-    /// The day of the copy that stands in for the client's document, if one does.
+    /// The date of the copy that stands in for the client's document, if one does.
     pub copied: Option<Timestamp>,
-    /// Where the code goes: host, or scheme of a private-use URI.
+    /// Where the code goes: a host, or the scheme of a private-use URI.
     pub redirect_host: String,
     /// Whether that is the scheme of a private-use URI: the code goes to the application that registered it.
     pub redirect_is_scheme: bool,
-    /// Whether any program of the user's machine can be the receiver: show the warning.
+    /// Whether any program on the user's machine can receive the code, which the page warns about.
     pub redirect_is_local: bool,
     /// The upstream's display name.
     pub resource_name: String,
     /// The upstream's URL.
     pub resource: String,
-    /// What the client asks for, in the order of the configuration; empty when it asks for all that there is.
+    /// The scopes that the client asks for, in the order of the configuration; empty when it asks for everything.
     pub scopes: Vec<AskedScope>,
     /// The account's login name.
     pub account: String,
-    /// Failed logins that its owner should know of.
+    /// Failed logins that the account's owner should know of.
     pub failed_logins: Option<FailedLogins>,
     /// How long the access lasts at most.
     pub lifetime: Lifetime,
-    /// How long an approval stands for later requests of the same, if it is remembered.
+    /// How long an approval covers later requests for the same, if it is remembered.
     pub remembered: Option<Lifetime>,
 }
 
 impl ConsentView {
-    /// Returns the host of the client's document, unless the page names it as the client's publisher.
+    /// Returns the host of the client's document, unless the page already names it as the publisher.
     #[must_use]
     pub fn described_at(&self) -> Option<&str> {
         self.client_host.as_deref().filter(|_| !matches!(self.identity, Identity::Published(_)))
@@ -167,23 +168,23 @@ pub enum View {
     LogIn(LoginView),
     /// The consent form.
     Consent(Box<ConsentView>),
-    /// The account page is open to this session: go there.
+    /// The session may see the account page: go there.
     Account,
 }
 
 /// The outcome of a login attempt.
 #[derive(Debug)]
 pub enum LoginOutcome {
-    /// Logged in: set the session cookie, then go on. The old session is dead (CN-05).
+    /// Logged in: set the session cookie and continue. The old session has ended (CN-05).
     LoggedIn {
         /// The new session cookie's value.
         session: SessionSecret,
         /// What is next.
         step: Step,
     },
-    /// Unknown name, wrong password or account switched off: one answer for all (LI-04).
+    /// Unknown name, wrong password or disabled account: the same answer for all three (LI-04).
     Refused,
-    /// Too many failures: try again after this.
+    /// Too many failures; try again after this long.
     Throttled(Lifetime),
 }
 
@@ -192,7 +193,7 @@ pub enum LoginOutcome {
 pub enum Decision {
     /// Approved, with the scopes that were ticked on the page.
     Approve(ScopeSet),
-    /// Denied.
+    /// Denied, so that the client gets `access_denied`.
     Deny,
 }
 
@@ -203,7 +204,7 @@ pub struct Registered {
     pub client: Client,
     /// Its secret, for a confidential one; shown this once.
     pub secret: Option<ClientSecret>,
-    /// What was asked for and is not registered.
+    /// Metadata that was sent but not registered.
     pub left_out: Vec<LeftOut>,
 }
 

@@ -1,21 +1,21 @@
-//! Accepting the time of the machine, whatever the clock showed before.
+//! Accepting the machine's time, whatever the clock showed before.
 
 use super::{Administration, AdministrationError};
 use crate::oauth::Timestamp;
 use crate::store::AuditEvent;
 
-/// What was accepted.
+/// The outcome of accepting the machine's time.
 #[derive(Debug)]
 pub struct AcceptedTime {
-    /// The time of the machine.
+    /// The time that was accepted.
     pub now: Timestamp,
-    /// The newest moment that was known before.
+    /// The latest time known before.
     pub seen: Option<Timestamp>,
 }
 
 impl Administration {
-    /// Accepts the time of the machine: a running server believes it within a minute, the next one from its start. What has
-    /// ended by a later time that was known stays ended.
+    /// Accepts the machine's time: a running server uses it within a minute, the next one from its start. What has
+    /// expired by a later time that was known before stays expired.
     ///
     /// # Errors
     /// `Store`.

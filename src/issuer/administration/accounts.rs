@@ -7,36 +7,36 @@ use crate::issuer::login::password;
 use crate::oauth::{AccountId, LoginName, LoginNameHash, SessionSecret, Subject};
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, Insertion, NewPassword, Renaming, SetupLink};
 
-/// The name of the first account.
+/// Login name of the first account.
 const FIRST: &str = "admin";
 
-/// An account that was added.
+/// An account that was just added.
 pub struct NewAccount {
     /// The account.
     pub account: Account,
-    /// The URL at which its password is set, once; `None` when it has one.
+    /// The one-time URL at which its password is set; `None` when it already has one.
     pub link: Option<String>,
 }
 
-/// What there was to do for the first account.
+/// What was done to make the first account usable.
 pub enum FirstAccount {
     /// Nothing: somebody can log in.
     Ready,
-    /// Its password is set now.
+    /// Its password has been set.
     PasswordSet,
-    /// Its password is set at this URL, once.
+    /// Its password is to be set at this one-time URL.
     Link(String),
 }
 
 impl fmt::Debug for NewAccount {
-    /// Without the link: anyone who has it can set the password.
+    /// Leaves out the link: anyone who has it can set the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewAccount").field("account", &self.account).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for FirstAccount {
-    /// Without the link.
+    /// Leaves out the link.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ready => "Ready",
@@ -95,7 +95,7 @@ impl Administration {
         Ok(self.services.store.list_accounts(&self.tenant).await?)
     }
 
-    /// Finds an account by its login name, or by its subject, by which rows of the trail name it.
+    /// Finds an account by its login name, or by the subject that audit rows name it by.
     ///
     /// # Errors
     /// `NoSuchAccount`, `Store`.
@@ -110,7 +110,7 @@ impl Administration {
         self.services.store.find_account(&self.tenant, &subject).await?.ok_or_else(missing)
     }
 
-    /// Finds an account that may have a password.
+    /// Finds the account of a person, which may have a password.
     async fn person(&self, name: &str) -> Result<Account, AdministrationError> {
         let found = self.account(name).await?;
         if found.subject.is_person() { Ok(found) } else { Err(AdministrationError::NotAPerson(found.name.to_string())) }
@@ -122,7 +122,8 @@ impl Administration {
     /// `NoSuchAccount`, `Store`.
     pub async fn set_account_disabled(&self, name: &str, disabled: bool) -> Result<(), AdministrationError> {
         let account = self.account(name).await?;
-        // What is enabled may be disabled by what a running server has not stored yet: the store is asked to write.
+        // Even if the account reads as enabled, a running server may have disabled it and not stored that yet, so the
+        // store is asked to write.
         if disabled && account.status == AccountStatus::Disabled {
             return Ok(());
         }
@@ -133,7 +134,7 @@ impl Administration {
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
-    /// Gives an account another login name; the old one is never given to anybody else. Sessions and grants are kept.
+    /// Renames an account; the old name is never given to anybody else. Sessions and grants are kept.
     ///
     /// # Errors
     /// `NoSuchAccount`, `BadName`, `NameTaken`, `NameOnceGiven`, `Store`.
@@ -152,7 +153,7 @@ impl Administration {
         }
     }
 
-    /// Deletes an account, with its sessions and grants; its name is never given to anybody else.
+    /// Deletes an account with its sessions and grants; its name is never given to anybody else.
     ///
     /// # Errors
     /// `NoSuchAccount`, `Store`.
@@ -165,14 +166,14 @@ impl Administration {
         Ok(account)
     }
 
-    /// Says why a name cannot be had: an account has it, or had it once.
+    /// Returns why a name is not available: an account has it, or had it once.
     async fn taken(&self, name: LoginName) -> Result<AdministrationError, AdministrationError> {
         let holder = self.services.store.find_account_by_name(&self.tenant, &name).await?;
         let why = if holder.is_some() { AdministrationError::NameTaken } else { AdministrationError::NameOnceGiven };
         Ok(why(name.to_string()))
     }
 
-    /// Lists the login names that accounts had before they were renamed or deleted, with whose they were.
+    /// Lists the former login names of renamed and deleted accounts, with the subject of each.
     ///
     /// # Errors
     /// `Store`.
@@ -194,7 +195,7 @@ impl Administration {
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
-    /// Makes a one-time link at which an account's password is set; earlier ones die.
+    /// Makes a one-time link for setting an account's password; earlier links become invalid.
     ///
     /// # Errors
     /// `NoSuchAccount`, `NotAPerson`, `Store`.
@@ -203,8 +204,8 @@ impl Administration {
         self.make_link(&account).await
     }
 
-    /// Makes sure that somebody can log in: the first account is added if there is none, and while it has no password
-    /// it is given `password`, or a new link.
+    /// Makes sure that somebody can log in: adds the first account if there is none, and while it has no password gives
+    /// it `password`, or a new link.
     ///
     /// # Errors
     /// `Password`, `Hash`, `Store`.
@@ -216,7 +217,7 @@ impl Administration {
             (None, _) if !accounts.is_empty() => Ok(FirstAccount::Ready),
             (None, _) => match self.add_account(FIRST, password).await {
                 Ok(added) => Ok(added.link.map_or(FirstAccount::PasswordSet, FirstAccount::Link)),
-                // The name was somebody's, and no account is left: its operator removed the last one.
+                // The name was used before, and the operator has deleted the last account.
                 Err(AdministrationError::NameOnceGiven(_)) => {
                     tracing::warn!("nobody can sign in: there is no account; add one with mcpgate user add");
                     Ok(FirstAccount::Ready)
@@ -234,7 +235,7 @@ impl Administration {
     async fn make_link(&self, account: &Account) -> Result<String, AdministrationError> {
         let secret = SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
         let login = &self.config.login;
-        // LI-08: a reset opens what is in use, so it is done at once or not at all.
+        // LI-08: a reset link opens an account in use, so it is valid for a shorter time than a first link.
         let lifetime = if account.password.is_some() { login.reset_link } else { login.setup_link };
         let now = self.services.clock.now();
         let link = SetupLink {
@@ -246,7 +247,7 @@ impl Administration {
         };
         let row = self.audit_of(AuditEvent::SetupLinkMade, account.subject.id());
         self.services.store.insert_setup_link(link, row).await?;
-        // The host is that of the configuration, never of a request.
+        // The host comes from the configuration, never from a request.
         Ok(format!("{}/setup?link={}", self.config.public_url, secret.reveal()))
     }
 

@@ -1,4 +1,4 @@
-//! The audit trail: finding rows, and removing old ones.
+//! The audit trail: finding rows and removing old ones.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use super::{Administration, AdministrationError};
 use crate::oauth::{AccountId, ClientId, LoginName, Timestamp};
 use crate::store::{AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow};
 
-/// Rows that are read at once.
+/// The most rows that are read at once.
 const PAGE: u32 = 1000;
 
-/// How long the store is left to others between two steps of pruning.
+/// Pause between two steps of pruning, in which the store is free for others.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Which rows an operator asks for.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
-    /// About the account of this login name (now or formerly) or subject, or by it.
+    /// Rows by or about the account with this current or former login name, or this subject.
     pub user: Option<String>,
-    /// About the client of this id.
+    /// Rows about the client with this id.
     pub client: Option<String>,
-    /// One of these events; when empty: any.
+    /// Rows of these events; of any event when empty.
     pub events: Vec<AuditEvent>,
-    /// From then on.
+    /// Rows from this time on.
     pub since: Option<Timestamp>,
-    /// Before then.
+    /// Rows before this time.
     pub until: Option<Timestamp>,
 }
 
 impl Administration {
-    /// Returns the filter that finds what is asked for. A subject or client id is taken as it is: rows outlive what they are
-    /// about.
+    /// Returns the store's filter for a query. Subjects and client ids need not exist any more: rows outlive what they
+    /// are about.
     ///
     /// # Errors
     /// `NoSuchAccount`, `NoSuchClient`, `Store`.
@@ -64,7 +64,7 @@ impl Administration {
         }
     }
 
-    /// Reads some of the wanted rows after the position `after`, oldest first.
+    /// Reads the next page of matching rows after the position `after`, oldest first.
     ///
     /// # Errors
     /// `Store`.
@@ -72,7 +72,7 @@ impl Administration {
         Ok(self.services.store.audit_after(filter, after, PAGE).await?)
     }
 
-    /// Reads the last `count` of the wanted rows, oldest first.
+    /// Reads the last `count` matching rows, oldest first.
     ///
     /// # Errors
     /// `Store`.
@@ -95,7 +95,7 @@ impl Administration {
         Ok(rows)
     }
 
-    /// Returns a position after which all rows since then are found.
+    /// Returns a position after which all rows since `since` are found.
     ///
     /// # Errors
     /// `Store`.
@@ -103,11 +103,11 @@ impl Administration {
         Ok(self.services.store.audit_since(since).await?)
     }
 
-    /// Removes the rows that the trail may not keep, of all tenants, and leaves the store to others in between; returns how
-    /// many. The trail says so, `what` being its words for them.
+    /// Removes the rows that `keep` does not retain, of all tenants, with pauses for other users of the store; returns
+    /// how many. The removal is recorded in the trail, with `what` describing the rows.
     ///
     /// # Errors
-    /// `Store`; what was removed until then is gone.
+    /// `Store`; rows removed before the error stay removed.
     pub async fn prune_audit(&self, keep: AuditRetention, what: &str) -> Result<u64, AdministrationError> {
         let row = AuditRow { reason: Some(what.to_owned()), ..self.audit(AuditEvent::AuditPruned) };
         let mut row = Some(row);

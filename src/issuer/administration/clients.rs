@@ -1,4 +1,4 @@
-//! Clients: adding by hand, listing, switching off, removing, new secrets.
+//! Clients: adding, listing, disabling, deleting, new secrets.
 
 use serde_json::json;
 
@@ -10,31 +10,31 @@ use crate::oauth::{
 };
 use crate::store::{AuditEvent, AuditRow, Insertion};
 
-/// What an operator says of a new client.
+/// What an operator specifies for a new client.
 #[derive(Debug, Clone)]
 pub struct NewClient {
-    /// Its display name; an operator vouches for it.
+    /// Its display name, which pages show as verified.
     pub name: String,
     /// Where codes may be sent.
     pub redirect_uris: Vec<String>,
-    /// What it may present at the token endpoint.
+    /// The grant types that it may use at the token endpoint.
     pub grant_types: Vec<GrantType>,
     /// How it authenticates; `None` for a public client.
     pub auth_method: AuthMethod,
-    /// The name of the one upstream that it is bound to.
+    /// The name of the one upstream that it may use; `None` for any.
     pub upstream: Option<String>,
-    /// The scopes that it may be granted at most; empty: all.
+    /// The scopes that it may be granted at most; all when empty.
     pub scopes: Vec<String>,
 }
 
 impl Administration {
-    /// Adds a client; its secret, if it has one, is in the answer and nowhere else.
+    /// Adds a client. Its secret, if it has one, is only in the return value; the store keeps a hash.
     ///
     /// # Errors
     /// `BadClient`, `NoSuchUpstream`, `NoSuchScope`, `TooManyClients`, `Store`.
     pub async fn add_client(&self, new: &NewClient) -> Result<Registered, AdministrationError> {
         let bound = new.upstream.as_deref().map(|name| self.upstream(Some(name))).transpose()?;
-        // The same rules as for those who register themselves: an operator may slip too.
+        // The same rules as for clients that register themselves: operators make mistakes too.
         let grants: Vec<_> = new.grant_types.iter().map(|g| g.as_str()).collect();
         let upstreams = self.config.upstreams.iter().filter(|u| bound.is_none_or(|bound| bound.resource == u.resource));
         let scopes: ScopeSet = upstreams.flat_map(|u| u.scopes.iter().map(|s| s.name.clone())).collect();
@@ -98,7 +98,7 @@ impl Administration {
     /// `NoSuchClient`, `Store`.
     pub async fn set_client_disabled(&self, id: &str, disabled: bool) -> Result<(), AdministrationError> {
         let client = self.client(id).await?;
-        // As with accounts: what is enabled may be disabled by what is not stored yet.
+        // As with accounts: a running server may have disabled it and not stored that yet.
         if disabled && client.disabled {
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl Administration {
         done(update, || AdministrationError::NoSuchClient(id.to_owned()))
     }
 
-    /// Gives a confidential client a new secret; returns it, and until when the earlier one is honoured.
+    /// Gives a confidential client a new secret; returns it, and until when the old one stays valid.
     ///
     /// # Errors
     /// `NoSuchClient`, `NoSecret`, `Store`.

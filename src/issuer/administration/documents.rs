@@ -13,9 +13,9 @@ use crate::oauth::{
 use crate::store::{AuditEvent, AuditRow};
 
 impl Administration {
-    /// Stores a copy of the metadata document of a trusted publisher. It stands in while the document itself cannot be
-    /// fetched, and goes when it can. One that was fetched must be of the URL that it was fetched from: nobody who is trusted
-    /// with their own document writes that of somebody else.
+    /// Stores a copy of a trusted publisher's metadata document. It is used while the document itself cannot be
+    /// fetched, and replaced when it can. A fetched document must name the URL that it was fetched from, so that no
+    /// publisher can write the document of another.
     ///
     /// # Errors
     /// `NoDocument`, `Elsewhere`, `NotVerified`, `NotAdmitted`, `BadClient`, `Store`.
@@ -40,7 +40,7 @@ impl Administration {
         let ReadMetadata { metadata, left_out } = read.map_err(AdministrationError::BadClient)?;
         let now = self.services.clock.now();
         let known = self.services.store.find_client(&self.tenant, &id).await?;
-        // CI-14: remembered consent was given to what the document said before.
+        // CI-14: remembered consent applies to what the document said before.
         let void_consents = known.as_ref().is_some_and(|old| old.metadata.security_relevant_change(&metadata));
         // Not fresh: the next sign-in tries the publisher first.
         let age = Some(DocumentAge { fetched_at: now, fresh_until: now, source: DocumentSource::Imported });

@@ -1,5 +1,5 @@
-//! Grants, which are what people call sessions of an application: listing, revoking, and tokens that an operator issues
-//! for scripts and probes.
+//! Grants, called sessions on the command line: listing, revoking, and tokens that an operator issues for scripts and
+//! probes.
 
 use super::{Administration, AdministrationError, done, scopes_among};
 use crate::oauth::{
@@ -8,15 +8,16 @@ use crate::oauth::{
 };
 use crate::store::{Account, AccountStatus, AuditEvent, AuditRow};
 
-/// Shortest and longest life of an operator's token: it is not refreshed, so a script can need it for a night.
+/// Minimum and maximum lifetime of a token issued by an operator. It cannot be refreshed, and a script may need it for
+/// a whole night.
 const OPERATOR_TOKEN: (Lifetime, Lifetime) = (Lifetime::from_secs(60), Lifetime::from_secs(86_400));
 
 /// A token that an operator issued.
 #[derive(Debug)]
 pub struct OperatorToken {
-    /// The token; it is nowhere else.
+    /// The token's text, which is kept nowhere else.
     pub token: AccessToken,
-    /// What it is good for.
+    /// What the token allows, and for how long.
     pub record: AccessTokenRecord,
 }
 
@@ -26,8 +27,8 @@ fn operator_lifetime(lifetime: Lifetime) -> Result<Lifetime, AdministrationError
 }
 
 impl Administration {
-    /// Issues an access token for a user at an upstream (the only one need not be named), without refresh. Without `scopes` it has the default ones,
-    /// without `lifetime` that of the upstream's other tokens.
+    /// Issues an access token for a user at an upstream, without a refresh token. The upstream need not be named if it
+    /// is the only one. Scopes default to the upstream's default scopes, the lifetime to that of its other tokens.
     ///
     /// # Errors
     /// `NoSuchAccount`, `NoSuchUpstream`, `WhichUpstream`, `NoSuchScope`, `AccountDisabled`, `ClientDisabled`, `BadLifetime`, `Store`.
@@ -97,7 +98,7 @@ impl Administration {
         Ok(OperatorToken { token, record })
     }
 
-    /// Lists the grants that stand, newest first, of a user, a client, or all.
+    /// Lists active grants, newest first: those of a user, of a client, or all.
     ///
     /// # Errors
     /// `NoSuchAccount`, `NoSuchClient`, `Store`.
@@ -124,7 +125,7 @@ impl Administration {
         done(self.services.store.revoke_grant(&self.tenant, known, row).await?, missing)
     }
 
-    /// Revokes all grants of a user and/or client; returns how many.
+    /// Revokes all grants of a user, a client, or of both together; returns how many.
     ///
     /// # Errors
     /// `NoSuchAccount`, `NoSuchClient`, `Store`.
@@ -158,8 +159,8 @@ impl Administration {
         format!("{}_client_operator", self.services.keys.load().brand().as_str())
     }
 
-    /// The client of operators' tokens, made when first needed. Nobody can connect as it: it has no grant type, and its
-    /// redirect URI is in a domain that never resolves (RFC 2606 2).
+    /// Returns the client that operators' tokens belong to, and creates it when first needed. Nobody can authorize as
+    /// this client: it has no grant type, and its redirect URI is in a domain that never resolves (RFC 2606 2).
     async fn operator_client(&self) -> Result<ClientId, AdministrationError> {
         let id = self.operator_client_id();
         let id = ClientId::parse(&id).ok_or(AdministrationError::NoSuchClient(id))?;
@@ -193,7 +194,7 @@ impl Administration {
             Some(_) => {}
             None => {
                 let row = self.audit_about(AuditEvent::ClientAdded, &id);
-                // Another command may have been first: then it is there all the same.
+                // Another command may have inserted it first, which does no harm.
                 self.services.store.insert_client(client, u64::MAX, row).await?;
             }
         }

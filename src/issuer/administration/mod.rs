@@ -1,8 +1,9 @@
-//! What operators may do: used by the command line now and the dashboard later.
+//! What operators may do; the command line calls it.
 //!
-//! Each action is one store call that writes its audit row with actor `operator`. A running server learns of it from
-//! the change log, and at once, by a socket, of what ends access. Nothing here asks who the operator is: anyone who may
-//! open the data directory is one. Start with `Administration`; accounts, clients and grants have a file each.
+//! Each action is one store call that writes its audit row with actor `operator`. A running server learns of changes
+//! from the change log; what ends access also reaches it at once by a socket. Nothing here authenticates the operator:
+//! anyone who may open the data directory is one. Start with `Administration`; accounts, clients and grants have a file
+//! each.
 
 mod accepted_time;
 mod accounts;
@@ -27,10 +28,10 @@ use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{AccountId, ClientId, OAuthError, ScopeSet, ScopeToken, TenantId};
 use crate::store::{AuditEvent, AuditRow, StoreError, Update};
 
-/// The actions of an operator in one tenant.
+/// An operator's actions in one tenant.
 pub struct Administration {
     services: Services,
-    /// As it was when the operator began, whatever is reloaded meanwhile.
+    /// The configuration as it was when this value was made, whatever is reloaded meanwhile.
     config: Arc<Config>,
     tenant: TenantId,
 }
@@ -41,13 +42,13 @@ pub enum AdministrationError {
     /// No account has this name or subject.
     #[error("no account {0:?}")]
     NoSuchAccount(String),
-    /// The account of this name is a service's, and has no password.
+    /// The account with this name belongs to a service, and has no password.
     #[error("{0} is a service account: it has no password")]
     NotAPerson(String),
     /// No client has this id.
     #[error("no client {0:?}")]
     NoSuchClient(String),
-    /// No grant that stands has this id.
+    /// No active grant has this id.
     #[error("no session {0:?}")]
     NoSuchGrant(String),
     /// No upstream of this tenant has this name.
@@ -55,30 +56,30 @@ pub enum AdministrationError {
     NoSuchUpstream {
         /// What was asked for.
         asked: String,
-        /// The names of those that there are.
+        /// The names of the upstreams that exist.
         known: String,
     },
-    /// No upstream was named, and there is not exactly one; these are there.
+    /// No upstream was named, and there is not exactly one; the names of all.
     #[error("which upstream is meant? name it with --upstream; there are: {0}")]
     WhichUpstream(String),
-    /// The name of an account cannot be this.
+    /// The name is not valid for an account.
     #[error("{0:?} cannot be a login name: write 1 to 128 of a-z, 0-9 and .-_@+")]
     BadName(String),
-    /// The name of an account is taken.
+    /// Another account has the name.
     #[error("there is an account {0:?} already")]
     NameTaken(String),
-    /// The name of an account was another account's before.
+    /// Another account had the name before.
     #[error("{0:?} was the login name of somebody else, and is never given to another person: choose another one")]
     NameOnceGiven(String),
     /// The password is not acceptable.
     #[error("{}", refusal(*.0))]
     Password(PasswordRefused),
-    /// A scope is not among the upstream's, or those of any upstream.
+    /// The scope is not one of the upstream's, or not one of any upstream.
     #[error("there is no scope {asked} here, only: {known}")]
     NoSuchScope {
         /// What was asked for.
         asked: String,
-        /// What there is.
+        /// The scopes that exist.
         known: ScopeSet,
     },
     /// The account is switched off.
@@ -92,35 +93,35 @@ pub enum AdministrationError {
     /// The lifetime is out of range.
     #[error("an operator's token lives from 1 minute to 24 hours")]
     BadLifetime,
-    /// What is said of a client breaks a rule of RFC 7591 or of redirect URIs.
+    /// The client's metadata breaks a rule of RFC 7591 or of redirect URIs.
     #[error("{}", .0.description())]
     BadClient(OAuthError),
-    /// What should be a metadata document names no URL of one.
+    /// The supposed metadata document has no `client_id` that is the URL of one.
     #[error(
         "this is no client metadata document: it must be a JSON object whose client_id is the https URL of the document"
     )]
     NoDocument,
-    /// A document was fetched from another URL than its own.
+    /// The document was fetched from another URL than its `client_id`.
     #[error("{at} has the document of {of}; fetch that one, or import a copy that you trust as a file")]
     Elsewhere {
-        /// Where it was fetched.
+        /// The URL that it was fetched from.
         at: String,
-        /// Its client id.
+        /// The `client_id` in the document.
         of: String,
     },
-    /// The operator does not trust the publisher of a document.
+    /// The document's publisher is not among the verified publishers.
     #[error(
         "{0} is not among client_id_metadata_documents.verified_publishers; a copy stands in only for a publisher that is \
          trusted: add the URL there first"
     )]
     NotVerified(String),
-    /// Documents at this URL are not honoured.
+    /// The configuration does not admit documents at this URL.
     #[error("client_id_metadata_documents.mode does not admit {0}; allow its host or URL first")]
     NotAdmitted(String),
     /// A public client has no secret.
     #[error("the client {0:?} is public and has no secret")]
     NoSecret(String),
-    /// The tenant has as many clients as it may have.
+    /// The tenant already has as many clients as it may have.
     #[error("this tenant has as many clients as registration.max_clients allows")]
     TooManyClients,
     /// The password could not be hashed.
@@ -149,31 +150,30 @@ fn refusal(why: PasswordRefused) -> String {
 }
 
 impl Administration {
-    /// Makes the actions of an operator in `tenant`.
+    /// Makes the value for an operator's actions in `tenant`.
     #[must_use]
     pub fn new(services: Services, tenant: TenantId) -> Self {
         let config = services.config.load_full();
         Self { services, config, tenant }
     }
 
-    /// Begins the audit row of an action.
+    /// Starts the audit row of an action.
     fn audit(&self, event: AuditEvent) -> AuditRow {
         let actor = Some(AuditRow::OPERATOR.to_owned());
         AuditRow { actor, ..AuditRow::new(self.services.clock.now(), self.tenant.clone(), event) }
     }
 
-    /// Begins the audit row of an action on an account.
+    /// Starts the audit row of an action on an account.
     fn audit_of(&self, event: AuditEvent, subject: &AccountId) -> AuditRow {
         AuditRow { subject: Some(subject.clone()), ..self.audit(event) }
     }
 
-    /// Begins the audit row of an action on a client.
+    /// Starts the audit row of an action on a client.
     fn audit_about(&self, event: AuditEvent, client: &ClientId) -> AuditRow {
         AuditRow { client: Some(client.clone()), ..self.audit(event) }
     }
 
-    /// Finds an upstream of the tenant by its name, or by the resource that tokens for it name. The only one need not be
-    /// named.
+    /// Finds an upstream of the tenant by its name or its resource URL. It need not be named if it is the only one.
     fn upstream(&self, name: Option<&str>) -> Result<&UpstreamConfig, AdministrationError> {
         let all: Vec<_> = self.config.upstreams.iter().filter(|upstream| upstream.tenant == self.tenant).collect();
         let known = || match all.as_slice() {
@@ -192,7 +192,7 @@ impl Administration {
     }
 }
 
-/// Finds the scopes that are asked for, in lists with blanks or commas too, among those that there are.
+/// Returns the requested scopes if all are among `known`; each argument may be a list separated by blanks or commas.
 fn scopes_among(known: &ScopeSet, asked: &[String]) -> Result<ScopeSet, AdministrationError> {
     let names = asked.iter().flat_map(|list| list.split([' ', ','])).filter(|name| !name.is_empty());
     let find = |name: &str| {

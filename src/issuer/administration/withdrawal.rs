@@ -1,4 +1,5 @@
-//! What takes access away, as one value: a command hands it to the running server, or does it itself where none runs.
+//! The actions that end access, as a value: a command sends it to the running server, or carries it out itself if none
+//! runs.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +14,8 @@ pub enum Withdrawal {
         /// The id of the grant.
         id: String,
     },
-    /// Revokes the grants of a user and/or client, or all. Both members are needed: one that was forgotten must not mean
-    /// everybody's.
+    /// Revokes the grants of a user, of a client, of both together, or all. Both members must be present: a forgotten
+    /// one must not mean everybody's.
     Sessions {
         /// The login name or subject; null for any.
         #[serde(deserialize_with = "Option::deserialize")]
@@ -49,13 +50,13 @@ pub enum Withdrawal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Withdrawn {
-    /// So many grants were revoked.
+    /// The number of grants that were revoked.
     Sessions(u64),
-    /// This account was deleted.
+    /// The account that was deleted.
     User {
-        /// Its login name.
+        /// Its former login name.
         name: String,
-        /// Its subject.
+        /// Its stable subject.
         subject: String,
     },
     /// The requested state is in force.
@@ -63,10 +64,10 @@ pub enum Withdrawn {
 }
 
 impl Administration {
-    /// Takes access away.
+    /// Carries out an action that ends access.
     ///
     /// # Errors
-    /// Those of the action; `Store(NotStored)` also if it was done before and is not stored yet.
+    /// Those of the action; `Store(NotStored)` also if it was done earlier and is not stored yet.
     pub async fn withdraw(&self, deed: &Withdrawal) -> Result<Withdrawn, AdministrationError> {
         let withdrawn = match deed {
             Withdrawal::Session { id } => self.revoke_grant(id).await.map(|()| Withdrawn::Sessions(1)),
@@ -81,7 +82,7 @@ impl Administration {
             Withdrawal::DisableClient { id } => self.set_client_disabled(id, true).await.map(|()| Withdrawn::Done),
             Withdrawal::DeleteClient { id } => self.delete_client(id).await.map(|()| Withdrawn::Done),
         }?;
-        // If nothing had to be done, that may be due to a change that is in force and not stored.
+        // If there was nothing to do, the reason may be a change that is in force but not stored yet.
         if self.services.store.stats().unstored > 0 {
             return Err(crate::store::StoreError::NotStored.into());
         }

@@ -6,8 +6,8 @@ use crate::issuer::{AskedScope, AuthorizeRejection, Handles, IssuerRequest};
 use crate::oauth::ScopeSet;
 
 impl IssuerRequest<'_> {
-    /// Returns what an approval with these ticks grants. AZ-28: a form can take scopes away, never add any: neither one that
-    /// the client did not ask for, nor one that the configuration no longer has, so that no page shows it.
+    /// Returns what an approval with these ticks grants. AZ-28: a form can take scopes away but never add any, neither
+    /// one that the client did not ask for nor one that the configuration no longer has and no page shows.
     pub(in crate::issuer) fn granted(&self, asked: &AccessRequest, ticked: &ScopeSet) -> ScopeSet {
         let shown: ScopeSet = self.asked_scopes(asked).into_iter().map(|scope| scope.name).collect();
         ticked.intersection(&shown)
@@ -23,16 +23,17 @@ impl IssuerRequest<'_> {
             title: scope.title.clone(),
             description: scope.description.clone(),
             sensitive: scope.sensitive,
-            // Without a scope that every request needs, the rest is worth nothing.
+            // Without a scope that every request needs, the other scopes are useless.
             preticked: !scope.sensitive || upstream.required_scopes.contains(scope.name.as_str()),
         };
         wanted.map(named).collect()
     }
 
-    /// Returns the scopes that the consent page of a transaction shows now, whether it was decided before or not.
+    /// Returns the scopes that the consent page of a transaction shows now, even if the transaction was already
+    /// decided.
     ///
     /// # Errors
-    /// `Gone`, `Expired`, `Page` when its client is no longer welcome, `Unavailable`.
+    /// `Gone`, `Expired`, `Page` when its client is no longer accepted, `Unavailable`.
     pub async fn offered(&self, handles: &Handles) -> Result<Vec<AskedScope>, AuthorizeRejection> {
         match self.transaction(handles).await?.purpose {
             Purpose::Authorization(asked) => Ok(self.asked_scopes(&asked)),

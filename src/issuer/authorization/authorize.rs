@@ -1,4 +1,4 @@
-//! Begins an authorization (RFC 6749 4.1.1): who asks, where the answer goes, whether the request obeys the rules, and
+//! Begins an authorization (RFC 6749 4.1.1): finds the client, checks the redirect URI and the request, and decides
 //! what the browser does next.
 
 use super::interaction::{AccessRequest, Pending, Purpose};
@@ -12,12 +12,12 @@ use crate::oauth::{
 };
 use crate::store::{AuditEvent, AuditRow, LoginSession};
 
-/// The key that pages and forms are limited by.
+/// The configuration key of the limit on pages and forms.
 const PAGE_RATE: &str = "rates.authorize_per_second";
 
 impl IssuerRequest<'_> {
-    /// Begins an authorization, or finishes it at once when nothing need be asked. `referer` is where the browser says that
-    /// it comes from, when it opens a page of its own and not a frame.
+    /// Begins an authorization, or finishes it at once when the user need not be asked. `referer` is the `Referer` of a
+    /// top-level navigation, not of a frame.
     ///
     /// # Errors
     /// `Page` until the redirect URI is verified, from then on `Redirect`, or `Unsolicited` for a client that the user does
@@ -31,7 +31,7 @@ impl IssuerRequest<'_> {
         let policy = &self.policy;
         self.within_budget().await?;
         let request = AuthorizationRequest::new(query);
-        // RFC 6749 4.1.2.1: client and redirect URI first. Until both hold nobody is redirected anywhere.
+        // RFC 6749 4.1.2.1: client and redirect URI first. Until both are verified nobody is redirected anywhere.
         let id = match request.client_id() {
             Ok(id) => id,
             Err(error) => return Err(self.refuse_by_page(error, None, None).await),
@@ -79,7 +79,7 @@ impl IssuerRequest<'_> {
         Ok(Started { step: Step::Consent, transaction: Some(transaction) })
     }
 
-    /// Refuses because nothing may be shown (`prompt=none`) and something would have to be.
+    /// Refuses a request with `prompt=none` for which a page would have to be shown.
     async fn refuse_silently(
         &self,
         asked: AccessRequest,
@@ -92,14 +92,14 @@ impl IssuerRequest<'_> {
         self.refuse_to_client(refused, &asked.client, session).await
     }
 
-    /// Takes one request from the budget of its address.
+    /// Charges one authorization request to the budget of the caller's address.
     pub(in crate::issuer) async fn within_budget(&self) -> Result<(), AuthorizeRejection> {
         let Err(wait) = self.throttle.authorization(self.caller, &self.policy.config.rates) else { return Ok(()) };
         self.refuse_authorization(Why::from(Rule::RateLimited).by(PAGE_RATE)).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
 
-    /// Takes one of our pages, or one form of a page, from the budget of its address: before the store or a body is read.
+    /// Charges one page or form to the budget of the caller's address, before the store or a body is read.
     ///
     /// # Errors
     /// `Throttled`.
@@ -109,13 +109,13 @@ impl IssuerRequest<'_> {
         Err(AuthorizeRejection::Throttled(wait))
     }
 
-    /// Records that a transaction cannot go on; `rule` says why, which the page does not.
+    /// Records that a transaction cannot continue; the log gets `rule` as the reason, the page does not.
     pub(in crate::issuer) async fn gone(&self, rule: Rule) -> AuthorizeRejection {
         self.refuse_authorization(rule.into()).await;
         AuthorizeRejection::Gone
     }
 
-    /// Records that a transaction was not finished in time, and says how it can be begun once more.
+    /// Records that a transaction was not finished in time; the rejection says how to start it again.
     pub(in crate::issuer) async fn expired(&self, pending: &Pending, after: Lifetime) -> AuthorizeRejection {
         self.refuse_authorization(Rule::SignInExpired.into()).await;
         let again = match &pending.purpose {
@@ -125,7 +125,7 @@ impl IssuerRequest<'_> {
         AuthorizeRejection::Expired { after, again }
     }
 
-    /// Records that a transaction was decided before.
+    /// Records that a transaction was already decided.
     pub(in crate::issuer) async fn finished(&self) -> AuthorizeRejection {
         self.refuse_authorization(Rule::SignInEnded.into()).await;
         AuthorizeRejection::Finished
@@ -143,7 +143,7 @@ impl IssuerRequest<'_> {
         AuthorizeRejection::Page(error)
     }
 
-    /// Records a refusal that is meant for the client, and says how it gets there.
+    /// Records a refusal that is meant for the client, and decides how it is sent.
     async fn refuse_to_client(
         &self,
         refused: RefusedRequest,
@@ -168,10 +168,9 @@ impl IssuerRequest<'_> {
 
     /// Returns whether a browser may be sent to a client of which its user has seen no page yet.
     ///
-    /// RFC 9700 4.11.2: anybody can register a client, and a link to us must neither lead to whatever site it names nor
-    /// launch a program on a stranger's word. A server on the user's own machine is no such site; for a client that an
-    /// operator added, and for a publisher that the operator trusts, the operator answers; and one that this user has
-    /// connected is no stranger.
+    /// RFC 9700 4.11.2: anybody can register a client, so a link to the gateway must not lead on to an arbitrary site
+    /// or launch a program. Exempt are servers on the user's own machine, clients that an operator added, publishers
+    /// that the operator trusts, and clients that this user has connected before.
     async fn is_known_to_user(
         &self,
         client: &Client,

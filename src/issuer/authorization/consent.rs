@@ -1,4 +1,4 @@
-//! Consent: what the page shows, what is decided, what is remembered, and the code that follows.
+//! Consent: what the page shows, the user's decision, and the code that follows an approval.
 
 use zeroize::Zeroizing;
 
@@ -23,15 +23,15 @@ struct Approval {
 }
 
 impl IssuerRequest<'_> {
-    /// Carries out what the user decided; returns where the browser goes: to the client, with a code or a refusal.
+    /// Carries out the user's decision; returns the Location that leads to the client with a code or an error.
     ///
     /// # Errors
-    /// `NothingApproved`; `Gone` when the transaction has expired or is another session's; `Finished` when it was decided
-    /// before; `Page` when its client is no longer welcome; `Unavailable`.
+    /// `NothingApproved`; `Gone` when the transaction has expired or is another session's; `Finished` when it was
+    /// decided before; `Page` when its client is no longer accepted; `Unavailable`.
     pub async fn decide(&self, handles: &Handles, decision: Decision) -> Result<ClientLocation, AuthorizeRejection> {
         let pending = self.transaction(handles).await?;
         let session = self.live_session(handles.session.as_deref()).await?;
-        // The very session that saw the page: another one, even of the same user, has not seen it.
+        // Only the session that saw the page may decide, not another one of the same user.
         let bound = session.filter(|s| pending.interaction.session == Some(s.hash));
         let (Some(session), Purpose::Authorization(asked)) = (bound, pending.purpose) else {
             return Err(self.gone(Rule::SignInOfAnotherSession).await);
@@ -45,7 +45,7 @@ impl IssuerRequest<'_> {
             Decision::Deny => None,
             Decision::Approve(ticked) => {
                 let left = self.granted(&asked, ticked);
-                // Taking all of them away decides nothing.
+                // Approving with no scope left decides nothing.
                 if left.is_empty() && !asked.request.scopes().is_empty() {
                     return Err(AuthorizeRejection::NothingApproved);
                 }
@@ -61,9 +61,9 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// Answers a form that was sent twice. A browser shows the answer to the second click, so that must be the answer to
-    /// the first: the same code, as long as nobody has used it (CN-18). A form with other ticks is another decision: its
-    /// sender must not get a code for what is not ticked on it.
+    /// Answers a form that was sent twice. The browser shows the answer to the second click, so it must equal the
+    /// first: the same code, as long as that is unused (CN-18). A form with other ticks is another decision: it must
+    /// not get a code for scopes that are not ticked on it.
     async fn decided_before(
         &self,
         handles: &Handles,
@@ -89,8 +89,8 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// Makes the code of a consent form: the same one each time this browser sends the form. Nobody else has both
-    /// handles, 256 random bits each, and without the server's key they make no code.
+    /// Derives the code of a consent form, so that sending the form again gives the same code. It takes both handles,
+    /// 256 random bits each, and the server's key.
     fn code_of(&self, handles: &Handles) -> AuthorizationCode {
         let cookie = handles.cookie.as_deref().unwrap_or_default();
         let both = Zeroizing::new(format!("code of {} {cookie}", handles.transaction));
@@ -146,7 +146,7 @@ impl IssuerRequest<'_> {
     }
 
     /// Stores a code and ends its transaction in one call, so that a double click makes one code (CN-18); returns the
-    /// Location of the success, or `None` when the transaction had ended before.
+    /// Location of the success, or `None` when the transaction had already ended.
     async fn issue_code(
         &self,
         interaction: &Ephemeral,
@@ -207,7 +207,7 @@ impl IssuerRequest<'_> {
         let (client, request) = (&asked.client, &asked.request);
         let policy = &self.policy;
         let found = self.services.store.find_account(&self.tenant, &session.subject).await;
-        // Neither can be missing but by a change in this moment; then the transaction has no ground any more.
+        // Either can only be missing because of a change just now, which ends the transaction.
         let (Some(account), Some(upstream)) = (found.or_unavailable(self).await?, policy.upstream(request.resource()))
         else {
             return Err(self.gone(Rule::AccountOrResourceGone).await);
@@ -217,7 +217,7 @@ impl IssuerRequest<'_> {
         let identity = policy.identity(client, request.redirect());
         let scopes = self.asked_scopes(asked);
         if scopes.is_empty() && !request.scopes().is_empty() {
-            // An empty list means everything on the page, and that was not asked for.
+            // The page shows an empty list as "everything", which was not requested.
             return Err(self.gone(Rule::ScopesGone).await);
         }
         Ok(ConsentView {

@@ -1,4 +1,4 @@
-//! A pending authorization between requests: begun, found again by its two handles, moved on by compare and set.
+//! A pending authorization between requests: created, found again by its two handles, advanced by compare-and-set.
 
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Why;
@@ -10,43 +10,43 @@ use crate::store::{
     SessionHash, Update,
 };
 
-/// How much room pending authorizations may take. An office that signs in from one address has room for 200 people, and a
-/// person for as many tabs as a browser opens at once; all together they take some 100 MB. A site can fill its own room
-/// within minutes, and then only the hosts that hold the most there lose any.
+/// How many pending authorizations may exist. One address has room for an office of 200 people, one person for as many
+/// tabs as a browser opens at once; all of them together take about 100 MB. A site can use up its own share within
+/// minutes, and then only the hosts with the most there lose any.
 const PENDING: EphemeralLimits = EphemeralLimits { of_host: 200, of_site: 800, of_session: 50, in_all: 50_000 };
 
-/// How long a transaction that nobody finished is remembered, so that its page can offer to begin it once more.
+/// How long an unfinished transaction is kept after it expired, so that its page can offer to start it again.
 const REMEMBERED: Lifetime = Lifetime::from_secs(3600);
 
-/// Who asks for what.
+/// An authorization request with its client.
 #[derive(Debug)]
 pub(in crate::issuer) struct AccessRequest {
     /// The client, as stored now.
     pub(in crate::issuer) client: Client,
-    /// The request, as validated when it came.
+    /// The request, as validated when it arrived.
     pub(in crate::issuer) request: ValidatedRequest,
 }
 
 /// What a pending transaction is for.
 #[derive(Debug)]
 pub(in crate::issuer) enum Purpose {
-    /// Somebody wants to see the account page.
+    /// Signing in to see the account page.
     Account,
-    /// A client wants a code.
+    /// Authorizing a client, which gets a code.
     Authorization(Box<AccessRequest>),
 }
 
-/// A transaction found again.
+/// A transaction found by its handles.
 #[derive(Debug)]
 pub(in crate::issuer) struct Pending {
-    /// Its row.
+    /// The stored row.
     pub(in crate::issuer) interaction: Ephemeral,
-    /// What it is for.
+    /// What the transaction is for.
     pub(in crate::issuer) purpose: Purpose,
 }
 
 impl IssuerRequest<'_> {
-    /// Begins a login for the account page, unless the session is alive.
+    /// Begins a login for the account page, unless the session is still valid.
     ///
     /// # Errors
     /// `Throttled`, `Unavailable`.
@@ -62,7 +62,7 @@ impl IssuerRequest<'_> {
     /// Returns what the page of a transaction shows now.
     ///
     /// # Errors
-    /// `Gone`, `Page` when its client is no longer welcome, `Unavailable`.
+    /// `Gone`, `Page` when its client is no longer accepted, `Unavailable`.
     pub async fn view(&self, handles: &Handles) -> Result<View, AuthorizeRejection> {
         let pending = self.pending(handles).await?;
         let session = self.live_session(handles.session.as_deref()).await?;
@@ -75,7 +75,7 @@ impl IssuerRequest<'_> {
             self.back_to_login(&pending.interaction).await?;
             return Ok(self.login_view(Some(asked)));
         };
-        // Somebody logged in from another tab of this browser: the page names the account, so the user sees as whom.
+        // Somebody logged in from another tab of this browser; the page names the account, so the user can see which.
         if pending.interaction.step == EphemeralStep::LogIn || pending.interaction.session != Some(session.hash) {
             self.bind(&pending.interaction, &session).await?;
         }
@@ -94,7 +94,7 @@ impl IssuerRequest<'_> {
         self.back_to_login(&pending.interaction).await
     }
 
-    /// Finds the session of a cookie, if somebody is logged in by it.
+    /// Finds the session of a cookie, if it is valid.
     pub(in crate::issuer) async fn live_session(
         &self,
         cookie: Option<&str>,
@@ -125,7 +125,7 @@ impl IssuerRequest<'_> {
             created_at: now,
             expires_at,
         };
-        // 256 random bits: none has its key.
+        // The id is 256 random bits, so no row can have it already.
         self.services.store.put_ephemeral(interaction.clone(), PENDING).await.or_unavailable(self).await?;
         Ok((interaction, Transaction { id: id.reveal().to_owned(), cookie, lifetime: expires_at.since(now) }))
     }
@@ -134,7 +134,7 @@ impl IssuerRequest<'_> {
         EphemeralKey { tenant: self.tenant.clone(), kind: EphemeralKind::Interaction, hash }
     }
 
-    /// Finds a transaction that is not decided yet.
+    /// Finds a transaction that has not been decided yet.
     pub(in crate::issuer) async fn pending(&self, handles: &Handles) -> Result<Pending, AuthorizeRejection> {
         let pending = self.transaction(handles).await?;
         match pending.interaction.step {
@@ -143,8 +143,9 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// Finds a transaction by its two handles, decided or not. One handle without the other is another browser's (AZ-32):
-    /// the id may have been seen in an address bar, the cookie never leaves the browser that began.
+    /// Finds a transaction by its two handles, decided or not. A request with one handle but not the other comes from
+    /// another browser (AZ-32): the id may have been seen in an address bar, but the cookie never leaves the browser
+    /// that began.
     pub(in crate::issuer) async fn transaction(&self, handles: &Handles) -> Result<Pending, AuthorizeRejection> {
         let id = SessionSecret::recognise(handles.transaction.as_bytes(), &self.services.keys.load());
         let cookie = handles.cookie.as_ref().map(String::as_bytes);
@@ -163,7 +164,7 @@ impl IssuerRequest<'_> {
             return Err(self.gone(Rule::SignInUnknown).await);
         };
         let open = self.policy.config.login.interaction;
-        // AZ-29. One that was decided says so, however late its page is sent again.
+        // AZ-29. A decided transaction is reported as decided, however late its form is sent again.
         let is_late = interaction.step != EphemeralStep::Ended && self.now() >= interaction.created_at.plus(open);
         let pending = self.purpose_of(interaction).await?;
         if is_late { Err(self.expired(&pending, open).await) } else { Ok(pending) }
@@ -198,7 +199,7 @@ impl IssuerRequest<'_> {
         interaction: &Ephemeral,
         session: &LoginSession,
     ) -> Result<(), AuthorizeRejection> {
-        // From the login step; or from the consent step, when the form was sent twice or from the page before.
+        // From the login step, or from the consent step when the form was sent twice or after going back.
         for expected in [EphemeralStep::LogIn, EphemeralStep::Consent] {
             if self.advance(interaction, expected, EphemeralStep::Consent, Some(session.hash)).await? {
                 return Ok(());
@@ -207,7 +208,7 @@ impl IssuerRequest<'_> {
         Err(self.gone(Rule::SignInEnded).await)
     }
 
-    /// Ends a transaction that has come this far; whether it had not ended before.
+    /// Ends a transaction at its current step; returns whether it was still open.
     pub(in crate::issuer) async fn end(&self, interaction: &Ephemeral) -> Result<bool, AuthorizeRejection> {
         self.advance(interaction, interaction.step, EphemeralStep::Ended, interaction.session).await
     }
@@ -233,7 +234,7 @@ impl IssuerRequest<'_> {
     }
 }
 
-/// Returns whether a session will do: `prompt=login` wants a login that came after the request, or by its own page.
+/// Returns whether a session satisfies the request: `prompt=login` needs a login after the request, or on its own page.
 fn satisfies_login(session: &LoginSession, asked: &AccessRequest, interaction: &Ephemeral) -> bool {
     !asked.request.prompt().login
         || interaction.session == Some(session.hash)

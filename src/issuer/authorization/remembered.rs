@@ -1,4 +1,4 @@
-//! Consent that is remembered: to whom, and when it may stand for a new one.
+//! Remembered consent: for which clients, and when it replaces asking again.
 
 use super::interaction::AccessRequest;
 use crate::issuer::audit::OrUnavailable;
@@ -10,17 +10,18 @@ use crate::store::{Consent, LoginSession};
 /// Whether consent to a request is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::issuer) enum Memory {
-    /// It is not: the user is asked each time.
+    /// Not remembered: the user is asked each time.
     Never,
-    /// It is, and covers the same or less, wherever the request comes from.
+    /// Remembered, and valid for the same scopes or fewer, wherever the request comes from.
     Anywhere,
-    /// It is, and stands for the same request when the browser comes from the origin of this document.
+    /// Remembered, and valid only when the browser comes from the origin of this document.
     FromPublisher(MetadataDocumentUrl),
 }
 
 impl Policy {
-    /// Returns whether consent to this request is remembered: an operator vouches for the client, and no program on the
-    /// user's machine can receive its codes (RFC 8252 8.6). Everybody else is asked each time.
+    /// Returns whether consent to this request is remembered: the operator must have added or trusted the client, and
+    /// no program on the user's machine may receive its codes (RFC 8252 8.6). For all other clients the user is asked
+    /// each time.
     pub(in crate::issuer) fn memory(&self, asked: &AccessRequest) -> Memory {
         let (client, redirect) = (&asked.client, asked.request.redirect().uri());
         if client.origin == ClientOrigin::Manual {
@@ -28,14 +29,13 @@ impl Policy {
             return if uris.iter().any(RedirectUri::is_local) { Memory::Never } else { Memory::Anywhere };
         }
         let publisher = if self.config.metadata_documents.remember_consent { self.publisher(client) } else { None };
-        // The document may name ports of the user's machine, too: what was agreed to for the site is not for them.
+        // The document may also name ports on the user's machine; consent for the site does not cover those.
         publisher.filter(|_| !redirect.is_local()).map_or(Memory::Never, Memory::FromPublisher)
     }
 }
 
 impl IssuerRequest<'_> {
-    /// Returns whether this user's consent to this request is remembered and may stand for a new one. `referer` is where
-    /// the browser says that it comes from.
+    /// Returns whether this user's remembered consent covers this request. `referer` is the browser's `Referer`.
     pub(in crate::issuer) async fn consent_is_remembered(
         &self,
         asked: &AccessRequest,
@@ -47,8 +47,9 @@ impl IssuerRequest<'_> {
         let comes_from_there = match &memory {
             Memory::Never => false,
             Memory::Anywhere => true,
-            // Anybody can send a browser here with the publisher's own parameters and an answer that goes to the publisher.
-            // Asking is what tells the user; only a start of the publisher's own needs it no more.
+            // Anybody can send a browser here with the publisher's own parameters, and the code goes to the publisher.
+            // Only the question tells the user of it, so it is left out only when the publisher's own site started the
+            // request.
             Memory::FromPublisher(url) => referer.is_some_and(|referer| url.is_origin_of(referer)),
         };
         if !comes_from_there || request.prompt().consent || request.prompt().login {
@@ -88,14 +89,14 @@ impl IssuerRequest<'_> {
             scopes,
             client_fingerprint: fingerprint(asked, &memory),
             given_at: now,
-            // As long as the grant itself could live: nobody is asked more seldom than the access ends.
+            // For as long as the grant itself can live, so that the user is asked at least as often as the access ends.
             expires_at: now.plus(self.policy.config.tokens.refresh_absolute),
         })
     }
 }
 
-/// Hashes what the user saw when they consented: the name, and where codes go. For a publisher also where this code
-/// went, because its document can name several places.
+/// Hashes what the user saw when they consented: the name, and where codes may go. For a publisher also where this code
+/// went, because its document can name several redirect URIs.
 fn fingerprint(asked: &AccessRequest, memory: &Memory) -> Digest<Client> {
     let metadata = &asked.client.metadata;
     let uris = metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str);

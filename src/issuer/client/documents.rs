@@ -1,4 +1,4 @@
-//! `Documents`: fetches of metadata documents that are under way, and those that just failed.
+//! `Documents`: metadata documents that are being fetched, and those whose fetch just failed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,16 +7,16 @@ use crate::oauth::{ClientId, Timestamp};
 use crate::outbound::FetchError;
 use crate::sync::lock;
 
-/// Documents held in memory: those under way, and those that just failed.
+/// The most entries in memory: documents being fetched, and those that just failed.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// Why a document made no client, for log and audit trail (CI-18).
 #[derive(Debug, Clone, thiserror::Error)]
 pub(in crate::issuer) enum Fault {
-    /// It cannot be had.
+    /// The document could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// What it says is no client.
+    /// The document does not describe a valid client.
     #[error("{0}")]
     Content(String),
 }
@@ -29,24 +29,24 @@ impl Fault {
         }
     }
 
-    /// Returns whether a copy of a trusted publisher's document may stand in. The edges of large clients refuse some data
-    /// centres, or let them wait. No other fault counts: an attacker who can break TLS must gain nothing, and a document that is
-    /// gone (404, 410) is gone.
+    /// Returns whether a copy of a trusted publisher's document may be used instead: only for refusals and timeouts,
+    /// because the edge servers of large clients block or delay some data centres. No other fault counts: an attacker
+    /// who can break TLS must gain nothing, and a document that was removed (404, 410) is gone.
     pub(in crate::issuer) fn lets_copy_stand_in(&self) -> bool {
         matches!(self, Self::Fetch(FetchError::Status { code: 403, .. } | FetchError::Slow))
     }
 
-    /// Returns what the other side said of itself.
+    /// Returns the other server's own text about the fault.
     pub(in crate::issuer) fn said(&self) -> &str {
         if let Self::Fetch(FetchError::Status { said, .. }) = self { said } else { "" }
     }
 }
 
-/// How the last attempt at a document ended, and until when there is no other.
+/// The last failure to fetch a document, and until when it is not tried again.
 pub(in crate::issuer) type Failed = Option<(Timestamp, Fault)>;
 
-/// Documents by client. The lock of each entry is held while its document is fetched, so that all who wait share one
-/// fetch. Content and age are in the store.
+/// Documents by client id. Each entry is locked while its document is fetched, so that everybody who waits for it
+/// shares one fetch. Content and age are in the store.
 #[derive(Debug, Default)]
 pub(in crate::issuer) struct Documents(Mutex<HashMap<ClientId, Arc<tokio::sync::Mutex<Failed>>>>);
 
@@ -55,12 +55,12 @@ impl Documents {
         lock(&self.0).get(id).map(Arc::clone)
     }
 
-    /// Adds an entry; `None` while all of them are needed.
+    /// Adds the entry of a document, or finds it; `None` when the map is full and no entry can be dropped.
     pub(in crate::issuer) fn add(&self, id: &ClientId, now: Timestamp) -> Option<Arc<tokio::sync::Mutex<Failed>>> {
         let mut entries = lock(&self.0);
         if entries.len() >= MAX_REMEMBERED && !entries.contains_key(id) {
-            // An entry in use must stay, or a second fetch of the same document could begin; one that failed too, or it
-            // would be tried again at once.
+            // An entry in use must stay, or a second fetch of the same document could begin; so must one that failed
+            // recently, or it would be fetched again at once.
             let backs_off = |failed: &Failed| failed.as_ref().is_some_and(|(until, _)| now < *until);
             entries.retain(|_, e| Arc::strong_count(e) > 1 || e.try_lock().is_ok_and(|failed| backs_off(&failed)));
         }

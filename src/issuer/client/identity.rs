@@ -1,4 +1,4 @@
-//! Who a client is, as far as that can be known, and whom its name could be taken for.
+//! What is known of a client's identity, and what its name could be mistaken for.
 
 use super::metadata_document::document_url;
 use crate::issuer::audit::OrUnavailable;
@@ -7,8 +7,8 @@ use crate::issuer::{AuthorizeRejection, Identity, IssuerRequest};
 use crate::oauth::{Client, ClientId, ClientOrigin, MetadataDocumentUrl, VerifiedRedirect, borrowed_brand, resembles};
 
 impl Policy {
-    /// Returns the verified publisher of a client: its document's exact URL is one that the operator trusts. The host alone
-    /// says nothing: others may publish there, too.
+    /// Returns the document URL of a client whose publisher is verified: the operator trusts that exact URL. The host
+    /// alone is not enough, because others may publish there too.
     pub(in crate::issuer) fn publisher(&self, client: &Client) -> Option<MetadataDocumentUrl> {
         if self.is_verified(&client.id) { self.document(client) } else { None }
     }
@@ -18,12 +18,13 @@ impl Policy {
         self.config.metadata_documents.verified_publishers.iter().any(|url| url == id.as_str())
     }
 
-    /// Returns what is known of a client that wants its answer at `redirect`.
+    /// Returns what is known of a client that wants its code sent to `redirect`.
     pub(in crate::issuer) fn identity(&self, client: &Client, redirect: &VerifiedRedirect) -> Identity {
         if client.origin == ClientOrigin::Manual {
             return Identity::Added;
         }
-        // CIMD "OAuth Phishing": any program can name the document of a known one, and then wait on a port of this computer.
+        // CIMD "OAuth Phishing": any program can use the client id of a known one and wait for the code on a local
+        // port.
         if redirect.uri().is_local() {
             return Identity::OnThisComputer;
         }
@@ -42,7 +43,7 @@ impl Policy {
 }
 
 impl IssuerRequest<'_> {
-    /// Returns whom the user could take a client for that chose its name itself (RG-05).
+    /// Returns what a user could mistake the client for, if the client chose its name itself (RG-05).
     pub(in crate::issuer) async fn looks_like(
         &self,
         client: &Client,
@@ -56,13 +57,13 @@ impl IssuerRequest<'_> {
         let known = added.into_iter().filter_map(|c| c.metadata.client_name);
         let known = known.chain([self.policy.config.login.product_name.clone()]).find(|known| resembles(name, known));
         let uri = redirect.uri();
-        // A program on this computer has no host, but what describes it has one.
+        // A program on the user's computer has no host, but its document has one.
         let host = if uri.is_local() { self.policy.document_host(client) } else { Some(uri.display_host()) };
         Ok(known.or_else(|| borrowed_brand(name, host.as_deref()).map(str::to_owned)))
     }
 }
 
-/// Returns the name that pages show a client by.
+/// Returns the client's name as pages show it.
 pub(in crate::issuer) fn display_name(client: &Client) -> String {
     client.metadata.client_name.clone().unwrap_or_else(|| "an application without a name".to_owned())
 }

@@ -8,7 +8,7 @@ use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
 use crate::oauth::{Client, ClientId, ClientOrigin, OAuthError, Rule};
 
-/// What the page says of every unknown client.
+/// What the page says about every unknown client.
 const UNKNOWN: &str = "This application is not known here. Remove the connection in the application and add it again.";
 
 impl IssuerRequest<'_> {
@@ -16,7 +16,7 @@ impl IssuerRequest<'_> {
     /// authorization use: they never make the gateway fetch anything.
     pub(in crate::issuer) async fn enabled_client(&self, id: &ClientId) -> Result<Option<Client>, StoreFailed> {
         let client = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
-        // What an operator admits by document no longer is no client any longer, whatever it was given before.
+        // A client whose document the operator no longer admits is no client any more, whatever it was granted before.
         let policy = &self.policy;
         let admitted = |c: &Client| c.origin != ClientOrigin::MetadataDocument || document_url(&c.id, policy).is_ok();
         Ok(client.filter(|c| !c.disabled && admitted(c)))
@@ -25,7 +25,7 @@ impl IssuerRequest<'_> {
     /// Finds the client of an authorization request; a metadata document is fetched when no fresh copy is at hand.
     ///
     /// # Errors
-    /// A page: as long as the client is unknown, so is where it might be redirected to.
+    /// Always a page: without a client no redirect URI can be verified.
     pub(in crate::issuer) async fn client_for_authorization(
         &self,
         id: &ClientId,

@@ -8,13 +8,13 @@ use crate::oauth::{Lifetime, Rule};
 pub(in crate::issuer) enum LookupFailure {
     /// It does not exist, its document is invalid, or it is disabled.
     NotAClient(Rule, Option<String>),
-    /// It names a document that is not fetched.
+    /// Its id names a document that may not be fetched.
     NotAdmitted(NotAdmitted),
-    /// Its document cannot be had just now.
+    /// Its document cannot be fetched at the moment.
     TryLater(String),
-    /// Too many are asked for, by the key of the configuration, if it is one's limit.
+    /// Too many requests: how long to wait, and the configuration key of the limit, if it has one.
     Throttled(Lifetime, Option<&'static str>),
-    /// There is no room for another client, which has been recorded.
+    /// There is no room for another client, which has already been recorded.
     Full(Lifetime),
     /// The store failed.
     Unavailable(StoreFailed),
@@ -29,18 +29,18 @@ impl From<StoreFailed> for LookupFailure {
 /// Why a document is not fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::issuer) enum NotAdmitted {
-    /// The id is no URL of a document, whatever the configuration says.
+    /// The id is not the URL of a document under any configuration.
     NoUrl,
-    /// Its host is not one of the public DNS.
+    /// Its host is not a public DNS name.
     Internal,
-    /// No documents are fetched.
+    /// Metadata documents are switched off.
     Off,
     /// Neither the URL nor its host is listed.
     NotListed,
 }
 
 impl NotAdmitted {
-    /// Returns the key of the configuration that keeps it out.
+    /// Returns the configuration key that excludes it.
     pub(in crate::issuer) const fn key(self) -> Option<&'static str> {
         match self {
             Self::NoUrl => None,
@@ -50,7 +50,7 @@ impl NotAdmitted {
         }
     }
 
-    /// Returns what would have been right.
+    /// Returns what would have been accepted, for the log.
     pub(in crate::issuer) const fn expected(self) -> &'static str {
         match self {
             Self::NoUrl => {

@@ -1,5 +1,5 @@
-//! Clients described by a document at their id's URL (Client ID Metadata Documents): when one is fetched, how long it is
-//! believed, and what happens when it changes or cannot be had.
+//! Clients described by a document at their id's URL (Client ID Metadata Documents): when one is fetched, how long it
+//! counts as fresh, and what happens when it changes or cannot be fetched.
 
 use super::documents::Fault;
 use super::lookup_failure::{LookupFailure, NotAdmitted};
@@ -16,17 +16,17 @@ use crate::oauth::{
 use crate::outbound::{FetchError, Fetched};
 use crate::store::{AuditEvent, AuditRow, Insertion};
 
-/// How long nothing is fetched after a failure: a limit on the load, not a cached answer (CI-12).
+/// How long a document is not fetched again after a failure: this limits the load and is not a cached answer (CI-12).
 const BACK_OFF: Lifetime = Lifetime::from_secs(10);
 
-/// How long a document without cache headers is believed.
+/// Seconds for which a document without cache headers is fresh.
 const ORDINARY_FRESHNESS: u64 = 3600;
 
-/// How long the last good copy of a client in use stands in for a document that cannot be had (CIMD leaves this open; a
-/// week outlasts an outage, and ends before a lost domain is forgotten).
+/// How long the last good copy replaces a document that cannot be fetched, for a client in use. CIMD leaves this open;
+/// a week is longer than most outages and shorter than a lost domain goes unnoticed.
 const OUTAGE: Lifetime = Lifetime::from_secs(7 * 24 * 3600);
 
-/// The key that bounds how many documents are fetched.
+/// The configuration key of the limit on fetches.
 const FETCHES: &str = "rates.fetches_per_host_per_minute";
 
 impl IssuerRequest<'_> {
@@ -42,7 +42,8 @@ impl IssuerRequest<'_> {
         if let Some(client) = stored.as_ref().filter(|c| is_fresh(c, now)) {
             return Ok(client.clone());
         }
-        // Whoever begins a fetch pays for it, before it takes any memory; joining one that is under way costs nothing.
+        // The caller who begins a fetch is charged for it before it takes any memory; joining a fetch in progress is
+        // free.
         let mut leave = None;
         let entry = match self.documents.find(id) {
             Some(entry) => entry,
@@ -59,7 +60,7 @@ impl IssuerRequest<'_> {
         };
         let mut failed = entry.lock().await;
         self.has_waited();
-        // Read again under the lock: its previous holder may just have stored the document.
+        // Read it again under the lock: whoever held the lock before may just have stored the document.
         let stored = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
         match stored {
             Some(client) if client.disabled => return Err(LookupFailure::NotAClient(Rule::ClientDisabled, None)),
@@ -97,8 +98,8 @@ impl IssuerRequest<'_> {
         answer
     }
 
-    /// Answers by a copy of a trusted publisher's document: the one that is stored, or else the one that is shipped. It is
-    /// believed for as short a time as any document, and then the publisher is asked again.
+    /// Answers with a copy of a trusted publisher's document: the stored one, or else the one shipped with the program.
+    /// It expires as any document does, and then the publisher is asked again.
     async fn copy(
         &self,
         url: &MetadataDocumentUrl,
@@ -140,7 +141,7 @@ impl IssuerRequest<'_> {
         Ok(client)
     }
 
-    /// Fetches and reads a document: what it says, and how long that is believed.
+    /// Fetches and parses a document; returns its content and how long it is fresh.
     async fn fetch_document(
         &self,
         url: &MetadataDocumentUrl,
@@ -158,7 +159,7 @@ impl IssuerRequest<'_> {
         Ok((read, believed_for(&fetched, limits)))
     }
 
-    /// Stores what a document says, and when it said so.
+    /// Stores the content of a document and when it was fetched.
     async fn keep_document(
         &self,
         id: &ClientId,
@@ -168,7 +169,7 @@ impl IssuerRequest<'_> {
     ) -> Result<Client, LookupFailure> {
         let ReadMetadata { metadata, left_out } = read;
         let Some(old) = stored else {
-            // A first sight writes a row, so it counts like a registration.
+            // A client seen for the first time adds a row, so it counts as a registration.
             let (rates, described) = (&self.policy.config.rates, ClientOrigin::MetadataDocument);
             let held = |wait| LookupFailure::Throttled(wait, Some("rates.registrations_per_hour"));
             self.throttle.registration(described, self.caller, rates).map_err(held)?;
@@ -195,7 +196,7 @@ impl IssuerRequest<'_> {
             let inserted =
                 self.services.store.insert_client(client.clone(), cap, row).await.or_unavailable(self).await?;
             return match inserted {
-                // Another process saw it first: the same document, fetched by both.
+                // Another process fetched and stored the same document first.
                 Insertion::Inserted | Insertion::Exists | Insertion::Same => Ok(client),
                 Insertion::Full => Err(LookupFailure::Full(self.client_cap_reached(Some(id)).await)),
             };
@@ -204,7 +205,7 @@ impl IssuerRequest<'_> {
             self.services.store.note_document_age(&self.tenant, id, age).await.or_unavailable(self).await?;
             return Ok(Client { document: Some(age), ..old });
         }
-        // CI-14: remembered consent was given to what the document said before.
+        // CI-14: remembered consent applies to what the document said before.
         let void_consents = old.metadata.security_relevant_change(&metadata);
         let client = Client { metadata, document: Some(age), ..old };
         let row = AuditRow {
@@ -218,15 +219,16 @@ impl IssuerRequest<'_> {
     }
 }
 
-/// Reads a client id as a document's URL that the operator lets us fetch. Nothing is resolved for any other.
+/// Parses a client id as the URL of a document that the operator allows. No other host name is ever resolved.
 pub(in crate::issuer) fn document_url(id: &ClientId, policy: &Policy) -> Result<MetadataDocumentUrl, NotAdmitted> {
-    // Single-label hosts and the like belong to an operator's own network: they say so by allowing its addresses.
+    // Single-label hosts and the like belong to the operator's own network, which they enable by allowing its
+    // addresses.
     let internal = !policy.config.outbound.allow_addresses.is_empty();
     let url = MetadataDocumentUrl::parse(id.as_str(), internal).ok_or_else(|| {
         let would_be = MetadataDocumentUrl::parse(id.as_str(), true);
         if would_be.is_some() { NotAdmitted::Internal } else { NotAdmitted::NoUrl }
     });
-    // A host means its port 443: a program that may bind another port of it need not belong to its owner.
+    // A listed host means port 443 of it: whoever can bind another port need not be the owner of the host.
     match &policy.config.metadata_documents.mode {
         MetadataDocumentMode::Off => Err(NotAdmitted::Off),
         MetadataDocumentMode::Allowlist(list) => {
@@ -238,14 +240,14 @@ pub(in crate::issuer) fn document_url(id: &ClientId, policy: &Policy) -> Result<
     }
 }
 
-/// Returns how long a document is believed: what its headers say, within our bounds (CI-13).
+/// Returns how long a document is fresh: as its headers say, within the configured bounds (CI-13).
 fn believed_for(fetched: &Fetched, limits: &MetadataDocumentConfig) -> Lifetime {
     let said = if fetched.no_store { 0 } else { fetched.max_age.unwrap_or(ORDINARY_FRESHNESS) };
-    // The floor comes last: it keeps the load on a third party bounded whatever the operator sets as ceiling.
+    // The minimum is applied last: it bounds the load on the other server whatever maximum the operator configures.
     Lifetime::from_secs(said).min(limits.max_cache).max(limits.min_cache)
 }
 
-/// Joins two parts of an audit row's reason.
+/// Joins two optional parts of an audit row's reason.
 pub(in crate::issuer) fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
     let all: Vec<_> = first.into_iter().chain(second).collect();
     (!all.is_empty()).then(|| all.join("; "))
@@ -255,8 +257,8 @@ fn is_fresh(client: &Client, now: Timestamp) -> bool {
     client.document.is_some_and(|age| now < age.fresh_until)
 }
 
-/// Returns the last good copy, if it is young enough and somebody has granted the client anything: for the others nobody
-/// waits, and an old copy would only help an attacker who keeps the new one from being read.
+/// Returns the last good copy if it is recent enough and the client has been used. Nobody depends on an unused client,
+/// and an old copy would only help an attacker who keeps the new one from being fetched.
 fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
     stored
         .filter(|c| c.last_used_at.is_some())
@@ -264,14 +266,14 @@ fn old_copy(stored: Option<Client>, now: Timestamp) -> Option<Client> {
         .filter(|c| now.since(c.document.map_or(c.created_at, |age| age.fetched_at)) <= OUTAGE)
 }
 
-/// Answers while a document cannot be had: by the last good copy, if the fault may pass.
+/// Answers while a document cannot be fetched: with the last good copy, if the fault may be temporary.
 fn stand_in(stored: Option<Client>, fault: &Fault, is_verified: bool, now: Timestamp) -> Result<Client, LookupFailure> {
     if let Some(client) = stored.as_ref().filter(|_| is_verified && fault.lets_copy_stand_in()) {
         return Ok(client.clone());
     }
-    // CI-18: for a name that does not resolve and for one that leads inside there is one answer until somebody has granted
-    // the client anything, or any stranger could ask which names of the inner network exist: also by having a document of
-    // their own one read and pointing its name there later.
+    // CI-18: a name that does not resolve and one that resolves to an internal address get the same answer until
+    // somebody has granted the client anything. Otherwise a stranger could find out which internal names exist, even by
+    // pointing the name of their own document there after it was fetched once.
     let is_used = stored.as_ref().is_some_and(|client| client.last_used_at.is_some());
     let is_unknown_name = !is_used && matches!(fault, Fault::Fetch(FetchError::Dns));
     if is_unknown_name || !fault.is_transient() {

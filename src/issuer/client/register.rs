@@ -1,4 +1,4 @@
-//! Dynamic client registration (RFC 7591): open when the operator lets it be, limited by address and by number.
+//! Dynamic client registration (RFC 7591): if the operator enables it; limited per address and in total.
 
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Why;
@@ -10,7 +10,7 @@ use crate::oauth::{
 use crate::store::{AuditEvent, AuditRow, Insertion};
 use crate::telemetry::ControlEvent;
 
-/// When a full gateway may have room again: unused registrations are removed as they age.
+/// `Retry-After` when there are too many clients: unused registrations are removed as they age.
 const FULL: Lifetime = Lifetime::from_secs(3600);
 
 impl IssuerRequest<'_> {
@@ -18,7 +18,7 @@ impl IssuerRequest<'_> {
     ///
     /// # Errors
     /// `NotOpen` while registration is switched off, `Refused` in the words of RFC 7591 3.2.2, `Throttled` for too many
-    /// from one address or in all, `Unavailable`.
+    /// from one address or in total, `Unavailable`.
     pub async fn register(&self, body: &[u8]) -> Result<Registered, TokenRejection> {
         let policy = &self.policy;
         let (registration, rates) = (&policy.config.registration, &policy.config.rates);
@@ -41,7 +41,7 @@ impl IssuerRequest<'_> {
             .then(|| ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand()));
         let client = Client {
             tenant: self.tenant.clone(),
-            // RG-09: ours, whatever the request says; it never begins like the URL of a document.
+            // RG-09: the id is ours, whatever the request says, and never looks like the URL of a document.
             id: ClientId::mint(self.services.entropy.random_32(), self.services.keys.load().brand()),
             origin: ClientOrigin::Registered,
             metadata,
@@ -64,7 +64,7 @@ impl IssuerRequest<'_> {
                 Ok(Registered { client, secret, left_out })
             }
             Insertion::Full => Err(TokenRejection::Throttled(self.client_cap_reached(None).await)),
-            // The same was registered since we looked.
+            // The same metadata was registered since the check above.
             Insertion::Same => match self.same_client(&client.metadata).await? {
                 Some(client) => Ok(Registered { client, secret: None, left_out }),
                 None => Err(TokenRejection::Unavailable),
@@ -81,7 +81,7 @@ impl IssuerRequest<'_> {
             Ok(read) => return Ok(read),
             Err(error) => error,
         };
-        // A budget of its own, so that a program that never gets it right does not keep its neighbours out.
+        // A separate budget, so that a program that keeps sending malformed requests does not block its neighbours.
         if let Err(wait) = self.throttle.malformed_registration(self.caller, &self.policy.config.rates) {
             return Err(self.too_many_registrations(wait).await);
         }
@@ -89,9 +89,9 @@ impl IssuerRequest<'_> {
         Err(TokenRejection::Refused { error, basic: false })
     }
 
-    /// Finds the public client that registered the same metadata. RFC 7591 leaves it to the server when to issue a new id;
-    /// since a public client has no secret, one id serves all of its installations. It costs its registrant nothing: no
-    /// row is written.
+    /// Finds the public client that registered the same metadata. RFC 7591 leaves it to the server when to issue a new
+    /// id; since a public client has no secret, one id serves all of its installations. No row is written, so nothing
+    /// is charged.
     async fn same_client(&self, metadata: &ClientMetadata) -> Result<Option<Client>, TokenRejection> {
         let found = self.services.store.find_registered(&self.tenant, metadata, self.now()).await;
         Ok(found.or_unavailable(self).await?)
@@ -102,7 +102,7 @@ impl IssuerRequest<'_> {
         TokenRejection::Throttled(wait)
     }
 
-    /// Records that there is no room for one more client of its kind; returns when to try again.
+    /// Records that there is no room for another client of this kind; returns after how long to try again.
     pub(in crate::issuer) async fn client_cap_reached(&self, id: Option<&ClientId>) -> Lifetime {
         let row = self.audit(AuditEvent::ClientCapReached);
         self.refuse(AuditRow { client: id.cloned(), ..row }, Rule::TooManyClients.into()).await;
@@ -114,7 +114,7 @@ impl IssuerRequest<'_> {
     }
 }
 
-/// Says in the audit trail which members of a client's metadata were not taken.
+/// Returns the audit row's reason for a registration: which members of the metadata were left out.
 pub(in crate::issuer) fn left_out_reason(left_out: &[LeftOut]) -> Option<String> {
     let members: Vec<_> = left_out.iter().map(ToString::to_string).collect();
     (!members.is_empty()).then(|| format!("left out: {}", members.join(", ")))

@@ -1,18 +1,18 @@
-//! Copies of the metadata documents of large clients. The edges in front of these refuse some data centres (claude.ai
-//! answers them 403 with a page for browsers), and without a copy nobody could sign in there.
+//! Copies of the metadata documents of large clients. Their edge servers block some data centres (claude.ai answers
+//! them 403 with a page for browsers), and from there nobody could sign in without a copy.
 //!
-//! They are made from what several people who could fetch them have recorded. A document that can be fetched always wins.
-//! docs/clients.md says so, with the date of each, and what ChatGPT's leaves out.
+//! The copies agree with what several people who could fetch the documents have recorded. A document that can be
+//! fetched always takes precedence. docs/clients.md has the date of each, and what is left out of ChatGPT's.
 
 use crate::oauth::Timestamp;
 
-/// A copy of a document.
+/// A copy of a metadata document that comes with the program.
 pub(in crate::issuer) struct Shipped {
     /// The URL that it is a copy of.
     pub(in crate::issuer) url: &'static str,
-    /// Its content.
+    /// The JSON text of the document.
     pub(in crate::issuer) content: &'static str,
-    /// The day when it was last seen so.
+    /// The day on which the document was last known to have this content.
     pub(in crate::issuer) seen: Timestamp,
 }
 

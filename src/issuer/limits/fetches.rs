@@ -1,4 +1,5 @@
-//! How much fetching one caller may cause: before the budget of a host is touched, so that nobody uses it up for all.
+//! How many fetches one caller may cause. This is checked before the budget of the fetched host, so that one caller
+//! cannot use that up for everybody.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,21 +16,22 @@ use crate::sync::lock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Fetches in a minute for one address, for a site four times, for all strangers sixty times as many: a person connects an
-/// application or two, a conformance suite a few more.
+/// Fetches per minute: for one address, four times as many for a site, and sixty times as many for all strangers. A
+/// person connects one or two applications, a conformance suite a few more.
 const FETCHES: Allowance = Allowance { rate: 10, period: MINUTE, burst: 10, all: 60 };
 
-/// Of which at one host: less than the host's own budget, which neither one address nor its site must use up.
+/// How many of these may go to one host: fewer than the host's own budget, which neither one address nor its site may
+/// use up.
 const AT_HOST: u32 = 3;
 const OF_SITE_AT_HOST: u32 = 6;
 
-/// At one moment: each may last some seconds, and the fifty places are shared by all. Ten are left for sites where somebody
-/// has got a token.
+/// Concurrent fetches of one caller: each may take seconds, and everybody shares fifty slots. Ten of these are kept for
+/// sites where somebody has got a token.
 const AT_ONCE: u32 = 2;
 const OF_SITE_AT_ONCE: u32 = 8;
 const OF_STRANGERS_AT_ONCE: u32 = 40;
 
-/// Whose fetches are counted.
+/// Whose fetches are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum FetchSource {
     Address(IpAddr),
@@ -37,7 +39,7 @@ enum FetchSource {
     Strangers,
 }
 
-/// Fetches by source.
+/// The budgets and concurrent fetches of each source.
 pub(in crate::issuer) struct Fetches {
     rate: Levels,
     rate_at_host: KeyedLimiter<(IpAddr, Digest<str>)>,
@@ -45,7 +47,7 @@ pub(in crate::issuer) struct Fetches {
     under_way: Mutex<HashMap<FetchSource, u32>>,
 }
 
-/// Leave to fetch; dropping it ends the fetch.
+/// Permission to fetch, held for the duration; dropping it frees the slot.
 pub(in crate::issuer) struct FetchSlot<'a> {
     fetches: &'a Fetches,
     requester: Requester,
@@ -61,7 +63,7 @@ impl Fetches {
         }
     }
 
-    /// Takes one fetch, or says how long to wait.
+    /// Charges one fetch, or returns how long to wait.
     pub(in crate::issuer) fn take(&self, requester: Requester, host: &str) -> Result<FetchSlot<'_>, Lifetime> {
         let mut under_way = lock(&self.under_way);
         if counted(&requester).any(|(whose, most)| under_way.get(&whose).is_some_and(|count| *count >= most)) {
@@ -93,7 +95,7 @@ impl Drop for FetchSlot<'_> {
     }
 }
 
-/// With whose fetches one of this caller counts, and how many those may be at one moment.
+/// Returns the sources that a fetch of this caller counts against, each with its limit of concurrent fetches.
 fn counted(requester: &Requester) -> impl Iterator<Item = (FetchSource, u32)> {
     let site = requester.counts_with_its_site().then_some((FetchSource::Site(requester.site), OF_SITE_AT_ONCE));
     let strangers = (!requester.is_of_known_site()).then_some((FetchSource::Strangers, OF_STRANGERS_AT_ONCE));

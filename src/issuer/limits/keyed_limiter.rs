@@ -1,4 +1,4 @@
-//! `KeyedLimiter` (a rate) and `WindowCounter` (failures in a window): both keyed, both bounded in memory.
+//! `KeyedLimiter` (a rate) and `WindowCounter` (failures in a window): both per key, both with bounded memory.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -18,11 +18,13 @@ use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp};
 use crate::sync::lock;
 
-/// Keys held at most, about 10 MB. Further keys of a `KeyedLimiter` share one entry, so that a flood of invented keys
-/// refills nobody's budget. In a `WindowCounter` they push out those that failed longest ago, so that nobody is locked out.
+/// The most keys held, about 10 MB. Further keys of a `KeyedLimiter` share one entry, so that a flood of invented keys
+/// refills nobody's budget. In a `WindowCounter` they replace the keys that failed longest ago, so that nobody is
+/// locked out.
 const MAX_KEYS: usize = 100_000;
 
-/// Our clock as governor wants it: time since the first look, which a wall clock set back does not turn back.
+/// Our clock in the form that governor needs: time since the first reading, which does not go back when the wall clock
+/// is set back.
 #[derive(Clone)]
 struct Elapsed {
     clock: Arc<dyn Clock>,
@@ -42,7 +44,7 @@ impl governor::clock::Clock for Elapsed {
 
 type Limiter<K> = RateLimiter<Option<K>, DashMapStateStore<Option<K>>, Elapsed, NoOpMiddleware<Duration>>;
 
-/// A token bucket for each key. The quota comes with each call, so that a reloaded configuration acts at once.
+/// A token bucket per key. The quota is passed with each call, so that a reloaded configuration takes effect at once.
 pub(in crate::issuer) struct KeyedLimiter<K: Hash + Eq + Clone> {
     clock: Elapsed,
     limiter: ArcSwap<(Quota, Limiter<K>)>,
@@ -57,7 +59,7 @@ impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
         Self { clock, limiter, tidied_at: AtomicU64::new(0) }
     }
 
-    /// Takes one from the budget of `key`, or says how long to wait.
+    /// Takes one from the budget of `key`, or returns how long to wait.
     pub(in crate::issuer) fn take(&self, key: K, quota: Quota) -> Result<(), Lifetime> {
         if self.limiter.load().0 != quota {
             self.limiter.store(Arc::new((quota, RateLimiter::dashmap_with_clock(quota, self.clock.clone()))));
@@ -67,7 +69,7 @@ impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
         limiter.1.check_key(&key).map_err(|until| pause(until.wait_time_from(self.clock.now())))
     }
 
-    /// Drops keys that are as good as fresh, at most once a second; says whether there is room now.
+    /// Drops keys whose budget is full again, at most once a second; returns whether there is room now.
     fn tidy(&self, limiter: &Limiter<K>) -> bool {
         let now = self.clock.now().as_secs();
         if self.tidied_at.swap(now, Relaxed) != now {
@@ -77,19 +79,19 @@ impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
     }
 }
 
-/// Rounds up: never an invitation to come too early.
+/// Rounds up, so that nobody is told to come back too early.
 fn pause(wait: Duration) -> Lifetime {
     Lifetime::from_millis(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
-/// Makes a quota of `rate` per `period` with this burst; a rate of zero counts as one.
+/// Makes a quota of `rate` per `period` with a burst; a rate of zero counts as one.
 pub(in crate::issuer) fn quota(rate: u32, period: Duration, burst: u32) -> Quota {
     let at_least_one = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
     let each = period / at_least_one(rate).get();
     Quota::with_period(each).unwrap_or_else(|| Quota::per_second(NonZeroU32::MAX)).allow_burst(at_least_one(burst))
 }
 
-/// What is known of one key's failures.
+/// The failures of one key.
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     count: u32,
@@ -97,7 +99,7 @@ struct Failures {
     last: Timestamp,
 }
 
-/// Counts failures of each key over a window that begins with the first.
+/// Counts failures per key, over a window that begins with the first failure.
 pub(in crate::issuer) struct WindowCounter<K> {
     window: Lifetime,
     entries: Mutex<HashMap<K, Failures>>,
@@ -108,8 +110,8 @@ impl<K: Hash + Eq + Clone> WindowCounter<K> {
         Self { window, entries: Mutex::default() }
     }
 
-    /// Counts an attempt as a failure beforehand, unless `delay` (of the failures so far) is not over yet: then says how
-    /// long to wait. Counting comes first because a hundred attempts at once would otherwise all find the same count.
+    /// Counts an attempt as a failure in advance, or returns how long to wait if the `delay` for the failures so far is
+    /// not over. Counting comes first because otherwise a hundred concurrent attempts would all see the same count.
     pub(in crate::issuer) fn charge(
         &self,
         key: K,
@@ -146,7 +148,7 @@ impl<K: Hash + Eq + Clone> WindowCounter<K> {
         )
     }
 
-    /// Takes one failure back: the attempt that was charged succeeded.
+    /// Takes one failure back, because the attempt that was charged succeeded.
     pub(in crate::issuer) fn refund(&self, key: K, now: Timestamp) {
         self.with(key, now, |entry| entry.count = entry.count.saturating_sub(1));
     }
@@ -163,7 +165,7 @@ impl<K: Hash + Eq + Clone> WindowCounter<K> {
         }
         let fresh = Failures { count: 0, first: now, last: now };
         let entry = entries.entry(key).or_insert(fresh);
-        // A clock set back must not stretch a delay: what lies in the future happened now.
+        // A clock set back must not lengthen a delay: times in the future count as now.
         entry.first = entry.first.min(now);
         entry.last = entry.last.min(now);
         if now.since(entry.first) >= self.window {
@@ -173,10 +175,11 @@ impl<K: Hash + Eq + Clone> WindowCounter<K> {
     }
 }
 
-/// Of a full tally so many stay: walking over all of them once must serve many newcomers, since each of them would wait.
+/// How many keys stay when a full map is cleaned up: going over all of them must make room for many new ones, because
+/// each new key waits for it.
 const KEPT_KEYS: usize = MAX_KEYS / 10 * 9;
 
-/// Drops what is over, and of the rest those that failed longest ago until there is room for many.
+/// Drops keys whose window is over, then those that failed longest ago until there is room for many.
 fn make_room<K: Hash + Eq>(entries: &mut HashMap<K, Failures>, now: Timestamp, window: Lifetime) {
     entries.retain(|_, e| now.since(e.first) < window);
     let Some(surplus) = entries.len().checked_sub(KEPT_KEYS).filter(|surplus| *surplus > 0) else { return };
@@ -259,7 +262,7 @@ mod tests {
         for key in 0..MAX_KEYS {
             tally.add(key, at(key));
         }
-        // From now on one more is over with each newcomer.
+        // From here on each new key finds one more whose window is over.
         let held = || tally.entries.lock().expect("no panic").len();
         let walks = (MAX_KEYS..MAX_KEYS + 1000).filter(|key| {
             let before = held();

@@ -1,5 +1,5 @@
-//! `Levels` and `Failures`: a limit kept at three levels, one host, one site and everybody together, so that neither one
-//! address nor one network nor many of them use up what somebody else needs.
+//! `Levels` and `Failures`: a limit at three levels (host, site, everybody together), so that no address, no network
+//! and no group of them can use up what others need.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,46 +13,46 @@ use crate::clock::Clock;
 use crate::oauth::{Lifetime, Timestamp};
 use crate::sync::lock;
 
-/// A site may do as much as this many hosts: enough for an office, while an IPv6 site has 65,536 networks that one attacker
-/// can use in turn.
+/// The budget of a site, as a multiple of a host's: enough for an office, while an IPv6 site has 65,536 networks that
+/// one attacker can use in turn.
 pub(in crate::issuer) const HOSTS_OF_SITE: u32 = 4;
 
-/// Who asks, as far as limits go.
+/// Who made a request, as the limits see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::issuer) struct Requester {
     /// The address, or the /64 of an IPv6 host.
     pub(in crate::issuer) host: IpAddr,
-    /// The /24 or the /48.
+    /// The site: a /24 or, for IPv6, a /48.
     pub(in crate::issuer) site: IpAddr,
-    /// Whether somebody has got a token there.
+    /// Whether somebody has got a token from there.
     pub(in crate::issuer) familiarity: Familiarity,
 }
 
-/// Whether somebody has got a token where a request comes from: what such a place needs, strangers cannot use up.
+/// Whether somebody has got a token where a request comes from. Strangers cannot use up what such places need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::issuer) enum Familiarity {
     /// Nobody at this site.
     Stranger,
-    /// Somebody at this site, but not this host. Such sites share a total of their own.
+    /// Somebody at this site, but not at this host. Such sites share a total of their own.
     KnownSite,
-    /// Somebody at this host. It shares that total, and is not bounded by what others at its site do.
+    /// Somebody at this host. It shares the total of the known sites, but not the limit of its site.
     KnownHost,
 }
 
 impl Requester {
-    /// Whether it shares the total of the known sites.
+    /// Returns whether the requester shares the total of the known sites.
     pub(in crate::issuer) fn is_of_known_site(&self) -> bool {
         self.familiarity != Familiarity::Stranger
     }
 
-    /// Whether it shares what its site may do.
+    /// Returns whether the requester shares the limit of its site.
     pub(in crate::issuer) fn counts_with_its_site(&self) -> bool {
         self.familiarity != Familiarity::KnownHost
     }
 }
 
-/// How much one host may do; the hosts of a site that are not known may do as much as `HOSTS_OF_SITE` of them, all strangers
-/// together as much as `all`, and all known sites together as much again.
+/// The budget of one host. The unknown hosts of a site share that of `HOSTS_OF_SITE` hosts, all strangers together that
+/// of `all` hosts, and all known sites together as much again.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::issuer) struct Allowance {
     pub(in crate::issuer) rate: u32,
@@ -67,7 +67,7 @@ impl Allowance {
     }
 }
 
-/// Budgets at the three levels.
+/// Rate limits at the three levels.
 pub(in crate::issuer) struct Levels {
     host: KeyedLimiter<IpAddr>,
     site: KeyedLimiter<IpAddr>,
@@ -84,8 +84,8 @@ impl Levels {
         }
     }
 
-    /// Takes one, or says how long to wait. The narrow levels come first, so that a request that one of them
-    /// refuses takes nothing from the total.
+    /// Takes one from each level, or returns how long to wait. The narrow levels come first, so that a request they
+    /// refuse takes nothing from the total.
     pub(in crate::issuer) fn take(&self, requester: &Requester, allowance: Allowance) -> Result<(), Lifetime> {
         self.host.take(requester.host, allowance.of_hosts(1))?;
         if requester.counts_with_its_site() {
@@ -95,7 +95,7 @@ impl Levels {
     }
 }
 
-/// Failures at the three levels, over a window that begins with the first.
+/// Failures at the three levels, each over a window that begins with the first.
 pub(in crate::issuer) struct Failures {
     host: WindowCounter<IpAddr>,
     site: WindowCounter<IpAddr>,
@@ -108,8 +108,8 @@ impl Failures {
         Self { host: WindowCounter::new(window), site: WindowCounter::new(window), all: WindowCounter::new(window) }
     }
 
-    /// Says how long to wait when there are as many failures of a host as `limit`, of its site as `HOSTS_OF_SITE` times
-    /// unless the host is known, or of all as `all` times that.
+    /// Returns how long to wait once a host has `limit` failures, its site `HOSTS_OF_SITE` times as many (unless the
+    /// host is known), or everybody together `all` times as many.
     pub(in crate::issuer) fn ask(
         &self,
         requester: &Requester,
@@ -126,7 +126,7 @@ impl Failures {
         waits.map(|((_, rest), _)| rest).max().map_or(Ok(()), Err)
     }
 
-    /// Counts one.
+    /// Counts a failure at all levels.
     pub(in crate::issuer) fn add(&self, requester: &Requester, now: Timestamp) {
         self.host.add(requester.host, now);
         self.site.add(requester.site, now);
@@ -134,13 +134,14 @@ impl Failures {
     }
 }
 
-/// How long a site or host stays known after the last token that somebody got there.
+/// How long a site or host stays known after the last token was issued there.
 const KEPT: Lifetime = Lifetime::from_secs(30 * 24 * 3600);
 
-/// Sites and hosts held at most, some megabytes each; beyond that the tenth that was seen the longest ago is dropped.
+/// The most sites, and the most hosts, held: a few megabytes each. Beyond that the tenth that was seen longest ago is
+/// dropped.
 const MOST_PLACES: usize = 50_000;
 
-/// The sites and hosts where somebody has got a token, which takes a sign-in or a refresh token from one.
+/// The sites and hosts from which somebody has got a token, by signing in or with a refresh token.
 #[derive(Default)]
 pub(in crate::issuer) struct Known {
     sites: Places,
@@ -148,13 +149,13 @@ pub(in crate::issuer) struct Known {
 }
 
 impl Known {
-    /// Remembers that somebody got a token.
+    /// Remembers that somebody got a token at this host.
     pub(in crate::issuer) fn remember(&self, host: IpAddr, site: IpAddr, now: Timestamp) {
         self.sites.remember(site, now);
         self.hosts.remember(host, now);
     }
 
-    /// Returns how well a host is known.
+    /// Returns whether a host or its site is known.
     pub(in crate::issuer) fn familiarity(&self, host: &IpAddr, site: &IpAddr, now: Timestamp) -> Familiarity {
         match (self.hosts.have(host, now), self.sites.have(site, now)) {
             (true, _) => Familiarity::KnownHost,
@@ -164,7 +165,7 @@ impl Known {
     }
 }
 
-/// When each of some sites or hosts was last seen.
+/// Sites or hosts, with when each was last seen.
 #[derive(Default)]
 struct Places(Mutex<HashMap<IpAddr, Timestamp>>);
 
@@ -183,7 +184,7 @@ impl Places {
     fn have(&self, place: &IpAddr, now: Timestamp) -> bool {
         let mut places = lock(&self.0);
         places.get_mut(place).is_some_and(|seen| {
-            // What a clock that was ahead has seen counts from now.
+            // A time in the future, from a clock that was ahead, counts as now.
             *seen = (*seen).min(now);
             now.since(*seen) < KEPT
         })

@@ -1,6 +1,6 @@
-//! How often a password may be tried: by name, by network and site, and in all. Names and networks are counted separately,
-//! since one attacker has many of both. No failure of a stranger counts against somebody who signs in from a place where
-//! they signed in before.
+//! How often a password may be tried: per name, per network and site, and in total. Names and networks are counted
+//! separately, since one attacker has many of both. Strangers' failures do not count against somebody who signs in from
+//! a place where they signed in before.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,60 +17,61 @@ use crate::store::{LoginHistory, LoginPlace};
 const MINUTE: Lifetime = Lifetime::from_secs(60);
 const HOUR: Lifetime = Lifetime::from_secs(3600);
 
-/// Failed logins of one network in an hour, over all accounts: enough for an office behind one address, and too few to
+/// Failed logins per hour of one network, over all accounts: enough for an office behind one address, and too few to
 /// try one password on many accounts (LI-03).
 const NETWORK_FAILURES_PER_HOUR: u32 = 100;
 
-/// Failed logins of one site in an hour: an IPv6 /48 has 256 networks.
+/// Failed logins per hour of one site; an IPv6 /48 has 256 networks.
 const SITE_FAILURES_PER_HOUR: u32 = 300;
 
-/// Failed logins of all strangers together in a minute, and as many again for the first few of each site. A few hundred
-/// networks can neither keep the processor busy nor shut out people who sign in from a new network.
+/// Failed logins per minute of all strangers together, and as many again for the first few attempts of each site. So a
+/// few hundred networks can neither keep the processor busy nor shut out people who sign in from a new network.
 const FAILURES_PER_MINUTE: u32 = 60;
 const FIRST_OF_SITE: u32 = 5;
 
-/// The longest of the delays between failed logins.
+/// The longest delay between failed logins, in seconds.
 const LONGEST_DELAY_SECS: u64 = 30;
 
-/// A pause of password login for one name. During a pause each network has one attempt, so that no stranger can use up the
-/// owner's, up to this many networks: an attacker with that many has 80 guesses an hour left.
+/// How long password login is paused for a name. During a pause each network has one attempt, so that no stranger can
+/// use up the owner's. The number of such networks is limited: an attacker with that many has 80 guesses an hour left.
 const PAUSE: Lifetime = Lifetime::from_secs(15 * 60);
 const ATTEMPTS_IN_PAUSE: u32 = 20;
 
-/// The key of the number of places to hash in.
+/// The configuration key of the number of hash slots.
 const HASH_SLOTS: &str = "login.hash_slots";
 
-/// How long a place is familiar after the last login from there.
+/// How long a place stays familiar after the last login from there.
 const FAMILIAR: Lifetime = Lifetime::from_secs(90 * 24 * 3600);
 
-/// Hosts of a familiar network that can each use up their guesses at a name before the whole network is strange to it.
+/// How many hosts of a familiar network may use up their guesses at a name before the whole network stops being
+/// familiar.
 const GUESSING_HOSTS: u32 = 8;
 
-/// Recent login attempts. The counts of failures by name, and the familiar places, are in the store.
+/// Recent login attempts. Failures per name and familiar places are in the store.
 pub(in crate::issuer) struct LoginLimits {
     clock: Arc<dyn Clock>,
     delays: WindowCounter<(LoginNameHash, LoginPlace)>,
     networks: WindowCounter<IpAddr>,
     sites: WindowCounter<IpAddr>,
-    /// By whether it is one of the first attempts of its site.
+    /// Keyed by whether the attempt is one of the first of its site.
     in_all: WindowCounter<bool>,
     paused: WindowCounter<(LoginNameHash, IpAddr)>,
     tried_in_pause: WindowCounter<LoginNameHash>,
-    /// Failures at a name from its familiar places since its owner last signed in there.
+    /// Failures at a name from each of its familiar places since the owner last signed in there.
     guesses: WindowCounter<(LoginNameHash, LoginPlace)>,
-    /// When it was last logged that strangers wait.
+    /// Limits how often it is logged that strangers have to wait.
     warned: WindowCounter<()>,
     hashes: Arc<HashQueue>,
 }
 
-/// Where an attempt comes from, as seen by the owner of the name.
+/// Where an attempt comes from, relative to the owner of the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AttemptOrigin {
     /// An address from which the owner has signed in.
     KnownHost,
     /// Another address of a network from which the owner has signed in, unless that address has used up its guesses.
     KnownNetwork,
-    /// Anywhere else, and always for a name that nobody has.
+    /// Anywhere else, and everywhere for a name that nobody has.
     Strange,
 }
 
@@ -89,8 +90,8 @@ impl LoginAttempt {
         [LoginPlace::Host(self.host), LoginPlace::Network(self.network)]
     }
 
-    /// Returns whose failures delay it. In a familiar network each host is delayed for itself: a neighbour does not delay
-    /// the owner.
+    /// Returns the key of the failures that delay it. In a familiar network each host has its own delay, so that a
+    /// neighbour does not delay the owner.
     const fn delayed_with(&self) -> (LoginNameHash, LoginPlace) {
         match self.origin {
             AttemptOrigin::KnownHost | AttemptOrigin::KnownNetwork => (self.name, LoginPlace::Host(self.host)),
@@ -99,7 +100,7 @@ impl LoginAttempt {
     }
 }
 
-/// Returns the places whose history decides about an attempt of this caller.
+/// Returns the places whose login history decides how an attempt of this caller is treated.
 pub(in crate::issuer) fn places(caller: &Caller) -> [LoginPlace; 2] {
     [LoginPlace::Host(source(caller)), LoginPlace::Network(network(caller))]
 }
@@ -121,7 +122,8 @@ impl LoginLimits {
         }
     }
 
-    /// Counts a login attempt beforehand, or says how long to wait. `history` is that of the name and of `places`.
+    /// Counts a login attempt as failed in advance, or returns how long to wait. `history` is that of the name and of
+    /// `places`.
     pub(in crate::issuer) fn begin(
         &self,
         name: LoginNameHash,
@@ -154,9 +156,9 @@ impl LoginLimits {
         Ok(attempt)
     }
 
-    /// Judges whether a name that failed so often in a row may be tried now (LI-02). An attempt from a strange network begins
-    /// that network's next pause. Names that nobody has are paused like any other; a pause does not affect the places from
-    /// which the owner signs in.
+    /// Decides whether a name with this many failures in a row may be tried now (LI-02). An attempt from a strange
+    /// network starts that network's next pause. Names that nobody has are paused like any other; a pause does not
+    /// affect the owner's familiar places.
     pub(in crate::issuer) fn pause(
         &self,
         attempt: &LoginAttempt,
@@ -172,12 +174,12 @@ impl LoginLimits {
         if self.tried_in_pause.add(name, now) <= ATTEMPTS_IN_PAUSE {
             return Ok(());
         }
-        // Its password was not compared, so the network may try again as soon as anybody may.
+        // The password was not compared, so the network's one attempt is not used up.
         self.paused.forget((name, attempt.network));
         Err(by_key(self.tried_in_pause.read(&name, now).1))
     }
 
-    /// Waits for the slot in which an attempt's password is compared. An attempt that gets none is not counted.
+    /// Waits for a hash slot to compare an attempt's password in. An attempt that gets none is not counted.
     pub(in crate::issuer) async fn slot(&self, attempt: &LoginAttempt) -> Result<HashSlot, Throttled> {
         let requester = if attempt.origin == AttemptOrigin::Strange {
             if let Err(wait) = self.take_in_all(attempt) {
@@ -195,12 +197,12 @@ impl LoginLimits {
         })
     }
 
-    /// Waits for a slot in which a new password of an account is hashed.
+    /// Waits for a hash slot for the new password of an account.
     pub(in crate::issuer) async fn slot_of_owner(&self, name: LoginNameHash) -> Result<HashSlot, Throttled> {
         self.hashes.slot(HashRequester::Known(name)).await.map_err(|wait| Throttled::by(HASH_SLOTS, wait))
     }
 
-    /// Takes back what a login attempt was charged, and what failed before it.
+    /// Refunds a login attempt that succeeded, and clears the failures before it.
     pub(in crate::issuer) fn succeeded(&self, attempt: &LoginAttempt) {
         self.take_back(attempt);
         self.take_back_in_all(attempt);
@@ -210,8 +212,8 @@ impl LoginLimits {
         self.tried_in_pause.forget(attempt.name);
     }
 
-    /// Pauses a name that failed so often in a row (LI-02); each pause ends by itself. Returns the places that are no longer
-    /// familiar because too many failures in a row came from there.
+    /// Pauses a name after too many failures in a row (LI-02); each pause ends by itself. Returns the places that are
+    /// no longer familiar because too many failures in a row came from there.
     pub(in crate::issuer) fn failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Vec<LoginPlace> {
         let now = self.clock.now();
         if failures >= rates.login_pause_failures {
@@ -267,7 +269,7 @@ fn below((failures, rest): (u32, Lifetime), limit: u32) -> Result<(), Lifetime> 
     if failures < limit { Ok(()) } else { Err(rest) }
 }
 
-/// The delay after this many failures: none while they are free, then 1, 2, 4 … 30 s.
+/// Returns the delay after this many failures: none for the first `free`, then 1, 2, 4 … 30 s.
 fn delay(failures: u32, free: u32) -> Lifetime {
     let Some(beyond) = failures.checked_sub(free) else { return Lifetime::default() };
     Lifetime::from_secs(1_u64.checked_shl(beyond).map_or(LONGEST_DELAY_SECS, |secs| secs.min(LONGEST_DELAY_SECS)))

@@ -1,4 +1,4 @@
-//! What anybody may ask for how often, in memory: requests, fetches, registrations, passwords, and rows of the audit trail.
+//! Rate limits, kept in memory: requests, fetches, registrations, password attempts, and rows of the audit trail.
 //!
 //! Start with `throttle.rs`; `login_limits.rs` is for passwords alone.
 

@@ -1,5 +1,5 @@
-//! Which rows of the audit trail are written and which are only counted: whatever anybody can cause by the thousand, so
-//! that it fills neither the disk nor the place of what others are refused.
+//! Which audit rows are written and which are only counted. It limits events that anybody can cause by the thousand, so
+//! that they neither fill the disk nor crowd out the refusals of others.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,28 +14,29 @@ use crate::oauth::{AccountId, Lifetime, Timestamp};
 use crate::store::{AuditEvent, Source};
 use crate::sync::lock;
 
-/// Rows of one event in a minute: from one host, and from one site. Further ones are counted, and the count gets a row.
+/// Rows per minute and event from one host, and below from one site. Further ones are counted, and the count gets a
+/// row.
 const ROWS_OF_HOST: u32 = 20;
 const ROWS_OF_SITE: u32 = 60;
 const WINDOW: Lifetime = Lifetime::from_secs(60);
 
-/// Rows about what the clients of one user do by themselves, of one event in a minute.
+/// Rows per minute and event about what the clients of one user do by themselves.
 const ROWS_OF_USER: u32 = 60;
 
-/// Rows of refusals in all: 5 a second in the long run, with a burst that a person or a test suite does not reach. With
-/// the reserve and the counts some 6.5 a second, about 120 MB a day at most.
+/// Rows of refusals in total: 5 a second on average, with a burst that a person or a test suite does not reach. With
+/// the reserve and the counts it is about 6.5 a second, at most 120 MB a day.
 const PER_SECOND: u32 = 5;
 const BURST: u32 = 500;
 
-/// Kept for the first rows of each event and site when the many have used up the rest.
+/// Rows reserved for each event and site when the total has been used up.
 const FIRST_ROWS: u32 = 3;
 const RESERVED_PER_SECOND: u32 = 1;
 const RESERVED_BURST: u32 = 100;
 
-/// Events and sites, or users, told apart at most; further ones share one entry for each event.
+/// The most pairs of event and site, or of event and user, counted separately; further ones share one entry per event.
 const MAX_KEYS: usize = 10_000;
 
-/// Counts that get a row of their own each minute; the rest share one for each event.
+/// How many counts get their own row each minute; the rest share one row per event.
 const COUNTS_TOLD: usize = 10;
 
 /// Whose rows are counted together.
@@ -45,26 +46,26 @@ pub(in crate::issuer) enum Cause {
     Site(IpAddr),
     /// The clients of this user.
     User(AccountId),
-    /// Several.
+    /// Several sites or users, which share an entry.
     Several,
 }
 
 struct Window {
     began: Timestamp,
     written: u32,
-    /// Rows that were written, by host.
+    /// How many rows were written, by host.
     hosts: HashMap<IpAddr, u32>,
     counted: u64,
 }
 
-/// Recent rows.
+/// Counts of recent rows, by event and cause.
 pub(in crate::issuer) struct Refusals {
     in_all: KeyedLimiter<()>,
     reserved: KeyedLimiter<()>,
     windows: Mutex<HashMap<(AuditEvent, Cause), Window>>,
 }
 
-/// What got no row of its own.
+/// Refusals of one event that got no row of their own.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::issuer) struct Counted {
     pub(in crate::issuer) event: AuditEvent,
@@ -81,7 +82,7 @@ impl Refusals {
         }
     }
 
-    /// Returns whether a refusal gets its own row; if not, it is counted.
+    /// Returns whether a refusal gets its own row; if not, counts it.
     pub(in crate::issuer) fn admit(&self, event: AuditEvent, source: Source, now: Timestamp) -> bool {
         self.with(event, Cause::Site(source.site), now, |window| {
             let of_host = window.hosts.get(&source.host).copied().unwrap_or_default();
@@ -101,7 +102,7 @@ impl Refusals {
         self.with(event, Cause::Site(source.site), now, |_| false);
     }
 
-    /// Returns whether what a client did for a user gets its own row; if not, it is counted.
+    /// Returns whether an action of a client for a user gets its own row; if not, counts it.
     pub(in crate::issuer) fn admit_of(&self, event: AuditEvent, user: &AccountId, now: Timestamp) -> bool {
         self.with(event, Cause::User(user.clone()), now, |window| window.written < ROWS_OF_USER)
     }
@@ -122,16 +123,16 @@ impl Refusals {
         admitted
     }
 
-    /// Closes the windows whose minute is over; what was only counted in them, the most first.
+    /// Closes the windows whose minute is over; returns what was only counted in them, largest count first.
     pub(in crate::issuer) fn take_finished(&self, now: Timestamp) -> Vec<Counted> {
         self.take(|window| {
-            // A clock set back must not keep windows open: what lies in the future happened now.
+            // A clock set back must not keep windows open: times in the future count as now.
             window.began = window.began.min(now);
             now.since(window.began) >= WINDOW
         })
     }
 
-    /// Closes every window.
+    /// Closes all windows, whether or not their minute is over.
     pub(in crate::issuer) fn take_all(&self) -> Vec<Counted> {
         self.take(|_| true)
     }
@@ -177,7 +178,7 @@ mod tests {
         Refusals::new(&clock)
     }
 
-    /// A host alone at its site.
+    /// A host that is alone at its site.
     fn alone(n: u32) -> Source {
         let [_, a, b, c] = n.to_be_bytes();
         Source { site: [a.max(10), b, c, 0].into(), host: [a.max(10), b, c, 7].into() }

@@ -1,5 +1,5 @@
-//! What strangers may ask of the control path, by address and client: the numbers, and what each protects. All of it lives
-//! in memory. Logins have limits of their own: `login_limits.rs`.
+//! Rate limits of the authorization server, by address and client: the numbers, and what each protects. All state is in
+//! memory. Logins have their own limits in `login_limits.rs`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -19,45 +19,45 @@ use crate::store::Source;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How many hosts' worth of requests all strangers together may make.
+/// The request budget of all strangers together, as a multiple of one host's.
 const ALL_REQUESTS: u32 = 40;
-/// Likewise of new clients, which take room in the store: 1,000 an hour by default.
+/// The same multiple for new clients, which take space in the store: 1,000 an hour by default.
 const ALL_REGISTRATIONS: u32 = 10;
-/// Likewise of failures.
+/// The same multiple for failures.
 const ALL_FAILURES: u32 = 100;
 
-/// The keys that two of the limits come from.
+/// The configuration keys of two of the limits.
 const TOKEN_RATE: &str = "rates.token_per_second";
 const CLIENT_FAILURES: &str = "rates.client_failures_per_minute";
 
-/// The pages that one person opens and the forms that they send while signing in, as a multiple of the authorization
-/// requests: two pages and two forms, and two more for what is reloaded or mistyped.
+/// Pages and forms per authorization request, as a multiple of its budget: two pages and two forms to sign in, and two
+/// more for reloads and typing errors.
 const FORMS: u32 = 6;
 
 /// Why a request has to wait.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::issuer) struct Throttled {
-    /// For how long.
+    /// How long to wait before the next request.
     pub(in crate::issuer) wait: Lifetime,
-    /// The key of the configuration that says so, unless the limit is fixed.
+    /// The configuration key of the limit, unless it is fixed.
     pub(in crate::issuer) key: Option<&'static str>,
 }
 
 impl Throttled {
-    /// A limit that a key sets.
+    /// Makes it for a limit that a configuration key sets.
     pub(in crate::issuer) const fn by(key: &'static str, wait: Lifetime) -> Self {
         Self { wait, key: Some(key) }
     }
 }
 
-/// A limit that is no key's.
+/// For limits that no configuration key sets.
 impl From<Lifetime> for Throttled {
     fn from(wait: Lifetime) -> Self {
         Self { wait, key: None }
     }
 }
 
-/// The budgets and tallies of the control path.
+/// The budgets and failure counts of the authorization server.
 pub(in crate::issuer) struct Throttle {
     clock: Arc<dyn Clock>,
     known: Known,
@@ -75,7 +75,7 @@ pub(in crate::issuer) struct Throttle {
 }
 
 impl Throttle {
-    /// Makes the throttle.
+    /// Makes the throttle, with all budgets full.
     pub(in crate::issuer) fn new(clock: &Arc<dyn Clock>, config: &Config) -> Self {
         let minute = Lifetime::from_secs(60);
         let rates = &config.rates;
@@ -96,17 +96,17 @@ impl Throttle {
         }
     }
 
-    /// Takes one authorization request.
+    /// Charges one authorization request.
     pub(in crate::issuer) fn authorization(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
         self.authorizations.take(&self.requester(caller), authorizations(rates))
     }
 
-    /// Takes one of our own pages that reads the store, or one form of such a page.
+    /// Charges one page that reads the store, or one form of such a page.
     pub(in crate::issuer) fn form(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
         self.forms.take(&self.requester(caller), forms(rates))
     }
 
-    /// Takes one request of a client, to `/token`, `/revoke` or `/register`.
+    /// Charges one request of a client to `/token`, `/revoke` or `/register`.
     pub(in crate::issuer) fn request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Throttled> {
         if matches!(face, Face::Registration) && is_exempt(caller, rates) {
             return Ok(());
@@ -117,7 +117,7 @@ impl Throttle {
         self.requests.take(&requester, requests(rates)).map_err(|wait| Throttled::by(TOKEN_RATE, wait))
     }
 
-    /// Takes one malformed registration, or says how long to wait. Well-formed ones are not counted here.
+    /// Charges one malformed registration, or returns how long to wait. Well-formed ones are not counted here.
     pub(in crate::issuer) fn malformed_registration(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
         if is_exempt(caller, rates) {
             return Ok(());
@@ -125,8 +125,8 @@ impl Throttle {
         self.malformed.take(&self.requester(caller), registrations(rates))
     }
 
-    /// Takes one new client, registered or described by a metadata document that was fetched for the first time. Each of
-    /// the two has its own budget.
+    /// Charges one new client: one that registers, or one whose metadata document is fetched for the first time. Each
+    /// kind has its own budget.
     pub(in crate::issuer) fn registration(
         &self,
         origin: ClientOrigin,
@@ -140,13 +140,13 @@ impl Throttle {
         levels.take(&self.requester(caller), registrations(rates))
     }
 
-    /// Takes leave to fetch a metadata document from a host.
+    /// Charges the fetch of a metadata document from a host, and returns the slot to hold meanwhile.
     pub(in crate::issuer) fn fetch(&self, host: &str, caller: &Caller) -> Result<FetchSlot<'_>, Lifetime> {
         self.fetches.take(self.requester(caller), host)
     }
 
-    /// Takes one request of a client. The budget is that of the client at one address: anybody can send the id of a
-    /// public client, and must not be able to use up what its real users need.
+    /// Charges one request to a client's budget at one address: anybody can send the id of a public client, and must
+    /// not be able to use up what its real users need.
     pub(in crate::issuer) fn token_client(
         &self,
         client: &ClientId,
@@ -156,7 +156,7 @@ impl Throttle {
         let (client, source) = (Digest::of(client.as_str().as_bytes()), source(caller));
         let now = self.clock.now();
         let (of_client, rest) = self.failing_clients.read(&client, now);
-        // CA-14: once a client's secret is being guessed, those who guessed wait; others are still answered.
+        // CA-14: once a client's secret is being guessed, only those who have guessed wait; others are still answered.
         if of_client >= rates.client_failures_per_minute && self.failing_sources.read(&(client, source), now).0 > 0 {
             return Err(Throttled::by(CLIENT_FAILURES, rest));
         }
@@ -164,8 +164,9 @@ impl Throttle {
         taken.map_err(|wait| Throttled::by(TOKEN_RATE, wait))
     }
 
-    /// Counts a failed client authentication; `Err` when this one must wait. Failures are counted for the client only if it
-    /// has a secret to guess: the id of a public client is shared with strangers, who must not be able to block it.
+    /// Counts a failed client authentication; `Err` with the wait when there are too many. They count against the
+    /// client only if it has a secret to guess: strangers know the id of a public client, and must not be able to block
+    /// it.
     pub(in crate::issuer) fn client_failed(
         &self,
         id: &ClientId,
@@ -186,7 +187,7 @@ impl Throttle {
         Err(self.failing_clients.read(&client, now).1)
     }
 
-    /// Remembers that somebody got a token: from now on their site shares no budget with strangers, and their host none with
+    /// Remembers that somebody got a token: from now on their site shares no budget with strangers, nor their host with
     /// its site.
     pub(in crate::issuer) fn token_given(&self, caller: &Caller) {
         self.known.remember(source(caller), site(caller), self.clock.now());
@@ -222,37 +223,38 @@ fn token_client_quota(rates: &Rates) -> governor::Quota {
     quota(rates.token_per_second, SECOND, rates.token_per_second.saturating_mul(5))
 }
 
-/// Five clients behind one address may fail as often as a client may.
+/// Returns the failures allowed to one host: as many as five clients may have.
 fn failures_of_host(rates: &Rates) -> u32 {
     rates.client_failures_per_minute.saturating_mul(5)
 }
 
-/// Whether a caller is a program on this computer, under `up`: an attacker there would not need the network. Programs call
-/// from the address of `localhost`; the rest of 127.0.0.0/8 is for those who want to be told apart.
+/// Returns whether the caller is a program on this computer while the gateway runs under `up`: an attacker there would
+/// not need the network. Programs call from the address of `localhost`; other addresses in 127.0.0.0/8 are limited like
+/// any other.
 fn is_exempt(caller: &Caller, rates: &Rates) -> bool {
     let localhost = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
     rates.exempt_loopback && caller.address.is_some_and(|address| localhost.contains(&address.to_canonical()))
 }
 
-/// Callers without an address count as one.
+/// Stands for callers without an address, who share one budget.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// One caller as far as room is shared out by host and site.
+/// Returns the caller's host and site, by which space in the store is shared out.
 pub(in crate::issuer) fn source_of(caller: &Caller) -> Source {
     Source { host: source(caller), site: site(caller) }
 }
 
-/// One caller as far as rates go.
+/// Returns the host that a caller's rates are counted by.
 pub(in crate::issuer) fn source(caller: &Caller) -> IpAddr {
     caller.address.map_or(NOBODY, network::host)
 }
 
-/// One caller as far as guessing goes: what one attacker easily owns.
+/// Returns the network that guesses are counted by: what one attacker easily owns.
 pub(in crate::issuer) fn network(caller: &Caller) -> IpAddr {
     caller.address.map_or(NOBODY, network::network)
 }
 
-/// One caller as far as storage goes.
+/// Returns the site that a caller's use of storage is counted by.
 pub(in crate::issuer) fn site(caller: &Caller) -> IpAddr {
     caller.address.map_or(NOBODY, network::site)
 }

@@ -1,4 +1,4 @@
-//! What a user sees and ends on the account page: the applications that act for them.
+//! The account page: the applications that a user has connected, and how the user ends their access.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::oauth::{Client, ClientId, Grant, GrantId};
 use crate::store::{AuditEvent, AuditRow, LoginSession, Update};
 
 impl IssuerRequest<'_> {
-    /// Returns the account page of a session; `None` when nobody is logged in by it.
+    /// Returns the content of the account page for a session; `None` when the session is not valid.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -33,7 +33,7 @@ impl IssuerRequest<'_> {
         Ok(Some(AccountView { name: account.name.to_string(), failed_logins: self.failed_logins(&session), apps }))
     }
 
-    /// Ends one of the user's own grants (CN-20); `false` when it is not theirs or has ended.
+    /// Revokes one of the user's own grants (CN-20); `false` when it is not theirs or has already ended.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -55,8 +55,8 @@ impl IssuerRequest<'_> {
         Ok(done == Update::Done)
     }
 
-    /// Ends all that stands on the user's login: browser sessions, this one too, and what applications were granted
-    /// (RT-14); `false` when nobody is logged in.
+    /// Ends all of the user's browser sessions, this one included, and all grants of applications (RT-14); `false` when
+    /// nobody is logged in.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -98,7 +98,7 @@ impl IssuerRequest<'_> {
     }
 }
 
-/// Returns the name that the list shows a client by.
+/// Returns a client's name as the list shows it.
 fn shown_name(client: Client) -> String {
     client.metadata.client_name.unwrap_or_else(|| "An application without a name".to_owned())
 }

@@ -1,5 +1,5 @@
-//! `HashQueue`: who computes a password hash next. A hash takes some 64 MiB and a core for a tenth of a second, so only a
-//! few are computed at once, and what strangers ask for must not take the place of what people need who are known.
+//! `HashQueue`: whose password is hashed next. A hash takes some 64 MiB and a core for a tenth of a second, so only a
+//! few are computed at once, and strangers must not delay known users.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -11,34 +11,34 @@ use tokio::sync::oneshot;
 use crate::oauth::{Lifetime, LoginNameHash};
 use crate::sync::lock;
 
-/// How long somebody waits for a slot before being told to try again.
+/// How long a request waits for a slot before it is told to try again.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Waiting at most in each class. One more replaces the newest of the requester that has the most waiting.
+/// The most requests waiting in each class. One more replaces the newest of the requester with the most waiting.
 const WAITING: usize = 512;
 
-/// For whom a hash is computed. Each class has its own queue, in which those of different values take turns.
+/// Who needs a hash. Each of the two classes has its own queue, in which different requesters take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::issuer) enum HashRequester {
-    /// A known person: a name tried from where its owner signed in before, or the holder of a session or a one-time link of
-    /// the account. In turns by name: a person has one account and many addresses.
+    /// A known person: an attempt from where the name's owner signed in before, or the holder of a session or one-time
+    /// link of the account. Turns go by name, since a person has one account and many addresses.
     Known(LoginNameHash),
-    /// Anybody else. In turns by site: a name costs nothing, a site does.
+    /// Anybody else. Turns go by site, since names cost an attacker nothing and sites do.
     Stranger(IpAddr),
 }
 
-/// A few slots, and two queues for them. With two slots or more strangers hold all but one at most, and the other is there
-/// for known people at once; with one slot the two classes take turns.
+/// A few slots with two queues. With two slots or more, strangers hold at most all but one, so that known people need
+/// not wait for them; with one slot the two classes take turns.
 pub(in crate::issuer) struct HashQueue {
     slots: usize,
-    /// How long somebody waits for a slot.
+    /// How long a request waits for a slot.
     wait: Duration,
     state: Mutex<State>,
 }
 
-/// Leave to compute one hash; the next in the queue has it when this is dropped.
+/// Permission to compute one hash; dropping it passes the slot to the next in the queue.
 pub(in crate::issuer) struct HashSlot {
-    /// Where it goes back to; `None` when nobody took it.
+    /// The queue that it returns to; `None` when nobody received it.
     queue: Option<Arc<HashQueue>>,
     is_known: bool,
 }
@@ -47,7 +47,7 @@ pub(in crate::issuer) struct HashSlot {
 struct State {
     known: Class,
     strangers: Class,
-    /// Whether the last slot went to somebody known.
+    /// Whether the last slot went to a known person.
     last_was_known: bool,
 }
 
@@ -55,10 +55,10 @@ type Waiter = oneshot::Sender<HashSlot>;
 
 #[derive(Default)]
 struct Class {
-    /// Slots held.
+    /// How many slots are in use.
     busy: usize,
     waiting: usize,
-    /// Whose turn it is, in order.
+    /// The requesters in the order of their turns.
     turns: VecDeque<HashRequester>,
     queues: HashMap<HashRequester, VecDeque<Waiter>>,
 }
@@ -69,10 +69,10 @@ impl HashQueue {
         Arc::new(Self { slots: slots.max(1), wait: WAIT, state: Mutex::default() })
     }
 
-    /// Waits for a slot.
+    /// Waits for a free slot.
     ///
     /// # Errors
-    /// How long to wait before trying again, when no slot came free in time or too many wait.
+    /// How long to wait before trying again, when no slot became free in time or too many are waiting.
     pub(in crate::issuer) async fn slot(self: &Arc<Self>, requester: HashRequester) -> Result<HashSlot, Lifetime> {
         let is_known = matches!(requester, HashRequester::Known(_));
         let turn = {
@@ -93,7 +93,7 @@ impl HashQueue {
         lock(&self.state)
     }
 
-    /// Takes a slot back and hands it on.
+    /// Takes a slot back and passes it to the next waiter.
     fn release(self: Arc<Self>, was_known: bool) {
         let mut class = was_known;
         loop {
@@ -104,7 +104,7 @@ impl HashQueue {
             };
             let Some((waiter, is_known)) = next else { return };
             let Err(mut unclaimed) = waiter.send(HashSlot { queue: Some(Arc::clone(&self)), is_known }) else { return };
-            // Whoever waited has left in this moment.
+            // The waiter has just given up.
             unclaimed.queue = None;
             class = is_known;
         }
@@ -125,7 +125,7 @@ impl State {
     }
 
     fn is_free_for(&self, is_known: bool, slots: usize) -> bool {
-        // One slot of several is never a stranger's.
+        // With several slots, strangers never get the last one.
         let for_strangers = slots.saturating_sub(1).max(1);
         self.known.busy + self.strangers.busy < slots && (is_known || self.strangers.busy < for_strangers)
     }
@@ -140,7 +140,7 @@ impl State {
         class.busy = class.busy.saturating_sub(1);
     }
 
-    /// Takes the free slot, if there is one, for whose turn it is.
+    /// Takes a free slot, if there is one, for the next in turn.
     fn next(&mut self, slots: usize) -> Option<(Waiter, bool)> {
         loop {
             let may = |class: &Class, is_known| class.waiting > 0 && self.is_free_for(is_known, slots);
@@ -148,7 +148,7 @@ impl State {
                 (false, false) => return None,
                 (is_known, false) => is_known,
                 (false, true) => false,
-                // Strangers have one slot of several when they want it, and known people the others.
+                // With several slots, strangers may use one and known people the others.
                 (true, true) if slots > 1 => self.strangers.busy > 0,
                 (true, true) => !self.last_was_known,
             };
@@ -161,7 +161,7 @@ impl State {
 }
 
 impl Class {
-    /// Lines up behind the others of the same requester.
+    /// Queues a waiter behind the others of the same requester.
     fn wait(&mut self, requester: HashRequester) -> oneshot::Receiver<HashSlot> {
         if self.waiting >= WAITING {
             self.make_room();
@@ -176,7 +176,7 @@ impl Class {
         turn
     }
 
-    /// Removes those who have left; and if there are none, the newest of the requester with the most waiting.
+    /// Removes waiters who gave up, or if there are none, the newest of the requester with the most waiting.
     fn make_room(&mut self) {
         self.queues.retain(|_, queue| {
             queue.retain(|waiter| !waiter.is_closed());
@@ -193,7 +193,7 @@ impl Class {
         self.turns.retain(|requester| self.queues.contains_key(requester));
     }
 
-    /// Takes the first entry of the requester whose turn it is, skipping those who left.
+    /// Takes the first waiter of the requester whose turn it is, skipping those who gave up.
     fn next(&mut self) -> Option<Waiter> {
         while let Some(requester) = self.turns.pop_front() {
             let Some(queue) = self.queues.get_mut(&requester) else { continue };
@@ -232,12 +232,12 @@ mod tests {
         HashRequester::Stranger(IpAddr::from([198, 51, n, 0]))
     }
 
-    /// Takes a slot that is free now.
+    /// Takes a slot that must be free now.
     async fn now(queue: &Arc<HashQueue>, requester: HashRequester) -> HashSlot {
         queue.slot(requester).await.expect("a free slot")
     }
 
-    /// Queues requesters behind one that holds the slot; the order in which they are served.
+    /// Queues requesters behind those that hold the slots; returns the order in which they are served.
     async fn served(slots: usize, held: &[HashRequester], waiting: &[HashRequester]) -> Vec<HashRequester> {
         let queue = HashQueue::new(slots);
         let mut holding = Vec::new();
@@ -276,7 +276,7 @@ mod tests {
         let mine = now(&queue, known(1)).await;
         assert!(queue.slot(known(2)).now_or_never().is_none(), "both are taken");
         drop((held, mine));
-        // Nor is the other taken from them while known people hold both.
+        // While known people hold both slots, strangers get neither.
         let both = (now(&queue, known(1)).await, now(&queue, known(2)).await);
         let mut waiting = Box::pin(queue.slot(stranger(1)));
         let mut behind = Box::pin(queue.slot(known(3)));
@@ -306,7 +306,7 @@ mod tests {
         assert!(late.as_mut().now_or_never().is_none() && stays.as_mut().now_or_never().is_none());
         drop(leaves);
         drop(held);
-        // This one has been handed the slot, and leaves before looking.
+        // This waiter was given the slot, and is dropped before it sees it.
         drop(late);
         assert!(stays.now_or_never().is_some_and(|slot| slot.is_ok()));
         now(&queue, known(1)).await;

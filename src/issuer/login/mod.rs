@@ -1,4 +1,4 @@
-//! Signing in: passwords, links to set them, accounts as their owners see them.
+//! Signing in: passwords, set-password links, and the account page.
 //!
 //! Start with `sign_in.rs`. How often it may be tried is in `limits`.
 

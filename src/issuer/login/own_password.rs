@@ -1,4 +1,4 @@
-//! A person sets another password on the account page, by giving the present one.
+//! Changing one's own password on the account page, with the current one.
 
 use zeroize::Zeroizing;
 
@@ -12,8 +12,8 @@ impl IssuerRequest<'_> {
     /// Changes the password of the person signed in by a session, if the current one is right. All browsers of the person
     /// are signed out; this one gets a new session. The grants of applications end if requested.
     ///
-    /// Whoever sits before a browser that somebody else left signed in must not be able to guess: an attempt counts like one
-    /// at the login page, for the same name (LI-02, LI-03).
+    /// Somebody at a browser that another person left signed in must not be able to guess the password: an attempt
+    /// counts like one on the login page, for the same name (LI-02, LI-03).
     ///
     /// # Errors
     /// `Throttled` when all hash slots are taken, `Unavailable`.
@@ -27,7 +27,7 @@ impl IssuerRequest<'_> {
         let Some(account) = found else { return Ok(PasswordChanged::SignedOut) };
         let (attempt, account) = match self.compare_password(account.name.as_str(), wish.present).await? {
             Compared::Right(attempt, account) if *account.subject.id() == live.subject => (attempt, account),
-            // An account of another subject has got the name in this moment: theirs is not the password that was meant.
+            // Another account has just got the name, and it was that account's password which matched.
             Compared::Right(..) => {
                 self.password_was_replaced(&live.subject).await;
                 return Ok(PasswordChanged::Wrong);
@@ -50,7 +50,7 @@ impl IssuerRequest<'_> {
         let row = AuditRow { reason, ..self.audit_by(account.subject.id(), AuditEvent::PasswordChanged) };
         let changed = self.services.store.change_password(&self.tenant, account.subject.id(), change, row).await;
         if changed.or_unavailable(self).await? == Update::NotFound {
-            // Somebody set another one in this moment.
+            // Somebody else has just set another password.
             self.password_was_replaced(account.subject.id()).await;
             return Ok(PasswordChanged::Wrong);
         }
@@ -62,7 +62,7 @@ impl IssuerRequest<'_> {
         let Some((secret, _)) = self.begin_session(&account, Some(session)).await? else {
             return Ok(PasswordChanged::SignedOut);
         };
-        // They gave the password from here, as for a sign-in.
+        // They entered the password here, which counts as a sign-in.
         self.remember_login(&account).await?;
         Ok(PasswordChanged::Done(secret))
     }

@@ -1,5 +1,5 @@
-//! Passwords: which are acceptable, how they are hashed (argon2id) and compared. Slow on purpose: callers run `hash` and
-//! `verify` by `off_thread`, few at a time (`LoginPolicy::hash_slots`).
+//! Passwords: which are acceptable, how they are hashed (argon2id) and compared. Hashing is slow on purpose: callers
+//! run `hash` and `verify` through `off_thread`, few at a time (`LoginPolicy::hash_slots`).
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::password_hash::{Error as PhcError, PasswordHasher, PasswordVerifier};
@@ -10,27 +10,28 @@ use zeroize::Zeroizing;
 use crate::config::LoginPolicy;
 use crate::issuer::PasswordRefused;
 
-/// Longest password in bytes: room for any passphrase, and a bound on what one attempt costs.
+/// Maximum length of a password in bytes: enough for any passphrase, and a bound on the cost of an attempt.
 const MAX_BYTES: usize = 1024;
 
-/// Guesses that finding a password must take at least. At the tenth of a second that argon2id costs by default they are
-/// thirty core years for a thief of the store, and at the login page they last for ever.
+/// How many guesses it must take at least to find a password. At the tenth of a second that argon2id takes by default,
+/// that is thirty core years for a thief of the store, and out of reach through the login page.
 const MIN_GUESSES: u64 = 10_000_000_000;
 
-/// Characters that are judged: the estimate tries all readings of digits and signs as letters, so a hundred of them can
-/// take seconds. What comes after only makes a password better.
+/// How many characters the estimate looks at: it tries all readings of digits and signs as letters, so a hundred of
+/// them can take seconds. Further characters only make a password stronger.
 const JUDGED_CHARACTERS: usize = 32;
 
-/// A phrase that a famous cartoon recommends; the lists of leaked passwords that the estimate uses are older.
+/// The passphrase from a famous cartoon, which is missing from the older lists of leaked passwords that the estimate
+/// uses.
 const FAMOUS: [&str; 2] = ["correct horse battery staple", "correcthorsebatterystaple"];
 
-/// argon2 output in bytes (RFC 9106 4 recommends 256 bits).
+/// Length of argon2's output in bytes (RFC 9106 4 recommends 256 bits).
 const OUTPUT: usize = 32;
 
-/// The password could not be hashed: the machine's fault (memory), never the user's.
+/// The password could not be hashed: a fault of the machine (memory), never of the user.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HashError {
-    /// By argon2's own account.
+    /// An error of argon2 itself.
     #[error("argon2 failed: {0}")]
     Argon2(#[from] PhcError),
     /// The thread panicked, or the runtime is being shut down.
@@ -38,10 +39,10 @@ pub(crate) enum HashError {
     BrokenOff(#[from] tokio::task::JoinError),
 }
 
-/// Does slow work with a password off the runtime's threads.
+/// Runs slow work on a password off the runtime's threads.
 ///
 /// # Errors
-/// That of the work, or `BrokenOff`.
+/// The error of the work, or `BrokenOff`.
 pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
 ) -> Result<T, HashError> {
@@ -53,9 +54,9 @@ pub(crate) async fn off_thread<T: Send + 'static>(
 pub(crate) enum Verified {
     /// It is the password.
     Yes,
-    /// It is the password, hashed with other parameters than the policy's: hash it again.
+    /// The password is right, but hashed with other parameters than the policy's: hash it again.
     NeedsRehash,
-    /// It is not.
+    /// The password is wrong.
     No,
 }
 
@@ -85,7 +86,7 @@ pub(crate) fn hash_new(
     }
 }
 
-/// Compares a password with a stored PHC string, in the time that the string's parameters take.
+/// Compares a password with a stored PHC string; takes as long as the string's parameters demand.
 pub(crate) fn verify(phc: &str, password: &str, policy: &LoginPolicy) -> Verified {
     let Ok(stored) = PasswordHash::new(phc) else {
         tracing::error!("a stored password hash is damaged: the account cannot log in until its password is set");
@@ -102,8 +103,8 @@ pub(crate) fn verify(phc: &str, password: &str, policy: &LoginPolicy) -> Verifie
     }
 }
 
-/// Returns a hash that no password has, with the policy's parameters: verifying against it takes the time of a real one,
-/// so that an unknown name is not told from a wrong password (LI-04).
+/// Returns a hash that no password matches, with the policy's parameters. Verifying against it takes as long as against
+/// a real one, so that an unknown name looks like a wrong password (LI-04).
 ///
 /// # Errors
 /// `HashError` when the policy's parameters are out of argon2's range.
@@ -118,9 +119,9 @@ pub(crate) fn dummy_phc(policy: &LoginPolicy) -> Result<String, HashError> {
     Ok(dummy.to_string())
 }
 
-/// Judges a new password for the account `name`: its length, and how soon somebody would guess it who tries leaked
-/// passwords, words, names, dates and patterns first, in all spellings (NIST SP 800-63B 5.1.1.2: such lists, and no rules
-/// of composition). Slow, like `hash`.
+/// Checks a new password for the account `name`: its length, and how many guesses it takes when leaked passwords,
+/// words, names, dates and patterns are tried first, in all spellings (NIST SP 800-63B 5.1.1.2 asks for such lists, and
+/// no composition rules). Slow, like `hash`.
 ///
 /// # Errors
 /// `PasswordRefused` says why.
@@ -138,13 +139,13 @@ fn acceptable(password: &str, name: &str, policy: &LoginPolicy) -> Result<(), Pa
     if zxcvbn::zxcvbn(&judged, &known).guesses() < MIN_GUESSES { Err(PasswordRefused::TooCommon) } else { Ok(()) }
 }
 
-/// RFC 8265 4.2: the same characters typed on another machine are the same password.
+/// Normalizes a password (RFC 8265 4.2), so that the same characters typed on another machine are the same password.
 fn normal(password: &str) -> Zeroizing<String> {
     Zeroizing::new(password.nfc().collect())
 }
 
 fn params(policy: &LoginPolicy) -> Result<Params, HashError> {
-    // One lane: a second would take another core from those who are served meanwhile.
+    // One lane: a second one would take another core away from other requests.
     Params::new(policy.argon2_memory_kib, policy.argon2_passes, 1, Some(OUTPUT))
         .map_err(|e| HashError::Argon2(e.into()))
 }
@@ -256,7 +257,7 @@ mod tests {
 
     #[test]
     fn judging_takes_a_bounded_time() {
-        // Signs that can stand for several letters each: the more of them, the more readings.
+        // Characters that can each stand for several letters: the more of them, the more readings.
         for hostile in ["4@8({[<3 69&#!1/|]0$5+7%2".repeat(40), "a".repeat(1024), "ab".repeat(512)] {
             let start = std::time::Instant::now();
             let _ = acceptable(&hostile, "ada", &policy());

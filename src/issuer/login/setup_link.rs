@@ -1,4 +1,4 @@
-//! One-time links by which a person sets a password: the first one, or a new one.
+//! One-time links for setting a password, the first or a new one.
 
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::{AuthorizeRejection, IssuerRequest, SetupOutcome};
@@ -6,7 +6,7 @@ use crate::oauth::{LoginNameHash, SessionSecret};
 use crate::store::{Account, AuditEvent, NewPassword, SetupLink, Update};
 
 impl IssuerRequest<'_> {
-    /// Finds the login name that a link is for; `None` when it is unknown, used or expired.
+    /// Finds the login name that a link is for; `None` when the link is unknown, used or expired.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -14,8 +14,9 @@ impl IssuerRequest<'_> {
         Ok(self.account_of_link(link).await?.map(|(_, account)| account.name.to_string()))
     }
 
-    /// Uses a link to set a password. All sessions and grants of the account end (RT-14); the holder of the link is signed in,
-    /// in a new session, and the one that this browser had before (`replaces`) ends, whosever it was (CN-05).
+    /// Uses a link to set a password. All sessions and grants of the account end (RT-14). The holder of the link is
+    /// signed in with a new session; the session that this browser had before (`replaces`) ends, whoever it belonged to
+    /// (CN-05).
     ///
     /// # Errors
     /// `Throttled` when all hash slots are taken, `Unavailable`.
@@ -27,7 +28,7 @@ impl IssuerRequest<'_> {
     ) -> Result<SetupOutcome, AuthorizeRejection> {
         let policy = &self.policy.config.login;
         let Some((link, account)) = self.account_of_link(link).await? else { return Ok(SetupOutcome::Gone) };
-        // Judged before the link is used: a password that is too short must not cost the link.
+        // Checked before the link is used up: an unacceptable password must not cost the user the link.
         let phc = match self.hash_new(password, &account, policy).await? {
             Ok(phc) => phc,
             Err(refused) => return Ok(SetupOutcome::Refused(refused)),
@@ -46,7 +47,7 @@ impl IssuerRequest<'_> {
         }
         let begun = self.begin_session(&account, replaces).await?;
         if begun.is_some() {
-            // Whoever set the password signs in with it from here: they are no stranger to this network (LI-03).
+            // The person who set the password will sign in from here, so this place is now familiar (LI-03).
             self.remember_login(&account).await?;
         }
         Ok(SetupOutcome::Done(begun.map(|(secret, _)| secret)))

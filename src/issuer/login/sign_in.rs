@@ -1,4 +1,4 @@
-//! Login of resource owners: throttled, in equal time for every wrong answer, and always into a new session.
+//! Login of resource owners: throttled, taking the same time for every failure, and always starting a new session.
 
 use zeroize::Zeroizing;
 
@@ -16,10 +16,10 @@ use crate::store::{Account, AccountStatus, AuditEvent, AuditRow, LoginSession, S
 use crate::telemetry::ControlEvent;
 
 impl IssuerRequest<'_> {
-    /// Checks name and password, and moves the transaction on.
+    /// Checks name and password, and advances the transaction.
     ///
     /// # Errors
-    /// `Gone`, `Page` when its client is no longer welcome, `Unavailable`.
+    /// `Gone`, `Page` when its client is no longer accepted, `Unavailable`.
     pub async fn log_in(
         &self,
         handles: &Handles,
@@ -34,7 +34,7 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// Compares a password with that of the account of a login name, when its turn has come; counts and records a failure.
+    /// Compares a password with that of the named account, after waiting for a hash slot; counts and records a failure.
     pub(in crate::issuer) async fn compare_password(
         &self,
         name: &str,
@@ -42,7 +42,7 @@ impl IssuerRequest<'_> {
     ) -> Result<Compared, AuthorizeRejection> {
         let config = &self.policy.config;
         let sign_in = self.sign_in(name.trim());
-        // One read for whatever name: the time does not tell which names exist (LI-04).
+        // One read whether or not the name exists, so that the time does not reveal which names do (LI-04).
         let history = self.services.store.find_login(sign_in.clone(), LoginName::parse(name.trim())).await;
         let history = history.or_unavailable(self).await?;
         let attempt = match self.login_limits.begin(sign_in.hash, &history, self.caller, &config.rates) {
@@ -50,7 +50,7 @@ impl IssuerRequest<'_> {
             Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held).await),
         };
         if let Err(held) = self.login_limits.pause(&attempt, history.failures, &config.rates) {
-            // The attempt stays charged: it uses up what its network has, not the owner's next chance.
+            // The attempt stays charged to its network's budget; the owner's next attempt is not affected.
             return Ok(self.login_throttled(history.account.as_ref(), held).await);
         }
         let slot = match self.login_limits.slot(&attempt).await {
@@ -110,15 +110,15 @@ impl IssuerRequest<'_> {
         Ok(LoginOutcome::LoggedIn { session: secret, step })
     }
 
-    /// Begins a browser session for a person who has proved that the account is theirs; `None` when the account was switched off,
-    /// deleted or given another password since it was read.
+    /// Begins a browser session for a person who has proved that the account is theirs; `None` when the account was
+    /// disabled, deleted or given another password since it was read.
     pub(in crate::issuer) async fn begin_session(
         &self,
         account: &Account,
         replaces: Option<&str>,
     ) -> Result<Option<(SessionSecret, LoginSession)>, AuthorizeRejection> {
         let (secret, session) = self.new_session(account);
-        // CN-05: whatever session this browser had, planted or its own, ends here.
+        // CN-05: any session that this browser had before, planted or its own, ends here.
         let replaces = replaces.and_then(|s| SessionSecret::recognise(s.as_bytes(), &self.services.keys.load()));
         let row = self.audit_by(&session.subject, AuditEvent::LoginSucceeded);
         let begun = self.services.store.insert_session(session.clone(), replaces, account.password_set_at, row).await;
@@ -128,7 +128,7 @@ impl IssuerRequest<'_> {
         })
     }
 
-    /// Makes a session of an account, and its cookie.
+    /// Makes a new session of an account, with the secret for its cookie.
     pub(in crate::issuer) fn new_session(&self, account: &Account) -> (SessionSecret, LoginSession) {
         let policy = &self.policy.config.login;
         let secret = SessionSecret::mint(self.services.entropy.random_32(), &self.services.keys.load());
@@ -147,7 +147,7 @@ impl IssuerRequest<'_> {
         (secret, session)
     }
 
-    /// Remembers that the owner of an account signed in from where the caller is, which ends the count of failures.
+    /// Remembers the caller's place as familiar to the account, and resets the count of failures.
     pub(in crate::issuer) async fn remember_login(&self, account: &Account) -> Result<(), AuthorizeRejection> {
         let attempt = self.sign_in(account.name.as_str());
         let recorded = self.services.store.record_login_success(attempt, account.subject.id().clone()).await;
@@ -160,7 +160,8 @@ impl IssuerRequest<'_> {
             return Ok(Step::Account);
         };
         self.bind(&pending.interaction, session).await?;
-        // From where the browser came is not known any more: who has just given a password can read a page as well.
+        // The `Referer` is not known at this step, which may cost the user, who has just entered a password, one more
+        // page.
         if self.consent_is_remembered(asked, session, None).await? {
             let location = self.issue_code_silently(&pending.interaction, asked, session).await?;
             return Ok(Step::Redirect(location));
@@ -181,8 +182,8 @@ impl IssuerRequest<'_> {
             None => "unknown_account",
         };
         let subject = account.map(|a| a.subject.id().clone());
-        // The typed name is not recorded: people type passwords there. Whether the name exists or not, the same is written
-        // before the answer, so that the time does not tell (LI-04).
+        // The typed name is not recorded, because people sometimes type their password there. The same rows are written
+        // before the answer whether or not the name exists, so that the time does not reveal it (LI-04).
         let sign_in = SignIn { now: self.now(), ..sign_in };
         let failures = self.services.store.record_login_failure(sign_in, subject.clone()).await;
         let failures = failures.or_unavailable(self).await?;
@@ -195,7 +196,7 @@ impl IssuerRequest<'_> {
         Ok(())
     }
 
-    /// Records that a password was right when it was compared, and that the account has another one by now.
+    /// Records that a password was right when it was compared, but that the account has got another one since.
     pub(in crate::issuer) async fn password_was_replaced(&self, subject: &AccountId) {
         self.refuse_password(Some(subject.clone()), "password_replaced").await;
     }
@@ -217,7 +218,7 @@ impl IssuerRequest<'_> {
         self.refuse(row, Why::from(Rule::LoginThrottled).by(held.key)).await;
     }
 
-    /// Judges and hashes a new password for an account, and records that it was refused.
+    /// Checks and hashes a new password for an account; records it if it is refused.
     pub(in crate::issuer) async fn hash_new(
         &self,
         password: &str,
@@ -254,7 +255,7 @@ impl IssuerRequest<'_> {
         self.in_hash_slot(name, move || password::hash(&password, &policy, salt)).await
     }
 
-    /// Does slow work with a password of the account `name` off the runtime's thread, when it is its turn.
+    /// Runs slow work on a password of the account `name` off the runtime's thread, once a hash slot is free.
     async fn in_hash_slot<T: Send + 'static>(
         &self,
         name: LoginNameHash,
@@ -268,7 +269,7 @@ impl IssuerRequest<'_> {
         done.await.map_err(NotHashed::Fault)
     }
 
-    /// Hashes a right password again with the present parameters. When that fails the old hash goes on serving.
+    /// Hashes a correct password again with the current parameters. If that fails, the old hash stays in use.
     async fn rehash(&self, account: Account, password: &str, policy: &LoginPolicy) -> Account {
         let (Some(old), Ok(new)) = (&account.password, self.hash(password, account.name.as_str(), policy).await) else {
             return account;
@@ -285,23 +286,23 @@ impl IssuerRequest<'_> {
 
 /// Why a password was not hashed.
 enum NotHashed {
-    /// All places are taken.
+    /// All hash slots are taken.
     Throttled(Throttled),
-    /// The fault is ours.
+    /// Hashing failed, which is the server's fault.
     Fault(HashError),
 }
 
-/// What came of comparing a password with that of an account.
+/// The outcome of comparing a password with an account's.
 pub(in crate::issuer) enum Compared {
-    /// It is the password of this enabled account. The attempt is still counted as failed.
+    /// The password of this enabled account. The attempt still counts as failed until it is refunded.
     Right(LoginAttempt, Box<Account>),
-    /// It is not, or nobody has the name, or the account is switched off.
+    /// Wrong password, unknown name, or disabled account.
     Wrong,
-    /// It was not compared: too many attempts have failed.
+    /// Not compared, because too many attempts have failed.
     Throttled(Lifetime),
 }
 
-/// Compares a password off the runtime's thread. Without a stored hash the dummy takes the same time.
+/// Compares a password off the runtime's thread. Without a stored hash it uses the dummy, which takes the same time.
 async fn verify(
     slot: HashSlot,
     stored: Option<String>,
@@ -310,7 +311,8 @@ async fn verify(
 ) -> Result<Verified, AuthorizeRejection> {
     let (password, policy) = (Zeroizing::new(password.to_owned()), policy.clone());
     let verified = password::off_thread(move || {
-        // The slot goes along: a browser that hangs up does not free it while the hash is still being computed.
+        // The slot moves into the task: if the browser hangs up, it is not freed while the hash is still being
+        // computed.
         let _slot = slot;
         match stored {
             Some(phc) => Ok(password::verify(&phc, &password, &policy)),

@@ -1,6 +1,6 @@
-//! Tokens that were given out for a code and have not come back. A client that was just connected uses its token within
-//! seconds; if nothing comes, what stands between it and us keeps it out, and the log here is the only place that can say
-//! so: the request itself never arrives.
+//! Finds tokens that were issued for a code and never used. A client that was just connected uses its token within
+//! seconds; if it does not, something between the client and the gateway is probably dropping its requests. Only a log
+//! line here can show that, because no request arrives.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::oauth::{AccountId, Client, Lifetime, ResourceIndicator, TokenHash, sh
 use crate::sync::lock;
 use crate::telemetry::ControlEvent;
 
-/// How long a token may take to come.
+/// How long a client may take to use its token.
 const PATIENCE: Lifetime = Lifetime::from_secs(60);
-/// How often it is looked for.
+/// Interval between two checks for unused tokens.
 const EVERY: Duration = Duration::from_secs(5);
-/// Tokens that are waited for at a time; further ones are not.
+/// The most tokens that are watched at a time; further ones are not.
 const MOST: usize = 10_000;
-/// Lines of one look; further ones are counted.
+/// The most log lines per check; further tokens are only counted.
 const LINES: usize = 20;
 
 impl IssuerRequest<'_> {
-    /// Begins to wait for a token that is given to a client for a code.
+    /// Starts watching for the first use of a token that a client got for a code.
     pub(in crate::issuer) fn await_arrival(
         &self,
         hash: TokenHash,
@@ -38,7 +38,7 @@ impl IssuerRequest<'_> {
 }
 
 impl Issuer {
-    /// Looks for them until the process ends.
+    /// Checks for unused tokens until the process ends.
     pub async fn watch_arrivals_forever(&self) {
         loop {
             tokio::time::sleep(EVERY).await;
@@ -46,14 +46,14 @@ impl Issuer {
         }
     }
 
-    /// Says in the log which of those that had their time have not come.
+    /// Logs the tokens that were not used in time.
     pub fn watch_arrivals(&self) {
         let Some(cache) = &self.cache else { return };
         let now = self.services.clock.now();
         let missing: Vec<_> = {
             let mut awaited = lock(&self.arrivals.0);
             let due = awaited.iter().take_while(|token| now.since(token.since) >= PATIENCE).count();
-            // One that has left the memory was revoked or pushed out: nothing is known of it.
+            // A token no longer in the cache was revoked or evicted: whether it was used is not known.
             awaited.drain(..due).filter(|token| cache.was_presented(&token.hash) == Some(false)).collect()
         };
         for (n, token) in missing.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! The code grant (RFC 6749 4.1.3): policy, then one store call that judges, burns and issues.
+//! The code grant (RFC 6749 4.1.3): checks the policy, then one store call checks and consumes the code and issues the
+//! token.
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use crate::oauth::{
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RedeemCode, Redemption};
 use crate::telemetry::ControlEvent;
 
-/// What a code request presented.
+/// The parameters of a request with a code.
 pub(in crate::issuer) struct PresentedAtToken<'a> {
-    /// All that was sent, for the log.
+    /// The whole form, for the log.
     pub(in crate::issuer) form: &'a Form,
     pub(in crate::issuer) code: Option<CodeHash>,
     pub(in crate::issuer) verifier: Option<CodeVerifier>,
@@ -30,7 +31,7 @@ impl IssuerRequest<'_> {
         presented: PresentedAtToken<'_>,
     ) -> Result<TokenResponse, TokenRejection> {
         let (refused, form) = (AuditEvent::CodeRefused, presented.form);
-        // CR-08: what is not one of ours by format and MAC never reaches the store.
+        // CR-08: a code whose format or MAC is not ours never reaches the store.
         let Some(code) = presented.code else {
             return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form)).await);
         };
@@ -46,8 +47,8 @@ impl IssuerRequest<'_> {
         let granted = (record.redirect.as_str().to_owned(), record.resource.clone());
         let policy = &self.policy;
         let mut allowed = None;
-        // Another client's code is judged by the store alone: this client must learn nothing about its owner's account. So is
-        // a damaged one, of which nothing is believed.
+        // Another client's code is left to the store alone, so that this client learns nothing about its owner's
+        // account. So is a damaged one, whose content cannot be trusted.
         if record.client == client.id && record.challenge.is_some() {
             let (subject, resource) = (&record.subject, &record.resource);
             allowed = self.still_allowed(client, subject, resource, &record.scopes).await?;
@@ -92,15 +93,15 @@ impl IssuerRequest<'_> {
                 self.await_arrival(hash, client, grant.subject.id().clone(), resource);
                 return Ok(response);
             }
-            // OAuth 2.1 4.1.3: the store has revoked the grant; here its tokens leave the memory.
+            // OAuth 2.1 4.1.3: the store has revoked the grant; here its tokens are removed from the cache.
             Redemption::Replayed(ended) => {
                 ended.into_iter().for_each(|grant| self.forget_grant(grant));
                 self.metrics.control(ControlEvent::CodeReplayed);
-                // Where it revoked something, the store has recorded that.
+                // If the store revoked something, it has recorded that itself.
                 (ended.is_none().then_some((refused, "replayed")), dead(Rule::CodeReplayed, form))
             }
             Redemption::Refused(refusal) => (Some(recorded(refusal)), error_of(refusal, form, granted)),
-            // It was there a moment ago.
+            // It existed a moment ago.
             Redemption::Unknown => (Some((refused, "unknown")), dead(Rule::CodeDead, form)),
         };
         let why = Why::from(&error).of(client);
@@ -114,7 +115,7 @@ fn dead(rule: Rule, form: &Form) -> OAuthError {
     OAuthError::new(rule, words).came("code", form.get("code").unwrap_or_default())
 }
 
-/// Returns what a client is told that sent this form, and for the log what was granted to it.
+/// Makes the error for the client that sent this form; `granted` is what the code was for, for the log.
 fn error_of(refusal: CodeRefusal, form: &Form, granted: (String, ResourceIndicator)) -> OAuthError {
     let (redirect_uri, resource) = granted;
     let sent = |name| form.get(name).unwrap_or_default();
@@ -138,7 +139,7 @@ fn error_of(refusal: CodeRefusal, form: &Form, granted: (String, ResourceIndicat
     }
 }
 
-/// Returns event and reason of the row of a refusal.
+/// Returns event and reason for the audit row of a refusal.
 const fn recorded(refusal: CodeRefusal) -> (AuditEvent, &'static str) {
     let reason = match refusal {
         CodeRefusal::Damaged => return (AuditEvent::StoreInvariant, "a code does not match its seal"),

@@ -1,4 +1,4 @@
-//! `Arrivals`: tokens that were given out for a code and have not come back.
+//! `Arrivals`: tokens that were issued for a code and not used yet.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::oauth::{AccountId, ClientId, ResourceIndicator, Timestamp, TokenHash};
 
-/// A token that was given out.
+/// A token that was issued and is watched for its first use.
 #[derive(Debug)]
 pub(in crate::issuer) struct Awaited {
     pub(in crate::issuer) hash: TokenHash,
@@ -18,6 +18,6 @@ pub(in crate::issuer) struct Awaited {
     pub(in crate::issuer) address: Option<IpAddr>,
 }
 
-/// Tokens given out recently, the oldest first.
+/// Recently issued tokens, oldest first.
 #[derive(Debug, Default)]
 pub(in crate::issuer) struct Arrivals(pub(in crate::issuer) Mutex<VecDeque<Awaited>>);

@@ -1,4 +1,4 @@
-//! The token endpoint and what it gave: a file for each grant type, revocation, and what is known of the use of tokens.
+//! The token endpoint: a file for each grant type, revocation, and tracking the use of issued tokens.
 //!
 //! Start with `request.rs`.
 

@@ -1,4 +1,4 @@
-//! The refresh grant (RFC 6749 6, OAuth 2.1 4.3): policy, then one store call that judges and rotates.
+//! The refresh grant (RFC 6749 6, OAuth 2.1 4.3): checks the policy, then one store call checks and rotates the token.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::oauth::{
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RotateRefresh, Rotation, StoreError};
 use crate::telemetry::ControlEvent;
 
-/// What a refresh request presented.
+/// The parameters of a refresh request.
 pub(in crate::issuer) struct RefreshAtToken<'a> {
-    /// All that was sent, for the log.
+    /// The whole form, for the log.
     pub(in crate::issuer) form: &'a Form,
     pub(in crate::issuer) claims: Option<RefreshClaims>,
     pub(in crate::issuer) scopes: Option<ScopeSet>,
@@ -38,7 +38,7 @@ impl IssuerRequest<'_> {
             return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form)).await);
         };
         let found = self.services.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self).await?;
-        // RT-06: another client's token changes nothing, and nothing of its grant is told.
+        // RT-06: another client's token changes nothing, and nothing about its grant is revealed.
         let Some(grant) = found else {
             return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form)).await);
         };
@@ -55,7 +55,8 @@ impl IssuerRequest<'_> {
         let policy = &self.policy;
         let allowed = self.still_allowed(client, grant.subject.id(), &grant.resource, &grant.scopes).await?;
         let (allowed, user) = allowed.map_or_else(|| (None, "".into()), |(scopes, user)| (Some(scopes), user));
-        // All of this before the rotation: a request that is refused must not cost the client its token (RT-07, RT-08).
+        // All of these checks come before the rotation: a refused request must not cost the client its token (RT-07,
+        // RT-08).
         let requested = presented.scopes.map(|scopes| policy.known_to(&grant, &scopes)).filter(|s| !s.is_empty());
         let resource = presented.resource.map(|named| policy.named_at_token(named, &grant.resource));
         let scopes = match scopes_of(&grant, requested, resource, allowed, form) {
@@ -90,7 +91,7 @@ impl IssuerRequest<'_> {
             grant.judge_refresh(&request.presented, request.now),
             RefreshVerdict::LateRetry | RefreshVerdict::Refused(RefreshRefusal::InDoubt)
         ) {
-            // Whether the answer was lost is judged by what is written of its use.
+            // Whether the earlier answer was lost is decided by the recorded uses, so these are written first.
             self.report_uses().await.or_unavailable(self).await?;
         }
         let rotation = self.rotate(request).await.or_unavailable(self).await?;
@@ -105,8 +106,8 @@ impl IssuerRequest<'_> {
         Err(TokenRejection::because(error))
     }
 
-    /// Rotates, and brings the memory up to date, on a task of its own: a client that hangs up meanwhile has lost the
-    /// answer, and that nobody used it has to be reported all the same.
+    /// Rotates and updates the cache in a task of its own: if the client hangs up meanwhile, the answer is lost, and
+    /// that it was never used must still be recorded.
     async fn rotate(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
         let (store, cache) = (Arc::clone(&self.services.store), self.cache.clone());
         let rotation = tokio::spawn(async move {
@@ -119,7 +120,7 @@ impl IssuerRequest<'_> {
                         void.iter().for_each(|token| cache.forget_token(token));
                         cache.note_issued(&tenant, grant.id, grant.generation);
                     }
-                    // OAuth 2.1 4.3.1: the store has revoked the family; here its tokens leave the memory.
+                    // OAuth 2.1 4.3.1: the store has revoked the family; here its tokens are removed from the cache.
                     Rotation::Reused(grant) => cache.forget_grant(&tenant, *grant),
                     Rotation::Retried(..) | Rotation::Refused(_) | Rotation::Unknown => {}
                 }
@@ -170,7 +171,7 @@ const fn refusal(rotation: &Rotation) -> Option<(AuditEvent, &'static str)> {
     Some((AuditEvent::RefreshRefused, reason))
 }
 
-/// Decides the scopes of the new access token; `None` means all of the grant's.
+/// Returns the scopes of the new access token; without `requested`, all of the grant's.
 fn scopes_of(
     grant: &Grant,
     requested: Option<ScopeSet>,

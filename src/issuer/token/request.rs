@@ -1,4 +1,4 @@
-//! The token endpoint: who asks, then one match over the grant types (RFC 6749 3.2).
+//! The token endpoint: authenticates the client, then matches on the grant type (RFC 6749 3.2).
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl IssuerRequest<'_> {
         answer
     }
 
-    /// Takes one request of a client from the budget of its address, before its body is read.
+    /// Charges one request to the budget of the caller's address, before its body is read.
     ///
     /// # Errors
     /// `Throttled`.
@@ -70,7 +70,7 @@ impl IssuerRequest<'_> {
         Err(TokenRejection::Throttled(held.wait))
     }
 
-    /// Authenticates the client of a request to `/token` or `/revoke`, within the budget of the client.
+    /// Authenticates the client of a request to `/token` or `/revoke`, and charges the client's budget.
     pub(in crate::issuer) async fn authenticate(
         &self,
         authorization: Option<&[u8]>,
@@ -90,7 +90,7 @@ impl IssuerRequest<'_> {
             return Err(self.slow_down(held, &credentials).await);
         }
         let client = self.enabled_client(&credentials.client_id).await?;
-        // The id of a client nobody knows is a stranger's text, and stays out of the audit trail.
+        // The id of an unknown client is arbitrary text, and stays out of the audit trail.
         let known = client.as_ref().map(|c| (c.id.clone(), c.metadata.client_name.clone()));
         let has_secret = client.as_ref().is_some_and(|c| !c.secrets.is_empty());
         match credentials.authenticate(client, self.now()) {
@@ -100,7 +100,7 @@ impl IssuerRequest<'_> {
                 let row = AuditRow { client, ..self.audit(AuditEvent::TokenRefused) };
                 let name = name.flatten();
                 self.refuse(row, Why::from(&error.error).named(name.as_deref())).await;
-                // CA-14: guessing one client's secret, wherever from, leads to delays.
+                // CA-14: guessing a client's secret leads to delays, wherever the guesses come from.
                 match self.throttle.client_failed(&credentials.client_id, has_secret, self.caller, rates) {
                     Ok(()) => Err(refused(error)),
                     Err(wait) => Err(TokenRejection::Throttled(wait)),
@@ -116,7 +116,7 @@ impl IssuerRequest<'_> {
         TokenRejection::Throttled(held.wait)
     }
 
-    /// Records a refusal to an authenticated client, and makes it.
+    /// Records the refusal of an authenticated client and returns it.
     pub(in crate::issuer) async fn refuse_token(
         &self,
         event: AuditEvent,
@@ -127,7 +127,7 @@ impl IssuerRequest<'_> {
         self.refuse_with(row, client, error).await
     }
 
-    /// Refuses a client with an audit row that says more than who it is.
+    /// Refuses a client with an audit row that has more than the client's identity.
     pub(in crate::issuer) async fn refuse_with(
         &self,
         row: AuditRow,
@@ -138,9 +138,9 @@ impl IssuerRequest<'_> {
         TokenRejection::because(error)
     }
 
-    /// Asks the policy again what a grant may still give: every redemption and refresh does (CR-16, RT-09); with the login
-    /// name of whose it is. `None` when
-    /// nothing is left: the user is switched off, the resource is gone, or none of its scopes remains.
+    /// Returns what a grant may still give under the current policy, with the login name of its user; every redemption
+    /// and refresh asks this (CR-16, RT-09). `None` when nothing is left: the user is disabled, the resource is gone,
+    /// or none of the scopes remains.
     pub(in crate::issuer) async fn still_allowed(
         &self,
         client: &Client,
@@ -164,20 +164,20 @@ impl IssuerRequest<'_> {
         record: AccessTokenRecord,
     ) -> TokenResponse {
         if let Some(cache) = &self.cache {
-            // A replay may have revoked the grant since our commit: the cache remembers that, and takes nothing of it.
+            // A replay may have revoked the grant since our commit: the cache remembers that, and refuses its tokens.
             cache.insert(&record);
         }
         let claims = RefreshClaims { grant: grant.id, generation: grant.generation };
         TokenResponse {
             access_token: access,
-            // RFC 6749 5.1: the lifetime of the token, which begins with its issue and not with the end of our own work.
+            // RFC 6749 5.1: the lifetime counts from the token's issue, not from now.
             expires_in: record.expires_at.since(record.issued_at).as_secs(),
             refresh_token: grant.may_refresh.then(|| RefreshToken::derive(claims, &self.services.keys.load())),
             scopes: record.scopes,
         }
     }
 
-    /// Makes the cache forget a grant that the store has just revoked.
+    /// Removes the tokens of a grant that the store has just revoked from the cache.
     pub(in crate::issuer) fn forget_grant(&self, grant: GrantId) {
         if let Some(cache) = &self.cache {
             cache.forget_grant(&self.tenant, grant);

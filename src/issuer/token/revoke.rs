@@ -9,7 +9,7 @@ use crate::telemetry::ControlEvent;
 
 impl IssuerRequest<'_> {
     /// Revokes a token of the authenticated client: a refresh token with its whole grant, an access token alone. Any
-    /// other text is answered alike, without effect (RFC 7009 2.2), and so is another client's token (RV-02).
+    /// other text has no effect and gets the same answer (RFC 7009 2.2), and so does another client's token (RV-02).
     ///
     /// # Errors
     /// `Refused`: `invalid_client`, `invalid_request`; `Throttled`; `Unavailable` or `NotStored`, and never a false success
@@ -26,14 +26,14 @@ impl IssuerRequest<'_> {
                 form.first_repeated().map_or_else(|| error.clone(), |name| error.clone().came("parameter", name));
             return Err(self.refuse_token(AuditEvent::TokenRefused, client, error).await);
         };
-        // RFC 7009 2.1: token_type_hint is a hint. Our tokens say by themselves what they are, so it is not read.
+        // RFC 7009 2.1: token_type_hint is a hint. Our tokens show their own type, so the hint is not read.
         let family = RefreshToken::recognise(token, &self.services.keys.load());
         match (family, AccessToken::recognise(token.as_bytes(), &self.services.keys.load())) {
             (Some(claims), _) => self.revoke_family(client, claims.grant).await?,
             (None, Some(hash)) => self.revoke_access_token(client, hash).await?,
             (None, None) => {}
         }
-        // RFC 7009 2.2: 200 says that the token is invalid. This one may be so only until a restart.
+        // RFC 7009 2.2: 200 says that the token is invalid, but an unstored revocation holds only until a restart.
         if self.services.store.stats().unstored > 0 { Err(TokenRejection::NotStored) } else { Ok(()) }
     }
 
@@ -89,7 +89,7 @@ impl IssuerRequest<'_> {
         }
     }
 
-    /// A client that holds another's token is worth a row; the answer must not tell it that the token is real.
+    /// Records that a client presented another client's token; the answer must not reveal that the token is real.
     async fn record_foreign(&self, client: &Client, grant: GrantId, subject: AccountId) -> Result<(), TokenRejection> {
         let row = AuditRow {
             subject: Some(subject),

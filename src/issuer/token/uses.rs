@@ -1,6 +1,7 @@
-//! Reporting to the store which access tokens were presented: what tells a lost answer to a refresh from reuse.
+//! Reports to the store which access tokens were presented, which distinguishes a lost refresh response from reuse.
 //!
-//! The data path notes it in the token cache; here it is written, by a task, and before a late retry is judged.
+//! The data path notes uses in the token cache; a task here writes them to the store, as does a late retry before it is
+//! decided.
 
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use crate::store::{StoreError, UseReport};
 use crate::telemetry::ControlEvent;
 use crate::token_cache::TokenCache;
 
-/// How long to wait after a report that could not be written.
+/// Pause after a report that could not be written.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Marks in one operation of the store: a fraction of a millisecond of its writer's time for each hundred.
+/// The most marks per store operation: each hundred takes a fraction of a millisecond of the writer's time.
 const AT_ONCE: usize = 500;
 
-/// A report that goes back to where it was taken from unless it has been written: also when the request that writes it
-/// is dropped. Writing it twice does no harm.
+/// A report that is put back into the cache unless it was written, also when the request that writes it is dropped.
+/// Writing it twice does no harm.
 struct Taken<'c> {
     cache: &'c TokenCache,
     report: UseReport,
@@ -29,7 +30,7 @@ impl Drop for Taken<'_> {
 }
 
 impl Issuer {
-    /// Reports what is noted, as soon as there is something, until the process ends.
+    /// Reports uses as soon as some are noted, until the process ends.
     pub async fn report_uses_forever(&self) {
         let Some(cache) = &self.cache else { return };
         let mut failing = false;
@@ -48,10 +49,10 @@ impl Issuer {
         }
     }
 
-    /// Reports all that is noted.
+    /// Reports all noted uses.
     ///
     /// # Errors
-    /// `StoreError` when it could not be written; it is kept for later.
+    /// `StoreError` when they could not be written; they are kept for later.
     pub async fn report_uses(&self) -> Result<(), StoreError> {
         match &self.cache {
             Some(cache) => self.report(cache, true).await,
@@ -60,7 +61,7 @@ impl Issuer {
     }
 
     async fn report(&self, cache: &TokenCache, all: bool) -> Result<(), StoreError> {
-        // One at a time: a caller that needs everything written must also wait for what another task is writing.
+        // One report at a time: a caller that needs everything written must also wait for what another task is writing.
         let _alone = self.reporting.lock().await;
         let mut taken = Taken { cache, report: cache.take_uses(all, self.services.clock.now()) };
         while let Some(part) = part_of(&taken.report) {
@@ -79,8 +80,8 @@ impl Issuer {
     }
 }
 
-/// Returns what is written next, from the end. What was issued is unused only if no token of it was presented, so that
-/// comes first.
+/// Takes the next part to write from the end of the report. A generation is unused only if none of its tokens was
+/// presented, so presented tokens are written first.
 fn part_of(report: &UseReport) -> Option<UseReport> {
     let presented: Vec<_> = report.presented.iter().rev().take(AT_ONCE).rev().cloned().collect();
     let left = if presented.len() < report.presented.len() { 0 } else { AT_ONCE };
