@@ -11,11 +11,25 @@ use crate::network::site;
 use crate::oauth::{TenantId, Timestamp, TokenHash};
 use crate::token_cache::{Load, Lookup, Principal, TokenCache};
 
-/// A token that was good when it was looked up.
+/// A token that was good when it was looked up. Made only by [`Bearer::authenticate`].
 pub(super) struct Authenticated {
-    pub(super) principal: Arc<Principal>,
-    pub(super) hash: TokenHash,
-    pub(super) expires: Timestamp,
+    principal: Arc<Principal>,
+    hash: TokenHash,
+    expires: Timestamp,
+}
+
+impl Authenticated {
+    pub(super) fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    pub(super) fn hash(&self) -> &TokenHash {
+        &self.hash
+    }
+
+    pub(super) fn expires(&self) -> Timestamp {
+        self.expires
+    }
 }
 
 /// The bearer token that a request presents, whatever it is worth.

@@ -13,21 +13,22 @@ use super::route::{Route, RouteTable};
 use crate::oauth::Subject;
 use crate::token_cache::Principal;
 
-/// A principal on this worker.
+/// A principal on this worker, with the route that its tokens are for. Made only of an [`Addressed`] token.
 pub(super) struct CachedPrincipal {
-    pub(super) principal: Arc<Principal>,
-    pub(super) budget: Arc<UserBudget>,
-    pub(super) has_scopes: bool,
-    pub(super) subject: HeaderValue,
-    /// The login name, escaped.
-    pub(super) user: Option<HeaderValue>,
-    pub(super) client: HeaderValue,
-    pub(super) scopes: HeaderValue,
-    pub(super) tenant: HeaderValue,
+    principal: Arc<Principal>,
+    route: Arc<Route>,
+    budget: Arc<UserBudget>,
+    has_scopes: bool,
+    subject: HeaderValue,
+    user: Option<HeaderValue>,
+    client: HeaderValue,
+    scopes: HeaderValue,
+    tenant: HeaderValue,
 }
 
 impl CachedPrincipal {
-    fn new(principal: &Arc<Principal>, table: &RouteTable, route: &Route) -> Result<Self, Rejection> {
+    fn new(token: &Addressed<'_>, table: &RouteTable) -> Result<Self, Rejection> {
+        let (principal, route) = (token.token().principal(), token.route());
         // HS-16: the types behind these allow printable ASCII only, so none of them can fail; if one did, the request
         // would go no further.
         let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Rejection::Internal);
@@ -40,7 +41,46 @@ impl CachedPrincipal {
             scopes: value(&principal.scopes().to_string())?,
             tenant: value(principal.tenant().as_str())?,
             principal: Arc::clone(principal),
+            route: Arc::clone(route),
         })
+    }
+
+    pub(super) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    pub(super) fn budget(&self) -> &Arc<UserBudget> {
+        &self.budget
+    }
+
+    /// Returns whether it has the scopes that its route asks for.
+    pub(super) fn has_scopes(&self) -> bool {
+        self.has_scopes
+    }
+
+    pub(super) fn subject(&self) -> &HeaderValue {
+        &self.subject
+    }
+
+    /// Returns the login name, escaped.
+    pub(super) fn user(&self) -> Option<&HeaderValue> {
+        self.user.as_ref()
+    }
+
+    pub(super) fn client(&self) -> &HeaderValue {
+        &self.client
+    }
+
+    pub(super) fn scopes(&self) -> &HeaderValue {
+        &self.scopes
+    }
+
+    pub(super) fn tenant(&self) -> &HeaderValue {
+        &self.tenant
     }
 }
 
@@ -75,22 +115,18 @@ const MOST_CALLERS: usize = 16_384;
 pub(super) struct PrincipalCache(HashMap<usize, Arc<CachedPrincipal>>);
 
 impl PrincipalCache {
-    /// Returns the caller that a token for `route` speaks for.
-    pub(super) fn get(
-        &mut self,
-        token: &Addressed,
-        table: &RouteTable,
-        route: &Route,
-    ) -> Result<Arc<CachedPrincipal>, Rejection> {
-        let principal = &token.token().principal;
-        let address = Arc::as_ptr(principal).addr();
-        if let Some(caller) = self.0.get(&address) {
+    /// Returns the caller that a token speaks for.
+    pub(super) fn get(&mut self, token: &Addressed<'_>, table: &RouteTable) -> Result<Arc<CachedPrincipal>, Rejection> {
+        let address = Arc::as_ptr(token.token().principal()).addr();
+        // A principal has one audience, and a table one route for it: another one here would be a fault of ours, and must
+        // not lend its permission.
+        if let Some(caller) = self.0.get(&address).filter(|caller| Arc::ptr_eq(&caller.route, token.route())) {
             return Ok(Arc::clone(caller));
         }
         if self.0.len() >= MOST_CALLERS {
             self.0.clear();
         }
-        let caller = Arc::new(CachedPrincipal::new(principal, table, route)?);
+        let caller = Arc::new(CachedPrincipal::new(token, table)?);
         self.0.insert(address, Arc::clone(&caller));
         Ok(caller)
     }

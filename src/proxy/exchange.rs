@@ -133,13 +133,13 @@ impl Proxy {
     }
 
     /// Finds out whom the bearer token of a request to this upstream speaks for.
-    pub(super) async fn authenticated(
+    pub(super) async fn authenticated<'r>(
         &self,
         worker: &WorkerState,
-        route: &Route,
+        route: &'r Arc<Route>,
         parts: &Parts,
         peer: &Peer,
-    ) -> Result<Addressed, Rejection> {
+    ) -> Result<Addressed<'r>, Rejection> {
         let bearer = Bearer::read(&parts.headers, &parts.uri)?;
         let found = bearer.look_up(&self.cache, self.clock.now());
         worker.metrics.cache(!matches!(found, Lookup::Absent));
@@ -148,10 +148,10 @@ impl Proxy {
     }
 
     /// Checks a token again after a wait in which something was revoked: what a revoked one has asked for is not answered.
-    pub(super) async fn check_again(&self, exchange: &Exchange<'_>, token: &Addressed) -> Result<(), Rejection> {
+    pub(super) async fn check_again(&self, exchange: &Exchange<'_>, token: &Addressed<'_>) -> Result<(), Rejection> {
         // One that has expired meanwhile is still in memory (TV-15).
         if self.cache.generation() != exchange.generation
-            && self.cache.is_forgotten(&token.token().hash, self.clock.now())
+            && self.cache.is_forgotten(token.token().hash(), self.clock.now())
         {
             let Exchange { worker, route, ref parts, peer, .. } = *exchange;
             // Boxed: rare. It may have been pushed out of memory, which is no revocation.
@@ -184,8 +184,8 @@ impl WorkerState {
         lock(&self.spare)
     }
 
-    pub(super) fn caller(&self, token: &Addressed, route: &Route) -> Result<Arc<CachedPrincipal>, Rejection> {
-        lock(&self.callers).get(token, &self.table, route)
+    pub(super) fn caller(&self, token: &Addressed<'_>) -> Result<Arc<CachedPrincipal>, Rejection> {
+        lock(&self.callers).get(token, &self.table)
     }
 }
 

@@ -128,16 +128,16 @@ impl Proxy {
         let token = self.authenticated(worker, route, parts, peer).await?;
         exchange.has_good_token = true;
         exchange.generation = generation;
-        let caller = worker.caller(&token, route)?;
+        let caller = worker.caller(&token)?;
         if let Some(record) = &mut exchange.record {
             record.of(&caller);
         }
-        worker.table.budgets.spend(&caller.budget)?;
-        exchange.user_slot = Some(caller.budget.enter(config.limits.streams_per_principal)?);
+        worker.table.budgets.spend(caller.budget())?;
+        exchange.user_slot = Some(caller.budget().enter(config.limits.streams_per_principal)?);
         message::check_method(route.kind, version, method)?;
         let head = message::Head { route, method, headers: fields, version, config };
         message::check_headers(head, &body)?;
-        let large = message::LargeBodies { slots: &self.large_bodies, user: &caller.budget };
+        let large = message::LargeBodies { slots: &self.large_bodies, user: caller.budget() };
         let message = message::read(head, body, large).await;
         let message = message.map_err(|(rejection, ids)| {
             exchange.ids = ids;
@@ -148,7 +148,7 @@ impl Proxy {
             record.asks(message.asked);
         }
         let checked = self.check_session(exchange, &caller)?;
-        let permit = Permit::grant(caller, route)?;
+        let permit = Permit::grant(caller)?;
         let headers = self.head(exchange, permit.caller(), checked);
         if let Some(refusal) = exchange.late_refusal(permit.caller()) {
             return refusal.map(|response| (response, Outcome::Forwarded));
@@ -221,7 +221,7 @@ impl Proxy {
         match (ids.next(), ids.next()) {
             (None, _) => Ok(CheckedRequest::default()),
             (Some(id), None) => {
-                let id = self.sessions.unwrap(route, &caller.principal, id)?;
+                let id = self.sessions.unwrap(route, caller.principal(), id)?;
                 // MCP 2025-11-25, Resumability: events are replayed only to whom they were first sent.
                 Ok(CheckedRequest { session: Some(id), last_event: fields.get(LAST_EVENT_ID).cloned(), routing: false })
             }

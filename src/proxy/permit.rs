@@ -6,27 +6,21 @@ use super::cached_principal::CachedPrincipal;
 use super::rejection::Rejection;
 use super::route::Route;
 
-/// Made only by [`Permit::grant`]. It holds the route that it is for: by it no other upstream can be reached.
-pub(super) struct Permit {
-    caller: Arc<CachedPrincipal>,
-    route: Arc<Route>,
-}
+/// Made only by [`Permit::grant`]. It is for the route that the caller's token was checked for, and for no other: nobody says
+/// which one.
+pub(super) struct Permit(Arc<CachedPrincipal>);
 
 impl Permit {
-    /// Permits a caller to use a route, if it has the scopes.
-    pub(super) fn grant(caller: Arc<CachedPrincipal>, route: &Arc<Route>) -> Result<Self, Rejection> {
-        if caller.has_scopes {
-            Ok(Self { caller, route: Arc::clone(route) })
-        } else {
-            Err(Rejection::InsufficientScope)
-        }
+    /// Permits a caller to use its route, if it has the scopes.
+    pub(super) fn grant(caller: Arc<CachedPrincipal>) -> Result<Self, Rejection> {
+        if caller.has_scopes() { Ok(Self(caller)) } else { Err(Rejection::InsufficientScope) }
     }
 
     pub(super) fn caller(&self) -> &Arc<CachedPrincipal> {
-        &self.caller
+        &self.0
     }
 
     pub(super) fn route(&self) -> &Arc<Route> {
-        &self.route
+        self.0.route()
     }
 }

@@ -161,7 +161,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let elapsed = self.begun.elapsed();
         let why = self.why.as_deref();
-        let caller = self.caller.as_deref().map(|caller| &*caller.principal);
+        let caller = self.caller.as_deref().map(CachedPrincipal::principal);
         self.metrics.end_request(self.route.index, self.is_stream);
         self.metrics.request(self.route.index, self.outcome, self.status.as_u16(), elapsed);
         tracing::info!(

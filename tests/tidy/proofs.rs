@@ -7,7 +7,9 @@ use syn::visit::{self, Visit};
 /// The proofs, and the files that define them.
 const PROOFS: &[(&str, &str)] = &[
     ("Addressed", "src/proxy/addressed.rs"),
+    ("Authenticated", "src/proxy/authenticate.rs"),
     ("AuthenticatedClient", "src/oauth/client_auth.rs"),
+    ("CachedPrincipal", "src/proxy/cached_principal.rs"),
     ("ClientLocation", "src/oauth/redirect.rs"),
     ("Digest", "src/oauth/digest.rs"),
     ("LoginName", "src/oauth/login_name.rs"),

@@ -53,7 +53,7 @@ impl Proxy {
         asked: &PathAndQuery,
         response: http::Response<Content>,
         held: (Lease, FairSlot),
-        token: &Addressed,
+        token: &Addressed<'_>,
         caller: &CachedPrincipal,
     ) -> Result<Response, Rejection> {
         let route = exchange.route;
@@ -103,7 +103,7 @@ impl Proxy {
         if let Some(same) = asked.filter(|asked| session::upstreams_own(asked) == Some(&*id)) {
             return Ok(Some(same.clone()));
         }
-        Ok(self.sessions.wrap(route, &caller.principal, &id, self.clock.now()))
+        Ok(self.sessions.wrap(route, caller.principal(), &id, self.clock.now()))
     }
 
     /// Makes the body of an answer: whole if it is here or will be in a moment, a stream if not.
@@ -114,7 +114,7 @@ impl Proxy {
         shape: Shape,
         mut body: Content,
         (lease, slot): (Lease, FairSlot),
-        token: &Addressed,
+        token: &Addressed<'_>,
     ) -> Result<Body, Rejection> {
         let Shape { status, is_events, is_encoded } = shape;
         let (route, config) = (exchange.route, exchange.config);

@@ -61,7 +61,7 @@ impl Exchange<'_> {
     /// Says whose stream a GET opens: a session's, or, without one, a user's of a client.
     fn stream(&self, caller: &CachedPrincipal) -> String {
         let session = self.parts.headers.get(MCP_SESSION_ID).and_then(|id| id.to_str().ok());
-        let principal = &caller.principal;
+        let principal = caller.principal();
         session.map_or_else(
             || {
                 format!(
@@ -110,7 +110,7 @@ impl Proxy {
         asked: PathAndQuery,
         waiting: Waiting,
         slot: FairSlot,
-        token: &Addressed,
+        token: &Addressed<'_>,
         caller: &CachedPrincipal,
     ) -> Result<Response, Rejection> {
         let (route, config) = (exchange.route, exchange.config);

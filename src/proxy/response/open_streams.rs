@@ -184,12 +184,12 @@ impl OpenStreams {
             active: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             streams: Arc::clone(self),
-            hash: token.hash,
+            hash: *token.hash(),
             generation: AtomicU64::new(generation),
         });
         let now = Instant::now();
         let grace = Lifetime::from_millis(u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX));
-        let (hash, end) = (token.hash, token.expires.plus(grace));
+        let (hash, end) = (*token.hash(), token.expires().plus(grace));
         let (held, route) = (Arc::clone(&handle), Arc::clone(route));
         let stream = OpenStream { handle: held, route, hash, end, opened: now, heard: now, limits, unseen: true };
         let mut state = lock(&self.state);

@@ -72,7 +72,7 @@ pub(in crate::proxy) struct Permitted<'p> {
 impl Permitted<'_> {
     /// Takes one of the slots for requests in progress, of which no user holds more than are left for others.
     pub(in crate::proxy) async fn enter(&self) -> Result<FairSlot, Rejection> {
-        self.pool.slots.take(&self.permit.caller().budget, MAX_WAIT).await
+        self.pool.slots.take(self.permit.caller().budget(), MAX_WAIT).await
     }
 
     /// Sends a request that has its slot, and returns the head of the answer.
