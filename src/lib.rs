@@ -66,7 +66,7 @@
 //! - An identity header: `proxy/headers.rs`, its value in `proxy/cached_principal.rs`; what the token does not know yet, in
 //!   `token_cache/entry.rs` and the `AccessTokenRecord` of `oauth`.
 //! - A refusal: of a request to an upstream, `proxy/rejection.rs`; of one to the authorization server, `oauth/rule.rs`;
-//!   before a route is known, `server/request_check.rs`. All have a row in `docs/errors.md`.
+//!   before a route is known, `server/request_refusal.rs`. All have a row in `docs/errors.md`.
 //! - A page: a file in `endpoints`, its path in `endpoints/routes.rs`, chosen in `endpoints/mod.rs`, its template in
 //!   `endpoints/page.rs` and `endpoints/pages`, a new first segment in `config/reserved_path.rs`.
 //! - A table: `store/migrations` and its line in `store/migrate.rs`, a store of the new schema in

@@ -16,13 +16,13 @@ use super::connection::Connection;
 use super::connection::in_flight::{InFlight, Tracked};
 use super::connection::stream::Progress;
 use super::health;
-use super::request_check::{RequestRefusal, X_FORWARDED_HOST, check, refuse};
+use super::request_check::{X_FORWARDED_HOST, check};
+use super::request_refusal::RequestRefusal;
 use super::worker::Snapshot;
 use crate::config::Listener;
 use crate::issuer::Caller;
 use crate::oauth::show;
 use crate::proxy::{Destination, Peer};
-use crate::telemetry::ServerEvent;
 use crate::web::peer::{self, Origin};
 use crate::web::{Reason, RequestBody, Response as Reply, reply};
 
@@ -49,9 +49,10 @@ pub(super) async fn serve(
     }
     let answer = shield(answer(connection, &snapshot, request, fragment, &id)).await;
     let mut response = answer.unwrap_or_else(|| {
-        connection.worker.process.metrics.server(ServerEvent::HandlerPanicked);
+        let refusal = RequestRefusal::Internal;
+        connection.worker.process.metrics.server(refusal.row().event);
         tracing::error!(request_id = id.to_str().unwrap_or_default(), "the handler of a request panicked");
-        refuse(RequestRefusal::Internal, version, &snapshot.config)
+        refusal.respond(version, &snapshot.config)
     });
     // RFC 9110 9.3.2: no content, in refusals neither. hyper leaves it out over HTTP/1.1 only.
     if is_head && response.body().size_hint().lower() > 0 {
@@ -90,12 +91,12 @@ async fn answer(
     }
     let (address, forwarded_for) = origin(connection, &snapshot.config.public, &request);
     if let Err(refusal) = checked {
-        let event = if refusal == RequestRefusal::Host { ServerEvent::WrongHost } else { ServerEvent::BadTarget };
-        connection.worker.process.metrics.server(event);
-        let response = refuse(refusal, request.version(), &snapshot.config);
-        let host = matches!(refusal, RequestRefusal::Host | RequestRefusal::HostMalformed).then(|| host_of(&request));
+        let row = refusal.row();
+        connection.worker.process.metrics.server(row.event);
+        let response = refusal.respond(request.version(), &snapshot.config);
+        let host = row.shows_host.then(|| host_of(&request));
         let asked = RequestLine { method: request.method(), path: request.uri().path(), host, address, id };
-        log(&asked, &response, refusal.reason(), refusal.key(), Duration::ZERO);
+        log(&asked, &response, Some(row.reason), row.key, Duration::ZERO);
         return response;
     }
     match snapshot.table.find(request.uri().path()) {

@@ -19,6 +19,7 @@ mod process_metrics;
 mod reload;
 mod reload_status;
 mod request_check;
+mod request_refusal;
 mod resources;
 mod run;
 mod service_manager;

@@ -2,104 +2,19 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderName, Method, Request, Version};
 
 use super::connection::Connection;
 use super::host::{self, Hosts};
+use super::request_refusal::RequestRefusal;
 use crate::config::{Config, Listener};
-use crate::web::{RequestBody, Response, peer, reply};
+use crate::web::{RequestBody, peer};
 
 /// Where a proxy says which host was asked of it.
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The longest field value: what no token, cookie or trace comes near.
 const LONGEST_VALUE: usize = 16 << 10;
-
-/// Why a request is refused before anybody looks at what it wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RequestRefusal {
-    Connect,
-    Expectation,
-    FieldsTooLarge,
-    Framing,
-    Host,
-    HostMalformed,
-    Internal,
-    Target,
-    TargetTooLong,
-    Trace,
-}
-
-impl RequestRefusal {
-    /// Returns the word for the access line.
-    pub(super) const fn reason(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Connect => "connect",
-            Self::Expectation => "expectation",
-            Self::FieldsTooLarge => "fields_too_large",
-            Self::Framing => "framing",
-            Self::Host => "wrong_host",
-            Self::HostMalformed => "host_malformed",
-            Self::Internal => "internal",
-            Self::Target => "target_malformed",
-            Self::TargetTooLong => "target_too_long",
-            Self::Trace => "trace",
-        })
-    }
-
-    /// Returns the key of the configuration that it comes from.
-    pub(super) const fn key(self) -> Option<&'static str> {
-        match self {
-            Self::Host => Some("public_url, extra_hosts"),
-            Self::FieldsTooLarge => Some("limits.head_bytes, limits.header_fields"),
-            Self::TargetTooLong => Some("limits.request_target"),
-            Self::Connect
-            | Self::Expectation
-            | Self::Framing
-            | Self::HostMalformed
-            | Self::Internal
-            | Self::Target
-            | Self::Trace => None,
-        }
-    }
-
-    /// Returns status and description.
-    const fn words(self) -> (StatusCode, &'static str) {
-        match self {
-            Self::Connect => (StatusCode::NOT_IMPLEMENTED, "this is not a forward proxy"),
-            Self::Expectation => (StatusCode::EXPECTATION_FAILED, "only 100-continue is known"),
-            Self::FieldsTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the header fields are too large"),
-            Self::Framing => (StatusCode::BAD_REQUEST, "the only transfer coding is chunked, once"),
-            Self::Host => (StatusCode::MISDIRECTED_REQUEST, "this host is not served here"),
-            Self::HostMalformed => (StatusCode::BAD_REQUEST, "exactly one well-formed Host is needed"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "something went wrong here"),
-            Self::Target => (StatusCode::BAD_REQUEST, "the request target is malformed"),
-            Self::TargetTooLong => (StatusCode::URI_TOO_LONG, "the request target is too long"),
-            Self::Trace => (StatusCode::METHOD_NOT_ALLOWED, "TRACE is not served"),
-        }
-    }
-}
-
-/// Answers a request that is refused.
-pub(super) fn refuse(refusal: RequestRefusal, version: Version, config: &Config) -> Response {
-    let (status, description) = refusal.words();
-    // RFC 6749 5.2, 4.1.2.1: the registered words.
-    let word = if refusal == RequestRefusal::Internal { "server_error" } else { "invalid_request" };
-    let body = format!(r#"{{"error":"{word}","error_description":"{description}"}}"#);
-    let mut response = reply::json(status, body);
-    reply::protect(response.headers_mut(), &config.public);
-    if refusal == RequestRefusal::Trace {
-        response
-            .headers_mut()
-            .insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
-    }
-    // Whoever is misunderstood here may be misunderstood about where the next request begins. HTTP/2 frames its
-    // streams, and knows no such field (RFC 9113 8.2.2).
-    if version < Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
 
 /// Checks that a request is well formed, within the limits, and for us.
 ///
