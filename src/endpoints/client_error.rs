@@ -8,7 +8,7 @@ use crate::issuer::TokenRejection;
 use crate::oauth::ErrorCode;
 use crate::web::{Response, reply};
 
-use super::rejection::{ClientRejection, InputRejection};
+use super::rejection::ClientRejection;
 use super::visit::Visit;
 
 /// When to retry after a fault of ours.
@@ -27,14 +27,7 @@ impl ClientRejection {
             "client refused: {self}"
         );
         match self {
-            Self::Input(cause, code) => {
-                // RFC 6749 5.2: a token request of another media type is `invalid_request` and so 400, not 415.
-                let status = match (&cause, code) {
-                    (InputRejection::ContentType, ErrorCode::InvalidRequest) => StatusCode::BAD_REQUEST,
-                    _ => cause.status(),
-                };
-                oauth_error(status, code, &cause.to_string())
-            }
+            Self::Input(cause, code) => oauth_error(cause.status_with(code), code, &cause.to_string()),
             Self::Issuer(TokenRejection::Refused { error, basic }) => {
                 let status = status_of(error.code());
                 let mut response = oauth_error(status, error.code(), error.description());

@@ -82,32 +82,52 @@ impl From<TokenRejection> for ClientRejection {
     }
 }
 
+/// One row of the table of [`InputRejection`]; the words of each stand where it is declared.
+#[derive(Debug, Clone, Copy)]
+struct InputRow {
+    /// The rule that was broken, for log and audit trail.
+    rule: Rule,
+    /// The status of a page, and of an answer to a client.
+    status: StatusCode,
+    /// The status of an answer to a client whose error code is `invalid_request`.
+    as_invalid_request: StatusCode,
+}
+
+impl InputRow {
+    const fn new(rule: Rule, status: StatusCode) -> Self {
+        Self { rule, status, as_invalid_request: status }
+    }
+}
+
 impl InputRejection {
-    /// Returns the rule for log and audit trail.
-    const fn rule(&self) -> Rule {
+    /// Returns the row of the table: a new reason is a row here, and its rule one in `docs/errors.md`.
+    const fn row(&self) -> InputRow {
         match self {
-            Self::ContentType => Rule::ContentType,
-            Self::ContentEncoding => Rule::ContentEncoding,
-            Self::RepeatedAuthorization => Rule::RepeatedAuthorization,
-            Self::Body(BodyError::TooLarge) => Rule::BodyTooLarge,
-            Self::Body(BodyError::Slow) => Rule::BodyTooSlow,
-            Self::Body(BodyError::Broken) => Rule::BodyBrokenOff,
-            Self::Form(FormError::TooManyFields) => Rule::TooManyFields,
-            Self::Form(FormError::Malformed) => Rule::MalformedForm,
-            Self::RepeatedField => Rule::RepeatedField,
+            // RFC 6749 5.2: a token request of another media type is `invalid_request` and so 400, not 415.
+            Self::ContentType => InputRow {
+                as_invalid_request: StatusCode::BAD_REQUEST,
+                ..InputRow::new(Rule::ContentType, StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            },
+            Self::ContentEncoding => InputRow::new(Rule::ContentEncoding, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::RepeatedAuthorization => InputRow::new(Rule::RepeatedAuthorization, StatusCode::BAD_REQUEST),
+            Self::RepeatedField => InputRow::new(Rule::RepeatedField, StatusCode::BAD_REQUEST),
+            Self::Body(BodyError::TooLarge) => InputRow::new(Rule::BodyTooLarge, StatusCode::PAYLOAD_TOO_LARGE),
+            Self::Body(BodyError::Slow) => InputRow::new(Rule::BodyTooSlow, StatusCode::REQUEST_TIMEOUT),
+            Self::Body(BodyError::Broken) => InputRow::new(Rule::BodyBrokenOff, StatusCode::BAD_REQUEST),
+            Self::Form(FormError::TooManyFields) => InputRow::new(Rule::TooManyFields, StatusCode::BAD_REQUEST),
+            Self::Form(FormError::Malformed) => InputRow::new(Rule::MalformedForm, StatusCode::BAD_REQUEST),
         }
     }
 
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(BodyError::Slow) => StatusCode::REQUEST_TIMEOUT,
-            Self::RepeatedAuthorization
-            | Self::RepeatedField
-            | Self::Body(BodyError::Broken)
-            | Self::Form(FormError::TooManyFields | FormError::Malformed) => StatusCode::BAD_REQUEST,
-        }
+    /// Returns the status of a page that says it.
+    pub(super) const fn status(&self) -> StatusCode {
+        self.row().status
+    }
+
+    /// Returns the status of an answer to a client with this error code.
+    pub(super) fn status_with(&self, code: ErrorCode) -> StatusCode {
+        let row = self.row();
+        if code == ErrorCode::InvalidRequest { row.as_invalid_request } else { row.status }
     }
 }
 
@@ -115,7 +135,7 @@ impl ClientRejection {
     /// Returns the rule that was broken, if no use case has recorded it.
     pub(super) const fn unrecorded(&self) -> Option<Rule> {
         match self {
-            Self::Input(cause, _) => Some(cause.rule()),
+            Self::Input(cause, _) => Some(cause.row().rule),
             Self::Issuer(_) => None,
         }
     }
@@ -130,7 +150,7 @@ impl PageRejection {
             Self::NoTransactionCookie => Some(Rule::NoTransactionCookie),
             Self::RepeatedCookie => Some(Rule::RepeatedCookie),
             Self::DeadLink => Some(Rule::DeadLink),
-            Self::Input(cause) => Some(cause.rule()),
+            Self::Input(cause) => Some(cause.row().rule),
             // Nothing was tried that was worth a row, or the use case wrote it.
             Self::NotFound | Self::Issuer(_) => None,
         }
