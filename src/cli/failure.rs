@@ -133,7 +133,7 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Configuration(problems) => Self::Configuration(problems),
-            RunError::Store(error) | RunError::FirstAccount(AdministrationError::Store(error)) => error.into(),
+            RunError::Store(error) => error.into(),
             error @ (RunError::Certificate(_)
             | RunError::Roots(_)
             | RunError::DataFolder(_)

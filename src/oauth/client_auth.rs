@@ -137,11 +137,12 @@ impl ClientCredentials {
             }
         });
         client.map(|client| AuthenticatedClient { client }).ok_or_else(|| {
-            let came = match (rule, &self.presented) {
-                (Rule::ClientUnknown, _) => ("client_id", self.client_id.as_str()),
-                (_, Presented::Post(secret) | Presented::Basic(secret, _)) => ("client_secret", secret.as_str()),
-                (_, Presented::Nothing) => ("client_secret", ""),
+            let secret = match &self.presented {
+                Presented::Post(secret) | Presented::Basic(secret, _) => secret.as_str(),
+                Presented::Nothing => "",
             };
+            let is_unknown = rule == Rule::ClientUnknown;
+            let came = if is_unknown { ("client_id", self.client_id.as_str()) } else { ("client_secret", secret) };
             failed(rule, self.used_basic(), came)
         })
     }

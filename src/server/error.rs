@@ -49,13 +49,20 @@ pub enum RunError {
     },
     /// The first account could not be made.
     #[error("the account admin: {0}")]
-    FirstAccount(#[from] AdministrationError),
+    FirstAccount(AdministrationError),
     /// A part that the gateway cannot go on without failed while it served.
     #[error("stopped serving: {0}")]
     Failed(String),
     /// The system refused threads, signals or randomness.
     #[error("the system refused: {0}")]
     System(String),
+}
+
+impl From<AdministrationError> for RunError {
+    /// Takes why the first account could not be made. A store that fails is no matter of the account's.
+    fn from(error: AdministrationError) -> Self {
+        if let AdministrationError::Store(error) = error { Self::Store(error) } else { Self::FirstAccount(error) }
+    }
 }
 
 impl RunError {

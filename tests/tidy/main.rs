@@ -11,6 +11,7 @@
 )]
 
 mod imports;
+mod matches;
 mod proofs;
 mod sizes;
 mod snapshots;
@@ -470,6 +471,12 @@ fn a_lock_is_taken_in_one_way() {
         .map(|(path, _)| format!("{}: take locks by `crate::sync`", path.display()))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_wildcard_hides_a_new_error_or_refusal() {
+    let faults = matches::faults(&sources("src"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
