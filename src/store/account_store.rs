@@ -21,65 +21,29 @@ pub trait AccountStore {
     async fn list_accounts(&self, tenant: &TenantId) -> Result<Vec<Account>>;
     /// Switches an account off or on; off ends its sessions, links, codes and grants for good and emits
     /// `Change::AccountDisabled`.
-    async fn set_account_disabled(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        disabled: bool,
-        audit: AuditRow,
-    ) -> Result<Update>;
+    async fn set_account_disabled(&self, subject: &AccountId, disabled: bool, audit: AuditRow) -> Result<Update>;
     /// Gives an account another login name, unless another account has it or had it once; the old name stays taken. It may
     /// have a name back that was its own. Ends nothing.
-    async fn rename_account(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        name: &LoginName,
-        audit: AuditRow,
-    ) -> Result<Renaming>;
+    async fn rename_account(&self, subject: &AccountId, name: &LoginName, audit: AuditRow) -> Result<Renaming>;
     /// Removes an account with its sessions, links, codes, grants and consents; its name stays taken. Emits
     /// `Change::AccountDisabled`.
-    async fn delete_account(&self, tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Result<Update>;
+    async fn delete_account(&self, subject: &AccountId, audit: AuditRow) -> Result<Update>;
     /// Lists the login names of a tenant that accounts had and have no more, with whose they were.
     async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(LoginName, AccountId)>>;
     /// Sets the password that the owner of an enabled account wants, if the current one is still the one that was compared;
     /// forgets failed logins; ends all sessions and links of the account, and its codes and grants if requested.
-    async fn change_password(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        change: PasswordChange,
-        audit: AuditRow,
-    ) -> Result<Update>;
+    async fn change_password(&self, subject: &AccountId, change: PasswordChange, audit: AuditRow) -> Result<Update>;
     /// Sets the password and forgets failed logins; ends all sessions, links, codes and grants of the
     /// account (RT-14).
-    async fn set_password(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        new: NewPassword,
-        audit: AuditRow,
-    ) -> Result<Update>;
+    async fn set_password(&self, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Result<Update>;
     /// Replaces the hash of the same password by one with stronger parameters; ends nothing.
-    async fn rehash_password(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        old_phc: &str,
-        new_phc: String,
-    ) -> Result<Update>;
+    async fn rehash_password(&self, tenant: &TenantId, subject: &AccountId, old: &str, new: String) -> Result<Update>;
     /// Adds a one-time set-password link; earlier ones of the account die.
     async fn insert_setup_link(&self, link: SetupLink, audit: AuditRow) -> Result<()>;
     /// Finds a link that is unused and not expired.
     async fn find_setup_link(&self, tenant: &TenantId, hash: &LinkHash, now: Timestamp) -> Result<Option<SetupLink>>;
     /// Uses a link and sets the password in one transaction, with all that `set_password` ends.
-    async fn redeem_setup_link(
-        &self,
-        tenant: &TenantId,
-        hash: &LinkHash,
-        new: NewPassword,
-        audit: AuditRow,
-    ) -> Result<Update>;
+    async fn redeem_setup_link(&self, hash: &LinkHash, new: NewPassword, audit: AuditRow) -> Result<Update>;
 }
 
 /// What is known of attempts to sign in. Failures are counted by login name, whether an account has the name or not: a

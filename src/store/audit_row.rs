@@ -8,7 +8,7 @@ use crate::oauth::{AccountId, ClientId, ResourceIndicator, ScopeSet, TenantId, T
 pub struct AuditRow {
     /// When.
     pub at: Timestamp,
-    /// Whose.
+    /// Whose; what is done with the row is done to this tenant.
     pub tenant: TenantId,
     /// What.
     pub event: AuditEvent,

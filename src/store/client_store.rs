@@ -5,9 +5,27 @@ use async_trait::async_trait;
 use super::{AuditRow, Insertion, Result, Update};
 use crate::oauth::{Client, ClientId, ClientMetadata, ClientSecretHash, DocumentAge, TenantId, Timestamp};
 
+/// A secret that takes the place of a client's present one.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretRotation {
+    /// The new one.
+    pub new: ClientSecretHash,
+    /// Until when the one that it replaces is honoured.
+    pub previous_until: Timestamp,
+}
+
+impl SecretRotation {
+    /// Returns a client's secrets after it: the new one, and until its end the one that it replaces. An earlier one that a
+    /// rotation before this has replaced ends now, so that never more than two are honoured.
+    pub(super) fn applied_to(self, secrets: &[ClientSecretHash], now: Timestamp) -> Vec<ClientSecretHash> {
+        let replaced = secrets.iter().find(|s| s.until.is_none()).filter(|_| now < self.previous_until);
+        let replaced = replaced.map(|s| ClientSecretHash { until: Some(self.previous_until), ..*s });
+        std::iter::once(self.new).chain(replaced).collect()
+    }
+}
+
 /// Clients.
 #[async_trait]
-#[allow(clippy::too_many_arguments, reason = "a statement with its conditions")]
 pub trait ClientStore {
     /// Adds a client unless its id is taken, or it is a registration and another client has registered the same
     /// (`ClientMetadata::registration_hash`). When the tenant has `cap` clients of a kind that needs no operator
@@ -35,22 +53,9 @@ pub trait ClientStore {
     /// Remembers that a client's document was fetched and says what it said before.
     async fn note_document_age(&self, tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Result<Update>;
     /// Switches a client off or on; off emits `Change::ClientDisabled`, and its tokens are refused while it is off.
-    async fn set_client_disabled(
-        &self,
-        tenant: &TenantId,
-        id: &ClientId,
-        disabled: bool,
-        audit: AuditRow,
-    ) -> Result<Update>;
+    async fn set_client_disabled(&self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update>;
     /// Removes a client with its grants, codes, tokens, consents and interactions; emits `Change::ClientDeleted`.
-    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update>;
-    /// Puts a new secret first; the others are honoured until `previous_until`, or their own end if that is earlier.
-    async fn rotate_client_secret(
-        &self,
-        tenant: &TenantId,
-        id: &ClientId,
-        new: ClientSecretHash,
-        previous_until: Timestamp,
-        audit: AuditRow,
-    ) -> Result<Update>;
+    async fn delete_client(&self, id: &ClientId, audit: AuditRow) -> Result<Update>;
+    /// Puts a new secret in the place of the present one.
+    async fn rotate_client_secret(&self, id: &ClientId, by: SecretRotation, audit: AuditRow) -> Result<Update>;
 }

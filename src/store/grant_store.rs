@@ -10,6 +10,32 @@ use crate::oauth::{
     AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, Grant, GrantId, TenantId, Timestamp, TokenHash,
 };
 
+/// Which grants are meant: those of a tenant, or of one account or client of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantFilter {
+    /// Of this tenant.
+    pub tenant: TenantId,
+    /// Of this account; `None`: of any.
+    pub subject: Option<AccountId>,
+    /// Of this client; `None`: of any.
+    pub client: Option<ClientId>,
+}
+
+impl GrantFilter {
+    /// Means all that an account has granted.
+    #[must_use]
+    pub fn of_account(tenant: &TenantId, subject: &AccountId) -> Self {
+        Self { tenant: tenant.clone(), subject: Some(subject.clone()), client: None }
+    }
+
+    /// Returns whether what an account has granted to a client is meant.
+    pub(super) fn wants(&self, tenant: &TenantId, subject: &AccountId, client: &ClientId) -> bool {
+        self.tenant == *tenant
+            && self.subject.as_ref().is_none_or(|wanted| wanted == subject)
+            && self.client.as_ref().is_none_or(|wanted| wanted == client)
+    }
+}
+
 /// Codes, grants, tokens.
 #[async_trait]
 pub trait GrantStore {
@@ -31,14 +57,8 @@ pub trait GrantStore {
     async fn redeem_code(&self, request: RedeemCode) -> Result<Redemption>;
     /// Reads a grant.
     async fn find_grant(&self, tenant: &TenantId, id: GrantId) -> Result<Option<Grant>>;
-    /// Lists grants that stand and are not past their idle end, newest first, of a subject and/or client.
-    async fn list_grants(
-        &self,
-        tenant: &TenantId,
-        subject: Option<&AccountId>,
-        client: Option<&ClientId>,
-        now: Timestamp,
-    ) -> Result<Vec<Grant>>;
+    /// Lists grants that stand and are not past their idle end, newest first.
+    async fn list_grants(&self, of: &GrantFilter, now: Timestamp) -> Result<Vec<Grant>>;
     /// Judges and rotates a refresh token in one transaction. An audit row is written when reuse ends its grant and, if the
     /// request has one, for a success; the caller records every other refusal. A family whose client or account is
     /// switched off is refused as dead. Reuse ends the family also where nothing can be written, as a replay does.
@@ -56,7 +76,9 @@ pub trait GrantStore {
         tenant: &TenantId,
         hash: &TokenHash,
         now: Timestamp,
-    ) -> Result<Option<AccessTokenRecord>>;
+    ) -> Result<Option<AccessTokenRecord>> {
+        Ok(self.find_access_tokens(&[(tenant.clone(), *hash)], now).await?.pop().flatten())
+    }
     /// Finds several access tokens, as `find_access_token` finds one, from one state of the store: the answers in the
     /// order of `wanted`.
     async fn find_access_tokens(
@@ -77,16 +99,9 @@ pub trait GrantStore {
     ) -> Result<(Vec<AccessTokenRecord>, Option<u64>)>;
     /// Revokes a grant with all its tokens and the consent remembered for its client and resource, so that the next
     /// request asks again; emits `Change::GrantRevoked`.
-    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update>;
+    async fn revoke_grant(&self, id: GrantId, audit: AuditRow) -> Result<Update>;
     /// Revokes one access token; emits `Change::AccessTokenRevoked`.
-    async fn revoke_access_token(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update>;
-    /// Revokes all grants of a subject and/or client with their remembered consents; returns how many. Emits a change
-    /// for each. Codes not yet redeemed are taken back, too, and without a client in particular the browser sessions end.
-    async fn revoke_grants(
-        &self,
-        tenant: &TenantId,
-        subject: Option<&AccountId>,
-        client: Option<&ClientId>,
-        audit: AuditRow,
-    ) -> Result<u64>;
+    async fn revoke_access_token(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update>;
+    /// Revokes all grants that are meant, with their remembered consents; returns how many. Emits a change for each. Codes not yet redeemed are taken back, too, and without a client in particular the browser sessions end.
+    async fn revoke_grants(&self, of: &GrantFilter, audit: AuditRow) -> Result<u64>;
 }

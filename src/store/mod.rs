@@ -1,8 +1,8 @@
 //! What outlives the process: clients, accounts, sessions, codes, grants, tokens, the audit trail and the change log.
 //!
 //! Methods are named by their effect and are atomic: single use is guaranteed by the store, not by its callers. A deed
-//! and its audit row share a transaction, and so does the row of the change log that tells other processes. Secrets come
-//! in as hashes only. What is acknowledged is durable; an error means that nothing was changed, but for
+//! and its audit row share a transaction, and so does the row of the change log that tells other processes. What a deed is
+//! done to belongs to the tenant that its row names, or to the one in its key. Secrets come in as hashes only. What is acknowledged is durable; an error means that nothing was changed, but for
 //! `StoreError::NotStored`: what ends access is in force although the disk did not take it. What is used a second time is
 //! refused alike whether the end of its grant is stored or in force.
 //!
@@ -48,18 +48,18 @@ pub use audit_row::AuditRow;
 pub use audit_store::AuditStore;
 pub use change::{Change, ChangePosition, Changes, TellUnstored};
 pub use change_log::ChangeLog;
-pub use client_store::ClientStore;
+pub use client_store::{ClientStore, SecretRotation};
 pub use clock::{ClockNote, ClockStore};
 pub use ephemeral::{
     Advance, Ephemeral, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, EphemeralStore,
     Source, TransactionCookie,
 };
-pub use grant_store::GrantStore;
+pub use grant_store::{GrantFilter, GrantStore};
 pub use issuance::{Issued, NewAccessToken};
 pub use outcome::{Insertion, Renaming, Result, StoreError, Update};
 pub use record::{
-    Account, AccountStatus, Consent, LinkHash, LoginHistory, LoginPlace, LoginSession, NewPassword, PasswordChange,
-    SessionHash, SetupLink, SignIn, StoreStats,
+    Account, AccountStatus, Consent, ConsentKey, LinkHash, LoginHistory, LoginPlace, LoginSession, NewPassword,
+    PasswordChange, SessionHash, SetupLink, SignIn, StoreStats,
 };
 pub use redemption::{CodeEffect, FoundCode, RedeemCode, Redemption};
 pub use reuse::{Ending, Recorded, UseReport};
@@ -85,23 +85,6 @@ pub trait Store:
     + Send
     + Sync
     + 'static
-{
-}
-
-impl<T> Store for T where
-    T: ClientStore
-        + GrantStore
-        + SessionStore
-        + EphemeralStore
-        + AccountStore
-        + LoginStore
-        + AuditStore
-        + ChangeLog
-        + Upkeep
-        + ClockStore
-        + Send
-        + Sync
-        + 'static
 {
 }
 

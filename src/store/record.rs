@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::oauth::{
-    AccountId, Client, ClientId, ClientSecretHash, Digest, Lifetime, LoginName, LoginNameHash, ResourceIndicator,
-    ScopeSet, Subject, TenantId, Timestamp,
+    AccountId, Client, ClientId, Digest, Lifetime, LoginName, LoginNameHash, ResourceIndicator, ScopeSet, Subject,
+    TenantId, Timestamp,
 };
 
 /// By which a browser session is found.
@@ -191,9 +191,9 @@ impl LoginSession {
     }
 }
 
-/// Consent that was remembered.
+/// What a consent is about: at most one is remembered about the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Consent {
+pub struct ConsentKey {
     /// Whose.
     pub tenant: TenantId,
     /// By whom.
@@ -202,6 +202,13 @@ pub struct Consent {
     pub client: ClientId,
     /// At which resource.
     pub resource: ResourceIndicator,
+}
+
+/// Consent that was remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// What it is about.
+    pub key: ConsentKey,
     /// For which scopes.
     pub scopes: ScopeSet,
     /// SHA-256 over the client's redirect URIs and name at that time: another set or name asks again.
@@ -210,16 +217,6 @@ pub struct Consent {
     pub given_at: Timestamp,
     /// Until when.
     pub expires_at: Timestamp,
-}
-
-impl Consent {
-    /// Returns whether `other` replaces it.
-    pub(super) fn is_about_the_same(&self, other: &Self) -> bool {
-        self.tenant == other.tenant
-            && self.subject == other.subject
-            && self.client == other.client
-            && self.resource == other.resource
-    }
 }
 
 /// How long rows of the change log are kept: longer than any server would run on without reading it.
@@ -245,19 +242,6 @@ pub(super) const REGISTERED_AGAIN_EVERY: Lifetime = Lifetime::from_secs(3600);
 /// every token would double the write load, and nobody needs the moment to the second.
 pub(super) fn was_just_used(last_used_at: Option<Timestamp>, now: Timestamp) -> bool {
     last_used_at.is_some_and(|used| now < used.plus(Lifetime::from_secs(60)))
-}
-
-/// Returns a client's secrets after a rotation: the new one, and until `previous_until` the one that it replaces. An
-/// earlier one that a rotation before this has replaced ends now, so that never more than two are honoured.
-pub(super) fn rotated_secrets(
-    secrets: &[ClientSecretHash],
-    new: ClientSecretHash,
-    previous_until: Timestamp,
-    now: Timestamp,
-) -> Vec<ClientSecretHash> {
-    let replaced = secrets.iter().find(|s| s.until.is_none()).filter(|_| now < previous_until);
-    let replaced = replaced.map(|s| ClientSecretHash { until: Some(previous_until), ..*s });
-    std::iter::once(new).chain(replaced).collect()
 }
 
 /// Networks that are remembered of an account, and as many hosts: home, work, a telephone, and those of some journeys.

@@ -2,12 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::{AuditRow, Consent, EphemeralKey, LoginSession, Result, SessionHash, Update};
-use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp};
+use super::{AuditRow, Consent, ConsentKey, EphemeralKey, LoginSession, Result, SessionHash, Update};
+use crate::oauth::{TenantId, Timestamp};
 
 /// Browser sessions, remembered consent.
 #[async_trait]
-#[allow(clippy::too_many_arguments, reason = "a statement with its conditions")]
 pub trait SessionStore {
     /// Adds a login session; the one of the same tenant that it replaces ends. `Update::NotFound`, and nothing is done, when
     /// the account is gone or switched off, or its password is not the one that was set at `password_set_at`: what was
@@ -29,22 +28,9 @@ pub trait SessionStore {
         now: Timestamp,
     ) -> Result<Option<LoginSession>>;
     /// Ends a session.
-    async fn delete_session(&self, tenant: &TenantId, hash: &SessionHash, audit: AuditRow) -> Result<Update>;
+    async fn delete_session(&self, hash: &SessionHash, audit: AuditRow) -> Result<Update>;
     /// Ends a pending authorization at `Consent` because its user denied it, and forgets what the same user consented to before.
-    async fn deny_interaction(
-        &self,
-        key: &EphemeralKey,
-        subject: &AccountId,
-        client: &ClientId,
-        resource: &ResourceIndicator,
-        audit: AuditRow,
-    ) -> Result<Update>;
+    async fn deny_interaction(&self, key: &EphemeralKey, denied: &ConsentKey, audit: AuditRow) -> Result<Update>;
     /// Finds remembered consent.
-    async fn find_consent(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        client: &ClientId,
-        resource: &ResourceIndicator,
-    ) -> Result<Option<Consent>>;
+    async fn find_consent(&self, key: &ConsentKey) -> Result<Option<Consent>>;
 }

@@ -102,7 +102,7 @@ async fn a_client_is_known_to_the_users_who_have_connected_it_until_they_end_tha
     assert_eq!(linked(world.begin(&client.id, SILENT, other.session.as_deref()).await), "consent_required");
     assert_eq!(linked(world.begin(&client.id, SILENT, None).await), "login_required");
 
-    let revoked = world.inner().revoke_grant(&TenantId::default(), tokens.grant, world.row()).await;
+    let revoked = world.inner().revoke_grant(tokens.grant, world.row()).await;
     assert_eq!(revoked.unwrap(), Update::Done);
     assert_eq!(linked(silent().await), "consent_required");
 }
@@ -149,13 +149,13 @@ async fn az_27_a_client_switched_off_ends_the_transaction() {
     let client = world.public_client(CALLBACK).await;
     let mut browser = world.browser(&client.id, &[]).await;
     world.log_in(&mut browser, "ada").await;
-    world.inner().set_client_disabled(&client.tenant, &client.id, true, world.row()).await.unwrap();
+    world.inner().set_client_disabled(&client.id, true, world.row()).await.unwrap();
     assert_eq!(paged(world.begin(&client.id, &[], None).await), ErrorCode::InvalidClient);
     let refused = world.issuer.request(&caller(1)).view(&browser).await;
     assert!(matches!(refused, Err(AuthorizeRejection::Page(_))), "{refused:?}");
     assert_eq!(world.count(AuditEvent::ConsentGiven).await, 0);
     // It stays dead when the client is switched on again.
-    world.inner().set_client_disabled(&client.tenant, &client.id, false, world.row()).await.unwrap();
+    world.inner().set_client_disabled(&client.id, false, world.row()).await.unwrap();
     for refused in [
         world.issuer.request(&caller(1)).view(&browser).await.err(),
         world.issuer.request(&caller(1)).decide(&browser, all()).await.err(),

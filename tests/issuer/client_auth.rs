@@ -26,7 +26,7 @@ async fn a_client_switched_off_or_unknown_is_invalid_client() {
     world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let tokens = world.sign_in(&client.id, &[], "ada").await;
-    world.inner().set_client_disabled(&client.tenant, &client.id, true, world.row()).await.unwrap();
+    world.inner().set_client_disabled(&client.id, true, world.row()).await.unwrap();
     assert_eq!(refused(world.refresh(&client.id, &tokens.refresh).await), "invalid_client");
 }
 

@@ -3,7 +3,7 @@
 
 use mcpgate::issuer::{AuthorizeRejection, ClockWatch, View};
 use mcpgate::oauth::{Client, ClientSecretHash, Digest, Lifetime, Timestamp};
-use mcpgate::store::AuditEvent;
+use mcpgate::store::{AuditEvent, SecretRotation};
 
 use super::driver::*;
 use super::lost_answers::{GRACE_IS_OVER, stands};
@@ -112,7 +112,11 @@ async fn a_secret_that_was_replaced_while_the_clock_was_ahead_works_no_longer_th
     let overlap = Lifetime::from_secs(DAY);
     let replace = async |name: &str, until| {
         let new = ClientSecretHash { hash: Digest::of(name.as_bytes()), until: None };
-        world.inner().rotate_client_secret(&client.tenant, &client.id, new, until, world.row()).await.unwrap();
+        world
+            .inner()
+            .rotate_client_secret(&client.id, SecretRotation { new, previous_until: until }, world.row())
+            .await
+            .unwrap();
     };
     replace("first", world.now()).await;
     world.set_ahead(200 * DAY);

@@ -141,7 +141,7 @@ async fn cn_09_another_name_or_redirect_set_asks_again() {
             let uris = [CALLBACK, "https://client.example/other"].map(str::to_owned).to_vec();
             metadata = ClientMetadata { redirect_uris: RegisteredRedirects::from_stored(uris), ..metadata };
         }
-        world.inner().delete_client(&client.tenant, &client.id, world.row()).await.unwrap();
+        world.inner().delete_client(&client.id, world.row()).await.unwrap();
         world.inner().insert_client(Client { metadata, ..client.clone() }, 100, world.row()).await.unwrap();
         let started = world.begin(&client.id, &[], browser.session.as_deref()).await.unwrap();
         assert!(matches!(started.step, Step::Consent), "{changed}");

@@ -347,7 +347,7 @@ async fn a_document_client_switched_off_stays_off() {
     let world = World::new().await;
     world.fetch.serve(DOCUMENT, &document(CALLBACK), Some(0), false);
     world.begin(&id(), &[], None).await.unwrap();
-    world.inner().set_client_disabled(&TenantId::default(), &id(), true, world.row()).await.unwrap();
+    world.inner().set_client_disabled(&id(), true, world.row()).await.unwrap();
     world.pass(300);
     assert_eq!(paged(world.begin(&id(), &[], None).await), ErrorCode::InvalidClient);
     assert_eq!(world.fetch.calls(), 1);

@@ -42,7 +42,7 @@ async fn a_login_by_a_password_that_is_replaced_meanwhile_begins_nothing() {
     let row = world.row();
     // After the transaction, its client, and what is known of the name: while the hash is computed.
     let change = async move {
-        store.set_password(&TenantId::default(), &subject, new, row).await.unwrap();
+        store.set_password(&subject, new, row).await.unwrap();
     };
     *world.store.meanwhile.lock().unwrap() = Some((3, Box::pin(change)));
     let before = world.count(AuditEvent::LoginSucceeded).await;
@@ -67,7 +67,7 @@ async fn li_04_unknown_name_wrong_password_and_disabled_account_get_one_answer()
     let world = World::new().await;
     world.account("ada").await;
     let off = world.account("off").await;
-    world.inner().set_account_disabled(&TenantId::default(), &off, true, world.row()).await.unwrap();
+    world.inner().set_account_disabled(&off, true, world.row()).await.unwrap();
     let client = world.public_client(CALLBACK).await;
     let browser = world.browser(&client.id, &[]).await;
     for (name, password) in [("nobody", PASSWORD), ("ada", "wrong"), ("off", PASSWORD), ("", ""), ("ada", "")] {
@@ -238,7 +238,7 @@ async fn an_account_switched_off_loses_its_session() {
     let client = world.public_client(CALLBACK).await;
     let mut browser = world.browser(&client.id, &[]).await;
     world.log_in(&mut browser, "ada").await;
-    world.inner().set_account_disabled(&TenantId::default(), &subject, true, world.row()).await.unwrap();
+    world.inner().set_account_disabled(&subject, true, world.row()).await.unwrap();
     let account = world.inner().find_account(&TenantId::default(), &subject).await.unwrap().unwrap();
     assert_eq!(account.status, AccountStatus::Disabled);
     assert!(world.issuer.request(&caller(1)).account(browser.session.as_deref().unwrap()).await.unwrap().is_none());

@@ -248,7 +248,7 @@ async fn ci_12_what_the_publisher_said_itself_comes_before_what_is_shipped() {
     assert!(world.begin(&claude(), &asked, None).await.is_ok(), "its last own word stands in, however old");
     assert_eq!(source(&world, &claude()).await, Some(DocumentSource::Fetched));
     // A client that was switched off stays off, whatever stands in for its document.
-    world.inner().set_client_disabled(&TenantId::default(), &claude(), true, world.row()).await.unwrap();
+    world.inner().set_client_disabled(&claude(), true, world.row()).await.unwrap();
     world.pass(300);
     assert_eq!(paged(world.begin(&claude(), &asked, None).await), ErrorCode::InvalidClient);
 }

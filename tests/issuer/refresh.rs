@@ -1,7 +1,7 @@
 //! RT: refresh tokens, their rotation and reuse.
 
 use mcpgate::issuer::{SetupOutcome, TokenRejection};
-use mcpgate::oauth::{Lifetime, TenantId};
+use mcpgate::oauth::Lifetime;
 
 use super::config::{NOTES, SALES};
 use super::driver::*;
@@ -69,7 +69,7 @@ async fn rt_09_a_user_switched_off_refreshes_no_more() {
     let subject = world.account("ada").await;
     let client = world.public_client(CALLBACK).await;
     let first = world.sign_in(&client.id, &[], "ada").await;
-    world.inner().set_account_disabled(&TenantId::default(), &subject, true, world.row()).await.unwrap();
+    world.inner().set_account_disabled(&subject, true, world.row()).await.unwrap();
     assert_eq!(refused(world.refresh(&client.id, &first.refresh).await), "invalid_grant");
 }
 

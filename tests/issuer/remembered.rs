@@ -2,7 +2,7 @@
 //! CN-09).
 
 use mcpgate::issuer::{Decision, Handles, Started, Step, View};
-use mcpgate::oauth::{ClientId, ErrorCode, ScopeSet, TenantId};
+use mcpgate::oauth::{ClientId, ErrorCode, ScopeSet};
 use mcpgate::store::AuditEvent;
 
 use super::config::NOTES;
@@ -200,7 +200,7 @@ async fn cn_08_a_publishers_client_that_was_switched_off_gets_nothing() {
     let world = world(true).await;
     let asked = [("redirect_uri", SITE), READ];
     let session = approved(&world, &asked, all()).await;
-    world.inner().set_client_disabled(&TenantId::default(), &id(), true, world.row()).await.unwrap();
+    world.inner().set_client_disabled(&id(), true, world.row()).await.unwrap();
     let refused = world.begin_at(HOME, &id(), &asked, session.as_deref()).await;
     assert_eq!(paged(refused), ErrorCode::InvalidClient);
 }

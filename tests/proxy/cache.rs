@@ -126,7 +126,7 @@ async fn tv_24_a_revocation_between_read_and_insertion_wins() {
         tokio::task::yield_now().await;
         // The token was read already; now it dies, in the store and in memory.
         let audit = world.audit(AuditEvent::GrantRevoked);
-        world.store.inner.revoke_grant(&tenant, grant, audit).await.unwrap();
+        world.store.inner.revoke_grant(grant, audit).await.unwrap();
         world.cache.forget_grant(&tenant, grant);
         world.store.set(State::Open);
     };
@@ -242,7 +242,7 @@ async fn swept_before_it_was_read(another_follows: bool) {
     // What the follower will never read: the log is swept after a day.
     for made in [&world.stored(MCP).await, &gone] {
         let audit = world.audit(AuditEvent::GrantRevoked);
-        world.store.inner.revoke_grant(&made.record.tenant, made.record.grant, audit).await.unwrap();
+        world.store.inner.revoke_grant(made.record.grant, audit).await.unwrap();
     }
     world.clock.advance(Lifetime::from_secs(3000));
     world
@@ -255,7 +255,7 @@ async fn swept_before_it_was_read(another_follows: bool) {
     if another_follows {
         let third = world.stored(MCP).await;
         let audit = world.audit(AuditEvent::GrantRevoked);
-        world.store.inner.revoke_grant(&third.record.tenant, third.record.grant, audit).await.unwrap();
+        world.store.inner.revoke_grant(third.record.grant, audit).await.unwrap();
     }
     assert!(world.is_hit(&gone.record.hash), "nobody has followed yet");
     world.follow();
@@ -273,7 +273,7 @@ async fn a_damaged_change_log_fills_the_cache_anew() {
     let (good, gone) = (world.stored(MCP).await, world.stored(MCP).await);
     world.fill().await;
     let audit = world.audit(AuditEvent::GrantRevoked);
-    world.store.inner.revoke_grant(&gone.record.tenant, gone.record.grant, audit).await.unwrap();
+    world.store.inner.revoke_grant(gone.record.grant, audit).await.unwrap();
     world.store.set(State::Damaged);
     world.follow();
     tokio::time::sleep(Duration::from_millis(600)).await;
@@ -287,7 +287,7 @@ async fn while_the_cache_is_filled_anew_what_it_has_is_served() {
     let (good, gone) = (world.stored(MCP).await, world.stored(MCP).await);
     world.fill().await;
     let audit = world.audit(AuditEvent::GrantRevoked);
-    world.store.inner.revoke_grant(&gone.record.tenant, gone.record.grant, audit).await.unwrap();
+    world.store.inner.revoke_grant(gone.record.grant, audit).await.unwrap();
     let reads = world.store.calls("live_access_tokens");
     world.store.set(State::DamagedAndSlow);
     world.follow();

@@ -79,7 +79,7 @@ async fn tv_24_what_is_revoked_while_its_page_is_read_does_not_come_back() {
         world.follow();
         let generation = world.cache.generation();
         let audit = world.audit(AuditEvent::GrantRevoked);
-        world.store.inner.revoke_grant(&gone.record.tenant, gone.record.grant, audit).await.unwrap();
+        world.store.inner.revoke_grant(gone.record.grant, audit).await.unwrap();
         if by_this_process {
             world.cache.forget_grant(&gone.record.tenant, gone.record.grant);
         }

@@ -189,7 +189,7 @@ async fn tv_09_a_revocation_by_another_process_is_in_force_within_a_second() {
     let ask = Ask::post(PING).bearer(&made.text);
     assert_eq!(world.ask(&ask).await.status, 200);
     let audit = world.audit(AuditEvent::GrantRevoked);
-    world.store.inner.revoke_grant(&made.record.tenant, made.record.grant, audit).await.unwrap();
+    world.store.inner.revoke_grant(made.record.grant, audit).await.unwrap();
     let begun = std::time::Instant::now();
     let reply = soon(async {
         loop {
@@ -243,7 +243,7 @@ async fn tv_14_a_disabled_client_or_account_ends_its_tokens_until_it_is_enabled(
     assert_eq!(world.ask(&ask).await.status, 200);
     let set = async |disabled| {
         let audit = world.audit(AuditEvent::ClientDisabled);
-        world.store.inner.set_client_disabled(&made.record.tenant, &client(), disabled, audit).await.unwrap();
+        world.store.inner.set_client_disabled(&client(), disabled, audit).await.unwrap();
     };
     set(true).await;
     world.cache.forget_client(&made.record.tenant, &client());
@@ -253,7 +253,7 @@ async fn tv_14_a_disabled_client_or_account_ends_its_tokens_until_it_is_enabled(
     assert_eq!(world.ask(&ask).await.status, 200);
     let audit = world.audit(AuditEvent::AccountDisabled);
     let (tenant, subject) = (&made.record.tenant, made.record.subject.id());
-    world.store.inner.set_account_disabled(tenant, subject, true, audit).await.unwrap();
+    world.store.inner.set_account_disabled(subject, true, audit).await.unwrap();
     world.cache.forget_subject(tenant, subject);
     assert_401t(&world.ask(&ask).await);
 }

@@ -82,7 +82,7 @@ async fn disabling_ends_sessions_and_grants_for_good(store: Arc<dyn Store>) {
     busy_accounts(&store).await;
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     let off = row(AuditEvent::AccountDisabled, START);
-    assert_eq!(store.set_account_disabled(&tenant(), &subject("alice"), true, off).await.unwrap(), Update::Done);
+    assert_eq!(store.set_account_disabled(&subject("alice"), true, off).await.unwrap(), Update::Done);
     assert_ended(&store).await;
     let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
     assert_eq!(found.status, AccountStatus::Disabled);
@@ -90,10 +90,10 @@ async fn disabling_ends_sessions_and_grants_for_good(store: Arc<dyn Store>) {
     let changes = changes(&store, &change).await;
     assert!(changes.contains(&Change::AccountDisabled(tenant(), subject("alice"))), "{changes:?}");
     let on = row(AuditEvent::AccountEnabled, START);
-    store.set_account_disabled(&tenant(), &subject("alice"), false, on).await.unwrap();
+    store.set_account_disabled(&subject("alice"), false, on).await.unwrap();
     assert_ended(&store).await;
     let unknown = row(AuditEvent::AccountDisabled, START);
-    assert_eq!(store.set_account_disabled(&tenant(), &subject("x"), true, unknown).await.unwrap(), Update::NotFound);
+    assert_eq!(store.set_account_disabled(&subject("x"), true, unknown).await.unwrap(), Update::NotFound);
 }
 
 async fn rt_14_a_new_password_ends_sessions_and_grants(store: Arc<dyn Store>) {
@@ -101,8 +101,7 @@ async fn rt_14_a_new_password_ends_sessions_and_grants(store: Arc<dyn Store>) {
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     let later = START.plus(MINUTE);
     let set = row(AuditEvent::PasswordSet, later);
-    let update =
-        store.set_password(&tenant(), &subject("alice"), new_password("$new", "alice", later), set).await.unwrap();
+    let update = store.set_password(&subject("alice"), new_password("$new", "alice", later), set).await.unwrap();
     assert_eq!(update, Update::Done);
     assert_ended(&store).await;
     let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
@@ -111,8 +110,7 @@ async fn rt_14_a_new_password_ends_sessions_and_grants(store: Arc<dyn Store>) {
     let changes = changes(&store, &change).await;
     assert_eq!(changes, [Change::GrantRevoked(tenant(), grant_id("g"))]);
     let unknown = row(AuditEvent::PasswordSet, later);
-    let update =
-        store.set_password(&tenant(), &subject("x"), new_password("$new", "alice", later), unknown).await.unwrap();
+    let update = store.set_password(&subject("x"), new_password("$new", "alice", later), unknown).await.unwrap();
     assert_eq!(update, Update::NotFound);
 }
 
@@ -143,7 +141,7 @@ async fn a_link_sets_the_password_once(store: Arc<dyn Store>) {
         let (store, hash) = (Arc::clone(&store), hash(name));
         async move {
             let set = row(AuditEvent::PasswordSet, at);
-            store.redeem_setup_link(&tenant(), &hash, new_password("$chosen", "alice", at), set).await.unwrap()
+            store.redeem_setup_link(&hash, new_password("$chosen", "alice", at), set).await.unwrap()
         }
     };
     let before = store.newest_audit().await.unwrap();
@@ -173,7 +171,7 @@ async fn its_owner_changes_a_password_and_what_is_not_fetched_yet_is_void(store:
 async fn change(store: &Arc<dyn Store>, of: &str, old: &str, end_grants: bool) -> Update {
     let old_phc = old.to_owned().into();
     let change = PasswordChange { old_phc, new: new_password("$own", of, START), end_grants };
-    store.change_password(&tenant(), &subject(of), change, row(AuditEvent::PasswordChanged, START)).await.unwrap()
+    store.change_password(&subject(of), change, row(AuditEvent::PasswordChanged, START)).await.unwrap()
 }
 
 async fn its_owner_changes_a_password_and_keeps_what_applications_have(store: Arc<dyn Store>) {
@@ -192,10 +190,7 @@ async fn its_owner_changes_a_password_and_keeps_what_applications_have(store: Ar
     let found = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
     assert_eq!((found.password.as_deref(), found.password_set_at), (Some("$own"), Some(START)));
     assert_eq!(events(&store, before).await, [AuditEvent::PasswordChanged]);
-    store
-        .set_account_disabled(&tenant(), &subject("alice"), true, row(AuditEvent::AccountDisabled, START))
-        .await
-        .unwrap();
+    store.set_account_disabled(&subject("alice"), true, row(AuditEvent::AccountDisabled, START)).await.unwrap();
     assert_eq!(change(&store, "alice", "$own", false).await, Update::NotFound, "it is switched off");
 }
 
@@ -206,10 +201,7 @@ async fn a_change_of_password_may_end_what_applications_have(store: Arc<dyn Stor
 }
 
 async fn rename(store: &Arc<dyn Store>, of: &str, name: &str) -> Renaming {
-    store
-        .rename_account(&tenant(), &subject(of), &login_name(name), row(AuditEvent::AccountRenamed, START))
-        .await
-        .unwrap()
+    store.rename_account(&subject(of), &login_name(name), row(AuditEvent::AccountRenamed, START)).await.unwrap()
 }
 
 async fn a_name_is_given_to_one_person_only(store: Arc<dyn Store>) {
@@ -252,7 +244,7 @@ async fn what_is_deleted_ends_and_its_name_stays_taken(store: Arc<dyn Store>) {
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
     let delete = |of: &str| {
         let (store, of) = (Arc::clone(&store), subject(of));
-        async move { store.delete_account(&tenant(), &of, row(AuditEvent::AccountDeleted, START)).await.unwrap() }
+        async move { store.delete_account(&of, row(AuditEvent::AccountDeleted, START)).await.unwrap() }
     };
     assert_eq!(delete("x").await, Update::NotFound);
     assert_eq!(delete("alice").await, Update::Done);

@@ -179,24 +179,24 @@ async fn pruning_is_told_once_it_has_removed_anything(store: Arc<dyn Store>) {
 
 async fn there_is_no_row_where_nothing_was_revoked(store: Arc<dyn Store>) {
     settle(&store).await;
-    let (of, alice, app) = (tenant(), subject("alice"), client_id("app"));
+    let (alice, app) = (subject("alice"), client_id("app"));
     let revoked = || row(AuditEvent::GrantRevoked, START);
     let before = store.newest_audit().await.unwrap();
-    assert_eq!(store.revoke_grants(&of, Some(&alice), None, revoked()).await.unwrap(), 0);
-    assert_eq!(store.revoke_grants(&of, None, Some(&app), revoked()).await.unwrap(), 0);
-    assert_eq!(store.revoke_grants(&of, Some(&alice), Some(&app), revoked()).await.unwrap(), 0);
+    assert_eq!(store.revoke_grants(&grants_of(Some(&alice), None), revoked()).await.unwrap(), 0);
+    assert_eq!(store.revoke_grants(&grants_of(None, Some(&app)), revoked()).await.unwrap(), 0);
+    assert_eq!(store.revoke_grants(&grants_of(Some(&alice), Some(&app)), revoked()).await.unwrap(), 0);
     assert_eq!(store.newest_audit().await.unwrap(), before);
     // A session or a code that was taken back is something.
     let login = session("s", "alice", START);
     store.insert_session(login, None, Some(START), row(AuditEvent::LoginSucceeded, START)).await.unwrap();
-    assert_eq!(store.revoke_grants(&of, Some(&alice), None, revoked()).await.unwrap(), 0);
+    assert_eq!(store.revoke_grants(&grants_of(Some(&alice), None), revoked()).await.unwrap(), 0);
     let told = rows(&store, before + 1).await;
     assert_eq!(told.iter().map(|row| row.reason.as_deref()).collect::<Vec<_>>(), [Some("0 grants")]);
     grant(&store, "a", START).await;
     grant(&store, "b", START).await;
-    assert_eq!(store.revoke_grants(&of, Some(&alice), None, revoked()).await.unwrap(), 2);
+    assert_eq!(store.revoke_grants(&grants_of(Some(&alice), None), revoked()).await.unwrap(), 2);
     assert_eq!(rows(&store, 0).await.pop().unwrap().reason.as_deref(), Some("2 grants"));
     let after = store.newest_audit().await.unwrap();
-    assert_eq!(store.revoke_grants(&of, Some(&alice), None, revoked()).await.unwrap(), 0);
+    assert_eq!(store.revoke_grants(&grants_of(Some(&alice), None), revoked()).await.unwrap(), 0);
     assert_eq!(store.newest_audit().await.unwrap(), after);
 }

@@ -70,7 +70,7 @@ async fn the_mark_moves_with_every_change_and_stands_still_otherwise(store: Arc<
     assert_eq!(store.change_mark().await.unwrap(), mark);
     grant(&store, "g", START).await;
     let issued = store.change_mark().await.unwrap();
-    store.revoke_grant(&tenant(), grant_id("g"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    store.revoke_grant(grant_id("g"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
     let revoked = store.change_mark().await.unwrap();
     assert!(mark != issued && issued != revoked && mark != revoked);
     assert_eq!(store.change_mark().await.unwrap(), revoked);
@@ -86,7 +86,7 @@ async fn a_position_stays_good_when_its_changes_are_swept(store: Arc<dyn Store>)
     for (round, name) in ["a", "b", "c"].into_iter().enumerate() {
         let at = START.plus(Lifetime::from_secs(round as u64 * 3 * 86_400));
         grant(&store, name, at).await;
-        store.revoke_grant(&tenant(), grant_id(name), row(AuditEvent::GrantRevoked, at)).await.unwrap();
+        store.revoke_grant(grant_id(name), row(AuditEvent::GrantRevoked, at)).await.unwrap();
         let newest = store.newest_change().await.unwrap();
         assert_eq!(changes(&store, &last).await, [Change::GrantRevoked(tenant(), grant_id(name))]);
         let later = at.plus(DAY);
@@ -104,7 +104,7 @@ async fn a_gap_in_the_change_log_is_reported(store: Arc<dyn Store>) {
     // The second is made while the clock is two days behind, so it is swept before the first.
     for (name, at) in [("a", START.plus(DAY).plus(DAY)), ("b", START), ("c", START.plus(DAY).plus(DAY))] {
         grant(&store, name, at).await;
-        store.revoke_grant(&tenant(), grant_id(name), row(AuditEvent::GrantRevoked, at)).await.unwrap();
+        store.revoke_grant(grant_id(name), row(AuditEvent::GrantRevoked, at)).await.unwrap();
         positions.push(store.newest_change().await.unwrap());
     }
     let [before, after_a, after_b, after_c] = positions.as_slice() else { panic!("{positions:?}") };
@@ -124,7 +124,7 @@ async fn many_changes_are_read_in_order(store: Arc<dyn Store>) {
     let people = ["alice", "bob", "bob"].map(subject);
     for subject in people.iter().cycle().take(1005) {
         let off = row(AuditEvent::AccountDisabled, START);
-        store.set_account_disabled(&tenant(), subject, true, off).await.unwrap();
+        store.set_account_disabled(subject, true, off).await.unwrap();
     }
     let (mut read, mut sizes) = (Vec::new(), Vec::new());
     while let Changes::Next(changes, next) = store.changes_after(&position).await.unwrap()

@@ -6,7 +6,7 @@ use mcpgate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, Lifetime,
     RegisteredRedirects, TenantId,
 };
-use mcpgate::store::{AuditEvent, Change, Insertion, Store, StoreError, Update};
+use mcpgate::store::{AuditEvent, Change, Consent, ConsentKey, Insertion, SecretRotation, Store, StoreError, Update};
 
 use crate::world::*;
 
@@ -133,7 +133,7 @@ async fn the_same_registration_of_a_public_client_is_the_same_client(store: Arc<
         assert_eq!(store.insert_client(client, 9, added()).await.unwrap(), Insertion::Inserted, "{name}");
     }
     assert_eq!(find(with_secret).await, None, "a client with a secret belongs to the one that got it");
-    store.delete_client(&tenant(), &first.id, added()).await.unwrap();
+    store.delete_client(&first.id, added()).await.unwrap();
     assert_eq!(find(second.metadata).await, None);
 }
 
@@ -156,7 +156,7 @@ async fn clients_of_tenants_are_apart(store: Arc<dyn Store>) {
     assert_eq!(store.insert_client(theirs.clone(), 1, added()).await.unwrap(), Insertion::Inserted);
     assert_eq!(store.find_client(&other, &theirs.id).await.unwrap(), Some(theirs.clone()));
     assert_eq!(store.list_clients(&other).await.unwrap(), std::slice::from_ref(&theirs));
-    store.delete_client(&other, &theirs.id, added()).await.unwrap();
+    store.delete_client(&theirs.id, row_of(&other, AuditEvent::ClientDeleted)).await.unwrap();
     assert!(store.find_client(&tenant(), &theirs.id).await.unwrap().is_some());
 }
 
@@ -166,18 +166,18 @@ async fn a_document_replaces_what_the_client_says_of_itself(store: Arc<dyn Store
     let first = Client { id: id.clone(), ..client("x", ClientOrigin::MetadataDocument) };
     store.put_document_client(first.clone(), false, Some(added())).await.unwrap();
     assert_eq!(store.find_client(&tenant(), &id).await.unwrap(), Some(first.clone()));
-    store.set_client_disabled(&tenant(), &id, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
+    store.set_client_disabled(&id, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     let page = interaction("page", START);
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
-    let of_document = mcpgate::store::Consent { client: id.clone(), ..consent(START) };
+    let of_document = Consent { key: ConsentKey { client: id.clone(), ..consent_key() }, ..consent(START) };
     store.insert_code(code("c", START), page.key.hash, Some(of_document.clone()), added()).await.unwrap();
-    let find = || async { store.find_consent(&tenant(), &subject("alice"), &id, &resource()).await.unwrap() };
+    let find = || async { store.find_consent(&of_document.key).await.unwrap() };
 
     let redirects = RegisteredRedirects::from_stored(vec!["https://app.example/new".to_owned()]);
     let changed = ClientMetadata { redirect_uris: redirects, ..metadata() };
     let later = Client { metadata: changed, created_at: START.plus(DAY), ..first.clone() };
     store.put_document_client(later.clone(), false, Some(added())).await.unwrap();
-    assert_eq!(find().await, Some(of_document));
+    assert_eq!(find().await, Some(of_document.clone()));
     store.put_document_client(later.clone(), true, Some(added())).await.unwrap();
     assert_eq!(find().await, None);
     // What an operator decided stays, and so does the day it was first seen.
@@ -225,7 +225,12 @@ async fn two_secrets_are_kept_after_a_rotation_and_never_three(store: Arc<dyn St
     let rotate = |name: &str, at: mcpgate::oauth::Timestamp| {
         let new = ClientSecretHash { hash: hash(name), until: None };
         let (store, audit) = (Arc::clone(&store), row(AuditEvent::ClientSecretRotated, at));
-        async move { store.rotate_client_secret(&tenant(), &client_id("app"), new, at.plus(DAY), audit).await.unwrap() }
+        async move {
+            store
+                .rotate_client_secret(&client_id("app"), SecretRotation { new, previous_until: at.plus(DAY) }, audit)
+                .await
+                .unwrap()
+        }
     };
     let secrets = || async {
         let found = store.find_client(&tenant(), &client_id("app")).await.unwrap().unwrap();
@@ -240,7 +245,10 @@ async fn two_secrets_are_kept_after_a_rotation_and_never_three(store: Arc<dyn St
     rotate("four", second.plus(DAY)).await;
     assert_eq!(secrets().await, [(hash("four"), None), (hash("three"), Some(second.plus(DAY).plus(DAY)))]);
     let new = ClientSecretHash { hash: hash("x"), until: None };
-    let unknown = store.rotate_client_secret(&tenant(), &client_id("nobody"), new, START, added()).await.unwrap();
+    let unknown = store
+        .rotate_client_secret(&client_id("nobody"), SecretRotation { new, previous_until: START }, added())
+        .await
+        .unwrap();
     assert_eq!(unknown, Update::NotFound);
 }
 
@@ -254,15 +262,15 @@ async fn rt_15_a_deleted_client_takes_everything_along(store: Arc<dyn Store>) {
     store.put_ephemeral(second.clone(), PENDING).await.unwrap();
     store.insert_code(code("c", START), second.key.hash, Some(consent(START)), added()).await.unwrap();
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
-    let (of, app) = (tenant(), client_id("app"));
-    let delete = || store.delete_client(&of, &app, row(AuditEvent::ClientDeleted, START));
+    let app = client_id("app");
+    let delete = || store.delete_client(&app, row(AuditEvent::ClientDeleted, START));
     assert_eq!(delete().await.unwrap(), Update::Done);
     assert_eq!(delete().await.unwrap(), Update::NotFound);
     assert!(!is_live(&store, "g token", START).await);
     assert_eq!(store.find_grant(&tenant(), grant_id("g")).await.unwrap(), None);
     assert_eq!(store.find_code(&tenant(), &hash("pending")).await.unwrap(), None);
     assert_eq!(store.find_ephemeral(&page.key, START).await.unwrap(), None);
-    let remembered = store.find_consent(&tenant(), &subject("alice"), &client_id("app"), &resource()).await.unwrap();
+    let remembered = store.find_consent(&consent_key()).await.unwrap();
     assert_eq!(remembered, None);
     assert_eq!(events(&store, audit).await, [AuditEvent::ClientDeleted]);
     assert_eq!(changes(&store, &change).await, [Change::ClientDeleted(tenant(), client_id("app"))]);

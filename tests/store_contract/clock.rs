@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{Client, ClientOrigin, ClientSecretHash, DocumentAge, DocumentSource, Lifetime, Timestamp};
-use mcpgate::store::{AuditEvent, Change, ClockNote, Insertion, LoginPlace, Rotation, SetupLink, Store};
+use mcpgate::store::{
+    AuditEvent, Change, ClockNote, Insertion, LoginPlace, Rotation, SecretRotation, SetupLink, Store,
+};
 
 use crate::world::*;
 
@@ -128,7 +130,7 @@ async fn a_secret_that_has_ended_stays_ended(store: Arc<dyn Store>) {
     for (name, until) in [("first", START), ("second", START.plus(HOUR))] {
         let audit = row(AuditEvent::ClientSecretRotated, START);
         let new = ClientSecretHash { hash: hash(name), until: None };
-        store.rotate_client_secret(&tenant(), &app, new, until, audit).await.unwrap();
+        store.rotate_client_secret(&app, SecretRotation { new, previous_until: until }, audit).await.unwrap();
     }
     let secrets = async || store.find_client(&tenant(), &app).await.unwrap().unwrap().secrets.len();
     assert_eq!(secrets().await, 2);
@@ -158,7 +160,7 @@ async fn a_secret_that_was_replaced_by_a_clock_that_was_ahead_works_no_longer_th
     let replace = async |name: &str, until| {
         let audit = row(AuditEvent::ClientSecretRotated, START);
         let new = ClientSecretHash { hash: hash(name), until: None };
-        store.rotate_client_secret(&tenant(), &app, new, until, audit).await.unwrap();
+        store.rotate_client_secret(&app, SecretRotation { new, previous_until: until }, audit).await.unwrap();
     };
     replace("first", START).await;
     let (latest, in_time) = (START.plus(DAY), START.plus(DAY).plus(MINUTE));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{ClientOrigin, CodeRefusal, CodeVerifier, ResourceIndicator, TenantId};
-use mcpgate::store::{AuditEvent, Change, Redemption, Store, Update};
+use mcpgate::store::{AuditEvent, Change, Consent, Redemption, Store, Update};
 
 use crate::world::*;
 
@@ -102,7 +102,7 @@ async fn a_code_without_challenge_is_never_honoured(store: Arc<dyn Store>) {
     assert_eq!(verdict(&store, redeem("c", "t", START)).await, CodeRefusal::Damaged);
     assert_eq!(store.newest_audit().await.unwrap(), before);
     // The check at the end of every case must not mistake this row for damage of ours: remove it.
-    store.revoke_grants(&tenant(), Some(&subject("alice")), None, row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    store.revoke_grants(&grants_of(Some(&subject("alice")), None), row(AuditEvent::GrantRevoked, START)).await.unwrap();
 }
 
 async fn cr_03_a_replay_revokes_the_grant(store: Arc<dyn Store>) {
@@ -181,19 +181,13 @@ async fn cr_09_a_code_is_unknown_to_another_tenant(store: Arc<dyn Store>) {
 async fn cr_16_a_disabled_account_or_client_gets_nothing(store: Arc<dyn Store>) {
     settle(&store).await;
     issue(&store, code("a", START)).await;
-    store
-        .set_client_disabled(&tenant(), &client_id("app"), true, row(AuditEvent::ClientDisabled, START))
-        .await
-        .unwrap();
+    store.set_client_disabled(&client_id("app"), true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     assert_eq!(verdict(&store, redeem("a", "t", START)).await, CodeRefusal::Dead);
-    store
-        .set_client_disabled(&tenant(), &client_id("app"), false, row(AuditEvent::ClientEnabled, START))
-        .await
-        .unwrap();
+    store.set_client_disabled(&client_id("app"), false, row(AuditEvent::ClientEnabled, START)).await.unwrap();
     // Switching the account off takes its codes away for good.
     let (off, on) = (row(AuditEvent::AccountDisabled, START), row(AuditEvent::AccountEnabled, START));
-    store.set_account_disabled(&tenant(), &subject("alice"), true, off).await.unwrap();
-    store.set_account_disabled(&tenant(), &subject("alice"), false, on).await.unwrap();
+    store.set_account_disabled(&subject("alice"), true, off).await.unwrap();
+    store.set_account_disabled(&subject("alice"), false, on).await.unwrap();
     assert!(matches!(store.redeem_code(redeem("a", "t", START)).await.unwrap(), Redemption::Unknown));
     assert!(!is_live(&store, "t", START).await);
 }
@@ -228,7 +222,7 @@ async fn an_approval_needs_its_login_session(store: Arc<dyn Store>) {
         let page = mcpgate::store::Ephemeral { session: Some(login.hash), ..interaction(&name, START) };
         store.put_ephemeral(page.clone(), PENDING).await.unwrap();
         if logs_out {
-            store.delete_session(&tenant(), &login.hash, row(AuditEvent::LoggedOut, START)).await.unwrap();
+            store.delete_session(&login.hash, row(AuditEvent::LoggedOut, START)).await.unwrap();
         }
         let issued = row(AuditEvent::CodeIssued, START);
         assert_eq!(
@@ -241,15 +235,14 @@ async fn an_approval_needs_its_login_session(store: Arc<dyn Store>) {
 
 async fn consent_is_remembered_with_the_code(store: Arc<dyn Store>) {
     settle(&store).await;
-    let find =
-        || async { store.find_consent(&tenant(), &subject("alice"), &client_id("app"), &resource()).await.unwrap() };
+    let find = || async { store.find_consent(&consent_key()).await.unwrap() };
     let page = interaction("page", START);
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let issued = || row(AuditEvent::CodeIssued, START);
     store.insert_code(code("a", START), page.key.hash, Some(consent(START)), issued()).await.unwrap();
     assert_eq!(find().await, Some(consent(START)));
     // The second click does not reach the consent either.
-    let wider = mcpgate::store::Consent { scopes: scopes("read write"), ..consent(START) };
+    let wider = Consent { scopes: scopes("read write"), ..consent(START) };
     store.insert_code(code("b", START), page.key.hash, Some(wider.clone()), issued()).await.unwrap();
     assert_eq!(find().await, Some(consent(START)));
     // A new approval replaces the old one.
@@ -263,6 +256,6 @@ async fn revoking_a_user_takes_back_codes_not_yet_redeemed(store: Arc<dyn Store>
     settle(&store).await;
     issue(&store, code("c", START)).await;
     let revoked = row(AuditEvent::GrantRevoked, START);
-    assert_eq!(store.revoke_grants(&tenant(), Some(&subject("alice")), None, revoked).await.unwrap(), 0);
+    assert_eq!(store.revoke_grants(&grants_of(Some(&subject("alice")), None), revoked).await.unwrap(), 0);
     assert!(matches!(store.redeem_code(redeem("c", "t", START)).await.unwrap(), Redemption::Unknown));
 }

@@ -195,7 +195,7 @@ async fn what_is_gone_gives_its_room_back(store: Arc<dyn Store>) {
     let names = || ["b", "c", "d", "e", "f"].map(str::to_owned);
     assert_eq!(left(&store, names()).await, ["b", "c", "d", "e"]);
     // A client takes its own along.
-    store.delete_client(&tenant(), &client_id("app"), row(AuditEvent::ClientDeleted, START)).await.unwrap();
+    store.delete_client(&client_id("app"), row(AuditEvent::ClientDeleted, START)).await.unwrap();
     assert_eq!(left(&store, names()).await, [""; 0]);
     let again = client("app", ClientOrigin::Registered);
     store.insert_client(again, 100, row(AuditEvent::ClientRegistered, START)).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, Grant, Lifetime, Subject, TenantId, Timestamp};
-use mcpgate::store::{AuditEvent, Change, Store, StoreError, Update};
+use mcpgate::store::{AuditEvent, Change, GrantFilter, Store, StoreError, Update};
 
 use crate::world::*;
 
@@ -25,8 +25,7 @@ async fn a_revoked_grant_takes_its_tokens_along(store: Arc<dyn Store>) {
     grant(&store, "b", START).await;
     rotated(store.rotate_refresh_token(rotate("a", 0, "a two", START)).await.unwrap());
     let (audit, change) = (store.newest_audit().await.unwrap(), store.newest_change().await.unwrap());
-    let of = tenant();
-    let revoke = || store.revoke_grant(&of, grant_id("a"), row(AuditEvent::GrantRevoked, START));
+    let revoke = || store.revoke_grant(grant_id("a"), row(AuditEvent::GrantRevoked, START));
     assert_eq!(revoke().await.unwrap(), Update::Done);
     assert_eq!(revoke().await.unwrap(), Update::NotFound);
     assert!(!is_live(&store, "a token", START).await && !is_live(&store, "a two", START).await);
@@ -34,7 +33,7 @@ async fn a_revoked_grant_takes_its_tokens_along(store: Arc<dyn Store>) {
     assert_eq!(events(&store, audit).await, [AuditEvent::GrantRevoked]);
     assert_eq!(changes(&store, &change).await, [Change::GrantRevoked(tenant(), grant_id("a"))]);
     let other = TenantId::parse("other").unwrap();
-    let foreign = store.revoke_grant(&other, grant_id("b"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    let foreign = store.revoke_grant(grant_id("b"), row_of(&other, AuditEvent::GrantRevoked)).await.unwrap();
     assert_eq!((foreign, is_live(&store, "b token", START).await), (Update::NotFound, true));
 }
 
@@ -44,8 +43,8 @@ async fn a_revoked_token_leaves_its_grant(store: Arc<dyn Store>) {
     let change = store.newest_change().await.unwrap();
     let other = TenantId::parse("other").unwrap();
     for (whose, expected) in [(other, Update::NotFound), (tenant(), Update::Done), (tenant(), Update::NotFound)] {
-        let audit = row(AuditEvent::TokenRevoked, START);
-        assert_eq!(store.revoke_access_token(&whose, &hash("a token"), audit).await.unwrap(), expected);
+        let audit = row_of(&whose, AuditEvent::TokenRevoked);
+        assert_eq!(store.revoke_access_token(&hash("a token"), audit).await.unwrap(), expected);
     }
     assert!(!is_live(&store, "a token", START).await);
     assert_eq!(changes(&store, &change).await, [Change::AccessTokenRevoked(tenant(), hash("a token"))]);
@@ -100,17 +99,18 @@ async fn revoking_by_user_and_client_reaches_just_those(store: Arc<dyn Store>) {
         let logged_in = row(AuditEvent::LoginSucceeded, START);
         store.insert_session(session(name, of, START), None, Some(START), logged_in).await.unwrap();
     }
-    assert_eq!(store.revoke_grants(&other, None, None, revoked()).await.unwrap(), 0);
-    assert_eq!(store.revoke_grants(&tenant(), Some(&alice), Some(&app), revoked()).await.unwrap(), 1);
+    let theirs = GrantFilter { tenant: other.clone(), ..grants_of(None, None) };
+    assert_eq!(store.revoke_grants(&theirs, row_of(&other, AuditEvent::GrantRevoked)).await.unwrap(), 0);
+    assert_eq!(store.revoke_grants(&grants_of(Some(&alice), Some(&app)), revoked()).await.unwrap(), 1);
     assert_eq!(living(&store).await, ["alice two", "bob app", "bob two"]);
     let change = store.newest_change().await.unwrap();
-    assert_eq!(store.revoke_grants(&tenant(), None, Some(&app), revoked()).await.unwrap(), 1);
+    assert_eq!(store.revoke_grants(&grants_of(None, Some(&app)), revoked()).await.unwrap(), 1);
     assert_eq!(signed_in(&store).await, ["s1", "s2", "s3"], "an application's end signs nobody out");
     assert_eq!(changes(&store, &change).await, [Change::GrantRevoked(tenant(), grant_id("bob app"))]);
-    assert_eq!(store.revoke_grants(&tenant(), Some(&alice), None, revoked()).await.unwrap(), 1);
+    assert_eq!(store.revoke_grants(&grants_of(Some(&alice), None), revoked()).await.unwrap(), 1);
     assert_eq!(living(&store).await, ["bob two"]);
     assert_eq!(signed_in(&store).await, ["s3"], "RT-14: the browsers of the user as well");
-    assert_eq!(store.revoke_grants(&tenant(), None, None, revoked()).await.unwrap(), 1);
+    assert_eq!(store.revoke_grants(&grants_of(None, None), revoked()).await.unwrap(), 1);
     assert!(living(&store).await.is_empty() && signed_in(&store).await.is_empty());
 }
 
@@ -118,16 +118,16 @@ async fn tokens_are_found_only_while_everybody_is_enabled(store: Arc<dyn Store>)
     four_grants(&store).await;
     let app = client_id("app");
     let change = store.newest_change().await.unwrap();
-    store.set_client_disabled(&tenant(), &app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
+    store.set_client_disabled(&app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     assert_eq!(living(&store).await, ["alice two", "bob two"]);
     assert_eq!(changes(&store, &change).await, [Change::ClientDisabled(tenant(), app.clone())]);
     assert_eq!(store.live_access_tokens(0, 100, START).await.unwrap().0.len(), 2);
-    store.set_client_disabled(&tenant(), &app, false, row(AuditEvent::ClientEnabled, START)).await.unwrap();
+    store.set_client_disabled(&app, false, row(AuditEvent::ClientEnabled, START)).await.unwrap();
     assert_eq!(living(&store).await.len(), 4);
     let off = row(AuditEvent::AccountDisabled, START);
-    store.set_account_disabled(&tenant(), &subject("bob"), true, off).await.unwrap();
+    store.set_account_disabled(&subject("bob"), true, off).await.unwrap();
     assert_eq!(living(&store).await, ["alice app", "alice two"]);
-    store.delete_client(&tenant(), &app, row(AuditEvent::ClientDeleted, START)).await.unwrap();
+    store.delete_client(&app, row(AuditEvent::ClientDeleted, START)).await.unwrap();
     assert_eq!(living(&store).await, ["alice two"]);
     assert_eq!(store.find_grant(&tenant(), grant_id("alice app")).await.unwrap(), None);
     assert_eq!(store.find_code(&tenant(), &hash("alice app")).await.unwrap(), None);
@@ -139,7 +139,7 @@ async fn live_tokens_come_in_pages_in_order(store: Arc<dyn Store>) {
     for generation in 0..9 {
         rotated(store.rotate_refresh_token(rotate("g", generation, &format!("t{generation}"), START)).await.unwrap());
     }
-    store.revoke_access_token(&tenant(), &hash("t3"), row(AuditEvent::TokenRevoked, START)).await.unwrap();
+    store.revoke_access_token(&hash("t3"), row(AuditEvent::TokenRevoked, START)).await.unwrap();
     let mut names = vec!["g token".to_owned()];
     names.extend((0..9).filter(|n| *n != 3).map(|n| format!("t{n}")));
     let expected: Vec<_> = names.iter().map(|name| hash(name)).collect();
@@ -164,7 +164,7 @@ async fn grants_are_listed_newest_first_while_they_stand(store: Arc<dyn Store>) 
         let store = Arc::clone(&store);
         async move {
             let (subject, client) = (subject.map(crate::world::subject), client.map(client_id));
-            let found = store.list_grants(&tenant(), subject.as_ref(), client.as_ref(), at).await.unwrap();
+            let found = store.list_grants(&grants_of(subject.as_ref(), client.as_ref()), at).await.unwrap();
             found.into_iter().map(|g| format!("{} {}", g.subject.as_str(), g.client.as_str())).collect::<Vec<_>>()
         }
     };
@@ -174,11 +174,11 @@ async fn grants_are_listed_newest_first_while_they_stand(store: Arc<dyn Store>) 
     assert_eq!(list(None, Some("two"), START).await, [all[0], all[2]]);
     assert_eq!(list(Some("bob"), Some("app"), START).await, [all[1]]);
     assert!(list(Some("nobody"), None, START).await.is_empty());
-    store.revoke_grant(&tenant(), grant_id("bob app"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    store.revoke_grant(grant_id("bob app"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
     assert!(list(Some("bob"), Some("app"), START).await.is_empty());
     assert!(list(None, None, START.plus(Lifetime::from_secs(30 * 86_400))).await.is_empty());
-    let other = TenantId::parse("other").unwrap();
-    assert!(store.list_grants(&other, None, None, START).await.unwrap().is_empty());
+    let theirs = GrantFilter { tenant: TenantId::parse("other").unwrap(), ..grants_of(None, None) };
+    assert!(store.list_grants(&theirs, START).await.unwrap().is_empty());
 }
 
 pub(crate) fn operators(name: &str) -> (Grant, AccessTokenRecord) {
@@ -194,13 +194,13 @@ async fn an_operators_token_lives_without_code_and_refresh(store: Arc<dyn Store>
     let issued = row(AuditEvent::OperatorTokenIssued, START);
     store.insert_operator_token(grant.clone(), token.clone(), issued).await.unwrap();
     assert_eq!(store.find_access_token(&tenant(), &hash("ops"), START).await.unwrap(), Some(token));
-    assert_eq!(store.list_grants(&tenant(), None, None, START).await.unwrap().len(), 1);
+    assert_eq!(store.list_grants(&grants_of(None, None), START).await.unwrap().len(), 1);
     assert_eq!(events(&store, before).await, [AuditEvent::OperatorTokenIssued]);
     // Whatever idle end it came with: the sweep must not take it before its end.
     store.sweep(START.plus(MINUTE), DAY).await.unwrap();
     assert!(is_live(&store, "ops", START.plus(MINUTE)).await);
     let revoked = row(AuditEvent::GrantRevoked, START);
-    assert_eq!(store.revoke_grant(&tenant(), grant.id, revoked).await.unwrap(), Update::Done);
+    assert_eq!(store.revoke_grant(grant.id, revoked).await.unwrap(), Update::Done);
     assert!(!is_live(&store, "ops", START).await);
 }
 
@@ -219,7 +219,7 @@ async fn several_tokens_are_found_at_once_in_the_order_asked(store: Arc<dyn Stor
     let (one, two) = (Some(hash("one")), Some(hash("two")));
     assert_eq!(names(START).await, [two, None, one, two]);
     assert_eq!(store.find_access_tokens(&[], START).await.unwrap(), []);
-    store.revoke_grant(&tenant(), grant_id("two"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    store.revoke_grant(grant_id("two"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
     assert_eq!(names(START).await, [None, None, one, None]);
     assert_eq!(names(START.plus(DAY)).await, [None; 4]);
     let foreign = [(TenantId::parse("other").unwrap(), hash("one"))];

@@ -51,7 +51,7 @@ async fn failures_are_counted_until_a_success_or_a_new_password(store: Arc<dyn S
     assert_eq!(failures(&store, "alice", START).await, 0);
     assert_eq!(fail(&store, "alice", true, START).await, 1);
     let set = row(AuditEvent::PasswordSet, START);
-    store.set_password(&tenant(), &subject("alice"), new_password("$new", "alice", START), set).await.unwrap();
+    store.set_password(&subject("alice"), new_password("$new", "alice", START), set).await.unwrap();
     assert_eq!(fail(&store, "alice", true, START).await, 1);
 }
 

@@ -170,7 +170,7 @@ async fn rt_02_a_void_token_goes_with_its_family_and_at_its_end(store: Arc<dyn S
     assert!(!is_void(&store, "lost", LATE).await);
     report_unused(&store, "g", 1).await;
     retry_late(&store, "third", LATE.plus(HOUR)).await;
-    store.revoke_grant(&tenant(), grant_id("g"), row(AuditEvent::GrantRevoked, LATE)).await.unwrap();
+    store.revoke_grant(grant_id("g"), row(AuditEvent::GrantRevoked, LATE)).await.unwrap();
     assert!(!is_void(&store, "second", LATE).await);
 }
 
@@ -207,7 +207,7 @@ async fn a_late_retry_leaves_the_tokens_of_other_generations_alone(store: Arc<dy
 
 async fn a_token_that_its_client_revoked_counts_as_used(store: Arc<dyn Store>) {
     lost_answer(&store).await;
-    let revoked = store.revoke_access_token(&tenant(), &hash("lost"), row(AuditEvent::TokenRevoked, START)).await;
+    let revoked = store.revoke_access_token(&hash("lost"), row(AuditEvent::TokenRevoked, START)).await;
     assert_eq!(revoked.unwrap(), Update::Done);
     let reused = store.rotate_refresh_token(rotate("g", 0, "x", LATE)).await.unwrap();
     assert!(matches!(reused, Rotation::Reused(_)), "{reused:?}");
@@ -236,7 +236,7 @@ async fn a_report_of_many_is_about_each_of_them(store: Arc<dyn Store>) {
 async fn a_disabled_client_gets_no_late_retry(store: Arc<dyn Store>) {
     lost_answer(&store).await;
     let app = client_id("app");
-    store.set_client_disabled(&tenant(), &app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
+    store.set_client_disabled(&app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     let refused = store.rotate_refresh_token(rotate("g", 0, "x", LATE)).await.unwrap();
     assert!(matches!(refused, Rotation::Refused(RefreshRefusal::Dead)), "{refused:?}");
 }

@@ -233,7 +233,7 @@ fn all_processes_learn_in_one_order_of_the_changes_that_two_make() {
             let (mut seen, mut position) = (Vec::new(), store.newest_change().await.unwrap());
             for round in 0..ROUNDS {
                 let audit = row(AuditEvent::GrantRevoked, START);
-                store.revoke_grant(&tenant(), grant_id(&name(nth, round)), audit).await.unwrap();
+                store.revoke_grant(grant_id(&name(nth, round)), audit).await.unwrap();
                 seen.extend(follow(store, &mut position).await);
             }
             seen

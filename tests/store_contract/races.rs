@@ -115,7 +115,7 @@ async fn redemption_and_revocation_leave_no_token_behind(store: Arc<dyn Store>) 
         let race = tokio::task::spawn_blocking(move || {
             race(move |n| {
                 if n % 8 == 0 {
-                    wait(racing.revoke_grant(&tenant(), grant_id(&of), row(AuditEvent::GrantRevoked, START))).unwrap();
+                    wait(racing.revoke_grant(grant_id(&of), row(AuditEvent::GrantRevoked, START))).unwrap();
                 } else {
                     wait(racing.rotate_refresh_token(rotate(&of, 0, &format!("{of} {n}"), START))).unwrap();
                 }

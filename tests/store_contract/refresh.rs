@@ -210,9 +210,9 @@ async fn a_disabled_client_cannot_refresh_until_it_is_enabled(store: Arc<dyn Sto
     settle(&store).await;
     grant(&store, "g", START).await;
     let app = client_id("app");
-    store.set_client_disabled(&tenant(), &app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
+    store.set_client_disabled(&app, true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     assert_eq!(refused(&store, rotate("g", 0, "x", START)).await, RefreshRefusal::Dead);
-    store.set_client_disabled(&tenant(), &app, false, row(AuditEvent::ClientEnabled, START)).await.unwrap();
+    store.set_client_disabled(&app, false, row(AuditEvent::ClientEnabled, START)).await.unwrap();
     rotated(store.rotate_refresh_token(rotate("g", 0, "t1", START)).await.unwrap());
 }
 
@@ -226,7 +226,7 @@ async fn au_04_what_is_refused_and_changes_nothing_writes_nothing(store: Arc<dyn
     settle(&store).await;
     grant(&store, "g", START).await;
     grant(&store, "revoked", START).await;
-    store.revoke_grant(&tenant(), grant_id("revoked"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+    store.revoke_grant(grant_id("revoked"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
     let before = store.newest_audit().await.unwrap();
     let mut by_another = rotate("g", 0, "x", START);
     by_another.presented.client = client_id("evil");

@@ -48,8 +48,7 @@ async fn a_service_is_kept_as_what_it_is(store: Arc<dyn Store>) {
         let added = store.insert_account(taken, audit(AuditEvent::AccountAdded)).await.unwrap();
         assert_eq!(added, Insertion::Exists);
     }
-    let renamed =
-        store.rename_account(&tenant(), &subject("robot"), &login_name("rob"), audit(AuditEvent::AccountRenamed)).await;
+    let renamed = store.rename_account(&subject("robot"), &login_name("rob"), audit(AuditEvent::AccountRenamed)).await;
     assert_eq!(renamed.unwrap(), Renaming::Done);
     let found = store.find_account(&tenant(), &subject("robot")).await.unwrap().unwrap();
     assert_eq!((found.subject, found.name.as_str()), (Subject::Service(subject("robot")), "rob"));
@@ -63,7 +62,7 @@ async fn nobody_signs_in_as_a_service(store: Arc<dyn Store>) {
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
 
     let set = audit(AuditEvent::PasswordSet);
-    let updated = store.set_password(&tenant(), &robot, new_password("$phc", "robot", START), set).await.unwrap();
+    let updated = store.set_password(&robot, new_password("$phc", "robot", START), set).await.unwrap();
     assert_eq!(updated, Update::NotFound);
     let link = SetupLink {
         hash: hash("link"),
@@ -99,15 +98,15 @@ async fn the_grant_of_a_service_lives_and_ends_as_that_of_a_person(store: Arc<dy
     assert_eq!(store.find_access_token(&tenant(), &token.hash, START).await.unwrap(), Some(token.clone()));
     let (live, _) = store.live_access_tokens(0, 10, START).await.unwrap();
     assert!(live.len() == 2 && live.contains(&token), "{live:?}");
-    let listed = store.list_grants(&tenant(), Some(&subject("robot")), None, START).await.unwrap();
+    let listed = store.list_grants(&grants_of(Some(&subject("robot")), None), START).await.unwrap();
     assert_eq!(listed.len(), 2);
-    assert!(store.list_grants(&tenant(), Some(&subject("alice")), None, START).await.unwrap().is_empty());
+    assert!(store.list_grants(&grants_of(Some(&subject("alice")), None), START).await.unwrap().is_empty());
 
     let before = store.newest_change().await.unwrap();
-    store.revoke_grant(&tenant(), grant.id, audit(AuditEvent::GrantRevoked)).await.unwrap();
+    store.revoke_grant(grant.id, audit(AuditEvent::GrantRevoked)).await.unwrap();
     assert!(!is_live(&store, "one", START).await && is_live(&store, "two", START).await);
     let off = audit(AuditEvent::AccountDisabled);
-    assert_eq!(store.set_account_disabled(&tenant(), &subject("robot"), true, off).await.unwrap(), Update::Done);
+    assert_eq!(store.set_account_disabled(&subject("robot"), true, off).await.unwrap(), Update::Done);
     assert!(!is_live(&store, "two", START).await);
     let off = Change::AccountDisabled(tenant(), subject("robot"));
     let wanted =

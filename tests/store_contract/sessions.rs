@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{Lifetime, TenantId, Timestamp};
 use mcpgate::store::{
-    Account, Advance, AuditEvent, Ephemeral, EphemeralKey, EphemeralStep, LoginSession, SessionHash, Store, StoreError,
-    Update,
+    Account, Advance, AuditEvent, ConsentKey, Ephemeral, EphemeralKey, EphemeralStep, LoginSession, SessionHash, Store,
+    StoreError, Update,
 };
 
 use crate::world::*;
@@ -41,8 +41,8 @@ async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
         .unwrap();
     assert_eq!(store.touch_session(&tenant(), &hash("idle"), START.plus(HOUR)).await.unwrap(), None);
     let logged_out = || row(AuditEvent::LoggedOut, START);
-    assert_eq!(store.delete_session(&tenant(), &hash("idle"), logged_out()).await.unwrap(), Update::Done);
-    assert_eq!(store.delete_session(&tenant(), &hash("idle"), logged_out()).await.unwrap(), Update::NotFound);
+    assert_eq!(store.delete_session(&hash("idle"), logged_out()).await.unwrap(), Update::Done);
+    assert_eq!(store.delete_session(&hash("idle"), logged_out()).await.unwrap(), Update::NotFound);
     assert_eq!(store.touch_session(&tenant(), &hash("idle"), START).await.unwrap(), None);
 }
 
@@ -103,7 +103,7 @@ async fn a_session_begins_only_by_the_password_that_the_account_has(store: Arc<d
     assert_eq!(begin("late", "alice", Some(START.plus(MINUTE))).await, Update::NotFound);
     assert_eq!(begin("late", "alice", None).await, Update::NotFound);
     let off = row(AuditEvent::AccountDisabled, START);
-    store.set_account_disabled(&tenant(), &subject("alice"), true, off).await.unwrap();
+    store.set_account_disabled(&subject("alice"), true, off).await.unwrap();
     assert_eq!(begin("late", "alice", Some(START)).await, Update::NotFound);
     assert_eq!(store.touch_session(&tenant(), &hash("late"), START).await.unwrap(), None);
     assert_eq!(begin("good", "bob", Some(START)).await, Update::Done);
@@ -117,9 +117,9 @@ async fn an_interaction_is_found_until_it_ends(store: Arc<dyn Store>) {
         store.put_ephemeral(page.clone(), PENDING).await.unwrap();
         assert_eq!(store.find_ephemeral(&page.key, START).await.unwrap().as_ref(), Some(&page));
         assert_eq!(store.find_ephemeral(&page.key, page.expires_at).await.unwrap(), None);
-        let end = EphemeralStep::Ended;
-        let ended = advance(&store, &page.key, page.step, end, None, START).await;
-        assert_eq!(ended, Update::Done);
+        let end = Advance { from: page.step, to: EphemeralStep::Ended, session: None, body: None };
+        let ended = store.advance_ephemeral(&page.key, end, PENDING, START).await;
+        assert_eq!(ended.unwrap(), Update::Done);
         let found = store.find_ephemeral(&page.key, START).await.unwrap().unwrap();
         assert_eq!(found.step, EphemeralStep::Ended);
     }
@@ -133,7 +133,11 @@ async fn a_step_is_taken_once(store: Arc<dyn Store>) {
     settle(&store).await;
     let page = Ephemeral { step: EphemeralStep::LogIn, ..interaction("page", START) };
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
-    let advance = |from, to, session, at: Timestamp| advance(&store, &page.key, from, to, session, at);
+    let advance = |from, to, session, at: Timestamp| {
+        let by = Advance { from, to, session, body: None };
+        let advanced = store.advance_ephemeral(&page.key, by, PENDING, at);
+        async { advanced.await.unwrap() }
+    };
     let (log_in, consent) = (EphemeralStep::LogIn, EphemeralStep::Consent);
     assert_eq!(advance(log_in, consent, Some(hash("s")), page.expires_at).await, Update::NotFound);
     assert_eq!(advance(log_in, consent, Some(hash("s")), START).await, Update::Done);
@@ -152,21 +156,21 @@ async fn consent_is_told_apart_by_all_it_is_about(store: Arc<dyn Store>) {
     store.put_ephemeral(page.clone(), PENDING).await.unwrap();
     let issued = row(AuditEvent::CodeIssued, START);
     store.insert_code(code("a", START), page.key.hash, Some(consent(START)), issued).await.unwrap();
-    let (alice, app) = (subject("alice"), client_id("app"));
     let elsewhere = mcpgate::oauth::ResourceIndicator::parse("https://gate.example/two").unwrap();
-    let other = TenantId::parse("other").unwrap();
-    assert!(store.find_consent(&tenant(), &alice, &app, &resource()).await.unwrap().is_some());
-    assert!(store.find_consent(&tenant(), &subject("bob"), &app, &resource()).await.unwrap().is_none());
-    assert!(store.find_consent(&tenant(), &alice, &client_id("two"), &resource()).await.unwrap().is_none());
-    assert!(store.find_consent(&tenant(), &alice, &app, &elsewhere).await.unwrap().is_none());
-    assert!(store.find_consent(&other, &alice, &app, &resource()).await.unwrap().is_none());
+    assert!(store.find_consent(&consent_key()).await.unwrap().is_some());
+    for another in [
+        ConsentKey { subject: subject("bob"), ..consent_key() },
+        ConsentKey { client: client_id("two"), ..consent_key() },
+        ConsentKey { resource: elsewhere, ..consent_key() },
+        ConsentKey { tenant: TenantId::parse("other").unwrap(), ..consent_key() },
+    ] {
+        assert_eq!(store.find_consent(&another).await.unwrap(), None, "{another:?}");
+    }
 }
 
 async fn consent_ends_with_its_grant_with_all_grants_and_with_a_denial(store: Arc<dyn Store>) {
     settle(&store).await;
-    let (of, alice, app) = (tenant(), subject("alice"), client_id("app"));
-    let at = resource();
-    let remembered = || async { store.find_consent(&of, &alice, &app, &at).await.unwrap().is_some() };
+    let remembered = || async { store.find_consent(&consent_key()).await.unwrap().is_some() };
     for ended_by in ["revoke_grant", "revoke_grants", "deny"] {
         let page = interaction(ended_by, START);
         store.put_ephemeral(page.clone(), PENDING).await.unwrap();
@@ -177,15 +181,16 @@ async fn consent_ends_with_its_grant_with_all_grants_and_with_a_denial(store: Ar
         let audit = row(AuditEvent::GrantRevoked, START);
         match ended_by {
             "revoke_grant" => {
-                store.revoke_grant(&of, grant_id(ended_by), audit).await.unwrap();
+                store.revoke_grant(grant_id(ended_by), audit).await.unwrap();
             }
             "revoke_grants" => {
-                store.revoke_grants(&of, Some(&alice), Some(&app), audit).await.unwrap();
+                store.revoke_grants(&grants_of(Some(&subject("alice")), Some(&client_id("app"))), audit).await.unwrap();
             }
             _ => {
                 let page = interaction("denied", START);
                 store.put_ephemeral(page.clone(), PENDING).await.unwrap();
-                let deny = || store.deny_interaction(&page.key, &alice, &app, &at, audit.clone());
+                let denied = consent_key();
+                let deny = || store.deny_interaction(&page.key, &denied, audit.clone());
                 assert_eq!(deny().await.unwrap(), Update::Done);
                 assert_eq!(deny().await.unwrap(), Update::NotFound);
             }
@@ -211,18 +216,20 @@ async fn cr_09_nothing_is_found_or_moved_by_another_tenant(store: Arc<dyn Store>
     let audit = || row(AuditEvent::LoggedOut, START);
     let (ended, consent) = (EphemeralStep::Ended, EphemeralStep::Consent);
     assert_eq!(store.touch_session(&other, &login.hash, START).await.unwrap(), None);
-    assert_eq!(store.delete_session(&other, &login.hash, audit()).await.unwrap(), Update::NotFound);
+    assert_eq!(
+        store.delete_session(&login.hash, row_of(&other, AuditEvent::LoggedOut)).await.unwrap(),
+        Update::NotFound
+    );
     let elsewhere = EphemeralKey { tenant: other.clone(), ..page.key.clone() };
     assert_eq!(store.find_ephemeral(&elsewhere, START).await.unwrap(), None);
     let end = Advance { from: consent, to: ended, session: None, body: None };
     let advanced = store.advance_ephemeral(&elsewhere, end, PENDING, START).await;
     assert_eq!(advanced.unwrap(), Update::NotFound);
-    let (alice, app, at) = (subject("alice"), client_id("app"), resource());
-    let denied = store.deny_interaction(&elsewhere, &alice, &app, &at, audit()).await;
+    let denied = store.deny_interaction(&elsewhere, &consent_key(), audit()).await;
     assert_eq!(denied.unwrap(), Update::NotFound);
     assert_eq!(store.find_setup_link(&other, &link.hash, START).await.unwrap(), None);
-    let redeemed = store.redeem_setup_link(&other, &link.hash, new_password("$chosen", "bob", START), audit()).await;
-    assert_eq!(redeemed.unwrap(), Update::NotFound);
+    let (chosen, theirs) = (new_password("$chosen", "bob", START), row_of(&other, AuditEvent::PasswordSet));
+    assert_eq!(store.redeem_setup_link(&link.hash, chosen, theirs).await.unwrap(), Update::NotFound);
     assert_eq!(store.find_access_token(&other, &token.hash, START).await.unwrap(), None);
     // An account of the same name, and a session that is said to take the place of the first tenant's.
     store.insert_account(Account { tenant: other.clone(), ..account("alice") }, audit()).await.unwrap();

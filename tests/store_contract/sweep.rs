@@ -118,10 +118,7 @@ async fn rg_14_clients_nobody_used_are_forgotten(store: Arc<dyn Store>) {
     let imported = ClientId::parse("https://app.example/imported.json").unwrap();
     let imported = mcpgate::oauth::Client { id: imported, document: Some(age), ..document.clone() };
     store.put_document_client(imported.clone(), false, Some(added())).await.unwrap();
-    store
-        .set_client_disabled(&tenant(), &client_id("off"), true, row(AuditEvent::ClientDisabled, START))
-        .await
-        .unwrap();
+    store.set_client_disabled(&client_id("off"), true, row(AuditEvent::ClientDisabled, START)).await.unwrap();
     grant(&store, "g", START).await;
     let day = START.plus(UNUSED_AFTER);
     let waiting = mcpgate::store::Ephemeral { client: Some(client_id("waiting")), ..interaction("w", day) };

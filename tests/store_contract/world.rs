@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use mcpgate::oauth::{AccessTokenRecord, ClientOrigin, CodeRecord, Grant, GrantId, Timestamp};
 use mcpgate::store::{
-    Advance, AuditEvent, AuditFilter, AuditRow, Change, ChangePosition, Changes, EphemeralKey, EphemeralStep,
-    Redemption, Rotation, SessionHash, Store, Update, UseReport,
+    AuditEvent, AuditFilter, AuditRow, Change, ChangePosition, Changes, Redemption, Rotation, Store, Update, UseReport,
 };
 
 pub(crate) use super::records::*;
@@ -19,19 +18,6 @@ pub(crate) async fn settle(store: &Arc<dyn Store>) {
     for name in ["alice", "bob"] {
         store.insert_account(account(name), row(AuditEvent::AccountAdded, START)).await.unwrap();
     }
-}
-
-/// Moves a pending authorization on, with more room than it needs.
-#[allow(clippy::too_many_arguments, reason = "a statement with its conditions")]
-pub(crate) async fn advance(
-    store: &Arc<dyn Store>,
-    key: &EphemeralKey,
-    from: EphemeralStep,
-    to: EphemeralStep,
-    session: Option<SessionHash>,
-    at: Timestamp,
-) -> Update {
-    store.advance_ephemeral(key, Advance { from, to, session, body: None }, PENDING, at).await.unwrap()
 }
 
 /// Issues a code by way of a consent page.

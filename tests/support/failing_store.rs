@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use mcpgate::oauth::{
-    AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, ClientSecretHash, CodeHash, CodeRecord,
-    DocumentAge, Grant, GrantId, Lifetime, LoginName, ResourceIndicator, TenantId, Timestamp, TokenHash,
+    AccessTokenRecord, AccountId, Client, ClientId, ClientMetadata, CodeHash, CodeRecord, DocumentAge, Grant, GrantId,
+    Lifetime, LoginName, TenantId, Timestamp, TokenHash,
 };
 use mcpgate::store::{
     Account, AccountStore, Advance, AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, ChangeLog,
-    ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, Ephemeral, EphemeralHash, EphemeralKey,
-    EphemeralLimits, EphemeralStore, GrantStore, Insertion, LinkHash, LoginHistory, LoginPlace, LoginSession,
-    LoginStore, NewPassword, PasswordChange, Pruned, Recorded, RedeemCode, Redemption, Renaming, RotateRefresh,
-    Rotation, SessionHash, SessionStore, SetupLink, SignIn, Store, StoreError, StoreStats, Update, Upkeep, UseReport,
+    ChangePosition, Changes, ClientStore, ClockNote, ClockStore, Consent, ConsentKey, Ephemeral, EphemeralHash,
+    EphemeralKey, EphemeralLimits, EphemeralStore, GrantFilter, GrantStore, Insertion, LinkHash, LoginHistory,
+    LoginPlace, LoginSession, LoginStore, NewPassword, PasswordChange, Pruned, Recorded, RedeemCode, Redemption,
+    Renaming, RotateRefresh, Rotation, SecretRotation, SessionHash, SessionStore, SetupLink, SignIn, Store, StoreError,
+    StoreStats, Update, Upkeep, UseReport,
 };
 use tokio::sync::watch;
 
@@ -154,6 +155,8 @@ fn fault() -> StoreError {
     StoreError::Unavailable("the test says so".to_owned())
 }
 
+impl Store for FailingStore {}
+
 macro_rules! failing {
     ($($trait:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)* $(+ $rest:item)? })*) => {
         $(#[async_trait]
@@ -178,20 +181,16 @@ failing! {
         fn operator_clients(tenant: &TenantId) -> Vec<Client>;
         fn put_document_client(client: Client, void_consents: bool, audit: Option<AuditRow>) -> ();
         fn note_document_age(tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Update;
-        fn set_client_disabled(tenant: &TenantId, id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
-        fn delete_client(tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Update;
-        fn rotate_client_secret(
-            tenant: &TenantId, id: &ClientId, new: ClientSecretHash, until: Timestamp, audit: AuditRow
-        ) -> Update;
+        fn set_client_disabled(id: &ClientId, disabled: bool, audit: AuditRow) -> Update;
+        fn delete_client(id: &ClientId, audit: AuditRow) -> Update;
+        fn rotate_client_secret(id: &ClientId, by: SecretRotation, audit: AuditRow) -> Update;
     }
     GrantStore {
         fn insert_code(code: CodeRecord, at: EphemeralHash, remember: Option<Consent>, audit: AuditRow) -> Update;
         fn find_code(tenant: &TenantId, hash: &CodeHash) -> Option<CodeRecord>;
         fn redeem_code(request: RedeemCode) -> Redemption;
         fn find_grant(tenant: &TenantId, id: GrantId) -> Option<Grant>;
-        fn list_grants(
-            tenant: &TenantId, subject: Option<&AccountId>, client: Option<&ClientId>, now: Timestamp
-        ) -> Vec<Grant>;
+        fn list_grants(of: &GrantFilter, now: Timestamp) -> Vec<Grant>;
         fn rotate_refresh_token(request: RotateRefresh) -> Rotation;
         fn record_uses(report: UseReport) -> Recorded;
         fn insert_operator_token(grant: Grant, token: AccessTokenRecord, audit: AuditRow) -> ();
@@ -201,24 +200,18 @@ failing! {
         ) -> Vec<Option<AccessTokenRecord>>;
         fn find_void_tokens(wanted: &[(TenantId, TokenHash)], now: Timestamp) -> Vec<bool>;
         fn live_access_tokens(after: u64, limit: u32, now: Timestamp) -> (Vec<AccessTokenRecord>, Option<u64>);
-        fn revoke_grant(tenant: &TenantId, id: GrantId, audit: AuditRow) -> Update;
-        fn revoke_access_token(tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Update;
-        fn revoke_grants(
-            tenant: &TenantId, subject: Option<&AccountId>, client: Option<&ClientId>, audit: AuditRow
-        ) -> u64;
+        fn revoke_grant(id: GrantId, audit: AuditRow) -> Update;
+        fn revoke_access_token(hash: &TokenHash, audit: AuditRow) -> Update;
+        fn revoke_grants(of: &GrantFilter, audit: AuditRow) -> u64;
     }
     SessionStore {
         fn insert_session(
             session: LoginSession, replaces: Option<SessionHash>, password_set_at: Option<Timestamp>, audit: AuditRow
         ) -> Update;
         fn touch_session(tenant: &TenantId, hash: &SessionHash, now: Timestamp) -> Option<LoginSession>;
-        fn delete_session(tenant: &TenantId, hash: &SessionHash, audit: AuditRow) -> Update;
-        fn deny_interaction(
-            key: &EphemeralKey, subject: &AccountId, client: &ClientId, resource: &ResourceIndicator, audit: AuditRow
-        ) -> Update;
-        fn find_consent(
-            tenant: &TenantId, subject: &AccountId, client: &ClientId, resource: &ResourceIndicator
-        ) -> Option<Consent>;
+        fn delete_session(hash: &SessionHash, audit: AuditRow) -> Update;
+        fn deny_interaction(key: &EphemeralKey, denied: &ConsentKey, audit: AuditRow) -> Update;
+        fn find_consent(key: &ConsentKey) -> Option<Consent>;
     }
     EphemeralStore {
         fn put_ephemeral(new: Ephemeral, limits: EphemeralLimits) -> Insertion;
@@ -232,16 +225,16 @@ failing! {
         fn find_account_by_name(tenant: &TenantId, name: &LoginName) -> Option<Account>;
         fn find_account(tenant: &TenantId, subject: &AccountId) -> Option<Account>;
         fn list_accounts(tenant: &TenantId) -> Vec<Account>;
-        fn set_account_disabled(tenant: &TenantId, subject: &AccountId, disabled: bool, audit: AuditRow) -> Update;
-        fn rename_account(tenant: &TenantId, subject: &AccountId, name: &LoginName, audit: AuditRow) -> Renaming;
-        fn delete_account(tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Update;
+        fn set_account_disabled(subject: &AccountId, disabled: bool, audit: AuditRow) -> Update;
+        fn rename_account(subject: &AccountId, name: &LoginName, audit: AuditRow) -> Renaming;
+        fn delete_account(subject: &AccountId, audit: AuditRow) -> Update;
         fn former_names(tenant: &TenantId) -> Vec<(LoginName, AccountId)>;
-        fn change_password(tenant: &TenantId, subject: &AccountId, change: PasswordChange, audit: AuditRow) -> Update;
-        fn set_password(tenant: &TenantId, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Update;
-        fn rehash_password(tenant: &TenantId, subject: &AccountId, old_phc: &str, new_phc: String) -> Update;
+        fn change_password(subject: &AccountId, change: PasswordChange, audit: AuditRow) -> Update;
+        fn set_password(subject: &AccountId, new: NewPassword, audit: AuditRow) -> Update;
+        fn rehash_password(tenant: &TenantId, subject: &AccountId, old: &str, new: String) -> Update;
         fn insert_setup_link(link: SetupLink, audit: AuditRow) -> ();
         fn find_setup_link(tenant: &TenantId, hash: &LinkHash, now: Timestamp) -> Option<SetupLink>;
-        fn redeem_setup_link(tenant: &TenantId, hash: &LinkHash, new: NewPassword, audit: AuditRow) -> Update;
+        fn redeem_setup_link(hash: &LinkHash, new: NewPassword, audit: AuditRow) -> Update;
     }
     LoginStore {
         fn find_login(attempt: SignIn, name: Option<LoginName>) -> LoginHistory;

@@ -10,9 +10,9 @@ use mcpgate::oauth::{
     Timestamp, TokenHash, TokenKeys,
 };
 use mcpgate::store::{
-    Account, AccountStatus, AuditEvent, AuditRow, Consent, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits,
-    EphemeralStep, LoginPlace, LoginSession, NewAccessToken, NewPassword, RedeemCode, RotateRefresh, SetupLink, SignIn,
-    Source,
+    Account, AccountStatus, AuditEvent, AuditRow, Consent, ConsentKey, Ephemeral, EphemeralKey, EphemeralKind,
+    EphemeralLimits, EphemeralStep, GrantFilter, LoginPlace, LoginSession, NewAccessToken, NewPassword, RedeemCode,
+    RotateRefresh, SetupLink, SignIn, Source,
 };
 
 /// The moment at which every case begins.
@@ -134,6 +134,11 @@ pub(crate) fn row(event: AuditEvent, at: Timestamp) -> AuditRow {
     }
 }
 
+/// A row of another tenant.
+pub(crate) fn row_of(tenant: &TenantId, event: AuditEvent) -> AuditRow {
+    AuditRow { tenant: tenant.clone(), ..row(event, START) }
+}
+
 /// More room than any case needs that is not about it.
 pub(crate) const PENDING: EphemeralLimits =
     EphemeralLimits { of_host: 10_000, of_site: 10_000, of_session: 10_000, in_all: 10_000 };
@@ -170,12 +175,14 @@ pub(crate) fn session(name: &str, of: &str, at: Timestamp) -> LoginSession {
     }
 }
 
+/// What alice consents to, to `app`.
+pub(crate) fn consent_key() -> ConsentKey {
+    ConsentKey { tenant: tenant(), subject: subject("alice"), client: client_id("app"), resource: resource() }
+}
+
 pub(crate) fn consent(at: Timestamp) -> Consent {
     Consent {
-        tenant: tenant(),
-        subject: subject("alice"),
-        client: client_id("app"),
-        resource: resource(),
+        key: consent_key(),
         scopes: scopes("read"),
         client_fingerprint: hash("fingerprint"),
         given_at: at,
@@ -258,6 +265,11 @@ pub(crate) fn config(text: &str, overrides: Overrides) -> Config {
 
 pub(crate) fn setup_link(name: &str, of: &str, at: Timestamp) -> SetupLink {
     SetupLink { hash: hash(name), tenant: tenant(), subject: subject(of), made_at: Some(at), expires_at: at.plus(HOUR) }
+}
+
+/// All grants of an account, of a client, or of both.
+pub(crate) fn grants_of(subject: Option<&AccountId>, client: Option<&ClientId>) -> GrantFilter {
+    GrantFilter { tenant: tenant(), subject: subject.cloned(), client: client.cloned() }
 }
 
 /// A grant that an operator gave, for an hour.

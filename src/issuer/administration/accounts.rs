@@ -129,8 +129,7 @@ impl Administration {
         }
         let event = if disabled { AuditEvent::AccountDisabled } else { AuditEvent::AccountEnabled };
         let row = self.audit_of(event, account.subject.id());
-        let update =
-            self.services.store.set_account_disabled(&self.tenant, account.subject.id(), disabled, row).await?;
+        let update = self.services.store.set_account_disabled(account.subject.id(), disabled, row).await?;
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 
@@ -146,7 +145,7 @@ impl Administration {
         }
         let reason = Some(format!("{} to {new}", account.name));
         let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountRenamed, account.subject.id()) };
-        match self.services.store.rename_account(&self.tenant, account.subject.id(), &new, row).await? {
+        match self.services.store.rename_account(account.subject.id(), &new, row).await? {
             Renaming::Done => Ok(Account { name: new, ..account }),
             Renaming::NotFound => Err(AdministrationError::NoSuchAccount(account.name.to_string())),
             Renaming::Taken => Err(self.taken(new).await?),
@@ -161,7 +160,7 @@ impl Administration {
         let account = self.account(name).await?;
         let reason = Some(account.name.to_string());
         let row = AuditRow { reason, ..self.audit_of(AuditEvent::AccountDeleted, account.subject.id()) };
-        let update = self.services.store.delete_account(&self.tenant, account.subject.id(), row).await?;
+        let update = self.services.store.delete_account(account.subject.id(), row).await?;
         done(update, || AdministrationError::NoSuchAccount(account.name.to_string()))?;
         Ok(account)
     }
@@ -191,7 +190,7 @@ impl Administration {
         let row = self.audit_of(AuditEvent::PasswordSet, account.subject.id());
         let hash = LoginNameHash::of(&self.tenant, account.name.as_str(), &self.services.keys.load());
         let new = NewPassword { phc, name: hash, at: self.services.clock.now() };
-        let update = self.services.store.set_password(&self.tenant, account.subject.id(), new, row).await?;
+        let update = self.services.store.set_password(account.subject.id(), new, row).await?;
         done(update, || AdministrationError::NoSuchAccount(name.to_owned()))
     }
 

@@ -8,7 +8,7 @@ use crate::oauth::{
     AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, ClientSecret, ClientSecretHash, GrantType,
     RegistrationPolicy, ScopeSet, Timestamp,
 };
-use crate::store::{AuditEvent, AuditRow, Insertion};
+use crate::store::{AuditEvent, AuditRow, Insertion, SecretRotation};
 
 /// What an operator specifies for a new client.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ impl Administration {
         }
         let event = if disabled { AuditEvent::ClientDisabled } else { AuditEvent::ClientEnabled };
         let row = self.audit_about(event, &client.id);
-        let update = self.services.store.set_client_disabled(&self.tenant, &client.id, disabled, row).await?;
+        let update = self.services.store.set_client_disabled(&client.id, disabled, row).await?;
         done(update, || AdministrationError::NoSuchClient(id.to_owned()))
     }
 
@@ -115,7 +115,7 @@ impl Administration {
     pub async fn delete_client(&self, id: &str) -> Result<(), AdministrationError> {
         let client = self.client(id).await?;
         let row = self.audit_about(AuditEvent::ClientDeleted, &client.id);
-        let update = self.services.store.delete_client(&self.tenant, &client.id, row).await?;
+        let update = self.services.store.delete_client(&client.id, row).await?;
         done(update, || AdministrationError::NoSuchClient(id.to_owned()))
     }
 
@@ -131,8 +131,9 @@ impl Administration {
         let secret = ClientSecret::mint(self.services.entropy.random_32(), self.services.keys.load().brand());
         let new = ClientSecretHash { hash: secret.hash(), until: None };
         let until = self.services.clock.now().plus(self.config.tokens.secret_overlap);
+        let by = SecretRotation { new, previous_until: until };
         let row = self.audit_about(AuditEvent::ClientSecretRotated, &client.id);
-        let update = self.services.store.rotate_client_secret(&self.tenant, &client.id, new, until, row).await?;
+        let update = self.services.store.rotate_client_secret(&client.id, by, row).await?;
         done(update, || AdministrationError::NoSuchClient(id.to_owned()))?;
         Ok((secret, until))
     }

@@ -6,7 +6,7 @@ use crate::oauth::{
     AccessToken, AccessTokenRecord, AuthMethod, Client, ClientId, ClientMetadata, ClientOrigin, FirstUse, Grant,
     GrantId, Lifetime, RegisteredRedirects, ScopeSet,
 };
-use crate::store::{Account, AccountStatus, AuditEvent, AuditRow};
+use crate::store::{AccountStatus, AuditEvent, AuditRow, GrantFilter};
 
 /// Minimum and maximum lifetime of a token issued by an operator. It cannot be refreshed, and a script may need it for
 /// a whole night.
@@ -103,9 +103,8 @@ impl Administration {
     /// # Errors
     /// `NoSuchAccount`, `NoSuchClient`, `Store`.
     pub async fn grants(&self, user: Option<&str>, client: Option<&str>) -> Result<Vec<Grant>, AdministrationError> {
-        let (account, client) = self.parties(user, client).await?;
-        let (subject, client) = (account.as_ref().map(|a| a.subject.id()), client.as_ref().map(|c| &c.id));
-        Ok(self.services.store.list_grants(&self.tenant, subject, client, self.services.clock.now()).await?)
+        let of = self.grants_of(user, client).await?;
+        Ok(self.services.store.list_grants(&of, self.services.clock.now()).await?)
     }
 
     /// Revokes one grant with all its tokens.
@@ -122,7 +121,7 @@ impl Administration {
             target: Some(known.to_string()),
             ..self.audit_of(AuditEvent::GrantRevoked, found.subject.id())
         };
-        done(self.services.store.revoke_grant(&self.tenant, known, row).await?, missing)
+        done(self.services.store.revoke_grant(known, row).await?, missing)
     }
 
     /// Revokes all grants of a user, a client, or of both together; returns how many.
@@ -130,27 +129,22 @@ impl Administration {
     /// # Errors
     /// `NoSuchAccount`, `NoSuchClient`, `Store`.
     pub async fn revoke_grants(&self, user: Option<&str>, client: Option<&str>) -> Result<u64, AdministrationError> {
-        let (account, client) = self.parties(user, client).await?;
-        let (subject, client) = (account.as_ref().map(|a| a.subject.id()), client.as_ref().map(|c| &c.id));
-        let row =
-            AuditRow { subject: subject.cloned(), client: client.cloned(), ..self.audit(AuditEvent::GrantRevoked) };
-        Ok(self.services.store.revoke_grants(&self.tenant, subject, client, row).await?)
+        let of = self.grants_of(user, client).await?;
+        let (subject, client) = (of.subject.clone(), of.client.clone());
+        let row = AuditRow { subject, client, ..self.audit(AuditEvent::GrantRevoked) };
+        Ok(self.services.store.revoke_grants(&of, row).await?)
     }
 
-    async fn parties(
-        &self,
-        user: Option<&str>,
-        client: Option<&str>,
-    ) -> Result<(Option<Account>, Option<Client>), AdministrationError> {
-        let account = match user {
-            Some(name) => Some(self.account(name).await?),
+    async fn grants_of(&self, user: Option<&str>, client: Option<&str>) -> Result<GrantFilter, AdministrationError> {
+        let subject = match user {
+            Some(name) => Some(self.account(name).await?.subject.id().clone()),
             None => None,
         };
         let client = match client {
-            Some(id) => Some(self.client(id).await?),
+            Some(id) => Some(self.client(id).await?.id),
             None => None,
         };
-        Ok((account, client))
+        Ok(GrantFilter { tenant: self.tenant.clone(), subject, client })
     }
 
     /// Returns the id of the client that operators' tokens belong to.

@@ -10,7 +10,7 @@ use crate::oauth::{
     AuthorizationRequest, AuthorizationResponse, Client, ClientOrigin, Form, Lifetime, OAuthError, RedirectUri,
     RefusedRequest, Rule,
 };
-use crate::store::{AuditEvent, AuditRow, LoginSession};
+use crate::store::{AuditEvent, AuditRow, GrantFilter, LoginSession};
 
 /// The configuration key of the limit on pages and forms.
 const PAGE_RATE: &str = "rates.authorize_per_second";
@@ -182,8 +182,9 @@ impl IssuerRequest<'_> {
             return Ok(true);
         }
         let Some(session) = session else { return Ok(false) };
-        let (subject, now) = (Some(&session.subject), self.now());
-        let grants = self.services.store.list_grants(&self.tenant, subject, Some(&client.id), now).await;
+        let theirs = GrantFilter::of_account(&self.tenant, &session.subject);
+        let of = GrantFilter { client: Some(client.id.clone()), ..theirs };
+        let grants = self.services.store.list_grants(&of, self.now()).await;
         Ok(!grants.or_unavailable(self).await?.is_empty())
     }
 

@@ -108,14 +108,14 @@ impl IssuerRequest<'_> {
         asked: AccessRequest,
         session: &LoginSession,
     ) -> Result<ClientLocation, AuthorizeRejection> {
-        let (subject, client, resource) = (&session.subject, &asked.client.id, asked.request.resource());
+        let consent = self.consent_key(&asked, session);
         let row = AuditRow {
-            client: Some(client.clone()),
-            resource: Some(resource.clone()),
+            client: Some(consent.client.clone()),
+            resource: Some(consent.resource.clone()),
             scopes: Some(asked.request.scopes().clone()),
-            ..self.audit_by(subject, AuditEvent::AuthorizationDenied)
+            ..self.audit_by(&session.subject, AuditEvent::AuthorizationDenied)
         };
-        let denied = self.services.store.deny_interaction(&interaction.key, subject, client, resource, row).await;
+        let denied = self.services.store.deny_interaction(&interaction.key, &consent, row).await;
         if denied.or_unavailable(self).await? == Update::NotFound {
             return Err(self.finished().await);
         }

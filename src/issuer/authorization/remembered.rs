@@ -5,7 +5,7 @@ use crate::issuer::audit::OrUnavailable;
 use crate::issuer::policy::Policy;
 use crate::issuer::{AuthorizeRejection, IssuerRequest};
 use crate::oauth::{Client, ClientOrigin, Digest, MetadataDocumentUrl, RedirectUri, ScopeSet};
-use crate::store::{Consent, LoginSession};
+use crate::store::{Consent, ConsentKey, LoginSession};
 
 /// Whether consent to a request is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl IssuerRequest<'_> {
         session: &LoginSession,
         referer: Option<&str>,
     ) -> Result<bool, AuthorizeRejection> {
-        let (client, request) = (&asked.client, &asked.request);
+        let request = &asked.request;
         let memory = self.policy.memory(asked);
         let comes_from_there = match &memory {
             Memory::Never => false,
@@ -55,8 +55,7 @@ impl IssuerRequest<'_> {
         if !comes_from_there || request.prompt().consent || request.prompt().login {
             return Ok(false);
         }
-        let found =
-            self.services.store.find_consent(&self.tenant, &session.subject, &client.id, request.resource()).await;
+        let found = self.services.store.find_consent(&self.consent_key(asked, session)).await;
         let covers = |c: Consent| {
             let scopes_are_covered = if memory == Memory::Anywhere {
                 request.scopes().is_subset(&c.scopes)
@@ -67,6 +66,16 @@ impl IssuerRequest<'_> {
             scopes_are_covered && self.now() < c.expires_at && c.client_fingerprint == fingerprint(asked, &memory)
         };
         Ok(found.or_unavailable(self).await?.is_some_and(covers))
+    }
+
+    /// Returns what a user is asked to consent to.
+    pub(in crate::issuer) fn consent_key(&self, asked: &AccessRequest, session: &LoginSession) -> ConsentKey {
+        ConsentKey {
+            tenant: self.tenant.clone(),
+            subject: session.subject.clone(),
+            client: asked.client.id.clone(),
+            resource: asked.request.resource().clone(),
+        }
     }
 
     /// Returns what to remember of an approval, if anything.
@@ -82,10 +91,7 @@ impl IssuerRequest<'_> {
         }
         let now = self.now();
         Some(Consent {
-            tenant: self.tenant.clone(),
-            subject: session.subject.clone(),
-            client: asked.client.id.clone(),
-            resource: asked.request.resource().clone(),
+            key: self.consent_key(asked, session),
             scopes,
             client_fingerprint: fingerprint(asked, &memory),
             given_at: now,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::{AccountView, AuthorizeRejection, ConnectedApp, FailedLogins, IssuerRequest};
 use crate::oauth::{Client, ClientId, Grant, GrantId};
-use crate::store::{AuditEvent, AuditRow, LoginSession, Update};
+use crate::store::{AuditEvent, AuditRow, GrantFilter, LoginSession, Update};
 
 impl IssuerRequest<'_> {
     /// Returns the content of the account page for a session; `None` when the session is not valid.
@@ -16,8 +16,8 @@ impl IssuerRequest<'_> {
         let Some(session) = self.live_session(Some(session)).await? else { return Ok(None) };
         let found = self.services.store.find_account(&self.tenant, &session.subject).await;
         let Some(account) = found.or_unavailable(self).await? else { return Ok(None) };
-        let now = self.now();
-        let grants = self.services.store.list_grants(&self.tenant, Some(&session.subject), None, now).await;
+        let theirs = GrantFilter::of_account(&self.tenant, &session.subject);
+        let grants = self.services.store.list_grants(&theirs, self.now()).await;
         let mut names: HashMap<ClientId, String> = HashMap::new();
         let mut apps = Vec::new();
         for grant in grants.or_unavailable(self).await? {
@@ -47,7 +47,7 @@ impl IssuerRequest<'_> {
             target: Some(grant.to_string()),
             ..self.audit_by(&session.subject, AuditEvent::GrantRevoked)
         };
-        let done = self.services.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self).await?;
+        let done = self.services.store.revoke_grant(grant, row).await.or_unavailable(self).await?;
         if let Some(cache) = &self.cache {
             cache.forget_grant(&self.tenant, grant);
         }
@@ -63,7 +63,8 @@ impl IssuerRequest<'_> {
     pub async fn sign_out_everywhere(&self, session: &str) -> Result<bool, AuthorizeRejection> {
         let Some(session) = self.live_session(Some(session)).await? else { return Ok(false) };
         let row = self.audit_by(&session.subject, AuditEvent::SignedOutEverywhere);
-        let done = self.services.store.revoke_grants(&self.tenant, Some(&session.subject), None, row).await;
+        let theirs = GrantFilter::of_account(&self.tenant, &session.subject);
+        let done = self.services.store.revoke_grants(&theirs, row).await;
         let revoked = done.or_unavailable(self).await?;
         if let Some(cache) = &self.cache {
             cache.forget_subject(&self.tenant, &session.subject);

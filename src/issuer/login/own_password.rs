@@ -48,7 +48,7 @@ impl IssuerRequest<'_> {
         let change = PasswordChange { old_phc, new, end_grants: wish.end_grants };
         let reason = wish.end_grants.then(|| "with_grants".to_owned());
         let row = AuditRow { reason, ..self.audit_by(account.subject.id(), AuditEvent::PasswordChanged) };
-        let changed = self.services.store.change_password(&self.tenant, account.subject.id(), change, row).await;
+        let changed = self.services.store.change_password(account.subject.id(), change, row).await;
         if changed.or_unavailable(self).await? == Update::NotFound {
             // Somebody else has just set another password.
             self.password_was_replaced(account.subject.id()).await;

@@ -37,7 +37,7 @@ impl IssuerRequest<'_> {
         let new = NewPassword { phc, name, at: self.now() };
         let account = Account { password_set_at: Some(new.at), failed_logins: 0, last_failed_at: None, ..account };
         let row = self.audit_by(account.subject.id(), AuditEvent::PasswordSet);
-        let set = self.services.store.redeem_setup_link(&self.tenant, &link.hash, new, row).await;
+        let set = self.services.store.redeem_setup_link(&link.hash, new, row).await;
         if set.or_unavailable(self).await? == Update::NotFound {
             return Ok(SetupOutcome::Gone);
         }

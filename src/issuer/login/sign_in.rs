@@ -87,7 +87,7 @@ impl IssuerRequest<'_> {
     pub async fn log_out(&self, session: &str) -> Result<(), AuthorizeRejection> {
         if let Some(session) = self.live_session(Some(session)).await? {
             let row = self.audit_by(&session.subject, AuditEvent::LoggedOut);
-            self.services.store.delete_session(&self.tenant, &session.hash, row).await.or_unavailable(self).await?;
+            self.services.store.delete_session(&session.hash, row).await.or_unavailable(self).await?;
         }
         Ok(())
     }

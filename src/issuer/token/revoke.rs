@@ -52,7 +52,7 @@ impl IssuerRequest<'_> {
             reason: Some("refresh_token".to_owned()),
             ..self.audit(AuditEvent::TokenRevoked)
         };
-        let done = self.services.store.revoke_grant(&self.tenant, grant, row).await.or_unavailable(self).await?;
+        let done = self.services.store.revoke_grant(grant, row).await.or_unavailable(self).await?;
         self.forget_grant(grant);
         self.count_revocation(done);
         Ok(())
@@ -73,7 +73,7 @@ impl IssuerRequest<'_> {
             reason: Some("access_token".to_owned()),
             ..self.audit(AuditEvent::TokenRevoked)
         };
-        let done = self.services.store.revoke_access_token(&self.tenant, &hash, row).await.or_unavailable(self).await?;
+        let done = self.services.store.revoke_access_token(&hash, row).await.or_unavailable(self).await?;
         if let Some(cache) = &self.cache {
             cache.forget_token(&hash);
         }

@@ -54,7 +54,7 @@ async fn add(store: &Arc<dyn Store>, n: u32) {
     store.put_ephemeral(page(&name, at(n, 1)), PENDING).await.unwrap();
     grant(store, &name, START).await;
     let off = audit(AuditEvent::ClientDisabled);
-    store.set_client_disabled(&tenant(), &client_id(&name), true, off).await.unwrap();
+    store.set_client_disabled(&client_id(&name), true, off).await.unwrap();
 }
 
 async fn grow(store: &Arc<dyn Store>, size: u32) {
@@ -133,8 +133,8 @@ async fn clients_and_sign_ins(m: &mut Measured, size: u32) {
         "find a sign-in": store.find_ephemeral(&id, START);
         "find no sign-in": store.find_ephemeral(&page("nothing", Source::UNKNOWN).key, START);
         "go on to consent": store.advance_ephemeral(&id, bind, PENDING, START);
-        "deny": store.deny_interaction(&id, &subject("alice"), &app, &resource(), audit.clone());
-        "find a consent": store.find_consent(&of, &subject("alice"), &app, &resource());
+        "deny": store.deny_interaction(&id, &consent_key(), audit.clone());
+        "find a consent": store.find_consent(&consent_key());
     }
 }
 
@@ -158,13 +158,13 @@ async fn people(m: &mut Measured) {
         "use a session": store.touch_session(&of, &hash("s2"), START);
         "use a session after a while": store.touch_session(&of, &hash("s2"), START.plus(MINUTE));
         "use no session": store.touch_session(&of, &nothing, START);
-        "list one's grants": store.list_grants(&of, Some(&subject("old6")), None, START);
-        "sign out everywhere": store.revoke_grants(&of, Some(&subject("old6")), None, audit.clone());
-        "end an application's access": store.revoke_grants(&of, Some(&alice), Some(&client_id("old6")), audit.clone());
-        "log out": store.delete_session(&of, &hash("s2"), audit.clone());
+        "list one's grants": store.list_grants(&grants_of(Some(&subject("old6")), None), START);
+        "sign out everywhere": store.revoke_grants(&grants_of(Some(&subject("old6")), None), audit.clone());
+        "end an application's access": store.revoke_grants(&grants_of(Some(&alice), Some(&client_id("old6"))), audit.clone());
+        "log out": store.delete_session(&hash("s2"), audit.clone());
         "find a link": store.find_setup_link(&of, &setup_link("old1", "old1", START).hash, START);
         "find no link": store.find_setup_link(&of, &hash("nothing"), START);
-        "use a link": store.redeem_setup_link(&of, &setup_link("old1", "old1", START).hash, new_password("$phc", "old1", START), audit.clone());
+        "use a link": store.redeem_setup_link(&setup_link("old1", "old1", START).hash, new_password("$phc", "old1", START), audit.clone());
     }
 }
 
@@ -191,8 +191,8 @@ async fn codes_and_tokens(m: &mut Measured) {
         "no family": store.rotate_refresh_token(rotate("none", 1, "t5", late));
         "replay": store.redeem_code(redeem("old2", "t6", START));
         "replay again": store.redeem_code(redeem("old2", "t7", START));
-        "revoke": store.revoke_grant(&of, grant_id("old3"), audit.clone());
-        "revoke a token": store.revoke_access_token(&of, &hash("old4 token"), audit.clone());
+        "revoke": store.revoke_grant(grant_id("old3"), audit.clone());
+        "revoke a token": store.revoke_access_token(&hash("old4 token"), audit.clone());
         "a refusal": store.append_audit(audit.clone());
         "read the newest row": store.newest_audit();
         "read the newest change": store.newest_change();

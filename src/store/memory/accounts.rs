@@ -15,23 +15,24 @@ impl State {
     }
 
     /// Sets the password and ends what the old one gave rise to.
-    fn put_password(&mut self, tenant: &TenantId, subject: &AccountId, new: NewPassword) -> Update {
+    fn put_password(&mut self, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Result<Update> {
         let at = new.at;
-        let is_person = self.account(tenant, subject).is_some_and(|a| a.subject.is_person());
-        if !is_person || !self.replace_password(tenant, subject, new) {
-            return Update::NotFound;
+        let is_person = self.account(&audit.tenant, subject).is_some_and(|a| a.subject.is_person());
+        if !is_person || self.replace_password(&audit.tenant, subject, new)? == Update::NotFound {
+            return Ok(Update::NotFound);
         }
-        self.end_access(tenant, subject, at);
-        Update::Done
+        self.end_access(&audit.tenant, subject, at);
+        self.done(audit)
     }
 
-    fn replace_password(&mut self, tenant: &TenantId, subject: &AccountId, new: NewPassword) -> bool {
-        let Some(account) = self.account_mut(tenant, subject) else { return false };
+    fn replace_password(&mut self, tenant: &TenantId, subject: &AccountId, new: NewPassword) -> Result<Update> {
+        limits::password_hash(&new.phc)?;
+        let Some(account) = self.account_mut(tenant, subject) else { return Ok(Update::NotFound) };
         account.password = Some(new.phc);
         account.password_set_at = Some(new.at);
         account.failed_logins = 0;
         self.forget_failures(tenant, &new.name);
-        true
+        Ok(Update::Done)
     }
 
     /// Whether somebody else than `subject` has a login name, or had it once.
@@ -73,32 +74,19 @@ impl AccountStore for MemoryStore {
         Ok(self.read().accounts.iter().filter(|a| a.tenant == *tenant).cloned().collect())
     }
 
-    async fn set_account_disabled(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        disabled: bool,
-        audit: AuditRow,
-    ) -> Result<Update> {
+    async fn set_account_disabled(&self, subject: &AccountId, disabled: bool, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
-        let Some(account) = state.account_mut(tenant, subject) else { return Ok(Update::NotFound) };
+        let Some(account) = state.account_mut(&audit.tenant, subject) else { return Ok(Update::NotFound) };
         account.status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
         if disabled {
-            state.end_access(tenant, subject, audit.at);
-            state.announce(audit.at, Change::AccountDisabled(tenant.clone(), subject.clone()));
+            state.end_access(&audit.tenant, subject, audit.at);
+            state.announce(audit.at, Change::AccountDisabled(audit.tenant.clone(), subject.clone()));
         }
-        state.record(audit);
-        Ok(Update::Done)
+        state.done(audit)
     }
 
-    async fn rename_account(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        name: &LoginName,
-        audit: AuditRow,
-    ) -> Result<Renaming> {
-        let mut state = self.write();
+    async fn rename_account(&self, subject: &AccountId, name: &LoginName, audit: AuditRow) -> Result<Renaming> {
+        let (mut state, tenant) = (self.write(), &audit.tenant);
         let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Renaming::NotFound) };
         if state.is_name_of_another(tenant, name, subject) {
             return Ok(Renaming::Taken);
@@ -113,8 +101,8 @@ impl AccountStore for MemoryStore {
         Ok(Renaming::Done)
     }
 
-    async fn delete_account(&self, tenant: &TenantId, subject: &AccountId, audit: AuditRow) -> Result<Update> {
-        let mut state = self.write();
+    async fn delete_account(&self, subject: &AccountId, audit: AuditRow) -> Result<Update> {
+        let (mut state, tenant) = (self.write(), &audit.tenant);
         let Some(account) = state.account(tenant, subject).cloned() else { return Ok(Update::NotFound) };
         state.end_access(tenant, subject, audit.at);
         state.reserve_name(&account);
@@ -123,9 +111,8 @@ impl AccountStore for MemoryStore {
         state.codes.retain(|c| other(&c.tenant, &c.subject));
         state.grants.retain(|g| other(&g.tenant, g.subject.id()));
         state.places.retain(|(t, s, ..)| other(t, s));
-        state.announce(audit.at, Change::AccountDisabled(tenant.clone(), subject.clone()));
-        state.record(audit);
-        Ok(Update::Done)
+        state.announce(audit.at, Change::AccountDisabled(audit.tenant.clone(), subject.clone()));
+        state.done(audit)
     }
 
     async fn former_names(&self, tenant: &TenantId) -> Result<Vec<(LoginName, AccountId)>> {
@@ -135,22 +122,15 @@ impl AccountStore for MemoryStore {
         Ok(names.into_iter().map(|(_, name, subject)| (name.clone(), subject.clone())).collect())
     }
 
-    async fn change_password(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        change: PasswordChange,
-        audit: AuditRow,
-    ) -> Result<Update> {
-        limits::password_hash(&change.new.phc)?;
-        let mut state = self.write();
+    async fn change_password(&self, subject: &AccountId, change: PasswordChange, audit: AuditRow) -> Result<Update> {
+        let (mut state, tenant) = (self.write(), &audit.tenant);
         let is_as_compared =
             |a: &&Account| a.password.as_deref() == Some(change.old_phc.as_str()) && a.status == AccountStatus::Enabled;
         if state.account(tenant, subject).filter(is_as_compared).is_none() {
             return Ok(Update::NotFound);
         }
         let at = change.new.at;
-        state.replace_password(tenant, subject, change.new);
+        state.replace_password(tenant, subject, change.new)?;
         if change.end_grants {
             state.end_access(tenant, subject, at);
         } else {
@@ -158,38 +138,19 @@ impl AccountStore for MemoryStore {
             state.sessions.retain(|s| s.tenant != *tenant || s.subject != *subject);
             state.codes.retain(|c| c.tenant != *tenant || c.subject != *subject || c.used_at.is_some());
         }
-        state.record(audit);
-        Ok(Update::Done)
+        state.done(audit)
     }
 
-    async fn set_password(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        new: NewPassword,
-        audit: AuditRow,
-    ) -> Result<Update> {
-        limits::password_hash(&new.phc)?;
-        let mut state = self.write();
-        let update = state.put_password(tenant, subject, new);
-        if update == Update::Done {
-            state.record(audit);
-        }
-        Ok(update)
+    async fn set_password(&self, subject: &AccountId, new: NewPassword, audit: AuditRow) -> Result<Update> {
+        self.write().put_password(subject, new, audit)
     }
 
-    async fn rehash_password(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        old_phc: &str,
-        new_phc: String,
-    ) -> Result<Update> {
-        limits::password_hash(&new_phc)?;
+    async fn rehash_password(&self, tenant: &TenantId, subject: &AccountId, old: &str, new: String) -> Result<Update> {
+        limits::password_hash(&new)?;
         let mut state = self.write();
-        let unchanged = state.account_mut(tenant, subject).filter(|a| a.password.as_deref() == Some(old_phc));
+        let unchanged = state.account_mut(tenant, subject).filter(|a| a.password.as_deref() == Some(old));
         let Some(account) = unchanged else { return Ok(Update::NotFound) };
-        account.password = Some(new_phc);
+        account.password = Some(new);
         Ok(Update::Done)
     }
 
@@ -208,20 +169,9 @@ impl AccountStore for MemoryStore {
         Ok(self.read().link(tenant, hash, now))
     }
 
-    async fn redeem_setup_link(
-        &self,
-        tenant: &TenantId,
-        hash: &LinkHash,
-        new: NewPassword,
-        audit: AuditRow,
-    ) -> Result<Update> {
-        limits::password_hash(&new.phc)?;
+    async fn redeem_setup_link(&self, hash: &LinkHash, new: NewPassword, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
-        let Some(link) = state.link(tenant, hash, new.at) else { return Ok(Update::NotFound) };
-        let update = state.put_password(&link.tenant, &link.subject, new);
-        if update == Update::Done {
-            state.record(audit);
-        }
-        Ok(update)
+        let Some(link) = state.link(&audit.tenant, hash, new.at) else { return Ok(Update::NotFound) };
+        state.put_password(&link.subject, new, audit)
     }
 }

@@ -2,12 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::super::record::rotated_secrets;
-use super::super::{AuditRow, Change, ClientStore, Insertion, Result, StoreError, Update, limits};
+use super::super::{AuditRow, Change, ClientStore, Insertion, Result, SecretRotation, StoreError, Update, limits};
 use super::{MemoryStore, State};
-use crate::oauth::{
-    Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, Digest, DocumentAge, TenantId, Timestamp,
-};
+use crate::oauth::{Client, ClientId, ClientMetadata, ClientOrigin, Digest, DocumentAge, TenantId, Timestamp};
 
 impl State {
     /// Finds the client that has registered this.
@@ -29,7 +26,9 @@ impl ClientStore for MemoryStore {
         if client.origin == ClientOrigin::Registered && state.registered(&client.tenant, hash).is_some() {
             return Ok(Insertion::Same);
         }
-        if client.origin != ClientOrigin::Manual && !state.has_room(&client.tenant, client.origin, cap, audit.at) {
+        if client.origin != ClientOrigin::Manual
+            && !state.make_room_for_client(&client.tenant, client.origin, cap, audit.at)
+        {
             return Ok(Insertion::Full);
         }
         state.clients.push(client);
@@ -72,9 +71,9 @@ impl ClientStore for MemoryStore {
             return Err(StoreError::Conflict("the id belongs to a client that is not known by a document".to_owned()));
         }
         if void_consents {
-            state.consents.retain(|c| c.tenant != client.tenant || c.client != client.id);
+            state.consents.retain(|c| c.key.tenant != client.tenant || c.key.client != client.id);
         }
-        match state.clients.iter_mut().find(|c| c.tenant == client.tenant && c.id == client.id) {
+        match state.client_mut(&client.tenant, &client.id) {
             // What an operator decided about a client (disabled, bound to a resource) outlives its document.
             Some(known) => (known.metadata, known.document) = (client.metadata, client.document),
             None => state.clients.push(client),
@@ -85,55 +84,34 @@ impl ClientStore for MemoryStore {
 
     async fn note_document_age(&self, tenant: &TenantId, id: &ClientId, age: DocumentAge) -> Result<Update> {
         let mut state = self.write();
-        let known = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id);
-        let Some(client) = known else { return Ok(Update::NotFound) };
+        let Some(client) = state.client_mut(tenant, id) else { return Ok(Update::NotFound) };
         client.document = Some(age);
         Ok(Update::Done)
     }
 
-    async fn set_client_disabled(
-        &self,
-        tenant: &TenantId,
-        id: &ClientId,
-        disabled: bool,
-        audit: AuditRow,
-    ) -> Result<Update> {
+    async fn set_client_disabled(&self, id: &ClientId, disabled: bool, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
-        let Some(client) = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id) else {
-            return Ok(Update::NotFound);
-        };
+        let Some(client) = state.client_mut(&audit.tenant, id) else { return Ok(Update::NotFound) };
         client.disabled = disabled;
         if disabled {
-            state.announce(audit.at, Change::ClientDisabled(tenant.clone(), id.clone()));
+            state.announce(audit.at, Change::ClientDisabled(audit.tenant.clone(), id.clone()));
         }
-        state.record(audit);
-        Ok(Update::Done)
+        state.done(audit)
     }
 
-    async fn delete_client(&self, tenant: &TenantId, id: &ClientId, audit: AuditRow) -> Result<Update> {
+    async fn delete_client(&self, id: &ClientId, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
-        if state.client(tenant, id).is_none() {
+        if state.client(&audit.tenant, id).is_none() {
             return Ok(Update::NotFound);
         }
-        state.remove_client(tenant, id, audit.at);
-        state.record(audit);
-        Ok(Update::Done)
+        state.remove_client(&audit.tenant, id, audit.at);
+        state.done(audit)
     }
 
-    async fn rotate_client_secret(
-        &self,
-        tenant: &TenantId,
-        id: &ClientId,
-        new: ClientSecretHash,
-        previous_until: Timestamp,
-        audit: AuditRow,
-    ) -> Result<Update> {
+    async fn rotate_client_secret(&self, id: &ClientId, by: SecretRotation, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
-        let Some(client) = state.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id) else {
-            return Ok(Update::NotFound);
-        };
-        client.secrets = rotated_secrets(&client.secrets, new, previous_until, audit.at);
-        state.record(audit);
-        Ok(Update::Done)
+        let Some(client) = state.client_mut(&audit.tenant, id) else { return Ok(Update::NotFound) };
+        client.secrets = by.applied_to(&client.secrets, audit.at);
+        state.done(audit)
     }
 }

@@ -4,8 +4,7 @@ use async_trait::async_trait;
 
 use super::super::clock::{AHEAD, put_back};
 use super::super::{AuditRow, Change, ClockNote, ClockStore, Result};
-use super::MemoryStore;
-use super::upkeep::prune;
+use super::{MemoryStore, prune};
 use crate::oauth::{Client, DocumentAge, Timestamp};
 
 /// Moves a time that is later than `latest` to `now`; how many, 0 or 1.

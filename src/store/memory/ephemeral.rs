@@ -67,19 +67,20 @@ impl State {
         by: &Advance,
         limits: Option<&EphemeralLimits>,
         now: Timestamp,
-    ) -> Update {
+    ) -> Result<Update> {
+        limits::body(by.body.as_deref())?;
         let found = self.ephemeral(key, now).filter(|one| one.step == by.from);
         let Some((place, advanced)) = found.map(|one| (Place::of(one), one.advanced(by))) else {
-            return Update::NotFound;
+            return Ok(Update::NotFound);
         };
         let moved = Place::of(&advanced);
         if let Some(limits) = limits.filter(|_| by.to == EphemeralStep::Consent && moved.holder != place.holder) {
             self.make_room(&moved, limits);
         }
         // It may have been in the way itself.
-        let Some(one) = self.ephemeral(key, now) else { return Update::NotFound };
+        let Some(one) = self.ephemeral(key, now) else { return Ok(Update::NotFound) };
         *one = advanced;
-        Update::Done
+        Ok(Update::Done)
     }
 }
 
@@ -110,7 +111,6 @@ impl EphemeralStore for MemoryStore {
         limits: EphemeralLimits,
         now: Timestamp,
     ) -> Result<Update> {
-        limits::body(advance.body.as_deref())?;
-        Ok(self.write().advance_ephemeral(key, &advance, Some(&limits), now))
+        self.write().advance_ephemeral(key, &advance, Some(&limits), now)
     }
 }

@@ -8,20 +8,19 @@ use super::super::issuance::{TOKENS_WITH_GRACE, settled};
 use super::super::record::was_just_used;
 use super::super::{
     Advance, AuditRow, Change, CodeEffect, Consent, Ending, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralStep,
-    FoundCode, GrantStore, Issued, LoginSession, Recorded, RedeemCode, Redemption, RefreshEffect, Result,
+    FoundCode, GrantFilter, GrantStore, Issued, LoginSession, Recorded, RedeemCode, Redemption, RefreshEffect, Result,
     RotateRefresh, Rotation, Update, UseReport, limits,
 };
-use super::{MemoryStore, State};
+use super::{MemoryStore, State, prune};
 use crate::oauth::{
-    AccessTokenRecord, AccountId, ClientId, CodeHash, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId,
-    Timestamp, TokenHash,
+    AccessTokenRecord, ClientId, CodeHash, CodeRecord, FirstUse, Grant, GrantId, Subject, TenantId, Timestamp,
+    TokenHash,
 };
 
 impl State {
     /// Remembers when the client was last used, at most once a minute.
     fn used(&mut self, tenant: &TenantId, id: &ClientId, now: Timestamp) {
-        let client = self.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id);
-        if let Some(client) = client.filter(|c| !was_just_used(c.last_used_at, now)) {
+        if let Some(client) = self.client_mut(tenant, id).filter(|c| !was_just_used(c.last_used_at, now)) {
             client.last_used_at = Some(now);
         }
     }
@@ -136,16 +135,16 @@ impl GrantStore for MemoryStore {
             return Ok(Update::NotFound);
         }
         if let Some(consent) = &remember {
-            state.parties_known(&consent.tenant, &consent.client, &Subject::Person(consent.subject.clone()))?;
+            let subject = Subject::Person(consent.key.subject.clone());
+            state.parties_known(&consent.key.tenant, &consent.key.client, &subject)?;
         }
-        state.advance_ephemeral(&key, &Advance::DECIDED, None, code.issued_at);
+        state.advance_ephemeral(&key, &Advance::DECIDED, None, code.issued_at)?;
         if let Some(consent) = remember {
-            state.consents.retain(|c| !c.is_about_the_same(&consent));
+            state.consents.retain(|c| c.key != consent.key);
             state.consents.push(consent);
         }
         state.codes.push(code);
-        state.record(audit);
-        Ok(Update::Done)
+        state.done(audit)
     }
 
     async fn find_code(&self, tenant: &TenantId, hash: &CodeHash) -> Result<Option<CodeRecord>> {
@@ -181,20 +180,9 @@ impl GrantStore for MemoryStore {
         Ok(self.read().grant(tenant, id).cloned())
     }
 
-    async fn list_grants(
-        &self,
-        tenant: &TenantId,
-        subject: Option<&AccountId>,
-        client: Option<&ClientId>,
-        now: Timestamp,
-    ) -> Result<Vec<Grant>> {
-        let wanted = |g: &&Grant| {
-            g.tenant == *tenant
-                && subject.is_none_or(|s| g.subject.id() == s)
-                && client.is_none_or(|c| g.client == *c)
-                && g.is_active(now)
-                && now < g.idle_until
-        };
+    async fn list_grants(&self, of: &GrantFilter, now: Timestamp) -> Result<Vec<Grant>> {
+        let is_meant = |g: &Grant| of.wants(&g.tenant, g.subject.id(), &g.client);
+        let wanted = |g: &&Grant| is_meant(g) && g.is_active(now) && now < g.idle_until;
         Ok(self.read().grants.iter().rev().filter(wanted).cloned().collect())
     }
 
@@ -256,15 +244,6 @@ impl GrantStore for MemoryStore {
         Ok(())
     }
 
-    async fn find_access_token(
-        &self,
-        tenant: &TenantId,
-        hash: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<AccessTokenRecord>> {
-        Ok(self.read().find_token(tenant, hash, now))
-    }
-
     async fn find_access_tokens(
         &self,
         wanted: &[(TenantId, TokenHash)],
@@ -296,38 +275,25 @@ impl GrantStore for MemoryStore {
         Ok((page.into_iter().map(|(_, token)| token).collect(), next))
     }
 
-    async fn revoke_grant(&self, tenant: &TenantId, id: GrantId, audit: AuditRow) -> Result<Update> {
+    async fn revoke_grant(&self, id: GrantId, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
-        if !state.end_grant(tenant, id, audit.at) {
-            return Ok(Update::NotFound);
-        }
-        state.record(audit);
-        Ok(Update::Done)
+        if state.end_grant(&audit.tenant, id, audit.at) { state.done(audit) } else { Ok(Update::NotFound) }
     }
 
-    async fn revoke_access_token(&self, tenant: &TenantId, hash: &TokenHash, audit: AuditRow) -> Result<Update> {
-        let mut state = self.write();
+    async fn revoke_access_token(&self, hash: &TokenHash, audit: AuditRow) -> Result<Update> {
+        let (mut state, tenant) = (self.write(), &audit.tenant);
         // A client that revokes a token has received it.
         state.mark_used(tenant, hash);
-        let before = state.tokens.len();
-        state.tokens.retain(|(_, t)| t.tenant != *tenant || t.hash != *hash);
-        if state.tokens.len() == before {
+        if prune(&mut state.tokens, |(_, t)| t.tenant != *tenant || t.hash != *hash) == 0 {
             return Ok(Update::NotFound);
         }
         state.announce(audit.at, Change::AccessTokenRevoked(tenant.clone(), *hash));
-        state.record(audit);
-        Ok(Update::Done)
+        state.done(audit)
     }
 
-    async fn revoke_grants(
-        &self,
-        tenant: &TenantId,
-        subject: Option<&AccountId>,
-        client: Option<&ClientId>,
-        audit: AuditRow,
-    ) -> Result<u64> {
+    async fn revoke_grants(&self, of: &GrantFilter, audit: AuditRow) -> Result<u64> {
         let mut state = self.write();
-        let ended = state.end_grants(tenant, subject, client, audit.at);
+        let ended = state.end_grants(of, audit.at);
         ended.row(audit).into_iter().for_each(|row| state.record(row));
         Ok(ended.grants)
     }

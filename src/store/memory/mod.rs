@@ -9,12 +9,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::outcome::Ended;
 use super::{
-    Account, AccountStatus, AuditRow, Change, ClockNote, Consent, Ephemeral, LinkHash, LoginPlace, LoginSession,
-    Result, SetupLink, StoreError, limits,
+    Account, AccountStatus, AuditRow, Change, ClockNote, Consent, ConsentKey, Ephemeral, GrantFilter, LinkHash,
+    LoginPlace, LoginSession, Result, SetupLink, Store, StoreError, Update, limits,
 };
 use crate::oauth::{
-    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, LoginName, LoginNameHash,
-    ResourceIndicator, Subject, TenantId, Timestamp,
+    AccessTokenRecord, AccountId, Client, ClientId, CodeRecord, Grant, GrantId, LoginName, LoginNameHash, Subject,
+    TenantId, Timestamp,
 };
 use crate::sync::lock;
 
@@ -92,10 +92,25 @@ impl MemoryStore {
     }
 }
 
+impl Store for MemoryStore {}
+
+/// Keeps what `keep` says; how many went.
+fn prune<T>(rows: &mut Vec<T>, keep: impl FnMut(&T) -> bool) -> usize {
+    let before = rows.len();
+    rows.retain(keep);
+    before - rows.len()
+}
+
 impl State {
     fn record(&mut self, row: AuditRow) {
         let number = self.audit.last().map_or(1, |(newest, _)| newest + 1);
         self.audit.push((number, limits::audit(row)));
+    }
+
+    /// Records what was done to something that was there.
+    fn done(&mut self, row: AuditRow) -> Result<Update> {
+        self.record(row);
+        Ok(Update::Done)
     }
 
     fn announce(&mut self, at: Timestamp, change: Change) {
@@ -105,6 +120,10 @@ impl State {
 
     fn client(&self, tenant: &TenantId, id: &ClientId) -> Option<&Client> {
         self.clients.iter().find(|c| c.tenant == *tenant && c.id == *id)
+    }
+
+    fn client_mut(&mut self, tenant: &TenantId, id: &ClientId) -> Option<&mut Client> {
+        self.clients.iter_mut().find(|c| c.tenant == *tenant && c.id == *id)
     }
 
     fn account(&self, tenant: &TenantId, subject: &AccountId) -> Option<&Account> {
@@ -150,58 +169,36 @@ impl State {
         let Some(grant) = stood else { return false };
         grant.revoked_at = Some(at);
         let (subject, client, resource) = (grant.subject.id().clone(), grant.client.clone(), grant.resource.clone());
-        self.forget_consent(tenant, &subject, &client, &resource);
+        let key = ConsentKey { tenant: tenant.clone(), subject, client, resource };
+        self.consents.retain(|c| c.key != key);
         self.tokens.retain(|(_, t)| t.tenant != *tenant || t.grant != id);
         self.void.retain(|t| t.tenant != *tenant || t.grant != id);
         self.announce(at, Change::GrantRevoked(tenant.clone(), id));
         true
     }
 
-    fn forget_consent(
-        &mut self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        client: &ClientId,
-        resource: &ResourceIndicator,
-    ) {
-        let same = |c: &Consent| {
-            c.tenant == *tenant && c.subject == *subject && c.client == *client && c.resource == *resource
-        };
-        self.consents.retain(|c| !same(c));
-    }
-
-    /// Ends all grants of a subject and/or client, and the codes and consents that would become grants.
-    /// Without a client in particular the browsers are signed out too.
-    fn end_grants(
-        &mut self,
-        tenant: &TenantId,
-        subject: Option<&AccountId>,
-        client: Option<&ClientId>,
-        at: Timestamp,
-    ) -> Ended {
-        let before = self.codes.len() + self.consents.len() + self.sessions.len();
-        let concerns = |t: &TenantId, s: &AccountId, c: &ClientId| {
-            t == tenant && subject.is_none_or(|wanted| wanted == s) && client.is_none_or(|wanted| wanted == c)
-        };
-        self.codes.retain(|c| c.used_at.is_some() || !concerns(&c.tenant, &c.subject, &c.client));
-        self.consents.retain(|c| !concerns(&c.tenant, &c.subject, &c.client));
-        if client.is_none() {
-            self.sessions.retain(|s| s.tenant != *tenant || subject.is_some_and(|wanted| s.subject != *wanted));
+    /// Ends all grants that are meant, and the codes and consents that would become grants. Without a client in particular
+    /// the browsers are signed out too.
+    fn end_grants(&mut self, of: &GrantFilter, at: Timestamp) -> Ended {
+        let mut others = prune(&mut self.codes, |c| c.used_at.is_some() || !of.wants(&c.tenant, &c.subject, &c.client));
+        others += prune(&mut self.consents, |c| !of.wants(&c.key.tenant, &c.key.subject, &c.key.client));
+        if of.client.is_none() {
+            let is_theirs = |s: &LoginSession| of.subject.as_ref().is_none_or(|subject| *subject == s.subject);
+            others += prune(&mut self.sessions, |s| s.tenant != of.tenant || !is_theirs(s));
         }
-        let ending: Vec<GrantId> =
-            self.grants.iter().filter(|g| concerns(&g.tenant, g.subject.id(), &g.client)).map(|g| g.id).collect();
-        let mut ended = 0;
-        for id in ending {
-            ended += u64::from(self.end_grant(tenant, id, at));
+        let meant = self.grants.iter().filter(|g| of.wants(&g.tenant, g.subject.id(), &g.client));
+        let meant: Vec<_> = meant.map(|g| g.id).collect();
+        let mut grants = 0;
+        for id in meant {
+            grants += u64::from(self.end_grant(&of.tenant, id, at));
         }
-        let others = self.codes.len() + self.consents.len() + self.sessions.len() < before;
-        Ended { grants: ended, anything: ended > 0 || others }
+        Ended { grants, anything: grants > 0 || others > 0 }
     }
 
     /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes.
     fn end_access(&mut self, tenant: &TenantId, subject: &AccountId, at: Timestamp) {
         self.links.retain(|l| l.tenant != *tenant || l.subject != *subject);
-        self.end_grants(tenant, Some(subject), None, at);
+        self.end_grants(&GrantFilter::of_account(tenant, subject), at);
     }
 
     /// Removes a client and everything that hangs on it.
@@ -213,7 +210,7 @@ impl State {
         self.tokens.retain(|(_, t)| other(&t.tenant, &t.client));
         self.void.retain(|t| other(&t.tenant, &t.client));
         self.grants.retain(|g| other(&g.tenant, &g.client));
-        self.consents.retain(|c| other(&c.tenant, &c.client));
+        self.consents.retain(|c| other(&c.key.tenant, &c.key.client));
         self.ephemerals.retain(|e| e.client.as_ref().is_none_or(|c| other(&e.key.tenant, c)));
         self.announce(at, Change::ClientDeleted(tenant.clone(), id.clone()));
     }

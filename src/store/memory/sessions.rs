@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 
 use super::super::{
-    AccountStatus, Advance, AuditRow, Consent, EphemeralKey, LoginSession, Result, SessionHash, SessionStore, Update,
+    AccountStatus, Advance, AuditRow, Consent, ConsentKey, EphemeralKey, LoginSession, Result, SessionHash,
+    SessionStore, Update,
 };
-use super::{MemoryStore, State};
-use crate::oauth::{AccountId, ClientId, ResourceIndicator, TenantId, Timestamp};
+use super::{MemoryStore, State, prune};
+use crate::oauth::{TenantId, Timestamp};
 
 impl State {
     /// Finds a session that has not ended, of an enabled account.
@@ -33,8 +34,7 @@ impl SessionStore for MemoryStore {
         }
         state.sessions.retain(|s| s.tenant != session.tenant || Some(s.hash) != replaces);
         state.sessions.push(session);
-        state.record(audit);
-        Ok(Update::Done)
+        state.done(audit)
     }
 
     async fn touch_session(
@@ -56,45 +56,22 @@ impl SessionStore for MemoryStore {
         Ok(Some(touched))
     }
 
-    async fn delete_session(&self, tenant: &TenantId, hash: &SessionHash, audit: AuditRow) -> Result<Update> {
+    async fn delete_session(&self, hash: &SessionHash, audit: AuditRow) -> Result<Update> {
         let mut state = self.write();
-        let before = state.sessions.len();
-        state.sessions.retain(|s| s.tenant != *tenant || s.hash != *hash);
-        if state.sessions.len() == before {
+        let ended = prune(&mut state.sessions, |s| s.tenant != audit.tenant || s.hash != *hash);
+        if ended > 0 { state.done(audit) } else { Ok(Update::NotFound) }
+    }
+
+    async fn deny_interaction(&self, key: &EphemeralKey, denied: &ConsentKey, audit: AuditRow) -> Result<Update> {
+        let mut state = self.write();
+        if state.advance_ephemeral(key, &Advance::DECIDED, None, audit.at)? == Update::NotFound {
             return Ok(Update::NotFound);
         }
-        state.record(audit);
-        Ok(Update::Done)
+        state.consents.retain(|c| c.key != *denied);
+        state.done(audit)
     }
 
-    async fn deny_interaction(
-        &self,
-        key: &EphemeralKey,
-        subject: &AccountId,
-        client: &ClientId,
-        resource: &ResourceIndicator,
-        audit: AuditRow,
-    ) -> Result<Update> {
-        let mut state = self.write();
-        let denied = state.advance_ephemeral(key, &Advance::DECIDED, None, audit.at);
-        if denied == Update::Done {
-            state.forget_consent(&key.tenant, subject, client, resource);
-            state.record(audit);
-        }
-        Ok(denied)
-    }
-
-    async fn find_consent(
-        &self,
-        tenant: &TenantId,
-        subject: &AccountId,
-        client: &ClientId,
-        resource: &ResourceIndicator,
-    ) -> Result<Option<Consent>> {
-        let state = self.read();
-        let same = |c: &&Consent| {
-            c.tenant == *tenant && c.subject == *subject && c.client == *client && c.resource == *resource
-        };
-        Ok(state.consents.iter().find(same).cloned())
+    async fn find_consent(&self, key: &ConsentKey) -> Result<Option<Consent>> {
+        Ok(self.read().consents.iter().find(|c| c.key == *key).cloned())
     }
 }

@@ -9,7 +9,7 @@ use super::super::record::{
     CHANGE_KEPT, CLIENT_KEPT_UNUSED, CLIENT_SPARED, CLIENTS_LOOKED_AT, LOGIN_FAILURES_KEPT, REVOKED_GRANT_KEPT,
 };
 use super::super::{AuditRow, Result, StoreError, StoreStats, Upkeep};
-use super::{MemoryStore, State};
+use super::{MemoryStore, State, prune};
 use crate::oauth::{Client, ClientOrigin, DocumentSource, Lifetime, TenantId, Timestamp};
 
 impl State {
@@ -43,8 +43,14 @@ impl State {
             && !self.has_pending(client)
     }
 
-    /// Whether one more may register, after making room if need be.
-    pub(super) fn has_room(&mut self, tenant: &TenantId, origin: ClientOrigin, cap: u64, now: Timestamp) -> bool {
+    /// Makes room for one more client, if there is none; whether there is room then.
+    pub(super) fn make_room_for_client(
+        &mut self,
+        tenant: &TenantId,
+        origin: ClientOrigin,
+        cap: u64,
+        now: Timestamp,
+    ) -> bool {
         let alike = |c: &&Client| c.tenant == *tenant && c.origin == origin;
         if u64::try_from(self.clients.iter().filter(alike).count()).is_ok_and(|count| count < cap) {
             return true;
@@ -75,13 +81,6 @@ impl State {
         }
         abandoned.len()
     }
-}
-
-/// Keeps what `keep` says; how many went.
-pub(super) fn prune<T>(rows: &mut Vec<T>, keep: impl FnMut(&T) -> bool) -> usize {
-    let before = rows.len();
-    rows.retain(keep);
-    before - rows.len()
 }
 
 /// Whether an operator imported the document that describes a client.

@@ -138,12 +138,12 @@ async fn sign_ins(world: &World, walk: &mut Walk) {
     walk.expect(Rule::ScopesGone);
     world.reload(|config| config.upstreams = upstreams);
     let (late, unwelcome) = (begin(&from).await, begin(&from).await);
-    world.inner().set_client_disabled(&client.tenant, &client.id, true, world.row()).await.unwrap();
+    world.inner().set_client_disabled(&client.id, true, world.row()).await.unwrap();
     world.issuer.request(&from).view(&unwelcome).await.unwrap_err();
     walk.expect(Rule::ClientNoLongerWelcome);
     world.begin_from(&from, &client.id, &[], None).await.unwrap_err();
     walk.expect(Rule::ClientDisabled);
-    world.inner().set_client_disabled(&client.tenant, &client.id, false, world.row()).await.unwrap();
+    world.inner().set_client_disabled(&client.id, false, world.row()).await.unwrap();
     world.pass(600);
     world.issuer.request(&from).view(&late).await.unwrap_err();
     assert!(walk.expect(Rule::SignInExpired).contains("key=\"login.interaction\""));

@@ -160,18 +160,18 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             let before = store.newest_change().await.unwrap();
             disk.start("enospc", 0);
             let revoked = || row(AuditEvent::GrantRevoked, START);
-            let answer = store.revoke_grant(&tenant(), grant_id("one"), revoked()).await;
+            let answer = store.revoke_grant(grant_id("one"), revoked()).await;
             assert!(is_not_stored(&answer), "{answer:?}");
             assert_eq!(*told.lock().unwrap(), [Change::GrantRevoked(tenant(), grant_id("one"))]);
             assert!(!is_live(&store, "one token", START).await && is_live(&store, "two token", START).await);
             let page = store.live_access_tokens(0, 100, START).await.unwrap().0;
             assert!(page.iter().all(|token| token.grant != grant_id("one")) && page.len() == 2);
             // Again: a restart would forget it still.
-            assert!(is_not_stored(&store.revoke_grant(&tenant(), grant_id("one"), revoked()).await));
-            assert!(is_not_stored(&store.revoke_access_token(&tenant(), &hash("two token"), revoked()).await));
+            assert!(is_not_stored(&store.revoke_grant(grant_id("one"), revoked()).await));
+            assert!(is_not_stored(&store.revoke_access_token(&hash("two token"), revoked()).await));
             assert!(!is_live(&store, "two token", START).await);
             let off = row(AuditEvent::AccountDisabled, START);
-            let answer = store.set_account_disabled(&tenant(), &subject("alice"), true, off).await;
+            let answer = store.set_account_disabled(&subject("alice"), true, off).await;
             assert!(is_not_stored(&answer), "{answer:?}");
             let account = store.find_account(&tenant(), &subject("alice")).await.unwrap().unwrap();
             assert_eq!(account.status, AccountStatus::Disabled);
@@ -197,7 +197,7 @@ fn rv_05_what_ends_access_is_in_force_while_nothing_can_be_written_and_is_stored
             let kinds = changes(&store, &before).await;
             assert_eq!(kinds, *told.lock().unwrap(), "the change log says what was told");
             drop(beside);
-            assert_eq!(store.revoke_grant(&tenant(), grant_id("one"), revoked()).await.unwrap(), Update::NotFound);
+            assert_eq!(store.revoke_grant(grant_id("one"), revoked()).await.unwrap(), Update::NotFound);
             let refreshed = store.rotate_refresh_token(rotate("three", 0, "t", START)).await.unwrap();
             assert!(matches!(refreshed, Rotation::Refused(_)), "{refreshed:?}");
             drop((store, lock));
@@ -283,7 +283,7 @@ fn rv_05_a_write_that_follows_comes_after_what_is_in_force() {
                 grant(&store, family, START).await;
                 disk.start("enospc", 0);
                 let revoked = row(AuditEvent::GrantRevoked, START);
-                assert!(is_not_stored(&store.revoke_grant(&tenant(), grant_id(family), revoked).await));
+                assert!(is_not_stored(&store.revoke_grant(grant_id(family), revoked).await));
                 disk.stop("enospc");
                 let refreshed = loop {
                     assert!(!is_live(&store, &format!("{family} token"), START).await);
@@ -309,16 +309,16 @@ fn rv_05_what_was_not_stored_is_forgotten_by_a_restart_and_more_than_there_is_ro
                 grant(&store, name, START).await;
             }
             let revoke = async |store: &Arc<dyn Store>, name: &str| {
-                store.revoke_grant(&tenant(), grant_id(name), row(AuditEvent::GrantRevoked, START)).await
+                store.revoke_grant(grant_id(name), row(AuditEvent::GrantRevoked, START)).await
             };
             let operator =
                 AuditRow { actor: Some(AuditRow::OPERATOR.to_owned()), ..row(AuditEvent::AccountDisabled, START) };
             let fill = async |row: &AuditRow, places: usize| {
                 for n in 0..places {
-                    let answer = store.set_account_disabled(&tenant(), &subject("bob"), true, row.clone()).await;
+                    let answer = store.set_account_disabled(&subject("bob"), true, row.clone()).await;
                     assert!(is_not_stored(&answer), "{n}: {answer:?}");
                 }
-                let answer = store.set_account_disabled(&tenant(), &subject("bob"), true, row.clone()).await;
+                let answer = store.set_account_disabled(&subject("bob"), true, row.clone()).await;
                 assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
             };
             disk.start("enospc", 0);

@@ -150,7 +150,7 @@ fn a_damaged_grant_keeps_nobody_elses_mark_from_being_written_and_no_token_from_
         let whole = store.find_grant(&tenant(), grant_id("whole")).await.unwrap().unwrap();
         assert_eq!(whole.first_use, FirstUse::Used);
         let audit = row(AuditEvent::TokenRevoked, START);
-        let revoked = store.revoke_access_token(&tenant(), &hash("broken t1"), audit).await;
+        let revoked = store.revoke_access_token(&hash("broken t1"), audit).await;
         assert_eq!(revoked.unwrap(), Update::Done);
     });
 }
@@ -167,15 +167,15 @@ fn a_deed_without_its_audit_row_does_not_happen() {
         store.put_ephemeral(page.clone(), PENDING).await.unwrap();
         let (before, row) = (state(&opened.other), || row(AuditEvent::GrantRevoked, START));
         fail(&opened, "INSERT audit");
-        let (whose, alice, app) = (tenant(), subject("alice"), client_id("app"));
+        let (alice, app) = (subject("alice"), client_id("app"));
         assert!(store.insert_code(code("d", START), page.key.hash, Some(consent(START)), row()).await.is_err());
-        assert!(store.revoke_grant(&whose, grant_id("g"), row()).await.is_err());
-        assert!(store.revoke_access_token(&whose, &hash("g token"), row()).await.is_err());
-        assert!(store.revoke_grants(&whose, Some(&alice), None, row()).await.is_err());
-        assert!(store.set_client_disabled(&whose, &app, true, row()).await.is_err());
-        assert!(store.delete_client(&whose, &app, row()).await.is_err());
-        assert!(store.set_account_disabled(&whose, &alice, true, row()).await.is_err());
-        assert!(store.set_password(&whose, &alice, new_password("$new", "alice", START), row()).await.is_err());
+        assert!(store.revoke_grant(grant_id("g"), row()).await.is_err());
+        assert!(store.revoke_access_token(&hash("g token"), row()).await.is_err());
+        assert!(store.revoke_grants(&grants_of(Some(&alice), None), row()).await.is_err());
+        assert!(store.set_client_disabled(&app, true, row()).await.is_err());
+        assert!(store.delete_client(&app, row()).await.is_err());
+        assert!(store.set_account_disabled(&alice, true, row()).await.is_err());
+        assert!(store.set_password(&alice, new_password("$new", "alice", START), row()).await.is_err());
         assert!(store.insert_session(session("s", "alice", START), None, Some(START), row()).await.is_err());
         mend(&opened);
         assert_eq!(state(&opened.other), before);

@@ -114,7 +114,7 @@ fn st_05_one_server_on_a_folder_and_the_command_line_beside_it() {
         grant(&opened.store, "g", START).await;
         let (mark, newest) = (opened.store.change_mark().await.unwrap(), opened.store.newest_change().await.unwrap());
         let beside = open_store(&opened.file);
-        beside.revoke_grant(&tenant(), grant_id("g"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+        beside.revoke_grant(grant_id("g"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
         assert_ne!(opened.store.change_mark().await.unwrap(), mark);
         assert_eq!(changes(&opened.store, &newest).await.len(), 1);
         assert!(!is_live(&opened.store, "g token", START).await);
@@ -131,7 +131,7 @@ fn what_was_acknowledged_is_there_after_opening_again() {
         grant(&opened.store, "a", START).await;
         grant(&opened.store, "b", START).await;
         rotated(opened.store.rotate_refresh_token(rotate("a", 0, "t", START)).await.unwrap());
-        opened.store.revoke_grant(&tenant(), grant_id("b"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
+        opened.store.revoke_grant(grant_id("b"), row(AuditEvent::GrantRevoked, START)).await.unwrap();
         present(&opened.store, "t", START).await;
         drop(opened.store);
         let again = open_store(&opened.file);

@@ -44,7 +44,7 @@ fn victim(file: &Path, round: &str) {
                             tell(&format!("ACK rotated {name} {}", generation + 1));
                         }
                         let revoked = row(AuditEvent::GrantRevoked, START);
-                        store.revoke_grant(&tenant(), grant_id(&name), revoked).await.unwrap();
+                        store.revoke_grant(grant_id(&name), revoked).await.unwrap();
                         tell(&format!("ACK revoked {name}"));
                     });
                 }

@@ -16,7 +16,8 @@ use mcpgate::oauth::{
     DocumentSource, Grant, LoginNameHash, Subject,
 };
 use mcpgate::store::{
-    AuditEvent, Ephemeral, LoginPlace, LoginSession, Renaming, Rotation, SetupLink, SignIn, Source, Store,
+    AuditEvent, AuditRow, Ephemeral, LoginPlace, LoginSession, Renaming, Rotation, SecretRotation, SetupLink, SignIn,
+    Source, Store,
 };
 use rusqlite::Connection;
 
@@ -95,27 +96,40 @@ fn dump(db: &Connection) -> String {
     out
 }
 
+fn audit(event: AuditEvent) -> AuditRow {
+    row(event, START)
+}
+
 /// Something in every table and, where rows of one kind differ, one of each.
-#[allow(clippy::too_many_lines, reason = "a row of every table")]
 async fn fill(store: &Arc<dyn Store>) {
     settle(store).await;
-    let audit = |event| row(event, START);
+    fill_clients(store).await;
+    fill_grants(store).await;
+    fill_accounts(store).await;
+    store.note_time(START).await.unwrap();
+}
+
+async fn fill_clients(store: &Arc<dyn Store>) {
     let secret = |name: &str| ClientSecretHash { hash: hash(name), until: None };
     let metadata = ClientMetadata { token_endpoint_auth_method: AuthMethod::ClientSecretBasic, ..metadata() };
     let manual = Client { metadata, secrets: vec![secret("old")], ..client("manual", ClientOrigin::Manual) };
     store.insert_client(manual.clone(), 100, audit(AuditEvent::ClientAdded)).await.unwrap();
-    let rotated_at = START.plus(DAY);
+    let replacing = SecretRotation { new: secret("new"), previous_until: START.plus(DAY) };
     let kept = audit(AuditEvent::ClientSecretRotated);
-    store.rotate_client_secret(&tenant(), &manual.id, secret("new"), rotated_at, kept).await.unwrap();
+    store.rotate_client_secret(&manual.id, replacing, kept).await.unwrap();
     for (host, source) in [("fetched", DocumentSource::Fetched), ("shipped", DocumentSource::Shipped)] {
         let id = ClientId::parse(&format!("https://{host}.example/client.json")).unwrap();
         let document = Some(DocumentAge { fetched_at: START, fresh_until: START.plus(HOUR), source });
         let described = Client { id, document, ..client(host, ClientOrigin::MetadataDocument) };
         store.put_document_client(described, false, None).await.unwrap();
     }
+}
+
+/// Grants, with what leads to them and what hangs on them.
+async fn fill_grants(store: &Arc<dyn Store>) {
     grant(store, "g", START).await;
     grant(store, "ended", START).await;
-    store.revoke_grant(&tenant(), grant_id("ended"), audit(AuditEvent::GrantRevoked)).await.unwrap();
+    store.revoke_grant(grant_id("ended"), audit(AuditEvent::GrantRevoked)).await.unwrap();
     // A lost answer: a void token, a mark, a later generation.
     grant(store, "lost", START).await;
     let mut request = rotate("lost", 0, "lost answer", START);
@@ -133,6 +147,10 @@ async fn fill(store: &Arc<dyn Store>) {
     store.put_ephemeral(interaction("waiting", START), PENDING).await.unwrap();
     let source = Source { host: [198, 51, 100, 7].into(), site: [198, 51, 100, 0].into() };
     store.put_ephemeral(Ephemeral { source, ..interaction("from somewhere", START) }, PENDING).await.unwrap();
+}
+
+/// Sessions, links, what is known of logins, and a service.
+async fn fill_accounts(store: &Arc<dyn Store>) {
     let failed_before = Some((2, START));
     for s in [session("s", "alice", START), LoginSession { failed_before, ..session("s2", "alice", START) }] {
         store.insert_session(s, None, Some(START), audit(AuditEvent::LoginSucceeded)).await.unwrap();
@@ -149,9 +167,7 @@ async fn fill(store: &Arc<dyn Store>) {
         .record_login_failure(SignIn { hash: LoginNameHash([7; 32]), ..sign_in("bob", places, START) }, None)
         .await
         .unwrap();
-    let renamed = store
-        .rename_account(&tenant(), &subject("bob"), &login_name("robert"), audit(AuditEvent::AccountRenamed))
-        .await;
+    let renamed = store.rename_account(&subject("bob"), &login_name("robert"), audit(AuditEvent::AccountRenamed)).await;
     assert!(matches!(renamed.unwrap(), Renaming::Done), "bob is renamed");
     store.insert_account(service("robot"), audit(AuditEvent::AccountAdded)).await.unwrap();
     let (of_robot, token) = operators("robot token");
@@ -159,7 +175,6 @@ async fn fill(store: &Arc<dyn Store>) {
     let (of_robot, token) =
         (Grant { subject: robot.clone(), ..of_robot }, AccessTokenRecord { subject: robot, ..token });
     store.insert_operator_token(of_robot, token, audit(AuditEvent::OperatorTokenIssued)).await.unwrap();
-    store.note_time(START).await.unwrap();
 }
 
 #[test]

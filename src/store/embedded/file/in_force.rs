@@ -168,7 +168,7 @@ impl WriterThread {
     }
 
     /// Forgets what has been committed.
-    pub(super) fn are_stored(&mut self) {
+    pub(super) fn forget_stored(&mut self) {
         if self.unstored.is_empty() {
             return;
         }

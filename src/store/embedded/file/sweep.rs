@@ -106,7 +106,7 @@ fn remove_abandoned(db: &Connection, is_abandoned: &str, before: i64, now: Times
     );
     let abandoned = row::all(db, &sql, params![before, BATCH], |c| Ok((c.tenant()?, c.client()?)))?;
     for (tenant, id) in &abandoned {
-        clients::remove(db, tenant, id, &AuditRow::unused_client(tenant, id, now))?;
+        clients::remove(db, id, &AuditRow::unused_client(tenant, id, now))?;
     }
     Ok(abandoned.len())
 }

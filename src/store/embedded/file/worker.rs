@@ -184,7 +184,7 @@ impl WriterThread {
             }
         }
         self.commit(done.saturating_add(self.unstored.len()))?;
-        self.are_stored();
+        self.forget_stored();
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use super::words::{parse_disabled, status_word};
 use super::{audit, grants, logins, names, sessions};
 use crate::oauth::{AccountId, LoginName, Subject, TenantId, Timestamp};
 use crate::store::{
-    Account, AccountStatus, AuditRow, Change, Insertion, LinkHash, NewPassword, PasswordChange, Renaming, Result,
-    SetupLink, StoreError, Update,
+    Account, AccountStatus, AuditRow, Change, GrantFilter, Insertion, LinkHash, NewPassword, PasswordChange, Renaming,
+    Result, SetupLink, StoreError, Update, limits,
 };
 
 const COLUMNS: &str = "no, tenant, subject, kind, name, password, status, failed_logins, last_failed_at, created_at, password_set_at, seal FROM account";
@@ -76,27 +76,20 @@ fn save(db: &Connection, no: i64, account: &Account) -> Result<()> {
 /// Ends what a person's password gave rise to: sessions, set-password links, grants and codes (RT-14).
 fn end_access(db: &Connection, no: i64, account: &Account, at: Timestamp) -> Result<()> {
     execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
-    grants::end_all(db, &account.tenant, Some(account.subject.id()), None, at)?;
-    Ok(())
+    grants::end_all(db, &GrantFilter::of_account(&account.tenant, account.subject.id()), at).map(drop)
 }
 
-pub(crate) fn put_password(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &AccountId,
-    new: NewPassword,
-    row: &AuditRow,
-) -> Result<Update> {
-    let person = find(db, tenant, subject)?.filter(|(_, account)| account.subject.is_person());
+pub(crate) fn put_password(db: &Connection, subject: &AccountId, new: NewPassword, row: &AuditRow) -> Result<Update> {
+    let person = find(db, &row.tenant, subject)?.filter(|(_, account)| account.subject.is_person());
     let Some((no, account)) = person else { return Ok(Update::NotFound) };
     let at = new.at;
     let account = replace_password(db, no, account, new)?;
     end_access(db, no, &account, at)?;
-    audit::append(db, row)?;
-    Ok(Update::Done)
+    audit::done(db, row)
 }
 
 fn replace_password(db: &Connection, no: i64, account: Account, new: NewPassword) -> Result<Account> {
+    limits::password_hash(&new.phc)?;
     let account = Account { password: Some(new.phc), password_set_at: Some(new.at), failed_logins: 0, ..account };
     save(db, no, &account)?;
     logins::forget_failures(db, &account.tenant, &new.name)?;
@@ -105,13 +98,12 @@ fn replace_password(db: &Connection, no: i64, account: Account, new: NewPassword
 
 pub(crate) fn change_password(
     db: &Connection,
-    tenant: &TenantId,
     subject: &AccountId,
     change: PasswordChange,
     row: &AuditRow,
 ) -> Result<Update> {
     let is_as_compared = |a: &Account| a.password.as_deref() == Some(change.old_phc.as_str()) && !is_disabled(a.status);
-    let Some((no, account)) = find(db, tenant, subject)?.filter(|(_, account)| is_as_compared(account)) else {
+    let Some((no, account)) = find(db, &row.tenant, subject)?.filter(|(_, account)| is_as_compared(account)) else {
         return Ok(Update::NotFound);
     };
     let at = change.new.at;
@@ -120,27 +112,26 @@ pub(crate) fn change_password(
         end_access(db, no, &account, at)?;
     } else {
         execute(db, "DELETE FROM setup_link WHERE account_no = ?1", [no])?;
-        sessions::end_all(db, tenant, Some(subject))?;
+        sessions::end_all(db, &row.tenant, Some(subject))?;
         // What another browser may still fetch a token with that its owner has not seen yet.
         execute(db, "DELETE FROM code WHERE account_no = ?1 AND used_at IS NULL", [no])?;
     }
-    audit::append(db, row)?;
-    Ok(Update::Done)
+    audit::done(db, row)
 }
 
 /// Removes an account; what hangs on it goes with it.
-pub(crate) fn delete(db: &Connection, tenant: &TenantId, subject: &AccountId, row: &AuditRow) -> Result<Update> {
-    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
+pub(crate) fn delete(db: &Connection, subject: &AccountId, row: &AuditRow) -> Result<Update> {
+    let Some((no, account)) = find(db, &row.tenant, subject)? else { return Ok(Update::NotFound) };
     // First, so that each grant that stood is announced.
     end_access(db, no, &account, row.at)?;
     names::reserve(db, &account)?;
     execute_once(db, "DELETE FROM account WHERE no = ?1", [no])?;
-    audit::announce(db, row.at, &Change::AccountDisabled(tenant.clone(), subject.clone()))?;
-    audit::append(db, row)?;
-    Ok(Update::Done)
+    audit::announce(db, row.at, &Change::AccountDisabled(row.tenant.clone(), subject.clone()))?;
+    audit::done(db, row)
 }
 
-pub(crate) fn insert(db: &Connection, account: &Account) -> Result<Insertion> {
+pub(crate) fn insert(db: &Connection, account: &Account, row: &AuditRow) -> Result<Insertion> {
+    limits::account(account)?;
     let known = "SELECT no FROM account WHERE tenant = ?1 AND subject = ?2";
     let is_known = row::one(db, known, params![account.tenant, account.subject.id()], |c| c.no())?.is_some();
     if is_known || names::is_of_another(db, &account.tenant, &account.name, account.subject.id())? {
@@ -163,6 +154,7 @@ pub(crate) fn insert(db: &Connection, account: &Account) -> Result<Insertion> {
             account.seal()
         ],
     )?;
+    audit::append(db, row)?;
     Ok(Insertion::Inserted)
 }
 
@@ -193,14 +185,8 @@ pub(crate) fn list(db: &Connection, tenant: &TenantId) -> Result<Vec<Account>> {
 }
 
 /// Switches an account off or on; off ends what it holds open.
-pub(crate) fn set_disabled(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &AccountId,
-    disabled: bool,
-    row: &AuditRow,
-) -> Result<Update> {
-    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Update::NotFound) };
+pub(crate) fn set_disabled(db: &Connection, subject: &AccountId, disabled: bool, row: &AuditRow) -> Result<Update> {
+    let Some((no, account)) = find(db, &row.tenant, subject)? else { return Ok(Update::NotFound) };
     let status = if disabled { AccountStatus::Disabled } else { AccountStatus::Enabled };
     if !disabled && account.status == status {
         return Ok(Update::Done);
@@ -209,30 +195,23 @@ pub(crate) fn set_disabled(
     save(db, no, &account)?;
     if disabled {
         end_access(db, no, &account, row.at)?;
-        audit::announce(db, row.at, &Change::AccountDisabled(tenant.clone(), subject.clone()))?;
+        audit::announce(db, row.at, &Change::AccountDisabled(row.tenant.clone(), subject.clone()))?;
     }
-    audit::append(db, row)?;
-    Ok(Update::Done)
+    audit::done(db, row)
 }
 
 /// Gives an account another name, if it is free for it.
-pub(crate) fn rename(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &AccountId,
-    name: LoginName,
-    row: &AuditRow,
-) -> Result<Renaming> {
-    let Some((no, account)) = find(db, tenant, subject)? else { return Ok(Renaming::NotFound) };
-    if names::is_of_another(db, tenant, &name, subject)? {
+pub(crate) fn rename(db: &Connection, subject: &AccountId, name: LoginName, row: &AuditRow) -> Result<Renaming> {
+    let Some((no, account)) = find(db, &row.tenant, subject)? else { return Ok(Renaming::NotFound) };
+    if names::is_of_another(db, &row.tenant, &name, subject)? {
         return Ok(Renaming::Taken);
     }
     names::reserve(db, &account)?;
-    names::release(db, tenant, &name)?;
+    names::release(db, &row.tenant, &name)?;
     let account = Account { name, ..account };
     let sql = "UPDATE account SET name = ?2, seal = ?3 WHERE no = ?1";
     execute_once(db, sql, params![no, account.name, account.seal()])?;
-    audit::announce(db, row.at, &Change::AccountRenamed(tenant.clone(), subject.clone()))?;
+    audit::announce(db, row.at, &Change::AccountRenamed(row.tenant.clone(), subject.clone()))?;
     audit::append(db, row)?;
     Ok(Renaming::Done)
 }
@@ -242,12 +221,13 @@ pub(crate) fn rehash(
     db: &Connection,
     tenant: &TenantId,
     subject: &AccountId,
-    old_phc: &str,
-    new_phc: String,
+    old: &str,
+    new: String,
 ) -> Result<Update> {
-    let unchanged = find(db, tenant, subject)?.filter(|(_, a)| a.password.as_deref() == Some(old_phc));
+    limits::password_hash(&new)?;
+    let unchanged = find(db, tenant, subject)?.filter(|(_, a)| a.password.as_deref() == Some(old));
     let Some((no, account)) = unchanged else { return Ok(Update::NotFound) };
-    save(db, no, &Account { password: Some(new_phc), ..account })?;
+    save(db, no, &Account { password: Some(new), ..account })?;
     Ok(Update::Done)
 }
 

@@ -9,7 +9,8 @@ use crate::oauth::{AccountId, ClientId, ResourceIndicator, ScopeSet, Timestamp};
 use crate::store::audit_query::LOOKED_AT;
 use crate::store::change_log::CHANGES_AT_ONCE;
 use crate::store::{
-    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, Change, Changes, Pruned, Result, StoreError, limits,
+    AuditEvent, AuditFilter, AuditPage, AuditRetention, AuditRow, Change, Changes, Pruned, Result, StoreError, Update,
+    limits,
 };
 
 /// Adds a row, in the transaction of its action.
@@ -36,6 +37,11 @@ pub(crate) fn append(db: &Connection, row: &AuditRow) -> Result<()> {
         ],
     )?;
     retention::count(db, &row)
+}
+
+/// Adds the row of what was done to a row that was there.
+pub(crate) fn done(db: &Connection, row: &AuditRow) -> Result<Update> {
+    append(db, row).map(|()| Update::Done)
 }
 
 /// Adds a change, in the transaction of its cause.

@@ -10,8 +10,9 @@ use crate::oauth::{
     Client, ClientId, ClientMetadata, ClientOrigin, ClientSecretHash, Digest, DocumentAge, DocumentSource, TenantId,
     Timestamp,
 };
-use crate::store::record::{rotated_secrets, was_just_used};
-use crate::store::{AuditRow, Change, Result, StoreError, Update};
+use crate::store::clock::AHEAD;
+use crate::store::record::was_just_used;
+use crate::store::{AuditRow, Change, Result, SecretRotation, StoreError, Update};
 
 pub(super) const COLUMNS: &str =
     "no, tenant, client_id, origin, metadata, resource, status, created_at, last_used_at, document_fetched_at,
@@ -196,42 +197,23 @@ pub(crate) fn note_age(db: &Connection, tenant: &TenantId, id: &ClientId, age: D
 }
 
 /// Switches a client off or on.
-pub(crate) fn set_disabled(
-    db: &Connection,
-    tenant: &TenantId,
-    id: &ClientId,
-    disabled: bool,
-    row: &AuditRow,
-) -> Result<Update> {
-    let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
+pub(crate) fn set_disabled(db: &Connection, id: &ClientId, disabled: bool, row: &AuditRow) -> Result<Update> {
+    let Some(found) = find(db, &row.tenant, id)? else { return Ok(Update::NotFound) };
     if !disabled && !found.client.disabled {
         return Ok(Update::Done);
     }
     update(db, found.no, &Client { disabled, ..found.client }, &found.metadata)?;
     if disabled {
-        audit::announce(db, row.at, &Change::ClientDisabled(tenant.clone(), id.clone()))?;
+        audit::announce(db, row.at, &Change::ClientDisabled(row.tenant.clone(), id.clone()))?;
     }
-    audit::append(db, row)?;
-    Ok(Update::Done)
+    audit::done(db, row)
 }
 
 /// Puts a new secret first.
-#[allow(clippy::too_many_arguments, reason = "a statement with its conditions")]
-pub(crate) fn rotate_secret(
-    db: &Connection,
-    tenant: &TenantId,
-    id: &ClientId,
-    new: ClientSecretHash,
-    previous_until: Timestamp,
-    row: &AuditRow,
-) -> Result<Update> {
-    let Some(found) = find(db, tenant, id)? else { return Ok(Update::NotFound) };
-    let secrets = rotated_secrets(&found.client.secrets, new, previous_until, row.at);
-    let client = Client { secrets, ..found.client };
-    put_secrets(db, found.no, &client)?;
-    update(db, found.no, &client, &found.metadata)?;
-    audit::append(db, row)?;
-    Ok(Update::Done)
+pub(crate) fn rotate_secret(db: &Connection, id: &ClientId, by: SecretRotation, row: &AuditRow) -> Result<Update> {
+    let Some(found) = find(db, &row.tenant, id)? else { return Ok(Update::NotFound) };
+    update_secrets(db, found, |secrets| *secrets = by.applied_to(secrets, row.at))?;
+    audit::done(db, row)
 }
 
 /// Removes the secrets that have ended by `now`; how many clients had one.
@@ -241,11 +223,13 @@ pub(super) fn remove_ended_secrets(db: &Connection, now: Timestamp) -> Result<us
     })
 }
 
-/// Lets secrets that would end later than `bound` end at `latest`; how many clients had one.
-pub(crate) fn shorten_secrets(db: &Connection, bound: Timestamp, latest: Timestamp) -> Result<usize> {
-    change_secrets(db, "s.until > ?1", bound, |secrets| {
+/// Lets secrets that would work for long after `latest` end then; how many clients had one.
+pub(crate) fn shorten_secrets(db: &Connection, latest: Timestamp) -> Result<u64> {
+    let bound = latest.plus(AHEAD);
+    let changed = change_secrets(db, "s.until > ?1", bound, |secrets| {
         secrets.iter_mut().for_each(|secret| secret.shorten(bound, latest));
-    })
+    });
+    Ok(u64::try_from(changed?).unwrap_or(u64::MAX))
 }
 
 /// Changes the secrets of the clients that have one which meets a condition on ?1; how many.
@@ -261,12 +245,16 @@ fn change_secrets(
     let clients = row::all(db, &sql, [moment], |c| Ok((c.tenant()?, c.client()?)))?;
     for (tenant, id) in &clients {
         let Some(found) = find(db, tenant, id)? else { continue };
-        let mut client = found.client;
-        change(&mut client.secrets);
-        put_secrets(db, found.no, &client)?;
-        update(db, found.no, &client, &found.metadata)?;
+        update_secrets(db, found, &change)?;
     }
     Ok(clients.len())
+}
+
+fn update_secrets(db: &Connection, found: Found, change: impl FnOnce(&mut Vec<ClientSecretHash>)) -> Result<()> {
+    let mut client = found.client;
+    change(&mut client.secrets);
+    put_secrets(db, found.no, &client)?;
+    update(db, found.no, &client, &found.metadata)
 }
 
 /// Makes metadata documents that were fetched after `latest` as old as if they had been fetched at `now`, and no longer
@@ -283,12 +271,11 @@ pub(super) fn move_documents_back(db: &Connection, latest: Timestamp, now: Times
 }
 
 /// Removes a client; its grants, codes, tokens, consents and what lives for minutes go with it by foreign key.
-pub(crate) fn remove(db: &Connection, tenant: &TenantId, id: &ClientId, row: &AuditRow) -> Result<Update> {
+pub(crate) fn remove(db: &Connection, id: &ClientId, row: &AuditRow) -> Result<Update> {
     let sql = "DELETE FROM client WHERE tenant = ?1 AND client_id = ?2";
-    if execute(db, sql, params![tenant, id])? == 0 {
+    if execute(db, sql, params![row.tenant, id])? == 0 {
         return Ok(Update::NotFound);
     }
-    audit::announce(db, row.at, &Change::ClientDeleted(tenant.clone(), id.clone()))?;
-    audit::append(db, row)?;
-    Ok(Update::Done)
+    audit::announce(db, row.at, &Change::ClientDeleted(row.tenant.clone(), id.clone()))?;
+    audit::done(db, row)
 }

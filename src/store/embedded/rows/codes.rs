@@ -8,7 +8,7 @@ use super::{accounts, audit, clients, ephemeral, grants, sessions, tokens};
 use crate::oauth::{CodeChallenge, CodeHash, CodeRecord, RedirectUri, Subject, TenantId};
 use crate::store::{
     Advance, AuditRow, CodeEffect, Consent, Ending, EphemeralHash, EphemeralKey, EphemeralKind, EphemeralStep,
-    FoundCode, RedeemCode, Redemption, Result, StoreError, Update,
+    FoundCode, RedeemCode, Redemption, Result, StoreError, Update, limits,
 };
 
 /// RFC 7636 4.3: the only method this server knows.
@@ -79,8 +79,9 @@ pub(crate) fn insert(
     code: &CodeRecord,
     interaction: &EphemeralHash,
     remember: Option<&Consent>,
-    audit: &AuditRow,
+    row: &AuditRow,
 ) -> Result<Update> {
+    limits::resource(code.resource.as_str())?;
     let key = EphemeralKey { tenant: code.tenant.clone(), kind: EphemeralKind::Interaction, hash: *interaction };
     let waiting = ephemeral::find(db, &key, code.issued_at)?;
     let Some(waiting) = waiting.filter(|i| i.step == EphemeralStep::Consent) else { return Ok(Update::NotFound) };
@@ -101,8 +102,8 @@ pub(crate) fn insert(
         return Ok(Update::NotFound);
     }
     if let Some(consent) = remember {
-        let client_no = clients::number(db, &consent.tenant, &consent.client)?;
-        let account_no = accounts::number(db, &consent.tenant, &Subject::Person(consent.subject.clone()))?;
+        let client_no = clients::number(db, &consent.key.tenant, &consent.key.client)?;
+        let account_no = accounts::number(db, &consent.key.tenant, &Subject::Person(consent.key.subject.clone()))?;
         sessions::put_consent(db, consent, client_no, account_no)?;
     }
     execute_once(
@@ -130,8 +131,7 @@ pub(crate) fn insert(
             code.seal()
         ],
     )?;
-    audit::append(db, audit)?;
-    Ok(Update::Done)
+    audit::done(db, row)
 }
 
 /// Does what is decided of a code.

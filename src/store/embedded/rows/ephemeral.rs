@@ -10,7 +10,7 @@ use crate::oauth::{ClientId, Timestamp};
 use crate::store::ephemeral::{Holder, Place};
 use crate::store::{
     Advance, Ephemeral, EphemeralKey, EphemeralKind, EphemeralLimits, EphemeralStep, Insertion, Result, Source,
-    StoreError, Update,
+    StoreError, Update, limits,
 };
 
 const SELECT: &str = "SELECT e.tenant, e.kind, e.key, e.browser, c.client_id, e.body, e.step, e.session_hash, e.source,
@@ -68,6 +68,7 @@ pub(crate) fn check(db: &Connection) -> Result<Vec<String>> {
 }
 
 pub(crate) fn insert(db: &Connection, new: &Ephemeral, limits: &EphemeralLimits) -> Result<Insertion> {
+    limits::body(new.body.as_deref())?;
     let sql = "SELECT no FROM ephemeral WHERE tenant = ?1 AND kind = ?2 AND key = ?3";
     let key = params![new.key.tenant, new.key.kind.as_str(), new.key.hash];
     if row::one(db, sql, key, |c| c.no())?.is_some() {
@@ -86,6 +87,7 @@ pub(crate) fn advance(
     limits: Option<&EphemeralLimits>,
     now: Timestamp,
 ) -> Result<Update> {
+    limits::body(by.body.as_deref())?;
     let Some(found) = find(db, key, now)?.filter(|found| found.step == by.from) else { return Ok(Update::NotFound) };
     let advanced = found.advanced(by);
     let place = Place::of(&advanced);

@@ -5,9 +5,9 @@ use rusqlite::{Connection, params};
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
 use super::{audit, sessions};
-use crate::oauth::{AccountId, ClientId, FirstUse, Grant, GrantId, TenantId, Timestamp};
+use crate::oauth::{FirstUse, Grant, GrantId, TenantId, Timestamp};
 use crate::store::outcome::Ended;
-use crate::store::{Change, Ending, Result, StoreError};
+use crate::store::{Change, Ending, GrantFilter, Result, StoreError};
 
 const SELECT: &str = "SELECT g.no, g.client_no, c.status = 'enabled' AND a.status = 'enabled',
         g.id, g.tenant, c.client_id, a.subject, a.kind, g.resource, g.scopes, g.authenticated_at, g.created_at, g.expires_at,
@@ -63,20 +63,14 @@ pub(crate) fn find(db: &Connection, tenant: &TenantId, id: GrantId) -> Result<Op
     row::one(db, &format!("{SELECT} WHERE g.tenant = ?1 AND g.id = ?2"), params![tenant, id], read)
 }
 
-/// Lists the grants of a subject and/or client that stand and are not past their end, newest first.
-pub(crate) fn list(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: Option<&AccountId>,
-    client: Option<&ClientId>,
-    now: Timestamp,
-) -> Result<Vec<Grant>> {
-    let parties = of_parties(subject, client);
+/// Lists the grants of a filter that stand and are not past their end, newest first.
+pub(crate) fn list(db: &Connection, of: &GrantFilter, now: Timestamp) -> Result<Vec<Grant>> {
+    let parties = of_parties(of);
     let sql = format!(
         "{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?4 AND g.idle_until > ?4
          AND g.{parties} ORDER BY g.no DESC"
     );
-    row::all(db, &sql, params![tenant, subject, client, now], |c| Ok(read(c)?.grant))
+    row::all(db, &sql, params![of.tenant, of.subject, of.client, now], |c| Ok(read(c)?.grant))
 }
 
 /// Reads every grant, to see whether it can be read.
@@ -174,8 +168,8 @@ pub(crate) fn end(db: &Connection, tenant: &TenantId, id: GrantId, at: Timestamp
 
 /// Returns the part of a WHERE clause that selects by ?1 (tenant), ?2 (subject) and ?3 (client), of which the last two may
 /// be NULL: written so that an index serves it, whichever are given.
-const fn of_parties(subject: Option<&AccountId>, client: Option<&ClientId>) -> &'static str {
-    match (subject, client) {
+const fn of_parties(of: &GrantFilter) -> &'static str {
+    match (&of.subject, &of.client) {
         (Some(_), Some(_)) => {
             "account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
              AND client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3)"
@@ -186,22 +180,16 @@ const fn of_parties(subject: Option<&AccountId>, client: Option<&ClientId>) -> &
     }
 }
 
-/// Revokes all grants of a subject and/or client, and removes the codes and consents that would become grants. Without a
+/// Revokes all grants of a filter, and removes the codes and consents that would become grants. Without a
 /// client in particular the browsers are signed out too: they would approve it again.
-pub(crate) fn end_all(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: Option<&AccountId>,
-    client: Option<&ClientId>,
-    at: Timestamp,
-) -> Result<Ended> {
-    let parties = of_parties(subject, client);
-    let params = params![tenant, subject, client];
+pub(crate) fn end_all(db: &Connection, of: &GrantFilter, at: Timestamp) -> Result<Ended> {
+    let parties = of_parties(of);
+    let params = params![of.tenant, of.subject, of.client];
     let mut others =
         execute(db, &format!("DELETE FROM code WHERE tenant = ?1 AND used_at IS NULL AND {parties}"), params)?;
     others += execute(db, &format!("DELETE FROM consent WHERE tenant = ?1 AND {parties}"), params)?;
-    if client.is_none() {
-        others += sessions::end_all(db, tenant, subject)?;
+    if of.client.is_none() {
+        others += sessions::end_all(db, &of.tenant, of.subject.as_ref())?;
     }
     let standing = format!("{SELECT} WHERE g.tenant = ?1 AND g.revoked_at IS NULL AND g.{parties}");
     let standing = row::all(db, &standing, params, read)?;

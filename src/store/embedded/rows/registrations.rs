@@ -2,13 +2,14 @@
 
 use rusqlite::{Connection, params};
 
-use super::clients::{COLUMNS, Found, read, registration, remove};
+use super::audit;
+use super::clients::{self, COLUMNS, Found, read, registration, remove};
 use super::row::{self, execute};
 use super::words::origin_word;
-use crate::oauth::{ClientMetadata, ClientOrigin, Digest, TenantId, Timestamp};
+use crate::oauth::{Client, ClientMetadata, ClientOrigin, Digest, TenantId, Timestamp};
 use crate::store::clock::borne_out;
 use crate::store::record::{CLIENT_SPARED, CLIENTS_LOOKED_AT};
-use crate::store::{AuditRow, Result, Update};
+use crate::store::{AuditRow, Insertion, Result, Update};
 
 /// Finds the client of a registration, and when it last registered.
 pub(crate) fn find_registered(
@@ -24,19 +25,32 @@ pub(crate) fn find_registered(
     Ok(registered_at.map(|registered_at| (found, registered_at)))
 }
 
+/// Adds a client, if neither its id nor its registration is taken and there is room for it.
+pub(crate) fn insert(db: &Connection, client: &Client, metadata: &str, cap: u64, row: &AuditRow) -> Result<Insertion> {
+    let (tenant, origin) = (&client.tenant, client.origin);
+    if clients::find(db, tenant, &client.id)?.is_some() {
+        return Ok(Insertion::Exists);
+    }
+    if let Some(hash) = registration(client)
+        && find_registered(db, tenant, &hash)?.is_some()
+    {
+        return Ok(Insertion::Same);
+    }
+    if origin != ClientOrigin::Manual && !make_room(db, tenant, origin, cap, row.at)? {
+        return Ok(Insertion::Full);
+    }
+    clients::insert(db, client, metadata)?;
+    audit::append(db, row)?;
+    Ok(Insertion::Inserted)
+}
+
 /// Notes that a client has registered again; whether it is still there.
 pub(crate) fn note_again(db: &Connection, no: i64, now: Timestamp) -> Result<bool> {
     Ok(execute(db, "UPDATE client SET registered_at = ?2 WHERE no = ?1", params![no, now])? > 0)
 }
 
-/// Returns whether there may be one more of this origin, after making room if need be.
-pub(crate) fn has_room(
-    db: &Connection,
-    tenant: &TenantId,
-    origin: ClientOrigin,
-    cap: u64,
-    now: Timestamp,
-) -> Result<bool> {
+/// Makes room for one more of this origin, if there is none; whether there is room then.
+fn make_room(db: &Connection, tenant: &TenantId, origin: ClientOrigin, cap: u64, now: Timestamp) -> Result<bool> {
     let count = "SELECT clients FROM client_count WHERE tenant = ?1 AND origin = ?2";
     if row::one(db, count, params![tenant, origin_word(origin)], |c| c.number())?.is_none_or(|count| count < cap) {
         return Ok(true);
@@ -56,7 +70,7 @@ pub(crate) fn has_room(
     match row::one(db, unused, params![tenant, registered_before, origin_word(origin), CLIENTS_LOOKED_AT], |c| {
         c.client()
     })? {
-        Some(id) => Ok(remove(db, tenant, &id, &AuditRow::unused_client(tenant, &id, now))? == Update::Done),
+        Some(id) => Ok(remove(db, &id, &AuditRow::unused_client(tenant, &id, now))? == Update::Done),
         None => Ok(false),
     }
 }

@@ -184,10 +184,10 @@ impl Sealed for Ephemeral {
 impl Sealed for Consent {
     fn seal(&self) -> u32 {
         Fields::of("consent")
-            .text(self.tenant.as_str())
-            .text(self.subject.as_str())
-            .text(self.client.as_str())
-            .text(self.resource.as_str())
+            .text(self.key.tenant.as_str())
+            .text(self.key.subject.as_str())
+            .text(self.key.client.as_str())
+            .text(self.key.resource.as_str())
             .text(&self.scopes.to_string())
             .bytes(self.client_fingerprint.as_bytes())
             .at(self.given_at)

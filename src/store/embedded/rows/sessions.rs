@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, opened};
-use crate::oauth::{AccountId, ClientId, Lifetime, ResourceIndicator, TenantId, Timestamp};
-use crate::store::{Consent, LoginSession, Result, SessionHash};
+use crate::oauth::{AccountId, Lifetime, TenantId, Timestamp};
+use crate::store::{Consent, ConsentKey, LoginSession, Result, SessionHash};
 
 const SELECT: &str = "SELECT s.hash, s.tenant, a.subject, s.authenticated_at, s.idle_until, s.idle, s.expires_at,
         s.failures_before, s.last_failure_at, s.seal,
@@ -36,10 +36,7 @@ fn read(c: &mut Columns<'_>) -> Result<(LoginSession, bool)> {
 
 fn read_consent(c: &mut Columns<'_>) -> Result<Consent> {
     let consent = Consent {
-        tenant: c.tenant()?,
-        subject: c.account()?,
-        client: c.client()?,
-        resource: c.resource()?,
+        key: ConsentKey { tenant: c.tenant()?, subject: c.account()?, client: c.client()?, resource: c.resource()? },
         scopes: c.scopes()?,
         client_fingerprint: c.hash()?,
         given_at: c.moment()?,
@@ -130,8 +127,8 @@ pub(super) fn put_consent(db: &Connection, consent: &Consent, client_no: i64, ac
         params![
             account_no,
             client_no,
-            consent.resource,
-            consent.tenant,
+            consent.key.resource,
+            consent.key.tenant,
             consent.scopes,
             consent.client_fingerprint,
             consent.given_at,
@@ -142,31 +139,19 @@ pub(super) fn put_consent(db: &Connection, consent: &Consent, client_no: i64, ac
 }
 
 /// Finds remembered consent.
-pub(crate) fn find_consent(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &AccountId,
-    client: &ClientId,
-    resource: &ResourceIndicator,
-) -> Result<Option<Consent>> {
+pub(crate) fn find_consent(db: &Connection, key: &ConsentKey) -> Result<Option<Consent>> {
     let sql = format!(
         "{SELECT_CONSENT} WHERE a.tenant = ?1 AND a.subject = ?2 AND c.tenant = ?1 AND c.client_id = ?3
          AND o.resource = ?4"
     );
-    row::one(db, &sql, params![tenant, subject, client, resource], read_consent)
+    row::one(db, &sql, params![key.tenant, key.subject, key.client, key.resource], read_consent)
 }
 
 /// Forgets a consent.
-pub(crate) fn forget_consent(
-    db: &Connection,
-    tenant: &TenantId,
-    subject: &AccountId,
-    client: &ClientId,
-    resource: &ResourceIndicator,
-) -> Result<()> {
+pub(crate) fn forget_consent(db: &Connection, key: &ConsentKey) -> Result<()> {
     let sql = "DELETE FROM consent WHERE account_no = (SELECT no FROM account WHERE tenant = ?1 AND subject = ?2)
         AND client_no = (SELECT no FROM client WHERE tenant = ?1 AND client_id = ?3) AND resource = ?4";
-    execute(db, sql, params![tenant, subject, client, resource]).map(drop)
+    execute(db, sql, params![key.tenant, key.subject, key.client, key.resource]).map(drop)
 }
 
 /// Reads every session and consent, to see whether it can be read.

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, params};
 
-use super::audit;
 use super::row::{self, Columns, execute, execute_once};
 use super::seal::{Sealed, VoidToken, opened};
+use super::{accounts, audit, clients, grants};
 use crate::oauth::{AccessTokenRecord, Grant, GrantId, TenantId, Timestamp, TokenHash};
-use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE};
-use crate::store::{Change, Issued, Result, RotateRefresh};
+use crate::store::issuance::{TOKENS_PER_GRANT, TOKENS_WITH_GRACE, settled};
+use crate::store::{AuditRow, Change, Issued, Result, RotateRefresh, limits};
 
 /// `CROSS JOIN` fixes the order: from the token to the one grant, client and account that it points to.
 const SELECT: &str = "SELECT t.no, t.hash, t.tenant, g.id, c.client_id, a.subject, a.kind, a.name, g.resource,
@@ -39,7 +39,7 @@ fn read(c: &mut Columns<'_>) -> Result<AccessTokenRecord> {
     opened(token, c.number()?, "an access token")
 }
 
-pub(crate) fn insert(db: &Connection, grant_no: i64, grant: &Grant, token: &AccessTokenRecord) -> Result<()> {
+fn insert(db: &Connection, grant_no: i64, grant: &Grant, token: &AccessTokenRecord) -> Result<()> {
     // Scopes are written only when they are fewer than the grant's: most rows then need none.
     let own_scopes = Some(&token.scopes).filter(|scopes| **scopes != grant.scopes);
     execute_once(
@@ -57,6 +57,22 @@ pub(crate) fn insert(db: &Connection, grant_no: i64, grant: &Grant, token: &Acce
             token.seal()
         ],
     )
+}
+
+/// Adds a grant and a token that an operator issued.
+pub(crate) fn insert_of_operator(
+    db: &Connection,
+    grant: Grant,
+    token: &AccessTokenRecord,
+    row: &AuditRow,
+) -> Result<()> {
+    limits::resource(grant.resource.as_str())?;
+    let grant = settled(grant);
+    let client_no = clients::number(db, &grant.tenant, &grant.client)?;
+    let account_no = accounts::number(db, &grant.tenant, &grant.subject)?;
+    insert(db, grants::insert(db, &grant, client_no, account_no)?, &grant, token)?;
+    clients::used(db, client_no, grant.created_at)?;
+    audit::append(db, row)
 }
 
 /// Finds those of `wanted` that are live, in the same order.

@@ -1,31 +1,20 @@
 //! `AuditStore`: the audit trail.
 
-use async_trait::async_trait;
-
 use crate::oauth::Timestamp;
-use crate::store::embedded::EmbeddedStore;
-use crate::store::embedded::rows::audit;
-use crate::store::embedded::rows::audit::Order;
+use crate::store::embedded::rows::audit::{self, Order};
 use crate::store::embedded::rows::row::storable;
-use crate::store::{AuditFilter, AuditPage, AuditRetention, AuditRow, AuditStore, Pruned, Result};
+use crate::store::{AuditFilter, AuditPage, AuditRetention, AuditRow, Pruned, Result};
 
-#[async_trait]
-impl AuditStore for EmbeddedStore {
-    async fn append_audit(&self, audit: AuditRow) -> Result<()> {
-        self.write(move |db| audit::append(db, &audit)).await
-    }
-
-    async fn audit_after(&self, filter: &AuditFilter, after: u64, limit: u32) -> Result<AuditPage> {
-        let filter = filter.clone();
-        self.read(move |db| audit::page(db, &filter, Order::OldestFirst, after, limit)).await
-    }
-
-    async fn audit_before(&self, filter: &AuditFilter, before: Option<u64>, limit: u32) -> Result<AuditPage> {
-        let filter = filter.clone();
-        self.read(move |db| audit::page(db, &filter, Order::NewestFirst, before.unwrap_or(u64::MAX), limit)).await
-    }
-
-    async fn audit_since(&self, since: Timestamp) -> Result<u64> {
+implement! { AuditStore:
+    write append_audit(audit: AuditRow) -> () = |db| audit::append(db, &audit);
+    read audit_after(filter: &AuditFilter, after: u64, limit: u32) -> AuditPage
+        = |db| audit::page(db, &filter, Order::OldestFirst, after, limit);
+    read audit_before(filter: &AuditFilter, before: Option<u64>, limit: u32) -> AuditPage
+        = |db| audit::page(db, &filter, Order::NewestFirst, before.unwrap_or(u64::MAX), limit);
+    write prune_audit(keep: AuditRetention, audit: Option<AuditRow>) -> Pruned
+        = |db| audit::prune(db, &keep, audit.as_ref());
+    read newest_audit() -> u64 = |db| audit::newest(db);
+    + async fn audit_since(&self, since: Timestamp) -> Result<u64> {
         let mut before = i64::MAX;
         loop {
             match self.read(move |db| audit::stretch_before(db, before)).await? {
@@ -35,13 +24,5 @@ impl AuditStore for EmbeddedStore {
                 _ => return Ok(u64::try_from(before.saturating_sub(1)).unwrap_or_default()),
             }
         }
-    }
-
-    async fn prune_audit(&self, keep: AuditRetention, audit: Option<AuditRow>) -> Result<Pruned> {
-        self.write(move |db| audit::prune(db, &keep, audit.as_ref())).await
-    }
-
-    async fn newest_audit(&self) -> Result<u64> {
-        self.read(audit::newest).await
     }
 }

@@ -1,7 +1,29 @@
 //! What a store must do, as this one does it: each method is one read or one write of the rows.
 //!
-//! For: choosing between a read, a write and an urgent write, and limits on what comes in. Not for SQL, which is beside the
-//! columns. A file for each trait; nobody names them. Start with `grants.rs`, then `reuse.rs`.
+//! For: choosing between a read, a write and an urgent write. Not for SQL and limits, which are beside the columns. A file
+//! for each trait; nobody names them. Start with `grants.rs`, then `reuse.rs`.
+
+use super::EmbeddedStore;
+use crate::store::Store;
+
+/// Implements a trait, a line for each method that is one `read`, one `write`, or one `write_urgently(audit)`: a write that
+/// ends access, with the row that says for whom. `db` is the connection; what a caller lends is copied for the thread that
+/// does the work. Methods that do more follow, each after a `+`.
+macro_rules! implement {
+    ($trait:ident: $(
+        $how:ident $(($by:ident))? $name:ident($($arg:ident: $(&$lent:tt)? $($own:ident $(<$of:ident>)?)?),*) -> $out:ty
+            = |$db:ident| $work:expr;
+    )* $(+ $more:item)*) => {
+        #[async_trait::async_trait]
+        impl crate::store::$trait for crate::store::embedded::EmbeddedStore {
+            $(async fn $name(&self, $($arg: $(&$lent)? $($own $(<$of>)?)?),*) -> Result<$out> {
+                $($(let $arg = <$lent>::to_owned($arg);)?)*
+                self.$how($(EndedBy::of(&$by),)? move |$db| $work).await
+            })*
+            $($more)*
+        }
+    };
+}
 
 mod accounts;
 mod audit;
@@ -14,3 +36,5 @@ mod logins;
 mod reuse;
 mod sessions;
 mod upkeep;
+
+impl Store for EmbeddedStore {}

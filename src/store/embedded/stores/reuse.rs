@@ -10,48 +10,40 @@ use rusqlite::Connection;
 use crate::oauth::GrantId;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::embedded::file::operation::EndedBy;
-use crate::store::embedded::rows::{codes, grants, refresh, uses};
-use crate::store::{Ending, Recorded, RedeemCode, Redemption, Result, RotateRefresh, Rotation, StoreError, UseReport};
+use crate::store::embedded::rows::{grants, uses};
+use crate::store::{Ending, Recorded, Result, StoreError, UseReport};
 
 /// Finds what a request ends.
 type Due<R> = fn(&Connection, &R) -> Result<Option<Ending>>;
 
 impl EmbeddedStore {
-    pub(super) async fn redeem(&self, request: RedeemCode) -> Result<Redemption> {
-        let request = Arc::new(request);
-        let redeemed = Arc::clone(&request);
-        match self.write(move |db| codes::redeem(db, &redeemed)).await {
-            Ok(redemption) => Ok(redemption),
-            Err(error) => self.end_despite(error, request, codes::ending).await.map(Some).map(Redemption::Replayed),
-        }
-    }
-
-    pub(super) async fn rotate(&self, request: RotateRefresh) -> Result<Rotation> {
-        let request = Arc::new(request);
-        let rotated = Arc::clone(&request);
-        match self.write(move |db| refresh::rotate(db, &rotated)).await {
-            Ok(rotation) => Ok(rotation),
-            Err(error) => self.end_despite(error, request, refresh::ending).await.map(Rotation::Reused),
-        }
-    }
-
-    /// Ends what a request ends although `error` kept it from being written; that error where there is nothing to end, or
-    /// it does not end.
-    async fn end_despite<R>(&self, error: StoreError, request: Arc<R>, due: Due<R>) -> Result<GrantId>
+    /// Does what a request asks for in an ordinary write. Where that cannot be written, what the request would have ended
+    /// ends all the same, and `ended` is the answer.
+    pub(super) async fn write_or_end<R, T>(
+        &self,
+        request: R,
+        write: fn(&Connection, &R) -> Result<T>,
+        due: Due<R>,
+        ended: fn(GrantId) -> T,
+    ) -> Result<T>
     where
         R: Send + Sync + 'static,
+        T: Send + 'static,
     {
-        if !matches!(error, StoreError::Unavailable(_)) {
-            return Err(error);
-        }
+        let request = Arc::new(request);
+        let written = Arc::clone(&request);
+        let error = match self.write(move |db| write(db, &written)).await {
+            Err(error @ StoreError::Unavailable(_)) => error,
+            done => return done,
+        };
         // Looked at first: a request that ends nothing must not have the reserve given up.
         let looked = Arc::clone(&request);
         let Some(ending) = self.read(move |db| due(db, &looked)).await? else { return Err(error) };
-        if self.end_urgently(&ending, request, due).await? { Ok(ending.grant) } else { Err(error) }
+        if self.end_urgently(&ending, request, due).await? { Ok(ended(ending.grant)) } else { Err(error) }
     }
 
-    /// Ends what is due, if it still is; returns whether it was. What is only in force is answered alike: a client that presents what is
-    /// spent is refused either way, and no acknowledgement is due to them.
+    /// Ends what is due, if it still is; returns whether it was. What is only in force is answered alike: a client that
+    /// presents what is spent is refused either way, and no acknowledgement is due to them.
     async fn end_urgently<R>(&self, ending: &Ending, request: Arc<R>, due: Due<R>) -> Result<bool>
     where
         R: Send + Sync + 'static,
@@ -66,8 +58,8 @@ impl EmbeddedStore {
         }
     }
 
-    pub(super) async fn record(&self, report: UseReport) -> Result<Recorded> {
-        let report = Arc::new(report);
+    /// Writes down what is reported; where that cannot be written, ends all the same the families that it ends.
+    pub(super) async fn record(&self, report: Arc<UseReport>) -> Result<Recorded> {
         let recorded = Arc::clone(&report);
         let error = match self.write(move |db| uses::record(db, &recorded)).await {
             Ok(ended) => return Ok(Recorded { ended, unwritten: None }),

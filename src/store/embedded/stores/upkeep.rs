@@ -16,11 +16,8 @@ impl Upkeep for EmbeddedStore {
     }
 
     async fn backup(&self, to: &Path) -> Result<()> {
-        check::on_own_thread(&self.file, {
-            let to = to.to_owned();
-            move |db| check::backup(db, &to)
-        })
-        .await
+        let to = to.to_owned();
+        check::on_own_thread(&self.file, move |db| check::backup(db, &to)).await
     }
 
     fn stats(&self) -> StoreStats {
