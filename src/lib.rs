@@ -23,7 +23,7 @@
 //! - `config`: from `gateway.toml` and the command line to a checked configuration.
 //! - `trust`: root certificates and TLS towards others.
 //! - `telemetry`: events, counters, the log.
-//! - `web`: HTTP as both faces use it: bodies, cookies, replies, the peer's address.
+//! - `web`: HTTP as both faces use it: bodies, cookies, replies, the peer's address; what pages are made with (`web/pages`).
 //!
 //! State and IO.
 //! - `store`: what outlives the process: the schema (`migrations`), the traits, the embedded store, the model that tests
@@ -68,7 +68,8 @@
 //! - A refusal: of a request to an upstream, `proxy/rejection.rs`; of one to the authorization server, `oauth/rule.rs`;
 //!   before a route is known, `server/request_refusal.rs`. All have a row in `docs/errors.md`.
 //! - A page: a file in `endpoints`, its path in `endpoints/routes.rs`, chosen in `endpoints/mod.rs`, its template in
-//!   `endpoints/page.rs` and `endpoints/pages`, a new first segment in `config/reserved_path.rs`.
+//!   `endpoints/page.rs` and `endpoints/pages`, within the layout of `web/pages`, a new first segment in
+//!   `config/reserved_path.rs`.
 //! - A table: `store/migrations` and its line in `store/migrate.rs`, a store of the new schema in
 //!   `tests/store_contract/schemas`, its SQL in `store/embedded/rows`, methods of a trait (as `store/grant_store.rs`), which
 //!   `store/embedded/stores` and `store/memory` implement; `docs/storage-schema.md`.

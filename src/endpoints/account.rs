@@ -5,10 +5,11 @@ use http::StatusCode;
 
 use crate::issuer::{AccountView, Face, OwnPassword, PasswordChanged};
 use crate::oauth::{GrantId, Rule};
+use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{FormKey, RequestBody, Response, reply};
 
 use super::authorize::enter;
-use super::page::{self, AccountPage, FormTarget, Frame};
+use super::page::AccountPage;
 use super::redirect;
 use super::rejection::PageRejection;
 use super::setup;
@@ -67,7 +68,7 @@ fn show(
         notice: told.notice,
         problem: told.problem,
     };
-    Ok(page::respond(status, &page, FormTarget::Home))
+    Ok(pages::respond(status, &page, FormTarget::Home))
 }
 
 /// Changes the password; the page is shown again if it is refused. Other browsers are signed out.
@@ -92,7 +93,7 @@ pub(super) async fn password(visit: &Visit<'_>, body: RequestBody) -> Result<Res
         PasswordChanged::Refused(why) => again(visit, StatusCode::BAD_REQUEST, &setup::problem(why)).await,
         PasswordChanged::Throttled(pause) => {
             let problem =
-                format!("There were too many wrong passwords. You can try again in {}.", page::in_words(pause));
+                format!("There were too many wrong passwords. You can try again in {}.", pages::in_words(pause));
             let mut response = again(visit, StatusCode::TOO_MANY_REQUESTS, &problem).await?;
             reply::retry_after(response.headers_mut(), pause.as_pause());
             Ok(response)

@@ -4,10 +4,11 @@ use http::StatusCode;
 
 use crate::issuer::{AskedScope, AuthorizeRejection, ConsentView, Decision, Face, Handles, Identity, Step, View};
 use crate::oauth::{OAuthError, Rule, ScopeSet};
+use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
-use super::page::{self, ConsentPage, FormTarget, Frame};
+use super::page::ConsentPage;
 use super::redirect;
 use super::rejection::PageRejection;
 use super::switch_account;
@@ -118,16 +119,16 @@ fn show(
         switch_token: &key.token(switch_account::PURPOSE),
         view,
         ticked,
-        lifetime: page::in_words(view.lifetime),
+        lifetime: pages::in_words(view.lifetime),
         remembered: remembered(view),
         problem,
     };
-    Ok(page::respond(status, &page, FormTarget::ToClient))
+    Ok(pages::respond(status, &page, FormTarget::Elsewhere))
 }
 
 /// Says for how long an approval is remembered, and under which condition.
 fn remembered(view: &ConsentView) -> Option<String> {
-    let lifetime = page::in_words(view.remembered?);
+    let lifetime = pages::in_words(view.remembered?);
     Some(match &view.identity {
         Identity::Published(host) => format!("{lifetime}, as long as you come from {host}"),
         Identity::Added | Identity::OnThisComputer | Identity::Unverified => lifetime,

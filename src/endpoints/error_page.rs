@@ -4,11 +4,12 @@ use http::StatusCode;
 
 use crate::issuer::AuthorizeRejection;
 use crate::oauth::{Blamed, Lifetime, OAuthError};
+use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{Response, reply};
 
 use super::client_error::PAUSE_SECONDS;
 use super::consent;
-use super::page::{self, ErrorPage, FormTarget, Frame};
+use super::page::ErrorPage;
 use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
@@ -92,7 +93,7 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
         )
         .respond(visit, StatusCode::BAD_REQUEST),
         AuthorizeRejection::Throttled(pause) => {
-            let text = format!("Too many requests came from your address. Wait {}.", page::in_words(pause));
+            let text = format!("Too many requests came from your address. Wait {}.", pages::in_words(pause));
             let mut response = words("One moment, please", &text, "Then reload this page.")
                 .respond(visit, StatusCode::TOO_MANY_REQUESTS);
             reply::retry_after(response.headers_mut(), pause.as_pause());
@@ -123,7 +124,7 @@ fn issuer_page(cause: AuthorizeRejection, visit: &Visit<'_>) -> Response {
 }
 
 fn expired(after: Lifetime, again: &str, visit: &Visit<'_>) -> Response {
-    let text = format!("It was open for more than {}. Nothing was done.", page::in_words(after));
+    let text = format!("It was open for more than {}. Nothing was done.", pages::in_words(after));
     let remedy = "You can start again here. If your application has stopped waiting, start again from there.";
     let words = Words { link: Some((again, "Start again")), ..words("This sign-in has expired", &text, remedy) };
     words.respond(visit, StatusCode::BAD_REQUEST)
@@ -189,7 +190,7 @@ impl Words<'_> {
             reference: visit.issuer.caller().request_id.as_deref(),
         };
         // A client that opened us in a pop-up waits for its window to come back by the link.
-        page::respond(status, &page, if self.link.is_some() { FormTarget::ToClient } else { FormTarget::Home })
+        pages::respond(status, &page, if self.link.is_some() { FormTarget::Elsewhere } else { FormTarget::Home })
     }
 }
 

@@ -3,10 +3,11 @@
 use http::StatusCode;
 
 use crate::issuer::{Handles, LoginOutcome, LoginView, Step, View};
+use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{RequestBody, Response, reply};
 
 use super::authorize::go_on;
-use super::page::{self, FormTarget, Frame, LoginPage};
+use super::page::LoginPage;
 use super::rejection::PageRejection;
 use super::visit::{Visit, login_key};
 
@@ -48,7 +49,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
         LoginOutcome::Refused => again(visit, StatusCode::BAD_REQUEST, &handles, name, REFUSED).await,
         LoginOutcome::Throttled(pause) => {
             let problem =
-                format!("There were too many attempts to sign in. You can try again in {}.", page::in_words(pause));
+                format!("There were too many attempts to sign in. You can try again in {}.", pages::in_words(pause));
             let mut response = again(visit, StatusCode::TOO_MANY_REQUESTS, &handles, name, &problem).await?;
             reply::retry_after(response.headers_mut(), pause.as_pause());
             Ok(response)
@@ -90,5 +91,5 @@ fn show(
         username,
         problem,
     };
-    Ok(page::respond(status, &page, FormTarget::ToClient))
+    Ok(pages::respond(status, &page, FormTarget::Elsewhere))
 }

@@ -5,7 +5,6 @@
 //! `Endpoints::serve` below, then `routes.rs`, `visit.rs` and `authorize.rs`.
 
 mod account;
-mod assets;
 mod authorize;
 mod client_error;
 mod consent;
@@ -34,7 +33,7 @@ use http::{HeaderValue, Method, Request};
 
 use crate::config::Config;
 use crate::issuer::{Caller, Face, Issuer};
-use crate::web::{Reason, RequestBody, Response, cors, reply};
+use crate::web::{Reason, RequestBody, Response, cors, pages, reply};
 
 pub use routes::{ROUTES, Route};
 
@@ -109,7 +108,7 @@ impl Endpoints {
             Endpoint::Register => client(visit, route.face, register::post(visit, body).await).await,
             Endpoint::Revoke => client(visit, route.face, revoke::post(visit, body).await).await,
             Endpoint::Welcome => welcome::get(visit),
-            Endpoint::Asset => page(visit, assets::get(path, visit.config())).await,
+            Endpoint::Asset => page(visit, pages::asset(path, visit.config()).ok_or(PageRejection::NotFound)).await,
         }
     }
 

@@ -1,59 +1,10 @@
-//! The pages as templates, and how one becomes a response. askama escapes every value; there is no script.
+//! The pages as templates. askama escapes every value; there is no script.
 
 use askama::Template;
-use http::header::{CONTENT_SECURITY_POLICY, HeaderName};
-use http::{HeaderValue, StatusCode};
 
-use crate::config::{Config, PageLinks};
 use crate::issuer::{AccountView, AskedScope, ConsentView, Identity};
-use crate::oauth::{Lifetime, ScopeSet};
-use crate::web::{Response, reply};
-
-use super::assets;
-
-const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
-
-/// What every page shows around its content.
-pub(super) struct Frame<'a> {
-    product: &'a str,
-    style: &'static str,
-    logo: String,
-    logo_type: &'static str,
-    /// Whether the logo is the operator's, of whatever width.
-    logo_is_own: bool,
-    links: &'a PageLinks,
-}
-
-impl<'a> Frame<'a> {
-    /// Takes from the configuration whose pages these are.
-    pub(super) fn new(config: &'a Config) -> Self {
-        let (logo, logo_type) = assets::logo(config);
-        Self {
-            product: &config.login.product_name,
-            style: &assets::STYLE.path,
-            logo,
-            logo_type,
-            logo_is_own: config.login.logo.is_some(),
-            links: &config.login.links,
-        }
-    }
-
-    /// Returns the pages of the operator that every page links to, each with its words.
-    fn footer(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        let PageLinks { support, privacy, terms } = self.links;
-        let links = [(support, "Support"), (privacy, "Privacy"), (terms, "Terms of use")];
-        links.into_iter().filter_map(|(url, words)| Some((url.as_deref()?, words)))
-    }
-}
-
-/// Where a page's forms lead in the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FormTarget {
-    /// To other pages of ours.
-    Home,
-    /// By a redirect to the client, perhaps.
-    ToClient,
-}
+use crate::oauth::ScopeSet;
+use crate::web::pages::Frame;
 
 /// The login form.
 #[derive(Template)]
@@ -193,75 +144,4 @@ pub(super) struct ErrorPage<'a> {
     pub(super) code: Option<&'a str>,
     pub(super) link: Option<(&'a str, &'a str)>,
     pub(super) reference: Option<&'a str>,
-}
-
-/// Makes a response of a page.
-pub(super) fn respond(status: StatusCode, page: &impl Template, leads: FormTarget) -> Response {
-    let Ok(html) = page.render() else {
-        tracing::error!("a page could not be rendered");
-        return reply::empty(StatusCode::INTERNAL_SERVER_ERROR);
-    };
-    let mut response = reply::uncached(status, "text/html; charset=utf-8", html);
-    let headers = response.headers_mut();
-    match leads {
-        FormTarget::Home => {
-            headers.insert(
-                CONTENT_SECURITY_POLICY,
-                HeaderValue::from_static(
-                    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
-                     frame-ancestors 'none'",
-                ),
-            );
-            headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
-        }
-        // No form-action: Chromium and Safari hold it against every hop of the redirect that follows the post. With
-        // 'self' no answer would reach a client, and with the redirect's own origin none that hops on to an app's
-        // scheme from there. No form of these pages names another target than ours, and nothing of a client's goes
-        // into them unescaped.
-        // No Cross-Origin-Opener-Policy: a client that opened us in a pop-up waits for its window to come back.
-        FormTarget::ToClient => {
-            headers.insert(
-                CONTENT_SECURITY_POLICY,
-                HeaderValue::from_static(
-                    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-                ),
-            );
-        }
-    }
-    response
-}
-
-/// Writes a span of time in words, rounded up: what is promised as the most must not be less than the truth.
-pub(super) fn in_words(lifetime: Lifetime) -> String {
-    let seconds = lifetime.as_millis().div_ceil(1_000);
-    let (count, unit) = match seconds {
-        0..60 => (seconds, "second"),
-        60..3_600 => (seconds.div_ceil(60), "minute"),
-        3_600..86_400 => (seconds.div_ceil(3_600), "hour"),
-        _ => (seconds.div_ceil(86_400), "day"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_words;
-    use crate::oauth::Lifetime;
-
-    #[test]
-    fn spans_are_said_in_whole_units_never_too_few() {
-        for (seconds, words) in [
-            (1, "1 second"),
-            (59, "59 seconds"),
-            (60, "1 minute"),
-            (61, "2 minutes"),
-            (3_600, "1 hour"),
-            (5_400, "2 hours"),
-            (86_400, "1 day"),
-            (7_776_000, "90 days"),
-        ] {
-            assert_eq!(in_words(Lifetime::from_secs(seconds)), words);
-        }
-        assert_eq!(in_words(Lifetime::from_millis(1)), "1 second");
-    }
 }

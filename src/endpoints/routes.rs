@@ -2,8 +2,9 @@
 
 use http::Method;
 
-use super::{assets, metadata};
+use super::metadata;
 use crate::issuer::Face;
+use crate::web::pages;
 
 /// One path, or all below one.
 pub struct Route {
@@ -51,7 +52,7 @@ pub static ROUTES: [Route; 15] = [
     Route::page("/switch-account", "POST", Endpoint::SwitchAccount),
     Route::client("/token", Face::Token, Endpoint::Token),
     Route::page(metadata::WELL_KNOWN, "GET, HEAD, OPTIONS", Endpoint::Document),
-    Route::page(assets::FOLDER, "GET, HEAD", Endpoint::Asset),
+    Route::page(pages::ASSETS, "GET, HEAD", Endpoint::Asset),
 ];
 
 impl Route {
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn pages_and_redirects_lead_to_paths_that_are_answered() {
         let mut seen = 0;
-        for folder in ["src/endpoints/pages", "src/endpoints", "src/issuer/authorization"] {
+        for folder in ["src/web/pages", "src/endpoints/pages", "src/endpoints", "src/issuer/authorization"] {
             for entry in std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap() {
                 let file = entry.unwrap().path();
                 let named = file.display().to_string();

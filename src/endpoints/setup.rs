@@ -4,11 +4,12 @@ use http::StatusCode;
 
 use crate::issuer::{Face, PasswordRefused, SetupOutcome, Step, View};
 use crate::oauth::{Rule, SessionSecret};
+use crate::web::pages::{self, FormTarget, Frame};
 use crate::web::{RequestBody, Response};
 
 use super::authorize::go_on;
 use super::own_form::LinkForm;
-use super::page::{self, FormTarget, Frame, SetupPage};
+use super::page::SetupPage;
 use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
@@ -68,7 +69,7 @@ async fn show(
         minimum: visit.config().login.min_password,
         problem,
     };
-    Ok(page::respond(status, &page, FormTarget::Home))
+    Ok(pages::respond(status, &page, FormTarget::Home))
 }
 
 /// Says why a new password was refused.

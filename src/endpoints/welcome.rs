@@ -3,8 +3,9 @@
 use http::StatusCode;
 
 use crate::web::Response;
+use crate::web::pages::{self, FormTarget, Frame};
 
-use super::page::{self, FormTarget, Frame, WelcomePage};
+use super::page::WelcomePage;
 use super::visit::Visit;
 
 /// Shows the page. What was done is named in the query, from a closed list: no text of a stranger gets onto it.
@@ -32,5 +33,5 @@ pub(super) fn get(visit: &Visit<'_>) -> Response {
         ),
     };
     let page = WelcomePage { frame: Frame::new(visit.config()), heading, text, action };
-    page::respond(StatusCode::OK, &page, FormTarget::Home)
+    pages::respond(StatusCode::OK, &page, FormTarget::Home)
 }

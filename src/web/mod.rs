@@ -1,4 +1,5 @@
-//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address, HTTP/2 frames.
+//! The small HTTP vocabulary of the faces: bodies, replies, cookies, CSRF, CORS, the caller's address, HTTP/2 frames; and
+//! what pages are made with (`pages`).
 //!
 //! It has no opinions: which path sets which cookie, and who may be limited how, is said by the faces. It knows
 //! nothing of OAuth. Start with `reply.rs`.
@@ -11,6 +12,7 @@ mod csrf;
 pub mod frames;
 mod go_on;
 mod pace;
+pub mod pages;
 pub mod peer;
 pub mod reply;
 mod request_body;

@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("network", &[]),
     ("sync", &[]),
     ("telemetry", &["sync", "config"]),
-    ("web", &["config"]),
+    ("web", &["time", "config"]),
     ("store", &["sync", "oauth", "config", "data_dir", "files"]),
     ("outbound", &["sync", "config", "trust", "network", "web"]),
     ("token_cache", &["oauth", "store", "clock", "config", "sync"]),

@@ -1,4 +1,5 @@
-//! GET /assets/…: the style sheet and the logo, under names that change with their content, so that they may be kept.
+//! What lies under /assets/: the style sheet and the logo, under names that change with their content, so that they may be
+//! kept.
 
 use std::sync::LazyLock;
 
@@ -12,10 +13,8 @@ use sha2::{Digest, Sha256};
 use crate::config::{Config, LogoKind};
 use crate::web::{Body, Response, reply};
 
-use super::rejection::PageRejection;
-
 /// Where they all are.
-pub(super) const FOLDER: &str = "/assets/";
+pub const ASSETS: &str = "/assets/";
 
 /// A file that is part of the program.
 pub(super) struct Asset {
@@ -27,16 +26,16 @@ pub(super) struct Asset {
 
 /// The look of every page.
 pub(super) static STYLE: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", include_bytes!("pages/style.css")));
+    LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", include_bytes!("style.css")));
 
 /// The mark on every page and in the browser's tab.
 pub(super) static LOGO: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("logo", "svg", "image/svg+xml", include_bytes!("pages/logo.svg")));
+    LazyLock::new(|| Asset::new("logo", "svg", "image/svg+xml", include_bytes!("logo.svg")));
 
 impl Asset {
     fn new(name: &str, extension: &str, content_type: &'static str, content: &'static [u8]) -> Self {
         let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(content));
-        let path = format!("{FOLDER}{name}-{}.{extension}", hash.get(..16).unwrap_or_default());
+        let path = format!("{ASSETS}{name}-{}.{extension}", hash.get(..16).unwrap_or_default());
         Self { path, content_type, content }
     }
 }
@@ -53,19 +52,20 @@ pub(super) fn logo(config: &Config) -> (String, &'static str) {
                 LogoKind::Png => ("png", "image/png"),
                 LogoKind::Svg => ("svg", "image/svg+xml"),
             };
-            (format!("{FOLDER}own-{}.{extension}", logo.tag), content_type)
+            (format!("{ASSETS}own-{}.{extension}", logo.tag), content_type)
         }
     }
 }
 
-/// Answers with the asset of this very name.
-pub(super) fn get(path: &str, config: &Config) -> Result<Response, PageRejection> {
+/// Answers with the asset of this very name, if there is one.
+#[must_use]
+pub fn asset(path: &str, config: &Config) -> Option<Response> {
     let own = config.login.logo.as_ref().filter(|_| logo(config).0 == path);
     let built_in = [&*STYLE, &*LOGO].into_iter().find(|asset| asset.path == path);
     let (content, content_type) = match (own, built_in) {
         (Some(own), _) => (own.content.clone(), logo(config).1),
         (None, Some(asset)) => (Bytes::from_static(asset.content), asset.content_type),
-        (None, None) => return Err(PageRejection::NotFound),
+        (None, None) => return None,
     };
     let mut response = reply::empty(StatusCode::OK);
     *response.body_mut() = Body::from(content);
@@ -75,5 +75,5 @@ pub(super) fn get(path: &str, config: &Config) -> Result<Response, PageRejection
         headers.insert(CONTENT_SECURITY_POLICY, DRAWING);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
-    Ok(response)
+    Some(response)
 }

@@ -1,0 +1,43 @@
+//! `Frame`: what `layout.html` shows around the content of a page.
+
+use super::assets;
+use crate::config::{Config, PageLinks};
+
+/// What every page shows around its content.
+pub struct Frame<'a> {
+    /// What the operator calls this gateway.
+    pub product: &'a str,
+    /// The path of the style sheet.
+    pub style: &'static str,
+    /// The path of the logo.
+    pub logo: String,
+    /// Its media type.
+    pub logo_type: &'static str,
+    /// Whether the logo is the operator's, of whatever width.
+    pub logo_is_own: bool,
+    /// The operator's own pages.
+    pub links: &'a PageLinks,
+}
+
+impl<'a> Frame<'a> {
+    /// Takes from the configuration whose pages these are.
+    #[must_use]
+    pub fn new(config: &'a Config) -> Self {
+        let (logo, logo_type) = assets::logo(config);
+        Self {
+            product: &config.login.product_name,
+            style: &assets::STYLE.path,
+            logo,
+            logo_type,
+            logo_is_own: config.login.logo.is_some(),
+            links: &config.login.links,
+        }
+    }
+
+    /// Returns the pages of the operator that every page links to, each with its words.
+    pub fn footer(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let PageLinks { support, privacy, terms } = self.links;
+        let links = [(support, "Support"), (privacy, "Privacy"), (terms, "Terms of use")];
+        links.into_iter().filter_map(|(url, words)| Some((url.as_deref()?, words)))
+    }
+}
