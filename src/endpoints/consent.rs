@@ -20,7 +20,7 @@ pub(super) const NOTHING_APPROVED: &str = "Tick at least one permission, or deny
 /// Shows the form, or the page that the transaction has meanwhile come to. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
-    show_or_go_on(visit, StatusCode::OK, &handles, None, None).await
+    show_or_go_on(visit, &handles, Shown::default()).await
 }
 
 /// Takes the decision. Nothing is granted but what the transaction holds and is ticked on the page just shown; of the form
@@ -48,8 +48,8 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     };
     let location = match visit.issuer.decide(&handles, decision).await {
         Err(AuthorizeRejection::NothingApproved) => {
-            let problem = Some(NOTHING_APPROVED);
-            return show_or_go_on(visit, StatusCode::BAD_REQUEST, &handles, Some(&ticked), problem).await;
+            let again = Shown::again(StatusCode::BAD_REQUEST, &ticked, NOTHING_APPROVED);
+            return show_or_go_on(visit, &handles, again).await;
         }
         decided => decided?,
     };
@@ -82,35 +82,38 @@ async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -
             visit.record(Face::Page, Rule::FormToken).await;
             let problem = "You have signed in again since this page was opened, or what it asks has changed. Look at it once \
                            more, then decide.";
-            show(visit, StatusCode::FORBIDDEN, handles, &view, Some(ticked), Some(problem))
+            show(visit, handles, &view, Shown::again(StatusCode::FORBIDDEN, ticked, problem))
         }
         View::LogIn(_) | View::Account => Err(PageRejection::StaleForm),
     }
 }
 
-async fn show_or_go_on(
-    visit: &Visit<'_>,
+/// How the page is shown: for the first time unless it says otherwise.
+#[derive(Default)]
+struct Shown<'a> {
     status: StatusCode,
-    handles: &Handles,
-    ticked: Option<&ScopeSet>,
-    problem: Option<&str>,
-) -> Result<Response, PageRejection> {
+    /// What the reader has ticked so far.
+    ticked: Option<&'a ScopeSet>,
+    /// Why it is shown again.
+    problem: Option<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    /// Once more, as the reader left it.
+    const fn again(status: StatusCode, ticked: &'a ScopeSet, problem: &'a str) -> Self {
+        Self { status, ticked: Some(ticked), problem: Some(problem) }
+    }
+}
+
+async fn show_or_go_on(visit: &Visit<'_>, handles: &Handles, shown: Shown<'_>) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles).await? {
-        View::Consent(view) => show(visit, status, handles, &view, ticked, problem),
+        View::Consent(view) => show(visit, handles, &view, shown),
         View::LogIn(_) => Ok(go_on(&Step::LogIn, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "each is a part of the page")]
-fn show(
-    visit: &Visit<'_>,
-    status: StatusCode,
-    handles: &Handles,
-    view: &ConsentView,
-    ticked: Option<&ScopeSet>,
-    problem: Option<&str>,
-) -> Result<Response, PageRejection> {
+fn show(visit: &Visit<'_>, handles: &Handles, view: &ConsentView, shown: Shown<'_>) -> Result<Response, PageRejection> {
     let key = consent_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
     let page = ConsentPage {
         frame: Frame::new(visit.config()),
@@ -118,12 +121,12 @@ fn show(
         form_token: &key.token(&purpose(&view.scopes)),
         switch_token: &key.token(switch_account::PURPOSE),
         view,
-        ticked,
+        ticked: shown.ticked,
         lifetime: pages::in_words(view.lifetime),
         remembered: remembered(view),
-        problem,
+        problem: shown.problem,
     };
-    Ok(pages::respond(status, &page, FormTarget::Elsewhere))
+    Ok(pages::respond(shown.status, &page, FormTarget::Elsewhere))
 }
 
 /// Says for how long an approval is remembered, and under which condition.

@@ -20,11 +20,7 @@ const REFUSED: &str = "The user name or the password is not right. Check both an
 /// Shows the form, or the page that the transaction has meanwhile come to.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
-    match visit.issuer.view(&handles).await? {
-        View::LogIn(view) => show(visit, StatusCode::OK, &handles, &view, "", None),
-        View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
-        View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
-    }
+    show_or_go_on(visit, &handles, Shown::default()).await
 }
 
 /// Takes name and password. Only the transaction says where the browser goes next.
@@ -46,40 +42,46 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
             }
             Ok(response)
         }
-        LoginOutcome::Refused => again(visit, StatusCode::BAD_REQUEST, &handles, name, REFUSED).await,
+        LoginOutcome::Refused => {
+            show_or_go_on(visit, &handles, Shown::again(StatusCode::BAD_REQUEST, name, REFUSED)).await
+        }
         LoginOutcome::Throttled(pause) => {
             let problem =
                 format!("There were too many attempts to sign in. You can try again in {}.", pages::in_words(pause));
-            let mut response = again(visit, StatusCode::TOO_MANY_REQUESTS, &handles, name, &problem).await?;
+            let again = Shown::again(StatusCode::TOO_MANY_REQUESTS, name, &problem);
+            let mut response = show_or_go_on(visit, &handles, again).await?;
             reply::retry_after(response.headers_mut(), pause.as_pause());
             Ok(response)
         }
     }
 }
 
-async fn again(
-    visit: &Visit<'_>,
+/// How the page is shown: for the first time unless it says otherwise.
+#[derive(Default)]
+struct Shown<'a> {
     status: StatusCode,
-    handles: &Handles,
-    name: &str,
-    problem: &str,
-) -> Result<Response, PageRejection> {
+    /// The name that was typed.
+    username: &'a str,
+    /// Why it is shown again.
+    problem: Option<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    /// Once more, with the name that was typed.
+    const fn again(status: StatusCode, username: &'a str, problem: &'a str) -> Self {
+        Self { status, username, problem: Some(problem) }
+    }
+}
+
+async fn show_or_go_on(visit: &Visit<'_>, handles: &Handles, shown: Shown<'_>) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles).await? {
-        View::LogIn(view) => show(visit, status, handles, &view, name, Some(problem)),
+        View::LogIn(view) => show(visit, handles, &view, shown),
         View::Consent(_) => Ok(go_on(&Step::Consent, &handles.transaction)),
         View::Account => Ok(go_on(&Step::Account, &handles.transaction)),
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "each is a part of the page")]
-fn show(
-    visit: &Visit<'_>,
-    status: StatusCode,
-    handles: &Handles,
-    view: &LoginView,
-    username: &str,
-    problem: Option<&str>,
-) -> Result<Response, PageRejection> {
+fn show(visit: &Visit<'_>, handles: &Handles, view: &LoginView, shown: Shown<'_>) -> Result<Response, PageRejection> {
     let key = login_key(handles).ok_or(PageRejection::NoTransactionCookie)?;
     let page = LoginPage {
         frame: Frame::new(visit.config()),
@@ -88,8 +90,8 @@ fn show(
         client_name: view.client_name.as_deref(),
         client_has_name: view.client_has_name,
         resource_name: view.resource_name.as_deref(),
-        username,
-        problem,
+        username: shown.username,
+        problem: shown.problem,
     };
-    Ok(pages::respond(status, &page, FormTarget::Elsewhere))
+    Ok(pages::respond(shown.status, &page, FormTarget::Elsewhere))
 }
