@@ -6,32 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{ControlEvent, Exposition, Histogram, Kind, Outcome, ServerEvent};
+use super::counters::Counters;
+use super::upstream_counters::{self, UpstreamCounters, UpstreamSum};
+use super::{ControlEvent, Exposition, Kind, Outcome, ServerEvent};
 use crate::sync::lock;
-
-/// Upper bounds of the latency buckets: from a warm gateway's 100 µs to the longest answer that is not a stream.
-const BOUNDS: [Duration; 16] = [
-    Duration::from_micros(100),
-    Duration::from_micros(250),
-    Duration::from_micros(500),
-    Duration::from_millis(1),
-    Duration::from_micros(2500),
-    Duration::from_millis(5),
-    Duration::from_millis(10),
-    Duration::from_millis(25),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(250),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_millis(2500),
-    Duration::from_secs(10),
-    Duration::from_secs(60),
-];
-
-/// The first and the number of the statuses that HTTP knows (RFC 9110 15).
-const FIRST_STATUS: u16 = 100;
-const STATUSES: usize = 500;
 
 /// All metrics of the process.
 #[derive(Debug)]
@@ -46,7 +24,7 @@ pub struct Metrics {
 #[derive(Debug, Clone)]
 pub struct WorkerMetrics {
     worker: Arc<WorkerCounters>,
-    pub(super) upstreams: Arc<[Arc<Upstream>]>,
+    pub(super) upstreams: Arc<[Arc<UpstreamCounters>]>,
 }
 
 /// Aligned so that two workers never share a cache line (two lines, for the prefetcher takes pairs).
@@ -55,41 +33,7 @@ pub struct WorkerMetrics {
 struct WorkerCounters {
     hits: AtomicU64,
     misses: AtomicU64,
-    by_name: Mutex<BTreeMap<String, Arc<Upstream>>>,
-}
-
-#[derive(Debug)]
-#[repr(align(128))]
-pub(super) struct Upstream {
-    outcomes: Counters,
-    statuses: Counters,
-    latency: Counters,
-    micros: AtomicU64,
-    pub(super) in_use: AtomicU64,
-    pub(super) idle: AtomicU64,
-    in_flight: AtomicU64,
-    streams: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Counters(Box<[AtomicU64]>);
-
-impl Counters {
-    fn new(len: usize) -> Self {
-        Self((0..len).map(|_| AtomicU64::new(0)).collect())
-    }
-
-    fn add(&self, n: usize) {
-        if let Some(counter) = self.0.get(n) {
-            counter.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn add_to(&self, sums: &mut [u64]) {
-        for (sum, counter) in sums.iter_mut().zip(&self.0) {
-            *sum += counter.load(Relaxed);
-        }
-    }
+    by_name: Mutex<BTreeMap<String, Arc<UpstreamCounters>>>,
 }
 
 impl Default for Metrics {
@@ -131,7 +75,7 @@ impl Metrics {
     /// Writes everything that is counted here.
     pub fn expose(&self, out: &mut Exposition) {
         let workers = lock(&self.workers);
-        expose_upstreams(&sum(&workers), out);
+        upstream_counters::expose(&sum(&workers), out);
         let total =
             |pick: fn(&WorkerCounters) -> &AtomicU64| workers.iter().map(|w| pick(w).load(Relaxed)).sum::<u64>();
         let (hits, misses) = (total(|w| &w.hits), total(|w| &w.misses));
@@ -149,13 +93,13 @@ impl Metrics {
             Kind::Counter,
             "Events of the authorization server. Commands are recorded in the audit trail only.",
         );
-        for (event, counter) in ControlEvent::ALL.iter().zip(&self.control.0) {
-            out.sample(name, &[("event", event.label())], counter.load(Relaxed));
+        for (event, count) in ControlEvent::ALL.iter().zip(self.control.values()) {
+            out.sample(name, &[("event", event.label())], count);
         }
         let name = "mcpgate_server_events_total";
         out.family(name, Kind::Counter, "Events of connections, background tasks and the configuration.");
-        for (event, counter) in ServerEvent::ALL.iter().zip(&self.server.0) {
-            out.sample(name, &[("event", event.label())], counter.load(Relaxed));
+        for (event, count) in ServerEvent::ALL.iter().zip(self.server.values()) {
+            out.sample(name, &[("event", event.label())], count);
         }
     }
 }
@@ -176,34 +120,29 @@ impl WorkerMetrics {
 
     /// Counts a finished request: `upstream` is its index in the list of names these metrics were made for.
     pub fn request(&self, upstream: usize, outcome: Outcome, status: u16, elapsed: Duration) {
-        let Some(upstream) = self.upstreams.get(upstream) else { return };
-        upstream.outcomes.add(outcome.place());
-        upstream.statuses.add(usize::from(status.saturating_sub(FIRST_STATUS)));
-        upstream.latency.add(BOUNDS.partition_point(|bound| *bound < elapsed));
-        upstream.micros.fetch_add(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        if let Some(upstream) = self.upstreams.get(upstream) {
+            upstream.request(outcome, status, elapsed);
+        }
     }
 
     /// Counts a request to an upstream that has begun.
     pub fn begin_request(&self, upstream: usize) {
         if let Some(upstream) = self.upstreams.get(upstream) {
-            upstream.in_flight.fetch_add(1, Relaxed);
+            upstream.begin_request();
         }
     }
 
     /// Counts that the answer to a request is a stream of events.
     pub fn open_stream(&self, upstream: usize) {
         if let Some(upstream) = self.upstreams.get(upstream) {
-            upstream.streams.fetch_add(1, Relaxed);
+            upstream.open_stream();
         }
     }
 
     /// Counts that a request that has begun, and the stream that it was answered by, have ended.
     pub fn end_request(&self, upstream: usize, was_stream: bool) {
         if let Some(upstream) = self.upstreams.get(upstream) {
-            upstream.in_flight.fetch_sub(1, Relaxed);
-            if was_stream {
-                upstream.streams.fetch_sub(1, Relaxed);
-            }
+            upstream.end_request(was_stream);
         }
     }
 
@@ -214,103 +153,14 @@ impl WorkerMetrics {
     }
 }
 
-impl Default for Upstream {
-    fn default() -> Self {
-        Self {
-            outcomes: Counters::new(Outcome::ALL.len()),
-            statuses: Counters::new(STATUSES),
-            latency: Counters::new(BOUNDS.len() + 1),
-            micros: AtomicU64::new(0),
-            in_use: AtomicU64::new(0),
-            idle: AtomicU64::new(0),
-            in_flight: AtomicU64::new(0),
-            streams: AtomicU64::new(0),
-        }
-    }
-}
-
-/// The sum over all workers.
-struct Sum {
-    outcomes: Vec<u64>,
-    statuses: Vec<u64>,
-    latency: Vec<u64>,
-    micros: u64,
-    in_use: u64,
-    idle: u64,
-    in_flight: u64,
-    streams: u64,
-}
-
-fn sum(workers: &[Arc<WorkerCounters>]) -> BTreeMap<String, Sum> {
-    let mut sums = BTreeMap::new();
+fn sum(workers: &[Arc<WorkerCounters>]) -> BTreeMap<String, UpstreamSum> {
+    let mut sums: BTreeMap<String, UpstreamSum> = BTreeMap::new();
     for worker in workers {
         for (name, upstream) in lock(&worker.by_name).iter() {
-            let sum = sums.entry(name.clone()).or_insert_with(|| Sum {
-                outcomes: vec![0; Outcome::ALL.len()],
-                statuses: vec![0; STATUSES],
-                latency: vec![0; BOUNDS.len() + 1],
-                micros: 0,
-                in_use: 0,
-                idle: 0,
-                in_flight: 0,
-                streams: 0,
-            });
-            upstream.outcomes.add_to(&mut sum.outcomes);
-            upstream.statuses.add_to(&mut sum.statuses);
-            upstream.latency.add_to(&mut sum.latency);
-            sum.micros += upstream.micros.load(Relaxed);
-            sum.in_use += upstream.in_use.load(Relaxed);
-            sum.idle += upstream.idle.load(Relaxed);
-            sum.in_flight += upstream.in_flight.load(Relaxed);
-            sum.streams += upstream.streams.load(Relaxed);
+            sums.entry(name.clone()).or_default().add(upstream);
         }
     }
     sums
-}
-
-fn expose_upstreams(sums: &BTreeMap<String, Sum>, out: &mut Exposition) {
-    let name = "mcpgate_requests_total";
-    out.family(name, Kind::Counter, "Requests to an upstream's path, by outcome (see docs/errors.md).");
-    for (upstream, sum) in sums {
-        for (outcome, count) in Outcome::ALL.iter().zip(&sum.outcomes) {
-            out.sample(name, &[("upstream", upstream), ("outcome", outcome.label())], count);
-        }
-    }
-    let name = "mcpgate_responses_total";
-    out.family(name, Kind::Counter, "Responses to requests to an upstream's path, by HTTP status.");
-    for (upstream, sum) in sums {
-        for (status, count) in (FIRST_STATUS..).zip(&sum.statuses).filter(|(_, count)| **count > 0) {
-            out.sample(name, &[("upstream", upstream), ("status", &status.to_string())], count);
-        }
-    }
-    let name = "mcpgate_request_duration_seconds";
-    out.family(name, Kind::Histogram, "Time from the head of a request to the end of its response, streams included.");
-    let bounds = BOUNDS.map(|bound| bound.as_secs_f64());
-    for (upstream, sum) in sums {
-        let seconds = Duration::from_micros(sum.micros).as_secs_f64();
-        let histogram = Histogram { bounds: &bounds, counts: &sum.latency, sum: seconds };
-        out.histogram(name, &[("upstream", upstream)], histogram);
-    }
-    let mut gauge = |name: &str, help: &str, value: fn(&Sum) -> u64| {
-        out.family(name, Kind::Gauge, help);
-        for (upstream, sum) in sums {
-            out.sample(name, &[("upstream", upstream)], value(sum));
-        }
-    };
-    let help = "Requests to an upstream's path whose response has not ended, open streams included.";
-    gauge("mcpgate_requests_in_flight", help, |sum| sum.in_flight);
-    let help = "Requests in flight that are answered by a stream of events.";
-    gauge("mcpgate_open_streams", help, |sum| sum.streams);
-    let name = "mcpgate_upstream_connections";
-    out.family(
-        name,
-        Kind::Gauge,
-        "Open connections to an upstream, by state. An HTTP/2 connection is in use for as long as it is open.",
-    );
-    for (upstream, sum) in sums {
-        out.sample(name, &[("upstream", upstream), ("state", "in_use")], sum.in_use);
-        out.sample(name, &[("upstream", upstream), ("state", "idle")], sum.idle);
-    }
 }
 
 #[cfg(test)]

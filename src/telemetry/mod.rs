@@ -4,12 +4,14 @@
 //! the configuration. It does not decide what is worth recording; the callers do. Start with `metrics.rs`;
 //! `exposition.rs` is the text format, `logging.rs` and `sink.rs` are the log.
 
+mod counters;
 mod event;
 mod exposition;
 mod logging;
 mod metrics;
 mod sink;
 mod upstream_connection;
+mod upstream_counters;
 
 pub use event::{ControlEvent, Outcome, ServerEvent};
 pub use exposition::{Exposition, Histogram, Kind};

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::metrics::{Upstream, WorkerMetrics};
+use super::metrics::WorkerMetrics;
+use super::upstream_counters::UpstreamCounters;
 
 /// A connection to an upstream, counted until it is dropped.
 #[derive(Debug)]
 pub struct UpstreamConnection {
-    upstream: Option<Arc<Upstream>>,
+    upstream: Option<Arc<UpstreamCounters>>,
     idle: bool,
 }
 
 impl UpstreamConnection {
     /// Counts one that is in use.
-    pub(super) fn new(upstream: Option<Arc<Upstream>>) -> Self {
+    pub(super) fn new(upstream: Option<Arc<UpstreamCounters>>) -> Self {
         if let Some(upstream) = &upstream {
             upstream.in_use.fetch_add(1, Relaxed);
         }
@@ -39,7 +40,7 @@ impl Drop for UpstreamConnection {
     }
 }
 
-impl Upstream {
+impl UpstreamCounters {
     fn connections(&self, idle: bool) -> &AtomicU64 {
         if idle { &self.idle } else { &self.in_use }
     }
