@@ -94,9 +94,7 @@ impl Issuer {
     async fn believe(&self, wall: Timestamp, expected: Timestamp) -> Result<(), StoreError> {
         if wall < expected {
             self.sweep_by(expected).await?;
-            if let Some(cache) = &self.cache {
-                cache.refill().await?;
-            }
+            self.cache.refill().await?;
         }
         self.services.clock.accept();
         if wall < expected {

@@ -55,7 +55,7 @@ use crate::token_cache::TokenCache;
 pub struct Issuer {
     pub(crate) services: Services,
     /// The token cache, filled and cleared as tokens are issued and revoked.
-    pub(crate) cache: Option<Arc<TokenCache>>,
+    pub(crate) cache: Arc<TokenCache>,
     /// Fetches metadata documents.
     pub(crate) fetch: Arc<dyn Fetch>,
     /// Counters of what was done and refused.
@@ -74,12 +74,7 @@ pub struct Issuer {
 impl Issuer {
     /// Makes the issuer.
     #[must_use]
-    pub fn new(
-        services: Services,
-        cache: Option<Arc<TokenCache>>,
-        fetch: Arc<dyn Fetch>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(services: Services, cache: Arc<TokenCache>, fetch: Arc<dyn Fetch>, metrics: Arc<Metrics>) -> Self {
         let (clock, config) = (&services.clock, services.config.load());
         let throttle = limits::throttle::Throttle::new(clock, &config);
         let login_limits = limits::login_limits::LoginLimits::new(clock, &config);
@@ -106,9 +101,7 @@ impl Issuer {
             return false;
         }
         // The cache first: it must know the key of every token that is issued.
-        if let Some(cache) = &self.cache {
-            cache.exchange_keys(Arc::clone(keys));
-        }
+        self.cache.exchange_keys(Arc::clone(keys));
         self.services.keys.store(Arc::clone(keys));
         true
     }

@@ -49,7 +49,7 @@ impl Resources {
     /// Makes the authorization server.
     pub(super) fn issuer(&self, dialer: &Arc<ExchangeableDialer>, metrics: &Arc<Metrics>) -> Arc<Issuer> {
         let fetch: Arc<dyn Fetch> = Arc::<ExchangeableDialer>::clone(dialer);
-        Arc::new(Issuer::new(self.services.clone(), Some(Arc::clone(&self.cache)), fetch, Arc::clone(metrics)))
+        Arc::new(Issuer::new(self.services.clone(), Arc::clone(&self.cache), fetch, Arc::clone(metrics)))
     }
 
     /// Makes what operators do to it.

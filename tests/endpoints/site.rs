@@ -20,6 +20,7 @@ use mcpgate::outbound::{Fetch, FetchError, Fetched};
 use mcpgate::store::memory::MemoryStore;
 use mcpgate::store::{Account, AccountStore, AuditEvent, AuditFilter, AuditRow, AuditStore, SetupLink};
 use mcpgate::telemetry::Metrics;
+use mcpgate::token_cache::TokenCache;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::failing_store::FailingStore;
@@ -176,7 +177,9 @@ impl Site {
             Arc::new(config(extra)),
         );
         let config = Arc::clone(&services.config);
-        let issuer = Issuer::new(services, None, Arc::new(OneDocument), Metrics::new(&[]));
+        let cache =
+            TokenCache::new(Arc::clone(&faulty) as _, Arc::clone(&keys), Arc::clone(&clock) as _, &config.load());
+        let issuer = Issuer::new(services, cache, Arc::new(OneDocument), Metrics::new(&[]));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(accept(listener, Arc::new(Endpoints::new(Arc::new(issuer)))));

@@ -96,7 +96,7 @@ impl World {
         let metrics = Metrics::new(&[]);
         let services = Services::new(shared, shared_clock.clone(), entropy.clone(), keys.clone(), Arc::new(config));
         let config = services.config.clone();
-        let issuer = Issuer::new(services, Some(cache.clone()), fetch.clone(), metrics.clone());
+        let issuer = Issuer::new(services, cache.clone(), fetch.clone(), metrics.clone());
         Self {
             issuer: Arc::new(issuer),
             store,

@@ -48,9 +48,7 @@ impl IssuerRequest<'_> {
             ..self.audit_by(&session.subject, AuditEvent::GrantRevoked)
         };
         let done = self.services.store.revoke_grant(grant, row).await.or_unavailable(self).await?;
-        if let Some(cache) = &self.cache {
-            cache.forget_grant(&self.tenant, grant);
-        }
+        self.cache.forget_grant(&self.tenant, grant);
         self.count_revocation(done);
         Ok(done == Update::Done)
     }
@@ -66,9 +64,7 @@ impl IssuerRequest<'_> {
         let theirs = GrantFilter::of_account(&self.tenant, &session.subject);
         let done = self.services.store.revoke_grants(&theirs, row).await;
         let revoked = done.or_unavailable(self).await?;
-        if let Some(cache) = &self.cache {
-            cache.forget_subject(&self.tenant, &session.subject);
-        }
+        self.cache.forget_subject(&self.tenant, &session.subject);
         (0..revoked).for_each(|_| self.count_revocation(Update::Done));
         Ok(true)
     }

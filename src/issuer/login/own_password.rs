@@ -55,8 +55,8 @@ impl IssuerRequest<'_> {
             return Ok(PasswordChanged::Wrong);
         }
         self.login_limits.password_was_set(name);
-        if let Some(cache) = self.cache.as_ref().filter(|_| wish.end_grants) {
-            cache.forget_subject(&self.tenant, account.subject.id());
+        if wish.end_grants {
+            self.cache.forget_subject(&self.tenant, account.subject.id());
         }
         let account = Account { password_set_at: Some(set_at), failed_logins: 0, last_failed_at: None, ..*account };
         let Some((secret, _)) = self.begin_session(&account, Some(session)).await? else {

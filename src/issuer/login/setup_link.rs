@@ -42,9 +42,7 @@ impl IssuerRequest<'_> {
             return Ok(SetupOutcome::Gone);
         }
         self.login_limits.password_was_set(name);
-        if let Some(cache) = &self.cache {
-            cache.forget_subject(&self.tenant, account.subject.id());
-        }
+        self.cache.forget_subject(&self.tenant, account.subject.id());
         let begun = self.begin_session(&account, replaces).await?;
         if begun.is_some() {
             // The person who set the password will sign in from here, so this place is now familiar (LI-03).

@@ -48,13 +48,12 @@ impl Issuer {
 
     /// Logs the tokens that were not used in time.
     pub fn watch_arrivals(&self) {
-        let Some(cache) = &self.cache else { return };
         let now = self.services.clock.now();
         let missing: Vec<_> = {
             let mut awaited = lock(&self.arrivals.0);
             let due = awaited.iter().take_while(|token| now.since(token.since) >= PATIENCE).count();
             // A token no longer in the cache was revoked or evicted: whether it was used is not known.
-            awaited.drain(..due).filter(|token| cache.was_presented(&token.hash) == Some(false)).collect()
+            awaited.drain(..due).filter(|token| self.cache.was_presented(&token.hash) == Some(false)).collect()
         };
         for (n, token) in missing.iter().enumerate() {
             self.metrics.control(ControlEvent::TokenNotPresented);

@@ -109,11 +109,11 @@ impl IssuerRequest<'_> {
     /// Rotates and updates the cache in a task of its own: if the client hangs up meanwhile, the answer is lost, and
     /// that it was never used must still be recorded.
     async fn rotate(&self, request: RotateRefresh) -> Result<Rotation, StoreError> {
-        let (store, cache) = (Arc::clone(&self.services.store), self.cache.clone());
+        let (store, cache) = (Arc::clone(&self.services.store), Arc::clone(&self.cache));
         let rotation = tokio::spawn(async move {
             let tenant = request.tenant.clone();
             let outcome = store.rotate_refresh_token(request).await;
-            if let (Ok(rotation), Some(cache)) = (&outcome, &cache) {
+            if let Ok(rotation) = &outcome {
                 match rotation {
                     Rotation::Rotated(grant, _) => cache.note_issued(&tenant, grant.id, grant.generation),
                     Rotation::RetriedLate(grant, _, void) => {

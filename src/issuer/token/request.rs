@@ -163,10 +163,8 @@ impl IssuerRequest<'_> {
         grant: &Grant,
         record: AccessTokenRecord,
     ) -> TokenResponse {
-        if let Some(cache) = &self.cache {
-            // A replay may have revoked the grant since our commit: the cache remembers that, and refuses its tokens.
-            cache.insert(&record);
-        }
+        // A replay may have revoked the grant since our commit: the cache remembers that, and refuses its tokens.
+        self.cache.insert(&record);
         let claims = RefreshClaims { grant: grant.id, generation: grant.generation };
         TokenResponse {
             access_token: access,
@@ -179,8 +177,6 @@ impl IssuerRequest<'_> {
 
     /// Removes the tokens of a grant that the store has just revoked from the cache.
     pub(in crate::issuer) fn forget_grant(&self, grant: GrantId) {
-        if let Some(cache) = &self.cache {
-            cache.forget_grant(&self.tenant, grant);
-        }
+        self.cache.forget_grant(&self.tenant, grant);
     }
 }

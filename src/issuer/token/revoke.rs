@@ -74,9 +74,7 @@ impl IssuerRequest<'_> {
             ..self.audit(AuditEvent::TokenRevoked)
         };
         let done = self.services.store.revoke_access_token(&hash, row).await.or_unavailable(self).await?;
-        if let Some(cache) = &self.cache {
-            cache.forget_token(&hash);
-        }
+        self.cache.forget_token(&hash);
         self.count_revocation(done);
         Ok(())
     }

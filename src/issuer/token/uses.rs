@@ -32,11 +32,10 @@ impl Drop for Taken<'_> {
 impl Issuer {
     /// Reports uses as soon as some are noted, until the process ends.
     pub async fn report_uses_forever(&self) {
-        let Some(cache) = &self.cache else { return };
         let mut failing = false;
         loop {
-            cache.uses_are_due().await;
-            let reported = self.report(cache, false).await;
+            self.cache.uses_are_due().await;
+            let reported = self.report(false).await;
             match &reported {
                 Ok(()) if failing => tracing::info!("the first uses of tokens are recorded again"),
                 Err(error) if !failing => tracing::warn!(%error, "the first uses of tokens cannot be recorded"),
@@ -54,22 +53,20 @@ impl Issuer {
     /// # Errors
     /// `StoreError` when they could not be written; they are kept for later.
     pub async fn report_uses(&self) -> Result<(), StoreError> {
-        match &self.cache {
-            Some(cache) => self.report(cache, true).await,
-            None => Ok(()),
-        }
+        self.report(true).await
     }
 
-    async fn report(&self, cache: &TokenCache, all: bool) -> Result<(), StoreError> {
+    async fn report(&self, all: bool) -> Result<(), StoreError> {
         // One report at a time: a caller that needs everything written must also wait for what another task is writing.
         let _alone = self.reporting.lock().await;
-        let mut taken = Taken { cache, report: cache.take_uses(all, self.services.clock.now()) };
+        let report = self.cache.take_uses(all, self.services.clock.now());
+        let mut taken = Taken { cache: &self.cache, report };
         while let Some(part) = part_of(&taken.report) {
             let recorded = self.services.store.record_uses(part.clone()).await?;
             for (tenant, grant) in recorded.ended {
                 self.metrics.control(ControlEvent::RefreshReused);
                 tracing::warn!(%grant, "an access token that came with a lost answer was presented: two parties hold the grant, and it has ended");
-                cache.forget_grant(&tenant, grant);
+                self.cache.forget_grant(&tenant, grant);
             }
             recorded.unwritten.map_or(Ok(()), Err)?;
             let UseReport { presented, issued, .. } = &mut taken.report;
