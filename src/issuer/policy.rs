@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, UpstreamConfig};
 use crate::oauth::{
-    Client, ClientOrigin, Grant, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken, TenantId,
+    Client, ClientOrigin, Grant, Lifetime, RegistrationPolicy, RequestPolicy, ResourceIndicator, ScopeSet, ScopeToken,
+    TenantId,
 };
 
 /// The scope by which clients ask for a refresh token; it grants nothing here.
@@ -26,6 +27,12 @@ impl Policy {
     /// Finds the tenant's upstream whose tokens have this audience.
     pub(super) fn upstream(&self, resource: &ResourceIndicator) -> Option<&UpstreamConfig> {
         self.upstreams().find(|u| u.resource == *resource)
+    }
+
+    /// Returns how long an access token for this resource lives at most.
+    pub(super) fn access_lifetime(&self, resource: &ResourceIndicator) -> Lifetime {
+        let own = self.upstream(resource).and_then(|upstream| upstream.access_lifetime);
+        own.unwrap_or(self.config.tokens.access)
     }
 
     /// Returns the resource that a token request names. The bare origin stands for the grant's own resource, as it did

@@ -98,6 +98,6 @@ pub use secret::{
     AccessToken, AuthorizationCode, ClientSecret, CodeHash, RefreshClaims, RefreshToken, SessionSecret, TokenHash,
 };
 pub use subject::{AccountId, Subject};
-pub use token::{AccessTokenRecord, TokenRequest, TokenResponse};
+pub use token::{AccessTokenRecord, CodeRequest, RefreshRequest, TokenRequest, TokenResponse};
 pub use token_keys::TokenKeys;
 pub use validated_request::{Prompt, RefusedRequest, StoredRequest, ValidatedRequest};

@@ -42,25 +42,33 @@ pub struct AccessTokenRecord {
 #[derive(Debug)]
 pub enum TokenRequest {
     /// RFC 6749 4.1.3.
-    AuthorizationCode {
-        /// Recognised by format and MAC, without the store; `None` when it is not one of ours.
-        code: Option<CodeHash>,
-        /// PKCE: `None` when absent or of the wrong shape.
-        verifier: Option<CodeVerifier>,
-        /// As sent.
-        redirect_uri: Option<String>,
-        /// As sent.
-        resource: Option<ResourceIndicator>,
-    },
+    AuthorizationCode(CodeRequest),
     /// RFC 6749 6.
-    RefreshToken {
-        /// Recognised by HMAC; `None` when it is not one of ours.
-        claims: Option<super::RefreshClaims>,
-        /// Narrower scopes, if asked; a surplus `offline_access` is dropped.
-        scopes: Option<ScopeSet>,
-        /// As sent.
-        resource: Option<ResourceIndicator>,
-    },
+    RefreshToken(RefreshRequest),
+}
+
+/// The parameters of a token request with an authorization code (RFC 6749 4.1.3).
+#[derive(Debug)]
+pub struct CodeRequest {
+    /// Recognised by format and MAC, without the store; `None` when it is not one of ours.
+    pub code: Option<CodeHash>,
+    /// PKCE: `None` when absent or of the wrong shape.
+    pub verifier: Option<CodeVerifier>,
+    /// As sent.
+    pub redirect_uri: Option<String>,
+    /// As sent.
+    pub resource: Option<ResourceIndicator>,
+}
+
+/// The parameters of a refresh request (RFC 6749 6).
+#[derive(Debug)]
+pub struct RefreshRequest {
+    /// Recognised by HMAC; `None` when it is not one of ours.
+    pub claims: Option<super::RefreshClaims>,
+    /// Narrower scopes, if asked; a surplus `offline_access` is dropped.
+    pub scopes: Option<ScopeSet>,
+    /// As sent.
+    pub resource: Option<ResourceIndicator>,
 }
 
 impl TokenRequest {
@@ -86,32 +94,33 @@ impl TokenRequest {
             Some(GrantType::AuthorizationCode) => {
                 let missing = || OAuthError::new(Rule::CodeMissing, "code is missing");
                 let code = form.get("code").ok_or_else(missing)?;
-                Ok(Self::AuthorizationCode {
+                Ok(Self::AuthorizationCode(CodeRequest {
                     code: AuthorizationCode::recognise(code.as_bytes(), keys),
                     verifier: form.get("code_verifier").and_then(CodeVerifier::parse),
                     redirect_uri: form.get("redirect_uri").map(str::to_owned),
                     resource: resource()?,
-                })
+                }))
             }
             Some(GrantType::RefreshToken) => {
                 let missing = || OAuthError::new(Rule::RefreshTokenMissing, "refresh_token is missing");
                 let token = form.get("refresh_token").ok_or_else(missing)?;
                 let asked = ScopeSet::of_form(form)?;
-                Ok(Self::RefreshToken {
+                Ok(Self::RefreshToken(RefreshRequest {
                     claims: RefreshToken::recognise(token, keys),
                     // rmcp adds offline_access to every refresh; alone it asks for nothing narrower.
                     scopes: asked.map(|scopes| scopes.without("offline_access")).filter(|scopes| !scopes.is_empty()),
                     resource: resource()?,
-                })
+                }))
             }
         }
     }
+
     /// Returns the grant type.
     #[must_use]
     pub fn grant_type(&self) -> GrantType {
         match self {
-            Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
-            Self::RefreshToken { .. } => GrantType::RefreshToken,
+            Self::AuthorizationCode(_) => GrantType::AuthorizationCode,
+            Self::RefreshToken(_) => GrantType::RefreshToken,
         }
     }
 }

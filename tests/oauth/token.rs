@@ -3,10 +3,10 @@
 
 use super::records;
 use mcpgate::oauth::{
-    AccessToken, AuthorizationCode, ClientId, CodeChallenge, CodeRecord, CodeRefusal, CodeVerdict, CodeVerifier,
-    ErrorCode, FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh, RedirectUri,
-    RefreshClaims, RefreshRefusal, RefreshToken, RefreshVerdict, ResourceIndicator, ScopeSet, Timestamp, TokenKeys,
-    TokenRequest, TokenResponse,
+    AccessToken, AuthorizationCode, ClientId, CodeChallenge, CodeRecord, CodeRefusal, CodeRequest, CodeVerdict,
+    CodeVerifier, ErrorCode, FirstUse, Form, Grant, GrantId, Lifetime, OAuthError, PresentedCode, PresentedRefresh,
+    RedirectUri, RefreshClaims, RefreshRefusal, RefreshRequest, RefreshToken, RefreshVerdict, ResourceIndicator,
+    ScopeSet, Timestamp, TokenKeys, TokenRequest, TokenResponse,
 };
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -269,14 +269,16 @@ fn cr_08_rt_18_what_is_not_ours_is_known_without_the_store() {
     let keys = keys();
     let (code, access) = (AuthorizationCode::mint([2; 32], &keys), AccessToken::mint([2; 32], &keys));
     let request = read(&format!("grant_type=authorization_code&code={}", code.reveal())).unwrap();
-    assert!(matches!(request, TokenRequest::AuthorizationCode { code: Some(hash), .. } if hash == code.hash()));
+    assert!(
+        matches!(request, TokenRequest::AuthorizationCode(CodeRequest { code: Some(hash), .. }) if hash == code.hash())
+    );
     let flipped = code.reveal().replacen("code_", "code_x", 1);
     for junk in [access.reveal(), &flipped, &code.reveal()[1..], &"x".repeat(50_000)] {
         let request = read(&format!("grant_type=authorization_code&code={junk}")).unwrap();
-        assert!(matches!(request, TokenRequest::AuthorizationCode { code: None, verifier: None, .. }));
+        assert!(matches!(request, TokenRequest::AuthorizationCode(CodeRequest { code: None, verifier: None, .. })));
     }
     let request = read(&format!("grant_type=refresh_token&refresh_token={}", access.reveal())).unwrap();
-    assert!(matches!(request, TokenRequest::RefreshToken { claims: None, .. }));
+    assert!(matches!(request, TokenRequest::RefreshToken(RefreshRequest { claims: None, .. })));
 }
 
 #[test]
@@ -286,8 +288,10 @@ fn a_surplus_offline_access_narrows_nothing() {
     let scopes = |asked: &str| {
         let form = format!("grant_type=refresh_token&refresh_token={}&scope={asked}", token.reveal());
         match read(&form).unwrap() {
-            TokenRequest::RefreshToken { claims: found, scopes, .. } => (found, scopes.map(|s| s.to_string())),
-            TokenRequest::AuthorizationCode { .. } => panic!("another grant"),
+            TokenRequest::RefreshToken(RefreshRequest { claims: found, scopes, .. }) => {
+                (found, scopes.map(|s| s.to_string()))
+            }
+            TokenRequest::AuthorizationCode(_) => panic!("another grant"),
         }
     };
     assert_eq!(scopes("offline_access"), (Some(claims), None));

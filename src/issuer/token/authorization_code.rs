@@ -5,37 +5,25 @@ use std::sync::Arc;
 
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Why;
+use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, Client, CodeHash, CodeRefusal, CodeVerifier, Form, GrantType, OAuthError, PresentedCode,
-    ResourceIndicator, Rule, TokenResponse, show,
+    AccessToken, Client, CodeHash, CodeRecord, CodeRefusal, CodeRequest, Form, GrantType, OAuthError, PresentedCode,
+    Rule, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RedeemCode, Redemption};
 use crate::telemetry::ControlEvent;
 
-/// The parameters of a request with a code.
-pub(in crate::issuer) struct PresentedAtToken<'a> {
-    /// The whole form, for the log.
-    pub(in crate::issuer) form: &'a Form,
-    pub(in crate::issuer) code: Option<CodeHash>,
-    pub(in crate::issuer) verifier: Option<CodeVerifier>,
-    pub(in crate::issuer) redirect_uri: Option<String>,
-    pub(in crate::issuer) resource: Option<ResourceIndicator>,
-}
-
 impl IssuerRequest<'_> {
-    #[allow(clippy::too_many_lines, reason = "the steps of a redemption, in their order")]
+    /// Answers a token request with an authorization code.
     pub(in crate::issuer) async fn redeem_authorization_code(
         &self,
         client: &Client,
-        presented: PresentedAtToken<'_>,
+        form: &Form,
+        request: CodeRequest,
     ) -> Result<TokenResponse, TokenRejection> {
-        let (refused, form) = (AuditEvent::CodeRefused, presented.form);
-        // CR-08: a code whose format or MAC is not ours never reaches the store.
-        let Some(code) = presented.code else {
-            return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form)).await);
-        };
-        let Some(record) = self.services.store.find_code(&self.tenant, &code).await.or_unavailable(self).await? else {
+        let refused = AuditEvent::CodeRefused;
+        let Some(record) = self.code_presented(request.code).await? else {
             return Err(self.refuse_token(refused, client, dead(Rule::CodeUnknown, form)).await);
         };
         let row = AuditRow {
@@ -44,8 +32,6 @@ impl IssuerRequest<'_> {
             target: Some(record.grant.to_string()),
             ..self.audit(refused)
         };
-        let granted = (record.redirect.as_str().to_owned(), record.resource.clone());
-        let policy = &self.policy;
         let mut allowed = None;
         // Another client's code is left to the store alone, so that this client learns nothing about its owner's
         // account. So is a damaged one, whose content cannot be trusted.
@@ -56,36 +42,15 @@ impl IssuerRequest<'_> {
                 return Err(self.refuse_with(row, client, dead(Rule::AccessWithdrawn, form)).await);
             }
         }
-        let tokens = &policy.config.tokens;
-        let own = policy.upstream(&record.resource).and_then(|u| u.access_lifetime);
         let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
-        let request = RedeemCode {
-            tenant: self.tenant.clone(),
-            code,
-            presented: PresentedCode {
-                client: client.id.clone(),
-                verifier: presented.verifier,
-                redirect_uri: presented.redirect_uri,
-                resource: presented.resource.map(|named| policy.named_at_token(named, &record.resource)),
-            },
-            access: NewAccessToken {
-                hash: access.hash(),
-                lifetime: own.unwrap_or(tokens.access),
-                user: allowed.as_ref().map_or_else(|| "".into(), |(_, user)| Arc::clone(user)),
-                scopes: allowed.map(|(scopes, _)| scopes).filter(|a| *a != record.scopes),
-            },
-            may_refresh: client.metadata.grant_types.contains(&GrantType::RefreshToken),
-            grant_lifetime: tokens.refresh_absolute,
-            idle: tokens.refresh_idle,
-            now: self.now(),
-            audit: AuditRow {
-                subject: Some(record.subject),
-                client: Some(client.id.clone()),
-                ..self.audit(AuditEvent::CodeRedeemed)
-            },
+        let new = NewAccessToken {
+            hash: access.hash(),
+            lifetime: self.policy.access_lifetime(&record.resource),
+            user: allowed.as_ref().map_or_else(|| "".into(), |(_, user)| Arc::clone(user)),
+            scopes: allowed.map(|(scopes, _)| scopes).filter(|a| *a != record.scopes),
         };
-        let redemption = self.services.store.redeem_code(request).await.or_unavailable(self).await?;
-        let (refusal, error) = match redemption {
+        let redemption = self.redemption_of(client, &record, request, new);
+        let (refusal, error) = match self.services.store.redeem_code(redemption).await.or_unavailable(self).await? {
             Redemption::Redeemed(grant, token) => {
                 self.metrics.control(ControlEvent::TokenIssued);
                 let (hash, resource) = (token.hash, grant.resource.clone());
@@ -100,13 +65,50 @@ impl IssuerRequest<'_> {
                 // If the store revoked something, it has recorded that itself.
                 (ended.is_none().then_some((refused, "replayed")), dead(Rule::CodeReplayed, form))
             }
-            Redemption::Refused(refusal) => (Some(recorded(refusal)), error_of(refusal, form, granted)),
+            Redemption::Refused(refusal) => (Some(recorded(refusal)), error_of(refusal, form, &record)),
             // It existed a moment ago.
             Redemption::Unknown => (Some((refused, "unknown")), dead(Rule::CodeDead, form)),
         };
         let why = Why::from(&error).of(client);
         self.refuse_judged(refusal, row, why).await;
         Err(TokenRejection::because(error))
+    }
+
+    /// Finds a code. CR-08: one whose format or MAC is not ours never reaches the store.
+    async fn code_presented(&self, code: Option<CodeHash>) -> Result<Option<CodeRecord>, StoreFailed> {
+        let Some(code) = code else { return Ok(None) };
+        self.services.store.find_code(&self.tenant, &code).await.or_unavailable(self).await
+    }
+
+    /// Says what the store is to do: whether it may, the rule decides inside the transaction.
+    fn redemption_of(
+        &self,
+        client: &Client,
+        record: &CodeRecord,
+        request: CodeRequest,
+        access: NewAccessToken,
+    ) -> RedeemCode {
+        let tokens = &self.policy.config.tokens;
+        RedeemCode {
+            tenant: self.tenant.clone(),
+            code: record.hash,
+            presented: PresentedCode {
+                client: client.id.clone(),
+                verifier: request.verifier,
+                redirect_uri: request.redirect_uri,
+                resource: request.resource.map(|named| self.policy.named_at_token(named, &record.resource)),
+            },
+            access,
+            may_refresh: client.metadata.grant_types.contains(&GrantType::RefreshToken),
+            grant_lifetime: tokens.refresh_absolute,
+            idle: tokens.refresh_idle,
+            now: self.now(),
+            audit: AuditRow {
+                subject: Some(record.subject.clone()),
+                client: Some(client.id.clone()),
+                ..self.audit(AuditEvent::CodeRedeemed)
+            },
+        }
     }
 }
 
@@ -116,8 +118,7 @@ fn dead(rule: Rule, form: &Form) -> OAuthError {
 }
 
 /// Makes the error for the client that sent this form; `granted` is what the code was for, for the log.
-fn error_of(refusal: CodeRefusal, form: &Form, granted: (String, ResourceIndicator)) -> OAuthError {
-    let (redirect_uri, resource) = granted;
+fn error_of(refusal: CodeRefusal, form: &Form, granted: &CodeRecord) -> OAuthError {
     let sent = |name| form.get(name).unwrap_or_default();
     match refusal {
         CodeRefusal::WrongVerifier => {
@@ -127,11 +128,11 @@ fn error_of(refusal: CodeRefusal, form: &Form, granted: (String, ResourceIndicat
         CodeRefusal::WrongRedirect => {
             let words = "the redirect_uri is not that of the authorization request";
             let error = OAuthError::new(Rule::RedirectUriDiffers, words).came("redirect_uri", sent("redirect_uri"));
-            error.expected(show(&redirect_uri))
+            error.expected(show(granted.redirect.as_str()))
         }
         CodeRefusal::WrongResource => {
             let error = OAuthError::new(Rule::ResourceDiffers, "the resource is not the one that was granted");
-            error.came("resource", sent("resource")).expected(show(resource.as_str()))
+            error.came("resource", sent("resource")).expected(show(granted.resource.as_str()))
         }
         CodeRefusal::Damaged => dead(Rule::CodeDamaged, form),
         CodeRefusal::WrongClient => dead(Rule::CodeOfAnotherClient, form),

@@ -4,22 +4,14 @@ use std::sync::Arc;
 
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Why;
+use crate::issuer::rejection::StoreFailed;
 use crate::issuer::{IssuerRequest, TokenRejection};
 use crate::oauth::{
-    AccessToken, Client, Form, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshRefusal, RefreshVerdict,
-    ResourceIndicator, Rule, ScopeSet, TokenResponse, show,
+    AccessToken, Client, Form, Grant, OAuthError, PresentedRefresh, RefreshClaims, RefreshRefusal, RefreshRequest,
+    RefreshVerdict, Rule, ScopeSet, TokenResponse, show,
 };
 use crate::store::{AuditEvent, AuditRow, NewAccessToken, RotateRefresh, Rotation, StoreError};
 use crate::telemetry::ControlEvent;
-
-/// The parameters of a refresh request.
-pub(in crate::issuer) struct RefreshAtToken<'a> {
-    /// The whole form, for the log.
-    pub(in crate::issuer) form: &'a Form,
-    pub(in crate::issuer) claims: Option<RefreshClaims>,
-    pub(in crate::issuer) scopes: Option<ScopeSet>,
-    pub(in crate::issuer) resource: Option<ResourceIndicator>,
-}
 
 fn dead(rule: Rule, form: &Form) -> OAuthError {
     let words = "the refresh token is invalid, expired or revoked";
@@ -27,19 +19,15 @@ fn dead(rule: Rule, form: &Form) -> OAuthError {
 }
 
 impl IssuerRequest<'_> {
-    #[allow(clippy::too_many_lines, reason = "the steps of a refresh, in their order")]
+    /// Answers a refresh request.
     pub(in crate::issuer) async fn refresh(
         &self,
         client: &Client,
-        presented: RefreshAtToken<'_>,
+        form: &Form,
+        request: RefreshRequest,
     ) -> Result<TokenResponse, TokenRejection> {
-        let (refused, form) = (AuditEvent::RefreshRefused, presented.form);
-        let Some(claims) = presented.claims else {
-            return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form)).await);
-        };
-        let found = self.services.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self).await?;
-        // RT-06: another client's token changes nothing, and nothing about its grant is revealed.
-        let Some(grant) = found else {
+        let refused = AuditEvent::RefreshRefused;
+        let Some((claims, grant)) = self.grant_presented(request.claims).await? else {
             return Err(self.refuse_token(refused, client, dead(Rule::RefreshTokenUnknown, form)).await);
         };
         let row = AuditRow {
@@ -48,45 +36,22 @@ impl IssuerRequest<'_> {
             target: Some(grant.id.to_string()),
             ..self.audit(refused)
         };
+        // RT-06: another client's token changes nothing, and nothing about its grant is revealed.
         if grant.client != client.id {
             let error = dead(Rule::RefreshTokenOfAnotherClient, form);
             return Err(self.refuse_with(row, client, error).await);
         }
-        let policy = &self.policy;
         let allowed = self.still_allowed(client, grant.subject.id(), &grant.resource, &grant.scopes).await?;
-        let (allowed, user) = allowed.map_or_else(|| (None, "".into()), |(scopes, user)| (Some(scopes), user));
         // All of these checks come before the rotation: a refused request must not cost the client its token (RT-07,
         // RT-08).
-        let requested = presented.scopes.map(|scopes| policy.known_to(&grant, &scopes)).filter(|s| !s.is_empty());
-        let resource = presented.resource.map(|named| policy.named_at_token(named, &grant.resource));
-        let scopes = match scopes_of(&grant, requested, resource, allowed, form) {
-            Ok(scopes) => scopes,
+        let (scopes, user) = match self.scopes_of(&grant, request, allowed, form) {
+            Ok(granted) => granted,
             Err(error) => return Err(self.refuse_with(row, client, error).await),
         };
-        let tokens = &policy.config.tokens;
-        let own = policy.upstream(&grant.resource).and_then(|u| u.access_lifetime);
         let access = AccessToken::mint(self.services.entropy.random_32(), &self.services.keys.load());
-        let request = RotateRefresh {
-            tenant: self.tenant.clone(),
-            grant: grant.id,
-            presented: PresentedRefresh {
-                client: client.id.clone(),
-                generation: claims.generation,
-                grace: tokens.refresh_grace,
-                lost_answer: tokens.refresh_lost_answer,
-                clock_in_doubt: self.services.clock.is_in_doubt(),
-            },
-            access: NewAccessToken { hash: access.hash(), lifetime: own.unwrap_or(tokens.access), scopes, user },
-            idle: tokens.refresh_idle,
-            now: self.now(),
-            record_success: self.is_worth_a_row(AuditEvent::TokenRefreshed, grant.subject.id()),
-            audit: AuditRow {
-                subject: Some(grant.subject.id().clone()),
-                client: Some(client.id.clone()),
-                resource: Some(grant.resource.clone()),
-                ..self.audit(AuditEvent::TokenRefreshed)
-            },
-        };
+        let lifetime = self.policy.access_lifetime(&grant.resource);
+        let new = NewAccessToken { hash: access.hash(), lifetime, scopes, user };
+        let request = self.rotation_of(client, &grant, claims, new);
         if matches!(
             grant.judge_refresh(&request.presented, request.now),
             RefreshVerdict::LateRetry | RefreshVerdict::Refused(RefreshRefusal::InDoubt)
@@ -104,6 +69,78 @@ impl IssuerRequest<'_> {
         let why = Why::from(&error).of(client);
         self.refuse_judged(refusal, row, why).await;
         Err(TokenRejection::because(error))
+    }
+
+    /// Finds the grant that a refresh token is of; `None` when the token is not one of ours, or its grant is gone.
+    async fn grant_presented(
+        &self,
+        claims: Option<RefreshClaims>,
+    ) -> Result<Option<(RefreshClaims, Grant)>, StoreFailed> {
+        let Some(claims) = claims else { return Ok(None) };
+        let found = self.services.store.find_grant(&self.tenant, claims.grant).await.or_unavailable(self).await?;
+        Ok(found.map(|grant| (claims, grant)))
+    }
+
+    /// Says what the store is to do: whether it may, the rule decides inside the transaction.
+    fn rotation_of(
+        &self,
+        client: &Client,
+        grant: &Grant,
+        claims: RefreshClaims,
+        access: NewAccessToken,
+    ) -> RotateRefresh {
+        let tokens = &self.policy.config.tokens;
+        RotateRefresh {
+            tenant: self.tenant.clone(),
+            grant: grant.id,
+            presented: PresentedRefresh {
+                client: client.id.clone(),
+                generation: claims.generation,
+                grace: tokens.refresh_grace,
+                lost_answer: tokens.refresh_lost_answer,
+                clock_in_doubt: self.services.clock.is_in_doubt(),
+            },
+            access,
+            idle: tokens.refresh_idle,
+            now: self.now(),
+            record_success: self.is_worth_a_row(AuditEvent::TokenRefreshed, grant.subject.id()),
+            audit: AuditRow {
+                subject: Some(grant.subject.id().clone()),
+                client: Some(client.id.clone()),
+                resource: Some(grant.resource.clone()),
+                ..self.audit(AuditEvent::TokenRefreshed)
+            },
+        }
+    }
+
+    /// Decides the scopes of the new access token, `None` for all of the grant's; with the login name that goes with them.
+    /// `allowed`: what the policy still allows, and whose grant it is.
+    fn scopes_of(
+        &self,
+        grant: &Grant,
+        request: RefreshRequest,
+        allowed: Option<(ScopeSet, Arc<str>)>,
+        form: &Form,
+    ) -> Result<(Option<ScopeSet>, Arc<str>), OAuthError> {
+        let policy = &self.policy;
+        let resource = request.resource.map(|named| policy.named_at_token(named, &grant.resource));
+        if let Some(resource) = resource.filter(|resource| *resource != grant.resource) {
+            let error = OAuthError::new(Rule::ResourceDiffers, "the resource is not the one that was granted");
+            return Err(error.came("resource", resource.as_str()).expected(show(grant.resource.as_str())));
+        }
+        let requested = request.scopes.map(|scopes| policy.known_to(grant, &scopes)).filter(|s| !s.is_empty());
+        // RFC 6749 6: never more than was granted.
+        if let Some(requested) = requested.as_ref().filter(|r| !r.is_subset(&grant.scopes)) {
+            let error = OAuthError::new(Rule::ScopeExceedsGrant, "the scope is more than was granted");
+            return Err(error.came("scope", &requested.to_string()).expected(format!("scopes of: {}", grant.scopes)));
+        }
+        let withdrawn = || dead(Rule::AccessWithdrawn, form);
+        let (allowed, user) = allowed.ok_or_else(withdrawn)?;
+        let scopes = requested.map_or_else(|| allowed.clone(), |r| r.intersection(&allowed));
+        if scopes.is_empty() && !grant.scopes.is_empty() {
+            return Err(withdrawn());
+        }
+        Ok(((scopes != grant.scopes).then_some(scopes), user))
     }
 
     /// Rotates and updates the cache in a task of its own: if the client hangs up meanwhile, the answer is lost, and
@@ -169,30 +206,4 @@ const fn refusal(rotation: &Rotation) -> Option<(AuditEvent, &'static str)> {
         Rotation::Refused(RefreshRefusal::NotAllowed) => "not_allowed",
     };
     Some((AuditEvent::RefreshRefused, reason))
-}
-
-/// Returns the scopes of the new access token; without `requested`, all of the grant's.
-fn scopes_of(
-    grant: &Grant,
-    requested: Option<ScopeSet>,
-    resource: Option<ResourceIndicator>,
-    allowed: Option<ScopeSet>,
-    form: &Form,
-) -> Result<Option<ScopeSet>, OAuthError> {
-    if let Some(resource) = resource.filter(|r| *r != grant.resource) {
-        let error = OAuthError::new(Rule::ResourceDiffers, "the resource is not the one that was granted");
-        return Err(error.came("resource", resource.as_str()).expected(show(grant.resource.as_str())));
-    }
-    // RFC 6749 6: never more than was granted.
-    if let Some(requested) = requested.as_ref().filter(|r| !r.is_subset(&grant.scopes)) {
-        let error = OAuthError::new(Rule::ScopeExceedsGrant, "the scope is more than was granted");
-        return Err(error.came("scope", &requested.to_string()).expected(format!("scopes of: {}", grant.scopes)));
-    }
-    let withdrawn = || dead(Rule::AccessWithdrawn, form);
-    let allowed = allowed.ok_or_else(withdrawn)?;
-    let scopes = requested.map_or_else(|| allowed.clone(), |r| r.intersection(&allowed));
-    if scopes.is_empty() && !grant.scopes.is_empty() {
-        return Err(withdrawn());
-    }
-    Ok((scopes != grant.scopes).then_some(scopes))
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use super::authorization_code::PresentedAtToken;
-use super::refresh_token::RefreshAtToken;
 use crate::issuer::audit::OrUnavailable;
 use crate::issuer::diagnosis::Why;
 use crate::issuer::face::Face;
@@ -46,13 +44,8 @@ impl IssuerRequest<'_> {
             return Err(self.refuse_token(AuditEvent::TokenRefused, client, error).await);
         }
         let answer = match request {
-            TokenRequest::AuthorizationCode { code, verifier, redirect_uri, resource } => {
-                let presented = PresentedAtToken { form, code, verifier, redirect_uri, resource };
-                self.redeem_authorization_code(client, presented).await
-            }
-            TokenRequest::RefreshToken { claims, scopes, resource } => {
-                self.refresh(client, RefreshAtToken { form, claims, scopes, resource }).await
-            }
+            TokenRequest::AuthorizationCode(request) => self.redeem_authorization_code(client, form, request).await,
+            TokenRequest::RefreshToken(request) => self.refresh(client, form, request).await,
         };
         if answer.is_ok() {
             self.throttle.token_given(self.caller);
