@@ -122,7 +122,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn f1_the_redirect_matcher_agrees_with_the_reference(
+    fn the_redirect_matcher_agrees_with_the_reference(
         registered in prop::collection::vec(uri(), 1..4),
         candidate in prop_oneof![uri(), changed_uri(), near_uri()],
     ) {
@@ -145,7 +145,7 @@ proptest! {
     }
 
     #[test]
-    fn f1_f2_a_registered_uri_reads_back_and_browsers_see_its_host(text in prop_oneof![uri(), changed_uri(), near_uri()]) {
+    fn a_registered_uri_reads_back_and_browsers_see_its_host(text in prop_oneof![uri(), changed_uri(), near_uri()]) {
         if let Ok(uri) = RedirectUri::parse(&text, &RedirectPolicy::default()) {
             prop_assert_eq!(uri.as_str(), &text);
             prop_assert!(text.bytes().all(|b| b.is_ascii_graphic()));
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn f1_no_text_makes_the_matcher_panic(registered in uri(), candidate in any::<String>()) {
+    fn no_text_makes_the_matcher_panic(registered in uri(), candidate in any::<String>()) {
         let (known, _) = RegisteredRedirects::parse(&[registered], &RedirectPolicy::default()).expect("it may be registered");
         prop_assert!(known.verify(Some(&candidate)).is_err());
         drop(RedirectUri::parse(&candidate, &RedirectPolicy::default()));
@@ -182,12 +182,12 @@ proptest! {
     }
 
     #[test]
-    fn f3_the_form_reader_never_panics_and_reports_every_repeat(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn the_form_reader_never_panics_and_reports_every_repeat(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         drop(Form::parse(&bytes));
     }
 
     #[test]
-    fn f3_repeats_are_reported_in_any_order(
+    fn repeats_are_reported_in_any_order(
         mut fields in prop::collection::vec(("[abc%]{1,2}", any::<String>()), 0..12),
         seed in any::<prop::sample::Index>(),
     ) {
@@ -237,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn f4_a_challenge_reads_back(
+    fn a_challenge_reads_back(
         error in prop::option::of(prop::sample::select(vec!["invalid_token", "insufficient_scope", "invalid_request"])),
         description in prop::option::of("[ !#-\\[\\]-~]{0,40}"),
         scope in "[a-z:. ]{0,20}",
@@ -267,7 +267,7 @@ proptest! {
     }
 
     #[test]
-    fn f4_no_text_breaks_out_of_a_challenge(description in any::<String>()) {
+    fn no_text_breaks_out_of_a_challenge(description in any::<String>()) {
         let challenge = BearerChallenge {
             error: Some("invalid_token"),
             error_description: Some(&description),
@@ -280,7 +280,7 @@ proptest! {
     }
 
     #[test]
-    fn f4_a_token_is_recognised_and_none_that_differs_by_a_character(
+    fn a_token_is_recognised_and_none_that_differs_by_a_character(
         random in any::<[u8; 32]>(), at in any::<prop::sample::Index>(), other in any::<u8>(),
     ) {
         let keys = keys();
@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn f4_a_refresh_token_says_what_it_was_made_from_and_only_that(
+    fn a_refresh_token_says_what_it_was_made_from_and_only_that(
         grant in any::<[u8; 16]>(), generation in any::<u32>(), at in any::<prop::sample::Index>(), other in "[ -~]",
     ) {
         let keys = keys();

@@ -50,6 +50,9 @@ const CATALOGUE: &[(&str, &str, &[u8])] = &[
     ("LK", "leaks", &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11]),
 ];
 
+/// What looks like an id and is a term of the field.
+const TERMS: &[&str] = &["CRC-32", "H2", "O3", "S256", "SHA-256", "UTF-8"];
+
 const BEGIN: &str = "<!-- the table below is written by tests/threat_model.rs -->";
 const END: &str = "<!-- end of the table -->";
 
@@ -61,14 +64,19 @@ fn root() -> &'static Path {
 }
 
 fn sources() -> Vec<PathBuf> {
+    files(&["src", "tests"], &["rs", "mjs"])
+}
+
+/// The files in these folders of the project whose names end so.
+fn files(folders: &[&str], kinds: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root().join("src"), root().join("tests")];
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.is_dir() && !path.ends_with("node_modules") {
                 folders.push(path);
-            } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "mjs") {
+            } else if path.extension().is_some_and(|kind| kinds.iter().any(|one| kind == *one)) {
                 found.push(path);
             }
         }
@@ -222,23 +230,116 @@ fn a_case_has_one_layer_and_at_most_one_test_outside() {
     }
 }
 
-/// The ids that a line's comment names: a group of ours, a hyphen, two digits.
-fn ids_of_comment(line: &str) -> Vec<String> {
-    let Some((_, comment)) = line.split_once("//") else { return Vec::new() };
-    ids_of_title(comment)
+/// The words of a text that look like an id: one to three letters or a letter and a digit, perhaps a hyphen, and digits.
+fn like_ids(text: &str) -> Vec<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.+/%".contains(c);
+    let looks = |word: &&str| {
+        let (group, number) = word.split_once('-').unwrap_or_else(|| word.split_at(word.find(digit).unwrap_or(0)));
+        let is_group = (1..=3).contains(&group.len()) && group.starts_with(|c: char| c.is_ascii_uppercase());
+        is_group
+            && group.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+            && (1..=3).contains(&number.len())
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let words = text.split(|c: char| !is_part(c)).map(|word| word.trim_matches(['.', '-', '/', '+']));
+    words.filter(looks).map(str::to_owned).collect()
+}
+
+fn digit(c: char) -> bool {
+    c.is_ascii_digit()
+}
+
+/// What the beginning of a test's name refers to, written as an id: `g15_` and `g_15_` are `G-15`.
+fn like_id_of_function(name: &str) -> Option<String> {
+    let mut words = name.split('_');
+    let (first, second) = (words.next()?, words.next()?);
+    let id = match first.find(digit) {
+        Some(at) if first.len() < 6 && second.parse::<u8>().is_err() => {
+            first.to_uppercase().split_at(at).0.to_owned() + &first[at..]
+        }
+        _ if second.len() < 4 && second.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{}-{second}", first.to_uppercase())
+        }
+        _ => return None,
+    };
+    (!like_ids(&id).is_empty()).then_some(id)
 }
 
 #[test]
-fn every_id_in_the_sources_is_in_the_catalogue() {
+fn what_looks_like_an_id_is_seen() {
+    assert_eq!(like_ids("G15: none (D12, AZ-01) of A-7 or SC-01."), ["G15", "D12", "AZ-01", "A-7", "SC-01"]);
+    assert!(
+        like_ids("RFC 7591, HTTP/2, P-2-x, draft-00, 2026-07-28, x86_64, U+03F9, %C3%A9, IPv6, v1, A9b").is_empty()
+    );
+    let of = |name| like_id_of_function(name).unwrap_or_default();
+    assert_eq!(of("g15_no_switch"), "G15");
+    assert_eq!(of("a_47_what"), "A-47");
+    assert_eq!(of("az_01_what"), "AZ-01");
+    assert_eq!(of("h2_10_what"), "H2-10");
+    for name in ["rfc_7591_what", "a_token_is_new", "no_second_use", "p1"] {
+        assert_eq!(of(name), "", "{name}");
+    }
+}
+
+/// The comments of a source file; of a page all of it.
+fn prose(path: &Path, text: &str) -> String {
+    let mark = match path.extension().and_then(|kind| kind.to_str()) {
+        Some("md") => return text.to_owned(),
+        Some("py" | "toml") => "#",
+        Some("sql") => "--",
+        _ => "//",
+    };
+    let comments = text.lines().filter_map(|line| {
+        let (before, comment) = line.split_once(mark)?;
+        // What follows `https:` in a string is no comment.
+        (!before.ends_with(':')).then_some(comment)
+    });
+    comments.collect::<Vec<_>>().join("\n")
+}
+
+/// The names of the tests of a file, with the word by which each begins.
+fn names_of_tests(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut is_test = false;
+    for line in text.lines().map(str::trim_start) {
+        if line.starts_with("#[") {
+            is_test |= line.contains("test");
+        } else if let Some(rest) = line.trim_start_matches("async ").strip_prefix("fn ") {
+            names.extend(is_test.then(|| rest.split(['(', '<']).next().unwrap_or_default()));
+            is_test = false;
+        } else if let Some(rest) = line.strip_prefix("def test_") {
+            names.extend(rest.split('(').next());
+        } else {
+            is_test = false;
+        }
+    }
+    names
+}
+
+#[test]
+fn every_id_leads_to_the_catalogue() {
     let cases: BTreeSet<String> = CATALOGUE
         .iter()
         .flat_map(|(group, _, numbers)| numbers.iter().map(move |n| format!("{group}-{n:02}")))
         .collect();
-    let mut unknown: Vec<String> = tests().into_keys().filter(|id| !cases.contains(id)).collect();
-    for path in sources() {
+    let is_known = |id: &String| cases.contains(id) || TERMS.contains(&id.as_str());
+    let mut unknown = Vec::new();
+    for path in files(&["src", "tests", "benches", "docs"], &["rs", "mjs", "py", "md", "sql"]) {
         let text = std::fs::read_to_string(&path).expect("a source file can be read");
-        let named = text.lines().flat_map(ids_of_comment).filter(|id| !cases.contains(id));
-        unknown.extend(named.map(|id| format!("{id} in {}", path.display())));
+        let names = names_of_tests(&text);
+        let titles = text.lines().filter_map(|line| line.trim_start().strip_prefix("test('")?.split('\'').next());
+        let mut ids = like_ids(&prose(&path, &text));
+        ids.extend(names.iter().filter_map(|name| like_id_of_function(name)));
+        ids.extend(titles.flat_map(like_ids));
+        let own = path.ends_with("threat_model.rs");
+        unknown.extend(ids.iter().filter(|id| !own && !is_known(id)).map(|id| format!("{id} in {}", path.display())));
+        // A chapter of which document?
+        let chapters = names.iter().filter(|name| {
+            name.split('_').any(|word| matches!(word, "appendix" | "chapter" | "section")) && !name.contains("rfc_")
+        });
+        unknown.extend(chapters.map(|name| format!("{name} in {}", path.display())));
     }
-    assert!(unknown.is_empty(), "these ids lead nowhere: {unknown:?}");
+    assert!(unknown.is_empty(), "these ids lead nowhere: {unknown:#?}");
+    let invented: Vec<String> = tests().into_keys().filter(|id| !cases.contains(id)).collect();
+    assert!(invented.is_empty(), "tests carry ids that are not in the catalogue: {invented:?}");
 }

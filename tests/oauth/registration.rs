@@ -45,7 +45,7 @@ fn read_document(changes: &Value) -> Result<ReadMetadata, OAuthError> {
 
 /// The registrations of known clients.
 #[test]
-fn appendix_b_known_clients_are_registered() {
+fn rfc_7591_the_registrations_of_known_clients_are_accepted() {
     let (both, code) = (json!(["authorization_code", "refresh_token"]), json!(["code"]));
     let device = "urn:ietf:params:oauth:grant-type:device_code";
     for (client, body) in [
@@ -108,7 +108,7 @@ fn appendix_b_known_clients_are_registered() {
 }
 
 #[test]
-fn appendix_b_hostile_redirects_are_refused() {
+fn rfc_7591_hostile_redirects_are_refused() {
     for uri in [
         "javascript:alert(1)",
         "http://evil/",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// A module by its names from the root of the crate.
@@ -26,10 +26,36 @@ struct Import {
     is_public: bool,
 }
 
+/// The top-level modules that a file names, apart from its own.
+pub(crate) struct Named {
+    /// The file's own top-level module; empty for the root of the crate.
+    pub(crate) module: String,
+    pub(crate) by_code: BTreeSet<String>,
+    /// Those that only its unit tests name.
+    pub(crate) by_tests: BTreeSet<String>,
+}
+
+/// For each file, the top-level modules that it names, by whichever kind of path.
+pub(crate) fn named_modules(sources: &[(PathBuf, String)]) -> BTreeMap<String, Named> {
+    let (code, all) = (read_all(sources, false), read_all(sources, true));
+    let modules: BTreeSet<&String> = code.keys().filter_map(|module| module.first()).collect();
+    let named = |files: &BTreeMap<ModulePath, File>, module: &ModulePath| -> BTreeSet<String> {
+        let file = &files[module];
+        let paths = file.imports.iter().map(|import| &import.path).chain(&file.paths);
+        let named = paths.filter_map(|path| absolute(files, module, path)?.into_iter().next());
+        named.filter(|name| modules.contains(name) && module.first() != Some(name)).collect()
+    };
+    let of = |module: &ModulePath| {
+        let by_code = named(&code, module);
+        let by_tests = named(&all, module).difference(&by_code).cloned().collect();
+        Named { module: module.first().cloned().unwrap_or_default(), by_code, by_tests }
+    };
+    code.iter().map(|(module, file)| (file.shown.clone(), of(module))).collect()
+}
+
 /// For each file, those that it names.
 pub(crate) fn graph(sources: &[(PathBuf, String)]) -> BTreeMap<String, BTreeSet<String>> {
-    let files: BTreeMap<ModulePath, File> =
-        sources.iter().map(|(path, text)| (module_path(path), read(path, text))).collect();
+    let files = read_all(sources, false);
     files
         .iter()
         .map(|(module, file)| {
@@ -79,27 +105,54 @@ fn module_path(path: &std::path::Path) -> ModulePath {
     parts
 }
 
-fn read(path: &std::path::Path, text: &str) -> File {
-    let tree = syn::parse_file(text).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
-    let mut reader = Reader(File { shown: path.display().to_string(), ..File::default() });
-    reader.visit_file(&tree);
-    reader.0
+fn read_all(sources: &[(PathBuf, String)], with_tests: bool) -> BTreeMap<ModulePath, File> {
+    sources.iter().map(|(path, text)| (module_path(path), read(path, text, with_tests))).collect()
 }
 
-struct Reader(File);
+fn read(path: &std::path::Path, text: &str, with_tests: bool) -> File {
+    let tree = syn::parse_file(text).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+    let file = File { shown: path.display().to_string(), ..File::default() };
+    let mut reader = Reader { file, with_tests, depth: 0 };
+    reader.visit_file(&tree);
+    reader.file
+}
+
+struct Reader {
+    file: File,
+    /// Whether unit tests are read too.
+    with_tests: bool,
+    /// How many modules inside the file surround the place that is read.
+    depth: usize,
+}
+
+impl Reader {
+    /// A path written inside `depth` modules of the file, as the file itself would write it.
+    fn of_file(&self, path: &[String]) -> Vec<String> {
+        match path.iter().take_while(|part| *part == "super").count() {
+            0 => path.to_vec(),
+            ups if ups > self.depth => path[self.depth..].to_vec(),
+            ups => [&["self".to_owned()], &path[ups..]].concat(),
+        }
+    }
+}
 
 impl<'a> Visit<'a> for Reader {
     fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
-        // Unit tests may look at everything.
-        if !item.attrs.iter().any(is_test) {
+        if self.with_tests || !item.attrs.iter().any(is_test) {
+            self.depth += 1;
             visit::visit_item_mod(self, item);
+            self.depth -= 1;
         }
     }
 
     fn visit_item_use(&mut self, item: &'a syn::ItemUse) {
-        if !item.attrs.iter().any(is_test) {
+        if self.with_tests || !item.attrs.iter().any(is_test) {
             let is_public = !matches!(item.vis, syn::Visibility::Inherited);
-            collect(&item.tree, &mut Vec::new(), is_public, &mut self.0.imports);
+            let mut imports = Vec::new();
+            collect(&item.tree, &mut Vec::new(), is_public, &mut imports);
+            for import in imports {
+                self.file.imports.push(Import { path: self.of_file(&import.path), ..import });
+            }
         }
     }
 
@@ -107,13 +160,15 @@ impl<'a> Visit<'a> for Reader {
         let names: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         // One small word is a variable or a function that was imported.
         if names.len() > 1 || names.iter().any(|name| name.starts_with(|c: char| c.is_ascii_uppercase())) {
-            self.0.paths.push(names);
+            self.file.paths.push(self.of_file(&names));
         }
         visit::visit_path(self, path);
     }
 
     fn visit_macro(&mut self, call: &'a syn::Macro) {
-        paths_among(call.tokens.clone(), &mut self.0.paths);
+        let mut paths = Vec::new();
+        paths_among(call.tokens.clone(), &[], &mut paths);
+        self.file.paths.extend(paths.iter().map(|path| self.of_file(path)));
         visit::visit_macro(self, call);
     }
 
@@ -141,17 +196,18 @@ fn collect(tree: &syn::UseTree, prefix: &mut Vec<String>, is_public: bool, into:
             into.push(Import { path, name: name.ident.to_string(), is_public });
         }
         syn::UseTree::Rename(rename) => {
-            let path = [prefix.as_slice(), &[rename.ident.to_string()]].concat();
+            let own = if rename.ident == "self" { None } else { Some(rename.ident.to_string()) };
+            let path = prefix.iter().cloned().chain(own).collect();
             into.push(Import { path, name: rename.rename.to_string(), is_public });
         }
         syn::UseTree::Glob(_) => into.push(Import { path: prefix.clone(), name: "*".to_owned(), is_public }),
     }
 }
 
-/// Paths in the text of a macro call, which has no tree of its own.
-fn paths_among(tokens: TokenStream, into: &mut Vec<Vec<String>>) {
-    let mut path: Vec<String> = Vec::new();
-    let mut colons = 0;
+/// Paths in the text of a macro call, which has no tree of its own; each begins with `prefix`, as in `prefix::{…}`.
+fn paths_among(tokens: TokenStream, prefix: &[String], into: &mut Vec<Vec<String>>) {
+    let begin = || (prefix.to_vec(), if prefix.is_empty() { 0 } else { 2 });
+    let (mut path, mut colons) = begin();
     for token in tokens {
         match token {
             TokenTree::Ident(name) => {
@@ -167,11 +223,13 @@ fn paths_among(tokens: TokenStream, into: &mut Vec<Vec<String>>) {
                 colons += 1;
                 continue;
             }
-            TokenTree::Group(group) => paths_among(group.stream(), into),
+            TokenTree::Group(group) => {
+                let is_list = colons == 2 && group.delimiter() == Delimiter::Brace;
+                paths_among(group.stream(), if is_list { &path } else { &[] }, into);
+            }
             TokenTree::Punct(_) | TokenTree::Literal(_) => {}
         }
-        path.clear();
-        colons = 0;
+        (path, colons) = begin();
     }
 }
 
@@ -179,7 +237,7 @@ fn paths_among(tokens: TokenStream, into: &mut Vec<Vec<String>>) {
 fn absolute(files: &BTreeMap<ModulePath, File>, module: &ModulePath, path: &[String]) -> Option<Vec<String>> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {
-        "crate" => Some(rest.to_vec()),
+        "crate" | "mcpgate" => Some(rest.to_vec()),
         "self" => Some([module.as_slice(), rest].concat()),
         "super" => {
             let ups = path.iter().take_while(|part| *part == "super").count();
@@ -192,7 +250,7 @@ fn absolute(files: &BTreeMap<ModulePath, File>, module: &ModulePath, path: &[Str
                 return Some(inner);
             }
             let import = files[module].imports.iter().find(|import| import.name == *first)?;
-            let ours = matches!(import.path.first().map(String::as_str), Some("crate" | "super" | "self"))
+            let ours = matches!(import.path.first().map(String::as_str), Some("crate" | "mcpgate" | "super" | "self"))
                 || files.contains_key(&[module.as_slice(), &import.path[..1]].concat());
             let start = if ours && import.path != path { absolute(files, module, &import.path)? } else { return None };
             Some([start.as_slice(), rest].concat())
