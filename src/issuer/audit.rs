@@ -30,7 +30,7 @@ impl IssuerRequest<'_> {
     }
 
     /// Returns whether an action of a client for a user gets its own row; if not, counts it.
-    pub(super) fn is_worth_a_row(&self, event: AuditEvent, user: &AccountId) -> bool {
+    pub(super) fn admit_row_of(&self, event: AuditEvent, user: &AccountId) -> bool {
         self.refusals.admit_of(event, user, self.now())
     }
 
@@ -54,7 +54,7 @@ impl IssuerRequest<'_> {
 impl Issuer {
     /// Records a refusal in the audit trail only. The request is refused even if the row cannot be written.
     pub(super) async fn record_refusal(&self, row: AuditRow) {
-        if let Some(row) = self.within_limits(row) {
+        if let Some(row) = self.admit_row(row) {
             self.append(row).await;
         }
     }
@@ -66,7 +66,7 @@ impl Issuer {
 
     /// Returns the row of an event that anybody can cause, or `None` if there are so many, or so little disk space,
     /// that it is only counted.
-    pub(super) fn within_limits(&self, row: AuditRow) -> Option<AuditRow> {
+    pub(super) fn admit_row(&self, row: AuditRow) -> Option<AuditRow> {
         let source = source_of(&Caller::new(row.address, None));
         if self.services.store.stats().scarce {
             self.refusals.count(row.event, source, row.at);

@@ -98,7 +98,7 @@ impl IssuerRequest<'_> {
     pub(super) async fn refuse(&self, row: AuditRow, why: Why<'_>) {
         note(why.rule, self.caller);
         let reason = row.reason.clone().unwrap_or_else(|| why.reason());
-        if let Some(row) = self.within_limits(AuditRow { reason: Some(reason), ..row }) {
+        if let Some(row) = self.admit_row(AuditRow { reason: Some(reason), ..row }) {
             log(&why, &row, self.caller);
             self.append(row).await;
         }

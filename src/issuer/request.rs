@@ -50,7 +50,7 @@ impl IssuerRequest<'_> {
 
     /// Advances that time after a wait inside the request, for hashing a password or fetching a document. The wait can
     /// take seconds, and a new password dated before it would not end what was issued during it.
-    pub(super) fn has_waited(&self) {
+    pub(super) fn advance_now(&self) {
         *lock(&self.now) = Some(self.services.clock.now());
     }
 }

@@ -100,7 +100,7 @@ impl Shard {
 
     /// Returns whether nobody else was given the id after `owner` was at `since`. What this process does not know was
     /// given before its start, or by another replica, and no earlier than `least`.
-    fn is_still(&mut self, id: u64, owner: u64, since: u64, least: u64) -> bool {
+    fn confirm_owner(&mut self, id: u64, owner: u64, since: u64, least: u64) -> bool {
         match self.get(id) {
             Some(given) if since <= given.since => given == Given { owner, since },
             Some(_) | None if since <= self.forgotten || since < least => false,
@@ -182,7 +182,7 @@ impl Sessions {
         }
         let (key, owner) = self.hashes(route, caller, id);
         let least = if looks_random(id) { 0 } else { self.begun };
-        if !lock(self.shard(key)).is_still(key, owner, since, least) {
+        if !lock(self.shard(key)).confirm_owner(key, owner, since, least) {
             return Err(Rejection::UnknownSession);
         }
         HeaderValue::from_str(id).map_err(|_| Rejection::UnknownSession)
@@ -272,14 +272,14 @@ mod tests {
     fn hd_12_an_id_that_was_given_again_is_the_later_owners_alone() {
         let mut shard = Shard::default();
         let first = shard.give(1, 10, 500);
-        assert!(first == 500 && shard.is_still(1, 10, first, 0) && shard.give(1, 10, 600) == 500);
+        assert!(first == 500 && shard.confirm_owner(1, 10, first, 0) && shard.give(1, 10, 600) == 500);
         // The clock has been set back meanwhile.
         let second = shard.give(1, 20, 400);
-        assert!(second == 501 && shard.is_still(1, 20, second, 0) && !shard.is_still(1, 10, first, 0));
+        assert!(second == 501 && shard.confirm_owner(1, 20, second, 0) && !shard.confirm_owner(1, 10, first, 0));
         // What this process did not give itself: the newest that was seen is the one that counts.
-        assert!(shard.is_still(2, 10, 700, 0) && shard.is_still(2, 20, 800, 0) && !shard.is_still(2, 10, 700, 0));
+        assert!(shard.confirm_owner(2, 10, 700, 0) && shard.confirm_owner(2, 20, 800, 0) && !shard.confirm_owner(2, 10, 700, 0));
         // One that is likely to be given again is good since the start only.
-        assert!(!shard.is_still(3, 10, 899, 900) && shard.is_still(3, 10, 900, 900));
+        assert!(!shard.confirm_owner(3, 10, 899, 900) && shard.confirm_owner(3, 10, 900, 900));
     }
 
     #[test]
@@ -288,9 +288,9 @@ mod tests {
         let (kept, left) = (shard.give(1, 10, 5), shard.give(2, 10, 6));
         for id in 0..2 * PART {
             shard.give(u64::try_from(id).unwrap() + 3, 10, 7);
-            assert!(shard.is_still(1, 10, kept, 0), "after {id} others");
+            assert!(shard.confirm_owner(1, 10, kept, 0), "after {id} others");
         }
-        assert!(!shard.is_still(2, 10, left, 0));
+        assert!(!shard.confirm_owner(2, 10, left, 0));
         assert!(shard.recent.len() <= PART && shard.older.len() <= PART);
         assert!(shard.give(2, 20, 1) > left, "whoever is given it now is its owner");
     }

@@ -131,7 +131,7 @@ impl Entry {
     }
 
     /// Notes a use; returns whether it has to be reported: true once, for the first.
-    pub(super) fn takes_report(&self) -> bool {
+    pub(super) fn take_report(&self) -> bool {
         // Read first: all uses but one only read, and leave the cache line to all cores.
         self.end.load(Ordering::Relaxed) & FLAGS != 0
             && self.end.fetch_and(!FLAGS, Ordering::Relaxed) & REPORTS_USE != 0

@@ -139,7 +139,7 @@ impl TokenCache {
             return Lookup::Absent;
         };
         let (principal, grant) = (Arc::clone(&entry.principal), entry.grant);
-        let (expires, reports_use) = (entry.expires(), entry.takes_report());
+        let (expires, reports_use) = (entry.expires(), entry.take_report());
         drop(entry);
         if self.revoked_len.load(Ordering::Acquire) > 0 && read(&self.revoked_set).contains(grant, &principal) {
             return Lookup::Absent;

@@ -42,13 +42,13 @@ impl ControlFrames {
     }
 
     /// Notes a frame that came. Returns whether there were too many for nothing.
-    pub fn are_a_flood(&mut self, frame: FrameHead) -> bool {
-        self.counts(frame) && self.is_one_too_many()
+    pub fn record_frame(&mut self, frame: FrameHead) -> bool {
+        self.record_kind(frame) && self.record_one()
     }
 
     /// Returns whether the small frames of data that came are enough for now: their reader must get its turn before more
     /// are taken, or h2 takes them for a flood.
-    pub fn are_enough_for_now(&mut self) -> bool {
+    pub fn take_reader_turn(&mut self) -> bool {
         let enough = self.small_data >= SMALL_AT_A_TIME;
         if enough {
             self.small_data = 0;
@@ -57,7 +57,7 @@ impl ControlFrames {
     }
 
     /// Returns whether a frame of this kind counts. h2 has limits of its own for what opens and resets streams.
-    fn counts(&mut self, frame: FrameHead) -> bool {
+    fn record_kind(&mut self, frame: FrameHead) -> bool {
         match frame.kind {
             // CVE-2019-9518: data that brings nothing and ends nothing.
             DATA => {
@@ -74,7 +74,7 @@ impl ControlFrames {
         }
     }
 
-    fn is_one_too_many(&mut self) -> bool {
+    fn record_one(&mut self) -> bool {
         self.count += 1;
         if self.count <= MOST {
             return false;
@@ -96,11 +96,11 @@ mod tests {
     #[test]
     fn small_frames_of_data_are_taken_in_portions() {
         let mut frames = ControlFrames::default();
-        assert!((0..31).all(|_| !frames.are_a_flood(frame(DATA, 1))) && !frames.are_enough_for_now());
+        assert!((0..31).all(|_| !frames.record_frame(frame(DATA, 1))) && !frames.take_reader_turn());
         let last = [FrameHead { flags: END_STREAM, ..frame(DATA, 1) }, frame(HEADERS, 9), frame(DATA, 1)];
-        assert!(last.into_iter().all(|sent| !frames.are_a_flood(sent)));
-        assert!(frames.are_enough_for_now() && !frames.are_enough_for_now(), "the 32nd, and then anew");
-        assert!((0..100).all(|_| !frames.are_a_flood(frame(DATA, 256))) && !frames.are_enough_for_now());
+        assert!(last.into_iter().all(|sent| !frames.record_frame(sent)));
+        assert!(frames.take_reader_turn() && !frames.take_reader_turn(), "the 32nd, and then anew");
+        assert!((0..100).all(|_| !frames.record_frame(frame(DATA, 256))) && !frames.take_reader_turn());
     }
 
     #[test]
@@ -108,8 +108,8 @@ mod tests {
         // Empty data, SETTINGS, PRIORITY, PING, an unknown kind, and window updates that answer nothing.
         for (kind, length) in [(0, 0), (4, 0), (4, 6), (2, 5), (6, 8), (0x42, 0), (8, 4)] {
             let mut frames = ControlFrames::default();
-            assert!(!(0..1000).any(|_| frames.are_a_flood(frame(kind, length))), "{kind}");
-            assert!(frames.are_a_flood(frame(kind, length)), "{kind}");
+            assert!(!(0..1000).any(|_| frames.record_frame(frame(kind, length))), "{kind}");
+            assert!(frames.record_frame(frame(kind, length)), "{kind}");
         }
     }
 
@@ -118,6 +118,6 @@ mod tests {
         let mut frames = ControlFrames::default();
         frames.wrote(64 * 10_000);
         let sent = [frame(8, 4), frame(8, 4), frame(1, 200), frame(0, 255), frame(9, 3), frame(3, 4)];
-        assert!((0..10_000).flat_map(|_| sent).all(|sent| !frames.are_a_flood(sent)));
+        assert!((0..10_000).flat_map(|_| sent).all(|sent| !frames.record_frame(sent)));
     }
 }

@@ -20,7 +20,7 @@ impl GoOn {
     }
 
     /// Returns whether that was said since the last time. If not, `waker` is woken when it is.
-    pub fn was_asked(&self, waker: &Waker) -> bool {
+    pub fn take_asked(&self, waker: &Waker) -> bool {
         self.connection.register(waker);
         self.asked.swap(false, Relaxed)
     }

@@ -29,7 +29,7 @@ impl IssuerRequest<'_> {
         referer: Option<&str>,
     ) -> Result<Started, AuthorizeRejection> {
         let policy = &self.policy;
-        self.within_budget().await?;
+        self.charge_authorization().await?;
         let request = AuthorizationRequest::new(query);
         // RFC 6749 4.1.2.1: client and redirect URI first. Until both are verified nobody is redirected anywhere.
         let id = match request.client_id() {
@@ -93,8 +93,8 @@ impl IssuerRequest<'_> {
     }
 
     /// Charges one authorization request to the budget of the caller's address.
-    pub(in crate::issuer) async fn within_budget(&self) -> Result<(), AuthorizeRejection> {
-        let Err(wait) = self.throttle.authorization(self.caller, &self.policy.config.rates) else { return Ok(()) };
+    pub(in crate::issuer) async fn charge_authorization(&self) -> Result<(), AuthorizeRejection> {
+        let Err(wait) = self.throttle.charge_authorization(self.caller, &self.policy.config.rates) else { return Ok(()) };
         self.refuse_authorization(Why::from(Rule::RateLimited).by(PAGE_RATE)).await;
         Err(AuthorizeRejection::Throttled(wait))
     }
@@ -104,7 +104,7 @@ impl IssuerRequest<'_> {
     /// # Errors
     /// `Throttled`.
     pub async fn admit_form(&self) -> Result<(), AuthorizeRejection> {
-        let Err(wait) = self.throttle.form(self.caller, &self.policy.config.rates) else { return Ok(()) };
+        let Err(wait) = self.throttle.charge_form(self.caller, &self.policy.config.rates) else { return Ok(()) };
         self.record_refused(Face::Page, Why::from(Rule::RateLimited).by(PAGE_RATE)).await;
         Err(AuthorizeRejection::Throttled(wait))
     }

@@ -51,7 +51,7 @@ impl IssuerRequest<'_> {
     /// # Errors
     /// `Throttled`, `Unavailable`.
     pub async fn begin_account(&self, session: Option<&str>) -> Result<Started, AuthorizeRejection> {
-        self.within_budget().await?;
+        self.charge_authorization().await?;
         if self.live_session(session).await?.is_some() {
             return Ok(Started { step: Step::Account, transaction: None });
         }

@@ -48,7 +48,7 @@ impl IssuerRequest<'_> {
         let entry = match self.documents.find(id) {
             Some(entry) => entry,
             None => {
-                match self.throttle.fetch(url.host(), self.caller) {
+                match self.throttle.begin_fetch(url.host(), self.caller) {
                     Ok(taken) => leave = Some(taken),
                     Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait, None)),
                 }
@@ -59,7 +59,7 @@ impl IssuerRequest<'_> {
             }
         };
         let mut failed = entry.lock().await;
-        self.has_waited();
+        self.advance_now();
         // Read it again under the lock: whoever held the lock before may just have stored the document.
         let stored = self.services.store.find_client(&self.tenant, id).await.or_unavailable(self).await?;
         match stored {
@@ -70,12 +70,12 @@ impl IssuerRequest<'_> {
         if let Some((_, fault)) = failed.as_ref().filter(|(until, _)| now < *until) {
             return stand_in(stored, fault, policy.is_verified(id), now);
         }
-        let _leave = match leave.map_or_else(|| self.throttle.fetch(url.host(), self.caller), Ok) {
+        let _leave = match leave.map_or_else(|| self.throttle.begin_fetch(url.host(), self.caller), Ok) {
             Ok(leave) => leave,
             Err(wait) => return old_copy(stored, now).ok_or(LookupFailure::Throttled(wait, None)),
         };
         let fetched = self.fetch_document(&url, stored.is_some()).await;
-        self.has_waited();
+        self.advance_now();
         let fault = match fetched {
             Ok((read, believed)) => {
                 *failed = None;
@@ -172,7 +172,7 @@ impl IssuerRequest<'_> {
             // A client seen for the first time adds a row, so it counts as a registration.
             let (rates, described) = (&self.policy.config.rates, ClientOrigin::MetadataDocument);
             let held = |wait| LookupFailure::Throttled(wait, Some("rates.registrations_per_hour"));
-            self.throttle.registration(described, self.caller, rates).map_err(held)?;
+            self.throttle.charge_registration(described, self.caller, rates).map_err(held)?;
             let client = Client {
                 tenant: self.tenant.clone(),
                 id: id.clone(),
@@ -213,7 +213,7 @@ impl IssuerRequest<'_> {
             reason: joined(void_consents.then(|| "consents_voided".to_owned()), left_out_reason(&left_out)),
             ..self.audit(AuditEvent::ClientDocumentChanged)
         };
-        let row = self.within_limits(row);
+        let row = self.admit_row(row);
         self.services.store.put_document_client(client.clone(), void_consents, row).await.or_unavailable(self).await?;
         Ok(client)
     }

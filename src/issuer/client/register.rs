@@ -34,7 +34,7 @@ impl IssuerRequest<'_> {
             self.refuse_registration(Rule::DiskNearlyFull.into()).await;
             return Err(failed.into());
         }
-        if let Err(wait) = self.throttle.registration(ClientOrigin::Registered, self.caller, rates) {
+        if let Err(wait) = self.throttle.charge_registration(ClientOrigin::Registered, self.caller, rates) {
             return Err(self.too_many_registrations(wait).await);
         }
         let secret = (metadata.token_endpoint_auth_method != AuthMethod::None)
@@ -82,7 +82,7 @@ impl IssuerRequest<'_> {
             Err(error) => error,
         };
         // A separate budget, so that a program that keeps sending malformed requests does not block its neighbours.
-        if let Err(wait) = self.throttle.malformed_registration(self.caller, &self.policy.config.rates) {
+        if let Err(wait) = self.throttle.charge_malformed_registration(self.caller, &self.policy.config.rates) {
             return Err(self.too_many_registrations(wait).await);
         }
         self.refuse_registration(Why::from(&error)).await;

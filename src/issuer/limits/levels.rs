@@ -110,7 +110,7 @@ impl Failures {
 
     /// Returns how long to wait once a host has `limit` failures, its site `HOSTS_OF_SITE` times as many (unless the
     /// host is known), or everybody together `all` times as many.
-    pub(in crate::issuer) fn ask(
+    pub(in crate::issuer) fn check(
         &self,
         requester: &Requester,
         limit: u32,
@@ -232,7 +232,7 @@ mod tests {
     fn failures_are_counted_at_three_levels_until_the_window_is_over() {
         let failures = Failures::new(Lifetime::from_secs(60));
         let fail = |address: &str, times: u32| (0..times).for_each(|_| failures.add(&requester(address), START));
-        let asks = |address: &str, now| failures.ask(&requester(address), 5, 10, now);
+        let asks = |address: &str, now| failures.check(&requester(address), 5, 10, now);
         fail("192.0.2.1", 5);
         assert_eq!(asks("192.0.2.1", START), Err(Lifetime::from_secs(60)));
         assert!(asks("192.0.2.2", START).is_ok());
@@ -243,7 +243,7 @@ mod tests {
         assert!(asks("203.0.113.1", START).is_err(), "all strangers");
         assert!(
             failures
-                .ask(&Requester { familiarity: Familiarity::KnownSite, ..requester("203.0.113.1") }, 5, 10, START)
+                .check(&Requester { familiarity: Familiarity::KnownSite, ..requester("203.0.113.1") }, 5, 10, START)
                 .is_ok()
         );
         assert!(asks("192.0.2.1", START.plus(Lifetime::from_secs(60))).is_ok());
@@ -260,11 +260,11 @@ mod tests {
         }
         let other = Requester { familiarity: Familiarity::KnownSite, ..requester("192.0.2.200") };
         let known = Requester { familiarity: Familiarity::KnownHost, ..requester("192.0.2.201") };
-        assert!(failures.ask(&other, 5, 100, START).is_err() && levels.take(&other, TEN).is_err());
-        assert!(failures.ask(&known, 5, 100, START).is_ok());
+        assert!(failures.check(&other, 5, 100, START).is_err() && levels.take(&other, TEN).is_err());
+        assert!(failures.check(&known, 5, 100, START).is_ok());
         assert_eq!((0..50).filter(|_| levels.take(&known, TEN).is_ok()).count(), 10, "as much as any host");
         (0..5).for_each(|_| failures.add(&known, START));
-        assert!(failures.ask(&known, 5, 100, START).is_err(), "its own failures");
+        assert!(failures.check(&known, 5, 100, START).is_err(), "its own failures");
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl LoginLimits {
     /// Decides whether a name with this many failures in a row may be tried now (LI-02). An attempt from a strange
     /// network starts that network's next pause. Names that nobody has are paused like any other; a pause does not
     /// affect the owner's familiar places.
-    pub(in crate::issuer) fn pause(
+    pub(in crate::issuer) fn admit_during_pause(
         &self,
         attempt: &LoginAttempt,
         failures: u32,
@@ -180,7 +180,7 @@ impl LoginLimits {
     }
 
     /// Waits for a hash slot to compare an attempt's password in. An attempt that gets none is not counted.
-    pub(in crate::issuer) async fn slot(&self, attempt: &LoginAttempt) -> Result<HashSlot, Throttled> {
+    pub(in crate::issuer) async fn wait_for_slot(&self, attempt: &LoginAttempt) -> Result<HashSlot, Throttled> {
         let requester = if attempt.origin == AttemptOrigin::Strange {
             if let Err(wait) = self.take_in_all(attempt) {
                 self.take_back(attempt);
@@ -190,7 +190,7 @@ impl LoginLimits {
         } else {
             HashRequester::Known(attempt.name)
         };
-        self.hashes.slot(requester).await.map_err(|wait| {
+        self.hashes.acquire(requester).await.map_err(|wait| {
             self.take_back(attempt);
             self.take_back_in_all(attempt);
             Throttled::by(HASH_SLOTS, wait)
@@ -198,12 +198,12 @@ impl LoginLimits {
     }
 
     /// Waits for a hash slot for the new password of an account.
-    pub(in crate::issuer) async fn slot_of_owner(&self, name: LoginNameHash) -> Result<HashSlot, Throttled> {
-        self.hashes.slot(HashRequester::Known(name)).await.map_err(|wait| Throttled::by(HASH_SLOTS, wait))
+    pub(in crate::issuer) async fn wait_for_owner_slot(&self, name: LoginNameHash) -> Result<HashSlot, Throttled> {
+        self.hashes.acquire(HashRequester::Known(name)).await.map_err(|wait| Throttled::by(HASH_SLOTS, wait))
     }
 
     /// Refunds a login attempt that succeeded, and clears the failures before it.
-    pub(in crate::issuer) fn succeeded(&self, attempt: &LoginAttempt) {
+    pub(in crate::issuer) fn record_success(&self, attempt: &LoginAttempt) {
         self.take_back(attempt);
         self.take_back_in_all(attempt);
         self.delays.forget(attempt.delayed_with());
@@ -214,7 +214,7 @@ impl LoginLimits {
 
     /// Pauses a name after too many failures in a row (LI-02); each pause ends by itself. Returns the places that are
     /// no longer familiar because too many failures in a row came from there.
-    pub(in crate::issuer) fn failed(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Vec<LoginPlace> {
+    pub(in crate::issuer) fn record_failure(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Vec<LoginPlace> {
         let now = self.clock.now();
         if failures >= rates.login_pause_failures {
             self.paused.add((attempt.name, attempt.network), now);
@@ -230,7 +230,7 @@ impl LoginLimits {
     }
 
     /// Ends the pause of a name whose password was just set.
-    pub(in crate::issuer) fn password_was_set(&self, name: LoginNameHash) {
+    pub(in crate::issuer) fn end_pause(&self, name: LoginNameHash) {
         self.tried_in_pause.forget(name);
     }
 

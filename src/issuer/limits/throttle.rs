@@ -97,28 +97,28 @@ impl Throttle {
     }
 
     /// Charges one authorization request.
-    pub(in crate::issuer) fn authorization(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+    pub(in crate::issuer) fn charge_authorization(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
         self.authorizations.take(&self.requester(caller), authorizations(rates))
     }
 
     /// Charges one page that reads the store, or one form of such a page.
-    pub(in crate::issuer) fn form(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+    pub(in crate::issuer) fn charge_form(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
         self.forms.take(&self.requester(caller), forms(rates))
     }
 
     /// Charges one request of a client to `/token`, `/revoke` or `/register`.
-    pub(in crate::issuer) fn request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Throttled> {
+    pub(in crate::issuer) fn charge_request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Throttled> {
         if matches!(face, Face::Registration) && is_exempt(caller, rates) {
             return Ok(());
         }
         let requester = self.requester(caller);
-        let failing = self.failing.ask(&requester, failures_of_host(rates), ALL_FAILURES, self.clock.now());
+        let failing = self.failing.check(&requester, failures_of_host(rates), ALL_FAILURES, self.clock.now());
         failing.map_err(|wait| Throttled::by(CLIENT_FAILURES, wait))?;
         self.requests.take(&requester, requests(rates)).map_err(|wait| Throttled::by(TOKEN_RATE, wait))
     }
 
     /// Charges one malformed registration, or returns how long to wait. Well-formed ones are not counted here.
-    pub(in crate::issuer) fn malformed_registration(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+    pub(in crate::issuer) fn charge_malformed_registration(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
         if is_exempt(caller, rates) {
             return Ok(());
         }
@@ -127,7 +127,7 @@ impl Throttle {
 
     /// Charges one new client: one that registers, or one whose metadata document is fetched for the first time. Each
     /// kind has its own budget.
-    pub(in crate::issuer) fn registration(
+    pub(in crate::issuer) fn charge_registration(
         &self,
         origin: ClientOrigin,
         caller: &Caller,
@@ -141,13 +141,13 @@ impl Throttle {
     }
 
     /// Charges the fetch of a metadata document from a host, and returns the slot to hold meanwhile.
-    pub(in crate::issuer) fn fetch(&self, host: &str, caller: &Caller) -> Result<FetchSlot<'_>, Lifetime> {
+    pub(in crate::issuer) fn begin_fetch(&self, host: &str, caller: &Caller) -> Result<FetchSlot<'_>, Lifetime> {
         self.fetches.take(self.requester(caller), host)
     }
 
     /// Charges one request to a client's budget at one address: anybody can send the id of a public client, and must
     /// not be able to use up what its real users need.
-    pub(in crate::issuer) fn token_client(
+    pub(in crate::issuer) fn charge_client(
         &self,
         client: &ClientId,
         caller: &Caller,
@@ -167,7 +167,7 @@ impl Throttle {
     /// Counts a failed client authentication; `Err` with the wait when there are too many. They count against the
     /// client only if it has a secret to guess: strangers know the id of a public client, and must not be able to block
     /// it.
-    pub(in crate::issuer) fn client_failed(
+    pub(in crate::issuer) fn record_client_failure(
         &self,
         id: &ClientId,
         has_secret: bool,
@@ -189,7 +189,7 @@ impl Throttle {
 
     /// Remembers that somebody got a token: from now on their site shares no budget with strangers, nor their host with
     /// its site.
-    pub(in crate::issuer) fn token_given(&self, caller: &Caller) {
+    pub(in crate::issuer) fn record_token(&self, caller: &Caller) {
         self.known.remember(source(caller), site(caller), self.clock.now());
     }
 
@@ -274,7 +274,7 @@ mod tests {
         let overrides = crate::config::Overrides { up: true, ..Default::default() };
         let config = Config::load(None, &overrides).expect("the defaults are good");
         let throttle = Throttle::new(&clock, &config);
-        let heard = |address: String| throttle.authorization(&caller(&address), &config.rates).is_ok();
+        let heard = |address: String| throttle.charge_authorization(&caller(&address), &config.rates).is_ok();
         let of_site = (0..1000).filter(|n| heard(format!("2001:db8:7:{n:x}::1"))).count();
         assert_eq!(of_site, 120, "each network would have 30");
         assert!(heard("2001:db8:8::1".to_owned()) && heard("192.0.2.7".to_owned()));
@@ -287,7 +287,7 @@ mod tests {
         let mut config = Config::load(None, &overrides).expect("the defaults are good");
         config.rates.registrations_per_hour = 10;
         let throttle = Throttle::new(&clock, &config);
-        let heard = |origin, address: String| throttle.registration(origin, &caller(&address), &config.rates).is_ok();
+        let heard = |origin, address: String| throttle.charge_registration(origin, &caller(&address), &config.rates).is_ok();
         let count = |origin, address: &dyn Fn(u32) -> String| (0..1000).filter(|n| heard(origin, address(*n))).count();
         let registered = ClientOrigin::Registered;
         assert_eq!(count(registered, &|_| "192.0.2.1".to_owned()), 10);

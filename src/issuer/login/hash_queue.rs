@@ -73,7 +73,7 @@ impl HashQueue {
     ///
     /// # Errors
     /// How long to wait before trying again, when no slot became free in time or too many are waiting.
-    pub(in crate::issuer) async fn slot(self: &Arc<Self>, requester: HashRequester) -> Result<HashSlot, Lifetime> {
+    pub(in crate::issuer) async fn acquire(self: &Arc<Self>, requester: HashRequester) -> Result<HashSlot, Lifetime> {
         let is_known = matches!(requester, HashRequester::Known(_));
         let turn = {
             let mut state = self.lock();
@@ -234,7 +234,7 @@ mod tests {
 
     /// Takes a slot that must be free now.
     async fn now(queue: &Arc<HashQueue>, requester: HashRequester) -> HashSlot {
-        queue.slot(requester).await.expect("a free slot")
+        queue.acquire(requester).await.expect("a free slot")
     }
 
     /// Queues requesters behind those that hold the slots; returns the order in which they are served.
@@ -248,7 +248,7 @@ mod tests {
         let all = waiting.iter().map(|requester| {
             let (queue, order) = (Arc::clone(&queue), Arc::clone(&order));
             async move {
-                let _slot = queue.slot(*requester).await.expect("a turn");
+                let _slot = queue.acquire(*requester).await.expect("a turn");
                 order.lock().unwrap().push(*requester);
             }
         });
@@ -272,14 +272,14 @@ mod tests {
     async fn one_slot_of_two_is_never_a_strangers() {
         let queue = HashQueue::new(2);
         let held = now(&queue, stranger(1)).await;
-        assert!(queue.slot(stranger(2)).now_or_never().is_none());
+        assert!(queue.acquire(stranger(2)).now_or_never().is_none());
         let mine = now(&queue, known(1)).await;
-        assert!(queue.slot(known(2)).now_or_never().is_none(), "both are taken");
+        assert!(queue.acquire(known(2)).now_or_never().is_none(), "both are taken");
         drop((held, mine));
         // While known people hold both slots, strangers get neither.
         let both = (now(&queue, known(1)).await, now(&queue, known(2)).await);
-        let mut waiting = Box::pin(queue.slot(stranger(1)));
-        let mut behind = Box::pin(queue.slot(known(3)));
+        let mut waiting = Box::pin(queue.acquire(stranger(1)));
+        let mut behind = Box::pin(queue.acquire(known(3)));
         assert!(waiting.as_mut().now_or_never().is_none() && behind.as_mut().now_or_never().is_none());
         drop(both.0);
         assert!(behind.as_mut().now_or_never().is_none(), "strangers have one slot of two when they want it");
@@ -299,9 +299,9 @@ mod tests {
     async fn who_leaves_the_queue_holds_nobody_up() {
         let queue = HashQueue::new(1);
         let held = now(&queue, stranger(1)).await;
-        let mut leaves = Box::pin(queue.slot(stranger(2)));
-        let mut late = Box::pin(queue.slot(stranger(3)));
-        let mut stays = Box::pin(queue.slot(stranger(4)));
+        let mut leaves = Box::pin(queue.acquire(stranger(2)));
+        let mut late = Box::pin(queue.acquire(stranger(3)));
+        let mut stays = Box::pin(queue.acquire(stranger(4)));
         assert!(leaves.as_mut().now_or_never().is_none());
         assert!(late.as_mut().now_or_never().is_none() && stays.as_mut().now_or_never().is_none());
         drop(leaves);
@@ -317,7 +317,7 @@ mod tests {
         let wait = Duration::from_millis(20);
         let queue = Arc::new(HashQueue { slots: 1, wait, state: Mutex::default() });
         let held = now(&queue, stranger(1)).await;
-        assert!(queue.slot(known(1)).await.is_err());
+        assert!(queue.acquire(known(1)).await.is_err());
         drop(held);
         now(&queue, known(1)).await;
     }
@@ -326,9 +326,9 @@ mod tests {
     async fn a_full_queue_makes_room_at_the_expense_of_whoever_fills_it() {
         let queue = HashQueue::new(1);
         let held = now(&queue, stranger(0)).await;
-        let mut crowd: Vec<_> = (0..WAITING).map(|_| Box::pin(queue.slot(stranger(1)))).collect();
+        let mut crowd: Vec<_> = (0..WAITING).map(|_| Box::pin(queue.acquire(stranger(1)))).collect();
         crowd.iter_mut().for_each(|waiting| assert!(waiting.as_mut().now_or_never().is_none()));
-        let mut other = Box::pin(queue.slot(stranger(2)));
+        let mut other = Box::pin(queue.acquire(stranger(2)));
         assert!(other.as_mut().now_or_never().is_none());
         let refused = crowd.pop().and_then(|last| last.now_or_never());
         assert!(refused.is_some_and(|slot| slot.is_err()), "the last of the crowd");

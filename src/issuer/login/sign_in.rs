@@ -49,17 +49,17 @@ impl IssuerRequest<'_> {
             Ok(attempt) => attempt,
             Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held).await),
         };
-        if let Err(held) = self.login_limits.pause(&attempt, history.failures, &config.rates) {
+        if let Err(held) = self.login_limits.admit_during_pause(&attempt, history.failures, &config.rates) {
             // The attempt stays charged to its network's budget; the owner's next attempt is not affected.
             return Ok(self.login_throttled(history.account.as_ref(), held).await);
         }
-        let slot = match self.login_limits.slot(&attempt).await {
+        let slot = match self.login_limits.wait_for_slot(&attempt).await {
             Ok(slot) => slot,
             Err(held) => return Ok(self.login_throttled(history.account.as_ref(), held).await),
         };
         let stored = history.account.as_ref().and_then(|a| a.password.clone());
         let verified = verify(slot, stored, password, &config.login).await?;
-        self.has_waited();
+        self.advance_now();
         match history.account {
             Some(account) if verified != Verified::No && account.status == AccountStatus::Enabled => {
                 let account = match verified {
@@ -103,7 +103,7 @@ impl IssuerRequest<'_> {
             self.password_was_replaced(account.subject.id()).await;
             return Ok(LoginOutcome::Refused);
         };
-        self.login_limits.succeeded(attempt);
+        self.login_limits.record_success(attempt);
         self.remember_login(account).await?;
         self.metrics.control(ControlEvent::LoginSucceeded);
         let step = self.after_login(pending, &session).await?;
@@ -188,7 +188,7 @@ impl IssuerRequest<'_> {
         let failures = self.services.store.record_login_failure(sign_in, subject.clone()).await;
         let failures = failures.or_unavailable(self).await?;
         self.refuse_password(subject.clone(), reason).await;
-        let strange = self.login_limits.failed(attempt, failures, &self.policy.config.rates);
+        let strange = self.login_limits.record_failure(attempt, failures, &self.policy.config.rates);
         if let Some(subject) = subject.filter(|_| !strange.is_empty()) {
             let forgotten = self.services.store.forget_login_places(&self.tenant, &subject, strange).await;
             forgotten.or_unavailable(self).await?;
@@ -230,7 +230,7 @@ impl IssuerRequest<'_> {
         let hash = LoginNameHash::of(&self.tenant, name.as_str(), &self.services.keys.load());
         let judged = policy.clone();
         let hashed = self.in_hash_slot(hash, move || password::hash_new(&password, name.as_str(), &judged, salt)).await;
-        self.has_waited();
+        self.advance_now();
         let refused = match hashed {
             Ok(Err(refused)) => refused,
             Ok(Ok(phc)) => return Ok(Ok(phc)),
@@ -261,7 +261,7 @@ impl IssuerRequest<'_> {
         name: LoginNameHash,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, NotHashed> {
-        let slot = self.login_limits.slot_of_owner(name).await.map_err(NotHashed::Throttled)?;
+        let slot = self.login_limits.wait_for_owner_slot(name).await.map_err(NotHashed::Throttled)?;
         let done = password::off_thread(move || {
             let _slot = slot;
             work()
@@ -274,7 +274,7 @@ impl IssuerRequest<'_> {
         let (Some(old), Ok(new)) = (&account.password, self.hash(password, account.name.as_str(), policy).await) else {
             return account;
         };
-        self.has_waited();
+        self.advance_now();
         match self.services.store.rehash_password(&self.tenant, account.subject.id(), old, new.clone()).await {
             Ok(Update::Done) => return Account { password: Some(new), ..account },
             Ok(Update::NotFound) => {}

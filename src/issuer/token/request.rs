@@ -48,7 +48,7 @@ impl IssuerRequest<'_> {
             TokenRequest::RefreshToken(request) => self.refresh(client, form, request).await,
         };
         if answer.is_ok() {
-            self.throttle.token_given(self.caller);
+            self.throttle.record_token(self.caller);
         }
         answer
     }
@@ -58,7 +58,7 @@ impl IssuerRequest<'_> {
     /// # Errors
     /// `Throttled`.
     pub async fn admit_request(&self, face: Face) -> Result<(), TokenRejection> {
-        let Err(held) = self.throttle.request(face, self.caller, &self.policy.config.rates) else { return Ok(()) };
+        let Err(held) = self.throttle.charge_request(face, self.caller, &self.policy.config.rates) else { return Ok(()) };
         self.record_refused(face, Why::from(Rule::RateLimited).by(held.key)).await;
         Err(TokenRejection::Throttled(held.wait))
     }
@@ -79,7 +79,7 @@ impl IssuerRequest<'_> {
                 return Err(refused(error));
             }
         };
-        if let Err(held) = self.throttle.token_client(&credentials.client_id, self.caller, rates) {
+        if let Err(held) = self.throttle.charge_client(&credentials.client_id, self.caller, rates) {
             return Err(self.slow_down(held, &credentials).await);
         }
         let client = self.enabled_client(&credentials.client_id).await?;
@@ -94,7 +94,7 @@ impl IssuerRequest<'_> {
                 let name = name.flatten();
                 self.refuse(row, Why::from(&error.error).named(name.as_deref())).await;
                 // CA-14: guessing a client's secret leads to delays, wherever the guesses come from.
-                match self.throttle.client_failed(&credentials.client_id, has_secret, self.caller, rates) {
+                match self.throttle.record_client_failure(&credentials.client_id, has_secret, self.caller, rates) {
                     Ok(()) => Err(refused(error)),
                     Err(wait) => Err(TokenRejection::Throttled(wait)),
                 }

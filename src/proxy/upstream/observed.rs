@@ -99,7 +99,7 @@ impl<T> Observed<T> {
         if self.settings.begin(frame) && frame.length == 0 {
             self.end_settings();
         }
-        if self.control.are_a_flood(frame) {
+        if self.control.record_frame(frame) {
             return Err("too many HTTP/2 control frames");
         }
         let ends = frame.kind == RST_STREAM || (matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0);

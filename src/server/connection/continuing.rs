@@ -167,7 +167,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Continuing<S> {
     /// hyper flushes whenever it has been woken, and has written all it has by then.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.owed |= this.go_on.was_asked(cx.waker());
+        this.owed |= this.go_on.take_asked(cx.waker());
         if this.owed && !this.is_closed && !this.has_small_table && this.left.is_between() {
             this.owed = false;
             this.tell();
@@ -206,7 +206,7 @@ mod tests {
         go_on.ask();
         server.flush().await.unwrap();
         server.flush().await.unwrap();
-        assert!(!go_on.was_asked(Waker::noop()));
+        assert!(!go_on.take_asked(Waker::noop()));
         drop(server);
         let mut seen = Vec::new();
         client.read_to_end(&mut seen).await.unwrap();

@@ -57,7 +57,7 @@ impl<S: AsyncRead, A: AsRef<Activity>> Observed<S, A> {
         if let Some((reader, control)) = &mut self.frames {
             while let Some(part) = reader.next(&mut bytes) {
                 if let Part::Head(frame) = part
-                    && control.are_a_flood(frame)
+                    && control.record_frame(frame)
                 {
                     activity.note_flood();
                 }
@@ -111,7 +111,7 @@ impl<S: AsyncRead + Unpin, A: AsRef<Activity> + Unpin> AsyncRead for Observed<S,
             return Poll::Pending;
         }
         if let Some((_, control)) = &mut self.frames {
-            if control.are_enough_for_now() {
+            if control.take_reader_turn() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -32,7 +32,7 @@ impl RecentRefusals {
     /// Logs that a connection from `address` was refused, unless its site already has a line.
     pub(super) fn tell(&self, event: ServerEvent, address: IpAddr) {
         let key = KEYS.iter().find(|(of, _)| *of == event).map(|(_, key)| *key);
-        if !self.is_worth_a_line(address, Instant::now()) {
+        if !self.admit_line(address, Instant::now()) {
             return;
         }
         tracing::warn!(
@@ -44,7 +44,7 @@ impl RecentRefusals {
         );
     }
 
-    fn is_worth_a_line(&self, address: IpAddr, now: Instant) -> bool {
+    fn admit_line(&self, address: IpAddr, now: Instant) -> bool {
         let mut told = lock(&self.0);
         told.retain(|_, at| now.saturating_duration_since(*at) < MINUTE);
         let is_new = told.len() < MOST && !told.contains_key(&site(address));
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn ds_05_a_site_has_one_line_a_minute_and_all_of_them_together_sixty() {
         let (refused, now) = (RecentRefusals::default(), Instant::now());
-        let told = |n: u32, now| refused.is_worth_a_line(IpAddr::from(n.to_be_bytes()), now);
+        let told = |n: u32, now| refused.admit_line(IpAddr::from(n.to_be_bytes()), now);
         assert!(told(0x0a00_0001, now) && !told(0x0a00_0001, now) && !told(0x0a00_00ff, now + MINUTE / 2));
         assert_eq!((1..1000_u32).filter(|n| told(0x0a00_0001 + (n << 8), now)).count(), MOST - 1);
         assert!(told(0x0a00_0001, now + MINUTE));
