@@ -1,18 +1,18 @@
-//! `AuthMethod`: the ways in which a client proves itself (RFC 7591 2).
+//! `AuthMethod`: how a client authenticates (RFC 7591 2).
 
-/// How a client proves itself at the token endpoint (RFC 7591 2, `token_endpoint_auth_method`).
+/// How a client authenticates at the token endpoint (RFC 7591 2, `token_endpoint_auth_method`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMethod {
-    /// A public client.
+    /// No authentication: a public client.
     None,
-    /// HTTP Basic.
+    /// HTTP Basic (RFC 6749 2.3.1).
     ClientSecretBasic,
-    /// Secret in the form body.
+    /// The secret in the form body.
     ClientSecretPost,
 }
 
 impl AuthMethod {
-    /// Returns the registered spelling.
+    /// Returns the registered name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -21,7 +21,7 @@ impl AuthMethod {
             Self::ClientSecretPost => "client_secret_post",
         }
     }
-    /// Reads the registered spelling.
+    /// Parses the registered name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost].into_iter().find(|m| m.as_str() == text)

@@ -1,4 +1,4 @@
-//! The authorization request as it is sent, and the rules that it has to obey (RFC 6749 4.1, RFC 8707).
+//! The authorization request as sent, and the rules that it has to obey (RFC 6749 4.1, RFC 8707).
 
 use super::validated_request::{CheckedParameters, Prompt, RefusedRequest, ValidatedRequest};
 use super::{
@@ -6,26 +6,26 @@ use super::{
     ResourceIndicator, Rule, ScopeSet, VerifiedRedirect, show,
 };
 
-/// Some clients keep JSON in it.
+/// Maximum length of `state` in bytes; some clients keep JSON in it.
 const MAX_STATE: usize = 4096;
 
-/// What is listed in the log of what could have been named.
+/// How many acceptable values the log lists.
 const LISTED: usize = 4;
 
-/// Not a permission at a resource: it asks for a refresh token (OpenID Connect Core 11), which every client gets that
-/// registered for it.
+/// Not a permission at a resource: it asks for a refresh token (OpenID Connect Core 11), which every client that
+/// registered for it gets anyway.
 const OFFLINE_ACCESS: &str = "offline_access";
 
-/// An authorization request as sent; nothing of it is believed yet.
+/// An authorization request as sent, not checked yet.
 #[derive(Debug, Clone)]
 pub struct AuthorizationRequest {
     form: Form,
 }
 
-/// What a validated request is checked against: what this client may ask of which resources.
+/// What a request is checked against: the resources and what may be requested of each.
 #[derive(Debug, Clone)]
 pub struct RequestPolicy {
-    /// Every resource of the tenant with the scopes that may be asked there and its default ones.
+    /// Every resource of the tenant, with the scopes that may be requested there and the default ones.
     pub resources: Vec<(ResourceIndicator, ScopeSet, ScopeSet)>,
 }
 
@@ -35,7 +35,7 @@ impl AuthorizationRequest {
     pub fn new(form: Form) -> Self {
         Self { form }
     }
-    /// Returns the client id; refusing a repeated one.
+    /// Returns the client id; refuses a repeated one.
     ///
     /// # Errors
     /// `invalid_request`: shown as a page, never redirected.
@@ -49,8 +49,8 @@ impl AuthorizationRequest {
             OAuthError::new(Rule::ClientIdMalformed, "client_id is not a client identifier").came("client_id", text)
         })
     }
-    /// Finds the redirect URI among the client's. None that leads to one of our `own_origins` counts, whenever it was
-    /// registered: the port of a loopback URI may be any.
+    /// Finds the redirect URI among the client's. One that leads to our `own_origins` is refused even if it was
+    /// registered, since the port of a loopback URI may be any.
     ///
     /// # Errors
     /// `invalid_request`: shown as a page, never redirected.
@@ -83,7 +83,7 @@ impl AuthorizationRequest {
             error.expected(format!("one of: {}", registered(client)))
         })
     }
-    /// Checks all the rest. From here on every error travels by redirect.
+    /// Checks everything else. From here on every error is sent by redirect.
     ///
     /// # Errors
     /// `RefusedRequest`.
@@ -93,7 +93,7 @@ impl AuthorizationRequest {
         redirect: VerifiedRedirect,
         policy: &RequestPolicy,
     ) -> Result<ValidatedRequest, Box<RefusedRequest>> {
-        // RFC 6749 4.1.2.1: the state goes back with every answer, unless it is itself at fault.
+        // RFC 6749 4.1.2.1: the state goes back with every answer, unless the state itself is at fault.
         let (state, state_is_sound) = self.state();
         match self.check(client, policy, state_is_sound) {
             Ok(checked) => Ok(ValidatedRequest::new(redirect, state, checked)),
@@ -118,7 +118,7 @@ impl AuthorizationRequest {
             let state = self.form.get("state").unwrap_or_default();
             return Err(OAuthError::new(Rule::StateMalformed, words).came("state", state));
         }
-        // RFC 6749 3.1: no parameter may come twice, known or not.
+        // RFC 6749 3.1: no parameter may appear twice, known or not.
         if let Some(name) = self.form.first_repeated() {
             return Err(repeated(name, "a parameter is repeated"));
         }
@@ -130,7 +130,8 @@ impl AuthorizationRequest {
         if let Some(uri) = self.form.get("request_uri") {
             return Err(OAuthError::new(Rule::RequestUri, "request_uri is not supported").came("request_uri", uri));
         }
-        // RFC 6749 4.1.2.1: no code for a client that may not redeem one. Operators' own tokens belong to such a client.
+        // RFC 6749 4.1.2.1: no code for a client that may not redeem one. Tokens issued by operators belong to such a
+        // client.
         if !client.metadata.grant_types.contains(&GrantType::AuthorizationCode) {
             let words = "the client is not registered for the authorization code grant";
             return Err(OAuthError::new(Rule::GrantNotRegistered, words).came("grant_type", "authorization_code"));
@@ -160,7 +161,7 @@ impl AuthorizationRequest {
     fn prompt(&self) -> Result<Prompt, OAuthError> {
         let words: Vec<_> = self.form.get("prompt").unwrap_or_default().split(' ').filter(|w| !w.is_empty()).collect();
         let has = |word| words.contains(&word);
-        // OpenID Connect Core 3.1.2.1: none excludes every other value.
+        // OpenID Connect Core 3.1.2.1: `none` excludes every other value.
         if has("none") && words.len() > 1 {
             let problem = "prompt none cannot be combined with another value";
             return Err(OAuthError::new(Rule::PromptCombined, problem).came("prompt", &words.join(" ")));
@@ -168,12 +169,12 @@ impl AuthorizationRequest {
         Ok(Prompt { none: has("none"), login: has("login") || has("select_account"), consent: has("consent") })
     }
 
-    /// Finds the one resource of the request (RFC 8707 2): a token here has one audience. Unknown resources and those of
-    /// other tenants are one case.
+    /// Finds the resource of the request (RFC 8707 2); a token here has one audience. Unknown resources and those of
+    /// other tenants are treated alike.
     ///
-    /// Clients of 2025-03-26 know no resource, and some later ones name the origin instead of the MCP server's URL. Both
-    /// are served where there is nothing to choose; what is granted is the server itself, so that a second one changes
-    /// nothing for them.
+    /// Clients of 2025-03-26 send no resource, and some later ones send the origin instead of the MCP server's URL.
+    /// Both are accepted when there is only one server; the grant names that server, so that a second one added later
+    /// changes nothing for them.
     fn resource<'a>(&self, client: &Client, policy: &'a RequestPolicy) -> Result<&'a PolicyRow, OAuthError> {
         let refuse = |rule, words| {
             let there: Vec<_> = policy.resources.iter().map(|(resource, ..)| resource.as_str()).collect();
@@ -207,13 +208,13 @@ impl AuthorizationRequest {
 }
 
 type PolicyRow = (ResourceIndicator, ScopeSet, ScopeSet);
-/// Returns what may be granted of what is asked.
+/// Returns which of the requested scopes may be granted.
 ///
-/// Scopes that the resource does not know are dropped, and when none is left the default set is meant: clients send
+/// Scopes that the resource does not have are dropped, and when none is left the default set is used: clients send
 /// `openid`, `claudeai` and the like (RFC 6749 3.3 lets the server ignore them; the token response names what was
-/// granted). A scope that the resource knows but an operator keeps from this client is refused. The scope that a client
-/// registered for itself is no such limit: SDKs register what the first challenge names and ask for more at a step-up,
-/// which the user then decides.
+/// granted). A scope that the resource has but the operator denies to this client is refused. The scopes in a client's
+/// own registration are no limit: SDKs register what the first challenge names and ask for more at a step-up, which the
+/// user then decides.
 fn grantable(
     asked: &ScopeSet,
     client: &Client,
@@ -243,7 +244,7 @@ fn registered(client: &Client) -> String {
     joined(&client.metadata.redirect_uris.as_slice().iter().map(RedirectUri::as_str).collect::<Vec<_>>())
 }
 
-/// Lists some of what could have been named.
+/// Lists the first few acceptable values.
 fn joined(names: &[&str]) -> String {
     let mut shown: Vec<_> = names.iter().take(LISTED).map(|name| show(name)).collect();
     if names.len() > LISTED {

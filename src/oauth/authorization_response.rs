@@ -1,8 +1,9 @@
-//! `AuthorizationResponse`: where a browser is sent with the answer to an authorization request (RFC 6749 4.1.2, RFC 9207 2).
+//! `AuthorizationResponse`: the Location that carries the answer to an authorization request (RFC 6749 4.1.2, RFC 9207
+//! 2).
 
 use super::{ClientLocation, OAuthError, VerifiedRedirect};
 
-/// The parameters of an authorization response.
+/// Makes the Location of an authorization response.
 #[derive(Debug, Clone)]
 pub struct AuthorizationResponse;
 

@@ -2,14 +2,14 @@
 
 const DIGITS: [u8; 62] = *b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Returns the last `D` base62 digits of a big-endian number. All `N` bytes are in them when 62^D > 256^N: 43 digits
-/// for 32 bytes, 11 for 8, 6 for 4, 61 for 45.
+/// Returns the last `D` base62 digits of a big-endian number. They hold all `N` bytes when 62^D > 256^N: 43 digits for
+/// 32 bytes, 11 for 8, 6 for 4, 61 for 45.
 pub(super) fn encode<const N: usize, const D: usize>(mut number: [u8; N]) -> [u8; D] {
     let mut digits = [b'0'; D];
     for digit in digits.iter_mut().rev() {
         let mut rest = 0;
         for byte in &mut number {
-            // At most 61 * 256 + 255, so that the quotient fits a byte.
+            // At most 61 * 256 + 255, so that the quotient fits into a byte.
             let dividend = rest * 256 + u16::from(*byte);
             [*byte, _] = (dividend / 62).to_le_bytes();
             rest = dividend % 62;
@@ -19,8 +19,8 @@ pub(super) fn encode<const N: usize, const D: usize>(mut number: [u8; N]) -> [u8
     digits
 }
 
-/// Reads what `encode` wrote with as many digits as all `N` bytes need; `None` for another character or a number that
-/// is too large. Every number has one spelling.
+/// Decodes what `encode` wrote with as many digits as `N` bytes need; `None` for any other character or a number that
+/// is too large. Every number has exactly one encoding.
 pub(super) fn decode<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut number = [0_u8; N];
     for digit in digits {

@@ -2,14 +2,14 @@
 
 use super::ScopeSet;
 
-/// A Bearer challenge; without `error` when no credentials came (RFC 6750 3.1).
+/// A Bearer challenge; without `error` when the request had no credentials (RFC 6750 3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BearerChallenge<'a> {
     /// `invalid_token`, `insufficient_scope`, `invalid_request`, or none.
     pub error: Option<&'static str>,
     /// Printable ASCII without quote and backslash.
     pub error_description: Option<&'a str>,
-    /// What to ask for.
+    /// The scopes that the client should request.
     pub scope: Option<&'a ScopeSet>,
     /// Absolute URL of the protected resource metadata.
     pub resource_metadata: &'a str,
@@ -32,7 +32,7 @@ impl BearerChallenge<'_> {
             header.push_str(separator);
             header.push_str(name);
             header.push_str("=\"");
-            // RFC 6750 3: only %x20-21 %x23-5B %x5D-7E may stand here; anything else would end the quoted string.
+            // RFC 6750 3: only %x20-21 %x23-5B %x5D-7E are allowed here; anything else would end the quoted string.
             header.extend(value.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')));
             header.push('"');
             separator = ", ";

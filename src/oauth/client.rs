@@ -1,15 +1,15 @@
-//! `Client`: a registered application (RFC 6749 2), whichever way it came.
+//! `Client`: a registered application (RFC 6749 2), however it was registered.
 
 use std::sync::Arc;
 
 use super::{ClientMetadata, Digest, ResourceIndicator, TenantId, Timestamp, base62};
 
-/// A client identifier: one we made (`mcp_client_…`), or the https URL of a metadata document.
+/// A client identifier: one that we issued (`mcp_client_…`), or the https URL of a metadata document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(Arc<str>);
 
 impl ClientId {
-    /// Reads a client id: 1 to 2048 printable ASCII characters.
+    /// Parses a client id: 1 to 2048 printable ASCII characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         (!text.is_empty() && text.len() <= 2048 && text.bytes().all(|b| b.is_ascii_graphic()))
@@ -22,40 +22,40 @@ impl ClientId {
         let digits = digits.map(char::from).into_iter();
         Self(format!("{}_client_{}", brand.as_str(), digits.collect::<String>()).into())
     }
-    /// Returns the id.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
-    /// Returns whether it has the shape of a metadata document's URL (begins with `https://`).
+    /// Returns whether the id looks like the URL of a metadata document (begins with `https://`).
     #[must_use]
     pub fn is_url(&self) -> bool {
         self.0.starts_with("https://")
     }
 }
 
-/// How the client came to be known.
+/// How the client became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientOrigin {
-    /// An operator added it by hand.
+    /// An operator added it.
     Manual,
-    /// RFC 7591 registration.
+    /// It registered itself (RFC 7591).
     Registered,
-    /// A Client ID Metadata Document.
+    /// A Client ID Metadata Document describes it.
     MetadataDocument,
 }
 
-/// The hash of a client secret, and how long it is honoured (`None`: until replaced).
+/// The hash of a client secret, and until when the secret is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientSecretHash {
     /// SHA-256 of the secret, which has 256 random bits.
     pub hash: Digest<Self>,
-    /// The end of the overlap after a rotation.
+    /// The end of the overlap after a rotation; `None` for the current secret.
     pub until: Option<Timestamp>,
 }
 
 impl ClientSecretHash {
-    /// Lets it end at `latest` if it would end later than `bound`.
+    /// Moves the end to `latest` if it is later than `bound`.
     pub fn shorten(&mut self, bound: Timestamp, latest: Timestamp) {
         if self.until.is_some_and(|until| until > bound) {
             self.until = Some(latest);
@@ -63,21 +63,21 @@ impl ClientSecretHash {
     }
 }
 
-/// How old what is known of a metadata document is, and where it comes from.
+/// When a metadata document was fetched, how long it is fresh, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentAge {
-    /// When it was last fetched; of a copy, when that was made.
+    /// When it was last fetched; for a copy, when the copy was made.
     pub fetched_at: Timestamp,
-    /// Until when it is believed without another look.
+    /// Until when it is used without being fetched again.
     pub fresh_until: Timestamp,
-    /// Where it comes from.
+    /// Where the content comes from.
     pub source: DocumentSource,
 }
 
-/// Where what is known of a metadata document comes from.
+/// Where the content of a metadata document comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DocumentSource {
-    /// Its own URL.
+    /// Fetched from its own URL.
     Fetched,
     /// A copy that came with this program.
     Shipped,
@@ -88,24 +88,24 @@ pub enum DocumentSource {
 /// A registered application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// Whose.
+    /// The tenant that the client belongs to.
     pub tenant: TenantId,
-    /// Its identifier.
+    /// The client's identifier.
     pub id: ClientId,
-    /// How it came.
+    /// How the client became known.
     pub origin: ClientOrigin,
-    /// What it says of itself.
+    /// The client's metadata.
     pub metadata: ClientMetadata,
-    /// Its secrets; empty for a public client.
+    /// The hashes of its secrets, two during a rotation; empty for a public client.
     pub secrets: Vec<ClientSecretHash>,
-    /// The one resource it is bound to, if an operator bound it.
+    /// The only resource that it may use, if an operator set one.
     pub resource: Option<ResourceIndicator>,
-    /// Whether an operator switched it off.
+    /// Whether an operator has disabled it.
     pub disabled: bool,
-    /// When it was made known.
+    /// When the client was added.
     pub created_at: Timestamp,
     /// When a token was last issued to it.
     pub last_used_at: Option<Timestamp>,
-    /// The age of the document that describes it, if one does.
+    /// The age and source of the document that describes it, if one does.
     pub document: Option<DocumentAge>,
 }

@@ -7,10 +7,10 @@ use subtle::{Choice, ConstantTimeEq as _};
 use super::authorization::repeated;
 use super::{AuthMethod, Client, ClientId, ClientSecretHash, Digest, Form, OAuthError, Rule, Timestamp, form};
 
-/// What an unknown client's secret is compared with, so that the answer takes as long as for a known one.
+/// What an unknown client's secret is compared with, so that the check takes as long as for a known one.
 const NOBODY: Digest<ClientSecretHash> = Digest::from_stored([0; 32]);
 
-/// What the request presented; not yet believed.
+/// The credentials in a request, not checked yet.
 #[derive(Debug, Clone)]
 pub struct ClientCredentials {
     /// The client it claims to be.
@@ -22,7 +22,7 @@ pub struct ClientCredentials {
 enum Presented {
     Nothing,
     Post(String),
-    /// The raw value, and the form-decoded one, which RFC 6749 2.3.1 means and not every client sends.
+    /// The secret as sent and form-decoded: RFC 6749 2.3.1 requires the encoding, but not every client applies it.
     Basic(String, String),
 }
 
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Presented {
     }
 }
 
-/// Why the credentials could not even be read.
+/// Why the credentials could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialError {
     /// `invalid_client` or `invalid_request`.
@@ -48,12 +48,13 @@ pub struct AuthenticatedClient {
 }
 
 impl ClientCredentials {
-    /// Reads the credentials from the Authorization header and the form.
+    /// Reads the credentials from the `Authorization` header and the form.
     ///
     /// # Errors
     /// `invalid_request` for more than one mechanism, `invalid_client` for a malformed header or none at all.
     pub fn read(authorization: Option<&[u8]>, form: &Form) -> Result<Self, CredentialError> {
-        // Clients send the same configured fields everywhere: a bearer field without a token is left over, not tried.
+        // Clients send the same configured headers everywhere: a Bearer header without a token is a leftover, not an
+        // attempt.
         let authorization = authorization.filter(|field| !is_empty_bearer(field));
         let request = |error| CredentialError { error, basic: false };
         if let Some(name) =
@@ -63,8 +64,8 @@ impl ClientCredentials {
         }
         let (named, secret) = (form.get("client_id"), form.get("client_secret"));
         let assertion = form.get("client_assertion");
-        // RFC 6749 2.3: a client must not use more than one method in a request. Before any of them is looked at, so that
-        // the answer is the same whichever of them is sound.
+        // RFC 6749 2.3: a client must not use more than one method per request. This is checked before the credentials
+        // are, so that the answer is the same whichever of them is right.
         if [authorization.is_some(), secret.is_some(), assertion.is_some()].iter().filter(|sent| **sent).count() > 1 {
             let words = "the client authenticates in more than one way: send one of them";
             let ways = [("Authorization", authorization.is_some()), ("client_secret", secret.is_some())];
@@ -98,12 +99,12 @@ impl ClientCredentials {
     pub fn used_basic(&self) -> bool {
         matches!(self.presented, Presented::Basic(..))
     }
-    /// Checks the credentials against the client, in constant time, against both secrets of a rotation. A client with a
-    /// secret may present it in the header or in the body, whichever it registered. `None` for an unknown client costs
-    /// the same work.
+    /// Checks the credentials against the client in constant time, during a rotation against both secrets. A client may
+    /// send its secret in the header or in the body, whichever method it registered. Pass `None` for an unknown client;
+    /// that takes the same time.
     ///
     /// # Errors
-    /// `invalid_client`, always with the same words.
+    /// `invalid_client`, always with the same description.
     pub fn authenticate(&self, client: Option<Client>, now: Timestamp) -> Result<AuthenticatedClient, CredentialError> {
         let (raw, decoded) = match &self.presented {
             Presented::Nothing => ("", ""),
@@ -113,8 +114,8 @@ impl ClientCredentials {
         let presented = [raw, decoded].map(|secret| Digest::<ClientSecretHash>::of(secret.as_bytes()));
         let known = client.iter().flat_map(|client| &client.secrets);
         let honoured = known.filter(|secret| secret.until.is_none_or(|until| now < until)).map(|secret| &secret.hash);
-        // Every pair is compared to the end, and one pair always: time tells neither which clients exist nor which
-        // secret of a rotation it was.
+        // Every pair is compared completely, and there is always at least one, so that the time reveals neither which
+        // clients exist nor which secret of a rotation matched.
         let mut matches = Choice::from(0);
         for candidate in &presented {
             for hash in honoured.clone() {
@@ -126,8 +127,8 @@ impl ClientCredentials {
         let client = client.filter(|client| client.id == self.client_id && !client.disabled).filter(|client| {
             match (client.metadata.token_endpoint_auth_method, &self.presented) {
                 (AuthMethod::None, Presented::Nothing) => true,
-                // RFC 6749 2.3.1 has both places for one secret. Clients choose by the metadata and not by what they
-                // registered, and a right secret is as much of a proof in the one as in the other.
+                // RFC 6749 2.3.1 allows both places for a secret. Clients choose by the server metadata and not by what
+                // they registered, and the right secret proves as much in either place.
                 (
                     AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic,
                     Presented::Post(_) | Presented::Basic(..),
@@ -147,7 +148,7 @@ impl ClientCredentials {
         })
     }
 
-    /// Finds which rule a client breaks that is not authenticated: for the log, never for the answer.
+    /// Finds which rule a failed authentication broke; for the log, never for the answer.
     fn rule_broken(&self, client: Option<&Client>) -> Rule {
         match (client.map(|client| client.metadata.token_endpoint_auth_method), &self.presented) {
             (None, _) => Rule::ClientUnknown,
@@ -160,19 +161,19 @@ impl ClientCredentials {
     }
 }
 
-/// One answer for every failure: it does not tell an unknown client from a wrong secret.
+/// Makes the answer to every failure, the same for an unknown client as for a wrong secret.
 fn failed(rule: Rule, basic: bool, (name, value): (&'static str, &str)) -> CredentialError {
     CredentialError { error: OAuthError::new(rule, "client authentication failed").came(name, value), basic }
 }
 
-/// Returns whether an Authorization field has the scheme `Bearer` and no token.
+/// Returns whether an `Authorization` header has the scheme `Bearer` and no token.
 fn is_empty_bearer(field: &[u8]) -> bool {
     field.split_at_checked(6).is_some_and(|(scheme, rest)| {
         scheme.eq_ignore_ascii_case(b"bearer") && rest.iter().all(|b| matches!(b, b' ' | b'\t'))
     })
 }
 
-/// Reads an Authorization header (RFC 7617 2); `None` unless it is sound Basic.
+/// Reads an `Authorization` header (RFC 7617 2); `None` unless it is well-formed Basic.
 fn read_basic(header: &[u8]) -> Option<(ClientId, Presented)> {
     let (scheme, encoded) = std::str::from_utf8(header).ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -180,13 +181,13 @@ fn read_basic(header: &[u8]) -> Option<(ClientId, Presented)> {
     }
     let text = String::from_utf8(STANDARD.decode(encoded.trim_matches(' ')).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
-    // A value that cannot be decoded was not encoded: then only the raw one is tried.
+    // A value that cannot be decoded was not encoded, so only the raw one is tried.
     let decoded = |text: &str| form::decode(text.as_bytes()).unwrap_or_else(|_| text.to_owned());
     Some((ClientId::parse(&decoded(id))?, Presented::Basic(secret.to_owned(), decoded(secret))))
 }
 
 impl AuthenticatedClient {
-    /// Returns the client.
+    /// Returns the authenticated client.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client

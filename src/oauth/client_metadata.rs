@@ -1,4 +1,4 @@
-//! `ClientMetadata`: what a client says of itself (RFC 7591 2), and its form in responses and in the store.
+//! `ClientMetadata`: what a client registers about itself (RFC 7591 2), and its form in responses and in the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,32 +7,32 @@ use serde_json::{Map, Value};
 use super::redirect_uri::loopback;
 use super::{AuthMethod, Digest, GrantType, RedirectUri, RegisteredRedirects, ScopeSet, json};
 
-/// Effective client metadata (RFC 7591 2): what was accepted, not what was asked.
+/// Effective client metadata (RFC 7591 2): what was accepted, not what was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientMetadata {
     /// Self-asserted display name: NFC, no controls, no bidirectional marks, at most 100 characters.
     pub client_name: Option<String>,
     /// Where codes may be sent.
     pub redirect_uris: RegisteredRedirects,
-    /// What it may present at `/token`; always contains `authorization_code`.
+    /// The grant types that it may use at `/token`; always contains `authorization_code`.
     pub grant_types: Vec<GrantType>,
-    /// How it authenticates.
+    /// How the client authenticates.
     pub token_endpoint_auth_method: AuthMethod,
-    /// The scopes it asked to be limited to, if any.
+    /// The scopes that it asked to be limited to, if any.
     pub scope: Option<ScopeSet>,
-    /// `native` or `web`, stored and echoed, never judged (OpenID Connect Registration 2).
+    /// `native` or `web`; stored and returned, but not acted on (OpenID Connect Registration 2).
     pub application_type: Option<String>,
-    /// Home page; https.
+    /// URL of the home page; https.
     pub client_uri: Option<String>,
-    /// Logo; https; never fetched.
+    /// URL of the logo; https; never fetched.
     pub logo_uri: Option<String>,
-    /// Terms of service; https.
+    /// URL of the terms of service; https.
     pub tos_uri: Option<String>,
-    /// Privacy policy; https.
+    /// URL of the privacy policy; https.
     pub policy_uri: Option<String>,
-    /// RFC 7591 `software_id`.
+    /// The `software_id` of RFC 7591 2.
     pub software_id: Option<String>,
-    /// RFC 7591 `software_version`.
+    /// The `software_version` of RFC 7591 2.
     pub software_version: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl ClientMetadata {
         }
         members
     }
-    /// Reads what `to_json` wrote into a store; `None` when the row is damaged.
+    /// Reads the stored form of `to_json`; `None` when the row is damaged.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
         let members = json::object(text.as_bytes())?;
@@ -80,8 +80,8 @@ impl ClientMetadata {
             software_version: text("software_version"),
         })
     }
-    /// Returns whether a change from `self` to `newer` must void remembered consent (CIMD "changes"): what the user saw,
-    /// where the code goes, what the client may do.
+    /// Returns whether a change from `self` to `newer` must void remembered consent (CIMD "changes"): a change to what
+    /// the user saw, where the code goes, or what the client may do.
     #[must_use]
     pub fn security_relevant_change(&self, newer: &Self) -> bool {
         self.client_name != newer.client_name
@@ -92,9 +92,9 @@ impl ClientMetadata {
             || self.scope != newer.scope
     }
 
-    /// Returns the metadata of a public client as one hash: registering the same again gives the same client id. The ports of
-    /// loopback redirect URIs are left out, since they are not compared either. `None` for a client with a secret, which
-    /// belongs to the one that was given it.
+    /// Returns a hash of a public client's metadata, so that registering the same metadata again gives the same client
+    /// id. The ports of loopback redirect URIs are left out, since they are not compared either. `None` for a client
+    /// with a secret, which is not shared.
     #[must_use]
     pub fn registration_hash(&self) -> Option<Digest<Self>> {
         if self.token_endpoint_auth_method != AuthMethod::None {
@@ -102,11 +102,11 @@ impl ClientMetadata {
         }
         let mut members = self.to_json();
         let without_port = |uri: &RedirectUri| match loopback(uri.as_str()) {
-            // RFC 8252 7.3: any port of a loopback address is the same client's.
+            // RFC 8252 7.3: a loopback redirect URI matches with any port.
             Some((host, path)) => format!("http://{host}{path}"),
             None => uri.as_str().to_owned(),
         };
-        // Sets, in whatever order they are written.
+        // Compared as sets, so that the order does not matter.
         let uris: BTreeSet<_> = self.redirect_uris.as_slice().iter().map(without_port).collect();
         let grants: BTreeSet<_> = self.grant_types.iter().map(|grant| grant.as_str()).collect();
         members.insert("redirect_uris".into(), uris.into_iter().collect());

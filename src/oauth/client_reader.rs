@@ -1,5 +1,5 @@
-//! Reading client metadata member by member: what is good is taken, what is optional and not good is left out, and what
-//! the rest depends on is refused (RFC 7591 2 and 3.2.1 let the server replace or leave out any member).
+//! Reads client metadata member by member: valid members are taken, invalid optional ones left out, and invalid
+//! required ones refused (RFC 7591 2 and 3.2.1 let the server replace or leave out any member).
 
 use serde_json::{Map, Value};
 
@@ -8,18 +8,18 @@ use super::{
     ScopeToken, display_name, json, metadata_document,
 };
 
-/// Redirect URIs per client. More is an attack on the store, not a mistake in an address.
+/// The most redirect URIs per client. More is an attack on the store, not a typing error.
 const MAX_REDIRECT_URIS: usize = 20;
 const MAX_URL: usize = 2048;
 
-/// A member that was asked for and is not registered.
+/// A member that was requested but not registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Its name (RFC 7591 2).
+    /// The member's name (RFC 7591 2).
     pub member: &'static str,
-    /// Which entry, of a list.
+    /// The index of the entry, if the member is a list.
     pub index: Option<usize>,
-    /// What is wrong with it; public, and never an echo of the input.
+    /// What is wrong with it; public, and never echoes the input.
     pub why: String,
 }
 
@@ -61,14 +61,14 @@ impl Reader {
         self.left_out.push(LeftOut { member, index, why: why.into() });
     }
 
-    /// Returns a text that something depends on.
+    /// Returns a required text: an invalid one is an error.
     pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, OAuthError> {
         let Some(value) = self.value(name) else { return Ok(None) };
         let text = value.as_str().ok_or_else(|| malformed(name, value, format!("{name} must be a string")))?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
-    /// Returns a list of strings; entries of other kinds are passed over, and so is anything but a list.
+    /// Returns a list of strings; entries of other types are skipped, and so is anything but a list.
     fn strings(&mut self, name: &'static str) -> Vec<String> {
         let Some(value) = self.value(name) else { return Vec::new() };
         if let Some(entries) = value.as_array() {
@@ -79,11 +79,11 @@ impl Reader {
         }
     }
 
-    /// Finds how the client authenticates: by the first of the methods it allows that is among `served`.
+    /// Returns how the client authenticates: the first of the methods it allows that is among `served`.
     ///
     /// `token_endpoint_auth_method` is the one it prefers, and `token_endpoint_auth_methods_supported` (OpenID Connect
-    /// Relying Party Metadata Choices 2) are all that it can use. ChatGPT's documents prefer `private_key_jwt` and list
-    /// `none` beside it.
+    /// Relying Party Metadata Choices 2) lists all that it can use. ChatGPT's documents prefer `private_key_jwt` and
+    /// also list `none`.
     pub(super) fn auth_method(&mut self, served: &[AuthMethod], default: AuthMethod) -> Result<AuthMethod, OAuthError> {
         let preferred = self.text("token_endpoint_auth_method")?.map(str::to_owned);
         let listed = self.strings("token_endpoint_auth_methods_supported");
@@ -107,9 +107,9 @@ impl Reader {
         })
     }
 
-    /// Unknown grant types are dropped (VS Code and Claude ask for extra ones), and so are `password` and `implicit`,
-    /// which OAuth 2.1 has no more. Absent means the code grant, and refreshing with it, which several clients forget to
-    /// ask for.
+    /// Returns the grant types. Unknown ones are dropped (VS Code and Claude ask for extra ones), and so are `password`
+    /// and `implicit`, which OAuth 2.1 has removed. Absent means the code grant with refreshing, which several clients
+    /// forget to ask for.
     pub(super) fn grant_types(&mut self) -> Result<Vec<GrantType>, OAuthError> {
         let asked = self.strings("grant_types");
         if asked.is_empty() {
@@ -125,7 +125,7 @@ impl Reader {
         }
     }
 
-    /// RFC 7591 2: response types fit the grant types, of which only the code grant has one.
+    /// Checks that the response types match the grant types (RFC 7591 2); only the code grant has one.
     pub(super) fn check_response_types(&mut self) -> Result<(), OAuthError> {
         let asked = self.strings("response_types");
         if asked.is_empty() || asked.iter().any(|kind| kind == "code") {
@@ -136,9 +136,9 @@ impl Reader {
         }
     }
 
-    /// RFC 7591 2: a key set is the client's public keys; a private one that came here is a secret no more, and its
-    /// owner must hear of it. Keys are not used yet, so nothing else about them is judged. RFC 7517 and 7518: `d` is in
-    /// every private key, `k` is the secret of a symmetric one.
+    /// Refuses private keys in `jwks`, which is for public keys (RFC 7591 2): a private key that was sent here is no
+    /// longer secret, and its owner must learn of it. Keys are not used yet, so nothing else is checked. Every private
+    /// key has a member `d`, and `k` is the secret of a symmetric one (RFC 7517, RFC 7518).
     pub(super) fn check_keys(&self) -> Result<(), OAuthError> {
         let keys = self.value("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array);
         let is_private = |key: &Value| ["d", "k", "p", "q"].iter().any(|member| key.get(member).is_some());
@@ -149,8 +149,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes the redirect URIs that may be registered; the others are left out. Clients register a list for all of their
-    /// editions, and one that is not taken must not end those beside it.
+    /// Returns the redirect URIs that may be registered; the others are left out. Clients register one list for all
+    /// their editions, and one bad entry must not invalidate the rest.
     pub(super) fn redirect_uris(&mut self, policy: &RedirectPolicy) -> Result<RegisteredRedirects, OAuthError> {
         let refuse = |cause: InvalidRedirect| OAuthError::new(Rule::RedirectUriRefused, cause.to_string());
         let name = "redirect_uris";
@@ -161,10 +161,10 @@ impl Reader {
         if entries.len() > MAX_REDIRECT_URIS {
             return Err(malformed(name, value, "more than 20 redirect_uris"));
         }
-        // An entry that is no string is as malformed as the empty one.
+        // An entry that is not a string is malformed, like an empty one.
         let uris: Vec<_> = entries.iter().map(|entry| entry.as_str().unwrap_or_default().to_owned()).collect();
         let (registered, refused) = RegisteredRedirects::parse(&uris, policy).map_err(|cause| {
-            // The first one: it is the one whose fault is named.
+            // The error names the fault of the first entry.
             refuse(cause).came("redirect_uris", uris.first().map_or("", String::as_str))
         })?;
         for (index, cause) in refused {
@@ -173,16 +173,16 @@ impl Reader {
         Ok(registered)
     }
 
-    /// RFC 7591 2: asked scopes are trimmed to what a self-registered client may hold. When none is left the client
-    /// counts as having asked for none: clients register `openid` or `*` and mean "whatever there is".
+    /// Returns the requested scopes that a self-registered client may hold (RFC 7591 2). When none is left, the client
+    /// counts as having requested none: clients register `openid` or `*` and mean "whatever there is".
     pub(super) fn scope(&mut self, known: &ScopeSet) -> Option<ScopeSet> {
         let asked = self.optional("scope")?;
         let asked: ScopeSet = asked.split([' ', ',']).filter_map(|name| ScopeToken::parse(name).ok()).collect();
         Some(asked.intersection(known)).filter(|scopes| !scopes.is_empty())
     }
 
-    /// MCP 2025-11-25 authorization, client id metadata documents: `client_name` is required in one. A registration can do
-    /// without.
+    /// Checks that there is a name. A metadata document must have a `client_name` (MCP 2025-11-25 authorization, client
+    /// id metadata documents); a registration need not.
     pub(super) fn expect_name(&self) -> Result<(), OAuthError> {
         let text = self.text("client_name")?.unwrap_or_default();
         let line = display_name::clean(text).ok_or_else(|| {
@@ -194,7 +194,7 @@ impl Reader {
         Ok(())
     }
 
-    /// `native` or `web`; it decides nothing here (OpenID Connect Registration 2).
+    /// Returns `native` or `web`, which is not acted on here (OpenID Connect Registration 2).
     pub(super) fn application_type(&mut self) -> Option<String> {
         let kind = self.optional("application_type")?;
         if matches!(kind.as_str(), "native" | "web") {
@@ -204,7 +204,7 @@ impl Reader {
         None
     }
 
-    /// Returns a line that nothing depends on.
+    /// Returns an optional one-line text.
     pub(super) fn line(&mut self, name: &'static str) -> Option<String> {
         let text = self.optional(name)?;
         let line = display_name::clean(&text);
@@ -214,8 +214,8 @@ impl Reader {
         line.filter(|line| !line.is_empty())
     }
 
-    /// RG-04: URLs that pages show or another program may fetch are https to a host that all of the world can name. They
-    /// are decoration: self-hosted clients name a host of their own network, and no flow needs them.
+    /// Returns an optional URL. RG-04: URLs that pages show or other programs may fetch must be https with a public
+    /// host. No flow needs them, so others are left out: self-hosted clients name hosts of their own network.
     pub(super) fn url(&mut self, name: &'static str) -> Option<String> {
         let text = self.optional(name)?;
         let sound = text.len() <= MAX_URL
@@ -232,7 +232,7 @@ impl Reader {
         None
     }
 
-    /// Returns a text that nothing depends on.
+    /// Returns an optional text: an invalid one is left out.
     fn optional(&mut self, name: &'static str) -> Option<String> {
         let value = self.value(name)?;
         if let Some(text) = value.as_str() {

@@ -1,5 +1,5 @@
-//! The authorization code as stored, and the rule of its redemption. Stores ask `judge` inside their transaction
-//! (`store/redemption.rs`), so that the rule and the write are one.
+//! The authorization code as stored, and the rule for redeeming it. Stores call `judge` inside their transaction
+//! (`store/redemption.rs`), so that check and write are atomic.
 
 use super::{
     AccountId, ClientId, CodeChallenge, CodeHash, CodeVerifier, GrantId, RedirectUri, ResourceIndicator, ScopeSet,
@@ -11,33 +11,33 @@ use super::{
 pub struct CodeRecord {
     /// SHA-256 of the code.
     pub hash: CodeHash,
-    /// Whose.
+    /// The tenant that the code belongs to.
     pub tenant: TenantId,
-    /// The grant that its redemption makes.
+    /// The grant that redeeming it creates.
     pub grant: GrantId,
-    /// Bound to this client,
+    /// The client that it was issued to.
     pub client: ClientId,
-    /// this user,
+    /// The user who consented.
     pub subject: AccountId,
-    /// this redirect URI, which was verified,
+    /// The verified redirect URI that it was sent to.
     pub redirect: RedirectUri,
-    /// (whether the authorization request named it)
+    /// Whether the authorization request named that URI.
     pub redirect_was_sent: bool,
-    /// this challenge (`None` only in a damaged row: such a code is never honoured),
+    /// The code challenge; `None` only in a damaged row, and such a code is never accepted.
     pub challenge: Option<CodeChallenge>,
-    /// this resource,
+    /// The resource that it is for.
     pub resource: ResourceIndicator,
-    /// these scopes.
+    /// The scopes that the user approved.
     pub scopes: ScopeSet,
     /// When the user logged in.
     pub authenticated_at: Timestamp,
-    /// When it was made.
+    /// When it was issued.
     pub issued_at: Timestamp,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// When it was redeemed, if it was. The row stays until the grant ends, so that a replay is recognised.
     pub used_at: Option<Timestamp>,
-    /// Wrong verifiers so far; the third kills the code (PK-06).
+    /// Wrong verifiers so far; the third one invalidates the code (PK-06).
     pub failures: u8,
 }
 
@@ -46,20 +46,20 @@ pub struct CodeRecord {
 pub struct PresentedCode {
     /// The authenticated client.
     pub client: ClientId,
-    /// The verifier, if one of the right shape came.
+    /// The verifier, if a well-formed one was sent.
     pub verifier: Option<CodeVerifier>,
-    /// The redirect URI, if one came (OAuth 2.1 clients send none).
+    /// The redirect URI, if one was sent (OAuth 2.1 clients send none).
     pub redirect_uri: Option<String>,
-    /// The resource, if one came.
+    /// The resource, if one was sent.
     pub resource: Option<ResourceIndicator>,
 }
 
-/// What the rules say of a presented code.
+/// What the rules say about a presented code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeVerdict {
-    /// Everything holds: mark it used and issue.
+    /// The code is valid: mark it used and issue tokens.
     Redeem,
-    /// Everything holds, but it was used before: revoke its grant (OAuth 2.1 4.1.3).
+    /// The request is valid, but the code was used before: revoke its grant (OAuth 2.1 4.1.3).
     Replayed,
     /// Issue nothing and revoke nothing.
     Refused(CodeRefusal),
@@ -68,9 +68,9 @@ pub enum CodeVerdict {
 /// Why a presented code is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeRefusal {
-    /// Expired, or killed by wrong verifiers.
+    /// Expired, or invalidated by wrong verifiers.
     Dead,
-    /// The row is not as it was written: changes nothing.
+    /// The stored row is damaged: changes nothing.
     Damaged,
     /// The verifier is wrong or absent: count it; the code survives two of them.
     WrongVerifier,
@@ -78,26 +78,25 @@ pub enum CodeRefusal {
     WrongClient,
     /// The redirect URI differs: the code is kept.
     WrongRedirect,
-    /// The resource is not the granted one: the code is kept; `invalid_target`.
+    /// The resource is not the granted one: the code is kept, and the error is `invalid_target`.
     WrongResource,
 }
 
 impl CodeRecord {
-    /// Wrong verifiers that kill a code.
+    /// How many wrong verifiers invalidate a code.
     pub const MAX_FAILURES: u8 = 3;
 
-    /// Judges a presented code.
+    /// Decides what a presented code is answered with.
     #[must_use]
     pub fn judge(&self, presented: &PresentedCode, now: Timestamp) -> CodeVerdict {
-        // RFC 9700 4.8.2: a row without challenge is a downgrade or damage, never a licence to skip PKCE. Nothing else of
-        // it is believed either, not even whose it is.
+        // RFC 9700 4.8.2: a row without a challenge is a downgrade or damage, and never a reason to skip PKCE. Nothing
+        // else in it is trusted either, not even the client.
         let Some(challenge) = &self.challenge else { return CodeVerdict::Refused(CodeRefusal::Damaged) };
-        // The client comes before the rest: who is not the code's client can neither count failures nor revoke anything
-        // (CR-06).
+        // The client is checked first: another client can neither add failures nor revoke anything (CR-06).
         if presented.client != self.client {
             return CodeVerdict::Refused(CodeRefusal::WrongClient);
         }
-        // A used code stays recognisable after its short life: that is how a late replay is seen (CR-03).
+        // A used code stays recognisable after it expires, so that a late replay is detected (CR-03).
         if self.used_at.is_none() && (now >= self.expires_at || self.failures >= Self::MAX_FAILURES) {
             return CodeVerdict::Refused(CodeRefusal::Dead);
         }
@@ -111,7 +110,7 @@ impl CodeRecord {
         if presented.resource.as_ref().is_some_and(|resource| *resource != self.resource) {
             return CodeVerdict::Refused(CodeRefusal::WrongResource);
         }
-        // OAuth 2.1 4.1.3: last of all, so that only a request that would have been honoured revokes (CR-04).
+        // OAuth 2.1 4.1.3: checked last, so that only an otherwise valid request revokes the grant (CR-04).
         if self.used_at.is_some() { CodeVerdict::Replayed } else { CodeVerdict::Redeem }
     }
 }

@@ -1,4 +1,4 @@
-//! `Digest`: the form in which secrets are stored and looked up, with what it is the digest of.
+//! `Digest`: the form in which secrets are stored and looked up, typed by what it is the digest of.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 of a secret, the only form in which it is stored or used as a key. `Of` is the secret, or what is found by it: the
-/// digest of a code cannot be looked up as that of a token.
+/// SHA-256 of a secret, the only form in which it is stored or used as a key. `Of` is the type of the secret, or of
+/// what it leads to, so that the digest of a code cannot be used to look up a token.
 pub struct Digest<Of: ?Sized>([u8; 32], PhantomData<fn(&Of)>);
 
 impl<Of: ?Sized> Digest<Of> {
@@ -16,7 +16,7 @@ impl<Of: ?Sized> Digest<Of> {
     pub fn of(presented: &[u8]) -> Self {
         Self::from_stored(Sha256::digest(presented).into())
     }
-    /// Returns what `as_bytes` gave.
+    /// Restores a digest from the bytes that `as_bytes` returned.
     #[must_use]
     pub const fn from_stored(bytes: [u8; 32]) -> Self {
         Self(bytes, PhantomData)
@@ -28,7 +28,7 @@ impl<Of: ?Sized> Digest<Of> {
     }
 }
 
-// Derived, these would ask the same of `Of`.
+// Derived impls would require the same traits of `Of`.
 impl<Of: ?Sized> Clone for Digest<Of> {
     fn clone(&self) -> Self {
         *self
@@ -52,7 +52,7 @@ impl<Of: ?Sized> Hash for Digest<Of> {
 }
 
 impl<Of: ?Sized> fmt::Debug for Digest<Of> {
-    /// Prints the first four bytes: enough to tell two apart, too little to be of use.
+    /// Prints the first four bytes: enough to tell two apart, too few to be of use.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, ..] = self.0;
         write!(f, "Digest({a:02x}{b:02x}{c:02x}{d:02x}..)")

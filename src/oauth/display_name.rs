@@ -1,23 +1,26 @@
-//! Names that strangers choose and our pages show: one line, NFC, nothing that hides or turns round.
+//! Sanitizes names that strangers choose and our pages show: one line, NFC, no invisible or direction-changing
+//! characters.
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-/// Longer names push the rest of the consent page out of sight.
+/// Maximum length: longer names push the rest of the consent page out of sight.
 const MAX_CHARACTERS: usize = 100;
 
-/// Marks on one letter: Vietnamese, Thai and pointed Hebrew have two. A heap of them covers the lines above and below.
+/// The most combining marks per letter: Vietnamese, Thai and pointed Hebrew have two. A stack of them covers the lines
+/// above and below.
 const MAX_MARKS: usize = 2;
 
-/// Cleans a name; `Some("")` when nothing is left, `None` when it is too long (100 characters) or has a heap of marks.
+/// Cleans a name; `Some("")` when nothing is left, `None` when it is longer than 100 characters or stacks too many
+/// marks.
 #[must_use]
 pub fn clean(name: &str) -> Option<String> {
-    // RG-05: characters that are not seen go first, or they would keep NFC from joining their neighbours.
+    // RG-05: invisible characters are removed first, or they would keep NFC from composing their neighbours.
     let visible: String =
         name.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| is_shown(*c)).collect();
     let normal: String = visible.nfc().collect();
     let line = normal.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    // One ligature can stand for a sentence and be as wide: it counts as what it stands for.
+    // A single ligature can stand for a whole phrase and be as wide, so it counts as its expansion.
     let short = line.nfkc().take(MAX_CHARACTERS + 1).count() <= MAX_CHARACTERS;
     (short && !has_heap_of_marks(&line)).then_some(line)
 }
@@ -26,8 +29,8 @@ fn has_heap_of_marks(line: &str) -> bool {
     line.split(|c| !is_combining_mark(c)).any(|marks| marks.chars().count() > MAX_MARKS)
 }
 
-/// Whether a character is neither a control, nor of zero width, nor a mark of direction, nor of private use, nor as wide
-/// as a sentence.
+/// Returns whether a character may be shown: no controls, zero-width characters, direction marks, private-use
+/// characters, or characters as wide as a phrase.
 #[must_use]
 pub fn is_shown(c: char) -> bool {
     !c.is_control()

@@ -1,11 +1,11 @@
-//! `OAuthError`: a refusal with its registered code, its rule, and what came and was expected.
+//! `OAuthError`: a refusal with its registered code, the broken rule, and what was received and expected.
 
 use std::borrow::Cow;
 
 use super::{ErrorCode, ReceivedValue, Rule};
 
-/// A refusal in OAuth's own words: a registered code and a public sentence that never echoes input. Beside them, for the
-/// log alone: the rule, and what came and was expected.
+/// An OAuth error: a registered code and a public description that never echoes input. For the log only, it also has
+/// the broken rule, and what was received and expected.
 #[derive(Debug, Clone)]
 pub struct OAuthError {
     code: ErrorCode,
@@ -20,7 +20,7 @@ struct Detail {
     expected: Option<String>,
 }
 
-/// Two are equal if the caller is told the same.
+/// Two errors are equal if the client is told the same.
 impl PartialEq for OAuthError {
     fn eq(&self, other: &Self) -> bool {
         (self.code, &self.description) == (other.code, &other.description)
@@ -30,29 +30,29 @@ impl PartialEq for OAuthError {
 impl Eq for OAuthError {}
 
 impl OAuthError {
-    /// Makes a refusal; `description` says what is wrong and what to do, in the characters RFC 6749 5.2 allows
+    /// Makes an error; `description` says what is wrong and what to do, in the characters that RFC 6749 5.2 allows
     /// (printable ASCII without quote and backslash).
     #[must_use]
     pub fn new(rule: Rule, description: impl Into<Cow<'static, str>>) -> Self {
-        // A rule without a code of its own is never one of OAuth's.
+        // Rules without a code never become an OAuth error.
         let code = rule.code().unwrap_or(ErrorCode::InvalidRequest);
         Self { code, rule, description: description.into(), detail: None }
     }
 
-    /// Gives it another code: what a part of a document breaks is told as a fault of the document.
+    /// Replaces the code: a fault in a part of a document is reported as a fault of the document.
     #[must_use]
     pub fn with_code(self, code: ErrorCode) -> Self {
         Self { code, ..self }
     }
 
-    /// Notes for the log what came.
+    /// Adds the received value, for the log.
     #[must_use]
     pub fn came(mut self, name: &'static str, value: &str) -> Self {
         self.detail.get_or_insert_default().came = Some(ReceivedValue::new(name, value));
         self
     }
 
-    /// Notes for the log what was expected, where the rule alone does not say it.
+    /// Adds what was expected, for the log, where the rule alone does not say it.
     #[must_use]
     pub fn expected(mut self, what: impl Into<String>) -> Self {
         self.detail.get_or_insert_default().expected = Some(what.into());
@@ -71,20 +71,20 @@ impl OAuthError {
         self.rule
     }
 
-    /// Returns what came, as the log may show it.
+    /// Returns the received value, as the log may show it.
     #[must_use]
     pub fn what_came(&self) -> Option<&ReceivedValue> {
         self.detail.as_ref()?.came.as_ref()
     }
 
-    /// Returns what was expected.
+    /// Returns what was expected, for the log.
     #[must_use]
     pub fn what_was_expected(&self) -> &str {
         let expected = self.detail.as_ref().and_then(|detail| detail.expected.as_deref());
         expected.unwrap_or_else(|| self.rule.expected())
     }
 
-    /// Returns the public sentence.
+    /// Returns the public description.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.description

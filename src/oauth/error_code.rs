@@ -1,14 +1,14 @@
-//! `ErrorCode`: the registered error codes (RFC 6749 4.1.2.1, 5.2; RFC 7591 3.2.2; RFC 8707 2), each with its status and with
-//! what it finds fault with.
+//! `ErrorCode`: the registered error codes (RFC 6749 4.1.2.1, 5.2; RFC 7591 3.2.2; RFC 8707 2), each with its status
+//! and what it blames.
 
-/// What an error code finds fault with.
+/// What an error code blames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blamed {
-    /// The client's registration: it cannot connect as it is.
+    /// The client's registration: it cannot connect as registered.
     Client,
-    /// This one request.
+    /// This one request, which the client can change.
     Request,
-    /// This server.
+    /// This server, or something behind it.
     Server,
 }
 
@@ -19,20 +19,20 @@ macro_rules! error_codes {
         pub enum ErrorCode { $($(#[$doc])* $code,)* }
 
         impl ErrorCode {
-            /// Returns the registered spelling.
+            /// Returns the registered name.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$code => $text,)* }
             }
 
-            /// Returns the HTTP status of an answer to a client that carries it. RFC 6749 5.2: 400 but for a client that
-            /// failed to authenticate.
+            /// Returns the HTTP status of an answer with this code. RFC 6749 5.2: 400, except for a client that failed
+            /// to authenticate.
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self { $(Self::$code => $status,)* }
             }
 
-            /// Returns what it finds fault with.
+            /// Returns what the code blames.
             #[must_use]
             pub const fn blames(self) -> Blamed {
                 match self { $(Self::$code => Blamed::$blamed,)* }
@@ -68,7 +68,7 @@ error_codes! {
     RequestNotSupported = "request_not_supported", 400, Request;
     /// RFC 9101 is not supported: no `request_uri` parameter (OpenID Connect Core 3.1.2.6).
     RequestUriNotSupported = "request_uri_not_supported", 400, Request;
-    /// The server cannot answer just now.
+    /// The server cannot answer at the moment.
     TemporarilyUnavailable = "temporarily_unavailable", 503, Server;
     /// RFC 7591 3.2.2: the software statement is not approved here.
     UnapprovedSoftwareStatement = "unapproved_software_statement", 400, Request;

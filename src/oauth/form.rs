@@ -1,12 +1,15 @@
-//! The urlencoded reader for queries and bodies: repeats refused, sizes bounded, empty values absent (OAuth 2.1 3.1).
+//! Parser of urlencoded queries and bodies: repeated names detected, sizes bounded, empty values absent (OAuth 2.1
+//! 3.1).
 
-/// No legitimate OAuth request has more than some 20 parameters; the bound keeps the search for repeats cheap.
+/// The most parameters: no legitimate OAuth request has more than some 20, and the bound keeps the search for repeats
+/// cheap.
 const MAX_FIELDS: usize = 64;
 
-/// A consent page has one for each scope of a request; more scopes than this fit no page that somebody reads.
+/// The most fields from one of our pages: a consent page has one for each requested scope, and nobody would read a page
+/// with more.
 const MAX_PAGE_FIELDS: usize = 1024;
 
-/// Parameters of a request; each name at most once, `resource` excepted.
+/// The parameters of a request. Only `resource` may be used more than once.
 #[derive(Clone, Default)]
 pub struct Form {
     pairs: Vec<(String, String)>,
@@ -25,7 +28,8 @@ pub enum FormError {
 }
 
 impl Form {
-    /// Reads a query string or body. Repeated names are recorded, not yet refused: who asks decides (AZ-14, AZ-15).
+    /// Reads a query string or body. Repeated names are recorded but not refused here: the caller decides (AZ-14,
+    /// AZ-15).
     ///
     /// # Errors
     /// `FormError`.
@@ -64,7 +68,7 @@ impl Form {
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.pairs.iter().filter(move |(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
     }
-    /// Returns whether `name` came more than once.
+    /// Returns whether `name` was sent more than once.
     #[must_use]
     pub fn is_repeated(&self, name: &str) -> bool {
         self.repeated.iter().any(|n| n == name)
@@ -99,7 +103,7 @@ pub(super) fn decode(text: &[u8]) -> Result<String, FormError> {
     String::from_utf8(decoded).map_err(|_| FormError::Malformed)
 }
 
-/// Percent-encodes a value for a query; a space becomes `%20`, which every kind of decoder reads alike.
+/// Percent-encodes a value for a query; a space becomes `%20`, which all decoders read alike.
 pub(super) fn encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -114,7 +118,7 @@ pub(super) fn encode(text: &str, out: &mut String) {
 }
 
 impl std::fmt::Debug for Form {
-    /// Prints names only: values may be secrets.
+    /// Prints only the names: values may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.pairs.iter().map(|(n, _)| n)).finish()
     }

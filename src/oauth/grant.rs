@@ -1,5 +1,5 @@
-//! `Grant`: what one client may do at one resource, for a user who consented or for itself, and the refresh family that
-//! lives on it.
+//! `Grant`: what one client may do at one resource, for a user who consented or for itself, with its refresh token
+//! family.
 
 use super::{ClientId, ResourceIndicator, ScopeSet, Subject, TenantId, Timestamp};
 
@@ -14,10 +14,10 @@ impl std::fmt::Display for GrantId {
 }
 
 impl GrantId {
-    /// Reads the 32 hexadecimal digits that `Display` writes.
+    /// Parses the 32 hexadecimal digits that `Display` writes.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // `from_str_radix` alone would take a sign and capitals: the length and the alphabet are checked first.
+        // `from_str_radix` alone would accept a sign and upper case, so length and alphabet are checked first.
         let digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         (text.len() == 32 && text.bytes().all(digit))
             .then(|| u128::from_str_radix(text, 16).ok())?
@@ -25,7 +25,8 @@ impl GrantId {
     }
 }
 
-/// What is known of the use of a grant's live generation: of its refresh token, and of the access tokens issued with it.
+/// What is known about the use of a grant's current generation: its refresh token, and the access tokens issued with
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstUse {
     /// The process that issued them has not reported yet; if it was killed, it never will.
@@ -36,51 +37,51 @@ pub enum FirstUse {
     Used,
 }
 
-/// What is allowed, for how long.
+/// What a client is allowed, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// The grant and refresh family.
+    /// Identifies the grant and its refresh token family.
     pub id: GrantId,
-    /// Whose.
+    /// The tenant that the grant belongs to.
     pub tenant: TenantId,
-    /// For which client.
+    /// The client that holds the grant.
     pub client: ClientId,
-    /// On whose behalf.
+    /// On whose behalf the client acts.
     pub subject: Subject,
-    /// At which resource.
+    /// The resource that it is for.
     pub resource: ResourceIndicator,
-    /// With which scopes.
+    /// The scopes that were granted.
     pub scopes: ScopeSet,
-    /// When the user logged in; of a service, when the grant was made.
+    /// When the user logged in; for a service, when the grant was made.
     pub authenticated_at: Timestamp,
-    /// When it was made: a code was redeemed, or an operator issued a token.
+    /// When the grant was made, by redeeming a code or by an operator who issued a token.
     pub created_at: Timestamp,
-    /// The absolute end; refreshing never moves it.
+    /// The absolute end, which refreshing never moves.
     pub expires_at: Timestamp,
-    /// The idle end; each refresh moves it.
+    /// The idle end, which each refresh moves.
     pub idle_until: Timestamp,
     /// Whether the client may refresh.
     pub may_refresh: bool,
-    /// The generation of the live refresh token; 0 for the first.
+    /// The generation of the current refresh token; 0 for the first.
     pub generation: u32,
-    /// When the live refresh token was made.
+    /// When the current refresh token was issued.
     pub rotated_at: Timestamp,
-    /// Whether the live refresh token, or an access token issued with it, has been used.
+    /// Whether the current refresh token, or an access token issued with it, has been used.
     pub first_use: FirstUse,
-    /// When the live refresh token was given out again, after the grace, to a client that had lost the answer.
+    /// When the current refresh token was issued again after the grace period, to a client that had lost the answer.
     pub retried_at: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
 }
 
 impl Grant {
-    /// Returns whether it stands: not revoked, and before its absolute end.
+    /// Returns whether the grant is neither revoked nor past its absolute end.
     #[must_use]
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && now < self.expires_at
     }
 
-    /// Returns whether a report on the use of `generation` is about the live one and says something new.
+    /// Returns whether a report on the use of `generation` concerns the current one and says something new.
     #[must_use]
     pub fn takes_mark(&self, generation: u32, mark: FirstUse) -> bool {
         let is_news = match self.first_use {
@@ -88,7 +89,7 @@ impl Grant {
             FirstUse::Unused => mark == FirstUse::Used,
             FirstUse::Used => false,
         };
-        // The first generation has no predecessor that could be presented again.
+        // Generation 0 has no predecessor that could be presented again, so its use does not matter.
         is_news && generation > 0 && generation == self.generation && self.revoked_at.is_none()
     }
 }

@@ -1,16 +1,16 @@
-//! `GrantType`: the grant types that this server knows (RFC 6749 1.3).
+//! `GrantType`: the grant types that this server supports (RFC 6749 1.3).
 
 macro_rules! grant_types {
     ($($(#[$doc:meta])* $grant:ident = $text:literal;)*) => {
-        /// The grant types of RFC 6749 that this server knows; a closed set.
+        /// The grant types of RFC 6749 that this server supports.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum GrantType { $($(#[$doc])* $grant,)* }
 
         impl GrantType {
-            /// All of them, in the order in which metadata and registrations name them.
+            /// All grant types, in the order used in metadata and registrations.
             pub const ALL: &'static [Self] = &[$(Self::$grant,)*];
 
-            /// Returns the registered spelling.
+            /// Returns the registered name.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$grant => $text,)* }
@@ -20,20 +20,20 @@ macro_rules! grant_types {
 }
 
 grant_types! {
-    /// RFC 6749 4.1.
+    /// The authorization code grant (RFC 6749 4.1).
     AuthorizationCode = "authorization_code";
-    /// RFC 6749 6.
+    /// The refresh token grant (RFC 6749 6).
     RefreshToken = "refresh_token";
 }
 
 impl GrantType {
-    /// Reads the registered spelling.
+    /// Parses the registered name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|grant| grant.as_str() == text)
     }
 
-    /// Returns the spellings of all.
+    /// Returns the registered names of all grant types.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|grant| grant.as_str())
     }
@@ -53,7 +53,7 @@ mod tests {
         let keys = TokenKeys::new(vec![(1, [1; 32])], Brand::parse("mcp").unwrap()).unwrap();
         for name in names {
             assert_eq!(GrantType::parse(name).unwrap().as_str(), name);
-            // Without its own parameters: what is missed says that the type is known.
+            // Without its other parameters: the error about a missing one shows that the type is known.
             let form = Form::parse(format!("grant_type={name}").as_bytes()).unwrap();
             assert!(TokenRequest::read(&form, &keys).is_err_and(|e| e.rule() != Rule::GrantTypeUnsupported), "{name}");
         }

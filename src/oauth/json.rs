@@ -1,13 +1,14 @@
-//! A JSON reader that refuses what two readers could understand differently: repeated members, endless depth.
+//! A JSON parser that refuses what two parsers could read differently: repeated members, excessive depth.
 
 use serde_json::{Map, Value};
 
 use crate::strict_json;
 
-/// Client metadata has a depth of three or four.
+/// Maximum nesting depth; client metadata has three or four levels.
 const MAX_DEPTH: usize = 64;
 
-/// Reads one JSON object and nothing after it; `None` if it is not an object, repeats a member or is nested too deep.
+/// Parses one JSON object with nothing after it; `None` if it is not an object, repeats a member or is nested too
+/// deeply.
 pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     let text = std::str::from_utf8(text).ok()?;
     strict_json::check(text, MAX_DEPTH).ok()?;

@@ -1,14 +1,14 @@
-//! `LoginName`, and the form in which a name that somebody typed is counted.
+//! `LoginName`, and the hash by which failed logins for a typed name are counted.
 
 use super::{TenantId, TokenKeys};
 
-/// The name by which an account signs in: lower case, 1 to 128 characters of a narrow alphabet, for two names that look alike
-/// would be two people.
+/// The name by which an account signs in: lower case, 1 to 128 characters from a narrow alphabet, so that no two names
+/// look alike.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LoginName(String);
 
 impl LoginName {
-    /// Reads a name in whatever case; `None` for what no account can be called.
+    /// Parses a name in any case; `None` for what cannot be an account's name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_@+".contains(&b);
@@ -16,7 +16,7 @@ impl LoginName {
         ((1..=128).contains(&name.len()) && name.bytes().all(allowed)).then_some(Self(name))
     }
 
-    /// Returns the name.
+    /// Returns the name in lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -29,9 +29,9 @@ impl std::fmt::Display for LoginName {
     }
 }
 
-/// HMAC-SHA-256 of a typed login name under the server's token key, for one tenant. People type passwords into the field
-/// of the name, so neither the text nor a hash that can be computed without the key may be kept. After a rotation of the
-/// keys the same name has another hash.
+/// HMAC-SHA-256 of a typed login name under the server's token key, for one tenant. People sometimes type their
+/// password into the name field, so neither the text nor a hash that can be computed without the key may be stored.
+/// After a rotation of the keys the same name has another hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LoginNameHash(pub [u8; 32]);
 
@@ -44,11 +44,11 @@ impl std::fmt::Debug for LoginNameHash {
 }
 
 impl LoginNameHash {
-    /// Hashes what was typed as a login name, in whatever case, whether an account has it or not.
+    /// Hashes what was typed as a login name, ignoring case, whether or not an account has that name.
     #[must_use]
     pub fn of(tenant: &TenantId, typed: &str, keys: &TokenKeys) -> Self {
         let name = typed.to_lowercase();
-        // A tenant has no space, so no two pairs give one text.
+        // A tenant's id contains no space, so no two pairs give the same text.
         Self(keys.keyed_hash("login_name", format!("{} {name}", tenant.as_str()).as_bytes()))
     }
 }

@@ -1,13 +1,14 @@
-//! Names that look like another's: what a stranger calls himself to be taken for somebody that the user trusts (RG-05).
+//! Detects names that look like another's, chosen by strangers to be mistaken for something that the user trusts
+//! (RG-05).
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::confusable_detection::skeleton;
 
-/// Applications that many users know, and the hosts where their owners receive codes; one that begins with a dot stands for
-/// all hosts below it, too. At some hosts below google.com and github.com anybody can receive a code (a script of anybody's
-/// at script.google.com) or publish pages (sites.google.com), so of these the exact hosts are listed. The last
-/// application has none: it is what our own page says of those that it vouches for.
+/// Widely known applications, and the hosts where their owners receive codes; a host that begins with a dot also stands
+/// for all hosts below it. At some hosts below google.com and github.com anybody can receive a code (scripts at
+/// script.google.com) or publish pages (sites.google.com), so their exact hosts are listed. The last entry has no host:
+/// it is the wording with which our own page marks verified clients.
 const BRANDS: &[(&str, &[&str])] = &[
     ("Claude", &[".claude.ai", ".claude.com", ".anthropic.com"]),
     ("Anthropic", &[".claude.ai", ".claude.com", ".anthropic.com"]),
@@ -24,21 +25,20 @@ const BRANDS: &[(&str, &[&str])] = &[
     ("Added by your administrator", &[]),
 ];
 
-/// Letters of a name that is found at the beginning of a longer word, too: "Go" is no part of "Google".
+/// Minimum length of a name that is also found at the beginning of a longer word: "Go" does not match "Google".
 const LONG_ENOUGH: usize = 4;
 
-/// Returns whether `name` contains the words of `known`, or words that only look like them. What is hung on to a name of four
-/// letters or more ("AcmeAI") still lends it.
+/// Returns whether `name` contains the words of `known`, or words that only look like them. A suffix to a name of four
+/// letters or more ("AcmeAI") still counts as that name.
 #[must_use]
 pub fn resembles(name: &str, known: &str) -> bool {
     let is_long = known.chars().filter(|c| c.is_alphanumeric()).count() >= LONG_ENOUGH;
     looks(name, known, if is_long { Ending::Any } else { Ending::Whole })
 }
 
-/// Returns the known application whose name is borrowed: spelled with letters of another alphabet, or spelled out by a
-/// client that has another `host` than its owners: where the code goes, or, when that is the user's own machine, where
-/// the client's document is. `None` as host: nobody can tell whose the client is. What is hung on to a name
-/// ("ClaudeAI") still lends it.
+/// Returns the known application whose name a client borrows, either with letters of another alphabet or with the plain
+/// name but a `host` that is not the owner's. The host is where the code goes or, if that is the user's own machine,
+/// where the client's document is; `None` when there is neither. A suffix ("ClaudeAI") still counts as the name.
 #[must_use]
 pub fn borrowed_brand(name: &str, host: Option<&str>) -> Option<&'static str> {
     let borrows =
@@ -67,19 +67,20 @@ fn looks(name: &str, known: &str, ending: Ending) -> bool {
     forms(name).iter().any(|words| known.iter().any(|known| has_run(words, known, ending)))
 }
 
-/// The words of a name as they look, in two ways: some letters of other alphabets look like one Latin letter and are
-/// compatible with another (U+03F9 looks like C, and its compatibility mapping does not).
+/// Returns the words of a name by their appearance, in two variants: some letters of other alphabets look like one
+/// Latin letter and have another as compatibility mapping (U+03F9 looks like C, but maps to something else).
 fn forms(name: &str) -> [Vec<String>; 2] {
     let compatible = |text: &str| text.nfkd().collect::<String>();
     [seen(&compatible(name)), seen(&compatible(&skeleton(name).collect::<String>()))]
 }
 
 fn seen(text: &str) -> Vec<String> {
-    // Signs above and below letters are left out: a reader overlooks them.
+    // Marks above and below letters are left out: readers overlook them.
     let bare = |text: &str| text.nfkd().filter(|c| !is_combining_mark(*c)).collect::<String>();
-    // A capital looks like other letters than the small one does: first as it is, then small.
+    // An upper-case letter resembles other letters than its lower case does, so the skeleton is taken before and after
+    // lowercasing.
     let small = bare(&skeleton(&bare(text)).collect::<String>()).to_lowercase();
-    // The skeleton tells the small i from l, which many fonts and readers do not.
+    // The skeleton distinguishes lower-case i from l, which many fonts and readers do not.
     let folded = small.replace(['i', '1', '|'], "l");
     words(&bare(&skeleton(&folded).collect::<String>()))
 }
@@ -91,21 +92,21 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Where the words that are looked for may end.
+/// Where a match may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// With a word.
+    /// Only at the end of a word.
     Whole,
-    /// Within a word.
+    /// Also within a word.
     Any,
 }
 
-/// Whether words next to each other make up `wanted`: "Chat GPT" does, "Precursor" is no "Cursor".
+/// Returns whether adjacent words make up `wanted`: "Chat GPT" matches "ChatGPT", "Precursor" does not match "Cursor".
 fn has_run(words: &[String], wanted: &str, ending: Ending) -> bool {
     (0..words.len()).any(|first| {
         let mut rest = wanted;
         for word in words.iter().skip(first) {
-            // A mark makes another letter of the last one.
+            // A following combining mark turns the last letter into another one.
             let goes_on = |after: &str| !after.starts_with(is_combining_mark);
             if ending == Ending::Any && word.strip_prefix(rest).is_some_and(goes_on) {
                 return true;
@@ -147,7 +148,7 @@ mod tests {
         }
         assert!(resembles("AcmeAI", "Acme") && resembles("\u{410}cme-Sales", "Acme") && resembles("Loopback", "Loop"));
         assert!(!resembles("Pacme", "Acme") && !resembles("Acme", "AcmeAI"));
-        // A short name would be in many.
+        // A short name would match many others.
         assert!(resembles("Go away", "Go") && !resembles("Google", "Go"));
     }
 

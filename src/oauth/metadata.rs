@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{AuthMethod, GrantType};
 
-/// RFC 8414 2: what clients learn of the authorization server.
+/// Authorization server metadata (RFC 8414 2).
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "the members are RFC 8414's own names")]
 pub struct AuthorizationServerMetadata {
@@ -27,8 +27,8 @@ pub struct AuthorizationServerMetadata {
 }
 
 impl AuthorizationServerMetadata {
-    /// Builds the document for an issuer; every endpoint at the origin root, where clients of 2025-03-26 look for
-    /// them without a document. `offline_access` is added to `scopes`.
+    /// Builds the document for an issuer. Every endpoint is directly below the origin, where clients of 2025-03-26 look
+    /// without a document. `offline_access` is added to `scopes`.
     #[must_use]
     pub fn new(issuer: &str, scopes: Vec<String>, registration: bool, metadata_documents: bool) -> Self {
         let at = |path| format!("{issuer}{path}");
@@ -50,14 +50,14 @@ impl AuthorizationServerMetadata {
             token_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),
             revocation_endpoint_auth_methods_supported: methods.map(AuthMethod::as_str).to_vec(),
             scopes_supported: scopes.into_iter().chain(offline).collect(),
-            // RFC 9207 3.
+            // RFC 9207 3: authorization responses carry `iss`.
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: metadata_documents,
         }
     }
 }
 
-/// RFC 9728 2: what clients learn of one upstream.
+/// Protected resource metadata of one upstream (RFC 9728 2).
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "the members are RFC 9728's own names")]
 pub struct ProtectedResourceMetadata {

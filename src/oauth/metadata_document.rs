@@ -2,11 +2,11 @@
 
 use super::json;
 
-/// As long as any client id may be.
+/// Maximum length in bytes, as for any client id.
 const MAX_LENGTH: usize = 2048;
 
-/// Domains whose names lead to this machine, to its neighbours or nowhere: RFC 6761 6.2 to 6.4, RFC 6762 3, RFC 7686 2,
-/// RFC 8375 3, RFC 9476 2, and `internal`, which ICANN keeps for private use.
+/// Domains whose names resolve to this machine, to its neighbours or not at all: RFC 6761 6.2 to 6.4, RFC 6762 3, RFC
+/// 7686 2, RFC 8375 3, RFC 9476 2, and `internal`, which ICANN keeps for private use.
 const NOT_IN_DNS: [&str; 8] =
     [".localhost", ".local", ".internal", ".home.arpa", ".test", ".invalid", ".onion", ".alt"];
 
@@ -15,16 +15,17 @@ const NOT_IN_DNS: [&str; 8] =
 pub struct MetadataDocumentUrl(String);
 
 impl MetadataDocumentUrl {
-    /// Reads a client id that is such a URL: https, a path, no dot segments, query, fragment, user name; no IP
-    /// literal, no name outside the public DNS (unless `allow_internal_hosts`); compared as the exact string.
+    /// Parses a client id that is such a URL: https, with a path, without dot segments, query, fragment or user name,
+    /// without an IP literal or a name outside the public DNS (unless `allow_internal_hosts`). Compared as an exact
+    /// string.
     #[must_use]
     pub fn parse(client_id: &str, allow_internal_hosts: bool) -> Option<Self> {
         let has_path = client_id.strip_prefix("https://")?.split_once('/').is_some_and(|(_, path)| !path.is_empty());
         if client_id.len() > MAX_LENGTH || !has_path || client_id.contains(['?', '#', '@', '\\']) {
             return None;
         }
-        // Only the spelling that a URL parser writes itself: no dot segments, capitals in the host, default port,
-        // white space, or number that is an address in disguise. What is fetched, compared and shown is one string.
+        // Only the form that the URL parser itself writes: no dot segments, capitals in the host, default port, white
+        // space, or numbers that are addresses in disguise. So the same string is fetched, compared and shown.
         let url = url::Url::parse(client_id).ok().filter(|url| url.as_str() == client_id)?;
         let host_is_sound = match url.host()? {
             url::Host::Domain(name) => allow_internal_hosts || is_public_name(name),
@@ -32,7 +33,7 @@ impl MetadataDocumentUrl {
         };
         host_is_sound.then(|| Self(client_id.to_owned()))
     }
-    /// Returns the URL that a document says it stands at; the rules of `parse` apply.
+    /// Returns the URL that a document names as its `client_id`; the rules of `parse` apply.
     #[must_use]
     pub fn named_in(document: &[u8], allow_internal_hosts: bool) -> Option<Self> {
         let members = json::object(document)?;
@@ -43,14 +44,14 @@ impl MetadataDocumentUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-    /// Returns host and port; without port where it is 443, because the spelling is the parser's own.
+    /// Returns host and port; the port is left out when it is 443.
     #[must_use]
     pub fn authority(&self) -> &str {
         let rest = self.0.strip_prefix("https://").unwrap_or(&self.0);
         rest.split_once('/').map_or(rest, |(authority, _)| authority)
     }
-    /// Returns whether a Referer is of the document's own origin (RFC 9110 10.1.3, RFC 6454 4). A redirect on the way does
-    /// not change a Referer: it names the page on which the user was.
+    /// Returns whether a `Referer` has the document's own origin (RFC 9110 10.1.3, RFC 6454 4). A redirect on the way
+    /// does not change it: it names the page that the user was on.
     #[must_use]
     pub fn is_origin_of(&self, referer: &str) -> bool {
         let origin = |url: &str| url::Url::parse(url).ok().map(|url| url.origin()).filter(url::Origin::is_tuple);
@@ -65,8 +66,7 @@ impl MetadataDocumentUrl {
     }
 }
 
-/// Returns whether a name can be one of the public DNS: of several labels, and under no domain that is kept for other
-/// uses.
+/// Returns whether a name can be in the public DNS: it has several labels, and is not below a reserved domain.
 pub(super) fn is_public_name(name: &str) -> bool {
     name.contains('.') && !name.ends_with('.') && !NOT_IN_DNS.iter().any(|domain| name.ends_with(domain))
 }

@@ -1,7 +1,8 @@
-//! The law book: OAuth rules as pure functions of values and `now`. No sockets, no clock, no async.
+//! The OAuth rules, as pure functions of values and `now`. No sockets, no clock, no async.
 //!
-//! For: reading what clients send into types that cannot be wrong, and judging it. Not for: deciding what to do with a
-//! verdict (`issuer`), keeping anything (`store`), answers and pages (`endpoints`). Start with `authorization`, then `redirect`, `pkce`, `token`.
+//! For: parsing what clients send into validated types, and applying the rules. Not for: acting on the result
+//! (`issuer`), storing anything (`store`), answers and pages (`endpoints`). Start with `authorization`, then
+//! `redirect`, `pkce`, `token`.
 //!
 //! The nouns, and where they are defined:
 //!
@@ -59,7 +60,7 @@ mod token;
 mod token_keys;
 mod validated_request;
 
-// Whoever knows these records needs both: what comes without OAuth names the modules themselves.
+// Re-exported because the records here use both; code that does without OAuth names the modules themselves.
 pub use crate::tenant::TenantId;
 pub use crate::time::{Lifetime, Timestamp};
 

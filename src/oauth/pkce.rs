@@ -7,19 +7,19 @@ use subtle::ConstantTimeEq as _;
 
 use super::{OAuthError, Rule};
 
-/// 256 bits in base64url without padding.
+/// Length of 256 bits in base64url without padding.
 const CHALLENGE_LENGTH: usize = 43;
 
 /// base64url(SHA-256(verifier)), exactly 43 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeChallenge(String);
 
-/// 43 to 128 unreserved characters, kept only by the client until redemption.
+/// The client's secret: 43 to 128 unreserved characters, sent only at redemption.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CodeVerifier(String);
 
 impl CodeChallenge {
-    /// Reads `code_challenge` and `code_challenge_method` of an authorization request.
+    /// Parses `code_challenge` and `code_challenge_method` of an authorization request.
     ///
     /// # Errors
     /// `invalid_request` when the challenge is absent or not 43 base64url characters, or the method is not `S256`
@@ -47,7 +47,7 @@ impl CodeChallenge {
             OAuthError::new(Rule::ChallengeMalformed, words).came("code_challenge", challenge)
         })
     }
-    /// Reads a challenge that was stored; `None` when it is not one.
+    /// Reads a stored challenge; `None` when it is not one.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
         let base64url = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::oauth::ErrorCode;
 
-    // RFC 7636 appendix B.
+    // The example of RFC 7636 appendix B.
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 

@@ -1,8 +1,8 @@
-//! `ReceivedValue`: a value of a refused request, as the log may show it. Of anything that may be secret only its length
-//! and the kinds of its characters are shown: enough to recognise a value that was cut, encoded twice or misplaced.
+//! `ReceivedValue`: a value of a refused request, in a form that the log may show. If it may be secret, only its length
+//! and kinds of characters are shown: enough to recognise a value that was truncated, encoded twice or misplaced.
 
-/// The parameters and members whose values may be shown. A code challenge is none of them: of a client that means `plain`
-/// it is the verifier.
+/// The parameters and members whose values may be shown. A code challenge is not among them: from a client that means
+/// `plain`, it is the verifier.
 const SHOWN: &[&str] = &[
     "Content-Encoding",
     "Content-Type",
@@ -24,10 +24,10 @@ const SHOWN: &[&str] = &[
     "token_endpoint_auth_method",
 ];
 
-/// Characters that are shown.
+/// The most characters that are shown.
 const LONGEST: usize = 200;
 
-/// A value that came, and its name.
+/// A received value and its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedValue {
     name: &'static str,
@@ -35,7 +35,7 @@ pub struct ReceivedValue {
 }
 
 impl ReceivedValue {
-    /// Takes the value of a parameter; whether it may be shown is told by its name, and by its looks.
+    /// Takes the value of a parameter; its name and its form decide whether it may be shown.
     #[must_use]
     pub fn new(name: &'static str, value: &str) -> Self {
         let shown = if SHOWN.contains(&name) && !is_like_a_secret(value) { show(value) } else { form(value) };
@@ -48,14 +48,14 @@ impl ReceivedValue {
         self.name
     }
 
-    /// Returns what may be shown of the value: printable ASCII.
+    /// Returns what may be shown of the value, in printable ASCII.
     #[must_use]
     pub fn shown(&self) -> &str {
         &self.shown
     }
 }
 
-/// Escapes and shortens a text for the log. Of a URL neither user name nor password, query or fragment is shown.
+/// Escapes and shortens a text for the log. User name, password, query and fragment of URLs are left out.
 pub fn show(text: &str) -> String {
     let cut = text.find(['?', '#']).unwrap_or(text.len());
     let (head, tail) = text.split_at_checked(cut).unwrap_or((text, ""));
@@ -73,7 +73,7 @@ pub fn show(text: &str) -> String {
     }
     escape(rest, &mut shown);
     if shown.len() > LONGEST {
-        // Only ASCII is in it.
+        // The text is all ASCII, so it can be cut anywhere.
         shown.truncate(LONGEST);
         return format!("{shown}...({} bytes)", text.len());
     }
@@ -83,7 +83,7 @@ pub fn show(text: &str) -> String {
     }
 }
 
-/// Printable ASCII stays, the rest becomes its number; of what looks random there is only its length.
+/// Keeps printable ASCII, escapes the rest by code point, and replaces what looks random by its length.
 fn escape(text: &str, out: &mut String) {
     let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
     for part in text.split_inclusive(is_end) {
@@ -106,7 +106,7 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
-/// Says how long a text is and what it is made of.
+/// Describes a text by its length and kinds of characters.
 fn form(text: &str) -> String {
     let all = |allowed: fn(u8) -> bool| text.bytes().all(allowed);
     let made_of = if text.is_empty() {
@@ -133,18 +133,19 @@ fn form(text: &str) -> String {
     format!("({} bytes, {made_of})", text.len())
 }
 
-/// Kinds of our own secrets, as they stand in each.
+/// The infixes of our own secrets, by kind.
 const KINDS: [&str; 5] = ["_access_", "_refresh_", "_code_", "_secret_", "_session_"];
 
-/// As long as the shortest code verifier and a hash in base64url, and longer than a UUID.
+/// Length from which a run counts as random: that of the shortest code verifier and of a hash in base64url, and longer
+/// than a UUID.
 const RANDOM: usize = 43;
 
-/// Whether a value looks like a secret that came in the wrong place: one of ours, or a JWT.
+/// Returns whether a value looks like a misplaced secret: one of ours, or a JWT.
 fn is_like_a_secret(text: &str) -> bool {
     KINDS.iter().any(|kind| text.contains(kind)) || text.contains("eyJ")
 }
 
-/// Whether a part of a value is a run of random characters that is no client id of ours.
+/// Returns whether a part of a value is a random run of characters other than one of our client ids.
 fn is_random(part: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| part.as_bytes().iter().any(kind);
     let is_long = part.len() >= RANDOM && !part.contains("_client_");
@@ -192,7 +193,7 @@ mod tests {
             ("client_assertion", "eyJh.eyJi.c2ln", "(14 bytes, like a JWT)"),
             ("state", "", "empty"),
             ("password", "p\u{e4}ss", "(5 bytes, not ASCII)"),
-            // In the wrong place.
+            // A secret in the wrong place.
             ("client_id", "mcp_secret_0123456789", "(21 bytes, base64url)"),
             ("scope", "eyJhbGciOiJub25lIn0.e30.", "(24 bytes, like a JWT)"),
             ("resource", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "(43 bytes, base64url)"),

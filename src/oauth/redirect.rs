@@ -4,14 +4,14 @@ use super::form::encode;
 use super::redirect_uri::loopback;
 use super::{InvalidRedirect, RedirectPolicy, RedirectUri};
 
-/// Cursor registers three, VS Code four.
+/// The most redirect URIs per client; Cursor registers three, VS Code four.
 const MAX_COUNT: usize = 20;
 
 /// The redirect URIs of one client; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisteredRedirects(Vec<RedirectUri>);
 
-/// Proof that a redirect URI belongs to the client; without one nobody is redirected.
+/// Proof that a redirect URI belongs to the client; without it nobody is redirected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedRedirect {
     uri: RedirectUri,
@@ -19,13 +19,13 @@ pub struct VerifiedRedirect {
     was_sent: bool,
 }
 
-/// Where an answer to a client goes: the one thing that may stand in a Location that leads elsewhere. Made only by
+/// The URL of an answer to a client: the only kind of `Location` that leads off our origin. Made only by
 /// [`VerifiedRedirect::location`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientLocation(String);
 
 impl ClientLocation {
-    /// Returns the URL, code and state in it.
+    /// Returns the URL, which contains code and state.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -39,17 +39,17 @@ impl AsRef<str> for ClientLocation {
 }
 
 impl std::fmt::Debug for ClientLocation {
-    /// Without its content: there may be a code in it.
+    /// Leaves out the content, which may contain a code.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ClientLocation(..)")
     }
 }
 
 impl RegisteredRedirects {
-    /// Takes those of a list that may be registered; returns the others, too, by their place in it.
+    /// Takes the URIs of a list that may be registered; also returns the others, with their index.
     ///
     /// # Errors
-    /// `Count` for an empty list or one of more than 20; if nothing can be taken, the fault of the first entry.
+    /// `Count` for an empty list or one of more than 20; if no entry can be taken, the fault of the first.
     pub fn parse(
         uris: &[String],
         policy: &RedirectPolicy,
@@ -69,17 +69,18 @@ impl RegisteredRedirects {
             _ => Ok((Self(taken), refused)),
         }
     }
-    /// Takes a list that was checked before it was stored.
+    /// Restores a list that was checked before it was stored.
     #[must_use]
     pub fn from_stored(uris: Vec<String>) -> Self {
         Self(uris.into_iter().map(RedirectUri::from_stored).collect())
     }
-    /// Returns the list.
+    /// Returns the list of URIs.
     #[must_use]
     pub fn as_slice(&self) -> &[RedirectUri] {
         &self.0
     }
-    /// Finds the redirect URI of an authorization request: byte for byte, but for the port of a loopback http URI.
+    /// Finds the redirect URI of an authorization request: equal byte for byte, except for the port of a loopback http
+    /// URI.
     ///
     /// # Errors
     /// `NotRegistered` or `Missing`.
@@ -94,7 +95,7 @@ impl RegisteredRedirects {
                 let found = registered.iter().any(same).then(|| RedirectUri::from_stored(requested.to_owned()));
                 found.ok_or(InvalidRedirect::NotRegistered)?
             }
-            // OAuth 2.1 4.1.1: it may be left out only where there is nothing to choose.
+            // OAuth 2.1 4.1.1: it may be omitted only if exactly one is registered.
             (None, [only]) => only.clone(),
             (None, _) => return Err(InvalidRedirect::Missing),
         };
@@ -113,7 +114,8 @@ impl VerifiedRedirect {
     pub fn was_sent(&self) -> bool {
         self.was_sent
     }
-    /// Returns where an answer with these `pairs` goes: the URI, its own query kept, with them added and percent-encoded.
+    /// Returns the URL of an answer with these `pairs`: the URI with its own query, and the pairs percent-encoded after
+    /// it.
     #[must_use]
     pub fn location(&self, pairs: &[(&str, &str)]) -> ClientLocation {
         let mut location = self.uri.as_str().to_owned();

@@ -1,8 +1,8 @@
-//! Private-use URI schemes of redirect URIs: which of them name an application, and which something else.
+//! Private-use URI schemes of redirect URIs: which schemes can belong to an application, and which are reserved.
 
 /// Schemes that IANA lists as permanent (registry "Uniform Resource Identifier (URI) Schemes",
-/// `iana.org/assignments/uri-schemes`, as of 2022-11-18; `swid` and `swidpath` by RFC 9393 of June 2023). Each belongs to
-/// a protocol and not to the application that a client names by it. Provisional ones (`vscode`) are applications' own.
+/// `iana.org/assignments/uri-schemes`, as of 2022-11-18; `swid` and `swidpath` by RFC 9393 of June 2023). Each belongs
+/// to a protocol and not to an application. Provisional ones (`vscode`) belong to applications.
 const PERMANENT: &str = "\
     aaa aaas about acap acct cap cid coap coap+tcp coap+ws coaps coaps+tcp coaps+ws crid data dav dict dns dtn \
     example file ftp geo go gopher h323 http https iax icap im imap info ipn ipp ipps iris iris.beep iris.lwz \
@@ -11,21 +11,21 @@ const PERMANENT: &str = "\
     soap.beep soap.beeps stun stuns swid swidpath tag tel telnet tftp thismessage tip tn3270 turn turns tv urn \
     vemmi vnc ws wss xcon xcon-userid xmlrpc.beep xmlrpc.beeps xmpp z39.50r z39.50s";
 
-/// Schemes that a browser or an operating system runs, opens or answers itself, instead of handing the code to an
-/// application that registered them.
+/// Schemes that a browser or an operating system handles itself, instead of passing the URI to an application that
+/// registered them.
 const OF_THE_SYSTEM: &str = "\
     afp android-app applewebdata blob brave callto cifs content devtools edge facetime facetime-audio feed \
     filesystem firefox fish googlechrome googlechromes hcp intent isolated-app its jar javascript livescript \
     mhtml mk mocha opera rdp res resource sftp shell smb ssh vbscript view-source vivaldi wyciwyg";
 
-/// Beginnings of such schemes.
+/// Prefixes of such schemes.
 const FAMILIES: &[&str] =
     &["chrome", "itms", "microsoft-edge", "microsoft.", "moz-", "ms-", "safari-", "search", "webkit-", "x-apple"];
 
-/// Returns whether a scheme, in lower case, is never that of an application: `https`, and `http` to loopback, are judged
-/// elsewhere.
+/// Returns whether a scheme (in lower case) can never belong to an application. `https`, and `http` to loopback, are
+/// handled elsewhere.
 pub(super) fn is_reserved(scheme: &str) -> bool {
-    // A scheme of one letter is a drive on Windows.
+    // A one-letter scheme is a drive on Windows.
     scheme.len() == 1
         || [PERMANENT, OF_THE_SYSTEM].iter().any(|table| table.split(' ').any(|reserved| reserved == scheme))
         || FAMILIES.iter().any(|family| scheme.starts_with(family))

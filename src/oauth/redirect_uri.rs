@@ -1,4 +1,4 @@
-//! `RedirectUri`: what may be registered as a place to send codes to.
+//! `RedirectUri`: a URI that codes may be sent to, and what may be registered as one.
 
 use std::net::IpAddr;
 
@@ -6,24 +6,24 @@ use url::Host;
 
 use super::redirect_scheme::{is_reserved, is_scheme};
 
-/// Longer than any that a client was seen to use, short enough for every browser.
+/// Maximum length in bytes: longer than any seen in use, and short enough for every browser.
 const MAX_LENGTH: usize = 2048;
 
-/// What an authorization response adds; in a registered query they would stand there twice (RFC 6749 3.1).
+/// Parameters that an authorization response adds; in a registered query they would appear twice (RFC 6749 3.1).
 const RESPONSE_PARAMETERS: &[&str] = &["code", "error", "error_description", "error_uri", "iss", "state"];
 
 /// A redirect URI that obeys the rules for registration, exactly as written by the client.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RedirectUri(String);
 
-/// What the operator and the place of the server say about redirect URIs.
+/// What the configuration and the server's own URL say about redirect URIs.
 #[derive(Debug, Clone, Default)]
 pub struct RedirectPolicy {
-    /// Private-use schemes that are refused beside the reserved ones, in lower case.
+    /// Private-use schemes, in lower case, that are refused in addition to the reserved ones.
     pub refused_schemes: Vec<String>,
-    /// Exact URIs that are taken although `refused_schemes` names their scheme.
+    /// Exact URIs that are accepted although `refused_schemes` names their scheme.
     pub allowed_uris: Vec<String>,
-    /// The origins that this server answers to (`https://gw.example`). Codes sent there would land on our own pages.
+    /// The origins that this server answers to (`https://gw.example`). Codes sent there would end up on our own pages.
     pub own_origins: Vec<String>,
 }
 
@@ -36,37 +36,37 @@ pub enum InvalidRedirect {
     /// Longer than 2048 bytes.
     #[error("a redirect URI is longer than 2048 bytes")]
     TooLong,
-    /// Has a fragment (RFC 6749 3.1.2).
+    /// It has a fragment (RFC 6749 3.1.2).
     #[error("a redirect URI must not have a fragment")]
     Fragment,
-    /// Has a user name or password.
+    /// It has a user name or password.
     #[error("a redirect URI must not have a user name or password")]
     UserInfo,
     /// Its query has a parameter of the authorization response.
     #[error("a redirect URI must not contain a parameter of the authorization response")]
     Reserved,
-    /// Has a `*`.
+    /// It contains a `*`.
     #[error("a redirect URI is matched exactly, without wildcards: name each one in full")]
     Wildcard,
-    /// http to another host than loopback, a scheme that is not an application's own, or one that the operator refuses.
+    /// It is http to a host other than loopback, or has a scheme that is reserved or that the operator refuses.
     #[error("a redirect URI must be https, http to loopback, or of a private-use scheme that is an application's own")]
     Scheme,
-    /// Leads to this authorization server.
+    /// It leads to this authorization server.
     #[error("a redirect URI must not lead to this server itself")]
     OwnOrigin,
     /// The list is empty or has more than 20 entries.
     #[error("between 1 and 20 redirect URIs are needed")]
     Count,
-    /// Not among the registered ones.
+    /// It is not among the registered ones.
     #[error("the redirect URI is not registered for this client")]
     NotRegistered,
-    /// Absent, and not exactly one is registered.
+    /// It is absent, and not exactly one is registered.
     #[error("the redirect URI is missing")]
     Missing,
 }
 
 impl RedirectUri {
-    /// Reads a redirect URI for registration: https, http to 127.0.0.0/8, `[::1]` or `localhost`, or of a private-use
+    /// Parses a redirect URI for registration: https, http to 127.0.0.0/8, `[::1]` or `localhost`, or a private-use
     /// scheme that is neither reserved nor refused by the operator.
     ///
     /// # Errors
@@ -79,7 +79,8 @@ impl RedirectUri {
         if text.contains('#') {
             return Err(InvalidRedirect::Fragment);
         }
-        // RFC 9700 2.1: there is no matching by pattern. Who writes one means it, and would find that it never matches.
+        // RFC 9700 2.1: there is no pattern matching. A client that registers a pattern expects it to work, and would
+        // find that it never matches.
         if text.contains('*') {
             return Err(InvalidRedirect::Wildcard);
         }
@@ -88,7 +89,7 @@ impl RedirectUri {
         if !text.bytes().all(is_uri_character) || !is_scheme(&scheme) {
             return Err(InvalidRedirect::Malformed);
         }
-        // What a browser cannot open would strand the user after consent.
+        // A URI that a browser cannot open would leave the user stranded after consent.
         let opened = url::Url::parse(text).map_err(|_| InvalidRedirect::Malformed)?;
         let authority = rest.strip_prefix("//").map(|rest| split_authority(rest).0);
         if authority.is_some_and(|authority| authority.contains('@')) {
@@ -104,18 +105,19 @@ impl RedirectUri {
         match scheme.as_str() {
             "https" if authority.is_some_and(|authority| browsers_agree(&opened, authority)) => Ok(uri),
             "https" => Err(InvalidRedirect::Malformed),
-            // RFC 8252 7.3: plain http only where it does not leave the machine.
+            // RFC 8252 7.3: plain http only if it stays on the machine.
             "http" if loopback(text).is_some() => Ok(uri),
-            // `localhost:3000/cb` is a host and a port whose `http://` was forgotten.
+            // `localhost:3000/cb` is a host and port without the `http://`.
             _ if is_port(rest) => Err(InvalidRedirect::Malformed),
             scheme if is_reserved(scheme) => Err(InvalidRedirect::Scheme),
-            // RFC 8252 7.1 recommends a domain name turned round, with its dots. Widely used applications have none, and
-            // an app that can register a scheme on a device can register one with dots too: PKCE protects the code.
+            // RFC 8252 7.1 recommends a reversed domain name, with dots. Widely used applications have schemes without
+            // dots, and an attacker who can register a scheme on a device can register one with dots too: PKCE protects
+            // the code.
             scheme if policy.refuses(scheme, text) => Err(InvalidRedirect::Scheme),
             _ => Ok(uri),
         }
     }
-    /// Takes a redirect URI that was checked before it was stored.
+    /// Restores a redirect URI that was checked before it was stored.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
@@ -125,18 +127,18 @@ impl RedirectUri {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-    /// Returns whether a browser that is sent there comes to one of these origins (`https://gw.example:8443`).
+    /// Returns whether a browser that is sent there reaches one of these origins (`https://gw.example:8443`).
     #[must_use]
     pub fn leads_to(&self, origins: &[String]) -> bool {
         let Ok(url) = url::Url::parse(&self.0) else { return false };
         let opened = url.origin().ascii_serialization();
         origins.iter().any(|origin| {
-            // RFC 1034 3.1: a dot at the end of a name changes nothing of where it leads.
+            // RFC 1034 3.1: a trailing dot does not change where a name leads.
             *origin == opened || (opened.contains('.') && without_last_dot(&opened) == *origin)
         })
     }
-    /// Returns whether the receiver is a web server of this machine, as native applications open one to get their answer
-    /// (RFC 8252 7.3).
+    /// Returns whether the receiver is a web server on this machine, such as native applications open to receive the
+    /// answer (RFC 8252 7.3).
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.is_local() && self.private_use_scheme().is_none()
@@ -157,14 +159,14 @@ impl RedirectUri {
             _ => scheme.to_ascii_lowercase(),
         }
     }
-    /// Returns whether any program of this machine can be the receiver (loopback or private-use scheme).
+    /// Returns whether any program on this machine can be the receiver (loopback or private-use scheme).
     #[must_use]
     pub fn is_local(&self) -> bool {
-        // What is not https is http to loopback or a private-use scheme: `parse` lets nothing else in.
+        // Anything but https is http to loopback or a private-use scheme: `parse` accepts nothing else.
         let Some(url) = url::Url::parse(&self.0).ok().filter(|url| url.scheme() == "https") else { return true };
         let is_this_machine = |ip: IpAddr| {
             let ip = ip.to_canonical();
-            // RFC 1122 3.2.1.3: 0.0.0.0 is "this host", and programs that listen answer to it.
+            // RFC 1122 3.2.1.3: 0.0.0.0 is "this host", and listening programs answer to it.
             ip.is_loopback() || ip.is_unspecified()
         };
         match url.host() {
@@ -189,14 +191,14 @@ impl RedirectPolicy {
     }
 }
 
-/// Returns an origin whose host has lost its last dot.
+/// Returns an origin without the trailing dot of its host.
 fn without_last_dot(origin: &str) -> String {
     let (before, authority) = origin.split_once("://").unwrap_or(("", origin));
     let (host, port) = split_port(authority);
     format!("{before}://{}{port}", host.strip_suffix('.').unwrap_or(host))
 }
 
-/// Whether what follows a colon is a port.
+/// Returns whether what follows a colon is a port.
 fn is_port(rest: &str) -> bool {
     let digits = split_authority(rest).0;
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
@@ -207,23 +209,23 @@ fn split_authority(text: &str) -> (&str, &str) {
     text.split_at(text.find(['/', '?', '#']).unwrap_or(text.len()))
 }
 
-/// Splits an authority into host and port, the colon with the port.
+/// Splits an authority into host and port; the colon stays with the port.
 fn split_port(authority: &str) -> (&str, &str) {
     let bracket = authority.rfind(']').unwrap_or(0);
     authority.split_at(authority.rfind(':').filter(|colon| *colon > bracket).unwrap_or(authority.len()))
 }
 
-/// Whether a browser goes to the host that is written there: the consent page shows what we read.
+/// Returns whether a browser reads the same host as we do, which the consent page shows.
 fn browsers_agree(opened: &url::Url, authority: &str) -> bool {
     let written = split_port(authority).0.to_ascii_lowercase();
     opened.host_str() == Some(written.as_str())
 }
 
-/// Takes an http URI to a loopback host apart: the host as written, path and query; the port is left out.
+/// Splits an http URI to a loopback host into the host as written and the path with query; the port is left out.
 pub(super) fn loopback(text: &str) -> Option<(&str, &str)> {
     let (authority, rest) = split_authority(text.strip_prefix("http://")?);
     let (host, port) = split_port(authority);
-    // The standard library reads four decimal numbers without leading zeros and nothing else.
+    // The standard library accepts only four decimal numbers without leading zeros.
     let is_loopback =
         matches!(host, "localhost" | "[::1]") || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
     let port_is_sound = match port.strip_prefix(':') {

@@ -1,5 +1,5 @@
-//! The rule of a refresh token's rotation. Stores ask `judge_refresh` inside their transaction (`store/rotation.rs`), so
-//! that the rule and the write are one.
+//! The rule for rotating refresh tokens. Stores call `judge_refresh` inside their transaction (`store/rotation.rs`), so
+//! that check and write are atomic.
 
 use super::{ClientId, FirstUse, Grant, Lifetime, Timestamp};
 
@@ -8,61 +8,61 @@ use super::{ClientId, FirstUse, Grant, Lifetime, Timestamp};
 pub struct PresentedRefresh {
     /// The authenticated client.
     pub client: ClientId,
-    /// The generation that the token names.
+    /// The generation encoded in the token.
     pub generation: u32,
-    /// How long the preceding generation may be retried; zero is strict.
+    /// The grace period: how long the preceding generation may be retried; zero for never.
     pub grace: Lifetime,
-    /// How long after the rotation the preceding generation may be presented again while nothing of the live one has been
-    /// used; zero: never.
+    /// How long after the rotation the preceding generation may be presented again while the current one is unused;
+    /// zero for never.
     pub lost_answer: Lifetime,
-    /// Whether the clock is in doubt, so that the predecessor may be younger than it looks.
+    /// Whether the clock is in doubt, so that the rotation may be more recent than it looks.
     pub clock_in_doubt: bool,
 }
 
-/// What the rules say of a presented refresh token.
+/// What the rules say about a presented refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshVerdict {
-    /// The live generation: move on to the next.
+    /// The current generation: rotate to the next.
     Rotate,
-    /// The generation before the live one, within the grace: answer with the live one again.
+    /// The preceding generation, within the grace period: answer with the current one again.
     Retry,
-    /// The generation before the live one, after the grace, and nothing of the live one was ever used: its answer was
-    /// lost. Answer with the live one again; access tokens given out with it before are void.
+    /// The preceding generation, after the grace period, while the current one was never used: its answer was lost.
+    /// Answer with the current one again; access tokens issued with it before become invalid.
     LateRetry,
-    /// An older generation, or the preceding one otherwise: revoke the family.
+    /// An older generation, or the preceding one in any other case: revoke the family.
     Reused,
-    /// Change nothing.
+    /// Issue nothing and change nothing.
     Refused(RefreshRefusal),
 }
 
 /// Why a presented refresh token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshRefusal {
-    /// The preceding generation, and it is not known whether the live one was used, or how long ago the rotation was:
+    /// The preceding generation, and it is not known whether the current one was used or how long ago the rotation was:
     /// the family is left alone.
     InDoubt,
     /// A generation that was never issued by this store (a restored backup; RT-16).
     Ahead,
     /// Idle too long, past the absolute end, or revoked.
     Dead,
-    /// Another client's.
+    /// The token belongs to another client.
     WrongClient,
     /// The grant does not allow refreshing.
     NotAllowed,
 }
 
-/// How far in the future a rotation may lie: a request that waited for the writer carries an earlier `now`.
+/// How far in the future a rotation may be: a request that waited for the writer has an earlier `now`.
 const EARLY: Lifetime = Lifetime::from_secs(10);
 
 impl Grant {
-    /// Judges a presented refresh token.
+    /// Decides what a presented refresh token is answered with.
     #[must_use]
     pub fn judge_refresh(&self, presented: &PresentedRefresh, now: Timestamp) -> RefreshVerdict {
-        // Before anything is revoked: another client cannot end a family that it got hold of (RT-06).
+        // Checked before anything is revoked: another client that got hold of a token cannot end its family (RT-06).
         if presented.client != self.client {
             return RefreshVerdict::Refused(RefreshRefusal::WrongClient);
         }
-        // Even of a family that has ended: it was issued by a store of which this one is an old copy (RT-16).
+        // Even if the family has ended: the token was issued by a newer state of the store than this one (RT-16).
         if presented.generation > self.generation {
             return RefreshVerdict::Refused(RefreshRefusal::Ahead);
         }
@@ -75,17 +75,17 @@ impl Grant {
         match self.generation.saturating_sub(presented.generation) {
             0 => RefreshVerdict::Rotate,
             1 => self.judge_predecessor(presented, now),
-            // RFC 9700 4.14.2: a spent token is presented, so two parties hold the family.
+            // RFC 9700 4.14.2: a used token is presented, so two parties hold the family.
             _ => RefreshVerdict::Reused,
         }
     }
 
-    /// Judges the generation before the live one. OAuth 2.1 4.3.1, relaxed: several processes share one token, and answers
-    /// are lost; the same successor is no new branch.
+    /// Decides about the generation before the current one. This relaxes OAuth 2.1 4.3.1, because several processes of
+    /// a client share one token and answers get lost; returning the same successor does not fork the family.
     fn judge_predecessor(&self, presented: &PresentedRefresh, now: Timestamp) -> RefreshVerdict {
-        // Processes that retry together after a lost answer have the grace again.
+        // After a late retry the grace period starts again, for processes that retry together.
         let answered_at = self.retried_at.unwrap_or(self.rotated_at);
-        // A clock that was set back since then does not tell how long ago that was, and lengthens nothing.
+        // If the clock was set back since then, the time passed is unknown, and no period is extended.
         let is_known = answered_at.since(now) <= EARLY;
         let is_within = |limit: Lifetime, began: Timestamp| limit > Lifetime::default() && now.since(began) <= limit;
         if is_known && is_within(presented.grace, answered_at) {

@@ -1,4 +1,4 @@
-//! The rules for what a client says of itself: RFC 7591 registration and Client ID Metadata Documents.
+//! The rules for client metadata: RFC 7591 registration and Client ID Metadata Documents.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,23 +12,23 @@ use super::{
 /// What the operator allows at registration.
 #[derive(Debug, Clone, Default)]
 pub struct RegistrationPolicy {
-    /// Which redirect URIs may be registered.
+    /// The rules for redirect URIs.
     pub redirects: RedirectPolicy,
-    /// Scopes a self-registered client may ever hold; others are trimmed.
+    /// The scopes that a self-registered client may hold; others are left out.
     pub scopes: ScopeSet,
 }
 
-/// What was read of a registration or a document.
+/// The result of reading a registration or a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadMetadata {
-    /// What holds.
+    /// The accepted metadata.
     pub metadata: ClientMetadata,
-    /// What was asked for and does not.
+    /// The members that were left out.
     pub left_out: Vec<LeftOut>,
 }
 
 impl ClientMetadata {
-    /// Reads an RFC 7591 registration request body (JSON).
+    /// Parses the body of an RFC 7591 registration request (JSON).
     ///
     /// # Errors
     /// `invalid_redirect_uri`, `invalid_client_metadata`, `invalid_software_statement` or `unapproved_software_statement`.
@@ -41,7 +41,7 @@ impl ClientMetadata {
         // RFC 7591 2: an absent method means client_secret_basic.
         read(reader, &served, AuthMethod::ClientSecretBasic, policy)
     }
-    /// Reads a Client ID Metadata Document fetched from `url`.
+    /// Parses a Client ID Metadata Document fetched from `url`.
     ///
     /// # Errors
     /// `invalid_client_metadata` naming the rule that the document breaks.
@@ -62,14 +62,14 @@ impl ClientMetadata {
             return Err(OAuthError::new(Rule::DocumentWithSecret, words));
         }
         let named = reader.expect_name();
-        // CIMD "Client Metadata": no shared secret is possible, so that an absent method means a public client.
+        // CIMD "Client Metadata": no shared secret is possible, so an absent method means a public client.
         let read = read(reader, &[AuthMethod::None], AuthMethod::None, policy)
             .map_err(|cause| cause.with_code(ErrorCode::InvalidClientMetadata))?;
         named.map(|()| read)
     }
 }
 
-/// Reads what every client says of itself, by whichever door it comes.
+/// Reads the members that registrations and documents have in common.
 fn read(
     mut reader: Reader,
     served: &[AuthMethod],
@@ -95,7 +95,8 @@ fn read(
     Ok(ReadMetadata { metadata, left_out: reader.left_out })
 }
 
-/// RFC 7591 3.1.1: no issuer of statements is trusted here, so a sound one is refused as unapproved.
+/// Refuses a software statement (RFC 7591 3.1.1): no issuer of statements is trusted here, so even a well-formed one is
+/// unapproved.
 fn refuse_statement(statement: &str) -> OAuthError {
     let parts: Vec<_> = statement.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap_or_default()).collect();
     let is_signed = match parts.as_slice() {

@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use super::{Form, OAuthError, Rule};
 
-/// As long as a redirect URI may be.
+/// Maximum length in bytes, as for a redirect URI.
 const MAX_LENGTH: usize = 2048;
 
 /// A resource in canonical form: lower-case scheme and host, no default port, no query, no fragment, no trailing slash.
-/// The path is kept byte for byte: two spellings that only a decoder would call equal are two resources.
+/// The path is kept byte for byte: two paths that are equal only after decoding are two resources.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceIndicator(Arc<str>);
 
 /// Why a resource parameter cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidResource {
-    /// Not an absolute http or https URI.
+    /// It is not an absolute http or https URI.
     #[error("the resource must be an absolute http or https URI")]
     NotAbsolute,
-    /// Has a fragment (RFC 8707 2).
+    /// It has a fragment (RFC 8707 2).
     #[error("the resource must not have a fragment")]
     Fragment,
 }
 
 impl ResourceIndicator {
-    /// Reads a resource as a client writes it and brings it into canonical form for look-up: query and one trailing
-    /// slash dropped.
+    /// Parses a resource as a client writes it into canonical form for look-up: the query and one trailing slash are
+    /// dropped.
     ///
     /// # Errors
     /// `InvalidResource` when it is relative or has a fragment.
@@ -36,8 +36,8 @@ impl ResourceIndicator {
         let canonical = canonical(text).ok_or(InvalidResource::NotAbsolute)?;
         Ok(Self(canonical.into()))
     }
-    /// Reads the resource of a request, which may come twice if both mean the same: SDKs and their users' own settings
-    /// both add it. A token here has one audience, so that two different ones are refused.
+    /// Reads the resource of a request. It may appear twice if both mean the same, because SDKs and their users' own
+    /// settings both add it. A token here has one audience, so two different resources are refused.
     ///
     /// # Errors
     /// `invalid_target`.
@@ -55,13 +55,13 @@ impl ResourceIndicator {
         }
         Ok(Some(first))
     }
-    /// Returns whether this is the bare origin of `other`, a resource below it.
+    /// Returns whether this is the bare origin of the resource `other`.
     #[must_use]
     pub fn is_origin_of(&self, other: &Self) -> bool {
         let has_path = self.0.split_once("://").is_none_or(|(_, rest)| rest.contains('/'));
         !has_path && other.0.strip_prefix(&*self.0).is_some_and(|rest| rest.starts_with('/'))
     }
-    /// Takes a canonical form that was stored.
+    /// Restores a stored canonical form.
     #[must_use]
     pub fn from_stored(text: &str) -> Self {
         Self(text.into())
@@ -74,7 +74,7 @@ impl ResourceIndicator {
 }
 
 fn canonical(text: &str) -> Option<String> {
-    // Only printable ASCII, so that no parser behind us strips or folds what this one has read.
+    // Only printable ASCII, so that no parser behind us strips or folds characters.
     if text.len() > MAX_LENGTH || !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains('\\') {
         return None;
     }
@@ -90,7 +90,7 @@ fn canonical(text: &str) -> Option<String> {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let authority = authority.to_ascii_lowercase();
     let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
-    // Exactly one slash: a path that ends in two is another path and stays as it is.
+    // Exactly one slash: a path that ends in two is a different path and stays as it is.
     let path = if path.ends_with("//") { path } else { path.strip_suffix('/').unwrap_or(path) };
     let canonical = format!("{scheme}://{authority}{path}");
     let readable = !authority.is_empty() && !authority.contains('@') && url::Url::parse(&canonical).is_ok();

@@ -1,5 +1,5 @@
-//! `Rule`: everything that a request to the authorization server can be refused for, each with the word that stands in the
-//! log, its OAuth error code, and what would have been right. `docs/errors.md` has the same table, by test.
+//! `Rule`: everything that a request to the authorization server can be refused for, each with its word in the log, its
+//! OAuth error code, and what would have been right. A test keeps `docs/errors.md` in step with the table.
 
 use super::ErrorCode;
 
@@ -20,22 +20,22 @@ macro_rules! rules {
         pub enum Rule { $($rule,)* }
 
         impl Rule {
-            /// All of them.
+            /// All rules, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$rule,)*];
 
-            /// Returns the word that stands for it in the log and in the audit trail.
+            /// Returns the rule's word in the log and the audit trail.
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$rule => $label,)* }
             }
 
-            /// Returns the OAuth error code that the caller is given; `None` where the answer has another form.
+            /// Returns the OAuth error code of the answer; `None` where the answer has another form.
             #[must_use]
             pub const fn code(self) -> Option<ErrorCode> {
                 match self { $(Self::$rule => code!($code),)* }
             }
 
-            /// Returns what would have been right.
+            /// Returns what would have been accepted, for the log.
             #[must_use]
             pub const fn expected(self) -> &'static str {
                 match self { $(Self::$rule => $expected,)* }

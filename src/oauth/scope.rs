@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::{Form, OAuthError, Rule};
 
-/// Longer ones only serve to fill the store.
+/// Maximum length of a scope in bytes; longer ones would only fill the store.
 const MAX_TOKEN: usize = 256;
-/// Room for every scope of a large catalogue.
+/// Maximum length of a scope parameter in bytes: enough for every scope of a large catalogue.
 const MAX_PARAMETER: usize = 2048;
 const MAX_SCOPES: usize = 100;
 
-/// One scope: one or more of %x21 %x23-5B %x5D-7E (RFC 6749 3.3), the comma excepted, which some clients put between
+/// One scope: one or more of %x21 %x23-5B %x5D-7E (RFC 6749 3.3), except the comma, which some clients put between
 /// scopes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopeToken(Arc<str>);
@@ -23,16 +23,16 @@ pub struct ScopeSet(BTreeSet<ScopeToken>);
 /// Why a scope parameter could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidScope {
-    /// A character outside RFC 6749 3.3.
+    /// It has a character outside RFC 6749 3.3.
     #[error("a scope has a character that RFC 6749 3.3 does not allow")]
     Character,
-    /// More than 2048 bytes or 100 scopes.
+    /// It has more than 2048 bytes or 100 scopes.
     #[error("the scope parameter is too long")]
     TooLong,
 }
 
 impl ScopeToken {
-    /// Reads one scope.
+    /// Parses one scope.
     ///
     /// # Errors
     /// `InvalidScope` when it is empty, longer than 256 bytes or has a forbidden character.
@@ -53,7 +53,7 @@ impl ScopeToken {
 }
 
 impl ScopeSet {
-    /// Reads a scope parameter: separated by spaces; commas are tolerated between scopes.
+    /// Parses a scope parameter: scopes separated by spaces; commas are tolerated too.
     ///
     /// # Errors
     /// `InvalidScope` when a scope is malformed or the whole is too long.
@@ -73,8 +73,8 @@ impl ScopeSet {
         let read = |text| Self::parse(text).map_err(|cause| OAuthError::from(cause).came("scope", text));
         form.get("scope").map(read).transpose()
     }
-    /// Reads what `Display` wrote. The limits of a parameter are not those of a catalogue: an upstream's default set may
-    /// be longer than anything that a client may send.
+    /// Reads the stored form that `Display` writes. The limits of a parameter do not apply: an upstream's default set
+    /// may be longer than anything that a client may send.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
         text.split(' ').filter(|word| !word.is_empty()).map(|word| ScopeToken::parse(word).ok()).collect()
@@ -104,7 +104,7 @@ impl ScopeSet {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-    /// Iterates in order.
+    /// Iterates over the scopes in order.
     pub fn iter(&self) -> impl Iterator<Item = &ScopeToken> {
         self.0.iter()
     }

@@ -1,4 +1,4 @@
-//! Secrets: tokens, codes, client secrets. No `Display`, no `Serialize`; `reveal` is the one way out.
+//! Secrets: tokens, codes, client secrets. No `Display`, no `Serialize`; only `reveal` returns the text.
 //!
 //! An opaque secret is `<brand>_<kind>_` + 43 base62 characters (256 random bits) + 11 base62 characters (a 64-bit
 //! MAC under a server key) + 6 base62 characters (CRC-32 of all before it). A refresh token is
@@ -9,14 +9,14 @@ use subtle::ConstantTimeEq as _;
 use super::token_keys::{CRC_DIGITS, REFRESH, TokenKeys, crc};
 use super::{Brand, ClientSecretHash, Digest, GrantId, base62};
 
-/// Base62 digits of the 45 bytes of a refresh token.
+/// How many base62 digits the 45 bytes of a refresh token take.
 const REFRESH_DIGITS: usize = 61;
 
-/// Family, generation, key number; then the MAC cut to 192 bits, beyond any search.
+/// Bytes for family, generation and key number; a MAC of 192 bits follows, too long to guess.
 const CLAIMS_BYTES: usize = 21;
 const REFRESH_BYTES: usize = CLAIMS_BYTES + 24;
 
-/// What every secret owes: it prints nothing and leaves nothing behind.
+/// Implementations for every secret: it is not printed, and erased when dropped.
 macro_rules! guarded {
     ($name:ident) => {
         impl std::fmt::Debug for $name {
@@ -33,7 +33,7 @@ macro_rules! guarded {
     };
 }
 
-/// Of what the digest of a secret is: the secret itself, unless one kind of secret leads to several things.
+/// The type parameter of a secret's digest: the secret itself, unless one kind of secret leads to several things.
 macro_rules! of {
     () => {
         Self
@@ -54,7 +54,8 @@ macro_rules! opaque {
             pub fn mint(random: [u8; 32], keys: &TokenKeys) -> Self {
                 Self(keys.mint($kind, random))
             }
-            /// Checks prefix, length, CRC and MAC of a presented secret without any store; its hash when all hold.
+            /// Checks prefix, length, CRC and MAC of a presented secret without the store; returns its hash if all are
+            /// right.
             #[must_use]
             pub fn recognise$(<$of>)?(presented: &[u8], keys: &TokenKeys) -> Option<Digest<of!($($of)?)>> {
                 keys.recognise($kind, presented)
@@ -76,11 +77,11 @@ macro_rules! opaque {
 }
 
 opaque!(
-    /// `mcp_access_…`
+    /// An access token: `mcp_access_…`
     AccessToken, "access"
 );
 opaque!(
-    /// `mcp_code_…`
+    /// An authorization code: `mcp_code_…`
     AuthorizationCode, "code"
 );
 opaque!(
@@ -88,13 +89,13 @@ opaque!(
     SessionSecret, "session", for Of
 );
 
-/// By which an access token is known.
+/// The hash that an access token is stored and found by.
 pub type TokenHash = Digest<AccessToken>;
 
-/// By which an authorization code is known.
+/// The hash that an authorization code is stored and found by.
 pub type CodeHash = Digest<AuthorizationCode>;
 
-/// `mcp_secret_` + 64 hexadecimal characters.
+/// A client secret: `mcp_secret_` + 64 hexadecimal characters.
 pub struct ClientSecret(String);
 
 impl ClientSecret {
@@ -123,15 +124,16 @@ impl ClientSecret {
 
 guarded!(ClientSecret);
 
-/// `mcp_refresh_…`, derived from its family and generation: the same inputs give the same token.
+/// A refresh token: `mcp_refresh_…`, derived from its family and generation, so that the same inputs give the same
+/// token.
 pub struct RefreshToken(String);
 
-/// What a genuine refresh token says.
+/// The content of a genuine refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshClaims {
-    /// The family.
+    /// The grant, which is the token's family.
     pub grant: GrantId,
-    /// Its generation in the family.
+    /// The token's generation in the family.
     pub generation: u32,
 }
 
@@ -151,7 +153,7 @@ impl RefreshToken {
         text.extend(crc(text.as_bytes()).map(char::from));
         Self(text)
     }
-    /// Checks prefix, CRC and HMAC of a presented refresh token; its claims when all hold.
+    /// Checks prefix, CRC and HMAC of a presented refresh token; returns its claims if all are right.
     #[must_use]
     pub fn recognise(presented: &str, keys: &TokenKeys) -> Option<RefreshClaims> {
         let text = keys.checked(REFRESH, presented.as_bytes(), REFRESH_DIGITS)?;
@@ -166,7 +168,7 @@ impl RefreshToken {
         bool::from(genuine)
             .then_some(RefreshClaims { grant: GrantId(*grant), generation: u32::from_be_bytes(*generation) })
     }
-    /// Gives the secret away: to its owner.
+    /// Returns the secret's text, to be sent to its owner.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -202,7 +204,7 @@ mod tests {
         let access = AccessToken::mint([9; 32], &keys);
         assert_eq!(AuthorizationCode::recognise(access.reveal().as_bytes(), &keys), None);
         assert_eq!(RefreshToken::recognise(access.reveal(), &keys), None);
-        // The same digits under another kind, with the CRC made to fit.
+        // The same digits under another kind, with a matching CRC.
         let digits = access.reveal().strip_prefix("mcp_access_").unwrap();
         let mut forged = format!("mcp_session_{}", &digits[..54]);
         forged.extend(crc(forged.as_bytes()).map(char::from));
@@ -258,7 +260,7 @@ mod tests {
         assert_eq!(printed, expected);
     }
 
-    /// Whose `holds` is meant cannot be told, and this does not compile, for a type that can be written out.
+    /// For a type that implements one of the writing traits, `holds` is ambiguous and this does not compile.
     trait Unwritable<Which> {
         fn holds() {}
     }

@@ -1,35 +1,35 @@
-//! `Subject`: for whom access is, a person or a program that acts for itself.
+//! `Subject`: on whose behalf access is granted, a person or a program that acts for itself.
 
 use std::sync::Arc;
 
-/// An account's stable id, never reused, never a name. Printable ASCII without space, 1 to 128.
+/// An account's stable id, never reused, never a name: 1 to 128 printable ASCII characters without space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(Arc<str>);
 
 impl AccountId {
-    /// Reads an id.
+    /// Parses an id of 1 to 128 printable ASCII characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         (!text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(text.into()))
     }
-    /// Returns the id.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// On whose behalf: an account, and what kind of account that is. No two kinds share an id.
+/// On whose behalf a client acts: an account and its kind. Ids are unique across kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// A person, who signs in and consents.
     Person(AccountId),
-    /// A program that acts for itself: nobody signs in as it, and nobody is asked.
+    /// A program that acts for itself: nobody signs in as it, and nobody is asked for consent.
     Service(AccountId),
 }
 
 impl Subject {
-    /// Returns the account.
+    /// Returns the account's id.
     #[must_use]
     pub const fn id(&self) -> &AccountId {
         match self {
@@ -41,7 +41,7 @@ impl Subject {
     pub fn as_str(&self) -> &str {
         self.id().as_str()
     }
-    /// Returns the word for its kind.
+    /// Returns the word for the kind of account.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -49,12 +49,12 @@ impl Subject {
             Self::Service(_) => "service",
         }
     }
-    /// Finds the kind of an account by its word.
+    /// Makes a subject from the word for its kind; `None` for an unknown word.
     #[must_use]
     pub fn of_kind(kind: &str, id: AccountId) -> Option<Self> {
         [Self::Person, Self::Service].into_iter().map(|of| of(id.clone())).find(|subject| subject.kind() == kind)
     }
-    /// Returns whether it is a person.
+    /// Returns whether the subject is a person.
     #[must_use]
     pub const fn is_person(&self) -> bool {
         match self {

@@ -1,19 +1,19 @@
-//! The keys that make and recognise secrets, and what all secrets share: prefix, MAC, CRC.
+//! The keys that secrets are made and recognised with, and what all secrets share: prefix, MAC, CRC.
 
 use ring::hmac;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::{Brand, Digest, base62};
 
-/// Base62 digits of the parts: 256 random bits, a 64-bit MAC, a CRC-32.
+/// Numbers of base62 digits: for 256 random bits, a 64-bit MAC, and a CRC-32.
 const RANDOM_DIGITS: usize = 43;
 const MAC_DIGITS: usize = 11;
 pub(super) const CRC_DIGITS: usize = 6;
 
-/// The kind of refresh tokens.
+/// The kind in the prefix of refresh tokens.
 pub(super) const REFRESH: &str = "refresh";
 
-/// The server's token keys: number and 256 bits each. The first makes, all are accepted.
+/// The server's token keys, each with a number and 256 bits. New tokens are made with the first; all are accepted.
 #[derive(Clone)]
 pub struct TokenKeys {
     pub(super) making: (u8, hmac::Key),
@@ -28,20 +28,20 @@ impl std::fmt::Debug for TokenKeys {
 }
 
 impl TokenKeys {
-    /// Takes the keys, the one that makes new tokens first; `None` if the list is empty.
+    /// Takes the keys, first the one that makes new tokens; `None` if the list is empty.
     #[must_use]
     pub fn new(keys: Vec<(u8, [u8; 32])>, brand: Brand) -> Option<Self> {
         let accepted: Vec<_> =
             keys.into_iter().map(|(number, key)| (number, hmac::Key::new(hmac::HMAC_SHA256, &key))).collect();
         Some(Self { making: accepted.first()?.clone(), accepted, brand })
     }
-    /// Returns the brand.
+    /// Returns the brand in the prefix.
     #[must_use]
     pub fn brand(&self) -> &Brand {
         &self.brand
     }
 
-    /// Returns whether these keys make and accept what `other` does.
+    /// Returns whether these keys make and accept the same tokens as `other`.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.brand == other.brand && self.marks().eq(other.marks())
@@ -52,12 +52,12 @@ impl TokenKeys {
         self.brand == other.brand && other.marks().all(|mark| self.marks().any(|own| own == mark))
     }
 
-    /// Number and mark of each key; the same marks are the same keys.
+    /// Returns the number and a fingerprint of each key; equal fingerprints mean equal keys.
     fn marks(&self) -> impl Iterator<Item = (u8, [u8; MAC_DIGITS])> {
         self.accepted.iter().map(|(number, key)| (*number, mac(key, b"mark")))
     }
 
-    /// Makes a secret of a kind.
+    /// Makes a secret of the given kind.
     pub(super) fn mint(&self, kind: &str, random: [u8; 32]) -> String {
         let mut text = self.begin(kind, RANDOM_DIGITS + MAC_DIGITS + CRC_DIGITS);
         text.extend(base62::encode::<32, RANDOM_DIGITS>(random).map(char::from));
@@ -66,17 +66,19 @@ impl TokenKeys {
         text
     }
 
-    /// Allocates nothing, and asks the cheap question first: strangers' inventions arrive by the million (TV-07).
+    /// Checks a presented secret. Allocates nothing and makes the cheap checks first, because invented tokens may
+    /// arrive by the million (TV-07).
     pub(super) fn recognise<Of: ?Sized>(&self, kind: &str, presented: &[u8]) -> Option<Digest<Of>> {
         let text = self.checked(kind, presented, RANDOM_DIGITS + MAC_DIGITS)?;
         let (signed, sent) = text.split_last_chunk::<MAC_DIGITS>()?;
-        // The text carries no key number; all keys are tried, whichever fits, so that time says nothing about them.
+        // The text has no key number. All keys are tried even after one matched, so that the time reveals nothing about
+        // them.
         let genuine =
             self.accepted.iter().fold(Choice::from(0), |any, (_, key)| any | mac(key, signed).as_slice().ct_eq(sent));
         bool::from(genuine).then(|| Digest::of(presented))
     }
 
-    /// Begins a secret: brand and kind. Both stand in what the MAC covers, so that no kind passes for another.
+    /// Starts a secret with brand and kind. The MAC covers both, so that no kind passes for another.
     pub(super) fn begin(&self, kind: &str, digits: usize) -> String {
         let mut text = String::with_capacity(self.brand.as_str().len() + kind.len() + 2 + digits);
         for part in [self.brand.as_str(), "_", kind, "_"] {
@@ -85,7 +87,7 @@ impl TokenKeys {
         text
     }
 
-    /// Checks prefix, length and CRC; the text without its CRC.
+    /// Checks prefix, length and CRC; returns the text without its CRC.
     pub(super) fn checked<'a>(&self, kind: &str, presented: &'a [u8], digits: usize) -> Option<&'a [u8]> {
         let rest = presented.strip_prefix(self.brand.as_str().as_bytes())?.strip_prefix(b"_")?;
         let body = rest.strip_prefix(kind.as_bytes())?.strip_prefix(b"_")?;
@@ -93,7 +95,7 @@ impl TokenKeys {
         (body.len() == digits + CRC_DIGITS && crc(text) == *sent).then_some(text)
     }
 
-    /// Hashes a text under the key that makes tokens; `kind` separates the uses and must be no kind of secret.
+    /// Hashes a text with the key that makes tokens; `kind` separates the uses and must not be a kind of secret.
     pub(super) fn keyed_hash(&self, kind: &str, text: &[u8]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.making.1);
         for part in [self.brand.as_str().as_bytes(), b"_", kind.as_bytes(), b"_", text] {
@@ -120,7 +122,7 @@ fn mac(key: &hmac::Key, text: &[u8]) -> [u8; MAC_DIGITS] {
     base62::encode(cut)
 }
 
-/// Returns the check digits of a text: they tell a truncated secret from an invented one.
+/// Returns the check digits of a text, which distinguish a truncated secret from an invented one.
 pub(super) fn crc(text: &[u8]) -> [u8; CRC_DIGITS] {
     base62::encode(crc32fast::hash(text).to_be_bytes())
 }

@@ -1,44 +1,43 @@
-//! `ValidatedRequest`: an authorization request that obeys every rule, and how it waits in the store until its user has
-//! decided.
+//! `ValidatedRequest`: an authorization request that obeys every rule, and its stored form while the user decides.
 
 use serde_json::{Value, json};
 
 use super::form::encode;
 use super::{Client, ClientId, CodeChallenge, OAuthError, ResourceIndicator, ScopeSet, VerifiedRedirect};
 
-/// What the rules make of the parameters: challenge, resource, scopes, prompt.
+/// The checked parameters: challenge, resource, scopes, prompt.
 pub(super) type CheckedParameters = (CodeChallenge, ResourceIndicator, ScopeSet, Prompt);
 
 /// What the client asked about prompting (OpenID Connect Core 3.1.2.1; `select_account` counts as `login`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Prompt {
-    /// `none`: nothing may be shown.
+    /// `none`: no page may be shown.
     pub none: bool,
-    /// `login`: log in again.
+    /// `login`: the user must log in again.
     pub login: bool,
-    /// `consent`: ask again.
+    /// `consent`: the user must be asked again.
     pub consent: bool,
 }
 
-/// A request that obeys every rule; only this can start an interaction. Made by [`super::AuthorizationRequest::validate`], and of
-/// a pending one by [`StoredRequest::verify`].
+/// A request that obeys every rule; only this can start an interaction. Made by
+/// [`super::AuthorizationRequest::validate`], and from a stored one by [`StoredRequest::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidatedRequest {
-    /// Where the answer goes.
+    /// Where the answer is sent.
     redirect: VerifiedRedirect,
-    /// Returned as received.
+    /// The state, returned as received.
     state: Option<String>,
-    /// PKCE.
+    /// The code challenge (RFC 7636).
     challenge: CodeChallenge,
-    /// The one audience.
+    /// The token's only audience.
     resource: ResourceIndicator,
-    /// What is asked for: known scopes of the resource, or its default set.
+    /// The requested scopes that the resource has, or its default set.
     scopes: ScopeSet,
-    /// How much to prompt.
+    /// What the client asked about prompting.
     prompt: Prompt,
 }
 
-/// A pending request as it was stored: its client may have changed since.
+/// A pending request read from the store; its client may have changed since.
 #[derive(Debug)]
 pub struct StoredRequest {
     redirect_uri: String,
@@ -50,27 +49,29 @@ pub struct StoredRequest {
     prompt: Prompt,
 }
 
-/// A refusal that travels by redirect: possible only with a verified redirect.
+/// A refusal that is sent by redirect, which needs a verified redirect URI.
 #[derive(Debug, Clone)]
 pub struct RefusedRequest {
-    /// Where it goes.
+    /// Where the error is sent.
     pub redirect: VerifiedRedirect,
-    /// The state to echo, unless the state itself was at fault.
+    /// The state to return, unless the state itself was at fault.
     pub state: Option<String>,
-    /// Why.
+    /// The error that is sent.
     pub error: OAuthError,
 }
 
 impl ValidatedRequest {
-    /// Takes what was checked: by [`super::AuthorizationRequest::validate`], or before it was stored.
+    /// Assembles a request from values that were checked by [`super::AuthorizationRequest::validate`], now or before it
+    /// was stored.
     pub(super) fn new(redirect: VerifiedRedirect, state: Option<String>, checked: CheckedParameters) -> Self {
         let (challenge, resource, scopes, prompt) = checked;
         Self { redirect, state, challenge, resource, scopes, prompt }
     }
-    /// Writes the request as the query of an authorization request of `client`, to begin it once more.
+    /// Writes the request as the query of an authorization request of `client`, to start it again.
     #[must_use]
     pub fn to_query(&self, client: &ClientId) -> String {
-        // Only a default set can be longer than a parameter may be, and that one is meant when nothing is sent.
+        // Only a default set can be longer than a parameter may be, and leaving the parameter out means the default
+        // set.
         let scope = Some(self.scopes.to_string()).filter(|text| ScopeSet::parse(text).is_ok()).unwrap_or_default();
         let Prompt { none, login, consent } = self.prompt;
         let words = [(none, "none"), (login, "login"), (consent, "consent")];
@@ -89,7 +90,7 @@ impl ValidatedRequest {
             ("prompt", &prompt),
         ];
         let mut query = String::new();
-        // RFC 6749 3.1: a parameter without a value is as good as absent.
+        // RFC 6749 3.1: a parameter without a value counts as absent.
         for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
             if !query.is_empty() {
                 query.push('&');
@@ -101,7 +102,7 @@ impl ValidatedRequest {
         query
     }
 
-    /// Writes the request for the store of pending authorizations (JSON).
+    /// Writes the request as JSON for the store of pending authorizations.
     #[must_use]
     pub fn to_stored(&self) -> String {
         json!({
@@ -120,7 +121,7 @@ impl ValidatedRequest {
     pub fn redirect(&self) -> &VerifiedRedirect {
         &self.redirect
     }
-    /// Returns the state, as received.
+    /// Returns the state as received.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         self.state.as_deref()
@@ -130,22 +131,22 @@ impl ValidatedRequest {
     pub fn challenge(&self) -> &CodeChallenge {
         &self.challenge
     }
-    /// Returns the one audience.
+    /// Returns the token's only audience.
     #[must_use]
     pub fn resource(&self) -> &ResourceIndicator {
         &self.resource
     }
-    /// Returns what is asked for: known scopes of the resource, or its default set.
+    /// Returns the requested scopes that the resource has, or its default set.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.scopes
     }
-    /// Returns how much to prompt.
+    /// Returns what the client asked about prompting.
     #[must_use]
     pub fn prompt(&self) -> Prompt {
         self.prompt
     }
-    /// Refuses it after all: what it asks needs a person, say, and none may be asked.
+    /// Refuses the request after all, for example because the user would have to be asked and may not be.
     #[must_use]
     pub fn refuse(self, error: OAuthError) -> RefusedRequest {
         RefusedRequest { redirect: self.redirect, state: self.state, error }
@@ -153,7 +154,7 @@ impl ValidatedRequest {
 }
 
 impl StoredRequest {
-    /// Reads what [`ValidatedRequest::to_stored`] wrote; `None` when the row is damaged.
+    /// Reads the form that [`ValidatedRequest::to_stored`] wrote; `None` when the row is damaged.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let row: Value = serde_json::from_str(text).ok()?;
@@ -171,7 +172,7 @@ impl StoredRequest {
         })
     }
 
-    /// Looks for its redirect URI among those that its client has now; `None` when it is not there any more.
+    /// Looks for the redirect URI among those that the client has now; `None` when it is no longer there.
     #[must_use]
     pub fn verify(self, client: &Client) -> Option<ValidatedRequest> {
         let named = self.redirect_was_sent.then_some(&*self.redirect_uri);
