@@ -1,5 +1,5 @@
-//! GET /account: what is connected to the account that is logged in; POST /account/revoke and /account/password: ending
-//! that, and setting another password.
+//! GET /account: the applications connected to the signed-in account; POST /account/revoke and /account/password:
+//! disconnecting one, and changing the password.
 
 use http::StatusCode;
 
@@ -15,14 +15,14 @@ use super::rejection::PageRejection;
 use super::setup;
 use super::visit::Visit;
 
-/// What the tokens of the forms on this page are for.
+/// The purpose in the tokens of the forms on this page.
 pub(super) const PURPOSE: &str = "account";
 
-/// Shows the page, or the way to log in.
+/// Shows the page, or redirects to the login page.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let query = visit.own_query().await?;
     if let Some((session, view)) = signed_in(visit).await? {
-        // From a closed list: no text of a stranger gets onto the page.
+        // From a fixed list, so that nobody can put their own text onto the page.
         let notice = match query.get("done") {
             Some("disconnected") => Some("Disconnected. The application no longer has access."),
             Some("password-set") => Some("Your password is set, and you are signed in."),
@@ -37,16 +37,16 @@ pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     Ok(enter(visit, &started))
 }
 
-/// What the page says besides what is always on it.
+/// Optional messages on the page.
 #[derive(Default)]
 struct Notice<'a> {
-    /// What was done.
+    /// What was just done.
     notice: Option<&'a str>,
     /// Why the password was not changed.
     problem: Option<&'a str>,
 }
 
-/// Returns the session and what its account page shows, if somebody is logged in.
+/// Returns the session and its account page, if somebody is logged in.
 async fn signed_in<'v>(visit: &'v Visit<'_>) -> Result<Option<(&'v str, AccountView)>, PageRejection> {
     let Some(session) = visit.session()? else { return Ok(None) };
     Ok(visit.issuer.account(session).await?.map(|view| (session, view)))

@@ -8,13 +8,13 @@ use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
-/// The request in the query.
+/// Handles an authorization request in the query.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     begin(visit, visit.query()?, visit.referer()).await
 }
 
-/// The request as a form. It comes from the client's site, so no Origin is asked for; nothing is done by it but what a
-/// link could do, and the browser sends no Lax cookie along.
+/// Handles an authorization request sent as a form. It comes from the client's site, so `Origin` is not checked; it
+/// does no more than a link could, and the browser sends no Lax cookies with it.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     visit.issuer.admit_form().await?;
     begin(visit, visit.form(body).await?, None).await
@@ -25,8 +25,8 @@ async fn begin(visit: &Visit<'_>, request: Form, referer: Option<&str>) -> Resul
     Ok(enter(visit, &started))
 }
 
-/// Sends the browser to the first page of what was started, with the cookie that makes it this browser's: in another
-/// one its URL is worth nothing.
+/// Sends the browser to the first page of a transaction, with the cookie that binds the transaction to this browser:
+/// its URL is useless in another one.
 pub(super) fn enter(visit: &Visit<'_>, started: &Started) -> Response {
     let id = started.transaction.as_ref().map_or("", |transaction| transaction.id.as_str());
     let mut response = go_on(&started.step, id);
@@ -36,8 +36,8 @@ pub(super) fn enter(visit: &Visit<'_>, started: &Started) -> Response {
     response
 }
 
-/// Sends the browser to the page of the next step. Our own pages are named without a host: whichever of our names the
-/// browser used, its cookies are there.
+/// Sends the browser to the page of the next step. Our own pages are named without a host, because the browser's
+/// cookies belong to the host name that it used.
 pub(super) fn go_on(step: &Step, id: &str) -> Response {
     match step {
         Step::LogIn => redirect::to_page(&format!("/login?t={id}")),

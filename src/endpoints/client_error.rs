@@ -1,4 +1,4 @@
-//! What a client is answered that an endpoint refuses: the JSON of RFC 6749 5.2, and its challenges.
+//! Error responses to clients: the JSON of RFC 6749 5.2, and challenges.
 
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
@@ -11,10 +11,10 @@ use crate::web::{Response, reply};
 use super::rejection::ClientRejection;
 use super::visit::Visit;
 
-/// When to retry after a fault of ours.
+/// `Retry-After` in seconds, after a fault of the server.
 pub(super) const PAUSE_SECONDS: u64 = 5;
 
-/// What a client is told whose revocation the disk did not take.
+/// What a client is told when its revocation could not be written to disk.
 const NOT_STORED: &str = "in force, but not yet stored: revoked tokens are refused from now on, but a restart of the server \
                           before it can store that would forget it; send the request again";
 
@@ -59,8 +59,8 @@ impl ClientRejection {
                 reply::retry_after(response.headers_mut(), PAUSE_SECONDS);
                 response
             }
-            // RFC 7591 3: an endpoint that is not open asks for an initial access token, as RFC 6750 3 says. None is issued
-            // here, so clients are added by the operator.
+            // RFC 7591 3: a closed endpoint asks for an initial access token, as in RFC 6750 3. None is issued here, so
+            // operators add clients.
             Self::Issuer(TokenRejection::NotOpen) => {
                 let mut response = reply::empty(StatusCode::UNAUTHORIZED);
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"register\""));

@@ -14,17 +14,17 @@ use super::rejection::PageRejection;
 use super::switch_account;
 use super::visit::{Visit, consent_key};
 
-/// What the page says when it is shown again because no scope was left ticked.
+/// Shown when the form was approved with no scope ticked.
 pub(super) const NOTHING_APPROVED: &str = "Tick at least one permission, or deny the request.";
 
-/// Shows the form, or the page that the transaction has meanwhile come to. A GET decides nothing.
+/// Shows the form, or the page that the transaction is at by now. A GET decides nothing.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
     show_or_go_on(visit, &handles, Shown::default()).await
 }
 
-/// Takes the decision. Nothing is granted but what the transaction holds and is ticked on the page just shown; of the form
-/// only ticks and button count.
+/// Handles the decision. Only scopes that the transaction holds and that are ticked on the current page are granted;
+/// nothing else in the form counts but the ticks and the button.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let handles = visit.handles(form.transaction())?;
@@ -58,13 +58,13 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     Ok(response)
 }
 
-/// Returns what the form's token is for: a decision on these scopes in these words. When a reload changes them, a page
-/// from before cannot approve what its reader has not read.
+/// Returns the purpose in the form's token: a decision on exactly these scopes with these descriptions. If a reload
+/// changes them, an older page cannot approve what its reader has not seen.
 fn purpose(shown: &[AskedScope]) -> String {
     let mut purpose = "consent".to_owned();
     for scope in shown {
         for text in [scope.name.as_str(), &scope.title, &scope.description] {
-            // With its length, so that no two lists make one text.
+            // With its length, so that no two lists give the same text.
             purpose += &format!(" {}:{text}", text.len());
         }
         if scope.sensitive {
@@ -74,8 +74,8 @@ fn purpose(shown: &[AskedScope]) -> String {
     purpose
 }
 
-/// The form was made for another session or for other scopes, or by nobody. Often it is the user who signed in again in
-/// another tab: so the page is shown again, naming the account as it is now, and nothing is decided.
+/// Handles a form whose token is for another session or other scopes, or is invalid. Often the user has signed in again
+/// in another tab, so the page is shown again with the current account, and nothing is decided.
 async fn refuse_stale(visit: &Visit<'_>, handles: &Handles, ticked: &ScopeSet) -> Result<Response, PageRejection> {
     match visit.issuer.view(handles).await? {
         View::Consent(view) => {
@@ -129,7 +129,7 @@ fn show(visit: &Visit<'_>, handles: &Handles, view: &ConsentView, shown: Shown<'
     Ok(pages::respond(shown.status, &page, FormTarget::Elsewhere))
 }
 
-/// Says for how long an approval is remembered, and under which condition.
+/// Returns the sentence that says for how long an approval is remembered, and on what condition.
 fn remembered(view: &ConsentView) -> Option<String> {
     let lifetime = pages::in_words(view.remembered?);
     Some(match &view.identity {

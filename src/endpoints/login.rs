@@ -13,17 +13,17 @@ use super::visit::{Visit, login_key};
 
 const PURPOSE: &str = "login";
 
-/// One sentence for a wrong password, an unknown name and an account switched off: the page does not tell which names
-/// exist.
+/// One sentence for a wrong password, an unknown name and a disabled account, so that the page does not reveal which
+/// names exist.
 const REFUSED: &str = "The user name or the password is not right. Check both and try again.";
 
-/// Shows the form, or the page that the transaction has meanwhile come to.
+/// Shows the form, or the page that the transaction is at by now.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let handles = visit.handles(visit.own_query().await?.get("t").unwrap_or_default())?;
     show_or_go_on(visit, &handles, Shown::default()).await
 }
 
-/// Takes name and password. Only the transaction says where the browser goes next.
+/// Handles name and password. Where the browser goes next depends only on the transaction.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     let handles = visit.handles(form.transaction())?;

@@ -1,4 +1,4 @@
-//! POST /logout: ends the browser's session, or all that stands on the user's login.
+//! POST /logout: ends the browser's session, or all of the user's sessions and grants.
 
 use crate::issuer::AuthorizeRejection;
 use crate::web::{FormKey, RequestBody, Response};
@@ -8,8 +8,8 @@ use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
-/// Ends the session, and with `everywhere` all others and what applications were granted. Only by a form of ours: an image
-/// that points here must not.
+/// Ends the session; with `everywhere` also all other sessions and all grants. Needs a form of ours, so that an image
+/// on another page cannot log the user out.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, PageRejection> {
     let form = visit.own_form(body).await?;
     // Nobody is signed in: there is nothing to end.
@@ -23,7 +23,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     };
     let mut response = match ended {
         Ok(()) => redirect::to_page(done),
-        // It has ended all the same, and this browser needs its cookie no more.
+        // The session has ended nevertheless, and this browser no longer needs its cookie.
         Err(ended @ AuthorizeRejection::NotStored) => PageRejection::from(ended).into_response(visit),
         Err(refused) => return Err(refused.into()),
     };

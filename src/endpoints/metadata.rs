@@ -1,5 +1,5 @@
-//! GET /.well-known/…: what clients learn of the authorization server (RFC 8414) and of each upstream (RFC 9728), and what
-//! the operator has others told; built once per configuration and served as bytes.
+//! GET /.well-known/…: metadata of the authorization server (RFC 8414) and of each upstream (RFC 9728), and the
+//! operator's own documents; built once per configuration and served as bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,16 +16,17 @@ use crate::config::{Config, MetadataDocumentMode, UpstreamConfig};
 use crate::oauth::{AuthorizationServerMetadata, ProtectedResourceMetadata, ScopeSet};
 use crate::web::{Body, Response, cors, reply};
 
-/// Below it is nothing but metadata and the operator's static answers.
+/// The path that all metadata and the operator's static documents are below.
 pub(super) const WELL_KNOWN: &str = "/.well-known/";
 
 const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
-/// Five minutes: metadata is nearly static, and hosted clients keep it about as long anyway.
+/// Cached for five minutes: metadata rarely changes, and hosted clients keep it about as long anyway.
 const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// What the operator has served is data, whatever a browser would make of it: no script, and an origin of its own.
+/// Content-Security-Policy of the operator's documents, which are data even if a browser could show them: no scripts,
+/// and an opaque origin.
 const SANDBOX: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
@@ -47,16 +48,17 @@ impl Documents {
     /// Builds all documents.
     pub(super) fn build(config: Arc<Config>) -> Self {
         let mut by_path = HashMap::new();
-        // Ours come after, and would win.
+        // Our own documents come later, and would replace these.
         for answer in &config.well_known {
             let document = Document::of(answer.content.clone().into(), answer.content_type, Some(SANDBOX));
             by_path.extend(document.map(|d| (answer.path.clone(), d)));
         }
         by_path.extend(Document::new(&authorization_server(&config)).map(|d| (AUTHORIZATION_SERVER.to_owned(), d)));
         for upstream in &config.upstreams {
-            // RFC 9728 3.1: the suffix goes between host and path, so each upstream has a document of its own; at the
-            // bare suffix is one only if an upstream is at the root, lest tokens for the whole host be asked for.
-            // A user may type the URL with one trailing slash: strict clients then want `resource` to have it too.
+            // RFC 9728 3.1: the suffix goes between host and path, so each upstream has a document of its own; there is
+            // one at the bare suffix only if an upstream is at the root, so that no client asks for tokens for the
+            // whole host. A user may type the URL with one trailing slash: strict clients then want `resource` to have
+            // it too.
             for slash in ["", "/"] {
                 let path = format!("{PROTECTED_RESOURCE}{}{slash}", upstream.path.trim_end_matches('/'));
                 let document = Document::new(&protected_resource(&config, upstream, slash));
@@ -66,13 +68,13 @@ impl Documents {
         Self { config, by_path }
     }
 
-    /// Returns whether these are the documents of `config`.
+    /// Returns whether these documents were built from `config`.
     pub(super) fn are_of(&self, config: &Arc<Config>) -> bool {
         Arc::ptr_eq(&self.config, config)
     }
 
-    /// Answers a GET. Any other well-known path is 404: a client that takes the MCP URL for an issuer goes on to the
-    /// root only then, and an answer there would name another issuer than it asked (RFC 8414 3.3).
+    /// Answers a GET. Any other well-known path is 404: only then does a client that takes the MCP URL for an issuer
+    /// try the root, and a document here would name another issuer than it asked for (RFC 8414 3.3).
     pub(super) fn answer(&self, head: &Parts) -> Response {
         let mut response = match self.by_path.get(head.uri.path()) {
             Some(document) => document.answer(head),
@@ -110,7 +112,8 @@ impl Document {
         response
     }
 
-    /// RFC 9110 13.1.2: a list of tags, compared weakly.
+    /// Returns whether the client's copy is current: `If-None-Match` is a list of tags, compared weakly (RFC 9110
+    /// 13.1.2).
     fn is_known_to(&self, head: &Parts) -> bool {
         let fields = head.headers.get_all(IF_NONE_MATCH).iter().filter_map(|field| field.to_str().ok());
         fields
@@ -121,8 +124,8 @@ impl Document {
 }
 
 fn authorization_server(config: &Config) -> AuthorizationServerMetadata {
-    // Some clients ask for all that stands here, so it is what basic use needs; more is asked for by a challenge.
-    // `offline_access` is what makes SDKs ask for refresh tokens (MCP SEP-2207).
+    // Some clients request everything listed here, so only the scopes for basic use are listed; a challenge asks for
+    // more. `offline_access` makes SDKs ask for refresh tokens (MCP SEP-2207).
     let basic = config.upstreams.iter().fold(ScopeSet::default(), |all, u| all.union(&u.default_scopes));
     let mut scopes = scope_names(&basic.without("offline_access"));
     scopes.push("offline_access".to_owned());

@@ -1,7 +1,7 @@
 //! OAuth over HTTP for browsers and clients: a file per first segment of the path.
 //!
-//! A file here reads the request, calls one use case of `issuer`, and turns what comes back into a page, a redirect or
-//! JSON. It decides nothing about permission, and it does not forward: `/mcp` belongs to `proxy`. Start with
+//! A file here reads the request, calls one use case of `issuer`, and turns the result into a page, a redirect or JSON.
+//! It decides nothing about permission, and it does not forward: `/mcp` belongs to `proxy`. Start with
 //! `Endpoints::serve` below, then `routes.rs`, `visit.rs` and `authorize.rs`.
 
 mod account;
@@ -44,15 +44,15 @@ use visit::Visit;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The control path.
+/// All endpoints of the authorization server and its pages.
 pub struct Endpoints {
     issuer: Arc<Issuer>,
-    /// The metadata documents of the configuration last seen.
+    /// The metadata documents of the most recent configuration.
     documents: ArcSwap<Documents>,
 }
 
 impl Endpoints {
-    /// Makes the endpoints.
+    /// Makes the endpoints of one issuer.
     #[must_use]
     pub fn new(issuer: Arc<Issuer>) -> Self {
         let documents = ArcSwap::from_pointee(Documents::build(issuer.services.config.load_full()));
@@ -124,7 +124,7 @@ impl Endpoints {
     }
 }
 
-/// Makes a page's response of what came out, and records a refusal that nobody has recorded yet.
+/// Turns the outcome of a page into a response, and records a refusal that no use case has recorded.
 async fn page(visit: &Visit<'_>, outcome: Result<Response, PageRejection>) -> Response {
     let rejection = match outcome {
         Ok(response) => return response,
@@ -136,7 +136,7 @@ async fn page(visit: &Visit<'_>, outcome: Result<Response, PageRejection>) -> Re
     rejection.into_response(visit)
 }
 
-/// Makes a client's response of what came out, for pages of any origin to read; records a refusal as `page` does.
+/// Turns the outcome for a client into a response that pages of any origin may read; records a refusal as `page` does.
 async fn client(visit: &Visit<'_>, face: Face, outcome: Result<Response, ClientRejection>) -> Response {
     let mut response = match outcome {
         Ok(response) => response,

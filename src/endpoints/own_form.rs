@@ -1,20 +1,20 @@
-//! `OwnForm`: the proof that a form was sent from one of our own pages, which this browser opened. What a handler does for
-//! a person, it does with one of these.
+//! `OwnForm`: proof that a form was sent from one of our own pages, opened in this browser. Whatever a handler does for
+//! a person requires one.
 
 use crate::oauth::{Form, ScopeSet, ScopeToken};
 use crate::web::FormKey;
 
 use super::rejection::PageRejection;
 
-/// A form as it came. It says which transaction it is of and what was ticked, so that a page can be shown again; all else
-/// is behind its token.
+/// A form as received. Its transaction and ticks can be read, so that the page can be shown again; everything else only
+/// after its token was checked.
 pub(super) struct UncheckedForm(Form);
 
 /// A form whose token was checked. Made only by [`UncheckedForm::check`].
 #[derive(Debug)]
 pub(super) struct OwnForm(Form);
 
-/// What the form of a one-time link says.
+/// The fields of the form behind a one-time link.
 pub(super) struct LinkForm<'f> {
     pub(super) link: &'f str,
     pub(super) password: &'f str,
@@ -22,7 +22,7 @@ pub(super) struct LinkForm<'f> {
 }
 
 impl UncheckedForm {
-    /// Takes a form that no other site has sent.
+    /// Wraps a form that was not sent from another site.
     pub(super) const fn new(form: Form) -> Self {
         Self(form)
     }
@@ -32,12 +32,12 @@ impl UncheckedForm {
         self.0.get("t").unwrap_or_default()
     }
 
-    /// Returns which permissions are ticked.
+    /// Returns the scopes that are ticked.
     pub(super) fn ticked(&self) -> ScopeSet {
         self.0.all("scope").filter_map(|scope| ScopeToken::parse(scope).ok()).collect()
     }
 
-    /// Checks its token against the cookies that the page was made for, and against what it is for.
+    /// Checks the form's token against the browser's cookies and the form's purpose.
     pub(super) fn check(self, key: Option<&FormKey>, purpose: &str) -> Result<OwnForm, PageRejection> {
         let presented = self.0.get("form_token").unwrap_or_default();
         if key.is_some_and(|key| key.accepts(purpose, presented)) {
@@ -47,7 +47,7 @@ impl UncheckedForm {
         }
     }
 
-    /// Takes the form of a one-time link, which is itself what only its owner knows: it needs no other token.
+    /// Reads the form behind a one-time link. Only the owner knows the link, so it needs no other token.
     pub(super) fn by_link(&self) -> LinkForm<'_> {
         let text = |name| self.0.get(name).unwrap_or_default();
         LinkForm { link: text("link"), password: text("password"), repeat: text("repeat") }
@@ -60,7 +60,7 @@ impl OwnForm {
         self.0.get(name).unwrap_or_default()
     }
 
-    /// Returns whether a field is there.
+    /// Returns whether the form has a field.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.get(name).is_some()
     }

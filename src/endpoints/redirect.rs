@@ -1,15 +1,15 @@
-//! Where the answers of pages may send a browser: to another page of ours, or to a client by a location that was verified.
+//! The redirects that pages may answer with: to another page of ours, or to a verified location of a client.
 
 use crate::oauth::ClientLocation;
 use crate::web::{Response, reply};
 
-/// Leads to a page of ours, by its path and query.
+/// Redirects to a page of ours, given by path and query.
 pub(super) fn to_page(path: &str) -> Response {
     let is_ours = path.starts_with('/') && !path.starts_with("//");
     reply::see_other(if is_ours { path } else { "/" })
 }
 
-/// Leads to a client.
+/// Redirects to a client.
 pub(super) fn to_client(location: &ClientLocation) -> Response {
     reply::see_other(location.as_str())
 }

@@ -9,7 +9,7 @@ use super::rejection::ClientRejection;
 use super::token::unreadable;
 use super::visit::Visit;
 
-/// Revokes a token. RFC 7009 2.2: 200 without content, for tokens that nobody knows too.
+/// Revokes a token. RFC 7009 2.2: 200 without content, even for unknown tokens.
 pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Response, ClientRejection> {
     visit.issuer.admit_request(Face::Token).await?;
     let form = visit.form(body).await.map_err(unreadable)?;

@@ -1,4 +1,4 @@
-//! `ROUTES`: every path that is answered here, with its methods, where it comes in, and what answers it.
+//! `ROUTES`: every path that is answered here, with its methods, its face, and its endpoint.
 
 use http::Method;
 
@@ -6,11 +6,11 @@ use super::metadata;
 use crate::issuer::Face;
 use crate::web::pages;
 
-/// One path, or all below one.
+/// One path, or everything below one.
 pub struct Route {
-    /// One that ends with a slash (but for the root) stands for all below it.
+    /// The path. One that ends with a slash (except the root) stands for everything below it.
     pub path: &'static str,
-    /// As `Allow` names them. Those that pages of any origin may use end in OPTIONS.
+    /// The methods as in `Allow`. OPTIONS comes last where pages of any origin may use the path.
     pub methods: &'static str,
     pub(super) face: Face,
     pub(super) endpoint: Endpoint,
@@ -36,7 +36,7 @@ pub(super) enum Endpoint {
     Welcome,
 }
 
-/// All there are: what is not here is not served, and no upstream may have one of these paths.
+/// All routes. Other paths are not served here, and no upstream may use one of these.
 pub static ROUTES: [Route; 15] = [
     Route::page("/", "GET, HEAD", Endpoint::Welcome),
     Route::page("/account", "GET", Endpoint::Account),
@@ -60,18 +60,19 @@ impl Route {
         Self { path, methods, face: Face::Page, endpoint }
     }
 
-    /// What clients post to, from pages of any origin too.
+    /// Makes the route of an endpoint that clients post to, from pages of any origin too.
     const fn client(path: &'static str, face: Face, endpoint: Endpoint) -> Self {
         Self { path, methods: "POST, OPTIONS", face, endpoint }
     }
 
-    /// Finds the route of a path as it came: nothing is decoded or collapsed, so no two spellings are one resource.
+    /// Finds the route of a path exactly as sent: nothing is decoded or normalized, so no two spellings mean the same
+    /// resource.
     pub(super) fn of(path: &str) -> Option<&'static Self> {
         let is_below = |known: &str| known.len() > 1 && known.ends_with('/') && path.starts_with(known);
         ROUTES.iter().find(|route| route.path == path || is_below(route.path))
     }
 
-    /// Returns whether the path has the method.
+    /// Returns whether the route allows a method.
     pub(super) fn allows(&self, method: &Method) -> bool {
         self.methods.split(", ").any(|allowed| allowed == method.as_str())
     }
@@ -99,7 +100,7 @@ mod tests {
         }
     }
 
-    /// Our own paths in a text, each after one of these marks and up to where its parameters begin.
+    /// Returns our own paths in a text: each follows `mark` and ends where its parameters begin.
     fn paths<'t>(text: &'t str, mark: &str) -> Vec<&'t str> {
         let ends = |c: char| matches!(c, '"' | '?' | '#' | '{');
         let after = text.split(mark).skip(1).filter_map(|rest| rest.split(ends).next());

@@ -1,4 +1,4 @@
-//! GET and POST /setup: a new password by a one-time link, which signs its owner in.
+//! GET and POST /setup: setting a password with a one-time link, which also signs its owner in.
 
 use http::StatusCode;
 
@@ -14,10 +14,10 @@ use super::redirect;
 use super::rejection::PageRejection;
 use super::visit::Visit;
 
-/// What a form says when the new password was repeated wrongly.
+/// Shown when the new password was not repeated correctly.
 pub(super) const NOT_THE_SAME: &str = "The two passwords are not the same.";
 
-/// Shows the form of a link that still works.
+/// Shows the form if the link is still valid.
 pub(super) async fn get(visit: &Visit<'_>) -> Result<Response, PageRejection> {
     let query = visit.own_query().await?;
     show(visit, StatusCode::OK, query.get("link").unwrap_or_default(), None).await
@@ -44,8 +44,8 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     }
 }
 
-/// Goes on with the sign-in that this browser began last, if there is one whose decision is open. Its page names the account
-/// and asks; else the account page is next.
+/// Continues with the transaction that this browser began last, if it is still undecided; its page names the account
+/// and asks. Otherwise goes to the account page.
 async fn go_on_in(visit: &Visit<'_>, session: &SessionSecret) -> Result<Response, PageRejection> {
     if let Some(handles) = visit.newest_transaction(session)?
         && let Ok(View::Consent(_)) = visit.issuer.view(&handles).await
@@ -72,7 +72,7 @@ async fn show(
     Ok(pages::respond(status, &page, FormTarget::Home))
 }
 
-/// Says why a new password was refused.
+/// Returns the sentence that says why a new password was refused.
 pub(super) fn problem(why: PasswordRefused) -> String {
     match why {
         PasswordRefused::TooShort(minimum) => format!("A password needs at least {minimum} characters."),

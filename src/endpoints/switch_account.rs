@@ -7,7 +7,7 @@ use super::authorize::go_on;
 use super::rejection::PageRejection;
 use super::visit::{Visit, consent_key};
 
-/// What the form's token is for.
+/// The purpose in the form's token.
 pub(super) const PURPOSE: &str = "switch-account";
 
 /// Ends the session and goes back to the login page of the same transaction.

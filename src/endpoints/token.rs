@@ -18,7 +18,7 @@ pub(super) async fn post(visit: &Visit<'_>, body: RequestBody) -> Result<Respons
     Ok(reply::json(StatusCode::OK, tokens.to_json()))
 }
 
-/// RFC 6749 5.2: the word for a request that is not well formed.
+/// Makes the rejection of a malformed request (RFC 6749 5.2).
 pub(super) fn unreadable(cause: InputRejection) -> ClientRejection {
     ClientRejection::Input(cause, ErrorCode::InvalidRequest)
 }

@@ -1,4 +1,4 @@
-//! `Visit`: one request on its way through an endpoint, and how its cookies, query and form are read.
+//! `Visit`: one request to an endpoint, and how its cookies, query and form are read.
 
 use std::sync::Arc;
 
@@ -14,17 +14,19 @@ use crate::web::{FormKey, Pace, RequestBody, is_cross_site, read_bounded};
 use super::own_form::UncheckedForm;
 use super::rejection::{InputRejection, PageRejection};
 
-/// Stands between the secret and the id in a transaction's cookie; neither contains it.
+/// Separates the secret and the id in a transaction's cookie; neither contains it.
 const ID_MARK: char = '.';
 
-/// Enough of the transaction's id that no two pending ones of a browser meet: 62^16.
+/// How many characters of a transaction's id its cookie name contains: enough (62^16) that no two transactions of a
+/// browser collide.
 const TAG_LENGTH: usize = 16;
-/// More sign-ins than anybody has open in one browser; their cookies take about 2 KB.
+/// How many transaction cookies a browser keeps: more sign-ins than anybody has open at once; the cookies take about 2
+/// KB.
 const TRANSACTIONS_KEPT: usize = 10;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// One request: its head, and what the authorization server holds of it: by whom, under which configuration.
+/// One request: its head, and the issuer's request with caller and configuration.
 pub(super) struct Visit<'a> {
     pub(super) issuer: IssuerRequest<'a>,
     pub(super) head: Parts,
@@ -51,46 +53,47 @@ impl Visit<'_> {
         self.issuer.record_refused_by(face, rule, came.as_ref()).await;
     }
 
-    /// Reads the query.
+    /// Parses the query string.
     pub(super) fn query(&self) -> Result<Form, InputRejection> {
         Ok(Form::parse(self.head.uri.query().unwrap_or_default().as_bytes())?)
     }
 
-    /// Reads a urlencoded body; nothing else is a form here.
+    /// Reads a urlencoded body; no other media type is accepted.
     pub(super) async fn form(&self, body: RequestBody) -> Result<Form, InputRejection> {
         let bytes = self.body(body, FORM).await?;
         Ok(Form::parse(&bytes)?)
     }
 
-    /// Reads the query of one of our own pages that look into the store; asks the budget of pages and forms first.
+    /// Reads the query of one of our own pages that read the store; charges the budget of pages and forms first.
     pub(super) async fn own_query(&self) -> Result<Form, PageRejection> {
         self.issuer.admit_form().await?;
         Ok(self.query()?)
     }
 
-    /// Reads the form of one of our own pages; its token is still to be checked.
+    /// Reads the form of one of our own pages; its token must still be checked.
     pub(super) async fn own_form(&self, body: RequestBody) -> Result<UncheckedForm, PageRejection> {
-        // Before anything of the request is read or done.
+        // Checked before anything in the request is read or acted on.
         if is_cross_site(&self.head.headers, |origin| self.is_own_origin(origin)) {
             return Err(PageRejection::CrossSite);
         }
         self.issuer.admit_form().await?;
         let bytes = self.body(body, FORM).await?;
         let form = Form::parse_page(&bytes).map_err(InputRejection::from)?;
-        // Our pages send each field once but for the ticked scopes: which of two decisions was meant nobody can say.
+        // Our pages send each field once except the ticked scopes: with two decisions there is no telling which was
+        // meant.
         if form.first_repeated_but("scope").is_some() {
             return Err(InputRejection::RepeatedField.into());
         }
         Ok(UncheckedForm::new(form))
     }
 
-    /// Reads a body of this media type, plain and bounded.
+    /// Reads an uncompressed body of this media type, up to the size limit.
     pub(super) async fn body(&self, body: RequestBody, media_type: &str) -> Result<bytes::Bytes, InputRejection> {
         let headers = &self.head.headers;
         if !is_media_type(headers, media_type) {
             return Err(InputRejection::ContentType);
         }
-        // Nobody compresses a form; a decoder here would only be a bomb's door.
+        // Nobody compresses a form; a decoder would only let decompression bombs in.
         if headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity") {
             return Err(InputRejection::ContentEncoding);
         }
@@ -98,7 +101,7 @@ impl Visit<'_> {
         Ok(read_bounded(body, self.config().limits.oauth_body, pace).await?)
     }
 
-    /// Reads the Authorization field; `Err` when it came more than once.
+    /// Reads the `Authorization` field; `Err` when there is more than one.
     pub(super) fn authorization(&self) -> Result<Option<&[u8]>, InputRejection> {
         let mut fields = self.head.headers.get_all(http::header::AUTHORIZATION).iter();
         match (fields.next(), fields.next()) {
@@ -107,8 +110,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Returns where the browser says that it comes from, if it says so once and opens the page for itself: what a page
-    /// loads into a frame, or by script, is not what its user has opened (Fetch metadata 2.1, 2.2).
+    /// Returns the `Referer`, if there is exactly one and the request is a top-level navigation: what a page loads into
+    /// a frame or by script was not opened by the user (Fetch metadata 2.1, 2.2).
     pub(super) fn referer(&self) -> Option<&str> {
         let headers = &self.head.headers;
         let is_or_absent = |name: &str, wanted: &str| headers.get_all(name).iter().all(|value| value == wanted);
@@ -118,12 +121,12 @@ impl Visit<'_> {
         field.to_str().ok().filter(|_| opens_a_page)
     }
 
-    /// Returns the value of the session cookie, still to be believed by the issuer.
+    /// Returns the value of the session cookie, which the issuer has yet to check.
     pub(super) fn session(&self) -> Result<Option<&str>, PageRejection> {
         self.cookie(&self.session_cookie_name())
     }
 
-    /// Collects what the request brings to act on the transaction with this id.
+    /// Collects the handles that the request sends for the transaction with this id.
     pub(super) fn handles(&self, id: &str) -> Result<Handles, PageRejection> {
         let cookie = match self.transaction_cookie_name(id) {
             Some(name) => self.cookie(&name)?,
@@ -136,7 +139,7 @@ impl Visit<'_> {
         })
     }
 
-    /// Returns the handles of the transaction that this browser began last, in a session that it has only just been given.
+    /// Returns the handles of the transaction that this browser began last, with a session that it has just been given.
     pub(super) fn newest_transaction(&self, session: &SessionSecret) -> Result<Option<Handles>, PageRejection> {
         let prefix = self.transaction_cookie_prefix();
         let Some(name) = cookie::all_but_newest(&self.head.headers, &prefix, 0).pop() else { return Ok(None) };
@@ -148,43 +151,43 @@ impl Visit<'_> {
         }))
     }
 
-    /// Hands the transaction's cookie to the browser. Each transaction has its own, so that two tabs never mix.
+    /// Sets the transaction's cookie. Each transaction has its own, so that tabs do not interfere.
     pub(super) fn set_transaction_cookie(&self, headers: &mut HeaderMap, transaction: &Transaction) {
         if let Some(name) = self.transaction_cookie_name(&transaction.id) {
-            // No longer than the transaction itself, so that a browser does not collect them.
-            // The id goes along for the one page that does not have it in its URL, that of a link to set a password. Whoever
-            // sees the id alone still has nothing: the secret is nowhere but here.
+            // It lives no longer than the transaction, so that cookies do not pile up. The id is included for the one
+            // page that does not have it in its URL, that of a set-password link. The id alone is useless: the secret
+            // is only here.
             let value = format!("{}{ID_MARK}{}", transaction.cookie.reveal(), transaction.id);
             self.cookies().set(headers, &name, &value, Some(transaction.lifetime.as_secs()));
         }
     }
 
-    /// Takes back the cookies of all but the newest transactions: sign-ins that were begun and left, or that some page
-    /// began in the user's name, must not pile up until the head of every request is too large.
+    /// Expires the cookies of all but the newest transactions: abandoned sign-ins, or ones that some page started in
+    /// the user's name, must not pile up until the head of every request is too large.
     pub(super) fn expire_old_transactions(&self, headers: &mut HeaderMap) {
         let prefix = self.transaction_cookie_prefix();
         for name in cookie::all_but_newest(&self.head.headers, &prefix, TRANSACTIONS_KEPT) {
             let tag = name.strip_prefix(&prefix).unwrap_or_default();
-            // Only what we may have set: the name goes into a header of the answer.
+            // Only names that we may have set, because the name goes into a header of the answer.
             if tag.len() == TAG_LENGTH && tag.bytes().all(|b| b.is_ascii_alphanumeric()) {
                 self.cookies().expire(headers, name);
             }
         }
     }
 
-    /// Takes the transaction's cookie back when it has ended.
+    /// Expires the transaction's cookie when it has ended.
     pub(super) fn expire_transaction_cookie(&self, headers: &mut HeaderMap, id: &str) {
         if let Some(name) = self.transaction_cookie_name(id) {
             self.cookies().expire(headers, &name);
         }
     }
 
-    /// Hands out the session cookie.
+    /// Sets the session cookie.
     pub(super) fn set_session_cookie(&self, headers: &mut HeaderMap, value: &SessionSecret) {
         self.cookies().set(headers, &self.session_cookie_name(), value.reveal(), None);
     }
 
-    /// Takes the session cookie back.
+    /// Expires the session cookie.
     pub(super) fn expire_session_cookie(&self, headers: &mut HeaderMap) {
         self.cookies().expire(headers, &self.session_cookie_name());
     }
@@ -205,7 +208,8 @@ impl Visit<'_> {
         self.cookies().name("s")
     }
 
-    /// The id comes from the URL: only characters that can stand in a cookie's name get into one.
+    /// Returns the name of a transaction's cookie. The id comes from the URL, so only characters that are allowed in a
+    /// cookie name are used.
     fn transaction_cookie_name(&self, id: &str) -> Option<String> {
         let tag = id.rsplit('_').next().and_then(|random| random.get(..TAG_LENGTH))?;
         tag.bytes().all(|b| b.is_ascii_alphanumeric()).then(|| self.transaction_cookie_prefix() + tag)
@@ -220,12 +224,13 @@ impl Visit<'_> {
     }
 }
 
-/// The keys of the forms that hang on a transaction: before login on its cookie alone, after it on the session too.
+/// Returns the key for the tokens of a transaction's forms: before login from its cookie alone, after it (see
+/// `consent_key`) from the session too.
 pub(super) fn login_key(handles: &Handles) -> Option<FormKey> {
     FormKey::new(&[handles.cookie.as_deref()?])
 }
 
-/// See `login_key`.
+/// Like `login_key`, after login: the session is part of the key.
 pub(super) fn consent_key(handles: &Handles) -> Option<FormKey> {
     FormKey::new(&[handles.cookie.as_deref()?, handles.session.as_deref()?])
 }

@@ -1,4 +1,4 @@
-//! GET /: for people who come without an application; also says that an action is done.
+//! GET /: for people who come without an application; also confirms that an action is done.
 
 use http::StatusCode;
 
@@ -8,7 +8,7 @@ use crate::web::pages::{self, FormTarget, Frame};
 use super::page::WelcomePage;
 use super::visit::Visit;
 
-/// Shows the page. What was done is named in the query, from a closed list: no text of a stranger gets onto it.
+/// Shows the page. The query names what was done from a fixed list, so that nobody can put their own text onto it.
 pub(super) fn get(visit: &Visit<'_>) -> Response {
     let done = visit.query().ok().and_then(|query| query.get("done").map(str::to_owned));
     let (heading, text, action) = match done.as_deref() {

@@ -38,7 +38,7 @@ impl AuthorizationRequest {
     /// Returns the client id; refuses a repeated one.
     ///
     /// # Errors
-    /// `invalid_request`: shown as a page, never redirected.
+    /// `invalid_request`, to be shown as a page and never sent by redirect.
     pub fn client_id(&self) -> Result<ClientId, OAuthError> {
         if self.form.is_repeated("client_id") {
             return Err(repeated("client_id", "client_id is repeated"));
@@ -53,7 +53,7 @@ impl AuthorizationRequest {
     /// registered, since the port of a loopback URI may be any.
     ///
     /// # Errors
-    /// `invalid_request`: shown as a page, never redirected.
+    /// `invalid_request`, to be shown as a page and never sent by redirect.
     pub fn verify_redirect(&self, client: &Client, own_origins: &[String]) -> Result<VerifiedRedirect, OAuthError> {
         if self.form.is_repeated("redirect_uri") {
             return Err(repeated("redirect_uri", "redirect_uri is repeated"));

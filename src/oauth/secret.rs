@@ -49,7 +49,7 @@ macro_rules! opaque {
         pub struct $name(String);
 
         impl $name {
-            /// Makes one from 256 random bits.
+            /// Makes a secret from 256 random bits.
             #[must_use]
             pub fn mint(random: [u8; 32], keys: &TokenKeys) -> Self {
                 Self(keys.mint($kind, random))
@@ -60,12 +60,12 @@ macro_rules! opaque {
             pub fn recognise$(<$of>)?(presented: &[u8], keys: &TokenKeys) -> Option<Digest<of!($($of)?)>> {
                 keys.recognise($kind, presented)
             }
-            /// Returns the hash.
+            /// Returns the hash that it is stored by.
             #[must_use]
             pub fn hash$(<$of>)?(&self) -> Digest<of!($($of)?)> {
                 Digest::of(self.0.as_bytes())
             }
-            /// Gives the secret away: to its owner, once.
+            /// Returns the secret's text, to be sent to its owner once.
             #[must_use]
             pub fn reveal(&self) -> &str {
                 &self.0
@@ -99,7 +99,7 @@ pub type CodeHash = Digest<AuthorizationCode>;
 pub struct ClientSecret(String);
 
 impl ClientSecret {
-    /// Makes one from 256 random bits.
+    /// Makes a secret from 256 random bits.
     #[must_use]
     pub fn mint(random: [u8; 32], brand: &Brand) -> Self {
         let mut text = String::with_capacity(brand.as_str().len() + "_secret_".len() + 64);
@@ -110,12 +110,12 @@ impl ClientSecret {
         }
         Self(text)
     }
-    /// Returns the hash.
+    /// Returns the hash that it is stored by.
     #[must_use]
     pub fn hash(&self) -> Digest<ClientSecretHash> {
         Digest::of(self.0.as_bytes())
     }
-    /// Gives the secret away: to its owner, once.
+    /// Returns the secret's text, to be sent to its owner once.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

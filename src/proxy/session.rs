@@ -277,7 +277,11 @@ mod tests {
         let second = shard.give(1, 20, 400);
         assert!(second == 501 && shard.confirm_owner(1, 20, second, 0) && !shard.confirm_owner(1, 10, first, 0));
         // What this process did not give itself: the newest that was seen is the one that counts.
-        assert!(shard.confirm_owner(2, 10, 700, 0) && shard.confirm_owner(2, 20, 800, 0) && !shard.confirm_owner(2, 10, 700, 0));
+        assert!(
+            shard.confirm_owner(2, 10, 700, 0)
+                && shard.confirm_owner(2, 20, 800, 0)
+                && !shard.confirm_owner(2, 10, 700, 0)
+        );
         // One that is likely to be given again is good since the start only.
         assert!(!shard.confirm_owner(3, 10, 899, 900) && shard.confirm_owner(3, 10, 900, 900));
     }

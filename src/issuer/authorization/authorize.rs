@@ -94,7 +94,9 @@ impl IssuerRequest<'_> {
 
     /// Charges one authorization request to the budget of the caller's address.
     pub(in crate::issuer) async fn charge_authorization(&self) -> Result<(), AuthorizeRejection> {
-        let Err(wait) = self.throttle.charge_authorization(self.caller, &self.policy.config.rates) else { return Ok(()) };
+        let Err(wait) = self.throttle.charge_authorization(self.caller, &self.policy.config.rates) else {
+            return Ok(());
+        };
         self.refuse_authorization(Why::from(Rule::RateLimited).by(PAGE_RATE)).await;
         Err(AuthorizeRejection::Throttled(wait))
     }

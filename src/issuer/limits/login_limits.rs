@@ -214,7 +214,12 @@ impl LoginLimits {
 
     /// Pauses a name after too many failures in a row (LI-02); each pause ends by itself. Returns the places that are
     /// no longer familiar because too many failures in a row came from there.
-    pub(in crate::issuer) fn record_failure(&self, attempt: &LoginAttempt, failures: u32, rates: &Rates) -> Vec<LoginPlace> {
+    pub(in crate::issuer) fn record_failure(
+        &self,
+        attempt: &LoginAttempt,
+        failures: u32,
+        rates: &Rates,
+    ) -> Vec<LoginPlace> {
         let now = self.clock.now();
         if failures >= rates.login_pause_failures {
             self.paused.add((attempt.name, attempt.network), now);

@@ -107,7 +107,12 @@ impl Throttle {
     }
 
     /// Charges one request of a client to `/token`, `/revoke` or `/register`.
-    pub(in crate::issuer) fn charge_request(&self, face: Face, caller: &Caller, rates: &Rates) -> Result<(), Throttled> {
+    pub(in crate::issuer) fn charge_request(
+        &self,
+        face: Face,
+        caller: &Caller,
+        rates: &Rates,
+    ) -> Result<(), Throttled> {
         if matches!(face, Face::Registration) && is_exempt(caller, rates) {
             return Ok(());
         }
@@ -118,7 +123,11 @@ impl Throttle {
     }
 
     /// Charges one malformed registration, or returns how long to wait. Well-formed ones are not counted here.
-    pub(in crate::issuer) fn charge_malformed_registration(&self, caller: &Caller, rates: &Rates) -> Result<(), Lifetime> {
+    pub(in crate::issuer) fn charge_malformed_registration(
+        &self,
+        caller: &Caller,
+        rates: &Rates,
+    ) -> Result<(), Lifetime> {
         if is_exempt(caller, rates) {
             return Ok(());
         }
@@ -287,7 +296,8 @@ mod tests {
         let mut config = Config::load(None, &overrides).expect("the defaults are good");
         config.rates.registrations_per_hour = 10;
         let throttle = Throttle::new(&clock, &config);
-        let heard = |origin, address: String| throttle.charge_registration(origin, &caller(&address), &config.rates).is_ok();
+        let heard =
+            |origin, address: String| throttle.charge_registration(origin, &caller(&address), &config.rates).is_ok();
         let count = |origin, address: &dyn Fn(u32) -> String| (0..1000).filter(|n| heard(origin, address(*n))).count();
         let registered = ClientOrigin::Registered;
         assert_eq!(count(registered, &|_| "192.0.2.1".to_owned()), 10);

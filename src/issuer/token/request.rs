@@ -58,7 +58,9 @@ impl IssuerRequest<'_> {
     /// # Errors
     /// `Throttled`.
     pub async fn admit_request(&self, face: Face) -> Result<(), TokenRejection> {
-        let Err(held) = self.throttle.charge_request(face, self.caller, &self.policy.config.rates) else { return Ok(()) };
+        let Err(held) = self.throttle.charge_request(face, self.caller, &self.policy.config.rates) else {
+            return Ok(());
+        };
         self.record_refused(face, Why::from(Rule::RateLimited).by(held.key)).await;
         Err(TokenRejection::Throttled(held.wait))
     }
